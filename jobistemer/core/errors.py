@@ -1,0 +1,103 @@
+"""Every error that Jobistemer raises on purpose.
+
+    JobistemerError
+    ├── InvalidInput               the caller's mistake: fix the call
+    │   ├── InvalidSchedule            a schedule that cannot be, with the field and the reason
+    │   ├── InvalidDefinition          a job or task that cannot be registered
+    │   ├── InvalidName                a name that may not enter a key
+    │   ├── InvalidPayload             a payload that does not fit the task, with the path of the field
+    │   ├── PayloadTooLarge            a payload or result above its limit
+    │   └── Misconfigured              a setting that cannot be, or a server that cannot be used
+    ├── NotFound                   a name or id that nobody has registered
+    │   ├── UnknownJob
+    │   ├── UnknownTask
+    │   └── UnknownRun
+    ├── Conflict                   somebody was there first: look again
+    │   ├── DuplicateRun               the unique key belongs to another run
+    │   └── StaleDefinition            the job has a newer version
+    ├── NotConnected               the server does not answer
+    ├── ShuttingDown               this process takes no more work
+    ├── ResultTimeout              the run has not ended within the time given
+    └── RunFailed                  the run whose result was asked for ended without one
+
+The first level says whose fault it is, because that decides what a caller does
+about it; the second is what went wrong. Messages carry the value and the remedy.
+"""
+
+from __future__ import annotations
+
+
+class JobistemerError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidInput(JobistemerError, ValueError):
+    """What was given cannot be accepted; nothing was written."""
+
+
+class InvalidSchedule(InvalidInput):
+    """A schedule that cannot be: the message names the field, the value and the reason."""
+
+
+class InvalidDefinition(InvalidInput):
+    """A job or a task that cannot be registered as it stands."""
+
+
+class InvalidName(InvalidInput):
+    """A name with characters or a length that may not enter a Redis key."""
+
+
+class InvalidPayload(InvalidInput):
+    """A payload that does not fit its task: the message has the path of the bad field."""
+
+
+class PayloadTooLarge(InvalidInput):
+    """A payload or a result above the limit of its app."""
+
+
+class Misconfigured(InvalidInput):
+    """A setting that cannot be, or a server that cannot be used as it is."""
+
+
+class NotFound(JobistemerError, LookupError):
+    """A name or an id that nobody has registered."""
+
+
+class UnknownJob(NotFound):
+    """No job of this name is registered."""
+
+
+class UnknownTask(NotFound):
+    """No task of this name is registered on this app."""
+
+
+class UnknownRun(NotFound):
+    """No record of this run: it never was, or its retention is over."""
+
+
+class Conflict(JobistemerError):
+    """Somebody else was there first."""
+
+
+class DuplicateRun(Conflict):
+    """Another run holds this unique key."""
+
+
+class StaleDefinition(Conflict):
+    """The stored job has a newer version than the one given."""
+
+
+class NotConnected(JobistemerError, ConnectionError):
+    """The server does not answer."""
+
+
+class ShuttingDown(JobistemerError):
+    """This process takes no more work."""
+
+
+class ResultTimeout(JobistemerError, TimeoutError):
+    """The run has not ended within the time given."""
+
+
+class RunFailed(JobistemerError):
+    """The run ended without a result; the message has its state and last error."""
