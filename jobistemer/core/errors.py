@@ -16,6 +16,7 @@
     │   ├── DuplicateRun               the unique key belongs to another run
     │   └── StaleDefinition            the job has a newer version
     ├── NotConnected               the server does not answer
+    ├── ServerRefused              the server answered with an error: out of memory, read only, no permission
     ├── ShuttingDown               this process takes no more work
     ├── ResultTimeout              the run has not ended within the time given
     └── RunFailed                  the run whose result was asked for ended without one
@@ -89,6 +90,10 @@ class StaleDefinition(Conflict):
 
 class NotConnected(JobistemerError, ConnectionError):
     """The server does not answer."""
+
+
+class ServerRefused(JobistemerError):
+    """The server answered with an error: out of memory, read only, no permission."""
 
 
 class ShuttingDown(JobistemerError):

@@ -1,0 +1,77 @@
+"""What the outcome of an attempt means for its run.
+
+`settle` is a function from (message, attempt, crashes, outcome, chance) to one of three endings:
+the run is over, it waits and comes back, or it comes back at once.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobistemer.core.messages import Message
+from jobistemer.core.states import AttemptState, RunState
+
+MAX_CRASHES = 3
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one attempt ended, as its worker (or whoever found it lost) saw it.
+
+    state: the attempt's terminal state. result: JSON of what the handler returned. error: text for people.
+    retry_after_ms: what the handler asked for by `Retry(after=…)`. final: the handler asked for no retry.
+    """
+
+    state: AttemptState
+    result: bytes = b""
+    error: str = ""
+    retry_after_ms: int | None = None
+    final: bool = False
+    poison: bool = False
+
+
+class Over(msgspec.Struct, frozen=True):
+    """The run is terminal."""
+
+    state: RunState
+    verdict: str
+
+
+class Later(msgspec.Struct, frozen=True):
+    """The run waits `delay_ms` for its next attempt; 0 sends it back to its stream at once."""
+
+    delay_ms: int
+    crashes: int
+
+
+Ending = Over | Later
+
+SUCCEEDED = Over(RunState.SUCCEEDED, "")
+CANCELED = Over(RunState.CANCELED, "canceled")
+
+
+def settle(message: Message, attempt: int, crashes: int, outcome: Outcome, chance: float) -> Ending:
+    """Decide what becomes of a run whose attempt number `attempt` ended in `outcome`.
+
+    `crashes` counts the lost attempts before this one: they have a limit of their own and use up no retries.
+    """
+    match outcome.state:
+        case AttemptState.SUCCEEDED:
+            return SUCCEEDED
+        case AttemptState.CANCELED:
+            return CANCELED
+        case AttemptState.LOST:
+            return _after_loss(crashes + 1)
+    if outcome.poison:
+        return Over(RunState.DEAD, "failed")
+    if outcome.final:
+        return Over(RunState.FAILED, "failed")
+    failures = attempt + 1 - crashes
+    delay = message.retry.delay_ms(failures, chance)
+    if delay is None:
+        return Over(RunState.DEAD, "failed")
+    return Later(delay if outcome.retry_after_ms is None else outcome.retry_after_ms, crashes)
+
+
+def _after_loss(crashes: int) -> Ending:
+    # A message that kills its worker again and again must not wander through the whole fleet.
+    return Over(RunState.DEAD, "failed_stale") if crashes >= MAX_CRASHES else Later(0, crashes)

@@ -1,0 +1,50 @@
+"""Deterministic identities: any node computes the same id from the same context.
+
+A duplicate create that Redis refuses is therefore the normal case, not an error.
+The three namespaces are fixed for ever: changing one would fork the history.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from uuid import UUID, uuid5
+
+OCCURRENCE_NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+RUN_NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
+ATTEMPT_NAMESPACE = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
+
+
+def job_id(name: str) -> str:
+    """The identity of the job called `name`."""
+    return "job_" + sha1(f"job:{name}".encode(), usedforsecurity=False).hexdigest()
+
+
+def task_id(job: str, name: str) -> str:
+    """The identity of task `name` of the job with id `job`."""
+    return "task_" + sha1(f"task:{job}:{name}".encode(), usedforsecurity=False).hexdigest()
+
+
+def occurrence_id(job: str, due: int) -> str:
+    """The identity of the due instant `due` (Unix seconds) of a job."""
+    return f"occ_{uuid5(OCCURRENCE_NAMESPACE, f'{job}:{due}')}"
+
+
+def run_id(occurrence: str, task: str) -> str:
+    """The identity of one task of one occurrence."""
+    return f"run_{uuid5(RUN_NAMESPACE, f'{occurrence}:{task}')}"
+
+
+def attempt_id(run: str, number: int) -> str:
+    """The identity of try `number` (from 0) of a run."""
+    return f"attempt_{uuid5(ATTEMPT_NAMESPACE, f'{run}:{number}')}"
+
+
+def enqueued_run_id(now_ms: int, entropy: int) -> str:
+    """A time-ordered identity for a call that no occurrence stands behind (UUID version 7, RFC 9562).
+
+    `entropy` is 74 random bits, given because the core has no source of chance.
+    """
+    value = (now_ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (entropy >> 62 & 0xFFF) << 64
+    value |= 0b10 << 62 | entropy & 0x3FFFFFFFFFFFFFFF
+    digits = f"{value:032x}"
+    return f"run_{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,0 +1,123 @@
+"""Definitions: jobs, their tasks and their policies, as frozen values.
+
+What is registered is the JSON of a `Job`; everything that a ticker or a worker decides
+about a job, it decides from that value.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from hashlib import sha1
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.graph import check_graph
+from jobistemer.core.names import checked_name
+from jobistemer.core.options import Options
+from jobistemer.core.schedules import AnyCalendar, AnySchedule
+
+MAX_TASKS = 50
+MAX_QUEUED_LIMIT = 10_000
+DEFAULT_HISTORY_S = 7 * 86_400.0
+
+
+class Overlap(StrEnum):
+    """What becomes of a due instant while an earlier occurrence of its job is not terminal."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    ALLOW = "allow"
+
+
+class Recovery(StrEnum):
+    """What becomes of instants that were due longer ago than the grace period."""
+
+    EXECUTE_ALL = "execute_all"
+    EXECUTE_LAST = "execute_last"
+    MARK_AS_MISSED = "mark_as_missed"
+
+
+class FailureStrategy(StrEnum):
+    """What a task that failed for good does to the other tasks of its occurrence."""
+
+    FAIL_FAST = "fail_fast"
+    CONTINUE = "continue"
+
+
+class Task(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A named unit of work of a job.
+
+    handler: name of the callable on the app, by default `{job}.{name}` or, in a job of one task, the job's name.
+    payload: keyword arguments of every call, as JSON. after: names of the tasks that must have succeeded before.
+    """
+
+    name: str
+    handler: str
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    after: tuple[str, ...] = ()
+    options: Options = Options()
+
+    def __post_init__(self) -> None:
+        checked_name("task", self.name)
+        checked_name("handler", self.handler)
+
+
+class Job(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A schedule, its policies and one or more tasks.
+
+    grace_s: an instant is fired as a matter of course when it is due at most this many seconds ago; what is older
+    was missed and goes through `recovery`. max_queued: how many occurrences may wait under overlap `queue`.
+    history_s: seconds that the records of an ended occurrence are kept.
+    Raises InvalidDefinition for what cannot be registered.
+    """
+
+    name: str
+    schedule: AnySchedule
+    tasks: tuple[Task, ...]
+    calendars: tuple[AnyCalendar, ...] = ()
+    overlap: Overlap = Overlap.SKIP
+    max_queued: int = 100
+    recovery: Recovery = Recovery.EXECUTE_LAST
+    grace_s: float = 60.0
+    failure: FailureStrategy = FailureStrategy.FAIL_FAST
+    history_s: float = DEFAULT_HISTORY_S
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        checked_name("job", self.name)
+        if not 1 <= len(self.tasks) <= MAX_TASKS:
+            raise InvalidDefinition(f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}")
+        check_graph(self.name, {task.name: task.after for task in self.tasks}, len(self.tasks))
+        self._check_number("grace_s", self.grace_s, 0, 86_400 * 366)
+        self._check_number("max_queued", self.max_queued, 0, MAX_QUEUED_LIMIT)
+        self._check_number("history_s", self.history_s, 60, 86_400 * 3660)
+
+    def _check_number(self, field: str, value: float, low: float, high: float) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise InvalidDefinition(f"job {self.name!r}: {field} is {value!r}, allowed is {low}–{high}")
+
+    @property
+    def id(self) -> str:
+        """The job's identity, computed from its name."""
+        return ids.job_id(self.name)
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(Job)
+
+
+def encode_job(job: Job) -> bytes:
+    """The stored form of a definition."""
+    return _encoder.encode(job)
+
+
+def decode_job(stored: bytes) -> Job:
+    """The definition that was stored."""
+    return _decoder.decode(stored)
+
+
+def fingerprint(job: Job) -> str:
+    """Sixteen hex digits that differ when anything in the definition differs."""
+    return sha1(encode_job(job), usedforsecurity=False).hexdigest()[:16]

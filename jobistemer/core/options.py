@@ -1,0 +1,84 @@
+"""Options that cascade: app defaults, job, task, call. The last one that says something wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.names import checked_name
+from jobistemer.core.retries import Exponential, RetryPolicy
+
+DEFAULT_PRIORITY = 5
+LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
+LONGEST_TIMEOUT_S = 86_400 * 366
+LONGEST_RETENTION_S = 86_400 * 3660
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one level says; None says nothing.
+
+    queue: name of the queue. priority: 0–9, higher first. timeout_s: seconds that one attempt may take.
+    retry: what follows a failed attempt. retention_s: seconds that the records of an ended run are kept.
+    Raises InvalidDefinition or InvalidName for values out of range.
+    """
+
+    queue: str | None = None
+    priority: int | None = None
+    timeout_s: float | None = None
+    retry: RetryPolicy | None = None
+    retention_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.queue is not None:
+            checked_name("queue", self.queue)
+        _check("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
+        if isinstance(self.priority, float):
+            raise InvalidDefinition(f"priority is {self.priority!r}, allowed are whole numbers from 0 to 9")
+        _check("timeout_s", self.timeout_s, 0.001, LONGEST_TIMEOUT_S)
+        _check("retention_s", self.retention_s, 1, LONGEST_RETENTION_S)
+        if self.retry is not None and not isinstance(self.retry, RetryPolicy):
+            raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
+
+
+DEFAULTS = Options(
+    queue="default",
+    priority=DEFAULT_PRIORITY,
+    timeout_s=3600.0,
+    retry=Exponential(),
+    retention_s=86_400.0,
+)
+
+
+class Effective(msgspec.Struct, frozen=True):
+    """The value of one option and the level that it comes from."""
+
+    value: Any
+    source: str
+
+
+def resolve(levels: list[tuple[str, Options]]) -> dict[str, Effective]:
+    """The effective options of named levels, the weakest first; what no level says comes from `default`."""
+    effective = {field: Effective(getattr(DEFAULTS, field), "default") for field in Options.__struct_fields__}
+    for source, options in levels:
+        for field in Options.__struct_fields__:
+            value = getattr(options, field)
+            if value is not None:
+                effective[field] = Effective(value, source)
+    return effective
+
+
+def merged(*levels: Options) -> Options:
+    """One level that says what the given ones say together, the last one first; for storing."""
+    said = {}
+    for options in levels:
+        said |= {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
+    return Options(**said)
+
+
+def _check(field: str, value: float | None, low: float, high: float) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise InvalidDefinition(f"{field} is {value!r}, allowed is {low}–{high}")

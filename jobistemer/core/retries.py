@@ -1,0 +1,72 @@
+"""Retry policies: how long a run waits after a failed attempt, and when it has had enough."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobistemer.core.errors import InvalidDefinition
+
+MAX_RETRIES = 1_000
+
+
+class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kind", omit_defaults=True):
+    """Wait `first_s` seconds, then `factor` times longer after each failure, at most `cap_s`.
+
+    `jitter` (0–1) takes off up to that share of each delay, so that runs which failed
+    together do not come back together. Raises InvalidDefinition for values out of range.
+    """
+
+    max_retries: int = 3
+    first_s: float = 1.0
+    factor: float = 2.0
+    cap_s: float = 3600.0
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_range("max_retries", self.max_retries, 0, MAX_RETRIES)
+        _check_range("first_s", self.first_s, 0.001, 86_400 * 366)
+        _check_range("factor", self.factor, 1, 100)
+        _check_range("cap_s", self.cap_s, 0.001, 86_400 * 366)
+        _check_range("jitter", self.jitter, 0, 1)
+
+    def delay_ms(self, failures: int, chance: float) -> int | None:
+        """Milliseconds to wait after failure number `failures` (from 1), or None when no try is left.
+
+        `chance` in [0, 1) is the caller's random number.
+        """
+        if failures > self.max_retries:
+            return None
+        # The exponent is bounded because a float overflows near 2**1024, long after any cap was reached.
+        full = min(self.cap_s, self.first_s * self.factor ** min(failures - 1, 150))
+        return round(full * (1 - self.jitter * chance) * 1000)
+
+
+class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_defaults=True):
+    """Wait exactly the listed seconds, one per retry; then no more. An empty list means no retries."""
+
+    seconds: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_range("number of delays", len(self.seconds), 0, MAX_RETRIES)
+        for value in self.seconds:
+            _check_range("delay", value, 0, 86_400 * 366)
+
+    @property
+    def max_retries(self) -> int:
+        """How many retries the list allows."""
+        return len(self.seconds)
+
+    def delay_ms(self, failures: int, chance: float) -> int | None:  # noqa: ARG002 - one shape for all policies
+        """Milliseconds to wait after failure number `failures` (from 1), or None when no try is left."""
+        if failures > len(self.seconds):
+            return None
+        return round(self.seconds[failures - 1] * 1000)
+
+
+RetryPolicy = Exponential | Delays
+NO_RETRIES = Delays()
+
+
+def _check_range(field: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InvalidDefinition(f"retry policy: {field} is {value}, allowed is {low}–{high}")

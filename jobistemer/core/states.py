@@ -1,0 +1,129 @@
+"""The life of occurrences, task runs and attempts, as tables.
+
+A transition is data: `(state, event) -> state`. An illegal event is a missing key,
+hence one error in one place. The Lua scripts are held against these tables by
+`tests/integration/test_conformance.py`; `None` stands for "no record yet".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+
+class OccurrenceState(StrEnum):
+    """Where a due instant of a job stands."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    FAILED_STALE = "failed_stale"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    COMPRESSED = "compressed"
+    TIMED_OUT = "timed_out"
+
+
+class RunState(StrEnum):
+    """Where one task run stands."""
+
+    PENDING = "pending"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELED = "canceled"
+    SKIPPED = "skipped"
+    DEAD = "dead"
+
+
+class AttemptState(StrEnum):
+    """Where one try of a run stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELED = "canceled"
+    LOST = "lost"
+
+
+_O, _R, _A = OccurrenceState, RunState, AttemptState
+
+OCCURRENCE_TRANSITIONS: Mapping[tuple[OccurrenceState | None, str], OccurrenceState] = {
+    (None, "fire"): _O.PENDING,
+    (None, "queue"): _O.QUEUED,
+    (None, "skip"): _O.SKIPPED,
+    (None, "miss"): _O.MISSED,
+    (None, "compress"): _O.COMPRESSED,
+    (_O.QUEUED, "start"): _O.PENDING,
+    (_O.PENDING, "progress"): _O.RUNNING,
+    (_O.RUNNING, "progress"): _O.RUNNING,
+    **{
+        (state, event): end
+        for state in (_O.PENDING, _O.RUNNING)
+        for event, end in {
+            "complete": _O.COMPLETED,
+            "fail": _O.FAILED,
+            "cancel": _O.CANCELED,
+            "go_stale": _O.FAILED_STALE,
+            "time_out": _O.TIMED_OUT,
+        }.items()
+    },
+    (_O.QUEUED, "cancel"): _O.CANCELED,
+    (_O.QUEUED, "time_out"): _O.TIMED_OUT,
+}
+
+RUN_TRANSITIONS: Mapping[tuple[RunState | None, str], RunState] = {
+    (None, "enqueue"): _R.PENDING,
+    (None, "delay"): _R.SCHEDULED,
+    (_R.SCHEDULED, "promote"): _R.PENDING,
+    (_R.PENDING, "start"): _R.RUNNING,
+    (_R.PENDING, "skip"): _R.SKIPPED,
+    # A run in flight is an entry in a pending list; its record says "running" only from the first
+    # heartbeat on, so everything that can end a running run can end a pending one.
+    **{
+        (state, event): end
+        for state in (_R.PENDING, _R.RUNNING)
+        for event, end in {
+            "succeed": _R.SUCCEEDED,
+            "fail": _R.FAILED,
+            "time_out": _R.TIMED_OUT,
+            "bury": _R.DEAD,
+            "retry": _R.SCHEDULED,
+            "requeue": _R.PENDING,
+        }.items()
+    },
+    **{(state, "cancel"): _R.CANCELED for state in (_R.PENDING, _R.SCHEDULED, _R.RUNNING)},
+}
+
+ATTEMPT_TRANSITIONS: Mapping[tuple[AttemptState | None, str], AttemptState] = {
+    (None, "start"): _A.RUNNING,
+    **{
+        (state, event): end
+        for state in (None, _A.RUNNING)
+        for event, end in {
+            "succeed": _A.SUCCEEDED,
+            "fail": _A.FAILED,
+            "time_out": _A.TIMED_OUT,
+            "cancel": _A.CANCELED,
+            "lose": _A.LOST,
+        }.items()
+    },
+}
+
+_State = TypeVar("_State", OccurrenceState, RunState, AttemptState)
+
+TERMINAL_OCCURRENCES = frozenset(OccurrenceState) - {_O.PENDING, _O.QUEUED, _O.RUNNING}
+TERMINAL_RUNS = frozenset(RunState) - {_R.PENDING, _R.SCHEDULED, _R.RUNNING}
+TERMINAL_ATTEMPTS = frozenset(AttemptState) - {_A.RUNNING}
+
+
+def after(table: Mapping[tuple[_State | None, str], _State], state: _State | None, event: str) -> _State | None:
+    """The state that `event` leads to from `state`, or None where the table forbids it."""
+    return table.get((state, event))

@@ -1,0 +1,101 @@
+"""From a URL to a client.
+
+    redis://host:6379/0      rediss:// for TLS, unix:///path for a socket
+    redis+sentinel://h1:26379,h2:26379/mymaster/0
+    fake://name              an in-memory server inside this process, for unit tests
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from jobistemer.core.errors import Misconfigured
+
+DEFAULT_URL = "redis://localhost:6379/0"
+BLOCK_MS = 2_000
+"""The longest block of a read; the socket's time-out must be longer, or the client breaks the read off."""
+
+_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "fake")
+_OPTIONS: dict[str, Any] = {
+    "protocol": 2,
+    "socket_timeout": 5.0,
+    "socket_connect_timeout": 5.0,
+    "socket_keepalive": True,
+    "client_name": "jobistemer",
+}
+
+
+def redacted(url: str) -> str:
+    """The URL with its password hidden, fit for logs and messages."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def connect(url: str) -> redis.Redis:
+    """A synchronous client for `url`; no connection is made yet. Raises Misconfigured for a URL that cannot be."""
+    match _scheme(url):
+        case "fake":
+            return _fake(url)
+        case "redis+sentinel":
+            return _sentinel(url)
+        case _:
+            return _parsed(redis.Redis.from_url, url, retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 3))
+
+
+def connect_async(url: str) -> redis.asyncio.Redis:
+    """A client for asyncio; it belongs to the event loop that first uses it."""
+    from redis.asyncio.retry import Retry as AsyncRetry  # noqa: PLC0415 - same name as the synchronous one
+
+    if _scheme(url) == "fake":
+        import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
+
+        return fakeredis.FakeAsyncRedis(server=_fake_server(url), protocol=2)
+    retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 3)
+    return _parsed(redis.asyncio.Redis.from_url, url, retry=retry)
+
+
+def _scheme(url: str) -> str:
+    scheme = urlsplit(url).scheme
+    if scheme not in _SCHEMES:
+        raise Misconfigured(f"URL {redacted(url)!r} has scheme {scheme!r}; allowed are {', '.join(_SCHEMES)}")
+    return scheme
+
+
+def _parsed(factory: Any, url: str, **options: Any) -> Any:
+    try:
+        return factory(url, **_OPTIONS, **options)
+    except (ValueError, TypeError) as error:
+        raise Misconfigured(f"URL {redacted(url)!r} cannot be used: {error}") from error
+
+
+def _sentinel(url: str) -> redis.Redis:
+    parts = urlsplit(url)
+    hosts, (service, _, db) = parts.netloc.rpartition("@")[2], parts.path.strip("/").partition("/")
+    if not hosts or not service:
+        raise Misconfigured(f"URL {redacted(url)!r} must look like redis+sentinel://host:26379,host2:26379/service/0")
+    nodes = [(host, int(port or 26379)) for host, _, port in (node.partition(":") for node in hosts.split(","))]
+    login = {"username": parts.username, "password": parts.password} if parts.password else {}
+    client: redis.Redis = Sentinel(nodes, socket_timeout=2.0).master_for(service, db=int(db or 0), **login, **_OPTIONS)
+    return client
+
+
+def _fake(url: str) -> redis.Redis:
+    import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
+
+    return fakeredis.FakeRedis(server=_fake_server(url), protocol=2)
+
+
+_fake_servers: dict[str, Any] = {}
+
+
+def _fake_server(url: str) -> Any:
+    import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
+
+    return _fake_servers.setdefault(url, fakeredis.FakeServer(version=(7, 0)))

@@ -1,0 +1,127 @@
+"""One shard of a namespace: executes script calls, one by one, many in a pipeline, or awaited.
+
+Every failure of the server leaves here as one of Jobistemer's own errors. Scripts are idempotent, so whatever
+was not answered can be sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.exceptions import NoScriptError
+
+from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
+from jobistemer.store.clock import Clock
+from jobistemer.store.keys import Keys
+from jobistemer.store.scripts import Call, Reply
+
+Command = tuple[Any, ...]
+
+
+class Database:
+    """A connection to one shard, with its keys and its clock."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, clock: Clock, address: str) -> None:
+        self.client = client
+        self.keys = keys
+        self.clock = clock
+        self.address = address
+
+    def call(self, call: Call) -> Reply:
+        """Execute one script call. Raises NotConnected or ServerRefused."""
+        return call.script.read(self.ask(*call.command, script=call))
+
+    def ask(self, *command: Any, script: Call | None = None) -> Any:
+        """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
+        try:
+            try:
+                return self.client.execute_command(*command)
+            except NoScriptError:
+                if script is None:
+                    raise
+                return self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
+        except redis.RedisError as error:
+            raise translated(error, self.address) from error
+
+    def call_all(self, calls: Sequence[Call]) -> list[Reply | JobistemerError]:
+        """Execute many calls in one round trip; a call that the server refuses is answered by its error.
+
+        Raises NotConnected when the round trip failed as a whole.
+        """
+        raw = self._pipeline([call.command for call in calls])
+        unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
+        if unknown:
+            self._load(calls[index] for index in unknown)
+            again = self._pipeline([calls[index].command for index in unknown])
+            for index, answer in zip(unknown, again, strict=True):
+                raw[index] = answer
+        return [self._read(call, answer) for call, answer in zip(calls, raw, strict=True)]
+
+    def ask_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Execute many commands in one round trip. Raises NotConnected, or ServerRefused for the first refusal."""
+        answers = self._pipeline(commands)
+        for answer in answers:
+            if isinstance(answer, redis.RedisError):
+                raise translated(answer, self.address)
+        return answers
+
+    def read_clock(self) -> int:
+        """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
+        seconds, micros = self.ask("TIME")
+        self.clock.correct(int(seconds) * 1000 + int(micros) / 1000)
+        return self.clock.now_ms()
+
+    def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        try:
+            pipe = self.client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return pipe.execute(raise_on_error=False)
+        except redis.RedisError as error:
+            raise translated(error, self.address) from error
+
+    def _load(self, calls: Any) -> None:
+        self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
+
+    def _read(self, call: Call, answer: Any) -> Reply | JobistemerError:
+        if isinstance(answer, redis.RedisError):
+            return translated(answer, self.address)
+        return call.script.read(answer)
+
+
+class AsyncDatabase:
+    """Awaits script calls on a client of its own; the calls are the same values."""
+
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, address: str) -> None:
+        self.client = client
+        self.keys = keys
+        self.address = address
+
+    async def call(self, call: Call) -> Reply:
+        """Execute one script call. Raises NotConnected or ServerRefused."""
+        return call.script.read(await self.ask(*call.command, script=call))
+
+    async def ask(self, *command: Any, script: Call | None = None) -> Any:
+        """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
+        try:
+            try:
+                return await self.client.execute_command(*command)
+            except NoScriptError:
+                if script is None:
+                    raise
+                return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
+        except redis.RedisError as error:
+            raise translated(error, self.address) from error
+
+
+def translated(error: redis.RedisError, address: str) -> JobistemerError:
+    """The error of this package that says what a failure of the client means for the caller."""
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return NotConnected(
+            f"no Redis or Valkey server answers at {address} ({error}). Start one (`redis-server`, `docker compose up`, "
+            "or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL to where one is.",
+        )
+    return ServerRefused(f"the server at {address} refused a command: {error}")

@@ -1,0 +1,108 @@
+"""Every key that Jobistemer writes, spelled in one place.
+
+All keys of a shard carry the hash tag `{namespace:shard}`, so that on a cluster a shard lives on one node
+and every script touches one node only.
+"""
+
+from __future__ import annotations
+
+from jobistemer.core.names import checked_name
+
+GROUP = "workers"
+"""The one consumer group of every stream."""
+
+
+def settings_key(namespace: str) -> str:
+    """Where a namespace keeps what all its processes must agree on: the number of shards."""
+    return f"{{{namespace}}}:settings"
+
+
+def place(queue: str, priority: int) -> str:
+    """The name of the stream of one queue and priority, as records and the set of streams have it."""
+    return f"{queue}:{priority}"
+
+
+def split_place(name: str) -> tuple[str, int]:
+    """Queue and priority of a place."""
+    queue, _, priority = name.rpartition(":")
+    return queue, int(priority)
+
+
+def delayed_member(place_name: str, run_id: str) -> str:
+    """How a run stands in the delayed set: with its place, so that promoting needs no look-up."""
+    return f"{place_name}:{run_id}"
+
+
+def split_delayed_member(member: str) -> tuple[str, str]:
+    """Place and run id of a member of the delayed set."""
+    place_name, _, run_id = member.rpartition(":")
+    return place_name, run_id
+
+
+class Keys:
+    """The keys of one shard."""
+
+    def __init__(self, namespace: str, shard: int) -> None:
+        tag = f"{{{checked_name('namespace', namespace)}:{shard}}}"
+        self.tag = tag
+        self.due = f"{tag}:due"
+        self.delayed = f"{tag}:delayed"
+        self.dead = f"{tag}:dead"
+        self.streams = f"{tag}:streams"
+        self.starts = f"{tag}:starts"
+        self.cancels = f"{tag}:cancels"
+        self.paused = f"{tag}:paused"
+        self.workers = f"{tag}:workers"
+        self.tickers = f"{tag}:tickers"
+        self.wake = f"{tag}:wake"
+        self._run = f"{tag}:run:"
+        self._attempt = f"{tag}:attempt:"
+        self._stream = f"{tag}:stream:"
+
+    def job(self, job_id: str) -> str:
+        """Hash: name, version, fingerprint, definition, cursor, pause."""
+        return f"{self.tag}:job:{job_id}"
+
+    def versions(self, job_id: str) -> str:
+        """Hash: earlier definitions by version."""
+        return f"{self.tag}:versions:{job_id}"
+
+    def history(self, job_id: str) -> str:
+        """Sorted set: occurrence ids by due second."""
+        return f"{self.tag}:history:{job_id}"
+
+    def live(self, job_id: str) -> str:
+        """Sorted set: occurrences that are neither terminal nor queued."""
+        return f"{self.tag}:live:{job_id}"
+
+    def queued(self, job_id: str) -> str:
+        """Sorted set: occurrences that wait for an earlier one."""
+        return f"{self.tag}:queued:{job_id}"
+
+    def occurrence(self, occurrence_id: str) -> str:
+        """Hash: one due instant."""
+        return f"{self.tag}:occurrence:{occurrence_id}"
+
+    def run(self, run_id: str) -> str:
+        """Hash: one task run."""
+        return self._run + run_id
+
+    def attempt(self, attempt_id: str) -> str:
+        """Hash: one try of a run."""
+        return self._attempt + attempt_id
+
+    def stream(self, place_name: str) -> str:
+        """Stream: the entries of one queue and priority."""
+        return self._stream + place_name
+
+    def unique(self, key: str) -> str:
+        """String: the run that holds a unique key."""
+        return f"{self.tag}:unique:{key}"
+
+    def worker(self, worker_id: str) -> str:
+        """Hash: what a worker is and does."""
+        return f"{self.tag}:worker:{worker_id}"
+
+    def ticker(self, ticker_id: str) -> str:
+        """Hash: what a ticker is and does."""
+        return f"{self.tag}:ticker:{ticker_id}"

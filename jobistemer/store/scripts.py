@@ -1,0 +1,115 @@
+"""The Lua scripts: found, read with their headers, and called by name.
+
+    CLAIM = script("claim_occurrence")
+    call = CLAIM(keys=(…), args=(…))
+
+The header of each file is its contract: `KEYS` and `ARGV` name what the body binds, `OUT` lists every reply as a
+word. The words are checked when a reply is read, so that a script and its caller cannot drift apart unseen.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from hashlib import sha1
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+# In a wheel the scripts are inside the package; in a checkout they stand at the top of the repository.
+LUA_FOLDER = _PACKAGE / "lua" if (_PACKAGE / "lua").is_dir() else _PACKAGE.parent / "lua"
+
+_SECTION = re.compile(r"^(KEYS|ARGV|OUT|KEEPS)\b(.*)$")
+
+
+class Header(NamedTuple):
+    """The contract at the top of a script."""
+
+    name: str
+    summary: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    words: frozenset[str]
+    keeps: tuple[str, ...]
+
+
+class Reply(NamedTuple):
+    """What a script answered: one of its words, and the values behind it."""
+
+    word: str
+    values: list[Any]
+
+
+class Script:
+    """One Lua script, ready to be called."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.header = read_header(text)
+
+    def __call__(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Call:
+        """A call of this script as a value; nothing is sent yet."""
+        return Call(self, keys, args)
+
+    def read(self, raw: Any) -> Reply:
+        """Turn what the server sent into a word and values; a word that the header does not list is an error."""
+        word, values = (raw[0], raw[1:]) if isinstance(raw, list) else (raw, [])
+        text = word.decode() if isinstance(word, bytes) else str(word)
+        if text not in self.header.words:
+            raise AssertionError(f"{self.name} answered {text!r}, which its header does not list")
+        return Reply(text, values)
+
+
+class Call(NamedTuple):
+    """A script with its keys and arguments."""
+
+    script: Script
+    keys: tuple[str, ...]
+    args: tuple[Any, ...]
+
+    @property
+    def command(self) -> tuple[Any, ...]:
+        """The command to send."""
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+
+@cache
+def script(name: str) -> Script:
+    """The script in the file `lua/{name}.lua`."""
+    return Script(name, (LUA_FOLDER / f"{name}.lua").read_text(encoding="utf-8"))
+
+
+def all_scripts() -> list[Script]:
+    """Every script there is."""
+    return [script(path.stem) for path in sorted(LUA_FOLDER.glob("*.lua"))]
+
+
+def read_header(text: str) -> Header:
+    """Read the contract in a script's first comment; raises ValueError when a part of it is missing."""
+    comment = text.partition("]]")[0].removeprefix("--[[").strip().splitlines()
+    name, _, summary = comment[0].partition(": ")
+    sections: dict[str, list[str]] = {"KEYS": [], "ARGV": [], "OUT": [], "KEEPS": []}
+    current: list[str] = []
+    for line in comment[1:]:
+        if match := _SECTION.match(line):
+            current = sections[match[1]]
+            current.extend([match[2].strip()] if match[2].strip() else [])
+        elif line.startswith("  "):
+            current.append(line[2:])
+    if not sections["OUT"] or not sections["KEEPS"]:
+        raise ValueError(f"script {name}: the header lacks OUT or KEEPS")
+    return Header(
+        name,
+        summary,
+        tuple(_first_words(sections["KEYS"])),
+        tuple(_first_words(sections["ARGV"])),
+        frozenset(word for word in _first_words(sections["OUT"]) if word.isupper()),
+        tuple(" ".join(sections["KEEPS"]).split()),
+    )
+
+
+def _first_words(lines: list[str]) -> list[str]:
+    # A continued description is indented further than the word it describes.
+    return [line.split()[0] for line in lines if line and not line.startswith(" ")]

@@ -1,0 +1,29 @@
+--[[
+beat_ticker: say that a ticker lives, and read the agenda, in one command.
+
+KEYS
+  tickers  zset    {ns:shard}:tickers             ticker id by the ms of its last beat
+  record   hash    {ns:shard}:ticker:<ticker_id>  what it is and does; expires
+  due      zset    {ns:shard}:due                 job id by the ms of its next due instant
+  delayed  zset    {ns:shard}:delayed             place:run id by the ms it is promoted at
+  starts   set     {ns:shard}:starts              jobs whose next queued occurrence can be started
+ARGV
+  ticker_id  str
+  now        int  ms of server time
+  status     str  JSON for people: host, pid, counts
+  horizon    int  ms up to which due jobs are listed
+  limit      int  how many of them at the most
+OUT
+  AGENDA due delayed starts  due: job id and ms in turn, by time; delayed: member and ms in turn, the first 100;
+                             starts: up to 100 job ids
+KEEPS I1 I3
+]]
+local tickers, record, due, delayed, starts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local ticker_id, now, status, horizon, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+redis.call('ZADD', tickers, now, ticker_id)
+redis.call('ZREMRANGEBYSCORE', tickers, '-inf', now - 60000)
+redis.call('HSET', record, 'status', status)
+redis.call('PEXPIRE', record, 60000)
+return {'AGENDA', redis.call('ZRANGEBYSCORE', due, '-inf', horizon, 'WITHSCORES', 'LIMIT', 0, limit),
+  redis.call('ZRANGE', delayed, 0, 99, 'WITHSCORES'), redis.call('SRANDMEMBER', starts, 100)}

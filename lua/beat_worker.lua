@@ -1,0 +1,32 @@
+--[[
+beat_worker: say that a worker lives, and hear what concerns it, in one command.
+
+KEYS
+  workers  zset    {ns:shard}:workers             worker id by the ms of its last beat
+  record   hash    {ns:shard}:worker:<worker_id>  what it is and does
+  cancels  zset    {ns:shard}:cancels             run id by ms of the request
+  streams  set     {ns:shard}:streams             places of the streams that exist
+  paused   set     {ns:shard}:paused              queues that are paused
+ARGV
+  worker_id  str
+  now        int  ms of server time
+  lease      int  ms without a beat after which a worker is suspect
+  since      int  ms; requests to cancel from then on are reported
+  status     str  JSON for people: host, pid, queues, what is in flight
+OUT
+  BEAT suspects cancels places paused command  lists, at most 100 long each: (worker id, beat) of suspects; run ids;
+       places; queue names; and what the worker was told to do (quiet, stop, or empty)
+KEEPS I3
+]]
+local workers, record, cancels, streams, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local worker_id, now, lease, since, status = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
+
+redis.call('ZADD', workers, now, worker_id)
+redis.call('HSET', record, 'status', status)
+-- A beat from the future is as suspect as one from long ago: the clock of the server may have stepped back.
+local silent = redis.call('ZRANGEBYSCORE', workers, '-inf', '(' .. (now - lease), 'WITHSCORES', 'LIMIT', 0, 50)
+for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', workers, '(' .. (now + lease), '+inf', 'WITHSCORES', 'LIMIT', 0, 50)) do
+  silent[#silent + 1] = ahead
+end
+return {'BEAT', silent, redis.call('ZRANGEBYSCORE', cancels, since, '+inf', 'LIMIT', 0, 1000),
+  redis.call('SMEMBERS', streams), redis.call('SMEMBERS', paused), redis.call('HGET', record, 'command') or ''}

@@ -1,0 +1,94 @@
+--[[
+claim_occurrence: decide one due instant of a job, once and for all, and move the job's cursor to it.
+
+KEYS
+  job         hash    {ns:shard}:job:<job_id>          its version, cursor and pause; the cursor moves
+  due         zset    {ns:shard}:due                   job id by the ms of its next due instant; moves on
+  occurrence  hash    {ns:shard}:occurrence:<occ_id>   created
+  history     zset    {ns:shard}:history:<job_id>      occurrence id by due second; old ones go
+  live        zset    {ns:shard}:live:<job_id>         occurrences that are not terminal and not queued
+  queued      zset    {ns:shard}:queued:<job_id>       occurrences that wait for an earlier one
+  delayed     zset    {ns:shard}:delayed               gets the first runs when they start later
+  streams     set     {ns:shard}:streams               places of the streams that exist
+  run         hash    {ns:shard}:run:<run_id>          \ one pair
+  stream      stream  {ns:shard}:stream:<queue>:<prio> / for each task
+ARGV
+  job_id, occ_id  str
+  version     int  of the definition that the decision was made from
+  instant     int  the due instant, Unix seconds
+  expected    int  the cursor that the decision was made from; empty for an instant outside the schedule
+  next_due    int  ms of the next due instant
+  now         int  ms
+  state       str  pending to fire, or the terminal state that is recorded
+  reason      str  why, for people
+  overlap     str  skip, queue or allow
+  max_queued  int
+  history_ms  int  how long an ended occurrence is kept
+  start_at    int  ms from which on the first runs start, 0 for at once
+  run_id, handler, place, message, waits  for each task; waits is how many tasks must succeed before
+OUT
+  CLAIMED state  decided by this call: the state the occurrence has now
+  TAKEN          this instant has been decided before
+  BEHIND cursor  instants before this one are not decided yet: plan again from that cursor
+  STALE version  the job has another version, or is gone (0)
+KEEPS I1 I2 I8 I9 I10
+]]
+local job, due, occurrence, history, live, queued, delayed, streams =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local job_id, occ_id, version, instant, expected, next_due, now =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local state, reason, overlap, max_queued, history_ms, start_at =
+  ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13]
+
+local held = redis.call('HMGET', job, 'version', 'cursor', 'paused', 'paused_until')
+if held[1] ~= version then return {'STALE', tonumber(held[1] or 0)} end
+if expected ~= '' and held[2] ~= expected then
+  if tonumber(held[2]) >= tonumber(instant) then return {'TAKEN'} end
+  return {'BEHIND', tonumber(held[2])}
+end
+local exists = redis.call('EXISTS', occurrence) == 1
+if expected ~= '' then
+  redis.call('HSET', job, 'cursor', instant)
+  redis.call('ZADD', due, next_due, job_id)
+end
+if exists then return {'TAKEN'} end
+
+local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]
+if state == 'pending' and expected ~= '' and held[3] and (held[4] == '0' or instant * 1000 < tonumber(held[4])) then
+  state, reason = 'skipped', held[3]
+elseif state == 'pending' and busy and overlap == 'skip' then
+  state, reason = 'skipped', 'skipped because ' .. busy .. ' was still running'
+elseif state == 'pending' and busy and overlap == 'queue' and redis.call('ZCARD', queued) >= max_queued then
+  state, reason = 'skipped', 'skipped because ' .. max_queued .. ' occurrences were already waiting'
+elseif state == 'pending' and busy and overlap == 'queue' then
+  state, reason = 'queued', reason .. '; waits for ' .. busy
+end
+redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', state, 'reason', reason,
+  'claimed_at', now)
+redis.call('ZADD', history, instant, occ_id)
+redis.call('ZREMRANGEBYSCORE', history, '-inf', '(' .. math.floor((now - history_ms) / 1000))
+if state == 'queued' then redis.call('ZADD', queued, instant, occ_id) return {'CLAIMED', state} end
+if state ~= 'pending' then
+  redis.call('HSET', occurrence, 'ended_at', now)
+  redis.call('PEXPIRE', occurrence, history_ms)
+  return {'CLAIMED', state}
+end
+
+local tasks = math.min((#KEYS - 8) / 2, 50)
+redis.call('HSET', occurrence, 'open', tasks)
+redis.call('ZADD', live, instant, occ_id)
+for i = 1, tasks do
+  local run, stream, at = KEYS[7 + 2 * i], KEYS[8 + 2 * i], 9 + 5 * i
+  local run_id, handler, place, message, waits = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
+  if waits ~= '0' then
+    redis.call('HSET', run, 'waits', waits, 'message', message)
+  elseif start_at ~= '0' then
+    redis.call('HSET', run, 'state', 'scheduled', 'due_at', start_at, 'message', message, 'attempt', 0, 'crashes', 0)
+    redis.call('ZADD', delayed, start_at, place .. ':' .. run_id)
+  else
+    redis.call('SADD', streams, place)
+    redis.call('HSET', run, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+  end
+end
+return {'CLAIMED', state}

@@ -1,0 +1,89 @@
+--[[
+commit_task: end a run that is a task of an occurrence, and move the occurrence on: release or skip the tasks
+that waited for it, end the occurrence with its last run, ask for the next one in the queue to be started.
+
+KEYS
+  stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
+  run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
+  attempt     hash    {ns:shard}:attempt:<attempt_id>   written once; not for a run that never began
+  delayed     zset    {ns:shard}:delayed                loses the run when it is taken from there
+  dead        zset    {ns:shard}:dead                   gets the run when it is dead
+  streams     set     {ns:shard}:streams                places of the streams that exist
+  occurrence  hash    {ns:shard}:occurrence:<occ_id>    counts, and ends with its last run
+  live        zset    {ns:shard}:live:<job_id>          loses the occurrence at its end
+  queued      zset    {ns:shard}:queued:<job_id>        read: does another occurrence wait?
+  starts      set     {ns:shard}:starts                 gets the job when another one waits
+  wake        channel {ns:shard}:wake                   told then
+  next_run    hash    \ for each task that waits for this one: its run and
+  next_stream stream  / its stream after a success, its run twice after a failure
+ARGV
+  source, entry, run_id, place, state, attempt_state, worker, ended_at, retention_ms, split
+              as for commit_run
+  verdict     str  what this end makes of the occurrence: empty, or failed, failed_stale, canceled, timed_out
+  reason      str  the verdict for people
+  job_id      str
+  occ_id      str
+  history_ms  int  how long the occurrence is kept
+  halt        str  not empty: runs of this occurrence that fail from now on are not tried again
+  next_place  str  the places of the tasks that wait for this one, separated by spaces
+  field       str  \ pairs, first for the attempt
+  value       str  / and then for the run
+OUT
+  DONE open   recorded, now or by an earlier send; how many runs of the occurrence are not terminal
+  STALE       somebody else has ended this attempt: nothing was written
+KEEPS I3 I4 I5 I6 I7 I8 I9 I10
+]]
+local stream, run, attempt, delayed, dead, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local attempt_state, worker, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], 17 + ARGV[10]
+local verdict, reason, job_id, occ_id, history_ms, halt, next_place =
+  ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17]
+
+if source == 'attempt' then
+  if redis.call('XACK', stream, 'workers', entry) == 0 then
+    local held = redis.call('HMGET', attempt, 'state', 'worker')
+    local mine = held[1] == attempt_state and held[2] == worker
+    return mine and {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)} or {'STALE'}
+  end
+  redis.call('XDEL', stream, entry)
+  redis.call('HSET', attempt, unpack(ARGV, 18, split))
+  redis.call('PEXPIRE', attempt, retention_ms)
+elseif source == 'delayed' then
+  if redis.call('ZREM', delayed, place .. ':' .. run_id) == 0 then return {'STALE'} end
+elseif #redis.call('XPENDING', stream, 'workers', entry, entry, 1) > 0 or redis.call('XDEL', stream, entry) == 0 then
+  return {'STALE'}
+end
+redis.call('HSET', run, unpack(ARGV, split + 1))
+redis.call('PEXPIRE', run, retention_ms)
+if state == 'dead' then redis.call('ZADD', dead, ended_at, run_id) end
+
+local ended, at = 1, 12
+for next_name in string.gmatch(next_place, '%S+') do
+  local next_run, next_stream = KEYS[at], KEYS[at + 1]
+  local held = redis.call('HMGET', next_run, 'state', 'waits', 'message')
+  if held[1] == 'pending' and held[3] and verdict ~= '' then
+    redis.call('HSET', next_run, 'state', 'skipped', 'ended_at', ended_at)
+    redis.call('PEXPIRE', next_run, retention_ms)
+    ended = ended + 1
+  elseif held[1] == 'pending' and redis.call('HINCRBY', next_run, 'waits', -1) == 0 then
+    redis.call('SADD', streams, next_name)
+    redis.call('HSET', next_run, 'entry', redis.call('XADD', next_stream, '*', 'm', held[3], 'n', 0, 'c', 0))
+    redis.call('HDEL', next_run, 'message', 'waits')
+  end
+  at = at + 2
+end
+
+if verdict ~= '' and redis.call('HSETNX', occurrence, 'verdict', verdict) == 1 then
+  redis.call('HSET', occurrence, 'error', reason)
+end
+if halt ~= '' then redis.call('HSET', occurrence, 'halt', halt) end
+local open = redis.call('HINCRBY', occurrence, 'open', -ended)
+if open > 0 then return {'DONE', open} end
+redis.call('HSET', occurrence, 'state', redis.call('HGET', occurrence, 'verdict') or 'completed', 'ended_at', ended_at)
+redis.call('PEXPIRE', occurrence, history_ms)
+redis.call('ZREM', live, occ_id)
+if redis.call('EXISTS', queued) == 1 and redis.call('SADD', starts, job_id) == 1 then
+  redis.call('PUBLISH', wake, job_id)
+end
+return {'DONE', 0}

@@ -1,0 +1,39 @@
+--[[
+delay_run: create a run that waits for its time.
+
+KEYS
+  run      hash    {ns:shard}:run:<run_id>  created, with the message
+  delayed  zset    {ns:shard}:delayed       place:run id by the ms it is promoted at
+  wake     channel {ns:shard}:wake          told when nothing is due earlier
+  unique   string  {ns:shard}:unique:<key>  optional: holds the run id while the key is taken
+ARGV
+  run_id       str  the caller's choice, so that a second send is recognised
+  handler      str  name of the callable
+  message      str  encoded message
+  place        str  `<queue>:<prio>`
+  enqueued_at  int  ms
+  unique_ms    int  how long the unique key is held at the most
+  due_at       int  ms from which on it may start
+OUT
+  CREATED        the run waits in the delayed set
+  MINE           this very call has created it before
+  EXISTS holder  the unique key belongs to another run
+KEEPS I3 I4 I9
+]]
+local run, delayed, wake, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local run_id, handler, message, place, enqueued_at, unique_ms, due_at =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+
+if redis.call('EXISTS', run) == 1 then return {'MINE'} end
+if unique then
+  local holder = redis.call('GET', unique)
+  if holder and holder ~= run_id then return {'EXISTS', holder} end
+end
+
+local member = place .. ':' .. run_id
+redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place, 'enqueued_at', enqueued_at,
+  'due_at', due_at, 'message', message, 'attempt', 0, 'crashes', 0)
+redis.call('ZADD', delayed, due_at, member)
+if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
+if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, due_at) end
+return {'CREATED'}

@@ -1,0 +1,43 @@
+--[[
+register_job: store a new job, or a new version of one.
+
+KEYS
+  job       hash    {ns:shard}:job:<job_id>       created or changed
+  versions  hash    {ns:shard}:versions:<job_id>  earlier definitions by version
+  due       zset    {ns:shard}:due                job id by the ms of its next due instant
+  wake      channel {ns:shard}:wake               told when nothing is due earlier
+ARGV
+  job_id       str
+  name         str
+  definition   str  JSON of the job, as it is run
+  fingerprint  str  of the definition, as it was declared
+  seen         int  version that the caller saw, 0 for none
+  cursor       int  Unix seconds: instants up to here are decided
+  next_due     int  ms of the next due instant
+  now          int  ms
+OUT
+  CREATED version    the first version
+  CHANGED version    the next version
+  UNCHANGED version  this very definition is the current one
+  STALE version      somebody else has registered another version: nothing was written
+KEEPS I1 I2
+]]
+local job, versions, due, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job_id, name, definition, fingerprint, seen, cursor, next_due, now =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+
+local held = redis.call('HMGET', job, 'version', 'fingerprint', 'definition', 'cursor')
+local version = tonumber(held[1] or 0)
+if held[2] == fingerprint then return {'UNCHANGED', version} end
+if version ~= tonumber(seen) then return {'STALE', version} end
+
+if version > 0 then
+  redis.call('HSET', versions, version, held[3])
+  -- The cursor never goes back: what a ticker has decided meanwhile stays decided.
+  if tonumber(held[4]) > tonumber(cursor) then cursor = held[4] end
+end
+redis.call('HSET', job, 'name', name, 'version', version + 1, 'fingerprint', fingerprint, 'definition', definition,
+  'cursor', cursor, 'registered_at', now)
+redis.call('ZADD', due, next_due, job_id)
+if redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, next_due) end
+return {version == 0 and 'CREATED' or 'CHANGED', version + 1}

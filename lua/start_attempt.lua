@@ -1,0 +1,29 @@
+--[[
+start_attempt: show an attempt that is still going at a heartbeat; short ones are written once, at their end.
+
+KEYS
+  run         hash  {ns:shard}:run:<run_id>          becomes running
+  attempt     hash  {ns:shard}:attempt:<attempt_id>  created as running
+  occurrence  hash  {ns:shard}:occurrence:<occ_id>   optional: becomes running
+ARGV
+  entry       str  the stream entry that is this attempt
+  number      int  number of the attempt
+  worker      str  who runs it
+  started_at  int  ms
+OUT
+  SHOWN  the records say running
+  STALE  the attempt has ended, or another one has begun
+KEEPS I6 I7 I10
+]]
+local run, attempt, occurrence = KEYS[1], KEYS[2], KEYS[3]
+local entry, number, worker, started_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local held = redis.call('HMGET', run, 'entry', 'state')
+if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
+
+redis.call('HSET', attempt, 'state', 'running', 'number', number, 'worker', worker, 'started_at', started_at)
+redis.call('HSET', run, 'state', 'running', 'attempt', number)
+if occurrence and redis.call('HGET', occurrence, 'state') == 'pending' then
+  redis.call('HSET', occurrence, 'state', 'running')
+end
+return {'SHOWN'}
