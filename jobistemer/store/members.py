@@ -1,0 +1,76 @@
+"""Calls by which tickers and workers say that they live, and hear what concerns them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jobistemer.store.keys import Keys
+from jobistemer.store.scripts import Call, Reply, script
+
+
+class Pulse(NamedTuple):
+    """What a worker heard with its beat."""
+
+    suspects: dict[str, int]
+    cancels: list[str]
+    places: list[str]
+    paused: set[str]
+    command: str
+
+
+class Agenda(NamedTuple):
+    """What a ticker has to do: due jobs and delayed runs with their times in ms, jobs whose queue can move on."""
+
+    due: dict[str, int]
+    delayed: list[tuple[str, int]]
+    starts: list[str]
+
+
+def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
+    """Say that a worker lives."""
+    return script("beat_worker")(
+        (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused),
+        (worker, now_ms, lease_ms, since_ms, status),
+    )
+
+
+def read_pulse(reply: Reply) -> Pulse:
+    """The answer to a worker's beat."""
+    suspects, cancels, places, paused, command = reply.values
+    return Pulse(
+        suspects={name: round(float(beat)) for name, beat in _pairs(suspects)},
+        cancels=[run.decode() for run in cancels],
+        places=sorted(name.decode() for name in places),
+        paused={name.decode() for name in paused},
+        command=command.decode(),
+    )
+
+
+def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int) -> Call:
+    """Say that a ticker lives, and ask for the agenda up to `horizon_ms`."""
+    return script("beat_ticker")(
+        (keys.tickers, keys.ticker(ticker), keys.due, keys.delayed, keys.starts),
+        (ticker, now_ms, status, horizon_ms, limit),
+    )
+
+
+def read_agenda(reply: Reply) -> Agenda:
+    """The answer to a ticker's beat."""
+    due, delayed, starts = reply.values
+    return Agenda(
+        due={name: round(float(at)) for name, at in _pairs(due)},
+        delayed=[(name, round(float(at))) for name, at in _pairs(delayed)],
+        starts=[job.decode() for job in starts],
+    )
+
+
+def forget_worker(keys: Keys, worker: str, beat_ms: int, places: list[str]) -> Call:
+    """Remove a worker that has ended, unless something is still pending for it."""
+    return script("forget_worker")(
+        (keys.workers, keys.worker(worker), *(keys.stream(where) for where in places[:100])),
+        (worker, beat_ms),
+    )
+
+
+def _pairs(flat: list[bytes]) -> list[tuple[str, bytes]]:
+    return [(name.decode(), value) for name, value in zip(flat[::2], flat[1::2], strict=True)]

@@ -1,0 +1,75 @@
+"""Calls that decide due instants: claim one, start one that waited, cancel one that waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobistemer.core import ids
+from jobistemer.core.messages import encode_message
+from jobistemer.core.models import Job
+from jobistemer.core.planning import NEVER, Decision, runs_of, start_delay_ms
+from jobistemer.core.states import OccurrenceState
+from jobistemer.store.keys import Keys, place
+from jobistemer.store.scripts import Call, script
+
+
+def claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int) -> Call:
+    """Decide one instant of a job and move its cursor; the runs are created when it fires."""
+    return _claim(keys, job, version, decision, now_ms, str(decision.expected))
+
+
+def claim_extra(keys: Keys, job: Job, version: int, instant: int, now_ms: int, reason: str) -> Call:
+    """Fire an instant that the schedule does not name (trigger now); the cursor stays."""
+    decision = Decision(instant, 0, NEVER, OccurrenceState.PENDING, reason)
+    return _claim(keys, job, version, decision, now_ms, "")
+
+
+def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int) -> Call:
+    """Start the occurrence of `instant`, which waits in the job's queue."""
+    occurrence = ids.occurrence_id(job.id, instant)
+    run_keys, run_args = _runs(keys, job, version, occurrence, instant, now_ms)
+    return script("start_occurrence")(
+        (
+            *(keys.occurrence(occurrence), keys.live(job.id), keys.queued(job.id), keys.starts, keys.streams),
+            *run_keys,
+        ),
+        (job.id, occurrence, now_ms, *run_args),
+    )
+
+
+def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason: str, history_ms: int) -> Call:
+    """Cancel an occurrence that waits in its job's queue."""
+    return script("cancel_queued")(
+        (keys.occurrence(occurrence), keys.queued(job_id)),
+        (occurrence, now_ms, reason, history_ms),
+    )
+
+
+def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> Call:
+    occurrence = ids.occurrence_id(job.id, decision.instant)
+    fires = decision.state is OccurrenceState.PENDING
+    run_keys, run_args = _runs(keys, job, version, occurrence, decision.instant, now_ms) if fires else ((), ())
+    held_back = start_delay_ms(job, occurrence) if fires and expected else 0
+    return script("claim_occurrence")(
+        (
+            *(keys.job(job.id), keys.due, keys.occurrence(occurrence), keys.history(job.id)),
+            *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, *run_keys),
+        ),
+        (
+            *(job.id, occurrence, version, decision.instant, expected, decision.next_due * 1000, now_ms),
+            *(decision.state, decision.reason, job.overlap, job.max_queued, round(job.history_s * 1000)),
+            *(now_ms + held_back if held_back else 0, *run_args),
+        ),
+    )
+
+
+def _runs(
+    keys: Keys, job: Job, version: int, occurrence: str, instant: int, now_ms: int
+) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    run_keys: list[str] = []
+    args: list[Any] = []
+    for task, message in runs_of(job, version, occurrence, instant, now_ms):
+        where = place(message.queue, message.priority)
+        run_keys += (keys.run(message.run), keys.stream(where))
+        args += (message.run, message.handler, where, encode_message(message), len(task.after))
+    return tuple(run_keys), tuple(args)

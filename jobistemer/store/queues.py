@@ -1,0 +1,92 @@
+"""Streams as a worker reads them: which there are, fetching, what a dead worker left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import redis
+from redis.exceptions import ResponseError
+
+from jobistemer.core.errors import ServerRefused
+from jobistemer.core.messages import Delivery, decode_message
+from jobistemer.store.connection import BLOCK_MS
+from jobistemer.store.database import Database, translated
+from jobistemer.store.keys import GROUP
+
+
+class StreamReader:
+    """Fetches entries for one consumer, on a connection of its own: a blocking read holds its connection."""
+
+    def __init__(self, database: Database, consumer: str) -> None:
+        self._database = database
+        self._consumer = consumer
+
+    def fetch(self, places: Sequence[str], count: int, *, block: bool) -> list[tuple[bytes, list[Any]]]:
+        """Take up to `count` entries of each place; with `block` wait up to two seconds for the first.
+
+        Raises NotConnected or ServerRefused; a stream that vanished is made anew.
+        """
+        if not places:
+            return []
+        keys = self._database.keys
+        streams = [keys.stream(where) for where in places]
+        waiting = ("BLOCK", BLOCK_MS) if block else ()
+        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *waiting, "STREAMS", *streams)
+        try:
+            answer = self._database.client.execute_command(*command, *[">"] * len(streams))
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise translated(error, self._database.address) from error
+            open_streams(self._database, places)
+            return []
+        except redis.RedisError as error:
+            raise translated(error, self._database.address) from error
+        return list(answer or ())
+
+
+def deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Delivery | None, bytes]]:
+    """The messages in what one stream delivered, each with its entry; None for one that cannot be read."""
+    return [(_delivery(stream, entry, fields), entry) for entry, fields in entries]
+
+
+def _delivery(stream: bytes, entry: bytes, fields: dict[bytes, bytes] | None) -> Delivery | None:
+    try:
+        message = decode_message(fields[b"m"])  # type: ignore[index]
+        return Delivery(stream, entry, message, int(fields[b"n"]), int(fields[b"c"]))  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def open_streams(database: Database, places: Sequence[str]) -> None:
+    """Make sure that streams and their groups exist."""
+    for where in places:
+        try:
+            database.ask("XGROUP", "CREATE", database.keys.stream(where), GROUP, "0", "MKSTREAM")
+        except ServerRefused as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+        database.ask("SADD", database.keys.streams, where)
+
+
+def pending_of(database: Database, where: str, consumer: str, count: int = 100) -> list[Delivery]:
+    """Up to `count` entries that are pending for a consumer, the oldest first."""
+    stream = database.keys.stream(where)
+    pending = database.ask("XPENDING", stream, GROUP, "-", "+", count, consumer)
+    ids = [_entry_id(item) for item in pending]
+    found = database.ask_all([("XRANGE", stream, entry, entry) for entry in ids]) if ids else []
+    read = [deliveries(stream.encode(), entries) for entries in found if entries]
+    return [delivery for batch in read for delivery, _ in batch if delivery is not None]
+
+
+def _entry_id(item: Any) -> bytes:
+    # redis-py turns the extended form into dictionaries; the plain answer is a list.
+    entry: bytes = item["message_id"] if isinstance(item, dict) else item[0]
+    return entry
+
+
+def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
+    """Acknowledge and delete an entry that holds no readable message."""
+    database.ask_all([("XACK", stream, GROUP, entry), ("XDEL", stream, entry)])
+
+

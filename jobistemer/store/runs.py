@@ -1,0 +1,193 @@
+"""Calls that move a task run through its life: create, promote, show, end, bring back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from jobistemer.core import ids
+from jobistemer.core.endings import Later, Outcome, Over
+from jobistemer.core.graph import released_by, skipped_by
+from jobistemer.core.messages import Delivery, Message, encode_message
+from jobistemer.core.models import FailureStrategy, Job
+from jobistemer.core.options import DEFAULTS, merged
+from jobistemer.core.states import RunState
+from jobistemer.store.keys import Keys, place, split_delayed_member
+from jobistemer.store.scripts import Call, script
+
+DEAD_RETENTION_MS = 7 * 86_400_000
+KEEP_EARLIER_MS = 7 * 86_400_000
+"""How much longer than its run's retention an attempt is kept that did not end the run."""
+LONGEST_UNIQUE_MS = 30 * 86_400_000
+
+
+class Ended(NamedTuple):
+    """One attempt that is over, with everything that is recorded of it."""
+
+    delivery: Delivery
+    outcome: Outcome
+    worker: str
+    started_at: int
+    ended_at: int
+    source: str = "attempt"
+
+
+def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = LONGEST_UNIQUE_MS) -> Call:
+    """Create a run: at once on its stream, or with `due_at` (ms) in the delayed set."""
+    where = place(message.queue, message.priority)
+    unique = (keys.unique(message.unique),) if message.unique else ()
+    encoded = encode_message(message)
+    common = (message.run, message.handler, encoded, where, message.enqueued_at, unique_ms)
+    if due_at > 0:
+        return script("delay_run")((keys.run(message.run), keys.delayed, keys.wake, *unique), (*common, due_at))
+    return script("enqueue_run")((keys.run(message.run), keys.stream(where), keys.streams, *unique), common)
+
+
+def promote_runs(keys: Keys, members: list[str], now: int) -> Call:
+    """Move up to 100 members of the delayed set that are due onto their streams."""
+    pairs = [split_delayed_member(member) for member in members[:100]]
+    touched = [key for where, run in pairs for key in (keys.run(run), keys.stream(where))]
+    args = [arg for where, run in pairs for arg in (run, where)]
+    return script("promote_runs")((keys.delayed, keys.streams, *touched), (now, *args))
+
+
+def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) -> Call:
+    """Show that an attempt is going on."""
+    message = delivery.message
+    occurrence = (keys.occurrence(message.slot.occurrence),) if message.slot else ()
+    attempt = keys.attempt(ids.attempt_id(message.run, delivery.attempt))
+    return script("start_attempt")(
+        (keys.run(message.run), attempt, *occurrence),
+        (delivery.entry, delivery.attempt, worker, started_at),
+    )
+
+
+def commit(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
+    """End a run for good; `job` is the definition that its occurrence is pinned to, where it has one."""
+    message = ended.delivery.message
+    if message.slot is None or job is None:
+        unique = (keys.unique(message.unique),) if message.unique else ()
+        attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
+        args = (*_commit_args(ended, over), len(attempt_fields), *attempt_fields, *run_fields)
+        return script("commit_run")((*_commit_keys(keys, ended), *unique), args)
+    return _commit_task(keys, ended, over, job)
+
+
+def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:
+    """End an attempt whose run goes on, after a delay or at once."""
+    delivery, message = ended.delivery, ended.delivery.message
+    where = place(message.queue, message.priority)
+    occurrence = (keys.occurrence(message.slot.occurrence),) if message.slot else ()
+    due_at = ended.ended_at + later.delay_ms if later.delay_ms else 0
+    return script("retry_run")(
+        (*_commit_keys(keys, ended)[:4], keys.wake, *occurrence),
+        (
+            *(delivery.entry, message.run, where, ended.outcome.state, ended.worker, encode_message(message)),
+            *(delivery.attempt + 1, later.crashes, due_at),
+            *(later.delay_ms + message.retention_ms + KEEP_EARLIER_MS, note or ended.outcome.error[:200]),
+            *_attempt_fields(ended),
+        ),
+    )
+
+
+def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note: str = "") -> Call:
+    """Give back an entry that was fetched and never started: its attempt number is not used up."""
+    message = delivery.message
+    where = place(message.queue, message.priority)
+    attempt = keys.attempt(ids.attempt_id(message.run, delivery.attempt))
+    return script("retry_run")(
+        (keys.stream(where), keys.run(message.run), attempt, keys.delayed, keys.wake),
+        (
+            *(delivery.entry, message.run, where, "", "", encode_message(message)),
+            *(delivery.attempt, delivery.crashes, now + delay_ms if delay_ms else 0, 0, note),
+        ),
+    )
+
+
+def request_cancel(keys: Keys, run: str, entry: str, now: int) -> Call:
+    """Ask the worker that has this entry in flight to cancel the run."""
+    return script("request_cancel")((keys.run(run), keys.cancels), (run, entry, now))
+
+
+def _commit_keys(keys: Keys, ended: Ended) -> tuple[str, ...]:
+    message = ended.delivery.message
+    return (
+        keys.stream(place(message.queue, message.priority)),
+        keys.run(message.run),
+        keys.attempt(ids.attempt_id(message.run, ended.delivery.attempt)),
+        keys.delayed,
+        keys.dead,
+    )
+
+
+def _commit_args(ended: Ended, over: Over) -> tuple[Any, ...]:
+    message = ended.delivery.message
+    return (
+        *(ended.source, ended.delivery.entry, message.run, place(message.queue, message.priority)),
+        *(over.state, ended.outcome.state, ended.worker, ended.ended_at, _retention(message, over)),
+    )
+
+
+def _retention(message: Message, over: Over) -> int:
+    return max(DEAD_RETENTION_MS, message.retention_ms) if over.state is RunState.DEAD else message.retention_ms
+
+
+def _attempt_fields(ended: Ended) -> list[Any]:
+    outcome = ended.outcome
+    fields = ["state", outcome.state, "number", ended.delivery.attempt, "worker", ended.worker]
+    fields += ["started_at", ended.started_at, "ended_at", ended.ended_at]
+    if outcome.error:
+        fields += ["error", outcome.error]
+    return fields if outcome.state else []
+
+
+def _run_fields(ended: Ended, over: Over) -> list[Any]:
+    outcome = ended.outcome
+    fields = ["state", over.state, "attempt", ended.delivery.attempt, "ended_at", ended.ended_at]
+    if outcome.result:
+        fields += ["result", outcome.result]
+    if outcome.error:
+        fields += ["error", outcome.error]
+    if over.state is RunState.DEAD:
+        fields += ["message", encode_message(ended.delivery.message)]
+    return fields
+
+
+def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job) -> Call:
+    message = ended.delivery.message
+    slot = message.slot
+    assert slot is not None  # noqa: S101 - the caller has looked
+    following = _following(job, slot.task, slot.occurrence, over)
+    reason = f"task {slot.task} {over.state}: {ended.outcome.error}"[:500] if over.verdict else ""
+    halt = "1" if over.verdict and job.failure is FailureStrategy.FAIL_FAST else ""
+    attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
+    return script("commit_task")(
+        (
+            *(*_commit_keys(keys, ended), keys.streams, keys.occurrence(slot.occurrence)),
+            *(keys.live(slot.job), keys.queued(slot.job), keys.starts, keys.wake),
+            *(key for run, where in following for key in (keys.run(run), keys.stream(where))),
+        ),
+        (
+            *(*_commit_args(ended, over), len(attempt_fields), over.verdict, reason),
+            *(slot.job, slot.occurrence, round(job.history_s * 1000), halt),
+            " ".join(where for _, where in following),
+            *(*attempt_fields, *run_fields),
+        ),
+    )
+
+
+def _following(job: Job, task: str, occurrence: str, over: Over) -> list[tuple[str, str]]:
+    """Run id and place of each task that this end releases, or skips where it is a failure."""
+    edges = {each.name: each.after for each in job.tasks}
+    if not over.verdict:
+        names = released_by(edges, task)
+    elif job.failure is FailureStrategy.FAIL_FAST:
+        names = [name for name in edges if name != task]
+    else:
+        names = skipped_by(edges, task)
+    return [(ids.run_id(occurrence, ids.task_id(job.id, name)), place_of(job, name)) for name in names]
+
+
+def place_of(job: Job, task: str) -> str:
+    """The place of a job's task; its options are resolved when the job is declared."""
+    options = merged(DEFAULTS, next(each.options for each in job.tasks if each.name == task))
+    return place(str(options.queue), int(options.priority or 0))
