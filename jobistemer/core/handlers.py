@@ -1,0 +1,147 @@
+"""Handlers: the callables that do the work, with the types of what goes in and comes out.
+
+A payload is the JSON object of a handler's keyword arguments. Its type is made from the function's annotations once,
+when the handler is declared, so that what does not fit is refused where it is enqueued, and again where it runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+import msgspec
+
+from jobistemer.core.context import Context
+from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
+from jobistemer.core.messages import EMPTY_PAYLOAD
+from jobistemer.core.names import checked_name
+from jobistemer.core.options import Options
+
+MAX_PAYLOAD_BYTES = 256 * 1024
+MAX_RESULT_BYTES = 256 * 1024
+
+
+class Handler:
+    """One callable under its name."""
+
+    def __init__(self, name: str, function: Callable[..., Any], options: Options) -> None:
+        self.name = checked_name("handler", name)
+        self.function = function
+        self.options = options
+        self.is_coroutine = inspect.iscoroutinefunction(function)
+        signature = _signature(name, function)
+        hints = get_type_hints(function, include_extras=True)
+        self.context_parameter = _context_parameter(signature, hints)
+        # The context is the worker's to give, so callers do not see the parameter.
+        given = [each for each in signature.parameters.values() if each.name != self.context_parameter]
+        self._callable = signature.replace(parameters=given)
+        self._decoder = _decoder(name, given, hints)
+        self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> msgspec.Raw:
+        """The payload of a call. Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge."""
+        try:
+            bound = self._callable.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidPayload(f"task {self.name!r} cannot be called so: {error}") from None
+        return self.checked(bound.arguments)
+
+    def checked(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
+        """The payload of keyword arguments, checked against the handler's annotations."""
+        payload = encode_payload(self.name, arguments)
+        self.decode(payload)
+        return payload
+
+    def decode(self, payload: msgspec.Raw) -> dict[str, Any]:
+        """The keyword arguments in a payload. Raises InvalidPayload with the path of the field that does not fit."""
+        if payload == EMPTY_PAYLOAD and self._decoder is None:
+            return {}
+        if self._decoder is None:
+            raise InvalidPayload(f"task {self.name!r} takes no arguments, the payload has some: {bytes(payload)[:80]!r}")
+        try:
+            return _as_arguments(self._decoder.decode(payload))
+        except msgspec.DecodeError as error:
+            raise InvalidPayload(f"payload of task {self.name!r} does not fit: {error}") from None
+
+    def decode_result(self, result: bytes) -> Any:
+        """The typed result in its stored form."""
+        return self._result_decoder.decode(result)
+
+
+def encode_payload(name: str, arguments: Mapping[str, Any]) -> msgspec.Raw:
+    """Keyword arguments as a payload. Raises InvalidPayload or PayloadTooLarge; nothing is ever pickled."""
+    try:
+        payload = msgspec.json.encode(arguments)
+    except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
+        raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
+    if payload[:1] != b"{":
+        raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {payload[:80]!r}")
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise PayloadTooLarge(
+            f"payload of task {name!r} has {len(payload)} bytes, allowed are {MAX_PAYLOAD_BYTES}: "
+            "store it elsewhere and enqueue a reference",
+        )
+    return msgspec.Raw(payload)
+
+
+def encode_result(value: Any) -> bytes:
+    """What a handler returned, as it is stored; nothing for None. Raises InvalidPayload or PayloadTooLarge."""
+    if value is None:
+        return b""
+    try:
+        result = msgspec.json.encode(value)
+    except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
+        raise InvalidPayload(f"the result cannot be written as JSON: {error}") from None
+    if len(result) > MAX_RESULT_BYTES:
+        raise PayloadTooLarge(f"the result has {len(result)} bytes, allowed are {MAX_RESULT_BYTES}")
+    return result
+
+
+def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise InvalidDefinition(
+                f"task {name!r}: parameter {parameter} cannot be given by name; a payload is an object of names",
+            )
+    return signature
+
+
+def _context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
+    return next((name for name in signature.parameters if hints.get(name) is Context), None)
+
+
+def _decoder(
+    name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
+) -> msgspec.json.Decoder[Any] | None:
+    fields = [_field(parameter, hints) for parameter in parameters]
+    if not fields:
+        return None
+    try:
+        payload_type = msgspec.defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True)
+        return msgspec.json.Decoder(payload_type)
+    except TypeError as error:
+        raise InvalidDefinition(f"task {name!r} has a parameter that cannot be read from JSON: {error}") from None
+
+
+def _field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Any, ...]:
+    annotation = hints.get(parameter.name, Any)
+    if parameter.default is inspect.Parameter.empty:
+        return (parameter.name, annotation)
+    default = parameter.default
+    return (parameter.name, annotation, msgspec.field(default_factory=lambda: default))
+
+
+def _as_arguments(payload: Any) -> dict[str, Any]:
+    return {field: getattr(payload, field) for field in payload.__struct_fields__}
+
+
+def _result_type(name: str, hints: Mapping[str, Any]) -> Any:
+    result = hints.get("return", Any)
+    result = Any if result is type(None) else result
+    try:
+        msgspec.json.Decoder(result)
+    except TypeError as error:
+        raise InvalidDefinition(f"task {name!r} returns a type that cannot be read from JSON: {error}") from None
+    return result

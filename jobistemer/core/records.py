@@ -1,0 +1,62 @@
+"""Records as people and programs read them: what Redis keeps of runs, attempts and occurrences."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobistemer.core.states import AttemptState, OccurrenceState, RunState
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One try of a run; times are Unix milliseconds."""
+
+    id: str
+    number: int
+    state: AttemptState
+    worker: str = ""
+    started_at: int = 0
+    ended_at: int = 0
+    error: str = ""
+
+
+class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One task run; times are Unix milliseconds. attempt is the number of its latest attempt."""
+
+    id: str
+    state: RunState
+    handler: str
+    place: str
+    enqueued_at: int
+    ended_at: int = 0
+    due_at: int = 0
+    attempt: int = 0
+    occurrence: str = ""
+    entry: str = ""
+    waits: int = 0
+    crashes: int = 0
+    note: str = ""
+    error: str = ""
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    cancel: int = 0
+
+
+class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One due instant of a job. due is in Unix seconds, the other times in milliseconds; open counts live runs."""
+
+    id: str
+    job: str
+    version: int
+    due: int
+    state: OccurrenceState
+    reason: str
+    claimed_at: int
+    started_at: int = 0
+    ended_at: int = 0
+    open: int = 0
+    verdict: str = ""
+    error: str = ""
+
+    @property
+    def late_ms(self) -> int:
+        """How long after its due instant it was claimed."""
+        return self.claimed_at - self.due * 1000

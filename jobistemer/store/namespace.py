@@ -1,0 +1,78 @@
+"""A namespace: all shards behind one URL, and which of them holds what."""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakKeyDictionary
+from zlib import crc32
+
+import redis.asyncio
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.store.clock import Clock, ServerClock
+from jobistemer.store.connection import connect, connect_async, redacted
+from jobistemer.store.database import AsyncDatabase, Database
+from jobistemer.store.keys import Keys, settings_key
+
+MAX_SHARDS = 1024
+
+
+class Namespace:
+    """The shards of one namespace, reached through one client.
+
+    url: where the server is. name: what the keys begin with. shards: how many there are; the first process of a
+    namespace fixes it, later ones may leave it out. Raises Misconfigured when it differs from what is fixed.
+    """
+
+    def __init__(self, url: str, name: str = "jobistemer", shards: int | None = None, clock: Clock | None = None) -> None:
+        self.url = url
+        self.name = name
+        self.clock: Clock = clock or ServerClock()
+        self._wanted = shards
+        self._client = connect(url)
+        self._first = Database(self._client, Keys(name, 0), self.clock, redacted(url))
+        self._shards: list[Database] = []
+        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
+
+    @property
+    def shards(self) -> list[Database]:
+        """The databases of all shards. The first use asks the server how many there are, and for its time."""
+        if not self._shards:
+            count = self._agree_on_shards()
+            self._first.read_clock()
+            address = redacted(self.url)
+            others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
+            self._shards = [self._first, *others]
+        return self._shards
+
+    def for_id(self, text: str) -> Database:
+        """The shard that a job id, run id or unique key hashes to."""
+        shards = self.shards
+        return shards[crc32(text.encode()) % len(shards)] if len(shards) > 1 else shards[0]
+
+    def for_id_async(self, text: str) -> AsyncDatabase:
+        """The same shard, on a client of the running event loop."""
+        database = self.for_id(text)
+        loop = asyncio.get_running_loop()
+        client = self._async_clients.get(loop)
+        if client is None:
+            client = self._async_clients[loop] = connect_async(self.url)
+        return AsyncDatabase(client, database.keys, database.address)
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        self._client.close()
+
+    def _agree_on_shards(self) -> int:
+        key = settings_key(self.name)
+        wanted = 1 if self._wanted is None else self._wanted
+        if not 1 <= wanted <= MAX_SHARDS:
+            raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
+        self._first.ask("HSETNX", key, "shards", wanted)
+        stored = int(self._first.ask("HGET", key, "shards"))
+        if self._wanted is not None and stored != self._wanted:
+            raise Misconfigured(
+                f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by the "
+                "first process; use another namespace for another number",
+            )
+        return stored

@@ -1,0 +1,55 @@
+"""Read-only views: records by id, for handles, the command line and the dashboard."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.store.database import Command, Database
+from jobistemer.store.keys import Keys
+
+_Record = TypeVar("_Record", AttemptRecord, RunRecord, OccurrenceRecord)
+
+
+def run_command(keys: Keys, run_id: str) -> Command:
+    """The command whose answer `read_run` understands."""
+    return ("HGETALL", keys.run(run_id))
+
+
+def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
+    """The run in the answer to `run_command`; None when there is no record."""
+    return _record(RunRecord, run_id, answer)
+
+
+def find_run(database: Database, run_id: str) -> RunRecord | None:
+    """The record of a run, or None: it never was, or its retention is over."""
+    return read_run(run_id, database.ask(*run_command(database.keys, run_id)))
+
+
+def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
+    """The attempts of a run that are on record, in order."""
+    numbered = [(number, ids.attempt_id(run.id, number)) for number in range(run.attempt + 1)]
+    answers = database.ask_all([("HGETALL", database.keys.attempt(attempt)) for _, attempt in numbered])
+    found = [_record(AttemptRecord, attempt, answer) for (_, attempt), answer in zip(numbered, answers, strict=True)]
+    return [record for record in found if record is not None]
+
+
+def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[OccurrenceRecord]:
+    """The records of occurrences, those that are still there, in the order given."""
+    if not occurrence_ids:
+        return []
+    answers = database.ask_all([("HGETALL", database.keys.occurrence(each)) for each in occurrence_ids])
+    found = [_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)]
+    return [record for record in found if record is not None]
+
+
+def _record(kind: type[_Record], identity: str, answer: dict[bytes, bytes]) -> _Record | None:
+    if b"state" not in answer:
+        return None
+    fields: dict[str, Any] = {key.decode(): value.decode() for key, value in answer.items()}
+    if "result" in fields:
+        fields["result"] = msgspec.Raw(answer[b"result"])
+    return msgspec.convert({"id": identity, **fields}, kind, strict=False)
