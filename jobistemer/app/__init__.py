@@ -1,0 +1,8 @@
+"""The role of application code: declare tasks and jobs, enqueue calls, look up and control."""
+
+from jobistemer.app.application import Jobistemer
+from jobistemer.app.control import JobControl
+from jobistemer.app.handles import RunHandle, TaskHandle
+from jobistemer.app.producer import Producer, Request
+
+__all__ = ["JobControl", "Jobistemer", "Producer", "Request", "RunHandle", "TaskHandle"]

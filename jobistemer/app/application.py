@@ -1,0 +1,133 @@
+"""The app object: where an application declares its tasks and jobs, and enqueues calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from jobistemer.app.control import JobControl, Registered
+from jobistemer.app.declare import JobDeclaration
+from jobistemer.app.handles import RunHandle, TaskHandle, run_handle
+from jobistemer.app.producer import NOW, Producer, Request, Timing
+from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.handlers import Handler
+from jobistemer.core.models import Job
+from jobistemer.core.options import Options
+from jobistemer.core.schedules import parse_schedule
+from jobistemer.store.connection import DEFAULT_URL
+from jobistemer.store.namespace import Namespace
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Jobistemer:
+    """An application's tasks and jobs.
+
+    url: the server, by default JOBISTEMER_URL or redis://localhost:6379/0. namespace: what all keys begin with.
+    shards: see the reference; 1 unless the namespace was created with more. defaults: options of every task.
+    Nothing is connected before something is enqueued or looked up.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        shards: int | None = None,
+        defaults: Options | None = None,
+    ) -> None:
+        name = namespace or os.environ.get("JOBISTEMER_NAMESPACE", "jobistemer")
+        self.namespace = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
+        self.handlers: dict[str, Handler] = {}
+        self.declarations: dict[str, JobDeclaration] = {}
+        self.defaults = defaults or Options()
+        self.producer = Producer(self.namespace, self.handlers, self.defaults)
+        self.control = JobControl(self.namespace)
+
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, *, name: str | None = None, **options: Any) -> Callable[[Callable[P, R]], TaskHandle[P, R]]: ...
+    def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+        """Declare a function that can be enqueued: `@app.task` or `@app.task(queue="mail", …)`.
+
+        options: see Options. Raises InvalidDefinition or InvalidName.
+        """
+        if function is None:
+            return lambda each: self.add_handler(each, name or each.__name__, Options(**options))
+        return self.add_handler(function, name or function.__name__, Options(**options))
+
+    def job(self, schedule: Any, *, name: str | None = None, **policies: Any) -> JobDeclaration:
+        """Declare a scheduled job: as a decorator of its one function, or with several tasks by its `task` method.
+
+        schedule: a schedule value, a cron expression, an ISO 8601 interval, a timedelta or a datetime.
+        policies and options: see JobDeclaration. Raises InvalidSchedule or InvalidDefinition.
+        """
+        timezone = policies.pop("timezone", "UTC")
+        return JobDeclaration(self, parse_schedule(schedule, timezone), name, policies)
+
+    def enqueue(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
+        """Have a worker run the task of this name; its code need not be known here.
+
+        call: delay, at, unique, metadata, and every option of Options. Raises InvalidPayload, NotConnected, ….
+        """
+        request = self.request(task, payload, **call)
+        return self._handle(task, *self.producer.send(request))
+
+    async def enqueue_async(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
+        """Like `enqueue`, awaited."""
+        request = self.request(task, payload, **call)
+        return self._handle(task, *await self.producer.send_async(request))
+
+    def enqueue_at(self, at: datetime, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
+        """Like `enqueue`, to start at an instant."""
+        return self.enqueue(task, payload, at=at, **call)
+
+    def enqueue_many(self, requests: Iterable[Request]) -> list[RunHandle[Any]]:
+        """Enqueue many calls, a thousand in one round trip; requests come from `task.request(…)` or `app.request(…)`."""
+        return [self._handle("", run, reply) for run, reply in self.producer.send_many(requests)]
+
+    def request(
+        self,
+        task: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        unique: str = "",
+        metadata: dict[str, str] | None = None,
+        **options: Any,
+    ) -> Request:
+        """A call as a value."""
+        timing = Timing(delay, at) if delay is not None or at is not None else NOW
+        return Request(task, payload or {}, Options(**options), timing, unique, metadata or {})
+
+    def run(self, run_id: str) -> RunHandle[Any]:
+        """The handle of a run by its id; whether it is on record shows when it is asked."""
+        return RunHandle(self.namespace, run_id, run_id, msgspec.json.decode, existing=True)
+
+    def jobs(self) -> list[Job]:
+        """The jobs as they are declared."""
+        return [declaration.build() for declaration in self.declarations.values()]
+
+    def deploy(self) -> list[Registered]:
+        """Register every declared job; unchanged ones stay as they are."""
+        return [self.control.register(job) for job in self.jobs()]
+
+    def add_handler(self, function: Callable[..., Any], name: str, options: Options) -> TaskHandle[Any, Any]:
+        """Register a callable under a name. Raises InvalidDefinition when the name is taken."""
+        if name in self.handlers:
+            raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
+        handler = self.handlers[name] = Handler(name, function, options)
+        return TaskHandle(handler, self.producer, Request(name))
+
+    def _handle(self, task: str, run_id: str, reply: Any) -> RunHandle[Any]:
+        handler = self.handlers.get(task)
+        return run_handle(self.namespace, run_id, reply, handler.decode_result if handler else msgspec.json.decode)

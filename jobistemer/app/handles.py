@@ -1,0 +1,153 @@
+"""What application code holds: a task that can be called or enqueued, and a run that can be asked and awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import msgspec
+
+from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
+from jobistemer.core.handlers import Handler
+from jobistemer.core.options import Options
+from jobistemer.core.records import RunRecord
+from jobistemer.core.retries import RetryPolicy
+from jobistemer.core.states import TERMINAL_RUNS, RunState
+from jobistemer.store import views
+from jobistemer.store.namespace import Namespace
+from jobistemer.app.producer import NOW, Producer, Request, Timing
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.1
+
+
+class RunHandle(Generic[R]):
+    """One run, by its id: ask for its state, wait for its result.
+
+    existing: the unique key of the call belonged to this run already, so no new one was created.
+    """
+
+    def __init__(self, namespace: Namespace, run_id: str, shard: str, decode: Callable[[bytes], R], *, existing: bool) -> None:
+        self.id = run_id
+        self.existing = existing
+        self._namespace = namespace
+        self._shard = shard
+        self._decode = decode
+
+    def record(self) -> RunRecord:
+        """What is on record. Raises UnknownRun when nothing is (any more)."""
+        return self._found(views.find_run(self._namespace.for_id(self._shard), self.id))
+
+    def state(self) -> RunState:
+        """Where the run stands. Raises UnknownRun."""
+        return self.record().state
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the run to end and return its typed result.
+
+        timeout: seconds, None for ever. Raises ResultTimeout, or RunFailed when it ended without a result.
+        """
+        for pause in _looks(timeout, self.id):
+            record = self.record()
+            if record.state in TERMINAL_RUNS:
+                return self._outcome(record)
+            time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    async def result_async(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the same meaning as in `result`
+        """Like `result`, awaited."""
+        database = self._namespace.for_id_async(self._shard)
+        for pause in _looks(timeout, self.id):
+            answer = await database.ask(*views.run_command(database.keys, self.id))
+            record = self._found(views.read_run(self.id, answer))
+            if record.state in TERMINAL_RUNS:
+                return self._outcome(record)
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _found(self, record: RunRecord | None) -> RunRecord:
+        if record is None:
+            raise UnknownRun(f"run {self.id} is not on record: it never was, or its retention is over")
+        return record
+
+    def _outcome(self, record: RunRecord) -> R:
+        if record.state is RunState.SUCCEEDED:
+            return self._decode(bytes(record.result))
+        raise RunFailed(f"run {self.id} of task {record.handler!r} ended {record.state}: {record.error or 'no error given'}")
+
+
+class TaskHandle(Generic[P, R]):
+    """A declared task: call it to run it here, `enqueue` it to have a worker run it."""
+
+    def __init__(self, handler: Handler, producer: Producer, request: Request) -> None:
+        self.handler = handler
+        self._producer = producer
+        self._request = request
+        functools.update_wrapper(self, handler.function)
+
+    @property
+    def name(self) -> str:
+        """The name that workers know it by."""
+        return self.handler.name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Call the function here and now."""
+        return self.handler.function(*args, **kwargs)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
+        """Have a worker call it. Raises InvalidPayload with the path of what does not fit, or NotConnected."""
+        return self._handle(*self._producer.send(self.request(*args, **kwargs)))
+
+    async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
+        """Like `enqueue`, awaited."""
+        return self._handle(*await self._producer.send_async(self.request(*args, **kwargs)))
+
+    def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
+        """The call as a value, for `app.enqueue_many`."""
+        return msgspec.structs.replace(self._request, payload=self.handler.encode(args, kwargs))
+
+    def options(
+        self,
+        *,
+        delay: float | timedelta | None = None,
+        at: datetime | None = None,
+        unique: str = "",
+        metadata: dict[str, str] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        timeout_s: float | None = None,
+        retry: RetryPolicy | None = None,
+        retention_s: float | None = None,
+    ) -> TaskHandle[P, R]:
+        """The same task with options for the next call: `send.options(delay=5).enqueue(…)`."""
+        chosen = Options(queue=queue, priority=priority, timeout_s=timeout_s, retry=retry, retention_s=retention_s)
+        timing = Timing(delay, at) if delay is not None or at is not None else NOW
+        request = Request(self.name, {}, chosen, timing, unique, metadata or {})
+        return TaskHandle(self.handler, self._producer, request)
+
+    def _handle(self, run_id: str, reply: Any) -> RunHandle[R]:
+        return run_handle(self._producer.namespace, run_id, reply, self.handler.decode_result)
+
+
+def run_handle(namespace: Namespace, run_id: str, reply: Any, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
+    """The handle for what an enqueueing script answered: the new run, or the one that holds the unique key."""
+    existing = reply.word == "EXISTS"
+    found = reply.values[0].decode() if existing else run_id
+    return RunHandle(namespace, found, found, decode, existing=existing)
+
+
+def _looks(timeout: float | None, run_id: str) -> Iterator[float]:
+    """Pauses between looks, growing to a tenth of a second; raises ResultTimeout when the time is over."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = FIRST_LOOK_S
+    while True:
+        yield pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic()))
+        if deadline is not None and time.monotonic() >= deadline:
+            raise ResultTimeout(f"run {run_id} has not ended within {timeout} s; it goes on, ask again later")
+        pause = min(pause * 1.5, LONGEST_LOOK_S)
