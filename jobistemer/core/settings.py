@@ -1,0 +1,70 @@
+"""Settings of the processes: frozen values, validated once."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.core.names import checked_name
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a worker works.
+
+    concurrency: task runs at a time. queues: names with weights, `{"critical": 6, "default": 3}`; equal weights of 0
+    mean strict order. lease_s: seconds without a beat after which its work is taken over. beat_s: seconds between
+    beats. grace_s: seconds that runs in flight may take to finish after SIGTERM. burst: end when the queues are empty.
+    Raises Misconfigured with the field, the value and what is allowed.
+    """
+
+    concurrency: int = 8
+    queues: dict[str, int] = {"default": 0}
+    lease_s: float = 15.0
+    beat_s: float = 0.9
+    grace_s: float = 30.0
+    burst: bool = False
+
+    def __post_init__(self) -> None:
+        _check("concurrency", self.concurrency, 1, 1000)
+        _check("lease_s", self.lease_s, 1, 3600)
+        _check("beat_s", self.beat_s, 0.05, self.lease_s / 3)
+        _check("grace_s", self.grace_s, 0, 86_400)
+        if not self.queues:
+            raise Misconfigured("queues is empty; name at least one, such as `default`")
+        for name, weight in self.queues.items():
+            checked_name("queue", name)
+            _check(f"weight of queue {name}", weight, 0, 1000)
+
+
+class TickerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a ticker ticks.
+
+    pass_s: seconds between two looks at the agenda when nothing is due. horizon_s: how far ahead due instants are
+    prepared. catch_up: instants of one job that are decided in one pass, so that a long outage does not hold up the
+    others.
+    """
+
+    pass_s: float = 2.0
+    horizon_s: float = 5.0
+    catch_up: int = 100
+
+    def __post_init__(self) -> None:
+        _check("pass_s", self.pass_s, 0.1, 60)
+        _check("horizon_s", self.horizon_s, self.pass_s, 3600)
+        _check("catch_up", self.catch_up, 1, 1000)
+
+
+def parse_queues(text: str) -> dict[str, int]:
+    """Read `critical:6,default:3,low` as names with weights; without weights the order is strict."""
+    queues = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, weight = part.partition(":")
+        if weight and not weight.isdecimal():
+            raise Misconfigured(f"queues {text!r}: weight {weight!r} of {name!r} is no whole number")
+        queues[name] = int(weight or 0)
+    return queues
+
+
+def _check(field: str, value: float, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise Misconfigured(f"{field} is {value!r}, allowed is {low}–{high:g}")

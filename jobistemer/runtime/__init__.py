@@ -1,0 +1,1 @@
+"""Processes, threads and signals: what keeps a role going, whatever it does."""

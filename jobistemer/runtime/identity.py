@@ -1,0 +1,14 @@
+"""Who a process is: host, pid and a few random digits, unique across restarts and containers."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+
+
+def process_identity() -> str:
+    """An id that people can read in lists: `web-1.4242.9f3a`."""
+    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:24] or "host"
+    return f"{host}.{os.getpid()}.{secrets.token_hex(2)}"

@@ -1,0 +1,46 @@
+"""Repeat a step until stopped: a lost connection is waited out, never the end of a thread."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from jobistemer.core.errors import NotConnected, ServerRefused
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+
+log = logging.getLogger("jobistemer")
+
+
+def repeat(step: Callable[[], float | None], stop: threading.Event, name: str) -> None:
+    """Call `step` until `stop` is set; it returns the seconds to wait before the next call, or None for none.
+
+    While the server is away or refuses, the step is tried again with growing pauses. Any other error is a bug of
+    ours: it is logged whole and the thread goes on, because a scheduler that has silently ended is the worst of all.
+    """
+    pause = FIRST_PAUSE_S
+    while not stop.is_set():
+        try:
+            wait = step()
+        except (NotConnected, ServerRefused) as error:
+            log.warning("%s: %s", name, error)
+            # Jitter: after an outage not everybody comes back in the same instant.
+            stop.wait(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+        except Exception:
+            log.exception("%s: unexpected error, trying again", name)
+            stop.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+        else:
+            pause = FIRST_PAUSE_S
+            if wait:
+                stop.wait(wait)
+
+
+def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
+    """Start a daemon thread: a process must be able to end whatever its threads do."""
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread
