@@ -1,0 +1,137 @@
+"""`jobistemer next`: the next instants of a schedule, before it is deployed anywhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import chain, islice, pairwise
+from typing import TYPE_CHECKING, Final, get_args
+from zoneinfo import ZoneInfo
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from jobistemer.core.errors import InvalidSchedule
+from jobistemer.core.schedules import Cron, Interval, anchored, describe, parse_calendar, parse_schedule
+from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes, shift_note
+from jobistemer.core.schedules.instants import instant_at
+from jobistemer.core.schedules.iso8601 import read_instant
+from jobistemer.core.schedules.walltime import Dst
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobistemer.core.schedules import AnyCalendar, AnySchedule
+
+_MOST: Final = 10_000
+_FOREVER: Final = datetime(9999, 12, 28, tzinfo=UTC)
+
+
+class Upcoming(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of the answer: a due instant, how its zone's clock shows it, and what is special."""
+
+    at: datetime
+    local: datetime
+    note: str = ""
+    excluded_by: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What `--json` prints."""
+
+    description: str
+    timezone: str
+    instants: list[Upcoming]
+    clock_changes: list[ClockChange]
+
+
+@click.command("next")
+@click.argument("schedule")
+@click.option("--tz", "timezone", default="UTC", show_default=True, help="Time zone of the schedule.")
+@click.option("-n", "count", type=click.IntRange(1, _MOST), default=5, show_default=True, help="How many.")
+@click.option("--dst", type=click.Choice(get_args(Dst)), help="What a change of the clock does (cron only).")
+@click.option("--from", "since", metavar="INSTANT", help="Start after this ISO 8601 instant instead of now.")
+@click.option("--calendar", "calendars", multiple=True, metavar="CALENDAR",
+              help="Mark what a calendar excludes: DE, US-CA, dates, a stretch, a cron expression.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def next_command(
+    schedule: str,
+    timezone: str,
+    count: int,
+    dst: Dst | None,
+    since: str | None,
+    calendars: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001 - click passes options by name
+) -> None:
+    """Show the next instants of SCHEDULE: a cron expression, an ISO 8601 interval or an instant."""
+    try:
+        start = datetime.now(UTC) if since is None else instant_at(read_instant(since, timezone))
+        asked = _schedule_of(schedule, timezone, dst, start)
+        excluding = [parse_calendar(text, timezone) for text in calendars]
+        answer = answer_of(asked, timezone, start, count, excluding)
+    except InvalidSchedule as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(answer)))
+    else:
+        Console().print(_table(answer))
+
+
+def answer_of(
+    schedule: AnySchedule, timezone: str, start: datetime, count: int, calendars: list[AnyCalendar]
+) -> Answer:
+    """Give the next `count` instants after `start`, with the clock changes among them."""
+    zone = ZoneInfo(timezone)
+    instants = [
+        Upcoming(
+            instant,
+            instant.astimezone(zone),
+            shift_note(schedule, instant, timezone),
+            next((calendar.name for calendar in calendars if calendar.excludes(instant)), None),
+        )
+        for instant in islice(schedule.between(start, _FOREVER), count)
+    ]
+    changes = _changes_among([upcoming.at for upcoming in instants], timezone)
+    return Answer(describe(schedule), timezone, instants, changes)
+
+
+def _schedule_of(text: str, timezone: str, dst: Dst | None, start: datetime) -> AnySchedule:
+    schedule = parse_schedule(text, timezone)
+    if dst is not None:
+        if not isinstance(schedule, Cron):
+            raise InvalidSchedule(f"--dst is for cron expressions, {text!r} is none")
+        schedule = msgspec.structs.replace(schedule, dst=dst)
+    if isinstance(schedule, Interval):
+        schedule = anchored(schedule, start)
+    return schedule
+
+
+def _changes_among(instants: list[datetime], timezone: str) -> list[ClockChange]:
+    """Give the clock changes between instants that are near enough for a change to matter to them."""
+    pairs = pairwise(instants)
+    return list(chain.from_iterable(clock_changes(timezone, first, second) for first, second in pairs))
+
+
+def _table(answer: Answer) -> Table:
+    table = Table(title=answer.description, title_justify="left", box=None, pad_edge=False)
+    for heading in (f"local ({answer.timezone})", "UTC", ""):
+        table.add_column(heading, no_wrap=True)
+    for row in _rows(answer):
+        table.add_row(*row)
+    return table
+
+
+def _rows(answer: Answer) -> Iterator[tuple[str, str, str]]:
+    if not answer.instants:
+        yield "never", "", "no instant is due after this"
+    changes = iter(answer.clock_changes)
+    change = next(changes, None)
+    for upcoming in answer.instants:
+        while change is not None and change.at <= upcoming.at:
+            yield f"[yellow]— {change}[/]", f"[yellow]{change.at:%Y-%m-%d %H:%M:%S}[/]", ""
+            change = next(changes, None)
+        excluded = f"[red]skipped: {upcoming.excluded_by}[/]" if upcoming.excluded_by else ""
+        note = f"[yellow]{upcoming.note}[/]" if upcoming.note else ""
+        local = f"{upcoming.local:%a %Y-%m-%d %H:%M:%S %z}"
+        yield local, f"{upcoming.at:%Y-%m-%d %H:%M:%S}", " ".join(filter(None, (note, excluded)))

@@ -1,0 +1,70 @@
+"""Cron schedules: an expression, a time zone, a window and a rule for clock changes."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at run time
+from functools import lru_cache
+from typing import get_args
+
+import msgspec
+
+from jobistemer.core.errors import InvalidSchedule
+from jobistemer.core.schedules.cron_grammar import read_cron
+from jobistemer.core.schedules.cron_table import WallTimes
+from jobistemer.core.schedules.delays import check_bound
+from jobistemer.core.schedules.instants import Due, Questions, checked_window, windowed
+from jobistemer.core.schedules.walltime import Dst, WallClockDue, clock_rule
+from jobistemer.core.schedules.zones import zone_of
+
+
+class Cron(
+    msgspec.Struct, Questions, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
+    tag_field="kind", tag="cron",
+):  # fmt: skip
+    """A cron expression in a time zone.
+
+    `expression`: five fields, six with seconds first, seven with the year (1970–2099)
+    last, or an @ name; the grammar is in `cron_grammar`. `timezone`: a name of the tz
+    database. `start`, `end`: a window, both ends included, as timezone-aware datetimes.
+    `jitter`, `spread`: bounds in seconds for the delay of an execution; they do not
+    change what is due. `dst`: what becomes of readings that the local clock skips or
+    repeats: "shift" (Debian's cron), "skip", "first" or "both"; see `walltime`.
+
+    Raises InvalidSchedule for anything that is not so, and for a date that never comes.
+    """
+
+    expression: str
+    timezone: str = "UTC"
+    start: datetime | None = None
+    end: datetime | None = None
+    jitter: int = 0
+    spread: int = 0
+    dst: Dst = "shift"
+
+    def __post_init__(self) -> None:
+        read_cron(self.expression)
+        zone_of(self.timezone)
+        if self.dst not in get_args(Dst):
+            raise InvalidSchedule(f"dst {self.dst!r} is none of {', '.join(get_args(Dst))}")
+        check_bound("jitter", self.jitter)
+        check_bound("spread", self.spread)
+        start, end = checked_window(self.start, self.end)
+        msgspec.structs.force_setattr(self, "start", start)
+        msgspec.structs.force_setattr(self, "end", end)
+
+    def _due(self) -> Due:
+        return _compiled(self)
+
+
+@lru_cache(maxsize=16384)
+def _compiled(cron: Cron) -> Due:
+    fields = read_cron(cron.expression)
+    rule = clock_rule(cron.dst, follows_elapsed_time=fields.follows_elapsed_time)
+    due = WallClockDue(wall_times(cron.expression), zone_of(cron.timezone), rule)
+    return windowed(due, cron.start, cron.end)
+
+
+@lru_cache(maxsize=4096)
+def wall_times(expression: str) -> WallTimes:
+    """Give the readings of a wall clock that an expression names, compiled to tables."""
+    return WallTimes(read_cron(expression))

@@ -1,0 +1,107 @@
+"""What was probably meant: the second half of an error about a cron expression.
+
+Every function gives text to be appended to a message, empty when there is no good guess.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jobistemer.core.schedules.cron_fields import Field
+
+_MEANT_INSTEAD: Final = {
+    ("second", 60): "0, which begins the next minute",
+    ("minute", 60): "0, which begins the next hour",
+    ("hour", 24): "0, which is midnight",
+    ("day of month", 0): "1, or L for the last day",
+    ("month", 0): "1, which is January",
+    ("day of week", 8): "1, which is Monday (Sunday is 0 and 7)",
+    ("number after #", 0): "1, the first of the month",
+    ("number after #", 6): "dL, the last d of the month",
+}
+
+_DURATION_UNITS: Final = {"second": "S", "minute": "M", "hour": "H"}
+_HIGHEST_HOUR: Final = 23
+_HIGHEST_MINUTE: Final = 59
+
+
+def value(field: str, number: int) -> str:
+    """Guess at a value that is just out of range."""
+    meant = _MEANT_INSTEAD.get((field, number))
+    return f"; did you mean {meant}?" if meant else ""
+
+
+def name(text: str, names: Iterable[str]) -> str:
+    """Guess at a misspelt or spelt-out name of a month or a weekday."""
+    known = list(names)
+    if text in {"R", "H"}:
+        return "; a stable random offset is the option spread"
+    if text[:3] in known:
+        return f"; did you mean {text[:3]}?"
+    close = get_close_matches(text[:10], known, 1, 0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def item(field: str, text: str) -> str:
+    """Guess at an item that the grammar does not know."""
+    if "?" in text:
+        return "; ? stands alone, and only in a day field"
+    if text.upper() == "":
+        return "; a list has a value on both sides of each comma"
+    if re.fullmatch(r"W\d+", text, re.IGNORECASE):
+        return f"; did you mean {text[1:]}W?"
+    if re.fullmatch(r"L\d", text, re.IGNORECASE):
+        return f"; did you mean {text[1:]}L?"
+    if "#" in text and field != "day of week":
+        return "; # belongs to the day of week"
+    return ""
+
+
+def backwards(lowest: int, highest: int, low: int, high: int) -> str:
+    """Write a backward range as the list that it probably stands for."""
+    return f"; did you mean {low}-{highest},{lowest}-{high}?"
+
+
+def step(field: str, number: int) -> str:
+    """Point at the schedule kind that has steps of any size."""
+    unit = _DURATION_UNITS.get(field)
+    if unit is None or number == 0:
+        return ""
+    return f"; a period of its own is an interval, PT{number}{unit}"
+
+
+def nickname(text: str, names: Iterable[str]) -> str:
+    """Guess at an @ name."""
+    if text.lower().startswith("@every"):
+        return "; an interval is written as ISO 8601, such as PT5M"
+    close = get_close_matches(text.lower()[:20], list(names), 1, 0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def field_count(text: str) -> str:
+    """Guess at a text that is no cron expression at all."""
+    if re.match(r"(R\d*/|P)", text, re.IGNORECASE):
+        return "; an ISO 8601 interval is Interval(...)"
+    return ""
+
+
+def swapped_fields(expression: str) -> str:
+    """Guess that hour and minute were written in the wrong order."""
+    match = re.fullmatch(r"\s*(\d{1,2})\s+(\d{1,2})((?:\s+\S+){3})\s*", expression)
+    if match is None:
+        return ""
+    minute, hour = int(match[1]), int(match[2])
+    if minute <= _HIGHEST_HOUR < hour <= _HIGHEST_MINUTE:
+        return f"; the minute comes first: did you mean '{hour} {minute}{match[3]}'?"
+    return ""
+
+
+def impossible(texts: Mapping[Field, str]) -> str:
+    """Suggest the last day of the month for a date that its month does not have."""
+    days = next((text for field, text in texts.items() if field.name == "day of month"), "")
+    return "; did you mean L, the last day of the month?" if days in {"30", "31"} else ""

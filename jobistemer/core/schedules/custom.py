@@ -1,0 +1,121 @@
+"""Custom schedules: any object with the questions of a schedule, under a registered name.
+
+What travels is the name and the options; every node that plans such a job has to have
+registered a factory of that name.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from jobistemer.core.errors import InvalidSchedule
+from jobistemer.core.schedules.instants import DAY, FIRST_UNIX, Due, Questions, instant_at, unix_floor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    # From the options of a Custom to the object that answers for it.
+    ScheduleFactory = Callable[[Mapping[str, Any]], "Answers"]
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_factories: dict[str, ScheduleFactory] = {}
+
+
+class Answers(Protocol):
+    """The two questions that a custom schedule has to answer, purely, in whole UTC seconds."""
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Give the first due instant later than `instant`."""
+
+    def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Give the due instants in (start, end], in order."""
+
+
+class Custom(
+    msgspec.Struct, Questions, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
+    tag_field="kind", tag="custom",
+):  # fmt: skip
+    """A schedule that user code computes: a registered `name` and `options` that go to its factory.
+
+    Asking it for instants raises InvalidSchedule where no factory of that name is registered.
+    """
+
+    name: str
+    options: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        try:
+            self._options_as_text()
+        except (TypeError, ValueError) as error:
+            raise InvalidSchedule(f"options of custom schedule {self.name!r} are no JSON: {error}") from error
+
+    def __hash__(self) -> int:
+        return hash((self.name, self._options_as_text()))
+
+    def _options_as_text(self) -> bytes:
+        return msgspec.json.encode(self.options, order="deterministic")
+
+    def _due(self) -> Due:
+        return _resolved(self)
+
+
+def register_schedule(name: str, factory: ScheduleFactory) -> None:
+    """Make `Custom(name, options)` mean what `factory(options)` answers; a second call replaces the first.
+
+    Raises InvalidSchedule for a name that is not lower-case letters, digits, `_`, `.` and `-`.
+    """
+    check_name(name)
+    _factories[name] = factory
+    _resolved.cache_clear()
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that may not be registered."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidSchedule(
+            f"custom schedule name {name!r} is not 1–64 of a–z, 0–9, _ . - beginning with a letter"
+        )
+
+
+@lru_cache(maxsize=1024)
+def _resolved(custom: Custom) -> Due:
+    factory = _factories.get(custom.name)
+    if factory is None:
+        raise InvalidSchedule(
+            f"custom schedule {custom.name!r} is not registered here:"
+            f" call register_schedule({custom.name!r}, factory) before it is used"
+        )
+    return _Asked(factory(custom.options))
+
+
+class _Asked:
+    """The answers of a user's object, in unix seconds."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def next_unix(self, after: int) -> int | None:
+        instant = self._answers.next_after(instant_at(after))
+        return None if instant is None else unix_floor(instant)
+
+    def unix_between(self, start: int, end: int) -> Iterator[int]:
+        return map(unix_floor, self._answers.between(instant_at(start), instant_at(end)))
+
+    def previous_unix(self, before: int) -> int | None:
+        """Look back over windows that double in length, since nobody promises a third answer."""
+        end, length = before - 1, DAY
+        while end >= FIRST_UNIX:
+            start = max(end - length, FIRST_UNIX - 1)
+            found = list(self.unix_between(start, end))
+            if found:
+                return found[-1]
+            end, length = start, length * 2
+        return None

@@ -1,0 +1,180 @@
+"""Instants: the two ways this package writes a moment, and what a schedule may be asked.
+
+Outside, an instant is a timezone-aware datetime. Inside, and on the ticker's fast
+path, it is a whole number of seconds since 1970-01-01T00:00:00Z ("unix"). A reading
+of a wall clock is written as a number too ("wall"): the seconds from 1970-01-01
+00:00 to the date and time that the clock shows, as if it stood in Greenwich.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final, Protocol
+
+from jobistemer.core.errors import InvalidSchedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MINUTE: Final = 60
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+
+# A day is kept free at both ends of what datetime can hold, so that no zone's wall clock leaves it.
+FIRST_UNIX: Final = (date(1, 1, 3).toordinal() - EPOCH_DAY) * DAY
+LAST_UNIX: Final = (date(9999, 12, 29).toordinal() - EPOCH_DAY) * DAY
+
+
+class Due(Protocol):
+    """A fixed set of due instants in unix seconds, questioned in order."""
+
+    def next_unix(self, after: int) -> int | None:
+        """Give the first due second later than `after`, or None when there is none."""
+
+    def previous_unix(self, before: int) -> int | None:
+        """Give the last due second earlier than `before`, or None when there is none."""
+
+    def unix_between(self, start: int, end: int) -> Iterator[int]:
+        """Give the due seconds later than `start` and not later than `end`, lazily and in order."""
+
+
+class Questions:
+    """The questions of a schedule, answered in datetimes and in unix seconds by its `_due` set."""
+
+    __slots__ = ()
+
+    def _due(self) -> Due:
+        raise NotImplementedError
+
+    def next_unix(self, after: int) -> int | None:
+        """Give the first due second later than `after` (unix seconds), or None when there is none."""
+        return self._due().next_unix(after)
+
+    def previous_unix(self, before: int) -> int | None:
+        """Give the last due second earlier than `before` (unix seconds), or None when there is none."""
+        return self._due().previous_unix(before)
+
+    def unix_between(self, start: int, end: int) -> Iterator[int]:
+        """Give the due seconds in (start, end], lazily, in order; unix seconds."""
+        return self._due().unix_between(start, end)
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """Give the first due instant later than `instant`, in UTC, or None when there is none.
+
+        Raises InvalidSchedule when `instant` has no time zone.
+        """
+        unix = self._due().next_unix(unix_floor(instant))
+        return None if unix is None else instant_at(unix)
+
+    def previous_before(self, instant: datetime) -> datetime | None:
+        """Give the last due instant earlier than `instant`, in UTC, or None when there is none.
+
+        Raises InvalidSchedule when `instant` has no time zone.
+        """
+        unix = self._due().previous_unix(unix_ceiling(instant))
+        return None if unix is None else instant_at(unix)
+
+    def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Give the due instants later than `start` and not later than `end`, in UTC, lazily, in order.
+
+        Raises InvalidSchedule when either bound has no time zone.
+        """
+        return map(instant_at, self._due().unix_between(unix_floor(start), unix_floor(end)))
+
+
+class Windowed:
+    """The part of a due set that lies in a window, both of whose ends belong to it."""
+
+    __slots__ = ("_due", "_first", "_last")
+
+    def __init__(self, due: Due, first: int, last: int) -> None:
+        self._due, self._first, self._last = due, first, last
+
+    def next_unix(self, after: int) -> int | None:
+        """Give the first due second of the window later than `after`."""
+        unix = self._due.next_unix(max(after, self._first - 1))
+        return None if unix is None or unix > self._last else unix
+
+    def previous_unix(self, before: int) -> int | None:
+        """Give the last due second of the window earlier than `before`."""
+        unix = self._due.previous_unix(min(before, self._last + 1))
+        return None if unix is None or unix < self._first else unix
+
+    def unix_between(self, start: int, end: int) -> Iterator[int]:
+        """Give the due seconds of the window in (start, end]."""
+        return self._due.unix_between(max(start, self._first - 1), min(end, self._last))
+
+
+def windowed(due: Due, start: datetime | None, end: datetime | None) -> Due:
+    """Cut a due set to the window from `start` to `end`; None leaves that side open."""
+    if start is None and end is None:
+        return due
+    first = FIRST_UNIX if start is None else unix_ceiling(start)
+    last = LAST_UNIX if end is None else unix_floor(end)
+    return Windowed(due, first, last)
+
+
+def checked_window(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
+    """Give a window in UTC, refusing one without time zones or that ends before it starts."""
+    first = None if start is None else in_utc(start, "start")
+    last = None if end is None else in_utc(end, "end")
+    if first is not None and last is not None and last < first:
+        raise InvalidSchedule(
+            f"end {last.isoformat()} is before start {first.isoformat()}: the window is empty;"
+            " were the two swapped?"
+        )
+    return first, last
+
+
+def in_utc(instant: datetime, field: str) -> datetime:
+    """Give the same instant in UTC; `field` names it when it has no time zone."""
+    if not isinstance(instant, datetime):
+        raise InvalidSchedule(f"{field} {instant!r} is not a datetime")
+    if instant.utcoffset() is None:
+        raise InvalidSchedule(
+            f"{field} {instant.isoformat()} has no time zone; an instant needs one,"
+            f" such as {instant.isoformat()}+00:00"
+        )
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidSchedule(f"{field} {instant.isoformat()} is outside the years 1–9999 in UTC") from error
+
+
+def unix_floor(instant: datetime) -> int:
+    """Give the last whole second that is not later than `instant`, exactly."""
+    if instant.tzinfo is None:
+        in_utc(instant, "instant")
+    since = instant - EPOCH
+    return since.days * DAY + since.seconds
+
+
+def unix_ceiling(instant: datetime) -> int:
+    """Give the first whole second that is not earlier than `instant`, exactly."""
+    return unix_floor(instant) + (instant.microsecond > 0)
+
+
+def instant_at(unix: int) -> datetime:
+    """Give the UTC datetime of a unix second."""
+    return EPOCH + timedelta(0, unix)
+
+
+def wall_of(naive: datetime) -> int:
+    """Give the wall seconds of the date and time that a clock shows."""
+    return (naive.toordinal() - EPOCH_DAY) * DAY + naive.hour * HOUR + naive.minute * MINUTE + naive.second
+
+
+def walk(due: Due, start: int, end: int) -> Iterator[int]:
+    """Give the due seconds in (start, end] by asking `next_unix` again and again."""
+
+    def steps() -> Iterator[int]:
+        unix = due.next_unix(start)
+        while unix is not None:
+            yield unix
+            unix = due.next_unix(unix)
+
+    return takewhile(lambda unix: unix <= end, steps())

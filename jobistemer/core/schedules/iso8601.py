@@ -1,0 +1,196 @@
+"""ISO 8601: instants, durations and repeating intervals.
+
+The text is checked against a grammar of our own; isodate then reads the parts that it
+reads right. It is given the date half and the time half of a duration separately,
+because it makes `P1D` and `PT24H` the same value, and only offsets that exist.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, time, timedelta
+from typing import Final, NamedTuple, NoReturn
+
+import isodate
+
+from jobistemer.core.errors import InvalidSchedule
+from jobistemer.core.schedules.instants import DAY, EPOCH, in_utc, instant_at, wall_of
+from jobistemer.core.schedules.zones import zone_of
+
+MAX_LENGTH: Final = 256
+
+_DATE_PART: Final = re.compile(r"(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})W)?(?:(\d{1,6})D)?", re.ASCII)
+_NUMBER = r"\d{1,9}(?:[.,]\d{1,9})?"
+_TIME_PART: Final = re.compile(
+    rf"(?=\d)(?:({_NUMBER})H)?(?:({_NUMBER})M)?(?:({_NUMBER})S)?", re.ASCII
+)
+_REPETITION: Final = re.compile(r"R(-1|\d{0,9})/([^/]+)(?:/([^/]+))?", re.ASCII)
+_INSTANT: Final = re.compile(
+    r"(?P<date>\d{4}-?\d\d-?\d\d|\d{4}-?\d{3}|\d{4}-?W\d\d-?\d)"
+    r"(?:[T ](?P<time>\d\d(?::?\d\d(?::?\d\d(?:[.,]\d{1,9})?)?)?)"
+    r"(?P<offset>Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?)?",
+    re.ASCII,
+)
+_SECONDS: Final = {"H": 3600, "M": 60, "S": 1}
+
+
+class Duration(NamedTuple):
+    """A length of time in three parts that do not convert into one another.
+
+    Months and days are steps of the wall clock's date; seconds are elapsed time.
+    """
+
+    months: int
+    days: int
+    seconds: int
+
+    def is_elapsed_time(self) -> bool:
+        """Tell whether no date part is left, so that instants are plain arithmetic."""
+        return not (self.months or self.days)
+
+
+class Repetition(NamedTuple):
+    """A repeating interval: how often (None is without end), by what, and from or up to when (unix)."""
+
+    times: int | None
+    duration: Duration
+    start: int | None
+    end: int | None
+
+
+def read_repetition(text: str, timezone: str) -> Repetition:
+    """Read a duration (`PT6H`) or a repeating interval (`R5/start/duration` and its other forms).
+
+    A start or an end without an offset is a reading of the clock in `timezone`.
+    Raises InvalidSchedule with the offending part and what was probably meant.
+    """
+    if not isinstance(text, str) or len(text) > MAX_LENGTH:
+        raise InvalidSchedule(f"interval {text!r:.40} is not text of at most {MAX_LENGTH} characters")
+    if "/" not in text:
+        return Repetition(None, read_duration(text), None, None)
+    match = _REPETITION.fullmatch(text)
+    if match is None:
+        _refuse_repetition(text)
+    count = None if match[1] in {"", "-1"} else int(match[1])
+    if count == 0:
+        raise InvalidSchedule(f"interval {text!r} repeats 0 times and is never due; did you mean R/ or R1/?")
+    return _read_interval(text, count, (match[2], match[3]), timezone)
+
+
+def read_duration(text: str) -> Duration:
+    """Read an ISO 8601 duration of at least one second; raises InvalidSchedule."""
+    if not text.startswith("P"):
+        hint = "a duration is positive" if text.startswith(("-", "+")) else "it begins with P, such as PT5M"
+        raise InvalidSchedule(f"duration {text!r} is not ISO 8601; {hint}")
+    date_part, mark, time_part = text[1:].partition("T")
+    dates, times = _DATE_PART.fullmatch(date_part), _TIME_PART.fullmatch(time_part)
+    if not (date_part or time_part) or dates is None or (mark and times is None):
+        _refuse_duration(text)
+    duration = Duration(*_read_dates(date_part), _read_times(text, time_part))
+    if not any(duration):
+        raise InvalidSchedule(f"duration {text!r} is zero: an interval is at least one second")
+    return duration
+
+
+def read_instant(text: str, timezone: str | None) -> int:
+    """Read an ISO 8601 date and time as unix seconds; without an offset it is the clock of `timezone`.
+
+    Raises InvalidSchedule for a fraction of a second, an impossible date, an unknown
+    form, and for a missing time zone.
+    """
+    match = _INSTANT.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    if match is None:
+        raise InvalidSchedule(f"instant {text!r:.60} is not ISO 8601, such as 2026-01-31T09:00:00Z")
+    try:
+        day = isodate.parse_date(match["date"])
+        clock = isodate.parse_time(match["time"] + (match["offset"] or "")) if match["time"] else time()
+    except (ValueError, OverflowError) as error:
+        raise InvalidSchedule(f"instant {text!r} does not exist: {error}") from error
+    return unix_of(datetime.combine(day, clock), timezone)
+
+
+def unix_of(moment: datetime, timezone: str | None) -> int:
+    """Give the unix second of a datetime; a naive one is the clock of `timezone`.
+
+    A reading in a gap moves on by the gap's length; in an overlap the first pass counts.
+    An explicit offset wins over the zone. Raises InvalidSchedule.
+    """
+    if moment.microsecond:
+        raise InvalidSchedule(
+            f"instant {moment.isoformat()} has a fraction of a second: due instants are whole seconds"
+        )
+    if moment.utcoffset() is not None:
+        return (in_utc(moment, "instant") - EPOCH) // timedelta(seconds=1)
+    if timezone is None:
+        raise InvalidSchedule(
+            f"instant {moment.isoformat()} has no offset and no time zone;"
+            f" write {moment.isoformat()}Z or give timezone="
+        )
+    unix = zone_of(timezone).unix_of(wall_of(moment))
+    in_utc(instant_at(unix), "instant")
+    return unix
+
+
+def duration_text(delta: timedelta) -> str:
+    """Write a timedelta, which is elapsed time, as ISO 8601; raises InvalidSchedule below one second."""
+    if delta < timedelta(seconds=1) or delta.microseconds:
+        raise InvalidSchedule(f"interval {delta!r} is not a whole number of seconds above zero")
+    minutes, seconds = divmod(delta.days * DAY + delta.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "H"), (minutes, "M"), (seconds, "S"))
+    return "PT" + "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def _read_interval(text: str, count: int | None, parts: tuple[str, str | None], timezone: str) -> Repetition:
+    first, second = parts
+    if second is None:
+        if not first.startswith("P"):
+            raise InvalidSchedule(f"interval {text!r} has no duration; did you mean {text}/P1D?")
+        return Repetition(count, read_duration(first), None, None)
+    if first.startswith("P"):
+        return Repetition(count, read_duration(first), None, read_instant(second, timezone))
+    start = read_instant(first, timezone)
+    if second.startswith("P"):
+        return Repetition(count, read_duration(second), start, None)
+    length = read_instant(second, timezone) - start
+    if length < 1:
+        raise InvalidSchedule(f"interval {text!r} does not end after its start")
+    return Repetition(count, Duration(0, 0, length), start, None)
+
+
+def _read_dates(text: str) -> tuple[int, int]:
+    if not text:
+        return 0, 0
+    parsed = isodate.parse_duration(f"P{text}", as_timedelta_if_possible=False)
+    return int(parsed.years) * 12 + int(parsed.months), parsed.tdelta.days
+
+
+def _read_times(text: str, part: str) -> int:
+    if not part:
+        return 0
+    parsed: timedelta = isodate.parse_duration(f"PT{part}")
+    if parsed.microseconds:
+        raise InvalidSchedule(f"duration {text!r} has a fraction of a second: intervals are whole seconds")
+    return parsed.days * DAY + parsed.seconds
+
+
+def _refuse_duration(text: str) -> NoReturn:
+    hint = ""
+    if re.search(r"[.,]\d+[YMWD]", text.partition("T")[0]):
+        hint = "; only hours, minutes and seconds may have a fraction"
+    elif text.endswith("T") or text == "P":
+        hint = "; a number and a unit are missing"
+    elif re.fullmatch(r"P\d+[HS]", text):
+        hint = f"; did you mean PT{text[1:]}?"
+    elif "-" in text:
+        hint = "; parts are not negative"
+    raise InvalidSchedule(
+        f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}"
+    )
+
+
+def _refuse_repetition(text: str) -> NoReturn:
+    hint = "R/start/duration, Rn/start/duration, R/start/end or R/duration/end"
+    if not text.startswith("R"):
+        raise InvalidSchedule(f"interval {text!r} does not repeat; did you mean 'R/{text}'?")
+    raise InvalidSchedule(f"interval {text!r} is none of {hint}")

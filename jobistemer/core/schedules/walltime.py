@@ -1,0 +1,127 @@
+"""From readings of a wall clock to due instants: the rules of daylight saving.
+
+The default is the rule of Debian's cron. Whether an expression catches up with what a
+gap swallowed, and whether it repeats itself in an overlap, is decided once, when it
+is compiled; the walk over the zone's spans is the same for all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+
+from jobistemer.core.schedules.cron_days import CALENDAR_CYCLE
+from jobistemer.core.schedules.instants import DAY, FIRST_UNIX, LAST_UNIX
+from jobistemer.core.schedules.zones import LONGEST_JUMP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobistemer.core.schedules.zones import Span, Zone
+
+# What to do when clocks change; see `clock_rule`.
+Dst = Literal["shift", "skip", "first", "both"]
+
+# From 2100 on every zone follows a yearly rule, so that all repeats with the calendar: an expression whose
+# times are lost to gaps for a whole cycle after it is never due again.
+_YEARLY_RULES_FROM: Final = 130 * 366 * DAY
+_CYCLE: Final = (CALENDAR_CYCLE + 2) * 366 * DAY
+
+
+class ClockRule(NamedTuple):
+    """What becomes of readings that a clock never shows, and of those that it shows twice."""
+
+    catches_up: bool  # what falls into a gap is due, once, at the first instant after it
+    repeats: bool  # what is shown twice is due twice
+
+
+class WallSet(Protocol):
+    """A set of readings of a wall clock, in wall seconds."""
+
+    def at_or_after(self, wall: int) -> int | None:
+        """Give the first reading that is not before `wall`, or None."""
+
+    def at_or_before(self, wall: int) -> int | None:
+        """Give the last reading that is not after `wall`, or None."""
+
+    def between(self, first: int, end: int) -> Iterator[int]:
+        """Give the readings in [first, end), in order."""
+
+
+def clock_rule(dst: Dst, *, follows_elapsed_time: bool) -> ClockRule:
+    """Give the rule of a `dst` setting for an interval expression or a fixed-time one.
+
+    An interval expression never catches up, and repeats unless `first` is asked for;
+    a fixed-time one catches up unless `skip` is, and repeats only for `both`.
+    """
+    if follows_elapsed_time:
+        return ClockRule(catches_up=False, repeats=dst != "first")
+    return ClockRule(catches_up=dst != "skip", repeats=dst == "both")
+
+
+class WallClockDue:
+    """The due instants of a set of wall-clock readings in a zone, under a rule for clock changes."""
+
+    __slots__ = ("_rule", "_walls", "_zone")
+
+    def __init__(self, walls: WallSet, zone: Zone, rule: ClockRule) -> None:
+        self._walls, self._zone, self._rule = walls, zone, rule
+
+    def next_unix(self, after: int) -> int | None:
+        """Give the first due second later than `after`, or None when there is none."""
+        unix = max(after + 1, FIRST_UNIX)
+        horizon = min(max(unix, _YEARLY_RULES_FROM) + _CYCLE, LAST_UNIX)
+        while unix <= horizon:
+            span = self._zone.span_at(unix)
+            if unix == span.start and self._is_caught_up_at(span):
+                return unix
+            wall = self._walls.at_or_after(max(unix + span.offset, self._earliest(span)))
+            if wall is not None and wall < span.end + span.offset:
+                return wall - span.offset
+            unix = span.end
+            if unix > after + LONGEST_JUMP:
+                if wall is None:
+                    return None
+                # No clock goes back so far that a reading before `wall` could match: go there at once.
+                unix = max(unix, wall - span.offset - LONGEST_JUMP)
+        return None
+
+    def previous_unix(self, before: int) -> int | None:
+        """Give the last due second earlier than `before`, or None when there is none."""
+        unix = min(before - 1, LAST_UNIX)
+        while unix >= FIRST_UNIX:
+            span = self._zone.span_at(unix)
+            wall = self._walls.at_or_before(unix + span.offset)
+            if wall is not None and wall >= self._earliest(span):
+                return wall - span.offset
+            if self._is_caught_up_at(span):
+                return span.start
+            unix = span.start - 1
+            if unix < before - LONGEST_JUMP:
+                if wall is None:
+                    return None
+                unix = min(unix, wall - span.offset + LONGEST_JUMP)
+        return None
+
+    def unix_between(self, start: int, end: int) -> Iterator[int]:
+        """Give the due seconds in (start, end], lazily and in order."""
+        first, last = max(start + 1, FIRST_UNIX), min(end, LAST_UNIX)
+        for span in self._zone.spans(first, last):
+            low = max(first, span.start)
+            if low == span.start and self._is_caught_up_at(span):
+                yield low
+                low += 1
+            wall = max(low + span.offset, self._earliest(span))
+            for due in self._walls.between(wall, min(last + 1, span.end) + span.offset):
+                yield due - span.offset
+
+    def _earliest(self, span: Span) -> int:
+        """Give the first wall second of a span that counts: all of them, or only what is shown anew."""
+        if self._rule.repeats or span.is_after_gap():
+            return span.start + span.offset
+        return span.fresh
+
+    def _is_caught_up_at(self, span: Span) -> bool:
+        """Tell whether a reading that the gap before `span` swallowed is due at its start."""
+        if not (self._rule.catches_up and span.is_after_gap()):
+            return False
+        return any(True for _ in self._walls.between(span.fresh, span.start + span.offset))
