@@ -1,0 +1,64 @@
+"""Run one task run: the payload in, the handler called, an outcome out. Nothing a handler does leaves here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from jobistemer.core import ids
+from jobistemer.core.context import Context
+from jobistemer.core.errors import InvalidPayload
+from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.outcomes import Refused, raised, returned
+
+
+def run(flight: Flight, flights: Flights, stop: Callable[[str], None]) -> bool:
+    """Run a plain function here and now; whether the caller is the one to report `flight.outcome`."""
+    flights.begin(flight, stop)
+    try:
+        flight.outcome = returned(flight.handler.function(**arguments(flight)))
+    except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
+        flight.outcome = raised(error)
+    return flights.end(flight)
+
+
+async def run_async(flight: Flight, flights: Flights, stop: Callable[[str], None]) -> bool:
+    """The same for a coroutine function, on the event loop."""
+    flights.begin(flight, stop)
+    try:
+        flight.outcome = returned(await flight.handler.function(**arguments(flight)))
+    except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
+        flight.outcome = raised(error)
+    return flights.end(flight)
+
+
+def arguments(flight: Flight) -> dict[str, Any]:
+    """The keyword arguments of the call. Raises Refused when the payload does not fit the handler."""
+    handler = flight.handler
+    try:
+        found = handler.decode(flight.delivery.message.payload)
+    except InvalidPayload as error:
+        raise Refused(str(error)) from None
+    if handler.context_parameter is not None:
+        found[handler.context_parameter] = context_of(flight)
+    return found
+
+
+def context_of(flight: Flight) -> Context:
+    """The circumstances of an attempt, for a handler that asks for them."""
+    delivery, message = flight.delivery, flight.delivery.message
+    slot, now_ms = message.slot, flight.database.clock.now_ms()
+    due_ms = slot.due * 1000 if slot else message.enqueued_at
+    return Context(
+        run=message.run,
+        attempt=delivery.attempt,
+        attempt_id=ids.attempt_id(message.run, delivery.attempt),
+        handler=message.handler,
+        due_at=datetime.fromtimestamp(due_ms / 1000, UTC),
+        started_at=datetime.fromtimestamp(now_ms / 1000, UTC),
+        fencing_token=delivery.attempt + 1,
+        job=slot.job if slot else None,
+        occurrence=slot.occurrence if slot else None,
+        metadata=message.metadata,
+    )
