@@ -4,7 +4,9 @@ cancel_queued: end an occurrence that waits in its job's queue and has no runs y
 KEYS
   occurrence  hash  {ns:shard}:occurrence:<occ_id>  becomes canceled and gets its expiry
   queued      zset  {ns:shard}:queued:<job_id>      loses it
+  starts      set   {ns:shard}:starts               loses the job when nothing waits any more
 ARGV
+  job_id      str
   occ_id      str
   ended_at    int  ms
   reason      str  why, for people
@@ -14,11 +16,12 @@ OUT
   TAKEN     it has started or ended: nothing was written
 KEEPS I7 I9 I10
 ]]
-local occurrence, queued = KEYS[1], KEYS[2]
-local occ_id, ended_at, reason, history_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local occurrence, queued, starts = KEYS[1], KEYS[2], KEYS[3]
+local job_id, occ_id, ended_at, reason, history_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if redis.call('HGET', occurrence, 'state') ~= 'queued' then return {'TAKEN'} end
 redis.call('ZREM', queued, occ_id)
+if redis.call('EXISTS', queued) == 0 then redis.call('SREM', starts, job_id) end
 redis.call('HSET', occurrence, 'state', 'canceled', 'ended_at', ended_at, 'error', reason)
 redis.call('PEXPIRE', occurrence, history_ms)
 return {'CANCELED'}

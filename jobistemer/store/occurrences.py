@@ -40,8 +40,8 @@ def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int) 
 def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason: str, history_ms: int) -> Call:
     """Cancel an occurrence that waits in its job's queue."""
     return script("cancel_queued")(
-        (keys.occurrence(occurrence), keys.queued(job_id)),
-        (occurrence, now_ms, reason, history_ms),
+        (keys.occurrence(occurrence), keys.queued(job_id), keys.starts),
+        (job_id, occurrence, now_ms, reason, history_ms),
     )
 
 
