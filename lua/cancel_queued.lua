@@ -4,10 +4,9 @@ cancel_queued: end an occurrence that waits in its job's queue and has no runs y
 KEYS
   occurrence  hash  {ns:shard}:occurrence:<occ_id>  becomes canceled and gets its expiry
   queued      zset  {ns:shard}:queued:<job_id>      loses it
-  starts      set   {ns:shard}:starts               loses the job when nothing waits any more
+  starts      set   {ns:shard}:starts               loses the job when nothing of it waits any more
 ARGV
-  job_id      str
-  occ_id      str
+  job_id, occ_id  str
   ended_at    int  ms
   reason      str  why, for people
   history_ms  int  how long it is kept

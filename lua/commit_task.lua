@@ -98,6 +98,6 @@ redis.call('HSET', occurrence, 'state', redis.call('HGET', occurrence, 'verdict'
 redis.call('PEXPIRE', occurrence, history_ms)
 redis.call('ZREM', live, occ_id)
 if redis.call('EXISTS', queued) == 1 and redis.call('SADD', starts, job_id) == 1 then
-  redis.call('PUBLISH', wake, job_id)
+  redis.call('PUBLISH', wake, 'start')
 end
 return {'DONE', 0}

@@ -35,5 +35,5 @@ redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place
   'due_at', due_at, 'message', message, 'attempt', 0, 'crashes', 0)
 redis.call('ZADD', delayed, due_at, member)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
-if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, due_at) end
+if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, 'run') end
 return {'CREATED'}

@@ -46,5 +46,5 @@ end
 redis.call('HSET', job, 'name', name, 'version', version + 1, 'fingerprint', fingerprint, 'definition', definition,
   'cursor', cursor, 'registered_at', now)
 redis.call('ZADD', due, next_due, job_id)
-if redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, next_due) end
+if redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end
 return {word, version + 1}

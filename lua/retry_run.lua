@@ -58,5 +58,5 @@ local member = place .. ':' .. run_id
 redis.call('HSET', run, 'state', 'scheduled', 'entry', '', 'message', message, 'attempt', next_number,
   'crashes', crashes, 'due_at', due_at, 'note', note)
 redis.call('ZADD', delayed, due_at, member)
-if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, due_at) end
+if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, 'run') end
 return 'DONE'

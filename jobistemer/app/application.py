@@ -54,8 +54,12 @@ class Jobistemer:
     @overload
     def task(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
     @overload
-    def task(self, *, name: str | None = None, **options: Any) -> Callable[[Callable[P, R]], TaskHandle[P, R]]: ...
-    def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    def task(
+        self, *, name: str | None = None, **options: Any
+    ) -> Callable[[Callable[P, R]], TaskHandle[P, R]]: ...
+    def task(
+        self, function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any
+    ) -> Any:
         """Declare a function that can be enqueued: `@app.task` or `@app.task(queue="mail", …)`.
 
         options: see Options. Raises InvalidDefinition or InvalidName.
@@ -81,12 +85,16 @@ class Jobistemer:
         request = self.request(task, payload, **call)
         return self._handle(task, *self.producer.send(request))
 
-    async def enqueue_async(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
+    async def enqueue_async(
+        self, task: str, payload: Mapping[str, Any] | None = None, **call: Any
+    ) -> RunHandle[Any]:
         """Like `enqueue`, awaited."""
         request = self.request(task, payload, **call)
         return self._handle(task, *await self.producer.send_async(request))
 
-    def enqueue_at(self, at: datetime, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
+    def enqueue_at(
+        self, at: datetime, task: str, payload: Mapping[str, Any] | None = None, **call: Any
+    ) -> RunHandle[Any]:
         """Like `enqueue`, to start at an instant."""
         return self.enqueue(task, payload, at=at, **call)
 
@@ -130,4 +138,6 @@ class Jobistemer:
 
     def _handle(self, task: str, run_id: str, reply: Any) -> RunHandle[Any]:
         handler = self.handlers.get(task)
-        return run_handle(self.namespace, run_id, reply, handler.decode_result if handler else msgspec.json.decode)
+        return run_handle(
+            self.namespace, run_id, reply, handler.decode_result if handler else msgspec.json.decode
+        )

@@ -15,7 +15,9 @@ from jobistemer.core.schedules import anchored
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.database import Database
 from jobistemer.store.jobs import StoredJob
+from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.scripts import Call
 
 TRIES = 5
 """How often a change is tried again when somebody else changes the same job at the same time."""
@@ -46,13 +48,17 @@ class JobControl:
             reply = database.call(self._registration(database, job, stored))
             if reply.word != "STALE":
                 return Registered(job.name, reply.word, reply.values[0])
-        raise StaleDefinition(f"job {job.name!r} is being changed by somebody else; look at its versions and try again")
+        raise StaleDefinition(
+            f"job {job.name!r} is being changed by somebody else; look at its versions and try again"
+        )
 
     def find(self, name: str) -> StoredJob:
         """The registered job. Raises UnknownJob."""
         stored = jobs.find_job(self._database(name), name)
         if stored is None:
-            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
+            raise UnknownJob(
+                f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first"
+            )
         return stored
 
     def pause(self, name: str, note: str = "", until: datetime | None = None) -> None:
@@ -61,7 +67,10 @@ class JobControl:
             raise InvalidInput(f"until is {until!r}, which has no time zone")
         reason = f"paused: {note}" if note else "paused"
         until_ms = round(until.timestamp() * 1000) if until else 0
-        self._changed(name, self._database(name).call(jobs.pause(self._keys(name), ids.job_id(name), reason, until_ms)).word)
+        self._changed(
+            name,
+            self._database(name).call(jobs.pause(self._keys(name), ids.job_id(name), reason, until_ms)).word,
+        )
 
     def resume(self, name: str) -> None:
         """End the pause. Raises UnknownJob."""
@@ -80,7 +89,9 @@ class JobControl:
         stored, database = self.find(name), self._database(name)
         now = database.read_clock()
         for instant in range(now // 1000, now // 1000 - 60, -1):
-            call = occurrences.claim_extra(database.keys, stored.job, stored.version, instant, now, "triggered by hand")
+            call = occurrences.claim_extra(
+                database.keys, stored.job, stored.version, instant, now, "triggered by hand"
+            )
             reply = database.call(call)
             if reply.word == "CLAIMED":
                 return ids.occurrence_id(stored.job.id, instant), reply.values[0].decode()
@@ -110,7 +121,7 @@ class JobControl:
         """The next due instant, or None. Raises UnknownJob."""
         return self.find(name).job.schedule.next_after(datetime.fromtimestamp(self._now_ms() // 1000, UTC))
 
-    def _registration(self, database: Database, job: Job, stored: StoredJob | None) -> jobs.Call:
+    def _registration(self, database: Database, job: Job, stored: StoredJob | None) -> Call:
         now_ms = database.read_clock()
         kept = _kept_anchor(job, stored, now_ms)
         same_schedule = stored is not None and stored.job.schedule == kept.schedule
@@ -128,12 +139,14 @@ class JobControl:
 
     def _changed(self, name: str, word: str) -> None:
         if word == "UNKNOWN":
-            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
+            raise UnknownJob(
+                f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first"
+            )
 
     def _database(self, name: str) -> Database:
         return self._namespace.for_id(ids.job_id(name))
 
-    def _keys(self, name: str) -> jobs.Keys:
+    def _keys(self, name: str) -> Keys:
         return self._database(name).keys
 
     def _now_ms(self) -> int:

@@ -33,7 +33,9 @@ class RunHandle(Generic[R]):
     existing: the unique key of the call belonged to this run already, so no new one was created.
     """
 
-    def __init__(self, namespace: Namespace, run_id: str, shard: str, decode: Callable[[bytes], R], *, existing: bool) -> None:
+    def __init__(
+        self, namespace: Namespace, run_id: str, shard: str, decode: Callable[[bytes], R], *, existing: bool
+    ) -> None:
         self.id = run_id
         self.existing = existing
         self._namespace = namespace
@@ -79,7 +81,9 @@ class RunHandle(Generic[R]):
     def _outcome(self, record: RunRecord) -> R:
         if record.state is RunState.SUCCEEDED:
             return self._decode(bytes(record.result))
-        raise RunFailed(f"run {self.id} of task {record.handler!r} ended {record.state}: {record.error or 'no error given'}")
+        raise RunFailed(
+            f"run {self.id} of task {record.handler!r} ended {record.state}: {record.error or 'no error given'}"
+        )
 
 
 class TaskHandle(Generic[P, R]):
@@ -126,7 +130,9 @@ class TaskHandle(Generic[P, R]):
         retention_s: float | None = None,
     ) -> TaskHandle[P, R]:
         """The same task with options for the next call: `send.options(delay=5).enqueue(…)`."""
-        chosen = Options(queue=queue, priority=priority, timeout_s=timeout_s, retry=retry, retention_s=retention_s)
+        chosen = Options(
+            queue=queue, priority=priority, timeout_s=timeout_s, retry=retry, retention_s=retention_s
+        )
         timing = Timing(delay, at) if delay is not None or at is not None else NOW
         request = Request(self.name, {}, chosen, timing, unique, metadata or {})
         return TaskHandle(self.handler, self._producer, request)
@@ -135,7 +141,9 @@ class TaskHandle(Generic[P, R]):
         return run_handle(self._producer.namespace, run_id, reply, self.handler.decode_result)
 
 
-def run_handle(namespace: Namespace, run_id: str, reply: Any, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
+def run_handle(
+    namespace: Namespace, run_id: str, reply: Any, decode: Callable[[bytes], Any]
+) -> RunHandle[Any]:
     """The handle for what an enqueueing script answered: the new run, or the one that holds the unique key."""
     existing = reply.word == "EXISTS"
     found = reply.values[0].decode() if existing else run_id

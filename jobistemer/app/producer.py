@@ -16,7 +16,7 @@ from jobistemer.core.errors import InvalidInput, JobistemerError
 from jobistemer.core.handlers import Handler, encode_payload
 from jobistemer.core.messages import Message
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import DEFAULTS, Options, merged
+from jobistemer.core.options import Options, complete
 from jobistemer.store import runs
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.scripts import Call, Reply
@@ -105,17 +105,17 @@ class Producer:
 
     def _message(self, request: Request, now: int) -> Message:
         handler = self._handlers.get(request.task)
-        options = merged(DEFAULTS, self._defaults, handler.options if handler else Options(), request.options)
+        options = complete(self._defaults, handler.options if handler else Options(), request.options)
         return Message(
             run=ids.enqueued_run_id(now, secrets.randbits(74)),
             handler=checked_name("task", request.task),
             enqueued_at=now,
             payload=self._payload(request, handler),
-            queue=options.queue or "",
-            priority=options.priority or 0,
-            timeout_ms=round((options.timeout_s or 0) * 1000),
-            retry=options.retry or DEFAULTS.retry,  # type: ignore[arg-type] - DEFAULTS says something for each option
-            retention_ms=round((options.retention_s or 0) * 1000),
+            queue=options.queue,
+            priority=options.priority,
+            timeout_ms=round(options.timeout_s * 1000),
+            retry=options.retry,
+            retention_ms=round(options.retention_s * 1000),
             unique=_unique_key(request),
             metadata=request.metadata,
         )

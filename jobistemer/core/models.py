@@ -16,11 +16,17 @@ from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.graph import check_graph
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options
+from jobistemer.core.ranges import check_range
 from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
 MAX_TASKS = 50
 MAX_QUEUED_LIMIT = 10_000
 DEFAULT_HISTORY_S = 7 * 86_400.0
+_RANGES = (
+    ("grace_s", 0, 86_400 * 366),
+    ("max_queued", 0, MAX_QUEUED_LIMIT),
+    ("history_s", 60, 86_400 * 3660),
+)
 
 
 class Overlap(StrEnum):
@@ -88,15 +94,12 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         checked_name("job", self.name)
         if not 1 <= len(self.tasks) <= MAX_TASKS:
-            raise InvalidDefinition(f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}")
+            raise InvalidDefinition(
+                f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}"
+            )
         check_graph(self.name, {task.name: task.after for task in self.tasks}, len(self.tasks))
-        self._check_number("grace_s", self.grace_s, 0, 86_400 * 366)
-        self._check_number("max_queued", self.max_queued, 0, MAX_QUEUED_LIMIT)
-        self._check_number("history_s", self.history_s, 60, 86_400 * 3660)
-
-    def _check_number(self, field: str, value: float, low: float, high: float) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise InvalidDefinition(f"job {self.name!r}: {field} is {value!r}, allowed is {low}–{high}")
+        for field, low, high in _RANGES:
+            check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
 
     @property
     def id(self) -> str:

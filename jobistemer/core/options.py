@@ -8,6 +8,7 @@ import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.names import checked_name
+from jobistemer.core.ranges import check_range
 from jobistemer.core.retries import Exponential, RetryPolicy
 
 DEFAULT_PRIORITY = 5
@@ -33,22 +34,31 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         if self.queue is not None:
             checked_name("queue", self.queue)
-        _check("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
+        if self.priority is not None:
+            check_range("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY, InvalidDefinition)
         if isinstance(self.priority, float):
             raise InvalidDefinition(f"priority is {self.priority!r}, allowed are whole numbers from 0 to 9")
-        _check("timeout_s", self.timeout_s, 0.001, LONGEST_TIMEOUT_S)
-        _check("retention_s", self.retention_s, 1, LONGEST_RETENTION_S)
+        if self.timeout_s is not None:
+            check_range("timeout_s", self.timeout_s, 0.001, LONGEST_TIMEOUT_S, InvalidDefinition)
+        if self.retention_s is not None:
+            check_range("retention_s", self.retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
-            raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
+            raise InvalidDefinition(
+                f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES"
+            )
 
 
-DEFAULTS = Options(
-    queue="default",
-    priority=DEFAULT_PRIORITY,
-    timeout_s=3600.0,
-    retry=Exponential(),
-    retention_s=86_400.0,
-)
+class Complete(msgspec.Struct, frozen=True):
+    """Options of which each one is said; the fields mean what they mean in Options."""
+
+    queue: str = "default"
+    priority: int = DEFAULT_PRIORITY
+    timeout_s: float = 3600.0
+    retry: RetryPolicy = Exponential()
+    retention_s: float = 86_400.0
+
+
+DEFAULTS = Complete()
 
 
 class Effective(msgspec.Struct, frozen=True):
@@ -71,14 +81,16 @@ def resolve(levels: list[tuple[str, Options]]) -> dict[str, Effective]:
 
 def merged(*levels: Options) -> Options:
     """One level that says what the given ones say together, the last one first; for storing."""
-    said = {}
+    return Options(**_said(levels))
+
+
+def complete(*levels: Options) -> Complete:
+    """What applies when the given levels, the weakest first, stand on the defaults."""
+    return Complete(**_said(levels))
+
+
+def _said(levels: tuple[Options, ...]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
     for options in levels:
         said |= {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
-    return Options(**said)
-
-
-def _check(field: str, value: float | None, low: float, high: float) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise InvalidDefinition(f"{field} is {value!r}, allowed is {low}–{high}")
+    return said

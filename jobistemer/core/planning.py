@@ -18,7 +18,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.messages import Message, Slot
 from jobistemer.core.models import Job, Recovery, Task
-from jobistemer.core.options import DEFAULTS, merged
+from jobistemer.core.options import complete
 from jobistemer.core.schedules import jitter_ms, spread_ms
 from jobistemer.core.states import OccurrenceState
 
@@ -67,7 +67,10 @@ def _judge(job: Job, instant: int, following: int, now_ms: int) -> tuple[Occurre
     if job.recovery is Recovery.MARK_AS_MISSED:
         return OccurrenceState.MISSED, f"missed: found {_late(instant, now_ms)} late, no ticker ran"
     if job.recovery is Recovery.EXECUTE_LAST and following * 1000 < oldest_ms:
-        return OccurrenceState.MISSED, f"missed: found {_late(instant, now_ms)} late; a later one runs in its place"
+        return (
+            OccurrenceState.MISSED,
+            f"missed: found {_late(instant, now_ms)} late; a later one runs in its place",
+        )
     return OccurrenceState.PENDING, f"{fired_reason(instant, now_ms)} (recovery {job.recovery})"
 
 
@@ -97,19 +100,24 @@ def start_delay_ms(job: Job, occurrence: str) -> int:
     return jitter_ms(job.schedule, occurrence) + spread_ms(job.schedule, job.id)
 
 
-def runs_of(job: Job, version: int, occurrence: str, instant: int, now_ms: int) -> Iterator[tuple[Task, Message]]:
+def runs_of(
+    job: Job, version: int, occurrence: str, instant: int, now_ms: int
+) -> Iterator[tuple[Task, Message]]:
     """The messages of an occurrence's runs, one per task, under the given version of the job."""
     for task in job.tasks:
-        options = merged(DEFAULTS, task.options)
-        yield task, Message(
-            run=ids.run_id(occurrence, ids.task_id(job.id, task.name)),
-            handler=task.handler,
-            enqueued_at=now_ms,
-            payload=task.payload,
-            queue=options.queue or "",
-            priority=options.priority or 0,
-            timeout_ms=round((options.timeout_s or 0) * 1000),
-            retry=options.retry or DEFAULTS.retry,  # type: ignore[arg-type]
-            retention_ms=round(job.history_s * 1000),
-            slot=Slot(occurrence, job.id, version, instant, task.name),
+        options = complete(task.options)
+        yield (
+            task,
+            Message(
+                run=ids.run_id(occurrence, ids.task_id(job.id, task.name)),
+                handler=task.handler,
+                enqueued_at=now_ms,
+                payload=task.payload,
+                queue=options.queue,
+                priority=options.priority,
+                timeout_ms=round(options.timeout_s * 1000),
+                retry=options.retry,
+                retention_ms=round(job.history_s * 1000),
+                slot=Slot(occurrence, job.id, version, instant, task.name),
+            ),
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.ranges import check_range
 
 MAX_RETRIES = 1_000
+LONGEST_DELAY_S = 86_400 * 366
 
 
 class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kind", omit_defaults=True):
@@ -23,11 +25,11 @@ class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kin
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_range("max_retries", self.max_retries, 0, MAX_RETRIES)
-        _check_range("first_s", self.first_s, 0.001, 86_400 * 366)
-        _check_range("factor", self.factor, 1, 100)
-        _check_range("cap_s", self.cap_s, 0.001, 86_400 * 366)
-        _check_range("jitter", self.jitter, 0, 1)
+        check_range("retry policy: max_retries", self.max_retries, 0, MAX_RETRIES, InvalidDefinition)
+        check_range("retry policy: first_s", self.first_s, 0.001, LONGEST_DELAY_S, InvalidDefinition)
+        check_range("retry policy: factor", self.factor, 1, 100, InvalidDefinition)
+        check_range("retry policy: cap_s", self.cap_s, 0.001, LONGEST_DELAY_S, InvalidDefinition)
+        check_range("retry policy: jitter", self.jitter, 0, 1, InvalidDefinition)
 
     def delay_ms(self, failures: int, chance: float) -> int | None:
         """Milliseconds to wait after failure number `failures` (from 1), or None when no try is left.
@@ -47,9 +49,9 @@ class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_d
     seconds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_range("number of delays", len(self.seconds), 0, MAX_RETRIES)
+        check_range("retry policy: number of delays", len(self.seconds), 0, MAX_RETRIES, InvalidDefinition)
         for value in self.seconds:
-            _check_range("delay", value, 0, 86_400 * 366)
+            check_range("retry policy: delay", value, 0, LONGEST_DELAY_S, InvalidDefinition)
 
     @property
     def max_retries(self) -> int:
@@ -65,8 +67,3 @@ class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_d
 
 RetryPolicy = Exponential | Delays
 NO_RETRIES = Delays()
-
-
-def _check_range(field: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InvalidDefinition(f"retry policy: {field} is {value}, allowed is {low}–{high}")

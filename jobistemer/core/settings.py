@@ -6,6 +6,7 @@ import msgspec
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.names import checked_name
+from jobistemer.core.ranges import check_range
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,15 +26,15 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     burst: bool = False
 
     def __post_init__(self) -> None:
-        _check("concurrency", self.concurrency, 1, 1000)
-        _check("lease_s", self.lease_s, 1, 3600)
-        _check("beat_s", self.beat_s, 0.05, self.lease_s / 3)
-        _check("grace_s", self.grace_s, 0, 86_400)
+        check_range("concurrency", self.concurrency, 1, 1000, Misconfigured)
+        check_range("lease_s", self.lease_s, 1, 3600, Misconfigured)
+        check_range("beat_s", self.beat_s, 0.05, self.lease_s / 3, Misconfigured)
+        check_range("grace_s", self.grace_s, 0, 86_400, Misconfigured)
         if not self.queues:
             raise Misconfigured("queues is empty; name at least one, such as `default`")
         for name, weight in self.queues.items():
             checked_name("queue", name)
-            _check(f"weight of queue {name}", weight, 0, 1000)
+            check_range(f"weight of queue {name}", weight, 0, 1000, Misconfigured)
 
 
 class TickerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,9 +50,9 @@ class TickerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     catch_up: int = 100
 
     def __post_init__(self) -> None:
-        _check("pass_s", self.pass_s, 0.1, 60)
-        _check("horizon_s", self.horizon_s, self.pass_s, 3600)
-        _check("catch_up", self.catch_up, 1, 1000)
+        check_range("pass_s", self.pass_s, 0.1, 60, Misconfigured)
+        check_range("horizon_s", self.horizon_s, self.pass_s, 3600, Misconfigured)
+        check_range("catch_up", self.catch_up, 1, 1000, Misconfigured)
 
 
 def parse_queues(text: str) -> dict[str, int]:
@@ -63,8 +64,3 @@ def parse_queues(text: str) -> dict[str, int]:
             raise Misconfigured(f"queues {text!r}: weight {weight!r} of {name!r} is no whole number")
         queues[name] = int(weight or 0)
     return queues
-
-
-def _check(field: str, value: float, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise Misconfigured(f"{field} is {value!r}, allowed is {low}–{high:g}")

@@ -13,6 +13,10 @@ class Clock(Protocol):
         """Unix milliseconds of server time."""
         ...
 
+    def at_ms(self, monotonic: float) -> int:
+        """The server time at a reading of this process's monotonic clock."""
+        ...
+
     def correct(self, server_ms: float) -> None:
         """Take over what the server said its time is."""
         ...
@@ -32,6 +36,10 @@ class ServerClock:
     def now_ms(self) -> int:
         """Unix milliseconds of server time."""
         return int(time.monotonic() * 1000 + self._ahead_ms)
+
+    def at_ms(self, monotonic: float) -> int:
+        """The server time at a reading of this process's monotonic clock."""
+        return int(monotonic * 1000 + self._ahead_ms)
 
     def correct(self, server_ms: float) -> None:
         """Take over what the server said its time is."""

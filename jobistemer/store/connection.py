@@ -1,8 +1,8 @@
 """From a URL to a client.
 
-    redis://host:6379/0      rediss:// for TLS, unix:///path for a socket
-    redis+sentinel://h1:26379,h2:26379/mymaster/0
-    fake://name              an in-memory server inside this process, for unit tests
+redis://host:6379/0      rediss:// for TLS, unix:///path for a socket
+redis+sentinel://h1:26379,h2:26379/mymaster/0
+fake://name              an in-memory server inside this process, for unit tests
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def connect(url: str) -> redis.Redis:
         case "redis+sentinel":
             return _sentinel(url)
         case _:
-            return _parsed(redis.Redis.from_url, url, retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 3))
+            retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 3)
+            client: redis.Redis = _parsed(redis.Redis.from_url, url, retry=retry)
+            return client
 
 
 def connect_async(url: str) -> redis.asyncio.Redis:
@@ -56,9 +58,11 @@ def connect_async(url: str) -> redis.asyncio.Redis:
     if _scheme(url) == "fake":
         import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
 
-        return fakeredis.FakeAsyncRedis(server=_fake_server(url), protocol=2)
+        fake: redis.asyncio.Redis = fakeredis.FakeAsyncRedis(server=_fake_server(url), protocol=2)
+        return fake
     retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 3)
-    return _parsed(redis.asyncio.Redis.from_url, url, retry=retry)
+    client: redis.asyncio.Redis = _parsed(redis.asyncio.Redis.from_url, url, retry=retry)
+    return client
 
 
 def _scheme(url: str) -> str:
@@ -79,17 +83,24 @@ def _sentinel(url: str) -> redis.Redis:
     parts = urlsplit(url)
     hosts, (service, _, db) = parts.netloc.rpartition("@")[2], parts.path.strip("/").partition("/")
     if not hosts or not service:
-        raise Misconfigured(f"URL {redacted(url)!r} must look like redis+sentinel://host:26379,host2:26379/service/0")
-    nodes = [(host, int(port or 26379)) for host, _, port in (node.partition(":") for node in hosts.split(","))]
+        raise Misconfigured(
+            f"URL {redacted(url)!r} must look like redis+sentinel://host:26379,host2:26379/service/0"
+        )
+    nodes = [
+        (host, int(port or 26379)) for host, _, port in (node.partition(":") for node in hosts.split(","))
+    ]
     login = {"username": parts.username, "password": parts.password} if parts.password else {}
-    client: redis.Redis = Sentinel(nodes, socket_timeout=2.0).master_for(service, db=int(db or 0), **login, **_OPTIONS)
+    client: redis.Redis = Sentinel(nodes, socket_timeout=2.0).master_for(
+        service, db=int(db or 0), **login, **_OPTIONS
+    )
     return client
 
 
 def _fake(url: str) -> redis.Redis:
     import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
 
-    return fakeredis.FakeRedis(server=_fake_server(url), protocol=2)
+    client: redis.Redis = fakeredis.FakeRedis(server=_fake_server(url), protocol=2)
+    return client
 
 
 _fake_servers: dict[str, Any] = {}

@@ -112,7 +112,9 @@ class AsyncDatabase:
             except NoScriptError:
                 if script is None:
                     raise
-                return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
+                return await self.client.eval(
+                    script.script.text, len(script.keys), *script.keys, *script.args
+                )
         except redis.RedisError as error:
             raise translated(error, self.address) from error
 

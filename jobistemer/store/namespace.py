@@ -24,7 +24,9 @@ class Namespace:
     namespace fixes it, later ones may leave it out. Raises Misconfigured when it differs from what is fixed.
     """
 
-    def __init__(self, url: str, name: str = "jobistemer", shards: int | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, url: str, name: str = "jobistemer", shards: int | None = None, clock: Clock | None = None
+    ) -> None:
         self.url = url
         self.name = name
         self.clock: Clock = clock or ServerClock()
@@ -32,7 +34,9 @@ class Namespace:
         self._client = connect(url)
         self._first = Database(self._client, Keys(name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
-        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
+        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
+            WeakKeyDictionary()
+        )
 
     @property
     def shards(self) -> list[Database]:
@@ -41,7 +45,9 @@ class Namespace:
             count = self._agree_on_shards()
             self._first.read_clock()
             address = redacted(self.url)
-            others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
+            others = [
+                Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)
+            ]
             self._shards = [self._first, *others]
         return self._shards
 

@@ -32,7 +32,17 @@ class StreamReader:
         keys = self._database.keys
         streams = [keys.stream(where) for where in places]
         waiting = ("BLOCK", BLOCK_MS) if block else ()
-        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *waiting, "STREAMS", *streams)
+        command = (
+            "XREADGROUP",
+            "GROUP",
+            GROUP,
+            self._consumer,
+            "COUNT",
+            count,
+            *waiting,
+            "STREAMS",
+            *streams,
+        )
         try:
             answer = self._database.client.execute_command(*command, *[">"] * len(streams))
         except ResponseError as error:
@@ -89,5 +99,3 @@ def _entry_id(item: Any) -> bytes:
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
     """Acknowledge and delete an entry that holds no readable message."""
     database.ask_all([("XACK", stream, GROUP, entry), ("XDEL", stream, entry)])
-
-

@@ -9,7 +9,7 @@ from jobistemer.core.endings import Later, Outcome, Over
 from jobistemer.core.graph import released_by, skipped_by
 from jobistemer.core.messages import Delivery, Message, encode_message
 from jobistemer.core.models import FailureStrategy, Job
-from jobistemer.core.options import DEFAULTS, merged
+from jobistemer.core.options import complete
 from jobistemer.core.states import RunState
 from jobistemer.store.keys import Keys, place, split_delayed_member
 from jobistemer.store.scripts import Call, script
@@ -38,7 +38,9 @@ def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = 
     encoded = encode_message(message)
     common = (message.run, message.handler, encoded, where, message.enqueued_at, unique_ms)
     if due_at > 0:
-        return script("delay_run")((keys.run(message.run), keys.delayed, keys.wake, *unique), (*common, due_at))
+        return script("delay_run")(
+            (keys.run(message.run), keys.delayed, keys.wake, *unique), (*common, due_at)
+        )
     return script("enqueue_run")((keys.run(message.run), keys.stream(where), keys.streams, *unique), common)
 
 
@@ -128,7 +130,9 @@ def _commit_args(ended: Ended, over: Over) -> tuple[Any, ...]:
 
 
 def _retention(message: Message, over: Over) -> int:
-    return max(DEAD_RETENTION_MS, message.retention_ms) if over.state is RunState.DEAD else message.retention_ms
+    return (
+        max(DEAD_RETENTION_MS, message.retention_ms) if over.state is RunState.DEAD else message.retention_ms
+    )
 
 
 def _attempt_fields(ended: Ended) -> list[Any]:
@@ -189,5 +193,5 @@ def _following(job: Job, task: str, occurrence: str, over: Over) -> list[tuple[s
 
 def place_of(job: Job, task: str) -> str:
     """The place of a job's task; its options are resolved when the job is declared."""
-    options = merged(DEFAULTS, next(each.options for each in job.tasks if each.name == task))
-    return place(str(options.queue), int(options.priority or 0))
+    options = complete(next(each.options for each in job.tasks if each.name == task))
+    return place(options.queue, options.priority)

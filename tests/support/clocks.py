@@ -15,6 +15,10 @@ class FrozenClock:
     def now_ms(self) -> int:
         return self._now_ms
 
+    def at_ms(self, monotonic: float) -> int:
+        """All instants of the monotonic clock are this one."""
+        return self._now_ms
+
     def correct(self, server_ms: float) -> None:
         """The test owns the time."""
 

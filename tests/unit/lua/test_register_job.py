@@ -101,4 +101,4 @@ def test_tickers_are_woken_only_when_nothing_is_due_earlier(database, open_datab
         register(database, job(name="first"))
         register(database, job(name="later"), cursor=T0 + MINUTE)
         register(database, job(name="sooner"), cursor=T0 - MINUTE)
-    assert wakes == [str(DUE), str(T0 * 1000)]
+    assert wakes == ["job", "job"]

@@ -1,0 +1,12 @@
+"""Numbers from outside: checked once, refused with the field, the value and what is allowed."""
+
+from __future__ import annotations
+
+from jobistemer.core.errors import InvalidInput
+
+
+def check_range(field: str, value: object, low: float, high: float, error: type[InvalidInput]) -> None:
+    """Raise `error` unless `value` is a number (and no bool) from `low` to `high`."""
+    # bool is an int to Python, but `priority=True` is a mistake.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise error(f"{field} is {value!r:.80}, allowed is {low:g}–{high:g}")

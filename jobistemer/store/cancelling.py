@@ -1,0 +1,70 @@
+"""Cancel a run wherever it is: delayed, on its stream, or in flight at a worker."""
+
+from __future__ import annotations
+
+from jobistemer.core import ids
+from jobistemer.core.endings import CANCELED, Outcome
+from jobistemer.core.messages import Delivery, Message, Slot, decode_message
+from jobistemer.core.models import FailureStrategy, Job
+from jobistemer.core.records import RunRecord
+from jobistemer.core.states import TERMINAL_RUNS, AttemptState, RunState
+from jobistemer.store import jobs, runs, views
+from jobistemer.store.database import Database
+from jobistemer.store.runs import Ended
+
+TRIES = 5
+"""A run moves while it is looked at; after so many looks the caller is told to come again."""
+
+
+def cancel_run(database: Database, run_id: str, reason: str) -> str:
+    """Cancel a run: CANCELED at once, REQUESTED of the worker that has it, ENDED before, UNKNOWN or BUSY."""
+    for _ in range(TRIES):
+        record = views.find_run(database, run_id)
+        if record is None:
+            return "UNKNOWN"
+        if record.state in TERMINAL_RUNS:
+            return "ENDED"
+        word = _cancel_delayed(database, record, reason) or _cancel_on_stream(database, record, reason)
+        if word != "STALE":
+            return word
+    return "BUSY"
+
+
+def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
+    """Under fail_fast, cancel what else of the occurrence is delayed, waiting or running."""
+    if job.failure is not FailureStrategy.FAIL_FAST:
+        return
+    for task in job.tasks:
+        if task.name != slot.task:
+            run = ids.run_id(slot.occurrence, ids.task_id(job.id, task.name))
+            cancel_run(database, run, f"task {slot.task} failed")
+
+
+def _cancel_delayed(database: Database, record: RunRecord, reason: str) -> str | None:
+    if record.state is not RunState.SCHEDULED:
+        return None
+    raw = database.ask("HGET", database.keys.run(record.id), "message")
+    return "STALE" if raw is None else _end(database, record, decode_message(raw), "delayed", reason)
+
+
+def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str:
+    if not record.entry:
+        # Not released yet: it is skipped when what it waits for is cancelled.
+        return "WAITS"
+    found = database.ask("XRANGE", database.keys.stream(record.place), record.entry, record.entry)
+    if found:
+        word = _end(database, record, decode_message(found[0][1][b"m"]), "stream", reason)
+        if word == "CANCELED":
+            return word
+    now_ms = database.clock.now_ms()
+    return database.call(runs.request_cancel(database.keys, record.id, record.entry, now_ms)).word
+
+
+def _end(database: Database, record: RunRecord, message: Message, source: str, reason: str) -> str:
+    stream = database.keys.stream(record.place).encode()
+    delivery = Delivery(stream, record.entry.encode(), message, record.attempt, record.crashes)
+    outcome = Outcome(AttemptState.CANCELED, error=f"canceled: {reason}")
+    job = jobs.find_version(database, message.slot.job, message.slot.version) if message.slot else None
+    ended = Ended(delivery, outcome, "", 0, database.clock.now_ms(), source)
+    word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
+    return "CANCELED" if word == "DONE" else word

@@ -1,0 +1,46 @@
+"""The bell of a shard: a ticker sleeps until something is due, or until something earlier appears.
+
+A wake-up may be lost when a connection breaks; that costs at most one pass of the ticker, never an instant.
+"""
+
+from __future__ import annotations
+
+import time
+
+import redis
+
+from jobistemer.store.database import Database, translated
+
+
+class WakeListener:
+    """Waits for wake-ups without asking the server for anything."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._subscription = database.client.pubsub(ignore_subscribe_messages=True)
+
+    def wait(self, seconds: float) -> set[str]:
+        """Wait up to `seconds` for wake-ups; what they say: `job`, `run`, `start`. Raises NotConnected."""
+        heard: set[str] = set()
+        deadline = time.monotonic() + seconds
+        try:
+            if not self._subscription.subscribed:
+                self._subscription.subscribe(self._database.keys.wake)
+            while not heard and (left := deadline - time.monotonic()) > 0:
+                self._hear(left, heard)
+            while self._hear(0.0, heard):
+                pass
+        except redis.RedisError as error:
+            raise translated(error, self._database.address) from error
+        return heard
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._subscription.close()
+
+    def _hear(self, seconds: float, heard: set[str]) -> bool:
+        message = self._subscription.get_message(timeout=seconds)
+        if message is None:
+            return False
+        heard.add(message["data"].decode())
+        return True

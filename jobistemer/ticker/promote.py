@@ -1,0 +1,16 @@
+"""Promote: delayed runs that are due go onto their streams, a hundred in one call."""
+
+from __future__ import annotations
+
+from jobistemer.store import runs
+from jobistemer.store.database import Database
+
+
+def promote_due(database: Database, delayed: list[tuple[str, int]]) -> int:
+    """Promote the runs among `delayed` (member, ms) that are due; how many this call moved."""
+    now_ms = database.clock.now_ms()
+    members = [member for member, due_at in delayed if due_at <= now_ms]
+    if not members:
+        return 0
+    moved: int = database.call(runs.promote_runs(database.keys, members, now_ms)).values[0]
+    return moved

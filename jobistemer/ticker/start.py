@@ -1,0 +1,31 @@
+"""Start: let the first occurrence in a job's queue begin once the earlier one has ended."""
+
+from __future__ import annotations
+
+import logging
+
+from jobistemer.store import jobs, occurrences
+from jobistemer.store.database import Database
+
+log = logging.getLogger("jobistemer.ticker")
+
+
+def start_waiting(database: Database, job_ids: list[str]) -> int:
+    """Start the next occurrence of each job; how many this call started. Others may have been faster."""
+    return sum(_start_next(database, job_id) for job_id in job_ids)
+
+
+def _start_next(database: Database, job_id: str) -> bool:
+    keys = database.keys
+    waiting = database.ask("ZRANGE", keys.queued(job_id), 0, 0, "WITHSCORES")
+    if not waiting:
+        return False
+    occurrence, instant = waiting[0][0].decode(), int(float(waiting[0][1]))
+    version = database.ask("HGET", keys.occurrence(occurrence), "version")
+    # It runs under the version that it was claimed with, whatever is current now.
+    job = jobs.find_version(database, job_id, int(version)) if version else None
+    if job is None:
+        log.error("%s waits in the queue of %s, whose definition is gone", occurrence, job_id)
+        return False
+    call = occurrences.start_queued(keys, job, int(version), instant, database.clock.now_ms())
+    return database.call(call).word == "STARTED"

@@ -1,0 +1,53 @@
+"""Sweep: remove what has ended and would otherwise stay: workers long silent."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from jobistemer.store import members
+from jobistemer.store.database import Database
+
+SWEEP_EVERY_S = 30.0
+SILENT_S = 60.0
+
+log = logging.getLogger("jobistemer.ticker")
+
+
+class Sweeper:
+    """One pass every half minute; a worker is forgotten when it was seen silent for a minute by this clock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: dict[str, tuple[float, float]] = {}
+        self._next = 0.0
+
+    def sweep_if_time(self) -> int:
+        """Do one pass when it is time for it; how many workers were forgotten."""
+        if time.monotonic() < self._next:
+            return 0
+        self._next = time.monotonic() + SWEEP_EVERY_S
+        return self.sweep()
+
+    def sweep(self) -> int:
+        """Do one pass; how many workers were forgotten."""
+        keys = self._database.keys
+        beats, places = self._database.ask_all(
+            [("ZRANGE", keys.workers, 0, -1, "WITHSCORES"), ("SMEMBERS", keys.streams)]
+        )
+        silent = self._silent({worker.decode(): float(beat) for worker, beat in beats})
+        return sum(
+            self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent
+        )
+
+    def _silent(self, beats: dict[str, float]) -> list[tuple[str, float]]:
+        now = time.monotonic()
+        known = {worker: seen for worker, seen in self._seen.items() if beats.get(worker) == seen[0]}
+        self._seen = {worker: known.get(worker, (beat, now)) for worker, beat in beats.items()}
+        return [(worker, beat) for worker, (beat, since) in self._seen.items() if now - since >= SILENT_S]
+
+    def _forget(self, worker: str, beat: float, places: list[str]) -> bool:
+        reply = self._database.call(members.forget_worker(self._database.keys, worker, round(beat), places))
+        if reply.word == "FORGOTTEN":
+            log.info("worker %s has been silent for a minute and has nothing pending: forgotten", worker)
+        return reply.word == "FORGOTTEN"

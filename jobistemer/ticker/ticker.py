@@ -1,0 +1,159 @@
+"""The ticker as a timer: look, act, sleep until the next known instant or a wake-up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+
+import msgspec
+
+from jobistemer.core.settings import TickerSettings
+from jobistemer.runtime.identity import process_identity
+from jobistemer.runtime.repeating import repeat, start_thread
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store import jobs, members
+from jobistemer.store.database import Database
+from jobistemer.store.members import Agenda
+from jobistemer.store.namespace import Namespace
+from jobistemer.store.waking import WakeListener
+from jobistemer.ticker.fire import fire_due
+from jobistemer.ticker.promote import promote_due
+from jobistemer.ticker.start import start_waiting
+from jobistemer.ticker.sweep import Sweeper
+from jobistemer.ticker.upcoming import Upcoming
+
+LOOK_LIMIT = 20_000
+"""How many due jobs one look lists; the rest is listed by the next."""
+
+log = logging.getLogger("jobistemer.ticker")
+
+
+class Ticker:
+    """One ticker process: a thread for each shard."""
+
+    def __init__(self, namespace: Namespace, settings: TickerSettings) -> None:
+        self._namespace = namespace
+        self._settings = settings
+        self.id = process_identity()
+
+    def run(self, stopping: Stopping) -> None:
+        """Tick until `stopping` is requested. A lost connection is waited out."""
+        log.info("ticker %s started", self.id)
+        threading_stop = stopping.requested
+        repeat(lambda: self._run_shards(stopping), threading_stop, f"ticker {self.id}")
+        log.info("ticker %s stopped", self.id)
+
+    def _run_shards(self, stopping: Stopping) -> None:
+        tickers = [ShardTicker(database, self._settings, self.id) for database in self._namespace.shards]
+        threads = [
+            start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
+            for number, each in enumerate(tickers)
+        ]
+        for thread in threads:
+            thread.join()
+
+
+class ShardTicker:
+    """The ticker of one shard."""
+
+    def __init__(self, database: Database, settings: TickerSettings, identity: str) -> None:
+        self._database = database
+        self._settings = settings
+        self._id = identity
+        self._upcoming = Upcoming()
+        self._sweeper = Sweeper(database)
+        self._delayed: list[tuple[str, int]] = []
+        self._next_look = 0.0
+        self._horizon_ms = 0
+        self._status = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started_at": database.clock.now_ms(),
+        }
+        self._fired = self._late_ms_max = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until `stop` is set."""
+        listener = WakeListener(self._database)
+        repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
+        listener.close()
+
+    def tick(self) -> int:
+        """One pass over everything that is due now, without sleeping; how many occurrences it decided."""
+        self.look(full=True)
+        return self.act()
+
+    def look(self, *, full: bool) -> None:
+        """Read the agenda and, when `full`, the definitions of jobs that are due soon and not known yet."""
+        database = self._database
+        now_ms = database.read_clock()
+        if full:
+            self._next_look = time.monotonic() + self._settings.pass_s
+            self._horizon_ms = now_ms + round(self._settings.horizon_s * 1000)
+        limit = LOOK_LIMIT if full else 0
+        beat = members.beat_ticker(
+            database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit
+        )
+        agenda = members.read_agenda(database.call(beat))
+        self._delayed = agenda.delayed
+        self._learn(agenda)
+        if agenda.starts:
+            start_waiting(database, agenda.starts)
+
+    def act(self) -> int:
+        """Fire and promote what is due; how many occurrences were decided."""
+        fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms)
+        self._fired += fired.claimed
+        self._late_ms_max = max(self._late_ms_max, fired.late_ms)
+        if fired.replan:
+            self._next_look = 0.0
+        while promote_due(self._database, self._delayed):
+            self.look(full=False)
+        return fired.claimed
+
+    def _step(self, listener: WakeListener) -> None:
+        if time.monotonic() >= self._next_look:
+            self.look(full=True)
+            self._sweeper.sweep_if_time()
+        elif self._something_due():
+            # The server's time counts: should it have stepped back, nothing is fired early.
+            self._database.read_clock()
+        self.act()
+        heard = listener.wait(self._seconds_to_sleep())
+        if "job" in heard:
+            self._next_look = 0.0
+        elif heard:
+            self.look(full=False)
+
+    def _something_due(self) -> bool:
+        instant = self._upcoming.next_ms()
+        return instant is not None and instant <= self._database.clock.now_ms()
+
+    def _learn(self, agenda: Agenda) -> None:
+        unknown = self._upcoming.unknown(agenda.due)
+        for start in range(0, len(unknown), 500):
+            part = unknown[start : start + 500]
+            answers = self._database.ask_all(
+                [jobs.read_command(self._database.keys, job_id) for job_id in part]
+            )
+            for job_id, answer in zip(part, answers, strict=True):
+                stored = jobs.read_stored(answer)
+                if stored is not None:
+                    self._upcoming.add(job_id, stored, agenda.due[job_id] // 1000)
+
+    def _seconds_to_sleep(self) -> float:
+        now_ms = self._database.clock.now_ms()
+        times = [self._next_look - time.monotonic()]
+        if (instant := self._upcoming.next_ms()) is not None:
+            times.append((instant - now_ms) / 1000)
+        if self._delayed:
+            times.append((self._delayed[0][1] - now_ms) / 1000)
+        return max(0.0, min(times))
+
+    def _encoded_status(self) -> bytes:
+        counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming)}
+        offset = getattr(self._database.clock, "offset_ms", 0)
+        return msgspec.json.encode({**self._status, **counts, "offset_ms": offset})

@@ -1,0 +1,134 @@
+"""Commit: record what ended. Outcomes that arrive while a commit is under way go with the next one."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from jobistemer.core.endings import CANCELED, Ending, Outcome, Over, settle
+from jobistemer.core.errors import JobistemerError
+from jobistemer.core.states import AttemptState
+from jobistemer.store import cancelling, runs
+from jobistemer.store.database import Database
+from jobistemer.store.runs import Ended
+from jobistemer.store.scripts import Call, Reply
+from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.flight import Flight
+from jobistemer.worker.inbox import Room
+
+MOST_AT_ONCE = 500
+WAIT_S = 0.5
+AGAIN_S = 0.5
+
+log = logging.getLogger("jobistemer.worker")
+
+
+class _Entry(NamedTuple):
+    flight: Flight
+    ended: Ended
+    ending: Ending
+    call: Call
+
+
+class Committer:
+    """The one thread of a worker that writes outcomes; nothing it holds is lost when the server is away."""
+
+    def __init__(self, worker: str, room: Room, definitions: Definitions) -> None:
+        self._worker = worker
+        self._room = room
+        self._definitions = definitions
+        self._outbox: SimpleQueue[Flight] = SimpleQueue()
+        self._batch: list[Flight] = []
+        self._put_off: list[Flight] = []
+        self._put_off_until = 0.0
+        self.counts: Counter[str] = Counter()
+
+    def report(self, flight: Flight) -> None:
+        """Hand over an attempt that has ended; called by slots."""
+        self._outbox.put(flight)
+
+    def step(self) -> None:
+        """Wait for outcomes, then commit all that are there. On an error the same batch is sent again."""
+        if not self._batch and not self._gather():
+            return
+        by_shard: dict[int, list[Flight]] = {}
+        for flight in self._batch:
+            by_shard.setdefault(id(flight.database), []).append(flight)
+        for part in by_shard.values():
+            self._commit(part[0].database, part)
+        ended = (
+            [flight for flight in self._batch if flight not in self._put_off]
+            if self._put_off
+            else self._batch
+        )
+        self._batch = []
+        self._room.ended(len(ended), sum(flight.ended - flight.started for flight in ended))
+
+    def _gather(self) -> bool:
+        if self._put_off and time.monotonic() >= self._put_off_until:
+            self._put_off_until = time.monotonic() + AGAIN_S
+            self._batch, self._put_off = self._put_off, []
+            return True
+        try:
+            self._batch.append(self._outbox.get(timeout=WAIT_S))
+            while len(self._batch) < MOST_AT_ONCE:
+                self._batch.append(self._outbox.get_nowait())
+        except Empty:
+            pass
+        return bool(self._batch)
+
+    def _commit(self, database: Database, flights: list[Flight]) -> None:
+        entries = [self._entry(flight) for flight in flights]
+        replies = database.call_all([entry.call for entry in entries])
+        for entry, reply in zip(entries, replies, strict=True):
+            self._note(database, entry, reply)
+
+    def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
+        delivery = flight.delivery
+        outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
+        clock = flight.database.clock
+        ended = Ended(delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
+        chosen = ending or settle(
+            delivery.message, delivery.attempt, delivery.crashes, outcome, random.random()
+        )
+        return _Entry(flight, ended, chosen, self._call(flight.database, ended, chosen))
+
+    def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
+        if not isinstance(ending, Over):
+            return runs.retry(database.keys, ended, ending)
+        slot = ended.delivery.message.slot
+        job = self._definitions.find(database, slot.job, slot.version) if slot else None
+        return runs.commit(database.keys, ended, ending, job)
+
+    def _note(self, database: Database, entry: _Entry, reply: Reply | JobistemerError) -> None:
+        message = entry.ended.delivery.message
+        if isinstance(reply, JobistemerError):
+            # Refused whole (loading after a restart, read only after a failover): the entry is still ours, so again.
+            self._put_off.append(entry.flight)
+            log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, reply)
+        elif reply.word == "STALE":
+            self.counts["stale"] += 1
+            log.warning(
+                "%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler
+            )
+        elif reply.word == "CANCELED":
+            # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
+            again = self._entry(entry.flight, CANCELED)
+            self._note(database, again, database.call(again.call))
+        else:
+            self.counts[entry.ended.outcome.state] += 1
+            self._follow_up(database, entry)
+
+    def _follow_up(self, database: Database, entry: _Entry) -> None:
+        message, ending = entry.ended.delivery.message, entry.ending
+        if entry.ended.outcome.error:
+            log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, entry.ended.delivery.attempt,
+                     entry.ended.outcome.state, entry.ended.outcome.error.partition("\n")[0])  # fmt: skip
+        if isinstance(ending, Over) and ending.verdict and message.slot is not None:
+            job = self._definitions.find(database, message.slot.job, message.slot.version)
+            if job is not None:
+                cancelling.cancel_siblings(database, job, message.slot)

@@ -1,0 +1,76 @@
+"""Run one task run: the payload in, the handler called, an outcome out. Nothing a handler does leaves here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from jobistemer.core import ids
+from jobistemer.core.context import Context
+from jobistemer.core.errors import InvalidPayload, JobistemerError
+from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
+
+
+def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+    """Run a plain function here and now; whether the caller is the one to report the flight."""
+    if not _begin(flight, flights, stop):
+        return flights.end(flight, CANCELED)
+    try:
+        outcome = returned(flight.handler.function(**arguments(flight)))
+    except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
+        outcome = raised(error)
+    return flights.end(flight, outcome)
+
+
+async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+    """The same for a coroutine function, on the event loop."""
+    if not _begin(flight, flights, stop):
+        return flights.end(flight, CANCELED)
+    try:
+        outcome = returned(await flight.handler.function(**arguments(flight)))
+    except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
+        outcome = raised(error)
+    return flights.end(flight, outcome)
+
+
+def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+    goes_on = flights.begin(flight, stop)
+    if goes_on and flight.delivery.crashes:
+        # It took a worker down before. Should it do so again, this record tells it from its neighbours.
+        with suppress(JobistemerError):
+            flight.database.call(flight.showing())
+    return goes_on
+
+
+def arguments(flight: Flight) -> dict[str, Any]:
+    """The keyword arguments of the call. Raises Refused when the payload does not fit the handler."""
+    handler = flight.handler
+    try:
+        found = handler.decode(flight.delivery.message.payload)
+    except InvalidPayload as error:
+        raise Refused(str(error)) from None
+    if handler.context_parameter is not None:
+        found[handler.context_parameter] = context_of(flight)
+    return found
+
+
+def context_of(flight: Flight) -> Context:
+    """The circumstances of an attempt, for a handler that asks for them."""
+    delivery, message = flight.delivery, flight.delivery.message
+    slot, now_ms = message.slot, flight.database.clock.now_ms()
+    due_ms = slot.due * 1000 if slot else message.enqueued_at
+    return Context(
+        run=message.run,
+        attempt=delivery.attempt,
+        attempt_id=ids.attempt_id(message.run, delivery.attempt),
+        handler=message.handler,
+        due_at=datetime.fromtimestamp(due_ms / 1000, UTC),
+        started_at=datetime.fromtimestamp(now_ms / 1000, UTC),
+        fencing_token=delivery.attempt + 1,
+        job=slot.job if slot else None,
+        occurrence=slot.occurrence if slot else None,
+        metadata=message.metadata,
+    )

@@ -1,0 +1,75 @@
+"""What a worker has taken and not yet ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from jobistemer.core.endings import Outcome
+from jobistemer.core.handlers import Handler
+from jobistemer.core.messages import Delivery
+from jobistemer.store import runs
+from jobistemer.store.database import Database
+from jobistemer.store.scripts import Call
+
+CANCELS_KEPT = 10_000
+
+
+class Flight:
+    """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
+
+    __slots__ = ("database", "delivery", "ended", "handler", "outcome", "shown", "started", "stop", "worker")
+
+    def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
+        self.database = database
+        self.delivery = delivery
+        self.handler = handler
+        self.worker = worker
+        self.started = 0.0
+        self.ended = 0.0
+        self.outcome: Outcome | None = None
+        self.shown = False
+        self.stop: Callable[[], None] | None = None
+
+    def showing(self) -> Call:
+        """The call that records the attempt as running."""
+        started_ms = self.database.clock.at_ms(self.started)
+        return runs.start_attempt(self.database.keys, self.delivery, self.worker, started_ms)
+
+
+class Flights:
+    """The attempts that are running, by stream entry.
+
+    Ending one is a race between the slot that ran it and the watch that stopped it. Taking it out of this
+    dictionary decides the race: `dict.pop` is atomic, and only who gets the flight reports its outcome.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[bytes, Flight] = {}
+        # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
+        self._canceled: dict[str, None] = {}
+
+    def begin(self, flight: Flight, stop: Callable[[], None]) -> bool:
+        """Note that a slot runs this attempt now, or that it was cancelled before; `stop` interrupts it."""
+        flight.stop = stop
+        flight.started = time.monotonic()
+        self._running[flight.delivery.entry] = flight
+        return flight.delivery.message.run not in self._canceled
+
+    def end(self, flight: Flight, outcome: Outcome) -> bool:
+        """Whether the caller is the one whose outcome counts; it reports the flight."""
+        if self._running.pop(flight.delivery.entry, None) is None:
+            return False
+        flight.ended = time.monotonic()
+        flight.outcome = outcome
+        return True
+
+    def running(self) -> list[Flight]:
+        """The attempts that are running at this moment."""
+        return list(self._running.values())
+
+    def cancel(self, runs_to_cancel: Iterable[str]) -> None:
+        """Remember runs that are to be cancelled, so that one that waits for a slot is not begun."""
+        self._canceled |= dict.fromkeys(runs_to_cancel)
+        while len(self._canceled) > CANCELS_KEPT:
+            del self._canceled[next(iter(self._canceled))]
