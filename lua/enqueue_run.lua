@@ -4,7 +4,7 @@ enqueue_run: create a run that may start at once, and put it onto its stream.
 KEYS
   run      hash    {ns:shard}:run:<run_id>           created
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entry; created with its group when absent
-  streams  set     {ns:shard}:streams                names of the streams that exist
+  streams  set     {ns:shard}:streams                places of the streams that exist
   unique   string  {ns:shard}:unique:<key>           optional: holds the run id while the key is taken
 ARGV
   run_id       str  the caller's choice, so that a second send is recognised
@@ -27,6 +27,7 @@ if unique then
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
 
+-- A stream is born with its group, here and wherever one begins: so every stream that exists can be asked about it.
 local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)
 if not entry then
   redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')

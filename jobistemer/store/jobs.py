@@ -59,7 +59,7 @@ def register(
 ) -> Call:
     """Store a job, or the next version of one; `seen` is the version that the caller decided from."""
     return script("register_job")(
-        (keys.job(job.id), keys.versions(job.id), keys.due, keys.wake),
+        (keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.wake),
         (job.id, job.name, encode_job(job), declared_fingerprint, seen, cursor, next_due * 1000, now_ms),
     )
 
@@ -78,6 +78,6 @@ def remove(keys: Keys, stored: StoredJob) -> Call:
     """Forget a job; its history expires by itself."""
     job = stored.job
     return script("remove_job")(
-        (keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.starts),
+        (keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id)),
         (job.id, encode_job(job), stored.version, round(job.history_s * 1000)),
     )
