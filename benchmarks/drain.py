@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -57,9 +56,7 @@ def drain(server: BenchServer, task: str, runs: int) -> dict[str, float]:
     waiting = client.info("memory")["used_memory"]
     server_cpu = server.cpu_seconds()
     env = {**os.environ, URL_VARIABLE: server.url}
-    done = subprocess.run(
-        [sys.executable, __file__, "--work"], env=env, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, __file__, "--work"], env=env, capture_output=True, text=True, check=True)
     cost = json.loads(done.stdout.strip().splitlines()[-1])
     left = app.namespace.shards[0].ask("XLEN", app.namespace.shards[0].keys.stream("default:5"))
     assert left == 0, f"{left} runs were left"

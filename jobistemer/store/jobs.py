@@ -36,9 +36,7 @@ def read_stored(answer: list[bytes | None]) -> StoredJob | None:
     if definition is None or version is None or fingerprint is None or cursor is None:
         return None
     job = decode_job(definition)
-    return StoredJob(
-        job, int(version), fingerprint.decode(), int(cursor), (paused or b"").decode(), int(until or 0)
-    )
+    return StoredJob(job, int(version), fingerprint.decode(), int(cursor), (paused or b"").decode(), int(until or 0))
 
 
 def find_job(database: Database, name: str) -> StoredJob | None:

@@ -36,9 +36,7 @@ class Sweeper:
             [("ZRANGE", keys.workers, 0, -1, "WITHSCORES"), ("SMEMBERS", keys.streams)]
         )
         silent = self._silent({worker.decode(): float(beat) for worker, beat in beats})
-        return sum(
-            self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent
-        )
+        return sum(self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent)
 
     def _silent(self, beats: dict[str, float]) -> list[tuple[str, float]]:
         now = time.monotonic()

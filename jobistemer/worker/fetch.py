@@ -46,9 +46,7 @@ class Order:
         rank = {queue: position for position, queue in enumerate(self._queues())}
         usable = [(queue, -priority, each) for each in self._known for queue, priority in [split_place(each)]]
         return [
-            each
-            for queue, _, each in sorted(usable, key=lambda at: (rank[at[0]], at[1]))
-            if queue not in self.paused
+            each for queue, _, each in sorted(usable, key=lambda at: (rank[at[0]], at[1])) if queue not in self.paused
         ]
 
     def _queues(self) -> list[str]:

@@ -28,7 +28,14 @@ iso_like = st.text("0123456789PTYMWDHSR/:.,+-Z W", max_size=256)
 mutated = st.builds(
     lambda text, place, piece: text[: place % (len(text) + 1)] + piece + text[place % (len(text) + 1) :],
     st.sampled_from(
-        ["0 0 29 2 *", "*/5 9-17 * * MON-FRI", "0 0 0 L * ? 2026", "R5/2026-01-31T00:00:00Z/P1M", "PT1H30M", "2026-01-31"]
+        [
+            "0 0 29 2 *",
+            "*/5 9-17 * * MON-FRI",
+            "0 0 0 L * ? 2026",
+            "R5/2026-01-31T00:00:00Z/P1M",
+            "PT1H30M",
+            "2026-01-31",
+        ]
     ),
     st.integers(0, 40),
     st.text(max_size=12),

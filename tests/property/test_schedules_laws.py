@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from brute_force import ZONES
-from wall_arithmetic import plus
 from expressions import DST, expressions
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from wall_arithmetic import plus
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import AnySchedule, Cron, Interval, Once, anchored, jitter_ms, spread_ms

@@ -28,9 +28,7 @@ def agree(expression, zone, around, dst, reach, step):
     """Compare on (around - reach, around + reach], having walked a margin more on both sides."""
     margin = 30 * 3600 if reach > DAY else 3 * 3600
     walked = brute_force.walk(zone, around - reach - margin, around + reach + margin, step)
-    expected = [
-        unix for unix in brute_force.due(expression, walked, dst) if around - reach < unix <= around + reach
-    ]
+    expected = [unix for unix in brute_force.due(expression, walked, dst) if around - reach < unix <= around + reach]
     schedule = cron(expression, zone, dst)
     assert list(schedule.unix_between(around - reach, around + reach)) == expected
     forwards, backwards = [], []

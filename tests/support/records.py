@@ -57,7 +57,9 @@ def leaked(database: Database) -> dict[str, Any]:
     orphaned = {
         key: value
         for key, value in state.items()
-        if key.startswith(("history:", "versions:")) and key not in dying and f"job:{key.partition(':')[2]}" not in state
+        if key.startswith(("history:", "versions:"))
+        and key not in dying
+        and f"job:{key.partition(':')[2]}" not in state
     }
     return {key: value for key, value in left.items() if value != Stream({}, {})} | orphaned
 

@@ -71,9 +71,7 @@ def task(name: str, *after: str, **options: Any) -> Task:
 def register(database: Database, definition: Job, mark: str = "f1", seen: int = 0, cursor: int = T0) -> Reply:
     """Register a definition whose fingerprint is `mark`, decided up to `cursor`."""
     return database.call(
-        jobs.register(
-            database.keys, definition, mark, seen=seen, cursor=cursor, next_due=cursor + MINUTE, now_ms=NOW
-        )
+        jobs.register(database.keys, definition, mark, seen=seen, cursor=cursor, next_due=cursor + MINUTE, now_ms=NOW)
     )
 
 

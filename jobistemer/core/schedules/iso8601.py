@@ -196,9 +196,7 @@ def _refuse_duration(text: str) -> NoReturn:
         hint = f"; did you mean PT{text[1:]}?"
     elif "-" in text:
         hint = "; parts are not negative"
-    raise InvalidSchedule(
-        f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}"
-    )
+    raise InvalidSchedule(f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}")
 
 
 def _refuse_repetition(text: str) -> NoReturn:

@@ -131,9 +131,7 @@ def zone_of(name: str) -> Zone:
     try:
         return Zone(name)
     except (KeyError, ValueError, OSError) as error:
-        raise InvalidSchedule(
-            f"timezone {name!r} is unknown to the tz database{_likely_zone(name)}"
-        ) from error
+        raise InvalidSchedule(f"timezone {name!r} is unknown to the tz database{_likely_zone(name)}") from error
 
 
 def _likely_zone(name: str) -> str:

@@ -1,10 +1,10 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.models import Overlap
-from jobistemer.core.schedules import Cron
-from jobistemer.core.planning import runs_of
 from jobistemer.core.messages import encode_message
+from jobistemer.core.models import Overlap
+from jobistemer.core.planning import runs_of
+from jobistemer.core.schedules import Cron
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records

@@ -126,7 +126,13 @@ def test_continue_skips_only_what_comes_after_the_failure(database):
     finish(database, ended(a), definition)
     b, c = take(database)
     assert finish(database, ended(b, "failed"), definition) == Reply("DONE", [2])
-    assert states(database, definition) == {"a": "succeeded", "b": "dead", "c": "pending", "d": "skipped", "e": "pending"}
+    assert states(database, definition) == {
+        "a": "succeeded",
+        "b": "dead",
+        "c": "pending",
+        "d": "skipped",
+        "e": "pending",
+    }
     finish(database, ended(c), definition)
     assert finish(database, ended(e), definition) == Reply("DONE", [0])
     assert occurrence_state(database) == "failed"

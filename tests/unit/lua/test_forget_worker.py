@@ -14,7 +14,9 @@ def forget(database, beat_ms=NOW, places=("default:5",)):
 
 
 def consumers(database):
-    return {each["name"].decode() for each in database.client.xinfo_consumers(database.keys.stream("default:5"), "workers")}
+    return {
+        each["name"].decode() for each in database.client.xinfo_consumers(database.keys.stream("default:5"), "workers")
+    }
 
 
 def test_a_worker_that_has_ended_is_forgotten_with_its_consumers(database):
