@@ -3,7 +3,7 @@ from jobistemer.store import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
-from tests.support.stories import enqueue, ended, finish, message, take_one
+from tests.support.stories import ended, enqueue, finish, message, take_one
 
 
 def test_enqueueing_creates_the_run_and_its_entry_and_opens_the_stream(database):

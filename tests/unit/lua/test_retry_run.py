@@ -28,9 +28,10 @@ from tests.support.stories import (
 from tests.support.wakes import woken_by
 
 FIRST, SECOND = ids.attempt_id("run_1", 0), ids.attempt_id("run_1", 1)
+FIVE_SECONDS = Later(5000, 0)
 
 
-def retry(database, over, later=Later(5000, 0)):
+def retry(database, over, later=FIVE_SECONDS):
     return database.call(runs.retry(database.keys, over, later))
 
 

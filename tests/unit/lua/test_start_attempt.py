@@ -5,7 +5,7 @@ from jobistemer.store import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import leaked, nothing_written, records
-from tests.support.stories import T0, MINUTE, claim, decision, ended, enqueue, finish, job, register, take_one
+from tests.support.stories import MINUTE, T0, claim, decision, ended, enqueue, finish, job, register, take_one
 
 FIRST = ids.attempt_id("run_1", 0)
 
