@@ -11,7 +11,6 @@ ARGV
   handler      str  name of the callable
   message      str  encoded message
   place        str  `<queue>:<prio>`, as the set of streams has it
-  enqueued_at  int  ms
   unique_ms    int  how long the unique key is held at the most
 OUT
   CREATED        the run waits on its stream
@@ -20,7 +19,7 @@ OUT
 KEEPS I3 I4 I9
 ]]
 local run, stream, streams, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local run_id, handler, message, place, enqueued_at, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
 if unique then
@@ -35,6 +34,6 @@ if not entry then
   redis.call('SADD', streams, place)
   entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
 end
-redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry, 'enqueued_at', enqueued_at)
+redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
 return {'CREATED'}

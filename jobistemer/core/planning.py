@@ -16,7 +16,7 @@ from itertools import islice, pairwise
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Message, Slot
+from jobistemer.core.messages import Message, Slot, compose
 from jobistemer.core.models import Job, Recovery, Task
 from jobistemer.core.options import complete
 from jobistemer.core.schedules import jitter_ms, spread_ms

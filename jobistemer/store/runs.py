@@ -36,7 +36,7 @@ def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = 
     where = place(message.queue, message.priority)
     unique = (keys.unique(message.unique),) if message.unique else ()
     encoded = encode_message(message)
-    common = (message.run, message.handler, encoded, where, message.enqueued_at, unique_ms)
+    common = (message.run, message.handler, encoded, where, unique_ms)
     if due_at > 0:
         return script("delay_run")(
             (keys.run(message.run), keys.delayed, keys.wake, *unique), (*common, due_at)

@@ -129,8 +129,8 @@ class Worker:
     def _fetch_step(self, fetcher: Fetcher, stopping: Stopping) -> float | None:
         if stopping.quiet.is_set():
             return POLL_S
-        taken = fetcher.step(block=not self._settings.burst)
-        if self._settings.burst and not taken and not self._room.in_flight:
+        fetcher.step(block=not self._settings.burst)
+        if self._settings.burst and fetcher.ran_dry and not self._room.in_flight:
             stopping.request()
         return None
 

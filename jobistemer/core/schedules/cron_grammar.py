@@ -216,7 +216,7 @@ def _day_items(field: Field, text: str) -> list[str]:
 
 
 def _refuse_impossible(fields: CronFields, expression: str) -> None:
-    if Days(fields).at_or_after(0) is None:
+    if not Days(fields).exist():
         raise InvalidSchedule(
             f"cron expression {expression!r} has no instant in any year: day of month"
             f" {fields.texts[DAY_OF_MONTH]!r} and day of week {fields.texts[DAY_OF_WEEK]!r}"

@@ -95,7 +95,7 @@ class Zone:
         return wall if offset is None else wall - _seconds(offset)
 
     def offset_at(self, unix: int) -> int:
-        """Give the offset from UTC in seconds at a unix second; beyond what can be written, that of the ends."""
+        """Give the offset from UTC in seconds; beyond the years that can be written, that of their ends."""
         moment = datetime.fromtimestamp(min(max(unix, FIRST_UNIX), LAST_UNIX), self._info)
         offset = moment.utcoffset()
         return 0 if offset is None else _seconds(offset)
