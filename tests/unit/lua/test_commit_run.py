@@ -34,7 +34,6 @@ def test_a_success_is_recorded_with_its_result_and_leaves_the_stream(database):
             "handler": "greet",
             "place": "default:5",
             "entry": delivery.entry.decode(),
-            "enqueued_at": str(NOW),
             "attempt": "0",
             "ended_at": str(NOW + 1000),
             "result": "42",

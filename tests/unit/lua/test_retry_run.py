@@ -49,7 +49,6 @@ def test_a_failed_attempt_is_recorded_and_its_run_waits_for_the_next(database):
             "handler": "greet",
             "place": "default:5",
             "entry": "",
-            "enqueued_at": str(NOW),
             "message": encode_message(message()).decode(),
             "attempt": "1",
             "crashes": "0",
@@ -151,7 +150,6 @@ def test_an_entry_that_was_never_started_goes_back_without_an_attempt(database):
             "handler": "greet",
             "place": "default:5",
             "entry": again.entry.decode(),
-            "enqueued_at": str(NOW),
             "attempt": "0",
         },
         "stream:default:5": Stream(
