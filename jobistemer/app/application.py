@@ -57,7 +57,9 @@ class Jobistemer:
     def task(
         self, *, name: str | None = None, **options: Any
     ) -> Callable[[Callable[P, R]], TaskHandle[P, R]]: ...
-    def task(self, function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
+    def task(
+        self, function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any
+    ) -> Any:
         """Declare a function that can be enqueued: `@app.task` or `@app.task(queue="mail", …)`.
 
         options: see Options. Raises InvalidDefinition or InvalidName.

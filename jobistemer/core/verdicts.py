@@ -11,7 +11,9 @@ class Retry(Exception):  # noqa: N818 - a request, not an error
     after: seconds or a timedelta until the next attempt; without it the retry policy says.
     """
 
-    def __init__(self, reason: str = "asked to be tried again", *, after: float | timedelta | None = None) -> None:
+    def __init__(
+        self, reason: str = "asked to be tried again", *, after: float | timedelta | None = None
+    ) -> None:
         super().__init__(reason)
         seconds = after.total_seconds() if isinstance(after, timedelta) else after
         self.after_ms = None if seconds is None else max(0, round(seconds * 1000))

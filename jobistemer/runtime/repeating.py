@@ -22,21 +22,39 @@ def repeat(step: Callable[[], float | None], stop: threading.Event, name: str) -
     """
     pause = FIRST_PAUSE_S
     while not stop.is_set():
-        try:
-            wait = step()
-        except (NotConnected, ServerRefused) as error:
-            log.warning("%s: %s", name, error)
-            # Jitter: after an outage not everybody comes back in the same instant.
-            stop.wait(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, LONGEST_PAUSE_S)
-        except Exception:
-            log.exception("%s: unexpected error, trying again", name)
-            stop.wait(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
-        else:
+        worked, wait = _tried(step, name)
+        if worked:
             pause = FIRST_PAUSE_S
             if wait:
                 stop.wait(wait)
+        else:
+            pause = _rest(pause, stop)
+
+
+def until_done(step: Callable[[], None], stop: threading.Event, name: str) -> bool:
+    """Call `step` until it has succeeded once, as `repeat` does; False when `stop` was set before that."""
+    pause = FIRST_PAUSE_S
+    while not stop.is_set():
+        if _tried(step, name)[0]:
+            return True
+        pause = _rest(pause, stop)
+    return False
+
+
+def _tried(step: Callable[[], float | None], name: str) -> tuple[bool, float | None]:
+    try:
+        return True, step()
+    except (NotConnected, ServerRefused) as error:
+        log.warning("%s: %s", name, error)
+    except Exception:
+        log.exception("%s: unexpected error, trying again", name)
+    return False, None
+
+
+def _rest(pause: float, stop: threading.Event) -> float:
+    # Jitter: after an outage not everybody comes back in the same instant.
+    stop.wait(pause * random.uniform(0.5, 1.0))
+    return min(pause * 2, LONGEST_PAUSE_S)
 
 
 def start_thread(target: Callable[[], None], name: str) -> threading.Thread:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
+import time
 from collections import Counter
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 500
 WAIT_S = 0.5
+AGAIN_S = 0.5
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -42,8 +43,9 @@ class Committer:
         self._definitions = definitions
         self._outbox: SimpleQueue[Flight] = SimpleQueue()
         self._batch: list[Flight] = []
+        self._put_off: list[Flight] = []
+        self._put_off_until = 0.0
         self.counts: Counter[str] = Counter()
-        self.idle = threading.Event()
 
     def report(self, flight: Flight) -> None:
         """Hand over an attempt that has ended; called by slots."""
@@ -58,11 +60,19 @@ class Committer:
             by_shard.setdefault(id(flight.database), []).append(flight)
         for part in by_shard.values():
             self._commit(part[0].database, part)
-        seconds = sum(flight.ended - flight.started for flight in self._batch)
-        count, self._batch = len(self._batch), []
-        self._room.ended(count, seconds)
+        ended = (
+            [flight for flight in self._batch if flight not in self._put_off]
+            if self._put_off
+            else self._batch
+        )
+        self._batch = []
+        self._room.ended(len(ended), sum(flight.ended - flight.started for flight in ended))
 
     def _gather(self) -> bool:
+        if self._put_off and time.monotonic() >= self._put_off_until:
+            self._put_off_until = time.monotonic() + AGAIN_S
+            self._batch, self._put_off = self._put_off, []
+            return True
         try:
             self._batch.append(self._outbox.get(timeout=WAIT_S))
             while len(self._batch) < MOST_AT_ONCE:
@@ -82,7 +92,9 @@ class Committer:
         outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
         clock = flight.database.clock
         ended = Ended(delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
-        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, outcome, random.random())
+        chosen = ending or settle(
+            delivery.message, delivery.attempt, delivery.crashes, outcome, random.random()
+        )
         return _Entry(flight, ended, chosen, self._call(flight.database, ended, chosen))
 
     def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
@@ -95,12 +107,14 @@ class Committer:
     def _note(self, database: Database, entry: _Entry, reply: Reply | JobistemerError) -> None:
         message = entry.ended.delivery.message
         if isinstance(reply, JobistemerError):
-            # Refused whole: the entry stays pending, and comes back as a lost attempt when this worker ends.
-            self.counts["refused"] += 1
-            log.error("%s of %s could not be recorded: %s", message.run, message.handler, reply)
+            # Refused whole (loading after a restart, read only after a failover): the entry is still ours, so again.
+            self._put_off.append(entry.flight)
+            log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, reply)
         elif reply.word == "STALE":
             self.counts["stale"] += 1
-            log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+            log.warning(
+                "%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler
+            )
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
             again = self._entry(entry.flight, CANCELED)

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from jobistemer.core import ids
 from jobistemer.core.context import Context
-from jobistemer.core.errors import InvalidPayload
+from jobistemer.core.errors import InvalidPayload, JobistemerError
 from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.outcomes import Refused, raised, returned
+from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
 
 
-def run(flight: Flight, flights: Flights, stop: Callable[[str], None]) -> bool:
-    """Run a plain function here and now; whether the caller is the one to report `flight.outcome`."""
-    flights.begin(flight, stop)
+def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+    """Run a plain function here and now; whether the caller is the one to report the flight."""
+    if not _begin(flight, flights, stop):
+        return flights.end(flight, CANCELED)
     try:
-        flight.outcome = returned(flight.handler.function(**arguments(flight)))
+        outcome = returned(flight.handler.function(**arguments(flight)))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
-        flight.outcome = raised(error)
-    return flights.end(flight)
+        outcome = raised(error)
+    return flights.end(flight, outcome)
 
 
-async def run_async(flight: Flight, flights: Flights, stop: Callable[[str], None]) -> bool:
+async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     """The same for a coroutine function, on the event loop."""
-    flights.begin(flight, stop)
+    if not _begin(flight, flights, stop):
+        return flights.end(flight, CANCELED)
     try:
-        flight.outcome = returned(await flight.handler.function(**arguments(flight)))
+        outcome = returned(await flight.handler.function(**arguments(flight)))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
-        flight.outcome = raised(error)
-    return flights.end(flight)
+        outcome = raised(error)
+    return flights.end(flight, outcome)
+
+
+def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+    goes_on = flights.begin(flight, stop)
+    if goes_on and flight.delivery.crashes:
+        # It took a worker down before. Should it do so again, this record tells it from its neighbours.
+        with suppress(JobistemerError):
+            flight.database.call(flight.showing())
+    return goes_on
 
 
 def arguments(flight: Flight) -> dict[str, Any]:

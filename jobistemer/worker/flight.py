@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery
+from jobistemer.store import runs
 from jobistemer.store.database import Database
+from jobistemer.store.scripts import Call
+
+CANCELS_KEPT = 10_000
 
 
 class Flight:
-    """One attempt in this worker. Written by the slot that runs it; `stop` is called by the watch."""
+    """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
-    __slots__ = ("database", "delivery", "ended", "handler", "outcome", "shown", "started", "stop")
+    __slots__ = ("database", "delivery", "ended", "handler", "outcome", "shown", "started", "stop", "worker")
 
-    def __init__(self, database: Database, delivery: Delivery, handler: Handler) -> None:
+    def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
         self.database = database
         self.delivery = delivery
         self.handler = handler
+        self.worker = worker
         self.started = 0.0
         self.ended = 0.0
         self.outcome: Outcome | None = None
         self.shown = False
-        self.stop: Callable[[str], None] | None = None
+        self.stop: Callable[[], None] | None = None
+
+    def showing(self) -> Call:
+        """The call that records the attempt as running."""
+        started_ms = self.database.clock.at_ms(self.started)
+        return runs.start_attempt(self.database.keys, self.delivery, self.worker, started_ms)
 
 
 class Flights:
@@ -36,21 +46,30 @@ class Flights:
 
     def __init__(self) -> None:
         self._running: dict[bytes, Flight] = {}
+        # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
+        self._canceled: dict[str, None] = {}
 
-    def __len__(self) -> int:
-        return len(self._running)
-
-    def begin(self, flight: Flight, stop: Callable[[str], None]) -> None:
-        """Note that a slot runs this attempt now; `stop` interrupts it from another thread."""
+    def begin(self, flight: Flight, stop: Callable[[], None]) -> bool:
+        """Note that a slot runs this attempt now, or that it was cancelled before; `stop` interrupts it."""
         flight.stop = stop
         flight.started = time.monotonic()
         self._running[flight.delivery.entry] = flight
+        return flight.delivery.message.run not in self._canceled
 
-    def end(self, flight: Flight) -> bool:
-        """Whether the caller is the one to report the outcome."""
+    def end(self, flight: Flight, outcome: Outcome) -> bool:
+        """Whether the caller is the one whose outcome counts; it reports the flight."""
+        if self._running.pop(flight.delivery.entry, None) is None:
+            return False
         flight.ended = time.monotonic()
-        return self._running.pop(flight.delivery.entry, None) is not None
+        flight.outcome = outcome
+        return True
 
     def running(self) -> list[Flight]:
         """The attempts that are running at this moment."""
         return list(self._running.values())
+
+    def cancel(self, runs_to_cancel: Iterable[str]) -> None:
+        """Remember runs that are to be cancelled, so that one that waits for a slot is not begun."""
+        self._canceled |= dict.fromkeys(runs_to_cancel)
+        while len(self._canceled) > CANCELS_KEPT:
+            del self._canceled[next(iter(self._canceled))]

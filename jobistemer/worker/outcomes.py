@@ -13,6 +13,7 @@ from jobistemer.core.verdicts import Fail, Retry
 MAX_ERROR_CHARS = 4_000
 
 NOTHING_RETURNED = Outcome(AttemptState.SUCCEEDED)
+CANCELED = Outcome(AttemptState.CANCELED, error="canceled")
 
 
 class Refused(InvalidPayload):

@@ -40,7 +40,7 @@ class ThreadSlots:
 
     def take_back(self) -> list[Flight]:
         """What has not been started; it will not be."""
-        found = []
+        found: list[Flight] = []
         while True:
             try:
                 flight = self._waiting.get_nowait()
@@ -58,10 +58,11 @@ class ThreadSlots:
         start_thread(self._work, "slot")
 
     def _work(self) -> None:
-        def stop(_why: str) -> None:
-            # The attempt is over and this thread retires: whatever hits it later hits nobody's run.
-            self._add_thread()
+        def stop() -> None:
+            # The attempt is over and this thread retires: whatever hits it later hits nobody's run. Its successor
+            # is started afterwards, because a new thread may get the identity of one that has just ended.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Stopped))
+            self._add_thread()
 
         ident = threading.get_ident()
         waiting, flights, report = self._waiting, self._flights, self._report
@@ -118,8 +119,9 @@ class LoopSlots:
 
     async def _work(self) -> None:
         task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this is a task
 
-        def stop(_why: str) -> None:
+        def stop() -> None:
             self._loop.call_soon_threadsafe(self._replace, task)
 
         breaths = 0

@@ -1,0 +1,103 @@
+"""Beat: keep the lease of this worker, show what is running, and hear what concerns it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store import members
+from jobistemer.store.database import Database
+from jobistemer.worker.fetch import Order
+from jobistemer.worker.flight import Flights
+from jobistemer.worker.reclaim import Reclaimer
+from jobistemer.worker.watch import Watch
+
+log = logging.getLogger("jobistemer.worker")
+
+
+class Beater:
+    """One thread for each shard, which nothing else can starve."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker: str,
+        settings: WorkerSettings,
+        order: Order,
+        flights: Flights,
+        watch: Watch,
+        reclaimer: Reclaimer,
+        counts: Callable[[], Mapping[str, Any]],
+        stopping: Stopping,
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._settings = settings
+        self._order = order
+        self._flights = flights
+        self._watch = watch
+        self._reclaimer = reclaimer
+        self._counts = counts
+        self._stopping = stopping
+        self._heard_until = database.clock.now_ms()
+        self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self._heard_until}
+        self.last_beat_ms = 0
+
+    def step(self) -> float:
+        """Beat once; the seconds until the next beat."""
+        database, settings = self._database, self._settings
+        now_ms = database.read_clock()
+        # What was asked for while this beat was under way is heard with the next one as well.
+        since, self._heard_until = self._heard_until, now_ms - 2_000
+        lease_ms = round(settings.lease_s * 1000)
+        call = members.beat_worker(
+            database.keys, self._worker, now_ms, lease_ms, since, self._encoded_status()
+        )
+        pulse = members.read_pulse(database.call(call))
+        self.last_beat_ms = now_ms
+        self._order.learn(pulse.places)
+        self._order.paused = pulse.paused
+        if pulse.cancels:
+            self._watch.cancel(set(pulse.cancels))
+        self._obey(pulse.command)
+        self._show_long_ones()
+        self._reclaimer.observe(
+            {name: beat for name, beat in pulse.suspects.items() if name != self._worker}, pulse.places
+        )
+        return settings.beat_s
+
+    def _show_long_ones(self) -> None:
+        now = time.monotonic()
+        long_ones = [
+            each
+            for each in self._flights.running()
+            if not each.shown and now - each.started > self._settings.beat_s
+        ]
+        mine = [each for each in long_ones if each.database is self._database]
+        for start in range(0, len(mine), 100):
+            part = mine[start : start + 100]
+            self._database.call_all([flight.showing() for flight in part])
+            for flight in part:
+                flight.shown = True
+
+    def _obey(self, command: str) -> None:
+        if command == "quiet" and not self._stopping.quiet.is_set():
+            log.info("worker %s was told to take no new work", self._worker)
+            self._stopping.quiet.set()
+        if command == "stop" and not self._stopping.requested.is_set():
+            log.info("worker %s was told to stop", self._worker)
+            self._stopping.request()
+
+    def _encoded_status(self) -> bytes:
+        settings = self._settings
+        fixed = {"queues": settings.queues, "concurrency": settings.concurrency, "lease_s": settings.lease_s}
+        quiet = self._stopping.quiet.is_set() or self._stopping.requested.is_set()
+        return msgspec.json.encode({**self._status, **fixed, "quiet": quiet, **self._counts()})

@@ -1,0 +1,46 @@
+"""Watch: stop attempts whose time is over or that were cancelled, in whatever executor they run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from jobistemer.core.endings import Outcome
+from jobistemer.core.states import AttemptState
+from jobistemer.worker.flight import Flight, Flights
+
+LOOK_S = 0.05
+IDLE_LOOK_S = 0.25
+
+
+class Watch:
+    """Looks at what is in flight; an attempt that it stops is recorded at once, whether its code yields or not."""
+
+    def __init__(self, flights: Flights, report: Callable[[Flight], None]) -> None:
+        self._flights = flights
+        self._report = report
+
+    def step(self) -> float:
+        """One look; the seconds until the next."""
+        running = self._flights.running()
+        now = time.monotonic()
+        for flight in running:
+            limit_ms = flight.delivery.message.timeout_ms
+            if limit_ms and (now - flight.started) * 1000 >= limit_ms:
+                outcome = Outcome(AttemptState.TIMED_OUT, error=f"timed out after {limit_ms / 1000:g} s")
+                self._stop(flight, outcome)
+        return LOOK_S if running else IDLE_LOOK_S
+
+    def cancel(self, runs: set[str]) -> None:
+        """Stop the attempts of these runs, those that still wait for a slot included."""
+        self._flights.cancel(runs)
+        for flight in self._flights.running():
+            if flight.delivery.message.run in runs:
+                self._stop(flight, Outcome(AttemptState.CANCELED, error="canceled while it ran"))
+
+    def _stop(self, flight: Flight, outcome: Outcome) -> None:
+        # Whoever takes the flight out of the running ones reports it; the slot finds it gone and retires.
+        if self._flights.end(flight, outcome):
+            if flight.stop is not None:
+                flight.stop()
+            self._report(flight)
