@@ -82,7 +82,7 @@ def _imported(reference: str) -> Jobistemer:
     try:
         module = import_module(module_name)
     except Exception as error:
-        # Whatever goes wrong in there is the application's; its author needs the place more than our own stack.
+        # Whatever goes wrong in there is the application's; its author needs the place, not our own stack.
         raise Misconfigured(
             f"app {reference!r}: importing {module_name} failed: {_described(error)}"
         ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -42,12 +42,15 @@ def list_queues(shards: Sequence[Database]) -> list[QueueSummary]:
 
 def list_workers(shards: Sequence[Database]) -> list[WorkerSummary]:
     """Every worker that beats, or has stopped beating and is not forgotten yet, by id."""
-    return _members(WorkerSummary, [_beats(each, each.keys.workers, each.keys.worker) for each in shards])
+    told = [_beats(each, each.keys.workers, each.keys.worker, WorkerSummary) for each in shards]
+    # A worker says the same to every shard: the latest word counts.
+    return [max(words, key=lambda word: word.beat_at) for words in _by_member(told)]
 
 
 def list_tickers(shards: Sequence[Database]) -> list[TickerSummary]:
     """Every ticker that has beaten within the last minute, by id."""
-    return _members(TickerSummary, [_beats(each, each.keys.tickers, each.keys.ticker) for each in shards])
+    told = [_beats(each, each.keys.tickers, each.keys.ticker, TickerSummary) for each in shards]
+    return [_together(words) for words in _by_member(told)]
 
 
 def _queue(name: str, places: list[_Place], delayed: Counter[str], paused: set[str]) -> QueueSummary:
@@ -68,7 +71,7 @@ def _places_of(database: Database) -> list[_Place]:
     found = []
     for where in sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams)):
         in_flight = _pending(database, where)
-        # An entry is deleted when its attempt ends, so what is in the stream waits or is in flight. A run may end
+        # An entry is deleted when its attempt ends, so what is in the stream waits or is in flight. One may end
         # between the two questions.
         waiting = max(0, database.ask("XLEN", database.keys.stream(where)) - in_flight)
         found.append(_Place(*split_place(where), waiting, in_flight))
@@ -92,24 +95,38 @@ def _delayed_by_queue(database: Database) -> Counter[str]:
     return Counter(split_place(split_delayed_member(member.decode())[0])[0] for member in members)
 
 
-def _beats(database: Database, index: str, record: Any) -> list[tuple[str, float, bytes, bytes]]:
+def _beats(database: Database, index: str, record: Callable[[str], str], kind: type[_Member]) -> list[_Member]:
     flat = database.ask("ZRANGE", index, 0, -1, "WITHSCORES")
-    members = [(member.decode(), float(beat)) for member, beat in zip(flat[::2], flat[1::2], strict=True)]
-    if not members:
+    beats = [(member.decode(), float(beat)) for member, beat in zip(flat[::2], flat[1::2], strict=True)]
+    if not beats:
         return []
-    answers = database.ask_all([("HMGET", record(member), "status", "command") for member, _ in members])
+    answers = database.ask_all([("HMGET", record(member), "status", "command") for member, _ in beats])
     return [
-        (member, beat, status or b"{}", command or b"")
-        for (member, beat), (status, command) in zip(members, answers, strict=True)
+        _member(kind, member, beat, *answer) for (member, beat), answer in zip(beats, answers, strict=True)
     ]
 
 
-def _members(kind: type[_Member], shards: list[list[tuple[str, float, bytes, bytes]]]) -> list[_Member]:
-    latest: dict[str, tuple[float, _Member]] = {}
-    for member, beat, status, command in (each for beats in shards for each in beats):
-        if member not in latest or latest[member][0] < beat:
-            fields = msgspec.json.decode(status, type=dict[str, Any])
-            told = {"command": command.decode()} if command else {}
-            described = {**fields, **told, "id": member, "beat_at": round(beat)}
-            latest[member] = (beat, msgspec.convert(described, kind))
-    return [latest[member][1] for member in sorted(latest)]
+def _member(
+    kind: type[_Member], member: str, beat: float, status: bytes | None, command: bytes | None
+) -> _Member:
+    fields = msgspec.json.decode(status or b"{}", type=dict[str, Any])
+    return msgspec.convert(
+        {**fields, "command": (command or b"").decode(), "id": member, "beat_at": round(beat)}, kind
+    )
+
+
+def _by_member(shards: list[list[_Member]]) -> list[list[_Member]]:
+    words: dict[str, list[_Member]] = {}
+    for word in (each for told in shards for each in told):
+        words.setdefault(word.id, []).append(word)
+    return [words[member] for member in sorted(words)]
+
+
+def _together(words: list[TickerSummary]) -> TickerSummary:
+    # A ticker counts shard by shard.
+    return msgspec.structs.replace(
+        max(words, key=lambda word: word.beat_at),
+        fired=sum(word.fired for word in words),
+        prepared=sum(word.prepared for word in words),
+        late_ms_max=max(word.late_ms_max for word in words),
+    )

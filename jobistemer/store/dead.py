@@ -36,7 +36,7 @@ def all_dead(database: Database) -> Iterator[DeadRun]:
 
 
 def find_dead(database: Database, run_id: str) -> DeadRun | None:
-    """One dead letter of a shard, or None: it never died, was replayed or purged, or its retention is over."""
+    """One dead letter of a shard, or None: it never died, was replayed or purged, or has expired."""
     listed = database.ask("ZSCORE", database.keys.dead, run_id) is not None
     found = _read(database, [run_id]) if listed else []
     return found[0] if found else None

@@ -66,7 +66,7 @@ def delayed_total(shards: Sequence[Database]) -> int:
 
 
 def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRecord] | None:
-    """A run and the shard that it lives on: that of its job or of its unique key, which its id does not tell."""
+    """A run and the shard it lives on: that of its job or of its unique key, which its id does not tell."""
     for database in shards:
         record = find_run(database, run_id)
         if record is not None:

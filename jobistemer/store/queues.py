@@ -102,7 +102,7 @@ def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
 
 
 def pause_queue(shards: Sequence[Database], queue: str) -> None:
-    """Let no worker fetch from a queue; what is in flight ends, what is enqueued waits. Raises InvalidName."""
+    """Let no worker fetch from a queue; what is in flight ends, the rest waits. Raises InvalidName."""
     name = checked_name("queue", queue)
     for database in shards:
         database.ask("SADD", database.keys.paused, name)
