@@ -1,3 +1,36 @@
-"""Jobistemer: distributed cron and job queue on Redis."""
+"""Jobistemer: distributed cron and job queue on Redis.
+
+from jobistemer import Jobistemer
+
+app = Jobistemer("redis://localhost:6379/0")
+"""
+
+from jobistemer.app import JobControl, Jobistemer, Request, RunHandle, TaskHandle
+from jobistemer.core.context import Context
+from jobistemer.core.errors import JobistemerError
+from jobistemer.core.options import Options
+from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.schedules import Cron, Interval, Once
+from jobistemer.core.verdicts import Fail, Retry
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "NO_RETRIES",
+    "Context",
+    "Cron",
+    "Delays",
+    "Exponential",
+    "Fail",
+    "Interval",
+    "JobControl",
+    "Jobistemer",
+    "JobistemerError",
+    "Once",
+    "Options",
+    "Request",
+    "Retry",
+    "RunHandle",
+    "TaskHandle",
+    "__version__",
+]

@@ -2,7 +2,7 @@
 beat_ticker: say that a ticker lives, and read the agenda, in one command.
 
 KEYS
-  tickers  zset    {ns:shard}:tickers             ticker id by the ms of its last beat
+  tickers  zset    {ns:shard}:tickers             ticker id by the ms of its last beat; expires
   record   hash    {ns:shard}:ticker:<ticker_id>  what it is and does; expires
   due      zset    {ns:shard}:due                 job id by the ms of its next due instant
   delayed  zset    {ns:shard}:delayed             place:run id by the ms it is promoted at
@@ -21,8 +21,10 @@ KEEPS I1 I3
 local tickers, record, due, delayed, starts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ticker_id, now, status, horizon, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
-redis.call('ZADD', tickers, now, ticker_id)
+-- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 redis.call('ZREMRANGEBYSCORE', tickers, '-inf', now - 60000)
+redis.call('ZADD', tickers, now, ticker_id)
+redis.call('PEXPIRE', tickers, 60000)
 redis.call('HSET', record, 'status', status)
 redis.call('PEXPIRE', record, 60000)
 return {'AGENDA', redis.call('ZRANGEBYSCORE', due, '-inf', horizon, 'WITHSCORES', 'LIMIT', 0, limit),

@@ -43,8 +43,7 @@ local state, reason, overlap, max_queued, history_ms, start_at =
 local held = redis.call('HMGET', job, 'version', 'cursor', 'paused', 'paused_until')
 if held[1] ~= version then return {'STALE', tonumber(held[1] or 0)} end
 if expected ~= '' and held[2] ~= expected then
-  if tonumber(held[2]) >= tonumber(instant) then return {'TAKEN'} end
-  return {'BEHIND', tonumber(held[2])}
+  return tonumber(held[2]) < tonumber(instant) and {'BEHIND', tonumber(held[2])} or {'TAKEN'}
 end
 local exists = redis.call('EXISTS', occurrence) == 1
 if expected ~= '' then
@@ -53,21 +52,25 @@ if expected ~= '' then
 end
 if exists then return {'TAKEN'} end
 
+local fires = state == 'pending'
 local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]
-if state == 'pending' and expected ~= '' and held[3] and (held[4] == '0' or instant * 1000 < tonumber(held[4])) then
+if fires and expected ~= '' and held[3] and (held[4] == '0' or instant * 1000 < tonumber(held[4])) then
   state, reason = 'skipped', held[3]
-elseif state == 'pending' and busy and overlap == 'skip' then
+elseif fires and busy and overlap == 'skip' then
   state, reason = 'skipped', 'skipped because ' .. busy .. ' was still running'
-elseif state == 'pending' and busy and overlap == 'queue' and redis.call('ZCARD', queued) >= max_queued then
+elseif fires and busy and overlap == 'queue' and redis.call('ZCARD', queued) >= max_queued then
   state, reason = 'skipped', 'skipped because ' .. max_queued .. ' occurrences were already waiting'
-elseif state == 'pending' and busy and overlap == 'queue' then
+elseif fires and busy and overlap == 'queue' then
   state, reason = 'queued', reason .. '; waits for ' .. busy
 end
 redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', state, 'reason', reason,
   'claimed_at', now)
 redis.call('ZADD', history, instant, occ_id)
 redis.call('ZREMRANGEBYSCORE', history, '-inf', '(' .. math.floor((now - history_ms) / 1000))
-if state == 'queued' then redis.call('ZADD', queued, instant, occ_id) return {'CLAIMED', state} end
+if state == 'queued' then
+  redis.call('ZADD', queued, instant, occ_id)
+  return {'CLAIMED', state}
+end
 if state ~= 'pending' then
   redis.call('HSET', occurrence, 'ended_at', now)
   redis.call('PEXPIRE', occurrence, history_ms)
@@ -79,7 +82,7 @@ redis.call('HSET', occurrence, 'open', tasks)
 redis.call('ZADD', live, instant, occ_id)
 for i = 1, tasks do
   local run, stream, at = KEYS[7 + 2 * i], KEYS[8 + 2 * i], 9 + 5 * i
-  local run_id, handler, place, message, waits = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local run_id, handler, place, message, waits = unpack(ARGV, at, at + 4)
   redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
   if waits ~= '0' then
     redis.call('HSET', run, 'waits', waits, 'message', message)
@@ -87,7 +90,10 @@ for i = 1, tasks do
     redis.call('HSET', run, 'state', 'scheduled', 'due_at', start_at, 'message', message, 'attempt', 0, 'crashes', 0)
     redis.call('ZADD', delayed, start_at, place .. ':' .. run_id)
   else
-    redis.call('SADD', streams, place)
+    if redis.call('EXISTS', stream) == 0 then
+      redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
+      redis.call('SADD', streams, place)
+    end
     redis.call('HSET', run, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
   end
 end

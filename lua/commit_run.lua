@@ -7,7 +7,7 @@ KEYS
   run      hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt  hash    {ns:shard}:attempt:<attempt_id>   written once, with its expiry; not for a run that never began
   delayed  zset    {ns:shard}:delayed                loses the run when it is taken from there
-  dead     zset    {ns:shard}:dead                   gets the run when it is dead
+  dead     zset    {ns:shard}:dead                   run id by the ms its records expire at; gets the run when it is dead
   unique   string  {ns:shard}:unique:<key>           optional: released when it is this run's
 ARGV
   source         str  attempt (an entry in flight), stream (one that nobody took), delayed
@@ -31,22 +31,31 @@ local stream, run, attempt, delayed, dead, unique = KEYS[1], KEYS[2], KEYS[3], K
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local attempt_state, worker, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], 10 + ARGV[10]
 
+local mine
 if source == 'attempt' then
-  if redis.call('XACK', stream, 'workers', entry) == 0 then
-    local held = redis.call('HMGET', attempt, 'state', 'worker')
-    return held[1] == attempt_state and held[2] == worker and 'DONE' or 'STALE'
-  end
+  mine = redis.call('XACK', stream, 'workers', entry) == 1
+elseif source == 'delayed' then
+  mine = redis.call('ZREM', delayed, place .. ':' .. run_id) == 1
+else
+  mine = #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 and redis.call('XDEL', stream, entry) == 1
+end
+if not mine then
+  local before = redis.call('HMGET', source == 'attempt' and attempt or run, 'state', 'ended_at', 'worker')
+  local same = before[1] == (source == 'attempt' and attempt_state or state) and before[2] == ended_at
+  return same and (before[3] or worker) == worker and 'DONE' or 'STALE'
+end
+
+if source == 'attempt' then
   redis.call('XDEL', stream, entry)
   redis.call('HSET', attempt, unpack(ARGV, 11, split))
   redis.call('PEXPIRE', attempt, retention_ms)
-elseif source == 'delayed' then
-  if redis.call('ZREM', delayed, place .. ':' .. run_id) == 0 then return 'STALE' end
-elseif #redis.call('XPENDING', stream, 'workers', entry, entry, 1) > 0 or redis.call('XDEL', stream, entry) == 0 then
-  return 'STALE'
 end
-
 redis.call('HSET', run, unpack(ARGV, split + 1))
 redis.call('PEXPIRE', run, retention_ms)
-if state == 'dead' then redis.call('ZADD', dead, ended_at, run_id) end
+if state == 'dead' then
+  redis.call('ZREMRANGEBYSCORE', dead, '-inf', ended_at)
+  redis.call('ZADD', dead, ended_at + retention_ms, run_id)
+  redis.call('PEXPIREAT', dead, redis.call('ZRANGE', dead, -1, -1, 'WITHSCORES')[2])
+end
 if unique and redis.call('GET', unique) == run_id then redis.call('DEL', unique) end
 return 'DONE'

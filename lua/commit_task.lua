@@ -7,7 +7,7 @@ KEYS
   run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt     hash    {ns:shard}:attempt:<attempt_id>   written once; not for a run that never began
   delayed     zset    {ns:shard}:delayed                loses the run when it is taken from there
-  dead        zset    {ns:shard}:dead                   gets the run when it is dead
+  dead        zset    {ns:shard}:dead                   run id by the ms its records expire at; gets the run when it is dead
   streams     set     {ns:shard}:streams                places of the streams that exist
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    counts, and ends with its last run
   live        zset    {ns:shard}:live:<job_id>          loses the occurrence at its end
@@ -25,7 +25,7 @@ ARGV
   occ_id      str
   history_ms  int  how long the occurrence is kept
   halt        str  not empty: runs of this occurrence that fail from now on are not tried again
-  next_place  str  the places of the tasks that wait for this one, separated by spaces
+  next_places str  the places of the tasks that wait for this one, separated by spaces
   field       str  \ pairs, first for the attempt
   value       str  / and then for the run
 OUT
@@ -37,37 +37,51 @@ local stream, run, attempt, delayed, dead, streams = KEYS[1], KEYS[2], KEYS[3], 
 local occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local attempt_state, worker, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], 17 + ARGV[10]
-local verdict, reason, job_id, occ_id, history_ms, halt, next_place =
+local verdict, reason, job_id, occ_id, history_ms, halt, next_places =
   ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17]
 
+local mine
 if source == 'attempt' then
-  if redis.call('XACK', stream, 'workers', entry) == 0 then
-    local held = redis.call('HMGET', attempt, 'state', 'worker')
-    local mine = held[1] == attempt_state and held[2] == worker
-    return mine and {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)} or {'STALE'}
-  end
+  mine = redis.call('XACK', stream, 'workers', entry) == 1
+elseif source == 'delayed' then
+  mine = redis.call('ZREM', delayed, place .. ':' .. run_id) == 1
+else
+  mine = #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 and redis.call('XDEL', stream, entry) == 1
+end
+if not mine then
+  local before = redis.call('HMGET', source == 'attempt' and attempt or run, 'state', 'ended_at', 'worker')
+  local same = before[1] == (source == 'attempt' and attempt_state or state) and before[2] == ended_at
+  if not same or (before[3] or worker) ~= worker then return {'STALE'} end
+  return {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)}
+end
+
+if source == 'attempt' then
   redis.call('XDEL', stream, entry)
   redis.call('HSET', attempt, unpack(ARGV, 18, split))
   redis.call('PEXPIRE', attempt, retention_ms)
-elseif source == 'delayed' then
-  if redis.call('ZREM', delayed, place .. ':' .. run_id) == 0 then return {'STALE'} end
-elseif #redis.call('XPENDING', stream, 'workers', entry, entry, 1) > 0 or redis.call('XDEL', stream, entry) == 0 then
-  return {'STALE'}
 end
 redis.call('HSET', run, unpack(ARGV, split + 1))
 redis.call('PEXPIRE', run, retention_ms)
-if state == 'dead' then redis.call('ZADD', dead, ended_at, run_id) end
+if state == 'dead' then
+  redis.call('ZREMRANGEBYSCORE', dead, '-inf', ended_at)
+  redis.call('ZADD', dead, ended_at + retention_ms, run_id)
+  redis.call('PEXPIREAT', dead, redis.call('ZRANGE', dead, -1, -1, 'WITHSCORES')[2])
+end
 
 local ended, at = 1, 12
-for next_name in string.gmatch(next_place, '%S+') do
+for next_place in string.gmatch(next_places, '%S+') do
   local next_run, next_stream = KEYS[at], KEYS[at + 1]
   local held = redis.call('HMGET', next_run, 'state', 'waits', 'message')
-  if held[1] == 'pending' and held[3] and verdict ~= '' then
+  local waiting = held[1] == 'pending' and held[2]
+  if waiting and verdict ~= '' then
     redis.call('HSET', next_run, 'state', 'skipped', 'ended_at', ended_at)
     redis.call('PEXPIRE', next_run, retention_ms)
     ended = ended + 1
-  elseif held[1] == 'pending' and redis.call('HINCRBY', next_run, 'waits', -1) == 0 then
-    redis.call('SADD', streams, next_name)
+  elseif waiting and redis.call('HINCRBY', next_run, 'waits', -1) == 0 then
+    if redis.call('EXISTS', next_stream) == 0 then
+      redis.call('XGROUP', 'CREATE', next_stream, 'workers', '0', 'MKSTREAM')
+      redis.call('SADD', streams, next_place)
+    end
     redis.call('HSET', next_run, 'entry', redis.call('XADD', next_stream, '*', 'm', held[3], 'n', 0, 'c', 0))
     redis.call('HDEL', next_run, 'message', 'waits')
   end

@@ -11,7 +11,6 @@ ARGV
   handler      str  name of the callable
   message      str  encoded message
   place        str  `<queue>:<prio>`
-  enqueued_at  int  ms
   unique_ms    int  how long the unique key is held at the most
   due_at       int  ms from which on it may start
 OUT
@@ -21,8 +20,7 @@ OUT
 KEEPS I3 I4 I9
 ]]
 local run, delayed, wake, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local run_id, handler, message, place, enqueued_at, unique_ms, due_at =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local run_id, handler, message, place, unique_ms, due_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
 if unique then
@@ -31,7 +29,7 @@ if unique then
 end
 
 local member = place .. ':' .. run_id
-redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place, 'enqueued_at', enqueued_at,
+redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place,
   'due_at', due_at, 'message', message, 'attempt', 0, 'crashes', 0)
 redis.call('ZADD', delayed, due_at, member)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end

@@ -4,14 +4,13 @@ enqueue_run: create a run that may start at once, and put it onto its stream.
 KEYS
   run      hash    {ns:shard}:run:<run_id>           created
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entry; created with its group when absent
-  streams  set     {ns:shard}:streams                names of the streams that exist
+  streams  set     {ns:shard}:streams                places of the streams that exist
   unique   string  {ns:shard}:unique:<key>           optional: holds the run id while the key is taken
 ARGV
   run_id       str  the caller's choice, so that a second send is recognised
   handler      str  name of the callable
   message      str  encoded message
   place        str  `<queue>:<prio>`, as the set of streams has it
-  enqueued_at  int  ms
   unique_ms    int  how long the unique key is held at the most
 OUT
   CREATED        the run waits on its stream
@@ -20,7 +19,7 @@ OUT
 KEEPS I3 I4 I9
 ]]
 local run, stream, streams, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local run_id, handler, message, place, enqueued_at, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
 if unique then
@@ -28,12 +27,13 @@ if unique then
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
 
+-- A stream is born with its group, here and wherever one begins: so every stream that exists can be asked about it.
 local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)
 if not entry then
   redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
   redis.call('SADD', streams, place)
   entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
 end
-redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry, 'enqueued_at', enqueued_at)
+redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
 return {'CREATED'}

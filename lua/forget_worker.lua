@@ -5,14 +5,14 @@ consumer for good, so this looks first.
 KEYS
   workers  zset    {ns:shard}:workers                   loses the worker
   record   hash    {ns:shard}:worker:<worker_id>        deleted
-  stream   stream  {ns:shard}:stream:<queue>:<prio>     each stream that exists; loses the consumer
+  stream   stream  {ns:shard}:stream:<queue>:<prio>     each stream that exists, up to 100; loses the consumer
 ARGV
   worker_id  str
   beat       int  the last beat that the caller knows of
 OUT
   FORGOTTEN    nothing is left of it
   ALIVE        it has beaten since: nothing was written
-  BUSY pending entries are pending for it: nothing was written
+  BUSY         entries are pending for it: nothing was written
 KEEPS I3 I4 I7
 ]]
 local workers, record = KEYS[1], KEYS[2]
@@ -20,11 +20,14 @@ local worker_id, beat = ARGV[1], ARGV[2]
 
 local last = redis.call('ZSCORE', workers, worker_id)
 if last and tonumber(last) ~= tonumber(beat) then return {'ALIVE'} end
+local streams = {}
 for i = 3, math.min(#KEYS, 102) do
-  local held = redis.call('XPENDING', KEYS[i], 'workers', '-', '+', 1, worker_id)
-  if #held > 0 then return {'BUSY'} end
+  if redis.call('EXISTS', KEYS[i]) == 1 then streams[#streams + 1] = KEYS[i] end
 end
-for i = 3, math.min(#KEYS, 102) do redis.call('XGROUP', 'DELCONSUMER', KEYS[i], 'workers', worker_id) end
+for _, stream in ipairs(streams) do
+  if #redis.call('XPENDING', stream, 'workers', '-', '+', 1, worker_id) > 0 then return {'BUSY'} end
+end
+for _, stream in ipairs(streams) do redis.call('XGROUP', 'DELCONSUMER', stream, 'workers', worker_id) end
 redis.call('DEL', record)
 redis.call('ZREM', workers, worker_id)
 return {'FORGOTTEN'}

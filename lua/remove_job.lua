@@ -1,12 +1,12 @@
 --[[
-remove_job: forget a job. Nothing more becomes due; what runs ends; its history expires by itself.
+remove_job: forget a job. Nothing more becomes due; what runs or waits in its queue comes to its end under its version;
+its history expires by itself.
 
 KEYS
   job       hash    {ns:shard}:job:<job_id>       deleted
   due       zset    {ns:shard}:due                loses the job
   versions  hash    {ns:shard}:versions:<job_id>  gets an expiry: live occurrences still look their version up
   history   zset    {ns:shard}:history:<job_id>   gets an expiry
-  starts    set     {ns:shard}:starts             loses the job
 ARGV
   job_id      str
   definition  str  the current definition, kept with the earlier ones
@@ -17,7 +17,7 @@ OUT
   STALE    it has another version, or was removed before: nothing was written
 KEEPS I1 I9
 ]]
-local job, due, versions, history, starts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local job, due, versions, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job_id, definition, version, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if redis.call('HGET', job, 'version') ~= version then return {'STALE'} end
@@ -25,6 +25,5 @@ redis.call('HSET', versions, version, definition)
 redis.call('PEXPIRE', versions, keep_ms)
 redis.call('PEXPIRE', history, keep_ms)
 redis.call('ZREM', due, job_id)
-redis.call('SREM', starts, job_id)
 redis.call('DEL', job)
 return {'REMOVED'}

@@ -3,7 +3,8 @@ request_cancel: ask the worker that has a run in flight to cancel it; a retry is
 
 KEYS
   run      hash  {ns:shard}:run:<run_id>  is marked
-  cancels  zset  {ns:shard}:cancels       run id by ms of the request; workers read what is new with each beat
+  cancels  zset  {ns:shard}:cancels       run id by ms of the request; workers read what is new with each beat;
+                                          what is an hour old goes
 ARGV
   run_id  str
   entry   str  the stream entry that the caller saw in flight
@@ -11,7 +12,7 @@ ARGV
 OUT
   REQUESTED  the mark is there, set now or before
   STALE      that attempt has ended: look again; nothing was written
-KEEPS I7 I10
+KEEPS I7 I9 I10
 ]]
 local run, cancels = KEYS[1], KEYS[2]
 local run_id, entry, now = ARGV[1], ARGV[2], ARGV[3]
@@ -19,5 +20,7 @@ local run_id, entry, now = ARGV[1], ARGV[2], ARGV[3]
 local held = redis.call('HMGET', run, 'entry', 'state')
 if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
 redis.call('HSET', run, 'cancel', now)
+redis.call('ZREMRANGEBYSCORE', cancels, '-inf', now - 3600000)
 redis.call('ZADD', cancels, now, run_id)
+redis.call('PEXPIRE', cancels, 3600000)
 return {'REQUESTED'}

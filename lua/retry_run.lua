@@ -25,7 +25,7 @@ ARGV
   value          str  /
 OUT
   DONE      recorded, now or by an earlier send of this very call
-  STALE     somebody else has ended this attempt: nothing was written
+  STALE     somebody else has ended this attempt, or an earlier send has handed it back: nothing was written
   CANCELED  the run is to be cancelled: end it so; nothing was written
 KEEPS I3 I4 I5 I6 I7 I9
 ]]
@@ -34,8 +34,10 @@ local entry, run_id, place, attempt_state, worker, message = ARGV[1], ARGV[2], A
 local next_number, crashes, due_at, keep_ms, note = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
 
 local held = redis.call('HMGET', run, 'entry', 'cancel')
-if held[1] == entry and held[2] and attempt_state ~= '' then return 'CANCELED' end
-if occurrence and attempt_state ~= '' and redis.call('HEXISTS', occurrence, 'halt') == 1 then return 'CANCELED' end
+if held[1] == entry and attempt_state ~= '' then
+  local halted = occurrence and redis.call('HEXISTS', occurrence, 'halt') == 1
+  if held[2] or halted then return 'CANCELED' end
+end
 if redis.call('XACK', stream, 'workers', entry) == 0 then
   local before = redis.call('HMGET', attempt, 'state', 'worker')
   return before[1] == attempt_state and before[2] == worker and 'DONE' or 'STALE'
@@ -52,8 +54,9 @@ if due_at == 0 then
   return 'DONE'
 end
 local member = place .. ':' .. run_id
-redis.call('HSET', run, 'state', 'scheduled', 'message', message, 'attempt', next_number, 'crashes', crashes,
-  'due_at', due_at, 'note', note)
+-- No entry is this run's any more: what a zombie still holds of the old one is refused.
+redis.call('HSET', run, 'state', 'scheduled', 'entry', '', 'message', message, 'attempt', next_number,
+  'crashes', crashes, 'due_at', due_at, 'note', note)
 redis.call('ZADD', delayed, due_at, member)
 if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, 'run') end
 return 'DONE'

@@ -5,7 +5,7 @@ KEYS
   occurrence  hash    {ns:shard}:occurrence:<occ_id>   becomes pending
   live        zset    {ns:shard}:live:<job_id>         gets the occurrence
   queued      zset    {ns:shard}:queued:<job_id>       loses it
-  starts      set     {ns:shard}:starts                loses the job
+  starts      set     {ns:shard}:starts                loses the job, unless another occurrence still waits for nobody
   streams     set     {ns:shard}:streams               places of the streams that exist
   run         hash    {ns:shard}:run:<run_id>          \ one pair
   stream      stream  {ns:shard}:stream:<queue>:<prio> / for each task
@@ -22,12 +22,14 @@ KEEPS I3 I7 I8 I10
 local occurrence, live, queued, starts, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local job_id, occ_id, now = ARGV[1], ARGV[2], ARGV[3]
 
-redis.call('SREM', starts, job_id)
-if redis.call('EXISTS', live) == 1 then return {'BUSY'} end
 if redis.call('HGET', occurrence, 'state') ~= 'queued' then
+  -- The job stays in starts while another one waits: nobody else would ask again.
   redis.call('ZREM', queued, occ_id)
+  if redis.call('EXISTS', queued) == 0 then redis.call('SREM', starts, job_id) end
   return {'TAKEN'}
 end
+redis.call('SREM', starts, job_id)
+if redis.call('EXISTS', live) == 1 then return {'BUSY'} end
 
 local tasks = math.min((#KEYS - 5) / 2, 50)
 redis.call('ZADD', live, redis.call('ZSCORE', queued, occ_id), occ_id)
@@ -35,12 +37,15 @@ redis.call('ZREM', queued, occ_id)
 redis.call('HSET', occurrence, 'state', 'pending', 'open', tasks, 'started_at', now)
 for i = 1, tasks do
   local run, stream, at = KEYS[4 + 2 * i], KEYS[5 + 2 * i], 5 * i - 1
-  local run_id, handler, place, message, waits = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local handler, place, message, waits = unpack(ARGV, at + 1, at + 4)
   redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
   if waits ~= '0' then
     redis.call('HSET', run, 'waits', waits, 'message', message)
   else
-    redis.call('SADD', streams, place)
+    if redis.call('EXISTS', stream) == 0 then
+      redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
+      redis.call('SADD', streams, place)
+    end
     redis.call('HSET', run, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
   end
 end

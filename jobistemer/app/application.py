@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -23,6 +23,15 @@ from jobistemer.store.namespace import Namespace
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class TaskDecorator(Protocol):
+    """What `@app.task(…)` with options is: it makes a task of a function, like `@app.task` without."""
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
 
 
 class Jobistemer:
@@ -54,12 +63,8 @@ class Jobistemer:
     @overload
     def task(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
     @overload
-    def task(
-        self, *, name: str | None = None, **options: Any
-    ) -> Callable[[Callable[P, R]], TaskHandle[P, R]]: ...
-    def task(
-        self, function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any
-    ) -> Any:
+    def task(self, /, *, name: str | None = None, **options: Any) -> TaskDecorator: ...
+    def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
         """Declare a function that can be enqueued: `@app.task` or `@app.task(queue="mail", …)`.
 
         options: see Options. Raises InvalidDefinition or InvalidName.
@@ -85,9 +90,7 @@ class Jobistemer:
         request = self.request(task, payload, **call)
         return self._handle(task, *self.producer.send(request))
 
-    async def enqueue_async(
-        self, task: str, payload: Mapping[str, Any] | None = None, **call: Any
-    ) -> RunHandle[Any]:
+    async def enqueue_async(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Like `enqueue`, awaited."""
         request = self.request(task, payload, **call)
         return self._handle(task, *await self.producer.send_async(request))
@@ -99,7 +102,7 @@ class Jobistemer:
         return self.enqueue(task, payload, at=at, **call)
 
     def enqueue_many(self, requests: Iterable[Request]) -> list[RunHandle[Any]]:
-        """Enqueue many calls, a thousand in one round trip; requests come from `task.request(…)` or `app.request(…)`."""
+        """Enqueue many calls, a thousand a round trip; requests come from `task.request(…)` or `app.request(…)`."""
         return [self._handle("", run, reply) for run, reply in self.producer.send_many(requests)]
 
     def request(
@@ -138,6 +141,4 @@ class Jobistemer:
 
     def _handle(self, task: str, run_id: str, reply: Any) -> RunHandle[Any]:
         handler = self.handlers.get(task)
-        return run_handle(
-            self.namespace, run_id, reply, handler.decode_result if handler else msgspec.json.decode
-        )
+        return run_handle(self.namespace, run_id, reply, handler.decode_result if handler else msgspec.json.decode)

@@ -48,17 +48,13 @@ class JobControl:
             reply = database.call(self._registration(database, job, stored))
             if reply.word != "STALE":
                 return Registered(job.name, reply.word, reply.values[0])
-        raise StaleDefinition(
-            f"job {job.name!r} is being changed by somebody else; look at its versions and try again"
-        )
+        raise StaleDefinition(f"job {job.name!r} is being changed by somebody else; look at its versions and try again")
 
     def find(self, name: str) -> StoredJob:
         """The registered job. Raises UnknownJob."""
         stored = jobs.find_job(self._database(name), name)
         if stored is None:
-            raise UnknownJob(
-                f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first"
-            )
+            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
         return stored
 
     def pause(self, name: str, note: str = "", until: datetime | None = None) -> None:
@@ -89,9 +85,7 @@ class JobControl:
         stored, database = self.find(name), self._database(name)
         now = database.read_clock()
         for instant in range(now // 1000, now // 1000 - 60, -1):
-            call = occurrences.claim_extra(
-                database.keys, stored.job, stored.version, instant, now, "triggered by hand"
-            )
+            call = occurrences.claim_extra(database.keys, stored.job, stored.version, instant, now, "triggered by hand")
             reply = database.call(call)
             if reply.word == "CLAIMED":
                 return ids.occurrence_id(stored.job.id, instant), reply.values[0].decode()
@@ -139,9 +133,7 @@ class JobControl:
 
     def _changed(self, name: str, word: str) -> None:
         if word == "UNKNOWN":
-            raise UnknownJob(
-                f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first"
-            )
+            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
 
     def _database(self, name: str) -> Database:
         return self._namespace.for_id(ids.job_id(name))

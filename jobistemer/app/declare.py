@@ -38,9 +38,7 @@ class JobDeclaration:
     after), `sequential` (each after the one before) or `parallel` (no edges).
     """
 
-    def __init__(
-        self, app: Declarer, schedule: AnySchedule, name: str | None, policies: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, app: Declarer, schedule: AnySchedule, name: str | None, policies: Mapping[str, Any]) -> None:
         self._app = app
         self._schedule = schedule
         self._policies, self._options = _split(policies)
@@ -74,9 +72,7 @@ class JobDeclaration:
         if not self.name:
             raise InvalidDefinition('a job of several tasks needs a name: app.job(schedule, name="nightly")')
         own = name or function.__name__
-        return self._add(
-            function, own, f"{self.name}.{own}", self._upstream(after), payload or {}, Options(**options)
-        )
+        return self._add(function, own, f"{self.name}.{own}", self._upstream(after), payload or {}, Options(**options))
 
     def build(self) -> Job:
         """The definition as a value. Raises InvalidDefinition."""

@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
+from jobistemer.app.producer import NOW, Producer, Request, Timing
 from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
 from jobistemer.core.handlers import Handler
 from jobistemer.core.options import Options
@@ -19,7 +20,6 @@ from jobistemer.core.retries import RetryPolicy
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.store import views
 from jobistemer.store.namespace import Namespace
-from jobistemer.app.producer import NOW, Producer, Request, Timing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -130,9 +130,7 @@ class TaskHandle(Generic[P, R]):
         retention_s: float | None = None,
     ) -> TaskHandle[P, R]:
         """The same task with options for the next call: `send.options(delay=5).enqueue(…)`."""
-        chosen = Options(
-            queue=queue, priority=priority, timeout_s=timeout_s, retry=retry, retention_s=retention_s
-        )
+        chosen = Options(queue=queue, priority=priority, timeout_s=timeout_s, retry=retry, retention_s=retention_s)
         timing = Timing(delay, at) if delay is not None or at is not None else NOW
         request = Request(self.name, {}, chosen, timing, unique, metadata or {})
         return TaskHandle(self.handler, self._producer, request)
@@ -141,9 +139,7 @@ class TaskHandle(Generic[P, R]):
         return run_handle(self._producer.namespace, run_id, reply, self.handler.decode_result)
 
 
-def run_handle(
-    namespace: Namespace, run_id: str, reply: Any, decode: Callable[[bytes], Any]
-) -> RunHandle[Any]:
+def run_handle(namespace: Namespace, run_id: str, reply: Any, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
     """The handle for what an enqueueing script answered: the new run, or the one that holds the unique key."""
     existing = reply.word == "EXISTS"
     found = reply.values[0].decode() if existing else run_id

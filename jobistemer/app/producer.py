@@ -14,7 +14,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, JobistemerError
 from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.messages import Message
+from jobistemer.core.messages import Message, compose
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
 from jobistemer.store import runs
@@ -88,7 +88,7 @@ class Producer:
         return message.run, await self.namespace.for_id_async(message.unique or message.run).call(call)
 
     def send_many(self, requests: Iterable[Request]) -> Iterator[tuple[str, Reply]]:
-        """Enqueue many calls, a thousand in one round trip, in order; each batch is refused or sent as it is reached."""
+        """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
         waiting = iter(requests)
         while batch := [self.prepare(request) for request in islice(waiting, BATCH)]:
             yield from self._send_batch(batch)
@@ -106,7 +106,7 @@ class Producer:
     def _message(self, request: Request, now: int) -> Message:
         handler = self._handlers.get(request.task)
         options = complete(self._defaults, handler.options if handler else Options(), request.options)
-        return Message(
+        return compose(
             run=ids.enqueued_run_id(now, secrets.randbits(74)),
             handler=checked_name("task", request.task),
             enqueued_at=now,

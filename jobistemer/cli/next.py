@@ -51,18 +51,19 @@ class Answer(msgspec.Struct, frozen=True):
 @click.option("--tz", "timezone", default="UTC", show_default=True, help="Time zone of the schedule.")
 @click.option("-n", "count", type=click.IntRange(1, _MOST), default=5, show_default=True, help="How many.")
 @click.option("--dst", type=click.Choice(get_args(Dst)), help="What a change of the clock does (cron only).")
-@click.option("--from", "since", metavar="INSTANT", help="Start after this ISO 8601 instant instead of now.")
+@click.option("--from", "since", metavar="INSTANT", help="Start after this ISO 8601 instant, not now.")
 @click.option("--calendar", "calendars", multiple=True, metavar="CALENDAR",
               help="Mark what a calendar excludes: DE, US-CA, dates, a stretch, a cron expression.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def next_command(
+    *,
     schedule: str,
     timezone: str,
     count: int,
     dst: Dst | None,
     since: str | None,
     calendars: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001 - click passes options by name
+    as_json: bool,
 ) -> None:
     """Show the next instants of SCHEDULE: a cron expression, an ISO 8601 interval or an instant."""
     try:
@@ -115,8 +116,9 @@ def _changes_among(instants: list[datetime], timezone: str) -> list[ClockChange]
 
 def _table(answer: Answer) -> Table:
     table = Table(title=answer.description, title_justify="left", box=None, pad_edge=False)
-    for heading in (f"local ({answer.timezone})", "UTC", ""):
-        table.add_column(heading, no_wrap=True)
+    table.add_column(f"local ({answer.timezone})", no_wrap=True)
+    table.add_column("UTC", no_wrap=True)
+    table.add_column("")
     for row in _rows(answer):
         table.add_row(*row)
     return table
@@ -129,7 +131,7 @@ def _rows(answer: Answer) -> Iterator[tuple[str, str, str]]:
     change = next(changes, None)
     for upcoming in answer.instants:
         while change is not None and change.at <= upcoming.at:
-            yield f"[yellow]— {change}[/]", f"[yellow]{change.at:%Y-%m-%d %H:%M:%S}[/]", ""
+            yield "—", f"[yellow]{change.at:%Y-%m-%d %H:%M:%S}[/]", f"[yellow]{change}[/]"
             change = next(changes, None)
         excluded = f"[red]skipped: {upcoming.excluded_by}[/]" if upcoming.excluded_by else ""
         note = f"[yellow]{upcoming.note}[/]" if upcoming.note else ""

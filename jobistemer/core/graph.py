@@ -13,9 +13,7 @@ Edges = Mapping[str, tuple[str, ...]]
 def check_graph(job: str, edges: Edges, declared: int) -> None:
     """Raise InvalidDefinition unless names are unique, edges lead to tasks of the job and there is no cycle."""
     if len(edges) != declared:
-        raise InvalidDefinition(
-            f"job {job!r} has two tasks of the same name; names of a job's tasks are unique"
-        )
+        raise InvalidDefinition(f"job {job!r} has two tasks of the same name; names of a job's tasks are unique")
     for task, upstream in edges.items():
         for name in upstream:
             if name not in edges:

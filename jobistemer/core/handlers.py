@@ -78,9 +78,7 @@ def encode_payload(name: str, arguments: Mapping[str, Any]) -> msgspec.Raw:
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
     if payload[:1] != b"{":
-        raise InvalidPayload(
-            f"payload of task {name!r} must be an object of keyword arguments, not {payload[:80]!r}"
-        )
+        raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {payload[:80]!r}")
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise PayloadTooLarge(
             f"payload of task {name!r} has {len(payload)} bytes, allowed are {MAX_PAYLOAD_BYTES}: "
@@ -126,9 +124,7 @@ def _decoder(
         payload_type = msgspec.defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True)
         return msgspec.json.Decoder(payload_type)
     except TypeError as error:
-        raise InvalidDefinition(
-            f"task {name!r} has a parameter that cannot be read from JSON: {error}"
-        ) from None
+        raise InvalidDefinition(f"task {name!r} has a parameter that cannot be read from JSON: {error}") from None
 
 
 def _field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -149,7 +145,5 @@ def _result_type(name: str, hints: Mapping[str, Any]) -> Any:
     try:
         msgspec.json.Decoder(result)
     except TypeError as error:
-        raise InvalidDefinition(
-            f"task {name!r} returns a type that cannot be read from JSON: {error}"
-        ) from None
+        raise InvalidDefinition(f"task {name!r} returns a type that cannot be read from JSON: {error}") from None
     return result

@@ -48,3 +48,8 @@ def enqueued_run_id(now_ms: int, entropy: int) -> str:
     value |= 0b10 << 62 | entropy & 0x3FFFFFFFFFFFFFFF
     digits = f"{value:032x}"
     return f"run_{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def enqueued_at(run: str) -> int:
+    """The Unix milliseconds in a time-ordered run id; what else it may hold is no time."""
+    return int(run.removeprefix("run_").replace("-", "")[:12], 16)

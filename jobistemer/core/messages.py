@@ -7,6 +7,8 @@ understanding the message.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from jobistemer.core.options import DEFAULT_PRIORITY
@@ -54,6 +56,18 @@ class Delivery(msgspec.Struct, frozen=True):
     message: Message
     attempt: int
     crashes: int
+
+
+_DEFAULTS = dict(zip(Message.__struct_fields__[3:], Message.__struct_defaults__, strict=True))
+
+
+def compose(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:
+    """A message that carries only what differs from the defaults.
+
+    msgspec leaves out a field only when it holds the very object that is its default; an equal one would be sent.
+    """
+    said = {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
+    return Message(run, handler, enqueued_at, **said)
 
 
 encode_message = msgspec.json.Encoder().encode

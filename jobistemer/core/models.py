@@ -94,9 +94,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         checked_name("job", self.name)
         if not 1 <= len(self.tasks) <= MAX_TASKS:
-            raise InvalidDefinition(
-                f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}"
-            )
+            raise InvalidDefinition(f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}")
         check_graph(self.name, {task.name: task.after for task in self.tasks}, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)

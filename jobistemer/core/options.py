@@ -43,9 +43,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         if self.retention_s is not None:
             check_range("retention_s", self.retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
-            raise InvalidDefinition(
-                f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES"
-            )
+            raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
 
 
 class Complete(msgspec.Struct, frozen=True):

@@ -100,9 +100,7 @@ def start_delay_ms(job: Job, occurrence: str) -> int:
     return jitter_ms(job.schedule, occurrence) + spread_ms(job.schedule, job.id)
 
 
-def runs_of(
-    job: Job, version: int, occurrence: str, instant: int, now_ms: int
-) -> Iterator[tuple[Task, Message]]:
+def runs_of(job: Job, version: int, occurrence: str, instant: int, now_ms: int) -> Iterator[tuple[Task, Message]]:
     """The messages of an occurrence's runs, one per task, under the given version of the job."""
     for task in job.tasks:
         options = complete(task.options)

@@ -19,7 +19,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     concurrency: int = 8
-    queues: dict[str, int] = {"default": 0}
+    queues: dict[str, int] = msgspec.field(default_factory=lambda: {"default": 0})
     lease_s: float = 15.0
     beat_s: float = 0.9
     grace_s: float = 30.0

@@ -124,8 +124,6 @@ TERMINAL_RUNS = frozenset(RunState) - {_R.PENDING, _R.SCHEDULED, _R.RUNNING}
 TERMINAL_ATTEMPTS = frozenset(AttemptState) - {_A.RUNNING}
 
 
-def after(
-    table: Mapping[tuple[_State | None, str], _State], state: _State | None, event: str
-) -> _State | None:
+def after(table: Mapping[tuple[_State | None, str], _State], state: _State | None, event: str) -> _State | None:
     """The state that `event` leads to from `state`, or None where the table forbids it."""
     return table.get((state, event))

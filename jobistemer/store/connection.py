@@ -83,16 +83,10 @@ def _sentinel(url: str) -> redis.Redis:
     parts = urlsplit(url)
     hosts, (service, _, db) = parts.netloc.rpartition("@")[2], parts.path.strip("/").partition("/")
     if not hosts or not service:
-        raise Misconfigured(
-            f"URL {redacted(url)!r} must look like redis+sentinel://host:26379,host2:26379/service/0"
-        )
-    nodes = [
-        (host, int(port or 26379)) for host, _, port in (node.partition(":") for node in hosts.split(","))
-    ]
+        raise Misconfigured(f"URL {redacted(url)!r} must look like redis+sentinel://host:26379,host2:26379/service/0")
+    nodes = [(host, int(port or 26379)) for host, _, port in (node.partition(":") for node in hosts.split(","))]
     login = {"username": parts.username, "password": parts.password} if parts.password else {}
-    client: redis.Redis = Sentinel(nodes, socket_timeout=2.0).master_for(
-        service, db=int(db or 0), **login, **_OPTIONS
-    )
+    client: redis.Redis = Sentinel(nodes, socket_timeout=2.0).master_for(service, db=int(db or 0), **login, **_OPTIONS)
     return client
 
 

@@ -112,9 +112,7 @@ class AsyncDatabase:
             except NoScriptError:
                 if script is None:
                     raise
-                return await self.client.eval(
-                    script.script.text, len(script.keys), *script.keys, *script.args
-                )
+                return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
             raise translated(error, self.address) from error
 
@@ -123,7 +121,7 @@ def translated(error: redis.RedisError, address: str) -> JobistemerError:
     """The error of this package that says what a failure of the client means for the caller."""
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return NotConnected(
-            f"no Redis or Valkey server answers at {address} ({error}). Start one (`redis-server`, `docker compose up`, "
-            "or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL to where one is.",
+            f"no Redis or Valkey server answers at {address} ({error}). Start one (`redis-server`, "
+            "`docker compose up`, or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL to where one is.",
         )
     return ServerRefused(f"the server at {address} refused a command: {error}")

@@ -36,9 +36,7 @@ def read_stored(answer: list[bytes | None]) -> StoredJob | None:
     if definition is None or version is None or fingerprint is None or cursor is None:
         return None
     job = decode_job(definition)
-    return StoredJob(
-        job, int(version), fingerprint.decode(), int(cursor), (paused or b"").decode(), int(until or 0)
-    )
+    return StoredJob(job, int(version), fingerprint.decode(), int(cursor), (paused or b"").decode(), int(until or 0))
 
 
 def find_job(database: Database, name: str) -> StoredJob | None:
@@ -59,7 +57,7 @@ def register(
 ) -> Call:
     """Store a job, or the next version of one; `seen` is the version that the caller decided from."""
     return script("register_job")(
-        (keys.job(job.id), keys.versions(job.id), keys.due, keys.wake),
+        (keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.wake),
         (job.id, job.name, encode_job(job), declared_fingerprint, seen, cursor, next_due * 1000, now_ms),
     )
 
@@ -78,6 +76,6 @@ def remove(keys: Keys, stored: StoredJob) -> Call:
     """Forget a job; its history expires by itself."""
     job = stored.job
     return script("remove_job")(
-        (keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.starts),
+        (keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id)),
         (job.id, encode_job(job), stored.version, round(job.history_s * 1000)),
     )

@@ -34,9 +34,7 @@ class Namespace:
         self._client = connect(url)
         self._first = Database(self._client, Keys(name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
-        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
-            WeakKeyDictionary()
-        )
+        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 
     @property
     def shards(self) -> list[Database]:
@@ -45,9 +43,7 @@ class Namespace:
             count = self._agree_on_shards()
             self._first.read_clock()
             address = redacted(self.url)
-            others = [
-                Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)
-            ]
+            others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
             self._shards = [self._first, *others]
         return self._shards
 
@@ -78,7 +74,7 @@ class Namespace:
         stored = int(self._first.ask("HGET", key, "shards"))
         if self._wanted is not None and stored != self._wanted:
             raise Misconfigured(
-                f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by the "
-                "first process; use another namespace for another number",
+                f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
+                "the first process; use another namespace for another number",
             )
         return stored

@@ -37,9 +37,7 @@ def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int) 
     )
 
 
-def cancel_queued(
-    keys: Keys, job_id: str, occurrence: str, now_ms: int, reason: str, history_ms: int
-) -> Call:
+def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason: str, history_ms: int) -> Call:
     """Cancel an occurrence that waits in its job's queue."""
     return script("cancel_queued")(
         (keys.occurrence(occurrence), keys.queued(job_id), keys.starts),
@@ -50,9 +48,7 @@ def cancel_queued(
 def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> Call:
     occurrence = ids.occurrence_id(job.id, decision.instant)
     fires = decision.state is OccurrenceState.PENDING
-    run_keys, run_args = (
-        _runs(keys, job, version, occurrence, decision.instant, now_ms) if fires else ((), ())
-    )
+    run_keys, run_args = _runs(keys, job, version, occurrence, decision.instant, now_ms) if fires else ((), ())
     held_back = start_delay_ms(job, occurrence) if fires and expected else 0
     return script("claim_occurrence")(
         (

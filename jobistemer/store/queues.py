@@ -72,12 +72,13 @@ def _delivery(stream: bytes, entry: bytes, fields: dict[bytes, bytes] | None) ->
 def open_streams(database: Database, places: Sequence[str]) -> None:
     """Make sure that streams and their groups exist."""
     for where in places:
+        # The place first: a stream without one would be filled and never read, a place without a stream is opened anew.
+        database.ask("SADD", database.keys.streams, where)
         try:
             database.ask("XGROUP", "CREATE", database.keys.stream(where), GROUP, "0", "MKSTREAM")
         except ServerRefused as error:
             if "BUSYGROUP" not in str(error):
                 raise
-        database.ask("SADD", database.keys.streams, where)
 
 
 def pending_of(database: Database, where: str, consumer: str, count: int = 100) -> list[Delivery]:

@@ -36,11 +36,9 @@ def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = 
     where = place(message.queue, message.priority)
     unique = (keys.unique(message.unique),) if message.unique else ()
     encoded = encode_message(message)
-    common = (message.run, message.handler, encoded, where, message.enqueued_at, unique_ms)
+    common = (message.run, message.handler, encoded, where, unique_ms)
     if due_at > 0:
-        return script("delay_run")(
-            (keys.run(message.run), keys.delayed, keys.wake, *unique), (*common, due_at)
-        )
+        return script("delay_run")((keys.run(message.run), keys.delayed, keys.wake, *unique), (*common, due_at))
     return script("enqueue_run")((keys.run(message.run), keys.stream(where), keys.streams, *unique), common)
 
 
@@ -130,9 +128,7 @@ def _commit_args(ended: Ended, over: Over) -> tuple[Any, ...]:
 
 
 def _retention(message: Message, over: Over) -> int:
-    return (
-        max(DEAD_RETENTION_MS, message.retention_ms) if over.state is RunState.DEAD else message.retention_ms
-    )
+    return max(DEAD_RETENTION_MS, message.retention_ms) if over.state is RunState.DEAD else message.retention_ms
 
 
 def _attempt_fields(ended: Ended) -> list[Any]:

@@ -21,6 +21,9 @@ def run_command(keys: Keys, run_id: str) -> Command:
 
 def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
     """The run in the answer to `run_command`; None when there is no record."""
+    if b"occurrence" not in answer:
+        # A waiting run is kept small: when it was enqueued stands in its id.
+        answer = {**answer, b"enqueued_at": b"%d" % ids.enqueued_at(run_id)}
     return _record(RunRecord, run_id, answer)
 
 
@@ -40,10 +43,7 @@ def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
     """The attempts of a run that are on record, in order."""
     numbered = [(number, ids.attempt_id(run.id, number)) for number in range(run.attempt + 1)]
     answers = database.ask_all([("HGETALL", database.keys.attempt(attempt)) for _, attempt in numbered])
-    found = [
-        _record(AttemptRecord, attempt, answer)
-        for (_, attempt), answer in zip(numbered, answers, strict=True)
-    ]
+    found = [_record(AttemptRecord, attempt, answer) for (_, attempt), answer in zip(numbered, answers, strict=True)]
     return [record for record in found if record is not None]
 
 
@@ -52,9 +52,7 @@ def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[Occu
     if not occurrence_ids:
         return []
     answers = database.ask_all([("HGETALL", database.keys.occurrence(each)) for each in occurrence_ids])
-    found = [
-        _record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)
-    ]
+    found = [_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)]
     return [record for record in found if record is not None]
 
 

@@ -78,7 +78,5 @@ def _note(upcoming: Upcoming, claim: _Claim, word: str, horizon_ms: int) -> bool
 
 
 def _refused(claim: _Claim, error: JobistemerError) -> str:
-    log.error(
-        "job %s: instant %d could not be claimed: %s", claim.entry.job.name, claim.decision.instant, error
-    )
+    log.error("job %s: instant %d could not be claimed: %s", claim.entry.job.name, claim.decision.instant, error)
     return "REFUSED"

@@ -1,4 +1,4 @@
-"""Sweep: remove what has ended and would otherwise stay: workers long silent, old requests, expired dead letters."""
+"""Sweep: remove what has ended and would otherwise stay: workers long silent."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import time
 
 from jobistemer.store import members
 from jobistemer.store.database import Database
-from jobistemer.store.runs import DEAD_RETENTION_MS
 
 SWEEP_EVERY_S = 30.0
 SILENT_S = 60.0
-CANCELS_KEPT_MS = 3_600_000
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -33,19 +31,12 @@ class Sweeper:
 
     def sweep(self) -> int:
         """Do one pass; how many workers were forgotten."""
-        keys, now_ms = self._database.keys, self._database.clock.now_ms()
-        beats, places, _, _ = self._database.ask_all(
-            [
-                ("ZRANGE", keys.workers, 0, -1, "WITHSCORES"),
-                ("SMEMBERS", keys.streams),
-                ("ZREMRANGEBYSCORE", keys.dead, "-inf", now_ms - DEAD_RETENTION_MS),
-                ("ZREMRANGEBYSCORE", keys.cancels, "-inf", now_ms - CANCELS_KEPT_MS),
-            ],
+        keys = self._database.keys
+        beats, places = self._database.ask_all(
+            [("ZRANGE", keys.workers, 0, -1, "WITHSCORES"), ("SMEMBERS", keys.streams)]
         )
         silent = self._silent({worker.decode(): float(beat) for worker, beat in beats})
-        return sum(
-            self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent
-        )
+        return sum(self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent)
 
     def _silent(self, beats: dict[str, float]) -> list[tuple[str, float]]:
         now = time.monotonic()

@@ -94,9 +94,7 @@ class ShardTicker:
             self._next_look = time.monotonic() + self._settings.pass_s
             self._horizon_ms = now_ms + round(self._settings.horizon_s * 1000)
         limit = LOOK_LIMIT if full else 0
-        beat = members.beat_ticker(
-            database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit
-        )
+        beat = members.beat_ticker(database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit)
         agenda = members.read_agenda(database.call(beat))
         self._delayed = agenda.delayed
         self._learn(agenda)
@@ -136,9 +134,7 @@ class ShardTicker:
         unknown = self._upcoming.unknown(agenda.due)
         for start in range(0, len(unknown), 500):
             part = unknown[start : start + 500]
-            answers = self._database.ask_all(
-                [jobs.read_command(self._database.keys, job_id) for job_id in part]
-            )
+            answers = self._database.ask_all([jobs.read_command(self._database.keys, job_id) for job_id in part])
             for job_id, answer in zip(part, answers, strict=True):
                 stored = jobs.read_stored(answer)
                 if stored is not None:

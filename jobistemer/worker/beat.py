@@ -58,9 +58,7 @@ class Beater:
         # What was asked for while this beat was under way is heard with the next one as well.
         since, self._heard_until = self._heard_until, now_ms - 2_000
         lease_ms = round(settings.lease_s * 1000)
-        call = members.beat_worker(
-            database.keys, self._worker, now_ms, lease_ms, since, self._encoded_status()
-        )
+        call = members.beat_worker(database.keys, self._worker, now_ms, lease_ms, since, self._encoded_status())
         pulse = members.read_pulse(database.call(call))
         self.last_beat_ms = now_ms
         self._order.learn(pulse.places)
@@ -77,9 +75,7 @@ class Beater:
     def _show_long_ones(self) -> None:
         now = time.monotonic()
         long_ones = [
-            each
-            for each in self._flights.running()
-            if not each.shown and now - each.started > self._settings.beat_s
+            each for each in self._flights.running() if not each.shown and now - each.started > self._settings.beat_s
         ]
         mine = [each for each in long_ones if each.database is self._database]
         for start in range(0, len(mine), 100):

@@ -60,11 +60,7 @@ class Committer:
             by_shard.setdefault(id(flight.database), []).append(flight)
         for part in by_shard.values():
             self._commit(part[0].database, part)
-        ended = (
-            [flight for flight in self._batch if flight not in self._put_off]
-            if self._put_off
-            else self._batch
-        )
+        ended = [flight for flight in self._batch if flight not in self._put_off] if self._put_off else self._batch
         self._batch = []
         self._room.ended(len(ended), sum(flight.ended - flight.started for flight in ended))
 
@@ -92,9 +88,7 @@ class Committer:
         outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
         clock = flight.database.clock
         ended = Ended(delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
-        chosen = ending or settle(
-            delivery.message, delivery.attempt, delivery.crashes, outcome, random.random()
-        )
+        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, outcome, random.random())
         return _Entry(flight, ended, chosen, self._call(flight.database, ended, chosen))
 
     def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
@@ -112,9 +106,7 @@ class Committer:
             log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, reply)
         elif reply.word == "STALE":
             self.counts["stale"] += 1
-            log.warning(
-                "%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler
-            )
+            log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
             again = self._entry(entry.flight, CANCELED)

@@ -46,9 +46,7 @@ class Order:
         rank = {queue: position for position, queue in enumerate(self._queues())}
         usable = [(queue, -priority, each) for each in self._known for queue, priority in [split_place(each)]]
         return [
-            each
-            for queue, _, each in sorted(usable, key=lambda at: (rank[at[0]], at[1]))
-            if queue not in self.paused
+            each for queue, _, each in sorted(usable, key=lambda at: (rank[at[0]], at[1])) if queue not in self.paused
         ]
 
     def _queues(self) -> list[str]:
@@ -78,7 +76,7 @@ class Fetcher:
         self._room = room
         self._handlers = handlers
         self._dispatch = dispatch
-        self._found_nothing = False
+        self.ran_dry = False
 
     def step(self, *, block: bool = True) -> int:
         """Take what there is room for; wait for the first when there is nothing. How many entries were taken."""
@@ -91,15 +89,17 @@ class Fetcher:
             self._room.wait(NO_ROOM_S)
             return 0
         if len(places) == 1:
-            return self._take(places, room, block=block)
-        if not self._found_nothing or not block:
+            taken = self._take(places, room, block=block)
+            self.ran_dry = not taken
+            return taken
+        if not self.ran_dry or not block:
             taken = self._in_order(places, room)
-            self._found_nothing = not taken
+            self.ran_dry = not taken
             if taken or not block:
                 return taken
         # Nothing anywhere: wait for all places at once. The count is for each of them.
         taken = self._take(places, max(1, room // len(places)), block=True)
-        self._found_nothing = not taken
+        self.ran_dry = not taken
         return taken
 
     def _in_order(self, places: list[str], room: int) -> int:

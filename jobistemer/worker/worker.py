@@ -39,9 +39,7 @@ log = logging.getLogger("jobistemer.worker")
 class Worker:
     """Executes the runs of some queues with the handlers of an app."""
 
-    def __init__(
-        self, namespace: Namespace, handlers: Mapping[str, Handler], settings: WorkerSettings
-    ) -> None:
+    def __init__(self, namespace: Namespace, handlers: Mapping[str, Handler], settings: WorkerSettings) -> None:
         self._namespace = namespace
         self._handlers = handlers
         self._settings = settings
@@ -129,8 +127,8 @@ class Worker:
     def _fetch_step(self, fetcher: Fetcher, stopping: Stopping) -> float | None:
         if stopping.quiet.is_set():
             return POLL_S
-        taken = fetcher.step(block=not self._settings.burst)
-        if self._settings.burst and not taken and not self._room.in_flight:
+        fetcher.step(block=not self._settings.burst)
+        if self._settings.burst and fetcher.ran_dry and not self._room.in_flight:
             stopping.request()
         return None
 
@@ -147,12 +145,7 @@ class Worker:
 
     def _drain(self, shards: list[Database], stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
-        waiting = [
-            flight
-            for slots in (self._threads, self._loop)
-            if slots is not None
-            for flight in slots.take_back()
-        ]
+        waiting = [flight for slots in (self._threads, self._loop) if slots is not None for flight in slots.take_back()]
         for database in shards:
             mine = [flight for flight in waiting if flight.database is database]
             now_ms = database.clock.now_ms()

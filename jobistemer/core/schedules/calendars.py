@@ -25,9 +25,7 @@ _LONGEST_NAME: Final = 128
 _FIVE_FIELDS: Final = 5
 
 
-class Dates(
-    msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="kind", tag="dates"
-):
+class Dates(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="kind", tag="dates"):
     """Excludes whole local days, listed one by one."""
 
     name: str

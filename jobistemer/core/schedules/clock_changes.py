@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from jobistemer.core.schedules.cron import Cron, wall_times
 from jobistemer.core.schedules.instants import instant_at, unix_floor
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from jobistemer.core.schedules.zones import Span
 
 
-class ClockChange(NamedTuple):
+class ClockChange(msgspec.Struct, frozen=True):
     """An instant at which a zone's clock jumps, with the offsets from UTC in seconds on both sides."""
 
     at: datetime

@@ -8,7 +8,7 @@ bit per day (bit 1 is the first of the month).
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from calendar import monthrange
+from calendar import mdays, monthrange
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # The calendar repeats after 400 years: what is not found within them does not exist.
 CALENDAR_CYCLE: Final = 400
 
+# The lengths that a month may have, by its number.
+_LENGTHS: Final = [(), (31,), (29, 28), *((length,) for length in mdays[3:])]
 _SATURDAY: Final = 6
 _WEEK: Final = 7
 
@@ -45,6 +47,18 @@ class Days:
         self._masks: dict[MonthShape, int] = {}
         self._months = fields.months
         self._years = fields.years
+
+    def exist(self) -> bool:
+        """Tell whether any day of any year matches."""
+        # Every month falls on every weekday in some year, so this is right for all years together ...
+        in_some_year = any(
+            _matching_days(self._fields, MonthShape(weekday, length))
+            for month in self._months
+            for length in _LENGTHS[month]
+            for weekday in range(_WEEK)
+        )
+        # ... and where years are named, they are few enough to look.
+        return in_some_year and (self._years is None or self.at_or_after(0) is not None)
 
     def at_or_after(self, day: int) -> int | None:
         """Give the first matching day that is not before `day`; None when there is none."""

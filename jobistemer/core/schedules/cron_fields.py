@@ -75,7 +75,7 @@ def _read_name(field: Field, text: str) -> int:
     allowed = f"is not a number in {field.low}–{field.high}"
     if field.names:
         allowed += f" or one of {', '.join(field.names)}"
-    return refuse(field, text, f"{allowed}{cron_hints.name(name, field.names)}")
+    return refuse(field, text, f"{allowed}{cron_hints.name(field.name, name, field.names)}")
 
 
 def _expand_item(field: Field, text: str) -> range:
@@ -97,7 +97,7 @@ def _end_of_item(field: Field, text: str, low: int, match: re.Match[str]) -> int
     if field is DAY_OF_WEEK and last.upper() == "SUN" and low > high:
         return field.high  # FRI-SUN is 5-7
     if low > high:
-        refuse(field, text, f"runs backwards{cron_hints.backwards(field.low, field.high, low, high)}")
+        refuse(field, text, f"runs backwards{cron_hints.backwards(field, low, high)}")
     return high
 
 

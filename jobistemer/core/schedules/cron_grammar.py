@@ -115,8 +115,7 @@ def read_cron(expression: str) -> CronFields:
         raise InvalidSchedule(f"cron expression {expression!r} is not text")
     if len(expression) > MAX_LENGTH:
         raise InvalidSchedule(
-            f"cron expression of {len(expression)} characters ({expression[:20]!r}…)"
-            f" is longer than {MAX_LENGTH}"
+            f"cron expression of {len(expression)} characters ({expression[:20]!r}…) is longer than {MAX_LENGTH}"
         )
     try:
         fields = _read_fields(_texts_of(expression))
@@ -157,8 +156,7 @@ def _read_fields(texts: dict[Field, str]) -> CronFields:
         months=expand(MONTH, texts[MONTH]),
         day_of_week=_read_day_of_week(texts[DAY_OF_WEEK]),
         years=_read_years(texts.get(YEAR, "*")),
-        either_day=not texts[DAY_OF_MONTH].startswith(("*", "?"))
-        and not texts[DAY_OF_WEEK].startswith(("*", "?")),
+        either_day=not texts[DAY_OF_MONTH].startswith(("*", "?")) and not texts[DAY_OF_WEEK].startswith(("*", "?")),
         follows_elapsed_time=any(text.startswith("*") for text in times.values()),
         texts=texts,
     )
@@ -216,7 +214,7 @@ def _day_items(field: Field, text: str) -> list[str]:
 
 
 def _refuse_impossible(fields: CronFields, expression: str) -> None:
-    if Days(fields).at_or_after(0) is None:
+    if not Days(fields).exist():
         raise InvalidSchedule(
             f"cron expression {expression!r} has no instant in any year: day of month"
             f" {fields.texts[DAY_OF_MONTH]!r} and day of week {fields.texts[DAY_OF_WEEK]!r}"

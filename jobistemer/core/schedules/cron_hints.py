@@ -25,6 +25,29 @@ _MEANT_INSTEAD: Final = {
     ("number after #", 6): "dL, the last d of the month",
 }
 
+_SUNDAY: Final = 7
+
+
+def _form(where: str, form: str, hint: str) -> tuple[re.Pattern[str], re.Pattern[str], str]:
+    return re.compile(where), re.compile(form, re.IGNORECASE | re.ASCII), hint
+
+
+# Where an item stands, its form, and the hint. The letters and # are Quartz's.
+_FORMS: Final = (
+    _form("day of month", r"W(\d+)", r"did you mean \1W?"),
+    _form("day of month", r"WL", r"did you mean LW?"),
+    _form("day of month", r"L", r"L, the last day, stands without a range"),
+    _form("day of month", r"\d+-\d+W", r"W follows a single day"),
+    _form("day of month", r"(\d)L", r"\1L, the last of a weekday, belongs to the day of week"),
+    _form("day of week", r"L(\d)", r"did you mean \1L?"),
+    _form("day of week", r"L", r"L alone belongs to the day of month; the last Friday of a month is 5L"),
+    _form("day of week", r"LW", r"LW belongs to the day of month"),
+    _form("day of week", r"\d+W", r"W belongs to the day of month"),
+    _form("(?!day of week).*", r".*#.*", r"# belongs to the day of week"),
+    _form(".*", r".*\?.*", r"? stands alone, and only in a day field"),
+    _form(".*", r"", r"a list has a value on both sides of each comma"),
+)
+
 _DURATION_UNITS: Final = {"second": "S", "minute": "M", "hour": "H"}
 _HIGHEST_HOUR: Final = 23
 _HIGHEST_MINUTE: Final = 59
@@ -36,35 +59,32 @@ def value(field: str, number: int) -> str:
     return f"; did you mean {meant}?" if meant else ""
 
 
-def name(text: str, names: Iterable[str]) -> str:
-    """Guess at a misspelt or spelt-out name of a month or a weekday."""
+def name(field: str, text: str, names: Iterable[str]) -> str:
+    """Guess at a misspelt or spelt-out name of a month or a weekday, or at a letter in the wrong place."""
     known = list(names)
     if text in {"R", "H"}:
         return "; a stable random offset is the option spread"
     if text[:3] in known:
         return f"; did you mean {text[:3]}?"
     close = get_close_matches(text[:10], known, 1, 0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {close[0]}?" if close else item(field, text)
 
 
 def item(field: str, text: str) -> str:
     """Guess at an item that the grammar does not know."""
-    if "?" in text:
-        return "; ? stands alone, and only in a day field"
-    if text.upper() == "":
-        return "; a list has a value on both sides of each comma"
-    if re.fullmatch(r"W\d+", text, re.IGNORECASE):
-        return f"; did you mean {text[1:]}W?"
-    if re.fullmatch(r"L\d", text, re.IGNORECASE):
-        return f"; did you mean {text[1:]}L?"
-    if "#" in text and field != "day of week":
-        return "; # belongs to the day of week"
+    for where, form, hint in _FORMS:
+        match = form.fullmatch(text)
+        if match is not None and where.fullmatch(field):
+            return "; " + match.expand(hint)
     return ""
 
 
-def backwards(lowest: int, highest: int, low: int, high: int) -> str:
+def backwards(field: Field, low: int, high: int) -> str:
     """Write a backward range as the list that it probably stands for."""
-    return f"; did you mean {low}-{highest},{lowest}-{high}?"
+    # A week that goes on after Sunday, 7, goes on with Monday, 1.
+    again = field.low + (field.high == _SUNDAY)
+    rest = "" if high < again else f",{again}" if high == again else f",{again}-{high}"
+    return f"; did you mean {low}-{field.high}{rest}?"
 
 
 def step(field: str, number: int) -> str:

@@ -78,9 +78,7 @@ def register_schedule(name: str, factory: ScheduleFactory) -> None:
 def check_name(name: str) -> None:
     """Refuse a name that may not be registered."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidSchedule(
-            f"custom schedule name {name!r} is not 1–64 of a–z, 0–9, _ . - beginning with a letter"
-        )
+        raise InvalidSchedule(f"custom schedule name {name!r} is not 1–64 of a–z, 0–9, _ . - beginning with a letter")
 
 
 @lru_cache(maxsize=1024)

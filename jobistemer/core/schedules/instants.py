@@ -124,8 +124,7 @@ def checked_window(start: datetime | None, end: datetime | None) -> tuple[dateti
     last = None if end is None else in_utc(end, "end")
     if first is not None and last is not None and last < first:
         raise InvalidSchedule(
-            f"end {last.isoformat()} is before start {first.isoformat()}: the window is empty;"
-            " were the two swapped?"
+            f"end {last.isoformat()} is before start {first.isoformat()}: the window is empty; were the two swapped?"
         )
     return first, last
 
@@ -136,8 +135,7 @@ def in_utc(instant: datetime, field: str) -> datetime:
         raise InvalidSchedule(f"{field} {instant!r} is not a datetime")
     if instant.utcoffset() is None:
         raise InvalidSchedule(
-            f"{field} {instant.isoformat()} has no time zone; an instant needs one,"
-            f" such as {instant.isoformat()}+00:00"
+            f"{field} {instant.isoformat()} has no time zone; an instant needs one, such as {instant.isoformat()}+00:00"
         )
     try:
         return instant.astimezone(UTC)

@@ -8,7 +8,7 @@ because it makes `P1D` and `PT24H` the same value, and only offsets that exist.
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple, NoReturn
 
 import isodate
@@ -100,7 +100,7 @@ def read_instant(text: str, timezone: str | None) -> int:
     if match is None:
         raise InvalidSchedule(f"instant {text!r:.60} is not ISO 8601, such as 2026-01-31T09:00:00Z")
     try:
-        day = isodate.parse_date(match["date"])
+        day = _read_date(match["date"])
         clock = isodate.parse_time(match["time"] + (match["offset"] or "")) if match["time"] else time()
     except (ValueError, OverflowError) as error:
         raise InvalidSchedule(f"instant {text!r} does not exist: {error}") from error
@@ -163,6 +163,20 @@ def _read_dates(text: str) -> tuple[int, int]:
     return int(parsed.years) * 12 + int(parsed.months), parsed.tdelta.days
 
 
+def _read_date(text: str) -> date:
+    """Read a date; one that is not written back as it was read does not exist.
+
+    isodate takes month 0 and counts 2026-366 and week 54 on into the next year.
+    """
+    day: date = isodate.parse_date(text)
+    year, week, weekday = day.isocalendar()
+    by_month = f"{day.year:04}{day.month:02}{day.day:02}"
+    by_number = f"{day.year:04}{day.timetuple().tm_yday:03}"
+    if text.replace("-", "") not in {by_month, by_number, f"{year:04}W{week:02}{weekday}"}:
+        raise ValueError(f"there is no such day, the nearest is {day.isoformat()}")
+    return day
+
+
 def _read_times(text: str, part: str) -> int:
     if not part:
         return 0
@@ -182,9 +196,7 @@ def _refuse_duration(text: str) -> NoReturn:
         hint = f"; did you mean PT{text[1:]}?"
     elif "-" in text:
         hint = "; parts are not negative"
-    raise InvalidSchedule(
-        f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}"
-    )
+    raise InvalidSchedule(f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}")
 
 
 def _refuse_repetition(text: str) -> NoReturn:

@@ -95,7 +95,7 @@ class Zone:
         return wall if offset is None else wall - _seconds(offset)
 
     def offset_at(self, unix: int) -> int:
-        """Give the offset from UTC in seconds at a unix second; beyond what can be written, that of the ends."""
+        """Give the offset from UTC in seconds; beyond the years that can be written, that of their ends."""
         moment = datetime.fromtimestamp(min(max(unix, FIRST_UNIX), LAST_UNIX), self._info)
         offset = moment.utcoffset()
         return 0 if offset is None else _seconds(offset)
@@ -131,9 +131,7 @@ def zone_of(name: str) -> Zone:
     try:
         return Zone(name)
     except (KeyError, ValueError, OSError) as error:
-        raise InvalidSchedule(
-            f"timezone {name!r} is unknown to the tz database{_likely_zone(name)}"
-        ) from error
+        raise InvalidSchedule(f"timezone {name!r} is unknown to the tz database{_likely_zone(name)}") from error
 
 
 def _likely_zone(name: str) -> str:

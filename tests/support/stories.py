@@ -1,0 +1,87 @@
+"""Words to tell a test's story with: a message is enqueued, a worker takes it, the attempt ends so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobistemer.core.endings import Outcome, Over, settle
+from jobistemer.core.messages import Delivery, Message
+from jobistemer.core.models import Job, Task
+from jobistemer.core.options import Options
+from jobistemer.core.planning import Decision
+from jobistemer.core.schedules import Cron
+from jobistemer.core.states import AttemptState, OccurrenceState
+from jobistemer.store import jobs, occurrences, queues, runs
+from jobistemer.store.database import Database
+from jobistemer.store.runs import Ended
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+
+MINUTE = 60
+T0 = NOW // 1000
+"""The cursor of a job that was registered when the tests begin; instants are T0 + n * MINUTE."""
+
+
+def message(run: str = "run_1", **changes: Any) -> Message:
+    return Message(**{"run": run, "handler": "greet", "enqueued_at": NOW, **changes})
+
+
+def enqueue(database: Database, run: str = "run_1", **changes: Any) -> Reply:
+    return database.call(runs.enqueue_run(database.keys, message(run, **changes)))
+
+
+def take(database: Database, worker: str = "alice", where: str = "default:5", count: int = 10) -> list[Delivery]:
+    """What a worker fetches from a stream."""
+    fetched = queues.StreamReader(database, worker).fetch([where], count, block=False)
+    return [
+        delivery for key, entries in fetched for delivery, _ in queues.deliveries(key, entries) if delivery is not None
+    ]
+
+
+def take_one(database: Database, worker: str = "alice", where: str = "default:5") -> Delivery:
+    (delivery,) = take(database, worker, where, count=1)
+    return delivery
+
+
+def ended(
+    delivery: Delivery, state: str = "succeeded", worker: str = "alice", source: str = "attempt", **outcome: Any
+) -> Ended:
+    """The attempt began at NOW and took a second."""
+    return Ended(delivery, Outcome(AttemptState(state), **outcome), worker, NOW, NOW + 1000, source)
+
+
+def finish(database: Database, over: Ended, job: Job | None = None) -> Reply:
+    """Settle and record how an attempt ended, as a worker does; chance is 0."""
+    delivery = over.delivery
+    ending = settle(delivery.message, delivery.attempt, delivery.crashes, over.outcome, 0.0)
+    if isinstance(ending, Over):
+        return database.call(runs.commit(database.keys, over, ending, job))
+    return database.call(runs.retry(database.keys, over, ending))
+
+
+def job(*tasks: Task, **changes: Any) -> Job:
+    """A job that is due every minute."""
+    return Job(**{"name": "report", "schedule": Cron("* * * * *"), "tasks": tasks or (task("only"),), **changes})
+
+
+def task(name: str, *after: str, **options: Any) -> Task:
+    return Task(name, handler=f"report.{name}", after=after, options=Options(**options))
+
+
+def register(database: Database, definition: Job, mark: str = "f1", seen: int = 0, cursor: int = T0) -> Reply:
+    """Register a definition whose fingerprint is `mark`, decided up to `cursor`."""
+    return database.call(
+        jobs.register(database.keys, definition, mark, seen=seen, cursor=cursor, next_due=cursor + MINUTE, now_ms=NOW)
+    )
+
+
+def decision(
+    instant: int, state: str = "pending", reason: str = "fired on time", expected: int | None = None
+) -> Decision:
+    """A decision made from the cursor just before `instant`."""
+    before = instant - MINUTE if expected is None else expected
+    return Decision(instant, before, instant + MINUTE, OccurrenceState(state), reason)
+
+
+def claim(database: Database, definition: Job, decided: Decision, version: int = 1) -> Reply:
+    return database.call(occurrences.claim(database.keys, definition, version, decided, decided.instant * 1000))

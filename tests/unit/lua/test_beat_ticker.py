@@ -1,0 +1,53 @@
+from jobistemer.store import members, runs
+from tests.support.clocks import NOW
+from tests.support.records import leaked, lives_ms, nothing_written, records
+from tests.support.stories import message
+
+
+def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):
+    return members.read_agenda(database.call(members.beat_ticker(database.keys, ticker, now, b"{}", horizon, limit)))
+
+
+def test_a_ticker_says_that_it_lives_until_it_no_longer_does(database):
+    assert beat(database) == members.Agenda({}, [], [])
+    assert records(database) == {"tickers": {"t1": NOW}, "ticker:t1": {"status": "{}"}}
+    assert lives_ms(database, "tickers") == lives_ms(database, "ticker:t1") == 60_000
+    assert leaked(database) == {}
+
+
+def test_a_second_send_of_the_same_beat_changes_nothing(database):
+    beat(database)
+    with nothing_written(database):
+        beat(database)
+
+
+def test_tickers_that_have_been_silent_for_a_minute_are_forgotten(database):
+    beat(database, "gone", NOW - 60_000)
+    beat(database, "slow", NOW - 59_999)
+    beat(database, "t1")
+    assert records(database)["tickers"] == {"slow": NOW - 59_999, "t1": NOW}
+
+
+def test_the_agenda_lists_what_is_due_up_to_the_horizon_earliest_first(database):
+    database.client.zadd(database.keys.due, {"late": NOW - 5, "soon": NOW + 2000, "later": NOW + 2001})
+    assert beat(database).due == {"late": NOW - 5, "soon": NOW + 2000}
+    assert list(beat(database).due) == ["late", "soon"]
+
+
+def test_no_more_jobs_are_listed_than_were_asked_for(database):
+    database.client.zadd(database.keys.due, {f"job_{n}": NOW - n for n in range(5)})
+    assert beat(database, limit=2).due == {"job_4": NOW - 4, "job_3": NOW - 3}
+
+
+def test_the_agenda_lists_the_first_hundred_delayed_runs_with_their_times(database):
+    for n in range(101):
+        database.call(runs.enqueue_run(database.keys, message(f"run_{n:03}"), due_at=NOW + n + 1))
+    delayed = beat(database).delayed
+    assert delayed[0] == ("default:5:run_000", NOW + 1)
+    assert delayed[-1] == ("default:5:run_099", NOW + 100)
+    assert len(delayed) == 100
+
+
+def test_the_agenda_names_up_to_a_hundred_jobs_whose_queue_can_move_on(database):
+    database.client.sadd(database.keys.starts, *(f"job_{n}" for n in range(101)))
+    assert len(set(beat(database).starts)) == 100

@@ -1,0 +1,66 @@
+from jobistemer.store import members
+from tests.support.clocks import NOW
+from tests.support.records import leaked, lives_ms, nothing_written, records
+
+LEASE = 15_000
+
+
+def beat(database, worker="alice", now=NOW, since=NOW - 1000):
+    return members.read_pulse(database.call(members.beat_worker(database.keys, worker, now, LEASE, since, b"{}")))
+
+
+def test_a_worker_says_that_it_lives(database):
+    assert beat(database) == members.Pulse({}, [], [], set(), "")
+    assert records(database) == {"workers": {"alice": NOW}, "worker:alice": {"status": "{}"}}
+    assert lives_ms(database, "worker:alice") == 86_400_000
+    assert leaked(database) == {}
+
+
+def test_a_second_send_of_the_same_beat_changes_nothing(database):
+    beat(database)
+    with nothing_written(database):
+        beat(database)
+
+
+def test_who_has_been_silent_for_longer_than_the_lease_is_a_suspect(database):
+    beat(database, "bob", NOW - LEASE)
+    beat(database, "carol", NOW - LEASE - 1)
+    assert beat(database).suspects == {"carol": NOW - LEASE - 1}
+
+
+def test_a_beat_from_the_future_is_as_suspect(database):
+    beat(database, "bob", NOW + LEASE)
+    beat(database, "carol", NOW + LEASE + 1)
+    assert beat(database).suspects == {"carol": NOW + LEASE + 1}
+
+
+def test_at_most_fifty_suspects_of_each_kind_are_named(database):
+    past = {f"past_{n}": NOW - LEASE - 1 - n for n in range(51)}
+    future = {f"future_{n}": NOW + LEASE + 1 + n for n in range(51)}
+    database.client.zadd(database.keys.workers, past | future)
+    suspects = beat(database).suspects
+    assert len(suspects) == 100
+    assert sum(name.startswith("past") for name in suspects) == 50
+
+
+def test_requests_to_cancel_are_reported_from_the_given_time_on(database):
+    database.client.zadd(database.keys.cancels, {"old": NOW - 1001, "new": NOW - 1000})
+    assert beat(database).cancels == ["new"]
+
+
+def test_at_most_a_thousand_requests_are_reported_in_one_beat(database):
+    database.client.zadd(database.keys.cancels, {f"run_{n}": NOW for n in range(1001)})
+    assert len(beat(database).cancels) == 1000
+
+
+def test_places_and_paused_queues_are_reported(database):
+    database.client.sadd(database.keys.streams, "mail:9", "default:5")
+    database.client.sadd(database.keys.paused, "mail")
+    pulse = beat(database)
+    assert (pulse.places, pulse.paused) == (["default:5", "mail:9"], {"mail"})
+
+
+def test_a_worker_hears_what_it_was_told_to_do(database):
+    beat(database)
+    database.client.hset(database.keys.worker("alice"), "command", "quiet")
+    assert beat(database).command == "quiet"

@@ -1,0 +1,192 @@
+import pytest
+
+from jobistemer.core import ids
+from jobistemer.core.endings import CANCELED, SUCCEEDED
+from jobistemer.core.messages import Delivery, encode_message
+from jobistemer.core.retries import NO_RETRIES
+from jobistemer.store import runs
+from jobistemer.store.runs import DEAD_RETENTION_MS
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
+from tests.support.stories import ended, enqueue, finish, message, take_one
+
+FIRST = ids.attempt_id("run_1", 0)
+DAY = 86_400_000
+
+
+def cancel_waiting(database, source, run="run_1"):
+    """Cancel a run that no worker has taken, as application code does."""
+    entry = records(database)[f"run:{run}"].get("entry", "")
+    delivery = Delivery(b"", entry.encode(), message(run), 0, 0)
+    over = ended(delivery, "canceled", "somebody", source)
+    return database.call(runs.commit(database.keys, over, CANCELED, None))
+
+
+def test_a_success_is_recorded_with_its_result_and_leaves_the_stream(database):
+    enqueue(database)
+    delivery = take_one(database)
+    assert finish(database, ended(delivery, result=b"42")) == Reply("DONE", [])
+
+    assert records(database) == {
+        "run:run_1": {
+            "state": "succeeded",
+            "handler": "greet",
+            "place": "default:5",
+            "entry": delivery.entry.decode(),
+            "enqueued_at": str(NOW),
+            "attempt": "0",
+            "ended_at": str(NOW + 1000),
+            "result": "42",
+        },
+        f"attempt:{FIRST}": {
+            "state": "succeeded",
+            "number": "0",
+            "worker": "alice",
+            "started_at": str(NOW),
+            "ended_at": str(NOW + 1000),
+        },
+        "stream:default:5": Stream({}, {}),
+        "streams": {"default:5"},
+    }
+    assert mortal(database) == {"run:run_1", f"attempt:{FIRST}"}
+    assert lives_ms(database, "run:run_1") == lives_ms(database, f"attempt:{FIRST}") == DAY
+    assert leaked(database) == {}
+
+
+@pytest.mark.parametrize(
+    ("attempt_state", "outcome", "run_state"),
+    [
+        ("succeeded", {}, "succeeded"),
+        ("failed", {"final": True, "error": "no such customer"}, "failed"),
+        ("canceled", {}, "canceled"),
+        ("timed_out", {"final": True, "error": "too slow"}, "failed"),
+        ("failed", {"error": "oops"}, "dead"),
+        ("timed_out", {"error": "too slow"}, "dead"),
+        ("failed", {"poison": True, "error": "$.name: expected str"}, "dead"),
+    ],
+)
+def test_each_ending_is_recorded_for_attempt_and_run(database, attempt_state, outcome, run_state):
+    enqueue(database, retry=NO_RETRIES)
+    assert finish(database, ended(take_one(database), attempt_state, **outcome)) == Reply("DONE", [])
+    state = records(database)
+    assert state[f"attempt:{FIRST}"]["state"] == attempt_state
+    assert state["run:run_1"]["state"] == run_state
+    assert state["run:run_1"].get("error") == state[f"attempt:{FIRST}"].get("error") == outcome.get("error")
+    assert leaked(database) == {}
+
+
+def test_a_dead_run_keeps_its_message_and_is_listed_until_its_records_go(database):
+    enqueue(database, retry=NO_RETRIES)
+    finish(database, ended(take_one(database), "failed", error="oops"))
+    state = records(database)
+    assert state["run:run_1"]["message"] == encode_message(message(retry=NO_RETRIES)).decode()
+    assert state["dead"] == {"run_1": NOW + 1000 + DEAD_RETENTION_MS}
+    assert "dead" in mortal(database)
+    assert lives_ms(database, "run:run_1") == DEAD_RETENTION_MS
+
+
+def test_what_has_expired_leaves_the_list_of_the_dead_with_the_next_that_dies(database):
+    database.client.zadd(database.keys.dead, {"run_old": NOW + 1000, "run_young": NOW + 1001})
+    enqueue(database, retry=NO_RETRIES)
+    finish(database, ended(take_one(database), "failed"))
+    assert set(records(database)["dead"]) == {"run_1", "run_young"}
+
+
+def test_a_run_that_kills_its_workers_ends_dead(database):
+    enqueue(database)
+    for worker in ("alice", "bob", "carol"):
+        finish(database, ended(take_one(database, worker), "lost", worker))
+    state = records(database)
+    assert (state["run:run_1"]["state"], state["run:run_1"]["attempt"]) == ("dead", "2")
+    assert [state[f"attempt:{ids.attempt_id('run_1', n)}"]["state"] for n in range(3)] == ["lost"] * 3
+    assert leaked(database) == {}
+
+
+def test_a_second_send_of_the_same_call_is_recognised_and_writes_nothing(database):
+    enqueue(database)
+    over = ended(take_one(database))
+    finish(database, over)
+    with nothing_written(database):
+        assert finish(database, over) == Reply("DONE", [])
+
+
+@pytest.mark.parametrize("zombie_says", ["succeeded", "failed", "canceled"])
+def test_a_zombie_cannot_end_what_was_taken_from_it(database, zombie_says):
+    enqueue(database)
+    delivery = take_one(database)
+    finish(database, ended(delivery, "lost", worker="bob"))
+    with nothing_written(database):
+        assert finish(database, ended(delivery, zombie_says, final=True)).word == "STALE"
+
+
+def test_a_zombie_cannot_end_a_run_that_another_worker_has_ended(database):
+    enqueue(database)
+    old = take_one(database)
+    finish(database, ended(old, "lost", worker="bob"))
+    finish(database, ended(take_one(database, "bob"), worker="bob"))
+    with nothing_written(database):
+        assert finish(database, ended(old)).word == "STALE"
+
+
+def test_the_same_outcome_from_another_worker_is_stale(database):
+    enqueue(database)
+    delivery = take_one(database)
+    finish(database, ended(delivery, worker="alice"))
+    with nothing_written(database):
+        assert finish(database, ended(delivery, worker="bob")).word == "STALE"
+
+
+@pytest.mark.parametrize("source", ["delayed", "stream"])
+def test_a_run_that_nobody_has_taken_is_cancelled_where_it_waits(database, source):
+    due_at = NOW + 60_000 if source == "delayed" else 0
+    database.call(runs.enqueue_run(database.keys, message(), due_at=due_at))
+    assert cancel_waiting(database, source) == Reply("DONE", [])
+
+    state = records(database)
+    assert (state["run:run_1"]["state"], state["run:run_1"]["ended_at"]) == ("canceled", str(NOW + 1000))
+    assert f"attempt:{FIRST}" not in state
+    assert "delayed" not in state
+    assert state.get("stream:default:5", Stream({}, {})) == Stream({}, {})
+    assert leaked(database) == {}
+
+
+@pytest.mark.parametrize("source", ["delayed", "stream"])
+def test_a_second_send_of_a_cancel_is_recognised(database, source):
+    due_at = NOW + 60_000 if source == "delayed" else 0
+    database.call(runs.enqueue_run(database.keys, message(), due_at=due_at))
+    cancel_waiting(database, source)
+    with nothing_written(database):
+        assert cancel_waiting(database, source) == Reply("DONE", [])
+
+
+def test_a_promoted_run_is_cancelled_on_its_stream_and_no_longer_where_it_was_delayed(database):
+    database.call(runs.enqueue_run(database.keys, message(), due_at=NOW + 60_000))
+    database.call(runs.promote_runs(database.keys, ["default:5:run_1"], NOW + 60_000))
+    with nothing_written(database):
+        assert cancel_waiting(database, "delayed") == Reply("STALE", [])
+    assert cancel_waiting(database, "stream") == Reply("DONE", [])
+
+
+def test_a_run_in_flight_is_not_cancelled_behind_its_workers_back(database):
+    enqueue(database)
+    take_one(database)
+    with nothing_written(database):
+        assert cancel_waiting(database, "stream") == Reply("STALE", [])
+
+
+def test_the_unique_key_of_somebody_else_is_not_released(database):
+    enqueue(database, unique="order-7")
+    delivery = take_one(database)
+    database.client.set(database.keys.unique("order-7"), "run_2", px=60_000)
+    finish(database, ended(delivery))
+    assert records(database)["unique:order-7"] == "run_2"
+
+
+def test_an_outcome_is_recorded_though_the_run_hash_was_deleted(database):
+    enqueue(database)
+    delivery = take_one(database)
+    database.client.delete(database.keys.run("run_1"))
+    assert database.call(runs.commit(database.keys, ended(delivery), SUCCEEDED, None)) == Reply("DONE", [])
+    assert records(database)["run:run_1"] == {"state": "succeeded", "attempt": "0", "ended_at": str(NOW + 1000)}
+    assert leaked(database) == {}

@@ -1,0 +1,72 @@
+from jobistemer.core.messages import encode_message
+from jobistemer.store import runs
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
+from tests.support.stories import ended, enqueue, finish, message, take_one
+
+
+def test_enqueueing_creates_the_run_and_its_entry_and_opens_the_stream(database):
+    assert enqueue(database, queue="mail", priority=9) == Reply("CREATED", [])
+
+    entry = records(database)["run:run_1"]["entry"]
+    text = encode_message(message(queue="mail", priority=9)).decode()
+    assert records(database) == {
+        "run:run_1": {
+            "state": "pending",
+            "handler": "greet",
+            "place": "mail:9",
+            "entry": entry,
+            "enqueued_at": str(NOW),
+        },
+        "stream:mail:9": Stream({entry: {"m": text, "n": "0", "c": "0"}}, {}),
+        "streams": {"mail:9"},
+    }
+    assert mortal(database) == set()
+
+
+def test_a_second_run_joins_the_stream_that_is_there(database):
+    enqueue(database, "run_1")
+    enqueue(database, "run_2")
+
+    state = records(database)
+    assert list(state["stream:default:5"].entries) == [state["run:run_1"]["entry"], state["run:run_2"]["entry"]]
+    assert state["streams"] == {"default:5"}
+
+
+def test_a_second_send_of_the_same_call_is_recognised_and_writes_nothing(database):
+    enqueue(database, unique="order-7")
+    with nothing_written(database):
+        assert enqueue(database, unique="order-7") == Reply("MINE", [])
+
+
+def test_a_second_send_after_the_run_has_ended_does_not_bring_it_back(database):
+    enqueue(database)
+    finish(database, ended(take_one(database)))
+    with nothing_written(database):
+        assert enqueue(database) == Reply("MINE", [])
+
+
+def test_a_unique_key_refuses_another_run_and_names_its_holder(database):
+    enqueue(database, "run_1", unique="order-7")
+    with nothing_written(database):
+        assert enqueue(database, "run_2", unique="order-7") == Reply("EXISTS", [b"run_1"])
+
+
+def test_a_unique_key_is_held_no_longer_than_it_was_asked_for(database):
+    database.call(runs.enqueue_run(database.keys, message(unique="order-7"), unique_ms=600_000))
+    assert records(database)["unique:order-7"] == "run_1"
+    assert lives_ms(database, "unique:order-7") == 600_000
+
+
+def test_a_unique_key_is_free_again_when_its_run_has_ended(database):
+    enqueue(database, "run_1", unique="order-7")
+    finish(database, ended(take_one(database)))
+    assert enqueue(database, "run_2", unique="order-7") == Reply("CREATED", [])
+
+
+def test_nothing_without_an_end_is_left_once_the_run_has_ended(database):
+    enqueue(database, unique="order-7")
+    assert "run:run_1" in leaked(database)
+    finish(database, ended(take_one(database)))
+    assert leaked(database) == {}

@@ -1,0 +1,104 @@
+from jobistemer.core.models import encode_job
+from jobistemer.store import jobs
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import leaked, mortal, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, job, register
+from tests.support.wakes import woken_by
+
+NAME = f"job:{job().id}"
+DUE = (T0 + MINUTE) * 1000
+
+
+def text(definition):
+    return encode_job(definition).decode()
+
+
+def test_a_new_job_is_stored_and_due(database):
+    assert register(database, job()) == Reply("CREATED", [1])
+    assert records(database) == {
+        NAME: {
+            "name": "report",
+            "version": "1",
+            "fingerprint": "f1",
+            "definition": text(job()),
+            "cursor": str(T0),
+            "registered_at": str(NOW),
+        },
+        "due": {job().id: DUE},
+    }
+    assert leaked(database) == {}
+
+
+def test_a_second_send_of_the_same_call_is_a_no_op(database):
+    register(database, job())
+    with nothing_written(database):
+        assert register(database, job()) == Reply("UNCHANGED", [1])
+
+
+def test_a_changed_job_becomes_the_next_version_and_the_old_one_is_kept(database):
+    register(database, job())
+    before = records(database)
+    changed = job(max_queued=7)
+    assert register(database, changed, "f2", seen=1, cursor=T0 + 2 * MINUTE) == Reply("CHANGED", [2])
+    assert records(database) == {
+        NAME: before[NAME]
+        | {"version": "2", "fingerprint": "f2", "definition": text(changed), "cursor": str(T0 + 2 * MINUTE)},
+        f"versions:{job().id}": {"1": text(job())},
+        "due": {job().id: (T0 + 3 * MINUTE) * 1000},
+    }
+
+
+def test_a_second_send_of_a_change_is_a_no_op(database):
+    register(database, job())
+    register(database, job(max_queued=7), "f2", seen=1)
+    with nothing_written(database):
+        assert register(database, job(max_queued=7), "f2", seen=1) == Reply("UNCHANGED", [2])
+
+
+def test_who_has_not_seen_the_current_version_is_stale(database):
+    register(database, job())
+    register(database, job(max_queued=7), "f2", seen=1)
+    with nothing_written(database):
+        assert register(database, job(max_queued=8), "f3", seen=1) == Reply("STALE", [2])
+        assert register(database, job(max_queued=8), "f3", seen=0) == Reply("STALE", [2])
+
+
+def test_a_caller_who_saw_a_job_that_is_gone_is_stale(database):
+    with nothing_written(database):
+        assert register(database, job(), seen=1) == Reply("STALE", [0])
+
+
+def test_what_a_ticker_has_decided_meanwhile_stays_decided(database):
+    register(database, job())
+    claim(database, job(), decision(T0 + MINUTE))
+    with nothing_written(database):
+        assert register(database, job(max_queued=7), "f2", seen=1, cursor=T0) == Reply("STALE", [1])
+    assert register(database, job(max_queued=7), "f2", seen=1, cursor=T0 + MINUTE) == Reply("CHANGED", [2])
+
+
+def test_a_pause_outlasts_a_change(database):
+    register(database, job())
+    database.call(jobs.pause(database.keys, job().id, "paused", 0))
+    register(database, job(max_queued=7), "f2", seen=1)
+    assert records(database)[NAME]["paused"] == "paused"
+
+
+def test_a_job_that_comes_back_goes_on_counting_and_keeps_its_history(database):
+    register(database, job())
+    register(database, job(max_queued=7), "f2", seen=1)
+    claim(database, job(max_queued=7), decision(T0 + MINUTE, "missed"), version=2)
+    database.call(jobs.remove(database.keys, jobs.find_job(database, "report")))
+    assert {f"versions:{job().id}", f"history:{job().id}"} < mortal(database)
+
+    assert register(database, job(), "f3", cursor=T0 + MINUTE) == Reply("CREATED", [3])
+    assert records(database)[f"versions:{job().id}"] == {"1": text(job()), "2": text(job(max_queued=7))}
+    assert {f"versions:{job().id}", f"history:{job().id}"} & mortal(database) == set()
+
+
+def test_tickers_are_woken_only_when_nothing_is_due_earlier(database, open_database):
+    with woken_by(open_database()) as wakes:
+        register(database, job(name="first"))
+        register(database, job(name="later"), cursor=T0 + MINUTE)
+        register(database, job(name="sooner"), cursor=T0 - MINUTE)
+    assert wakes == ["job", "job"]

@@ -1,0 +1,54 @@
+from jobistemer.core.models import Overlap, encode_job
+from jobistemer.store import jobs
+from jobistemer.store.scripts import Reply
+from tests.support.records import lives_ms, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one
+
+ID = job().id
+
+
+def remove(database, stored):
+    return database.call(jobs.remove(database.keys, stored))
+
+
+def test_a_removed_job_is_due_no_more_and_what_is_known_of_it_expires(database):
+    register(database, job())
+    claim(database, job(), decision(T0 + MINUTE, "missed"))
+    before = records(database)
+    assert remove(database, jobs.find_job(database, "report")) == Reply("REMOVED", [])
+
+    occurrence = next(key for key in before if key.startswith("occurrence:"))
+    assert records(database) == {
+        occurrence: before[occurrence],
+        f"history:{ID}": before[f"history:{ID}"],
+        f"versions:{ID}": {"1": encode_job(job()).decode()},
+    }
+    week = 7 * 86_400_000
+    assert lives_ms(database, f"history:{ID}") == lives_ms(database, f"versions:{ID}") == week
+
+
+def test_a_second_send_of_the_same_call_is_stale_and_writes_nothing(database):
+    register(database, job())
+    stored = jobs.find_job(database, "report")
+    remove(database, stored)
+    with nothing_written(database):
+        assert remove(database, stored) == Reply("STALE", [])
+
+
+def test_a_job_that_was_changed_meanwhile_is_not_removed(database):
+    register(database, job())
+    stored = jobs.find_job(database, "report")
+    register(database, job(max_queued=7), "f2", seen=1)
+    with nothing_written(database):
+        assert remove(database, stored) == Reply("STALE", [])
+
+
+def test_what_waits_in_the_queue_of_a_removed_job_can_still_be_started(database):
+    definition = job(overlap=Overlap.QUEUE)
+    register(database, definition)
+    claim(database, definition, decision(T0 + MINUTE))
+    claim(database, definition, decision(T0 + 2 * MINUTE))
+    finish(database, ended(take_one(database)), definition)
+    remove(database, jobs.find_job(database, "report"))
+    assert records(database)["starts"] == {ID}
+    assert jobs.find_version(database, ID, 1) == definition

@@ -1,0 +1,69 @@
+from jobistemer.store import runs
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import lives_ms, nothing_written, records
+from tests.support.stories import ended, enqueue, finish, take_one
+
+HOUR = 3_600_000
+
+
+def request(database, entry, now=NOW, run="run_1"):
+    return database.call(runs.request_cancel(database.keys, run, entry, now))
+
+
+def test_a_run_in_flight_is_marked_and_its_worker_can_read_of_it(database):
+    enqueue(database)
+    delivery = take_one(database)
+    before = records(database)
+    assert request(database, delivery.entry) == Reply("REQUESTED", [])
+    assert records(database) == before | {
+        "run:run_1": before["run:run_1"] | {"cancel": str(NOW)},
+        "cancels": {"run_1": NOW},
+    }
+    assert lives_ms(database, "cancels") == HOUR
+
+
+def test_a_second_send_of_the_same_call_changes_nothing(database):
+    enqueue(database)
+    delivery = take_one(database)
+    request(database, delivery.entry)
+    with nothing_written(database):
+        assert request(database, delivery.entry) == Reply("REQUESTED", [])
+
+
+def test_an_attempt_that_has_ended_cannot_be_cancelled(database):
+    enqueue(database)
+    delivery = take_one(database)
+    finish(database, ended(delivery))
+    with nothing_written(database):
+        assert request(database, delivery.entry) == Reply("STALE", [])
+
+
+def test_an_attempt_that_is_to_be_retried_cannot_be_cancelled_by_its_entry(database):
+    enqueue(database)
+    delivery = take_one(database)
+    finish(database, ended(delivery, "failed"))
+    with nothing_written(database):
+        assert request(database, delivery.entry) == Reply("STALE", [])
+
+
+def test_the_entry_of_an_earlier_attempt_cancels_nothing(database):
+    enqueue(database)
+    delivery = take_one(database)
+    finish(database, ended(delivery, "lost"))
+    with nothing_written(database):
+        assert request(database, delivery.entry) == Reply("STALE", [])
+
+
+def test_a_run_that_is_not_on_record_cannot_be_cancelled(database):
+    with nothing_written(database):
+        assert request(database, "1-1") == Reply("STALE", [])
+
+
+def test_requests_that_every_worker_has_read_are_forgotten(database):
+    enqueue(database, "run_1")
+    enqueue(database, "run_2")
+    first, second = take_one(database), take_one(database)
+    request(database, first.entry, NOW, "run_1")
+    request(database, second.entry, NOW + HOUR, "run_2")
+    assert records(database)["cancels"] == {"run_2": NOW + HOUR}

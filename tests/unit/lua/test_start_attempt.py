@@ -1,0 +1,77 @@
+import pytest
+
+from jobistemer.core import ids
+from jobistemer.store import runs
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import leaked, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, ended, enqueue, finish, job, register, take_one
+
+FIRST = ids.attempt_id("run_1", 0)
+
+
+def show(database, delivery, worker="alice"):
+    return database.call(runs.start_attempt(database.keys, delivery, worker, NOW + 5))
+
+
+def test_an_attempt_that_is_still_going_is_shown(database):
+    enqueue(database)
+    delivery = take_one(database)
+    before = records(database)
+    assert show(database, delivery) == Reply("SHOWN", [])
+
+    assert records(database) == before | {
+        "run:run_1": before["run:run_1"] | {"state": "running", "attempt": "0"},
+        f"attempt:{FIRST}": {"state": "running", "number": "0", "worker": "alice", "started_at": str(NOW + 5)},
+    }
+
+
+def test_a_second_send_of_the_same_call_changes_nothing(database):
+    enqueue(database)
+    delivery = take_one(database)
+    show(database, delivery)
+    with nothing_written(database):
+        assert show(database, delivery) == Reply("SHOWN", [])
+
+
+def test_the_occurrence_is_running_with_its_first_run(database):
+    register(database, job())
+    claim(database, job(), decision(T0 + MINUTE))
+    assert show(database, take_one(database)) == Reply("SHOWN", [])
+    occurrence = ids.occurrence_id(job().id, T0 + MINUTE)
+    assert records(database)[f"occurrence:{occurrence}"]["state"] == "running"
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "lost", "canceled"])
+def test_a_zombie_cannot_show_an_attempt_that_has_ended(database, state):
+    enqueue(database)
+    delivery = take_one(database)
+    finish(database, ended(delivery, state))
+    with nothing_written(database):
+        assert show(database, delivery) == Reply("STALE", [])
+
+
+def test_a_zombie_cannot_show_its_attempt_over_the_next_one(database):
+    enqueue(database)
+    old = take_one(database)
+    finish(database, ended(old, "lost"))
+    show(database, take_one(database, "bob"), "bob")
+    with nothing_written(database):
+        assert show(database, old) == Reply("STALE", [])
+
+
+def test_without_a_run_nothing_is_shown(database):
+    enqueue(database)
+    delivery = take_one(database)
+    database.client.delete(database.keys.run("run_1"))
+    with nothing_written(database):
+        assert show(database, delivery) == Reply("STALE", [])
+
+
+def test_a_shown_attempt_gets_its_expiry_when_it_ends(database):
+    enqueue(database)
+    delivery = take_one(database)
+    show(database, delivery)
+    assert set(leaked(database)) == {"run:run_1", f"attempt:{FIRST}", "stream:default:5"}
+    finish(database, ended(delivery))
+    assert leaked(database) == {}
