@@ -2,7 +2,8 @@
 
 from jobistemer.app.application import Jobistemer
 from jobistemer.app.control import JobControl
+from jobistemer.app.dead_letters import DeadLetters
 from jobistemer.app.handles import RunHandle, TaskHandle
 from jobistemer.app.producer import Producer, Request
 
-__all__ = ["JobControl", "Jobistemer", "Producer", "Request", "RunHandle", "TaskHandle"]
+__all__ = ["DeadLetters", "JobControl", "Jobistemer", "Producer", "Request", "RunHandle", "TaskHandle"]

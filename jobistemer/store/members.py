@@ -72,5 +72,10 @@ def forget_worker(keys: Keys, worker: str, beat_ms: int, places: list[str]) -> C
     )
 
 
+def command_worker(keys: Keys, worker: str, command: str) -> Call:
+    """Tell a worker `quiet` or `stop`; it hears it with its next beat."""
+    return script("command_worker")((keys.worker(worker),), (command,))
+
+
 def _pairs(flat: list[bytes]) -> list[tuple[str, bytes]]:
     return [(name.decode(), value) for name, value in zip(flat[::2], flat[1::2], strict=True)]

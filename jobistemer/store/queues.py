@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from jobistemer.core.errors import ServerRefused
 from jobistemer.core.messages import Delivery, decode_message
+from jobistemer.core.names import checked_name
 from jobistemer.store.connection import BLOCK_MS
 from jobistemer.store.database import Database, translated
 from jobistemer.store.keys import GROUP
@@ -99,3 +100,17 @@ def _entry_id(item: Any) -> bytes:
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
     """Acknowledge and delete an entry that holds no readable message."""
     database.ask_all([("XACK", stream, GROUP, entry), ("XDEL", stream, entry)])
+
+
+def pause_queue(shards: Sequence[Database], queue: str) -> None:
+    """Let no worker fetch from a queue; what is in flight ends, the rest waits. Raises InvalidName."""
+    name = checked_name("queue", queue)
+    for database in shards:
+        database.ask("SADD", database.keys.paused, name)
+
+
+def resume_queue(shards: Sequence[Database], queue: str) -> None:
+    """Let workers fetch from a queue again. Raises InvalidName."""
+    name = checked_name("queue", queue)
+    for database in shards:
+        database.ask("SREM", database.keys.paused, name)

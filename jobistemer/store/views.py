@@ -32,6 +32,13 @@ def find_run(database: Database, run_id: str) -> RunRecord | None:
     return read_run(run_id, database.ask(*run_command(database.keys, run_id)))
 
 
+def find_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
+    """The records of runs, those that are still there, in the order given."""
+    answers = database.ask_all([run_command(database.keys, each) for each in run_ids]) if run_ids else []
+    found = [read_run(each, answer) for each, answer in zip(run_ids, answers, strict=True)]
+    return [record for record in found if record is not None]
+
+
 def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
     """The attempts of a run that are on record, in order."""
     numbered = [(number, ids.attempt_id(run.id, number)) for number in range(run.attempt + 1)]

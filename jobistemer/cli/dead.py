@@ -1,0 +1,128 @@
+"""`jobistemer dead`: look at dead letters, replay and purge them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from rich.console import Group, RenderableType
+
+from jobistemer.app import DeadLetters
+from jobistemer.cli import tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core.errors import JobistemerError, NotFound
+from jobistemer.core.listings import DeadRun
+from jobistemer.core.printable import printable
+
+
+@click.group("dead")
+def dead_group() -> None:
+    """Look at dead letters (runs out of attempts), replay and purge them."""
+
+
+@dead_group.command("list")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
+@operating
+def list_command(session: Session, limit: int, offset: int) -> None:
+    """List the dead letters, those that died last first."""
+    found = DeadLetters(session.namespace).page(offset, limit)
+    session.answer(found, lambda: _dead_table(found, session.now_ms))
+
+
+@dead_group.command("show")
+@click.argument("run_id")
+@operating
+def show_command(session: Session, run_id: str) -> None:
+    """Show one dead letter with its payload and its whole error."""
+    letter = DeadLetters(session.namespace).find(run_id)
+    session.answer(letter, lambda: _details(letter, session.now_ms))
+
+
+@dead_group.command("replay")
+@click.argument("run_ids", nargs=-1, metavar="[RUN]...")
+@click.option("--handler", default="", help="All dead letters of this task.")
+@click.option("--all", "every", is_flag=True, help="All dead letters.")
+@operating
+def replay_command(session: Session, run_ids: tuple[str, ...], handler: str, *, every: bool) -> None:
+    """Have the work of dead runs done by new runs; the dead ones stay dead and leave the list."""
+    letters = DeadLetters(session.namespace)
+    replayed: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for run_id in _chosen(letters, run_ids, handler, every=every):
+        try:
+            replayed[run_id] = letters.replay(run_id)
+        except JobistemerError as error:
+            refused[run_id] = str(error)
+    rows = list(replayed.items())
+    session.answer(
+        {"replayed": replayed, "refused": refused}, lambda: tables.table(("dead run", "new run"), rows)
+    )
+    for reason in refused.values():
+        click.echo(f"Error: {printable(reason)}", err=True)
+    if refused:
+        raise click.exceptions.Exit(1)
+
+
+@dead_group.command("purge")
+@click.argument("run_ids", nargs=-1, metavar="[RUN]...")
+@click.option("--handler", default="", help="All dead letters of this task.")
+@click.option("--all", "every", is_flag=True, help="All dead letters.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@operating
+def purge_command(
+    session: Session, run_ids: tuple[str, ...], handler: str, *, every: bool, yes: bool
+) -> None:
+    """Delete dead letters with their payloads, for good."""
+    letters = DeadLetters(session.namespace)
+    chosen = _chosen(letters, run_ids, handler, every=every)
+    if chosen and not yes:
+        click.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True, err=True)
+    purged = letters.purge(chosen)
+    session.answer({"purged": purged}, lambda: tables.cell(f"{purged} purged"))
+    if run_ids and purged < len(chosen):
+        raise NotFound(f"{len(chosen) - purged} of the {len(chosen)} given are no dead letters (any more)")
+
+
+def _chosen(letters: DeadLetters, run_ids: Sequence[str], handler: str, *, every: bool) -> list[str]:
+    if bool(run_ids) + bool(handler) + every != 1:
+        raise click.UsageError("say which: run ids, or --handler NAME, or --all")
+    return list(dict.fromkeys(run_ids)) or [letter.run.id for letter in letters.all(handler)]
+
+
+def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:
+    if not found:
+        return "no dead letters"
+    rows = [
+        (
+            each.run.id,
+            each.message.handler,
+            each.run.place,
+            each.run.attempt + 1,
+            tables.instant(each.run.ended_at, now_ms),
+            each.run.error.strip().rpartition("\n")[2],
+        )
+        for each in found
+    ]
+    return tables.table(("run", "task", "queue", "attempts", "died (UTC)", "error"), rows)
+
+
+def _details(letter: DeadRun, now_ms: int) -> RenderableType:
+    run, message = letter.run, letter.message
+    slot = f"{message.slot.task} of {message.slot.occurrence}" if message.slot else ""
+    shown = tables.properties(
+        (
+            ("run", run.id),
+            ("task", message.handler),
+            ("of", slot),
+            ("queue", run.place),
+            ("attempts", run.attempt + 1),
+            ("died", tables.instant(run.ended_at, now_ms)),
+            ("payload", bytes(message.payload).decode()),
+            ("metadata", ", ".join(f"{key}={value}" for key, value in message.metadata.items())),
+            ("error", run.error),
+        )
+    )
+    return Group(shown, tables.cell(f"replay it with: jobistemer dead replay {run.id}"))

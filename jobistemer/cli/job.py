@@ -1,0 +1,224 @@
+"""`jobistemer job`: look at jobs and control them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+from rich.console import Group, RenderableType
+
+from jobistemer.app import JobControl
+from jobistemer.cli import tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core import ids
+from jobistemer.core.errors import UnknownJob
+from jobistemer.core.listings import JobSummary
+from jobistemer.core.models import Job
+from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.schedules.instants import instant_at
+from jobistemer.core.schedules.iso8601 import read_instant
+from jobistemer.core.states import OccurrenceState
+from jobistemer.store import listings
+
+_GOES_ON = (OccurrenceState.PENDING, OccurrenceState.QUEUED)
+
+
+class JobDetails(NamedTuple):
+    """What `job show` tells."""
+
+    summary: JobSummary
+    next: list[datetime]
+    definition: Job
+
+
+@click.group("job")
+def job_group() -> None:
+    """Look at jobs and control them; changes are effective at the next instant."""
+
+
+@job_group.command("list")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
+@operating
+def list_command(session: Session, limit: int, offset: int) -> None:
+    """List the registered jobs, those that are due next first."""
+    found = listings.list_jobs(session.namespace.shards, offset, limit)
+    session.answer(found, lambda: _jobs_table(found, session.now_ms))
+
+
+@job_group.command("show")
+@click.argument("name")
+@operating
+def show_command(session: Session, name: str) -> None:
+    """Show one job: its schedule, tasks, policies and what comes next."""
+    job = JobControl(session.namespace).find(name).job
+    summary = listings.summary_of(session.namespace.for_id(ids.job_id(name)), name)
+    if summary is None:
+        raise UnknownJob(f"job {name!r} was removed at this moment")
+    details = JobDetails(summary, _next_instants(job, session.now_ms, 5), job)
+    session.answer(details._asdict(), lambda: _details(details, session.now_ms))
+
+
+@job_group.command("next")
+@click.argument("name")
+@click.option("-n", "count", type=click.IntRange(1, 10_000), default=5, show_default=True, help="How many.")
+@operating
+def next_command(session: Session, name: str, count: int) -> None:
+    """Show the next due instants of a job."""
+    job = JobControl(session.namespace).find(name).job
+    instants = _next_instants(job, session.now_ms, count)
+    session.answer(instants, lambda: _instants_table(instants, session.now_ms))
+
+
+@job_group.command("history")
+@click.argument("name")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at the most."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
+@operating
+def history_command(session: Session, name: str, limit: int, offset: int) -> None:
+    """Show the occurrences of a job, the newest first, each with its reason."""
+    job = JobControl(session.namespace).find(name).job
+    found = listings.list_history(session.namespace.for_id(job.id), job.id, offset, limit)
+    session.answer(found, lambda: _history_table(found, session.now_ms))
+
+
+@job_group.command("pause")
+@click.argument("name")
+@click.option("--note", default="", help="Why; it stands in the history.")
+@click.option(
+    "--until",
+    metavar="INSTANT",
+    help="When the pause ends by itself: ISO 8601, UTC unless it says another offset.",
+)
+@operating
+def pause_command(session: Session, name: str, note: str, until: str | None) -> None:
+    """Record the job's instants as skipped from now on."""
+    ends = instant_at(read_instant(until, "UTC")) if until else None
+    JobControl(session.namespace).pause(name, note, ends)
+    session.answer({"job": name, "paused": True, "until": ends}, lambda: _said(f"{name} is paused"))
+
+
+@job_group.command("resume")
+@click.argument("name")
+@operating
+def resume_command(session: Session, name: str) -> None:
+    """End the pause of a job."""
+    JobControl(session.namespace).resume(name)
+    session.answer({"job": name, "paused": False}, lambda: _said(f"{name} is not paused"))
+
+
+@job_group.command("trigger")
+@click.argument("name")
+@operating
+def trigger_command(session: Session, name: str) -> None:
+    """Fire a job now, beside its schedule; its overlap policy applies. Exit code 1 when it was skipped."""
+    occurrence, word = JobControl(session.namespace).trigger(name)
+    fired = {"job": name, "occurrence": occurrence, "state": word}
+    session.answer(fired, lambda: _said(f"{occurrence} is {word}"))
+    if word not in _GOES_ON:
+        raise click.exceptions.Exit(1)
+
+
+@job_group.command("remove")
+@click.argument("name")
+@operating
+def remove_command(session: Session, name: str) -> None:
+    """Forget a job: what runs ends, its history expires by itself; `deploy` brings it back."""
+    JobControl(session.namespace).remove(name)
+    session.answer({"job": name, "removed": True}, lambda: _said(f"{name} is removed"))
+
+
+def _next_instants(job: Job, now_ms: int, count: int) -> list[datetime]:
+    now = datetime.fromtimestamp(now_ms // 1000, UTC)
+    return list(islice(job.schedule.between(now, datetime(9999, 12, 28, tzinfo=UTC)), count))
+
+
+def _jobs_table(found: list[JobSummary], now_ms: int) -> RenderableType:
+    if not found:
+        return "no job is registered; `jobistemer deploy` registers those of an app"
+    rows = [
+        (
+            summary.name,
+            tables.state("paused") if summary.is_paused(now_ms) else _activity(summary),
+            summary.schedule,
+            tables.instant(summary.next_due, now_ms),
+            *_last(summary.last, now_ms),
+        )
+        for summary in found
+    ]
+    return tables.table(("job", "state", "schedule", "next due (UTC)", "last", "ended", "reason"), rows)
+
+
+def _activity(summary: JobSummary) -> str:
+    if summary.live or summary.queued:
+        return f"{summary.live} live" + (f", {summary.queued} queued" if summary.queued else "")
+    return "waiting" if summary.next_due else "over"
+
+
+def _last(last: OccurrenceRecord | None, now_ms: int) -> tuple[tables.Cell, ...]:
+    if last is None:
+        return "–", "–", ""
+    return tables.instant(last.due * 1000, now_ms), tables.state(last.state), last.error or last.reason
+
+
+def _history_table(found: list[OccurrenceRecord], now_ms: int) -> RenderableType:
+    if not found:
+        return "no occurrence is on record"
+    rows = [
+        (
+            tables.instant(each.due * 1000, now_ms),
+            tables.state(each.state),
+            f"{each.late_ms} ms",
+            tables.duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
+            each.id,
+            f"{each.reason}; {each.error}" if each.error else each.reason,
+        )
+        for each in found
+    ]
+    return tables.table(("due (UTC)", "state", "late", "took", "occurrence", "reason"), rows)
+
+
+def _instants_table(instants: list[datetime], now_ms: int) -> RenderableType:
+    if not instants:
+        return "no instant is due after this"
+    rows = [
+        (f"{at:%a %Y-%m-%d %H:%M:%S}", tables.duration(at.timestamp() * 1000 - now_ms)) for at in instants
+    ]
+    return tables.table(("due (UTC)", "in"), rows)
+
+
+def _details(details: JobDetails, now_ms: int) -> RenderableType:
+    summary, job = details.summary, details.definition
+    policies = (
+        f"overlap {job.overlap}, recovery {job.recovery}, on failure {job.failure}, grace {job.grace_s:g} s"
+    )
+    shown = tables.properties(
+        (
+            ("job", summary.name),
+            ("version", summary.version),
+            ("description", summary.description),
+            ("schedule", summary.schedule),
+            ("state", summary.paused if summary.is_paused(now_ms) else _activity(summary)),
+            ("policies", policies),
+            ("calendars", ", ".join(calendar.name for calendar in job.calendars)),
+            ("next (UTC)", "\n".join(f"{at:%a %Y-%m-%d %H:%M:%S}" for at in details.next) or "never"),
+            ("last", f"{summary.last.state}: {summary.last.reason}" if summary.last else "none yet"),
+        )
+    )
+    rows = [(task.name, task.handler, ", ".join(task.after), _options(task.options)) for task in job.tasks]
+    return Group(shown, tables.table(("task", "handler", "after", "options"), rows))
+
+
+def _options(options: Any) -> str:
+    return msgspec.json.encode(options).decode().strip("{}")
+
+
+def _said(text: str) -> RenderableType:
+    return tables.cell(text)

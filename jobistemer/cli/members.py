@@ -1,0 +1,108 @@
+"""`jobistemer worker` and `jobistemer ticker`: who is there, and a word to a worker."""
+
+from __future__ import annotations
+
+import click
+from rich.console import RenderableType
+
+from jobistemer.cli import tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core.errors import NotFound
+from jobistemer.core.listings import TickerSummary, WorkerSummary
+from jobistemer.store import census
+from jobistemer.store.members import command_worker
+
+
+@click.group("worker")
+def worker_group() -> None:
+    """Look at workers, quiet and stop them."""
+
+
+@worker_group.command("list")
+@operating
+def list_workers_command(session: Session) -> None:
+    """List the workers with their last beat."""
+    found = census.list_workers(session.namespace.shards)
+    session.answer(found, lambda: _workers_table(found, session.now_ms))
+
+
+@worker_group.command("quiet")
+@click.argument("worker")
+@operating
+def quiet_command(session: Session, worker: str) -> None:
+    """Let a worker fetch nothing more; what it has in flight ends."""
+    _tell(session, worker, "quiet")
+
+
+@worker_group.command("stop")
+@click.argument("worker")
+@operating
+def stop_command(session: Session, worker: str) -> None:
+    """Let a worker end in order, as SIGTERM does."""
+    _tell(session, worker, "stop")
+
+
+@click.group("ticker")
+def ticker_group() -> None:
+    """Look at tickers."""
+
+
+@ticker_group.command("list")
+@operating
+def list_tickers_command(session: Session) -> None:
+    """List the tickers with their last beat."""
+    found = census.list_tickers(session.namespace.shards)
+    session.answer(found, lambda: _tickers_table(found, session.now_ms))
+
+
+def _tell(session: Session, worker: str, command: str) -> None:
+    words = [each.call(command_worker(each.keys, worker, command)).word for each in session.namespace.shards]
+    if "TOLD" not in words:
+        raise NotFound(f"no worker {worker!r} is on record; `jobistemer worker list` shows those there are")
+    said = f"{worker} will hear {command} with its next beat"
+    session.answer({"worker": worker, "command": command}, lambda: tables.cell(said))
+
+
+def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
+    if not found:
+        return "no worker runs; start one with `jobistemer-worker`"
+    headings = (
+        "worker",
+        "last beat",
+        "queues",
+        "in flight",
+        "of",
+        "done",
+        "failed",
+        "stale",
+        "runs/s",
+        "told",
+    )
+    rows = [
+        (
+            each.id,
+            tables.instant(each.beat_at, now_ms),
+            ", ".join(f"{queue}:{weight}" if weight else queue for queue, weight in each.queues.items()),
+            *(each.in_flight, each.concurrency, each.done, each.failed, each.stale, round(each.rate)),
+            each.command or ("quiet" if each.quiet else ""),
+        )
+        for each in found
+    ]
+    return tables.table(headings, rows)
+
+
+def _tickers_table(found: list[TickerSummary], now_ms: int) -> RenderableType:
+    if not found:
+        return "no ticker runs, so nothing becomes due; start one with `jobistemer-ticker`"
+    rows = [
+        (
+            each.id,
+            tables.instant(each.beat_at, now_ms),
+            each.fired,
+            each.prepared,
+            f"{each.late_ms_max} ms",
+            f"{each.offset_ms} ms",
+        )
+        for each in found
+    ]
+    return tables.table(("ticker", "last beat", "fired", "prepared", "latest", "clock off by"), rows)

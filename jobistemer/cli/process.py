@@ -1,0 +1,44 @@
+"""What `jobistemer-worker` and `jobistemer-ticker` share: how they log, and how they are asked to end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from jobistemer.runtime.logging import LEVELS, LinesForMachines, LinesForPeople, set_up_logging
+from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.stopping import Stopping
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ENVIRONMENT = {"auto_envvar_prefix": "JOBISTEMER"}
+"""Every option of a process can be given as an environment variable too: -c as JOBISTEMER_CONCURRENCY."""
+
+
+def process_options(function: F) -> F:
+    """Add the options that every process has."""
+    level = click.option(
+        "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged."
+    )
+    as_json = click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
+    until_eof = click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input closes.")
+    return level(as_json(until_eof(function)))
+
+
+def prepare_process(*, log_level: str, log_json: bool, until_eof: bool) -> Stopping:
+    """Set up logging and signals; what is returned tells when to end."""
+    set_up_logging(log_level, LinesForMachines() if log_json else LinesForPeople())
+    stopping = Stopping()
+    stopping.listen()
+    if until_eof:
+        start_thread(lambda: _end_with_input(stopping), "until-eof")
+    return stopping
+
+
+def _end_with_input(stopping: Stopping) -> None:
+    # The supervisor holds the other end and never writes: the pipe closes when it ends, however it ends.
+    sys.stdin.buffer.read()
+    stopping.request()

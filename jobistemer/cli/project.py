@@ -1,0 +1,122 @@
+"""Where a command finds its app and its server: argument or option, environment, `[tool.jobistemer]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jobistemer.app import Jobistemer
+from jobistemer.core.errors import Misconfigured
+from jobistemer.store.connection import DEFAULT_URL, redacted
+from jobistemer.store.namespace import Namespace
+
+DEFAULT_NAMESPACE = "jobistemer"
+
+
+class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `[tool.jobistemer]` in pyproject.toml says; folder is where the file is."""
+
+    app: str = ""
+    url: str = ""
+    namespace: str = ""
+    folder: str = ""
+
+
+def find_project(start: Path) -> Project:
+    """Read the nearest `[tool.jobistemer]` in `start` or above. Raises Misconfigured when it is wrong."""
+    for file in (folder / "pyproject.toml" for folder in (start, *start.parents)):
+        if not file.is_file():
+            continue
+        try:
+            table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("jobistemer")
+            if table is not None:
+                return msgspec.convert({**table, "folder": str(file.parent)}, Project)
+        except (OSError, ValueError) as error:
+            raise Misconfigured(f"{file}: [tool.jobistemer] cannot be used: {error}") from error
+    return Project()
+
+
+def open_namespace(url: str | None, name: str | None) -> Namespace:
+    """The namespace that options, environment and project name together; nothing is connected yet."""
+    project = find_project(Path.cwd())
+    return Namespace(url or project.url or DEFAULT_URL, name or project.namespace or DEFAULT_NAMESPACE)
+
+
+def load_app(reference: str | None, url: str | None, name: str | None) -> Jobistemer:
+    """Import the app; `url` and `name` are what it connects to unless it names something itself.
+
+    Raises Misconfigured when there is no such app, or when it contradicts `url` or `name`.
+    """
+    project = find_project(Path.cwd())
+    chosen = reference or project.app
+    if not chosen:
+        raise Misconfigured(
+            "no app is given: name it as MODULE:APP, in JOBISTEMER_APP, or in pyproject.toml: "
+            '[tool.jobistemer] app = "package.module:app"'
+        )
+    # The app's own code enqueues too, so it has to find the same server; the environment is how it is told.
+    for variable, value in (
+        ("JOBISTEMER_URL", url or project.url),
+        ("JOBISTEMER_NAMESPACE", name or project.namespace),
+    ):
+        if value:
+            os.environ[variable] = value
+    folders = [str(Path.cwd()), *([project.folder] if project.folder and not reference else [])]
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    app = _imported(chosen)
+    _check_agreement(chosen, app, url, name)
+    return app
+
+
+def _imported(reference: str) -> Jobistemer:
+    module_name, _, attribute = reference.partition(":")
+    if not module_name or not attribute:
+        raise Misconfigured(f"app {reference!r} must look like MODULE:APP, such as workers.quickstart:app")
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        # Whatever goes wrong in there is the application's; its author needs the place, not our own stack.
+        raise Misconfigured(
+            f"app {reference!r}: importing {module_name} failed: {_described(error)}"
+        ) from error
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Jobistemer):
+        apps = ", ".join(_apps_in(vars(module))) or "none"
+        raise Misconfigured(
+            f"app {reference!r}: {module_name} has no Jobistemer app {attribute!r}; apps there: {apps}"
+        )
+    return found
+
+
+def _described(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})" if trace is not None else ""
+    here = isinstance(error, ModuleNotFoundError)
+    return f"{type(error).__name__}: {error}{'; looked in the current folder too' if here else place}"
+
+
+def _apps_in(names: dict[str, Any]) -> Iterator[str]:
+    return (name for name, value in names.items() if isinstance(value, Jobistemer))
+
+
+def _check_agreement(reference: str, app: Jobistemer, url: str | None, name: str | None) -> None:
+    own = app.namespace
+    if url and own.url != url:
+        raise Misconfigured(
+            f"app {reference!r} says url={redacted(own.url)!r} itself, but {redacted(url)!r} was asked for: "
+            "leave url out of Jobistemer(…), or do not ask for another one"
+        )
+    if name and own.name != name:
+        raise Misconfigured(
+            f"app {reference!r} says namespace={own.name!r} itself, but {name!r} was asked for: "
+            "leave namespace out of Jobistemer(…), or do not ask for another one"
+        )

@@ -1,0 +1,54 @@
+"""`jobistemer`: the group of all commands. A command's module is imported when the command is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+from jobistemer import __version__
+
+_COMMANDS: Final = {
+    "dead": ("dead:dead_group", "Dead letters: list, show, replay, purge."),
+    "deploy": ("deploy:deploy_command", "Register the jobs of an app."),
+    "dev": ("dev:dev_command", "Run an app here, with a server of its own."),
+    "enqueue": ("enqueue:enqueue_command", "Have a worker run a task."),
+    "job": ("job:job_group", "Jobs: list, show, next, history, pause, resume, trigger, remove."),
+    "next": ("next:next_command", "Show the next instants of a schedule."),
+    "queue": ("queue:queue_group", "Queues: list, pause, resume."),
+    "run": ("run:run_group", "Task runs: show."),
+    "ticker": ("members:ticker_group", "Tickers: list."),
+    "worker": ("members:worker_group", "Workers: list, quiet, stop."),
+}
+
+
+class LateGroup(click.Group):
+    """A group that knows the names and one-line helps of its commands, and imports one when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Every command's name."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, imported now."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"jobistemer.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(_COMMANDS.items())])
+
+
+@click.command("jobistemer", cls=LateGroup)
+@click.version_option(__version__, prog_name="jobistemer")
+def main() -> None:
+    """Distributed cron and job queue on Redis.
+
+    Processes of their own: `jobistemer-ticker` and `jobistemer-worker`. Every command has --json, and exit
+    codes for scripts: 0 done, 1 failed or not found, 2 wrong usage.
+    """

@@ -1,0 +1,99 @@
+"""Tables for people. Cells are plain text, never markup: a task's name can neither colour nor move anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from jobistemer.core.printable import printable
+
+Cell = str | int | Text
+
+_STYLES: Final = {
+    "completed": "green",
+    "succeeded": "green",
+    "CREATED": "green",
+    "CHANGED": "yellow",
+    "running": "cyan",
+    "failed": "red",
+    "failed_stale": "red",
+    "dead": "red",
+    "timed_out": "red",
+    "lost": "magenta",
+    "missed": "yellow",
+    "skipped": "yellow",
+    "canceled": "yellow",
+    "paused": "yellow",
+    "scheduled": "blue",
+    "queued": "blue",
+}
+_UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = "") -> Table:
+    """A table with the given columns; numbers stand right."""
+    result = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    body = [list(row) for row in rows]
+    for index, heading in enumerate(headings):
+        numeric = bool(body) and all(isinstance(row[index], int) for row in body)
+        # The last column holds reasons and errors: it alone may wrap.
+        result.add_column(heading, justify="right" if numeric else "left", no_wrap=index < len(headings) - 1)
+    for row in body:
+        result.add_row(*(cell(value) for value in row))
+    return result
+
+
+def properties(pairs: Iterable[tuple[str, Cell]]) -> Table:
+    """Names and values below one another; what is empty is left out."""
+    result = Table(show_header=False, box=None, pad_edge=False)
+    result.add_column(style="bold", no_wrap=True)
+    result.add_column()
+    for name, value in pairs:
+        if value != "":
+            result.add_row(name, value if isinstance(value, Text) else lines(str(value)))
+    return result
+
+
+def cell(value: Cell) -> Text:
+    """One line of plain text."""
+    return value if isinstance(value, Text) else Text(printable(str(value)))
+
+
+def lines(text: str) -> Text:
+    """Several lines of plain text, such as a traceback."""
+    return Text("\n".join(printable(line) for line in text.splitlines()))
+
+
+def state(value: str) -> Text:
+    """A state in its colour."""
+    return Text(value, style=_STYLES.get(value, ""))
+
+
+def instant(ms: int | None, now_ms: int) -> str:
+    """An instant in UTC and how far it is from now; a dash for none."""
+    if not ms:
+        return "–"
+    at, now = datetime.fromtimestamp(ms / 1000, UTC), datetime.fromtimestamp(now_ms / 1000, UTC)
+    shown = f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
+    distance = f"in {duration(ms - now_ms)}" if ms > now_ms else f"{duration(now_ms - ms)} ago"
+    return f"{shown} ({distance})"
+
+
+def duration(ms: float) -> str:
+    """A length of time in its largest fitting unit."""
+    for size, unit in _UNITS:
+        if ms >= size:
+            return f"{ms / size:.1f} {unit}" if ms < 10 * size else f"{ms / size:.0f} {unit}"
+    return f"{ms:.0f} ms"
+
+
+def print_for_people(what: RenderableType) -> None:
+    """Print to standard output, as wide as the terminal; in a pipe lines are never broken."""
+    width = None if sys.stdout.isatty() else 10_000
+    Console(width=width, highlight=False, markup=False).print(what)

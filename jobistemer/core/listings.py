@@ -1,0 +1,99 @@
+"""Summaries for people and dashboards: jobs, queues, workers, tickers and dead letters at one moment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobistemer.core.messages import Message
+from jobistemer.core.records import OccurrenceRecord, RunRecord
+
+
+class JobSummary(msgspec.Struct, frozen=True):
+    """One registered job; times are Unix milliseconds, next_due is None when no instant is left.
+
+    live and queued count its occurrences that are going on and that wait for an earlier one.
+    """
+
+    name: str
+    id: str
+    version: int
+    schedule: str
+    description: str
+    paused: str
+    paused_until: int
+    next_due: int | None
+    live: int
+    queued: int
+    last: OccurrenceRecord | None
+
+    def is_paused(self, now_ms: int) -> bool:
+        """Whether its instants are recorded as skipped at `now_ms`."""
+        return bool(self.paused) and (not self.paused_until or self.paused_until > now_ms)
+
+
+class QueueSummary(msgspec.Struct, frozen=True):
+    """One queue: entries that wait, by priority too, entries in flight, and runs that wait for their time.
+
+    delayed counts among the next 10,000 delayed runs of each shard; `delayed_total` knows the rest.
+    """
+
+    name: str
+    waiting: int
+    in_flight: int
+    delayed: int
+    paused: bool
+    priorities: dict[int, int]
+
+
+class WorkerSummary(msgspec.Struct, frozen=True):
+    """One worker as its last beat described it; rate is in runs per second, times are Unix milliseconds.
+
+    command is what it was told to do and may not have heard yet.
+    """
+
+    id: str
+    beat_at: int
+    host: str = ""
+    pid: int = 0
+    started_at: int = 0
+    queues: dict[str, int] = {}
+    concurrency: int = 0
+    in_flight: int = 0
+    done: int = 0
+    failed: int = 0
+    stale: int = 0
+    rate: float = 0.0
+    quiet: bool = False
+    command: str = ""
+
+
+class TickerSummary(msgspec.Struct, frozen=True):
+    """One ticker as its last beat described it; offset_ms is how far server time is ahead of its machine."""
+
+    id: str
+    beat_at: int
+    host: str = ""
+    pid: int = 0
+    started_at: int = 0
+    fired: int = 0
+    prepared: int = 0
+    late_ms_max: int = 0
+    offset_ms: int = 0
+
+
+class DeadRun(msgspec.Struct, frozen=True):
+    """A run that is out of attempts, with the message it died with."""
+
+    run: RunRecord
+    message: Message
+
+
+class DelayedRun(msgspec.Struct, frozen=True):
+    """A run that waits for its time; note says why when it has been tried before."""
+
+    id: str
+    handler: str
+    place: str
+    due_at: int
+    attempt: int
+    note: str

@@ -1,0 +1,11 @@
+"""Develop without setting anything up: a server, a ticker and workers as one command, and what they do on screen.
+
+embedded    the server process: a real Valkey in a private folder
+children    one process of ours, started and ended
+crew        all of them: start in order, restart what dies, end in order
+scene       what is going on, read once
+screen      a scene for a terminal
+chronicle   what has happened since the last scene, line by line
+takeover    kill a worker on purpose, and follow what becomes of its work
+stage       the loop that brings them together
+"""

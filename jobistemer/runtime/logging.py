@@ -1,0 +1,53 @@
+"""Log lines: for people, or as JSON for machines. What users wrote can neither break a line nor move a cursor."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.core.printable import printable
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class LinesForPeople(logging.Formatter):
+    """`12:30:05 warning  message`, with a traceback indented below."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as text; only the traceback may have lines of its own."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {printable(record.getMessage())}"
+        return "\n    ".join([line, *(printable(each) for each in _traceback(self, record))])
+
+
+class LinesForMachines(logging.Formatter):
+    """One JSON object per line: at, level, logger, message, and traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as JSON."""
+        fields = {
+            "at": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if trace := _traceback(self, record):
+            fields["traceback"] = "\n".join(trace)
+        return msgspec.json.encode(fields).decode()
+
+
+def set_up_logging(level: str, formatter: logging.Formatter) -> None:
+    """Send what this process logs to standard error. Raises Misconfigured for an unknown level."""
+    if level not in LEVELS:
+        raise Misconfigured(f"log level is {level!r}, allowed are {', '.join(LEVELS)}")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    return formatter.formatException(record.exc_info).splitlines() if record.exc_info else []

@@ -1,0 +1,132 @@
+"""Read-only views over all shards: queues with their depth, workers and tickers with their last beat."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from jobistemer.core.errors import ServerRefused
+from jobistemer.core.listings import QueueSummary, TickerSummary, WorkerSummary
+from jobistemer.store.database import Database
+from jobistemer.store.keys import GROUP, split_delayed_member, split_place
+
+_COUNTED_DELAYED = 10_000
+_Member = TypeVar("_Member", WorkerSummary, TickerSummary)
+
+
+class _Place(NamedTuple):
+    """What one stream of one shard holds."""
+
+    queue: str
+    priority: int
+    waiting: int
+    in_flight: int
+
+
+def list_queues(shards: Sequence[Database]) -> list[QueueSummary]:
+    """Every queue that has ever held an entry, or is paused, by name."""
+    places = [place for database in shards for place in _places_of(database)]
+    delayed = sum((_delayed_by_queue(database) for database in shards), Counter[str]())
+    paused = {
+        queue.decode() for database in shards for queue in database.ask("SMEMBERS", database.keys.paused)
+    }
+    names = {place.queue for place in places} | set(delayed) | paused
+    return [
+        _queue(name, [each for each in places if each.queue == name], delayed, paused)
+        for name in sorted(names)
+    ]
+
+
+def list_workers(shards: Sequence[Database]) -> list[WorkerSummary]:
+    """Every worker that beats, or has stopped beating and is not forgotten yet, by id."""
+    told = [_beats(each, each.keys.workers, each.keys.worker, WorkerSummary) for each in shards]
+    # A worker says the same to every shard: the latest word counts.
+    return [max(words, key=lambda word: word.beat_at) for words in _by_member(told)]
+
+
+def list_tickers(shards: Sequence[Database]) -> list[TickerSummary]:
+    """Every ticker that has beaten within the last minute, by id."""
+    told = [_beats(each, each.keys.tickers, each.keys.ticker, TickerSummary) for each in shards]
+    return [_together(words) for words in _by_member(told)]
+
+
+def _queue(name: str, places: list[_Place], delayed: Counter[str], paused: set[str]) -> QueueSummary:
+    by_priority: Counter[int] = Counter()
+    for place in places:
+        by_priority[place.priority] += place.waiting
+    return QueueSummary(
+        name=name,
+        waiting=by_priority.total(),
+        in_flight=sum(place.in_flight for place in places),
+        delayed=delayed[name],
+        paused=name in paused,
+        priorities=dict(sorted(by_priority.items(), reverse=True)),
+    )
+
+
+def _places_of(database: Database) -> list[_Place]:
+    found = []
+    for where in sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams)):
+        in_flight = _pending(database, where)
+        # An entry is deleted when its attempt ends, so what is in the stream waits or is in flight. One may end
+        # between the two questions.
+        waiting = max(0, database.ask("XLEN", database.keys.stream(where)) - in_flight)
+        found.append(_Place(*split_place(where), waiting, in_flight))
+    return found
+
+
+def _pending(database: Database, where: str) -> int:
+    try:
+        answer = database.ask("XPENDING", database.keys.stream(where), GROUP)
+    except ServerRefused as error:
+        if "NOGROUP" not in str(error):
+            raise
+        # A ticker has written to the stream and no worker has read from it yet.
+        return 0
+    # redis-py turns the answer into a dictionary; the plain one is a list.
+    return int(answer["pending"] if isinstance(answer, dict) else answer[0])
+
+
+def _delayed_by_queue(database: Database) -> Counter[str]:
+    members = database.ask("ZRANGE", database.keys.delayed, 0, _COUNTED_DELAYED - 1)
+    return Counter(split_place(split_delayed_member(member.decode())[0])[0] for member in members)
+
+
+def _beats(database: Database, index: str, record: Callable[[str], str], kind: type[_Member]) -> list[_Member]:
+    flat = database.ask("ZRANGE", index, 0, -1, "WITHSCORES")
+    beats = [(member.decode(), float(beat)) for member, beat in zip(flat[::2], flat[1::2], strict=True)]
+    if not beats:
+        return []
+    answers = database.ask_all([("HMGET", record(member), "status", "command") for member, _ in beats])
+    return [
+        _member(kind, member, beat, *answer) for (member, beat), answer in zip(beats, answers, strict=True)
+    ]
+
+
+def _member(
+    kind: type[_Member], member: str, beat: float, status: bytes | None, command: bytes | None
+) -> _Member:
+    fields = msgspec.json.decode(status or b"{}", type=dict[str, Any])
+    return msgspec.convert(
+        {**fields, "command": (command or b"").decode(), "id": member, "beat_at": round(beat)}, kind
+    )
+
+
+def _by_member(shards: list[list[_Member]]) -> list[list[_Member]]:
+    words: dict[str, list[_Member]] = {}
+    for word in (each for told in shards for each in told):
+        words.setdefault(word.id, []).append(word)
+    return [words[member] for member in sorted(words)]
+
+
+def _together(words: list[TickerSummary]) -> TickerSummary:
+    # A ticker counts shard by shard.
+    return msgspec.structs.replace(
+        max(words, key=lambda word: word.beat_at),
+        fired=sum(word.fired for word in words),
+        prepared=sum(word.prepared for word in words),
+        late_ms_max=max(word.late_ms_max for word in words),
+    )

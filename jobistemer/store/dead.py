@@ -1,0 +1,87 @@
+"""Dead letters: runs that are out of attempts. Listed, replayed as new runs, purged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from jobistemer.core.listings import DeadRun
+from jobistemer.core.messages import Message, decode_message, encode_message
+from jobistemer.core.records import RunRecord
+from jobistemer.store.database import Database
+from jobistemer.store.keys import Keys, place
+from jobistemer.store.runs import LONGEST_UNIQUE_MS
+from jobistemer.store.scripts import Call, script
+from jobistemer.store.views import read_run, run_command
+
+PAGE = 100
+
+
+def list_dead(shards: Sequence[Database], offset: int = 0, limit: int = PAGE) -> list[DeadRun]:
+    """A page of the dead letters, those that died last first."""
+    found = [dead for database in shards for dead in _page(database, 0, offset + limit)]
+    found.sort(key=lambda dead: (dead.run.ended_at, dead.run.id), reverse=True)
+    return found[offset : offset + limit]
+
+
+def all_dead(database: Database) -> Iterator[DeadRun]:
+    """Every dead letter of a shard that is there when its page is read, the oldest first.
+
+    The members are listed beforehand: whoever walks along may take letters away.
+    """
+    members = [run.decode() for run in database.ask("ZRANGE", database.keys.dead, 0, -1)]
+    for start in range(0, len(members), PAGE):
+        yield from _read(database, members[start : start + PAGE])
+
+
+def find_dead(database: Database, run_id: str) -> DeadRun | None:
+    """One dead letter of a shard, or None: it never died, was replayed or purged, or has expired."""
+    listed = database.ask("ZSCORE", database.keys.dead, run_id) is not None
+    found = _read(database, [run_id]) if listed else []
+    return found[0] if found else None
+
+
+def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int) -> Call:
+    """Give the work of a dead run to a new one; the caller chooses its id, so that a resend is recognised."""
+    message = replayed(dead.message, run_id, now_ms)
+    where = place(message.queue, message.priority)
+    unique = (keys.unique(message.unique),) if message.unique else ()
+    return script("replay_dead")(
+        (keys.dead, keys.run(dead.run.id), keys.run(run_id), keys.stream(where), keys.streams, *unique),
+        (dead.run.id, run_id, message.handler, encode_message(message), where, now_ms, LONGEST_UNIQUE_MS),
+    )
+
+
+def replayed(message: Message, run_id: str, now_ms: int) -> Message:
+    """The new run's message: it says what it replays, and belongs to no occurrence, since that has ended."""
+    origin = {"replay_of": message.run}
+    if message.slot is not None:
+        origin |= {"job": message.slot.job, "occurrence": message.slot.occurrence}
+    return msgspec.structs.replace(
+        message, run=run_id, enqueued_at=now_ms, slot=None, metadata={**message.metadata, **origin}
+    )
+
+
+def purge(keys: Keys, runs: Sequence[str]) -> Call:
+    """Delete up to a hundred dead runs with what they carry."""
+    chosen = tuple(runs[:PAGE])
+    return script("purge_dead")((keys.dead, *(keys.run(run) for run in chosen)), chosen)
+
+
+def _page(database: Database, offset: int, limit: int) -> list[DeadRun]:
+    members = database.ask("ZREVRANGE", database.keys.dead, offset, offset + limit - 1)
+    return _read(database, [run.decode() for run in members])
+
+
+def _read(database: Database, runs: list[str]) -> list[DeadRun]:
+    answers = database.ask_all([run_command(database.keys, run) for run in runs]) if runs else []
+    found = [_dead(run, answer) for run, answer in zip(runs, answers, strict=True)]
+    return [dead for dead in found if dead is not None]
+
+
+def _dead(run_id: str, answer: dict[bytes, bytes]) -> DeadRun | None:
+    record: RunRecord | None = read_run(run_id, answer)
+    if record is None or b"message" not in answer:
+        return None
+    return DeadRun(record, decode_message(answer[b"message"]))

@@ -1,0 +1,136 @@
+"""Read-only views over all shards of a namespace: jobs, their history, runs that wait for their time.
+
+Everything is found through the sets that the scripts keep anyway; the keyspace is never scanned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.listings import DelayedRun, JobSummary
+from jobistemer.core.planning import NEVER
+from jobistemer.core.records import OccurrenceRecord, RunRecord
+from jobistemer.core.schedules import describe
+from jobistemer.store.database import Command, Database
+from jobistemer.store.jobs import read_command, read_stored
+from jobistemer.store.keys import Keys, split_delayed_member
+from jobistemer.store.views import find_occurrences, find_run, find_runs
+
+_PARTS = 4
+"""How many commands `_job_commands` sends for one job."""
+
+
+def list_jobs(shards: Sequence[Database], offset: int = 0, limit: int = 100) -> list[JobSummary]:
+    """A page of the registered jobs, those that are due next first."""
+    found = [summary for database in shards for summary in _jobs_of(database, offset + limit)]
+    found.sort(key=lambda summary: (summary.next_due or NEVER * 1000, summary.name))
+    return found[offset : offset + limit]
+
+
+def summary_of(database: Database, name: str) -> JobSummary | None:
+    """The summary of one job, or None when it is not registered."""
+    job = ids.job_id(name)
+    due = database.ask("ZSCORE", database.keys.due, job)
+    summaries = _summaries(database, {job: due}) if due is not None else []
+    return summaries[0] if summaries else None
+
+
+def list_history(database: Database, job: str, offset: int = 0, limit: int = 20) -> list[OccurrenceRecord]:
+    """A page of a job's occurrences, the newest first."""
+    return find_occurrences(database, _history_ids(database, job, offset, limit))
+
+
+def latest_occurrences(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> list[OccurrenceRecord]:
+    """The latest occurrences of several jobs together, the newest first."""
+    found: list[OccurrenceRecord] = []
+    for database in shards:
+        commands = [_history_command(database.keys, job, 0, limit) for job in jobs]
+        answers = database.ask_all(commands) if commands else []
+        found += find_occurrences(database, [each.decode() for answer in answers for each in answer])
+    return sorted(found, key=lambda record: (record.due, record.claimed_at), reverse=True)[:limit]
+
+
+def list_delayed(shards: Sequence[Database], limit: int = 20) -> list[DelayedRun]:
+    """The runs whose time comes next."""
+    found = [waiting for database in shards for waiting in _delayed_of(database, limit)]
+    return sorted(found, key=lambda waiting: waiting.due_at)[:limit]
+
+
+def delayed_total(shards: Sequence[Database]) -> int:
+    """How many runs wait for their time."""
+    return sum(database.ask("ZCARD", database.keys.delayed) for database in shards)
+
+
+def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRecord] | None:
+    """A run and the shard it lives on: that of its job or of its unique key, which its id does not tell."""
+    for database in shards:
+        record = find_run(database, run_id)
+        if record is not None:
+            return database, record
+    return None
+
+
+def _jobs_of(database: Database, limit: int) -> list[JobSummary]:
+    flat = database.ask("ZRANGE", database.keys.due, 0, limit - 1, "WITHSCORES")
+    due = {job.decode(): float(at) for job, at in zip(flat[::2], flat[1::2], strict=True)}
+    return _summaries(database, due)
+
+
+def _summaries(database: Database, due: dict[str, float]) -> list[JobSummary]:
+    if not due:
+        return []
+    answers = database.ask_all([command for job in due for command in _job_commands(database.keys, job)])
+    parts = [answers[at : at + _PARTS] for at in range(0, len(answers), _PARTS)]
+    latest = {last[0].decode() for *_, last in parts if last}
+    last_of = {record.job: record for record in find_occurrences(database, sorted(latest))}
+    summaries = [
+        _summary(job, at, part, last_of.get(job)) for (job, at), part in zip(due.items(), parts, strict=True)
+    ]
+    return [summary for summary in summaries if summary is not None]
+
+
+def _job_commands(keys: Keys, job: str) -> tuple[Command, ...]:
+    return (
+        read_command(keys, job),
+        ("ZCARD", keys.live(job)),
+        ("ZCARD", keys.queued(job)),
+        _history_command(keys, job, 0, 1),
+    )
+
+
+def _summary(job: str, due: float, part: list[Any], last: OccurrenceRecord | None) -> JobSummary | None:
+    stored = read_stored(part[0])
+    if stored is None:
+        return None
+    return JobSummary(
+        name=stored.job.name,
+        id=job,
+        version=stored.version,
+        schedule=describe(stored.job.schedule),
+        description=stored.job.description,
+        paused=stored.paused,
+        paused_until=stored.paused_until,
+        next_due=round(due) if due < NEVER * 1000 else None,
+        live=part[1],
+        queued=part[2],
+        last=last,
+    )
+
+
+def _history_ids(database: Database, job: str, offset: int, limit: int) -> list[str]:
+    answer = database.ask(*_history_command(database.keys, job, offset, limit))
+    return [occurrence.decode() for occurrence in answer]
+
+
+def _history_command(keys: Keys, job: str, offset: int, limit: int) -> Command:
+    return ("ZREVRANGE", keys.history(job), offset, offset + limit - 1)
+
+
+def _delayed_of(database: Database, limit: int) -> list[DelayedRun]:
+    members = database.ask("ZRANGE", database.keys.delayed, 0, limit - 1)
+    runs = [split_delayed_member(member.decode())[1] for member in members]
+    return [msgspec.convert(record, DelayedRun, from_attributes=True) for record in find_runs(database, runs)]
