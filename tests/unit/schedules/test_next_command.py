@@ -18,7 +18,7 @@ def test_the_next_instants_are_shown_on_the_local_clock_and_in_utc():
     result = run("0 2 * * 1-5", "--tz", "Europe/Berlin", "-n", "2", "--from", "2026-06-05T12:00:00")
     assert result.exit_code == 0
     lines = [line.split() for line in result.output.splitlines()]
-    assert lines[0] == "at 02:00, Monday to Friday (Europe/Berlin)".split()
+    assert " ".join(lines[0]) == "at 02:00, Monday to Friday (Europe/Berlin)"
     assert lines[2] == ["Mon", "2026-06-08", "02:00:00", "+0200", "2026-06-08", "00:00:00"]
     assert lines[3] == ["Tue", "2026-06-09", "02:00:00", "+0200", "2026-06-09", "00:00:00"]
 

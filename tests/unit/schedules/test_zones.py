@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from zoneinfo import _zoneinfo, available_timezones
 
@@ -15,8 +16,13 @@ from jobistemer.core.schedules.zones import LONGEST_JUMP, SAMPLE, zone_of
 NAMES = sorted(name for name in available_timezones() if not name.startswith(("posix", "right", "localtime")))
 
 
+@cache
 def recorded_changes(name):
     """Give the changes of offset that the compiled database records, with the offsets on both sides."""
+    return tuple(_recorded_changes(name))
+
+
+def _recorded_changes(name):
     info = _zoneinfo.ZoneInfo.no_cache(name)
     before = info._tti_before.utcoff if info._tti_before else None
     for unix, kind in zip(info._trans_utc, info._ttinfos, strict=False):
