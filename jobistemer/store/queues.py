@@ -15,6 +15,9 @@ from jobistemer.store.connection import BLOCK_MS
 from jobistemer.store.database import Database, translated
 from jobistemer.store.keys import GROUP
 
+# What servers say of a stream that is not there; fakeredis has words of its own.
+_NO_STREAM = ("NOGROUP", "requires the key to exist")
+
 
 class StreamReader:
     """Fetches entries for one consumer, on a connection of its own: a blocking read holds its connection."""
@@ -47,7 +50,7 @@ class StreamReader:
         try:
             answer = self._database.client.execute_command(*command, *[">"] * len(streams))
         except ResponseError as error:
-            if "NOGROUP" not in str(error):
+            if not any(words in str(error) for words in _NO_STREAM):
                 raise translated(error, self._database.address) from error
             open_streams(self._database, places)
             return []
