@@ -90,10 +90,8 @@ for i = 1, tasks do
     redis.call('HSET', run, 'state', 'scheduled', 'due_at', start_at, 'message', message, 'attempt', 0, 'crashes', 0)
     redis.call('ZADD', delayed, start_at, place .. ':' .. run_id)
   else
-    if redis.call('EXISTS', stream) == 0 then
-      redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
-      redis.call('SADD', streams, place)
-    end
+    if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
+    redis.call('SADD', streams, place)
     redis.call('HSET', run, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
   end
 end

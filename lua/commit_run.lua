@@ -7,7 +7,7 @@ KEYS
   run      hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt  hash    {ns:shard}:attempt:<attempt_id>   written once, with its expiry; not for a run that never began
   delayed  zset    {ns:shard}:delayed                loses the run when it is taken from there
-  dead     zset    {ns:shard}:dead                   run id by the ms its records expire at; gets the run when it is dead
+  dead     zset    {ns:shard}:dead                   gets the run when it is dead, by the ms its records go at
   unique   string  {ns:shard}:unique:<key>           optional: released when it is this run's
 ARGV
   source         str  attempt (an entry in flight), stream (one that nobody took), delayed
@@ -15,8 +15,7 @@ ARGV
   run_id         str
   place          str  `<queue>:<prio>`
   state          str  terminal state of the run
-  attempt_state  str  terminal state of the attempt
-  worker         str  who ended it
+  attempt_state  str  terminal state of the attempt; of a run that never began: its own
   ended_at       int  ms
   retention_ms   int  how long the records are kept
   split          int  number of arguments that follow for the attempt's hash; the rest is for the run's
@@ -29,33 +28,28 @@ KEEPS I4 I5 I6 I7 I9 I10
 ]]
 local stream, run, attempt, delayed, dead, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local attempt_state, worker, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], 10 + ARGV[10]
+local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], 9 + ARGV[9]
 
-local mine
+local mine = 0
 if source == 'attempt' then
-  mine = redis.call('XACK', stream, 'workers', entry) == 1
+  mine = redis.call('XACK', stream, 'workers', entry)
 elseif source == 'delayed' then
-  mine = redis.call('ZREM', delayed, place .. ':' .. run_id) == 1
-else
-  mine = #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 and redis.call('XDEL', stream, entry) == 1
+  mine = redis.call('ZREM', delayed, place .. ':' .. run_id)
+elseif #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 then
+  mine = redis.call('XDEL', stream, entry)
 end
-if not mine then
-  local before = redis.call('HMGET', source == 'attempt' and attempt or run, 'state', 'ended_at', 'worker')
-  local same = before[1] == (source == 'attempt' and attempt_state or state) and before[2] == ended_at
-  return same and (before[3] or worker) == worker and 'DONE' or 'STALE'
+if mine == 0 then
+  local before = redis.call('HMGET', source == 'attempt' and attempt or run, 'state', 'ended_at')
+  return before[1] == attempt_state and before[2] == ended_at and 'DONE' or 'STALE'
 end
 
 if source == 'attempt' then
   redis.call('XDEL', stream, entry)
-  redis.call('HSET', attempt, unpack(ARGV, 11, split))
+  redis.call('HSET', attempt, unpack(ARGV, 10, split))
   redis.call('PEXPIRE', attempt, retention_ms)
 end
 redis.call('HSET', run, unpack(ARGV, split + 1))
 redis.call('PEXPIRE', run, retention_ms)
-if state == 'dead' then
-  redis.call('ZREMRANGEBYSCORE', dead, '-inf', ended_at)
-  redis.call('ZADD', dead, ended_at + retention_ms, run_id)
-  redis.call('PEXPIREAT', dead, redis.call('ZRANGE', dead, -1, -1, 'WITHSCORES')[2])
-end
+if state == 'dead' then redis.call('ZADD', dead, ended_at + retention_ms, run_id) end
 if unique and redis.call('GET', unique) == run_id then redis.call('DEL', unique) end
 return 'DONE'

@@ -7,7 +7,7 @@ KEYS
   run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt     hash    {ns:shard}:attempt:<attempt_id>   written once; not for a run that never began
   delayed     zset    {ns:shard}:delayed                loses the run when it is taken from there
-  dead        zset    {ns:shard}:dead                   run id by the ms its records expire at; gets the run when it is dead
+  dead        zset    {ns:shard}:dead                   gets the run when it is dead, by the ms its records go at
   streams     set     {ns:shard}:streams                places of the streams that exist
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    counts, and ends with its last run
   live        zset    {ns:shard}:live:<job_id>          loses the occurrence at its end
@@ -17,7 +17,7 @@ KEYS
   next_run    hash    \ for each task that waits for this one: its run and
   next_stream stream  / its stream after a success, its run twice after a failure
 ARGV
-  source, entry, run_id, place, state, attempt_state, worker, ended_at, retention_ms, split
+  source, entry, run_id, place, state, attempt_state, ended_at, retention_ms, split
               as for commit_run
   verdict     str  what this end makes of the occurrence: empty, or failed, failed_stale, canceled, timed_out
   reason      str  the verdict for people
@@ -36,37 +36,32 @@ KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 local stream, run, attempt, delayed, dead, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local attempt_state, worker, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], 17 + ARGV[10]
+local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], 16 + ARGV[9]
 local verdict, reason, job_id, occ_id, history_ms, halt, next_places =
-  ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17]
+  ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16]
 
-local mine
+local mine = 0
 if source == 'attempt' then
-  mine = redis.call('XACK', stream, 'workers', entry) == 1
+  mine = redis.call('XACK', stream, 'workers', entry)
 elseif source == 'delayed' then
-  mine = redis.call('ZREM', delayed, place .. ':' .. run_id) == 1
-else
-  mine = #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 and redis.call('XDEL', stream, entry) == 1
+  mine = redis.call('ZREM', delayed, place .. ':' .. run_id)
+elseif #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 then
+  mine = redis.call('XDEL', stream, entry)
 end
-if not mine then
-  local before = redis.call('HMGET', source == 'attempt' and attempt or run, 'state', 'ended_at', 'worker')
-  local same = before[1] == (source == 'attempt' and attempt_state or state) and before[2] == ended_at
-  if not same or (before[3] or worker) ~= worker then return {'STALE'} end
+if mine == 0 then
+  local before = redis.call('HMGET', source == 'attempt' and attempt or run, 'state', 'ended_at')
+  if before[1] ~= attempt_state or before[2] ~= ended_at then return {'STALE'} end
   return {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)}
 end
 
 if source == 'attempt' then
   redis.call('XDEL', stream, entry)
-  redis.call('HSET', attempt, unpack(ARGV, 18, split))
+  redis.call('HSET', attempt, unpack(ARGV, 17, split))
   redis.call('PEXPIRE', attempt, retention_ms)
 end
 redis.call('HSET', run, unpack(ARGV, split + 1))
 redis.call('PEXPIRE', run, retention_ms)
-if state == 'dead' then
-  redis.call('ZREMRANGEBYSCORE', dead, '-inf', ended_at)
-  redis.call('ZADD', dead, ended_at + retention_ms, run_id)
-  redis.call('PEXPIREAT', dead, redis.call('ZRANGE', dead, -1, -1, 'WITHSCORES')[2])
-end
+if state == 'dead' then redis.call('ZADD', dead, ended_at + retention_ms, run_id) end
 
 local ended, at = 1, 12
 for next_place in string.gmatch(next_places, '%S+') do
@@ -78,10 +73,8 @@ for next_place in string.gmatch(next_places, '%S+') do
     redis.call('PEXPIRE', next_run, retention_ms)
     ended = ended + 1
   elseif waiting and redis.call('HINCRBY', next_run, 'waits', -1) == 0 then
-    if redis.call('EXISTS', next_stream) == 0 then
-      redis.call('XGROUP', 'CREATE', next_stream, 'workers', '0', 'MKSTREAM')
-      redis.call('SADD', streams, next_place)
-    end
+    if redis.call('EXISTS', next_stream) == 0 then redis.call('XGROUP', 'CREATE', next_stream, 'workers', '0', 'MKSTREAM') end
+    redis.call('SADD', streams, next_place)
     redis.call('HSET', next_run, 'entry', redis.call('XADD', next_stream, '*', 'm', held[3], 'n', 0, 'c', 0))
     redis.call('HDEL', next_run, 'message', 'waits')
   end

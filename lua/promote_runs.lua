@@ -25,10 +25,8 @@ for i = 1, math.min((#KEYS - 2) / 2, 100) do
   if due_at and due_at <= now then
     local held = redis.call('HMGET', run, 'message', 'attempt', 'crashes')
     if held[1] then
-      if redis.call('EXISTS', stream) == 0 then
-        redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
-        redis.call('SADD', streams, place)
-      end
+      if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
+      redis.call('SADD', streams, place)
       local entry = redis.call('XADD', stream, '*', 'm', held[1], 'n', held[2], 'c', held[3])
       redis.call('HSET', run, 'state', 'pending', 'entry', entry)
       redis.call('HDEL', run, 'message', 'due_at', 'note')

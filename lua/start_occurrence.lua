@@ -42,10 +42,8 @@ for i = 1, tasks do
   if waits ~= '0' then
     redis.call('HSET', run, 'waits', waits, 'message', message)
   else
-    if redis.call('EXISTS', stream) == 0 then
-      redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
-      redis.call('SADD', streams, place)
-    end
+    if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
+    redis.call('SADD', streams, place)
     redis.call('HSET', run, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
   end
 end

@@ -52,8 +52,13 @@ class Answer(msgspec.Struct, frozen=True):
 @click.option("-n", "count", type=click.IntRange(1, _MOST), default=5, show_default=True, help="How many.")
 @click.option("--dst", type=click.Choice(get_args(Dst)), help="What a change of the clock does (cron only).")
 @click.option("--from", "since", metavar="INSTANT", help="Start after this ISO 8601 instant, not now.")
-@click.option("--calendar", "calendars", multiple=True, metavar="CALENDAR",
-              help="Mark what a calendar excludes: DE, US-CA, dates, a stretch, a cron expression.")  # fmt: skip
+@click.option(
+    "--calendar",
+    "calendars",
+    multiple=True,
+    metavar="CALENDAR",
+    help="Mark what a calendar excludes: DE, US-CA, dates, a stretch of time, a cron expression.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def next_command(
     *,

@@ -123,7 +123,7 @@ def _commit_args(ended: Ended, over: Over) -> tuple[Any, ...]:
     message = ended.delivery.message
     return (
         *(ended.source, ended.delivery.entry, message.run, place(message.queue, message.priority)),
-        *(over.state, ended.outcome.state, ended.worker, ended.ended_at, _retention(message, over)),
+        *(over.state, ended.outcome.state, ended.ended_at, _retention(message, over)),
     )
 
 

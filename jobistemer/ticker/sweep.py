@@ -1,4 +1,4 @@
-"""Sweep: remove what has ended and would otherwise stay: workers long silent."""
+"""Sweep: remove what has ended and would otherwise stay: workers long silent, expired dead letters."""
 
 from __future__ import annotations
 
@@ -32,8 +32,12 @@ class Sweeper:
     def sweep(self) -> int:
         """Do one pass; how many workers were forgotten."""
         keys = self._database.keys
-        beats, places = self._database.ask_all(
-            [("ZRANGE", keys.workers, 0, -1, "WITHSCORES"), ("SMEMBERS", keys.streams)]
+        beats, places, _ = self._database.ask_all(
+            [
+                ("ZRANGE", keys.workers, 0, -1, "WITHSCORES"),
+                ("SMEMBERS", keys.streams),
+                ("ZREMRANGEBYSCORE", keys.dead, "-inf", self._database.clock.now_ms()),
+            ],
         )
         silent = self._silent({worker.decode(): float(beat) for worker, beat in beats})
         return sum(self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent)

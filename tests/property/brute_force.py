@@ -15,90 +15,27 @@ from zoneinfo import ZoneInfo
 
 DAY = 86400
 FIRST = int(datetime(1970, 1, 2, tzinfo=UTC).timestamp())
+BEFORE_ALL = datetime(1, 1, 1)  # noqa: DTZ001 - what a clock shows has no zone
 LAST = int(datetime(2100, 12, 30, tzinfo=UTC).timestamp())
 
 ZONES = [
-    "Europe/Berlin",
-    "Europe/London",
-    "Europe/Dublin",
-    "Europe/Lisbon",
-    "Europe/Moscow",
-    "Europe/Istanbul",
-    "Europe/Chisinau",
-    "Europe/Samara",
-    "Europe/Volgograd",
-    "Atlantic/Azores",
-    "Atlantic/Reykjavik",
-    "Atlantic/Stanley",
-    "America/New_York",
-    "America/Chicago",
-    "America/Denver",
-    "America/Los_Angeles",
-    "America/Anchorage",
-    "America/St_Johns",
-    "America/Halifax",
-    "America/Havana",
-    "America/Sao_Paulo",
-    "America/Caracas",
-    "America/Argentina/Buenos_Aires",
-    "America/Argentina/San_Luis",
-    "America/Asuncion",
-    "America/Santiago",
-    "America/Scoresbysund",
-    "America/Nuuk",
-    "America/Godthab",
-    "America/Mexico_City",
-    "America/Goose_Bay",
-    "America/Indiana/Knox",
-    "America/Phoenix",
-    "America/Boa_Vista",
-    "Africa/Cairo",
-    "Africa/Casablanca",
-    "Africa/El_Aaiun",
-    "Africa/Monrovia",
-    "Africa/Windhoek",
-    "Africa/Juba",
-    "Africa/Sao_Tome",
-    "Asia/Amman",
-    "Asia/Beirut",
-    "Asia/Damascus",
-    "Asia/Gaza",
-    "Asia/Jerusalem",
-    "Asia/Tehran",
-    "Asia/Kabul",
-    "Asia/Kathmandu",
-    "Asia/Kolkata",
-    "Asia/Colombo",
-    "Asia/Dhaka",
-    "Asia/Pyongyang",
-    "Asia/Seoul",
-    "Asia/Tokyo",
-    "Asia/Shanghai",
-    "Asia/Ulaanbaatar",
-    "Asia/Vladivostok",
-    "Asia/Magadan",
-    "Asia/Hovd",
-    "Australia/Lord_Howe",
-    "Australia/Sydney",
-    "Australia/Perth",
-    "Australia/Adelaide",
-    "Pacific/Apia",
-    "Pacific/Kwajalein",
-    "Pacific/Kiritimati",
-    "Pacific/Enderbury",
-    "Pacific/Chatham",
-    "Pacific/Auckland",
-    "Pacific/Norfolk",
-    "Pacific/Fiji",
-    "Pacific/Tongatapu",
-    "Pacific/Bougainville",
-    "Antarctica/Troll",
-    "Antarctica/Casey",
-    "Antarctica/Macquarie",
-    "Antarctica/Vostok",
-    "Etc/GMT+12",
-    "UTC",
-]
+    "Europe/Berlin", "Europe/London", "Europe/Dublin", "Europe/Lisbon", "Europe/Moscow", "Europe/Istanbul",
+    "Europe/Chisinau", "Europe/Samara", "Europe/Volgograd", "Atlantic/Azores", "Atlantic/Reykjavik",
+    "Atlantic/Stanley", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
+    "America/Anchorage", "America/St_Johns", "America/Halifax", "America/Havana", "America/Sao_Paulo",
+    "America/Caracas", "America/Argentina/Buenos_Aires", "America/Argentina/San_Luis", "America/Asuncion",
+    "America/Santiago", "America/Scoresbysund", "America/Nuuk", "America/Godthab", "America/Mexico_City",
+    "America/Goose_Bay", "America/Indiana/Knox", "America/Phoenix", "America/Boa_Vista", "Africa/Cairo",
+    "Africa/Casablanca", "Africa/El_Aaiun", "Africa/Monrovia", "Africa/Windhoek", "Africa/Juba",
+    "Africa/Sao_Tome", "Asia/Amman", "Asia/Beirut", "Asia/Damascus", "Asia/Gaza", "Asia/Jerusalem",
+    "Asia/Tehran", "Asia/Kabul", "Asia/Kathmandu", "Asia/Kolkata", "Asia/Colombo", "Asia/Dhaka",
+    "Asia/Pyongyang", "Asia/Seoul", "Asia/Tokyo", "Asia/Shanghai", "Asia/Ulaanbaatar", "Asia/Vladivostok",
+    "Asia/Magadan", "Asia/Hovd", "Australia/Lord_Howe", "Australia/Sydney", "Australia/Perth",
+    "Australia/Adelaide", "Pacific/Apia", "Pacific/Kwajalein", "Pacific/Kiritimati", "Pacific/Enderbury",
+    "Pacific/Chatham", "Pacific/Auckland", "Pacific/Norfolk", "Pacific/Fiji", "Pacific/Tongatapu",
+    "Pacific/Bougainville", "Antarctica/Troll", "Antarctica/Casey", "Antarctica/Macquarie",
+    "Antarctica/Vostok", "Etc/GMT+12", "UTC",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -179,7 +116,7 @@ def due(expression: Expression, walked: Walk, dst: str) -> list[int]:
 
 def _due_by_elapsed_time(expression: Expression, walked: Walk, dst: str) -> list[int]:
     """Every instant whose clock matches; with `first`, only where the clock shows something new."""
-    found, latest = [], datetime.min
+    found, latest = [], BEFORE_ALL
     for unix, clock in zip(walked.steps, walked.clocks, strict=True):
         if expression.matches(clock) and (dst != "first" or clock > latest):
             found.append(unix)
@@ -207,7 +144,7 @@ def _due_at_fixed_times(expression: Expression, walked: Walk, dst: str) -> list[
 
 
 def _running_maximum(clocks: tuple[datetime, ...]) -> list[datetime]:
-    latest, highest = [], datetime.min
+    latest, highest = [], BEFORE_ALL
     for clock in clocks:
         highest = max(highest, clock)
         latest.append(highest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import brute_force
@@ -24,7 +25,7 @@ def cron(expression, zone, dst):
         assume(False)  # a date that no year has
 
 
-def agree(expression, zone, around, dst, reach, step):
+def agree(expression, zone, around, dst, *, reach, step):
     """Compare on (around - reach, around + reach], having walked a margin more on both sides."""
     margin = 30 * 3600 if reach > DAY else 3 * 3600
     walked = brute_force.walk(zone, around - reach - margin, around + reach + margin, step)
@@ -84,16 +85,19 @@ TELLING = [
 ]  # fmt: skip
 
 
+# How many changes of each zone are walked; TEST_BUDGET=full walks all, some 12,000 in two minutes.
+BUDGET = None if os.environ.get("TEST_BUDGET") == "full" else 8
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("zone", ZONES)
-def test_every_clock_change_of_a_zone_from_1970_to_2100_is_that_of_a_walk_of_the_clock(zone):
+def test_the_clock_changes_of_a_zone_from_1970_to_2100_are_those_of_a_walk_of_the_clock(zone):
     choice = random.Random(zone)
-    for around in brute_force.changes(zone):
-        if not whole_minutes(zone, around):
-            continue
-        text = choice.choice(TELLING)
-        agree(_written(text), zone, around, choice.choice(["shift", "shift", "skip", "first", "both"]), 26 * 3600, 60)
+    every = [around for around in brute_force.changes(zone) if whole_minutes(zone, around)]
+    for around in choice.sample(every, min(len(every), BUDGET or len(every))):
+        text, dst = choice.choice(TELLING), choice.choice(["shift", "shift", "skip", "first", "both"])
+        agree(_written(text), zone, around, dst, reach=26 * 3600, step=60)
 
 
 def _written(text):

@@ -15,7 +15,7 @@ class Stream(NamedTuple):
     """What a stream holds: fields by entry, and the consumer of each entry in flight."""
 
     entries: dict[str, dict[str, str]]
-    pending: dict[str, str] = {}
+    pending: dict[str, str]
 
 
 def records(database: Database) -> dict[str, Any]:
@@ -61,6 +61,9 @@ def leaked(database: Database) -> dict[str, Any]:
         and key not in dying
         and f"job:{key.partition(':')[2]}" not in state
     }
+    # The list of the dead is swept; until then it may name those whose records are about to go, and no others.
+    if all(f"run:{run}" in dying for run in left.get("dead", ())):
+        left.pop("dead", None)
     return {key: value for key, value in left.items() if value != Stream({}, {})} | orphaned
 
 

@@ -167,9 +167,12 @@ def _holidays(country: str, subdivision: str | None) -> Mapping[date, str]:
         raise InvalidSchedule(
             "holiday calendars need the package holidays: pip install jobistemer[holidays]"
         ) from error
-    try:
-        table: Mapping[date, str] = holidays.country_holidays(country, subdiv=subdivision)
-    except NotImplementedError as error:
-        place = f"country {country!r} or subdivision {subdivision!r}"
-        raise InvalidSchedule(f"{place} is unknown: {error}") from error
+    known = holidays.list_supported_countries()
+    if country not in known:
+        raise InvalidSchedule(f"country {country!r} is no ISO 3166-1 code with known holidays, such as 'DE'")
+    if subdivision is not None and subdivision not in known[country]:
+        raise InvalidSchedule(
+            f"subdivision {subdivision!r} of {country!r} is none of {', '.join(known[country]) or 'any'}"
+        )
+    table: Mapping[date, str] = holidays.country_holidays(country, subdiv=subdivision)
     return table

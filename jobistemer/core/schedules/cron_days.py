@@ -8,7 +8,7 @@ bit per day (bit 1 is the first of the month).
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from calendar import mdays, monthrange
+from calendar import monthrange
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # The calendar repeats after 400 years: what is not found within them does not exist.
 CALENDAR_CYCLE: Final = 400
 
-# The lengths that a month may have, by its number.
-_LENGTHS: Final = [(), (31,), (29, 28), *((length,) for length in mdays[3:])]
+# The lengths that a month may have, January first.
+_LENGTHS: Final = ((31,), (29, 28), (31,), (30,), (31,), (30,), (31,), (31,), (30,), (31,), (30,), (31,))
 _SATURDAY: Final = 6
 _WEEK: Final = 7
 
@@ -54,7 +54,7 @@ class Days:
         in_some_year = any(
             _matching_days(self._fields, MonthShape(weekday, length))
             for month in self._months
-            for length in _LENGTHS[month]
+            for length in _LENGTHS[month - 1]
             for weekday in range(_WEEK)
         )
         # ... and where years are named, they are few enough to look.

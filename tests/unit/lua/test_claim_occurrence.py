@@ -8,7 +8,19 @@ from jobistemer.core.schedules import Cron
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, take_one, task
+from tests.support.stories import (
+    MINUTE,
+    T0,
+    claim,
+    decision,
+    ended,
+    finish,
+    job,
+    register,
+    take,
+    take_one,
+    task,
+)
 
 ID = job().id
 ONE, TWO, THREE = T0 + MINUTE, T0 + 2 * MINUTE, T0 + 3 * MINUTE

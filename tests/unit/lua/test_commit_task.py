@@ -10,7 +10,19 @@ from jobistemer.core.schedules import Cron
 from jobistemer.store import runs
 from jobistemer.store.scripts import Reply
 from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, take_one, task
+from tests.support.stories import (
+    MINUTE,
+    T0,
+    claim,
+    decision,
+    ended,
+    finish,
+    job,
+    register,
+    take,
+    take_one,
+    task,
+)
 from tests.support.wakes import woken_by
 
 ID = job().id

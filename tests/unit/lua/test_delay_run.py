@@ -20,7 +20,6 @@ def test_a_delayed_run_waits_with_its_message_for_its_time(database):
             "state": "scheduled",
             "handler": "greet",
             "place": "mail:5",
-            "enqueued_at": str(NOW),
             "due_at": str(DUE),
             "message": encode_message(message(queue="mail")).decode(),
             "attempt": "0",

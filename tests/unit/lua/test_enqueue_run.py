@@ -1,7 +1,6 @@
 from jobistemer.core.messages import encode_message
 from jobistemer.store import runs
 from jobistemer.store.scripts import Reply
-from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
 from tests.support.stories import ended, enqueue, finish, message, take_one
 
@@ -17,7 +16,6 @@ def test_enqueueing_creates_the_run_and_its_entry_and_opens_the_stream(database)
             "handler": "greet",
             "place": "mail:9",
             "entry": entry,
-            "enqueued_at": str(NOW),
         },
         "stream:mail:9": Stream({entry: {"m": text, "n": "0", "c": "0"}}, {}),
         "streams": {"mail:9"},

@@ -26,7 +26,6 @@ def test_a_run_that_is_due_moves_to_its_stream_which_is_born_with_its_group(data
             "state": "pending",
             "handler": "greet",
             "place": "default:5",
-            "enqueued_at": str(NOW),
             "attempt": "0",
             "crashes": "0",
             "entry": entry,

@@ -10,7 +10,7 @@ import pytest
 from case_files import cases
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules import Cron, Interval
+from jobistemer.core.schedules import Cron, Interval, describe, parse_schedule
 from jobistemer.core.schedules.cron_grammar import read_cron
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -93,6 +93,11 @@ def test_this_interval_is_refused_with_this_message(text, message):
     with pytest.raises(InvalidSchedule) as refusal:
         Interval(text.strip('"'))
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(("text", "words"), cases("describe"))
+def test_this_schedule_is_described_in_these_words(text, words):
+    assert describe(parse_schedule(text)) == words
 
 
 def local(instant, zone):
