@@ -86,8 +86,7 @@ def _pending(database: Database, where: str) -> int:
             raise
         # A ticker has written to the stream and no worker has read from it yet.
         return 0
-    # redis-py turns the answer into a dictionary; the plain one is a list.
-    return int(answer["pending"] if isinstance(answer, dict) else answer[0])
+    return int(answer[0])
 
 
 def _delayed_by_queue(database: Database) -> Counter[str]:

@@ -40,6 +40,14 @@ def redacted(url: str) -> str:
 
 def connect(url: str) -> redis.Redis:
     """A synchronous client for `url`; no connection is made yet. Raises Misconfigured for a URL that cannot be."""
+    client = _client(url)
+    # Commands are sent as they are written, so redis-py cannot know which form of XPENDING was asked: its reading of
+    # the short form breaks on answers of the long one.
+    client.set_response_callback("XPENDING", lambda answer, **_: answer)
+    return client
+
+
+def _client(url: str) -> redis.Redis:
     match _scheme(url):
         case "fake":
             return _fake(url)
