@@ -69,13 +69,11 @@ redis.call('ZADD', history, instant, occ_id)
 redis.call('ZREMRANGEBYSCORE', history, '-inf', '(' .. math.floor((now - history_ms) / 1000))
 if state == 'queued' then
   redis.call('ZADD', queued, instant, occ_id)
-  return {'CLAIMED', state}
-end
-if state ~= 'pending' then
+elseif state ~= 'pending' then
   redis.call('HSET', occurrence, 'ended_at', now)
   redis.call('PEXPIRE', occurrence, history_ms)
-  return {'CLAIMED', state}
 end
+if state ~= 'pending' then return {'CLAIMED', state} end
 
 local tasks = math.min((#KEYS - 8) / 2, 50)
 redis.call('HSET', occurrence, 'open', tasks)

@@ -28,7 +28,7 @@ KEEPS I4 I5 I6 I7 I9 I10
 ]]
 local stream, run, attempt, delayed, dead, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], 9 + ARGV[9]
+local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
 local mine = 0
 if source == 'attempt' then
@@ -45,10 +45,10 @@ end
 
 if source == 'attempt' then
   redis.call('XDEL', stream, entry)
-  redis.call('HSET', attempt, unpack(ARGV, 10, split))
+  redis.call('HSET', attempt, unpack(ARGV, 10, 9 + split))
   redis.call('PEXPIRE', attempt, retention_ms)
 end
-redis.call('HSET', run, unpack(ARGV, split + 1))
+redis.call('HSET', run, unpack(ARGV, 10 + split))
 redis.call('PEXPIRE', run, retention_ms)
 if state == 'dead' then redis.call('ZADD', dead, ended_at + retention_ms, run_id) end
 if unique and redis.call('GET', unique) == run_id then redis.call('DEL', unique) end

@@ -25,7 +25,8 @@ ARGV
   occ_id      str
   history_ms  int  how long the occurrence is kept
   halt        str  not empty: runs of this occurrence that fail from now on are not tried again
-  next_places str  the places of the tasks that wait for this one, separated by spaces
+  following   int  number of tasks that wait for this one
+  next_place  str  their places, one for each
   field       str  \ pairs, first for the attempt
   value       str  / and then for the run
 OUT
@@ -36,8 +37,8 @@ KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 local stream, run, attempt, delayed, dead, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], 16 + ARGV[9]
-local verdict, reason, job_id, occ_id, history_ms, halt, next_places =
+local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local verdict, reason, job_id, occ_id, history_ms, halt, following =
   ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16]
 
 local mine = 0
@@ -56,16 +57,16 @@ end
 
 if source == 'attempt' then
   redis.call('XDEL', stream, entry)
-  redis.call('HSET', attempt, unpack(ARGV, 17, split))
+  redis.call('HSET', attempt, unpack(ARGV, 17 + following, 16 + following + split))
   redis.call('PEXPIRE', attempt, retention_ms)
 end
-redis.call('HSET', run, unpack(ARGV, split + 1))
+redis.call('HSET', run, unpack(ARGV, 17 + following + split))
 redis.call('PEXPIRE', run, retention_ms)
 if state == 'dead' then redis.call('ZADD', dead, ended_at + retention_ms, run_id) end
 
-local ended, at = 1, 12
-for next_place in string.gmatch(next_places, '%S+') do
-  local next_run, next_stream = KEYS[at], KEYS[at + 1]
+local ended = 1
+for i = 1, math.min(following, 50) do
+  local next_run, next_stream, next_place = KEYS[10 + 2 * i], KEYS[11 + 2 * i], ARGV[16 + i]
   local held = redis.call('HMGET', next_run, 'state', 'waits', 'message')
   local waiting = held[1] == 'pending' and held[2]
   if waiting and verdict ~= '' then
@@ -73,12 +74,13 @@ for next_place in string.gmatch(next_places, '%S+') do
     redis.call('PEXPIRE', next_run, retention_ms)
     ended = ended + 1
   elseif waiting and redis.call('HINCRBY', next_run, 'waits', -1) == 0 then
-    if redis.call('EXISTS', next_stream) == 0 then redis.call('XGROUP', 'CREATE', next_stream, 'workers', '0', 'MKSTREAM') end
+    if redis.call('EXISTS', next_stream) == 0 then
+      redis.call('XGROUP', 'CREATE', next_stream, 'workers', '0', 'MKSTREAM')
+    end
     redis.call('SADD', streams, next_place)
     redis.call('HSET', next_run, 'entry', redis.call('XADD', next_stream, '*', 'm', held[3], 'n', 0, 'c', 0))
     redis.call('HDEL', next_run, 'message', 'waits')
   end
-  at = at + 2
 end
 
 if verdict ~= '' and redis.call('HSETNX', occurrence, 'verdict', verdict) == 1 then

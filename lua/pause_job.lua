@@ -5,7 +5,7 @@ KEYS
   job  hash  {ns:shard}:job:<job_id>  is marked
 ARGV
   reason  str  who and why, for people
-  until   int  ms at which the pause ends by itself, 0 for never
+  ends_at int  ms at which the pause ends by itself, 0 for never
 OUT
   PAUSED   now or before
   UNKNOWN  there is no such job: nothing was written

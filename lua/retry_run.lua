@@ -16,7 +16,7 @@ ARGV
   attempt_state  str  terminal state of the attempt; empty when it was never started
   worker         str  who ended it
   message        str  the run's message
-  next           int  number of the next attempt
+  next_number    int  number of the next attempt
   crashes        int  lost attempts so far
   due_at         int  ms from which on it may start, 0 for at once
   keep_ms        int  how long the attempt's record is kept

@@ -11,10 +11,13 @@ Edges = Mapping[str, tuple[str, ...]]
 
 
 def check_graph(job: str, edges: Edges, declared: int) -> None:
-    """Raise InvalidDefinition unless names are unique, edges lead to tasks of the job and there is no cycle."""
+    """Raise InvalidDefinition unless names are unique, edges lead once to tasks of the job, in no circle."""
     if len(edges) != declared:
         raise InvalidDefinition(f"job {job!r} has two tasks of the same name; names of a job's tasks are unique")
     for task, upstream in edges.items():
+        if len(set(upstream)) != len(upstream):
+            # Released once by each task it comes after, it would wait for the second mention for ever.
+            raise InvalidDefinition(f"job {job!r}: task {task!r} names a task twice in after={list(upstream)}")
         for name in upstream:
             if name not in edges:
                 raise InvalidDefinition(

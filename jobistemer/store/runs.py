@@ -169,8 +169,7 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job) -> Call:
         (
             *(*_commit_args(ended, over), len(attempt_fields), over.verdict, reason),
             *(slot.job, slot.occurrence, round(job.history_s * 1000), halt),
-            " ".join(where for _, where in following),
-            *(*attempt_fields, *run_fields),
+            *(len(following), *(where for _, where in following), *attempt_fields, *run_fields),
         ),
     )
 

@@ -103,11 +103,17 @@ def read_header(text: str) -> Header:
     return Header(
         name,
         summary,
-        tuple(_first_words(sections["KEYS"])),
-        tuple(_first_words(sections["ARGV"])),
+        tuple(_names(sections["KEYS"])),
+        tuple(_names(sections["ARGV"])),
         frozenset(word for word in _first_words(sections["OUT"]) if word.isupper()),
         tuple(" ".join(sections["KEEPS"]).split()),
     )
+
+
+def _names(lines: list[str]) -> list[str]:
+    # Names stand alone or in a list, two blanks before what is said of them.
+    rows = [line.split("  ")[0] for line in lines if line and not line.startswith(" ")]
+    return [name.split()[0] for row in rows for name in row.split(", ")]
 
 
 def _first_words(lines: list[str]) -> list[str]:

@@ -1,0 +1,57 @@
+import pytest
+
+from jobistemer.core.endings import CANCELED, MAX_CRASHES, SUCCEEDED, Later, Outcome, Over, settle
+from jobistemer.core.messages import Message
+from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.states import AttemptState, RunState
+
+DEAD, FAILED, STALE = Over(RunState.DEAD, "failed"), Over(RunState.FAILED, "failed"), Over(RunState.DEAD, "failed_stale")
+TWICE = Delays((5.0, 7.0))
+
+
+@pytest.mark.parametrize(
+    ("retry", "attempt", "crashes", "outcome", "ending"),
+    [
+        # What ends well, or was asked to end, is over.
+        (TWICE, 0, 0, {"state": "succeeded"}, SUCCEEDED),
+        (TWICE, 2, 0, {"state": "succeeded"}, SUCCEEDED),
+        (TWICE, 0, 0, {"state": "canceled"}, CANCELED),
+        # A failure and a time-out follow the policy, and are dead when it allows no more.
+        (TWICE, 0, 0, {"state": "failed"}, Later(5000, 0)),
+        (TWICE, 1, 0, {"state": "timed_out"}, Later(7000, 0)),
+        (TWICE, 2, 0, {"state": "failed"}, DEAD),
+        (NO_RETRIES, 0, 0, {"state": "failed"}, DEAD),
+        (NO_RETRIES, 0, 0, {"state": "timed_out"}, DEAD),
+        (Exponential(max_retries=1, jitter=0), 0, 0, {"state": "failed"}, Later(1000, 0)),
+        # The handler's word goes before the policy, but gives no attempt that the policy does not.
+        (TWICE, 0, 0, {"state": "failed", "retry_after_ms": 90}, Later(90, 0)),
+        (TWICE, 0, 0, {"state": "failed", "retry_after_ms": 0}, Later(0, 0)),
+        (TWICE, 2, 0, {"state": "failed", "retry_after_ms": 90}, DEAD),
+        (TWICE, 0, 0, {"state": "failed", "final": True}, FAILED),
+        (TWICE, 0, 0, {"state": "failed", "poison": True}, DEAD),
+        (TWICE, 0, 0, {"state": "failed", "poison": True, "final": True}, DEAD),
+        # Lost attempts come back at once, up to a limit of their own ...
+        (NO_RETRIES, 0, 0, {"state": "lost"}, Later(0, 1)),
+        (NO_RETRIES, 1, 1, {"state": "lost"}, Later(0, 2)),
+        (NO_RETRIES, 2, MAX_CRASHES - 1, {"state": "lost"}, STALE),
+        # ... and use up no retries: this is the first failure, at the third attempt.
+        (TWICE, 2, 2, {"state": "failed"}, Later(5000, 2)),
+        (TWICE, 4, 2, {"state": "failed"}, DEAD),
+    ],
+)
+def test_an_outcome_means_for_its_run(retry, attempt, crashes, outcome, ending):
+    message = Message("run_1", "greet", 0, retry=retry)
+    told = Outcome(**outcome | {"state": AttemptState(outcome["state"])})
+    assert settle(message, attempt, crashes, told, chance=0.0) == ending
+
+
+@pytest.mark.parametrize("state", set(AttemptState) - {AttemptState.RUNNING})
+def test_every_terminal_attempt_has_an_ending(state):
+    assert isinstance(settle(Message("run_1", "greet", 0), 0, 0, Outcome(state), 0.5), Over | Later)
+
+
+@pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (1, 2), (3, 4)])
+def test_a_run_has_one_attempt_and_as_many_more_as_there_are_retries(retries, attempts):
+    message = Message("run_1", "greet", 0, retry=Exponential(max_retries=retries))
+    endings = [settle(message, number, 0, Outcome(AttemptState.FAILED), 0.0) for number in range(attempts)]
+    assert [isinstance(each, Over) for each in endings] == [False] * retries + [True]

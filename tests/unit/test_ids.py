@@ -1,0 +1,61 @@
+"""Fixed vectors: an identity that changes forks the history."""
+
+from uuid import UUID
+
+import pytest
+
+from jobistemer.core import ids
+
+JOB = "job_f2b93c45d69122d4adefed14c6a6846a5f5fac64"
+TASK = "task_aaf2ff7788d2ce8df858c20151126f9f963fbabd"
+OCCURRENCE = "occ_0d6f631f-41b1-5628-8b26-bae26ee0bdcd"
+RUN = "run_e537928c-40df-5745-8337-56186cf45da5"
+
+
+@pytest.mark.parametrize(
+    ("computed", "fixed"),
+    [
+        (ids.job_id("report"), JOB),
+        (ids.task_id(JOB, "load"), TASK),
+        (ids.occurrence_id(JOB, 1_800_000_060), OCCURRENCE),
+        (ids.run_id(OCCURRENCE, TASK), RUN),
+        (ids.attempt_id(RUN, 0), "attempt_588cd080-6fc4-54d7-ac26-6259d6a2faff"),
+        (ids.attempt_id(RUN, 1), "attempt_00c62be7-1284-5525-98c2-5182ccb9129d"),
+    ],
+)
+def test_every_node_computes_the_same_identity_from_the_same_context(computed, fixed):
+    assert computed == fixed
+
+
+@pytest.mark.parametrize(
+    "one_and_other",
+    [
+        (ids.job_id("a"), ids.job_id("b")),
+        (ids.task_id(JOB, "a"), ids.task_id(JOB, "b")),
+        (ids.task_id("job_1", "a"), ids.task_id("job_2", "a")),
+        (ids.occurrence_id(JOB, 1), ids.occurrence_id(JOB, 2)),
+        (ids.run_id(OCCURRENCE, "task_1"), ids.run_id(OCCURRENCE, "task_2")),
+        (ids.attempt_id(RUN, 0), ids.attempt_id(RUN, 10)),
+    ],
+)
+def test_another_context_is_another_identity(one_and_other):
+    one, other = one_and_other
+    assert one != other
+
+
+def test_the_run_id_of_an_enqueued_call_is_a_uuid_of_version_7_with_its_time():
+    run = ids.enqueued_run_id(1_800_000_000_000, (1 << 74) - 1)
+    identity = UUID(run.removeprefix("run_"))
+    assert (identity.version, identity.variant) == (7, "specified in RFC 4122")
+    assert run == "run_01a3185c-5000-7fff-bfff-ffffffffffff"
+    assert ids.enqueued_at(run) == 1_800_000_000_000
+
+
+def test_run_ids_of_enqueued_calls_sort_by_time_whatever_their_entropy():
+    early, late = ids.enqueued_run_id(1000, (1 << 74) - 1), ids.enqueued_run_id(1001, 0)
+    assert early < late
+
+
+@pytest.mark.parametrize("bit", range(74))
+def test_every_bit_of_the_entropy_counts(bit):
+    assert ids.enqueued_run_id(1000, 1 << bit) != ids.enqueued_run_id(1000, 0)
