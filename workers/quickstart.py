@@ -65,7 +65,7 @@ def scan(context: Context) -> int:
     with index_database() as database:
         database.execute("DELETE FROM listed")
         database.executemany("INSERT INTO listed VALUES (?)", ((path,) for path in paths))
-    # One round trip per thousand calls. A second run of `scan` enqueues them again, and each of those finds its work done.
+    # One round trip per thousand calls. A second run of `scan` enqueues them again, which does no harm.
     app.enqueue_many(index_file.request(scan_id=scan_id, path=path) for path in paths)
     return len(paths)
 
@@ -85,7 +85,7 @@ def report(context: Context) -> Report:
         return summary(database, scan_id, removed)
 
 
-# --- A task that is enqueued, here once per file ----------------------------------------------------------------------
+# --- A task that is enqueued, here once per file --------------------------------------------------------------------
 
 
 @app.task(timeout_s=30)
@@ -109,7 +109,7 @@ def index_file(scan_id: int, path: str) -> None:
         database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (path, scan_id, digest, *found))
 
 
-# --- A job that fails on purpose, so that there are retries to look at --------------------------------------------------
+# --- A job that fails on purpose, so that there are retries to look at --------------------------------------------
 
 
 @app.job("*/15 * * * * *", name="moody", retry=Delays((1.0, 2.0)))
@@ -120,7 +120,7 @@ def moody(context: Context) -> str:
     return f"fine at attempt {context.attempt}"
 
 
-# --- Plain functions, nothing of Jobistemer in them ----------------------------------------------------------------------
+# --- Plain functions, nothing of Jobistemer in them ----------------------------------------------------------------
 
 
 def seconds_of(context: Context) -> int:

@@ -22,7 +22,7 @@ class Child:
         self.name = name
         self._hear = hear
         # A session of its own: Ctrl-C in the terminal is for the supervisor, which ends its children in order.
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

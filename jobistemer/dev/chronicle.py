@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from jobistemer.cli.tables import first_line
 from jobistemer.core.printable import printable
 from jobistemer.core.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
@@ -32,14 +33,14 @@ class Chronicle:
         for run in scene.waiting:
             if run.note and (run.id, run.attempt) not in self._retries:
                 self._retries.add((run.id, run.attempt))
-                yield printable(f"{_clock(scene.at_ms)} {run.handler} is tried again: {run.note}")
+                yield printable(f"{_clock(scene.at_ms)} {run.handler} is tried again: {first_line(run.note)}")
         self._done |= {worker.id: worker.done for worker in scene.workers}
 
-    def status(self, scene: Scene) -> Iterator[str]:
+    def status(self, scene: Scene, pace: float) -> Iterator[str]:
         """Tell how things stand, every few seconds."""
         if scene.at_ms - self._status_at >= STATUS_EVERY_MS:
             self._status_at = scene.at_ms
-            yield _status(scene)
+            yield _status(scene, pace)
 
     def summary(self) -> Iterator[str]:
         """Tell what there was in all."""
@@ -52,18 +53,18 @@ class Chronicle:
 
 def _occurrence(scene: Scene, record: OccurrenceRecord) -> str:
     took = f" in {(record.ended_at - record.claimed_at) / 1000:.1f} s" if record.ended_at else ""
-    why = record.error if record.error else record.reason
+    why = first_line(record.error) or record.reason
     due = _clock(record.due * 1000)
     return printable(f"{_clock(scene.at_ms)} {scene.job_name(record.job)} of {due} {record.state}{took}: {why}")
 
 
-def _status(scene: Scene) -> str:
+def _status(scene: Scene, pace: float) -> str:
     queues = [f"{each.name} {each.waiting} waiting, {each.in_flight} in flight" for each in scene.queues]
     upcoming = [f"{job.name} at {_clock(job.next_due)}" for job in scene.jobs[:2] if job.next_due]
     parts = [
         *(queues or ["no queue yet"]),
         f"{scene.delayed} delayed",
-        f"{scene.rate:.0f} runs/s",
+        f"{pace:.0f} runs/s",
         f"{len(scene.workers)} workers",
         f"next {', '.join(upcoming) or 'never'}",
     ]

@@ -15,8 +15,10 @@ _DEFAULTS = WorkerSettings()
 @click.command("dev")
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="How many worker processes.")
-@click.option("-c", "--concurrency", type=int, default=_DEFAULTS.concurrency, show_default=True, help="Task runs of each at a time.")
-@click.option("-Q", "--queues", default="default", show_default=True, metavar="NAME[:WEIGHT],…", help="Queues they serve.")
+@click.option("-c", "--concurrency", type=int, default=_DEFAULTS.concurrency, show_default=True,
+              help="Task runs of each at a time.")  # fmt: skip
+@click.option("-Q", "--queues", default="default", show_default=True, metavar="NAME[:WEIGHT],…",
+              help="Queues they serve.")  # fmt: skip
 @click.option("--lease", type=float, default=_DEFAULTS.lease_s, show_default=True, metavar="SECONDS",
               help="Without a beat for so long, others take over a worker's work.")  # fmt: skip
 @click.option("--seconds", type=float, help="End after so many seconds; without it, at Ctrl-C.")

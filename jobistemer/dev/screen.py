@@ -14,11 +14,11 @@ FIXED_LINES = 22
 """What the tables need that do not grow; the rest of the terminal is shared by occurrences and events."""
 
 
-def screen(scene: Scene, events: Sequence[str], height: int) -> RenderableType:
+def screen(scene: Scene, pace: float, events: Sequence[str], height: int) -> RenderableType:
     """Everything about one moment, within `height` lines."""
     room = max(4, height - FIXED_LINES)
     return Group(
-        _heading(scene),
+        _heading(scene, pace),
         Text(),
         _jobs(scene),
         Text(),
@@ -34,10 +34,10 @@ def screen(scene: Scene, events: Sequence[str], height: int) -> RenderableType:
     )
 
 
-def _heading(scene: Scene) -> Text:
+def _heading(scene: Scene, pace: float) -> Text:
     clock = tables.instant(scene.at_ms, scene.at_ms).partition(" ")[0]
     return Text(
-        f"jobistemer dev · {clock} UTC · {scene.rate:.0f} runs/s · {scene.delayed} delayed · Ctrl-C ends it",
+        f"jobistemer dev · {clock} UTC · {pace:.0f} runs/s · {scene.delayed} delayed · Ctrl-C ends it",
         style="reverse",
     )
 
@@ -57,7 +57,7 @@ def _occurrences(scene: Scene, room: int) -> RenderableType:
             tables.instant(each.due * 1000, scene.at_ms),
             tables.state(each.state),
             tables.duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
-            each.error or each.reason,
+            tables.first_line(each.error) or each.reason,
         )
         for each in scene.occurrences[:room]
     ]
@@ -77,17 +77,17 @@ def _workers(scene: Scene) -> RenderableType:
         (
             each.id,
             f"{tables.duration(max(0, scene.at_ms - each.beat_at))} ago",
-            *(each.in_flight, each.done, each.failed, round(each.rate)),
+            *(each.in_flight, each.concurrency, each.done, each.failed),
             "quiet" if each.quiet else "",
         )
         for each in scene.workers[:4]
     ]
-    return tables.table(("worker", "last beat", "in flight", "done", "failed", "runs/s", ""), rows)
+    return tables.table(("worker", "last beat", "in flight", "slots", "done", "failed", ""), rows)
 
 
 def _waiting(scene: Scene) -> RenderableType:
     rows = [
-        (each.handler, each.attempt, tables.instant(each.due_at, scene.at_ms), each.note)
+        (each.handler, each.attempt, tables.instant(each.due_at, scene.at_ms), tables.first_line(each.note))
         for each in scene.waiting[:2]
     ]
     return tables.table(("waits for its time", "attempt", "due (UTC)", "because"), _one_line(rows))

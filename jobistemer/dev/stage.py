@@ -18,13 +18,16 @@ from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.printable import printable
 from jobistemer.dev.chronicle import Chronicle
 from jobistemer.dev.crew import Crew
-from jobistemer.dev.scene import Scene, look
+from jobistemer.dev.scene import Pace, Scene, look
 from jobistemer.dev.screen import screen
 from jobistemer.dev.takeover import Takeover
 from jobistemer.runtime.stopping import Stopping
 
 LOOK_S = 0.5
 KEPT_EVENTS = 200
+
+Show = Callable[[Scene, float], None]
+"""Shows a scene and the pace, in runs per second."""
 
 
 class Plan(NamedTuple):
@@ -49,6 +52,7 @@ class Stage:
         self._stopping = Stopping()
         self._crew = Crew(hear=lambda name, line: self._tell(f"[{name}] {line}"), tell=self._tell)
         self._chronicle = Chronicle()
+        self._pace = Pace()
 
     def perform(self) -> None:
         """Play until Ctrl-C, SIGTERM or the end of the time; nobody is left behind, whatever happens."""
@@ -78,7 +82,7 @@ class Stage:
         at_ms = app.namespace.clock.now_ms() + round(plan.kill_after * 1000)
         return app, Takeover(self._crew, app.namespace, at_ms, self._announce)
 
-    def _play(self, app: Jobistemer, takeover: Takeover | None, show: Callable[[Scene], None]) -> None:
+    def _play(self, app: Jobistemer, takeover: Takeover | None, show: Show) -> None:
         ends_at = time.monotonic() + (self._plan.seconds or float("inf"))
         while time.monotonic() < ends_at and not self._stopping.requested.wait(LOOK_S):
             self._crew.tend()
@@ -91,19 +95,21 @@ class Stage:
                 continue
             for line in self._chronicle.news(scene):
                 self._tell(line)
-            show(scene)
+            show(scene, self._pace.of(scene))
 
     @contextmanager
-    def _curtain(self) -> Iterator[Callable[[Scene], None]]:
+    def _curtain(self) -> Iterator[Show]:
         if self._printing:
             yield self._print_status
             return
         console = Console(highlight=False, markup=False)
         with Live(console=console, screen=True, auto_refresh=False) as live:
-            yield lambda scene: live.update(screen(scene, list(self._events), console.height), refresh=True)
+            yield lambda scene, pace: live.update(
+                screen(scene, pace, list(self._events), console.height), refresh=True
+            )
 
-    def _print_status(self, scene: Scene) -> None:
-        for line in self._chronicle.status(scene):
+    def _print_status(self, scene: Scene, pace: float) -> None:
+        for line in self._chronicle.status(scene, pace):
             self._tell(line)
 
     def _announce(self, line: str) -> None:
