@@ -165,7 +165,8 @@ def _activity(summary: JobSummary) -> str:
 def _last(last: OccurrenceRecord | None, now_ms: int) -> tuple[tables.Cell, ...]:
     if last is None:
         return "–", "–", ""
-    return tables.instant(last.due * 1000, now_ms), tables.state(last.state), tables.first_line(last.error) or last.reason
+    reason = tables.first_line(last.error) or last.reason
+    return tables.instant(last.due * 1000, now_ms), tables.state(last.state), reason
 
 
 def _history_table(found: list[OccurrenceRecord], now_ms: int) -> RenderableType:
