@@ -14,8 +14,9 @@ ARGV
   since      int  ms; requests to cancel from then on are reported
   status     str  JSON for people: host, pid, queues, what is in flight
 OUT
-  BEAT suspects cancels places paused command  lists: worker id and beat in turn, up to 100 suspects; up to 1000
-       run ids; all places; all queue names; and what the worker was told to do (quiet, stop, or empty)
+  BEAT suspects cancels places paused command time  lists: worker id and beat in turn, up to 100 suspects; up to 1000
+       run ids; all places; all queue names; what the worker was told to do (quiet, stop, or empty);
+       and the server's time, so that a beat needs no second command to correct the worker's clock
 KEEPS I3
 ]]
 local workers, record, cancels, streams, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -33,4 +34,4 @@ for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', workers, '(' .. (now + lease)
   silent[#silent + 1] = ahead
 end
 return {'BEAT', silent, redis.call('ZRANGEBYSCORE', cancels, since, '+inf', 'LIMIT', 0, 1000),
-  redis.call('SMEMBERS', streams), redis.call('SMEMBERS', paused), redis.call('HGET', record, 'command') or ''}
+  redis.call('SMEMBERS', streams), redis.call('SMEMBERS', paused), redis.call('HGET', record, 'command') or '', redis.call('TIME')}

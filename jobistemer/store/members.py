@@ -16,6 +16,7 @@ class Pulse(NamedTuple):
     places: list[str]
     paused: set[str]
     command: str
+    server_ms: float
 
 
 class Agenda(NamedTuple):
@@ -36,13 +37,14 @@ def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: i
 
 def read_pulse(reply: Reply) -> Pulse:
     """The answer to a worker's beat."""
-    suspects, cancels, places, paused, command = reply.values
+    suspects, cancels, places, paused, command, (seconds, micros) = reply.values
     return Pulse(
         suspects={name: round(float(beat)) for name, beat in _pairs(suspects)},
         cancels=[run.decode() for run in cancels],
         places=sorted(name.decode() for name in places),
         paused={name.decode() for name in paused},
         command=command.decode(),
+        server_ms=int(seconds) * 1000 + int(micros) / 1000,
     )
 
 

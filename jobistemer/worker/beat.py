@@ -54,12 +54,13 @@ class Beater:
     def step(self) -> float:
         """Beat once; the seconds until the next beat."""
         database, settings = self._database, self._settings
-        now_ms = database.read_clock()
+        now_ms = database.clock.now_ms()
         # What was asked for while this beat was under way is heard with the next one as well.
         since, self._heard_until = self._heard_until, now_ms - 2_000
         lease_ms = round(settings.lease_s * 1000)
         call = members.beat_worker(database.keys, self._worker, now_ms, lease_ms, since, self._encoded_status())
         pulse = members.read_pulse(database.call(call))
+        database.clock.correct(pulse.server_ms)
         self.last_beat_ms = now_ms
         self._order.learn(pulse.places)
         self._order.paused = pulse.paused

@@ -10,7 +10,9 @@ def beat(database, worker="alice", now=NOW, since=NOW - 1000):
 
 
 def test_a_worker_says_that_it_lives(database):
-    assert beat(database) == members.Pulse({}, [], [], set(), "")
+    pulse = beat(database)
+    assert pulse == members.Pulse({}, [], [], set(), "", pulse.server_ms)
+    assert pulse.server_ms > 0
     assert records(database) == {"workers": {"alice": NOW}, "worker:alice": {"status": "{}"}}
     assert lives_ms(database, "worker:alice") == 86_400_000
     assert leaked(database) == {}
