@@ -39,6 +39,26 @@ def attempt_id(run: str, number: int) -> str:
     return f"attempt_{uuid5(ATTEMPT_NAMESPACE, f'{run}:{number}')}"
 
 
+def child_run_id(parent: str, index: int) -> str:
+    """The identity of child `index` of a run that maps."""
+    return f"run_{uuid5(RUN_NAMESPACE, f'{parent}:map:{index}')}"
+
+
+def reducer_run_id(parent: str) -> str:
+    """The identity of the run that receives what the children of `parent` return; their group is called like it."""
+    return f"run_{uuid5(RUN_NAMESPACE, f'{parent}:reduce')}"
+
+
+def letter_run_id(dead: str) -> str:
+    """The identity of the run that is told of the death of another."""
+    return f"run_{uuid5(RUN_NAMESPACE, f'{dead}:letter')}"
+
+
+def completion_run_id(occurrence: str) -> str:
+    """The identity of the run of a job's on_complete."""
+    return f"run_{uuid5(RUN_NAMESPACE, f'{occurrence}:complete')}"
+
+
 def enqueued_run_id(now_ms: int, entropy: int) -> str:
     """A time-ordered identity for a call that no occurrence stands behind (UUID version 7, RFC 9562).
 

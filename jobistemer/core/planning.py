@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice, pairwise
+from typing import Any
 
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Message, Slot
+from jobistemer.core.messages import Message, Slot, compose, wire_options
 from jobistemer.core.models import Job, Recovery, Task
 from jobistemer.core.options import complete
 from jobistemer.core.schedules import jitter_ms, spread_ms
@@ -103,19 +104,17 @@ def start_delay_ms(job: Job, occurrence: str) -> int:
 def runs_of(job: Job, version: int, occurrence: str, instant: int, now_ms: int) -> Iterator[tuple[Task, Message]]:
     """The messages of an occurrence's runs, one per task, under the given version of the job."""
     for task in job.tasks:
-        options = complete(task.options)
-        yield (
-            task,
-            Message(
-                run=ids.run_id(occurrence, ids.task_id(job.id, task.name)),
-                handler=task.handler,
-                enqueued_at=now_ms,
-                payload=task.payload,
-                queue=options.queue,
-                priority=options.priority,
-                timeout_ms=round(options.timeout_s * 1000),
-                retry=options.retry,
-                retention_ms=round(job.history_s * 1000),
-                slot=Slot(occurrence, job.id, version, instant, task.name),
-            ),
-        )
+        run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
+        slot = Slot(occurrence, job.id, version, instant, task.name)
+        yield task, _message(job, task, run, now_ms, slot=slot)
+
+
+def completion_of(job: Job, task: Task, occurrence: str, now_ms: int) -> Message:
+    """The message of a job's on_complete; it belongs to no occurrence, since the one it is about has ended."""
+    about = {"job": job.id, "occurrence": occurrence}
+    return _message(job, task, ids.completion_run_id(occurrence), now_ms, metadata=about)
+
+
+def _message(job: Job, task: Task, run: str, now_ms: int, **fields: Any) -> Message:
+    options = wire_options(complete(task.options)) | {"retention_ms": round(job.history_s * 1000)}
+    return compose(run, task.handler, now_ms, payload=task.payload, **options, **fields)

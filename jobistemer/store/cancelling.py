@@ -32,7 +32,7 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
 
 def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
     """Under fail_fast, cancel what else of the occurrence is delayed, waiting or running."""
-    if job.failure is not FailureStrategy.FAIL_FAST:
+    if job.strategy_of(slot.task) is not FailureStrategy.FAIL_FAST:
         return
     for task in job.tasks:
         if task.name != slot.task:

@@ -1,0 +1,117 @@
+"""Groups: the runs that one run made of many items, counted until the last of them releases the reducer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jobistemer.core import ids
+from jobistemer.core.messages import Member, Message, encode_message
+from jobistemer.core.states import RunState
+from jobistemer.store.database import Command, Database
+from jobistemer.store.keys import Keys, place
+from jobistemer.store.scripts import Call, script
+
+BATCH = 100
+"""How many children one call adds."""
+HOLD_MS = 30 * 86_400_000
+"""How long a group is kept when nothing happens to it; each of its runs that ends begins this time anew."""
+
+
+class GroupState(NamedTuple):
+    """Where a group stands; total is None until the run that maps has succeeded."""
+
+    added: int
+    done: int
+    failed: int
+    total: int | None
+    halted: bool
+    error: str
+
+
+def add(keys: Keys, parent: str, entry: bytes, failure: str, first: int, children: Sequence[Message], now: int) -> Call:
+    """Add up to a hundred children, which all have one handler and one place; `first` is the index of the first."""
+    one = children[0]
+    assert one.member is not None  # noqa: S101 - children are members
+    where = place(one.queue, one.priority)
+    return script("add_children")(
+        (
+            *(keys.run(parent), keys.group(one.member.group), keys.stream(where), keys.streams),
+            *(keys.run(child.run) for child in children),
+        ),
+        (
+            *(entry, first, failure, one.member.group, one.handler, where, now, HOLD_MS),
+            *(encode_message(child) for child in children),
+        ),
+    )
+
+
+def seal(keys: Keys, parent: str, reducer: Message, now: int) -> Call:
+    """Let the reducer wait for the children that there are; sent with the commit of the run that has mapped."""
+    where = place(reducer.queue, reducer.priority)
+    return script("seal_group")(
+        (keys.run(parent), keys.group(reducer.run), keys.run(reducer.run), keys.stream(where), keys.streams),
+        (reducer.handler, where, reducer.slot.occurrence if reducer.slot else "", now, HOLD_MS),
+    )
+
+
+def count(keys: Keys, run: str, member: Member) -> Call:
+    """Count the end of a run in its group; sent with its commit."""
+    return script("count_member")(
+        (
+            *(keys.run(run), keys.group(member.group), keys.results(member.group), keys.run(member.group)),
+            *(keys.stream(member.place), keys.streams),
+        ),
+        (member.index, member.place, HOLD_MS),
+    )
+
+
+def close(keys: Keys, reducer: str, ended_at: int, retention_ms: int) -> Call:
+    """Keep what the group returned no longer than its reducer's record; sent with the reducer's commit."""
+    return script("close_group")(
+        (keys.run(reducer), keys.group(reducer), keys.results(reducer)), (ended_at, retention_ms)
+    )
+
+
+def halt(keys: Keys, group: str, reason: str) -> Call:
+    """Let what has not ended be cancelled."""
+    return script("halt_group")((keys.group(group),), (reason,))
+
+
+def state_command(keys: Keys, group: str) -> Command:
+    """The command whose answer `read_state` understands."""
+    return ("HMGET", keys.group(group), "added", "done", "failed", "total", "halt", "error")
+
+
+def read_state(answer: list[bytes | None]) -> GroupState | None:
+    """The group in the answer to `state_command`; None when there is none (any more)."""
+    added, done, failed, total, halted, error = answer
+    if added is None:
+        return None
+    known = None if total is None else int(total)
+    return GroupState(
+        int(added), int(done or 0), int(failed or 0), known, halted is not None, (error or b"").decode(errors="replace")
+    )
+
+
+def halted(database: Database, members: Sequence[Message]) -> list[str]:
+    """Which of these runs belong to a group that is halted."""
+    group_of = {message.run: message.member.group for message in members if message.member}
+    wanted = sorted(set(group_of.values()))
+    answers = database.ask_all([("HEXISTS", database.keys.group(each), "halt") for each in wanted]) if wanted else []
+    stopped = {group for group, answer in zip(wanted, answers, strict=True) if answer}
+    return [run for run, group in group_of.items() if group in stopped]
+
+
+def waiting_for_a_retry(database: Database, parent: str, added: int) -> list[str]:
+    """The children of a run that are in the delayed set, five hundred looked at in one round trip."""
+    found = []
+    for start in range(0, added, 500):
+        children = [ids.child_run_id(parent, index) for index in range(start, min(start + 500, added))]
+        answers = database.ask_all([("HGET", database.keys.run(child), "state") for child in children])
+        found += [
+            child
+            for child, state in zip(children, answers, strict=True)
+            if state == RunState.SCHEDULED.value.encode()
+        ]
+    return found
