@@ -34,8 +34,9 @@ if unique then
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
 
-local entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
+if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
 redis.call('SADD', streams, place)
+local entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
 redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry, 'enqueued_at', enqueued_at)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
 redis.call('HSET', old, 'note', 'replayed as ' .. run_id)
