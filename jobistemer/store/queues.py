@@ -88,16 +88,10 @@ def pending_of(database: Database, where: str, consumer: str, count: int = 100) 
     """Up to `count` entries that are pending for a consumer, the oldest first."""
     stream = database.keys.stream(where)
     pending = database.ask("XPENDING", stream, GROUP, "-", "+", count, consumer)
-    ids = [_entry_id(item) for item in pending]
+    ids = [item[0] for item in pending]
     found = database.ask_all([("XRANGE", stream, entry, entry) for entry in ids]) if ids else []
     read = [deliveries(stream.encode(), entries) for entries in found if entries]
     return [delivery for batch in read for delivery, _ in batch if delivery is not None]
-
-
-def _entry_id(item: Any) -> bytes:
-    # redis-py turns the extended form into dictionaries; the plain answer is a list.
-    entry: bytes = item["message_id"] if isinstance(item, dict) else item[0]
-    return entry
 
 
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:

@@ -1,53 +1,48 @@
-import pytest
-
-from jobistemer.core.retries import NO_RETRIES
 from jobistemer.store import dead
 from jobistemer.store.scripts import Reply
 from tests.support.records import nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take_one
+from tests.support.stories import enqueue
+from tests.unit.lua.test_replay_dead import die
 
 
 def purge(database, *runs):
     return database.call(dead.purge(database.keys, runs))
 
 
-@pytest.fixture
-def morgue(database):
-    """Two runs are dead, a third waits."""
-    for run in ("run_1", "run_2"):
-        enqueue(database, run, retry=NO_RETRIES)
-        finish(database, ended(take_one(database), "failed"))
-    enqueue(database, "run_3")
-    return database
+def test_a_purged_letter_is_gone_with_what_it_carried(database):
+    die(database, "run_1")
+    die(database, "run_2")
+    before = records(database)
+    assert purge(database, "run_1") == Reply("PURGED", [1])
 
-
-def test_dead_runs_are_deleted_and_no_others(morgue):
-    before = records(morgue)
-    assert purge(morgue, "run_1") == Reply("PURGED", [1])
     expected = before | {"dead": {"run_2": before["dead"]["run_2"]}}
     del expected["run:run_1"]
-    assert records(morgue) == expected
+    assert records(database) == expected
 
 
-def test_a_second_send_of_the_same_call_deletes_nothing(morgue):
-    purge(morgue, "run_1")
-    with nothing_written(morgue):
-        assert purge(morgue, "run_1") == Reply("PURGED", [0])
+def test_a_run_that_is_not_dead_is_left_alone(database):
+    enqueue(database, "run_1")
+    with nothing_written(database):
+        assert purge(database, "run_1") == Reply("PURGED", [0])
 
 
-def test_a_run_that_is_not_dead_is_left_alone(morgue):
-    with nothing_written(morgue):
-        assert purge(morgue, "run_3", "run_unknown") == Reply("PURGED", [0])
+def test_a_second_send_purges_nothing_more(database):
+    die(database)
+    purge(database, "run_1")
+    with nothing_written(database):
+        assert purge(database, "run_1") == Reply("PURGED", [0])
 
 
-def test_a_dead_letter_whose_record_has_expired_leaves_the_list(morgue):
-    morgue.client.delete(morgue.keys.run("run_1"))
-    assert purge(morgue, "run_1", "run_2") == Reply("PURGED", [2])
-    assert "dead" not in records(morgue)
+def test_a_letter_whose_record_has_expired_leaves_the_list(database):
+    die(database)
+    database.client.delete(database.keys.run("run_1"))
+    assert purge(database, "run_1") == Reply("PURGED", [1])
+    assert "dead" not in records(database)
 
 
-def test_at_most_a_hundred_are_deleted_in_one_call(database):
+def test_at_most_a_hundred_go_in_one_call(database):
     runs = [f"run_{n}" for n in range(101)]
-    database.client.zadd(database.keys.dead, dict.fromkeys(runs, 1))
+    for run in runs:
+        die(database, run)
     assert purge(database, *runs) == Reply("PURGED", [100])
-    assert records(database) == {"dead": {"run_100": 1}}
+    assert list(records(database)["dead"]) == ["run_100"]
