@@ -50,7 +50,7 @@ class TaskRun:
     definition = job(task("first"), task("second", "first"), task("third", retry=NO_RETRIES))
     occurrence = ids.occurrence_id(definition.id, T0 + MINUTE)
     first, message, third = (
-        text for _, text in runs_of(definition, 1, occurrence, T0 + MINUTE, (T0 + MINUTE) * 1000)
+        text for _, text in runs_of(definition, 1, T0 + MINUTE, (T0 + MINUTE) * 1000)
     )
     member = f"default:5:{message.run}"
 
@@ -240,7 +240,7 @@ class OccurrenceCase:
     """The occurrence of the second instant; one of the first is live where it is to be queued."""
 
     definition = QUEUED_JOB
-    message = next(runs_of(QUEUED_JOB, 1, OCCURRENCE, TWO, TWO * 1000))[1]
+    message = next(runs_of(QUEUED_JOB, 1, TWO, TWO * 1000))[1]
 
     def claim(self, database, state="pending"):
         claim(database, QUEUED_JOB, decision(TWO, state))

@@ -36,7 +36,7 @@ def run(instant, name):
 
 def texts(definition, instant, version=1):
     """The encoded message of each task."""
-    found = runs_of(definition, version, occurrence(instant), instant, instant * 1000)
+    found = runs_of(definition, version, instant, instant * 1000)
     return {each.name: encode_message(text).decode() for each, text in found}
 
 
