@@ -28,7 +28,14 @@ iso_like = st.text("0123456789PTYMWDHSR/:.,+-Z W", max_size=256)
 mutated = st.builds(
     lambda text, place, piece: text[: place % (len(text) + 1)] + piece + text[place % (len(text) + 1) :],
     st.sampled_from(
-        ["0 0 29 2 *", "*/5 9-17 * * MON-FRI", "0 0 0 L * ? 2026", "R5/2026-01-31T00:00:00Z/P1M", "PT1H30M", "2026-01-31"]
+        [
+            "0 0 29 2 *",
+            "*/5 9-17 * * MON-FRI",
+            "0 0 0 L * ? 2026",
+            "R5/2026-01-31T00:00:00Z/P1M",
+            "PT1H30M",
+            "2026-01-31",
+        ]
     ),
     st.integers(0, 40),
     st.text(max_size=12),
@@ -83,7 +90,11 @@ def test_what_is_accepted_can_be_asked(text):
 
 
 @FUZZ
-@given(st.one_of(st.text(max_size=256), st.sampled_from(["..", "/etc/passwd", "Europe", "Europe/", "europe/berlin"])))
+@given(
+    st.one_of(
+        st.text(max_size=256), st.sampled_from(["..", "/etc/passwd", "Europe", "Europe/", "europe/berlin"])
+    )
+)
 def test_a_time_zone_is_known_or_refused(name):
     try:
         assert zone_of(name).name == name

@@ -102,9 +102,7 @@ def _texts_of(expression: str) -> dict[Field, str]:
 
 
 def _refuse_nickname(text: str) -> NoReturn:
-    raise InvalidSchedule(
-        f"{text!r} is none of {', '.join(NICKNAMES)}{cron_hints.nickname(text, NICKNAMES)}"
-    )
+    raise InvalidSchedule(f"{text!r} is none of {', '.join(NICKNAMES)}{cron_hints.nickname(text, NICKNAMES)}")
 
 
 def _read_fields(texts: dict[Field, str]) -> CronFields:

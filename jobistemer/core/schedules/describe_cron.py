@@ -153,5 +153,3 @@ def _months(fields: CronFields) -> str:
 
 def _years(fields: CronFields) -> str:
     return "" if fields.years is None else f"in {runs(fields.years, str)}"
-
-
