@@ -24,7 +24,20 @@ from jobistemer.core.states import (
 from jobistemer.store import occurrences, runs
 from tests.support.clocks import NOW
 from tests.support.records import records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, enqueue, job, message, register, take, take_one, task
+from tests.support.stories import (
+    MINUTE,
+    T0,
+    claim,
+    decision,
+    ended,
+    enqueue,
+    job,
+    message,
+    register,
+    take,
+    take_one,
+    task,
+)
 
 LATER = NOW + 3_600_000
 DEAD, FAILED, TIMED_OUT = (Over(RunState(state), "failed") for state in ("dead", "failed", "timed_out"))
@@ -103,7 +116,7 @@ RUN_EVENTS = {
     "bury": lambda db, kind, delivery: commit(db, kind, delivery, DEAD, "failed"),
     "retry": lambda db, _, delivery: db.call(runs.retry(db.keys, ended(delivery, "failed"), Later(5000, 0))),
     "requeue": lambda db, _, delivery: db.call(runs.retry(db.keys, ended(delivery, "lost"), Later(0, 1))),
-    "cancel": lambda db, kind, delivery: cancel_wherever_it_is(db, kind, delivery),
+    "cancel": cancel_wherever_it_is,
 }
 
 # How a run gets into a situation: by these steps, one after the other.
