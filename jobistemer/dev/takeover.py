@@ -55,7 +55,7 @@ class Takeover:
     def summary(self) -> list[str]:
         """What there is to say at the end."""
         if not self._victim:
-            return ["no worker was killed: none had work in flight at the time"]
+            return ["no worker was killed: the time had not come, or none had work in flight"]
         taken = ", ".join(f"{count} by {worker}" for worker, count in sorted(self._takers.items()))
         left = f"; {len(self._open)} not yet" if self._open else ""
         return [f"takeover: of what worker {self._victim} had in flight, run again: {taken or 'none'}{left}"]
