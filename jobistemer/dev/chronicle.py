@@ -12,7 +12,7 @@ from jobistemer.core.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.dev.scene import Scene
 
-STATUS_EVERY_MS = 5_000
+STATUS_EVERY_MS = 3_000
 
 
 class Chronicle:

@@ -59,7 +59,7 @@ def nobody_is_left(process):
 
 
 def test_an_app_runs_with_a_server_of_its_own_until_the_time_is_over(folder):
-    with dev(folder, "--workers", "2", "--seconds", "5") as process:
+    with dev(folder, "--workers", "2", "--seconds", "6") as process:
         assert process.ends() == 0
         nobody_is_left(process)
     said = process.text
@@ -95,10 +95,10 @@ def test_a_worker_that_dies_is_shown_and_replaced(folder):
 
 
 def test_the_work_of_a_worker_killed_on_purpose_is_seen_to_be_taken_over(folder):
-    with dev(folder, "--workers", "2", "--lease", "1", "--kill-worker-after", "1") as process:
-        victim = process.says(r">>> KILLED worker \d \(([\w.-]+)\) with SIGKILL: it had \d+ runs? in flight")[1]
+    with dev(folder, "--workers", "2", "-c", "1", "--lease", "1", "--kill-worker-after", "1") as process:
+        victim = process.says(r">>> KILLED worker \d \(([\w.-]+)\) with SIGKILL: runs it had in flight: \d+")[1]
         process.says(rf">>> TAKEN OVER \S+ run_\S+ attempt 0 lost with {victim}, attempt 1 \w+ on (?!{victim})\S+")
-        process.says(r">>> TAKEOVER COMPLETE after \d+\.\d s: \d+ lost attempts?, all run again")
+        process.says(r">>> TAKEOVER COMPLETE after \d+\.\d s: lost attempts \d+, all of them run again")
         process.send(signal.SIGINT)
         assert process.ends() == 0
         nobody_is_left(process)
