@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Member, Message, encode_message
+from jobistemer.core.messages import Delivery, Member, Message, encode_message
 from jobistemer.core.states import RunState
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place
@@ -29,18 +29,18 @@ class GroupState(NamedTuple):
     error: str
 
 
-def add(keys: Keys, parent: str, entry: bytes, failure: str, first: int, children: Sequence[Message], now: int) -> Call:
+def add(keys: Keys, parent: Delivery, failure: str, first: int, children: Sequence[Message]) -> Call:
     """Add up to a hundred children, which all have one handler and one place; `first` is the index of the first."""
     one = children[0]
     assert one.member is not None  # noqa: S101 - children are members
-    where = place(one.queue, one.priority)
+    where, group = place(one.queue, one.priority), one.member.group
     return script("add_children")(
         (
-            *(keys.run(parent), keys.group(one.member.group), keys.stream(where), keys.streams),
+            *(keys.run(parent.message.run), keys.group(group), keys.stream(where), keys.streams),
             *(keys.run(child.run) for child in children),
         ),
         (
-            *(entry, first, failure, one.member.group, one.handler, where, now, HOLD_MS),
+            *(parent.entry, first, failure, group, one.handler, where, one.enqueued_at, HOLD_MS),
             *(encode_message(child) for child in children),
         ),
     )
@@ -85,13 +85,23 @@ def state_command(keys: Keys, group: str) -> Command:
 
 def read_state(answer: list[bytes | None]) -> GroupState | None:
     """The group in the answer to `state_command`; None when there is none (any more)."""
-    added, done, failed, total, halted, error = answer
-    if added is None:
+    added, done, failed, total, halt, error = answer
+    if added is None and total is None:
         return None
     known = None if total is None else int(total)
-    return GroupState(
-        int(added), int(done or 0), int(failed or 0), known, halted is not None, (error or b"").decode(errors="replace")
-    )
+    reason = (error or b"").decode(errors="replace")
+    return GroupState(int(added or 0), int(done or 0), int(failed or 0), known, halt is not None, reason)
+
+
+def find(database: Database, group: str) -> GroupState | None:
+    """Where a group stands; None when there is none (any more)."""
+    return read_state(database.ask(*state_command(database.keys, group)))
+
+
+def read_results(database: Database, group: str, first: int, count: int) -> list[bytes | None]:
+    """What the runs of a group returned, from index `first` on, as it is stored: JSON, or `!` and an error."""
+    found: list[bytes | None] = database.ask("HMGET", database.keys.results(group), *range(first, first + count))
+    return found
 
 
 def halted(database: Database, members: Sequence[Message]) -> list[str]:
@@ -103,11 +113,11 @@ def halted(database: Database, members: Sequence[Message]) -> list[str]:
     return [run for run, group in group_of.items() if group in stopped]
 
 
-def waiting_for_a_retry(database: Database, parent: str, added: int) -> list[str]:
-    """The children of a run that are in the delayed set, five hundred looked at in one round trip."""
+def waiting_for_a_retry(database: Database, group: str, added: int) -> list[str]:
+    """The runs of a group that are in the delayed set, five hundred looked at in one round trip."""
     found = []
     for start in range(0, added, 500):
-        children = [ids.child_run_id(parent, index) for index in range(start, min(start + 500, added))]
+        children = [ids.child_run_id(group, index) for index in range(start, min(start + 500, added))]
         answers = database.ask_all([("HGET", database.keys.run(child), "state") for child in children])
         found += [
             child

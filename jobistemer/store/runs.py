@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jobistemer.core import ids
@@ -10,7 +11,8 @@ from jobistemer.core.graph import released_by, skipped_by
 from jobistemer.core.messages import Delivery, Message, encode_message
 from jobistemer.core.models import FailureStrategy, Job
 from jobistemer.core.options import complete
-from jobistemer.core.states import RunState
+from jobistemer.core.states import AttemptState, RunState
+from jobistemer.store.database import Database
 from jobistemer.store.companions import companions, marks
 from jobistemer.store.ended import Ended as Ended  # noqa: PLC0414 - who ends runs finds it here
 from jobistemer.store.groups import HOLD_MS
@@ -65,6 +67,48 @@ def commit(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
         call = _commit_task(keys, ended, over, job)
     also = companions(keys, ended, over, job, _retention(ended, over))
     return call._replace(also=also) if also else call
+
+
+def is_plain_success(ended: Ended) -> bool:
+    """Whether the end of a run moves nothing but the run: then it can be committed with a hundred others."""
+    message = ended.delivery.message
+    return (
+        ended.outcome.state is AttemptState.SUCCEEDED
+        and message.slot is None
+        and message.member is None
+        and not message.unique
+        and not message.reduces
+        and ended.reducer is None
+    )
+
+
+def commit_successes(keys: Keys, ended: Sequence[Ended]) -> Call:
+    """End up to 100 plain successes of one stream that are kept equally long."""
+    first = ended[0]
+    touched: list[Any] = [first.delivery.stream]
+    args: list[Any] = [first.worker, first.delivery.message.retention_ms]
+    for delivery, outcome, _, started_at, ended_at, *_ in ended:
+        run = delivery.message.run
+        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
+        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
+    return script("commit_successes")(tuple(touched), tuple(args))
+
+
+def is_limited_in_time(ended: Ended) -> bool:
+    """Whether it matters for what becomes of the run how long ago its first attempt began."""
+    failed = ended.outcome.state in (AttemptState.FAILED, AttemptState.TIMED_OUT)
+    return failed and ended.delivery.message.retry.max_elapsed_s is not None
+
+
+def elapsed_ms(database: Database, ended: Ended) -> int:
+    """How long ago the first attempt began; where no record is left, how long ago the run was enqueued."""
+    delivery = ended.delivery
+    if not delivery.attempt:
+        return ended.ended_at - ended.started_at
+    first = database.keys.attempt(ids.attempt_id(delivery.message.run, 0))
+    # Of an attempt whose worker died it is not known when it began, but when it was found to have ended.
+    started, over = (int(each or 0) for each in database.ask("HMGET", first, "started_at", "ended_at"))
+    return ended.ended_at - (started or over or delivery.message.enqueued_at)
 
 
 def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:
@@ -132,8 +176,9 @@ def _retention(ended: Ended, over: Over) -> int:
     message = ended.delivery.message
     if over.state is RunState.DEAD:
         return max(DEAD_RETENTION_MS, message.retention_ms)
-    # A run that has handed over is part of something that goes on.
-    return max(HOLD_MS, message.retention_ms) if ended.hands_over(over) else message.retention_ms
+    # A run that has handed over is part of an occurrence that goes on.
+    kept_on = message.slot is not None and ended.hands_over(over)
+    return max(HOLD_MS, message.retention_ms) if kept_on else message.retention_ms
 
 
 def _attempt_fields(ended: Ended) -> list[Any]:

@@ -21,6 +21,7 @@ from jobistemer.worker.flight import Flight
 from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 500
+BUNDLE = 100
 WAIT_S = 0.5
 AGAIN_S = 0.5
 
@@ -78,17 +79,36 @@ class Committer:
         return bool(self._batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
-        entries = [self._entry(flight) for flight in flights]
-        replies = database.call_all([entry.call for entry in entries])
-        for entry, reply in zip(entries, replies, strict=True):
+        plain: dict[tuple[bytes, int], list[Ended]] = {}
+        entries = []
+        for flight in flights:
+            ended = self._ended(flight)
+            message = ended.delivery.message
+            if runs.is_plain_success(ended):
+                plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(ended)
+            else:
+                entries.append(self._entry(flight, ended))
+        bundles = [each[at : at + BUNDLE] for each in plain.values() for at in range(0, len(each), BUNDLE)]
+        calls = [runs.commit_successes(database.keys, bundle) for bundle in bundles]
+        replies = database.call_all([*calls, *(entry.call for entry in entries)])
+        by_entry = {flight.delivery.entry: flight for flight in flights}
+        for bundle, reply in zip(bundles, replies, strict=False):
+            self._note_bundle(bundle, reply, by_entry)
+        for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
             self._note(database, entry, reply)
 
-    def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
-        delivery = flight.delivery
+    def _ended(self, flight: Flight) -> Ended:
         outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
         clock = flight.database.clock
-        ended = Ended(delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
-        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, outcome, random.random())
+        started, over = clock.at_ms(flight.started), clock.at_ms(flight.ended)
+        return Ended(flight.delivery, outcome, self._worker, started, over, reducer=flight.reducer)
+
+    def _entry(self, flight: Flight, ended: Ended, ending: Ending | None = None) -> _Entry:
+        delivery = ended.delivery
+        elapsed_ms = runs.elapsed_ms(flight.database, ended) if runs.is_limited_in_time(ended) else 0
+        chosen = ending or settle(
+            *(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random()), elapsed_ms
+        )
         return _Entry(flight, ended, chosen, self._call(flight.database, ended, chosen))
 
     def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
@@ -98,6 +118,20 @@ class Committer:
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
         return runs.commit(database.keys, ended, ending, job)
 
+    def _note_bundle(self, bundle: list[Ended], reply: Reply | JobistemerError, flights: dict[bytes, Flight]) -> None:
+        if isinstance(reply, JobistemerError):
+            self._put_off += [flights[ended.delivery.entry] for ended in bundle]
+            log.error("%d runs could not be recorded, trying again: %s", len(bundle), reply)
+            return
+        self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
+        for position in reply.values:
+            self._note_stale(bundle[position - 1])
+
+    def _note_stale(self, ended: Ended) -> None:
+        message = ended.delivery.message
+        self.counts["stale"] += 1
+        log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+
     def _note(self, database: Database, entry: _Entry, reply: Reply | JobistemerError) -> None:
         message = entry.ended.delivery.message
         if isinstance(reply, JobistemerError):
@@ -105,11 +139,10 @@ class Committer:
             self._put_off.append(entry.flight)
             log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, reply)
         elif reply.word == "STALE":
-            self.counts["stale"] += 1
-            log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+            self._note_stale(entry.ended)
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
-            again = self._entry(entry.flight, CANCELED)
+            again = self._entry(entry.flight, entry.ended, CANCELED)
             self._note(database, again, database.call(again.call))
         else:
             self.counts[entry.ended.outcome.state] += 1

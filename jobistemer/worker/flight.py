@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import Delivery
+from jobistemer.core.messages import Delivery, Message
 from jobistemer.store import runs
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Call
@@ -18,7 +18,7 @@ CANCELS_KEPT = 10_000
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
-    __slots__ = ("database", "delivery", "ended", "handler", "outcome", "shown", "started", "stop", "worker")
+    __slots__ = ("database", "delivery", "ended", "handler", "outcome", "reducer", "shown", "started", "stop", "worker")
 
     def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
         self.database = database
@@ -28,6 +28,8 @@ class Flight:
         self.started = 0.0
         self.ended = 0.0
         self.outcome: Outcome | None = None
+        # What waits for the runs that this attempt has mapped.
+        self.reducer: Message | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
 

@@ -24,7 +24,20 @@ from jobistemer.core.states import (
 from jobistemer.store import occurrences, runs
 from tests.support.clocks import NOW
 from tests.support.records import records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, enqueue, job, message, register, take, take_one, task
+from tests.support.stories import (
+    MINUTE,
+    T0,
+    claim,
+    decision,
+    ended,
+    enqueue,
+    job,
+    message,
+    register,
+    take,
+    take_one,
+    task,
+)
 
 LATER = NOW + 3_600_000
 DEAD, FAILED, TIMED_OUT = (Over(RunState(state), "failed") for state in ("dead", "failed", "timed_out"))
@@ -50,7 +63,7 @@ class TaskRun:
     definition = job(task("first"), task("second", "first"), task("third", retry=NO_RETRIES))
     occurrence = ids.occurrence_id(definition.id, T0 + MINUTE)
     first, message, third = (
-        text for _, text in runs_of(definition, 1, occurrence, T0 + MINUTE, (T0 + MINUTE) * 1000)
+        text for _, text in runs_of(definition, 1, T0 + MINUTE, (T0 + MINUTE) * 1000)
     )
     member = f"default:5:{message.run}"
 
@@ -103,7 +116,7 @@ RUN_EVENTS = {
     "bury": lambda db, kind, delivery: commit(db, kind, delivery, DEAD, "failed"),
     "retry": lambda db, _, delivery: db.call(runs.retry(db.keys, ended(delivery, "failed"), Later(5000, 0))),
     "requeue": lambda db, _, delivery: db.call(runs.retry(db.keys, ended(delivery, "lost"), Later(0, 1))),
-    "cancel": lambda db, kind, delivery: cancel_wherever_it_is(db, kind, delivery),
+    "cancel": cancel_wherever_it_is,
 }
 
 # How a run gets into a situation: by these steps, one after the other.
@@ -240,7 +253,7 @@ class OccurrenceCase:
     """The occurrence of the second instant; one of the first is live where it is to be queued."""
 
     definition = QUEUED_JOB
-    message = next(runs_of(QUEUED_JOB, 1, OCCURRENCE, TWO, TWO * 1000))[1]
+    message = next(runs_of(QUEUED_JOB, 1, TWO, TWO * 1000))[1]
 
     def claim(self, database, state="pending"):
         claim(database, QUEUED_JOB, decision(TWO, state))

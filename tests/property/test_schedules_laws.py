@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from wall_arithmetic import plus
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules import AnySchedule, Cron, Interval, Once, anchored, jitter_ms, spread_ms
+from jobistemer.core.schedules import (
+    AnySchedule,
+    Cron,
+    Interval,
+    Once,
+    anchored,
+    describe,
+    jitter_ms,
+    spread_ms,
+)
 
 LAWS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 DAY = 86400
@@ -135,6 +144,15 @@ def test_what_was_encoded_is_decoded_as_an_equal_value_with_the_same_hash(schedu
 
 
 @LAWS
+@given(schedules)
+def test_every_schedule_has_words_for_people(schedule):
+    words = describe(schedule)
+    assert words[0].islower() or words[0].isdigit()
+    assert "  " not in words
+    assert ", ," not in words
+
+
+@LAWS
 @given(schedules, moments, st.integers(1, 999_999))
 def test_a_fraction_of_a_second_and_another_zone_change_no_answer(schedule, moment, microseconds):
     later = moment + timedelta(microseconds=microseconds)
@@ -150,7 +168,9 @@ def test_the_nth_instant_is_the_anchor_and_n_durations(duration, anchor, zone, n
     text, months, days, seconds = duration
     schedule = Interval(text, timezone=zone, anchor=anchor)
     expected = [anchor, *(plus(anchor, zone, k * months, k * days, k * seconds) for k in range(1, n + 1))]
-    found = list(islice(schedule.between(anchor - timedelta(seconds=1), datetime(9000, 1, 1, tzinfo=UTC)), n + 1))
+    found = list(
+        islice(schedule.between(anchor - timedelta(seconds=1), datetime(9000, 1, 1, tzinfo=UTC)), n + 1)
+    )
     # Where a zone skipped a day, two of them are the same instant, which is due once.
     assert found[: len(set(expected))] == sorted(set(expected))
 
