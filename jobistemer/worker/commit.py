@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from jobistemer.core.endings import CANCELED, Ending, Outcome, Over, settle
-from jobistemer.core.errors import JobistemerError
+from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState
 from jobistemer.store import cancelling, runs
 from jobistemer.store.database import Database
@@ -43,7 +43,7 @@ class Committer:
         self._definitions = definitions
         self._outbox: SimpleQueue[Flight] = SimpleQueue()
         self._batch: list[Flight] = []
-        self._put_off: list[Flight] = []
+        self._put_off: dict[Flight, None] = {}
         self._put_off_until = 0.0
         self.counts: Counter[str] = Counter()
 
@@ -57,17 +57,19 @@ class Committer:
             return
         by_shard: dict[int, list[Flight]] = {}
         for flight in self._batch:
+            # When the batch is sent again, its refusals are counted anew.
+            self._put_off.pop(flight, None)
             by_shard.setdefault(id(flight.database), []).append(flight)
         for part in by_shard.values():
             self._commit(part[0].database, part)
         ended = [flight for flight in self._batch if flight not in self._put_off] if self._put_off else self._batch
         self._batch = []
-        self._room.ended(len(ended), sum(flight.ended - flight.started for flight in ended))
+        self._room.ended([flight.key for flight in ended], sum(flight.ended - flight.started for flight in ended))
 
     def _gather(self) -> bool:
         if self._put_off and time.monotonic() >= self._put_off_until:
             self._put_off_until = time.monotonic() + AGAIN_S
-            self._batch, self._put_off = self._put_off, []
+            self._batch, self._put_off = list(self._put_off), {}
             return True
         try:
             self._batch.append(self._outbox.get(timeout=WAIT_S))
@@ -78,10 +80,20 @@ class Committer:
         return bool(self._batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
-        entries = [self._entry(flight) for flight in flights]
+        entries = [entry for flight in flights if (entry := self._tried_entry(flight)) is not None]
         replies = database.call_all([entry.call for entry in entries])
         for entry, reply in zip(entries, replies, strict=True):
             self._note(database, entry, reply)
+
+    def _tried_entry(self, flight: Flight) -> _Entry | None:
+        try:
+            return self._entry(flight)
+        except NotConnected:
+            raise
+        except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
+            # One outcome that cannot be written holds up no other.
+            self._postpone(flight, error)
+            return None
 
     def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
         delivery = flight.delivery
@@ -102,18 +114,22 @@ class Committer:
         message = entry.ended.delivery.message
         if isinstance(reply, JobistemerError):
             # Refused whole (loading after a restart, read only after a failover): the entry is still ours, so again.
-            self._put_off.append(entry.flight)
-            log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, reply)
+            self._postpone(entry.flight, reply)
         elif reply.word == "STALE":
             self.counts["stale"] += 1
             log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
             again = self._entry(entry.flight, CANCELED)
-            self._note(database, again, database.call(again.call))
+            self._note(database, again, database.call_all([again.call])[0])
         else:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
+
+    def _postpone(self, flight: Flight, error: Exception) -> None:
+        self._put_off[flight] = None
+        message = flight.delivery.message
+        log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, error)
 
     def _follow_up(self, database: Database, entry: _Entry) -> None:
         message, ending = entry.ended.delivery.message, entry.ending
