@@ -35,7 +35,7 @@ if source == 'attempt' then
   mine = redis.call('XACK', stream, 'workers', entry)
 elseif source == 'delayed' then
   mine = redis.call('ZREM', delayed, place .. ':' .. run_id)
-elseif #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 then
+elseif redis.call('EXISTS', stream) == 1 and #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 then
   mine = redis.call('XDEL', stream, entry)
 end
 if mine == 0 then

@@ -11,8 +11,9 @@ OUT
 KEEPS I9 I10
 ]]
 local dead = KEYS[1]
+
 local purged = 0
-for i = 1, math.min(#ARGV, 100) do
+for i = 1, math.min(#KEYS - 1, 100) do
   local run, run_id = KEYS[i + 1], ARGV[i]
   -- A run that is not dead may still have work to do, so membership decides; its hash may have expired before.
   if redis.call('ZREM', dead, run_id) == 1 then

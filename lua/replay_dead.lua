@@ -9,13 +9,12 @@ KEYS
   streams  set     {ns:shard}:streams                places of the streams that exist
   unique   string  {ns:shard}:unique:<key>           optional: holds the new run's id while the key is taken
 ARGV
-  old_id       str  the dead run
-  run_id       str  the caller's choice for the new one, so that a second send is recognised
-  handler      str  name of the callable
-  message      str  encoded message of the new run
-  place        str  `<queue>:<prio>`
-  enqueued_at  int  ms
-  unique_ms    int  how long the unique key is held at the most
+  old_id     str  the dead run
+  run_id     str  the caller's choice for the new one, so that a second send is recognised
+  handler    str  name of the callable
+  message    str  encoded message of the new run
+  place      str  `<queue>:<prio>`
+  unique_ms  int  how long the unique key is held at the most
 OUT
   REPLAYED       the new run waits on its stream
   MINE           this very call has replayed it before
@@ -24,8 +23,7 @@ OUT
 KEEPS I3 I4 I9 I10
 ]]
 local dead, old, run, stream, streams, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local old_id, run_id, handler, message, place, enqueued_at, unique_ms =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local old_id, run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
 if not redis.call('ZSCORE', dead, old_id) or redis.call('HGET', old, 'state') ~= 'dead' then return {'GONE'} end
@@ -34,9 +32,13 @@ if unique then
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
 
-local entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
-redis.call('SADD', streams, place)
-redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry, 'enqueued_at', enqueued_at)
+local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)
+if not entry then
+  redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
+  redis.call('SADD', streams, place)
+  entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
+end
+redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
 redis.call('HSET', old, 'note', 'replayed as ' .. run_id)
 redis.call('ZREM', dead, old_id)

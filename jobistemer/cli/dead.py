@@ -102,7 +102,7 @@ def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:
             each.run.place,
             each.run.attempt + 1,
             tables.instant(each.run.ended_at, now_ms),
-            each.run.error.strip().rpartition("\n")[2],
+            tables.first_line(each.run.error),
         )
         for each in found
     ]

@@ -165,7 +165,8 @@ def _activity(summary: JobSummary) -> str:
 def _last(last: OccurrenceRecord | None, now_ms: int) -> tuple[tables.Cell, ...]:
     if last is None:
         return "–", "–", ""
-    return tables.instant(last.due * 1000, now_ms), tables.state(last.state), last.error or last.reason
+    reason = tables.first_line(last.error) or last.reason
+    return tables.instant(last.due * 1000, now_ms), tables.state(last.state), reason
 
 
 def _history_table(found: list[OccurrenceRecord], now_ms: int) -> RenderableType:
@@ -178,7 +179,7 @@ def _history_table(found: list[OccurrenceRecord], now_ms: int) -> RenderableType
             f"{each.late_ms} ms",
             tables.duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
             each.id,
-            f"{each.reason}; {each.error}" if each.error else each.reason,
+            "; ".join(filter(None, (each.reason, tables.first_line(each.error)))),
         )
         for each in found
     ]

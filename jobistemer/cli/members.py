@@ -75,7 +75,7 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
         "done",
         "failed",
         "stale",
-        "runs/s",
+        "busy runs/s",
         "told",
     )
     rows = [

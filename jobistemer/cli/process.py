@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -40,5 +40,7 @@ def prepare_process(*, log_level: str, log_json: bool, until_eof: bool) -> Stopp
 
 def _end_with_input(stopping: Stopping) -> None:
     # The supervisor holds the other end and never writes: the pipe closes when it ends, however it ends.
-    sys.stdin.buffer.read()
+    # The file descriptor itself is read: a daemon thread inside sys.stdin would break the interpreter's shutdown.
+    while os.read(0, 1):
+        pass
     stopping.request()

@@ -10,16 +10,16 @@ import click
 from jobistemer import __version__
 
 _COMMANDS: Final = {
-    "dead": ("dead:dead_group", "Dead letters: list, show, replay, purge."),
-    "deploy": ("deploy:deploy_command", "Register the jobs of an app."),
-    "dev": ("dev:dev_command", "Run an app here, with a server of its own."),
-    "enqueue": ("enqueue:enqueue_command", "Have a worker run a task."),
-    "job": ("job:job_group", "Jobs: list, show, next, history, pause, resume, trigger, remove."),
-    "next": ("next:next_command", "Show the next instants of a schedule."),
-    "queue": ("queue:queue_group", "Queues: list, pause, resume."),
-    "run": ("run:run_group", "Task runs: show."),
-    "ticker": ("members:ticker_group", "Tickers: list."),
-    "worker": ("members:worker_group", "Workers: list, quiet, stop."),
+    "dead": ("jobistemer.cli.dead:dead_group", "Dead letters: list, show, replay, purge."),
+    "deploy": ("jobistemer.cli.deploy:deploy_command", "Register the jobs of an app."),
+    "dev": ("jobistemer.dev.command:dev_command", "Run an app here, with a server of its own."),
+    "enqueue": ("jobistemer.cli.enqueue:enqueue_command", "Have a worker run a task."),
+    "job": ("jobistemer.cli.job:job_group", "Jobs: list, show, next, history, pause, resume, trigger, remove."),
+    "next": ("jobistemer.cli.next:next_command", "Show the next instants of a schedule."),
+    "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume."),
+    "run": ("jobistemer.cli.run:run_group", "Task runs: show."),
+    "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),
+    "worker": ("jobistemer.cli.members:worker_group", "Workers: list, quiet, stop."),
 }
 
 
@@ -35,7 +35,7 @@ class LateGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(f"jobistemer.cli.{module}"), attribute)
+        command: click.Command = getattr(import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -55,12 +55,8 @@ def _details(run: RunRecord, attempts: list[AttemptRecord], now_ms: int) -> Rend
             attempt.worker,
             tables.instant(attempt.started_at, now_ms),
             tables.duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else "–",
-            _last_line(attempt.error),
+            tables.first_line(attempt.error),
         )
         for attempt in attempts
     ]
     return Group(shown, tables.table(("attempt", "state", "worker", "started (UTC)", "took", "error"), rows))
-
-
-def _last_line(error: str) -> str:
-    return error.strip().rpartition("\n")[2]

@@ -65,6 +65,11 @@ def cell(value: Cell) -> Text:
     return value if isinstance(value, Text) else Text(printable(str(value)))
 
 
+def first_line(text: str) -> str:
+    """The first line of an error, which says what it was; what follows is where."""
+    return text.strip().partition("\n")[0]
+
+
 def lines(text: str) -> Text:
     """Several lines of plain text, such as a traceback."""
     return Text("\n".join(printable(line) for line in text.splitlines()))

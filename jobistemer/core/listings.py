@@ -46,7 +46,7 @@ class QueueSummary(msgspec.Struct, frozen=True):
 
 
 class WorkerSummary(msgspec.Struct, frozen=True):
-    """One worker as its last beat described it; rate is in runs per second, times are Unix milliseconds.
+    """One worker as its last beat described it; rate is its runs per second while it had work.
 
     command is what it was told to do and may not have heard yet.
     """

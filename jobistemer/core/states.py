@@ -76,7 +76,6 @@ OCCURRENCE_TRANSITIONS: Mapping[tuple[OccurrenceState | None, str], OccurrenceSt
         }.items()
     },
     (_O.QUEUED, "cancel"): _O.CANCELED,
-    (_O.QUEUED, "time_out"): _O.TIMED_OUT,
 }
 
 RUN_TRANSITIONS: Mapping[tuple[RunState | None, str], RunState] = {

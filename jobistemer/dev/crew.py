@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from threading import Event
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.dev.children import Child, Hear
 from jobistemer.dev.embedded import check_installed
 
 GRACE_S = 10.0
-"""What running handlers may take to end before the crew is ended by force."""
+"""What the crew may take to end in order before it is ended by force."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+LOOK_S = 0.05
 
 
 class Post:
     """A place in the crew that is to be filled at all times: whoever holds it is replaced when it dies."""
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str], environment: dict[str, str]) -> None:
-        self.name = name
-        self._make: Callable[[], Child] = lambda: Child(name, module, arguments, environment)
-        self.child = self._make()
+    def __init__(self, start: Callable[[], Child]) -> None:
+        self._start = start
+        self.child = start()
         self._pause = FIRST_PAUSE_S
         self._again_at: float | None = None
 
-    def fill(self, hear: Hear) -> None:
-        """Start its process."""
-        self.child = self._make()
-        self.child.start(hear)
-        self._again_at = None
-
-    def tend(self, hear: Hear, tell: Callable[[str], None]) -> None:
-        """Replace a process that has died, with growing pauses: one that dies at once would eat the machine."""
+    def tend(self, tell: Callable[[str], None]) -> None:
+        """Replace a process that has died, after a pause that grows: one that dies at once would eat the machine."""
         if self.child.ended is None:
             return
         now = time.monotonic()
         if self._again_at is None:
-            tell(f"{self.name} (pid {self.child.pid}) {_ending(self.child.ended)}; a new one is started")
+            tell(f"{self.child.name} (pid {self.child.pid}) {_ending(self.child.ended)}; a new one is started")
             self._again_at = now + self._pause
             self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
         elif now >= self._again_at:
-            self.fill(hear)
+            self.child = self._start()
+            self._again_at = None
 
 
 class Crew:
@@ -53,44 +50,62 @@ class Crew:
         self._hear = hear
         self._tell = tell
         self._server: Child | None = None
-        self.posts: list[Post] = []
+        self._posts: list[Post] = []
 
     def start_server(self) -> str:
         """Start an embedded server; its URL. Raises Misconfigured when it is not installed, or NotConnected."""
         check_installed()
-        self._server = Child("server", "jobistemer.dev.embedded", (), {})
-        self._server.start(self._hear)
-        url = self._server.first_line()
-        if not url:
-            raise NotConnected("the embedded server did not start; what it said stands above")
-        return url
+        said: SimpleQueue[str] = SimpleQueue()
+        self._server = Child("server", "jobistemer.dev.embedded", (), {}, lambda _, line: said.put(line))
+        heard = []
+        while self._server.ended is None or not said.empty():
+            try:
+                heard.append(said.get(timeout=LOOK_S))
+            except Empty:
+                continue
+            if heard[-1].startswith("redis://"):
+                return heard[-1]
+        raise NotConnected(f"the embedded server did not start: {' '.join(heard[-3:])}")
 
-    def start(self, environment: dict[str, str], workers: int, worker_arguments: Sequence[str]) -> None:
+    def start(self, environment: Mapping[str, str], workers: int, worker_arguments: Sequence[str]) -> None:
         """Start a ticker and workers."""
-        self.posts = [Post("ticker", "jobistemer.cli.ticker", ("--until-eof",), environment)]
+
+        def start(name: str, module: str, *arguments: str) -> None:
+            given = (*arguments, "--until-eof")
+            self._posts.append(Post(lambda: Child(name, module, given, environment, self._hear)))
+
+        start("ticker", "jobistemer.cli.ticker")
         for number in range(1, workers + 1):
-            arguments = (*worker_arguments, "--until-eof")
-            self.posts.append(Post(f"worker {number}", "jobistemer.cli.worker", arguments, environment))
-        for post in self.posts:
-            post.fill(self._hear)
+            start(f"worker {number}", "jobistemer.cli.worker", *worker_arguments)
 
     def tend(self) -> None:
-        """Replace whoever has died. Raises NotConnected when the embedded server has: nothing is left to show."""
+        """Replace whoever has died. Raises NotConnected when the embedded server has: there is nothing to go on."""
         if self._server is not None and self._server.ended is not None:
             raise NotConnected(f"the embedded server {_ending(self._server.ended)}; start again")
-        for post in self.posts:
-            post.tend(self._hear, self._tell)
+        for post in self._posts:
+            post.tend(self._tell)
 
-    def end(self) -> None:
-        """End everybody in order: workers, ticker, server; by force what takes too long. May be called twice."""
-        deadline = time.monotonic() + GRACE_S
-        for post in reversed(self.posts):
-            post.child.terminate()
-        for post in reversed(self.posts):
-            post.child.wait(deadline)
-        if self._server is not None:
-            self._server.terminate()
-            self._server.wait(time.monotonic() + GRACE_S)
+    def member(self, pid: int) -> Child | None:
+        """The ticker or worker that runs with this process id."""
+        return next((post.child for post in self._posts if post.child.pid == pid), None)
+
+    def end(self, hurry: Event) -> None:
+        """End everybody: workers and ticker, then the server; by force what takes too long, or when in a hurry."""
+        for children in ([post.child for post in reversed(self._posts)], [self._server]):
+            present = [child for child in children if child is not None]
+            for child in present:
+                child.terminate()
+            _wait(present, hurry)
+            for child in present:
+                child.kill()
+                child.hear_out()
+
+
+def _wait(children: Sequence[Child], hurry: Event) -> None:
+    deadline = time.monotonic() + GRACE_S
+    while any(child.ended is None for child in children) and time.monotonic() < deadline:
+        if hurry.wait(LOOK_S):
+            return
 
 
 def _ending(code: int | None) -> str:

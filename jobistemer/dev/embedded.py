@@ -31,7 +31,7 @@ def main() -> None:
 
     # Signals of the terminal are the supervisor's to hear; it ends the server last.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.stdin.close())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="jobistemer-dev-") as folder:
         server = ValkeyServer(data_dir=Path(folder), config=SETTINGS)
         server.start()

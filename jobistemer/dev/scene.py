@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from jobistemer.core.listings import DelayedRun, JobSummary, QueueSummary, TickerSummary, WorkerSummary
@@ -9,7 +11,8 @@ from jobistemer.core.records import OccurrenceRecord
 from jobistemer.store import census, listings
 from jobistemer.store.namespace import Namespace
 
-JOBS, OCCURRENCES, WAITING = 12, 12, 6
+JOBS, OCCURRENCES, WAITING = 12, 50, 6
+PACE_OVER_MS = 3_000
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -24,14 +27,26 @@ class Scene(msgspec.Struct, frozen=True):
     workers: list[WorkerSummary]
     tickers: list[TickerSummary]
 
-    @property
-    def rate(self) -> float:
-        """Runs per second of all workers."""
-        return sum(worker.rate for worker in self.workers if self.at_ms - worker.beat_at < 5_000)
-
     def job_name(self, job_id: str) -> str:
         """The name of a job; the id of one that is not on the scene."""
         return next((job.name for job in self.jobs if job.id == job_id), job_id)
+
+
+class Pace:
+    """Runs per second over the last few seconds, from what the workers say they have done."""
+
+    def __init__(self) -> None:
+        self._before: deque[tuple[int, dict[str, int]]] = deque()
+
+    def of(self, scene: Scene) -> float:
+        """The pace up to this scene; scenes are to be given in order."""
+        self._before.append((scene.at_ms, {worker.id: worker.done for worker in scene.workers}))
+        while scene.at_ms - self._before[0][0] > PACE_OVER_MS:
+            self._before.popleft()
+        (since, then), (now, done) = self._before[0], self._before[-1]
+        # A worker that came or went in between counts with what is known of it from both ends.
+        runs = sum(count - then.get(worker, count) for worker, count in done.items())
+        return runs * 1000 / (now - since) if now > since else 0.0
 
 
 def look(namespace: Namespace) -> Scene:

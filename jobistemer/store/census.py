@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from jobistemer.core.errors import ServerRefused
 from jobistemer.core.listings import QueueSummary, TickerSummary, WorkerSummary
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, split_delayed_member, split_place
@@ -68,26 +67,16 @@ def _queue(name: str, places: list[_Place], delayed: Counter[str], paused: set[s
 
 
 def _places_of(database: Database) -> list[_Place]:
-    found = []
-    for where in sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams)):
-        in_flight = _pending(database, where)
-        # An entry is deleted when its attempt ends, so what is in the stream waits or is in flight. One may end
-        # between the two questions.
-        waiting = max(0, database.ask("XLEN", database.keys.stream(where)) - in_flight)
-        found.append(_Place(*split_place(where), waiting, in_flight))
-    return found
-
-
-def _pending(database: Database, where: str) -> int:
-    try:
-        answer = database.ask("XPENDING", database.keys.stream(where), GROUP)
-    except ServerRefused as error:
-        if "NOGROUP" not in str(error):
-            raise
-        # A ticker has written to the stream and no worker has read from it yet.
-        return 0
-    # redis-py turns the answer into a dictionary; the plain one is a list.
-    return int(answer["pending"] if isinstance(answer, dict) else answer[0])
+    places = sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams))
+    streams = [database.keys.stream(where) for where in places]
+    lengths = database.ask_all([("XLEN", stream) for stream in streams]) if streams else []
+    pending = database.ask_all([("XPENDING", stream, GROUP) for stream in streams]) if streams else []
+    # An entry is deleted when its attempt ends, so what is in a stream waits or is in flight. Between the two
+    # questions some may end and others begin.
+    return [
+        _Place(*split_place(where), max(0, length - summary[0]), summary[0])
+        for where, length, summary in zip(places, lengths, pending, strict=True)
+    ]
 
 
 def _delayed_by_queue(database: Database) -> Counter[str]:

@@ -40,6 +40,15 @@ def redacted(url: str) -> str:
 
 def connect(url: str) -> redis.Redis:
     """A synchronous client for `url`; no connection is made yet. Raises Misconfigured for a URL that cannot be."""
+    client = _client(url)
+    # Commands are sent as they are written, so redis-py cannot know which form of XPENDING was asked, and its reading
+    # of the short form breaks on answers of the long one.
+    parse = client.response_callbacks["XPENDING"]
+    client.set_response_callback("XPENDING", lambda answer, **form: parse(answer, **form) if form else answer)
+    return client
+
+
+def _client(url: str) -> redis.Redis:
     match _scheme(url):
         case "fake":
             return _fake(url)

@@ -49,7 +49,7 @@ def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int) -> Call:
     unique = (keys.unique(message.unique),) if message.unique else ()
     return script("replay_dead")(
         (keys.dead, keys.run(dead.run.id), keys.run(run_id), keys.stream(where), keys.streams, *unique),
-        (dead.run.id, run_id, message.handler, encode_message(message), where, now_ms, LONGEST_UNIQUE_MS),
+        (dead.run.id, run_id, message.handler, encode_message(message), where, LONGEST_UNIQUE_MS),
     )
 
 

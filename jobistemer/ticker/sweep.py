@@ -39,7 +39,8 @@ class Sweeper:
                 ("ZREMRANGEBYSCORE", keys.dead, "-inf", self._database.clock.now_ms()),
             ],
         )
-        silent = self._silent({worker.decode(): float(beat) for worker, beat in beats})
+        pairs = zip(beats[::2], beats[1::2], strict=True)
+        silent = self._silent({worker.decode(): float(beat) for worker, beat in pairs})
         return sum(self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent)
 
     def _silent(self, beats: dict[str, float]) -> list[tuple[str, float]]:

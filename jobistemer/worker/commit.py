@@ -21,6 +21,7 @@ from jobistemer.worker.flight import Flight
 from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 500
+BUNDLE = 100
 WAIT_S = 0.5
 AGAIN_S = 0.5
 
@@ -80,9 +81,20 @@ class Committer:
         return bool(self._batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
-        entries = [entry for flight in flights if (entry := self._tried_entry(flight)) is not None]
-        replies = database.call_all([entry.call for entry in entries])
-        for entry, reply in zip(entries, replies, strict=True):
+        plain: dict[tuple[bytes, int], list[Flight]] = {}
+        entries: list[_Entry] = []
+        for flight in flights:
+            ended, message = self._ended(flight), flight.delivery.message
+            if runs.is_plain_success(message, ended.outcome):
+                plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(flight)
+            elif (entry := self._tried_entry(flight)) is not None:
+                entries.append(entry)
+        bundles = [each[at : at + BUNDLE] for each in plain.values() for at in range(0, len(each), BUNDLE)]
+        calls = [runs.commit_successes(database.keys, [self._ended(each) for each in bundle]) for bundle in bundles]
+        replies = database.call_all([*calls, *(entry.call for entry in entries)])
+        for bundle, reply in zip(bundles, replies, strict=False):
+            self._note_bundle(bundle, reply)
+        for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
             self._note(database, entry, reply)
 
     def _tried_entry(self, flight: Flight) -> _Entry | None:
@@ -95,12 +107,17 @@ class Committer:
             self._postpone(flight, error)
             return None
 
+    def _ended(self, flight: Flight) -> Ended:
+        if flight.record is None:
+            outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
+            at_ms = flight.database.clock.at_ms
+            # Made once: a second send is known by its times, and the clock may have been corrected meanwhile.
+            flight.record = Ended(flight.delivery, outcome, self._worker, at_ms(flight.started), at_ms(flight.ended))
+        return flight.record
+
     def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
-        delivery = flight.delivery
-        outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
-        clock = flight.database.clock
-        ended = Ended(delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
-        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, outcome, random.random())
+        ended, delivery = self._ended(flight), flight.delivery
+        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random())
         return _Entry(flight, ended, chosen, self._call(flight.database, ended, chosen))
 
     def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
@@ -110,14 +127,26 @@ class Committer:
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
         return runs.commit(database.keys, ended, ending, job)
 
+    def _note_bundle(self, bundle: list[Flight], reply: Reply | JobistemerError) -> None:
+        if isinstance(reply, JobistemerError):
+            for flight in bundle:
+                self._postpone(flight, reply)
+            return
+        self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
+        for position in reply.values:
+            self._note_stale(bundle[position - 1])
+
+    def _note_stale(self, flight: Flight) -> None:
+        message = flight.delivery.message
+        self.counts["stale"] += 1
+        log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+
     def _note(self, database: Database, entry: _Entry, reply: Reply | JobistemerError) -> None:
-        message = entry.ended.delivery.message
         if isinstance(reply, JobistemerError):
             # Refused whole (loading after a restart, read only after a failover): the entry is still ours, so again.
             self._postpone(entry.flight, reply)
         elif reply.word == "STALE":
-            self.counts["stale"] += 1
-            log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+            self._note_stale(entry.flight)
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
             again = self._entry(entry.flight, CANCELED)

@@ -10,6 +10,7 @@ from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery
 from jobistemer.store import runs
 from jobistemer.store.database import Database
+from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call
 
 CANCELS_KEPT = 10_000
@@ -19,7 +20,10 @@ MISSING = object()
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
-    __slots__ = ("database", "delivery", "ended", "handler", "key", "outcome", "shown", "started", "stop", "worker")
+    __slots__ = (
+        *("database", "delivery", "ended", "handler", "key", "outcome"),
+        *("record", "shown", "started", "stop", "worker"),
+    )
 
     def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
         self.database = database
@@ -31,6 +35,8 @@ class Flight:
         self.started = 0.0
         self.ended = 0.0
         self.outcome: Outcome | None = None
+        # What is recorded of it, written by the committing thread.
+        self.record: Ended | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
 

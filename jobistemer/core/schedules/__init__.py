@@ -1,14 +1,16 @@
 """Schedules: what is due, and when. Pure values with exact answers.
 
-kinds       the Schedule protocol, the union of all kinds, text to schedule
-cron        cron_grammar and cron_fields read it, cron_hints guess what was meant,
-cron_days and cron_table compile it to readings of a wall clock
-interval    iso8601 reads it
-once, custom, builder
-zones       time zones as spans of constant offset; walltime: readings to instants
-calendars   instants on which a job does not run
-delays      jitter and spread
-describe    words for people
+    kinds       the Schedule protocol, the union of all kinds, text to schedule
+    cron        cron_grammar and cron_fields read it into cron_values, cron_hints guess what
+                was meant, cron_days and cron_table compile it to readings of a wall clock
+    interval    iso8601 reads it
+    once, custom, builder
+    zones       time zones as spans of constant offset; walltime: readings to instants
+    calendars   instants on which a job does not run
+    delays      jitter and spread
+    describe    words for people; clock_changes: what a change of the clock did to an instant
+
+What is imported from here is public; the modules are for this package.
 """
 
 from jobistemer.core.schedules.builder import EveryBuilder, Ready, at

@@ -92,7 +92,7 @@ def _end_of_item(field: Field, text: str, low: int, match: re.Match[str]) -> int
     """Give the last value of an item: of its range, of the field for `*` and `a/n`, else its own."""
     first, last, step = match.groups()
     if last is None:
-        return low if first is not None and step is None else _last_value(field)
+        return low if first is not None and step is None else max(low, _last_value(field))
     high = read_value(field, last)
     if field is DAY_OF_WEEK and last.upper() == "SUN" and low > high:
         return field.high  # FRI-SUN is 5-7

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import cron_hints
@@ -35,11 +35,8 @@ from jobistemer.core.schedules.cron_fields import (
     Field,
     expand,
     read_value,
-    refuse,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
 
 MAX_LENGTH: Final = 256
 
@@ -54,56 +51,13 @@ NICKNAMES: Final = {
 }
 
 _WEEK: Final = 7
-_SEVEN: Final = 7
+_WITH_YEAR: Final = 7
 _NEAREST_WEEKDAY: Final = re.compile(r"([0-9]+)W", re.IGNORECASE | re.ASCII)
 _LAST_OF_WEEKDAY: Final = re.compile(r"([0-9]+|[A-Z]{3})L", re.IGNORECASE | re.ASCII)
 _NTH_WEEKDAY: Final = re.compile(r"([0-9]+|[A-Z]{3})#([0-9]+)", re.IGNORECASE | re.ASCII)
 _NTH: Final = Field("number after #", 1, 5)
 
 
-class DayOfMonth(NamedTuple):
-    """The days of a month that a day-of-month field names."""
-
-    days: tuple[int, ...]
-    last: bool
-    last_weekday: bool
-    nearest_weekday_to: tuple[int, ...]
-
-
-class DayOfWeek(NamedTuple):
-    """The weekdays (Sunday is 0) that a day-of-week field names: each, the nth, the last of a month."""
-
-    weekdays: tuple[int, ...]
-    nth: tuple[tuple[int, int], ...]
-    last: tuple[int, ...]
-
-
-class CronFields(NamedTuple):
-    """A cron expression that has been read: the values of each field, sorted."""
-
-    seconds: tuple[int, ...]
-    minutes: tuple[int, ...]
-    hours: tuple[int, ...]
-    day_of_month: DayOfMonth
-    months: tuple[int, ...]
-    day_of_week: DayOfWeek
-    years: tuple[int, ...] | None
-    # Vixie's rule: with two restricted day fields, a day that matches either of them is due.
-    either_day: bool
-    # Debian's rule: a time field that begins with a star makes an interval expression.
-    follows_elapsed_time: bool
-    # The fields as written, by name, for whoever describes them.
-    texts: Mapping[Field, str]
-
-    def names_every_day(self) -> bool:
-        """Tell whether no field restricts the day, so that nothing has to be looked up."""
-        every_date = len(self.day_of_month.days) == DAY_OF_MONTH.high
-        every_weekday = len(self.day_of_week.weekdays) == _WEEK
-        both = every_date or every_weekday if self.either_day else every_date and every_weekday
-        return both and len(self.months) == MONTH.high and self.years is None
-
-
-@lru_cache(maxsize=4096)
 def read_cron(expression: str) -> CronFields:
     """Read a cron expression.
 
@@ -113,6 +67,11 @@ def read_cron(expression: str) -> CronFields:
     """
     if not isinstance(expression, str):
         raise InvalidSchedule(f"cron expression {expression!r} is not text")
+    return _read_cron(expression)
+
+
+@lru_cache(maxsize=4096)
+def _read_cron(expression: str) -> CronFields:
     if len(expression) > MAX_LENGTH:
         raise InvalidSchedule(
             f"cron expression of {len(expression)} characters ({expression[:20]!r}…) is longer than {MAX_LENGTH}"
@@ -164,7 +123,7 @@ def _read_fields(texts: dict[Field, str]) -> CronFields:
 
 def _check_day_fields(texts: dict[Field, str]) -> None:
     by_date, by_weekday = texts[DAY_OF_MONTH], texts[DAY_OF_WEEK]
-    if len(texts) == _SEVEN and not {by_date, by_weekday} & {"*", "?"}:
+    if len(texts) == _WITH_YEAR and not {by_date, by_weekday} & {"*", "?"}:
         raise InvalidSchedule(
             f"day of month {by_date!r} and day of week {by_weekday!r} are both restricted:"
             " with seven fields one of them must be ? or *; write two schedules for either day"
@@ -176,7 +135,7 @@ def _read_years(text: str) -> tuple[int, ...] | None:
 
 
 def _read_day_of_month(text: str) -> DayOfMonth:
-    items = _day_items(DAY_OF_MONTH, text)
+    items = _day_items(text)
     nearest = {item: match[1] for item in items if (match := _NEAREST_WEEKDAY.fullmatch(item))}
     plain = [item for item in items if item not in nearest and item.upper() not in {"L", "LW"}]
     upper = {item.upper() for item in items}
@@ -189,7 +148,7 @@ def _read_day_of_month(text: str) -> DayOfMonth:
 
 
 def _read_day_of_week(text: str) -> DayOfWeek:
-    items = _day_items(DAY_OF_WEEK, text)
+    items = _day_items(text)
     last = {item: match[1] for item in items if (match := _LAST_OF_WEEKDAY.fullmatch(item))}
     nth = {item: match.groups() for item in items if (match := _NTH_WEEKDAY.fullmatch(item))}
     plain = [item for item in items if item not in last and item not in nth]
@@ -205,18 +164,16 @@ def _weekday(text: str) -> int:
     return read_value(DAY_OF_WEEK, text) % _WEEK
 
 
-def _day_items(field: Field, text: str) -> list[str]:
-    if text == "?":
-        return ["*"]
-    if not text:
-        refuse(field, text, "is empty")
-    return text.split(",")
+def _day_items(text: str) -> list[str]:
+    return ["*"] if text == "?" else text.split(",")
 
 
 def _refuse_impossible(fields: CronFields, expression: str) -> None:
-    if not Days(fields).exist():
-        raise InvalidSchedule(
-            f"cron expression {expression!r} has no instant in any year: day of month"
-            f" {fields.texts[DAY_OF_MONTH]!r} and day of week {fields.texts[DAY_OF_WEEK]!r}"
-            f" do not occur in month {fields.texts[MONTH]!r}{cron_hints.impossible(fields.texts)}"
-        )
+    if Days(fields).exist():
+        return
+    by_date, by_weekday = fields.texts[DAY_OF_MONTH], fields.texts[DAY_OF_WEEK]
+    year = f" of {fields.texts[YEAR]}" if YEAR in fields.texts else ""
+    raise InvalidSchedule(
+        f"cron expression {expression!r} has no instant in any year: day of month {by_date!r} and day of week"
+        f" {by_weekday!r} do not occur in month {fields.texts[MONTH]!r}{year}{cron_hints.impossible(by_date)}"
+    )

@@ -18,7 +18,7 @@ from jobistemer.core.schedules.instants import DAY, MINUTE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jobistemer.core.schedules.cron_grammar import CronFields
+    from jobistemer.core.schedules.cron_values import CronFields
 
 _MINUTES_PER_HOUR: Final = 60
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobistemer.core.schedules.cron_fields import Field
-    from jobistemer.core.schedules.cron_grammar import CronFields, DayOfMonth, DayOfWeek
+    from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
 
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",

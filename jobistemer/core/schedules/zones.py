@@ -123,11 +123,15 @@ class Zone:
             fresh = max(fresh, stop + offset)
 
 
-@lru_cache(maxsize=1024)
 def zone_of(name: str) -> Zone:
     """Give the zone of a name of the tz database; raises InvalidSchedule with the likely name."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidSchedule(f"timezone {name!r} is not a name of the tz database, such as 'Europe/Berlin'")
+    return _zone(name)
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> Zone:
     try:
         return Zone(name)
     except (KeyError, ValueError, OSError) as error:

@@ -1,0 +1,75 @@
+"""What has happened since the last scene, as lines: how occurrences began and ended, what is tried again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from jobistemer.cli.tables import first_line
+from jobistemer.core.printable import printable
+from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
+from jobistemer.dev.scene import Scene
+
+STATUS_EVERY_MS = 5_000
+
+
+class Chronicle:
+    """Remembers what it has told."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, OccurrenceState] = {}
+        self._retries: set[tuple[str, int]] = set()
+        self._status_at = 0
+        self._done: dict[str, int] = {}
+
+    def news(self, scene: Scene) -> Iterator[str]:
+        """Tell what is new in a scene, the earliest first."""
+        for record in reversed(scene.occurrences):
+            if self._states.get(record.id) is not record.state:
+                self._states[record.id] = record.state
+                yield _occurrence(scene, record)
+        for run in scene.waiting:
+            if run.note and (run.id, run.attempt) not in self._retries:
+                self._retries.add((run.id, run.attempt))
+                yield printable(f"{_clock(scene.at_ms)} {run.handler} is tried again: {first_line(run.note)}")
+        self._done |= {worker.id: worker.done for worker in scene.workers}
+
+    def status(self, scene: Scene, pace: float) -> Iterator[str]:
+        """Tell how things stand, every few seconds."""
+        if scene.at_ms - self._status_at >= STATUS_EVERY_MS:
+            self._status_at = scene.at_ms
+            yield _status(scene, pace)
+
+    def summary(self) -> Iterator[str]:
+        """Tell what there was in all."""
+        ends = Counter(state for state in self._states.values() if state in TERMINAL_OCCURRENCES)
+        open_ = len(self._states) - ends.total()
+        counts = [f"{count} {state}" for state, count in sorted(ends.items())]
+        yield f"occurrences: {', '.join([*counts, *([f'{open_} not ended'] if open_ else [])]) or 'none'}"
+        yield f"attempts: {sum(self._done.values())}, of which {len(self._retries)} were seen to be tried again"
+
+
+def _occurrence(scene: Scene, record: OccurrenceRecord) -> str:
+    took = f" in {(record.ended_at - record.claimed_at) / 1000:.1f} s" if record.ended_at else ""
+    why = first_line(record.error) or record.reason
+    due = _clock(record.due * 1000)
+    return printable(f"{_clock(scene.at_ms)} {scene.job_name(record.job)} of {due} {record.state}{took}: {why}")
+
+
+def _status(scene: Scene, pace: float) -> str:
+    queues = [f"{each.name} {each.waiting} waiting, {each.in_flight} in flight" for each in scene.queues]
+    upcoming = [f"{job.name} at {_clock(job.next_due)}" for job in scene.jobs[:2] if job.next_due]
+    parts = [
+        *(queues or ["no queue yet"]),
+        f"{scene.delayed} delayed",
+        f"{pace:.0f} runs/s",
+        f"{len(scene.workers)} workers",
+        f"next {', '.join(upcoming) or 'never'}",
+    ]
+    return printable(f"{_clock(scene.at_ms)} · {' | '.join(parts)}")
+
+
+def _clock(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S}"

@@ -1,0 +1,53 @@
+"""`jobistemer dev`: run an app here, with a server of its own."""
+
+from __future__ import annotations
+
+import click
+
+from jobistemer.cli.project import load_app
+from jobistemer.cli.session import one_line_errors
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.dev.stage import Plan, Stage
+
+_DEFAULTS = WorkerSettings()
+
+
+@click.command("dev")
+@click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
+@click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="How many worker processes.")
+@click.option("-c", "--concurrency", type=int, default=_DEFAULTS.concurrency, show_default=True,
+              help="Task runs of each at a time.")  # fmt: skip
+@click.option("-Q", "--queues", default="default", show_default=True, metavar="NAME[:WEIGHT],…",
+              help="Queues they serve.")  # fmt: skip
+@click.option("--lease", type=float, default=_DEFAULTS.lease_s, show_default=True, metavar="SECONDS",
+              help="Without a beat for so long, others take over a worker's work.")  # fmt: skip
+@click.option("--seconds", type=float, help="End after so many seconds; without it, at Ctrl-C.")
+@click.option("--url", help="Use this server instead of an embedded one.")
+@click.option("--namespace", envvar="JOBISTEMER_NAMESPACE", show_envvar=True, help="What all keys begin with.")
+@click.option("--kill-worker-after", "kill_after", type=float, metavar="SECONDS",
+              help="Kill a worker once with SIGKILL, and follow what becomes of its work.")  # fmt: skip
+@one_line_errors
+def dev_command(
+    *,
+    app: str | None,
+    workers: int,
+    concurrency: int,
+    queues: str,
+    lease: float,
+    seconds: float | None,
+    url: str | None,
+    namespace: str | None,
+    kill_after: float | None,
+) -> None:
+    """Run an app here: an embedded server, a ticker and workers, with its jobs deployed and on the screen."""
+    arguments = ("-c", str(concurrency), "-Q", queues, "--lease", str(lease), "--grace", "5")
+    plan = Plan(
+        load=lambda server: load_app(app, server, namespace),
+        url=url,
+        app=app,
+        workers=workers,
+        worker_arguments=arguments,
+        seconds=seconds,
+        kill_after=kill_after,
+    )
+    Stage(plan).perform()

@@ -1,0 +1,105 @@
+import pytest
+
+from jobistemer.core.messages import Slot, encode_message
+from jobistemer.core.retries import NO_RETRIES
+from jobistemer.store import dead
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import Stream, leaked, nothing_written, records
+from tests.support.stories import ended, enqueue, finish, take_one
+
+LATER = NOW + 60_000
+
+
+def die(database, run="run_1", **changes):
+    """A run without retries fails."""
+    enqueue(database, run, retry=NO_RETRIES, **changes)
+    finish(database, ended(take_one(database), "failed", error="ValueError: no"))
+    return dead.find_dead(database, run)
+
+
+def replay(database, letter, run="run_2"):
+    return database.call(dead.replay(database.keys, letter, run, LATER))
+
+
+@pytest.fixture
+def letter(database):
+    return die(database, metadata={"who": "ann"})
+
+
+def test_the_work_of_a_dead_run_waits_again_as_a_new_run_and_the_dead_one_stays_dead(database, letter):
+    before = records(database)
+    assert replay(database, letter) == Reply("REPLAYED", [])
+
+    entry = records(database)["run:run_2"]["entry"]
+    again = encode_message(dead.replayed(letter.message, "run_2", LATER)).decode()
+    expected = before | {
+        "run:run_1": before["run:run_1"] | {"note": "replayed as run_2"},
+        "run:run_2": {"state": "pending", "handler": "greet", "place": "default:5", "entry": entry},
+        "stream:default:5": Stream({entry: {"m": again, "n": "0", "c": "0"}}, {}),
+    }
+    del expected["dead"]
+    assert records(database) == expected
+
+
+def test_the_new_message_says_what_it_replays_and_keeps_what_was_asked_for(database, letter):
+    replay(database, letter)
+    message = take_one(database).message
+    assert message.metadata == {"who": "ann", "replay_of": "run_1"}
+    assert (message.run, message.enqueued_at, message.retry) == ("run_2", LATER, NO_RETRIES)
+
+
+def test_a_task_of_an_occurrence_is_replayed_outside_of_it_because_that_has_ended(letter):
+    slot = Slot("occ_1", "job_1", 3, 1_800_000_000, "send")
+    message = dead.replayed(type(letter.message)(run="run_1", handler="h", enqueued_at=NOW, slot=slot), "run_2", LATER)
+    assert message.slot is None
+    assert message.metadata == {"replay_of": "run_1", "job": "job_1", "occurrence": "occ_1"}
+
+
+def test_a_second_send_of_the_same_call_is_recognised_and_writes_nothing(database, letter):
+    replay(database, letter)
+    with nothing_written(database):
+        assert replay(database, letter) == Reply("MINE", [])
+
+
+def test_of_two_who_replay_the_same_letter_one_comes_too_late(database, letter):
+    replay(database, letter, "run_2")
+    with nothing_written(database):
+        assert replay(database, letter, "run_3") == Reply("GONE", [])
+
+
+def test_a_purged_letter_cannot_be_replayed(database, letter):
+    database.call(dead.purge(database.keys, ["run_1"]))
+    with nothing_written(database):
+        assert replay(database, letter) == Reply("GONE", [])
+
+
+def test_a_letter_whose_record_has_expired_cannot_be_replayed(database, letter):
+    database.client.delete(database.keys.run("run_1"))
+    with nothing_written(database):
+        assert replay(database, letter) == Reply("GONE", [])
+
+
+def test_the_new_run_holds_the_unique_key_of_the_dead_one(database):
+    replay(database, die(database, unique="k"))
+    assert records(database)["unique:k"] == "run_2"
+
+
+def test_while_another_run_holds_the_unique_key_nothing_is_replayed(database):
+    letter = die(database, unique="k")
+    enqueue(database, "run_9", unique="k")
+    with nothing_written(database):
+        assert replay(database, letter) == Reply("EXISTS", [b"run_9"])
+
+
+def test_a_stream_that_is_gone_is_born_again_with_its_group(database, letter):
+    database.client.delete(database.keys.stream("default:5"), database.keys.streams)
+    replay(database, letter)
+    assert take_one(database).message.run == "run_2"
+    assert records(database)["streams"] == {"default:5"}
+
+
+def test_once_the_replayed_work_is_done_nothing_stays_for_ever(database, letter):
+    replay(database, letter)
+    finish(database, ended(take_one(database)))
+    assert leaked(database) == {}
