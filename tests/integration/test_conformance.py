@@ -61,7 +61,7 @@ class TaskRun:
     definition = job(task("first"), task("second", "first"), task("third", retry=NO_RETRIES))
     occurrence = ids.occurrence_id(definition.id, T0 + MINUTE)
     first, message, third = (
-        text for _, text in runs_of(definition, 1, occurrence, T0 + MINUTE, (T0 + MINUTE) * 1000)
+        text for _, text in runs_of(definition, 1, T0 + MINUTE, (T0 + MINUTE) * 1000)
     )
     member = f"default:5:{message.run}"
 

@@ -25,7 +25,7 @@ class OccurrenceCase:
     """The occurrence of the second instant; one of the first is live where it is to be queued."""
 
     definition = QUEUED_JOB
-    message = next(runs_of(QUEUED_JOB, 1, OCCURRENCE, TWO, TWO * 1000))[1]
+    message = next(runs_of(QUEUED_JOB, 1, TWO, TWO * 1000))[1]
 
     def claim(self, database, state="pending"):
         claim(database, QUEUED_JOB, decision(TWO, state))

@@ -81,7 +81,7 @@ def decision(
 ) -> Decision:
     """A decision made from the cursor just before `instant`."""
     before = instant - MINUTE if expected is None else expected
-    return Decision(instant, before, instant + MINUTE, OccurrenceState(state), reason)
+    return Decision(instant, before, (instant + MINUTE) * 1000, OccurrenceState(state), reason)
 
 
 def claim(database: Database, definition: Job, decided: Decision, version: int = 1) -> Reply:
