@@ -53,22 +53,22 @@ def attempt_id(run: str, number: int) -> str:
 
 def child_run_id(group: str, index: int) -> str:
     """The identity of run `index` of a group."""
-    return f"run_{uuid5(RUN_NAMESPACE, f'{group}:{index}')}"
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{group}:{index}')}"
 
 
 def reducer_run_id(parent: str) -> str:
     """The identity of the run that receives what the children of `parent` return; their group is called like it."""
-    return f"run_{uuid5(RUN_NAMESPACE, f'{parent}:reduce')}"
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{parent}:reduce')}"
 
 
 def letter_run_id(dead: str) -> str:
     """The identity of the run that is told of the death of another."""
-    return f"run_{uuid5(RUN_NAMESPACE, f'{dead}:letter')}"
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{dead}:letter')}"
 
 
 def completion_run_id(occurrence: str) -> str:
     """The identity of the run of a job's on_complete."""
-    return f"run_{uuid5(RUN_NAMESPACE, f'{occurrence}:complete')}"
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{occurrence}:complete')}"
 
 
 def enqueued_run_id(now_ms: int, entropy: int) -> str:

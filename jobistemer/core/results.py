@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
@@ -11,8 +13,8 @@ CHUNK = 500
 """How many results are read in one round trip."""
 
 
-class Failure(NamedTuple):
-    """One run of a group that did not succeed; error has its state and its last error."""
+class Failure(msgspec.Struct, frozen=True):
+    """One run of a group that did not succeed; index is its item's, error has its state and its last error."""
 
     index: int
     error: str

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.messages import Delivery, Member, Message, encode_message
+from jobistemer.core.models import Job
 from jobistemer.core.states import RunState
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place
@@ -125,3 +126,17 @@ def waiting_for_a_retry(database: Database, group: str, added: int) -> list[str]
             if state == RunState.SCHEDULED.value.encode()
         ]
     return found
+
+
+def of_parent(message: Message) -> str:
+    """The group of the runs that this one has mapped."""
+    return ids.reducer_run_id(message.run)
+
+
+def expire_with(database: Database, occurrence: str, job: Job) -> None:
+    """Let what the tasks of an ended occurrence have mapped go with it."""
+    tasks = [ids.run_id(occurrence, ids.task_id(job.id, task.name)) for task in job.tasks]
+    found = [ids.reducer_run_id(task) for task in tasks]
+    kept_ms = round(job.history_s * 1000)
+    keys = [key for group in found for key in (database.keys.group(group), database.keys.results(group))]
+    database.ask_all([("PEXPIRE", key, kept_ms) for key in keys])

@@ -12,7 +12,6 @@ from jobistemer.core.messages import Delivery, Message, encode_message
 from jobistemer.core.models import FailureStrategy, Job
 from jobistemer.core.options import complete
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store.database import Database
 from jobistemer.store.companions import companions, marks
 from jobistemer.store.ended import Ended as Ended  # noqa: PLC0414 - who ends runs finds it here
 from jobistemer.store.groups import HOLD_MS
@@ -56,9 +55,9 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
 
 
 def commit(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
-    """End a run for good; `job` is the definition that its occurrence is pinned to, where it has one."""
+    """End a run for good; `job` is the definition that its occurrence is pinned to, None where it is gone."""
     message = ended.delivery.message
-    if message.slot is None or job is None or ended.hands_over(over):
+    if message.slot is None or ended.hands_over(over):
         unique = (keys.unique(message.unique),) if message.unique else ()
         attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
         args = (*_commit_args(ended, over), len(attempt_fields), *attempt_fields, *run_fields)
@@ -92,23 +91,6 @@ def commit_successes(keys: Keys, ended: Sequence[Ended]) -> Call:
         touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
         args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
     return script("commit_successes")(tuple(touched), tuple(args))
-
-
-def is_limited_in_time(ended: Ended) -> bool:
-    """Whether it matters for what becomes of the run how long ago its first attempt began."""
-    failed = ended.outcome.state in (AttemptState.FAILED, AttemptState.TIMED_OUT)
-    return failed and ended.delivery.message.retry.max_elapsed_s is not None
-
-
-def elapsed_ms(database: Database, ended: Ended) -> int:
-    """How long ago the first attempt began; where no record is left, how long ago the run was enqueued."""
-    delivery = ended.delivery
-    if not delivery.attempt:
-        return ended.ended_at - ended.started_at
-    first = database.keys.attempt(ids.attempt_id(delivery.message.run, 0))
-    # Of an attempt whose worker died it is not known when it began, but when it was found to have ended.
-    started, over = (int(each or 0) for each in database.ask("HMGET", first, "started_at", "ended_at"))
-    return ended.ended_at - (started or over or delivery.message.enqueued_at)
 
 
 def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:
@@ -202,13 +184,14 @@ def _run_fields(ended: Ended, over: Over) -> list[Any]:
     return fields + marks(ended, over)
 
 
-def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job) -> Call:
+def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     message = ended.delivery.message
     slot = message.slot
     assert slot is not None  # noqa: S101 - the caller has looked
-    following = _following(job, slot.task, slot.occurrence, over)
+    # Of a removed job whose definition has expired nobody knows what comes after; the occurrence is counted down.
+    following = _following(job, slot.task, slot.occurrence, over) if job else []
     reason = f"task {slot.task} {over.state}: {ended.outcome.error}"[:500] if over.verdict else ""
-    halt = "1" if over.verdict and job.strategy_of(slot.task) is FailureStrategy.FAIL_FAST else ""
+    halt = "1" if over.verdict and job and job.strategy_of(slot.task) is FailureStrategy.FAIL_FAST else ""
     attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
     return script("commit_task")(
         (
@@ -218,7 +201,7 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job) -> Call:
         ),
         (
             *(*_commit_args(ended, over), len(attempt_fields), over.verdict, reason),
-            *(slot.job, slot.occurrence, round(job.history_s * 1000), halt),
+            *(slot.job, slot.occurrence, message.retention_ms, halt),
             *(len(following), *(where for _, where in following), *attempt_fields, *run_fields),
         ),
     )

@@ -13,12 +13,14 @@ import msgspec
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import members
+from jobistemer.store import groups, members
 from jobistemer.store.database import Database
 from jobistemer.worker.fetch import Order
 from jobistemer.worker.flight import Flights
 from jobistemer.worker.reclaim import Reclaimer
 from jobistemer.worker.watch import Watch
+
+HEARD_TWICE_MS = 2_000
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -55,17 +57,20 @@ class Beater:
         """Beat once; the seconds until the next beat."""
         database, settings = self._database, self._settings
         now_ms = database.clock.now_ms()
-        # What was asked for while this beat was under way is heard with the next one as well.
-        since, self._heard_until = self._heard_until, now_ms - 2_000
         lease_ms = round(settings.lease_s * 1000)
-        call = members.beat_worker(database.keys, self._worker, now_ms, lease_ms, since, self._encoded_status())
+        call = members.beat_worker(
+            database.keys, self._worker, now_ms, lease_ms, self._heard_until, self._encoded_status()
+        )
         pulse = members.read_pulse(database.call(call))
+        # What was asked for while this beat was under way is heard with the next one as well.
+        self._heard_until = now_ms - HEARD_TWICE_MS
         database.clock.correct(pulse.server_ms)
         self.last_beat_ms = now_ms
         self._order.learn(pulse.places)
         self._order.paused = pulse.paused
         if pulse.cancels:
             self._watch.cancel(set(pulse.cancels))
+        self._cancel_halted()
         self._obey(pulse.command)
         self._show_long_ones()
         self._reclaimer.observe(
@@ -84,6 +89,12 @@ class Beater:
             self._database.call_all([flight.showing() for flight in part])
             for flight in part:
                 flight.shown = True
+
+    def _cancel_halted(self) -> None:
+        messages = [each.delivery.message for each in self._flights.running() if each.database is self._database]
+        members = [message for message in messages if message.member is not None]
+        if members:
+            self._watch.cancel(set(groups.halted(self._database, members)))
 
     def _obey(self, command: str) -> None:
         if command == "quiet" and not self._stopping.quiet.is_set():
