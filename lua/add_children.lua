@@ -27,8 +27,10 @@ local parent, group, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local entry, first, failure, group_id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local handler, place, now, hold_ms = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
+local held = redis.call('HMGET', parent, 'entry', 'state')
+if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
 local added = tonumber(redis.call('HGET', group, 'added') or 0)
-if redis.call('HGET', parent, 'entry') ~= entry or added < first then return {'STALE'} end
+if added < first then return {'STALE'} end
 redis.call('HSETNX', group, 'failure', failure)
 if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
 redis.call('SADD', streams, place)

@@ -25,8 +25,8 @@ class GroupReport(msgspec.Struct, frozen=True):
 class TaskReport(msgspec.Struct, frozen=True):
     """One task of the occurrence; times and durations are in milliseconds.
 
-    state: of its run, or `unknown` when no record is left. waited_ms: from when it could have started to its first
-    attempt. took_ms: from its first attempt to its end, retries and waits between them included.
+    state: of its run, or `unknown` when no record is left. waited_ms: from the start of the occurrence to its
+    first attempt. took_ms: from its first attempt to its end, retries and waits between them included.
     """
 
     name: str

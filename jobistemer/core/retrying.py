@@ -27,7 +27,7 @@ class Retrying(NamedTuple):
 ALWAYS = Retrying()
 
 
-def retrying(task: str, retry_on: Iterable[Any], no_retry_on: Iterable[Any]) -> Retrying:
+def retrying(task: str, retry_on: Iterable[Any] = (), no_retry_on: Iterable[Any] = ()) -> Retrying:
     """The lists of a task. Raises InvalidDefinition for what is no exception class."""
     return Retrying(_kinds(task, "retry_on", retry_on), _kinds(task, "no_retry_on", no_retry_on))
 

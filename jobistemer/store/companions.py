@@ -31,7 +31,8 @@ def marks(ended: Ended, over: Over) -> list[Any]:
         return ["reducer", encode_message(ended.reducer)]
     fields: list[Any] = ["uncounted", 1] if message.member else []
     if _is_mourned(message, over):
-        fields += ["letter", encode_message(letter_message(message, ended.delivery.attempt, ended.outcome, ended.ended_at))]
+        letter = letter_message(message, ended.delivery.attempt, ended.outcome, ended.ended_at)
+        fields += ["letter", encode_message(letter)]
     return fields
 
 

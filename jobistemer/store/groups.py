@@ -121,9 +121,7 @@ def waiting_for_a_retry(database: Database, group: str, added: int) -> list[str]
         children = [ids.child_run_id(group, index) for index in range(start, min(start + 500, added))]
         answers = database.ask_all([("HGET", database.keys.run(child), "state") for child in children])
         found += [
-            child
-            for child, state in zip(children, answers, strict=True)
-            if state == RunState.SCHEDULED.value.encode()
+            child for child, state in zip(children, answers, strict=True) if state == RunState.SCHEDULED.value.encode()
         ]
     return found
 

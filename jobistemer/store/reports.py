@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobistemer.core import ids
+from jobistemer.core.errors import UnknownOccurrence
 from jobistemer.core.models import Job, Task
 from jobistemer.core.report import GroupReport, Report, TaskRecords, make_report
 from jobistemer.store import groups, jobs, views
@@ -18,6 +21,15 @@ def read_report(database: Database, occurrence_id: str) -> Report | None:
     job = jobs.find_version(database, occurrence.job, occurrence.version)
     tasks = {task.name: _records(database, occurrence_id, job, task) for task in job.tasks} if job else {}
     return make_report(occurrence, job, tasks)
+
+
+def find_report(shards: Sequence[Database], occurrence_id: str) -> Report:
+    """The report of an occurrence, on whichever shard it is. Raises UnknownOccurrence."""
+    for database in shards:
+        found = read_report(database, occurrence_id)
+        if found is not None:
+            return found
+    raise UnknownOccurrence(f"{occurrence_id} is not on record: it never was, or its retention is over")
 
 
 def _records(database: Database, occurrence: str, job: Job, task: Task) -> TaskRecords:

@@ -23,7 +23,7 @@ from jobistemer.core.supplies import (
     UpstreamResults,
 )
 from jobistemer.core.verdicts import Fail
-from jobistemer.store import groups, reports, views
+from jobistemer.store import groups, reports
 from jobistemer.store.database import Database
 from jobistemer.store.groups import GroupState
 from jobistemer.worker.flight import Flight
@@ -115,7 +115,7 @@ def _decoded(supply: UpstreamResult, state: bytes | None, result: bytes | None) 
     try:
         return supply.decode(result or b"null")
     except msgspec.DecodeError as error:
-        raise Refused(f"the result of upstream task {supply.task!r} does not fit parameter {supply.task}: {error}") from None
+        raise Refused(f"the result of upstream task {supply.task!r} does not fit its parameter: {error}") from None
 
 
 def _task_run(message: Message, task: str) -> str:
