@@ -47,7 +47,7 @@ class Worker:
         self._handlers = handlers
         self._settings = settings
         self.id = process_identity()
-        self._flights = Flights()
+        self._flights = Flights(settings.lease_s)
         self._room = Room(settings.concurrency)
         self._order = Order(settings.queues)
         self._definitions = Definitions()
