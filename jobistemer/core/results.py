@@ -39,10 +39,10 @@ class Results(Generic[T]):
         return self._total
 
     def __iter__(self) -> Iterator[T]:
-        for _, value in self.items():
+        for _, value in self.indexed():
             yield value
 
-    def items(self) -> Iterator[tuple[int, T]]:
+    def indexed(self) -> Iterator[tuple[int, T]]:
         """Index and result of each run that succeeded."""
         for index, stored in self._stored():
             if not stored.startswith(b"!"):
