@@ -36,6 +36,15 @@ def declare(app, done, **policies):
     return next(job for job in app.jobs() if job.name == "report")
 
 
+def caught_up(ticking, clock):
+    """How many instants are decided until nothing is left; catching up is throttled, so time passes."""
+    decided = 0
+    while now := ticking.tick():
+        decided += now
+        clock.advance(0.1)
+    return decided
+
+
 def states(database, job):
     return [(each.due - T0, each.state.value) for each in occurrences_of(database, job)]
 
@@ -128,12 +137,12 @@ def test_after_an_outage_every_missed_instant_gets_its_row(app, database, clock,
     job = declare(app, done, recovery=recovery, overlap="allow", grace_s=30.0)
     clock.advance(245)
 
-    assert ticker(database).tick() == 4
+    assert caught_up(ticker(database), clock) == 4
 
     assert [state for _, state in states(database, job)] == expected
     if recovery == "execute_last":
         assert reasons(database, job)[0] == "missed: found 185.0 s late; a later one runs in its place"
-        assert reasons(database, job)[2] == "fired late by 65.0 s (recovery execute_last)"
+        assert reasons(database, job)[2] == "fired 65.0 s late (recovery execute_last)"
 
 
 def test_a_long_outage_is_caught_up_with_in_portions_and_to_the_end(app, database, clock, done):
@@ -151,7 +160,7 @@ def test_two_tickers_that_try_the_same_instants_decide_each_once_and_leave_no_ho
     app, open_database, database, clock, done
 ):
     # Given two tickers that have planned the same five instants from the same cursor
-    job = declare(app, done, overlap="allow")
+    job = declare(app, done, overlap="allow", grace_s=600.0)
     first, second = ticker(open_database(), name="first"), ticker(open_database(), name="second")
     clock.advance(300)
     first.look(full=True)
