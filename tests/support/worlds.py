@@ -30,6 +30,8 @@ from jobistemer.worker.watch import Watch
 
 TICKING = TickerSettings()
 WORKING = WorkerSettings()
+TWO_LOOKS = 1e-9
+"""The patience of a reclaimer that takes over at its second look, however soon that comes."""
 
 
 def app_on(url: str, clock: Clock) -> Jobistemer:
@@ -56,7 +58,7 @@ class StepWorker:
         definitions = Definitions()
         self.committer = Committer(name, self.room, definitions)
         self.watch = Watch(self.flights, self.committer.report)
-        self.reclaimer = Reclaimer(database, 0.0, definitions)
+        self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions)
         handlers = {GATHER.name: GATHER, **app.handlers}
         self.fetcher = Fetcher(database, name, self.order, self.room, handlers, self.waiting.extend)
         self.beater = Beater(
