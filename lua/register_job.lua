@@ -45,6 +45,8 @@ else
 end
 redis.call('HSET', job, 'name', name, 'version', version + 1, 'fingerprint', fingerprint, 'definition', definition,
   'cursor', cursor, 'registered_at', now)
+-- What was compressed under another schedule stays as it is recorded: no run of this one stands for it.
+if held[4] ~= cursor then redis.call('HDEL', job, 'since') end
 redis.call('ZADD', due, next_due, job_id)
 if redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end
 return {word, version + 1}

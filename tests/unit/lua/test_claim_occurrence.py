@@ -309,3 +309,29 @@ def test_fifty_tasks_are_the_most_that_an_occurrence_has(database):
     claim(database, definition, decision(ONE))
     assert len(take(database, count=100)) == 50
     assert records(database)[f"occurrence:{occurrence(ONE)}"]["open"] == "50"
+
+
+def compressing(database):
+    """The first instant is compressed into one that is still to come."""
+    register(database, job())
+    claim(database, job(), msgspec.structs.replace(decision(ONE, "compressed"), since=T0))
+    assert records(database)[f"job:{ID}"]["since"] == str(T0)
+
+
+def test_an_instant_that_a_calendar_excludes_does_not_end_compressing(database):
+    compressing(database)
+    claim(database, job(), decision(TWO, "skipped", "excluded by calendar holidays"))
+    assert records(database)[f"job:{ID}"]["since"] == str(T0)
+
+
+def test_an_instant_by_hand_does_not_end_compressing(database):
+    compressing(database)
+    extra(database, job(), ONE + 7)
+    assert records(database)[f"job:{ID}"]["since"] == str(T0)
+
+
+@pytest.mark.parametrize("state", ["pending", "missed"])
+def test_the_instant_that_runs_or_one_that_was_missed_ends_compressing(database, state):
+    compressing(database)
+    claim(database, job(), decision(TWO, state))
+    assert "since" not in records(database)[f"job:{ID}"]
