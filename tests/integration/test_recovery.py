@@ -144,6 +144,7 @@ def test_a_new_schedule_does_not_stand_for_what_was_compressed_under_the_old_one
     clock.advance(12 * MINUTE + 45)
     ticker(database, SLOWLY).tick()
     app.declarations.clear()
+    app.handlers.clear()
 
     @app.job("30 * * * * *", name="report", recovery="compressed", grace_s=30)
     def every_half(context: Context) -> None:
