@@ -146,7 +146,7 @@ def test_a_new_schedule_does_not_stand_for_what_was_compressed_under_the_old_one
     app.declarations.clear()
     app.handlers.clear()
 
-    @app.job("30 * * * * *", name="report", recovery="compressed", grace_s=30)
+    @app.job("30 * * * * *", name="report", recovery="compressed", grace_s=30, overlap="allow")
     def every_half(context: Context) -> None:
         app.seen.append([round(each.timestamp()) for each in context.stands_for])
 
