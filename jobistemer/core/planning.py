@@ -33,8 +33,9 @@ ON_TIME_MS = 1_000
 class Decision(msgspec.Struct, frozen=True):
     """One instant, what becomes of it and why.
 
-    expected: the cursor it was decided from. look_at_ms: when the job is to be looked at next, which is its next instant
-    unless catching up is throttled. since: for a compressed run, the cursor before the first instant it stands for.
+    expected: the cursor it was decided from. look_at_ms: when the job is to be looked at next, which is its next
+    instant unless catching up is throttled. since: for a compressed run, the cursor before the first instant that it
+    stands for.
     """
 
     instant: int

@@ -44,9 +44,8 @@ def backlog(job: Job, cursor: int, since: int | None, now_ms: int) -> Backlog:
             last = max(last, instant)
             if wanted > 0 and now_ms - instant * 1000 <= job.recovery_back_s * 1000:
                 from_on, wanted = instant, wanted - 1
-        if wanted <= 0 or job.recovery is not Recovery.BOUNDED_WINDOW:
-            if last > cursor:
-                break
+        if last > cursor and (wanted <= 0 or job.recovery is not Recovery.BOUNDED_WINDOW):
+            break
         instant = _previous(job, instant)
     return Backlog(last, from_on, cursor if since is None else since)
 

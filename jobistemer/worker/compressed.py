@@ -18,7 +18,7 @@ def instants_of(database: Database, slot: Slot | None) -> tuple[datetime, ...]:
     job = jobs.find_version(database, slot.job, slot.version)
     if job is None:
         raise UnknownJob(
-            f"{slot.occurrence} is compressed, and version {slot.version} of {slot.job}, which says what it stands for, "
-            "is gone: the job was removed longer ago than its history is kept",
+            f"{slot.occurrence} is compressed, and version {slot.version} of {slot.job}, which says what it stands "
+            "for, is gone: the job was removed longer ago than its history is kept",
         )
     return stood_for(job, slot.since, slot.due)
