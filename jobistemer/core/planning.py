@@ -55,12 +55,8 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
         return []
     boundary = missed_before(job, now_ms)
     missed = backlog(job, cursor, since, now_ms) if instants[0] < boundary else None
-<<<<<<< HEAD
     carried = since if missed is None else missed.since
-    following = [*instants[1:], _next_due(job, instants[-1])]
-=======
     following = [*instants[1:], behind]
->>>>>>> main
     decisions: list[Decision] = []
     fired = 0
     for expected, instant, then in zip([cursor, *instants], instants, following, strict=False):

@@ -1,4 +1,4 @@
-"""What a ticker decides about one job: which instants, from where, at which pace, and when it looks again."""
+"""What a ticker decides about one job: which instants, at which pace, when it looks again, what a compressed run carries."""
 
 import pytest
 
