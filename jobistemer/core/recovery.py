@@ -73,6 +73,12 @@ def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[Occur
     return OccurrenceState.MISSED, f"missed: found {late}; {why}"
 
 
+def stood_for(job: Job, since: int, instant: int) -> tuple[datetime, ...]:
+    """The instants that the run of `instant` stands for, itself included, when compressing began after `since`."""
+    instants = job.schedule.unix_between(since, instant)
+    return tuple(datetime.fromtimestamp(each, UTC) for each in instants if excluding(job, each) is None)
+
+
 def missed_before(job: Job, now_ms: int) -> int:
     """The Unix second from which on an instant is within the grace period."""
     return -((round(job.grace_s * 1000) - now_ms) // 1000)
