@@ -215,7 +215,7 @@ def test_a_changed_definition_is_not_fired_from_an_old_plan(app, server_url, dat
 
 def test_a_paused_job_records_its_instants_as_skipped_until_it_is_resumed(app, database, clock, done):
     job, ticking = declare(app, done), ticker(database)
-    app.control.pause("report", "holidays")
+    app.control.pause("report", "holidays", by="ada")
     clock.advance(60)
     ticking.tick()
     app.control.resume("report")
@@ -223,7 +223,7 @@ def test_a_paused_job_records_its_instants_as_skipped_until_it_is_resumed(app, d
     ticking.tick()
 
     assert states(database, job) == [(60, "skipped"), (120, "pending")]
-    assert reasons(database, job)[0] == "paused: holidays"
+    assert reasons(database, job)[0] == "paused by ada: holidays"
 
 
 def test_a_job_without_a_further_instant_is_not_looked_at_again(app, database, clock, done):
