@@ -6,7 +6,7 @@ KEYS
   versions  hash    {ns:shard}:versions:<job_id>  earlier definitions by version, those of a removed job of this name too
   history   zset    {ns:shard}:history:<job_id>   keeps no expiry from a removal
   due       zset    {ns:shard}:due                job id by the ms of its next due instant
-  wake      channel {ns:shard}:wake               told when nothing is due earlier
+  wake      channel {ns:shard}:wake               told when nothing is due earlier, and when it is due within 5 s
   audit     stream  {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
 ARGV
   job_id       str
@@ -53,5 +53,6 @@ if held[4] ~= cursor then redis.call('HDEL', job, 'since') end
 redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', string.lower(word),
   'note', 'version ' .. version + 1)
 redis.call('ZADD', due, next_due, job_id)
-if redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end
+-- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.
+if next_due - now < 5000 or redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end
 return {word, version + 1}

@@ -96,6 +96,13 @@ def test_a_job_that_comes_back_goes_on_counting_and_keeps_its_history(database):
     assert {f"versions:{job().id}", f"history:{job().id}"} & mortal(database) == set()
 
 
+def test_tickers_are_woken_for_a_job_that_is_due_soon_although_another_is_due_earlier(database, open_database):
+    with woken_by(open_database()) as wakes:
+        register(database, job(name="earlier"), cursor=T0 - 2 * MINUTE)
+        register(database, job(name="soon"), cursor=T0 - MINUTE)
+    assert wakes == ["job", "job"]
+
+
 def test_tickers_are_woken_only_when_nothing_is_due_earlier(database, open_database):
     with woken_by(open_database()) as wakes:
         register(database, job(name="first"))
