@@ -50,6 +50,14 @@ class Recovery(StrEnum):
     COMPRESSED = "compressed"
 
 
+class Update(StrEnum):
+    """How a changed definition takes over: at once and what runs is cancelled, with the next instant, at its time."""
+
+    IMMEDIATE = "immediate"
+    GRACEFUL = "graceful"
+    WINDOWED = "windowed"
+
+
 class FailureStrategy(StrEnum):
     """What a task that failed for good does to the other tasks of its occurrence."""
 
@@ -82,7 +90,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how far back, a
     bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
     after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
-    history_s: seconds that the records of an ended occurrence are kept.
+    history_s: seconds that the records of an ended occurrence are kept. update: how this definition takes over from
+    the one before; with `windowed` it does so at the next instant of update_window.
     Raises InvalidDefinition for what cannot be registered.
     """
 
@@ -100,6 +109,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: FailureStrategy = FailureStrategy.FAIL_FAST
     history_s: float = DEFAULT_HISTORY_S
     description: str = ""
+    update: Update = Update.GRACEFUL
+    update_window: AnySchedule | None = None
 
     def __post_init__(self) -> None:
         checked_name("job", self.name)
@@ -108,11 +119,22 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         check_graph(self.name, {task.name: task.after for task in self.tasks}, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
+        _check_update(self.name, self.update, self.update_window)
 
     @property
     def id(self) -> str:
         """The job's identity, computed from its name."""
         return ids.job_id(self.name)
+
+
+def _check_update(name: str, update: Update, window: AnySchedule | None) -> None:
+    if update not in tuple(Update):
+        raise InvalidDefinition(f"job {name!r}: update is {update!r}, allowed are {', '.join(Update)}")
+    if (update == Update.WINDOWED) != (window is not None):
+        raise InvalidDefinition(
+            f"job {name!r}: update is {str(update)!r} and update_window is {window!r}: update_window says when a "
+            "windowed update is applied; give both or neither",
+        )
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
