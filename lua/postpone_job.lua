@@ -14,6 +14,7 @@ ARGV
   pending      str  fingerprint of the pending definition that the caller saw, empty for none
   at           int  ms from which on it is registered
   owner        str  the app that declares the job, empty for none
+  by           str  who
 OUT
   POSTPONED version  it waits, now or since before; the version is the current one
   DROPPED version    nothing is pending any more
@@ -21,19 +22,20 @@ OUT
 KEEPS I1 I9
 ]]
 local job, chores, wake = KEYS[1], KEYS[2], KEYS[3]
-local job_id, definition, fingerprint, seen, pending, at, owner =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local job_id, definition, fingerprint, seen, pending, at, owner, by =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local held = redis.call('HMGET', job, 'version', 'pending_mark')
 local version = tonumber(held[1] or 0)
 if definition ~= '' and held[2] == fingerprint then return {'POSTPONED', version} end
 if version ~= tonumber(seen) or (held[2] or '') ~= pending then return {'STALE', version} end
 if definition == '' then
-  redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner')
+  redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by')
   redis.call('ZREM', chores, 'update:' .. job_id)
   return {'DROPPED', version}
 end
-redis.call('HSET', job, 'pending', definition, 'pending_mark', fingerprint, 'pending_at', at, 'pending_owner', owner)
+redis.call('HSET', job, 'pending', definition, 'pending_mark', fingerprint, 'pending_at', at, 'pending_owner', owner,
+  'pending_by', by)
 redis.call('ZADD', chores, at, 'update:' .. job_id)
 redis.call('PUBLISH', wake, 'job')
 return {'POSTPONED', version}

@@ -9,6 +9,7 @@ KEYS
   due       zset    {ns:shard}:due                job id by the ms of its next due instant
   chores    zset    {ns:shard}:chores             what tickers do by the ms it is due: loses the update that was pending
   wake      channel {ns:shard}:wake               told when nothing is due earlier, or when there is a chore
+  audit     stream  {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
 ARGV
   job_id       str
   name         str
@@ -19,6 +20,7 @@ ARGV
   cursor       int  Unix seconds: instants up to here are decided, under the version before
   next_due     int  ms of the next due instant
   now          int  ms
+  by           str  who
   owner        str  the app that declares the job; empty leaves the mark as it is
   retire       int  1: tickers cancel what runs under earlier versions
   forget       int  each a version that nothing refers to any more
@@ -30,9 +32,10 @@ OUT
                      nothing was written
 KEEPS I1 I2 I9
 ]]
-local job, versions, history, due, chores, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local job_id, name, definition, fingerprint, seen, pending, cursor, next_due, now, owner, retire =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local job, versions, history, due, chores, wake, audit =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local job_id, name, definition, fingerprint, seen, pending, cursor, next_due, now, by, owner, retire =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
 local held = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark')
 local version = tonumber(held[1] or 0)
@@ -50,10 +53,11 @@ else
   new = tonumber(redis.call('HGET', versions, 'last') or 0) + 1
   redis.call('PERSIST', versions)
   redis.call('PERSIST', history)
+  redis.call('PERSIST', audit)
 end
 redis.call('HSET', versions, new, definition, new .. ':mark', fingerprint, new .. ':after', cursor, new .. ':at', now,
   'last', new)
-for i = 12, math.min(#ARGV, 111) do
+for i = 13, math.min(#ARGV, 112) do
   local old = ARGV[i]
   redis.call('HDEL', versions, old, old .. ':mark', old .. ':after', old .. ':at', old .. ':until', old .. ':over')
 end
@@ -62,9 +66,11 @@ redis.call('HSET', job, 'name', name, 'version', new, 'fingerprint', fingerprint
 if owner ~= '' then redis.call('HSET', job, 'owner', owner) end
 -- What was compressed under another schedule stays as it is recorded: no run of this one stands for it.
 if held[3] ~= cursor then redis.call('HDEL', job, 'since') end
-if held[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner') end
+if held[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by') end
 redis.call('ZREM', chores, 'update:' .. job_id)
 if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' .. job_id) end
+redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', string.lower(word),
+  'note', 'version ' .. new)
 redis.call('ZADD', due, next_due, job_id)
 if retire == '1' or redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end
 return {word, new}

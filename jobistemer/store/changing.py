@@ -21,6 +21,7 @@ from jobistemer.core.versions import KEPT, apply_at_ms, forgettable, is_older
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.database import Database
 from jobistemer.store.jobs import Registration, StoredJob
+from jobistemer.store.scripts import Call
 from jobistemer.store.versions import find_versions, pinned_versions
 
 TRIES = 5
@@ -38,15 +39,24 @@ class Changed(NamedTuple):
     version: int
 
 
-def change(database: Database, job: Job, *, owner: str = "", force: bool = False) -> Changed:
+class Author(NamedTuple):
+    """Who changes a job: a person, for the audit stream, and the app that declares it."""
+
+    by: str = ""
+    owner: str = ""
+
+
+def change(database: Database, job: Job, author: Author, *, mark: str = "", force: bool = False) -> Changed:
     """Register a definition, or put it off until it can take over.
 
-    OLDER: another version has taken its place before, and it was not forced to come back: nothing was written.
+    mark: its fingerprint as it was declared, which differs where an anchor was added since. force: it takes over now,
+    also when it has a window, or when another version has taken its place before; else that is OLDER, and nothing is
+    written.
     Raises StaleDefinition when others keep changing the job at the same time.
     """
     for _ in range(TRIES):
         stored = jobs.find_job(database, job.name)
-        changed = _change(database, job, stored, owner, force=force)
+        changed = _change(database, job, mark or fingerprint(job), stored, author, force=force)
         if changed.word != "STALE":
             return changed
     raise StaleDefinition(f"job {job.name!r} is being changed by somebody else; look at its versions and try again")
@@ -59,13 +69,13 @@ def apply_pending(database: Database, job_id: str) -> Changed | None:
         _forget_chore(database, job_id, stored)
         return None
     now_ms = database.read_clock()
-    raw, owner = database.ask("HMGET", database.keys.job(job_id), "pending", "pending_owner")
+    raw, by, owner = database.ask("HMGET", database.keys.job(job_id), "pending", "pending_by", "pending_owner")
     if raw is None or now_ms < stored.pending_at:
         return None
     if not settle(database, stored, now_ms):
         database.ask("ZADD", database.keys.chores, "XX", now_ms + AGAIN_MS, f"update:{job_id}")
         return Changed("POSTPONED", stored.version)
-    new = _registration(database, decode_job(raw), stored.pending, stored, owner.decode(), now_ms)
+    new = _registration(database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms)
     return _called(database, jobs.register(database.keys, new))
 
 
@@ -98,25 +108,27 @@ def settle(database: Database, stored: StoredJob, now_ms: int) -> bool:
     return False
 
 
-def _change(database: Database, job: Job, stored: StoredJob | None, owner: str, *, force: bool) -> Changed:
-    mark, now_ms = fingerprint(job), database.read_clock()
+def _change(
+    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, *, force: bool
+) -> Changed:
+    now_ms = database.read_clock()
     if stored is None or stored.fingerprint == mark:
-        return _unchanged_or_new(database, job, mark, stored, owner, now_ms, force=force)
+        return _unchanged_or_new(database, job, mark, stored, author, now_ms, force=force)
     if not force and is_older(find_versions(database, job.id), stored.version, mark):
         return Changed("OLDER", stored.version)
-    new = _registration(database, job, mark, stored, owner, now_ms)
-    at_ms = apply_at_ms(job, now_ms)
+    new = _registration(database, job, mark, stored, author, now_ms)
+    at_ms = now_ms if force else apply_at_ms(job, now_ms)
     if at_ms > now_ms or not _taken_over(database, stored, new.job, now_ms):
         return _called(database, jobs.postpone(database.keys, new, at_ms))
     return _called(database, jobs.register(database.keys, new))
 
 
 def _unchanged_or_new(
-    database: Database, job: Job, mark: str, stored: StoredJob | None, owner: str, now_ms: int, *, force: bool
+    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int, *, force: bool
 ) -> Changed:
     if force and stored is not None and stored.pending:
         _called(database, jobs.drop_pending(database.keys, job.id, stored.version, stored.pending))
-    return _called(database, jobs.register(database.keys, _registration(database, job, mark, stored, owner, now_ms)))
+    return _called(database, jobs.register(database.keys, _registration(database, job, mark, stored, author, now_ms)))
 
 
 def _taken_over(database: Database, stored: StoredJob, job: Job, now_ms: int) -> bool:
@@ -125,18 +137,19 @@ def _taken_over(database: Database, stored: StoredJob, job: Job, now_ms: int) ->
 
 
 def _registration(
-    database: Database, job: Job, mark: str, stored: StoredJob | None, owner: str, now_ms: int
+    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int
 ) -> Registration:
     kept = _kept_anchor(job, stored, now_ms)
     if stored is None:
         cursor = now_ms // 1000
-        return Registration(kept, mark, 0, cursor, first_due(kept, cursor), now_ms, owner=owner)
+        return Registration(kept, mark, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner)
     same_schedule = stored.job.schedule == kept.schedule
     cursor = stored.cursor if same_schedule else max(now_ms // 1000, stored.cursor)
     return Registration(
         *(kept, mark, stored.version, cursor, first_due(kept, cursor), now_ms),
+        by=author.by,
         pending=stored.pending,
-        owner=owner,
+        owner=author.owner,
         retire=kept.update == Update.IMMEDIATE,
         forget=_forgotten(database, stored, now_ms),
     )
@@ -161,6 +174,6 @@ def _forget_chore(database: Database, job_id: str, stored: StoredJob | None) -> 
     database.call(jobs.drop_pending(database.keys, job_id, stored.version if stored else 0, ""))
 
 
-def _called(database: Database, call: jobs.Call) -> Changed:
+def _called(database: Database, call: Call) -> Changed:
     reply = database.call(call)
     return Changed(reply.word, reply.values[0])

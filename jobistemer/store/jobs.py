@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.models import Job, decode_job, encode_job
+from jobistemer.core.records import Change
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
@@ -75,7 +79,8 @@ class Registration(NamedTuple):
     """A definition on its way into a job's hash, with what its sender saw and decided.
 
     seen, pending: the version and the pending fingerprint that were seen. cursor: up to where instants are decided.
-    retire: whether what runs under earlier versions is cancelled. forget: versions that nothing refers to.
+    by: who, for the audit stream. owner: the app that declares it. retire: whether what runs under earlier versions
+    is cancelled. forget: versions that nothing refers to.
     """
 
     job: Job
@@ -84,6 +89,7 @@ class Registration(NamedTuple):
     cursor: int
     next_due: int
     now_ms: int
+    by: str = ""
     pending: str = ""
     owner: str = ""
     retire: bool = False
@@ -94,10 +100,13 @@ def register(keys: Keys, new: Registration) -> Call:
     """Store a job, or the next version of one."""
     job = new.job
     return script("register_job")(
-        (keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.chores, keys.wake),
+        (
+            *(keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.chores, keys.wake),
+            keys.audit(job.id),
+        ),
         (
             *(job.id, job.name, encode_job(job), new.fingerprint, new.seen, new.pending),
-            *(new.cursor, new.next_due * 1000, new.now_ms, new.owner, int(new.retire), *new.forget),
+            *(new.cursor, new.next_due * 1000, new.now_ms, new.by, new.owner, int(new.retire), *new.forget),
         ),
     )
 
@@ -107,29 +116,52 @@ def postpone(keys: Keys, new: Registration, at_ms: int) -> Call:
     job = new.job
     return script("postpone_job")(
         (keys.job(job.id), keys.chores, keys.wake),
-        (job.id, encode_job(job), new.fingerprint, new.seen, new.pending, at_ms, new.owner),
+        (job.id, encode_job(job), new.fingerprint, new.seen, new.pending, at_ms, new.owner, new.by),
     )
 
 
 def drop_pending(keys: Keys, job_id: str, seen: int, pending: str) -> Call:
     """Take back a version that was put off."""
-    return script("postpone_job")((keys.job(job_id), keys.chores, keys.wake), (job_id, "", "", seen, pending, 0, ""))
+    return script("postpone_job")(
+        (keys.job(job_id), keys.chores, keys.wake),
+        (job_id, "", "", seen, pending, 0, "", ""),
+    )
 
 
-def pause(keys: Keys, job_id: str, reason: str, until_ms: int) -> Call:
+def pause(keys: Keys, job_id: str, reason: str, until_ms: int, now_ms: int, by: str = "", note: str = "") -> Call:
     """Record a job's instants as skipped from now on, until it is resumed or `until_ms` (0 for never)."""
-    return script("pause_job")((keys.job(job_id),), (reason, until_ms))
+    return script("pause_job")((keys.job(job_id), keys.audit(job_id)), (reason, until_ms, now_ms, by, note))
 
 
-def resume(keys: Keys, job_id: str) -> Call:
+def resume(keys: Keys, job_id: str, now_ms: int, by: str = "") -> Call:
     """End a job's pause."""
-    return script("resume_job")((keys.job(job_id),), ())
+    return script("resume_job")((keys.job(job_id), keys.audit(job_id)), (now_ms, by))
 
 
-def remove(keys: Keys, stored: StoredJob, now_ms: int) -> Call:
-    """Forget a job; its history expires by itself."""
+def note(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> Call:
+    """Tell the audit stream of a job what somebody did."""
+    return script("note_control")((keys.job(job_id), keys.audit(job_id)), (now_ms, by, what, text))
+
+
+def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
+    """Forget a job; its history and its audit stream expire by themselves."""
     job = stored.job
     return script("remove_job")(
-        (keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.chores),
-        (job.id, stored.version, round(job.history_s * 1000), now_ms),
+        (
+            *(keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.audit(job.id)),
+            keys.chores,
+        ),
+        (job.id, stored.version, round(job.history_s * 1000), now_ms, by),
     )
+
+
+def read_audit(database: Database, job_id: str, limit: int) -> list[Change]:
+    """Who changed a job, the latest first, also one that was removed."""
+    entries = database.ask("XREVRANGE", database.keys.audit(job_id), "+", "-", "COUNT", limit)
+    told = ({name.decode(): value.decode() for name, value in _fields(raw)} for _, raw in entries)
+    return [msgspec.convert(each, Change, strict=False) for each in told]
+
+
+def _fields(raw: Any) -> Iterable[tuple[bytes, bytes]]:
+    # Clients that know the command answer with a mapping, the bare protocol with names and values in turn.
+    return raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)

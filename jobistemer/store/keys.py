@@ -68,6 +68,10 @@ class Keys:
         """Hash: the definitions by version, and from where to where each of them decided."""
         return f"{self.tag}:versions:{job_id}"
 
+    def audit(self, job_id: str) -> str:
+        """Stream: who changed a job, when and how; the latest thousand or so."""
+        return f"{self.tag}:audit:{job_id}"
+
     def history(self, job_id: str) -> str:
         """Sorted set: occurrence ids by due second."""
         return f"{self.tag}:history:{job_id}"

@@ -69,11 +69,12 @@ def task(name: str, *after: str, **options: Any) -> Task:
     return Task(name, handler=f"report.{name}", after=after, options=Options(**options))
 
 
-def register(database: Database, definition: Job, mark: str = "f1", seen: int = 0, cursor: int = T0) -> Reply:
+def register(
+    database: Database, definition: Job, mark: str = "f1", seen: int = 0, cursor: int = T0, **more: Any
+) -> Reply:
     """Register a definition whose fingerprint is `mark`, decided up to `cursor`."""
-    return database.call(
-        jobs.register(database.keys, definition, mark, seen=seen, cursor=cursor, next_due=cursor + MINUTE, now_ms=NOW)
-    )
+    new = jobs.Registration(definition, mark, seen, cursor, cursor + MINUTE, NOW, **more)
+    return database.call(jobs.register(database.keys, new))
 
 
 def decision(
