@@ -8,7 +8,8 @@ KEYS
   history   zset    {ns:shard}:history:<job_id>   keeps no expiry from a removal
   due       zset    {ns:shard}:due                job id by the ms of its next due instant
   chores    zset    {ns:shard}:chores             what tickers do by the ms it is due: loses the update that was pending
-  wake      channel {ns:shard}:wake               told when nothing is due earlier, or when there is a chore
+  wake      channel {ns:shard}:wake               told when nothing is due earlier, when it is due within 5 s, or when
+                                                  there is a chore
   audit     stream  {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
 ARGV
   job_id       str
@@ -72,5 +73,7 @@ if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' ..
 redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', string.lower(word),
   'note', 'version ' .. new)
 redis.call('ZADD', due, next_due, job_id)
-if retire == '1' or redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end
+-- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.
+local soon = next_due - now < 5000 or redis.call('ZRANGE', due, 0, 0)[1] == job_id
+if soon or retire == '1' then redis.call('PUBLISH', wake, 'job') end
 return {word, new}

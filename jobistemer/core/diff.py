@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.models import Job
+from jobistemer.core.models import Job, Task
 from jobistemer.core.recovery import excluding
 
 DAYS = 30
@@ -91,13 +91,12 @@ def _flat(job: Job | None) -> Iterator[tuple[str, Any]]:
     if job is None:
         return
     fields = {name: getattr(job, name) for name in job.__struct_fields__}
-    fields["tasks"] = {task.name: _task_fields(task) for task in fields.pop("tasks")}
+    fields["tasks"] = {task.name: _without_name(task) for task in fields.pop("tasks")}
     yield from _leaves("", fields)
 
 
-def _task_fields(task: Any) -> dict[str, Any]:
-    fields = {name: getattr(task, name) for name in task.__struct_fields__ if name != "name"}
-    return {**fields, "payload": msgspec.json.decode(task.payload)}
+def _without_name(task: Task) -> dict[str, Any]:
+    return {name: getattr(task, name) for name in task.__struct_fields__ if name != "name"}
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -108,5 +107,7 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for name, each in value.items():
             yield from _leaves(f"{path}.{name}" if path else str(name), each)
+    elif isinstance(value, msgspec.Raw):
+        yield path, msgspec.json.decode(value)
     elif value is not None:
         yield path, msgspec.to_builtins(value)

@@ -12,6 +12,7 @@
     │   ├── UnknownJob
     │   ├── UnknownVersion
     │   ├── UnknownTask
+    │   ├── UnknownOccurrence
     │   └── UnknownRun
     ├── Conflict                   somebody was there first: look again
     │   ├── DuplicateRun               the unique key belongs to another run
@@ -75,6 +76,10 @@ class UnknownVersion(NotFound):
 
 class UnknownTask(NotFound):
     """No task of this name is registered on this app."""
+
+
+class UnknownOccurrence(NotFound):
+    """No record of this occurrence: it never was, or its retention is over."""
 
 
 class UnknownRun(NotFound):
