@@ -11,6 +11,7 @@ from typing import Any
 from jobistemer.core import ids
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidPayload, JobistemerError
+from jobistemer.worker.compressed import instants_of
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.mapping import ItemMapping
 from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
@@ -80,6 +81,7 @@ def context_of(flight: Flight) -> Context:
         fencing_token=delivery.attempt + 1,
         job=slot.job if slot else None,
         occurrence=slot.occurrence if slot else None,
+        stands_for=instants_of(flight.database, slot),
         metadata=message.metadata,
         mapping=ItemMapping(flight, flight.handlers),
     )
