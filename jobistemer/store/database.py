@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.exceptions import ExecAbortError, NoScriptError
+from redis.exceptions import NoScriptError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.clock import Clock
