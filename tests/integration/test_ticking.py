@@ -1,7 +1,6 @@
 """What tickers decide, on a clock that the test moves: fired, skipped, queued, missed; together and after outages."""
 
-from __future__ import re
-
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
