@@ -8,6 +8,7 @@ KEYS
   due       zset    {ns:shard}:due                job id by the ms of its next due instant
   wake      channel {ns:shard}:wake               told when nothing is due earlier, and when it is due within 5 s
   audit     stream  {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
+  expected  zset    {ns:shard}:expected           job id by the ms by which it has to complete
 ARGV
   job_id       str
   name         str
@@ -18,6 +19,7 @@ ARGV
   next_due     int  ms of the next due instant
   now          int  ms
   by           str  who
+  expect_by    int  ms by which it has to complete for the first time, 0 for never
 OUT
   CREATED version    the first version
   CHANGED version    the next version
@@ -26,9 +28,10 @@ OUT
                      was written
 KEEPS I1 I2
 ]]
-local job, versions, history, due, wake, audit = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local job_id, name, definition, fingerprint, seen, cursor, next_due, now, by =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local job, versions, history, due, wake, audit, expected =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local job_id, name, definition, fingerprint, seen, cursor, next_due, now, by, expect_by =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 
 local held = redis.call('HMGET', job, 'version', 'fingerprint', 'definition', 'cursor')
 local version = tonumber(held[1] or 0)
@@ -52,6 +55,7 @@ redis.call('HSET', job, 'name', name, 'version', version + 1, 'fingerprint', fin
 if held[4] ~= cursor then redis.call('HDEL', job, 'since') end
 redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', string.lower(word),
   'note', 'version ' .. version + 1)
+if expect_by ~= '0' then redis.call('ZADD', expected, 'NX', expect_by, job_id) end
 redis.call('ZADD', due, next_due, job_id)
 -- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.
 if next_due - now < 5000 or redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end

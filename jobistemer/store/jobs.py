@@ -71,9 +71,13 @@ def register(
     keys: Keys, job: Job, declared_fingerprint: str, *, seen: int, cursor: int, next_due: int, now_ms: int, by: str = ""
 ) -> Call:
     """Store a job, or the next version of one; `seen` is the version that the caller decided from."""
+    expect_by = 0 if job.expect_within_s is None else now_ms + round(job.expect_within_s * 1000)
     return script("register_job")(
-        (keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.wake, keys.audit(job.id)),
-        (job.id, job.name, encode_job(job), declared_fingerprint, seen, cursor, next_due * 1000, now_ms, by),
+        (
+            *(keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.wake),
+            *(keys.audit(job.id), keys.expected),
+        ),
+        (job.id, job.name, encode_job(job), declared_fingerprint, seen, cursor, next_due * 1000, now_ms, by, expect_by),
     )
 
 
