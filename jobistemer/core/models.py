@@ -53,6 +53,14 @@ class Recovery(StrEnum):
     COMPRESSED = "compressed"
 
 
+class Update(StrEnum):
+    """How a changed definition takes over: at once and what runs is cancelled, with the next instant, at its time."""
+
+    IMMEDIATE = "immediate"
+    GRACEFUL = "graceful"
+    WINDOWED = "windowed"
+
+
 class FailureStrategy(StrEnum):
     """What a task that failed for good, after the last retry, does to the other tasks of its occurrence.
 
@@ -93,8 +101,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how far back, a
     bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
     after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
-    history_s: seconds that the records of an ended occurrence are kept. on_complete: what runs after the end of each
-    occurrence, whatever its outcome. history_count: how many occurrences are kept at the most, the latest ones.
+    history_s: seconds that the records of an ended occurrence are kept; history_count: how many occurrences are kept at
+    the most, the latest ones. update: how this definition takes over from the one before; with `windowed` it does so at
+    the next instant of update_window. on_complete: what runs after the end of each occurrence, whatever its outcome.
     pause_on_failure: after so many failed occurrences in a row the job pauses itself, 0 for never. expect_within_s,
     alert: when the job has not completed for so many seconds, `alert` is told once, and once more when it has; it is
     an address (https://…) or the name of a task.
@@ -115,6 +124,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: FailureStrategy = FailureStrategy.FAIL_FAST
     history_s: float = DEFAULT_HISTORY_S
     description: str = ""
+    update: Update = Update.GRACEFUL
+    update_window: AnySchedule | None = None
     on_complete: Task | None = None
     history_count: int = 100_000
     pause_on_failure: int = 0
@@ -131,6 +142,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         check_alert(self.name, self.expect_within_s, self.alert)
         if self.expect_within_s is not None:
             check_range(f"job {self.name!r}: expect_within_s", self.expect_within_s, 1, 86_400 * 366, InvalidDefinition)
+        _check_update(self.name, self.update, self.update_window)
 
     @property
     def id(self) -> str:
@@ -149,6 +161,16 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     def strategy_of(self, name: str) -> FailureStrategy:
         """What a failure of this task does to the others."""
         return self.task(name).failure or self.failure
+
+
+def _check_update(name: str, update: Update, window: AnySchedule | None) -> None:
+    if update not in tuple(Update):
+        raise InvalidDefinition(f"job {name!r}: update is {update!r}, allowed are {', '.join(Update)}")
+    if (update == Update.WINDOWED) != (window is not None):
+        raise InvalidDefinition(
+            f"job {name!r}: update is {str(update)!r} and update_window is {window!r}: update_window says when a "
+            "windowed update is applied; give both or neither",
+        )
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -51,6 +51,7 @@ class Keys:
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
         self.expected = f"{tag}:expected"
+        self.chores = f"{tag}:chores"
         self.cancels = f"{tag}:cancels"
         self.paused = f"{tag}:paused"
         self.workers = f"{tag}:workers"
@@ -61,11 +62,11 @@ class Keys:
         self._stream = f"{tag}:stream:"
 
     def job(self, job_id: str) -> str:
-        """Hash: name, version, fingerprint, definition, cursor, pause."""
+        """Hash: name, version, fingerprint, definition, cursor, pause, the definition that is pending."""
         return f"{self.tag}:job:{job_id}"
 
     def versions(self, job_id: str) -> str:
-        """Hash: earlier definitions by version."""
+        """Hash: the definitions by version, and from where to where each of them decided."""
         return f"{self.tag}:versions:{job_id}"
 
     def audit(self, job_id: str) -> str:

@@ -25,6 +25,7 @@ from jobistemer.store.jobs import StoredJob
 from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.waking import WakeListener
+from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.fire import Share, fire_due
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
@@ -88,6 +89,7 @@ class ShardTicker:
         self._settings = settings
         self._id = identity
         self._upcoming = Upcoming()
+        self._chores = Chores(database)
         self._sweeper = Sweeper(database)
         self._delayed: list[tuple[str, int]] = []
         self._starts: list[str] = []
@@ -126,6 +128,7 @@ class ShardTicker:
     def tick(self) -> int:
         """One pass over everything that is due now, without sleeping; how many occurrences it decided."""
         self.look(full=True)
+        self._chores.look()
         return self.act()
 
     def look(self, *, full: bool) -> None:
@@ -159,6 +162,8 @@ class ShardTicker:
             self.look(full=False)
         start_waiting(self._database, self._starts)
         self._starts = []
+        if self._chores.act():
+            self._next_look = 0.0
         return fired.claimed
 
     def _step(self, listener: WakeListener) -> None:
@@ -172,6 +177,7 @@ class ShardTicker:
     def _pass(self, listener: WakeListener) -> None:
         if time.monotonic() >= self._next_look:
             self.look(full=True)
+            self._chores.look()
             self._sweeper.sweep_if_time()
         elif self._something_due():
             # The server's time counts: should it have stepped back, nothing is fired early.
@@ -217,6 +223,8 @@ class ShardTicker:
             times.append((instant - now_ms) / 1000)
         if self._delayed:
             times.append((self._delayed[0][1] - now_ms) / 1000)
+        if (chore := self._chores.next_ms()) is not None:
+            times.append((chore - now_ms) / 1000)
         return max(0.0, min(times))
 
     def _encoded_status(self) -> bytes:
