@@ -144,7 +144,7 @@ def _taken_over(database: Database, stored: StoredJob, job: Job, now_ms: int) ->
 def _registration(
     database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int
 ) -> Registration:
-    kept = _kept_anchor(job, stored, now_ms)
+    kept = kept_anchor(job, stored, now_ms)
     if stored is None:
         cursor = now_ms // 1000
         return Registration(kept, mark, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner)
@@ -167,7 +167,7 @@ def _forgotten(database: Database, stored: StoredJob, now_ms: int) -> tuple[int,
     return forgettable(found, pinned_versions(database, stored.job.id), now_ms)
 
 
-def _kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
+def kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
     """The job with the anchor of its first registration, where its schedule counts from one."""
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
     first = getattr(stored.job.schedule, "anchor", None) if stored else None
