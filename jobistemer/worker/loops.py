@@ -20,6 +20,9 @@ TURN_S = 1.0
 MOST_STILL = 5
 """At so many looks in a row, a turn apart, the loop may not have turned."""
 
+END_S = 0.5
+"""How long the end waits for a loop, which may be blocked."""
+
 log = logging.getLogger("jobistemer.worker")
 
 
@@ -83,7 +86,7 @@ class _Loop:
         self._retired: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self.turns = 0
-        start_thread(self._run_loop, "loop")
+        self._thread = start_thread(self._run_loop, "loop")
 
     def put(self, flights: list[Flight]) -> None:
         """Queue work; called from other threads."""
@@ -106,7 +109,15 @@ class _Loop:
 
     def end(self) -> None:
         """Let the loop end, whatever runs on it."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(END_S)
+
+    def _end(self) -> None:
+        self._slots.clear()
+        for turn in self._idle:
+            turn.cancel()
+        # A turn later: by then the slots that wait for work have ended.
+        self._loop.call_later(0.01, self._loop.stop)
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
