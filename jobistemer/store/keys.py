@@ -50,6 +50,7 @@ class Keys:
         self.dead = f"{tag}:dead"
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
+        self.chores = f"{tag}:chores"
         self.cancels = f"{tag}:cancels"
         self.paused = f"{tag}:paused"
         self.workers = f"{tag}:workers"
@@ -60,12 +61,16 @@ class Keys:
         self._stream = f"{tag}:stream:"
 
     def job(self, job_id: str) -> str:
-        """Hash: name, version, fingerprint, definition, cursor, pause."""
+        """Hash: name, version, fingerprint, definition, cursor, pause, the definition that is pending."""
         return f"{self.tag}:job:{job_id}"
 
     def versions(self, job_id: str) -> str:
-        """Hash: earlier definitions by version."""
+        """Hash: the definitions by version, and from where to where each of them decided."""
         return f"{self.tag}:versions:{job_id}"
+
+    def audit(self, job_id: str) -> str:
+        """Stream: who changed a job, when and how; the latest thousand or so."""
+        return f"{self.tag}:audit:{job_id}"
 
     def history(self, job_id: str) -> str:
         """Sorted set: occurrence ids by due second."""
@@ -94,6 +99,14 @@ class Keys:
     def stream(self, place_name: str) -> str:
         """Stream: the entries of one queue and priority."""
         return self._stream + place_name
+
+    def group(self, group_id: str) -> str:
+        """Hash: how many runs a group has, and how many of them have ended."""
+        return f"{self.tag}:group:{group_id}"
+
+    def results(self, group_id: str) -> str:
+        """Hash: what the runs of a group returned, by index."""
+        return f"{self.tag}:results:{group_id}"
 
     def unique(self, key: str) -> str:
         """String: the run that holds a unique key."""

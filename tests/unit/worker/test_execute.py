@@ -26,7 +26,7 @@ def flight(function, payload=b"{}", attempt=0, **changes):
 
     sent = message(payload=msgspec.Raw(payload), **changes)
     assert encode_message(sent)
-    return Flight(HERE, Delivery(b"s", b"1-0", sent, attempt, 0), Handler("greet", function, Options()), "alice")
+    return Flight(HERE, Delivery(b"s", b"1-0", sent, attempt, 0), Handler("greet", function, Options()), "alice", {})
 
 
 def executed(function, payload=b"{}", **changes):
