@@ -7,7 +7,10 @@ and every script touches one node only.
 from __future__ import annotations
 
 from jobistemer.core.names import checked_name
+from jobistemer.core.options import HIGHEST_PRIORITY
 
+FRONT = HIGHEST_PRIORITY + 1
+"""The place that is read before all priorities of its queue: for runs whose turn had come when a limit held them up."""
 GROUP = "workers"
 """The one consumer group of every stream."""
 
@@ -22,10 +25,25 @@ def place(queue: str, priority: int) -> str:
     return f"{queue}:{priority}"
 
 
+def places_of(queue: str) -> list[str]:
+    """All places of a queue in reading order: its front, then the highest priority first."""
+    return [place(queue, priority) for priority in range(FRONT, -1, -1)]
+
+
+def front_of(place_name: str) -> str:
+    """The place at the front of the same queue."""
+    return place(split_place(place_name)[0], FRONT)
+
+
 def split_place(name: str) -> tuple[str, int]:
     """Queue and priority of a place."""
     queue, _, priority = name.rpartition(":")
     return queue, int(priority)
+
+
+def place_of_stream(stream: bytes) -> str:
+    """The place in the key of a stream."""
+    return stream.rpartition(b":stream:")[2].decode()
 
 
 def delayed_member(place_name: str, run_id: str) -> str:

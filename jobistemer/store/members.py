@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply, script
+
+STREAMS_A_CALL = 100
+"""How many streams one call of `forget_worker` looks at."""
 
 
 class Pulse(NamedTuple):
@@ -66,12 +70,21 @@ def read_agenda(reply: Reply) -> Agenda:
     )
 
 
-def forget_worker(keys: Keys, worker: str, beat_ms: int, places: list[str]) -> Call:
-    """Remove a worker that has ended, unless something is still pending for it."""
-    return script("forget_worker")(
-        (keys.workers, keys.worker(worker), *(keys.stream(where) for where in places[:100])),
-        (worker, beat_ms),
-    )
+def forget_worker(database: Database, worker: str, beat_ms: int, places: list[str]) -> Reply:
+    """Remove a worker that has ended, unless something is still pending for it; a hundred streams a call.
+
+    The records go with the last call, so that a worker with work on any stream is not forgotten.
+    """
+    keys = database.keys
+    parts = [places[at : at + STREAMS_A_CALL] for at in range(0, len(places), STREAMS_A_CALL)] or [[]]
+    for left, part in zip(reversed(range(len(parts))), parts, strict=True):
+        streams = (keys.stream(where) for where in part)
+        reply = database.call(
+            script("forget_worker")((keys.workers, keys.worker(worker), *streams), (worker, beat_ms, left))
+        )
+        if reply.word != "FORGOTTEN":
+            break
+    return reply
 
 
 def command_worker(keys: Keys, worker: str, command: str) -> Call:

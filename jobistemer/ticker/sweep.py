@@ -50,7 +50,7 @@ class Sweeper:
         return [(worker, beat) for worker, (beat, since) in self._seen.items() if now - since >= SILENT_S]
 
     def _forget(self, worker: str, beat: float, places: list[str]) -> bool:
-        reply = self._database.call(members.forget_worker(self._database.keys, worker, round(beat), places))
+        reply = members.forget_worker(self._database, worker, round(beat), places)
         if reply.word == "FORGOTTEN":
             log.info("worker %s has been silent for a minute and has nothing pending: forgotten", worker)
         return reply.word == "FORGOTTEN"

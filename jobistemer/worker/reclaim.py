@@ -53,7 +53,7 @@ class Reclaimer:
         if taken:
             log.warning("worker %s is dead: %d of its runs were taken over", worker, taken)
         beat = self._suspects.pop(worker)[0]
-        self._database.call(members.forget_worker(self._database.keys, worker, beat, places))
+        members.forget_worker(self._database, worker, beat, places)
         return taken
 
     def _lose(self, delivery: Delivery, worker: str) -> bool:
