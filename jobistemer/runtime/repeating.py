@@ -6,10 +6,13 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+
+Result = TypeVar("Result")
 
 log = logging.getLogger("jobistemer")
 
@@ -31,7 +34,7 @@ def repeat(step: Callable[[], float | None], stop: threading.Event, name: str) -
             pause = _rest(pause, stop)
 
 
-def until_done(step: Callable[[], None], stop: threading.Event, name: str) -> bool:
+def until_done(step: Callable[[], object], stop: threading.Event, name: str) -> bool:
     """Call `step` until it has succeeded once, as `repeat` does; False when `stop` was set before that."""
     pause = FIRST_PAUSE_S
     while not stop.is_set():
@@ -41,7 +44,7 @@ def until_done(step: Callable[[], None], stop: threading.Event, name: str) -> bo
     return False
 
 
-def _tried(step: Callable[[], float | None], name: str) -> tuple[bool, float | None]:
+def _tried(step: Callable[[], Result], name: str) -> tuple[bool, Result | None]:
     try:
         return True, step()
     except (NotConnected, ServerRefused) as error:

@@ -16,6 +16,7 @@ from jobistemer.runtime.repeating import repeat, start_thread
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import jobs, members
 from jobistemer.store.database import Database
+from jobistemer.store.jobs import StoredJob
 from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.waking import WakeListener
@@ -113,6 +114,14 @@ class ShardTicker:
         return fired.claimed
 
     def _step(self, listener: WakeListener) -> None:
+        try:
+            self._pass(listener)
+        except BaseException:
+            # What was in hand when the connection broke is unknown again, so everything is looked at anew.
+            self._next_look = 0.0
+            raise
+
+    def _pass(self, listener: WakeListener) -> None:
         if time.monotonic() >= self._next_look:
             self.look(full=True)
             self._sweeper.sweep_if_time()
@@ -136,7 +145,7 @@ class ShardTicker:
             part = unknown[start : start + 500]
             answers = self._database.ask_all([jobs.read_command(self._database.keys, job_id) for job_id in part])
             for job_id, answer in zip(part, answers, strict=True):
-                stored = jobs.read_stored(answer)
+                stored = _readable(job_id, answer)
                 if stored is not None:
                     self._upcoming.add(job_id, stored, agenda.due[job_id] // 1000)
 
@@ -153,3 +162,11 @@ class ShardTicker:
         counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming)}
         offset = getattr(self._database.clock, "offset_ms", 0)
         return msgspec.json.encode({**self._status, **counts, "offset_ms": offset})
+
+
+def _readable(job_id: str, answer: list[bytes | None]) -> StoredJob | None:
+    try:
+        return jobs.read_stored(answer)
+    except Exception as error:  # noqa: BLE001 - whatever a newer version has written, it holds up no other job
+        log.error("job %s has a definition that this ticker cannot read: %s", job_id, error)
+        return None

@@ -32,7 +32,7 @@ class Bench:
         self.fetcher.step(block=False)
         for flight in self.taken:
             finish(self.database, ended(flight.delivery))
-            self.room.ended(1, AHEAD_S)
+            self.room.ended([flight.key], AHEAD_S)
         return [flight.delivery.message.run for flight in self.taken]
 
 
