@@ -5,7 +5,7 @@ from jobistemer import Jobistemer
 app = Jobistemer("redis://localhost:6379/0")
 """
 
-from jobistemer.app import JobControl, Jobistemer, Request, RunHandle, TaskHandle
+from jobistemer.app import Debounce, JobControl, Jobistemer, Request, RunHandle, TaskHandle, Throttle, Unique
 from jobistemer.core.context import Context
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.options import Options
@@ -19,6 +19,7 @@ __all__ = [
     "NO_RETRIES",
     "Context",
     "Cron",
+    "Debounce",
     "Delays",
     "Exponential",
     "Fail",
@@ -32,5 +33,7 @@ __all__ = [
     "Retry",
     "RunHandle",
     "TaskHandle",
+    "Throttle",
+    "Unique",
     "__version__",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
@@ -12,7 +12,8 @@ import msgspec
 from jobistemer.app.control import JobControl, Registered
 from jobistemer.app.declare import JobDeclaration
 from jobistemer.app.handles import RunHandle, TaskHandle, run_handle
-from jobistemer.app.producer import NOW, Producer, Request, Timing
+from jobistemer.app.producer import Producer, Sent
+from jobistemer.app.requests import Request, build_request
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers import Handler
 from jobistemer.core.models import Job
@@ -85,15 +86,13 @@ class Jobistemer:
     def enqueue(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Have a worker run the task of this name; its code need not be known here.
 
-        call: delay, at, unique, metadata, and every option of Options. Raises InvalidPayload, NotConnected, ….
+        call: what `TaskHandle.options` takes. Raises InvalidPayload, InvalidInput, QueueClosed, NotConnected, ….
         """
-        request = self.request(task, payload, **call)
-        return self._handle(task, *self.producer.send(request))
+        return self._handle(self.producer.send(build_request(task, payload, **call)))
 
     async def enqueue_async(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Like `enqueue`, awaited."""
-        request = self.request(task, payload, **call)
-        return self._handle(task, *await self.producer.send_async(request))
+        return self._handle(await self.producer.send_async(build_request(task, payload, **call)))
 
     def enqueue_at(
         self, at: datetime, task: str, payload: Mapping[str, Any] | None = None, **call: Any
@@ -103,22 +102,11 @@ class Jobistemer:
 
     def enqueue_many(self, requests: Iterable[Request]) -> list[RunHandle[Any]]:
         """Enqueue many calls, a thousand a round trip; requests come from `task.request(…)` or `app.request(…)`."""
-        return [self._handle("", run, reply) for run, reply in self.producer.send_many(requests)]
+        return [self._handle(sent) for sent in self.producer.send_many(requests)]
 
-    def request(
-        self,
-        task: str,
-        payload: Mapping[str, Any] | None = None,
-        *,
-        delay: float | timedelta | None = None,
-        at: datetime | None = None,
-        unique: str = "",
-        metadata: dict[str, str] | None = None,
-        **options: Any,
-    ) -> Request:
+    def request(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> Request:
         """A call as a value."""
-        timing = Timing(delay, at) if delay is not None or at is not None else NOW
-        return Request(task, payload or {}, Options(**options), timing, unique, metadata or {})
+        return build_request(task, payload, **call)
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """The handle of a run by its id; whether it is on record shows when it is asked."""
@@ -139,6 +127,6 @@ class Jobistemer:
         handler = self.handlers[name] = Handler(name, function, options)
         return TaskHandle(handler, self.producer, Request(name))
 
-    def _handle(self, task: str, run_id: str, reply: Any) -> RunHandle[Any]:
-        handler = self.handlers.get(task)
-        return run_handle(self.namespace, run_id, reply, handler.decode_result if handler else msgspec.json.decode)
+    def _handle(self, sent: Sent) -> RunHandle[Any]:
+        handler = self.handlers.get(sent.task)
+        return run_handle(self.namespace, sent, handler.decode_result if handler else msgspec.json.decode)

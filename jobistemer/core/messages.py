@@ -31,7 +31,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run on its way.
 
     timeout_ms: limit of one attempt, 0 for none. retention_ms: how long the records of the ended run are kept.
-    enqueued_at: Unix milliseconds of server time. unique: the key of its unique lock, empty for none.
+    enqueued_at: Unix milliseconds of server time. unique: the key of its unique lock, empty for none;
+    unique_queued: the lock is given up when the run starts. expires_at: Unix milliseconds after which it is not
+    started any more, 0 for never. metadata says what the call is about, headers what travels with it (a trace, a user).
     """
 
     run: str
@@ -46,6 +48,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     slot: Slot | None = None
     unique: str = ""
     metadata: dict[str, str] = {}
+    unique_queued: bool = False
+    expires_at: int = 0
+    headers: dict[str, str] = {}
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -66,8 +71,12 @@ def compose(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:
 
     msgspec leaves out a field only when it holds the very object that is its default; an equal one would be sent.
     """
-    said = {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
-    return Message(run, handler, enqueued_at, **said)
+    return Message(run, handler, enqueued_at, **differing(**fields))
+
+
+def differing(**fields: Any) -> dict[str, Any]:
+    """Those fields of a message that differ from the defaults."""
+    return {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
 
 
 encode_message = msgspec.json.Encoder().encode

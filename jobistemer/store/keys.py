@@ -70,6 +70,7 @@ class Keys:
         self.starts = f"{tag}:starts"
         self.cancels = f"{tag}:cancels"
         self.paused = f"{tag}:paused"
+        self.closed = f"{tag}:closed"
         self.workers = f"{tag}:workers"
         self.tickers = f"{tag}:tickers"
         self.wake = f"{tag}:wake"

@@ -32,15 +32,22 @@ class Ended(NamedTuple):
     source: str = "attempt"
 
 
-def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = LONGEST_UNIQUE_MS) -> Call:
-    """Create a run: at once on its stream, or with `due_at` (ms) in the delayed set."""
-    where = place(message.queue, message.priority)
-    unique = (keys.unique(message.unique),) if message.unique else ()
+def enqueue_run(
+    keys: Keys, message: Message, due_at: int = 0, unique_ms: int = LONGEST_UNIQUE_MS, lock: str = ""
+) -> Call:
+    """Create a run: at once on its stream, or with `due_at` (ms) in the delayed set.
+
+    lock: a unique key that is held for all of `unique_ms`, whatever becomes of the run.
+    """
+    where, unique_key = place(message.queue, message.priority), lock or message.unique
+    unique = (keys.unique(unique_key),) if unique_key else ()
     encoded = encode_message(message)
     common = (message.run, message.handler, encoded, where, unique_ms)
     if due_at > 0:
-        return script("delay_run")((keys.run(message.run), keys.delayed, keys.wake, *unique), (*common, due_at))
-    return script("enqueue_run")((keys.run(message.run), keys.stream(where), keys.streams, *unique), common)
+        touched = (keys.run(message.run), keys.delayed, keys.wake, keys.closed, *unique)
+        return script("delay_run")(touched, (*common, due_at))
+    touched = (keys.run(message.run), keys.stream(where), keys.streams, keys.closed, *unique)
+    return script("enqueue_run")(touched, common)
 
 
 def promote_runs(keys: Keys, members: list[str], now: int) -> Call:
