@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 
@@ -35,7 +35,10 @@ def repeat(step: Callable[[], float | None], stop: threading.Event, name: str) -
 
 
 def until_done(step: Callable[[], object], stop: threading.Event, name: str) -> bool:
-    """Call `step` until it has succeeded once, as `repeat` does; False when `stop` was set before that."""
+    """Call `step` until it has succeeded once, as `repeat` does; False when `stop` was set before that.
+
+    Raises Misconfigured.
+    """
     pause = FIRST_PAUSE_S
     while not stop.is_set():
         if _tried(step, name)[0]:
@@ -47,6 +50,9 @@ def until_done(step: Callable[[], object], stop: threading.Event, name: str) -> 
 def _tried(step: Callable[[], Result], name: str) -> tuple[bool, Result | None]:
     try:
         return True, step()
+    except Misconfigured:
+        # No waiting mends it, and a person has to hear of it.
+        raise
     except (NotConnected, ServerRefused) as error:
         log.warning("%s: %s", name, error)
     except Exception:

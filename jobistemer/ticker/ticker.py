@@ -7,12 +7,13 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 
 import msgspec
 
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.identity import process_identity
-from jobistemer.runtime.repeating import repeat, start_thread
+from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import jobs, members
 from jobistemer.store.database import Database
@@ -42,10 +43,14 @@ class Ticker:
 
     def run(self, stopping: Stopping) -> None:
         """Tick until `stopping` is requested. A lost connection is waited out."""
-        log.info("ticker %s started", self.id)
-        threading_stop = stopping.requested
-        repeat(lambda: self._run_shards(stopping), threading_stop, f"ticker {self.id}")
+        if until_done(self._open, stopping.requested, f"ticker {self.id}"):
+            log.info("ticker %s started", self.id)
+            self._run_shards(stopping)
         log.info("ticker %s stopped", self.id)
+
+    def _open(self) -> None:
+        for database in self._namespace.shards:
+            database.read_clock()
 
     def _run_shards(self, stopping: Stopping) -> None:
         tickers = [ShardTicker(database, self._settings, self.id) for database in self._namespace.shards]
@@ -79,6 +84,8 @@ class ShardTicker:
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set."""
         listener = WakeListener(self._database)
+        # Listening comes before the first look: what appears in between is heard.
+        until_done(partial(listener.wait, 0.0), stop, f"ticker {self._id}")
         repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
 
@@ -147,7 +154,7 @@ class ShardTicker:
             for job_id, answer in zip(part, answers, strict=True):
                 stored = _readable(job_id, answer)
                 if stored is not None:
-                    self._upcoming.add(job_id, stored, agenda.due[job_id] // 1000)
+                    self._upcoming.add(job_id, stored, agenda.due[job_id])
 
     def _seconds_to_sleep(self) -> float:
         now_ms = self._database.clock.now_ms()
