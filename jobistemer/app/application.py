@@ -16,8 +16,10 @@ from jobistemer.app.producer import Producer, Sent
 from jobistemer.app.requests import Request, build_request
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers import Handler
+from jobistemer.core.limits import Limit, checked_limits
 from jobistemer.core.models import Job
-from jobistemer.core.options import Options
+from jobistemer.core.names import checked_name
+from jobistemer.core.options import Options, complete
 from jobistemer.core.schedules import parse_schedule
 from jobistemer.store.connection import DEFAULT_URL
 from jobistemer.store.namespace import Namespace
@@ -55,6 +57,7 @@ class Jobistemer:
         self.namespace = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
         self.handlers: dict[str, Handler] = {}
         self.declarations: dict[str, JobDeclaration] = {}
+        self.queue_limits: dict[str, tuple[Limit, ...]] = {}
         self.defaults = defaults or Options()
         self.producer = Producer(self.namespace, self.handlers, self.defaults)
         self.control = JobControl(self.namespace)
@@ -82,6 +85,13 @@ class Jobistemer:
         """
         timezone = policies.pop("timezone", "UTC")
         return JobDeclaration(self, parse_schedule(schedule, timezone), name, policies)
+
+    def limit_queue(self, queue: str, *limits: Limit) -> None:
+        """Limit what runs from a queue, in the whole cluster: `app.limit_queue("mail", Concurrency(5))`.
+
+        It holds for every worker that runs this app. Raises InvalidDefinition or InvalidName.
+        """
+        self.queue_limits[checked_name("queue", queue)] = checked_limits(f"queue {queue!r}", limits)
 
     def enqueue(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Have a worker run the task of this name; its code need not be known here.
@@ -124,7 +134,8 @@ class Jobistemer:
         """Register a callable under a name. Raises InvalidDefinition when the name is taken."""
         if name in self.handlers:
             raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
-        handler = self.handlers[name] = Handler(name, function, options)
+        limits = complete(self.defaults, options).limits
+        handler = self.handlers[name] = Handler(name, function, options, limits, self.queue_limits)
         return TaskHandle(handler, self.producer, Request(name))
 
     def _handle(self, sent: Sent) -> RunHandle[Any]:

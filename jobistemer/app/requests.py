@@ -155,6 +155,8 @@ def build_request(
     **options: Any,
 ) -> Request:
     """A call from what `enqueue` and `options` take. Raises InvalidInput or InvalidDefinition."""
+    if "limits" in options:
+        raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
     timing = NOW if delay is None and at is None and expires is None else Timing(delay, at, expires)
     single = _single(unique, throttle, debounce)
     if isinstance(single, Debounce) and (delay is not None or at is not None):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.limits import Limit, checked_limits
 from jobistemer.core.names import checked_name
 from jobistemer.core.ranges import check_range
 from jobistemer.core.retries import Exponential, RetryPolicy
@@ -22,6 +23,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     queue: name of the queue. priority: 0–9, higher first. timeout_s: seconds that one attempt may take.
     retry: what follows a failed attempt. retention_s: seconds that the records of an ended run are kept.
+    limits: how many runs may go on at a time or start in a period: Concurrency(…) and Rate(…), all of them.
     Raises InvalidDefinition or InvalidName for values out of range.
     """
 
@@ -30,6 +32,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     timeout_s: float | None = None
     retry: RetryPolicy | None = None
     retention_s: float | None = None
+    limits: tuple[Limit, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:
@@ -44,6 +47,9 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             check_range("retention_s", self.retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
+        if self.limits is not None:
+            # A list is what people write.
+            msgspec.structs.force_setattr(self, "limits", checked_limits("options", self.limits))
 
 
 class Complete(msgspec.Struct, frozen=True):
@@ -54,6 +60,7 @@ class Complete(msgspec.Struct, frozen=True):
     timeout_s: float = 3600.0
     retry: RetryPolicy = Exponential()
     retention_s: float = 86_400.0
+    limits: tuple[Limit, ...] = ()
 
 
 DEFAULTS = Complete()

@@ -71,6 +71,8 @@ class Keys:
         self.cancels = f"{tag}:cancels"
         self.paused = f"{tag}:paused"
         self.closed = f"{tag}:closed"
+        self.limits = f"{tag}:limits"
+        self.holds = f"{tag}:holds"
         self.workers = f"{tag}:workers"
         self.tickers = f"{tag}:tickers"
         self.wake = f"{tag}:wake"
@@ -117,6 +119,26 @@ class Keys:
     def unique(self, key: str) -> str:
         """String: the run that holds a unique key."""
         return f"{self.tag}:unique:{key}"
+
+    def held(self, name: str) -> str:
+        """Hash: the runs that hold a slot of a limit, with the place and entry that they hold it for."""
+        return f"{self.tag}:held:{name}"
+
+    def waiting(self, name: str) -> str:
+        """Sorted set: who waits for a limit, by the time of enqueueing."""
+        return f"{self.tag}:waiting:{name}"
+
+    def rate(self, name: str) -> str:
+        """Sorted set: what started within the period of a rate, by time."""
+        return f"{self.tag}:rate:{name}"
+
+    def promised(self, name: str) -> str:
+        """Sorted set: runs that a rate holds up, by the time promised to them."""
+        return f"{self.tag}:promised:{name}"
+
+    def parked(self, name: str) -> str:
+        """Sorted set: what a hold has put off."""
+        return f"{self.tag}:parked:{name}"
 
     def worker(self, worker_id: str) -> str:
         """Hash: what a worker is and does."""

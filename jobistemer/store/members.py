@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobistemer.store.database import Database
+from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply, script
 
@@ -21,27 +21,32 @@ class Pulse(NamedTuple):
     paused: set[str]
     command: str
     server_ms: float
+    holds: frozenset[str]
 
 
 class Agenda(NamedTuple):
-    """What a ticker has to do: due jobs and delayed runs with their times in ms, jobs whose queue can move on."""
+    """What a ticker has to do: due jobs and delayed runs with their times in ms, jobs whose queue can move on.
+
+    tickers: those that live, in an order that all of them see.
+    """
 
     due: dict[str, int]
     delayed: list[tuple[str, int]]
     starts: list[str]
+    tickers: list[str]
 
 
 def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
     """Say that a worker lives."""
     return script("beat_worker")(
-        (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused),
+        (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused, keys.holds),
         (worker, now_ms, lease_ms, since_ms, status),
     )
 
 
 def read_pulse(reply: Reply) -> Pulse:
     """The answer to a worker's beat."""
-    suspects, cancels, places, paused, command, (seconds, micros) = reply.values
+    suspects, cancels, places, paused, command, (seconds, micros), holds = reply.values
     return Pulse(
         suspects={name: round(float(beat)) for name, beat in _pairs(suspects)},
         cancels=[run.decode() for run in cancels],
@@ -49,6 +54,7 @@ def read_pulse(reply: Reply) -> Pulse:
         paused={name.decode() for name in paused},
         command=command.decode(),
         server_ms=int(seconds) * 1000 + int(micros) / 1000,
+        holds=frozenset(name.decode() for name in holds),
     )
 
 
@@ -60,13 +66,19 @@ def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms:
     )
 
 
+def forget_ticker(keys: Keys, ticker: str) -> list[Command]:
+    """What a ticker that ends in order sends: it is no longer listed."""
+    return [("ZREM", keys.tickers, ticker), ("DEL", keys.ticker(ticker))]
+
+
 def read_agenda(reply: Reply) -> Agenda:
     """The answer to a ticker's beat."""
-    due, delayed, starts = reply.values
+    due, delayed, starts, tickers = reply.values
     return Agenda(
         due={name: round(float(at)) for name, at in _pairs(due)},
         delayed=[(name, round(float(at))) for name, at in _pairs(delayed)],
         starts=[job.decode() for job in starts],
+        tickers=sorted(ticker.decode() for ticker in tickers),
     )
 
 

@@ -22,7 +22,11 @@ LONGEST_UNIQUE_MS = 30 * 86_400_000
 
 
 class Ended(NamedTuple):
-    """One attempt that is over, with everything that is recorded of it."""
+    """One attempt that is over, with everything that is recorded of it.
+
+    source: where the run is taken from: attempt (in flight), stream (on it, not taken by anybody), delayed, or
+    waiting for the limit in `limit`.
+    """
 
     delivery: Delivery
     outcome: Outcome
@@ -30,6 +34,7 @@ class Ended(NamedTuple):
     started_at: int
     ended_at: int
     source: str = "attempt"
+    limit: str = ""
 
 
 def enqueue_run(
@@ -90,7 +95,7 @@ def commit_successes(keys: Keys, ended: Sequence[Ended]) -> Call:
     first = ended[0]
     touched: list[Any] = [first.delivery.stream]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms]
-    for delivery, outcome, _, started_at, ended_at, _ in ended:
+    for delivery, outcome, _, started_at, ended_at, *_ in ended:
         run = delivery.message.run
         touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
         args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
@@ -120,7 +125,7 @@ def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note:
     where = place(message.queue, message.priority)
     attempt = keys.attempt(ids.attempt_id(message.run, delivery.attempt))
     return script("retry_run")(
-        (keys.stream(where), keys.run(message.run), attempt, keys.delayed, keys.wake),
+        (delivery.stream.decode(), keys.run(message.run), attempt, keys.delayed, keys.wake),
         (
             *(delivery.entry, message.run, where, "", "", encode_message(message)),
             *(delivery.attempt, delivery.crashes, now + delay_ms if delay_ms else 0, 0, note),
@@ -136,10 +141,12 @@ def request_cancel(keys: Keys, run: str, entry: str, now: int) -> Call:
 def _commit_keys(keys: Keys, ended: Ended) -> tuple[str, ...]:
     message = ended.delivery.message
     return (
-        keys.stream(place(message.queue, message.priority)),
+        # Not by queue and priority: a run that waited for a limit came by the front of its queue.
+        ended.delivery.stream.decode(),
         keys.run(message.run),
         keys.attempt(ids.attempt_id(message.run, ended.delivery.attempt)),
-        keys.delayed,
+        # Who waits for a limit stands in its list as others stand in the delayed set.
+        keys.waiting(ended.limit) if ended.limit else keys.delayed,
         keys.dead,
     )
 

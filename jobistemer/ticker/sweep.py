@@ -1,11 +1,11 @@
-"""Sweep: remove what has ended and would otherwise stay: workers long silent, expired dead letters."""
+"""Sweep: remove what has ended and would otherwise stay: workers long silent, expired dead letters, slots of the dead."""
 
 from __future__ import annotations
 
 import logging
 import time
 
-from jobistemer.store import members
+from jobistemer.store import limits, members
 from jobistemer.store.database import Database
 
 SWEEP_EVERY_S = 30.0
@@ -40,6 +40,7 @@ class Sweeper:
             ],
         )
         pairs = zip(beats[::2], beats[1::2], strict=True)
+        limits.sweep_limits(self._database)
         silent = self._silent({worker.decode(): float(beat) for worker, beat in pairs})
         return sum(self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent)
 

@@ -67,7 +67,7 @@ class Beater:
         database.clock.correct(pulse.server_ms)
         self.last_beat_ms = now_ms
         self._flights.beaten()
-        self._order.paused = pulse.paused
+        self._order.paused, self._order.on_hold = pulse.paused, pulse.holds
         if pulse.cancels:
             self._watch.cancel(set(pulse.cancels))
         self._obey(pulse.command)

@@ -13,6 +13,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import place_of_stream
 from jobistemer.store.queues import StreamReader
 from jobistemer.worker.flight import Flight
+from jobistemer.worker.gate import Gate
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.order import Order
 
@@ -42,6 +43,7 @@ class Fetcher:
         self._room = room
         self._handlers = handlers
         self._dispatch = dispatch
+        self._gate = Gate(database, order)
         self._broken_off = False
         # Places whose last read gave all that was asked for: there may be more.
         self._busy: set[str] = set()
@@ -100,18 +102,25 @@ class Fetcher:
 
     def _accept(self, stream: bytes, entries: list[Any]) -> None:
         flights: list[Flight] = []
+        asking: list[Flight] = []
         strangers: list[tuple[Delivery | None, bytes]] = []
         for delivery, entry in queues.deliveries(stream, entries):
             handler = self._handlers.get(delivery.message.handler) if delivery else None
             if delivery is not None and handler is not None:
-                flights.append(Flight(self._database, delivery, handler, self._worker))
+                concerned = self._gate.concerns(handler, delivery.message)
+                (asking if concerned else flights).append(Flight(self._database, delivery, handler, self._worker))
             else:
                 strangers.append((delivery, entry))
-        # First what can be worked off: should giving back the others fail, it is not held up.
-        self._room.take([flight.key for flight in flights])
-        self._dispatch(flights)
+        # First what can be worked off: should the server fail over the others, it is not held up.
+        self._receive(flights)
+        if asking:
+            self._receive(self._gate.admit(asking))
         for delivery, entry in strangers:
             self._refuse(stream, entry, delivery)
+
+    def _receive(self, flights: list[Flight]) -> None:
+        self._room.take([flight.key for flight in flights])
+        self._dispatch(flights)
 
     def _refuse(self, stream: bytes, entry: bytes, delivery: Delivery | None) -> None:
         if delivery is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
+from jobistemer.core.limits import Use
 from jobistemer.core.messages import Delivery
 from jobistemer.store import runs
 from jobistemer.store.database import Database
@@ -23,7 +24,7 @@ class Flight:
 
     __slots__ = (
         *("database", "delivery", "ended", "handler", "key", "outcome"),
-        *("record", "shown", "started", "stop", "worker"),
+        *("record", "shown", "started", "stop", "uses", "worker"),
     )
 
     def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
@@ -41,6 +42,8 @@ class Flight:
         self.record: Ended | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
+        # The limits that it counts under, from the moment they have let it in.
+        self.uses: tuple[Use, ...] = ()
 
     def showing(self) -> Call:
         """The call that records the attempt as running."""

@@ -1,4 +1,4 @@
-"""In which order a worker reads its queues: strictly as listed, or by weight; each by priority."""
+"""In which order a worker reads its queues: strictly as listed, or by weight; each by priority. And what it leaves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ class Order:
         self._weights = dict(weights)
         self._places = {queue: places_of(queue) for queue in weights}
         self._chance = chance or random.Random()
+        # Both as the last beat said.
         self.paused: set[str] = set()
+        self.on_hold: frozenset[str] = frozenset()
 
     def known(self) -> list[str]:
         """All places of these queues, paused ones included."""
