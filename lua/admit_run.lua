@@ -9,7 +9,7 @@ KEYS
   delayed  zset    {ns:shard}:delayed                gets the run when a rate holds it up
   wake     channel {ns:shard}:wake                   told when nothing is due earlier
   held     hash    {ns:shard}:held:<name>            \ for each limit at a time: run id to what it holds a slot for,
-  waiting  zset    {ns:shard}:waiting:<name>         / place:run id of those that wait, by the ms of their enqueueing
+  waiting  zset    {ns:shard}:waiting:<name>         / place:run id of those that wait, by the ms of their entry
                    {ns:shard}:rate:<name>            \ for each rate instead, both zsets: starts by ms,
                    {ns:shard}:promised:<name>        / run ids by the ms that was promised to them
 ARGV
@@ -20,11 +20,11 @@ ARGV
   message  str  the run's message
   number   int  of the attempt
   crashes  int  lost attempts so far
-  since    int  ms of the run's enqueueing
+  since    num  ms of its entry, with a fraction: who came first is let in first
   now      int  ms
   uses     str  JSON of its limits, for whoever lets it in later
   name     str  \ for each limit: what it counts under,
-  most     int  | how many,
+  most     int  | each how many,
   per      int  / in how many ms, 0 for at a time
 OUT
   ADMITTED        it may start; a second send says so again

@@ -125,7 +125,7 @@ class Keys:
         return f"{self.tag}:held:{name}"
 
     def waiting(self, name: str) -> str:
-        """Sorted set: who waits for a limit, by the time of enqueueing."""
+        """Sorted set: who waits for a limit, by when its entry was made."""
         return f"{self.tag}:waiting:{name}"
 
     def rate(self, name: str) -> str:

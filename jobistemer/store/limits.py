@@ -37,18 +37,18 @@ def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[Use], now_ms: int) 
         (stream, keys.run(message.run), keys.limits, keys.delayed, keys.wake, *counted),
         (
             *(delivery.entry, message.run, where, _mark(delivery.stream, delivery.entry), encode_message(message)),
-            *(delivery.attempt, delivery.crashes, message.enqueued_at, now_ms, _encode(uses)),
+            *(delivery.attempt, delivery.crashes, _since(delivery.entry), now_ms, _encode(uses)),
             *(part for use in uses for part in use),
         ),
     )
 
 
-def let_in_run(keys: Keys, name: str, member: str, uses: Sequence[Use]) -> Call:
+def recall_run(keys: Keys, name: str, member: str, uses: Sequence[Use]) -> Call:
     """Let a run that waits for the limit `name` have its slots."""
     where, run = split_delayed_member(member)
     front, at_a_time = front_of(where), _at_a_time(uses)
     counted = [key for use in at_a_time for key in _use_keys(keys, use)]
-    return script("let_in_run")(
+    return script("recall_run")(
         (keys.waiting(name), keys.run(run), keys.stream(front), keys.streams, keys.limits, *counted),
         (run, member, front, *(part for use in at_a_time for part in use[:2])),
     )
@@ -92,7 +92,7 @@ def move_on(database: Database, freed: Mapping[str, int]) -> int:
         if not waiting:
             break
         found = stored_uses(database, [split_delayed_member(member)[1] for _, member in waiting])
-        calls = [let_in_run(database.keys, *each, uses) for each, uses in zip(waiting, found, strict=True)]
+        calls = [recall_run(database.keys, *each, uses) for each, uses in zip(waiting, found, strict=True)]
         replies = database.call_all(calls)
         admitted += sum(isinstance(reply, Reply) and reply.word == "ADMITTED" for reply in replies)
         # A limit that is full, or that cannot be looked at, is left; the others may have room for more.
@@ -154,6 +154,12 @@ def _use_keys(keys: Keys, use: Use) -> tuple[str, str]:
 
 def _at_a_time(uses: Iterable[Use]) -> list[Use]:
     return [use for use in uses if not use.per_ms]
+
+
+def _since(entry: bytes) -> float:
+    """The place in a waiting list: the milliseconds of an entry, then its number within them."""
+    milliseconds, _, number = entry.partition(b"-")
+    return int(milliseconds) + min(int(number), 999) / 1000
 
 
 def _mark(stream: bytes, entry: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Sweep: remove what has ended and would otherwise stay: workers long silent, expired dead letters, slots of the dead."""
+"""Sweep: remove what has ended and would otherwise stay: silent workers, expired dead letters, slots of the dead."""
 
 from __future__ import annotations
 

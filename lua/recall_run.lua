@@ -1,5 +1,5 @@
 --[[
-let_in_run: let a run that waits for a limit have its slots, and put it at the front of its queue; or have it wait
+recall_run: let a run that waits for a limit have its slots, and put it at the front of its queue; or have it wait
 for another of its limits that is full.
 
 KEYS
