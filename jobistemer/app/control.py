@@ -11,14 +11,16 @@ from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, StaleDefinition, UnknownJob
 from jobistemer.core.models import Job, fingerprint
 from jobistemer.core.planning import first_due
+from jobistemer.core.records import Change
 from jobistemer.core.schedules import anchored
+from jobistemer.runtime.identity import user_name
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.database import Database
 from jobistemer.store.jobs import StoredJob
-from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.scripts import Call
 
+LONGEST_PERSON = 100
 TRIES = 5
 """How often a change is tried again when somebody else changes the same job at the same time."""
 
@@ -32,10 +34,15 @@ class Registered(NamedTuple):
 
 
 class JobControl:
-    """Control of the jobs of one namespace, effective at the next instant and kept across restarts."""
+    """Control of the jobs of one namespace, effective at the next instant and kept across restarts.
 
-    def __init__(self, namespace: Namespace) -> None:
+    by: who is at it, which stands in each job's audit stream; by default the user of this process and its host.
+    Raises InvalidInput for a name that is too long or cannot be printed.
+    """
+
+    def __init__(self, namespace: Namespace, by: str | None = None) -> None:
         self._namespace = namespace
+        self._by = _checked_person(by) if by is not None else user_name()
 
     def register(self, job: Job) -> Registered:
         """Store a definition; an unchanged one is a no-op, a changed one becomes the next version.
@@ -59,22 +66,24 @@ class JobControl:
 
     def pause(self, name: str, note: str = "", until: datetime | None = None) -> None:
         """Record the job's instants as skipped from now on. Raises UnknownJob or InvalidInput."""
-        if until is not None and until.tzinfo is None:
-            raise InvalidInput(f"until is {until!r}, which has no time zone")
-        reason = f"paused: {note}" if note else "paused"
-        until_ms = round(until.timestamp() * 1000) if until else 0
-        self._changed(
-            name,
-            self._database(name).call(jobs.pause(self._keys(name), ids.job_id(name), reason, until_ms)).word,
-        )
+        database = self._database(name)
+        now_ms = database.read_clock()
+        until_ms = _pause_end(until, now_ms)
+        reason = f"paused by {self._by}" + (f": {note}" if note else "")
+        told = f"until {until.isoformat()}: {note}".removesuffix(": ") if until else note
+        call = jobs.pause(database.keys, ids.job_id(name), reason, until_ms, now_ms, self._by, told)
+        self._changed(name, database.call(call).word)
 
     def resume(self, name: str) -> None:
         """End the pause. Raises UnknownJob."""
-        self._changed(name, self._database(name).call(jobs.resume(self._keys(name), ids.job_id(name))).word)
+        database = self._database(name)
+        call = jobs.resume(database.keys, ids.job_id(name), database.read_clock(), self._by)
+        self._changed(name, database.call(call).word)
 
     def remove(self, name: str) -> None:
         """Forget the job; what runs ends, and its history expires by itself. Raises UnknownJob or Conflict."""
-        if self._database(name).call(jobs.remove(self._keys(name), self.find(name))).word == "STALE":
+        database = self._database(name)
+        if database.call(jobs.remove(database.keys, self.find(name), database.read_clock(), self._by)).word == "STALE":
             raise Conflict(f"job {name!r} was changed or removed at the same time; look again")
 
     def trigger(self, name: str) -> tuple[str, str]:
@@ -85,13 +94,21 @@ class JobControl:
         stored, database = self.find(name), self._database(name)
         now = database.read_clock()
         for instant in range(now // 1000, now // 1000 - 60, -1):
-            call = occurrences.claim_extra(database.keys, stored.job, stored.version, instant, now, "triggered by hand")
+            reason = f"triggered by {self._by}"
+            call = occurrences.claim_extra(database.keys, stored.job, stored.version, instant, now, reason)
             reply = database.call(call)
             if reply.word == "CLAIMED":
-                return ids.occurrence_id(stored.job.id, instant), reply.values[0].decode()
+                occurrence = ids.occurrence_id(stored.job.id, instant)
+                # The occurrence says itself who triggered it, so nothing is lost should this not be noted any more.
+                database.call(jobs.note(database.keys, stored.job.id, now, self._by, "triggered", occurrence))
+                return occurrence, reply.values[0].decode()
             if reply.word == "STALE":
                 raise Conflict(f"job {name!r} was changed at the same time; trigger it again")
         raise Conflict(f"job {name!r} was triggered in each of the last 60 seconds; wait a moment")
+
+    def log(self, name: str, limit: int = 100) -> list[Change]:
+        """Who did what to the job and when, the latest first; of a removed one as long as its history is kept."""
+        return jobs.read_audit(self._database(name), ids.job_id(name), limit)
 
     def is_paused(self, name: str) -> bool:
         """Whether instants are recorded as skipped at present. Raises UnknownJob."""
@@ -129,6 +146,7 @@ class JobControl:
             cursor=cursor,
             next_due=first_due(kept, cursor),
             now_ms=now_ms,
+            by=self._by,
         )
 
     def _changed(self, name: str, word: str) -> None:
@@ -138,11 +156,29 @@ class JobControl:
     def _database(self, name: str) -> Database:
         return self._namespace.for_id(ids.job_id(name))
 
-    def _keys(self, name: str) -> Keys:
-        return self._database(name).keys
-
     def _now_ms(self) -> int:
         return self._namespace.clock.now_ms()
+
+
+def _pause_end(until: datetime | None, now_ms: int) -> int:
+    if until is None:
+        return 0
+    if until.tzinfo is None:
+        raise InvalidInput(f"until is {until!r}, which has no time zone; say which, such as {until.isoformat()}+00:00")
+    until_ms = round(until.timestamp() * 1000)
+    if until_ms <= now_ms:
+        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        raise InvalidInput(
+            f"until is {until.isoformat()}, which is over: it is {now:%Y-%m-%dT%H:%M:%SZ} by the server's clock; "
+            "name a later instant, or none for a pause without an end",
+        )
+    return until_ms
+
+
+def _checked_person(by: str) -> str:
+    if not 1 <= len(by) <= LONGEST_PERSON or not by.isprintable():
+        raise InvalidInput(f"by is {by!r}; a name has 1–{LONGEST_PERSON} printable characters")
+    return by
 
 
 def _kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:

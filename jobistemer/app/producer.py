@@ -13,7 +13,7 @@ from jobistemer.app.requests import NOW, Debounce, Request, Unique, lock_of, mil
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
 from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.messages import Message, differing
+from jobistemer.core.messages import Message, differing, wire_options
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
 from jobistemer.store import enqueueing, runs
@@ -138,13 +138,7 @@ class Producer:
         chosen = complete(self._defaults, handler.options if handler else Options(), options)
         if len(self._fields) >= KEPT:
             self._fields.clear()
-        fields = self._fields[key] = differing(
-            queue=chosen.queue,
-            priority=chosen.priority,
-            timeout_ms=round(chosen.timeout_s * 1000),
-            retry=chosen.retry,
-            retention_ms=round(chosen.retention_s * 1000),
-        )
+        fields = self._fields[key] = differing(**wire_options(chosen))
         return fields
 
 

@@ -7,7 +7,7 @@ when the handler is declared, so that what does not fit is refused where it is e
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, get_type_hints
 
 import msgspec
@@ -18,6 +18,8 @@ from jobistemer.core.limits import Limit, Use, check_keys, uses_of
 from jobistemer.core.messages import EMPTY_PAYLOAD, Message
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options
+from jobistemer.core.retrying import ALWAYS, Retrying
+from jobistemer.core.supplies import supplies_of
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 256 * 1024
@@ -32,11 +34,13 @@ class Handler:
         name: str,
         function: Callable[..., Any],
         options: Options,
-        limits: tuple[Limit, ...] = (),
+        *,
+        upstream: Collection[str] = (),
         queue_limits: Mapping[str, tuple[Limit, ...]] = NO_LIMITS,
+        retrying: Retrying = ALWAYS,
     ) -> None:
         self.name = checked_name("handler", name)
-        self.limits = limits
+        self.limits = options.limits or ()
         # What its calls count under in each queue; shared with the other handlers of the app.
         self.queue_limits = queue_limits
         self.function = function
@@ -45,11 +49,14 @@ class Handler:
         signature = _signature(name, function)
         hints = get_type_hints(function, include_extras=True)
         self.context_parameter = _context_parameter(signature, hints)
-        # The context is the worker's to give, so callers do not see the parameter.
-        given = [each for each in signature.parameters.values() if each.name != self.context_parameter]
+        self.supplies = supplies_of(name, signature, hints, upstream)
+        self.retrying = retrying
+        # What is the worker's to give, callers do not see.
+        hidden = {self.context_parameter, *self.supplies}
+        given = [each for each in signature.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
         self._decoder = _decoder(name, given, hints)
-        check_keys(f"task {name!r}", limits, [each.name for each in given])
+        check_keys(f"task {name!r}", self.limits, [each.name for each in given])
         self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
 
     @property
@@ -86,7 +93,7 @@ class Handler:
         return payload
 
     def decode(self, payload: msgspec.Raw) -> dict[str, Any]:
-        """The keyword arguments in a payload. Raises InvalidPayload with the path of the field that does not fit."""
+        """The caller's keyword arguments in a payload. Raises InvalidPayload with the path of what does not fit."""
         if payload == EMPTY_PAYLOAD and self._decoder is None:
             return {}
         if self._decoder is None:

@@ -113,7 +113,7 @@ def name_of(scope: str, value: str | None = None) -> str:
     """The name of a scope, or of one value of its key, as it may stand in a Redis key."""
     if value is None:
         return scope
-    quoted = quote(value, safe="@+=,")
+    quoted = quote(value, safe="@+=,?")
     if len(quoted) > LONGEST_VALUE:
         quoted = sha1(value.encode(), usedforsecurity=False).hexdigest()
     return f"{scope}:{quoted}"

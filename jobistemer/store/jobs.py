@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.models import Job, decode_job, encode_job
+from jobistemer.core.records import Change
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
@@ -64,29 +68,46 @@ def find_version(database: Database, job_id: str, version: int) -> Job | None:
 
 
 def register(
-    keys: Keys, job: Job, declared_fingerprint: str, *, seen: int, cursor: int, next_due: int, now_ms: int
+    keys: Keys, job: Job, declared_fingerprint: str, *, seen: int, cursor: int, next_due: int, now_ms: int, by: str = ""
 ) -> Call:
     """Store a job, or the next version of one; `seen` is the version that the caller decided from."""
     return script("register_job")(
-        (keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.wake),
-        (job.id, job.name, encode_job(job), declared_fingerprint, seen, cursor, next_due * 1000, now_ms),
+        (keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.wake, keys.audit(job.id)),
+        (job.id, job.name, encode_job(job), declared_fingerprint, seen, cursor, next_due * 1000, now_ms, by),
     )
 
 
-def pause(keys: Keys, job_id: str, reason: str, until_ms: int) -> Call:
+def pause(keys: Keys, job_id: str, reason: str, until_ms: int, now_ms: int, by: str = "", note: str = "") -> Call:
     """Record a job's instants as skipped from now on, until it is resumed or `until_ms` (0 for never)."""
-    return script("pause_job")((keys.job(job_id),), (reason, until_ms))
+    return script("pause_job")((keys.job(job_id), keys.audit(job_id)), (reason, until_ms, now_ms, by, note))
 
 
-def resume(keys: Keys, job_id: str) -> Call:
+def resume(keys: Keys, job_id: str, now_ms: int, by: str = "") -> Call:
     """End a job's pause."""
-    return script("resume_job")((keys.job(job_id),), ())
+    return script("resume_job")((keys.job(job_id), keys.audit(job_id)), (now_ms, by))
 
 
-def remove(keys: Keys, stored: StoredJob) -> Call:
-    """Forget a job; its history expires by itself."""
+def note(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> Call:
+    """Tell the audit stream of a job what somebody did."""
+    return script("note_control")((keys.job(job_id), keys.audit(job_id)), (now_ms, by, what, text))
+
+
+def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
+    """Forget a job; its history and its audit stream expire by themselves."""
     job = stored.job
     return script("remove_job")(
-        (keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id)),
-        (job.id, encode_job(job), stored.version, round(job.history_s * 1000)),
+        (keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.audit(job.id)),
+        (job.id, encode_job(job), stored.version, round(job.history_s * 1000), now_ms, by),
     )
+
+
+def read_audit(database: Database, job_id: str, limit: int) -> list[Change]:
+    """Who changed a job, the latest first, also one that was removed."""
+    entries = database.ask("XREVRANGE", database.keys.audit(job_id), "+", "-", "COUNT", limit)
+    told = ({name.decode(): value.decode() for name, value in _fields(raw)} for _, raw in entries)
+    return [msgspec.convert(each, Change, strict=False) for each in told]
+
+
+def _fields(raw: Any) -> Iterable[tuple[bytes, bytes]]:
+    # Clients that know the command answer with a mapping, the bare protocol with names and values in turn.
+    return raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)

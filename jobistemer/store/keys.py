@@ -88,6 +88,10 @@ class Keys:
         """Hash: earlier definitions by version."""
         return f"{self.tag}:versions:{job_id}"
 
+    def audit(self, job_id: str) -> str:
+        """Stream: who changed a job, when and how; the latest thousand or so."""
+        return f"{self.tag}:audit:{job_id}"
+
     def history(self, job_id: str) -> str:
         """Sorted set: occurrence ids by due second."""
         return f"{self.tag}:history:{job_id}"
@@ -115,6 +119,14 @@ class Keys:
     def stream(self, place_name: str) -> str:
         """Stream: the entries of one queue and priority."""
         return self._stream + place_name
+
+    def group(self, group_id: str) -> str:
+        """Hash: how many runs a group has, and how many of them have ended."""
+        return f"{self.tag}:group:{group_id}"
+
+    def results(self, group_id: str) -> str:
+        """Hash: what the runs of a group returned, by index."""
+        return f"{self.tag}:results:{group_id}"
 
     def unique(self, key: str) -> str:
         """String: the run that holds a unique key."""

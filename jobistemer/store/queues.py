@@ -8,6 +8,7 @@ from typing import Any
 import redis
 from redis.exceptions import ResponseError
 
+from jobistemer.core.errors import ServerRefused
 from jobistemer.core.messages import Delivery, decode_message
 from jobistemer.core.names import checked_name
 from jobistemer.store.connection import BLOCK_MS
@@ -114,6 +115,17 @@ def pending_of(database: Database, where: str, consumer: str) -> Iterator[tuple[
         for entry, read in zip(entries, found, strict=True):
             yield entry, _delivery(stream.encode(), entry, read[0][1] if read else None)
         start = b"(" + entries[-1]
+
+
+def busy_consumers(database: Database, where: str) -> set[str]:
+    """The consumers of a place that entries are pending for."""
+    try:
+        answer = database.ask("XINFO", "CONSUMERS", database.keys.stream(where), GROUP)
+    except ServerRefused:
+        # A place whose stream is not there (any more).
+        return set()
+    found = [dict(zip(each[::2], each[1::2], strict=True)) for each in answer]
+    return {each[b"name"].decode() for each in found if each[b"pending"]}
 
 
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:

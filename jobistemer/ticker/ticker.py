@@ -74,6 +74,7 @@ class ShardTicker:
         self._upcoming = Upcoming()
         self._sweeper = Sweeper(database)
         self._delayed: list[tuple[str, int]] = []
+        self._starts: list[str] = []
         self._next_look = 0.0
         self._horizon_ms = 0
         self._share = Share()
@@ -110,14 +111,13 @@ class ShardTicker:
         beat = members.beat_ticker(database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit)
         agenda = members.read_agenda(database.call(beat))
         self._delayed = agenda.delayed
+        self._starts = agenda.starts
         if self._id in agenda.tickers:
             self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
         self._learn(agenda)
-        if agenda.starts:
-            start_waiting(database, agenda.starts)
 
     def act(self) -> int:
-        """Fire and promote what is due; how many occurrences were decided."""
+        """Fire and promote what is due, start what may start; how many occurrences were decided."""
         fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms, self._share)
         self._fired += fired.claimed
         self._late_ms_max = max(self._late_ms_max, fired.late_ms)
@@ -125,6 +125,8 @@ class ShardTicker:
             self._next_look = 0.0
         while promote_due(self._database, self._delayed):
             self.look(full=False)
+        start_waiting(self._database, self._starts)
+        self._starts = []
         return fired.claimed
 
     def _step(self, listener: WakeListener) -> None:

@@ -28,7 +28,8 @@ class Upcoming:
         def advance(self, decision: Decision) -> None:
             """Note that an instant is decided."""
             self.cursor, self.due_ms = decision.instant, decision.look_at_ms
-            self.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
+            if decision.state is not OccurrenceState.SKIPPED:
+                self.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
 
     def __init__(self) -> None:
         self._entries: dict[str, Upcoming.Entry] = {}

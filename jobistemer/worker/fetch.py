@@ -108,7 +108,8 @@ class Fetcher:
             handler = self._handlers.get(delivery.message.handler) if delivery else None
             if delivery is not None and handler is not None:
                 concerned = self._gate.concerns(handler, delivery.message)
-                (asking if concerned else flights).append(Flight(self._database, delivery, handler, self._worker))
+                flight = Flight(self._database, delivery, handler, self._worker, self._handlers)
+                (asking if concerned else flights).append(flight)
             else:
                 strangers.append((delivery, entry))
         # First what can be worked off: should the server fail over the others, it is not held up.

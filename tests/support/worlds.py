@@ -22,6 +22,7 @@ from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.execute import run
 from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.gather import GATHER
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import Reclaimer
@@ -29,6 +30,8 @@ from jobistemer.worker.watch import Watch
 
 TICKING = TickerSettings()
 WORKING = WorkerSettings()
+TWO_LOOKS = 1e-9
+"""The patience of a reclaimer that takes over at its second look, however soon that comes."""
 
 
 def app_on(url: str, clock: Clock) -> Jobistemer:
@@ -55,8 +58,9 @@ class StepWorker:
         definitions = Definitions()
         self.committer = Committer(name, self.room, definitions)
         self.watch = Watch(self.flights, self.committer.report)
-        self.reclaimer = Reclaimer(database, 0.0, definitions)
-        self.fetcher = Fetcher(database, name, self.order, self.room, app.handlers, self.waiting.extend)
+        self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions)
+        handlers = {GATHER.name: GATHER, **app.handlers}
+        self.fetcher = Fetcher(database, name, self.order, self.room, handlers, self.waiting.extend)
         self.beater = Beater(
             database, name, settings, self.order, self.flights, self.watch, self.reclaimer, dict, self.stopping
         )

@@ -79,7 +79,7 @@ def test_what_a_ticker_has_decided_meanwhile_stays_decided(database):
 
 def test_a_pause_outlasts_a_change(database):
     register(database, job())
-    database.call(jobs.pause(database.keys, job().id, "paused", 0))
+    database.call(jobs.pause(database.keys, job().id, "paused", 0, NOW))
     register(database, job(max_queued=7), "f2", seen=1)
     assert records(database)[NAME]["paused"] == "paused"
 
@@ -88,7 +88,7 @@ def test_a_job_that_comes_back_goes_on_counting_and_keeps_its_history(database):
     register(database, job())
     register(database, job(max_queued=7), "f2", seen=1)
     claim(database, job(max_queued=7), decision(T0 + MINUTE, "missed"), version=2)
-    database.call(jobs.remove(database.keys, jobs.find_job(database, "report")))
+    database.call(jobs.remove(database.keys, jobs.find_job(database, "report"), NOW))
     assert {f"versions:{job().id}", f"history:{job().id}"} < mortal(database)
 
     assert register(database, job(), "f3", cursor=T0 + MINUTE) == Reply("CREATED", [3])
