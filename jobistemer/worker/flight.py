@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
+from jobistemer.core.limits import Use
 from jobistemer.core.messages import Delivery, Message
 from jobistemer.store import runs
 from jobistemer.store.database import Database
@@ -24,7 +25,7 @@ class Flight:
 
     __slots__ = (
         *("database", "delivery", "ended", "handler", "handlers", "key", "outcome"),
-        *("record", "reducer", "shown", "started", "stop", "worker"),
+        *("record", "reducer", "shown", "started", "stop", "uses", "worker"),
     )
 
     def __init__(
@@ -52,6 +53,8 @@ class Flight:
         self.record: Ended | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
+        # The limits that it counts under, from the moment they have let it in.
+        self.uses: tuple[Use, ...] = ()
 
     def showing(self) -> Call:
         """The call that records the attempt as running."""
