@@ -46,7 +46,7 @@ def test_results_are_typed_by_the_parameter_and_may_come_from_far_upstream(app, 
         seen.append((first, second))
         return first[0].number * times
 
-    occurrence, runs = run_job(app, database)
+    _, runs = run_job(app, database)
     assert seen == [([Order(7)], None)]
     assert bytes(runs["third"].result) == b"14"
     assert leaked(database) == {}
