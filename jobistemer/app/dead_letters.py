@@ -45,8 +45,8 @@ class DeadLetters:
         """Have its work done by a new run, whose id is returned; a dead run itself stays dead.
 
         payload: keyword arguments in place of those that it died with; the worker checks them against the task.
-        Raises NotFound, InvalidPayload, Conflict when somebody else has replayed or purged it, or DuplicateRun when another
-        run holds its unique key.
+        Raises NotFound, InvalidPayload, Conflict when somebody else has replayed or purged it, or DuplicateRun when
+        another run holds its unique key.
         """
         database, letter = self._locate(run_id)
         new_run = self._new_run_id(database)

@@ -44,3 +44,12 @@ def test_a_call_alone_is_sent_as_it_is(database):
     (one,) = created(database, "run_1")
     assert one.sent is one
     assert one.command[0] == "EVALSHA"
+
+
+def test_a_part_may_be_a_script_that_is_made_of_others_itself(database):
+    one, two, three = created(database, "run_1", "run_2", "run_3")
+    inner = together(one, two).sent
+    outer = together(three, three).sent
+    assert inner.script is together(one, three).sent.script
+    assert outer.script is not three.script
+    assert database.ask(*inner.command, script=inner) == [[b"CREATED"], [b"CREATED"]]
