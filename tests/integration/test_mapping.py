@@ -194,7 +194,7 @@ def test_a_failure_among_mapped_runs_is_what_the_table_says(app, database, failu
     end = record(database, reducer_of(run))
     assert end.state == (RunState.SUCCEEDED if called else RunState.FAILED)
     if not called:
-        assert "runs failed, the first at index 1 dead: ValueError: -1 is negative" in end.error
+        assert "runs did not succeed: item 1 dead: ValueError: -1 is negative" in end.error
     assert leaked(database) == {}
 
 
