@@ -406,3 +406,20 @@ def test_a_plain_message_carries_nothing_of_groups():
 
     assert b"member" not in encode_message(Message("run_1", "greet", 0))
     assert b"reduces" not in encode_message(Message("run_1", "greet", 0))
+
+
+def test_items_without_an_end_are_refused(app, database, monkeypatch):
+    from itertools import count
+
+    from jobistemer.worker import mapping
+
+    monkeypatch.setattr(mapping, "MOST_ITEMS", 1_500)
+
+    @app.task(retry=NO_RETRIES)
+    def endless(ctx: Context) -> None:
+        ctx.map("square", count(), reduce="total")
+
+    run = app.enqueue("endless")
+    StepWorker(database, app).work()
+    assert "ctx.map was given more than 1500 items: map pages of them" in run.record().error
+    assert app.reduced == []
