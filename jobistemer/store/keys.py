@@ -68,6 +68,7 @@ class Keys:
         self.dead = f"{tag}:dead"
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
+        self.chores = f"{tag}:chores"
         self.cancels = f"{tag}:cancels"
         self.paused = f"{tag}:paused"
         self.closed = f"{tag}:closed"
@@ -81,11 +82,11 @@ class Keys:
         self._stream = f"{tag}:stream:"
 
     def job(self, job_id: str) -> str:
-        """Hash: name, version, fingerprint, definition, cursor, pause."""
+        """Hash: name, version, fingerprint, definition, cursor, pause, the definition that is pending."""
         return f"{self.tag}:job:{job_id}"
 
     def versions(self, job_id: str) -> str:
-        """Hash: earlier definitions by version."""
+        """Hash: the definitions by version, and from where to where each of them decided."""
         return f"{self.tag}:versions:{job_id}"
 
     def audit(self, job_id: str) -> str:

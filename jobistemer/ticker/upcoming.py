@@ -8,6 +8,8 @@ from jobistemer.core.planning import Decision
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.jobs import StoredJob
 
+DEFAULT_GRACE_S = 60.0
+
 
 class Upcoming:
     """Jobs that are due within the horizon, by their due marks (ms)."""
@@ -43,6 +45,11 @@ class Upcoming:
         """The jobs among `marks` (job id -> due mark) whose definition or due mark is not known here."""
         entries = self._entries
         return [job for job, mark in marks.items() if job not in entries or entries[job].due_ms != mark]
+
+    def grace_ms(self, job_id: str) -> int:
+        """The grace period of a job; of one that cannot be read, the default."""
+        entry = self._entries.get(job_id)
+        return round((entry.job.grace_s if entry else DEFAULT_GRACE_S) * 1000)
 
     def add(self, job_id: str, stored: StoredJob, due_ms: int) -> None:
         """Take note of a job and its due mark."""

@@ -154,5 +154,10 @@ def test_a_new_schedule_does_not_stand_for_what_was_compressed_under_the_old_one
     clock.advance(2 * MINUTE)
     until_caught_up(clock, ticker(database, SLOWLY))
     StepWorker(database, app).work()
-    # 12:45 is where the new one began, and half a minute after 14:00 is on time at 14:45.
-    assert app.seen == [[START + 13 * MINUTE + 30], []]
+    # What the old schedule left was one run under its own version; 12:45 is where the new one began, and half a
+    # minute after 14:00 is on time at 14:45.
+    assert app.seen == [
+        [START + n * MINUTE for n in range(1, 13)],
+        [START + 13 * MINUTE + 30],
+        [],
+    ]

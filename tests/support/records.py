@@ -69,6 +69,9 @@ def leaked(database: Database) -> dict[str, Any]:
         and key not in dying
         and f"job:{key.partition(':')[2]}" not in state
     }
+    # An update that waits for its time is configuration; any other chore is something that goes on.
+    if all(chore.startswith("update:") for chore in left.get("chores", ())):
+        left.pop("chores", None)
     # The list of the dead is swept; until then it may name those whose records are about to go, and no others.
     if all(f"run:{run}" in dying for run in left.get("dead", ())):
         left.pop("dead", None)

@@ -59,6 +59,7 @@ def test_a_due_instant_is_fired_its_first_runs_wait_on_their_streams_and_the_cur
     waiting = {"waits": "1", "message": texts(definition, ONE)["report"]}
     assert records(database) == {
         f"job:{ID}": before[f"job:{ID}"] | {"cursor": str(ONE)},
+        f"versions:{ID}": before[f"versions:{ID}"],
         "due": {ID: TWO * 1000},
         f"occurrence:{occurrence(ONE)}": {
             "job": ID,
@@ -129,6 +130,7 @@ def test_an_instant_that_does_not_run_is_recorded_with_its_reason_and_expires(da
     assert claim(database, job(), decision(ONE, state, "no ticker ran")) == Reply("CLAIMED", [state.encode()])
     assert records(database) == {
         f"job:{ID}": before[f"job:{ID}"] | {"cursor": str(ONE)},
+        f"versions:{ID}": before[f"versions:{ID}"],
         "due": {ID: TWO * 1000},
         f"occurrence:{occurrence(ONE)}": {
             "job": ID,
@@ -268,6 +270,7 @@ def test_a_trigger_at_a_due_instant_and_the_schedule_share_one_occurrence(databa
     assert claim(database, job(), decision(ONE)) == Reply("TAKEN", [])
     assert records(database) == before | {
         f"job:{ID}": before[f"job:{ID}"] | {"cursor": str(ONE)},
+        f"versions:{ID}": before[f"versions:{ID}"],
         "due": {ID: TWO * 1000},
     }
 

@@ -1,9 +1,21 @@
-from jobistemer.core.models import Overlap, encode_job
+from jobistemer.core.models import Overlap
 from jobistemer.store import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import audits, leaked, lives_ms, mortal, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one
+from tests.support.stories import (
+    MINUTE,
+    T0,
+    claim,
+    decision,
+    ended,
+    finish,
+    job,
+    over_fields,
+    register,
+    take_one,
+    version_fields,
+)
 
 ID = job().id
 
@@ -22,7 +34,7 @@ def test_a_removed_job_is_due_no_more_and_what_is_known_of_it_expires(database):
     assert records(database) == {
         occurrence: before[occurrence],
         f"history:{ID}": before[f"history:{ID}"],
-        f"versions:{ID}": {"1": encode_job(job()).decode()},
+        f"versions:{ID}": version_fields(job()) | over_fields(until=T0 + MINUTE),
     }
     week = 7 * 86_400_000
     assert lives_ms(database, f"history:{ID}") == lives_ms(database, f"versions:{ID}") == week
