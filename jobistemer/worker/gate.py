@@ -35,11 +35,7 @@ class Gate:
     def concerns(self, handler: Handler, message: Message) -> bool:
         """Whether a run must be asked about; for most this is all the gate costs."""
         return bool(
-            handler.limits
-            or handler.queue_limits
-            or message.expires_at
-            or message.unique_queued
-            or self._order.on_hold
+            handler.limits or handler.queue_limits or message.expires_at or message.unique_queued or self._order.on_hold
         )
 
     def admit(self, flights: list[Flight]) -> list[Flight]:
