@@ -64,6 +64,7 @@ class Jobistemer:
         self.declarations: dict[str, JobDeclaration] = {}
         self.queue_limits: dict[str, tuple[Limit, ...]] = {}
         self.defaults = defaults or Options()
+        self.owner = ""
         self.producer = Producer(self.namespace, self.handlers, self.defaults)
         self._levels: dict[str, list[tuple[str, Options]]] = {}
         self.control = JobControl(self.namespace)
@@ -135,8 +136,12 @@ class Jobistemer:
         return [declaration.build() for declaration in self.declarations.values()]
 
     def deploy(self) -> list[Registered]:
-        """Register every declared job; unchanged ones stay as they are."""
-        return [self.control.register(job) for job in self.jobs()]
+        """Register every declared job; unchanged ones stay as they are, and so do those that are newer.
+
+        Processes may do this at each start: an old one that starts beside new ones undoes nothing. To see a plan
+        before, and to remove what is no longer declared, use `jobistemer deploy`.
+        """
+        return [self.control.register(job, owner=self.owner) for job in self.jobs()]
 
     def effective_options(self, task: str, **call: Any) -> dict[str, Effective]:
         """What applies when a task is enqueued so, and which level says it: call, task, job, app or default."""

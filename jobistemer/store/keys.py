@@ -68,6 +68,7 @@ class Keys:
         self.dead = f"{tag}:dead"
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
+        self.expected = f"{tag}:expected"
         self.chores = f"{tag}:chores"
         self.cancels = f"{tag}:cancels"
         self.paused = f"{tag}:paused"

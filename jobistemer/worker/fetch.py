@@ -49,10 +49,10 @@ class Fetcher:
         self._dispatch = dispatch
         self._gate = Gate(database, order)
         self._broken_off = False
+        self._next_look_back = time.monotonic() + LOOK_BACK_S
         # Places whose last read gave all that was asked for: there may be more.
         self._busy: set[str] = set()
         self._reading = 0
-        self._next_look_back = time.monotonic() + LOOK_BACK_S
         self.ran_dry = False
 
     def step(self, *, block: bool = True) -> int:

@@ -17,6 +17,7 @@ from jobistemer.store.scripts import Call
 
 CANCELS_KEPT = 10_000
 MISSING = object()
+NONE_KNOWN: Mapping[str, Handler] = {}
 
 
 class Flight:
@@ -28,7 +29,12 @@ class Flight:
     )
 
     def __init__(
-        self, database: Database, delivery: Delivery, handler: Handler, worker: str, handlers: Mapping[str, Handler]
+        self,
+        database: Database,
+        delivery: Delivery,
+        handler: Handler,
+        worker: str,
+        handlers: Mapping[str, Handler] = NONE_KNOWN,
     ) -> None:
         self.database = database
         self.delivery = delivery

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobistemer import Concurrency, Debounce, Jobistemer, Throttle, Unique
+from jobistemer import Concurrency, Context, Debounce, Jobistemer, Throttle, Unique
 from jobistemer.core.errors import InvalidInput, InvalidName, NotFound, QueueClosed
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
@@ -235,6 +235,16 @@ def test_a_debounced_call_runs_once_with_what_was_said_last(app, database, worke
     assert {handle.id for handle in handles} == {handles[0].id}
     assert [handle.existing for handle in handles] == [False, True, True]
     assert handles[2].state() is RunState.SUCCEEDED
+
+
+def test_a_handler_finds_metadata_and_headers_of_its_call_in_its_context(app, database):
+    @app.task
+    def look(context: Context) -> None:
+        app.done.append((context.metadata, context.headers))
+
+    look.options(metadata={"order": "7"}, headers={"trace": "4bf9"}).enqueue()
+    StepWorker(database, app).work()
+    assert app.done == [({"order": "7"}, {"trace": "4bf9"})]
 
 
 @pytest.mark.parametrize(
