@@ -109,6 +109,9 @@ def _fired(database: Database, stored: StoredJob, backfill: Backfill, progress: 
         return _ended(progress, Status.COMPLETED, now_ms, "")
     known = _states(database, [ids.occurrence_id(job.id, each) for each in instants])
     for instant, (occurrence, state) in zip(instants, known.items(), strict=True):
+        if instant > stored.cursor:
+            # It is for the schedule to decide; what it makes of it is left alone.
+            break
         if is_excluded(job, instant):
             progress = _at(progress, instant, excluded=progress.excluded + 1)
             continue
