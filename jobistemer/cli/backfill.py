@@ -17,6 +17,8 @@ from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.store.backfills import Known
 
 _NAMED: Final = 10
+_ORDERS: Final = [str(each) for each in Order]
+_ENDS: Final = sorted(map(str, REPEATABLE))
 
 
 @click.command("backfill")
@@ -24,7 +26,7 @@ _NAMED: Final = 10
 @click.option("--from", "first", metavar="INSTANT", required=True, help="The first instant, ISO 8601 (UTC by default).")
 @click.option("--to", "last", metavar="INSTANT", required=True, help="The last one; it belongs to the range.")
 @click.option("--dry-run", is_flag=True, help="Only show what would run.")
-@click.option("--order", type=click.Choice([str(each) for each in Order]), default="forward", show_default=True, help="Which first.")
+@click.option("--order", type=click.Choice(_ORDERS), default="forward", show_default=True, help="Which first.")
 @click.option(
     "--concurrency",
     type=click.IntRange(1, MOST_AT_ONCE),
@@ -33,7 +35,7 @@ _NAMED: Final = 10
     help="How many occurrences at a time, where the job allows overlaps.",
 )
 @click.option(
-    "--again", multiple=True, type=click.Choice(sorted(map(str, REPEATABLE))), help="Run once more what ended so; repeatable."
+    "--again", multiple=True, type=click.Choice(_ENDS), help="Run once more what ended so; may be given several times."
 )
 @operating
 def job_backfill_command(

@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "occurrence": ("jobistemer.cli.occurrence:occurrence_group", "Occurrences: replay."),
     "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume."),
     "run": ("jobistemer.cli.run:run_group", "Task runs: show."),
+    "simulate": ("jobistemer.cli.simulate:simulate_command", "Play the schedules of an app without a server."),
     "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),
     "worker": ("jobistemer.cli.members:worker_group", "Workers: list, quiet, stop."),
 }

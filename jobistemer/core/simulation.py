@@ -10,8 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import msgspec
 
@@ -20,8 +19,8 @@ from jobistemer.core.models import Job, Overlap
 from jobistemer.core.planning import start_delay_ms
 from jobistemer.core.recovery import excluding
 from jobistemer.core.schedules import Cron, Interval
-from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes
-from jobistemer.core.schedules.instants import instant_at
+from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes, shift_note
+from jobistemer.core.schedules.instants import instant_at, unix_floor
 
 DAY = 86_400
 LONGEST_S = 366 * DAY
@@ -54,11 +53,12 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class ClockEvent(msgspec.Struct, frozen=True):
-    """A change of the clock in a zone that jobs live by."""
+    """A change of the clock in a zone that jobs live by; notes: what it does to instants of each job, in words."""
 
     timezone: str
     change: ClockChange
     jobs: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 class Simulation(msgspec.Struct, frozen=True):
@@ -79,6 +79,8 @@ class Simulation(msgspec.Struct, frozen=True):
     clock_events: tuple[ClockEvent, ...]
 
 
+AROUND_S, MOST_AROUND, MOST_NOTES = 2 * 3600, 200, 3
+"""How far around a change of the clock instants are looked at, how many, and how many are told."""
 SLOTS = 96
 """Quarters of an hour in a day."""
 MOST_SPANS = 2_000
@@ -195,11 +197,20 @@ def _day(jobs: Sequence[Job], durations: Mapping[str, int], start: int, end: int
 
 
 def _clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEvent]:
-    zones: dict[str, list[str]] = {}
+    zones: dict[str, list[Job]] = {}
     for job in jobs:
         if isinstance(job.schedule, Cron | Interval):
-            zones.setdefault(job.schedule.timezone, []).append(job.name)
-    span: tuple[datetime, datetime] = (instant_at(start), instant_at(end))
-    for timezone, names in sorted(zones.items()):
+            zones.setdefault(job.schedule.timezone, []).append(job)
+    span = (instant_at(start), instant_at(end))
+    for timezone, living in sorted(zones.items()):
         for change in clock_changes(timezone, *span):
-            yield ClockEvent(timezone, change, tuple(names))
+            notes = tuple(note for job in living for note in _shifted(job, timezone, unix_floor(change.at)))
+            yield ClockEvent(timezone, change, tuple(job.name for job in living), notes)
+
+
+def _shifted(job: Job, timezone: str, change: int) -> Iterator[str]:
+    """What a change of the clock does to the instants around it, the first few of them."""
+    around = islice(job.schedule.unix_between(change - AROUND_S, change + AROUND_S), MOST_AROUND)
+    noted = ((instant_at(each), shift_note(job.schedule, instant_at(each), timezone)) for each in around)
+    for at, note in islice(((at, note) for at, note in noted if note), MOST_NOTES):
+        yield f"{job.name} at {at:%Y-%m-%d %H:%M:%S} UTC: {note}"
