@@ -70,6 +70,7 @@ end
 redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', state, 'reason', reason,
   'claimed_at', now)
 if since ~= '' then redis.call('HSET', occurrence, 'since', since) end
+if expected == '' then redis.call('HSET', occurrence, 'origin', 'trigger') end
 redis.call('ZADD', history, instant, occ_id)
 redis.call('ZREMRANGEBYSCORE', history, '-inf', '(' .. math.floor((now - history_ms) / 1000))
 if state == 'queued' then

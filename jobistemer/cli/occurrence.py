@@ -6,6 +6,7 @@ import click
 from rich.console import Group, RenderableType
 
 from jobistemer.cli import tables
+from jobistemer.cli.backfill import replay_command
 from jobistemer.cli.session import Session, operating
 from jobistemer.core.report import Report, TaskReport
 from jobistemer.store.reports import find_report
@@ -61,3 +62,6 @@ def _mapped(task: TaskReport) -> str:
         return "–"
     failed = f", {task.group.failed} failed" if task.group.failed else ""
     return f"{task.group.done} of {task.group.total}{failed}; {task.group.state}"
+
+
+occurrence_group.add_command(replay_command)

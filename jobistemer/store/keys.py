@@ -106,6 +106,10 @@ class Keys:
         """Sorted set: occurrences that wait for an earlier one."""
         return f"{self.tag}:queued:{job_id}"
 
+    def backfill(self, backfill_id: str) -> str:
+        """Hash: a range of the past that is run, and how far it has come."""
+        return f"{self.tag}:backfill:{backfill_id}"
+
     def occurrence(self, occurrence_id: str) -> str:
         """Hash: one due instant."""
         return f"{self.tag}:occurrence:{occurrence_id}"
