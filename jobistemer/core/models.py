@@ -15,7 +15,7 @@ from jobistemer.core import ids
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.graph import check_graph
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options
+from jobistemer.core.options import LONGEST_TIMEOUT_S, Options
 from jobistemer.core.ranges import check_range
 from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
@@ -75,7 +75,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
 
     grace_s: an instant is fired as a matter of course when it is due at most this many seconds ago; what is older
     was missed and goes through `recovery`. max_queued: how many occurrences may wait under overlap `queue`.
-    history_s: seconds that the records of an ended occurrence are kept.
+    history_s: seconds that the records of an ended occurrence are kept. occurrence_timeout_s: an occurrence that has
+    not ended so many seconds after its start is cancelled and recorded as timed out; without it there is no limit.
     Raises InvalidDefinition for what cannot be registered.
     """
 
@@ -90,6 +91,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: FailureStrategy = FailureStrategy.FAIL_FAST
     history_s: float = DEFAULT_HISTORY_S
     description: str = ""
+    occurrence_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         checked_name("job", self.name)
@@ -98,6 +100,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         check_graph(self.name, {task.name: task.after for task in self.tasks}, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
+        if self.occurrence_timeout_s is not None:
+            field = f"job {self.name!r}: occurrence_timeout_s"
+            check_range(field, self.occurrence_timeout_s, 1, LONGEST_TIMEOUT_S, InvalidDefinition)
 
     @property
     def id(self) -> str:

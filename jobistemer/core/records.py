@@ -55,6 +55,8 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     open: int = 0
     verdict: str = ""
     error: str = ""
+    halt: str = ""
+    deadline: int = 0
 
     @property
     def late_ms(self) -> int:

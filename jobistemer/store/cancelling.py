@@ -1,4 +1,4 @@
-"""Cancel a run wherever it is: delayed, on its stream, or in flight at a worker."""
+"""Cancel a run wherever it is: waiting for others, delayed, on its stream, or in flight at a worker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
             return "UNKNOWN"
         if record.state in TERMINAL_RUNS:
             return "ENDED"
-        word = _cancel_delayed(database, record, reason) or _cancel_on_stream(database, record, reason)
+        word = _cancel_held_back(database, record, reason) or _cancel_on_stream(database, record, reason)
         if word != "STALE":
             return word
     return "BUSY"
@@ -40,17 +40,18 @@ def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
             cancel_run(database, run, f"task {slot.task} failed")
 
 
-def _cancel_delayed(database: Database, record: RunRecord, reason: str) -> str | None:
-    if record.state is not RunState.SCHEDULED:
+def _cancel_held_back(database: Database, record: RunRecord, reason: str) -> str | None:
+    # Until it is on a stream, a run keeps its message itself.
+    source = "delayed" if record.state is RunState.SCHEDULED else "waiting" if record.waits else None
+    if source is None:
         return None
     raw = database.ask("HGET", database.keys.run(record.id), "message")
-    return "STALE" if raw is None else _end(database, record, decode_message(raw), "delayed", reason)
+    return "STALE" if raw is None else _end(database, record, decode_message(raw), source, reason)
 
 
 def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str:
     if not record.entry:
-        # Not released yet: it is skipped when what it waits for is cancelled.
-        return "WAITS"
+        return "STALE"
     found = database.ask("XRANGE", database.keys.stream(record.place), record.entry, record.entry)
     if found:
         word = _end(database, record, decode_message(found[0][1][b"m"]), "stream", reason)

@@ -48,6 +48,7 @@ class Keys:
         self.due = f"{tag}:due"
         self.delayed = f"{tag}:delayed"
         self.dead = f"{tag}:dead"
+        self.deadlines = f"{tag}:deadlines"
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
         self.cancels = f"{tag}:cancels"

@@ -26,6 +26,8 @@ class Fired(NamedTuple):
     lost: int
     late_ms: int
     replan: bool
+    timed: bool
+    """Whether something was started that has a deadline, which the agenda does not show yet."""
 
 
 class _Claim(NamedTuple):
@@ -39,7 +41,7 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
     now_ms = database.clock.now_ms()
     claims = _claims(database, upcoming.pop_due(now_ms), upcoming, now_ms, catch_up)
     claimed = lost = late_ms = 0
-    replan = False
+    replan = timed = False
     while batch := list(islice(claims, BATCH)):
         for claim, reply in zip(batch, database.call_all([each.call for each in batch]), strict=True):
             word = reply.word if isinstance(reply, Reply) else _refused(claim, reply)
@@ -47,8 +49,9 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
             lost += word == "TAKEN"
             if word == "CLAIMED":
                 late_ms = max(late_ms, now_ms - claim.decision.instant * 1000)
+            timed |= word == "CLAIMED" and claim.entry.job.occurrence_timeout_s is not None
             replan |= not _note(upcoming, claim, word, horizon_ms)
-    return Fired(claimed, lost, late_ms, replan)
+    return Fired(claimed, lost, late_ms, replan, timed)
 
 
 def _claims(

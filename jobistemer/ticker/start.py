@@ -20,7 +20,7 @@ def _start_next(database: Database, job_id: str) -> bool:
     waiting = database.ask("ZRANGE", keys.queued(job_id), 0, 0, "WITHSCORES")
     if not waiting:
         return False
-    occurrence, instant = waiting[0][0].decode(), int(float(waiting[0][1]))
+    occurrence, instant = waiting[0].decode(), round(float(waiting[1]))
     version = database.ask("HGET", keys.occurrence(occurrence), "version")
     # It runs under the version that it was claimed with, whatever is current now.
     job = jobs.find_version(database, job_id, int(version)) if version else None

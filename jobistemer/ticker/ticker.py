@@ -19,6 +19,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.waking import WakeListener
+from jobistemer.ticker.deadlines import halt_overdue
 from jobistemer.ticker.fire import fire_due
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
@@ -66,6 +67,7 @@ class ShardTicker:
         self._upcoming = Upcoming()
         self._sweeper = Sweeper(database)
         self._delayed: list[tuple[str, int]] = []
+        self._deadlines: list[tuple[str, int]] = []
         self._next_look = 0.0
         self._horizon_ms = 0
         self._status = {
@@ -97,18 +99,21 @@ class ShardTicker:
         beat = members.beat_ticker(database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit)
         agenda = members.read_agenda(database.call(beat))
         self._delayed = agenda.delayed
+        self._deadlines = agenda.deadlines
         self._learn(agenda)
         if agenda.starts:
             start_waiting(database, agenda.starts)
 
     def act(self) -> int:
-        """Fire and promote what is due; how many occurrences were decided."""
+        """Fire, promote and halt what is due; how many occurrences were decided."""
         fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms)
         self._fired += fired.claimed
         self._late_ms_max = max(self._late_ms_max, fired.late_ms)
-        if fired.replan:
+        if fired.replan or fired.timed:
             self._next_look = 0.0
         while promote_due(self._database, self._delayed):
+            self.look(full=False)
+        while halt_overdue(self._database, self._deadlines):
             self.look(full=False)
         return fired.claimed
 
@@ -147,6 +152,8 @@ class ShardTicker:
             times.append((instant - now_ms) / 1000)
         if self._delayed:
             times.append((self._delayed[0][1] - now_ms) / 1000)
+        if self._deadlines:
+            times.append((self._deadlines[0][1] - now_ms) / 1000)
         return max(0.0, min(times))
 
     def _encoded_status(self) -> bytes:
