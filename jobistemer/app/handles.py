@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
+from jobistemer.app.cancelling import BY_HAND, cancel_run
 from jobistemer.app.producer import NOW, Producer, Request, Timing
 from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
 from jobistemer.core.handlers import Handler
@@ -72,6 +73,17 @@ class RunHandle(Generic[R]):
                 return self._outcome(record)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
+
+    def cancel(self, reason: str = BY_HAND) -> bool:
+        """Cancel the run wherever it is; one that runs ends within a second. False when it had ended before.
+
+        Raises UnknownRun, or Conflict when it moved on with each look.
+        """
+        return cancel_run(self._namespace, self.id, reason) != "ended"
+
+    async def cancel_async(self, reason: str = BY_HAND) -> bool:
+        """Like `cancel`, awaited."""
+        return await asyncio.to_thread(self.cancel, reason)
 
     def _found(self, record: RunRecord | None) -> RunRecord:
         if record is None:

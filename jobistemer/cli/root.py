@@ -16,8 +16,9 @@ _COMMANDS: Final = {
     "enqueue": ("jobistemer.cli.enqueue:enqueue_command", "Have a worker run a task."),
     "job": ("jobistemer.cli.job:job_group", "Jobs: list, show, next, history, pause, resume, trigger, remove."),
     "next": ("jobistemer.cli.next:next_command", "Show the next instants of a schedule."),
+    "occurrence": ("jobistemer.cli.occurrence:occurrence_group", "Occurrences: cancel."),
     "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume."),
-    "run": ("jobistemer.cli.run:run_group", "Task runs: show."),
+    "run": ("jobistemer.cli.run:run_group", "Task runs: show, cancel."),
     "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),
     "worker": ("jobistemer.cli.members:worker_group", "Workers: list, quiet, stop."),
 }

@@ -25,7 +25,7 @@ class Agenda(NamedTuple):
     due: dict[str, int]
     delayed: list[tuple[str, int]]
     starts: list[str]
-    deadlines: list[tuple[str, int]] = []
+    deadlines: list[tuple[str, int]]
 
 
 def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
