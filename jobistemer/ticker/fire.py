@@ -39,7 +39,7 @@ class _Claim(NamedTuple):
 def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: int) -> Fired:
     """Claim every known instant that is due by server time; losing a claim to another ticker is silent and cheap."""
     now_ms = database.clock.now_ms()
-    claims = _claims(database, upcoming.pop_due(now_ms), upcoming, now_ms, catch_up)
+    claims = _claims(database, upcoming.pop_due(now_ms), now_ms, catch_up)
     claimed = lost = late_ms = 0
     replan = timed = False
     while batch := list(islice(claims, BATCH)):
@@ -55,17 +55,15 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
 
 
 def _claims(
-    database: Database, due: list[Upcoming.Entry], upcoming: Upcoming, now_ms: int, catch_up: int
+    database: Database, due: list[Upcoming.Entry], now_ms: int, catch_up: int
 ) -> Iterator[_Claim]:
     for entry in due:
         try:
             decisions = plan(entry.job, entry.cursor, now_ms, catch_up)
-        except JobistemerError as error:
+        except Exception as error:  # noqa: BLE001 - a custom schedule is user code
             # One job that cannot be planned (a custom schedule that this ticker does not know) holds up no other.
             log.error("job %s cannot be planned here: %s", entry.job.name, error)
             decisions = []
-        if not decisions:
-            upcoming.forget(entry.job_id)
         for decision in decisions:
             call = occurrences.claim(database.keys, entry.job, entry.version, decision, now_ms)
             yield _Claim(entry, decision, call)

@@ -46,13 +46,16 @@ class Upcoming:
         self._entries.pop(job_id, None)
 
     def pop_due(self, now_ms: int) -> list[Entry]:
-        """Take out the jobs that are due at `now_ms`."""
+        """Take out the jobs that are due at `now_ms`.
+
+        Until `advance` puts it back, a job is unknown: should its claims fail, the next look reads it anew.
+        """
         due = []
         while self._order and self._order[0][0] * 1000 <= now_ms:
             instant, job = heapq.heappop(self._order)
             entry = self._entries.get(job)
             if entry is not None and entry.due == instant:
-                due.append(entry)
+                due.append(self._entries.pop(job))
         return due
 
     def advance(self, entry: Entry, decision: Decision, horizon_ms: int) -> None:
@@ -61,6 +64,7 @@ class Upcoming:
         if entry.due * 1000 > horizon_ms:
             self.forget(entry.job_id)
         else:
+            self._entries[entry.job_id] = entry
             heapq.heappush(self._order, (entry.due, entry.job_id))
 
     def next_ms(self) -> int | None:

@@ -10,24 +10,33 @@ from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery
 from jobistemer.store import runs
 from jobistemer.store.database import Database
+from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call
 
 CANCELS_KEPT = 10_000
+MISSING = object()
 
 
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
-    __slots__ = ("database", "delivery", "ended", "handler", "outcome", "shown", "started", "stop", "worker")
+    __slots__ = (
+        *("database", "delivery", "ended", "handler", "key", "outcome"),
+        *("record", "shown", "started", "stop", "worker"),
+    )
 
     def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
         self.database = database
         self.delivery = delivery
+        # What names an entry among all streams of all shards.
+        self.key = (delivery.stream, delivery.entry)
         self.handler = handler
         self.worker = worker
         self.started = 0.0
         self.ended = 0.0
         self.outcome: Outcome | None = None
+        # What is recorded of it, written by the committing thread.
+        self.record: Ended | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
 
@@ -38,14 +47,15 @@ class Flight:
 
 
 class Flights:
-    """The attempts that are running, by stream entry.
+    """The attempts that are running.
 
     Ending one is a race between the slot that ran it and the watch that stopped it. Taking it out of this
     dictionary decides the race: `dict.pop` is atomic, and only who gets the flight reports its outcome.
     """
 
     def __init__(self) -> None:
-        self._running: dict[bytes, Flight] = {}
+        # By identity: entries of two streams may have the same id, made in the same millisecond.
+        self._running: dict[Flight, None] = {}
         # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
         self._canceled: dict[str, None] = {}
 
@@ -53,12 +63,12 @@ class Flights:
         """Note that a slot runs this attempt now, or that it was cancelled before; `stop` interrupts it."""
         flight.stop = stop
         flight.started = time.monotonic()
-        self._running[flight.delivery.entry] = flight
+        self._running[flight] = None
         return flight.delivery.message.run not in self._canceled
 
     def end(self, flight: Flight, outcome: Outcome) -> bool:
         """Whether the caller is the one whose outcome counts; it reports the flight."""
-        if self._running.pop(flight.delivery.entry, None) is None:
+        if self._running.pop(flight, MISSING) is MISSING:
             return False
         flight.ended = time.monotonic()
         flight.outcome = outcome
@@ -66,7 +76,7 @@ class Flights:
 
     def running(self) -> list[Flight]:
         """The attempts that are running at this moment."""
-        return list(self._running.values())
+        return list(self._running)
 
     def cancel(self, runs_to_cancel: Iterable[str]) -> None:
         """Remember runs that are to be cancelled, so that one that waits for a slot is not begun."""

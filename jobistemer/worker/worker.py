@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import members, queues, runs
+from jobistemer.store import members, queues, returning
 from jobistemer.store.database import Database
 from jobistemer.store.keys import place
 from jobistemer.store.namespace import Namespace
@@ -32,6 +33,8 @@ from jobistemer.worker.slots import LoopSlots, ThreadSlots
 from jobistemer.worker.watch import Watch
 
 POLL_S = 0.05
+LEAVE_S = 3.0
+"""How long a thread may take to end that has nothing more to do: a read blocks for two seconds."""
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -50,7 +53,7 @@ class Worker:
         self._definitions = Definitions()
         self._committer = Committer(self.id, self._room, self._definitions)
         self._watch = Watch(self._flights, self._committer.report)
-        self._late: list[Flight] = []
+        self._unstarted: deque[Flight] = deque()
         self._threads: ThreadSlots | None = None
         self._loop: LoopSlots | None = None
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
@@ -75,26 +78,21 @@ class Worker:
             queues.open_streams(database, [place(queue, DEFAULT_PRIORITY) for queue in self._settings.queues])
 
     def _work(self, stopping: Stopping) -> None:
-        shards, settings = self._namespace.shards, self._settings
-        log.info(
-            "worker %s started: %d slots, queues %s",
-            self.id,
-            settings.concurrency,
-            ", ".join(settings.queues),
-        )
-        self._start_slots()
+        shards = self._namespace.shards
         beaters = [self._beater(database, stopping) for database in shards]
-        for step, name in [(self._committer.step, "commit"), (self._watch.step, "watch")]:
-            self._keep(step, name)
-        for beater in beaters:
-            self._keep(beater.step, "beat")
-        self._fetch(shards, stopping)
-        try:
-            self._drain(shards, stopping)
-            self._ended.set()
-            self._leave(shards, beaters)
-        except (NotConnected, ServerRefused) as error:
-            log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)
+        # Nothing is fetched before the first beat: of a worker that nobody has heard of, nobody takes work over.
+        if not all(until_done(each.step, stopping.requested, f"worker {self.id} beat") for each in beaters):
+            return
+        queued = ", ".join(self._settings.queues)
+        log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
+        self._start_slots()
+        keeping = [self._keep(beater.step, "beat") for beater in beaters]
+        keeping += [self._keep(self._committer.step, "commit"), self._keep(self._watch.step, "watch")]
+        fetching = self._start_fetching(shards, stopping)
+        stopping.requested.wait()
+        self._drain(fetching, stopping)
+        self._ended.set()
+        self._leave(shards, beaters, fetching + keeping)
 
     def _start_slots(self) -> None:
         settings, report = self._settings, self._committer.report
@@ -114,15 +112,14 @@ class Worker:
     def _keep(self, step: Callable[[], float | None], name: str) -> threading.Thread:
         return start_thread(lambda: repeat(step, self._ended, f"worker {self.id} {name}"), name)
 
-    def _fetch(self, shards: list[Database], stopping: Stopping) -> None:
+    def _start_fetching(self, shards: list[Database], stopping: Stopping) -> list[threading.Thread]:
         def fetching(database: Database) -> threading.Thread:
             dispatch = partial(self._dispatch, stopping)
             fetcher = Fetcher(database, self.id, self._order, self._room, self._handlers, dispatch)
             step = partial(self._fetch_step, fetcher, stopping)
             return start_thread(lambda: repeat(step, stopping.requested, f"worker {self.id} fetch"), "fetch")
 
-        for thread in [fetching(database) for database in shards]:
-            thread.join()
+        return [fetching(database) for database in shards]
 
     def _fetch_step(self, fetcher: Fetcher, stopping: Stopping) -> float | None:
         if stopping.quiet.is_set():
@@ -135,7 +132,7 @@ class Worker:
     def _dispatch(self, stopping: Stopping, flights: list[Flight]) -> None:
         if stopping.requested.is_set():
             # Taken by a read that was under way when the end was asked for.
-            self._late.extend(flights)
+            self._unstarted.extend(flights)
             return
         plain = [flight for flight in flights if not flight.handler.is_coroutine]
         if plain and self._threads is not None:
@@ -143,30 +140,46 @@ class Worker:
         if len(plain) < len(flights) and self._loop is not None:
             self._loop.put([flight for flight in flights if flight.handler.is_coroutine])
 
-    def _drain(self, shards: list[Database], stopping: Stopping) -> None:
+    def _drain(self, fetching: list[threading.Thread], stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
-        waiting = [flight for slots in (self._threads, self._loop) if slots is not None for flight in slots.take_back()]
-        for database in shards:
-            mine = [flight for flight in waiting if flight.database is database]
-            now_ms = database.clock.now_ms()
-            for start in range(0, len(mine), 200):
-                part = mine[start : start + 200]
-                database.call_all([runs.hand_back(database.keys, flight.delivery, now_ms) for flight in part])
-                self._room.taken -= len(part)
         deadline = time.monotonic() + self._settings.grace_s
-        while self._room.in_flight and time.monotonic() < deadline and not stopping.immediate.is_set():
+        self._hand_back()
+        while self._room.in_flight or any(thread.is_alive() for thread in fetching):
+            if time.monotonic() >= deadline or stopping.immediate.is_set():
+                left = self._room.in_flight
+                log.warning("worker %s leaves %d runs in flight; their lease brings them back", self.id, left)
+                return
             self._room.wait(POLL_S)
-        if self._room.in_flight:
-            log.warning(
-                "worker %s leaves %d runs in flight; their lease brings them back",
-                self.id,
-                self._room.in_flight,
-            )
+            # A read that was under way when the end was asked for may have taken more.
+            self._hand_back()
 
-    def _leave(self, shards: list[Database], beaters: list[Beater]) -> None:
+    def _hand_back(self) -> None:
+        for slots in (self._threads, self._loop):
+            if slots is not None:
+                self._unstarted.extend(slots.take_back())
+        waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
+        for database in self._namespace.shards:
+            mine = [flight for flight in waiting if flight.database is database]
+            try:
+                returning.hand_back(database, [flight.delivery for flight in mine], self.id)
+                self._room.give_back([flight.key for flight in mine])
+            except (NotConnected, ServerRefused) as error:
+                log.warning("worker %s could not hand back %d runs yet: %s", self.id, len(mine), error)
+                self._unstarted.extend(mine)
+
+    def _leave(self, shards: list[Database], beaters: list[Beater], threads: list[threading.Thread]) -> None:
         for slots in (self._threads, self._loop):
             if slots is not None:
                 slots.end()
-        for database, beater in zip(shards, beaters, strict=True):
-            places = self._order.known()
-            database.call(members.forget_worker(database.keys, self.id, beater.last_beat_ms, places))
+        for thread in threads:
+            thread.join(LEAVE_S)
+        if any(thread.is_alive() for thread in threads):
+            # A read that is still under way may be handed an entry: forgotten, this worker would keep it for ever.
+            log.warning("worker %s could not leave in order, its lease does", self.id)
+            return
+        try:
+            for database, beater in zip(shards, beaters, strict=True):
+                places = self._order.known()
+                database.call(members.forget_worker(database.keys, self.id, beater.last_beat_ms, places))
+        except (NotConnected, ServerRefused) as error:
+            log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)
