@@ -16,7 +16,7 @@ from jobistemer.app.producer import NOW, Producer, Request, Timing
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers import Handler
 from jobistemer.core.models import Job
-from jobistemer.core.options import Options
+from jobistemer.core.options import Options, complete
 from jobistemer.core.schedules import parse_schedule
 from jobistemer.store.connection import DEFAULT_URL
 from jobistemer.store.namespace import Namespace
@@ -137,6 +137,7 @@ class Jobistemer:
         if name in self.handlers:
             raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
         handler = self.handlers[name] = Handler(name, function, options)
+        handler.executor = complete(self.defaults, options).executor
         return TaskHandle(handler, self.producer, Request(name))
 
     def _handle(self, task: str, run_id: str, reply: Any) -> RunHandle[Any]:

@@ -68,6 +68,13 @@ class Request(msgspec.Struct, frozen=True):
     unique: str = ""
     metadata: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        if self.options.executor is not None:
+            raise InvalidInput(
+                f"executor={self.options.executor!r} was given for one call of task {self.task!r}: "
+                "it belongs to the task, @app.task(executor=…)"
+            )
+
 
 class Producer:
     """Turns requests into runs. Handlers are looked up to check payloads; a producer may know none of them."""

@@ -16,7 +16,7 @@ from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
 from jobistemer.core.messages import EMPTY_PAYLOAD
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options
+from jobistemer.core.options import Options, complete
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 256 * 1024
@@ -30,6 +30,8 @@ class Handler:
         self.function = function
         self.options = options
         self.is_coroutine = inspect.iscoroutinefunction(function)
+        # The app's defaults are known where it is added to an app.
+        self.executor = complete(options).executor
         signature = _signature(name, function)
         hints = get_type_hints(function, include_extras=True)
         self.context_parameter = _context_parameter(signature, hints)
@@ -63,7 +65,7 @@ class Handler:
             )
         try:
             return _as_arguments(self._decoder.decode(payload))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidPayload(f"payload of task {self.name!r} does not fit: {error}") from None
 
     def decode_result(self, result: bytes) -> Any:
@@ -101,6 +103,11 @@ def encode_result(value: Any) -> bytes:
 
 
 def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidDefinition(
+            f"task {name!r} yields, so calling it would run nothing of it: "
+            "return a list, or enqueue a call for each item"
+        )
     signature = inspect.signature(function)
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

@@ -15,6 +15,8 @@ DEFAULT_PRIORITY = 5
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
 LONGEST_TIMEOUT_S = 86_400 * 366
 LONGEST_RETENTION_S = 86_400 * 3660
+AUTO, PROCESS = "auto", "process"
+EXECUTORS = (AUTO, PROCESS)
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -22,6 +24,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     queue: name of the queue. priority: 0–9, higher first. timeout_s: seconds that one attempt may take.
     retry: what follows a failed attempt. retention_s: seconds that the records of an ended run are kept.
+    executor: where workers run it: `auto`, a thread or the event loop as the function asks for, or `process`, a
+    process beside the worker that can be killed; chosen where a task is declared, not for a single call.
     Raises InvalidDefinition or InvalidName for values out of range.
     """
 
@@ -30,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     timeout_s: float | None = None
     retry: RetryPolicy | None = None
     retention_s: float | None = None
+    executor: str | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:
@@ -42,6 +47,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             check_range("timeout_s", self.timeout_s, 0.001, LONGEST_TIMEOUT_S, InvalidDefinition)
         if self.retention_s is not None:
             check_range("retention_s", self.retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
+        if self.executor is not None and self.executor not in EXECUTORS:
+            raise InvalidDefinition(f"executor is {self.executor!r:.80}, allowed are {' and '.join(EXECUTORS)}")
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
 
@@ -54,6 +61,7 @@ class Complete(msgspec.Struct, frozen=True):
     timeout_s: float = 3600.0
     retry: RetryPolicy = Exponential()
     retention_s: float = 86_400.0
+    executor: str = AUTO
 
 
 DEFAULTS = Complete()

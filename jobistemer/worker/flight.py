@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery
+from jobistemer.core.options import PROCESS
 from jobistemer.store import runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
@@ -21,8 +22,8 @@ class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
     __slots__ = (
-        *("database", "delivery", "ended", "handler", "key", "outcome"),
-        *("record", "shown", "started", "stop", "worker"),
+        *("apart", "database", "delivery", "ended", "handler", "key", "outcome"),
+        *("record", "shown", "started", "stop", "trouble", "worker"),
     )
 
     def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
@@ -31,6 +32,8 @@ class Flight:
         # What names an entry among all streams of all shards.
         self.key = (delivery.stream, delivery.entry)
         self.handler = handler
+        # It may cost the process that it runs in: its handler asks for one of its own, or a worker died over it.
+        self.apart = delivery.crashes > 0 or handler.executor == PROCESS
         self.worker = worker
         self.started = 0.0
         self.ended = 0.0
@@ -39,6 +42,8 @@ class Flight:
         self.record: Ended | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
+        # What its record has to say beside a time-out.
+        self.trouble = ""
 
     def showing(self) -> Call:
         """The call that records the attempt as running."""

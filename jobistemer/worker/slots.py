@@ -1,172 +1,111 @@
-"""Slots: threads for plain functions, an event loop for coroutines. A slot survives whatever a handler does."""
+"""Slots: where handlers run. Threads for plain functions, an event loop for coroutines, processes beside the worker.
+
+A slot survives whatever a handler does, or is replaced. All kinds together run at most as many handlers at a time as
+the worker may: a process is driven by the slot of a thread, and threads and loop share where an app has both.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
 
+from jobistemer.core.errors import Misconfigured
+from jobistemer.core.handlers import Handler
+from jobistemer.core.options import PROCESS
+from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.execute import run, run_async
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.loops import LoopSlots
+from jobistemer.worker.pool import NotStarted, Pool
+from jobistemer.worker.sharing import Executor, Sharing
+from jobistemer.worker.threads import ThreadSlots
 
-Report = Callable[[Flight], None]
-BREATHS = 64
-"""After so many coroutines that never waited, the loop gets a turn for what else it has to do."""
+LEAK_S = 5.0
+"""What was stopped may take so long to end before it counts as leaked."""
+
+log = logging.getLogger("jobistemer.worker")
 
 
-class Stopped(BaseException):
-    """Raised inside a handler's thread whose attempt was stopped: no `except Exception` swallows it."""
+def on_loop(handler: Handler) -> bool:
+    """Whether a handler runs on the event loop."""
+    return handler.is_coroutine and handler.executor != PROCESS
 
 
-class ThreadSlots:
-    """Threads that run plain functions, one at a time each."""
+def check_processes(handlers: Mapping[str, Handler], app: str) -> None:
+    """Raise Misconfigured when a handler is to run in a process and nobody has said what that has to import."""
+    apart = next((name for name, handler in handlers.items() if handler.executor == PROCESS), None)
+    if apart is not None and not app:
+        raise Misconfigured(
+            f"task {apart!r} has executor='process', and a process beside the worker must import it: "
+            "start the worker as `jobistemer-worker MODULE:APP`, or give it WorkerSettings(app='module:app')"
+        )
 
-    def __init__(self, count: int, flights: Flights, report: Report) -> None:
-        self._flights = flights
-        self._report = report
-        self._waiting: SimpleQueue[Flight | None] = SimpleQueue()
-        self._count = count
-        for _ in range(count):
-            self._add_thread()
+
+class Slots:
+    """The slots of one worker."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        settings: WorkerSettings,
+        flights: Flights,
+        report: Callable[[Flight], None],
+    ) -> None:
+        kinds = {on_loop(handler) for handler in handlers.values()}
+        count = settings.concurrency
+        self._pool = Pool(settings) if settings.app else None
+        self._sharing: Sharing | None = None
+
+        def report_both(flight: Flight) -> None:
+            report(flight)
+            sharing.ended()
+
+        # With both kinds, the one that is told of an end is told of the other's ends as well.
+        told = report_both if len(kinds) == 2 else report
+        self._threads = ThreadSlots(count, flights, told, self._pool) if False in kinds else None
+        self._loops = LoopSlots(count, flights, told, self._pool, settings.loop_block_s) if True in kinds else None
+        executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
+        self._executors = executors
+        self.report = told
+        if len(kinds) == 2:
+            sharing = self._sharing = Sharing(count, lambda flight: executors[on_loop(flight.handler)], executors)
+        if self._pool and any(handler.executor == PROCESS for handler in handlers.values()):
+            start_thread(self._warm_up, "warm up")
 
     def put(self, flights: Iterable[Flight]) -> None:
         """Queue work."""
-        for flight in flights:
-            self._waiting.put(flight)
+        for line in (self._sharing, *self._executors):
+            if line is not None:
+                line.put(flights)
+                return
 
     def take_back(self) -> list[Flight]:
         """What has not been started; it will not be."""
-        found: list[Flight] = []
-        while True:
-            try:
-                flight = self._waiting.get_nowait()
-            except Empty:
-                return found
-            if flight is not None:
-                found.append(flight)
+        lines = [self._sharing] if self._sharing else self._executors
+        return [flight for line in lines for flight in line.take_back()]
+
+    def look(self, running: list[Flight]) -> int:
+        """Tend the event loop; how many attempts another one holds up, whose places others may have meanwhile."""
+        held_up = self._loops.look(running) if self._loops else 0
+        if self._sharing:
+            self._sharing.held_up = held_up
+        return held_up
+
+    def leaked(self) -> int:
+        """How many threads, loops and coroutines were stopped a while ago and have not ended."""
+        before = time.monotonic() - LEAK_S
+        return sum(each.leaked(before) for each in (self._threads, self._loops) if each is not None)
 
     def end(self) -> None:
-        """Let threads that are free end."""
-        for _ in range(self._count):
-            self._waiting.put(None)
+        """Let slots that are free end."""
+        for each in (self._threads, self._loops, self._pool):
+            if each is not None:
+                each.end()
 
-    def _add_thread(self) -> None:
-        start_thread(self._work, "slot")
-
-    def _work(self) -> None:
-        def stop() -> None:
-            # The attempt is over and this thread retires: whatever hits it later hits nobody's run.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Stopped))
-            hit.set()
-            self._add_thread()
-
-        ident, hit = threading.get_ident(), threading.Event()
-        waiting, flights, report = self._waiting, self._flights, self._report
-        with suppress(Stopped):
-            while (flight := waiting.get()) is not None:
-                if not run(flight, flights, stop):
-                    # Only then may it end: another thread may get its identity, and must not be hit instead.
-                    hit.wait()
-                    return
-                report(flight)
-
-
-class LoopSlots:
-    """An event loop in a thread of its own, with a fixed number of coroutines at a time."""
-
-    def __init__(self, count: int, flights: Flights, report: Report) -> None:
-        self._flights = flights
-        self._report = report
-        self._count = count
-        self._waiting: deque[Flight] = deque()
-        self._idle: deque[asyncio.Future[None]] = deque()
-        # Slots, and those of stopped attempts whose code has not ended yet.
-        self._slots: set[asyncio.Task[None]] = set()
-        self._retired: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        start_thread(self._run_loop, "loop")
-
-    def put(self, flights: Iterable[Flight]) -> None:
-        """Queue work; called from other threads."""
-        self._loop.call_soon_threadsafe(self._take, list(flights))
-
-    def take_back(self) -> list[Flight]:
-        """What has not been started; it will not be."""
-        found = []
-        # The loop takes from the other side of this very line while it is emptied.
-        with suppress(IndexError):
-            while True:
-                found.append(self._waiting.popleft())
-        return found
-
-    def end(self) -> None:
-        """Let the loop end, whatever runs on it."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-
-    def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        for _ in range(self._count):
-            self._add_slot()
-        self._loop.run_forever()
-
-    def _add_slot(self) -> None:
-        task = self._loop.create_task(self._work())
-        self._slots.add(task)
-        task.add_done_callback(self._on_end)
-
-    def _on_end(self, task: asyncio.Task[None]) -> None:
-        self._retired.discard(task)
-        if task in self._slots:
-            # A handler may cancel the task that it runs in; the slot does not go with it.
-            self._slots.discard(task)
-            self._add_slot()
-
-    def _take(self, flights: list[Flight]) -> None:
-        self._waiting.extend(flights)
-        for _ in flights:
-            self._wake_one()
-
-    def _wake_one(self) -> None:
-        while self._idle:
-            turn = self._idle.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-
-    async def _work(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - this is a task
-
-        def stop() -> None:
-            self._loop.call_soon_threadsafe(self._replace, task)
-
-        breaths = 0
-        while True:
-            flight = await self._next()
-            if not await run_async(flight, self._flights, stop):
-                return
-            self._report(flight)
-            breaths = (breaths + 1) % BREATHS
-            if not breaths:
-                await asyncio.sleep(0)
-
-    async def _next(self) -> Flight:
-        while True:
-            if self._waiting:
-                return self._waiting.popleft()
-            turn = self._loop.create_future()
-            self._idle.append(turn)
-            await turn
-
-    def _replace(self, task: asyncio.Task[None]) -> None:
-        # The attempt is over; its slot goes with it, because a coroutine may swallow its cancellation.
-        if task in self._slots:
-            self._slots.discard(task)
-            self._retired.add(task)
-            self._add_slot()
-            task.cancel()
+    def _warm_up(self) -> None:
+        try:
+            assert self._pool is not None  # noqa: S101 - the caller has looked
+            self._pool.warm_up()
+        except NotStarted as error:
+            log.error("no process could be started beside the worker: %s", error)
