@@ -66,6 +66,7 @@ class Beater:
         self._heard_until = now_ms - HEARD_TWICE_MS
         database.clock.correct(pulse.server_ms)
         self.last_beat_ms = now_ms
+        self._flights.beaten()
         self._order.learn(pulse.places)
         self._order.paused = pulse.paused
         if pulse.cancels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -35,7 +36,8 @@ class Flight:
         # It may cost the process that it runs in: its handler asks for one of its own, or a worker died over it.
         self.apart = delivery.crashes > 0 or handler.executor == PROCESS
         self.worker = worker
-        self.started = 0.0
+        # When it was taken, until it begins.
+        self.started = time.monotonic()
         self.ended = 0.0
         self.outcome: Outcome | None = None
         # What is recorded of it, written by the committing thread.
@@ -58,7 +60,9 @@ class Flights:
     dictionary decides the race: `dict.pop` is atomic, and only who gets the flight reports its outcome.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lease_s: float = math.inf) -> None:
+        self._lease_s = lease_s
+        self._beaten_at = self._doubted_until = time.monotonic()
         # By identity: entries of two streams may have the same id, made in the same millisecond.
         self._running: dict[Flight, None] = {}
         # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
@@ -70,6 +74,17 @@ class Flights:
         flight.started = time.monotonic()
         self._running[flight] = None
         return flight.delivery.message.run not in self._canceled
+
+    def beaten(self) -> None:
+        """Note that this worker has beaten; after a gap longer than its lease, others may have what it had taken."""
+        now = time.monotonic()
+        if now - self._beaten_at > self._lease_s:
+            self._doubted_until = now
+        self._beaten_at = now
+
+    def in_doubt(self, flight: Flight) -> bool:
+        """Whether the lease may have run out since the flight was taken; to be asked before it begins."""
+        return flight.started <= self._doubted_until or time.monotonic() - self._beaten_at > self._lease_s
 
     def end(self, flight: Flight, outcome: Outcome) -> bool:
         """Whether the caller is the one whose outcome counts; it reports the flight."""

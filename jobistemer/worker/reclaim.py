@@ -30,9 +30,9 @@ log = logging.getLogger("jobistemer.worker")
 class Reclaimer:
     """One for each shard; `observe` is called with each beat."""
 
-    def __init__(self, database: Database, interval_s: float, definitions: Definitions) -> None:
+    def __init__(self, database: Database, patience_s: float, definitions: Definitions) -> None:
         self._database = database
-        self._interval_s = interval_s + COMING_BACK_S
+        self._patience_s = patience_s
         self._definitions = definitions
         self._suspects: dict[str, tuple[int, float]] = {}
 
@@ -44,7 +44,7 @@ class Reclaimer:
             worker: known[worker] if known.get(worker, (None,))[0] == beat else (beat, now)
             for worker, beat in suspects.items()
         }
-        dead = [each for each, (_, since) in self._suspects.items() if now - since >= self._interval_s]
+        dead = [each for each, (_, since) in self._suspects.items() if now - since >= self._patience_s]
         return sum(self._take_over(worker, places) for worker in dead)
 
     def _take_over(self, worker: str, places: list[str]) -> int:

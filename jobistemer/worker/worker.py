@@ -28,7 +28,7 @@ from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.fetch import Fetcher, Order
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.inbox import Room
-from jobistemer.worker.reclaim import Reclaimer
+from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
 from jobistemer.worker.recycling import Recycler
 from jobistemer.worker.slots import Slots, check_processes
 from jobistemer.worker.watch import Watch
@@ -49,7 +49,7 @@ class Worker:
         self._handlers = handlers
         self._settings = settings
         self.id = process_identity()
-        self._flights = Flights()
+        self._flights = Flights(settings.lease_s)
         self._room = Room(settings.concurrency)
         self._order = Order(settings.queues)
         self._definitions = Definitions()
@@ -115,7 +115,7 @@ class Worker:
         return self._watch.step()
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
-        reclaimer = Reclaimer(database, self._settings.beat_s, self._definitions)
+        reclaimer = Reclaimer(database, self._settings.beat_s + COMING_BACK_S, self._definitions)
         return Beater(
             *(database, self.id, self._settings, self._order, self._flights, self._watch, reclaimer),
             counts=self.counts,
