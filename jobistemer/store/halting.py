@@ -46,9 +46,7 @@ def end_overdue(database: Database, occurrence: str) -> bool:
     return _halt(database, record, job, OccurrenceState.TIMED_OUT, f"timed out{limit}")
 
 
-def _halt(
-    database: Database, record: OccurrenceRecord, job: Job | None, verdict: OccurrenceState, reason: str
-) -> bool:
+def _halt(database: Database, record: OccurrenceRecord, job: Job | None, verdict: OccurrenceState, reason: str) -> bool:
     again_at = database.clock.now_ms() + AGAIN_MS
     if database.call(occurrences.halt(database.keys, record.id, verdict, reason, again_at)).word != "HALTED":
         return False

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.channel import Assignment, Channel, Closed, Done, Ready, Start
 
 START_S = 60.0
@@ -81,9 +82,13 @@ class Child:
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def end(self) -> None:
-        """Let it end in order, by force when it takes its time; there is nothing that it runs."""
+    def dismiss(self) -> None:
+        """Let it end: there is nothing that it runs, and nothing more will come."""
         self._channel.close()
+
+    def end(self) -> None:
+        """Let it end in order, by force when it takes its time."""
+        self.dismiss()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_S)
         self.kill()
@@ -128,7 +133,7 @@ class Pool:
         worn_out = 0 < self._settings.child_max_runs <= child.runs
         too_large = 0 < self._settings.child_max_memory_mib < child.memory_mib
         if worn_out or too_large:
-            child.end()
+            start_thread(child.end, "end process")
             return
         with self._lock:
             self._idle.append(child)
@@ -141,5 +146,7 @@ class Pool:
         """End the processes that are idle; those that run something end with the worker."""
         with self._lock:
             idle, self._idle = self._idle, []
+        for child in idle:
+            child.dismiss()
         for child in idle:
             child.end()

@@ -99,7 +99,9 @@ def test_two_tickers_time_out_an_occurrence_once(database, clock):
 def test_a_halt_that_was_left_half_way_is_finished_by_a_ticker(database, clock):
     # Given somebody who marked the occurrence as cancelled and died before its runs were
     occurrence = start(database, job(), clock)
-    call = occurrences.halt(database.keys, occurrence, OccurrenceState.CANCELED, "canceled: wrong data", clock.now_ms() + 5000)
+    call = occurrences.halt(
+        database.keys, occurrence, OccurrenceState.CANCELED, "canceled: wrong data", clock.now_ms() + 5000
+    )
     database.call(call)
     clock.advance(5)
     ticker(database).tick()
