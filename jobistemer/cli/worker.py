@@ -64,9 +64,9 @@ def worker_command(
     if not watch:
         loaded = load_app(app, url, namespace)
     stopping = prepare_process(log_level=log_level, log_json=log_json, until_eof=until_eof)
-    if watch or processes > 1:
+    if watch or processes:
         changes = Changes(app_folders(app)) if watch else None
-        raise SystemExit(Supervisor(one_of_many(), processes, once=checked.burst, changed=changes).run(stopping))
+        raise SystemExit(Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes).run(stopping))
     with leaving_within(LEAVE_S):
         Worker(loaded.namespace, loaded.handlers, checked).run(stopping)
 

@@ -13,8 +13,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def supervising_options(function: F) -> F:
     """Add the options that make it a supervisor of several processes."""
-    processes = click.option("--processes", type=click.IntRange(1, 256), default=1, show_default=True,
-                             help="Supervise so many worker processes.")  # fmt: skip
+    processes = click.option("--processes", type=click.IntRange(0, 256), default=0, show_default=True,
+                             help="Supervise so many worker processes; 0: be one.")  # fmt: skip
     watch = click.option("--watch/--no-watch", default=False, help="Start afresh when a file of the app changes.")
     return processes(watch(function))
 
@@ -33,5 +33,5 @@ def recycling_options(function: F) -> F:
 
 def one_of_many() -> list[str]:
     """The command line of one process under a supervisor: this process's own, with the last word in front of all."""
-    alone = ("--processes", "1", "--no-watch", "--until-eof")
+    alone = ("--processes", "0", "--no-watch", "--until-eof")
     return [sys.executable, "-m", "jobistemer.cli.worker", *sys.argv[1:], *alone]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -38,13 +39,17 @@ class Child:
         self.runs = 0
         self.memory_mib = 0.0
         self._most_mib = most_mib
-        ours, theirs = socket.socketpair()
+        ours, theirs = (_high(end) for end in socket.socketpair())
         command = [sys.executable, "-m", "jobistemer.worker.child", str(theirs.fileno())]
-        with theirs:
-            # A session of its own: signals of a terminal are for the worker, and a whole group can be killed.
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True
-            )
+        try:
+            with theirs:
+                # A session of its own: signals of a terminal are for the worker, and a whole group can be killed.
+                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True
+                )
+        except OSError as error:
+            ours.close()
+            raise NotStarted(f"its process could not be started: {error}") from error
         self._channel = Channel(ours)
         self._open(app)
 
@@ -110,6 +115,14 @@ class Child:
             return "its process was killed, or closed the channel to its worker (signal 9)"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
         return f"its process died with signal {-code} ({name})"
+
+
+def _high(end: socket.socket) -> socket.socket:
+    # A handler may have closed standard output or error; the channel must not be what others take for it.
+    if end.fileno() > 2:
+        return end
+    with end:
+        return socket.socket(fileno=fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
 
 
 class Pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -13,9 +14,12 @@ from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.apart import run_apart
 from jobistemer.worker.execute import run
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.outcomes import raised
 from jobistemer.worker.pool import Pool
 
 Report = Callable[[Flight], None]
+
+log = logging.getLogger("jobistemer.worker")
 
 
 class Stopped(BaseException):
@@ -81,12 +85,16 @@ class ThreadSlots:
         waiting, flights, report = self._waiting, self._flights, self._report
         with suppress(Stopped):
             while (flight := waiting.get()) is not None:
-                if flight.apart and self._pool is not None:
-                    if run_apart(flight, flights, self._pool):
-                        report(flight)
-                elif run(flight, flights, stop):
+                pool = self._pool if flight.apart else None
+                try:
+                    ours = run_apart(flight, flights, pool) if pool else run(flight, flights, stop)
+                except Exception as error:
+                    # A fault of ours. Neither the slot nor what it ran may be lost over it.
+                    log.exception("slot: unexpected error")
+                    ours = flights.end(flight, raised(error))
+                if ours:
                     report(flight)
-                else:
+                elif not pool:
                     # Only then may it end: another thread may get its identity, and must not be hit instead.
                     hit.wait()
                     break
