@@ -66,6 +66,8 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
     _find_modules(project, reference)
     app = _imported(chosen)
     _check_agreement(chosen, app, url, name)
+    # Its jobs carry this mark, by which a later deployment knows which ones were its own.
+    app.owner = app.owner or chosen
     return app
 
 

@@ -66,7 +66,8 @@ def worker_command(
     stopping = prepare_process(log_level=log_level, log_json=log_json, until_eof=until_eof)
     if watch or processes:
         changes = Changes(app_folders(app)) if watch else None
-        raise SystemExit(Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes).run(stopping))
+        supervisor = Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes)
+        raise SystemExit(supervisor.run(stopping))
     with leaving_within(LEAVE_S):
         Worker(loaded.namespace, loaded.handlers, checked).run(stopping)
 

@@ -10,7 +10,9 @@
     │   └── Misconfigured              a setting that cannot be, or a server that cannot be used
     ├── NotFound                   a name or id that nobody has registered
     │   ├── UnknownJob
+    │   ├── UnknownVersion
     │   ├── UnknownTask
+    │   ├── UnknownOccurrence
     │   └── UnknownRun
     ├── Conflict                   somebody was there first: look again
     │   ├── DuplicateRun               the unique key belongs to another run
@@ -69,8 +71,16 @@ class UnknownJob(NotFound):
     """No job of this name is registered."""
 
 
+class UnknownVersion(NotFound):
+    """No version of this number is on record for the job."""
+
+
 class UnknownTask(NotFound):
     """No task of this name is registered on this app."""
+
+
+class UnknownOccurrence(NotFound):
+    """No record of this occurrence: it never was, or its retention is over."""
 
 
 class UnknownRun(NotFound):
@@ -83,6 +93,10 @@ class Conflict(JobistemerError):
 
 class DuplicateRun(Conflict):
     """Another run holds this unique key."""
+
+
+class QueueClosed(Conflict):
+    """The queue is being drained and takes no new runs."""
 
 
 class StaleDefinition(Conflict):

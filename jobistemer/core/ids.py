@@ -6,11 +6,14 @@ The three namespaces are fixed for ever: changing one would fork the history.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha1
 from uuid import UUID
 
 OCCURRENCE_NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 RUN_NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
+GATHER_NAME = "jobistemer.gather"
+"""The handler of the reducer of a group that was given none; every worker knows it."""
 ATTEMPT_NAMESPACE = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
 
 
@@ -24,11 +27,13 @@ def _uuid5(namespace: UUID, name: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
+@lru_cache(maxsize=100_000)
 def job_id(name: str) -> str:
     """The identity of the job called `name`."""
     return "job_" + sha1(f"job:{name}".encode(), usedforsecurity=False).hexdigest()
 
 
+@lru_cache(maxsize=100_000)
 def task_id(job: str, name: str) -> str:
     """The identity of task `name` of the job with id `job`."""
     return "task_" + sha1(f"task:{job}:{name}".encode(), usedforsecurity=False).hexdigest()
@@ -47,6 +52,31 @@ def run_id(occurrence: str, task: str) -> str:
 def attempt_id(run: str, number: int) -> str:
     """The identity of try `number` (from 0) of a run."""
     return f"attempt_{_uuid5(ATTEMPT_NAMESPACE, f'{run}:{number}')}"
+
+
+def child_run_id(group: str, index: int) -> str:
+    """The identity of run `index` of a group."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{group}:{index}')}"
+
+
+def reducer_run_id(parent: str) -> str:
+    """The identity of the run that receives what the children of `parent` return; their group is called like it."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{parent}:reduce')}"
+
+
+def letter_run_id(dead: str) -> str:
+    """The identity of the run that is told of the death of another."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{dead}:letter')}"
+
+
+def alert_run_id(job: str, state: str, mark: int) -> str:
+    """The identity of the run that tells an alert about a job; `mark` tells it from earlier ones."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{job}:{state}:{mark}')}"
+
+
+def completion_run_id(occurrence: str) -> str:
+    """The identity of the run of a job's on_complete."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{occurrence}:complete')}"
 
 
 def enqueued_run_id(now_ms: int, entropy: int) -> str:

@@ -70,7 +70,11 @@ class WorkerSummary(msgspec.Struct, frozen=True):
 
 
 class TickerSummary(msgspec.Struct, frozen=True):
-    """One ticker as its last beat described it; offset_ms is how far server time is ahead of its machine."""
+    """One ticker as its last beat described it; offset_ms is how far server time is ahead of its machine.
+
+    unaccounted: jobs that are due beyond their grace and about which nothing happens. held_ms: how far the server's
+    clock has leapt ahead of the time that the ticker still goes by.
+    """
 
     id: str
     beat_at: int
@@ -81,6 +85,8 @@ class TickerSummary(msgspec.Struct, frozen=True):
     prepared: int = 0
     late_ms_max: int = 0
     offset_ms: int = 0
+    unaccounted: int = 0
+    held_ms: int = 0
 
 
 class DeadRun(msgspec.Struct, frozen=True):
@@ -99,3 +105,11 @@ class DelayedRun(msgspec.Struct, frozen=True):
     due_at: int
     attempt: int
     note: str
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """What is on hold, until when (Unix milliseconds), and how many runs it has put off so far."""
+
+    name: str
+    until: int
+    parked: int

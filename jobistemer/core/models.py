@@ -12,8 +12,9 @@ from hashlib import sha1
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.alerts import check_alert
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.graph import check_graph
+from jobistemer.core.graph import Edges, check_graph
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import LONGEST_TIMEOUT_S, Options
 from jobistemer.core.ranges import check_range
@@ -29,6 +30,8 @@ _RANGES = (
     ("catch_up_per_s", 0.1, 1000),
     ("max_queued", 0, MAX_QUEUED_LIMIT),
     ("history_s", 60, 86_400 * 3660),
+    ("history_count", 1, 10_000_000),
+    ("pause_on_failure", 0, 1000),
 )
 
 
@@ -50,11 +53,23 @@ class Recovery(StrEnum):
     COMPRESSED = "compressed"
 
 
+class Update(StrEnum):
+    """How a changed definition takes over: at once and what runs is cancelled, with the next instant, at its time."""
+
+    IMMEDIATE = "immediate"
+    GRACEFUL = "graceful"
+    WINDOWED = "windowed"
+
+
 class FailureStrategy(StrEnum):
-    """What a task that failed for good does to the other tasks of its occurrence."""
+    """What a task that failed for good, after the last retry, does to the other tasks of its occurrence.
+
+    The truth table is in docs/reference/failure-strategies.md.
+    """
 
     FAIL_FAST = "fail_fast"
     CONTINUE = "continue"
+    RETRY_ON_FAILURE = "retry_on_failure"
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,6 +77,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     handler: name of the callable on the app, by default `{job}.{name}` or, in a job of one task, the job's name.
     payload: keyword arguments of every call, as JSON. after: names of the tasks that must have succeeded before.
+    failure: what its failure does to the others, by default what the job says. origin: the level that each of its
+    options comes from; the default for those that are not named.
     """
 
     name: str
@@ -69,6 +86,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     payload: msgspec.Raw = msgspec.Raw(b"{}")
     after: tuple[str, ...] = ()
     options: Options = Options()
+    failure: FailureStrategy | None = None
+    origin: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         checked_name("task", self.name)
@@ -82,8 +101,13 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how far back, a
     bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
     after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
-    history_s: seconds that the records of an ended occurrence are kept. occurrence_timeout_s: an occurrence that has
-    not ended so many seconds after its start is cancelled and recorded as timed out; without it there is no limit.
+    history_s: seconds that the records of an ended occurrence are kept; history_count: how many occurrences are kept at
+    the most, the latest ones. update: how this definition takes over from the one before; with `windowed` it does so at
+    the next instant of update_window. on_complete: what runs after the end of each occurrence, whatever its outcome.
+    pause_on_failure: after so many failed occurrences in a row the job pauses itself, 0 for never. expect_within_s,
+    alert: when the job has not completed for so many seconds, `alert` is told once, and once more when it has; it is
+    an address (https://…) or the name of a task. occurrence_timeout_s: an occurrence that has not ended so many seconds
+    after its start is cancelled and recorded as timed out; without it there is no limit.
     Raises InvalidDefinition for what cannot be registered.
     """
 
@@ -102,22 +126,56 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     history_s: float = DEFAULT_HISTORY_S
     description: str = ""
     occurrence_timeout_s: float | None = None
+    update: Update = Update.GRACEFUL
+    update_window: AnySchedule | None = None
+    on_complete: Task | None = None
+    history_count: int = 100_000
+    pause_on_failure: int = 0
+    expect_within_s: float | None = None
+    alert: str = ""
 
     def __post_init__(self) -> None:
         checked_name("job", self.name)
         if not 1 <= len(self.tasks) <= MAX_TASKS:
             raise InvalidDefinition(f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}")
-        check_graph(self.name, {task.name: task.after for task in self.tasks}, len(self.tasks))
+        check_graph(self.name, self.edges, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
         if self.occurrence_timeout_s is not None:
             field = f"job {self.name!r}: occurrence_timeout_s"
             check_range(field, self.occurrence_timeout_s, 1, LONGEST_TIMEOUT_S, InvalidDefinition)
+        check_alert(self.name, self.expect_within_s, self.alert)
+        if self.expect_within_s is not None:
+            check_range(f"job {self.name!r}: expect_within_s", self.expect_within_s, 1, 86_400 * 366, InvalidDefinition)
+        _check_update(self.name, self.update, self.update_window)
 
     @property
     def id(self) -> str:
         """The job's identity, computed from its name."""
         return ids.job_id(self.name)
+
+    @property
+    def edges(self) -> Edges:
+        """The job's tasks as a graph."""
+        return {task.name: task.after for task in self.tasks}
+
+    def task(self, name: str) -> Task:
+        """The task of this name; there is one, as the caller knows."""
+        return next(each for each in self.tasks if each.name == name)
+
+    def strategy_of(self, name: str) -> FailureStrategy:
+        """What a failure of this task does to the others."""
+        return self.task(name).failure or self.failure
+
+
+def _check_update(name: str, update: Update, window: AnySchedule | None) -> None:
+    if update not in tuple(Update):
+        raise InvalidDefinition(f"job {name!r}: update is {update!r}, allowed are {', '.join(Update)}")
+    if (update == Update.WINDOWED) != (window is not None):
+        raise InvalidDefinition(
+            f"job {name!r}: update is {str(update)!r} and update_window is {window!r}: update_window says when a "
+            "windowed update is applied; give both or neither",
+        )
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.limits import Limit, checked_limits
 from jobistemer.core.names import checked_name
 from jobistemer.core.ranges import check_range
 from jobistemer.core.retries import Exponential, RetryPolicy
 
 DEFAULT_PRIORITY = 5
+DEFAULT_MAX_CRASHES = 3
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
+MOST_CRASHES = 100
 LONGEST_TIMEOUT_S = 86_400 * 366
 LONGEST_RETENTION_S = 86_400 * 3660
 AUTO, PROCESS = "auto", "process"
@@ -26,6 +29,9 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     retry: what follows a failed attempt. retention_s: seconds that the records of an ended run are kept.
     executor: where workers run it: `auto`, a thread or the event loop as the function asks for, or `process`, a
     process beside the worker that can be killed; chosen where a task is declared, not for a single call.
+    max_crashes: how many workers may die while they run it before it is given up; crashes use up no retries.
+    on_dead: name of the task that is enqueued when the run is out of attempts, empty for none.
+    limits: how many runs may go on at a time or start in a period: Concurrency(…) and Rate(…), all of them.
     Raises InvalidDefinition or InvalidName for values out of range.
     """
 
@@ -35,6 +41,9 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     retry: RetryPolicy | None = None
     retention_s: float | None = None
     executor: str | None = None
+    max_crashes: int | None = None
+    on_dead: str | None = None
+    limits: tuple[Limit, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:
@@ -49,8 +58,15 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             check_range("retention_s", self.retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
         if self.executor is not None and self.executor not in EXECUTORS:
             raise InvalidDefinition(f"executor is {self.executor!r:.80}, allowed are {' and '.join(EXECUTORS)}")
+        if self.max_crashes is not None:
+            check_range("max_crashes", self.max_crashes, 1, MOST_CRASHES, InvalidDefinition)
+        if self.on_dead:
+            checked_name("on_dead task", self.on_dead)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
+        if self.limits is not None:
+            # A list is what people write.
+            msgspec.structs.force_setattr(self, "limits", checked_limits("options", self.limits))
 
 
 class Complete(msgspec.Struct, frozen=True):
@@ -62,6 +78,9 @@ class Complete(msgspec.Struct, frozen=True):
     retry: RetryPolicy = Exponential()
     retention_s: float = 86_400.0
     executor: str = AUTO
+    max_crashes: int = DEFAULT_MAX_CRASHES
+    on_dead: str = ""
+    limits: tuple[Limit, ...] = ()
 
 
 DEFAULTS = Complete()

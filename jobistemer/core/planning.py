@@ -10,12 +10,12 @@ applied instant by instant by `lua/claim_occurrence.lua`, together with the curs
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from typing import Any
 
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Message, Slot, compose
+from jobistemer.core.messages import Message, Slot, compose, wire_options
 from jobistemer.core.models import Job, Recovery, Task
 from jobistemer.core.options import complete
 from jobistemer.core.recovery import Backlog, backlog, excluding, missed_before, recover
@@ -33,8 +33,9 @@ ON_TIME_MS = 1_000
 class Decision(msgspec.Struct, frozen=True):
     """One instant, what becomes of it and why.
 
-    expected: the cursor it was decided from. look_at_ms: when the job is to be looked at next, which is its next instant
-    unless catching up is throttled. since: for a compressed run, the cursor before the first instant it stands for.
+    expected: the cursor it was decided from. look_at_ms: when the job is to be looked at next, which is its next
+    instant unless catching up is throttled. since: for a compressed run, the cursor before the first instant that it
+    stands for.
     """
 
     instant: int
@@ -50,16 +51,21 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
 
     since: where compressing began, when earlier rows were compressed into one that is still to come.
     """
-    instants = list(islice(job.schedule.unix_between(cursor, now_ms // 1000), limit + 1))
+    instants, behind = _due(job, cursor, now_ms // 1000, limit)
     if not instants:
         return []
     boundary = missed_before(job, now_ms)
     missed = backlog(job, cursor, since, now_ms) if instants[0] < boundary else None
-    following = [*instants[1:], _next_due(job, instants[-1])]
+    carried = since if missed is None else missed.since
+    following = [*instants[1:], behind]
     decisions: list[Decision] = []
     fired = 0
     for expected, instant, then in zip([cursor, *instants], instants, following, strict=False):
         decision = _decide(job, instant, expected, then, missed if instant < boundary else None, now_ms)
+        if job.recovery is Recovery.COMPRESSED and carried is not None:
+            decision = _standing(decision, carried)
+            # Whoever runs first stands for what was compressed before it, also when it turns out to be on time.
+            carried = None if decision.state is OccurrenceState.PENDING else carried
         decisions.append(decision)
         if instant < boundary and decision.state is OccurrenceState.PENDING:
             fired += 1
@@ -67,21 +73,35 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
                 # The pause stands in the due mark, where every ticker sees it.
                 pause_ms = round(fired / job.catch_up_per_s * 1000)
                 look_at = max(decision.look_at_ms, now_ms + pause_ms)
-                return [*decisions[:-1], msgspec.structs.replace(decision, look_at_ms=look_at)][:limit]
-    return decisions[:limit]
+                return [*decisions[:-1], msgspec.structs.replace(decision, look_at_ms=look_at)]
+    return decisions
+
+
+def _due(job: Job, cursor: int, now: int, limit: int) -> tuple[list[int], int]:
+    """The first `limit` instants that are due, and the one behind them."""
+    instants: list[int] = []
+    instant = _next_due(job, cursor)
+    while instant <= now and len(instants) < limit:
+        instants.append(instant)
+        instant = _next_due(job, instant)
+    return instants, instant
 
 
 def _decide(job: Job, instant: int, expected: int, following: int, missed: Backlog | None, now_ms: int) -> Decision:
     calendar = excluding(job, instant)
-    since = None
     if calendar is not None:
         state, reason = OccurrenceState.SKIPPED, f"excluded by calendar {calendar.name}"
     elif missed is None:
         state, reason = OccurrenceState.PENDING, fired_reason(instant, now_ms)
     else:
         state, reason = recover(job, instant, missed, now_ms)
-        since = missed.since if job.recovery is Recovery.COMPRESSED else None
-    return Decision(instant, expected, following * 1000, state, reason, since)
+    return Decision(instant, expected, following * 1000, state, reason)
+
+
+def _standing(decision: Decision, since: int) -> Decision:
+    if decision.state not in (OccurrenceState.PENDING, OccurrenceState.COMPRESSED):
+        return decision
+    return msgspec.structs.replace(decision, since=since)
 
 
 def fired_reason(instant: int, now_ms: int) -> str:
@@ -112,17 +132,17 @@ def runs_of(
     """The messages of an occurrence's runs, one per task, under the given version of the job."""
     occurrence = ids.occurrence_id(job.id, instant)
     for task in job.tasks:
-        options = complete(task.options)
-        message = compose(
-            ids.run_id(occurrence, ids.task_id(job.id, task.name)),
-            task.handler,
-            now_ms,
-            payload=task.payload,
-            queue=options.queue,
-            priority=options.priority,
-            timeout_ms=round(options.timeout_s * 1000),
-            retry=options.retry,
-            retention_ms=round(job.history_s * 1000),
-            slot=Slot(occurrence, job.id, version, instant, task.name, since),
-        )
-        yield task, message
+        run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
+        slot = Slot(occurrence, job.id, version, instant, task.name, since)
+        yield task, _message(job, task, run, now_ms, slot=slot)
+
+
+def completion_of(job: Job, task: Task, occurrence: str, now_ms: int) -> Message:
+    """The message of a job's on_complete; it belongs to no occurrence, since the one it is about has ended."""
+    about = {"job": job.id, "occurrence": occurrence}
+    return _message(job, task, ids.completion_run_id(occurrence), now_ms, metadata=about)
+
+
+def _message(job: Job, task: Task, run: str, now_ms: int, **fields: Any) -> Message:
+    options = wire_options(complete(task.options)) | {"retention_ms": round(job.history_s * 1000)}
+    return compose(run, task.handler, now_ms, payload=task.payload, **options, **fields)

@@ -20,7 +20,10 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One task run; times are Unix milliseconds. attempt is the number of its latest attempt."""
+    """One task run; times are Unix milliseconds. attempt is the number of its latest attempt.
+
+    waits: how many upstream tasks it waits for. waiting: the limit that it waits for.
+    """
 
     id: str
     state: RunState
@@ -33,11 +36,13 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     occurrence: str = ""
     entry: str = ""
     waits: int = 0
+    waiting: str = ""
     crashes: int = 0
     note: str = ""
     error: str = ""
     result: msgspec.Raw = msgspec.Raw(b"null")
     cancel: int = 0
+    group: str = ""
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,3 +67,12 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     def late_ms(self) -> int:
         """How long after its due instant it was claimed."""
         return self.claimed_at - self.due * 1000
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What somebody did to a job: `what` is one word such as paused or created, `at` is in milliseconds."""
+
+    at: int
+    by: str
+    what: str
+    note: str

@@ -8,10 +8,13 @@ from jobistemer.core.messages import Delivery, Message, Slot, decode_message
 from jobistemer.core.models import FailureStrategy, Job
 from jobistemer.core.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, AttemptState, RunState
-from jobistemer.store import jobs, runs, views
+from jobistemer.store import groups, jobs, limits, runs, views
 from jobistemer.store.database import Database
+from jobistemer.store.keys import front_of
 from jobistemer.store.runs import Ended
 
+MOST_RETRIES = 500
+"""How many waiting retries of a group are cancelled at once; the others are when their time comes."""
 TRIES = 5
 """A run moves while it is looked at; after so many looks the caller is told to come again."""
 
@@ -23,16 +26,39 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
         if record is None:
             return "UNKNOWN"
         if record.state in TERMINAL_RUNS:
-            return "ENDED"
+            # A run that has mapped goes on as its group.
+            return cancel_group(database, ids.reducer_run_id(run_id), reason)
+        if record.waits and groups.find(database, run_id) is not None:
+            # A reducer waits for its group.
+            return cancel_group(database, run_id, reason)
         word = _cancel_held_back(database, record, reason) or _cancel_on_stream(database, record, reason)
         if word != "STALE":
             return word
     return "BUSY"
 
 
+def cancel_group(database: Database, group: str, reason: str) -> str:
+    """Cancel what runs of a group and its reducer are left: REQUESTED, or ENDED when there are none."""
+    state = groups.find(database, group)
+    if state is None:
+        return "ENDED"
+    if state.total is not None and state.done >= state.total:
+        return cancel_run(database, group, reason)
+    database.call(groups.halt(database.keys, group, f"canceled: {reason}"))
+    cancel_retries(database, group)
+    return "REQUESTED"
+
+
+def cancel_retries(database: Database, group: str) -> None:
+    """Cancel those runs of a halted group that wait for another attempt; the others meet the mark themselves."""
+    state = groups.find(database, group)
+    for run in groups.waiting_for_a_retry(database, group, state.added if state else 0)[:MOST_RETRIES]:
+        cancel_run(database, run, "its group has failed")
+
+
 def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
     """Under fail_fast, cancel what else of the occurrence is delayed, waiting or running."""
-    if job.failure is not FailureStrategy.FAIL_FAST:
+    if job.strategy_of(slot.task) is not FailureStrategy.FAIL_FAST:
         return
     for task in job.tasks:
         if task.name != slot.task:
@@ -46,27 +72,33 @@ def _cancel_held_back(database: Database, record: RunRecord, reason: str) -> str
     if source is None:
         return None
     raw = database.ask("HGET", database.keys.run(record.id), "message")
-    return "STALE" if raw is None else _end(database, record, decode_message(raw), source, reason)
+    return "STALE" if raw is None else _end(database, record, record.place, decode_message(raw), source, reason)
 
 
 def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str:
     if not record.entry:
         return "STALE"
-    found = database.ask("XRANGE", database.keys.stream(record.place), record.entry, record.entry)
-    if found:
-        word = _end(database, record, decode_message(found[0][1][b"m"]), "stream", reason)
-        if word == "CANCELED":
-            return word
+    # A run that waited for a limit came by the front of its queue, where ids may be the same as on its own stream.
+    for where in (record.place, front_of(record.place)):
+        found = database.ask("XRANGE", database.keys.stream(where), record.entry, record.entry)
+        message = decode_message(found[0][1][b"m"]) if found else None
+        if message is not None and message.run == record.id:
+            word = _end(database, record, where, message, "stream", reason)
+            if word == "CANCELED":
+                return word
     # Workers ask for requests since their last beat: a clock that has drifted would date this one before it.
     now_ms = database.read_clock()
     return database.call(runs.request_cancel(database.keys, record.id, record.entry, now_ms)).word
 
 
-def _end(database: Database, record: RunRecord, message: Message, source: str, reason: str) -> str:
-    stream = database.keys.stream(record.place).encode()
+def _end(database: Database, record: RunRecord, where: str, message: Message, source: str, reason: str) -> str:
+    stream = database.keys.stream(where).encode()
     delivery = Delivery(stream, record.entry.encode(), message, record.attempt, record.crashes)
     outcome = Outcome(AttemptState.CANCELED, error=f"canceled: {reason}")
     job = jobs.find_version(database, message.slot.job, message.slot.version) if message.slot else None
-    ended = Ended(delivery, outcome, "", 0, database.clock.now_ms(), source)
+    ended = Ended(delivery, outcome, "", 0, database.clock.now_ms(), source, limit=record.waiting)
     word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
+    if word == "DONE":
+        # Let in, and not yet fetched: it held its slots already.
+        limits.give_back_deliveries(database, [delivery])
     return "CANCELED" if word == "DONE" else word

@@ -32,7 +32,8 @@ class Database:
 
     def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
-        return call.script.read(self.ask(*call.command, script=call))
+        sent = call.sent
+        return call.read(self.ask(*sent.command, script=sent))
 
     def ask(self, *command: Any, script: Call | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
@@ -51,11 +52,12 @@ class Database:
 
         Raises NotConnected when the round trip failed as a whole.
         """
-        raw = self._pipeline([call.command for call in calls])
+        sent = [call.sent for call in calls]
+        raw = self._pipeline([each.command for each in sent])
         unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
         if unknown:
-            self._load(calls[index] for index in unknown)
-            again = self._pipeline([calls[index].command for index in unknown])
+            self._load(sent[index] for index in unknown)
+            again = self._pipeline([sent[index].command for index in unknown])
             for index, answer in zip(unknown, again, strict=True):
                 raw[index] = answer
         return [self._read(call, answer) for call, answer in zip(calls, raw, strict=True)]
@@ -89,7 +91,7 @@ class Database:
     def _read(self, call: Call, answer: Any) -> Reply | JobistemerError:
         if isinstance(answer, redis.RedisError):
             return translated(answer, self.address)
-        return call.script.read(answer)
+        return call.read(answer)
 
 
 class AsyncDatabase:
@@ -102,7 +104,8 @@ class AsyncDatabase:
 
     async def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
-        return call.script.read(await self.ask(*call.command, script=call))
+        sent = call.sent
+        return call.read(await self.ask(*sent.command, script=sent))
 
     async def ask(self, *command: Any, script: Call | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""

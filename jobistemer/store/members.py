@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply, script
+
+STREAMS_A_CALL = 100
+"""How many streams one call of `forget_worker` looks at."""
 
 
 class Pulse(NamedTuple):
@@ -17,28 +21,33 @@ class Pulse(NamedTuple):
     paused: set[str]
     command: str
     server_ms: float
+    holds: frozenset[str]
 
 
 class Agenda(NamedTuple):
-    """What a ticker has to do: due jobs, delayed runs and deadlines with their times in ms, queues that can move on."""
+    """What a ticker has to do: due jobs, delayed runs and deadlines with their times in ms, queues that can move on.
+
+    tickers: those that live, in an order that all of them see.
+    """
 
     due: dict[str, int]
     delayed: list[tuple[str, int]]
     starts: list[str]
+    tickers: list[str]
     deadlines: list[tuple[str, int]]
 
 
 def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
     """Say that a worker lives."""
     return script("beat_worker")(
-        (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused),
+        (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused, keys.holds),
         (worker, now_ms, lease_ms, since_ms, status),
     )
 
 
 def read_pulse(reply: Reply) -> Pulse:
     """The answer to a worker's beat."""
-    suspects, cancels, places, paused, command, (seconds, micros) = reply.values
+    suspects, cancels, places, paused, command, (seconds, micros), holds = reply.values
     return Pulse(
         suspects={name: round(float(beat)) for name, beat in _pairs(suspects)},
         cancels=[run.decode() for run in cancels],
@@ -46,6 +55,7 @@ def read_pulse(reply: Reply) -> Pulse:
         paused={name.decode() for name in paused},
         command=command.decode(),
         server_ms=int(seconds) * 1000 + int(micros) / 1000,
+        holds=frozenset(name.decode() for name in holds),
     )
 
 
@@ -57,23 +67,38 @@ def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms:
     )
 
 
+def forget_ticker(keys: Keys, ticker: str) -> list[Command]:
+    """What a ticker that ends in order sends: it is no longer listed."""
+    return [("ZREM", keys.tickers, ticker), ("DEL", keys.ticker(ticker))]
+
+
 def read_agenda(reply: Reply) -> Agenda:
     """The answer to a ticker's beat."""
-    due, delayed, starts, deadlines = reply.values
+    due, delayed, starts, tickers, deadlines = reply.values
     return Agenda(
         due={name: round(float(at)) for name, at in _pairs(due)},
         delayed=[(name, round(float(at))) for name, at in _pairs(delayed)],
         starts=[job.decode() for job in starts],
+        tickers=sorted(ticker.decode() for ticker in tickers),
         deadlines=[(name, round(float(at))) for name, at in _pairs(deadlines)],
     )
 
 
-def forget_worker(keys: Keys, worker: str, beat_ms: int, places: list[str]) -> Call:
-    """Remove a worker that has ended, unless something is still pending for it."""
-    return script("forget_worker")(
-        (keys.workers, keys.worker(worker), *(keys.stream(where) for where in places[:100])),
-        (worker, beat_ms),
-    )
+def forget_worker(database: Database, worker: str, beat_ms: int, places: list[str]) -> Reply:
+    """Remove a worker that has ended, unless something is still pending for it; a hundred streams a call.
+
+    The records go with the last call, so that a worker with work on any stream is not forgotten.
+    """
+    keys = database.keys
+    parts = [places[at : at + STREAMS_A_CALL] for at in range(0, len(places), STREAMS_A_CALL)] or [[]]
+    for left, part in zip(reversed(range(len(parts))), parts, strict=True):
+        streams = (keys.stream(where) for where in part)
+        reply = database.call(
+            script("forget_worker")((keys.workers, keys.worker(worker), *streams), (worker, beat_ms, left))
+        )
+        if reply.word != "FORGOTTEN":
+            break
+    return reply
 
 
 def command_worker(keys: Keys, worker: str, command: str) -> Call:

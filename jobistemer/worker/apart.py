@@ -14,8 +14,9 @@ from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.channel import Assignment
 from jobistemer.worker.execute import context_of
 from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.outcomes import CANCELED
-from jobistemer.worker.pool import Died, NotStarted, Pool
+from jobistemer.worker.outcomes import CANCELED, raised
+from jobistemer.worker.pool import Child, Died, NotStarted, Pool
+from jobistemer.worker.supply import is_supplied, supplied
 
 
 def run_apart(flight: Flight, flights: Flights, pool: Pool) -> bool:
@@ -27,7 +28,7 @@ def run_apart(flight: Flight, flights: Flights, pool: Pool) -> bool:
         return flights.end(flight, Outcome(AttemptState.FAILED, error=str(error)))
     goes_on = flights.begin(flight, child.kill)
     try:
-        outcome = child.perform(_assignment(flight)).outcome if goes_on else CANCELED
+        outcome = _performed(flight, child) if goes_on else CANCELED
     except Died as death:
         child.end()
         return flights.end(flight, _after_death(flight, str(death)))
@@ -54,10 +55,22 @@ async def run_apart_async(flight: Flight, flights: Flights, pool: Pool, report: 
     await ended
 
 
+def _performed(flight: Flight, child: Child) -> Outcome:
+    try:
+        assignment = _assignment(flight)
+    except Exception as error:  # noqa: BLE001 - what its worker was to give is not there: that is an outcome
+        return raised(error)
+    return child.perform(assignment).outcome
+
+
 def _assignment(flight: Flight) -> Assignment:
-    handler = flight.handler
-    context = msgspec.json.encode(context_of(flight)) if handler.context_parameter is not None else b"null"
-    return Assignment(handler.name, flight.delivery.message.payload, msgspec.Raw(context))
+    handler, context = flight.handler, b"null"
+    if handler.context_parameter is not None:
+        # What a context can do beside telling, it does inside of its worker.
+        context = msgspec.json.encode(msgspec.structs.replace(context_of(flight), mapping=None))
+    given = supplied(flight) if is_supplied(flight) else {}
+    encoded = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in given.items()}
+    return Assignment(handler.name, flight.delivery.message.payload, msgspec.Raw(context), encoded)
 
 
 def _after_death(flight: Flight, how: str) -> Outcome:

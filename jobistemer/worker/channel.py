@@ -22,11 +22,15 @@ class Start(msgspec.Struct, frozen=True, tag=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """To the process: call this handler. context: JSON of its Context, where it asks for one."""
+    """To the process: call this handler.
+
+    context: JSON of its Context, where it asks for one. supplied: JSON of the results that it asks for by name.
+    """
 
     handler: str
     payload: msgspec.Raw
     context: msgspec.Raw = msgspec.Raw(b"null")
+    supplied: dict[str, msgspec.Raw] = {}
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

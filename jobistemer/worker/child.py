@@ -23,6 +23,7 @@ from jobistemer.core.context import Context
 from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import InvalidPayload
 from jobistemer.core.handlers import Handler
+from jobistemer.core.supplies import UpstreamResult
 from jobistemer.runtime.memory import memory_mib
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.channel import Assignment, Channel, Closed, Done, Ready, Start
@@ -85,7 +86,7 @@ def perform(handler: Handler, assignment: Assignment) -> Outcome:
         value = handler.function(**_arguments(handler, assignment))
         return returned(asyncio.run(value) if handler.is_coroutine else value)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a process
-        return raised(error)
+        return raised(error, handler.retrying)
 
 
 def _arguments(handler: Handler, assignment: Assignment) -> dict[str, Any]:
@@ -95,6 +96,10 @@ def _arguments(handler: Handler, assignment: Assignment) -> dict[str, Any]:
         raise Refused(str(error)) from None
     if handler.context_parameter is not None:
         found[handler.context_parameter] = msgspec.json.decode(assignment.context, type=Context)
+    for name, value in assignment.supplied.items():
+        supply = handler.supplies[name]
+        assert isinstance(supply, UpstreamResult)  # noqa: S101 - a worker with others does not start
+        found[name] = supply.decode(value)
     return found
 
 

@@ -12,12 +12,13 @@ from typing import NamedTuple
 from jobistemer.core.endings import CANCELED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState
-from jobistemer.store import cancelling, runs
+from jobistemer.store import cancelling, elapsed, limits, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.flight import Flight
+from jobistemer.worker.follow import follow
 from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 500
@@ -85,7 +86,7 @@ class Committer:
         entries: list[_Entry] = []
         for flight in flights:
             ended, message = self._ended(flight), flight.delivery.message
-            if runs.is_plain_success(message, ended.outcome):
+            if runs.is_plain_success(ended):
                 plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(flight)
             elif (entry := self._tried_entry(flight)) is not None:
                 entries.append(entry)
@@ -96,6 +97,9 @@ class Committer:
             self._note_bundle(bundle, reply)
         for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
             self._note(database, entry, reply)
+        limits.give_back(
+            database, [(each.delivery.message.run, *each.key, each.uses) for each in flights if each.uses]
+        )
 
     def _tried_entry(self, flight: Flight) -> _Entry | None:
         try:
@@ -111,13 +115,17 @@ class Committer:
         if flight.record is None:
             outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
             at_ms = flight.database.clock.at_ms
+            times = (at_ms(flight.started), at_ms(flight.ended))
             # Made once: a second send is known by its times, and the clock may have been corrected meanwhile.
-            flight.record = Ended(flight.delivery, outcome, self._worker, at_ms(flight.started), at_ms(flight.ended))
+            flight.record = Ended(flight.delivery, outcome, self._worker, *times, reducer=flight.reducer)
         return flight.record
 
     def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
         ended, delivery = self._ended(flight), flight.delivery
-        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random())
+        elapsed_ms = elapsed.elapsed_ms(flight.database, ended) if elapsed.matters(ended) else 0
+        chosen = ending or settle(
+            *(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random()), elapsed_ms
+        )
         return _Entry(flight, ended, chosen, self._call(flight.database, ended, chosen))
 
     def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
@@ -154,6 +162,8 @@ class Committer:
         else:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
+            if reply.also:
+                follow(database, entry.ended.delivery.message, self._definitions, reply.also)
 
     def _postpone(self, flight: Flight, error: Exception) -> None:
         self._put_off[flight] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,8 +11,11 @@ from typing import Any
 from jobistemer.core import ids
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidPayload, JobistemerError
+from jobistemer.worker.compressed import instants_of
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.mapping import ItemMapping
 from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
+from jobistemer.worker.supply import is_supplied, supplied
 
 
 def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
@@ -21,7 +25,7 @@ def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     try:
         outcome = returned(flight.handler.function(**arguments(flight)))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
-        outcome = raised(error)
+        outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
 
 
@@ -30,9 +34,10 @@ async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) 
     if not _begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
-        outcome = returned(await flight.handler.function(**arguments(flight)))
+        given = await asyncio.to_thread(arguments, flight) if is_supplied(flight) else arguments(flight)
+        outcome = returned(await flight.handler.function(**given))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
-        outcome = raised(error)
+        outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
 
 
@@ -56,6 +61,8 @@ def arguments(flight: Flight) -> dict[str, Any]:
         raise Refused(str(error)) from None
     if handler.context_parameter is not None:
         found[handler.context_parameter] = context_of(flight)
+    if is_supplied(flight):
+        found |= supplied(flight)
     return found
 
 
@@ -74,5 +81,7 @@ def context_of(flight: Flight) -> Context:
         fencing_token=delivery.attempt + 1,
         job=slot.job if slot else None,
         occurrence=slot.occurrence if slot else None,
+        stands_for=instants_of(flight.database, slot),
         metadata=message.metadata,
+        mapping=ItemMapping(flight, flight.handlers),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import Delivery
+from jobistemer.core.limits import Use
+from jobistemer.core.messages import Delivery, Message
 from jobistemer.core.options import PROCESS
 from jobistemer.store import runs
 from jobistemer.store.database import Database
@@ -17,35 +18,48 @@ from jobistemer.store.scripts import Call
 
 CANCELS_KEPT = 10_000
 MISSING = object()
+NONE_KNOWN: Mapping[str, Handler] = {}
 
 
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
     __slots__ = (
-        *("apart", "database", "delivery", "ended", "handler", "key", "outcome"),
-        *("record", "shown", "started", "stop", "trouble", "worker"),
+        *("apart", "database", "delivery", "ended", "handler", "handlers", "key", "outcome"),
+        *("record", "reducer", "shown", "started", "stop", "trouble", "uses", "worker"),
     )
 
-    def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        delivery: Delivery,
+        handler: Handler,
+        worker: str,
+        handlers: Mapping[str, Handler] = NONE_KNOWN,
+    ) -> None:
         self.database = database
         self.delivery = delivery
         # What names an entry among all streams of all shards.
         self.key = (delivery.stream, delivery.entry)
         self.handler = handler
         # It may cost the process that it runs in: its handler asks for one of its own, or a worker died over it.
-        self.apart = delivery.crashes > 0 or handler.executor == PROCESS
+        self.apart = handler.executor == PROCESS or (delivery.crashes > 0 and handler.is_movable)
         self.worker = worker
+        self.handlers = handlers
         # When it was taken, until it begins.
         self.started = time.monotonic()
         self.ended = 0.0
         self.outcome: Outcome | None = None
+        # What waits for the runs that this attempt has mapped.
+        self.reducer: Message | None = None
         # What is recorded of it, written by the committing thread.
         self.record: Ended | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
         # What its record has to say beside a time-out.
         self.trouble = ""
+        # The limits that it counts under, from the moment they have let it in.
+        self.uses: tuple[Use, ...] = ()
 
     def showing(self) -> Call:
         """The call that records the attempt as running."""

@@ -8,6 +8,7 @@ import traceback
 from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers import encode_result
+from jobistemer.core.retrying import ALWAYS, Retrying
 from jobistemer.core.states import AttemptState
 from jobistemer.core.verdicts import Fail, Retry
 
@@ -32,16 +33,16 @@ def returned(value: object) -> Outcome:
         return Outcome(AttemptState.FAILED, error=_storable(_unfit(value, error)), poison=True)
 
 
-def raised(error: BaseException) -> Outcome:
+def raised(error: BaseException, retrying: Retrying = ALWAYS) -> Outcome:
     """The outcome of a handler that raised, `sys.exit` and the like included; nothing that it raised breaks this."""
     try:
-        return _raised(error)
+        return _raised(error, retrying)
     except BaseException as broken:  # noqa: BLE001 - attributes of an exception are user code and may raise anything
         name = _storable(type(broken).__name__)
         return Outcome(AttemptState.FAILED, error=f"its exception cannot be shown, looking at it raised {name}")
 
 
-def _raised(error: BaseException) -> Outcome:
+def _raised(error: BaseException, retrying: Retrying) -> Outcome:
     # What an exception says of its own class may be a lie; `type` tells the truth.
     kind = type(error)
     if issubclass(kind, Refused):
@@ -52,7 +53,7 @@ def _raised(error: BaseException) -> Outcome:
         return Outcome(AttemptState.FAILED, error=_text(error), retry_after_ms=delay)
     if issubclass(kind, Fail):
         return Outcome(AttemptState.FAILED, error=_text(error), final=True)
-    return Outcome(AttemptState.FAILED, error=described(error))
+    return Outcome(AttemptState.FAILED, error=described(error), final=retrying.is_final(error))
 
 
 def described(error: BaseException) -> str:

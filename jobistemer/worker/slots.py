@@ -14,6 +14,7 @@ from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers import Handler
 from jobistemer.core.options import PROCESS
 from jobistemer.core.settings import WorkerSettings
+from jobistemer.core.supplies import UpstreamResult
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.loops import LoopSlots
@@ -34,7 +35,14 @@ def on_loop(handler: Handler) -> bool:
 
 def check_processes(handlers: Mapping[str, Handler], app: str) -> None:
     """Raise Misconfigured when a handler is to run in a process and nobody has said what that has to import."""
-    apart = next((name for name, handler in handlers.items() if handler.executor == PROCESS), None)
+    ours = [handler for handler in handlers.values() if handler.executor == PROCESS]
+    for handler in ours:
+        if any(not isinstance(supply, UpstreamResult) for supply in handler.supplies.values()):
+            raise Misconfigured(
+                f"task {handler.name!r} has executor='process' and asks for the results of a group or for a report, "
+                "which stay with the worker: let a task without that executor read them and pass on what is needed"
+            )
+    apart = ours[0].name if ours else None
     if apart is not None and not app:
         raise Misconfigured(
             f"task {apart!r} has executor='process', and a process beside the worker must import it: "

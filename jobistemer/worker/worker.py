@@ -7,27 +7,28 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from jobistemer.core.errors import NotConnected, ServerRefused, WornOut
 from jobistemer.core.handlers import Handler
-from jobistemer.core.options import DEFAULT_PRIORITY
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import members, queues, returning
+from jobistemer.store import groups, members, queues, returning
 from jobistemer.store.database import Database
-from jobistemer.store.keys import place
 from jobistemer.store.namespace import Namespace
 from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.fetch import Fetcher, Order
+from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.gather import GATHER
 from jobistemer.worker.inbox import Room
+from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
 from jobistemer.worker.recycling import Recycler
 from jobistemer.worker.slots import Slots, check_processes
@@ -46,7 +47,7 @@ class Worker:
     def __init__(self, namespace: Namespace, handlers: Mapping[str, Handler], settings: WorkerSettings) -> None:
         check_processes(handlers, settings.app)
         self._namespace = namespace
-        self._handlers = handlers
+        self._handlers = {GATHER.name: GATHER, **handlers}
         self._settings = settings
         self.id = process_identity()
         self._flights = Flights(settings.lease_s)
@@ -87,7 +88,7 @@ class Worker:
 
     def _open(self) -> None:
         for database in self._namespace.shards:
-            queues.open_streams(database, [place(queue, DEFAULT_PRIORITY) for queue in self._settings.queues])
+            queues.open_streams(database, self._order.known())
 
     def _work(self, stopping: Stopping) -> None:
         shards = self._namespace.shards
@@ -147,8 +148,16 @@ class Worker:
             # Taken by a read that was under way when the end was asked for.
             self._unstarted.extend(flights)
             return
+        self._cancel_halted(flights)
         if self._slots is not None:
             self._slots.put(flights)
+
+    def _cancel_halted(self, flights: list[Flight]) -> None:
+        """What belongs to a group that has failed meanwhile is not begun."""
+        members = [flight for flight in flights if flight.delivery.message.member is not None]
+        if members:
+            with suppress(NotConnected, ServerRefused):
+                self._flights.cancel(groups.halted(members[0].database, [each.delivery.message for each in members]))
 
     def _drain(self, fetching: list[threading.Thread], stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
@@ -188,6 +197,6 @@ class Worker:
         try:
             for database, beater in zip(shards, beaters, strict=True):
                 places = self._order.known()
-                database.call(members.forget_worker(database.keys, self.id, beater.last_beat_ms, places))
+                members.forget_worker(database, self.id, beater.last_beat_ms, places)
         except (NotConnected, ServerRefused) as error:
             log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)

@@ -29,7 +29,12 @@ class Effect(NamedTuple):
 
 
 class Server:
-    """An embedded Valkey with an append-only file, which can be killed and comes back on the same port."""
+    """An embedded Valkey that can be killed and comes back on the same port.
+
+    What it has acknowledged is written, though not to the disk: it is the process that is killed here. With
+    `everysec` the write itself may be put off for two seconds while the disk is busy, and a killed server then
+    forgets what it has acknowledged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,11 +43,20 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        options = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        options = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"]
         command = [_binary(VALKEY), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self._process.stdout is not None
         _wait_until_ready(self._process.stdout)
+
+    def freeze(self) -> None:
+        """It answers nobody, and no connection breaks."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         assert self._process is not None
@@ -93,6 +107,12 @@ class Scene:
 
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
         return (self.folder / f"{process.pid}.log").read_text()
+
+    def complaints(self) -> list[str]:
+        """What processes logged that must not come about, whatever happens to them."""
+        logs = [self.log_of(process).splitlines() for process in self.processes]
+        bad = ("Traceback", "unexpected error", "was destroyed", "never retrieved")
+        return [line for log in logs for line in log if any(words in line for words in bad)]
 
     def end(self) -> None:
         """End what is still there; whoever was stopped is continued, so that it can end."""

@@ -10,10 +10,9 @@ import sys
 import threading
 import time
 
-import msgspec
+from jobistemer import NO_RETRIES, Context, Exponential, Fail, Jobistemer, Options, Retry
 
-from jobistemer import NO_RETRIES, Context, Fail, Jobistemer, Options, Retry
-
+RETRIES = Exponential()
 app = Jobistemer(defaults=Options(retry=NO_RETRIES, timeout_s=30))
 
 
@@ -172,8 +171,8 @@ def gives_up():
 
 PLAIN = [each for each in list(globals().values()) if inspect.isfunction(each) and each.__module__ == __name__]
 for function in PLAIN:
-    app.add_handler(function, f"{function.__name__}.thread", Options())
-    app.add_handler(function, f"{function.__name__}.process", Options(executor="process"))
+    app.add_handler(function, f"{function.__name__}.thread", [("app", app.defaults)])
+    app.add_handler(function, f"{function.__name__}.process", [("app", app.defaults), ("task", Options(executor="process"))])
 
 
 async def swallows_cancellation():
@@ -254,7 +253,7 @@ COROUTINES = [
     *(async_exits, async_interrupts, async_leaves_generator, async_stops_iteration),
 ]
 for function in COROUTINES:
-    app.add_handler(function, f"{function.__name__}.loop", Options())
+    app.add_handler(function, f"{function.__name__}.loop", [("app", app.defaults)])
 
 
 @app.task
@@ -321,8 +320,8 @@ def kills_by_alarm():
 
 KILLERS = [kills_by_exit, kills_by_segfault, kills_by_signal, kills_by_abort, kills_by_alarm]
 for function in KILLERS:
-    app.add_handler(function, f"{function.__name__}.thread", Options())
-    app.add_handler(function, f"{function.__name__}.process", Options(executor="process"))
+    app.add_handler(function, f"{function.__name__}.thread", [("app", app.defaults)])
+    app.add_handler(function, f"{function.__name__}.process", [("app", app.defaults), ("task", Options(executor="process"))])
 
 
 @app.task(executor="process")
@@ -370,7 +369,7 @@ def where_apart() -> int:
 
 
 @app.task
-def typed(depth: msgspec.Raw = msgspec.Raw(b"null"), tree: list | None = None) -> None: ...
+def typed(tree: list | None = None) -> None: ...
 
 
 @app.task

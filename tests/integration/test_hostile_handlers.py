@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from jobistemer import Jobistemer
-from jobistemer.core.errors import RunFailed
+from jobistemer.core.errors import InvalidPayload, RunFailed
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store import census, views
 from jobistemer.store.dead import find_dead
 from tests.integration import hostile
-from tests.support.processes import Worker, alive, until, working
+from tests.support.worker_processes import Worker, alive, until, working
 from tests.support.servers import VALKEY, running
 
 pytestmark = pytest.mark.process
@@ -155,12 +155,17 @@ def test_no_escape_sequence_of_an_error_reaches_the_log(app, worker):
     assert lines and not any("\x1b" in line or "\x07" in line for line in lines)
 
 
-def test_a_payload_that_is_nested_beyond_reason_ends_in_the_dead_letters(app, worker):
-    import msgspec
+def test_a_payload_that_is_nested_beyond_reason_is_refused_where_it_is_enqueued(app):
+    bomb: list[Any] = []
+    for _ in range(100_000):
+        bomb = [bomb]
+    with pytest.raises(InvalidPayload, match="payload of task 'typed' cannot be written as JSON"):
+        app.enqueue("typed", {"tree": bomb})
 
-    bomb = msgspec.Raw(b'{"tree":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-    found, said = ended(app, "typed", bomb)
-    assert (found, "does not fit" in said) == (DEAD, True)
+
+def test_a_payload_that_does_not_fit_ends_in_the_dead_letters_without_a_retry(app, worker):
+    found, said = ended(app, "typed", {"tree": {"no": "list"}}, retry=hostile.RETRIES)
+    assert (found, said.partition(":")[0]) == (DEAD, "payload of task 'typed' does not fit")
     all_slots_work(app, worker)
 
 

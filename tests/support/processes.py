@@ -1,68 +1,81 @@
-"""Real processes of ours, with what they write kept in a file."""
+"""Real processes for tests: started, listened to, and waited for without napping."""
 
 from __future__ import annotations
 
 import os
+import re
+import select
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-ROOT = Path(__file__).resolve().parents[2]
+GIVE_UP_S = 30.0
 
 
-class Worker:
-    """A `jobistemer-worker` process."""
+class Process:
+    """A command line of ours, whose output is read line by line."""
 
-    def __init__(self, url: str, log: Path, *arguments: str) -> None:
-        self.log = log
-        environment = {**os.environ, "JOBISTEMER_URL": url, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "jobistemer.cli.worker", *arguments]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        command: tuple[str, ...] = ("-c", "from jobistemer.cli import main; main(prog_name='jobistemer')"),
+    ) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *command, *arguments],
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
 
     @property
-    def pid(self) -> int:
-        return self.process.pid
+    def text(self) -> str:
+        """Everything it has said so far."""
+        return "".join(self.lines)
 
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
+    def says(self, pattern: str) -> re.Match[str]:
+        """Read on until a line matches."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line)
+            if match := re.search(pattern, line):
+                return match
+        raise AssertionError(f"it ended without saying {pattern!r}:\n{self.text}")
 
-    def end(self, seconds: float = 30) -> int:
-        """Ask it to end in order; its exit code."""
-        self.process.terminate()
-        return self.process.wait(seconds)
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def ends(self) -> int:
+        """Read to the end; its exit code."""
+        assert self._process.stdout is not None
+        self.lines += self._process.stdout
+        return self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
-@contextmanager
-def working(url: str, log: Path, *arguments: str) -> Iterator[Worker]:
-    """A worker while the context lasts."""
-    worker = Worker(url, log, *arguments)
+def has_ended(pid: int) -> bool:
+    """Wait for the end of a process that need not be our child; False when it does not come."""
     try:
-        yield worker
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], GIVE_UP_S)[0])
     finally:
-        if worker.process.poll() is None:
-            worker.process.kill()
-            worker.process.wait()
-
-
-def until(what: Callable[[], Any], condition: str, seconds: float = 30) -> Any:
-    """Wait for a named condition; what made it true."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
-        time.sleep(0.02)
-    return found
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and not yet waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        os.close(descriptor)
