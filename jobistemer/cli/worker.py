@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import click
@@ -10,9 +11,11 @@ from jobistemer.cli.process import ENVIRONMENT, prepare_process, process_options
 from jobistemer.cli.project import app_folders, app_reference, load_app
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.cli.worker_options import one_of_many, recycling_options, supervising_options
+from jobistemer.core.errors import WornOut
 from jobistemer.core.settings import WorkerSettings, parse_queues
 from jobistemer.runtime.changes import Changes
-from jobistemer.runtime.leaving import leaving_within
+from jobistemer.runtime.leaving import leave
+from jobistemer.runtime.stopping import Stopping
 from jobistemer.runtime.supervising import Supervisor
 from jobistemer.worker import Worker
 
@@ -68,8 +71,16 @@ def worker_command(
         changes = Changes(app_folders(app)) if watch else None
         supervisor = Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes)
         raise SystemExit(supervisor.run(stopping))
-    with leaving_within(LEAVE_S):
-        Worker(loaded.namespace, loaded.handlers, checked).run(stopping)
+    leave(_work(Worker(loaded.namespace, loaded.handlers, checked), stopping), LEAVE_S)
+
+
+def _work(worker: Worker, stopping: Stopping) -> int:
+    try:
+        worker.run(stopping)
+    except WornOut as error:
+        logging.getLogger("jobistemer.worker").error("%s", error)
+        return 1
+    return 0
 
 
 def _settings(*, app: str, queues: str, lease: float, grace: float, **named_alike: Any) -> WorkerSettings:

@@ -172,7 +172,9 @@ def gives_up():
 PLAIN = [each for each in list(globals().values()) if inspect.isfunction(each) and each.__module__ == __name__]
 for function in PLAIN:
     app.add_handler(function, f"{function.__name__}.thread", [("app", app.defaults)])
-    app.add_handler(function, f"{function.__name__}.process", [("app", app.defaults), ("task", Options(executor="process"))])
+    app.add_handler(
+        function, f"{function.__name__}.process", [("app", app.defaults), ("task", Options(executor="process"))]
+    )
 
 
 async def swallows_cancellation():
@@ -321,7 +323,9 @@ def kills_by_alarm():
 KILLERS = [kills_by_exit, kills_by_segfault, kills_by_signal, kills_by_abort, kills_by_alarm]
 for function in KILLERS:
     app.add_handler(function, f"{function.__name__}.thread", [("app", app.defaults)])
-    app.add_handler(function, f"{function.__name__}.process", [("app", app.defaults), ("task", Options(executor="process"))])
+    app.add_handler(
+        function, f"{function.__name__}.process", [("app", app.defaults), ("task", Options(executor="process"))]
+    )
 
 
 @app.task(executor="process")

@@ -62,7 +62,9 @@ def ended(app: Jobistemer, task: str, payload: dict[str, Any] | None = None, **o
 def all_slots_work(app: Jobistemer, worker: Worker) -> None:
     """As many runs as there are slots meet in threads, then on the loop; the process is the same as ever."""
     for task in ("meets", "meets_async"):
-        calls = [app.request(task, {"place": str(id(task)) + task + str(worker.pid), "others": SLOTS}) for _ in range(SLOTS)]
+        calls = [
+            app.request(task, {"place": str(id(task)) + task + str(worker.pid), "others": SLOTS}) for _ in range(SLOTS)
+        ]
         assert [run.result(timeout=30) for run in app.enqueue_many(calls)] == [SLOTS] * SLOTS
     assert app.enqueue("where").result(timeout=30) == worker.pid
     assert app.enqueue("where_async").result(timeout=30) == worker.pid
@@ -187,7 +189,10 @@ def test_what_does_not_end_is_recorded_at_its_time_out_and_its_slot_replaced(app
 
 def test_a_process_that_is_killed_takes_with_it_what_it_has_started(app, worker, tmp_path):
     file = tmp_path / "pid"
-    assert ended(app, "starts_a_process_and_hangs", {"file": str(file)}, timeout_s=1.5) == (DEAD, "timed out after 1.5 s")
+    assert ended(app, "starts_a_process_and_hangs", {"file": str(file)}, timeout_s=1.5) == (
+        DEAD,
+        "timed out after 1.5 s",
+    )
     grandchild = int(file.read_text())
     until(lambda: not alive(grandchild), "the process of the process is dead")
 
