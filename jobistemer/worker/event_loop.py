@@ -53,7 +53,9 @@ class EventLoop:
 
     def wake(self, count: int) -> None:
         """There is work in the line; called from other threads."""
-        self._loop.call_soon_threadsafe(self._wake, count)
+        # A slot lists itself as idle before it looks at the line for the last time, so none is missed here.
+        if self._idle:
+            self._loop.call_soon_threadsafe(self._wake, count)
 
     def end(self) -> None:
         """Let the loop end, whatever runs on it."""
@@ -155,11 +157,15 @@ class EventLoop:
 
     async def _next(self) -> Flight:
         while True:
-            if self._waiting:
+            try:
                 return self._waiting.popleft()
-            turn = self._loop.create_future()
+            except IndexError:
+                turn = self._loop.create_future()
             self._idle.append(turn)
-            await turn
+            if self._waiting:
+                turn.cancel()
+            else:
+                await turn
 
     def _stop(self, task: asyncio.Task[None]) -> None:
         self._loop.call_soon_threadsafe(self._replace, task)

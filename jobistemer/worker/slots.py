@@ -17,6 +17,7 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.supplies import UpstreamResult
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.gather import GATHER
 from jobistemer.worker.loops import LoopSlots
 from jobistemer.worker.pool import NotStarted, Pool
 from jobistemer.worker.sharing import Executor, Sharing
@@ -60,7 +61,8 @@ class Slots:
         flights: Flights,
         report: Callable[[Flight], None],
     ) -> None:
-        kinds = {on_loop(handler) for handler in handlers.values()}
+        # The gatherer is ours and short: it runs in a thread, and makes no app one of both kinds.
+        kinds = {on_loop(handler) for handler in handlers.values() if handler is not GATHER}
         count = settings.concurrency
         self._pool = Pool(settings) if settings.app else None
         self._sharing: Sharing | None = None
@@ -71,7 +73,9 @@ class Slots:
 
         # With both kinds, the one that is told of an end is told of the other's ends as well.
         told = report_both if len(kinds) == 2 else report
-        self._threads = ThreadSlots(count, flights, told, self._pool) if False in kinds else None
+        self._threads = (
+            ThreadSlots(count, flights, told, self._pool) if False in kinds or GATHER in handlers.values() else None
+        )
         self._loops = LoopSlots(count, flights, told, self._pool, settings.loop_block_s) if True in kinds else None
         executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
         self._executors = executors
@@ -83,10 +87,12 @@ class Slots:
 
     def put(self, flights: Iterable[Flight]) -> None:
         """Queue work."""
-        for line in (self._sharing, *self._executors):
-            if line is not None:
-                line.put(flights)
-                return
+        if self._sharing or len(self._executors) == 1:
+            (self._sharing or self._executors[0]).put(flights)
+            return
+        for executor, coroutines in zip(self._executors, (False, True), strict=True):
+            if mine := [flight for flight in flights if on_loop(flight.handler) is coroutines]:
+                executor.put(mine)
 
     def take_back(self) -> list[Flight]:
         """What has not been started; it will not be."""
