@@ -64,6 +64,7 @@ class _Made(NamedTuple):
         return Sent(self.request.task, self.message.run, self.shard, reply)
 
 
+
 class Producer:
     """Turns requests into runs. Handlers are looked up to check payloads; a producer may know none of them."""
 

@@ -52,7 +52,8 @@ class QueueSummary(msgspec.Struct, frozen=True):
 class WorkerSummary(msgspec.Struct, frozen=True):
     """One worker as its last beat described it; rate is its runs per second while it had work.
 
-    command is what it was told to do and may not have heard yet.
+    command is what it was told to do and may not have heard yet. leaked counts threads and coroutines of attempts
+    that were stopped and have not ended.
     """
 
     id: str
@@ -66,6 +67,7 @@ class WorkerSummary(msgspec.Struct, frozen=True):
     done: int = 0
     failed: int = 0
     stale: int = 0
+    leaked: int = 0
     rate: float = 0.0
     quiet: bool = False
     command: str = ""

@@ -64,6 +64,8 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     verdict: str = ""
     error: str = ""
     origin: str = ""
+    halt: str = ""
+    deadline: int = 0
 
     @property
     def late_ms(self) -> int:

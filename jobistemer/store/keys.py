@@ -66,6 +66,7 @@ class Keys:
         self.due = f"{tag}:due"
         self.delayed = f"{tag}:delayed"
         self.dead = f"{tag}:dead"
+        self.deadlines = f"{tag}:deadlines"
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
         self.expected = f"{tag}:expected"

@@ -91,7 +91,7 @@ def _delivery(stream: bytes, entry: bytes, fields: dict[bytes, bytes] | None) ->
     try:
         message = decode_message(fields[b"m"])  # type: ignore[index]
         return Delivery(stream, entry, message, int(fields[b"n"]), int(fields[b"c"]))  # type: ignore[index]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
