@@ -6,6 +6,7 @@ import msgspec
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.names import checked_name
+from jobistemer.core.permissions import Permissions
 from jobistemer.core.ranges import check_range
 
 
@@ -15,6 +16,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     concurrency: task runs at a time. queues: names with weights, `{"critical": 6, "default": 3}`; equal weights of 0
     mean strict order. lease_s: seconds without a beat after which its work is taken over. beat_s: seconds between
     beats. grace_s: seconds that runs in flight may take to finish after SIGTERM. burst: end when the queues are empty.
+    permissions: what the built-in tasks may do.
     Raises Misconfigured with the field, the value and what is allowed.
     """
 
@@ -24,6 +26,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     beat_s: float = 0.9
     grace_s: float = 30.0
     burst: bool = False
+    permissions: Permissions = Permissions()
 
     def __post_init__(self) -> None:
         check_range("concurrency", self.concurrency, 1, 1000, Misconfigured)

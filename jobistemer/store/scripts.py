@@ -43,11 +43,11 @@ class Reply(NamedTuple):
 class Script:
     """One Lua script, ready to be called."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, header: Header) -> None:
         self.name = name
         self.text = text
         self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
-        self.header = read_header(text)
+        self.header = header
 
     def __call__(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Call:
         """A call of this script as a value; nothing is sent yet."""
@@ -78,7 +78,21 @@ class Call(NamedTuple):
 @cache
 def script(name: str) -> Script:
     """The script in the file `lua/{name}.lua`."""
-    return Script(name, (LUA_FOLDER / f"{name}.lua").read_text(encoding="utf-8"))
+    text = (LUA_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+    return Script(name, text, read_header(text))
+
+
+@cache
+def bundle(outer: str, inner: tuple[str, ...]) -> Script:
+    """A script that calls others: each of them stands in front of it as a function of its KEYS and ARGV.
+
+    So what two scripts do can happen in one step, and neither of them is written down twice.
+    """
+    functions = [f"scripts['{name}'] = function(KEYS, ARGV)\n{script(name).text}\nend" for name in inner]
+    header = script(outer).header
+    words = header.words.union(*(script(name).header.words for name in inner))
+    text = "\n".join(["local scripts = {}", *functions, script(outer).text])
+    return Script(outer, text, header._replace(words=words))
 
 
 def all_scripts() -> list[Script]:

@@ -9,10 +9,10 @@ from collections import Counter
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from jobistemer.core.endings import CANCELED, Ending, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.states import AttemptState
-from jobistemer.store import cancelling, runs
+from jobistemer.store import cancelling, runs, transactions
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
@@ -79,8 +79,10 @@ class Committer:
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
         entries = [self._entry(flight) for flight in flights]
-        replies = database.call_all([entry.call for entry in entries])
-        for entry, reply in zip(entries, replies, strict=True):
+        # What a handler noted goes before its outcome: an attempt that has ended is not written to.
+        notes = [call for entry in entries if entry.flight.desk is not None for call in last_notes(entry)]
+        replies = database.call_all([*notes, *(entry.call for entry in entries)])
+        for entry, reply in zip(entries, replies[len(notes) :], strict=True):
             self._note(database, entry, reply)
 
     def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
@@ -89,7 +91,10 @@ class Committer:
         clock = flight.database.clock
         ended = Ended(delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
         chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, outcome, random.random())
-        return _Entry(flight, ended, chosen, self._call(flight.database, ended, chosen))
+        call = self._call(flight.database, ended, chosen)
+        if flight.desk is not None and chosen == SUCCEEDED:
+            call = with_transaction(flight, call)
+        return _Entry(flight, ended, chosen, call)
 
     def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
         if not isinstance(ending, Over):
@@ -111,6 +116,12 @@ class Committer:
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
             again = self._entry(entry.flight, CANCELED)
             self._note(database, again, database.call(again.call))
+        elif reply.word == "REFUSED":
+            # Nothing was written. The work was done, but not what belongs to it; another try would find the same.
+            error = f"the work was done, but its transaction was refused: {reply.values[0].decode()}"
+            entry.flight.outcome = Outcome(AttemptState.FAILED, error=error, poison=True)
+            again = self._entry(entry.flight)
+            self._note(database, again, database.call(again.call))
         else:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
@@ -124,3 +135,21 @@ class Committer:
             job = self._definitions.find(database, message.slot.job, message.slot.version)
             if job is not None:
                 cancelling.cancel_siblings(database, job, message.slot)
+
+
+def with_transaction(flight: Flight, commit: Call) -> Call:
+    """The call that commits and applies what the handler collected; the plain one when there is nothing."""
+    collected = flight.desk.collected if flight.desk is not None else None
+    if collected is None:
+        return commit
+    return transactions.commit_transaction(
+        flight.database.keys, flight.delivery, commit, collected.writes, collected.follow_ups
+    )
+
+
+def last_notes(entry: _Entry) -> list[Call]:
+    """The calls that bring the attempt's notes up to date before its outcome, and let them expire with it."""
+    flight, ended = entry.flight, entry.ended
+    if flight.desk is None or not flight.desk.notebook.used:
+        return []
+    return flight.desk.notebook.calls(flight.database.keys, flight.delivery, runs.kept_ms(ended, entry.ending))

@@ -10,7 +10,7 @@ from typing import Any
 from jobistemer.core import ids
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidPayload, JobistemerError
-from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.flight import Flight, Flights, OpenDesk
 from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
 
 
@@ -19,7 +19,7 @@ def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     if not _begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
-        outcome = returned(flight.handler.function(**arguments(flight)))
+        outcome = returned(flight.handler.function(**arguments(flight, flights.open_desk)))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error)
     return flights.end(flight, outcome)
@@ -30,7 +30,7 @@ async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) 
     if not _begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
-        outcome = returned(await flight.handler.function(**arguments(flight)))
+        outcome = returned(await flight.handler.function(**arguments(flight, flights.open_desk)))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error)
     return flights.end(flight, outcome)
@@ -45,7 +45,7 @@ def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     return goes_on
 
 
-def arguments(flight: Flight) -> dict[str, Any]:
+def arguments(flight: Flight, open_desk: OpenDesk) -> dict[str, Any]:
     """The keyword arguments of the call. Raises Refused when the payload does not fit the handler."""
     handler = flight.handler
     try:
@@ -53,12 +53,13 @@ def arguments(flight: Flight) -> dict[str, Any]:
     except InvalidPayload as error:
         raise Refused(str(error)) from None
     if handler.context_parameter is not None:
-        found[handler.context_parameter] = context_of(flight)
+        found[handler.context_parameter] = context_of(flight, open_desk)
     return found
 
 
-def context_of(flight: Flight) -> Context:
+def context_of(flight: Flight, open_desk: OpenDesk) -> Context:
     """The circumstances of an attempt, for a handler that asks for them."""
+    desk = flight.desk = open_desk(flight)
     delivery, message = flight.delivery, flight.delivery.message
     slot, now_ms = message.slot, flight.database.clock.now_ms()
     due_ms = slot.due * 1000 if slot else message.enqueued_at
@@ -70,6 +71,7 @@ def context_of(flight: Flight) -> Context:
         due_at=datetime.fromtimestamp(due_ms / 1000, UTC),
         started_at=datetime.fromtimestamp(now_ms / 1000, UTC),
         fencing_token=delivery.attempt + 1,
+        tools=desk,
         job=slot.job if slot else None,
         occurrence=slot.occurrence if slot else None,
         metadata=message.metadata,

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
+from jobistemer.core.context import Tools
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery
+from jobistemer.core.transactions import Transaction
 from jobistemer.store import runs
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Call
+from jobistemer.worker.notebook import Notebook
 
 CANCELS_KEPT = 10_000
+
+
+class AnyDesk(Tools, Protocol):
+    """The tools of an attempt, with what was collected by them as the commit needs it."""
+
+    notebook: Notebook
+
+    @property
+    def collected(self) -> Transaction | None:
+        """The handler's transaction, when there is anything in it."""
+        ...
 
 
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
-    __slots__ = ("database", "delivery", "ended", "handler", "outcome", "shown", "started", "stop", "worker")
+    __slots__ = ("database", "delivery", "desk", "ended", "handler", "outcome", "shown", "started", "stop", "worker")
 
     def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
         self.database = database
@@ -30,11 +45,16 @@ class Flight:
         self.outcome: Outcome | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
+        # There is one only when a context was asked for.
+        self.desk: AnyDesk | None = None
 
     def showing(self) -> Call:
         """The call that records the attempt as running."""
         started_ms = self.database.clock.at_ms(self.started)
         return runs.start_attempt(self.database.keys, self.delivery, self.worker, started_ms)
+
+
+OpenDesk = Callable[[Flight], AnyDesk]
 
 
 class Flights:
@@ -44,7 +64,8 @@ class Flights:
     dictionary decides the race: `dict.pop` is atomic, and only who gets the flight reports its outcome.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, open_desk: OpenDesk) -> None:
+        self.open_desk = open_desk
         self._running: dict[bytes, Flight] = {}
         # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
         self._canceled: dict[str, None] = {}

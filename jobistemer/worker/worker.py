@@ -24,6 +24,7 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.desk import Desk, Support
 from jobistemer.worker.fetch import Fetcher, Order
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.inbox import Room
@@ -44,7 +45,8 @@ class Worker:
         self._handlers = handlers
         self._settings = settings
         self.id = process_identity()
-        self._flights = Flights()
+        self._support = Support(settings.permissions)
+        self._flights = Flights(partial(Desk, support=self._support))
         self._room = Room(settings.concurrency)
         self._order = Order(settings.queues)
         self._definitions = Definitions()
@@ -84,7 +86,11 @@ class Worker:
         )
         self._start_slots()
         beaters = [self._beater(database, stopping) for database in shards]
-        for step, name in [(self._committer.step, "commit"), (self._watch.step, "watch")]:
+        for step, name in [
+            (self._committer.step, "commit"),
+            (self._watch.step, "watch"),
+            (self._support.journal.step, "journal"),
+        ]:
             self._keep(step, name)
         for beater in beaters:
             self._keep(beater.step, "beat")
@@ -145,6 +151,7 @@ class Worker:
 
     def _drain(self, shards: list[Database], stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
+        self._support.leaving.set()
         waiting = [flight for slots in (self._threads, self._loop) if slots is not None for flight in slots.take_back()]
         for database in shards:
             mine = [flight for flight in waiting if flight.database is database]
