@@ -34,4 +34,5 @@ for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', workers, '(' .. (now + lease)
   silent[#silent + 1] = ahead
 end
 return {'BEAT', silent, redis.call('ZRANGEBYSCORE', cancels, since, '+inf', 'LIMIT', 0, 1000),
-  redis.call('SMEMBERS', streams), redis.call('SMEMBERS', paused), redis.call('HGET', record, 'command') or '', redis.call('TIME')}
+  redis.call('SMEMBERS', streams), redis.call('SMEMBERS', paused), redis.call('HGET', record, 'command') or '',
+  redis.call('TIME')}

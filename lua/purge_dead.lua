@@ -11,6 +11,7 @@ OUT
 KEEPS I9 I10
 ]]
 local dead = KEYS[1]
+
 local purged = 0
 for i = 1, math.min(#KEYS - 1, 100) do
   local run, run_id = KEYS[i + 1], ARGV[i]

@@ -113,7 +113,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ending(self) -> str:
-        """Why it should: `canceled`, `timed_out`, `shutdown` (what is done within the grace period counts), or empty."""
+        """Why it should: `canceled`, `timed_out`, or `shutdown` (what ends within the grace period counts); or empty."""
         return self.tools.ending()
 
     @property

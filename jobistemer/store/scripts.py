@@ -83,7 +83,7 @@ def script(name: str) -> Script:
 
 
 @cache
-def bundle(outer: str, inner: tuple[str, ...]) -> Script:
+def composed(outer: str, inner: tuple[str, ...]) -> Script:
     """A script that calls others: each of them stands in front of it as a function of its KEYS and ARGV.
 
     So what two scripts do can happen in one step, and neither of them is written down twice.

@@ -8,7 +8,7 @@ from typing import Any
 from jobistemer.core.messages import Delivery
 from jobistemer.core.transactions import Write
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.scripts import Call, bundle
+from jobistemer.store.scripts import Call, composed
 
 
 def commit_transaction(
@@ -17,9 +17,11 @@ def commit_transaction(
     """What `commit` does, and in the same step the writes and the calls that enqueue."""
     calls = [commit, *follow_ups]
     message = delivery.message
-    steps = [part for write in writes for part in (write.command, write.kind, len(write.args), *write.args)]
+    steps: list[Any] = []
+    for write in writes:
+        steps += (write.command, write.form.kind, write.form.adds, len(write.args), *write.args)
     steps += [part for call in calls for part in (call.script.name, len(call.keys), len(call.args), *call.args)]
-    return bundle("commit_transaction", tuple(sorted({call.script.name for call in calls})))(
+    return composed("commit_transaction", tuple(sorted({call.script.name for call in calls})))(
         (
             keys.stream(place(message.queue, message.priority)),
             *(write.key for write in writes),

@@ -9,18 +9,20 @@ from collections import Counter
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.states import AttemptState
-from jobistemer.store import cancelling, runs, transactions
+from jobistemer.store import cancelling, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
+from jobistemer.worker.collected import last_notes, with_transaction
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.flight import Flight
 from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 500
+BUNDLE = 100
 WAIT_S = 0.5
 AGAIN_S = 0.5
 
@@ -78,22 +80,36 @@ class Committer:
         return bool(self._batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
-        entries = [self._entry(flight) for flight in flights]
+        plain: dict[tuple[bytes, int], list[Ended]] = {}
+        entries = []
+        for flight in flights:
+            ended = self._ended(flight)
+            message = ended.delivery.message
+            if runs.is_plain_success(message, ended.outcome) and (flight.desk is None or not flight.desk.used):
+                plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(ended)
+            else:
+                entries.append(self._entry(flight, ended))
+        bundles = [each[at : at + BUNDLE] for each in plain.values() for at in range(0, len(each), BUNDLE)]
+        calls = [runs.commit_successes(database.keys, bundle) for bundle in bundles]
         # What a handler noted goes before its outcome: an attempt that has ended is not written to.
-        notes = [call for entry in entries if entry.flight.desk is not None for call in last_notes(entry)]
-        replies = database.call_all([*notes, *(entry.call for entry in entries)])
-        for entry, reply in zip(entries, replies[len(notes) :], strict=True):
+        notes = [call for entry in entries for call in last_notes(entry.flight, entry.ended, entry.ending)]
+        calls += [entry.call for entry in entries]
+        replies = database.call_all([*notes, *calls])[len(notes) :]
+        by_entry = {flight.delivery.entry: flight for flight in flights}
+        for bundle, reply in zip(bundles, replies, strict=False):
+            self._note_bundle(bundle, reply, by_entry)
+        for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
             self._note(database, entry, reply)
 
-    def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
-        delivery = flight.delivery
+    def _ended(self, flight: Flight) -> Ended:
         outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
         clock = flight.database.clock
-        ended = Ended(delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
-        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, outcome, random.random())
-        call = self._call(flight.database, ended, chosen)
-        if flight.desk is not None and chosen == SUCCEEDED:
-            call = with_transaction(flight, call)
+        return Ended(flight.delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
+
+    def _entry(self, flight: Flight, ended: Ended, ending: Ending | None = None) -> _Entry:
+        delivery = ended.delivery
+        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random())
+        call = with_transaction(flight, chosen, self._call(flight.database, ended, chosen))
         return _Entry(flight, ended, chosen, call)
 
     def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
@@ -103,6 +119,20 @@ class Committer:
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
         return runs.commit(database.keys, ended, ending, job)
 
+    def _note_bundle(self, bundle: list[Ended], reply: Reply | JobistemerError, flights: dict[bytes, Flight]) -> None:
+        if isinstance(reply, JobistemerError):
+            self._put_off += [flights[ended.delivery.entry] for ended in bundle]
+            log.error("%d runs could not be recorded, trying again: %s", len(bundle), reply)
+            return
+        self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
+        for position in reply.values:
+            self._note_stale(bundle[position - 1])
+
+    def _note_stale(self, ended: Ended) -> None:
+        message = ended.delivery.message
+        self.counts["stale"] += 1
+        log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+
     def _note(self, database: Database, entry: _Entry, reply: Reply | JobistemerError) -> None:
         message = entry.ended.delivery.message
         if isinstance(reply, JobistemerError):
@@ -110,17 +140,16 @@ class Committer:
             self._put_off.append(entry.flight)
             log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, reply)
         elif reply.word == "STALE":
-            self.counts["stale"] += 1
-            log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+            self._note_stale(entry.ended)
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
-            again = self._entry(entry.flight, CANCELED)
+            again = self._entry(entry.flight, entry.ended, CANCELED)
             self._note(database, again, database.call(again.call))
         elif reply.word == "REFUSED":
             # Nothing was written. The work was done, but not what belongs to it; another try would find the same.
             error = f"the work was done, but its transaction was refused: {reply.values[0].decode()}"
             entry.flight.outcome = Outcome(AttemptState.FAILED, error=error, poison=True)
-            again = self._entry(entry.flight)
+            again = self._entry(entry.flight, self._ended(entry.flight))
             self._note(database, again, database.call(again.call))
         else:
             self.counts[entry.ended.outcome.state] += 1
@@ -135,21 +164,3 @@ class Committer:
             job = self._definitions.find(database, message.slot.job, message.slot.version)
             if job is not None:
                 cancelling.cancel_siblings(database, job, message.slot)
-
-
-def with_transaction(flight: Flight, commit: Call) -> Call:
-    """The call that commits and applies what the handler collected; the plain one when there is nothing."""
-    collected = flight.desk.collected if flight.desk is not None else None
-    if collected is None:
-        return commit
-    return transactions.commit_transaction(
-        flight.database.keys, flight.delivery, commit, collected.writes, collected.follow_ups
-    )
-
-
-def last_notes(entry: _Entry) -> list[Call]:
-    """The calls that bring the attempt's notes up to date before its outcome, and let them expire with it."""
-    flight, ended = entry.flight, entry.ended
-    if flight.desk is None or not flight.desk.notebook.used:
-        return []
-    return flight.desk.notebook.calls(flight.database.keys, flight.delivery, runs.kept_ms(ended, entry.ending))

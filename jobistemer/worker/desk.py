@@ -67,6 +67,11 @@ class Desk:
         return self._transaction
 
     @property
+    def used(self) -> bool:
+        """Whether its end has to carry more than an outcome."""
+        return bool(self._transaction) or self.notebook.used
+
+    @property
     def collected(self) -> Transaction | None:
         """The transaction, when there is anything in it."""
         return self._transaction or None

@@ -25,6 +25,11 @@ class AnyDesk(Tools, Protocol):
     notebook: Notebook
 
     @property
+    def used(self) -> bool:
+        """Whether anything was collected: notes or a transaction."""
+        ...
+
+    @property
     def collected(self) -> Transaction | None:
         """The handler's transaction, when there is anything in it."""
         ...

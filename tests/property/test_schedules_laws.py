@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from wall_arithmetic import plus
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules import AnySchedule, Cron, Interval, Once, anchored, jitter_ms, spread_ms
+from jobistemer.core.schedules import (
+    AnySchedule,
+    Cron,
+    Interval,
+    Once,
+    anchored,
+    describe,
+    jitter_ms,
+    spread_ms,
+)
 
 LAWS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 DAY = 86400
@@ -132,6 +141,15 @@ def test_what_was_encoded_is_decoded_as_an_equal_value_with_the_same_hash(schedu
     again = msgspec.json.decode(msgspec.json.encode(schedule), type=AnySchedule)
     assert again == schedule
     assert hash(again) == hash(schedule)
+
+
+@LAWS
+@given(schedules)
+def test_every_schedule_has_words_for_people(schedule):
+    words = describe(schedule)
+    assert words[0].islower() or words[0].isdigit()
+    assert "  " not in words
+    assert ", ," not in words
 
 
 @LAWS

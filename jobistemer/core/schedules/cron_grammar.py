@@ -35,7 +35,6 @@ from jobistemer.core.schedules.cron_fields import (
     Field,
     expand,
     read_value,
-    refuse,
 )
 from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
 
@@ -136,7 +135,7 @@ def _read_years(text: str) -> tuple[int, ...] | None:
 
 
 def _read_day_of_month(text: str) -> DayOfMonth:
-    items = _day_items(DAY_OF_MONTH, text)
+    items = _day_items(text)
     nearest = {item: match[1] for item in items if (match := _NEAREST_WEEKDAY.fullmatch(item))}
     plain = [item for item in items if item not in nearest and item.upper() not in {"L", "LW"}]
     upper = {item.upper() for item in items}
@@ -149,7 +148,7 @@ def _read_day_of_month(text: str) -> DayOfMonth:
 
 
 def _read_day_of_week(text: str) -> DayOfWeek:
-    items = _day_items(DAY_OF_WEEK, text)
+    items = _day_items(text)
     last = {item: match[1] for item in items if (match := _LAST_OF_WEEKDAY.fullmatch(item))}
     nth = {item: match.groups() for item in items if (match := _NTH_WEEKDAY.fullmatch(item))}
     plain = [item for item in items if item not in last and item not in nth]
@@ -165,18 +164,16 @@ def _weekday(text: str) -> int:
     return read_value(DAY_OF_WEEK, text) % _WEEK
 
 
-def _day_items(field: Field, text: str) -> list[str]:
-    if text == "?":
-        return ["*"]
-    if not text:
-        refuse(field, text, "is empty")
-    return text.split(",")
+def _day_items(text: str) -> list[str]:
+    return ["*"] if text == "?" else text.split(",")
 
 
 def _refuse_impossible(fields: CronFields, expression: str) -> None:
-    if not Days(fields).exist():
-        raise InvalidSchedule(
-            f"cron expression {expression!r} has no instant in any year: day of month"
-            f" {fields.texts[DAY_OF_MONTH]!r} and day of week {fields.texts[DAY_OF_WEEK]!r}"
-            f" do not occur in month {fields.texts[MONTH]!r}{cron_hints.impossible(fields.texts)}"
-        )
+    if Days(fields).exist():
+        return
+    by_date, by_weekday = fields.texts[DAY_OF_MONTH], fields.texts[DAY_OF_WEEK]
+    year = f" of {fields.texts[YEAR]}" if YEAR in fields.texts else ""
+    raise InvalidSchedule(
+        f"cron expression {expression!r} has no instant in any year: day of month {by_date!r} and day of week"
+        f" {by_weekday!r} do not occur in month {fields.texts[MONTH]!r}{year}{cron_hints.impossible(by_date)}"
+    )

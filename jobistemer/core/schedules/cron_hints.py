@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from jobistemer.core.schedules.cron_fields import Field
 
@@ -121,7 +121,6 @@ def swapped_fields(expression: str) -> str:
     return ""
 
 
-def impossible(texts: Mapping[Field, str]) -> str:
+def impossible(days: str) -> str:
     """Suggest the last day of the month for a date that its month does not have."""
-    days = next((text for field, text in texts.items() if field.name == "day of month"), "")
     return "; did you mean L, the last day of the month?" if days in {"30", "31"} else ""

@@ -45,6 +45,8 @@ _MONTHS_PER_YEAR: Final = 12
 _MEAN_MONTH: Final = 2_629_746
 # An instant is never further from its mean place than this: month lengths, leap days and offsets together.
 _DRIFT: Final = 7 * DAY
+# More indices than there are seconds to count.
+_UNBOUNDED: Final = LAST_UNIX - FIRST_UNIX
 
 
 class Interval(
@@ -151,20 +153,23 @@ class Progression:
 
 @lru_cache(maxsize=16384)
 def _compiled(interval: Interval) -> Due:
-    text, zone = str(interval.expression), zone_of(interval.timezone)
-    count, duration, start, end = read_repetition(text, interval.timezone)
-    unbounded = (LAST_UNIX - FIRST_UNIX) * 2
-    last = unbounded if count is None else count - 1
+    return windowed(_progression(interval), interval.start, interval.end)
+
+
+def _progression(interval: Interval) -> Progression:
+    zone = zone_of(interval.timezone)
+    times, duration, start, end = read_repetition(str(interval.expression), interval.timezone)
+    last = _UNBOUNDED if times is None else times - 1
     if end is not None:
-        return windowed(Progression(end, duration, zone, (-last, 0)), interval.start, interval.end)
+        return Progression(end, duration, zone, (-last, 0))
     if interval.anchor is not None:
         start = unix_floor(interval.anchor)
     if start is None:
         raise InvalidSchedule(
-            f"interval {text!r} has no anchor to count from: give anchor=, write R/start/{text},"
-            " or use anchored(schedule, at)"
+            f"interval {interval.expression!r} has no anchor to count from: give anchor=,"
+            " write R/start/duration, or use anchored(schedule, at)"
         )
-    return windowed(Progression(start, duration, zone, (0, last)), interval.start, interval.end)
+    return Progression(start, duration, zone, (0, last))
 
 
 def _plus_months(day: int, months: int) -> int:

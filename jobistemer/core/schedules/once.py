@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules.instants import Due, Questions, instant_at, unix_floor
+from jobistemer.core.schedules.instants import Due, Questions, instant_at
 from jobistemer.core.schedules.iso8601 import read_instant, unix_of
 from jobistemer.core.schedules.zones import zone_of
 
@@ -43,7 +43,7 @@ class Once(
         msgspec.structs.force_setattr(self, "at", instant_at(_unix_of(self.at, self.timezone)))
 
     def _due(self) -> Due:
-        return _Single(unix_floor(self.at)) if isinstance(self.at, datetime) else _Single(0)
+        return _Single(_unix_of(self.at, self.timezone))
 
 
 class _Single:

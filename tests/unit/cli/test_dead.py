@@ -1,0 +1,93 @@
+import json
+
+from jobistemer import NO_RETRIES, Jobistemer
+from jobistemer.app import DeadLetters
+from tests.support.stories import ended, finish, take, take_one
+
+
+def told(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def listed(cli):
+    return {each["run"]["id"] for each in told(cli("dead", "list", "--json"))}
+
+
+def test_without_dead_letters_the_list_is_empty(cli):
+    assert cli("dead", "list").stdout == "no dead letters\n"
+
+
+def test_a_dead_run_is_listed_with_the_first_line_of_its_error(cli, dead):
+    run = dead("ValueError: no\n  File x")
+    assert listed(cli) == {run}
+    shown = cli("dead", "list").stdout
+    assert "ValueError: no" in shown
+    assert "File x" not in shown
+
+
+def test_one_letter_is_shown_with_payload_and_whole_error(cli, dead):
+    shown = cli("dead", "show", dead("ValueError: no\n  File x")).stdout
+    assert '{"name":"ann"}' in shown
+    assert "File x" in shown
+
+
+def test_a_replayed_letter_is_gone_and_its_work_waits_as_a_new_run(cli, dead, shard):
+    run = dead()
+    replayed = told(cli("dead", "replay", run, "--json"))
+    assert listed(cli) == set()
+    delivery = take_one(shard)
+    assert replayed == {"replayed": {run: delivery.message.run}, "refused": {}}
+    assert delivery.message.metadata == {"replay_of": run}
+    assert f"replayed as {delivery.message.run}" in cli("run", "show", run).stdout
+
+
+def test_all_letters_of_a_task_can_be_replayed(cli, dead, shard):
+    runs = {dead(), dead()}
+    assert told(cli("dead", "replay", "--handler", "other", "--json"))["replayed"] == {}
+    assert set(told(cli("dead", "replay", "--handler", "greet", "--json"))["replayed"]) == runs
+    assert len(take(shard)) == 2
+
+
+def test_a_letter_that_is_not_there_is_refused_and_the_others_are_replayed(cli, dead):
+    run = dead()
+    result = cli("dead", "replay", "run_nope", run)
+    assert result.exit_code == 1
+    assert "run run_nope is no dead letter" in result.stderr
+    assert listed(cli) == set()
+
+
+def test_which_letters_are_meant_must_be_said_in_one_way(cli):
+    for arguments in ((), ("run_1", "--all"), ("--all", "--handler", "greet")):
+        result = cli("dead", "replay", *arguments)
+        assert result.exit_code == 2
+        assert "say which: run ids, or --handler NAME, or --all" in result.stderr
+
+
+def test_purging_asks_before_it_deletes(cli, dead):
+    run = dead()
+    assert cli("dead", "purge", "--all", input="n\n").exit_code == 1
+    assert listed(cli) == {run}
+    assert cli("dead", "purge", "--all", "--yes").stdout == "1 purged\n"
+    assert listed(cli) == set()
+    assert cli("run", "show", run).exit_code == 1
+
+
+def test_purging_what_is_not_there_is_a_failure(cli):
+    result = cli("dead", "purge", "run_nope", "--yes")
+    assert result.exit_code == 1
+    assert "1 of the 1 given are no dead letters (any more)" in result.stderr
+
+
+def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(url):
+    app = Jobistemer(url, shards=3)
+    runs = [app.enqueue("greet", retry=NO_RETRIES).id for _ in range(12)]
+    for shard in app.namespace.shards:
+        for delivery in take(shard):
+            finish(shard, ended(delivery, "failed", error="no"))
+    letters = DeadLetters(app.namespace)
+    assert {letter.run.id for letter in letters.page()} == set(runs)
+    assert len(letters.page(offset=5, limit=4)) == 4
+    again = [letters.replay(letter.run.id) for letter in letters.all()]
+    assert len(again) == 12
+    assert all(app.run(run).record().state == "pending" for run in again)

@@ -1,0 +1,81 @@
+import json
+
+import pytest
+
+from tests.support.stories import ended, finish, take_one
+
+
+def told(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_what_is_enqueued_reaches_a_worker_with_its_payload_queue_and_priority(cli, shard):
+    run = told(cli("enqueue", "greet", '{"name": "ann"}', "--queue", "mail", "--priority", 7, "--json"))
+    message = take_one(shard, where="mail:7").message
+    assert (message.run, message.handler, bytes(message.payload)) == (run["run"], "greet", b'{"name":"ann"}')
+
+
+def test_the_payload_can_come_from_standard_input(cli, shard):
+    assert cli("enqueue", "greet", "-", input='{"name": "bob"}').exit_code == 0
+    assert bytes(take_one(shard).message.payload) == b'{"name":"bob"}'
+
+
+def test_a_delayed_call_is_scheduled(cli):
+    run = told(cli("enqueue", "greet", "--delay", 60, "--json"))["run"]
+    assert told(cli("run", "show", run, "--json"))["run"]["state"] == "scheduled"
+
+
+def test_a_call_at_an_instant_is_due_then(cli):
+    run = told(cli("enqueue", "greet", "--at", "2100-01-01T00:00:00Z", "--json"))["run"]
+    assert told(cli("run", "show", run, "--json"))["run"]["due_at"] == 4_102_444_800_000
+
+
+def test_a_unique_key_gives_the_run_that_holds_it(cli):
+    first = told(cli("enqueue", "greet", "--unique", "k", "--json"))
+    second = told(cli("enqueue", "greet", "--unique", "k", "--json"))
+    assert second == {"run": first["run"], "existing": True}
+    assert "held the unique key already" in cli("enqueue", "greet", "--unique", "k").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("greet", "{name"), 2, "'{name' is no JSON"),
+        (("greet", "[1]"), 1, "must be an object of keyword arguments, not b'[1]'"),
+        (("gr eet",), 1, "task name 'gr eet' is not allowed"),
+        (("greet", "--priority", "12"), 1, "priority is 12, allowed is 0–9"),
+        (("greet", "--delay", "-1"), 1, "delay is -1.0, allowed are 0 and more seconds"),
+        (("greet", "--delay", "1", "--at", "2100-01-01T00:00:00Z"), 1, "give one of them"),
+        (("greet", "--at", "soon"), 1, "instant 'soon' is not ISO 8601"),
+    ],
+)
+def test_what_cannot_be_enqueued_is_refused_in_one_line(cli, arguments, code, message):
+    result = cli("enqueue", *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr.splitlines()[-1]
+
+
+def test_a_run_is_shown_with_all_its_attempts(cli, app, shard):
+    run = app.enqueue("other", {"n": 1}).id
+    finish(shard, ended(take_one(shard), "lost", error="its worker alice died"))
+    finish(shard, ended(take_one(shard), "succeeded", worker="bob", result=b'"done"'), None)
+    record = told(cli("run", "show", run, "--json"))
+    assert [(each["state"], each["worker"]) for each in record["attempts"]] == [("lost", "alice"), ("succeeded", "bob")]
+    assert record["run"]["result"] == "done"
+    assert "its worker alice died" in cli("run", "show", run).stdout
+
+
+def test_a_run_that_is_not_on_record_is_not_found(cli):
+    result = cli("run", "show", "run_nope")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: run run_nope is not on record: it never was, or its retention is over\n"
+
+
+def test_what_a_task_says_cannot_move_the_terminal(cli, app, shard):
+    run = app.enqueue("greet").id
+    finish(shard, ended(take_one(shard), "failed", error="\x1b[2J[red]gone\x07"))
+    shown = cli("run", "show", run).stdout
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "\\x1b[2J[red]gone\\x07" in shown

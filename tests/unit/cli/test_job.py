@@ -1,0 +1,120 @@
+import json
+
+import pytest
+
+from jobistemer.core import ids
+from jobistemer.store.jobs import find_job
+from tests.support.stories import ended, finish, take_one
+
+
+@pytest.fixture
+def deployed(app):
+    app.deploy()
+    return app
+
+
+def told(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_an_empty_namespace_says_how_jobs_get_there(cli):
+    assert "`jobistemer deploy` registers" in cli("job", "list").stdout
+    assert told(cli("job", "list", "--json")) == []
+
+
+def test_the_list_shows_each_job_with_its_schedule_and_what_is_due_next(cli, deployed):
+    (nightly, yearly) = told(cli("job", "list", "--json"))
+    assert (nightly["name"], yearly["name"]) == ("nightly", "yearly")
+    assert nightly["next_due"] < yearly["next_due"]
+    assert (nightly["live"], nightly["queued"], nightly["last"]) == (0, 0, None)
+    assert "nightly" in cli("job", "list").stdout
+
+
+def test_the_list_can_be_paged(cli, deployed):
+    assert [job["name"] for job in told(cli("job", "list", "--json", "--limit", 1, "--offset", 1))] == ["yearly"]
+
+
+def test_one_job_is_shown_with_its_tasks_and_policies(cli, deployed):
+    assert told(cli("job", "show", "yearly", "--json"))["definition"]["overlap"] == "queue"
+    shown = cli("job", "show", "nightly").stdout
+    assert "every night" in shown
+    assert "overlap skip, recovery execute_last" in shown
+
+
+def test_the_next_instants_are_those_of_the_schedule(cli, deployed):
+    instants = told(cli("job", "next", "nightly", "-n", 3, "--json"))
+    assert len(instants) == 3
+    assert all(each.endswith("T02:00:00Z") for each in instants)
+    assert cli("job", "next", "nightly", "-n", 3).stdout.count("02:00:00") == 3
+
+
+def test_pausing_and_resuming_shows_in_the_list_and_is_stored(cli, deployed, shard):
+    assert cli("job", "pause", "nightly", "--note", "holidays").stdout == "nightly is paused\n"
+    assert find_job(shard, "nightly").paused == "paused: holidays"
+    assert "paused" in cli("job", "list").stdout
+
+    assert cli("job", "resume", "nightly").exit_code == 0
+    assert find_job(shard, "nightly").paused == ""
+
+
+def test_a_pause_can_end_by_itself(cli, deployed, shard):
+    cli("job", "pause", "nightly", "--until", "2100-01-01T00:00:00Z")
+    assert find_job(shard, "nightly").paused_until == 4_102_444_800_000
+
+
+def test_a_triggered_job_has_an_occurrence_whose_history_says_why(cli, deployed):
+    fired = told(cli("job", "trigger", "nightly", "--json"))
+    assert fired["state"] == "pending"
+    (record,) = told(cli("job", "history", "nightly", "--json"))
+    assert (record["id"], record["state"]) == (fired["occurrence"], "pending")
+    assert "triggered by hand" in cli("job", "history", "nightly").stdout
+
+
+def test_a_trigger_that_the_overlap_policy_skips_is_a_failure_for_scripts(cli, deployed):
+    cli("job", "trigger", "nightly")
+    again = cli("job", "trigger", "nightly")
+    assert again.exit_code == 1
+    assert "is skipped" in again.stdout
+
+
+def test_the_history_has_the_newest_first_and_can_be_paged(cli, deployed, shard):
+    first = told(cli("job", "trigger", "nightly", "--json"))["occurrence"]
+    finish(shard, ended(take_one(shard)), find_job(shard, "nightly").job)
+    second = told(cli("job", "trigger", "nightly", "--json"))["occurrence"]
+    history = told(cli("job", "history", "nightly", "--json"))
+    assert {each["id"]: each["state"] for each in history} == {first: "completed", second: "pending"}
+    newest_first = sorted(history, key=lambda each: each["due"], reverse=True)
+    assert history == newest_first
+    assert told(cli("job", "history", "nightly", "--json", "--offset", 1)) == newest_first[1:]
+
+
+def test_a_removed_job_is_gone_from_the_list(cli, deployed):
+    assert cli("job", "remove", "nightly").exit_code == 0
+    assert [job["name"] for job in told(cli("job", "list", "--json"))] == ["yearly"]
+
+
+@pytest.mark.parametrize("command", ["show", "next", "history", "pause", "resume", "trigger", "remove"])
+def test_a_job_that_is_not_registered_is_one_line_and_exit_code_1(cli, command):
+    result = cli("job", command, "nope")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "Error: no job 'nope' is registered in namespace 'jobistemer'; deploy it first\n"
+
+
+def test_an_until_that_is_no_instant_is_refused(cli, deployed):
+    result = cli("job", "pause", "nightly", "--until", "tomorrow")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: instant 'tomorrow' is not ISO 8601, such as 2026-01-31T09:00:00Z\n"
+
+
+def test_all_shards_are_listed_together(cli, url):
+    from jobistemer import Jobistemer
+
+    app = Jobistemer(url, shards=3)
+    for n in range(9):
+        app.job(f"{n} 0 * * *", name=f"job{n}")(lambda: None)
+    app.deploy()
+    assert len({id(app.namespace.for_id(ids.job_id(f"job{n}"))) for n in range(9)}) == 3
+    assert {job["name"] for job in told(cli("job", "list", "--json"))} == {f"job{n}" for n in range(9)}
+    assert cli("job", "show", "job7").exit_code == 0

@@ -1,0 +1,71 @@
+import json
+
+import msgspec
+
+from jobistemer import Jobistemer
+from jobistemer.store import census, members
+
+
+def told(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def beat(shard, worker="alice", **status):
+    now_ms = shard.clock.now_ms()
+    encoded = msgspec.json.encode({"pid": 7, "queues": {"mail": 3}, "concurrency": 8, "in_flight": 2, **status})
+    shard.call(members.beat_worker(shard.keys, worker, now_ms, 15_000, now_ms, encoded))
+    return now_ms
+
+
+def tick(shard, ticker="tick", now_ms=0, **status):
+    now_ms = now_ms or shard.clock.now_ms()
+    encoded = msgspec.json.encode(status)
+    shard.call(members.beat_ticker(shard.keys, ticker, now_ms, encoded, now_ms, 0))
+    return now_ms
+
+
+def test_without_workers_the_list_says_how_to_start_one(cli):
+    assert "start one with `jobistemer-worker`" in cli("worker", "list").stdout
+    assert "start one with `jobistemer-ticker`" in cli("ticker", "list").stdout
+
+
+def test_a_worker_is_listed_as_its_last_beat_described_it(cli, shard):
+    at = beat(shard, later="what a newer version may add")
+    (worker,) = told(cli("worker", "list", "--json"))
+    assert (worker["id"], worker["beat_at"], worker["pid"], worker["in_flight"]) == ("alice", at, 7, 2)
+    assert "mail:3" in cli("worker", "list").stdout
+
+
+def test_a_worker_that_is_told_something_shows_it(cli, shard):
+    beat(shard)
+    assert cli("worker", "quiet", "alice").stdout == "alice will hear quiet with its next beat\n"
+    assert told(cli("worker", "list", "--json"))[0]["command"] == "quiet"
+    assert cli("worker", "stop", "alice").exit_code == 0
+    assert told(cli("worker", "list", "--json"))[0]["command"] == "stop"
+
+
+def test_a_worker_that_is_not_there_cannot_be_told_anything(cli):
+    result = cli("worker", "stop", "nobody")
+    assert result.exit_code == 1
+    assert "no worker 'nobody' is on record; `jobistemer worker list` shows those there are" in result.stderr
+
+
+def test_a_ticker_is_listed_with_how_late_it_was_and_how_wrong_its_clock_is(cli, shard):
+    tick(shard, fired=12, late_ms_max=40, offset_ms=-3)
+    (ticker,) = told(cli("ticker", "list", "--json"))
+    assert (ticker["fired"], ticker["late_ms_max"], ticker["offset_ms"]) == (12, 40, -3)
+    assert "-3 ms" in cli("ticker", "list").stdout
+
+
+def test_members_beat_into_every_shard_and_are_listed_once(url):
+    shards = Jobistemer(url, shards=2).namespace.shards
+    for shard in shards:
+        beat(shard, done=5)
+    tick(shards[0], now_ms=1_000, fired=2, late_ms_max=9)
+    tick(shards[1], now_ms=2_000, fired=3, late_ms_max=4)
+    (worker,) = census.list_workers(shards)
+    (ticker,) = census.list_tickers(shards)
+    # A worker counts as a whole, a ticker shard by shard.
+    assert worker.done == 5
+    assert (ticker.beat_at, ticker.fired, ticker.late_ms_max) == (2_000, 5, 9)

@@ -1,0 +1,111 @@
+import pytest
+
+from jobistemer.core import ids
+from jobistemer.core.endings import Outcome
+from jobistemer.core.states import AttemptState
+from jobistemer.store import runs
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
+from tests.support.stories import ended, enqueue, finish, message, take, take_one
+
+DAY = 86_400_000
+
+
+def finish_all(database, *all_ended):
+    return database.call(runs.commit_successes(database.keys, all_ended))
+
+
+def lose(database, delivery):
+    return finish(database, ended(delivery, "lost", error="its worker alice died"))
+
+
+def test_each_run_is_recorded_exactly_as_the_script_for_one_would(database):
+    enqueue(database, "run_1")
+    finish(database, ended(take_one(database), result=b"42"))
+    one_by_one = records(database)
+    database.client.flushdb()
+
+    enqueue(database, "run_1")
+    assert finish_all(database, ended(take_one(database), result=b"42")) == Reply("DONE", [])
+    at_once = records(database)
+    # The two entries were added at different times.
+    assert at_once["run:run_1"].pop("entry") != ""
+    one_by_one["run:run_1"].pop("entry")
+    assert at_once == one_by_one
+    assert lives_ms(database, "run:run_1") == lives_ms(database, f"attempt:{ids.attempt_id('run_1', 0)}") == DAY
+    assert leaked(database) == {}
+
+
+def test_a_hundred_runs_leave_the_stream_in_one_call(database):
+    for number in range(100):
+        enqueue(database, f"run_{number}")
+    assert finish_all(database, *map(ended, take(database, count=100))) == Reply("DONE", [])
+    state = records(database)
+    assert state["stream:default:5"] == Stream({}, {})
+    assert {state[f"run:run_{number}"]["state"] for number in range(100)} == {"succeeded"}
+
+
+def test_what_comes_after_the_first_hundred_is_left_alone(database):
+    for number in range(101):
+        enqueue(database, f"run_{number}")
+    finish_all(database, *map(ended, take(database, count=101)))
+    assert records(database)["run:run_100"]["state"] == "pending"
+
+
+def test_a_second_send_is_recognised_and_changes_nothing(database):
+    for run in ("run_1", "run_2"):
+        enqueue(database, run)
+    over = [ended(delivery) for delivery in take(database)]
+    finish_all(database, *over)
+    with nothing_written(database):
+        assert finish_all(database, *over) == Reply("DONE", [])
+
+
+def test_a_zombie_changes_nothing_and_its_neighbours_are_recorded(database):
+    for run in ("run_1", "run_2", "run_3"):
+        enqueue(database, run)
+    deliveries = take(database)
+    lose(database, deliveries[1])
+    before = records(database)
+
+    assert finish_all(database, *map(ended, deliveries)) == Reply("DONE", [2])
+    after = records(database)
+    for untouched in ("run:run_2", f"attempt:{ids.attempt_id('run_2', 0)}"):
+        assert after[untouched] == before[untouched]
+    assert (after["run:run_1"]["state"], after["run:run_3"]["state"]) == ("succeeded", "succeeded")
+
+
+def test_the_same_attempt_ended_by_another_worker_is_stale(database):
+    enqueue(database)
+    delivery = take_one(database)
+    finish_all(database, ended(delivery, worker="alice"))
+    with nothing_written(database):
+        assert finish_all(database, ended(delivery, worker="bob")) == Reply("DONE", [1])
+
+
+def test_nothing_is_written_when_the_keys_are_missing(database):
+    enqueue(database)
+    delivery = take_one(database)
+    database.client.flushdb()
+    with nothing_written(database):
+        assert finish_all(database, ended(delivery)) == Reply("DONE", [1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "plain"),
+    [
+        ({}, "succeeded", True),
+        ({"unique": "greet:ada"}, "succeeded", False),
+        ({}, "failed", False),
+        ({}, "canceled", False),
+    ],
+)
+def test_only_successes_that_move_nothing_else_are_committed_together(changes, state, plain):
+    assert runs.is_plain_success(message(**changes), Outcome(AttemptState(state))) is plain
+
+
+def test_times_are_the_ones_that_the_worker_measured(database):
+    enqueue(database)
+    finish_all(database, ended(take_one(database)))
+    assert records(database)["run:run_1"]["ended_at"] == str(NOW + 1000)
