@@ -28,7 +28,15 @@ from jobistemer.core.schedules.cron_grammar import _read_cron as read_cron
 
 ZONE = "Europe/Berlin"
 BERLIN = ZoneInfo(ZONE)
-COMMON = ["* * * * *", "*/5 * * * *", "0 * * * *", "30 2 * * *", "0 9 * * 1-5", "15,45 8-18 * * 1-5", "0 0 1,15 * *"]
+COMMON = [
+    "* * * * *",
+    "*/5 * * * *",
+    "0 * * * *",
+    "30 2 * * *",
+    "0 9 * * 1-5",
+    "15,45 8-18 * * 1-5",
+    "0 0 1,15 * *",
+]
 SPARSE = ["0 0 1 1 *", "0 0 29 2 *", "0 0 31 12 *", "0 12 13 11 *"]
 LETTERS = ["0 0 L * *", "0 0 * * 5L", "0 0 LW * *", "0 0 * * 2#2"]
 HOSTILE = [
@@ -68,7 +76,9 @@ def next_instants(expressions, moments, rounds):
                 "next_after": median_us(schedule.next_after, moments, rounds),
                 "next_unix": median_us(schedule.next_unix, unix, rounds),
                 "previous_before": median_us(schedule.previous_before, moments, rounds),
-                "croniter": asked(lambda moment, text=text: croniter(text, moment).get_next(datetime), few, rounds),
+                "croniter": asked(
+                    lambda moment, text=text: croniter(text, moment).get_next(datetime), few, rounds
+                ),
                 "croniter_step": asked(croniter_walk(text, few[0]), few, rounds),
                 "cronsim": asked(lambda moment, text=text: next(CronSim(text, moment)), few, rounds),
                 "cronsim_step": asked(cronsim_walk(text, few[0]), few, rounds),
@@ -119,7 +129,9 @@ def parsing(rounds):
         "cron": median_us(uncached, texts, rounds * 5),
         "cron_slowest": max(median_us(uncached, [text], rounds * 20) for text in texts),
         "interval": median_us(Interval, ["PT6H", "P1M", "R5/2026-01-31T00:00:00Z/P1M"], rounds * 20),
-        "croniter": median_us(croniter.expand, [text for text in texts if "LW" not in text and "5L" not in text], rounds * 5),
+        "croniter": median_us(
+            croniter.expand, [text for text in texts if "LW" not in text and "5L" not in text], rounds * 5
+        ),
         "cronsim": median_us(lambda text: CronSim(text, datetime(2026, 1, 1)), texts, rounds * 5),  # noqa: DTZ001
     }
 
@@ -156,7 +168,15 @@ def try_to_parse(text):
 
 
 def report(figures):
-    heading = ["next_after", "next_unix", "previous_before", "croniter", "croniter_step", "cronsim", "cronsim_step"]
+    heading = [
+        "next_after",
+        "next_unix",
+        "previous_before",
+        "croniter",
+        "croniter_step",
+        "cronsim",
+        "cronsim_step",
+    ]
     for group in ("common", "sparse", "letters"):
         print(f"\n{group:22}" + "".join(f"{name:>16}" for name in heading))
         for row in figures[group]:

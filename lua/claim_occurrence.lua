@@ -25,6 +25,7 @@ ARGV
   max_queued  int
   history_ms  int  how long an ended occurrence is kept
   start_at    int  ms from which on the first runs start, 0 for at once
+  since       int  for a compressed row, and for the run that stands for it: the cursor before the first; else empty
   run_id, handler, place, message, waits  for each task; waits is how many tasks must succeed before
 OUT
   CLAIMED state  decided by this call: the state the occurrence has now
@@ -37,10 +38,10 @@ local job, due, occurrence, history, live, queued, delayed, streams =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local job_id, occ_id, version, instant, expected, next_due, now =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
-local state, reason, overlap, max_queued, history_ms, start_at =
-  ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13]
+local state, reason, overlap, max_queued, history_ms, start_at, since =
+  ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14]
 
-local held = redis.call('HMGET', job, 'version', 'cursor', 'paused', 'paused_until')
+local held = redis.call('HMGET', job, 'version', 'cursor', 'paused', 'paused_until', 'since')
 if held[1] ~= version then return {'STALE', tonumber(held[1] or 0)} end
 if expected ~= '' and held[2] ~= expected then
   return tonumber(held[2]) < tonumber(instant) and {'BEHIND', tonumber(held[2])} or {'TAKEN'}
@@ -51,6 +52,8 @@ if expected ~= '' then
   redis.call('ZADD', due, next_due, job_id)
 end
 if exists then return {'TAKEN'} end
+if state == 'compressed' then redis.call('HSET', job, 'since', since)
+elseif held[5] then redis.call('HDEL', job, 'since') end
 
 local fires = state == 'pending'
 local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]
@@ -65,6 +68,7 @@ elseif fires and busy and overlap == 'queue' then
 end
 redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', state, 'reason', reason,
   'claimed_at', now)
+if since ~= '' then redis.call('HSET', occurrence, 'since', since) end
 redis.call('ZADD', history, instant, occ_id)
 redis.call('ZREMRANGEBYSCORE', history, '-inf', '(' .. math.floor((now - history_ms) / 1000))
 if state == 'queued' then
@@ -79,7 +83,7 @@ local tasks = math.min((#KEYS - 8) / 2, 50)
 redis.call('HSET', occurrence, 'open', tasks)
 redis.call('ZADD', live, instant, occ_id)
 for i = 1, tasks do
-  local run, stream, at = KEYS[7 + 2 * i], KEYS[8 + 2 * i], 9 + 5 * i
+  local run, stream, at = KEYS[7 + 2 * i], KEYS[8 + 2 * i], 10 + 5 * i
   local run_id, handler, place, message, waits = unpack(ARGV, at, at + 4)
   redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
   if waits ~= '0' then

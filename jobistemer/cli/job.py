@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 import msgspec
@@ -17,6 +17,7 @@ from jobistemer.core import ids
 from jobistemer.core.errors import UnknownJob
 from jobistemer.core.listings import JobSummary
 from jobistemer.core.models import Job
+from jobistemer.core.options import Options
 from jobistemer.core.records import OccurrenceRecord
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
@@ -217,8 +218,11 @@ def _details(details: JobDetails, now_ms: int) -> RenderableType:
     return Group(shown, tables.table(("task", "handler", "after", "options"), rows))
 
 
-def _options(options: Any) -> str:
-    return msgspec.json.encode(options).decode().strip("{}")
+def _options(options: Options) -> str:
+    said = {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
+    if options.retry is not None:
+        said["retry"] = f"{options.retry.max_retries} times"
+    return ", ".join(f"{name} {value}" for name, value in said.items())
 
 
 def _said(text: str) -> RenderableType:

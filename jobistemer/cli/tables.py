@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,7 @@ from rich.text import Text
 from jobistemer.core.printable import printable
 
 Cell = str | int | Text
+PIPE_WIDTH: Final = 10_000
 
 _STYLES: Final = {
     "completed": "green",
@@ -99,6 +101,11 @@ def duration(ms: float) -> str:
 
 
 def print_for_people(what: RenderableType) -> None:
-    """Print to standard output, as wide as the terminal; in a pipe lines are never broken."""
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False, markup=False).print(what)
+    """Print to standard output, as wide as the terminal; in a pipe lines are neither broken nor padded."""
+    if sys.stdout.isatty():
+        Console(highlight=False, markup=False).print(what)
+        return
+    console = Console(width=PIPE_WIDTH, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(what)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

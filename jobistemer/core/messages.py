@@ -18,13 +18,17 @@ EMPTY_PAYLOAD = msgspec.Raw(b"{}")
 
 
 class Slot(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "at", "version": "v"}):
-    """Which task of which occurrence a run is."""
+    """Which task of which occurrence a run is.
+
+    since: for a compressed run, the cursor before the first instant that it stands for.
+    """
 
     occurrence: str
     job: str
     version: int
     due: int
     task: str
+    since: int | None = None
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -24,6 +24,9 @@ MAX_QUEUED_LIMIT = 10_000
 DEFAULT_HISTORY_S = 7 * 86_400.0
 _RANGES = (
     ("grace_s", 0, 86_400 * 366),
+    ("recovery_limit", 1, 1000),
+    ("recovery_back_s", 1, 86_400 * 3660),
+    ("catch_up_per_s", 0.1, 1000),
     ("max_queued", 0, MAX_QUEUED_LIMIT),
     ("history_s", 60, 86_400 * 3660),
 )
@@ -43,6 +46,8 @@ class Recovery(StrEnum):
     EXECUTE_ALL = "execute_all"
     EXECUTE_LAST = "execute_last"
     MARK_AS_MISSED = "mark_as_missed"
+    BOUNDED_WINDOW = "bounded_window"
+    COMPRESSED = "compressed"
 
 
 class FailureStrategy(StrEnum):
@@ -74,7 +79,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     """A schedule, its policies and one or more tasks.
 
     grace_s: an instant is fired as a matter of course when it is due at most this many seconds ago; what is older
-    was missed and goes through `recovery`. max_queued: how many occurrences may wait under overlap `queue`.
+    was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how far back, a
+    bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
+    after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
     history_s: seconds that the records of an ended occurrence are kept.
     Raises InvalidDefinition for what cannot be registered.
     """
@@ -86,6 +93,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     overlap: Overlap = Overlap.SKIP
     max_queued: int = 100
     recovery: Recovery = Recovery.EXECUTE_LAST
+    recovery_limit: int = 100
+    recovery_back_s: float = 86_400.0
+    catch_up_per_s: float = 10.0
     grace_s: float = 60.0
     failure: FailureStrategy = FailureStrategy.FAIL_FAST
     history_s: float = DEFAULT_HISTORY_S

@@ -10,79 +10,85 @@ applied instant by instant by `lua/claim_occurrence.lua`, together with the curs
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from itertools import islice, pairwise
+from itertools import islice
 
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Message, Slot
+from jobistemer.core.messages import Message, Slot, compose
 from jobistemer.core.models import Job, Recovery, Task
 from jobistemer.core.options import complete
+from jobistemer.core.recovery import Backlog, backlog, excluding, missed_before, recover
 from jobistemer.core.schedules import jitter_ms, spread_ms
 from jobistemer.core.states import OccurrenceState
 
 NEVER = 9_000_000_000_000
 """The due mark of a job that has no further instant: Unix seconds far beyond any schedule."""
+PACE = 10
+"""Catching up is paced in tenths of a second: so many missed instants at once, then a pause."""
 ON_TIME_MS = 1_000
 """Up to here an occurrence counts as on time in its reason; the exact lateness is recorded anyway."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """One instant, what becomes of it and why; `expected` is the cursor it was decided from."""
+    """One instant, what becomes of it and why.
+
+    expected: the cursor it was decided from. look_at_ms: when the job is to be looked at next, which is its next instant
+    unless catching up is throttled. since: for a compressed run, the cursor before the first instant it stands for.
+    """
 
     instant: int
     expected: int
-    next_due: int
+    look_at_ms: int
     state: OccurrenceState
     reason: str
+    since: int | None = None
 
 
-def plan(job: Job, cursor: int, now_ms: int, limit: int) -> list[Decision]:
-    """Decide the instants of `job` after `cursor` that are due at `now_ms`, the earliest `limit` of them."""
-    now = now_ms // 1000
-    upcoming = job.schedule.unix_between(cursor, now)
-    instants = list(islice(upcoming, limit + 1))
-    following = _next_due(job, instants[-1] if instants else cursor)
-    steps = pairwise([cursor, *instants, following])
-    decided = [
-        _decide(job, instant, expected, following, now_ms)
-        for (expected, instant), following in zip(steps, [*instants[1:], following], strict=False)
-    ]
-    return decided[:limit]
+def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = None) -> list[Decision]:
+    """Decide the instants of `job` after `cursor` that are due at `now_ms`, the earliest `limit` of them.
+
+    since: where compressing began, when earlier rows were compressed into one that is still to come.
+    """
+    instants = list(islice(job.schedule.unix_between(cursor, now_ms // 1000), limit + 1))
+    if not instants:
+        return []
+    boundary = missed_before(job, now_ms)
+    missed = backlog(job, cursor, since, now_ms) if instants[0] < boundary else None
+    following = [*instants[1:], _next_due(job, instants[-1])]
+    decisions: list[Decision] = []
+    fired = 0
+    for expected, instant, then in zip([cursor, *instants], instants, following, strict=False):
+        decision = _decide(job, instant, expected, then, missed if instant < boundary else None, now_ms)
+        decisions.append(decision)
+        if instant < boundary and decision.state is OccurrenceState.PENDING:
+            fired += 1
+            if fired >= max(1, job.catch_up_per_s // PACE):
+                # The pause stands in the due mark, where every ticker sees it.
+                pause_ms = round(fired / job.catch_up_per_s * 1000)
+                look_at = max(decision.look_at_ms, now_ms + pause_ms)
+                return [*decisions[:-1], msgspec.structs.replace(decision, look_at_ms=look_at)][:limit]
+    return decisions[:limit]
 
 
-def _decide(job: Job, instant: int, expected: int, following: int, now_ms: int) -> Decision:
-    state, reason = _judge(job, instant, following, now_ms)
-    return Decision(instant, expected, following, state, reason)
-
-
-def _judge(job: Job, instant: int, following: int, now_ms: int) -> tuple[OccurrenceState, str]:
-    for calendar in job.calendars:
-        if calendar.excludes(datetime.fromtimestamp(instant, UTC)):
-            return OccurrenceState.SKIPPED, f"excluded by calendar {calendar.name}"
-    oldest_ms = now_ms - job.grace_s * 1000
-    if instant * 1000 >= oldest_ms:
-        return OccurrenceState.PENDING, fired_reason(instant, now_ms)
-    if job.recovery is Recovery.MARK_AS_MISSED:
-        return OccurrenceState.MISSED, f"missed: found {_late(instant, now_ms)} late, no ticker ran"
-    if job.recovery is Recovery.EXECUTE_LAST and following * 1000 < oldest_ms:
-        return (
-            OccurrenceState.MISSED,
-            f"missed: found {_late(instant, now_ms)} late; a later one runs in its place",
-        )
-    return OccurrenceState.PENDING, f"{fired_reason(instant, now_ms)} (recovery {job.recovery})"
+def _decide(job: Job, instant: int, expected: int, following: int, missed: Backlog | None, now_ms: int) -> Decision:
+    calendar = excluding(job, instant)
+    since = None
+    if calendar is not None:
+        state, reason = OccurrenceState.SKIPPED, f"excluded by calendar {calendar.name}"
+    elif missed is None:
+        state, reason = OccurrenceState.PENDING, fired_reason(instant, now_ms)
+    else:
+        state, reason = recover(job, instant, missed, now_ms)
+        since = missed.since if job.recovery is Recovery.COMPRESSED else None
+    return Decision(instant, expected, following * 1000, state, reason, since)
 
 
 def fired_reason(instant: int, now_ms: int) -> str:
     """Why an occurrence ran, with how late it was."""
     if now_ms - instant * 1000 < ON_TIME_MS:
         return "fired on time"
-    return f"fired late by {_late(instant, now_ms)}"
-
-
-def _late(instant: int, now_ms: int) -> str:
-    return f"{(now_ms - instant * 1000) / 1000:.1f} s"
+    return f"fired late by {(now_ms - instant * 1000) / 1000:.1f} s"
 
 
 def _next_due(job: Job, instant: int) -> int:
@@ -100,22 +106,23 @@ def start_delay_ms(job: Job, occurrence: str) -> int:
     return jitter_ms(job.schedule, occurrence) + spread_ms(job.schedule, job.id)
 
 
-def runs_of(job: Job, version: int, occurrence: str, instant: int, now_ms: int) -> Iterator[tuple[Task, Message]]:
+def runs_of(
+    job: Job, version: int, instant: int, now_ms: int, since: int | None = None
+) -> Iterator[tuple[Task, Message]]:
     """The messages of an occurrence's runs, one per task, under the given version of the job."""
+    occurrence = ids.occurrence_id(job.id, instant)
     for task in job.tasks:
         options = complete(task.options)
-        yield (
-            task,
-            Message(
-                run=ids.run_id(occurrence, ids.task_id(job.id, task.name)),
-                handler=task.handler,
-                enqueued_at=now_ms,
-                payload=task.payload,
-                queue=options.queue,
-                priority=options.priority,
-                timeout_ms=round(options.timeout_s * 1000),
-                retry=options.retry,
-                retention_ms=round(job.history_s * 1000),
-                slot=Slot(occurrence, job.id, version, instant, task.name),
-            ),
+        message = compose(
+            ids.run_id(occurrence, ids.task_id(job.id, task.name)),
+            task.handler,
+            now_ms,
+            payload=task.payload,
+            queue=options.queue,
+            priority=options.priority,
+            timeout_ms=round(options.timeout_s * 1000),
+            retry=options.retry,
+            retention_ms=round(job.history_s * 1000),
+            slot=Slot(occurrence, job.id, version, instant, task.name, since),
         )
+        yield task, message

@@ -2,7 +2,7 @@
 
 A transition is data: `(state, event) -> state`. An illegal event is a missing key,
 hence one error in one place. The Lua scripts are held against these tables by
-`tests/integration/test_conformance.py`; `None` stands for "no record yet".
+`tests/integration/test_conformance*.py`; `None` stands for "no record yet".
 """
 
 from __future__ import annotations

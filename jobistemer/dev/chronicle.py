@@ -12,7 +12,7 @@ from jobistemer.core.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.dev.scene import Scene
 
-STATUS_EVERY_MS = 5_000
+STATUS_EVERY_MS = 3_000
 
 
 class Chronicle:
@@ -65,7 +65,7 @@ def _status(scene: Scene, pace: float) -> str:
         *(queues or ["no queue yet"]),
         f"{scene.delayed} delayed",
         f"{pace:.0f} runs/s",
-        f"{len(scene.workers)} workers",
+        f"workers {len(scene.workers)}",
         f"next {', '.join(upcoming) or 'never'}",
     ]
     return printable(f"{_clock(scene.at_ms)} · {' | '.join(parts)}")

@@ -12,13 +12,15 @@ from jobistemer.dev.scene import Scene
 
 FIXED_LINES = 22
 """What the tables need that do not grow; the rest of the terminal is shared by occurrences and events."""
+ANNOUNCED = ">>>"
+"""How an event begins that must not be missed."""
 
 
-def screen(scene: Scene, pace: float, events: Sequence[str], height: int) -> RenderableType:
+def screen(scene: Scene, heading: str, events: Sequence[str], height: int) -> RenderableType:
     """Everything about one moment, within `height` lines."""
     room = max(4, height - FIXED_LINES)
     return Group(
-        _heading(scene, pace),
+        Text(heading, style="reverse", no_wrap=True),
         Text(),
         _jobs(scene),
         Text(),
@@ -31,14 +33,6 @@ def screen(scene: Scene, pace: float, events: Sequence[str], height: int) -> Ren
         _waiting(scene),
         Text(),
         _events(events, room - room // 2),
-    )
-
-
-def _heading(scene: Scene, pace: float) -> Text:
-    clock = tables.instant(scene.at_ms, scene.at_ms).partition(" ")[0]
-    return Text(
-        f"jobistemer dev · {clock} UTC · {pace:.0f} runs/s · {scene.delayed} delayed · Ctrl-C ends it",
-        style="reverse",
     )
 
 
@@ -94,7 +88,10 @@ def _waiting(scene: Scene) -> RenderableType:
 
 
 def _events(events: Sequence[str], room: int) -> RenderableType:
-    return Text("\n".join(events[-room:]), no_wrap=True, overflow="ellipsis", style="dim")
+    shown = Text(no_wrap=True, overflow="ellipsis")
+    for event in events[-room:]:
+        shown.append(f"{event}\n", style="bold magenta" if event.startswith(ANNOUNCED) else "dim")
+    return shown
 
 
 def _one_line(rows: Iterable[tuple[tables.Cell, ...]]) -> list[tuple[tables.Cell, ...]]:

@@ -19,9 +19,10 @@ from jobistemer.core.printable import printable
 from jobistemer.dev.chronicle import Chronicle
 from jobistemer.dev.crew import Crew
 from jobistemer.dev.scene import Pace, Scene, look
-from jobistemer.dev.screen import screen
+from jobistemer.dev.screen import ANNOUNCED, screen
 from jobistemer.dev.takeover import Takeover
 from jobistemer.runtime.stopping import Stopping
+from jobistemer.store.connection import redacted
 
 LOOK_S = 0.5
 KEPT_EVENTS = 200
@@ -53,6 +54,7 @@ class Stage:
         self._crew = Crew(hear=lambda name, line: self._tell(f"[{name}] {line}"), tell=self._tell)
         self._chronicle = Chronicle()
         self._pace = Pace()
+        self._shown_url = ""
 
     def perform(self) -> None:
         """Play until Ctrl-C, SIGTERM or the end of the time; nobody is left behind, whatever happens."""
@@ -70,7 +72,8 @@ class Stage:
         plan = self._plan
         url = plan.url or self._crew.start_server()
         app = plan.load(url)
-        click.echo(f"server {url}; look at it with: JOBISTEMER_URL={url} jobistemer job list")
+        self._shown_url = redacted(url)
+        click.echo(f"in another terminal: JOBISTEMER_URL={self._shown_url} jobistemer job list")
         for registered in app.deploy():
             click.echo(printable(f"job {registered.job}: {registered.word.lower()}, version {registered.version}"))
         environment = {"JOBISTEMER_URL": url, "JOBISTEMER_NAMESPACE": app.namespace.name}
@@ -105,15 +108,18 @@ class Stage:
         console = Console(highlight=False, markup=False)
         with Live(console=console, screen=True, auto_refresh=False) as live:
             yield lambda scene, pace: live.update(
-                screen(scene, pace, list(self._events), console.height), refresh=True
+                screen(scene, self._heading(scene, pace), list(self._events), console.height), refresh=True
             )
+
+    def _heading(self, scene: Scene, pace: float) -> str:
+        return f" JOBISTEMER_URL={self._shown_url} · {pace:.0f} runs/s · {scene.delayed} delayed · Ctrl-C ends it "
 
     def _print_status(self, scene: Scene, pace: float) -> None:
         for line in self._chronicle.status(scene, pace):
             self._tell(line)
 
     def _announce(self, line: str) -> None:
-        self._tell(f">>> {line}")
+        self._tell(f"{ANNOUNCED} {line}")
 
     def _tell(self, line: str) -> None:
         self._events.append(printable(line))

@@ -19,6 +19,8 @@ from jobistemer.store.views import find_attempts, find_run
 
 Tell = Callable[[str], None]
 MOST = 1_000
+PATIENCE_MS = 10_000
+"""For so long a moment is waited for in which all slots of a worker are taken; then any work in flight will do."""
 SHOWN = 3
 
 
@@ -32,7 +34,7 @@ class Abandoned(NamedTuple):
 
 
 class Takeover:
-    """Kills one worker once, at the first scene after `at_ms` in which it has work in flight."""
+    """Kills one worker once, at a scene after `at_ms` in which it has work in flight."""
 
     def __init__(self, crew: Crew, namespace: Namespace, at_ms: int, tell: Tell) -> None:
         self._crew = crew
@@ -55,15 +57,17 @@ class Takeover:
     def summary(self) -> list[str]:
         """What there is to say at the end."""
         if not self._victim:
-            return ["no worker was killed: none had work in flight at the time"]
+            return ["no worker was killed: the time had not come, or none had work in flight"]
         taken = ", ".join(f"{count} by {worker}" for worker, count in sorted(self._takers.items()))
         left = f"; {len(self._open)} not yet" if self._open else ""
         return [f"takeover: of what worker {self._victim} had in flight, run again: {taken or 'none'}{left}"]
 
     def _strike(self, scene: Scene) -> None:
+        impatient = scene.at_ms >= self._at_ms + PATIENCE_MS
         for worker in sorted(scene.workers, key=lambda each: each.in_flight, reverse=True):
             child = self._crew.member(worker.pid)
-            if child is not None and child.ended is None and self._in_flight(worker.id):
+            enough = 1 if impatient else worker.concurrency
+            if child is not None and child.ended is None and len(self._in_flight(worker.id)) >= enough:
                 self._kill(worker, child)
                 return
 
@@ -72,7 +76,7 @@ class Takeover:
         self._victim, self._killed_at_ms = worker.id, self._namespace.shards[0].read_clock()
         # Only now nobody can end them any more but whoever takes them over.
         self._open = self._in_flight(worker.id)
-        self._tell(f"KILLED {child.name} ({worker.id}) with SIGKILL: it had {len(self._open)} runs in flight")
+        self._tell(f"KILLED {child.name} ({worker.id}) with SIGKILL: runs it had in flight: {len(self._open)}")
 
     def _in_flight(self, worker: str) -> list[Abandoned]:
         found = []
@@ -98,7 +102,7 @@ class Takeover:
         self._open = still_open
         if not still_open:
             took = (now_ms - self._killed_at_ms) / 1000
-            self._tell(f"TAKEOVER COMPLETE after {took:.1f} s: {self._takers.total()} lost attempts, all run again")
+            self._tell(f"TAKEOVER COMPLETE after {took:.1f} s: lost attempts {self._takers.total()}, all of them run again")
 
 
 def _fate(abandoned: Abandoned) -> tuple[AttemptRecord | None, AttemptRecord | None]:

@@ -12,7 +12,10 @@ from jobistemer.store.scripts import Call, script
 
 
 class StoredJob(NamedTuple):
-    """A job as it is registered; `cursor` is the last instant that was decided, in Unix seconds."""
+    """A job as it is registered; `cursor` is the last instant that was decided, in Unix seconds.
+
+    since: where compressing began, when rows were compressed into an occurrence that is still to come.
+    """
 
     job: Job
     version: int
@@ -20,9 +23,10 @@ class StoredJob(NamedTuple):
     cursor: int
     paused: str
     paused_until: int
+    since: int | None = None
 
 
-_FIELDS = ("definition", "version", "fingerprint", "cursor", "paused", "paused_until")
+_FIELDS = ("definition", "version", "fingerprint", "cursor", "paused", "paused_until", "since")
 
 
 def read_command(keys: Keys, job_id: str) -> Command:
@@ -32,11 +36,18 @@ def read_command(keys: Keys, job_id: str) -> Command:
 
 def read_stored(answer: list[bytes | None]) -> StoredJob | None:
     """The registered job in the answer to `read_command`, or None when there is none."""
-    definition, version, fingerprint, cursor, paused, until = answer
+    definition, version, fingerprint, cursor, paused, until, since = answer
     if definition is None or version is None or fingerprint is None or cursor is None:
         return None
-    job = decode_job(definition)
-    return StoredJob(job, int(version), fingerprint.decode(), int(cursor), (paused or b"").decode(), int(until or 0))
+    return StoredJob(
+        decode_job(definition),
+        int(version),
+        fingerprint.decode(),
+        int(cursor),
+        (paused or b"").decode(),
+        int(until or 0),
+        None if since is None else int(since),
+    )
 
 
 def find_job(database: Database, name: str) -> StoredJob | None:

@@ -20,14 +20,14 @@ def claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int) -
 
 def claim_extra(keys: Keys, job: Job, version: int, instant: int, now_ms: int, reason: str) -> Call:
     """Fire an instant that the schedule does not name (trigger now); the cursor stays."""
-    decision = Decision(instant, 0, NEVER, OccurrenceState.PENDING, reason)
+    decision = Decision(instant, 0, NEVER * 1000, OccurrenceState.PENDING, reason)
     return _claim(keys, job, version, decision, now_ms, "")
 
 
-def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int) -> Call:
-    """Start the occurrence of `instant`, which waits in the job's queue."""
+def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None = None) -> Call:
+    """Start the occurrence of `instant`, which waits in the job's queue; `since` as in Decision."""
     occurrence = ids.occurrence_id(job.id, instant)
-    run_keys, run_args = _runs(keys, job, version, occurrence, instant, now_ms)
+    run_keys, run_args = _runs(keys, job, version, instant, now_ms, since)
     return script("start_occurrence")(
         (
             *(keys.occurrence(occurrence), keys.live(job.id), keys.queued(job.id), keys.starts, keys.streams),
@@ -48,7 +48,7 @@ def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason:
 def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> Call:
     occurrence = ids.occurrence_id(job.id, decision.instant)
     fires = decision.state is OccurrenceState.PENDING
-    run_keys, run_args = _runs(keys, job, version, occurrence, decision.instant, now_ms) if fires else ((), ())
+    run_keys, run_args = _runs(keys, job, version, decision.instant, now_ms, decision.since) if fires else ((), ())
     held_back = start_delay_ms(job, occurrence) if fires and expected else 0
     return script("claim_occurrence")(
         (
@@ -56,19 +56,19 @@ def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, 
             *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, *run_keys),
         ),
         (
-            *(job.id, occurrence, version, decision.instant, expected, decision.next_due * 1000, now_ms),
+            *(job.id, occurrence, version, decision.instant, expected, decision.look_at_ms, now_ms),
             *(decision.state, decision.reason, job.overlap, job.max_queued, round(job.history_s * 1000)),
-            *(now_ms + held_back if held_back else 0, *run_args),
+            *(now_ms + held_back if held_back else 0, "" if decision.since is None else decision.since, *run_args),
         ),
     )
 
 
 def _runs(
-    keys: Keys, job: Job, version: int, occurrence: str, instant: int, now_ms: int
+    keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None
 ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     run_keys: list[str] = []
     args: list[Any] = []
-    for task, message in runs_of(job, version, occurrence, instant, now_ms):
+    for task, message in runs_of(job, version, instant, now_ms, since):
         where = place(message.queue, message.priority)
         run_keys += (keys.run(message.run), keys.stream(where))
         args += (message.run, message.handler, where, encode_message(message), len(task.after))

@@ -85,13 +85,18 @@ def open_streams(database: Database, places: Sequence[str]) -> None:
 
 
 def pending_of(database: Database, where: str, consumer: str, count: int = 100) -> list[Delivery]:
-    """Up to `count` entries that are pending for a consumer, the oldest first."""
+    """Up to `count` entries that are pending for a consumer, the oldest first; what cannot be read is dropped."""
     stream = database.keys.stream(where)
     pending = database.ask("XPENDING", stream, GROUP, "-", "+", count, consumer)
     ids = [item[0] for item in pending]
     found = database.ask_all([("XRANGE", stream, entry, entry) for entry in ids]) if ids else []
-    read = [deliveries(stream.encode(), entries) for entries in found if entries]
-    return [delivery for batch in read for delivery, _ in batch if delivery is not None]
+    # An entry may be pending and no longer on its stream, when somebody has trimmed that by hand.
+    fields = [entries[0][1] if entries else None for entries in found]
+    read = [_delivery(stream.encode(), entry, each) for entry, each in zip(ids, fields, strict=True)]
+    for entry, delivery in zip(ids, read, strict=True):
+        if delivery is None:
+            drop_entry(database, stream.encode(), entry)
+    return [delivery for delivery in read if delivery is not None]
 
 
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:

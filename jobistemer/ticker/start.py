@@ -21,11 +21,12 @@ def _start_next(database: Database, job_id: str) -> bool:
     if not waiting:
         return False
     occurrence, instant = waiting[0][0].decode(), int(float(waiting[0][1]))
-    version = database.ask("HGET", keys.occurrence(occurrence), "version")
+    version, since = database.ask("HMGET", keys.occurrence(occurrence), "version", "since")
     # It runs under the version that it was claimed with, whatever is current now.
     job = jobs.find_version(database, job_id, int(version)) if version else None
     if job is None:
         log.error("%s waits in the queue of %s, whose definition is gone", occurrence, job_id)
         return False
-    call = occurrences.start_queued(keys, job, int(version), instant, database.clock.now_ms())
+    now_ms = database.clock.now_ms()
+    call = occurrences.start_queued(keys, job, int(version), instant, now_ms, None if since is None else int(since))
     return database.call(call).word == "STARTED"

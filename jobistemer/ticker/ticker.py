@@ -138,7 +138,7 @@ class ShardTicker:
             for job_id, answer in zip(part, answers, strict=True):
                 stored = jobs.read_stored(answer)
                 if stored is not None:
-                    self._upcoming.add(job_id, stored, agenda.due[job_id] // 1000)
+                    self._upcoming.add(job_id, stored, agenda.due[job_id])
 
     def _seconds_to_sleep(self) -> float:
         now_ms = self._database.clock.now_ms()

@@ -4,69 +4,71 @@ from __future__ import annotations
 
 import heapq
 
-from jobistemer.core.models import Job
 from jobistemer.core.planning import Decision
+from jobistemer.core.states import OccurrenceState
 from jobistemer.store.jobs import StoredJob
 
 
 class Upcoming:
-    """Jobs that are due within the horizon, by their next instant."""
+    """Jobs that are due within the horizon, by their due marks (ms)."""
 
     class Entry:
-        """One job: its definition, the cursor to decide from, and the instant that comes next."""
+        """One job: its definition, the cursor to decide from, and its due mark."""
 
-        __slots__ = ("cursor", "due", "job", "job_id", "version")
+        __slots__ = ("cursor", "due_ms", "job", "job_id", "since", "version")
 
-        def __init__(self, job_id: str, stored: StoredJob, due: int) -> None:
+        def __init__(self, job_id: str, stored: StoredJob, due_ms: int) -> None:
             self.job_id = job_id
-            self.job: Job = stored.job
+            self.job = stored.job
             self.version = stored.version
             self.cursor = stored.cursor
-            self.due = due
+            self.since = stored.since
+            self.due_ms = due_ms
 
     def __init__(self) -> None:
         self._entries: dict[str, Upcoming.Entry] = {}
-        # Heap of (due, job id); an entry that has moved on or gone is recognised and passed over.
+        # Heap of (due mark, job id); an entry that has moved on or gone is recognised and passed over.
         self._order: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def unknown(self, marks: dict[str, int]) -> list[str]:
-        """The jobs among `marks` (job id -> due mark in ms) whose definition or next instant is not known here."""
-        return [job for job, mark in marks.items() if self._due_ms(job) != mark]
+        """The jobs among `marks` (job id -> due mark) whose definition or due mark is not known here."""
+        entries = self._entries
+        return [job for job, mark in marks.items() if job not in entries or entries[job].due_ms != mark]
 
-    def add(self, job_id: str, stored: StoredJob, due: int) -> None:
-        """Take note of a job and its next instant (Unix seconds)."""
-        self._entries[job_id] = Upcoming.Entry(job_id, stored, due)
-        heapq.heappush(self._order, (due, job_id))
+    def add(self, job_id: str, stored: StoredJob, due_ms: int) -> None:
+        """Take note of a job and its due mark."""
+        self._entries[job_id] = Upcoming.Entry(job_id, stored, due_ms)
+        heapq.heappush(self._order, (due_ms, job_id))
 
     def forget(self, job_id: str) -> None:
         """Drop what is known of a job; the next look reads it anew."""
         self._entries.pop(job_id, None)
 
     def pop_due(self, now_ms: int) -> list[Entry]:
-        """Take out the jobs that are due at `now_ms`."""
+        """Take out the jobs that are due at `now_ms`, the latest first: what is on time goes before what was missed."""
         due = []
-        while self._order and self._order[0][0] * 1000 <= now_ms:
-            instant, job = heapq.heappop(self._order)
+        while self._order and self._order[0][0] <= now_ms:
+            mark, job = heapq.heappop(self._order)
             entry = self._entries.get(job)
-            if entry is not None and entry.due == instant:
+            if entry is not None and entry.due_ms == mark:
                 due.append(entry)
+        due.reverse()
         return due
+
+    def put_back(self, entry: Entry) -> None:
+        """Leave a job that was taken out for the next pass."""
+        heapq.heappush(self._order, (entry.due_ms, entry.job_id))
 
     def advance(self, entry: Entry, decision: Decision, horizon_ms: int) -> None:
         """Note that an instant of a job is decided; what comes after the horizon is for a later look."""
-        entry.cursor, entry.due = decision.instant, decision.next_due
-        if entry.due * 1000 > horizon_ms:
+        entry.cursor, entry.due_ms = decision.instant, decision.look_at_ms
+        entry.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
+        if entry.due_ms > horizon_ms:
             self.forget(entry.job_id)
-        else:
-            heapq.heappush(self._order, (entry.due, entry.job_id))
 
     def next_ms(self) -> int | None:
-        """The first instant that is known to come, in ms."""
-        return self._order[0][0] * 1000 if self._order else None
-
-    def _due_ms(self, job_id: str) -> int | None:
-        entry = self._entries.get(job_id)
-        return None if entry is None else entry.due * 1000
+        """The first due mark that is known to come."""
+        return self._order[0][0] if self._order else None

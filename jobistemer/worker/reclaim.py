@@ -12,7 +12,7 @@ import logging
 import time
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Later, Outcome, settle
+from jobistemer.core.endings import CANCELED, Ending, Later, Outcome, settle
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.store import members, queues, runs
@@ -66,13 +66,16 @@ class Reclaimer:
         outcome = Outcome(AttemptState.LOST, error=f"its worker {worker} died")
         ended = Ended(delivery, outcome, worker, 0, now_ms)
         ending = settle(message, delivery.attempt, delivery.crashes, outcome, 0.0)
+        word = self._end(ended, ending)
+        # A run that is to be cancelled is not tried again: with the attempt that was lost it has ended.
+        return (self._end(ended, CANCELED) if word == "CANCELED" else word) == "DONE"
+
+    def _end(self, ended: Ended, ending: Ending) -> str:
+        database, slot = self._database, ended.delivery.message.slot
         if isinstance(ending, Later):
-            call = runs.retry(database.keys, ended, ending)
-        else:
-            slot = message.slot
-            job = self._definitions.find(database, slot.job, slot.version) if slot else None
-            call = runs.commit(database.keys, ended, ending, job)
-        return database.call(call).word == "DONE"
+            return database.call(runs.retry(database.keys, ended, ending)).word
+        job = self._definitions.find(database, slot.job, slot.version) if slot else None
+        return database.call(runs.commit(database.keys, ended, ending, job)).word
 
     def _was_started(self, delivery: Delivery) -> bool:
         attempt = ids.attempt_id(delivery.message.run, delivery.attempt)

@@ -1,6 +1,6 @@
-"""The scripts against the tables of `jobistemer/core/states.py`, state by state and event by event.
+"""The scripts against the tables of `jobistemer/core/states.py`, state by state and event by event: runs and attempts.
 
-A run, an attempt and an occurrence are put into each state, and every event is tried in every one: what the table
+A run and an attempt are put into each state, and every event is tried in every one: what the table
 allows leads where the table says; what it forbids leaves the record as it was, whoever tries (I6, I7, I10).
 """
 
@@ -8,23 +8,34 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.endings import CANCELED, SUCCEEDED, Later, Over
-from jobistemer.core.messages import Delivery
-from jobistemer.core.models import Overlap
 from jobistemer.core.planning import runs_of
 from jobistemer.core.retries import NO_RETRIES
 from jobistemer.core.states import (
     ATTEMPT_TRANSITIONS,
-    OCCURRENCE_TRANSITIONS,
     RUN_TRANSITIONS,
     AttemptState,
-    OccurrenceState,
     RunState,
     after,
 )
-from jobistemer.store import occurrences, runs
+from jobistemer.store import runs
 from tests.support.clocks import NOW
 from tests.support.records import records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, enqueue, job, message, register, take, take_one, task
+from tests.support.stories import (
+    MINUTE,
+    T0,
+    claim,
+    commit,
+    decision,
+    delivery_of,
+    ended,
+    enqueue,
+    job,
+    message,
+    register,
+    take,
+    take_one,
+    task,
+)
 
 LATER = NOW + 3_600_000
 DEAD, FAILED, TIMED_OUT = (Over(RunState(state), "failed") for state in ("dead", "failed", "timed_out"))
@@ -50,7 +61,7 @@ class TaskRun:
     definition = job(task("first"), task("second", "first"), task("third", retry=NO_RETRIES))
     occurrence = ids.occurrence_id(definition.id, T0 + MINUTE)
     first, message, third = (
-        text for _, text in runs_of(definition, 1, occurrence, T0 + MINUTE, (T0 + MINUTE) * 1000)
+        text for _, text in runs_of(definition, 1, T0 + MINUTE, (T0 + MINUTE) * 1000)
     )
     member = f"default:5:{message.run}"
 
@@ -72,21 +83,9 @@ class TaskRun:
             database.call(runs.commit(database.keys, over, DEAD, self.definition))
 
 
-def delivery_of(database, kind):
-    """The attempt that is in flight, or was; what a worker and whoever cancels knows of the run."""
-    run = records(database).get(f"run:{kind.message.run}", {})
-    entry = run.get("entry") or "0-1"
-    return Delivery(b"", entry.encode(), kind.message, int(run.get("attempt", 0)), 0)
-
-
-def commit(database, kind, delivery, over, state, source="attempt", worker="alice"):
-    told = ended(delivery, state, worker, source)
-    return database.call(runs.commit(database.keys, told, over, kind.definition))
-
-
 def cancel_wherever_it_is(database, kind, delivery):
     for source in ("delayed", "stream", "attempt"):
-        if commit(database, kind, delivery, CANCELED, "canceled", source).word == "DONE":
+        if commit(database, kind.definition, delivery, CANCELED, "canceled", source).word == "DONE":
             return
 
 
@@ -97,13 +96,13 @@ RUN_EVENTS = {
     "promote": lambda db, kind, _: db.call(runs.promote_runs(db.keys, [kind.member], LATER)),
     "start": lambda db, _, delivery: db.call(runs.start_attempt(db.keys, delivery, "alice", NOW)),
     "skip": lambda db, kind, _: kind.fail_third(db),
-    "succeed": lambda db, kind, delivery: commit(db, kind, delivery, SUCCEEDED, "succeeded"),
-    "fail": lambda db, kind, delivery: commit(db, kind, delivery, FAILED, "failed"),
-    "time_out": lambda db, kind, delivery: commit(db, kind, delivery, TIMED_OUT, "timed_out"),
-    "bury": lambda db, kind, delivery: commit(db, kind, delivery, DEAD, "failed"),
+    "succeed": lambda db, kind, delivery: commit(db, kind.definition, delivery, SUCCEEDED, "succeeded"),
+    "fail": lambda db, kind, delivery: commit(db, kind.definition, delivery, FAILED, "failed"),
+    "time_out": lambda db, kind, delivery: commit(db, kind.definition, delivery, TIMED_OUT, "timed_out"),
+    "bury": lambda db, kind, delivery: commit(db, kind.definition, delivery, DEAD, "failed"),
     "retry": lambda db, _, delivery: db.call(runs.retry(db.keys, ended(delivery, "failed"), Later(5000, 0))),
     "requeue": lambda db, _, delivery: db.call(runs.retry(db.keys, ended(delivery, "lost"), Later(0, 1))),
-    "cancel": lambda db, kind, delivery: cancel_wherever_it_is(db, kind, delivery),
+    "cancel": cancel_wherever_it_is,
 }
 
 # How a run gets into a situation: by these steps, one after the other.
@@ -150,7 +149,7 @@ def lead_into(database, kind, situation):
             delivery = take_one(database)
         else:
             RUN_EVENTS[step](database, kind, delivery)
-    return delivery or delivery_of(database, kind)
+    return delivery or delivery_of(database, kind.message)
 
 
 @pytest.mark.parametrize(("make", "situation", "event"), CASES)
@@ -194,7 +193,7 @@ ATTEMPT_EVENTS = {
     "succeed": RUN_EVENTS["succeed"],
     "fail": RUN_EVENTS["fail"],
     "time_out": RUN_EVENTS["time_out"],
-    "cancel": lambda db, kind, delivery: commit(db, kind, delivery, CANCELED, "canceled"),
+    "cancel": lambda db, kind, delivery: commit(db, kind.definition, delivery, CANCELED, "canceled"),
     "lose": RUN_EVENTS["requeue"],
 }
 ENDS = {end: event for (state, event), end in ATTEMPT_TRANSITIONS.items() if state is None}
@@ -226,113 +225,3 @@ def test_an_attempt_obeys_its_table(database, make, state, event, shown):
 
 def test_every_event_of_an_attempt_is_tried():
     assert {event for _, event in ATTEMPT_TRANSITIONS} == set(ATTEMPT_EVENTS)
-
-
-# --- occurrences
-
-QUEUED_JOB = job(overlap=Overlap.QUEUE)
-ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE
-OCCURRENCE = ids.occurrence_id(QUEUED_JOB.id, TWO)
-EARLIER = ids.occurrence_id(QUEUED_JOB.id, ONE)
-
-
-class OccurrenceCase:
-    """The occurrence of the second instant; one of the first is live where it is to be queued."""
-
-    definition = QUEUED_JOB
-    message = next(runs_of(QUEUED_JOB, 1, OCCURRENCE, TWO, TWO * 1000))[1]
-
-    def claim(self, database, state="pending"):
-        claim(database, QUEUED_JOB, decision(TWO, state))
-
-    def earlier(self, database):
-        claim(database, QUEUED_JOB, decision(ONE))
-
-    def end_earlier(self, database):
-        earlier = next((each for each in take(database, "carol") if each.message.slot.occurrence == EARLIER), None)
-        if earlier:
-            database.call(runs.commit(database.keys, ended(earlier, worker="carol"), SUCCEEDED, QUEUED_JOB))
-
-    def end(self, database, verdict, state="failed"):
-        found = [each for each in take(database) if each.message.slot.occurrence == OCCURRENCE]
-        delivery = found[0] if found else delivery_of(database, self)
-        over = Over(RunState(state), verdict) if verdict else SUCCEEDED
-        commit(database, self, delivery, over, "failed" if verdict else "succeeded")
-
-    def cancel(self, database):
-        keys = database.keys
-        call = occurrences.cancel_queued(keys, QUEUED_JOB.id, OCCURRENCE, TWO * 1000, "not needed", 60_000)
-        if database.call(call).word == "TAKEN":
-            self.end(database, "canceled", "canceled")
-
-    def start(self, database):
-        self.end_earlier(database)
-        database.call(occurrences.start_queued(database.keys, QUEUED_JOB, 1, TWO, TWO * 1000))
-
-    def progress(self, database):
-        delivery = delivery_of(database, self)
-        database.call(runs.start_attempt(database.keys, delivery, "alice", NOW))
-
-
-OCCURRENCE_EVENTS = {
-    "fire": lambda db, case: case.claim(db),
-    "queue": lambda db, case: (case.earlier(db), case.claim(db)),
-    "skip": lambda db, case: case.claim(db, "skipped"),
-    "miss": lambda db, case: case.claim(db, "missed"),
-    "compress": lambda db, case: case.claim(db, "compressed"),
-    "start": lambda db, case: case.start(db),
-    "progress": lambda db, case: case.progress(db),
-    "complete": lambda db, case: case.end(db, ""),
-    "fail": lambda db, case: case.end(db, "failed"),
-    "go_stale": lambda db, case: case.end(db, "failed_stale"),
-    "time_out": lambda db, case: case.end(db, "timed_out"),
-    "cancel": lambda db, case: case.cancel(db),
-}
-WAYS = {
-    None: [],
-    OccurrenceState.QUEUED: ["queue"],
-    OccurrenceState.PENDING: ["fire"],
-    OccurrenceState.RUNNING: ["fire", "progress"],
-    OccurrenceState.SKIPPED: ["skip"],
-    OccurrenceState.MISSED: ["miss"],
-    OccurrenceState.COMPRESSED: ["compress"],
-    OccurrenceState.COMPLETED: ["fire", "complete"],
-    OccurrenceState.FAILED: ["fire", "fail"],
-    OccurrenceState.FAILED_STALE: ["fire", "go_stale"],
-    OccurrenceState.TIMED_OUT: ["fire", "time_out"],
-    OccurrenceState.CANCELED: ["fire", "cancel"],
-}
-
-
-@pytest.mark.parametrize("event", OCCURRENCE_EVENTS)
-@pytest.mark.parametrize("state", WAYS)
-def test_an_occurrence_obeys_its_table(database, state, event):
-    case, key = OccurrenceCase(), f"occurrence:{OCCURRENCE}"
-    # The instant before is still to be decided where an earlier occurrence is needed.
-    cursor = T0 if "queue" in (event, *WAYS[state]) and (state is None or state == "queued") else ONE
-    register(database, QUEUED_JOB, cursor=cursor)
-    for way in WAYS[state]:
-        OCCURRENCE_EVENTS[way](database, case)
-    before = records(database).get(key)
-    assert (before or {}).get("state") == state
-
-    OCCURRENCE_EVENTS[event](database, case)
-
-    allowed = after(OCCURRENCE_TRANSITIONS, state, event)
-    if allowed is None:
-        assert records(database).get(key) == before
-    else:
-        assert records(database)[key]["state"] == allowed
-
-
-def test_every_state_and_event_of_an_occurrence_is_tried():
-    assert set(WAYS) == {None, *OccurrenceState}
-    assert {event for _, event in OCCURRENCE_TRANSITIONS} == set(OCCURRENCE_EVENTS)
-
-
-def test_a_queued_occurrence_that_was_cancelled_stays_so(database):
-    register(database, QUEUED_JOB)
-    case = OccurrenceCase()
-    for event in ("queue", "cancel", "start"):
-        OCCURRENCE_EVENTS[event](database, case)
-    assert records(database)[f"occurrence:{OCCURRENCE}"]["state"] == "canceled"

@@ -92,7 +92,9 @@ def test_letters_of_the_day_of_week_mean_their_definition(letters, month):
 @DEFINED
 @given(day_letters, weekday_letters, months)
 def test_with_both_day_fields_restricted_either_matches(by_date, by_weekday, month):
-    expected = [day for day in days_of(*month) if matches_date(by_date, day) or matches_weekday(by_weekday, day)]
+    expected = [
+        day for day in days_of(*month) if matches_date(by_date, day) or matches_weekday(by_weekday, day)
+    ]
     assert due_days(f"0 0 {by_date} * {by_weekday}", *month) == expected
 
 

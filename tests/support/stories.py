@@ -16,6 +16,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
+from tests.support.records import records
 
 MINUTE = 60
 T0 = NOW // 1000
@@ -80,8 +81,28 @@ def decision(
 ) -> Decision:
     """A decision made from the cursor just before `instant`."""
     before = instant - MINUTE if expected is None else expected
-    return Decision(instant, before, instant + MINUTE, OccurrenceState(state), reason)
+    return Decision(instant, before, (instant + MINUTE) * 1000, OccurrenceState(state), reason)
 
 
 def claim(database: Database, definition: Job, decided: Decision, version: int = 1) -> Reply:
     return database.call(occurrences.claim(database.keys, definition, version, decided, decided.instant * 1000))
+
+
+def delivery_of(database: Database, of: Message) -> Delivery:
+    """The attempt of a run that is in flight, or was: what the records say of it."""
+    run = records(database).get(f"run:{of.run}", {})
+    entry = run.get("entry") or "0-1"
+    return Delivery(b"", entry.encode(), of, int(run.get("attempt", 0)), 0)
+
+
+def commit(
+    database: Database,
+    definition: Job | None,
+    delivery: Delivery,
+    over: Over,
+    state: str,
+    source: str = "attempt",
+    worker: str = "alice",
+) -> Reply:
+    """End a run as the caller decides, whatever `settle` would say."""
+    return database.call(runs.commit(database.keys, ended(delivery, state, worker, source), over, definition))

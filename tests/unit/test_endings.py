@@ -45,7 +45,7 @@ def test_an_outcome_means_for_its_run(retry, attempt, crashes, outcome, ending):
     assert settle(message, attempt, crashes, told, chance=0.0) == ending
 
 
-@pytest.mark.parametrize("state", set(AttemptState) - {AttemptState.RUNNING})
+@pytest.mark.parametrize("state", sorted(set(AttemptState) - {AttemptState.RUNNING}))
 def test_every_terminal_attempt_has_an_ending(state):
     assert isinstance(settle(Message("run_1", "greet", 0), 0, 0, Outcome(state), 0.5), Over | Later)
 

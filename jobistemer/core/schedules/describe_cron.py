@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from jobistemer.core.schedules.cron_fields import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
@@ -33,13 +34,20 @@ def describe_cron(expression: str) -> str:
 
 
 def _times(fields: CronFields) -> str:
-    count = len(fields.seconds) * len(fields.minutes) * len(fields.hours)
-    if count <= _MOST_TIMES:
+    if _are_few(fields):
         return f"at {listed(_clocks(fields))}"
     if len(fields.seconds) > 1:
         return _within(_steps(fields.seconds, "second", _SIXTY), _minutes_of(fields))
-    at_second = f"at second {fields.seconds[0]}" if fields.seconds != (0,) else ""
-    return _within(at_second, _minutes_past(fields))
+    at_second = f", at second {fields.seconds[0]}" if fields.seconds != (0,) else ""
+    return f"{_minutes_past(fields)}{at_second}"
+
+
+def _are_few(fields: CronFields) -> bool:
+    """Tell whether the times of day are better written out: a few, or one each in hours far apart."""
+    per_hour = len(fields.seconds) * len(fields.minutes)
+    apart = all(later - earlier > 1 for earlier, later in pairwise(fields.hours))
+    even = _period(fields.hours, _FULL_DAY) is not None
+    return per_hour * len(fields.hours) <= _MOST_TIMES or (per_hour == 1 and apart and not even)
 
 
 def _clocks(fields: CronFields) -> list[str]:
@@ -64,38 +72,36 @@ def _minutes_past(fields: CronFields) -> str:
     minutes = fields.minutes
     if minutes == (0,):
         return _each_hour(fields)
-    if len(minutes) == 1 or _is_uneven(minutes, _SIXTY):
+    if _period(minutes, _SIXTY) is None:
         return f"{runs(minutes, str)} minute{'s' * (minutes != (1,))} past {_each_hour(fields)}"
     return _within(_steps(minutes, "minute", _SIXTY), _hours_of(fields))
 
 
 def _steps(values: Sequence[int], unit: str, size: int) -> str:
     """Give `every 5 minutes` for values that go round evenly, else `in minutes 3, 5 and 7`."""
-    if not _is_uneven(values, size):
-        return every(size // len(values), unit)
-    return f"in {unit}s {runs(values, str)}"
+    period = _period(values, size)
+    return f"in {unit}s {runs(values, str)}" if period is None else every(period, unit)
 
 
-def _is_uneven(values: Sequence[int], size: int) -> bool:
-    """Tell whether values starting at 0 fail to go round a field of `size` in equal steps."""
-    return values[0] != 0 or step_of(values) is None or len(values) * (step_of(values) or 0) != size
+def _period(values: Sequence[int], size: int) -> int | None:
+    """Give n where the values are 0, n, 2n and so on, evenly round a field of `size`; else None."""
+    step = step_of(values)
+    return step if step is not None and values[0] == 0 and step * len(values) == size else None
 
 
 def _each_hour(fields: CronFields) -> str:
-    hours = fields.hours
-    if len(hours) == _FULL_DAY:
-        return "every hour"
-    if not _is_uneven(hours, _FULL_DAY):
-        return f"every {ordinal(_FULL_DAY // len(hours))} hour"
-    return f"every hour from {_spans(hours)}"
+    period = _period(fields.hours, _FULL_DAY)
+    if period is None:
+        return f"every hour from {_spans(fields.hours)}"
+    return "every hour" if period == 1 else f"every {ordinal(period)} hour"
 
 
 def _hours_of(fields: CronFields) -> str:
     if len(fields.hours) == _FULL_DAY:
         return ""
-    if not _is_uneven(fields.hours, _FULL_DAY):
-        return f"of {_each_hour(fields)}"
-    return f"from {_spans(fields.hours)}"
+    if _period(fields.hours, _FULL_DAY) is None:
+        return f"from {_spans(fields.hours)}"
+    return f"of {_each_hour(fields)}"
 
 
 def _spans(hours: Sequence[int]) -> str:
@@ -147,5 +153,3 @@ def _months(fields: CronFields) -> str:
 
 def _years(fields: CronFields) -> str:
     return "" if fields.years is None else f"in {runs(fields.years, str)}"
-
-

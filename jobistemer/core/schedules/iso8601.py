@@ -19,9 +19,9 @@ from jobistemer.core.schedules.zones import zone_of
 
 MAX_LENGTH: Final = 256
 
-_DATE_PART: Final = re.compile(r"(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})W)?(?:(\d{1,6})D)?", re.ASCII)
+_DATE_PART: Final = re.compile(r"(?:\d{1,6}Y)?(?:\d{1,6}M)?(?:\d{1,6}W)?(?:\d{1,6}D)?", re.ASCII)
 _NUMBER = r"\d{1,9}(?:[.,]\d{1,9})?"
-_TIME_PART: Final = re.compile(rf"(?=\d)(?:({_NUMBER})H)?(?:({_NUMBER})M)?(?:({_NUMBER})S)?", re.ASCII)
+_TIME_PART: Final = re.compile(rf"(?=\d)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?", re.ASCII)
 _REPETITION: Final = re.compile(r"R(-1|\d{0,9})/([^/]+)(?:/([^/]+))?", re.ASCII)
 _INSTANT: Final = re.compile(
     r"(?P<date>\d{4}-?\d\d-?\d\d|\d{4}-?\d{3}|\d{4}-?W\d\d-?\d)"
@@ -29,7 +29,6 @@ _INSTANT: Final = re.compile(
     r"(?P<offset>Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?)?",
     re.ASCII,
 )
-_SECONDS: Final = {"H": 3600, "M": 60, "S": 1}
 
 
 class Duration(NamedTuple):
@@ -196,7 +195,9 @@ def _refuse_duration(text: str) -> NoReturn:
         hint = f"; did you mean PT{text[1:]}?"
     elif "-" in text:
         hint = "; parts are not negative"
-    raise InvalidSchedule(f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}")
+    raise InvalidSchedule(
+        f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}"
+    )
 
 
 def _refuse_repetition(text: str) -> NoReturn:

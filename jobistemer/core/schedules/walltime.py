@@ -75,7 +75,7 @@ class WallClockDue:
             if unix == span.start and self._is_caught_up_at(span):
                 return unix
             wall = self._walls.at_or_after(max(unix + span.offset, self._earliest(span)))
-            if wall is not None and wall < span.end + span.offset:
+            if wall is not None and wall < min(span.end, LAST_UNIX + 1) + span.offset:
                 return wall - span.offset
             unix = span.end
             if unix > after + LONGEST_JUMP:
@@ -91,7 +91,7 @@ class WallClockDue:
         while unix >= FIRST_UNIX:
             span = self._zone.span_at(unix)
             wall = self._walls.at_or_before(unix + span.offset)
-            if wall is not None and wall >= self._earliest(span):
+            if wall is not None and wall >= max(self._earliest(span), FIRST_UNIX + span.offset):
                 return wall - span.offset
             if self._is_caught_up_at(span):
                 return span.start
@@ -104,15 +104,15 @@ class WallClockDue:
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
         """Give the due seconds in (start, end], lazily and in order."""
-        first, last = max(start + 1, FIRST_UNIX), min(end, LAST_UNIX)
-        for span in self._zone.spans(first, last):
-            low = max(first, span.start)
-            if low == span.start and self._is_caught_up_at(span):
-                yield low
-                low += 1
-            wall = max(low + span.offset, self._earliest(span))
-            for due in self._walls.between(wall, min(last + 1, span.end) + span.offset):
+        first = self.next_unix(start)
+        while first is not None and first <= end:
+            span = self._zone.span_at(first)
+            last = min(end, span.end - 1, LAST_UNIX)
+            yield first
+            wall = max(first + 1 + span.offset, self._earliest(span))
+            for due in self._walls.between(wall, last + 1 + span.offset):
                 yield due - span.offset
+            first = self.next_unix(last)
 
     def _earliest(self, span: Span) -> int:
         """Give the first wall second of a span that counts: all of them, or only what is shown anew."""

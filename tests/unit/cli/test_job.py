@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from jobistemer import Delays
 from jobistemer.core import ids
 from jobistemer.store.jobs import find_job
 from tests.support.stories import ended, finish, take_one
@@ -40,6 +41,24 @@ def test_one_job_is_shown_with_its_tasks_and_policies(cli, deployed):
     shown = cli("job", "show", "nightly").stdout
     assert "every night" in shown
     assert "overlap skip, recovery execute_last" in shown
+
+
+def test_the_options_of_a_task_are_shown_in_words(cli, app):
+    job = app.job("0 3 * * *", name="odd")
+    @job.task(queue="mail", priority=7, retry=Delays((1.0,) * 40))
+    def only() -> None: ...
+
+    app.deploy()
+    shown = cli("job", "show", "odd").stdout
+    assert "only  odd.only" in shown
+    assert "queue mail, priority 7, retry 40 times" in shown
+
+
+def test_in_a_pipe_lines_are_neither_broken_nor_padded(cli, deployed):
+    cli("job", "pause", "nightly", "--note", "x" * 500)
+    shown = cli("job", "show", "nightly").stdout
+    assert "x" * 500 in shown
+    assert [line for line in shown.splitlines() if line != line.rstrip()] == []
 
 
 def test_the_next_instants_are_those_of_the_schedule(cli, deployed):

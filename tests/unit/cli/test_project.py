@@ -77,7 +77,7 @@ def test_server_and_namespace_can_stand_in_pyproject(cli, project, monkeypatch, 
         ("nothing_here:app", "importing nothing_here failed: ModuleNotFoundError: No module named 'nothing_here'"),
         ("nothing_here", "must look like MODULE:APP, such as workers.quickstart:app"),
         ("there:application", "there has no Jobistemer app 'application'; apps there: app"),
-        ("broken:app", "importing broken failed: ZeroDivisionError: division by zero (", ),
+        ("broken:app", "importing broken failed: ZeroDivisionError: division by zero (" ),
         ("wrong:app", "importing wrong failed: InvalidSchedule: "),
     ],
 )

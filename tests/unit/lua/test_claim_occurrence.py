@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from jobistemer.core import ids
@@ -36,7 +37,7 @@ def run(instant, name):
 
 def texts(definition, instant, version=1):
     """The encoded message of each task."""
-    found = runs_of(definition, version, occurrence(instant), instant, instant * 1000)
+    found = runs_of(definition, version, instant, instant * 1000)
     return {each.name: encode_message(text).decode() for each, text in found}
 
 
@@ -120,7 +121,7 @@ def test_a_job_that_is_gone_fires_no_more(database):
         assert claim(database, job(), decision(ONE)) == Reply("STALE", [0])
 
 
-@pytest.mark.parametrize("state", ["missed", "skipped", "compressed"])
+@pytest.mark.parametrize("state", ["missed", "skipped"])
 def test_an_instant_that_does_not_run_is_recorded_with_its_reason_and_expires(database, state):
     register(database, job())
     before = records(database)
@@ -141,6 +142,21 @@ def test_an_instant_that_does_not_run_is_recorded_with_its_reason_and_expires(da
     }
     assert lives_ms(database, f"occurrence:{occurrence(ONE)}") == 7 * 86_400_000
     assert leaked(database) == {}
+
+
+def compressed(instant, state="compressed"):
+    return msgspec.structs.replace(decision(instant, state, "compressed"), since=T0)
+
+
+def test_compressed_rows_remember_where_they_begin_until_the_run_that_stands_for_them(database):
+    register(database, job())
+    claim(database, job(), compressed(ONE))
+    assert records(database)[f"job:{ID}"]["since"] == str(T0)
+
+    claim(database, job(), compressed(TWO, "pending"))
+    state = records(database)
+    assert "since" not in state[f"job:{ID}"]
+    assert state[f"occurrence:{occurrence(ONE)}"]["since"] == state[f"occurrence:{occurrence(TWO)}"]["since"] == str(T0)
 
 
 def test_overlap_skip_records_which_occurrence_was_still_running(database):

@@ -113,6 +113,21 @@ def test_an_occurrence_without_a_record_leaves_the_queue(queue):
     assert start(queue, THREE) == Reply("STARTED", [])
 
 
+def test_when_the_last_that_waited_has_no_record_nobody_asks_any_more(queue):
+    end_first(queue)
+    queue.client.delete(*(queue.keys.occurrence(occurrence(each)) for each in (TWO, THREE)))
+    assert [start(queue, each).word for each in (TWO, THREE)] == ["TAKEN", "TAKEN"]
+    assert {"starts", f"queued:{ID}"} & set(records(queue)) == set()
+
+
+def test_a_stream_that_is_gone_is_born_again_with_its_group(queue):
+    end_first(queue)
+    queue.client.delete(queue.keys.stream("default:5"), queue.keys.streams)
+    assert start(queue) == Reply("STARTED", [])
+    assert records(queue)["streams"] == {"default:5"}
+    assert len(take(queue)) == 1
+
+
 def test_the_last_of_the_queue_leaves_nothing_to_start(queue):
     for instant in (TWO, THREE):
         end_first(queue)

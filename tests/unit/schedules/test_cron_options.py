@@ -15,7 +15,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
 
 
-@pytest.mark.parametrize("make", [lambda **options: Cron("0 0 * * *", **options), lambda **o: Interval("P1D", **o)])
+@pytest.mark.parametrize(
+    "make", [lambda **options: Cron("0 0 * * *", **options), lambda **o: Interval("P1D", **o)]
+)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -104,8 +106,45 @@ def test_anchoring_cuts_to_whole_seconds_and_leaves_other_kinds_alone():
 
 def test_a_period_of_centuries_ends_with_the_calendar():
     schedule = Interval("P3000Y", anchor=START)
-    assert [instant.year for instant in schedule.between(START, datetime(9999, 1, 1, tzinfo=UTC))] == [5026, 8026]
+    assert [instant.year for instant in schedule.between(START, datetime(9999, 1, 1, tzinfo=UTC))] == [
+        5026,
+        8026,
+    ]
     assert schedule.next_after(datetime(9000, 1, 1, tzinfo=UTC)) is None
+
+
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Manila", "Pacific/Kiritimati", "Etc/GMT+12"])
+@pytest.mark.parametrize(
+    "expression", ["* * * * * *", "0 0 * * *", "0 0 1 1 *", "0 0 0 1 1 ? 2020", "30 12 29 2 *"]
+)
+def test_at_the_ends_of_the_calendar_questions_are_answered(zone, expression):
+    schedule = Cron(expression, timezone=zone)
+    assert schedule.previous_before(BEGINNING) is None
+    assert schedule.next_after(END) is None
+    first, last = schedule.next_after(BEGINNING), schedule.previous_before(END)
+    assert schedule.next_after(last) is None
+    assert schedule.previous_before(first) is None
+    assert list(schedule.between(last - timedelta(seconds=1), END)) == [last]
+    assert next(schedule.between(BEGINNING, END)) == first
+    assert schedule.next_unix(10**15) is None
+    assert schedule.previous_unix(-(10**15)) is None
+
+
+@pytest.mark.parametrize("text", ["PT1S", "P1D", "P1M1D", "P999999Y"])
+def test_an_interval_ends_with_the_calendar(text):
+    forwards, backwards = (
+        Interval(f"R/2026-01-01T00:00:00Z/{text}"),
+        Interval(f"R/{text}/2026-01-01T00:00:00Z"),
+    )
+    assert forwards.next_after(END) is None
+    assert forwards.next_after(BEGINNING) == backwards.previous_before(END) == START
+    assert backwards.previous_before(BEGINNING) is None
+    assert forwards.next_after(forwards.previous_before(END)) is None
+    assert backwards.previous_before(backwards.next_after(BEGINNING)) is None
 
 
 def test_a_delay_depends_on_what_it_is_for():

@@ -37,17 +37,25 @@ def test_changes_of_the_clock_are_marked():
 
 def test_json_says_the_same_to_a_script():
     answer = json.loads(
-        run("0 0 * * *", "-n", "2", "--from", "2026-12-24T12:00Z", "--calendar", "2026-12-25", "--json").output
+        run(
+            "0 0 * * *", "-n", "2", "--from", "2026-12-24T12:00Z", "--calendar", "2026-12-25", "--json"
+        ).output
     )
     assert answer["description"] == "at 00:00, every day (UTC)"
-    assert [instant["at"] for instant in answer["instants"]] == ["2026-12-25T00:00:00Z", "2026-12-26T00:00:00Z"]
+    assert [instant["at"] for instant in answer["instants"]] == [
+        "2026-12-25T00:00:00Z",
+        "2026-12-26T00:00:00Z",
+    ]
     assert [instant.get("excluded_by") for instant in answer["instants"]] == ["2026-12-25", None]
     assert answer["clock_changes"] == []
 
 
 def test_an_interval_counts_from_the_instant_that_is_asked_about():
     answer = json.loads(run("PT6H", "-n", "2", "--from", "2026-01-01T00:00:00Z", "--json").output)
-    assert [instant["at"] for instant in answer["instants"]] == ["2026-01-01T06:00:00Z", "2026-01-01T12:00:00Z"]
+    assert [instant["at"] for instant in answer["instants"]] == [
+        "2026-01-01T06:00:00Z",
+        "2026-01-01T12:00:00Z",
+    ]
 
 
 def test_without_from_the_clock_is_read():

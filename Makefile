@@ -1,0 +1,51 @@
+# One command each; everything is set up in .venv the first time.
+#
+#   make demo     see it run: a server, a ticker, two workers, one of which is killed  (DEMO_SECONDS=60 ends it by itself)
+#   make test     the tests
+#   make lint     ruff, mypy --strict, the layers
+#   make bench    the figures
+#   make clean    remove what the other commands left
+
+SHELL := /bin/bash
+PYTHON ?= python3
+RUN := .venv/bin
+# A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
+DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
+
+.PHONY: demo test lint bench clean
+
+# At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
+demo: .venv/demo
+	@mkdir -p .demo
+	@export QUICKSTART_DB=$${QUICKSTART_DB:-.demo/quickstart.sqlite3}; \
+	if [ -t 0 ]; then set -m; $(DEMO) $(DEMO_SECONDS:%=--seconds %); \
+	else exec $(DEMO) $(DEMO_SECONDS:%=--seconds %); fi
+
+test: .venv/dev
+	$(RUN)/pytest -m "not long"
+
+lint: .venv/dev
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+bench: .venv/dev
+	$(RUN)/python benchmarks/drain.py --task plain
+	$(RUN)/python benchmarks/drain.py --task coroutine
+	$(RUN)/python benchmarks/latency.py
+
+clean:
+	rm -rf .venv .demo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# What a newcomer needs to watch the demo; .venv/dev is for those who change things.
+.venv/demo: pyproject.toml | .venv/bin/python
+	$(RUN)/pip install --quiet --editable '.[embedded]'
+	@touch $@
+
+.venv/dev: pyproject.toml | .venv/bin/python
+	$(RUN)/pip install --quiet --editable '.[dev]'
+	@touch $@ .venv/demo

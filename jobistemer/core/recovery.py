@@ -1,0 +1,90 @@
+"""Recovery: what becomes of instants that were due longer ago than the grace period.
+
+Each strategy is a function of the missed instants, the policy and now. Every missed instant gets its row, whatever the
+strategy; the rows say what became of it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.models import Job, Recovery
+from jobistemer.core.schedules import AnyCalendar
+from jobistemer.core.states import OccurrenceState
+
+MOST_STEPS_BACK = 10_000
+"""How many instants are looked at to find the end and the beginning of what is executed."""
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """The missed instants of one job, by what a decision needs of them; instants are Unix seconds.
+
+    last: the last missed instant that no calendar excludes. from_on: the first that a bounded window still executes.
+    since: the cursor before the first of them, which is where a compressed run begins to stand for others.
+    """
+
+    last: int
+    from_on: int
+    since: int
+
+
+def backlog(job: Job, cursor: int, since: int | None, now_ms: int) -> Backlog:
+    """What was missed after `cursor`; `since` is where compressing began when earlier rows were compressed already."""
+    boundary = missed_before(job, now_ms)
+    last, wanted = cursor, job.recovery_limit
+    from_on = now_ms // 1000 + 1
+    instant = _previous(job, boundary)
+    for _ in range(MOST_STEPS_BACK):
+        if instant is None or instant <= cursor:
+            break
+        if excluding(job, instant) is None:
+            last = max(last, instant)
+            if wanted > 0 and now_ms - instant * 1000 <= job.recovery_back_s * 1000:
+                from_on, wanted = instant, wanted - 1
+        if wanted <= 0 or job.recovery is not Recovery.BOUNDED_WINDOW:
+            if last > cursor:
+                break
+        instant = _previous(job, instant)
+    return Backlog(last, from_on, cursor if since is None else since)
+
+
+def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[OccurrenceState, str]:
+    """What becomes of one missed instant, and why."""
+    late = f"{(now_ms - instant * 1000) / 1000:.1f} s late"
+    fires = {
+        Recovery.EXECUTE_ALL: True,
+        Recovery.EXECUTE_LAST: instant >= missed.last,
+        Recovery.MARK_AS_MISSED: False,
+        Recovery.BOUNDED_WINDOW: instant >= missed.from_on,
+        Recovery.COMPRESSED: instant >= missed.last,
+    }[job.recovery]
+    if fires:
+        return OccurrenceState.PENDING, f"fired {late} (recovery {job.recovery})"
+    if job.recovery is Recovery.COMPRESSED:
+        into = ids.occurrence_id(job.id, missed.last)
+        return OccurrenceState.COMPRESSED, f"compressed into {into}; found {late}"
+    why = {
+        Recovery.EXECUTE_LAST: "a later one runs in its place",
+        Recovery.MARK_AS_MISSED: "no ticker ran",
+        Recovery.BOUNDED_WINDOW: f"only the last {job.recovery_limit} within {job.recovery_back_s:g} s are run",
+    }[job.recovery]
+    return OccurrenceState.MISSED, f"missed: found {late}; {why}"
+
+
+def missed_before(job: Job, now_ms: int) -> int:
+    """The Unix second from which on an instant is within the grace period."""
+    return -((round(job.grace_s * 1000) - now_ms) // 1000)
+
+
+def excluding(job: Job, instant: int) -> AnyCalendar | None:
+    """The first calendar of the job that excludes an instant."""
+    at = datetime.fromtimestamp(instant, UTC)
+    return next((calendar for calendar in job.calendars if calendar.excludes(at)), None)
+
+
+def _previous(job: Job, instant: int) -> int | None:
+    found = job.schedule.previous_before(datetime.fromtimestamp(instant, UTC))
+    return None if found is None else int(found.timestamp())

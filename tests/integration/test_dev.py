@@ -1,0 +1,139 @@
+"""`jobistemer dev` with real processes: what it shows, and that nobody is left behind, however it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+from click.testing import CliRunner
+
+from jobistemer.cli import main
+from jobistemer.core.errors import NotConnected
+from jobistemer.store.listings import list_jobs
+from jobistemer.store.namespace import Namespace
+from tests.support.processes import Process, has_ended
+from tests.support.servers import VALKEY, running
+
+pytestmark = pytest.mark.process
+
+APP = """
+import time
+from jobistemer import Delays, Jobistemer
+
+app = Jobistemer()
+
+@app.job("* * * * * *", overlap="allow")
+def every_second() -> None:
+    time.sleep(0.7)
+
+@app.job("*/2 * * * * *", retry=Delays((1.0,)))
+def at_odds() -> None:
+    raise RuntimeError("on purpose")
+"""
+STARTED = r"\[(ticker|worker \d)\] .* started"
+PID = r"(?:ticker|worker) [\w-]+\.(\d+)\.\w+ started"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "app.py").write_text(APP)
+    for variable in ("JOBISTEMER_URL", "JOBISTEMER_NAMESPACE", "JOBISTEMER_APP"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path
+
+
+def dev(folder, *arguments):
+    return Process("dev", "app:app", *arguments, folder=folder)
+
+
+def nobody_is_left(process):
+    """Neither a ticker or worker that has said its process id, nor the server."""
+    pids = [int(pid) for pid in re.findall(PID, process.text)]
+    assert pids
+    assert all(has_ended(pid) for pid in pids)
+    url = re.search(r"JOBISTEMER_URL=(\S+)", process.text)[1]
+    with pytest.raises(NotConnected):
+        Namespace(url).shards  # noqa: B018 - the first use connects
+
+
+def test_an_app_runs_with_a_server_of_its_own_until_the_time_is_over(folder):
+    with dev(folder, "--workers", "2", "--seconds", "6") as process:
+        assert process.ends() == 0
+        nobody_is_left(process)
+    said = process.text
+    assert "job every_second: created, version 1" in said
+    assert re.search(r"every_second of \S+ completed in 0\.\d s: fired on time", said)
+    assert "at_odds is tried again: RuntimeError: on purpose" in said
+    assert re.search(r"at_odds of \S+ failed in", said)
+    assert re.search(r"· default \d+ waiting, \d+ in flight \| \d+ delayed \| \d+ runs/s \| workers \d \| next ", said)
+    assert re.search(r"^occurrences: \d+ completed, \d+ failed", said, re.MULTILINE)
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everybody_in_order(folder, number):
+    with dev(folder) as process:
+        process.says(r"every_second of \S+ completed")
+        process.send(number)
+        assert process.ends() == 0
+        nobody_is_left(process)
+    assert re.search(r"\[worker 1\] .* stopped", process.text)
+    assert re.search(r"\[ticker\] .* stopped", process.text)
+
+
+def test_a_worker_that_dies_is_shown_and_replaced(folder):
+    with dev(folder, "--workers", "1", "--lease", "1") as process:
+        pid = int(process.says(r"worker [\w-]+\.(\d+)\.\w+ started")[1])
+        os.kill(pid, signal.SIGKILL)
+        process.says(rf"worker 1 \(pid {pid}\) was killed by signal 9; a new one is started")
+        assert int(process.says(r"worker [\w-]+\.(\d+)\.\w+ started")[1]) != pid
+        process.send(signal.SIGTERM)
+        assert process.ends() == 0
+        nobody_is_left(process)
+
+
+def test_the_work_of_a_worker_killed_on_purpose_is_seen_to_be_taken_over(folder):
+    with dev(folder, "--workers", "2", "-c", "1", "--lease", "1", "--kill-worker-after", "1") as process:
+        victim = process.says(r">>> KILLED worker \d \(([\w.-]+)\) with SIGKILL: runs it had in flight: \d+")[1]
+        process.says(rf">>> TAKEN OVER \S+ run_\S+ attempt 0 lost with {victim}, attempt 1 \w+ on (?!{victim})\S+")
+        process.says(r">>> TAKEOVER COMPLETE after \d+\.\d s: lost attempts \d+, all of them run again")
+        process.send(signal.SIGINT)
+        assert process.ends() == 0
+        nobody_is_left(process)
+    assert f"takeover: of what worker {victim} had in flight, run again: " in process.text
+
+
+def test_when_it_is_killed_itself_its_children_end_all_the_same(folder):
+    with dev(folder) as process:
+        process.says(r"every_second of \S+ completed")
+        process.send(signal.SIGKILL)
+        assert process.ends() == -signal.SIGKILL
+        nobody_is_left(process)
+
+
+def test_an_app_that_cannot_be_imported_ends_it_with_one_line(folder):
+    (folder / "app.py").write_text("1 / 0\n")
+    with dev(folder) as process:
+        assert process.ends() == 1
+    (line,) = process.lines
+    assert line.startswith("Error: app 'app:app': importing app failed: ZeroDivisionError: division by zero")
+
+
+def test_another_server_can_be_used_and_is_left_running(folder, tmp_path):
+    with running(VALKEY, tmp_path) as url, dev(folder, "--url", url, "--namespace", "shared") as process:
+        process.says(r"every_second of \S+ completed")
+        process.send(signal.SIGTERM)
+        assert process.ends() == 0
+        assert [job.name for job in list_jobs(Namespace(url, "shared").shards)] != []
+
+
+def test_without_the_embedded_server_it_says_how_to_install_it(folder, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)}
+    result = CliRunner().invoke(main, ["dev", "app:app"])
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert result.exit_code == 1
+    assert "no embedded server is installed: pip install 'jobistemer[embedded]', or point --url" in result.stderr
