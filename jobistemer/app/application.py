@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
 from jobistemer.app.control import JobControl, Registered
 from jobistemer.app.declare import JobDeclaration
+from jobistemer.app.follow_ups import prepare_beside
 from jobistemer.app.handles import RunHandle, TaskHandle, run_handle
 from jobistemer.app.producer import NOW, Producer, Request, Timing
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers import Handler
 from jobistemer.core.models import Job
 from jobistemer.core.options import Options
+from jobistemer.core.plugins import Chain, Hooks, Plugins
 from jobistemer.core.schedules import parse_schedule
 from jobistemer.store.connection import DEFAULT_URL
 from jobistemer.store.namespace import Namespace
@@ -55,8 +58,14 @@ class Jobistemer:
         self.handlers: dict[str, Handler] = {}
         self.declarations: dict[str, JobDeclaration] = {}
         self.defaults = defaults or Options()
-        self.producer = Producer(self.namespace, self.handlers, self.defaults)
+        self.hooks, self.middleware = Hooks(), Chain()
+        self.producer = Producer(self.namespace, self.handlers, self.defaults, self.hooks)
         self.control = JobControl(self.namespace)
+
+    @property
+    def plugins(self) -> Plugins:
+        """What a worker takes besides the handlers."""
+        return Plugins(self.middleware, self.hooks, partial(prepare_beside, self.producer))
 
     @overload
     def task(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...

@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from jobistemer.app.handles import TaskHandle
+from jobistemer.core import ids
+from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers import Handler, encode_payload
 from jobistemer.core.models import Job, Task
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, merged
+from jobistemer.core.plugins import Hooks
 from jobistemer.core.schedules import AnySchedule
 
 _OPTION_NAMES = frozenset(Options.__struct_fields__)
-_POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks"} | {"mode", "payload"}
+_POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks"} | {"mode", "payload", "on_start"}
 MODES = ("graph", "sequential", "parallel")
 
 
@@ -22,6 +25,7 @@ class Declarer(Protocol):
     """What a declaration needs of its app."""
 
     handlers: dict[str, Handler]
+    hooks: Hooks
     declarations: dict[str, JobDeclaration]
     defaults: Options
 
@@ -47,6 +51,7 @@ class JobDeclaration:
         if self._mode not in MODES:
             raise InvalidDefinition(f"mode is {self._mode!r}, allowed are {', '.join(MODES)}")
         self._tasks: list[Task] = []
+        self._on_start = self._policies.pop("on_start", None)
         self.name = ""
         if name is not None:
             self._take_name(name)
@@ -74,6 +79,10 @@ class JobDeclaration:
         own = name or function.__name__
         return self._add(function, own, f"{self.name}.{own}", self._upstream(after), payload or {}, Options(**options))
 
+    def on_start(self, hook: Callable[[Context], object]) -> Callable[[Context], object]:
+        """Have a function told the context of the first attempt of each occurrence; it cannot change what happens."""
+        return self._app.hooks.on_start(ids.job_id(self.name), hook)
+
     def build(self) -> Job:
         """The definition as a value. Raises InvalidDefinition."""
         return Job(name=self.name, schedule=self._schedule, tasks=tuple(self._tasks), **self._policies)
@@ -83,6 +92,8 @@ class JobDeclaration:
         if name in self._app.declarations:
             raise InvalidDefinition(f"job {name!r} is declared twice; names of an app's jobs are unique")
         self._app.declarations[name] = self
+        if self._on_start is not None:
+            self.on_start(self._on_start)
 
     def _upstream(self, after: Sequence[str | TaskHandle[Any, Any]]) -> tuple[str, ...]:
         if self._mode == "parallel" or (self._mode == "sequential" and not self._tasks):

@@ -17,6 +17,8 @@ from jobistemer.core.handlers import Handler, encode_payload
 from jobistemer.core.messages import Message, compose
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
+from jobistemer.core.plugins import Hooks
+from jobistemer.runtime.telling import tell
 from jobistemer.store import runs
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.scripts import Call, Reply
@@ -72,20 +74,25 @@ class Request(msgspec.Struct, frozen=True):
 class Producer:
     """Turns requests into runs. Handlers are looked up to check payloads; a producer may know none of them."""
 
-    def __init__(self, namespace: Namespace, handlers: Mapping[str, Handler], defaults: Options) -> None:
+    def __init__(
+        self, namespace: Namespace, handlers: Mapping[str, Handler], defaults: Options, hooks: Hooks | None = None
+    ) -> None:
         self.namespace = namespace
         self._handlers = handlers
         self._defaults = defaults
+        self._hooks = hooks or Hooks()
 
     def send(self, request: Request) -> tuple[str, Reply]:
         """Enqueue one call in one round trip; the run's id and what the server said. Raises what `prepare` raises."""
         message, call = self.prepare(request)
-        return message.run, self.namespace.for_id(message.unique or message.run).call(call)
+        reply = self.namespace.for_id(message.unique or message.run).call(call)
+        return message.run, self._told(message, reply)
 
     async def send_async(self, request: Request) -> tuple[str, Reply]:
         """The same, awaited."""
         message, call = self.prepare(request)
-        return message.run, await self.namespace.for_id_async(message.unique or message.run).call(call)
+        reply = await self.namespace.for_id_async(message.unique or message.run).call(call)
+        return message.run, self._told(message, reply)
 
     def send_many(self, requests: Iterable[Request]) -> Iterator[tuple[str, Reply]]:
         """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
@@ -142,7 +149,12 @@ class Producer:
             answer = replies[message.run]
             if isinstance(answer, JobistemerError):
                 raise answer
-            yield message.run, answer
+            yield message.run, self._told(message, answer)
+
+    def _told(self, message: Message, reply: Reply) -> Reply:
+        if self._hooks.enqueued and reply.word == "CREATED":
+            tell(self._hooks.enqueued, message)
+        return reply
 
 
 def _unique_key(request: Request) -> str:

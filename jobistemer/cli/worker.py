@@ -64,7 +64,7 @@ def worker_command(
     stopping = prepare_process(**process)
     # Asked once here, a server that is not there is told at once; later on it is waited for.
     loaded.namespace.shards[0].read_clock()
-    Worker(loaded.namespace, loaded.handlers, settings).run(stopping)
+    Worker(loaded.namespace, loaded.handlers, settings, loaded.plugins).run(stopping)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,14 @@ class Tools(Protocol):
         """When the job ran before this occurrence."""
         ...
 
+    def first_of_occurrence(self) -> bool:
+        """Whether no attempt of the same occurrence has begun before this one."""
+        ...
+
+    def limit(self, seconds: float) -> None:
+        """Have the attempt stopped after so many seconds, counted from its start, if not before."""
+        ...
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The circumstances of one attempt.
@@ -113,7 +121,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ending(self) -> str:
-        """Why it should: `canceled`, `timed_out`, or `shutdown` (what ends within the grace period counts); or empty."""
+        """Why it should: `canceled`, `timed_out`, `shutdown` (what ends within the grace period counts), else empty."""
         return self.tools.ending()
 
     @property

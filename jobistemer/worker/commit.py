@@ -9,16 +9,17 @@ from collections import Counter
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from jobistemer.core.endings import CANCELED, Ending, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.states import AttemptState
 from jobistemer.store import cancelling, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
-from jobistemer.worker.collected import last_notes, with_transaction
+from jobistemer.worker.collected import announce, last_notes, with_transaction
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.flight import Flight
+from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 500
@@ -39,10 +40,13 @@ class _Entry(NamedTuple):
 class Committer:
     """The one thread of a worker that writes outcomes; nothing it holds is lost when the server is away."""
 
-    def __init__(self, worker: str, room: Room, definitions: Definitions) -> None:
+    def __init__(
+        self, worker: str, room: Room, definitions: Definitions, herald: Herald | None = None
+    ) -> None:
         self._worker = worker
         self._room = room
         self._definitions = definitions
+        self._herald = herald
         self._outbox: SimpleQueue[Flight] = SimpleQueue()
         self._batch: list[Flight] = []
         self._put_off: list[Flight] = []
@@ -127,6 +131,11 @@ class Committer:
         self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
         for position in reply.values:
             self._note_stale(bundle[position - 1])
+        if self._herald is not None:
+            stale = set(reply.values)
+            for position, ended in enumerate(bundle, 1):
+                if position not in stale:
+                    self._herald.announce((ended, SUCCEEDED))
 
     def _note_stale(self, ended: Ended) -> None:
         message = ended.delivery.message
@@ -157,6 +166,8 @@ class Committer:
 
     def _follow_up(self, database: Database, entry: _Entry) -> None:
         message, ending = entry.ended.delivery.message, entry.ending
+        if self._herald is not None:
+            announce(self._herald, entry.flight, entry.ended, ending)
         if entry.ended.outcome.error:
             log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, entry.ended.delivery.attempt,
                      entry.ended.outcome.state, entry.ended.outcome.error.partition("\n")[0])  # fmt: skip

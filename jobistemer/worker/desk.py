@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from jobistemer.core import ids
 from jobistemer.core.context import Logger
 from jobistemer.core.messages import Message
 from jobistemer.core.notes import Progress
 from jobistemer.core.permissions import Permissions
+from jobistemer.core.plugins import Prepare
 from jobistemer.core.transactions import Transaction
+from jobistemer.store import occurrences
 from jobistemer.store.views import last_run_before
 from jobistemer.worker.flight import Flight
 from jobistemer.worker.journal import Journal
 from jobistemer.worker.notebook import Notebook
 from jobistemer.worker.run_logger import RunLogger
-
-Prepare = Callable[[Message, Any], Any]
-"""From the running message and a request to the call that enqueues it beside that message."""
 
 
 def refuse(_message: Message, request: Any) -> Any:
@@ -31,10 +30,10 @@ def refuse(_message: Message, request: Any) -> Any:
 class Support:
     """What the desks of one worker share."""
 
-    def __init__(self, permissions: Permissions, prepare: Prepare = refuse) -> None:
+    def __init__(self, permissions: Permissions, prepare: Prepare | None = None) -> None:
         self.journal = Journal()
         self.permissions = permissions
-        self.prepare = prepare
+        self.prepare: Prepare = prepare or refuse
         self.leaving = threading.Event()
 
 
@@ -92,6 +91,20 @@ class Desk:
         if outcome is not None:
             return str(outcome.state)
         return "shutdown" if self._support.leaving.is_set() else ""
+
+    def first_of_occurrence(self) -> bool:
+        """Decided by who asks first."""
+        delivery, database = self._flight.delivery, self._flight.database
+        slot = delivery.message.slot
+        if slot is None:
+            return False
+        attempt = ids.attempt_id(delivery.message.run, delivery.attempt)
+        return database.call(occurrences.mark_start(database.keys, slot.occurrence, attempt)).word == "FIRST"
+
+    def limit(self, seconds: float) -> None:
+        """The watch looks at it."""
+        flight, limit_ms = self._flight, max(1, round(seconds * 1000))
+        flight.limit_ms = min(flight.limit_ms or limit_ms, limit_ms)
 
     def last_run_at(self) -> datetime | None:
         """Looked up in the job's history."""

@@ -38,7 +38,7 @@ class AnyDesk(Tools, Protocol):
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
-    __slots__ = ("database", "delivery", "desk", "ended", "handler", "outcome", "shown", "started", "stop", "worker")
+    __slots__ = ("database", "delivery", "desk", "ended", "handler", "limit_ms", "outcome", "shown", "started", "stop", "worker")
 
     def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
         self.database = database
@@ -49,6 +49,7 @@ class Flight:
         self.ended = 0.0
         self.outcome: Outcome | None = None
         self.shown = False
+        self.limit_ms = delivery.message.timeout_ms
         self.stop: Callable[[], None] | None = None
         # There is one only when a context was asked for.
         self.desk: AnyDesk | None = None

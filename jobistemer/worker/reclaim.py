@@ -19,6 +19,7 @@ from jobistemer.store import members, queues, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.herald import Herald
 
 BATCH = 100
 
@@ -28,10 +29,13 @@ log = logging.getLogger("jobistemer.worker")
 class Reclaimer:
     """One for each shard; `observe` is called with each beat."""
 
-    def __init__(self, database: Database, interval_s: float, definitions: Definitions) -> None:
+    def __init__(
+        self, database: Database, interval_s: float, definitions: Definitions, herald: Herald | None = None
+    ) -> None:
         self._database = database
         self._interval_s = interval_s
         self._definitions = definitions
+        self._herald = herald
         self._suspects: dict[str, tuple[int, float]] = {}
 
     def observe(self, suspects: dict[str, int], places: list[str]) -> int:
@@ -73,9 +77,14 @@ class Reclaimer:
     def _end(self, ended: Ended, ending: Ending) -> str:
         database, slot = self._database, ended.delivery.message.slot
         if isinstance(ending, Later):
-            return database.call(runs.retry(database.keys, ended, ending)).word
-        job = self._definitions.find(database, slot.job, slot.version) if slot else None
-        return database.call(runs.commit(database.keys, ended, ending, job)).word
+            call = runs.retry(database.keys, ended, ending)
+        else:
+            job = self._definitions.find(database, slot.job, slot.version) if slot else None
+            call = runs.commit(database.keys, ended, ending, job)
+        word = database.call(call).word
+        if word == "DONE" and self._herald is not None:
+            self._herald.announce((ended, ending))
+        return word
 
     def _was_started(self, delivery: Delivery) -> bool:
         attempt = ids.attempt_id(delivery.message.run, delivery.attempt)

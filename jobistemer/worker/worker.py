@@ -12,6 +12,7 @@ from typing import Any
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.handlers import Handler
 from jobistemer.core.options import DEFAULT_PRIORITY
+from jobistemer.core.plugins import Plugins
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
@@ -25,14 +26,18 @@ from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.desk import Desk, Support
+from jobistemer.worker.equip import equipped
 from jobistemer.worker.fetch import Fetcher, Order
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.reclaim import Reclaimer
 from jobistemer.worker.slots import LoopSlots, ThreadSlots
 from jobistemer.worker.watch import Watch
 
 POLL_S = 0.05
+LAST_WORDS_S = 5.0
+"""What hooks may take at the end to be told what has happened."""
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -40,17 +45,25 @@ log = logging.getLogger("jobistemer.worker")
 class Worker:
     """Executes the runs of some queues with the handlers of an app."""
 
-    def __init__(self, namespace: Namespace, handlers: Mapping[str, Handler], settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        handlers: Mapping[str, Handler],
+        settings: WorkerSettings,
+        plugins: Plugins | None = None,
+    ) -> None:
+        plugins = plugins or Plugins()
         self._namespace = namespace
-        self._handlers = handlers
+        self._handlers = equipped(handlers, plugins)
         self._settings = settings
         self.id = process_identity()
-        self._support = Support(settings.permissions)
+        self._support = Support(settings.permissions, plugins.prepare)
         self._flights = Flights(partial(Desk, support=self._support))
         self._room = Room(settings.concurrency)
         self._order = Order(settings.queues)
         self._definitions = Definitions()
-        self._committer = Committer(self.id, self._room, self._definitions)
+        self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
+        self._committer = Committer(self.id, self._room, self._definitions, self._herald)
         self._watch = Watch(self._flights, self._committer.report)
         self._late: list[Flight] = []
         self._threads: ThreadSlots | None = None
@@ -92,6 +105,8 @@ class Worker:
             (self._support.journal.step, "journal"),
         ]:
             self._keep(step, name)
+        if self._herald is not None:
+            self._keep(self._herald.step, "herald")
         for beater in beaters:
             self._keep(beater.step, "beat")
         self._fetch(shards, stopping)
@@ -110,7 +125,7 @@ class Worker:
             self._loop = LoopSlots(settings.concurrency, self._flights, report)
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
-        reclaimer = Reclaimer(database, self._settings.beat_s, self._definitions)
+        reclaimer = Reclaimer(database, self._settings.beat_s, self._definitions, self._herald)
         return Beater(
             *(database, self.id, self._settings, self._order, self._flights, self._watch, reclaimer),
             counts=self.counts,
@@ -171,6 +186,8 @@ class Worker:
             )
 
     def _leave(self, shards: list[Database], beaters: list[Beater]) -> None:
+        if self._herald is not None:
+            self._herald.finish(time.monotonic() + LAST_WORDS_S)
         for slots in (self._threads, self._loop):
             if slots is not None:
                 slots.end()

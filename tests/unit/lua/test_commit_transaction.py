@@ -24,7 +24,7 @@ from tests.support.stories import (
 
 
 def transaction(database):
-    return Transaction(database.keys.own, lambda follow_up: runs.enqueue_run(database.keys, *follow_up))
+    return Transaction(database.keys.own, lambda call: runs.enqueue_run(database.keys, *call))
 
 
 def commit(database, delivery, collected, definition=None, worker="alice"):
