@@ -11,7 +11,9 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
+from jobistemer.app.local import local_context
 from jobistemer.app.producer import NOW, Producer, Request, Timing
+from jobistemer.core.context import Context
 from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
 from jobistemer.core.handlers import Handler
 from jobistemer.core.options import Options
@@ -101,8 +103,12 @@ class TaskHandle(Generic[P, R]):
         return self.handler.name
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Call the function here and now."""
-        return self.handler.function(*args, **kwargs)
+        """Call the function here and now; a context is made up for it unless one is given."""
+        handler = self.handler
+        if handler.context_parameter is None or any(isinstance(each, Context) for each in (*args, *kwargs.values())):
+            return handler.function(*args, **kwargs)
+        arguments = handler.bind(args, kwargs)
+        return handler.function(**arguments, **{handler.context_parameter: local_context(handler.name)})
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Have a worker call it. Raises InvalidPayload with the path of what does not fit, or NotConnected."""

@@ -6,6 +6,7 @@ collect a transaction) is done by `tools`, which the worker gives: nothing here 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,26 +17,29 @@ from jobistemer.core.permissions import Permissions
 from jobistemer.core.transactions import Transaction
 
 
+Facts = Mapping[str, object] | None
+
+
 class Logger(Protocol):
     """What `context.logger` can do; a `logging.LoggerAdapter` in a worker."""
 
-    def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
+    def debug(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
         """Log at level debug."""
         ...
 
-    def info(self, msg: object, *args: object, **kwargs: Any) -> None:
+    def info(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
         """Log at level info."""
         ...
 
-    def warning(self, msg: object, *args: object, **kwargs: Any) -> None:
+    def warning(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
         """Log at level warning."""
         ...
 
-    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+    def error(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
         """Log at level error."""
         ...
 
-    def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
+    def exception(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
         """Log at level error, with the traceback of the exception that is being handled."""
         ...
 

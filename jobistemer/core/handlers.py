@@ -41,11 +41,14 @@ class Handler:
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> msgspec.Raw:
         """The payload of a call. Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge."""
+        return self.checked(self.bind(args, kwargs))
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by name, without the context. Raises InvalidPayload when they do not fit."""
         try:
-            bound = self._callable.bind(*args, **kwargs)
+            return self._callable.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise InvalidPayload(f"task {self.name!r} cannot be called so: {error}") from None
-        return self.checked(bound.arguments)
 
     def checked(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
         """The payload of keyword arguments, checked against the handler's annotations."""
