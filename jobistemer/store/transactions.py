@@ -21,13 +21,15 @@ def commit_transaction(
     for write in writes:
         steps += (write.command, write.form.kind, write.form.adds, len(write.args), *write.args)
     steps += [part for call in calls for part in (call.script.name, len(call.keys), len(call.args), *call.args)]
-    return composed("commit_transaction", tuple(sorted({call.script.name for call in calls})))(
-        (
+    # In place of the commit, so that whatever else belongs to that goes on belonging to it.
+    return commit._replace(
+        script=composed("commit_transaction", tuple(sorted({call.script.name for call in calls}))),
+        keys=(
             keys.stream(place(message.queue, message.priority)),
             *(write.key for write in writes),
             *(key for call in calls for key in call.keys),
         ),
-        (delivery.entry, len(writes), len(calls), *_sendable(steps)),
+        args=(delivery.entry, len(writes), len(calls), *_sendable(steps)),
     )
 
 
