@@ -34,7 +34,7 @@ local entry, run_id, place, attempt_state, worker, message = ARGV[1], ARGV[2], A
 local next_number, crashes, due_at, keep_ms, note = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
 
 local held = redis.call('HMGET', run, 'entry', 'cancel')
-if held[1] == entry and attempt_state ~= '' then
+if held[1] == entry then
   local halted = occurrence and redis.call('HEXISTS', occurrence, 'halt') == 1
   if held[2] or halted then return 'CANCELED' end
 end

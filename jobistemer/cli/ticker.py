@@ -21,8 +21,6 @@ def ticker_command(url: str | None, namespace: str | None, **process: Any) -> No
     """Decide what is due and fire it. Start as many as you like, anywhere; they need no application code."""
     opened = open_namespace(url, namespace)
     stopping = prepare_process(**process)
-    # Asked once here, a server that is not there is told at once; later on it is waited for.
-    opened.shards[0].read_clock()
     Ticker(opened, TickerSettings()).run(stopping)
 
 

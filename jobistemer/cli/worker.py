@@ -62,8 +62,6 @@ def worker_command(
     )
     loaded = load_app(app, url, namespace)
     stopping = prepare_process(**process)
-    # Asked once here, a server that is not there is told at once; later on it is waited for.
-    loaded.namespace.shards[0].read_clock()
     Worker(loaded.namespace, loaded.handlers, settings, loaded.plugins).run(stopping)
 
 

@@ -16,7 +16,6 @@ from jobistemer.core.notes import Progress
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.transactions import Transaction
 
-
 Facts = Mapping[str, object] | None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from jobistemer.core.listings import WorkerSummary
@@ -82,7 +83,7 @@ class Takeover:
         found = []
         for database in self._namespace.shards:
             for where in sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams)):
-                held = queues.pending_of(database, where, worker, MOST)
+                held = [each for _, each in islice(queues.pending_of(database, where, worker), MOST) if each]
                 found += [Abandoned(database, each.message.run, each.message.handler, each.attempt) for each in held]
         return found
 

@@ -6,10 +6,13 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
-from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+
+Result = TypeVar("Result")
 
 log = logging.getLogger("jobistemer")
 
@@ -31,8 +34,11 @@ def repeat(step: Callable[[], float | None], stop: threading.Event, name: str) -
             pause = _rest(pause, stop)
 
 
-def until_done(step: Callable[[], None], stop: threading.Event, name: str) -> bool:
-    """Call `step` until it has succeeded once, as `repeat` does; False when `stop` was set before that."""
+def until_done(step: Callable[[], object], stop: threading.Event, name: str) -> bool:
+    """Call `step` until it has succeeded once, as `repeat` does; False when `stop` was set before that.
+
+    Raises Misconfigured.
+    """
     pause = FIRST_PAUSE_S
     while not stop.is_set():
         if _tried(step, name)[0]:
@@ -41,9 +47,12 @@ def until_done(step: Callable[[], None], stop: threading.Event, name: str) -> bo
     return False
 
 
-def _tried(step: Callable[[], float | None], name: str) -> tuple[bool, float | None]:
+def _tried(step: Callable[[], Result], name: str) -> tuple[bool, Result | None]:
     try:
         return True, step()
+    except Misconfigured:
+        # No waiting mends it, and a person has to hear of it.
+        raise
     except (NotConnected, ServerRefused) as error:
         log.warning("%s: %s", name, error)
     except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 from types import FrameType
@@ -28,7 +29,8 @@ class Stopping:
         signal.signal(signal.SIGTSTP, self._on_quiet)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.request()
+        # On a thread of its own: this one may have been interrupted inside `wait`, holding the lock that `set` needs.
+        _thread.start_new_thread(self.request, ())
 
     def _on_quiet(self, _number: int, _frame: FrameType | None) -> None:
-        self.quiet.set()
+        _thread.start_new_thread(self.quiet.set, ())

@@ -56,7 +56,8 @@ def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str
         word = _end(database, record, decode_message(found[0][1][b"m"]), "stream", reason)
         if word == "CANCELED":
             return word
-    now_ms = database.clock.now_ms()
+    # Workers ask for requests since their last beat: a clock that has drifted would date this one before it.
+    now_ms = database.read_clock()
     return database.call(runs.request_cancel(database.keys, record.id, record.entry, now_ms)).word
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import redis
@@ -15,12 +15,17 @@ from jobistemer.store.connection import BLOCK_MS
 from jobistemer.store.database import Database, translated
 from jobistemer.store.keys import GROUP
 
+PAGE = 100
 # What servers say of a stream that is not there; fakeredis has words of its own.
 _NO_STREAM = ("NOGROUP", "requires the key to exist")
 
 
 class StreamReader:
-    """Fetches entries for one consumer, on a connection of its own: a blocking read holds its connection."""
+    """Fetches entries for one consumer, on a connection of its own: a blocking read holds its connection.
+
+    A read is never sent twice, as the client would do by itself: what the server has handed out to a connection
+    that broke is this consumer's, and only `fetch_again` brings it back.
+    """
 
     def __init__(self, database: Database, consumer: str) -> None:
         self._database = database
@@ -33,22 +38,25 @@ class StreamReader:
         """
         if not places:
             return []
-        keys = self._database.keys
-        streams = [keys.stream(where) for where in places]
         waiting = ("BLOCK", BLOCK_MS) if block else ()
-        command = (
-            "XREADGROUP",
-            "GROUP",
-            GROUP,
-            self._consumer,
-            "COUNT",
-            count,
-            *waiting,
-            "STREAMS",
-            *streams,
-        )
+        return self._read(places, ("COUNT", count, *waiting), b">")
+
+    def fetch_again(self, where: str) -> Iterator[tuple[bytes, list[Any]]]:
+        """What one place has handed out to this consumer and is not ended, page by page."""
+        last = b"0"
+        while answer := self._read([where], ("COUNT", PAGE), last):
+            stream, entries = answer[0]
+            if not entries:
+                return
+            yield stream, entries
+            last = entries[-1][0]
+
+    def _read(self, places: Sequence[str], options: tuple[Any, ...], after: bytes) -> list[tuple[bytes, list[Any]]]:
+        streams = [self._database.keys.stream(where) for where in places]
+        positions = [after] * len(streams)
+        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, *options, "STREAMS", *streams, *positions)
         try:
-            answer = self._database.client.execute_command(*command, *[">"] * len(streams))
+            return list(self._ask_once(command) or ())
         except ResponseError as error:
             if not any(words in str(error) for words in _NO_STREAM):
                 raise translated(error, self._database.address) from error
@@ -56,7 +64,19 @@ class StreamReader:
             return []
         except redis.RedisError as error:
             raise translated(error, self._database.address) from error
-        return list(answer or ())
+
+    def _ask_once(self, command: tuple[Any, ...]) -> Any:
+        client = self._database.client
+        connection = client.connection_pool.get_connection()
+        try:
+            connection.send_command(*command)
+            return client.parse_response(connection, command[0])
+        except BaseException:
+            # An answer that nobody has read would be taken for the answer to the next question.
+            connection.disconnect()
+            raise
+        finally:
+            client.connection_pool.release(connection)
 
 
 def deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Delivery | None, bytes]]:
@@ -84,19 +104,18 @@ def open_streams(database: Database, places: Sequence[str]) -> None:
                 raise
 
 
-def pending_of(database: Database, where: str, consumer: str, count: int = 100) -> list[Delivery]:
-    """Up to `count` entries that are pending for a consumer, the oldest first; what cannot be read is dropped."""
-    stream = database.keys.stream(where)
-    pending = database.ask("XPENDING", stream, GROUP, "-", "+", count, consumer)
-    ids = [item[0] for item in pending]
-    found = database.ask_all([("XRANGE", stream, entry, entry) for entry in ids]) if ids else []
-    # An entry may be pending and no longer on its stream, when somebody has trimmed that by hand.
-    fields = [entries[0][1] if entries else None for entries in found]
-    read = [_delivery(stream.encode(), entry, each) for entry, each in zip(ids, fields, strict=True)]
-    for entry, delivery in zip(ids, read, strict=True):
-        if delivery is None:
-            drop_entry(database, stream.encode(), entry)
-    return [delivery for delivery in read if delivery is not None]
+def pending_of(database: Database, where: str, consumer: str) -> Iterator[tuple[bytes, Delivery | None]]:
+    """Every entry of a place that is pending for a consumer, with its message; None when that is gone or unreadable.
+
+    Each is given once, whatever becomes of it, so that walking along has an end.
+    """
+    stream, start = database.keys.stream(where), b"-"
+    while pending := database.ask("XPENDING", stream, GROUP, start, "+", PAGE, consumer):
+        entries = [item[0] for item in pending]
+        found = database.ask_all([("XRANGE", stream, entry, entry) for entry in entries])
+        for entry, read in zip(entries, found, strict=True):
+            yield entry, _delivery(stream.encode(), entry, read[0][1] if read else None)
+        start = b"(" + entries[-1]
 
 
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:

@@ -63,9 +63,9 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
 
 
 def commit(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
-    """End a run for good; `job` is the definition that its occurrence is pinned to, where it has one."""
+    """End a run for good; `job` is the definition that its occurrence is pinned to, None where it is gone."""
     message = ended.delivery.message
-    if message.slot is None or job is None:
+    if message.slot is None:
         unique = (keys.unique(message.unique),) if message.unique else ()
         attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
         args = (*_commit_args(ended, over), len(attempt_fields), *attempt_fields, *run_fields)
@@ -178,13 +178,14 @@ def _run_fields(ended: Ended, over: Over) -> list[Any]:
     return fields
 
 
-def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job) -> Call:
+def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     message = ended.delivery.message
     slot = message.slot
     assert slot is not None  # noqa: S101 - the caller has looked
-    following = _following(job, slot.task, slot.occurrence, over)
+    # Of a removed job whose definition has expired nobody knows what comes after; the occurrence is counted down.
+    following = _following(job, slot.task, slot.occurrence, over) if job else []
     reason = f"task {slot.task} {over.state}: {ended.outcome.error}"[:500] if over.verdict else ""
-    halt = "1" if over.verdict and job.failure is FailureStrategy.FAIL_FAST else ""
+    halt = "1" if over.verdict and job and job.failure is FailureStrategy.FAIL_FAST else ""
     attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
     return script("commit_task")(
         (
@@ -194,7 +195,7 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job) -> Call:
         ),
         (
             *(*_commit_args(ended, over), len(attempt_fields), over.verdict, reason),
-            *(slot.job, slot.occurrence, round(job.history_s * 1000), halt),
+            *(slot.job, slot.occurrence, message.retention_ms, halt),
             *(len(following), *(where for _, where in following), *attempt_fields, *run_fields),
         ),
     )

@@ -7,10 +7,10 @@ from jobistemer.store.database import Database
 
 
 def promote_due(database: Database, delayed: list[tuple[str, int]]) -> int:
-    """Promote the runs among `delayed` (member, ms) that are due; how many this call moved."""
+    """Promote the runs among `delayed` (member, ms) that are due; how many were: whoever moved them, they are gone."""
     now_ms = database.clock.now_ms()
     members = [member for member, due_at in delayed if due_at <= now_ms]
     if not members:
         return 0
-    moved: int = database.call(runs.promote_runs(database.keys, members, now_ms)).values[0]
-    return moved
+    database.call(runs.promote_runs(database.keys, members, now_ms))
+    return len(members)

@@ -7,15 +7,17 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 
 import msgspec
 
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.identity import process_identity
-from jobistemer.runtime.repeating import repeat, start_thread
+from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import jobs, members
 from jobistemer.store.database import Database
+from jobistemer.store.jobs import StoredJob
 from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.waking import WakeListener
@@ -41,10 +43,14 @@ class Ticker:
 
     def run(self, stopping: Stopping) -> None:
         """Tick until `stopping` is requested. A lost connection is waited out."""
-        log.info("ticker %s started", self.id)
-        threading_stop = stopping.requested
-        repeat(lambda: self._run_shards(stopping), threading_stop, f"ticker {self.id}")
+        if until_done(self._open, stopping.requested, f"ticker {self.id}"):
+            log.info("ticker %s started", self.id)
+            self._run_shards(stopping)
         log.info("ticker %s stopped", self.id)
+
+    def _open(self) -> None:
+        for database in self._namespace.shards:
+            database.read_clock()
 
     def _run_shards(self, stopping: Stopping) -> None:
         tickers = [ShardTicker(database, self._settings, self.id) for database in self._namespace.shards]
@@ -78,6 +84,8 @@ class ShardTicker:
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set."""
         listener = WakeListener(self._database)
+        # Listening comes before the first look: what appears in between is heard.
+        until_done(partial(listener.wait, 0.0), stop, f"ticker {self._id}")
         repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
 
@@ -113,6 +121,14 @@ class ShardTicker:
         return fired.claimed
 
     def _step(self, listener: WakeListener) -> None:
+        try:
+            self._pass(listener)
+        except BaseException:
+            # What was in hand when the connection broke is unknown again, so everything is looked at anew.
+            self._next_look = 0.0
+            raise
+
+    def _pass(self, listener: WakeListener) -> None:
         if time.monotonic() >= self._next_look:
             self.look(full=True)
             self._sweeper.sweep_if_time()
@@ -136,7 +152,7 @@ class ShardTicker:
             part = unknown[start : start + 500]
             answers = self._database.ask_all([jobs.read_command(self._database.keys, job_id) for job_id in part])
             for job_id, answer in zip(part, answers, strict=True):
-                stored = jobs.read_stored(answer)
+                stored = _readable(job_id, answer)
                 if stored is not None:
                     self._upcoming.add(job_id, stored, agenda.due[job_id])
 
@@ -153,3 +169,11 @@ class ShardTicker:
         counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming)}
         offset = getattr(self._database.clock, "offset_ms", 0)
         return msgspec.json.encode({**self._status, **counts, "offset_ms": offset})
+
+
+def _readable(job_id: str, answer: list[bytes | None]) -> StoredJob | None:
+    try:
+        return jobs.read_stored(answer)
+    except Exception as error:  # noqa: BLE001 - whatever a newer version has written, it holds up no other job
+        log.error("job %s has a definition that this ticker cannot read: %s", job_id, error)
+        return None

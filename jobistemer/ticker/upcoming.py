@@ -25,6 +25,11 @@ class Upcoming:
             self.since = stored.since
             self.due_ms = due_ms
 
+        def advance(self, decision: Decision) -> None:
+            """Note that an instant is decided."""
+            self.cursor, self.due_ms = decision.instant, decision.look_at_ms
+            self.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
+
     def __init__(self) -> None:
         self._entries: dict[str, Upcoming.Entry] = {}
         # Heap of (due mark, job id); an entry that has moved on or gone is recognised and passed over.
@@ -43,31 +48,25 @@ class Upcoming:
         self._entries[job_id] = Upcoming.Entry(job_id, stored, due_ms)
         heapq.heappush(self._order, (due_ms, job_id))
 
-    def forget(self, job_id: str) -> None:
-        """Drop what is known of a job; the next look reads it anew."""
-        self._entries.pop(job_id, None)
-
     def pop_due(self, now_ms: int) -> list[Entry]:
-        """Take out the jobs that are due at `now_ms`, the latest first: what is on time goes before what was missed."""
+        """Take out the jobs that are due at `now_ms`, the latest first: what is on time goes before what was missed.
+
+        Until `put_back` a job is unknown: should its claims fail, the next look reads it anew.
+        """
         due = []
         while self._order and self._order[0][0] <= now_ms:
             mark, job = heapq.heappop(self._order)
             entry = self._entries.get(job)
             if entry is not None and entry.due_ms == mark:
-                due.append(entry)
+                due.append(self._entries.pop(job))
         due.reverse()
         return due
 
-    def put_back(self, entry: Entry) -> None:
-        """Leave a job that was taken out for the next pass."""
-        heapq.heappush(self._order, (entry.due_ms, entry.job_id))
-
-    def advance(self, entry: Entry, decision: Decision, horizon_ms: int) -> None:
-        """Note that an instant of a job is decided; what comes after the horizon is for a later look."""
-        entry.cursor, entry.due_ms = decision.instant, decision.look_at_ms
-        entry.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
-        if entry.due_ms > horizon_ms:
-            self.forget(entry.job_id)
+    def put_back(self, entry: Entry, horizon_ms: int) -> None:
+        """Wait for the next due mark of a job that was taken out; one behind the horizon is for a later look."""
+        if entry.due_ms <= horizon_ms:
+            self._entries[entry.job_id] = entry
+            heapq.heappush(self._order, (entry.due_ms, entry.job_id))
 
     def next_ms(self) -> int | None:
         """The first due mark that is known to come."""

@@ -20,6 +20,8 @@ from jobistemer.worker.flight import Flights
 from jobistemer.worker.reclaim import Reclaimer
 from jobistemer.worker.watch import Watch
 
+HEARD_TWICE_MS = 2_000
+
 log = logging.getLogger("jobistemer.worker")
 
 
@@ -55,13 +57,16 @@ class Beater:
         """Beat once; the seconds until the next beat."""
         database, settings = self._database, self._settings
         now_ms = database.clock.now_ms()
-        # What was asked for while this beat was under way is heard with the next one as well.
-        since, self._heard_until = self._heard_until, now_ms - 2_000
         lease_ms = round(settings.lease_s * 1000)
-        call = members.beat_worker(database.keys, self._worker, now_ms, lease_ms, since, self._encoded_status())
+        call = members.beat_worker(
+            database.keys, self._worker, now_ms, lease_ms, self._heard_until, self._encoded_status()
+        )
         pulse = members.read_pulse(database.call(call))
+        # What was asked for while this beat was under way is heard with the next one as well.
+        self._heard_until = now_ms - HEARD_TWICE_MS
         database.clock.correct(pulse.server_ms)
         self.last_beat_ms = now_ms
+        self._flights.beaten()
         self._order.learn(pulse.places)
         self._order.paused = pulse.paused
         if pulse.cancels:

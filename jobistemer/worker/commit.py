@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
-from jobistemer.core.errors import JobistemerError
+from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState
 from jobistemer.store import cancelling, runs
 from jobistemer.store.database import Database
@@ -49,7 +49,7 @@ class Committer:
         self._herald = herald
         self._outbox: SimpleQueue[Flight] = SimpleQueue()
         self._batch: list[Flight] = []
-        self._put_off: list[Flight] = []
+        self._put_off: dict[Flight, None] = {}
         self._put_off_until = 0.0
         self.counts: Counter[str] = Counter()
 
@@ -63,17 +63,19 @@ class Committer:
             return
         by_shard: dict[int, list[Flight]] = {}
         for flight in self._batch:
+            # When the batch is sent again, its refusals are counted anew.
+            self._put_off.pop(flight, None)
             by_shard.setdefault(id(flight.database), []).append(flight)
         for part in by_shard.values():
             self._commit(part[0].database, part)
         ended = [flight for flight in self._batch if flight not in self._put_off] if self._put_off else self._batch
         self._batch = []
-        self._room.ended(len(ended), sum(flight.ended - flight.started for flight in ended))
+        self._room.ended([flight.key for flight in ended], sum(flight.ended - flight.started for flight in ended))
 
     def _gather(self) -> bool:
         if self._put_off and time.monotonic() >= self._put_off_until:
             self._put_off_until = time.monotonic() + AGAIN_S
-            self._batch, self._put_off = self._put_off, []
+            self._batch, self._put_off = list(self._put_off), {}
             return True
         try:
             self._batch.append(self._outbox.get(timeout=WAIT_S))
@@ -84,34 +86,45 @@ class Committer:
         return bool(self._batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
-        plain: dict[tuple[bytes, int], list[Ended]] = {}
-        entries = []
+        plain: dict[tuple[bytes, int], list[Flight]] = {}
+        entries: list[_Entry] = []
         for flight in flights:
-            ended = self._ended(flight)
-            message = ended.delivery.message
+            ended, message = self._ended(flight), flight.delivery.message
             if runs.is_plain_success(message, ended.outcome) and (flight.desk is None or not flight.desk.used):
-                plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(ended)
-            else:
-                entries.append(self._entry(flight, ended))
+                plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(flight)
+            elif (entry := self._tried_entry(flight)) is not None:
+                entries.append(entry)
         bundles = [each[at : at + BUNDLE] for each in plain.values() for at in range(0, len(each), BUNDLE)]
-        calls = [runs.commit_successes(database.keys, bundle) for bundle in bundles]
+        calls = [runs.commit_successes(database.keys, [self._ended(each) for each in bundle]) for bundle in bundles]
+        calls += [entry.call for entry in entries]
         # What a handler noted goes before its outcome: an attempt that has ended is not written to.
         notes = [call for entry in entries for call in last_notes(entry.flight, entry.ended, entry.ending)]
-        calls += [entry.call for entry in entries]
         replies = database.call_all([*notes, *calls])[len(notes) :]
-        by_entry = {flight.delivery.entry: flight for flight in flights}
         for bundle, reply in zip(bundles, replies, strict=False):
-            self._note_bundle(bundle, reply, by_entry)
+            self._note_bundle(bundle, reply)
         for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
             self._note(database, entry, reply)
 
-    def _ended(self, flight: Flight) -> Ended:
-        outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
-        clock = flight.database.clock
-        return Ended(flight.delivery, outcome, self._worker, clock.at_ms(flight.started), clock.at_ms(flight.ended))
+    def _tried_entry(self, flight: Flight) -> _Entry | None:
+        try:
+            return self._entry(flight)
+        except NotConnected:
+            raise
+        except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
+            # One outcome that cannot be written holds up no other.
+            self._postpone(flight, error)
+            return None
 
-    def _entry(self, flight: Flight, ended: Ended, ending: Ending | None = None) -> _Entry:
-        delivery = ended.delivery
+    def _ended(self, flight: Flight) -> Ended:
+        if flight.record is None:
+            outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
+            at_ms = flight.database.clock.at_ms
+            # Made once: a second send is known by its times, and the clock may have been corrected meanwhile.
+            flight.record = Ended(flight.delivery, outcome, self._worker, at_ms(flight.started), at_ms(flight.ended))
+        return flight.record
+
+    def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
+        ended, delivery = self._ended(flight), flight.delivery
         chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random())
         call = with_transaction(flight, chosen, self._call(flight.database, ended, chosen))
         return _Entry(flight, ended, chosen, call)
@@ -123,46 +136,50 @@ class Committer:
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
         return runs.commit(database.keys, ended, ending, job)
 
-    def _note_bundle(self, bundle: list[Ended], reply: Reply | JobistemerError, flights: dict[bytes, Flight]) -> None:
+    def _note_bundle(self, bundle: list[Flight], reply: Reply | JobistemerError) -> None:
         if isinstance(reply, JobistemerError):
-            self._put_off += [flights[ended.delivery.entry] for ended in bundle]
-            log.error("%d runs could not be recorded, trying again: %s", len(bundle), reply)
+            for flight in bundle:
+                self._postpone(flight, reply)
             return
         self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
         for position in reply.values:
             self._note_stale(bundle[position - 1])
         if self._herald is not None:
             stale = set(reply.values)
-            for position, ended in enumerate(bundle, 1):
+            for position, flight in enumerate(bundle, 1):
                 if position not in stale:
-                    self._herald.announce((ended, SUCCEEDED))
+                    self._herald.announce((self._ended(flight), SUCCEEDED))
 
-    def _note_stale(self, ended: Ended) -> None:
-        message = ended.delivery.message
+    def _note_stale(self, flight: Flight) -> None:
+        message = flight.delivery.message
         self.counts["stale"] += 1
         log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
 
     def _note(self, database: Database, entry: _Entry, reply: Reply | JobistemerError) -> None:
-        message = entry.ended.delivery.message
         if isinstance(reply, JobistemerError):
             # Refused whole (loading after a restart, read only after a failover): the entry is still ours, so again.
-            self._put_off.append(entry.flight)
-            log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, reply)
+            self._postpone(entry.flight, reply)
         elif reply.word == "STALE":
-            self._note_stale(entry.ended)
+            self._note_stale(entry.flight)
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
-            again = self._entry(entry.flight, entry.ended, CANCELED)
-            self._note(database, again, database.call(again.call))
+            again = self._entry(entry.flight, CANCELED)
+            self._note(database, again, database.call_all([again.call])[0])
         elif reply.word == "REFUSED":
             # Nothing was written. The work was done, but not what belongs to it; another try would find the same.
             error = f"the work was done, but its transaction was refused: {reply.values[0].decode()}"
             entry.flight.outcome = Outcome(AttemptState.FAILED, error=error, poison=True)
-            again = self._entry(entry.flight, self._ended(entry.flight))
-            self._note(database, again, database.call(again.call))
+            entry.flight.record = None
+            again = self._entry(entry.flight)
+            self._note(database, again, database.call_all([again.call])[0])
         else:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
+
+    def _postpone(self, flight: Flight, error: Exception) -> None:
+        self._put_off[flight] = None
+        message = flight.delivery.message
+        log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, error)
 
     def _follow_up(self, database: Database, entry: _Entry) -> None:
         message, ending = entry.ended.delivery.message, entry.ending

@@ -13,13 +13,14 @@ class Definitions:
     """Versions never change, so what was read once stays true; the oldest go when there are many."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, int], Job | None] = {}
+        self._found: dict[tuple[str, int], Job] = {}
 
     def find(self, database: Database, job_id: str, version: int) -> Job | None:
         """One version of a job; None when its retention is over."""
         key = (job_id, version)
-        if key not in self._found:
+        job = self._found.get(key) or jobs.find_version(database, job_id, version)
+        if job is not None and key not in self._found:
             if len(self._found) >= MOST_KEPT:
                 del self._found[next(iter(self._found))]
-            self._found[key] = jobs.find_version(database, job_id, version)
-        return self._found[key]
+            self._found[key] = job
+        return job

@@ -37,11 +37,13 @@ async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) 
 
 
 def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+    doubtful = flights.in_doubt(flight)
     goes_on = flights.begin(flight, stop)
-    if goes_on and flight.delivery.crashes:
-        # It took a worker down before. Should it do so again, this record tells it from its neighbours.
+    if goes_on and (flight.delivery.crashes or doubtful):
+        # It took a worker down before: should it do so again, this record tells it from its neighbours.
+        # Or this worker was stopped for longer than its lease: what it had fetched may be somebody else's by now.
         with suppress(JobistemerError):
-            flight.database.call(flight.showing())
+            return flight.database.call(flight.showing()).word == "SHOWN"
     return goes_on
 
 

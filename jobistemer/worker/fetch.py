@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery
 from jobistemer.core.options import DEFAULT_PRIORITY
-from jobistemer.store import queues, runs
+from jobistemer.store import queues, returning
 from jobistemer.store.database import Database
 from jobistemer.store.keys import place, split_place
 from jobistemer.store.queues import StreamReader
@@ -76,16 +77,22 @@ class Fetcher:
         self._room = room
         self._handlers = handlers
         self._dispatch = dispatch
+        self._broken_off = False
         self.ran_dry = False
 
     def step(self, *, block: bool = True) -> int:
         """Take what there is room for; wait for the first when there is nothing. How many entries were taken."""
-        room = self._room.free()
-        if room <= 0:
-            self._room.wait(NO_ROOM_S)
-            return 0
-        places = self._order.places()
-        if not places:
+        if self._broken_off:
+            self._take_again()
+        # Until this step has come to its end: an answer may have been lost, or an entry not given back.
+        self._broken_off = True
+        taken = self._step(block=block)
+        self._broken_off = False
+        return taken
+
+    def _step(self, *, block: bool) -> int:
+        room, places = self._room.free(), self._order.places()
+        if room <= 0 or not places:
             self._room.wait(NO_ROOM_S)
             return 0
         if len(places) == 1:
@@ -110,27 +117,39 @@ class Fetcher:
         return taken
 
     def _take(self, places: list[str], count: int, *, block: bool) -> int:
-        taken = 0
-        for stream, entries in self._reader.fetch(places, count, block=block):
-            self._room.taken += len(entries)
-            taken += len(entries)
-            read = queues.deliveries(stream, entries)
-            flights = [self._flight(delivery) for delivery, _ in read if delivery is not None]
-            known = [flight for flight in flights if flight is not None]
-            self._dispatch(known)
-            self._room.taken -= len(entries) - len(known)
-            for delivery, entry in read:
-                if delivery is None:
-                    log.error("entry %s of %s holds no readable message and is dropped", entry, stream)
-                    queues.drop_entry(self._database, stream, entry)
-        return taken
+        fetched = self._reader.fetch(places, count, block=block)
+        for stream, entries in fetched:
+            self._accept(stream, entries)
+        return sum(len(entries) for _, entries in fetched)
 
-    def _flight(self, delivery: Delivery) -> Flight | None:
-        handler = self._handlers.get(delivery.message.handler)
-        if handler is not None:
-            return Flight(self._database, delivery, handler, self._worker)
+    def _take_again(self) -> None:
+        """Take what the server holds as pending for this worker and this worker does not have."""
+        # Noted beforehand: what is ended while the server is asked must not be taken for new.
+        held = self._room.held()
+        for where in self._order.known():
+            for stream, entries in self._reader.fetch_again(where):
+                self._accept(stream, [each for each in entries if (stream, each[0]) not in held])
+
+    def _accept(self, stream: bytes, entries: list[Any]) -> None:
+        flights: list[Flight] = []
+        strangers: list[tuple[Delivery | None, bytes]] = []
+        for delivery, entry in queues.deliveries(stream, entries):
+            handler = self._handlers.get(delivery.message.handler) if delivery else None
+            if delivery is not None and handler is not None:
+                flights.append(Flight(self._database, delivery, handler, self._worker))
+            else:
+                strangers.append((delivery, entry))
+        # First what can be worked off: should giving back the others fail, it is not held up.
+        self._room.take([flight.key for flight in flights])
+        self._dispatch(flights)
+        for delivery, entry in strangers:
+            self._refuse(stream, entry, delivery)
+
+    def _refuse(self, stream: bytes, entry: bytes, delivery: Delivery | None) -> None:
+        if delivery is None:
+            log.error("entry %s of %s holds no readable message and is dropped", entry, stream)
+            queues.drop_entry(self._database, stream, entry)
+            return
         note = f"no worker that was asked knows task {delivery.message.handler}"
         log.warning("%s: %s; it waits for one that does", delivery.message.run, note)
-        now_ms = self._database.clock.now_ms()
-        self._database.call(runs.hand_back(self._database.keys, delivery, now_ms, UNKNOWN_DELAY_MS, note))
-        return None
+        returning.hand_back(self._database, [delivery], self._worker, UNKNOWN_DELAY_MS, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -13,10 +14,12 @@ from jobistemer.core.messages import Delivery
 from jobistemer.core.transactions import Transaction
 from jobistemer.store import runs
 from jobistemer.store.database import Database
+from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call
 from jobistemer.worker.notebook import Notebook
 
 CANCELS_KEPT = 10_000
+MISSING = object()
 
 
 class AnyDesk(Tools, Protocol):
@@ -38,16 +41,24 @@ class AnyDesk(Tools, Protocol):
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
-    __slots__ = ("database", "delivery", "desk", "ended", "handler", "limit_ms", "outcome", "shown", "started", "stop", "worker")
+    __slots__ = (
+        *("database", "delivery", "desk", "ended", "handler", "key", "limit_ms", "outcome"),
+        *("record", "shown", "started", "stop", "worker"),
+    )
 
     def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
         self.database = database
         self.delivery = delivery
+        # What names an entry among all streams of all shards.
+        self.key = (delivery.stream, delivery.entry)
         self.handler = handler
         self.worker = worker
-        self.started = 0.0
+        # When it was taken, until it begins.
+        self.started = time.monotonic()
         self.ended = 0.0
         self.outcome: Outcome | None = None
+        # What is recorded of it, written by the committing thread.
+        self.record: Ended | None = None
         self.shown = False
         self.limit_ms = delivery.message.timeout_ms
         self.stop: Callable[[], None] | None = None
@@ -64,15 +75,18 @@ OpenDesk = Callable[[Flight], AnyDesk]
 
 
 class Flights:
-    """The attempts that are running, by stream entry.
+    """The attempts that are running.
 
     Ending one is a race between the slot that ran it and the watch that stopped it. Taking it out of this
     dictionary decides the race: `dict.pop` is atomic, and only who gets the flight reports its outcome.
     """
 
-    def __init__(self, open_desk: OpenDesk) -> None:
+    def __init__(self, open_desk: OpenDesk, lease_s: float = math.inf) -> None:
         self.open_desk = open_desk
-        self._running: dict[bytes, Flight] = {}
+        self._lease_s = lease_s
+        self._beaten_at = self._doubted_until = time.monotonic()
+        # By identity: entries of two streams may have the same id, made in the same millisecond.
+        self._running: dict[Flight, None] = {}
         # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
         self._canceled: dict[str, None] = {}
 
@@ -80,12 +94,23 @@ class Flights:
         """Note that a slot runs this attempt now, or that it was cancelled before; `stop` interrupts it."""
         flight.stop = stop
         flight.started = time.monotonic()
-        self._running[flight.delivery.entry] = flight
+        self._running[flight] = None
         return flight.delivery.message.run not in self._canceled
+
+    def beaten(self) -> None:
+        """Note that this worker has beaten; after a gap longer than its lease, others may have what it had taken."""
+        now = time.monotonic()
+        if now - self._beaten_at > self._lease_s:
+            self._doubted_until = now
+        self._beaten_at = now
+
+    def in_doubt(self, flight: Flight) -> bool:
+        """Whether the lease may have run out since the flight was taken; to be asked before it begins."""
+        return flight.started <= self._doubted_until or time.monotonic() - self._beaten_at > self._lease_s
 
     def end(self, flight: Flight, outcome: Outcome) -> bool:
         """Whether the caller is the one whose outcome counts; it reports the flight."""
-        if self._running.pop(flight.delivery.entry, None) is None:
+        if self._running.pop(flight, MISSING) is MISSING:
             return False
         flight.ended = time.monotonic()
         flight.outcome = outcome
@@ -93,7 +118,7 @@ class Flights:
 
     def running(self) -> list[Flight]:
         """The attempts that are running at this moment."""
-        return list(self._running.values())
+        return list(self._running)
 
     def cancel(self, runs_to_cancel: Iterable[str]) -> None:
         """Remember runs that are to be cancelled, so that one that waits for a slot is not begun."""

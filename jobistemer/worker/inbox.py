@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 
 AHEAD_S = 0.05
 """How much work is fetched ahead, in seconds at the measured rate."""
 MOST_AHEAD = 1_000
 _WEIGHT = 0.2
 
+Key = tuple[bytes, bytes]
+"""Stream and entry."""
+
 
 class Room:
     """How many entries may be taken: at least a slot's worth, at most a thousand, about 50 ms of work between.
 
     So long tasks are never parked behind one another in a worker while others idle, and short ones flow in large
-    batches. `taken` is written by the fetching thread only, `done` and the rate by the committing thread only.
+    batches. What is held is a set of entries, changed by single operations that are atomic: fetching threads add,
+    whoever ends or hands back an entry removes it, and who removes it twice does no harm.
     """
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
         self._seconds_per_run = AHEAD_S
         self._changed = threading.Event()
-        self.taken = 0
-        self.done = 0
+        self._held: set[Key] = set()
 
     @property
     def in_flight(self) -> int:
         """Entries that were taken and are not ended yet."""
-        return self.taken - self.done
+        return len(self._held)
+
+    def held(self) -> frozenset[Key]:
+        """The entries that were taken and are not ended yet."""
+        return frozenset(self._held)
+
+    def take(self, keys: Collection[Key]) -> None:
+        """Note that entries were taken."""
+        self._held.update(keys)
+
+    def give_back(self, keys: Collection[Key]) -> None:
+        """Note that entries are no longer this worker's."""
+        self._held.difference_update(keys)
+        self._changed.set()
 
     @property
     def rate(self) -> float:
@@ -44,9 +61,9 @@ class Room:
         self._changed.wait(seconds)
         self._changed.clear()
 
-    def ended(self, count: int, seconds: float) -> None:
-        """Note that `count` entries were ended which took `seconds` of slots' time together."""
-        self.done += count
-        if seconds >= 0 and count:
-            self._seconds_per_run += (seconds / count - self._seconds_per_run) * min(1.0, _WEIGHT * count)
-        self._changed.set()
+    def ended(self, keys: Collection[Key], seconds: float) -> None:
+        """Note that entries were ended which took `seconds` of slots' time together; one thread calls this."""
+        if seconds >= 0 and keys:
+            share = min(1.0, _WEIGHT * len(keys))
+            self._seconds_per_run += (seconds / len(keys) - self._seconds_per_run) * share
+        self.give_back(keys)

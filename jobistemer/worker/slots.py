@@ -7,6 +7,7 @@ import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from jobistemer.runtime.repeating import start_thread
@@ -59,18 +60,20 @@ class ThreadSlots:
 
     def _work(self) -> None:
         def stop() -> None:
-            # The attempt is over and this thread retires: whatever hits it later hits nobody's run. Its successor
-            # is started afterwards, because a new thread may get the identity of one that has just ended.
+            # The attempt is over and this thread retires: whatever hits it later hits nobody's run.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Stopped))
+            hit.set()
             self._add_thread()
 
-        ident = threading.get_ident()
+        ident, hit = threading.get_ident(), threading.Event()
         waiting, flights, report = self._waiting, self._flights, self._report
-        try:
-            while (flight := waiting.get()) is not None and run(flight, flights, stop):
+        with suppress(Stopped):
+            while (flight := waiting.get()) is not None:
+                if not run(flight, flights, stop):
+                    # Only then may it end: another thread may get its identity, and must not be hit instead.
+                    hit.wait()
+                    return
                 report(flight)
-        except Stopped:
-            return
 
 
 class LoopSlots:
@@ -82,7 +85,9 @@ class LoopSlots:
         self._count = count
         self._waiting: deque[Flight] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Slots, and those of stopped attempts whose code has not ended yet.
+        self._slots: set[asyncio.Task[None]] = set()
+        self._retired: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         start_thread(self._run_loop, "loop")
 
@@ -93,8 +98,10 @@ class LoopSlots:
     def take_back(self) -> list[Flight]:
         """What has not been started; it will not be."""
         found = []
-        while self._waiting:
-            found.append(self._waiting.popleft())
+        # The loop takes from the other side of this very line while it is emptied.
+        with suppress(IndexError):
+            while True:
+                found.append(self._waiting.popleft())
         return found
 
     def end(self) -> None:
@@ -109,13 +116,27 @@ class LoopSlots:
 
     def _add_slot(self) -> None:
         task = self._loop.create_task(self._work())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._slots.add(task)
+        task.add_done_callback(self._on_end)
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        self._retired.discard(task)
+        if task in self._slots:
+            # A handler may cancel the task that it runs in; the slot does not go with it.
+            self._slots.discard(task)
+            self._add_slot()
 
     def _take(self, flights: list[Flight]) -> None:
         self._waiting.extend(flights)
-        for _ in range(min(len(flights), len(self._idle))):
-            self._idle.popleft().set_result(None)
+        for _ in flights:
+            self._wake_one()
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            turn = self._idle.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     async def _work(self) -> None:
         task = asyncio.current_task()
@@ -144,5 +165,8 @@ class LoopSlots:
 
     def _replace(self, task: asyncio.Task[None]) -> None:
         # The attempt is over; its slot goes with it, because a coroutine may swallow its cancellation.
-        self._add_slot()
-        task.cancel()
+        if task in self._slots:
+            self._slots.discard(task)
+            self._retired.add(task)
+            self._add_slot()
+            task.cancel()

@@ -41,6 +41,6 @@ class Watch:
     def _stop(self, flight: Flight, outcome: Outcome) -> None:
         # Whoever takes the flight out of the running ones reports it; the slot finds it gone and retires.
         if self._flights.end(flight, outcome):
+            self._report(flight)
             if flight.stop is not None:
                 flight.stop()
-            self._report(flight)

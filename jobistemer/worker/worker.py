@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import members, queues, runs
+from jobistemer.store import members, queues, returning
 from jobistemer.store.database import Database
 from jobistemer.store.keys import place
 from jobistemer.store.namespace import Namespace
@@ -31,13 +32,15 @@ from jobistemer.worker.fetch import Fetcher, Order
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
-from jobistemer.worker.reclaim import Reclaimer
+from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
 from jobistemer.worker.slots import LoopSlots, ThreadSlots
 from jobistemer.worker.watch import Watch
 
 POLL_S = 0.05
 LAST_WORDS_S = 5.0
 """What hooks may take at the end to be told what has happened."""
+LEAVE_S = 3.0
+"""How long a thread may take to end that has nothing more to do: a read blocks for two seconds."""
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -58,14 +61,15 @@ class Worker:
         self._settings = settings
         self.id = process_identity()
         self._support = Support(settings.permissions, plugins.prepare)
-        self._flights = Flights(partial(Desk, support=self._support))
+        self._flights = Flights(partial(Desk, support=self._support), settings.lease_s)
         self._room = Room(settings.concurrency)
         self._order = Order(settings.queues)
         self._definitions = Definitions()
         self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
         self._committer = Committer(self.id, self._room, self._definitions, self._herald)
         self._watch = Watch(self._flights, self._committer.report)
-        self._late: list[Flight] = []
+        self._dry: set[Fetcher] = set()
+        self._unstarted: deque[Flight] = deque()
         self._threads: ThreadSlots | None = None
         self._loop: LoopSlots | None = None
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
@@ -90,32 +94,24 @@ class Worker:
             queues.open_streams(database, [place(queue, DEFAULT_PRIORITY) for queue in self._settings.queues])
 
     def _work(self, stopping: Stopping) -> None:
-        shards, settings = self._namespace.shards, self._settings
-        log.info(
-            "worker %s started: %d slots, queues %s",
-            self.id,
-            settings.concurrency,
-            ", ".join(settings.queues),
-        )
-        self._start_slots()
+        shards = self._namespace.shards
         beaters = [self._beater(database, stopping) for database in shards]
-        for step, name in [
-            (self._committer.step, "commit"),
-            (self._watch.step, "watch"),
-            (self._support.journal.step, "journal"),
-        ]:
-            self._keep(step, name)
+        # Nothing is fetched before the first beat: of a worker that nobody has heard of, nobody takes work over.
+        if not all(until_done(each.step, stopping.requested, f"worker {self.id} beat") for each in beaters):
+            return
+        queued = ", ".join(self._settings.queues)
+        log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
+        self._start_slots()
+        keeping = [self._keep(beater.step, "beat") for beater in beaters]
+        keeping += [self._keep(self._committer.step, "commit"), self._keep(self._watch.step, "watch")]
+        keeping.append(self._keep(self._support.journal.step, "journal"))
         if self._herald is not None:
-            self._keep(self._herald.step, "herald")
-        for beater in beaters:
-            self._keep(beater.step, "beat")
-        self._fetch(shards, stopping)
-        try:
-            self._drain(shards, stopping)
-            self._ended.set()
-            self._leave(shards, beaters)
-        except (NotConnected, ServerRefused) as error:
-            log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)
+            keeping.append(self._keep(self._herald.step, "herald"))
+        fetching = self._start_fetching(shards, stopping)
+        stopping.requested.wait()
+        self._drain(fetching, stopping)
+        self._ended.set()
+        self._leave(shards, beaters, fetching + keeping)
 
     def _start_slots(self) -> None:
         settings, report = self._settings, self._committer.report
@@ -125,7 +121,8 @@ class Worker:
             self._loop = LoopSlots(settings.concurrency, self._flights, report)
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
-        reclaimer = Reclaimer(database, self._settings.beat_s, self._definitions, self._herald)
+        patience_s = self._settings.beat_s + COMING_BACK_S
+        reclaimer = Reclaimer(database, patience_s, self._definitions, self._herald)
         return Beater(
             *(database, self.id, self._settings, self._order, self._flights, self._watch, reclaimer),
             counts=self.counts,
@@ -135,28 +132,38 @@ class Worker:
     def _keep(self, step: Callable[[], float | None], name: str) -> threading.Thread:
         return start_thread(lambda: repeat(step, self._ended, f"worker {self.id} {name}"), name)
 
-    def _fetch(self, shards: list[Database], stopping: Stopping) -> None:
+    def _start_fetching(self, shards: list[Database], stopping: Stopping) -> list[threading.Thread]:
         def fetching(database: Database) -> threading.Thread:
             dispatch = partial(self._dispatch, stopping)
             fetcher = Fetcher(database, self.id, self._order, self._room, self._handlers, dispatch)
             step = partial(self._fetch_step, fetcher, stopping)
             return start_thread(lambda: repeat(step, stopping.requested, f"worker {self.id} fetch"), "fetch")
 
-        for thread in [fetching(database) for database in shards]:
-            thread.join()
+        return [fetching(database) for database in shards]
 
     def _fetch_step(self, fetcher: Fetcher, stopping: Stopping) -> float | None:
         if stopping.quiet.is_set():
             return POLL_S
-        fetcher.step(block=not self._settings.burst)
-        if self._settings.burst and fetcher.ran_dry and not self._room.in_flight:
-            stopping.request()
+        idle = not self._room.in_flight
+        taken = fetcher.step(block=not self._settings.burst)
+        if self._settings.burst:
+            self._end_burst(fetcher, stopping, found_nothing=idle and not taken)
         return None
+
+    def _end_burst(self, fetcher: Fetcher, stopping: Stopping, *, found_nothing: bool) -> None:
+        # A run in flight may put others onto any stream. So a stream counts as empty when it was read while nothing
+        # was in flight, and whatever is taken from one of them makes all of them unknown again.
+        if not found_nothing:
+            self._dry.clear()
+            return
+        self._dry.add(fetcher)
+        if len(self._dry) == len(self._namespace.shards):
+            stopping.request()
 
     def _dispatch(self, stopping: Stopping, flights: list[Flight]) -> None:
         if stopping.requested.is_set():
             # Taken by a read that was under way when the end was asked for.
-            self._late.extend(flights)
+            self._unstarted.extend(flights)
             return
         plain = [flight for flight in flights if not flight.handler.is_coroutine]
         if plain and self._threads is not None:
@@ -164,33 +171,49 @@ class Worker:
         if len(plain) < len(flights) and self._loop is not None:
             self._loop.put([flight for flight in flights if flight.handler.is_coroutine])
 
-    def _drain(self, shards: list[Database], stopping: Stopping) -> None:
+    def _drain(self, fetching: list[threading.Thread], stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
         self._support.leaving.set()
-        waiting = [flight for slots in (self._threads, self._loop) if slots is not None for flight in slots.take_back()]
-        for database in shards:
-            mine = [flight for flight in waiting if flight.database is database]
-            now_ms = database.clock.now_ms()
-            for start in range(0, len(mine), 200):
-                part = mine[start : start + 200]
-                database.call_all([runs.hand_back(database.keys, flight.delivery, now_ms) for flight in part])
-                self._room.taken -= len(part)
         deadline = time.monotonic() + self._settings.grace_s
-        while self._room.in_flight and time.monotonic() < deadline and not stopping.immediate.is_set():
+        self._hand_back()
+        while self._room.in_flight or any(thread.is_alive() for thread in fetching):
+            if time.monotonic() >= deadline or stopping.immediate.is_set():
+                left = self._room.in_flight
+                log.warning("worker %s leaves %d runs in flight; their lease brings them back", self.id, left)
+                return
             self._room.wait(POLL_S)
-        if self._room.in_flight:
-            log.warning(
-                "worker %s leaves %d runs in flight; their lease brings them back",
-                self.id,
-                self._room.in_flight,
-            )
+            # A read that was under way when the end was asked for may have taken more.
+            self._hand_back()
 
-    def _leave(self, shards: list[Database], beaters: list[Beater]) -> None:
+    def _hand_back(self) -> None:
+        for slots in (self._threads, self._loop):
+            if slots is not None:
+                self._unstarted.extend(slots.take_back())
+        waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
+        for database in self._namespace.shards:
+            mine = [flight for flight in waiting if flight.database is database]
+            try:
+                returning.hand_back(database, [flight.delivery for flight in mine], self.id)
+                self._room.give_back([flight.key for flight in mine])
+            except (NotConnected, ServerRefused) as error:
+                log.warning("worker %s could not hand back %d runs yet: %s", self.id, len(mine), error)
+                self._unstarted.extend(mine)
+
+    def _leave(self, shards: list[Database], beaters: list[Beater], threads: list[threading.Thread]) -> None:
         if self._herald is not None:
             self._herald.finish(time.monotonic() + LAST_WORDS_S)
         for slots in (self._threads, self._loop):
             if slots is not None:
                 slots.end()
-        for database, beater in zip(shards, beaters, strict=True):
-            places = self._order.known()
-            database.call(members.forget_worker(database.keys, self.id, beater.last_beat_ms, places))
+        for thread in threads:
+            thread.join(LEAVE_S)
+        if any(thread.is_alive() for thread in threads):
+            # A read that is still under way may be handed an entry: forgotten, this worker would keep it for ever.
+            log.warning("worker %s could not leave in order, its lease does", self.id)
+            return
+        try:
+            for database, beater in zip(shards, beaters, strict=True):
+                places = self._order.known()
+                database.call(members.forget_worker(database.keys, self.id, beater.last_beat_ms, places))
+        except (NotConnected, ServerRefused) as error:
+            log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)

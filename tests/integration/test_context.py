@@ -14,7 +14,7 @@ from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store import notes, views
 from tests.support.apps import empty_app, shard, work_off, working
 from tests.support.records import lives_ms, records
-from tests.support.stories import MINUTE, T0, decision
+from tests.support.stories import decision
 
 WAIT = 10
 

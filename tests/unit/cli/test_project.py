@@ -8,7 +8,6 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from jobistemer.cli.ticker import ticker_command
 from jobistemer.cli.worker import worker_command
 
 APP = """
@@ -126,15 +125,6 @@ def test_when_no_server_answers_every_command_says_what_to_do(cli, arguments):
     assert "no Redis or Valkey server answers at redis://:***@127.0.0.1:1/0" in result.stderr
     assert "Start one (`redis-server`, `docker compose up`, or `jobistemer dev`" in result.stderr
     assert result.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("command", [worker_command, ticker_command])
-def test_a_process_that_finds_no_server_says_what_to_do(project, command, monkeypatch):
-    write_app(project, "some")
-    monkeypatch.setenv("JOBISTEMER_APP", "some:app")
-    result = CliRunner().invoke(command, ["--url", "redis://127.0.0.1:1/0"])
-    assert result.exit_code == 1
-    assert "no Redis or Valkey server answers at redis://127.0.0.1:1/0" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from jobistemer.store.scripts import Reply
 from jobistemer.store.transactions import commit_transaction
 from tests.support.records import Stream, nothing_written, records
 from tests.support.stories import (
-    T0,
     MINUTE,
+    T0,
     claim,
     decision,
     ended,

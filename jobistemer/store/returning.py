@@ -1,0 +1,44 @@
+"""Give back what was taken and not started: to its stream, to the delayed set, or to its end when it was cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobistemer.core.endings import CANCELED, Outcome
+from jobistemer.core.errors import JobistemerError
+from jobistemer.core.messages import Delivery
+from jobistemer.core.states import AttemptState
+from jobistemer.store import jobs, runs
+from jobistemer.store.database import Database
+from jobistemer.store.runs import Ended
+
+BATCH = 200
+
+
+def hand_back(
+    database: Database, deliveries: Sequence[Delivery], worker: str, delay_ms: int = 0, note: str = ""
+) -> None:
+    """Give entries back; no attempt is used up.
+
+    Raises NotConnected or ServerRefused: make the same call again, what was given back is not touched by it.
+    """
+    refused: JobistemerError | None = None
+    now_ms = database.clock.now_ms()
+    for start in range(0, len(deliveries), BATCH):
+        part = deliveries[start : start + BATCH]
+        calls = [runs.hand_back(database.keys, each, now_ms, delay_ms, note) for each in part]
+        for delivery, reply in zip(part, database.call_all(calls), strict=True):
+            if isinstance(reply, JobistemerError):
+                refused = reply
+            elif reply.word == "CANCELED":
+                outcome = Outcome(AttemptState.CANCELED, error="canceled before it began")
+                end_canceled(database, Ended(delivery, outcome, worker, 0, now_ms))
+    if refused is not None:
+        raise refused
+
+
+def end_canceled(database: Database, ended: Ended) -> str:
+    """End a run that was to go on and has been cancelled meanwhile; what the script says: DONE or STALE."""
+    slot = ended.delivery.message.slot
+    job = jobs.find_version(database, slot.job, slot.version) if slot else None
+    return database.call(runs.commit(database.keys, ended, CANCELED, job)).word

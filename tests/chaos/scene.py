@@ -1,0 +1,152 @@
+"""Real processes on a real server, and the means to kill them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from jobistemer.store.database import Database
+from jobistemer.store.namespace import Namespace
+from tests.support.servers import VALKEY, _binary, _free_port, _wait_until_ready
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Effect(NamedTuple):
+    """One line of the ledger."""
+
+    run: str
+    attempt: int
+    pid: int
+
+
+class Server:
+    """An embedded Valkey with an append-only file, which can be killed and comes back on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        command = [_binary(VALKEY), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert self._process.stdout is not None
+        _wait_until_ready(self._process.stdout)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.communicate()
+
+
+class Scene:
+    """A server, tickers, workers and the ledger."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.server = Server(folder)
+        self.ledger = folder / "ledger"
+        self._environment = {
+            **os.environ,
+            "JOBISTEMER_URL": self.server.url,
+            "JOBISTEMER_LEDGER": str(self.ledger),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._logs: list[IO[Any]] = []
+
+    def deploy(self) -> None:
+        """Register the jobs of the app."""
+        command = [sys.executable, "-c", "from jobistemer.cli import main; main()", "deploy", "tests.chaos.app:app"]
+        subprocess.run(command, env=self._environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+    def ticker(self) -> subprocess.Popen[bytes]:
+        return self._start("jobistemer.cli.ticker")
+
+    def worker(self, *options: str) -> subprocess.Popen[bytes]:
+        return self._start("jobistemer.cli.worker", "tests.chaos.app:app", "-c", "4", "--lease", "3", *options)
+
+    def producer(self, *options: str) -> subprocess.Popen[bytes]:
+        return self._start("tests.chaos.producer", *options)
+
+    def database(self) -> Database:
+        return Namespace(self.server.url).shards[0]
+
+    def effects(self) -> list[Effect]:
+        if not self.ledger.exists():
+            return []
+        lines = self.ledger.read_text().splitlines()
+        return [Effect(run, int(attempt), int(pid)) for run, attempt, pid in (line.split() for line in lines)]
+
+    def log_of(self, process: subprocess.Popen[bytes]) -> str:
+        return (self.folder / f"{process.pid}.log").read_text()
+
+    def end(self) -> None:
+        """End what is still there; whoever was stopped is continued, so that it can end."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+        for log in self._logs:
+            log.close()
+
+    def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        pending = self.folder / "starting.log"
+        log = pending.open("wb")
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], env=self._environment, stdout=log, stderr=log, cwd=ROOT
+        )
+        pending.rename(self.folder / f"{process.pid}.log")
+        self._logs.append(log)
+        self.processes.append(process)
+        return process
+
+
+@contextmanager
+def scene(folder: Path, **environment: str) -> Iterator[Scene]:
+    """A scene with its server started; everything is ended at its end."""
+    opened = Scene(folder, **environment)
+    opened.server.start()
+    try:
+        yield opened
+    finally:
+        opened.end()
+        opened.server.kill()
+
+
+def until(what: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for a named condition; fails with its name."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"it did not come about within {seconds:g} s: {what}")
+        time.sleep(0.05)
+
+
+def at_rest(database: Database) -> bool:
+    """Whether nothing waits, runs or is delayed."""
+    keys = database.keys
+    streams = [keys.stream(name.decode()) for name in database.client.smembers(keys.streams)]
+    return not any(database.client.xlen(stream) for stream in streams) and not database.client.exists(
+        keys.delayed, keys.starts
+    )
+
+
+def duplicates(effects: list[Effect]) -> dict[str, int]:
+    """Runs with more than one effect, and how many more."""
+    counted = Counter(effect.run for effect in effects)
+    return {run: count - 1 for run, count in counted.items() if count > 1}

@@ -1,0 +1,68 @@
+"""Tickers and workers as real processes; some are killed, one is a zombie; what came of it is judged from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from jobistemer.core.listings import WorkerSummary
+from jobistemer.store import census
+from tests.chaos.scene import Scene, at_rest, scene, until
+from tests.chaos.verdict import judge
+from tests.support.records import leaked
+
+pytestmark = pytest.mark.process
+
+LONG = "JOBISTEMER_CHAOS_LONG" in os.environ
+JOBS, SECONDS = (200, 30) if LONG else (40, 8)
+
+
+def occurrences(story: Scene) -> int:
+    database = story.database()
+    return sum(database.client.zcard(key) for key in database.client.scan_iter(f"{database.keys.tag}:history:*"))
+
+
+def workers(story: Scene) -> dict[int, WorkerSummary]:
+    return {worker.pid: worker for worker in census.list_workers([story.database()])}
+
+
+def dead(story: Scene, process: subprocess.Popen[bytes]) -> bool:
+    """Whether the others have taken over a worker's work and forgotten it."""
+    return process.pid not in workers(story)
+
+
+def test_no_instant_and_no_effect_is_lost_when_tickers_and_workers_die(tmp_path):
+    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS=str(JOBS)) as story:
+        # Given three tickers, three workers and jobs that are due every second
+        story.deploy()
+        tickers = [story.ticker() for _ in range(3)]
+        hands = [story.worker() for _ in range(3)]
+        until("all workers beat", lambda: len(workers(story)) == 3)
+        until("a quarter of the time is over", lambda: occurrences(story) >= JOBS * SECONDS // 4)
+
+        # When one ticker and one worker are killed, and another worker is stopped for longer than its lease
+        tickers[0].kill()
+        hands[0].kill()
+        hands[1].send_signal(signal.SIGSTOP)
+        until("the killed worker is dead to the others", lambda: dead(story, hands[0]))
+        until("the stopped worker is dead to the others", lambda: dead(story, hands[1]))
+        hands[1].send_signal(signal.SIGCONT)
+        until("the zombie beats again", lambda: not dead(story, hands[1]))
+        until("the time is over", lambda: occurrences(story) >= JOBS * SECONDS)
+        for ticker in tickers[1:]:
+            ticker.terminate()
+        assert [ticker.wait() for ticker in tickers] == [-signal.SIGKILL, 0, 0]
+
+        # Then everything comes to rest, and nothing was lost or done twice without a lost attempt that explains it
+        database = story.database()
+        until("nothing waits or runs any more", lambda: at_rest(database))
+        for hand in hands[1:]:
+            hand.terminate()
+        assert [hand.wait() for hand in hands] == [-signal.SIGKILL, 0, 0]
+        verdict = judge(database, story.effects())
+        print(f"{occurrences(story)} occurrences, {len(story.effects())} effects, {verdict.recovered} recovered")
+        assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
+        assert leaked(database) == {}

@@ -1,0 +1,159 @@
+"""The server goes away, its scripts vanish, processes start without it: nobody stops and nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from jobistemer import Jobistemer
+from jobistemer.store import census
+from tests.chaos.scene import Scene, at_rest, scene, until
+from tests.chaos.verdict import Verdict, judge
+from tests.support.records import leaked
+
+pytestmark = pytest.mark.process
+
+AWAY_S = 10.0 if "JOBISTEMER_CHAOS_LONG" in os.environ else 2.0
+
+
+def acknowledged(story: Scene) -> list[str]:
+    notes = story.folder / "acknowledged"
+    # The last line may be half written.
+    return notes.read_text().split("\n")[:-1] if notes.exists() else []
+
+
+def judged_at_rest(story: Scene) -> Verdict:
+    database = story.database()
+    until("nothing waits or runs any more", lambda: at_rest(database))
+    return judge(database, story.effects(), acknowledged(story))
+
+
+def test_an_outage_of_the_server_stops_nobody_and_loses_nothing_that_was_acknowledged(tmp_path):
+    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
+        # Given two tickers, two workers and a producer at work
+        story.deploy()
+        tickers, hands = [story.ticker(), story.ticker()], [story.worker(), story.worker()]
+        producer = story.producer(str(tmp_path / "acknowledged"), "0.005")
+        until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
+
+        # When the server is killed and comes back on the same port
+        story.server.kill()
+        gone = time.monotonic()
+        before = len(acknowledged(story))
+        until("the outage is over", lambda: time.monotonic() - gone >= AWAY_S)
+        story.server.start()
+        until("the producer goes on", lambda: len(acknowledged(story)) > before + 50)
+        until("the instants of the outage are caught up with", lambda: len(story.effects()) > 20 * (AWAY_S + 4))
+
+        # Then everybody is still there, ends in order, and every call and instant has its effect
+        assert [process.poll() for process in [*tickers, *hands, producer]] == [None] * 5
+        for process in [producer, *tickers]:
+            process.terminate()
+        assert [process.wait() for process in [producer, *tickers]] == [0, 0, 0]
+        verdict = judged_at_rest(story)
+        for hand in hands:
+            hand.terminate()
+        assert [hand.wait() for hand in hands] == [0, 0]
+        assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
+        assert leaked(story.database()) == {}
+
+
+def test_scripts_that_vanish_under_load_are_loaded_again(tmp_path):
+    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
+        story.deploy()
+        ticker, hand = story.ticker(), story.worker()
+        producer = story.producer(str(tmp_path / "acknowledged"), "0.002")
+        client = story.database().client
+        for goal in (50, 100, 150, 200):
+            until("more calls were acknowledged", lambda goal=goal: len(acknowledged(story)) > goal)
+            client.script_flush()
+
+        for process in (producer, ticker):
+            process.terminate()
+            assert process.wait() == 0
+        verdict = judged_at_rest(story)
+        hand.terminate()
+        assert hand.wait() == 0
+        assert verdict == Verdict([], [], [], 0)
+
+
+def test_processes_that_find_no_server_say_what_to_do_wait_and_start_when_it_comes(tmp_path):
+    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="2") as story:
+        # Given no server
+        story.server.kill()
+        ticker, hand = story.ticker(), story.worker()
+        for process in (ticker, hand):
+            until("it says what to do", lambda each=process: "or set JOBISTEMER_URL" in story.log_of(each))
+
+        # When it comes
+        story.server.start()
+        story.deploy()
+
+        # Then they work
+        until("there are effects", lambda: len(story.effects()) >= 2)
+        assert "Traceback" not in story.log_of(ticker) + story.log_of(hand)
+
+
+def test_a_process_that_waits_for_a_server_ends_when_it_is_asked_to(tmp_path):
+    with scene(tmp_path) as story:
+        story.server.kill()
+        waiting = [story.ticker(), story.worker()]
+        for process in waiting:
+            until("it waits", lambda each=process: "no Redis or Valkey server answers" in story.log_of(each))
+            process.terminate()
+        assert [process.wait(timeout=10) for process in waiting] == [0, 0]
+        story.server.start()
+
+
+def test_sigterm_under_load_ends_with_zero_and_hands_back_what_was_not_started(tmp_path):
+    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="0") as story:
+        # Given one worker with slow calls in its slots and others fetched ahead
+        database = story.database()
+        producer = Jobistemer(story.server.url)
+        producer.enqueue_many(producer.request("call", {"seconds": 0.001}) for _ in range(3000))
+        first = story.worker()
+        until("it is busy", lambda: len(story.effects()) > 200)
+        producer.enqueue_many(producer.request("call", {"seconds": 0.5}) for _ in range(20))
+
+        # When it is asked to end
+        first.terminate()
+        assert first.wait(timeout=15) == 0
+
+        # Then nothing is left with it: what it had not started waits for anybody, and it is forgotten
+        assert census.list_workers([database]) == []
+        assert database.client.xpending(database.keys.stream("default:5"), "workers")[0] == 0
+        done_by_first = len(story.effects())
+        assert done_by_first < 3020
+
+        # And another worker does the rest, each once
+        second = story.worker("--burst")
+        assert second.wait(timeout=60) == 0
+        effects = story.effects()
+        assert len(effects) == len({effect.run for effect in effects}) == 3020
+        assert {effect.attempt for effect in effects} == {0}
+        assert leaked(database) == {}
+
+
+def test_a_second_sigterm_ends_a_worker_at_once_and_its_lease_brings_its_work_back(tmp_path):
+    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="0") as story:
+        producer = Jobistemer(story.server.url)
+        first = story.worker()
+        long_ones = [producer.enqueue("call", {"seconds": 6}) for _ in range(2)]
+        until("they are shown as running", lambda: all(run.state() == "running" for run in long_ones))
+
+        first.terminate()
+        until("it has heard the first signal", lambda: next(iter(_worker_quiet(story)), False))
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(timeout=10) == 0
+        assert story.effects() == []
+
+        story.worker()
+        assert [run.result(timeout=40) for run in long_ones] == [None, None]
+        assert {effect.attempt for effect in story.effects()} == {1}
+
+
+def _worker_quiet(story: Scene) -> list[bool]:
+    return [worker.quiet for worker in census.list_workers([story.database()])]

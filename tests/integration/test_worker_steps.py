@@ -1,0 +1,121 @@
+"""What must not go wrong between fetch and commit, on a worker that takes its steps by hand."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import redis
+
+from jobistemer.app import Jobistemer
+from jobistemer.core.errors import NotConnected
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.core.states import RunState
+from tests.support.records import leaked
+from jobistemer.worker.outcomes import NOTHING_RETURNED
+from tests.support.worlds import StepWorker, app_on, breaking
+
+
+@pytest.fixture
+def app(server_url: str, clock, database) -> Jobistemer:
+    app = app_on(server_url, clock)
+    app.done = []
+
+    @app.task
+    def note(text: str) -> None:
+        app.done.append(text)
+
+    return app
+
+
+def test_what_is_enqueued_is_executed_once_and_leaves_nothing_behind(app, database):
+    run = app.enqueue("note", {"text": "hello"})
+
+    StepWorker(database, app).work()
+
+    assert app.done == ["hello"]
+    assert run.state() is RunState.SUCCEEDED
+    assert leaked(database) == {}
+
+
+def test_entries_of_two_streams_with_the_same_id_are_two_attempts(app, database):
+    # Given two entries that two streams got in the same millisecond
+    worker = StepWorker(database, app, settings=WorkerSettings(queues={"a": 0, "b": 0}))
+    for queue in ("a", "b"):
+        app.enqueue("note", {"text": queue}, queue=queue)
+    flights = worker.fetch()
+    for flight in flights:
+        flight.delivery = msgspec.structs.replace(flight.delivery, entry=b"1-0")
+
+    # When both run at the same time
+    first, second = (worker.begin(flight) for flight in flights)
+
+    # Then each ends by itself
+    assert worker.flights.end(second, NOTHING_RETURNED)
+    assert worker.flights.end(first, NOTHING_RETURNED)
+
+
+def test_a_batch_whose_answer_was_lost_is_taken_all_the_same(app, database):
+    # Given a read that the server answered, and whose answer never arrived
+    worker = StepWorker(database, app)
+    app.enqueue("note", {"text": "lost on the wire"})
+    original = worker.fetcher._reader._ask_once
+
+    def lose(command):
+        worker.fetcher._reader._ask_once = original
+        original(command)
+        raise redis.ConnectionError("reset by peer")
+
+    worker.fetcher._reader._ask_once = lose
+    with pytest.raises(NotConnected):
+        worker.fetch()
+    assert worker.waiting == []
+
+    # When the worker goes on
+    worker.work()
+
+    # Then the entry was not left pending for a worker that lives
+    assert app.done == ["lost on the wire"]
+    assert leaked(database) == {}
+
+
+def test_what_a_worker_already_holds_is_not_taken_again_after_a_lost_answer(app, database):
+    worker = StepWorker(database, app)
+    app.enqueue("note", {"text": "once"})
+    worker.fetch()
+
+    worker.fetcher._broken_off = True
+    worker.work()
+
+    assert app.done == ["once"]
+
+
+def test_strangers_hold_up_no_known_task_when_the_connection_breaks(app, database):
+    # Given a batch with a task that this worker does not know before one that it knows
+    worker = StepWorker(database, app)
+    stranger = app.enqueue("unheard_of")
+    app.enqueue("note", {"text": "known"})
+
+    # When giving back the stranger fails
+    with breaking(database, "call_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
+        worker.fetch()
+
+    # Then the known one is executed, the stranger given back with the next step, and nothing is held for ever
+    worker.work()
+    assert app.done == ["known"]
+    assert stranger.state() is RunState.SCHEDULED
+    assert worker.room.in_flight == 0
+
+
+def test_outcomes_are_sent_again_when_the_connection_breaks_after_the_server_has_recorded_them(app, database):
+    run = app.enqueue("note", {"text": "recorded"})
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+
+    with breaking(database, "call_all", lambda: NotConnected("away"), after=True), pytest.raises(NotConnected):
+        worker.committer.step()
+    worker.committer.step()
+
+    assert run.state() is RunState.SUCCEEDED
+    assert worker.committer.counts == {"succeeded": 1}
+    assert worker.room.in_flight == 0

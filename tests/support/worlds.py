@@ -1,0 +1,138 @@
+"""A whole system in one process and without threads of its own: producers, tickers and workers that take steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jobistemer.app import Jobistemer
+from jobistemer.core.models import Job
+from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.core.settings import TickerSettings, WorkerSettings
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store import queues, views
+from jobistemer.store.clock import Clock
+from jobistemer.store.database import Database
+from jobistemer.store.keys import place
+from jobistemer.store.namespace import Namespace
+from jobistemer.ticker.ticker import ShardTicker
+from jobistemer.worker.beat import Beater
+from jobistemer.worker.commit import Committer
+from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.execute import run
+from jobistemer.worker.fetch import Fetcher, Order
+from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.inbox import Room
+from jobistemer.worker.reclaim import Reclaimer
+from jobistemer.worker.watch import Watch
+
+TICKING = TickerSettings()
+WORKING = WorkerSettings()
+
+
+def app_on(url: str, clock: Clock) -> Jobistemer:
+    """An app in the namespace of the `database` fixture, on its clock."""
+    app = Jobistemer(url, namespace="test")
+    app.namespace = app.producer.namespace = app.control._namespace = Namespace(url, "test", clock=clock)
+    return app
+
+
+def ticker(database: Database, settings: TickerSettings = TICKING, name: str = "ticker") -> ShardTicker:
+    return ShardTicker(database, settings, name)
+
+
+class StepWorker:
+    """The parts of a worker, moved by hand: what a slot does is done where the test says so."""
+
+    def __init__(
+        self, database: Database, app: Jobistemer, name: str = "alice", settings: WorkerSettings = WORKING
+    ) -> None:
+        self.database, self.name = database, name
+        self.room, self.flights, self.order = Room(settings.concurrency), Flights(), Order(settings.queues)
+        self.stopping = Stopping()
+        self.waiting: list[Flight] = []
+        definitions = Definitions()
+        self.committer = Committer(name, self.room, definitions)
+        self.watch = Watch(self.flights, self.committer.report)
+        self.reclaimer = Reclaimer(database, 0.0, definitions)
+        self.fetcher = Fetcher(database, name, self.order, self.room, app.handlers, self.waiting.extend)
+        self.beater = Beater(
+            database, name, settings, self.order, self.flights, self.watch, self.reclaimer, dict, self.stopping
+        )
+        queues.open_streams(database, [place(queue, 5) for queue in settings.queues])
+
+    def beat(self) -> None:
+        self.beater.step()
+
+    def fetch(self) -> list[Flight]:
+        """Take what is there from all known places; it waits in this worker, unstarted."""
+        self.order.learn([name.decode() for name in self.database.client.smembers(self.database.keys.streams)])
+        while self.fetcher.step(block=False):
+            pass
+        return list(self.waiting)
+
+    def execute(self) -> None:
+        """Run what waits, one by one, and hand the outcomes to the committer."""
+        while self.waiting:
+            flight = self.waiting.pop(0)
+            if run(flight, self.flights, lambda: None):
+                self.committer.report(flight)
+
+    def begin(self, flight: Flight) -> Flight:
+        """Have a slot begin an attempt that goes on for as long as the test wants."""
+        self.waiting.remove(flight)
+        self.flights.begin(flight, lambda: None)
+        return flight
+
+    def commit(self) -> None:
+        while not self.committer._outbox.empty():
+            self.committer.step()
+
+    def work(self) -> int:
+        """Fetch, execute and commit until nothing is left; how many runs that were."""
+        done = 0
+        while fetched := self.fetch():
+            done += len(fetched)
+            self.execute()
+            self.commit()
+        return done
+
+
+def run_records(app: Jobistemer, occurrence: str, job: Job) -> dict[str, RunRecord]:
+    """The runs of an occurrence by task name."""
+    from jobistemer.core import ids
+
+    database = app.namespace.shards[0]
+    found = {task.name: ids.run_id(occurrence, ids.task_id(job.id, task.name)) for task in job.tasks}
+    records = {name: views.find_run(database, run_id) for name, run_id in found.items()}
+    return {name: record for name, record in records.items() if record is not None}
+
+
+def occurrences_of(database: Database, job: Job) -> list[OccurrenceRecord]:
+    """The occurrences of a job in the order of their instants."""
+    ids_found = [each.decode() for each in database.client.zrange(database.keys.history(job.id), 0, -1)]
+    return views.find_occurrences(database, ids_found)
+
+
+def attempts_of(database: Database, run_id: str) -> list[AttemptRecord]:
+    record = views.find_run(database, run_id)
+    return views.find_attempts(database, record) if record else []
+
+
+@contextmanager
+def breaking(database: Database, name: str, error: Callable[[], BaseException], after: bool = False) -> Iterator[list[Any]]:
+    """The next use of a method of the database breaks: before it reaches the server, or `after` the answer was sent."""
+    broken: list[Any] = []
+    original = getattr(database, name)
+
+    def once(*args: Any, **kwargs: Any) -> Any:
+        setattr(database, name, original)
+        broken.append(args)
+        if after:
+            original(*args, **kwargs)
+        raise error()
+
+    setattr(database, name, once)
+    yield broken
+    setattr(database, name, original)
