@@ -74,6 +74,11 @@ class Flight:
 OpenDesk = Callable[[Flight], AnyDesk]
 
 
+def no_desk(flight: Flight) -> AnyDesk:
+    """Stands for the desks of a worker where no handler asks for a context."""
+    raise LookupError(f"{flight.handler.name} asks for a context, and there is nobody to give it one")
+
+
 class Flights:
     """The attempts that are running.
 
@@ -81,7 +86,7 @@ class Flights:
     dictionary decides the race: `dict.pop` is atomic, and only who gets the flight reports its outcome.
     """
 
-    def __init__(self, open_desk: OpenDesk, lease_s: float = math.inf) -> None:
+    def __init__(self, lease_s: float = math.inf, open_desk: OpenDesk = no_desk) -> None:
         self.open_desk = open_desk
         self._lease_s = lease_s
         self._beaten_at = self._doubted_until = time.monotonic()

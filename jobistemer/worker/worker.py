@@ -61,7 +61,7 @@ class Worker:
         self._settings = settings
         self.id = process_identity()
         self._support = Support(settings.permissions, plugins.prepare)
-        self._flights = Flights(partial(Desk, support=self._support), settings.lease_s)
+        self._flights = Flights(settings.lease_s, partial(Desk, support=self._support))
         self._room = Room(settings.concurrency)
         self._order = Order(settings.queues)
         self._definitions = Definitions()
