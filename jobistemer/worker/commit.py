@@ -97,9 +97,11 @@ class Committer:
         bundles = [each[at : at + BUNDLE] for each in plain.values() for at in range(0, len(each), BUNDLE)]
         calls = [runs.commit_successes(database.keys, [self._ended(each) for each in bundle]) for bundle in bundles]
         calls += [entry.call for entry in entries]
-        # What a handler noted goes before its outcome: an attempt that has ended is not written to.
-        notes = [call for entry in entries for call in last_notes(entry.flight, entry.ended, entry.ending)]
-        replies = database.call_all([*notes, *calls])[len(notes) :]
+        # What handlers noted goes before their outcomes, as an attempt that has ended is not written to; and on its
+        # own, since a pipeline does not keep its order where the server does not know a script yet.
+        if notes := [call for entry in entries for call in last_notes(entry.flight, entry.ended, entry.ending)]:
+            database.call_all(notes)
+        replies = database.call_all(calls)
         for bundle, reply in zip(bundles, replies, strict=False):
             self._note_bundle(bundle, reply)
         for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
