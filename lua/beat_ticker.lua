@@ -14,8 +14,8 @@ ARGV
   horizon    int  ms up to which due jobs are listed
   limit      int  how many of them at the most
 OUT
-  AGENDA due delayed starts  due: job id and ms in turn, by time; delayed: member and ms in turn, the first 100;
-                             starts: up to 100 job ids
+  AGENDA due delayed starts tickers  due: job id and ms in turn, by time; delayed: member and ms in turn, the first
+                100; starts: up to 100 job ids; tickers: up to 100 that have beaten within ten seconds, by their ids
 KEEPS I1 I3
 ]]
 local tickers, record, due, delayed, starts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -28,4 +28,5 @@ redis.call('PEXPIRE', tickers, 60000)
 redis.call('HSET', record, 'status', status)
 redis.call('PEXPIRE', record, 60000)
 return {'AGENDA', redis.call('ZRANGEBYSCORE', due, '-inf', horizon, 'WITHSCORES', 'LIMIT', 0, limit),
-  redis.call('ZRANGE', delayed, 0, 99, 'WITHSCORES'), redis.call('SRANDMEMBER', starts, 100)}
+  redis.call('ZRANGE', delayed, 0, 99, 'WITHSCORES'), redis.call('SRANDMEMBER', starts, 100),
+  redis.call('ZRANGEBYSCORE', tickers, now - 10000, '+inf', 'LIMIT', 0, 100)}

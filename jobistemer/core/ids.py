@@ -6,6 +6,7 @@ The three namespaces are fixed for ever: changing one would fork the history.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha1
 from uuid import UUID
 
@@ -24,11 +25,13 @@ def _uuid5(namespace: UUID, name: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
+@lru_cache(maxsize=100_000)
 def job_id(name: str) -> str:
     """The identity of the job called `name`."""
     return "job_" + sha1(f"job:{name}".encode(), usedforsecurity=False).hexdigest()
 
 
+@lru_cache(maxsize=100_000)
 def task_id(job: str, name: str) -> str:
     """The identity of task `name` of the job with id `job`."""
     return "task_" + sha1(f"task:{job}:{name}".encode(), usedforsecurity=False).hexdigest()

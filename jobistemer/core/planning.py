@@ -10,7 +10,6 @@ applied instant by instant by `lua/claim_occurrence.lua`, together with the curs
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
 import msgspec
 
@@ -50,12 +49,12 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
 
     since: where compressing began, when earlier rows were compressed into one that is still to come.
     """
-    instants = list(islice(job.schedule.unix_between(cursor, now_ms // 1000), limit + 1))
+    instants, behind = _due(job, cursor, now_ms // 1000, limit)
     if not instants:
         return []
     boundary = missed_before(job, now_ms)
     missed = backlog(job, cursor, since, now_ms) if instants[0] < boundary else None
-    following = [*instants[1:], _next_due(job, instants[-1])]
+    following = [*instants[1:], behind]
     decisions: list[Decision] = []
     fired = 0
     for expected, instant, then in zip([cursor, *instants], instants, following, strict=False):
@@ -67,8 +66,18 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
                 # The pause stands in the due mark, where every ticker sees it.
                 pause_ms = round(fired / job.catch_up_per_s * 1000)
                 look_at = max(decision.look_at_ms, now_ms + pause_ms)
-                return [*decisions[:-1], msgspec.structs.replace(decision, look_at_ms=look_at)][:limit]
-    return decisions[:limit]
+                return [*decisions[:-1], msgspec.structs.replace(decision, look_at_ms=look_at)]
+    return decisions
+
+
+def _due(job: Job, cursor: int, now: int, limit: int) -> tuple[list[int], int]:
+    """The first `limit` instants that are due, and the one behind them."""
+    instants: list[int] = []
+    instant = _next_due(job, cursor)
+    while instant <= now and len(instants) < limit:
+        instants.append(instant)
+        instant = _next_due(job, instant)
+    return instants, instant
 
 
 def _decide(job: Job, instant: int, expected: int, following: int, missed: Backlog | None, now_ms: int) -> Decision:

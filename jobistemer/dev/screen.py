@@ -10,7 +10,7 @@ from rich.text import Text
 from jobistemer.cli import tables
 from jobistemer.dev.scene import Scene
 
-FIXED_LINES = 22
+FIXED_LINES = 26
 """What the tables need that do not grow; the rest of the terminal is shared by occurrences and events."""
 ANNOUNCED = ">>>"
 """How an event begins that must not be missed."""
@@ -88,9 +88,9 @@ def _waiting(scene: Scene) -> RenderableType:
 
 
 def _events(events: Sequence[str], room: int) -> RenderableType:
-    shown = Text(no_wrap=True, overflow="ellipsis")
-    for event in events[-room:]:
-        shown.append(f"{event}\n", style="bold magenta" if event.startswith(ANNOUNCED) else "dim")
+    lines = [Text(event, style="bold magenta" if event.startswith(ANNOUNCED) else "dim") for event in events[-room:]]
+    shown = Text("\n").join(lines)
+    shown.no_wrap, shown.overflow = True, "ellipsis"
     return shown
 
 

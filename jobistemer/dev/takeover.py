@@ -103,7 +103,8 @@ class Takeover:
         self._open = still_open
         if not still_open:
             took = (now_ms - self._killed_at_ms) / 1000
-            self._tell(f"TAKEOVER COMPLETE after {took:.1f} s: lost attempts {self._takers.total()}, all of them run again")
+            count = self._takers.total()
+            self._tell(f"TAKEOVER COMPLETE after {took:.1f} s: lost attempts {count}, all of them run again")
 
 
 def _fate(abandoned: Abandoned) -> tuple[AttemptRecord | None, AttemptRecord | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jobistemer.store.database import Command
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply, script
 
@@ -20,11 +21,15 @@ class Pulse(NamedTuple):
 
 
 class Agenda(NamedTuple):
-    """What a ticker has to do: due jobs and delayed runs with their times in ms, jobs whose queue can move on."""
+    """What a ticker has to do: due jobs and delayed runs with their times in ms, jobs whose queue can move on.
+
+    tickers: those that live, in an order that all of them see.
+    """
 
     due: dict[str, int]
     delayed: list[tuple[str, int]]
     starts: list[str]
+    tickers: list[str]
 
 
 def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
@@ -56,13 +61,19 @@ def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms:
     )
 
 
+def forget_ticker(keys: Keys, ticker: str) -> list[Command]:
+    """What a ticker that ends in order sends: it is no longer listed."""
+    return [("ZREM", keys.tickers, ticker), ("DEL", keys.ticker(ticker))]
+
+
 def read_agenda(reply: Reply) -> Agenda:
     """The answer to a ticker's beat."""
-    due, delayed, starts = reply.values
+    due, delayed, starts, tickers = reply.values
     return Agenda(
         due={name: round(float(at)) for name, at in _pairs(due)},
         delayed=[(name, round(float(at))) for name, at in _pairs(delayed)],
         starts=[job.decode() for job in starts],
+        tickers=sorted(ticker.decode() for ticker in tickers),
     )
 
 

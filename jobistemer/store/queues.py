@@ -118,6 +118,17 @@ def pending_of(database: Database, where: str, consumer: str) -> Iterator[tuple[
         start = b"(" + entries[-1]
 
 
+def busy_consumers(database: Database, where: str) -> set[str]:
+    """The consumers of a place that entries are pending for."""
+    try:
+        answer = database.ask("XINFO", "CONSUMERS", database.keys.stream(where), GROUP)
+    except ServerRefused:
+        # A place whose stream is not there (any more).
+        return set()
+    found = [dict(zip(each[::2], each[1::2], strict=True)) for each in answer]
+    return {each[b"name"].decode() for each in found if each[b"pending"]}
+
+
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
     """Acknowledge and delete an entry that holds no readable message."""
     database.ask_all([("XACK", stream, GROUP, entry), ("XDEL", stream, entry)])

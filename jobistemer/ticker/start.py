@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from jobistemer.core.errors import NotConnected
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.database import Database
 
@@ -12,7 +13,18 @@ log = logging.getLogger("jobistemer.ticker")
 
 def start_waiting(database: Database, job_ids: list[str]) -> int:
     """Start the next occurrence of each job; how many this call started. Others may have been faster."""
-    return sum(_start_next(database, job_id) for job_id in job_ids)
+    return sum(_tried(database, job_id) for job_id in job_ids)
+
+
+def _tried(database: Database, job_id: str) -> bool:
+    try:
+        return _start_next(database, job_id)
+    except NotConnected:
+        raise
+    except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
+        # One queue that cannot move on holds up no other.
+        log.error("the next occurrence of %s cannot be started here: %s", job_id, error)
+        return False
 
 
 def _start_next(database: Database, job_id: str) -> bool:
@@ -20,7 +32,7 @@ def _start_next(database: Database, job_id: str) -> bool:
     waiting = database.ask("ZRANGE", keys.queued(job_id), 0, 0, "WITHSCORES")
     if not waiting:
         return False
-    occurrence, instant = waiting[0][0].decode(), int(float(waiting[0][1]))
+    occurrence, instant = waiting[0].decode(), int(float(waiting[1]))
     version, since = database.ask("HMGET", keys.occurrence(occurrence), "version", "since")
     # It runs under the version that it was claimed with, whatever is current now.
     job = jobs.find_version(database, job_id, int(version)) if version else None

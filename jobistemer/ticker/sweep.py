@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from jobistemer.store import members
+from jobistemer.store import members, queues
 from jobistemer.store.database import Database
 
 SWEEP_EVERY_S = 30.0
@@ -39,9 +39,17 @@ class Sweeper:
                 ("ZREMRANGEBYSCORE", keys.dead, "-inf", self._database.clock.now_ms()),
             ],
         )
-        pairs = zip(beats[::2], beats[1::2], strict=True)
-        silent = self._silent({worker.decode(): float(beat) for worker, beat in pairs})
-        return sum(self._forget(worker, beat, [place.decode() for place in places]) for worker, beat in silent)
+        known = {worker.decode(): float(beat) for worker, beat in zip(beats[::2], beats[1::2], strict=True)}
+        names = [place.decode() for place in places]
+        self._announce({each for where in names for each in queues.busy_consumers(self._database, where)} - set(known))
+        return sum(self._forget(worker, beat, names) for worker, beat in self._silent(known))
+
+    def _announce(self, orphans: set[str]) -> None:
+        # Entries pending for a consumer that no worker stands behind: it was forgotten while a read of its own was
+        # still under way, or died before its first beat. As a worker that beat long ago it is taken over as usual.
+        for consumer in sorted(orphans):
+            log.warning("entries are pending for %s, of which no worker is known: left to be taken over", consumer)
+            self._database.ask("ZADD", self._database.keys.workers, "NX", 0, consumer)
 
     def _silent(self, beats: dict[str, float]) -> list[tuple[str, float]]:
         now = time.monotonic()

@@ -7,10 +7,12 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 
+from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.repeating import repeat, start_thread, until_done
@@ -21,7 +23,7 @@ from jobistemer.store.jobs import StoredJob
 from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.waking import WakeListener
-from jobistemer.ticker.fire import fire_due
+from jobistemer.ticker.fire import Share, fire_due
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
 from jobistemer.ticker.sweep import Sweeper
@@ -72,8 +74,10 @@ class ShardTicker:
         self._upcoming = Upcoming()
         self._sweeper = Sweeper(database)
         self._delayed: list[tuple[str, int]] = []
+        self._starts: list[str] = []
         self._next_look = 0.0
         self._horizon_ms = 0
+        self._share = Share()
         self._status = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -88,6 +92,8 @@ class ShardTicker:
         until_done(partial(listener.wait, 0.0), stop, f"ticker {self._id}")
         repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
+        with suppress(NotConnected, ServerRefused):
+            self._database.ask_all(members.forget_ticker(self._database.keys, self._id))
 
     def tick(self) -> int:
         """One pass over everything that is due now, without sleeping; how many occurrences it decided."""
@@ -105,19 +111,22 @@ class ShardTicker:
         beat = members.beat_ticker(database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit)
         agenda = members.read_agenda(database.call(beat))
         self._delayed = agenda.delayed
+        self._starts = agenda.starts
+        if self._id in agenda.tickers:
+            self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
         self._learn(agenda)
-        if agenda.starts:
-            start_waiting(database, agenda.starts)
 
     def act(self) -> int:
-        """Fire and promote what is due; how many occurrences were decided."""
-        fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms)
+        """Fire and promote what is due, start what may start; how many occurrences were decided."""
+        fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms, self._share)
         self._fired += fired.claimed
         self._late_ms_max = max(self._late_ms_max, fired.late_ms)
         if fired.replan:
             self._next_look = 0.0
         while promote_due(self._database, self._delayed):
             self.look(full=False)
+        start_waiting(self._database, self._starts)
+        self._starts = []
         return fired.claimed
 
     def _step(self, listener: WakeListener) -> None:

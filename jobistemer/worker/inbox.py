@@ -8,7 +8,7 @@ from collections.abc import Collection
 AHEAD_S = 0.05
 """How much work is fetched ahead, in seconds at the measured rate."""
 MOST_AHEAD = 1_000
-_WEIGHT = 0.2
+_GAIN = 0.2
 
 Key = tuple[bytes, bytes]
 """Stream and entry."""
@@ -64,6 +64,9 @@ class Room:
     def ended(self, keys: Collection[Key], seconds: float) -> None:
         """Note that entries were ended which took `seconds` of slots' time together; one thread calls this."""
         if seconds >= 0 and keys:
-            share = min(1.0, _WEIGHT * len(keys))
-            self._seconds_per_run += (seconds / len(keys) - self._seconds_per_run) * share
+            mean = seconds / len(keys)
+            # Longer runs count at once, shorter ones by and by: a few short ones among long ones must not make
+            # this worker take a thousand.
+            gain = 1.0 if mean > self._seconds_per_run else _GAIN
+            self._seconds_per_run += (mean - self._seconds_per_run) * gain
         self.give_back(keys)

@@ -1,108 +1,212 @@
-"""What a dead worker leaves behind is taken over, whatever state it is in, and the worker is forgotten."""
+"""The dead-man's switch: what becomes of the work of workers that died, and of zombies that come back."""
+
+from __future__ import annotations
 
 import pytest
 
-from jobistemer.core import ids
-from jobistemer.core.retries import NO_RETRIES, Delays
-from jobistemer.store import members, queues, runs
-from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.reclaim import Reclaimer
-from tests.support.clocks import NOW
-from tests.support.records import leaked, records
-from tests.support.stories import (
-    MINUTE,
-    T0,
-    claim,
-    decision,
-    ended,
-    enqueue,
-    finish,
-    job,
-    register,
-    take,
-    take_one,
-    task,
-)
+from jobistemer.core.errors import NotConnected
+from jobistemer.store import cancelling
+from jobistemer.store.database import Database
+from jobistemer.ticker.sweep import Sweeper
+from jobistemer.worker.outcomes import NOTHING_RETURNED
+from tests.support.records import leaked, nothing_written, records
+from tests.support.worlds import StepWorker, attempts_of, breaking
 
-DEFAULT = "default:5"
+LEASE_S = 15
 
 
 @pytest.fixture
-def reclaimer(database):
-    """Alice has beaten once and is dead as soon as she is looked at."""
-    database.call(members.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}"))
-    return Reclaimer(database, 0.0, Definitions())
+def app(app):
+    app.done = []
+
+    @app.task
+    def note(text: str) -> None:
+        app.done.append(text)
+
+    return app
 
 
-def observe(reclaimer):
-    return reclaimer.observe({"alice": NOW}, [DEFAULT])
+def buried(survivor: StepWorker, clock) -> None:
+    """The lease of the others is over, and the survivor has looked at them twice."""
+    clock.advance(LEASE_S + 1)
+    survivor.beat()
+    clock.advance(1)
+    survivor.beat()
 
 
-def is_forgotten(database):
-    return "worker:alice" not in records(database)
+def dies(app, database: Database, name: str, *begun: str) -> StepWorker:
+    """A worker that has beaten, fetched all there is and begun some of it; it is not heard of again."""
+    worker = StepWorker(database, app, name)
+    worker.beat()
+    for flight in worker.fetch():
+        if flight.delivery.message.run in begun:
+            worker.begin(flight)
+            database.call(flight.showing())
+    return worker
 
 
-def test_a_run_goes_on_with_its_next_attempt(database, reclaimer):
-    enqueue(database)
-    take_one(database)
-    assert observe(reclaimer) == 1
-    assert is_forgotten(database)
-    again = take_one(database, "bob")
-    assert (again.attempt, again.crashes) == (1, 1)
+def test_the_work_of_a_dead_worker_becomes_lost_attempts_and_is_done_by_others(app, database, clock):
+    run = app.enqueue("note", {"text": "inherited"})
+    dies(app, database, "victim", run.id)
+    survivor = StepWorker(database, app, "survivor")
+
+    buried(survivor, clock)
+    survivor.work()
+
+    assert app.done == ["inherited"]
+    attempts = [(each.state.value, each.worker) for each in attempts_of(database, run.id)]
+    assert attempts == [("lost", "victim"), ("succeeded", "survivor")]
+    assert attempts_of(database, run.id)[0].error == "its worker victim died"
+    assert set(records(database)["workers"]) == {"survivor"}
+    assert leaked(database).keys() <= {"worker:survivor"}
 
 
-def test_a_run_that_is_to_be_cancelled_ends_with_the_attempt_that_was_lost(database, reclaimer):
-    enqueue(database)
-    delivery = take_one(database)
-    database.call(runs.request_cancel(database.keys, "run_1", delivery.entry.decode(), NOW))
-    assert observe(reclaimer) == 1
-    state = records(database)
-    assert state["run:run_1"]["state"] == "canceled"
-    assert state[f"attempt:{ids.attempt_id('run_1', 0)}"]["state"] == "lost"
-    assert is_forgotten(database)
-    assert leaked(database) == {}
+def test_a_worker_that_beats_between_two_looks_is_not_dead(app, database, clock):
+    app.enqueue("note", {"text": "mine"})
+    slow = dies(app, database, "slow")
+    survivor = StepWorker(database, app, "survivor")
+    clock.advance(LEASE_S + 1)
+    survivor.beat()
+
+    slow.beat()
+    survivor.beat()
+
+    assert survivor.work() == 0
+    slow.work()
+    assert app.done == ["mine"]
 
 
-def test_a_run_of_an_occurrence_that_has_failed_meanwhile_ends_with_it(database, reclaimer):
-    definition = job(task("a", retry=Delays((5.0,))), task("b", retry=NO_RETRIES))
-    register(database, definition)
-    claim(database, definition, decision(T0 + MINUTE))
-    _, b = take(database)
-    finish(database, ended(b, "failed"), definition)
-    assert observe(reclaimer) == 1
-    state = records(database)
-    assert state[f"occurrence:{ids.occurrence_id(definition.id, T0 + MINUTE)}"]["state"] == "failed"
-    assert leaked(database) == {}
+def test_a_zombie_changes_nothing_and_does_not_begin_what_it_had_fetched(app, database, clock):
+    # Given a worker that had begun one run and fetched another when it was stopped
+    first, second = app.enqueue("note", {"text": "first"}), app.enqueue("note", {"text": "second"})
+    zombie = dies(app, database, "zombie", first.id)
+    survivor = StepWorker(database, app, "survivor")
+    buried(survivor, clock)
+    survivor.work()
+    assert sorted(app.done) == ["first", "second"]
+    before = [attempts_of(database, run.id) for run in (first, second)]
+
+    # When it wakes up, ends the one and comes to the other
+    (begun,) = zombie.flights.running()
+    zombie.flights.end(begun, NOTHING_RETURNED)
+    zombie.committer.report(begun)
+    zombie.flights._lease_s = 0.0
+    with nothing_written(database):
+        zombie.execute()
+        zombie.commit()
+
+    # Then nothing has changed, nothing was done again, and it knows
+    assert [attempts_of(database, run.id) for run in (first, second)] == before
+    assert sorted(app.done) == ["first", "second"]
+    assert zombie.committer.counts["stale"] == zombie.committer.counts.total() == 2
+    assert zombie.room.in_flight == 0
 
 
-def test_what_cannot_be_read_is_dropped_and_holds_up_nothing(database, reclaimer):
-    queues.open_streams(database, [DEFAULT])
-    database.client.xadd(database.keys.stream(DEFAULT), {"m": "not a message", "n": 0, "c": 0})
-    enqueue(database)
-    take(database)
-    assert observe(reclaimer) == 1
-    assert is_forgotten(database)
-    assert [each.message.run for each in take(database, "bob")] == ["run_1"]
+def test_a_message_that_kills_its_worker_again_and_again_ends_in_the_dead_letters_alone(app, database, clock):
+    # Given a poisonous run, and neighbours that were fetched with it each time
+    poison = app.enqueue("note", {"text": "poison"})
+    neighbours = [app.enqueue("note", {"text": str(number)}) for number in range(3)]
+    survivor = StepWorker(database, app, "survivor")
+
+    # When three workers die of it
+    for name in ("first", "second", "third"):
+        dies(app, database, name, poison.id)
+        buried(survivor, clock)
+
+    # Then it is dead, and the neighbours are done
+    assert (poison.state(), [each.state.value for each in attempts_of(database, poison.id)]) == ("dead", ["lost"] * 3)
+    survivor.work()
+    assert sorted(app.done) == ["0", "1", "2"]
+    assert {run.state() for run in neighbours} == {"succeeded"}
 
 
-def test_what_was_trimmed_from_the_stream_by_hand_holds_up_nothing(database, reclaimer):
-    enqueue(database)
-    delivery = take_one(database)
-    database.client.xdel(database.keys.stream(DEFAULT), delivery.entry)
-    assert observe(reclaimer) == 0
-    assert is_forgotten(database)
+def test_a_run_whose_worker_died_over_its_cancellation_is_cancelled(app, database, clock):
+    # Given a request to cancel that the worker did not live to hear
+    run, other = app.enqueue("note", {"text": "x"}), app.enqueue("note", {"text": "y"})
+    dies(app, database, "victim", run.id)
+    assert cancelling.cancel_run(database, run.id, "no") == "REQUESTED"
+    survivor = StepWorker(database, app, "survivor")
+
+    # When it is buried
+    buried(survivor, clock)
+    survivor.work()
+
+    # Then the run has ended, and others went on
+    assert (run.state(), other.state()) == ("canceled", "succeeded")
+    assert [each.state.value for each in attempts_of(database, run.id)] == ["lost"]
+    assert leaked(database).keys() <= {"worker:survivor"}
 
 
-def test_two_who_find_the_same_worker_dead_take_its_work_over_once(database, open_database, reclaimer):
-    enqueue(database)
-    take_one(database)
-    other = Reclaimer(open_database(), 0.0, Definitions())
-    assert [observe(reclaimer), observe(other)] == [1, 0]
-    assert len(take(database, "bob")) == 1
+def test_an_entry_that_nobody_can_read_is_dropped_with_its_dead_worker(app, database, clock):
+    worker = StepWorker(database, app, "victim")
+    worker.beat()
+    stream = database.keys.stream("default:5")
+    database.client.xadd(stream, {"m": "no message", "n": 0, "c": 0})
+    worker.fetcher._reader.fetch(["default:5"], 10, block=False)
+    survivor = StepWorker(database, app, "survivor")
+
+    buried(survivor, clock)
+
+    assert set(records(database)["workers"]) == {"survivor"}
+    assert database.client.xlen(stream) == 0
 
 
-def test_a_zombie_that_wakes_up_finds_its_work_gone(database, reclaimer):
-    enqueue(database)
-    delivery = take_one(database)
-    observe(reclaimer)
-    assert finish(database, ended(delivery)).word == "STALE"
+def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):
+    app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(250))
+    victim = StepWorker(database, app, "victim")
+    victim.beat()
+    while victim.fetcher._take(["default:5"], 250, block=False):
+        pass
+    survivor = StepWorker(database, app, "survivor")
+
+    buried(survivor, clock)
+    survivor.work()
+
+    assert sorted(app.done, key=int) == [str(number) for number in range(250)]
+    assert leaked(database).keys() <= {"worker:survivor"}
+
+
+def test_a_takeover_that_broke_off_is_completed(app, database, clock):
+    app.enqueue("note", {"text": "x"})
+    dies(app, database, "victim")
+    survivor = StepWorker(database, app, "survivor")
+    clock.advance(LEASE_S + 1)
+    survivor.beat()
+
+    with breaking(database, "ask_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
+        survivor.beat()
+    survivor.beat()
+    survivor.work()
+
+    assert app.done == ["x"]
+    assert set(records(database)["workers"]) == {"survivor"}
+
+
+def test_all_survivors_bury_a_worker_at_once_and_each_entry_is_taken_over_once(app, database, open_database, clock):
+    run = app.enqueue("note", {"text": "x"})
+    dies(app, database, "victim")
+    survivors = [StepWorker(open_database(), app, name) for name in ("left", "right")]
+    clock.advance(LEASE_S + 1)
+    for survivor in survivors * 2:
+        survivor.beat()
+
+    for survivor in survivors:
+        survivor.work()
+
+    assert app.done == ["x"]
+    assert [each.state.value for each in attempts_of(database, run.id)] == ["lost", "succeeded"]
+
+
+def test_a_consumer_that_no_worker_stands_behind_is_announced_and_taken_over(app, database, clock):
+    # Given entries that are pending for a consumer which has never beaten, or was forgotten too early
+    app.enqueue("note", {"text": "orphan"})
+    StepWorker(database, app, "nobody").fetch()
+
+    # When a ticker sweeps and a worker beats
+    Sweeper(database).sweep()
+    survivor = StepWorker(database, app, "survivor")
+    buried(survivor, clock)
+    survivor.work()
+
+    assert app.done == ["orphan"]
+    assert set(records(database)["workers"]) == {"survivor"}

@@ -10,8 +10,8 @@ from jobistemer.app import Jobistemer
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
-from tests.support.records import leaked
 from jobistemer.worker.outcomes import NOTHING_RETURNED
+from tests.support.records import leaked
 from tests.support.worlds import StepWorker, app_on, breaking
 
 

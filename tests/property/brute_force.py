@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 DAY = 86400
 FIRST = int(datetime(1970, 1, 2, tzinfo=UTC).timestamp())
-BEFORE_ALL = datetime(1, 1, 1)  # noqa: DTZ001 - what a clock shows has no zone
+BEFORE_ALL = datetime(1, 1, 1)
 LAST = int(datetime(2100, 12, 30, tzinfo=UTC).timestamp())
 
 ZONES = [

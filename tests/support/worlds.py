@@ -32,6 +32,8 @@ from jobistemer.worker.watch import Watch
 
 TICKING = TickerSettings()
 WORKING = WorkerSettings()
+TWO_LOOKS = 1e-9
+"""The patience of a reclaimer that takes over at its second look, however soon that comes."""
 
 
 def app_on(url: str, clock: Clock) -> Jobistemer:
@@ -59,7 +61,7 @@ class StepWorker:
         definitions = Definitions()
         self.committer = Committer(name, self.room, definitions)
         self.watch = Watch(self.flights, self.committer.report)
-        self.reclaimer = Reclaimer(database, 0.0, definitions)
+        self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions)
         self.fetcher = Fetcher(database, name, self.order, self.room, app.handlers, self.waiting.extend)
         self.beater = Beater(
             database, name, settings, self.order, self.flights, self.watch, self.reclaimer, dict, self.stopping

@@ -9,7 +9,7 @@ def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):
 
 
 def test_a_ticker_says_that_it_lives_until_it_no_longer_does(database):
-    assert beat(database) == members.Agenda({}, [], [])
+    assert beat(database) == members.Agenda({}, [], [], ["t1"])
     assert records(database) == {"tickers": {"t1": NOW}, "ticker:t1": {"status": "{}"}}
     assert lives_ms(database, "tickers") == lives_ms(database, "ticker:t1") == 60_000
     assert leaked(database) == {}
@@ -26,6 +26,19 @@ def test_tickers_that_have_been_silent_for_a_minute_are_forgotten(database):
     beat(database, "slow", NOW - 59_999)
     beat(database, "t1")
     assert records(database)["tickers"] == {"slow": NOW - 59_999, "t1": NOW}
+
+
+def test_tickers_hear_of_one_another_in_an_order_that_all_of_them_see(database):
+    for ticker, silent in {"t3": 9_999, "t2": 10_001, "t1": 0}.items():
+        beat(database, ticker, NOW - silent)
+    assert beat(database, "t4").tickers == ["t1", "t3", "t4"]
+
+
+def test_a_ticker_that_ends_in_order_is_no_longer_listed(database):
+    beat(database, "t1")
+    beat(database, "t2")
+    database.ask_all(members.forget_ticker(database.keys, "t1"))
+    assert records(database) == {"tickers": {"t2": NOW}, "ticker:t2": {"status": "{}"}}
 
 
 def test_the_agenda_lists_what_is_due_up_to_the_horizon_earliest_first(database):

@@ -12,7 +12,7 @@ from jobistemer.core.schedules import Cron, Interval, anchored, jitter_ms, parse
 from jobistemer.core.schedules.clock_changes import clock_changes, shift_note
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - that is the point
+NAIVE = datetime(2026, 1, 1)
 
 
 @pytest.mark.parametrize(

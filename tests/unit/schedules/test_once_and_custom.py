@@ -15,7 +15,7 @@ SECOND = timedelta(seconds=1)
 
 
 def naive(*parts):
-    return datetime(*parts)  # noqa: DTZ001 - what a wall clock shows
+    return datetime(*parts)
 
 
 @pytest.mark.parametrize(

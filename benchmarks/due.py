@@ -1,0 +1,106 @@
+"""Schedules due every second: are all fired, once, and how late?
+
+    python benchmarks/due.py [--jobs 100 1000 10000] [--tickers 3] [--seconds 15]
+
+Lateness is the server's time at the claim minus the due instant, from the records. No worker runs: overlap `allow`
+is checked and full occurrence records are written, and the runs stay on their stream.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from latency import cpu_seconds, wait_until
+from server import BenchServer, client_of
+
+from jobistemer.app import Jobistemer
+from jobistemer.core import ids
+from jobistemer.core.models import Job, Overlap, Task
+from jobistemer.core.schedules import Cron
+
+URL_VARIABLE = "JOBISTEMER_URL"
+
+
+def job(number: int) -> Job:
+    name = f"job-{number}"
+    return Job(name, Cron("* * * * * *"), (Task(name, name),), overlap=Overlap.ALLOW, history_s=600)
+
+
+def ticker() -> None:
+    from jobistemer.core.settings import TickerSettings
+    from jobistemer.runtime.stopping import Stopping
+    from jobistemer.ticker import Ticker
+
+    stopping = Stopping()
+    stopping.listen()
+    Ticker(Jobistemer(os.environ[URL_VARIABLE]).namespace, TickerSettings()).run(stopping)
+
+
+def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[str, float]:
+    client = client_of(server.url)
+    client.flushall()
+    app = Jobistemer(server.url)
+    for number in range(jobs):
+        app.control.register(job(number))
+    env = {**os.environ, URL_VARIABLE: server.url}
+    processes = [subprocess.Popen([sys.executable, __file__, "--role", "ticker"], env=env) for _ in range(tickers)]
+    wait_until(lambda: client.zcard("{jobistemer:0}:tickers") == tickers)
+    # What became due while the jobs were registered is caught up with first; then a window of whole seconds.
+    time.sleep(4)
+    first = int(time.time()) + 1
+    cpu = {process.pid: cpu_seconds(process.pid) for process in processes}
+    server_cpu = server.cpu_seconds()
+    time.sleep(first + seconds + 0.9 - time.time())
+    spent = [cpu_seconds(pid) - before for pid, before in cpu.items()]
+    server_spent = server.cpu_seconds() - server_cpu
+    late = lateness(app, jobs, range(first, first + seconds))
+    for process in processes:
+        process.terminate()
+        process.wait()
+    expected = jobs * seconds
+    cuts = statistics.quantiles(late, n=1000)
+    return {
+        "jobs": jobs,
+        "fired %": round(100 * len(late) / expected, 2),
+        "p50 ms": statistics.median(late),
+        "p99 ms": round(cuts[989], 1),
+        "max ms": max(late),
+        "tickers' CPU µs per instant": round(sum(spent) / expected * 1e6, 1),
+        "server CPU µs per instant": round(server_spent / expected * 1e6, 1),
+    }
+
+
+def lateness(app: Jobistemer, jobs: int, instants: range) -> list[int]:
+    database = app.namespace.shards[0]
+    late = []
+    for number in range(jobs):
+        job_id = ids.job_id(f"job-{number}")
+        commands = [("HGET", database.keys.occurrence(ids.occurrence_id(job_id, at)), "claimed_at") for at in instants]
+        claimed = database.ask_all(commands)
+        late += [int(ms) - at * 1000 for at, ms in zip(instants, claimed, strict=True) if ms is not None]
+    return late
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--jobs", type=int, nargs="*", default=[100, 1000, 10_000])
+    parser.add_argument("--tickers", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--role", choices=["ticker"])
+    args = parser.parse_args()
+    if args.role:
+        ticker()
+        return
+    with BenchServer() as server:
+        for jobs in args.jobs:
+            print(json.dumps(measure(server, jobs, args.tickers, args.seconds), ensure_ascii=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Fixtures of the behaviour ring: an app on the frozen clock of the `database` fixture."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobistemer.app import Jobistemer
+from tests.support.clocks import FrozenClock
+from tests.support.worlds import app_on
+
+
+@pytest.fixture
+def app(server_url: str, clock: FrozenClock, database: object) -> Jobistemer:
+    """An app that shares the empty shard and the clock of the test."""
+    return app_on(server_url, clock)

@@ -1,0 +1,322 @@
+"""What tickers decide, on a clock that the test moves: fired, skipped, queued, missed; together and after outages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobistemer.core.errors import NotConnected
+from jobistemer.core.planning import NEVER
+from jobistemer.core.schedules import Once
+from jobistemer.core.schedules.custom import Custom, register_schedule
+from jobistemer.core.settings import TickerSettings
+from jobistemer.core.states import OccurrenceState
+from tests.support.clocks import NOW
+from tests.support.records import leaked, records
+from tests.support.wakes import woken_by
+from tests.support.worlds import StepWorker, app_on, breaking, occurrences_of, ticker
+
+T0 = NOW // 1000
+MINUTE = 60
+
+
+@pytest.fixture
+def done(app):
+    """What has been executed; the app has a job `report` that is due every minute."""
+    return []
+
+
+def declare(app, done, **policies):
+    @app.job("* * * * *", name="report", **policies)
+    def report() -> None:
+        done.append("report")
+
+    app.deploy()
+    return next(job for job in app.jobs() if job.name == "report")
+
+
+def caught_up(ticking, clock):
+    """How many instants are decided until nothing is left; catching up is throttled, so time passes."""
+    decided = 0
+    while now := ticking.tick():
+        decided += now
+        clock.advance(0.1)
+    return decided
+
+
+def states(database, job):
+    return [(each.due - T0, each.state.value) for each in occurrences_of(database, job)]
+
+
+def reasons(database, job):
+    return [each.reason for each in occurrences_of(database, job)]
+
+
+def test_an_instant_is_fired_when_it_is_due_and_not_before(app, database, clock, done):
+    job, ticking = declare(app, done), ticker(database)
+    clock.advance(59.999)
+    assert ticking.tick() == 0
+
+    clock.advance(0.001)
+    assert ticking.tick() == 1
+    assert ticking.tick() == 0
+    StepWorker(database, app).work()
+
+    assert done == ["report"]
+    assert states(database, job) == [(60, "completed")]
+    assert reasons(database, job) == ["fired on time"]
+
+
+def test_after_its_removal_a_job_leaves_nothing_that_does_not_expire(app, database, clock, done):
+    declare(app, done)
+    clock.advance(60)
+    ticker(database).tick()
+    StepWorker(database, app).work()
+
+    app.control.remove("report")
+
+    assert leaked(database) == {}
+
+
+def test_skip_records_the_instants_that_find_an_earlier_one_still_running(app, database, clock, done):
+    job, ticking, worker = declare(app, done), ticker(database), StepWorker(database, app)
+    for _ in range(3):
+        clock.advance(60)
+        ticking.tick()
+    worker.work()
+    clock.advance(60)
+    ticking.tick()
+
+    assert states(database, job) == [(60, "completed"), (120, "skipped"), (180, "skipped"), (240, "pending")]
+    first = occurrences_of(database, job)[0].id
+    assert reasons(database, job)[1] == f"skipped because {first} was still running"
+
+
+def test_allow_lets_occurrences_run_side_by_side(app, database, clock, done):
+    job, ticking = declare(app, done, overlap="allow"), ticker(database)
+    for _ in range(3):
+        clock.advance(60)
+        ticking.tick()
+
+    assert states(database, job) == [(60, "pending"), (120, "pending"), (180, "pending")]
+    assert StepWorker(database, app).work() == 3
+
+
+def test_queue_runs_one_after_the_other_in_order_never_two_and_no_more_than_may_wait(app, database, clock, done):
+    # Given an occurrence that runs, two that may wait and one too many
+    job, ticking = declare(app, done, overlap="queue", max_queued=2), ticker(database)
+    worker = StepWorker(database, app)
+    for _ in range(4):
+        clock.advance(60)
+        ticking.tick()
+    assert states(database, job) == [(60, "pending"), (120, "queued"), (180, "queued"), (240, "skipped")]
+
+    # When each ends, the next one starts and never two are live
+    live = []
+    for _ in range(3):
+        live.append([due for due, state in states(database, job) if state in ("pending", "running")])
+        worker.work()
+        ticking.tick()
+
+    # Then they ran in order
+    assert live == [[60], [120], [180]]
+    assert [state for _, state in states(database, job)] == ["completed", "completed", "completed", "skipped"]
+
+
+@pytest.mark.parametrize(
+    ("recovery", "expected"),
+    [
+        ("execute_all", ["pending", "pending", "pending", "pending"]),
+        ("execute_last", ["missed", "missed", "pending", "pending"]),
+        ("mark_as_missed", ["missed", "missed", "missed", "pending"]),
+    ],
+)
+def test_after_an_outage_every_missed_instant_gets_its_row(app, database, clock, done, recovery, expected):
+    # Given a job whose grace is shorter than its interval, and no ticker for four minutes
+    job = declare(app, done, recovery=recovery, overlap="allow", grace_s=30.0)
+    clock.advance(245)
+
+    assert caught_up(ticker(database), clock) == 4
+
+    assert [state for _, state in states(database, job)] == expected
+    if recovery == "execute_last":
+        assert reasons(database, job)[0] == "missed: found 185.0 s late; a later one runs in its place"
+        assert reasons(database, job)[2] == "fired 65.0 s late (recovery execute_last)"
+
+
+def test_a_long_outage_is_caught_up_with_in_portions_and_to_the_end(app, database, clock, done):
+    job = declare(app, done, recovery="mark_as_missed")
+    clock.advance(60 * 250)
+    ticking = ticker(database, TickerSettings(catch_up=100))
+
+    decided = [ticking.tick() for _ in range(4)]
+
+    assert decided == [100, 100, 50, 0]
+    assert [due for due, _ in states(database, job)] == [60 * n for n in range(1, 251)]
+
+
+def test_two_tickers_that_try_the_same_instants_decide_each_once_and_leave_no_hole(
+    app, open_database, database, clock, done
+):
+    # Given two tickers that have planned the same five instants from the same cursor
+    job = declare(app, done, overlap="allow", grace_s=600.0)
+    first, second = ticker(open_database(), name="first"), ticker(open_database(), name="second")
+    clock.advance(300)
+    first.look(full=True)
+    second.look(full=True)
+
+    # When both fire
+    decided = first.act() + second.act()
+
+    # Then each instant was decided once; both go on from where they are
+    assert decided == 5
+    assert [due for due, _ in states(database, job)] == [60, 120, 180, 240, 300]
+    clock.advance(60)
+    assert second.tick() + first.tick() == 1
+    assert records(database)[f"job:{job.id}"]["cursor"] == str(T0 + 360)
+
+
+def test_a_ticker_that_fell_behind_plans_again_from_the_cursor_that_is_stored(
+    app, open_database, database, clock, done
+):
+    # Given a ticker whose knowledge is from before another one decided two instants
+    job = declare(app, done, overlap="allow")
+    ahead, behind = ticker(open_database(), name="ahead"), ticker(open_database(), name="behind")
+    clock.advance(60)
+    behind.look(full=True)
+    ahead.tick()
+    clock.advance(60)
+    ahead.tick()
+    clock.advance(60)
+
+    # When it fires with that knowledge, and looks again
+    behind.act()
+    behind.tick()
+
+    assert [due for due, _ in states(database, job)] == [60, 120, 180]
+
+
+def test_a_changed_definition_is_not_fired_from_an_old_plan(app, server_url, database, clock, done):
+    declare(app, done, description="old")
+    ticking = ticker(database)
+    clock.advance(58)
+    ticking.look(full=True)
+    changed = app_on(server_url, clock)
+    job = declare(changed, done, description="new")
+    clock.advance(2)
+
+    ticking.act()
+    ticking.tick()
+
+    (occurrence,) = occurrences_of(database, job)
+    assert (occurrence.version, occurrence.state) == (2, OccurrenceState.PENDING)
+
+
+def test_a_paused_job_records_its_instants_as_skipped_until_it_is_resumed(app, database, clock, done):
+    job, ticking = declare(app, done), ticker(database)
+    app.control.pause("report", "holidays")
+    clock.advance(60)
+    ticking.tick()
+    app.control.resume("report")
+    clock.advance(60)
+    ticking.tick()
+
+    assert states(database, job) == [(60, "skipped"), (120, "pending")]
+    assert reasons(database, job)[0] == "paused: holidays"
+
+
+def test_a_job_without_a_further_instant_is_not_looked_at_again(app, database, clock, done):
+    @app.job(Once(datetime.fromtimestamp(T0 + 10, UTC)), name="once")
+    def once() -> None:
+        done.append("once")
+
+    app.deploy()
+    clock.advance(10)
+    assert ticker(database).tick() == 1
+    assert records(database)["due"] == {app.jobs()[0].id: NEVER * 1000}
+    clock.advance(86_400)
+    assert ticker(database).tick() == 0
+
+
+def test_an_instant_whose_claim_broke_off_is_fired_by_the_next_pass(app, database, clock, done):
+    # Given a job that is due, and a connection that breaks while it is claimed
+    job, ticking = declare(app, done), ticker(database)
+    clock.advance(60)
+    with breaking(database, "call_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
+        ticking.tick()
+
+    # When the same ticker goes on
+    assert ticking.tick() == 1
+
+    assert states(database, job) == [(60, "pending")]
+
+
+def test_an_instant_whose_claim_was_made_but_not_answered_is_not_decided_twice(app, database, clock, done):
+    job, ticking = declare(app, done), ticker(database)
+    clock.advance(60)
+    with breaking(database, "call_all", lambda: NotConnected("away"), after=True), pytest.raises(NotConnected):
+        ticking.tick()
+
+    assert ticking.tick() == 0
+    clock.advance(60)
+    ticking.tick()
+
+    assert states(database, job) == [(60, "pending"), (120, "skipped")]
+
+
+def test_a_schedule_that_raises_holds_up_no_other_job(app, database, clock, done):
+    # Given a custom schedule of which this ticker knows nothing, or whose code breaks
+    class Breaking:
+        def next_after(self, instant):
+            return instant.replace(microsecond=0) + timedelta(minutes=1)
+
+        def between(self, start, end):
+            raise ZeroDivisionError("a bug of the user's")
+
+    register_schedule("breaking", lambda _: Breaking())
+
+    @app.job(Custom("breaking"), name="broken")
+    def broken() -> None: ...
+
+    job = declare(app, done)
+    clock.advance(60)
+
+    ticker(database).tick()
+
+    assert states(database, job) == [(60, "pending")]
+
+
+def test_registering_a_job_with_an_earlier_instant_wakes_a_ticker(app, database, clock, done):
+    with woken_by(database) as heard:
+        declare(app, done)
+
+    assert heard == ["job"]
+
+
+def test_a_ticker_that_lost_a_promotion_sleeps_until_something_is_due(app, open_database, database, clock):
+    # Given two tickers that know the same delayed run, which is due
+    winner, loser = ticker(open_database(), name="winner"), ticker(open_database(), name="loser")
+    app.enqueue("anything", delay=5)
+    clock.advance(5)
+    winner.look(full=True)
+    loser.look(full=True)
+
+    # When one has promoted it
+    winner.act()
+    loser.act()
+
+    # Then the other one does not ask again without a pause
+    assert loser._delayed == []
+    assert loser._seconds_to_sleep() > 1
+
+
+def test_triggering_a_job_fires_beside_its_schedule(app, database, clock, done):
+    job = declare(app, done)
+    occurrence, state = app.control.trigger("report")
+    StepWorker(database, app).work()
+
+    assert state == "pending"
+    assert [(each.id, each.state.value) for each in occurrences_of(database, job)] == [(occurrence, "completed")]
+    clock.advance(60)
+    assert ticker(database).tick() == 1

@@ -1,0 +1,201 @@
+"""A whole worker with its threads: slots survive their handlers, and an end is in order."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from jobistemer.app import Jobistemer
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store import cancelling, census
+from jobistemer.worker import Worker
+from tests.support.records import leaked
+from tests.support.worlds import attempts_of
+
+QUICK = WorkerSettings(concurrency=2, beat_s=0.05, grace_s=5)
+PATIENCE_S = 20.0
+
+
+@contextmanager
+def at_work(app: Jobistemer, settings: WorkerSettings = QUICK) -> Iterator[Stopping]:
+    """A worker while the context lasts; it has ended in order afterwards."""
+    stopping = Stopping()
+    worker = Worker(app.namespace, app.handlers, settings)
+    thread = start_thread(lambda: worker.run(stopping), "worker")
+    try:
+        yield stopping
+    finally:
+        stopping.request()
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive(), "the worker hangs at its end"
+
+
+@pytest.fixture
+def app(server_url, database) -> Jobistemer:
+    """An app on the empty shard and on the server's time."""
+    app = Jobistemer(server_url, namespace="test")
+    app.gate = threading.Event()
+    app.begun = threading.Semaphore(0)
+
+    @app.task
+    def quick(number: int = 0) -> int:
+        return number
+
+    @app.task
+    async def quick_async(number: int = 0) -> int:
+        return number
+
+    @app.task(timeout_s=0.1)
+    def deaf() -> None:
+        app.begun.release()
+        app.gate.wait(PATIENCE_S)
+
+    @app.task(timeout_s=0.1)
+    def swallowing() -> None:
+        while not app.gate.is_set():
+            try:
+                while not app.gate.wait(0.01):
+                    pass
+            except BaseException:
+                continue
+
+    @app.task(timeout_s=0.1)
+    async def swallowing_async() -> None:
+        while not app.gate.is_set():
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                continue
+
+    @app.task
+    def held() -> str:
+        app.begun.release()
+        app.gate.wait(PATIENCE_S)
+        return "done"
+
+    @app.task
+    async def cancels_its_own_task() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    @app.task
+    def exits() -> None:
+        sys.exit(3)
+
+    @app.task
+    async def exits_async() -> None:
+        raise KeyboardInterrupt
+
+    yield app
+    app.gate.set()
+
+
+def test_plain_functions_and_coroutines_are_executed(app, database):
+    with at_work(app):
+        runs = [app.enqueue(name, {"number": n}) for n in range(20) for name in ("quick", "quick_async")]
+        assert [run.result(PATIENCE_S) for run in runs] == [n for n in range(20) for _ in range(2)]
+    assert census.list_workers([database]) == []
+    assert leaked(database) == {}
+
+
+@pytest.mark.parametrize("task", ["deaf", "swallowing", "swallowing_async"])
+def test_a_handler_that_does_not_yield_is_recorded_as_timed_out_and_its_slot_goes_on(app, database, task):
+    # Given more attempts that never end than there are slots
+    from jobistemer.core.retries import NO_RETRIES
+
+    with at_work(app):
+        endless = [app.enqueue(task, retry=NO_RETRIES) for _ in range(4)]
+        follows = "quick_async" if task.endswith("async") else "quick"
+
+        # Then each is recorded, and others go on although the code has not ended
+        after = [app.enqueue(follows, {"number": n}) for n in range(4)]
+        assert [run.result(PATIENCE_S) for run in after] == [0, 1, 2, 3]
+        assert [run.state() for run in endless] == ["dead"] * 4
+        attempts = [attempts_of(database, run.id) for run in endless]
+        assert [(each.state.value, each.error) for (each,) in attempts] == [("timed_out", "timed out after 0.1 s")] * 4
+        app.gate.set()
+    assert leaked(database) == {}
+
+
+@pytest.mark.parametrize("task", ["exits", "exits_async", "cancels_its_own_task"])
+def test_no_handler_takes_a_slot_with_it(app, task):
+    from jobistemer.core.retries import NO_RETRIES
+
+    follows = "quick_async" if "async" in task or "cancels" in task else "quick"
+    with at_work(app):
+        for _ in range(5):
+            app.enqueue(task, retry=NO_RETRIES)
+        assert [app.enqueue(follows, {"number": n}).result(PATIENCE_S) for n in range(3)] == [0, 1, 2]
+
+
+def test_a_running_thread_is_cancelled_with_the_next_beat(app, database):
+    with at_work(app):
+        run = app.enqueue("held")
+        assert app.begun.acquire(timeout=PATIENCE_S)
+        assert cancelling.cancel_run(database, run.id, "no") == "REQUESTED"
+        with pytest.raises(Exception, match="ended canceled: canceled while it ran"):
+            run.result(PATIENCE_S)
+        app.gate.set()
+    assert leaked(database) == {}
+
+
+def test_an_end_in_order_lets_finish_what_runs_and_hands_back_what_had_not_started(app, database):
+    # Given a worker whose two slots are taken, with more fetched ahead
+    runs = [app.enqueue("held") for _ in range(6)]
+    with at_work(app) as stopping:
+        assert app.begun.acquire(timeout=PATIENCE_S)
+        assert app.begun.acquire(timeout=PATIENCE_S)
+
+        # When it is asked to end, and what runs ends only after the rest was handed back
+        stopping.request()
+        stream = database.keys.stream("default:5")
+        _until(lambda: database.client.xpending(stream, "workers")[0] == 2)
+        app.gate.set()
+
+    # Then two are done, the others wait for anybody at their first attempt, and nobody is left
+    states = sorted(run.state().value for run in runs)
+    assert states == ["pending"] * 4 + ["succeeded"] * 2
+    assert database.client.xlen(stream) == 4
+    assert census.list_workers([database]) == []
+
+
+def test_a_worker_that_leaves_with_work_in_flight_is_left_to_its_lease(app, database):
+    run = app.enqueue("held")
+    with at_work(app, WorkerSettings(concurrency=1, beat_s=0.05, grace_s=0)):
+        assert app.begun.acquire(timeout=PATIENCE_S)
+    assert len(census.list_workers([database])) == 1
+    assert run.state() in ("pending", "running")
+
+
+def test_burst_ends_when_the_queues_are_empty(app, database):
+    runs = app.enqueue_many(app.request("quick", {"number": n}) for n in range(50))
+    stopping = Stopping()
+    Worker(app.namespace, app.handlers, WorkerSettings(concurrency=2, burst=True)).run(stopping)
+    assert [run.state() for run in runs] == ["succeeded"] * 50
+    assert leaked(database) == {}
+
+
+def test_all_queues_and_priorities_are_worked_off(app, database):
+    settings = WorkerSettings(concurrency=2, beat_s=0.05, queues={"a": 0, "b": 0})
+    with at_work(app, settings):
+        runs = [
+            app.enqueue("quick", {"number": n}, queue=queue, priority=n % 10) for n in range(60) for queue in ("a", "b")
+        ]
+        assert [run.result(PATIENCE_S) for run in runs] == [n for n in range(60) for _ in range(2)]
+    assert leaked(database) == {}
+
+
+def _until(condition):
+    for _ in range(2000):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it did not come about")

@@ -1,0 +1,111 @@
+"""What `jobistemer dev` shows of a scene; scenes are values, so nothing runs here."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from jobistemer.core.listings import DelayedRun, JobSummary, QueueSummary, WorkerSummary
+from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.states import OccurrenceState
+from jobistemer.dev.chronicle import Chronicle
+from jobistemer.dev.scene import Pace, Scene
+from jobistemer.dev.screen import screen
+from tests.support.clocks import NOW
+
+JOB = JobSummary("index", "job_1", 1, "every 10 seconds", "", "", 0, NOW + 4_000, 1, 0, None)
+LIVE = OccurrenceRecord("occ_1", "job_1", 1, NOW // 1000, OccurrenceState.PENDING, "fired on time", NOW + 20)
+RETRY = DelayedRun("run_1", "index.report", "default:5", NOW + 1000, 1, "7 files are missing\n  File x")
+SCENE = Scene(
+    at_ms=NOW,
+    jobs=[JOB],
+    occurrences=[LIVE],
+    queues=[QueueSummary("default", 120, 16, 1, False, {5: 120})],
+    delayed=1,
+    waiting=[RETRY],
+    workers=[WorkerSummary("alice", NOW - 100, done=10), WorkerSummary("bob", NOW - 100, done=20)],
+    tickers=[],
+)
+
+
+def later(ms=1_000, **changes):
+    return msgspec.structs.replace(SCENE, at_ms=NOW + ms, **changes)
+
+
+def with_done(ms, **done):
+    return later(ms, workers=[WorkerSummary(name, NOW, done=count) for name, count in done.items()])
+
+
+def test_an_occurrence_is_told_when_it_begins_and_when_it_ends_and_never_twice():
+    chronicle = Chronicle()
+    began, _ = chronicle.news(SCENE)
+    assert began == "08:00:00 index of 08:00:00 pending: fired on time"
+    assert list(chronicle.news(later())) == []
+    over = msgspec.structs.replace(LIVE, state=OccurrenceState.COMPLETED, ended_at=NOW + 2_520)
+    assert list(chronicle.news(later(3_000, occurrences=[over]))) == [
+        "08:00:03 index of 08:00:00 completed in 2.5 s: fired on time"
+    ]
+
+
+def test_a_retry_is_told_once_per_attempt_with_the_first_line_of_its_reason():
+    chronicle = Chronicle()
+    (retry,) = [line for line in chronicle.news(SCENE) if "tried again" in line]
+    assert retry == "08:00:00 index.report is tried again: 7 files are missing"
+    assert list(chronicle.news(later())) == []
+    again = msgspec.structs.replace(RETRY, attempt=2)
+    assert len(list(chronicle.news(later(waiting=[again])))) == 1
+
+
+def test_how_things_stand_is_told_every_three_seconds():
+    chronicle = Chronicle()
+    assert list(chronicle.status(SCENE, 1234.4)) == [
+        "08:00:00 · default 120 waiting, 16 in flight | 1 delayed | 1234 runs/s | workers 2 | next index at 08:00:04"
+    ]
+    assert list(chronicle.status(later(2_999), 0.0)) == []
+    assert len(list(chronicle.status(later(3_000), 0.0))) == 1
+
+
+def test_the_summary_counts_ends_by_state():
+    chronicle = Chronicle()
+    missed = msgspec.structs.replace(LIVE, id="occ_2", state=OccurrenceState.MISSED)
+    list(chronicle.news(later(occurrences=[missed, LIVE])))
+    assert list(chronicle.summary()) == [
+        "occurrences: 1 missed, 1 not ended",
+        "attempts: 30, of which 1 were seen to be tried again",
+    ]
+
+
+def test_the_pace_is_what_was_done_over_the_last_seconds():
+    pace = Pace()
+    assert pace.of(with_done(0, alice=100)) == 0
+    assert pace.of(with_done(1_000, alice=300)) == 200
+    assert pace.of(with_done(2_000, alice=300)) == 100
+    assert [round(pace.of(with_done(ms, alice=300))) for ms in (3_000, 4_000, 5_000)] == [67, 0, 0]
+
+
+def test_a_worker_that_comes_or_goes_does_not_upset_the_pace():
+    pace = Pace()
+    pace.of(with_done(0, alice=1_000, bob=50))
+    assert pace.of(with_done(1_000, bob=60, carol=5_000)) == 10
+
+
+@pytest.mark.parametrize("height", [30, 45])
+def test_a_full_screen_keeps_within_the_terminal(height):
+    many = [msgspec.structs.replace(LIVE, id=f"occ_{n}", reason="because " * 60) for n in range(50)]
+    full = later(
+        occurrences=many, jobs=[JOB] * 12, queues=SCENE.queues * 9, waiting=[RETRY] * 6, workers=SCENE.workers * 9
+    )
+    console = Console(width=100, height=height)
+    with console.capture() as captured:
+        console.print(screen(full, "heading", ["event " * 80] * 99, height))
+    assert len(captured.get().splitlines()) <= height
+
+
+def test_what_a_task_says_cannot_move_the_terminal():
+    evil = msgspec.structs.replace(LIVE, reason="\x1b[2J[bold]gone")
+    console = Console(width=120, height=45, color_system=None)
+    with console.capture() as captured:
+        console.print(screen(later(occurrences=[evil]), "heading", [], 45))
+    assert "\x1b[2J" not in captured.get()
+    assert "\\x1b[2J[bold]gone" in captured.get()

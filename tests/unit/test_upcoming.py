@@ -1,0 +1,77 @@
+"""What a ticker knows of the near future."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobistemer.store.jobs import StoredJob
+from jobistemer.ticker.upcoming import Upcoming
+from tests.support.stories import T0, decision, job
+
+HORIZON = (T0 + 600) * 1000
+
+
+@pytest.fixture
+def upcoming():
+    return Upcoming()
+
+
+def add(upcoming, name, due):
+    upcoming.add(name, StoredJob(job(), 1, "f", T0, "", 0), due * 1000)
+
+
+def names(entries):
+    return [entry.job_id for entry in entries]
+
+
+def test_a_job_is_taken_out_when_it_is_due_and_not_before(upcoming):
+    add(upcoming, "a", T0 + 60)
+    assert upcoming.pop_due((T0 + 60) * 1000 - 1) == []
+    assert names(upcoming.pop_due((T0 + 60) * 1000)) == ["a"]
+    assert upcoming.pop_due((T0 + 60) * 1000) == []
+
+
+def test_the_latest_go_first(upcoming):
+    for name, due in [("b", T0 + 2), ("a", T0 + 1), ("c", T0 + 3)]:
+        add(upcoming, name, due)
+    assert names(upcoming.pop_due((T0 + 9) * 1000)) == ["c", "b", "a"]
+
+
+def test_a_job_that_was_taken_out_is_unknown_until_it_is_put_back(upcoming):
+    mark = (T0 + 60) * 1000
+    add(upcoming, "a", T0 + 60)
+    assert upcoming.unknown({"a": mark}) == []
+
+    (entry,) = upcoming.pop_due(mark)
+    assert upcoming.unknown({"a": mark}) == ["a"]
+
+    entry.advance(decision(T0 + 60))
+    upcoming.put_back(entry, HORIZON)
+    assert upcoming.unknown({"a": (T0 + 120) * 1000}) == []
+    assert (entry.cursor, upcoming.next_ms()) == (T0 + 60, (T0 + 120) * 1000)
+
+
+def test_a_job_whose_mark_differs_is_to_be_read_again(upcoming):
+    add(upcoming, "a", T0 + 60)
+    assert upcoming.unknown({"a": (T0 + 30) * 1000, "b": (T0 + 5) * 1000}) == ["a", "b"]
+
+
+def test_what_comes_after_the_horizon_is_for_a_later_look(upcoming):
+    add(upcoming, "a", T0 + 60)
+    (entry,) = upcoming.pop_due((T0 + 60) * 1000)
+    entry.advance(decision(T0 + 600))
+    upcoming.put_back(entry, HORIZON)
+    assert (len(upcoming), upcoming.next_ms()) == (0, None)
+
+
+def test_a_job_that_was_read_twice_is_taken_out_once(upcoming):
+    add(upcoming, "a", T0 + 60)
+    add(upcoming, "a", T0 + 60)
+    assert names(upcoming.pop_due((T0 + 60) * 1000)) == ["a"]
+
+
+def test_an_earlier_instant_takes_the_place_of_a_later_one(upcoming):
+    add(upcoming, "a", T0 + 60)
+    add(upcoming, "a", T0 + 30)
+    assert names(upcoming.pop_due((T0 + 45) * 1000)) == ["a"]
+    assert upcoming.pop_due((T0 + 90) * 1000) == []

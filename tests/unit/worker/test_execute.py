@@ -1,0 +1,119 @@
+"""Running one attempt, without a server: the payload in, the handler called, an outcome out."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from jobistemer.core.context import Context
+from jobistemer.core.handlers import Handler
+from jobistemer.core.messages import Delivery, Slot, encode_message
+from jobistemer.core.options import Options
+from jobistemer.worker.execute import run, run_async
+from jobistemer.worker.flight import Flight, Flights
+from tests.support.clocks import NOW, FrozenClock
+from tests.support.stories import message
+
+HERE = SimpleNamespace(clock=FrozenClock())
+"""All that executing needs of a database: its clock."""
+
+
+def flight(function, payload=b"{}", attempt=0, **changes):
+    import msgspec
+
+    sent = message(payload=msgspec.Raw(payload), **changes)
+    assert encode_message(sent)
+    return Flight(HERE, Delivery(b"s", b"1-0", sent, attempt, 0), Handler("greet", function, Options()), "alice")
+
+
+def executed(function, payload=b"{}", **changes):
+    """The outcome, in whichever colour the function has."""
+    flights, one = Flights(), flight(function, payload, **changes)
+    if one.handler.is_coroutine:
+        assert asyncio.run(run_async(one, flights, lambda: None))
+    else:
+        assert run(one, flights, lambda: None)
+    assert flights.running() == []
+    return one.outcome
+
+
+def plain(text: str, times: int = 1) -> str:
+    return text * times
+
+
+async def coroutine(text: str, times: int = 1) -> str:
+    await asyncio.sleep(0)
+    return text * times
+
+
+@pytest.fixture(params=[plain, coroutine])
+def function(request):
+    return request.param
+
+
+def test_the_payload_becomes_keyword_arguments_and_the_result_is_stored(function):
+    assert executed(function, b'{"text": "ab", "times": 2}').result == b'"abab"'
+    assert executed(function, b'{"text": "ab"}').result == b'"ab"'
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b'{"text": 5}', "Expected `str`, got `int` - at `$.text`"),
+        (b"{}", "Object missing required field `text`"),
+        (b'{"text": "a", "size": 3}', "Object contains unknown field `size`"),
+    ],
+)
+def test_a_payload_that_does_not_fit_is_refused_with_the_path_and_for_good(function, payload, words):
+    outcome = executed(function, payload)
+    assert (outcome.state, outcome.poison) == ("failed", True)
+    assert words in outcome.error
+    assert "payload of task 'greet' does not fit" in outcome.error
+
+
+def test_an_error_of_the_handler_is_a_failure(function):
+    assert executed(function, b'{"text": "a", "times": 0}').result == b'""'
+
+    def breaks() -> None:
+        raise ValueError("broken")
+
+    async def breaks_async() -> None:
+        raise ValueError("broken")
+
+    for each in (breaks, breaks_async):
+        outcome = executed(each)
+        assert (outcome.state, outcome.poison, outcome.final) == ("failed", False, False)
+        assert outcome.error.startswith("ValueError: broken")
+
+
+def test_a_coroutine_that_cancels_itself_has_failed():
+    async def gives_up() -> None:
+        raise asyncio.CancelledError
+
+    assert executed(gives_up).state == "failed"
+
+
+def test_a_handler_that_asks_for_its_context_is_told_about_its_attempt():
+    told = []
+
+    def curious(context: Context, text: str) -> None:
+        told.append((context, text))
+
+    slot = Slot("occ_1", "job_1", 2, NOW // 1000 - 60, "curious")
+    executed(curious, b'{"text": "x"}', attempt=3, slot=slot, metadata={"who": "me"})
+
+    ((context, text),) = told
+    assert (text, context.run, context.attempt, context.fencing_token) == ("x", "run_1", 3, 4)
+    assert (context.job, context.occurrence, context.metadata) == ("job_1", "occ_1", {"who": "me"})
+    assert context.due_at == datetime.fromtimestamp(NOW / 1000 - 60, UTC)
+    assert context.started_at == datetime.fromtimestamp(NOW / 1000, UTC)
+
+
+def test_an_attempt_that_was_stopped_meanwhile_is_not_for_its_slot_to_report():
+    flights = Flights()
+    one = flight(lambda: flights.end(one, "stopped"))
+    assert not run(one, flights, lambda: None)
+    assert one.outcome == "stopped"
