@@ -22,6 +22,7 @@ from jobistemer.core.retries import RetryPolicy
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.store import views
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.watching import Sight, Watcher
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,6 +75,16 @@ class RunHandle(Generic[R]):
                 return self._outcome(record)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
+
+    def watch(self) -> Iterator[Sight]:
+        """What is new about the run as it comes, until it has ended: lines, progress, states. Raises UnknownRun."""
+        watcher = Watcher(self._namespace.for_id(self._shard), self.id)
+        while True:
+            yield from watcher.look()
+            self._found(watcher.record)
+            if watcher.is_over:
+                return
+            time.sleep(LONGEST_LOOK_S)
 
     def _found(self, record: RunRecord | None) -> RunRecord:
         if record is None:

@@ -17,7 +17,7 @@ _COMMANDS: Final = {
     "job": ("jobistemer.cli.job:job_group", "Jobs: list, show, next, history, pause, resume, trigger, remove."),
     "next": ("jobistemer.cli.next:next_command", "Show the next instants of a schedule."),
     "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume."),
-    "run": ("jobistemer.cli.run:run_group", "Task runs: show."),
+    "run": ("jobistemer.cli.run:run_group", "Task runs: show, watch."),
     "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),
     "worker": ("jobistemer.cli.members:worker_group", "Workers: list, quiet, stop."),
 }

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 
 from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
+from jobistemer.cli.watch import watch_command
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.records import AttemptRecord, RunRecord
 from jobistemer.store import listings, views
@@ -15,6 +16,9 @@ from jobistemer.store import listings, views
 @click.group("run")
 def run_group() -> None:
     """Look at task runs."""
+
+
+run_group.add_command(watch_command)
 
 
 @run_group.command("show")

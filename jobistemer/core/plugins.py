@@ -17,7 +17,7 @@ import msgspec
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.messages import Message
-from jobistemer.core.states import AttemptState
+from jobistemer.core.states import AttemptState, RunState
 
 Middleware = Callable[[Context], AbstractContextManager[Any]]
 """Makes the context manager that an attempt runs in; the same for plain functions and coroutines."""
@@ -37,7 +37,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
     handler: str
     attempt: int
     state: AttemptState
-    run_state: str
+    run_state: RunState
     worker: str
     started_at: datetime
     ended_at: datetime

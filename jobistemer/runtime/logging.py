@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -20,12 +21,13 @@ class LinesForPeople(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record as text; only the traceback may have lines of its own."""
         at = datetime.fromtimestamp(record.created, UTC)
-        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {printable(record.getMessage())}"
+        about = "".join(f" {key}={value}" for key, value in _facts(record).items() if key in ("task", "run"))
+        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {printable(record.getMessage() + about)}"
         return "\n    ".join([line, *(printable(each) for each in _traceback(self, record))])
 
 
 class LinesForMachines(logging.Formatter):
-    """One JSON object per line: at, level, logger, message, and traceback where there is one."""
+    """One JSON object per line: at, level, logger, message; run, task and attempt of a handler; traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as JSON."""
@@ -34,6 +36,7 @@ class LinesForMachines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **_facts(record),
         }
         if trace := _traceback(self, record):
             fields["traceback"] = "\n".join(trace)
@@ -47,6 +50,12 @@ def set_up_logging(level: str, formatter: logging.Formatter) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _facts(record: logging.LogRecord) -> Mapping[str, object]:
+    """What the logger of a run knows about it."""
+    facts: Mapping[str, object] = getattr(record, "facts", {})
+    return facts
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
