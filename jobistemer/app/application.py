@@ -11,18 +11,22 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 import msgspec
 
 from jobistemer.app.control import JobControl, Registered
-from jobistemer.app.declare import JobDeclaration
+from jobistemer.app.declare import JobDeclaration, taken_apart
 from jobistemer.app.follow_ups import prepare_beside
 from jobistemer.app.handles import RunHandle, TaskHandle, run_handle
 from jobistemer.app.producer import NOW, Producer, Request, Timing
-from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.cascade import options_of
+from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.handlers import Handler
 from jobistemer.core.models import Job
-from jobistemer.core.options import Options
+from jobistemer.core.options import Effective, Options, merged, resolve
 from jobistemer.core.plugins import Chain, Hooks, Plugins
+from jobistemer.core.report import Report
+from jobistemer.core.retrying import retrying
 from jobistemer.core.schedules import parse_schedule
 from jobistemer.store.connection import DEFAULT_URL
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reports import find_report
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,6 +64,7 @@ class Jobistemer:
         self.defaults = defaults or Options()
         self.hooks, self.middleware = Hooks(), Chain()
         self.producer = Producer(self.namespace, self.handlers, self.defaults, self.hooks)
+        self._levels: dict[str, list[tuple[str, Options]]] = {}
         self.control = JobControl(self.namespace)
 
     @property
@@ -79,8 +84,8 @@ class Jobistemer:
         options: see Options. Raises InvalidDefinition or InvalidName.
         """
         if function is None:
-            return lambda each: self.add_handler(each, name or each.__name__, Options(**options))
-        return self.add_handler(function, name or function.__name__, Options(**options))
+            return lambda each: self._declared(each, name or each.__name__, options)
+        return self._declared(function, name or function.__name__, options)
 
     def job(self, schedule: Any, *, name: str | None = None, **policies: Any) -> JobDeclaration:
         """Declare a scheduled job: as a decorator of its one function, or with several tasks by its `task` method.
@@ -141,12 +146,37 @@ class Jobistemer:
         """Register every declared job; unchanged ones stay as they are."""
         return [self.control.register(job) for job in self.jobs()]
 
-    def add_handler(self, function: Callable[..., Any], name: str, options: Options) -> TaskHandle[Any, Any]:
-        """Register a callable under a name. Raises InvalidDefinition when the name is taken."""
+    def effective_options(self, task: str, **call: Any) -> dict[str, Effective]:
+        """What applies when a task is enqueued so, and which level says it: call, task, job, app or default."""
+        levels = self._levels.get(task, [("app", self.defaults)])
+        return resolve([*levels, ("call", Options(**call))])
+
+    def job_options(self, job: str) -> dict[str, dict[str, Effective]]:
+        """What applies in an occurrence of a declared job, by task. Raises UnknownJob."""
+        if job not in self.declarations:
+            raise UnknownJob(f"no job {job!r} is declared on this app; declared are {', '.join(self.declarations)}")
+        definition = self.declarations[job].build()
+        return {task.name: options_of(definition, task) for task in definition.tasks}
+
+    def report(self, occurrence_id: str) -> Report:
+        """The execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""
+        return find_report(self.namespace.shards, occurrence_id)
+
+    def add_handler(
+        self, function: Callable[..., Any], name: str, levels: list[tuple[str, Options]], **traits: Any
+    ) -> TaskHandle[Any, Any]:
+        """Register a callable under a name; levels: what app, job and task say. Raises InvalidDefinition."""
         if name in self.handlers:
             raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
-        handler = self.handlers[name] = Handler(name, function, options)
+        upstream = traits.pop("upstream", ())
+        options = merged(*(level for _, level in levels))
+        handler = Handler(name, function, options, upstream=upstream, retrying=retrying(name, **traits))
+        self.handlers[name], self._levels[name] = handler, levels
         return TaskHandle(handler, self.producer, Request(name))
+
+    def _declared(self, function: Callable[..., Any], name: str, given: Mapping[str, Any]) -> TaskHandle[Any, Any]:
+        traits, own = taken_apart(given)
+        return self.add_handler(function, name, [("app", self.defaults), ("task", own)], **traits)
 
     def _handle(self, task: str, run_id: str, reply: Any) -> RunHandle[Any]:
         handler = self.handlers.get(task)

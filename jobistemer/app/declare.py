@@ -9,15 +9,19 @@ from jobistemer.app.handles import TaskHandle
 from jobistemer.core import ids
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.graph import upstream_of
 from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.models import Job, Task
+from jobistemer.core.models import FailureStrategy, Job, Task
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options, merged
+from jobistemer.core.options import Options, resolve
 from jobistemer.core.plugins import Hooks
 from jobistemer.core.schedules import AnySchedule
 
 _OPTION_NAMES = frozenset(Options.__struct_fields__)
-_POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks"} | {"mode", "payload", "on_start"}
+_TRAIT_NAMES = frozenset({"retry_on", "no_retry_on"})
+_OWN_NAMES = frozenset({"mode", "payload", "on_start"})
+_POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks", "on_complete"} | _OWN_NAMES
+COMPLETION = "on_complete"
 MODES = ("graph", "sequential", "parallel")
 
 
@@ -29,7 +33,9 @@ class Declarer(Protocol):
     declarations: dict[str, JobDeclaration]
     defaults: Options
 
-    def add_handler(self, function: Callable[..., Any], name: str, options: Options) -> TaskHandle[Any, Any]:
+    def add_handler(
+        self, function: Callable[..., Any], name: str, levels: list[tuple[str, Options]], **traits: Any
+    ) -> TaskHandle[Any, Any]:
         """Register a callable under a name."""
         ...
 
@@ -52,6 +58,7 @@ class JobDeclaration:
             raise InvalidDefinition(f"mode is {self._mode!r}, allowed are {', '.join(MODES)}")
         self._tasks: list[Task] = []
         self._on_start = self._policies.pop("on_start", None)
+        self._completion: Task | None = None
         self.name = ""
         if name is not None:
             self._take_name(name)
@@ -60,7 +67,7 @@ class JobDeclaration:
         """Make the function the job's one task. Raises InvalidDefinition."""
         if not self.name:
             self._take_name(function.__name__)
-        return self._add(function, self.name, self.name, (), self._payload, Options())
+        return self._add(function, self.name, self.name, (), self._payload, {})
 
     def task(
         self,
@@ -71,13 +78,35 @@ class JobDeclaration:
         payload: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Any:
-        """Add a task. after: tasks that must have succeeded before. payload: its keyword arguments."""
+        """Add a task. after: tasks that must have succeeded before. payload: its keyword arguments.
+
+        A parameter called like a task that comes before it gets that task's result. options: those of Options,
+        failure (what its failure does to the others, by default what the job says), retry_on and no_retry_on.
+        """
         if function is None:
             return lambda each: self.task(each, name=name, after=after, payload=payload, **options)
         if not self.name:
             raise InvalidDefinition('a job of several tasks needs a name: app.job(schedule, name="nightly")')
         own = name or function.__name__
-        return self._add(function, own, f"{self.name}.{own}", self._upstream(after), payload or {}, Options(**options))
+        return self._add(function, own, f"{self.name}.{own}", self._upstream(after), payload or {}, options)
+
+    def on_complete(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
+        """Make a function a run of its own after the end of each occurrence, whatever its outcome.
+
+        A parameter annotated `Report` gets the execution report. The run is created by the script that ends the
+        occurrence, so it survives the worker that finished the last task. Raises InvalidDefinition.
+        """
+        if function is None:
+            return lambda each: self.on_complete(each, **options)
+        if not self.name:
+            raise InvalidDefinition('name the job before its on_complete: app.job(schedule, name="nightly")')
+        if self._completion is not None:
+            raise InvalidDefinition(f"job {self.name!r} has two functions for on_complete; it can have one")
+        own, levels = taken_apart(options)
+        handle, effective, origin = self._handler(function, f"{self.name}.{COMPLETION}", own, levels)
+        payload = encode_payload(handle.name, {})
+        self._completion = Task(COMPLETION, handle.name, payload, options=effective, origin=origin)
+        return handle
 
     def on_start(self, hook: Callable[[Context], object]) -> Callable[[Context], object]:
         """Have a function told the context of the first attempt of each occurrence; it cannot change what happens."""
@@ -85,7 +114,13 @@ class JobDeclaration:
 
     def build(self) -> Job:
         """The definition as a value. Raises InvalidDefinition."""
-        return Job(name=self.name, schedule=self._schedule, tasks=tuple(self._tasks), **self._policies)
+        return Job(
+            name=self.name,
+            schedule=self._schedule,
+            tasks=tuple(self._tasks),
+            on_complete=self._completion,
+            **self._policies,
+        )
 
     def _take_name(self, name: str) -> None:
         self.name = checked_name("job", name)
@@ -109,13 +144,43 @@ class JobDeclaration:
         handler_name: str,
         after: tuple[str, ...],
         payload: Mapping[str, Any],
-        options: Options,
+        given: Mapping[str, Any],
     ) -> TaskHandle[Any, Any]:
-        effective = merged(self._app.defaults, self._options, options)
-        handle = self._app.add_handler(function, handler_name, effective)
+        failure = _strategy(name, given.get("failure"))
+        traits, options = taken_apart({key: value for key, value in given.items() if key != "failure"})
+        edges = {task.name: task.after for task in self._tasks}
+        traits["upstream"] = upstream_of(edges, after)
+        handle, effective, origin = self._handler(function, handler_name, traits, options)
         checked = handle.handler.checked(payload) if payload else encode_payload(name, {})
-        self._tasks.append(Task(name, handler_name, checked, after, effective))
+        self._tasks.append(Task(name, handler_name, checked, after, effective, failure, origin))
         return handle
+
+    def _handler(
+        self, function: Callable[..., Any], name: str, traits: dict[str, Any], options: Options
+    ) -> tuple[TaskHandle[Any, Any], Options, dict[str, str]]:
+        """The handler of a task, its effective options, and the level that each of them comes from."""
+        levels = [("app", self._app.defaults), ("job", self._options), ("task", options)]
+        handle = self._app.add_handler(function, name, levels, **traits)
+        said = {field: found.source for field, found in resolve(levels).items() if found.source != "default"}
+        return handle, handle.handler.options, said
+
+
+def taken_apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+    """What a task is declared with: its lists of exceptions, and its options. Raises InvalidDefinition."""
+    unknown = set(given) - _OPTION_NAMES - _TRAIT_NAMES
+    if unknown:
+        known = ", ".join(sorted(_OPTION_NAMES | _TRAIT_NAMES))
+        raise InvalidDefinition(f"a task has no option {', '.join(sorted(unknown))}; known are {known}")
+    traits = {name: value for name, value in given.items() if name in _TRAIT_NAMES}
+    return traits, Options(**{name: value for name, value in given.items() if name in _OPTION_NAMES})
+
+
+def _strategy(task: str, given: Any) -> FailureStrategy | None:
+    if given is None:
+        return None
+    if given not in list(FailureStrategy):
+        raise InvalidDefinition(f"task {task!r}: failure is {given!r}, allowed are {', '.join(FailureStrategy)}")
+    return FailureStrategy(given)
 
 
 def _split(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
@@ -124,4 +189,7 @@ def _split(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
         known = ", ".join(sorted(_OPTION_NAMES | _POLICY_NAMES))
         raise InvalidDefinition(f"a job has no option {', '.join(sorted(unknown))}; known are {known}")
     options = Options(**{key: value for key, value in policies.items() if key in _OPTION_NAMES})
-    return {key: value for key, value in policies.items() if key in _POLICY_NAMES}, options
+    found = {key: value for key, value in policies.items() if key in _POLICY_NAMES}
+    if "failure" in found:
+        found["failure"] = _strategy("(every)", found["failure"])
+    return found, options

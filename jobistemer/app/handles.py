@@ -6,12 +6,11 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from jobistemer.app.local import local_context
 from jobistemer.app.producer import NOW, Producer, Request, Timing
 from jobistemer.core.context import Context
 from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
@@ -119,7 +118,11 @@ class TaskHandle(Generic[P, R]):
         if handler.context_parameter is None or any(isinstance(each, Context) for each in (*args, *kwargs.values())):
             return handler.function(*args, **kwargs)
         arguments = handler.bind(args, kwargs)
-        return handler.function(**arguments, **{handler.context_parameter: local_context(handler.name)})
+        now = datetime.now(UTC)
+        context = Context(
+            run="run_0", attempt=0, attempt_id="", handler=handler.name, due_at=now, started_at=now, fencing_token=1
+        )
+        return handler.function(**arguments, **{handler.context_parameter: context})
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Have a worker call it. Raises InvalidPayload with the path of what does not fit, or NotConnected."""

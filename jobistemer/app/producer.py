@@ -14,7 +14,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, JobistemerError
 from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.messages import Message, compose
+from jobistemer.core.messages import Message, compose, wire_options
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
 from jobistemer.core.plugins import Hooks
@@ -118,11 +118,7 @@ class Producer:
             handler=checked_name("task", request.task),
             enqueued_at=now,
             payload=self._payload(request, handler),
-            queue=options.queue,
-            priority=options.priority,
-            timeout_ms=round(options.timeout_s * 1000),
-            retry=options.retry,
-            retention_ms=round(options.retention_s * 1000),
+            **wire_options(options),
             unique=_unique_key(request),
             metadata=request.metadata,
         )

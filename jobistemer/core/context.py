@@ -6,17 +6,19 @@ collect a transaction) is done by `tools`, which the worker gives: nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
+from jobistemer.core.errors import Misconfigured
 from jobistemer.core.notes import Progress
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.transactions import Transaction
+from jobistemer.core.unattached import Unattached
 
-Facts = Mapping[str, object] | None
+Facts = dict[str, object] | None
 
 
 class Logger(Protocol):
@@ -86,6 +88,18 @@ class Tools(Protocol):
         ...
 
 
+class Mapping(Protocol):
+    """What `Context.map` does, given by the worker."""
+
+    def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
+        """Add the runs; the id of the run that waits for them."""
+        ...
+
+    async def in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
+        """The same without blocking the event loop."""
+        ...
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The circumstances of one attempt.
 
@@ -101,11 +115,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
     started_at: datetime
     fencing_token: int
-    tools: Tools
+    tools: Tools = msgspec.field(default_factory=Unattached)
     job: str | None = None
     occurrence: str | None = None
     stands_for: tuple[datetime, ...] = ()
     metadata: dict[str, str] = {}
+    mapping: Mapping | None = None
 
     @property
     def logger(self) -> Logger:
@@ -144,3 +159,28 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Say how far the work has come; `jobistemer run watch` shows it."""
         self.tools.show_progress(Progress(done, total, note))
+
+    def map(
+        self, task: Any, items: Iterable[Any], *, reduce: Any = None, failure: str | None = None
+    ) -> str:
+        """Have workers run `task` once for each item, and `reduce` once with what they return, in order.
+
+        task, reduce: tasks or their names. An item is a mapping of keyword arguments, or the single argument.
+        failure: fail_fast, continue or retry_on_failure; by default as the task of the job says, else fail_fast.
+        The reducer's run, whose id is returned, waits until this attempt has succeeded and all of them have ended.
+        One attempt can map once; an attempt after a crash adds only what is missing, so items must be the same again.
+        Raises Conflict, InvalidPayload, PayloadTooLarge, UnknownTask or NotConnected.
+        """
+        return _found(self.mapping)(task, items, reduce, failure)
+
+    async def map_async(
+        self, task: Any, items: Iterable[Any], *, reduce: Any = None, failure: str | None = None
+    ) -> str:
+        """Like `map`, awaited."""
+        return await _found(self.mapping).in_thread(task, items, reduce, failure)
+
+
+def _found(mapping: Mapping | None) -> Mapping:
+    if mapping is None:
+        raise Misconfigured("ctx.map works inside a worker; in a test give the context a `mapping`")
+    return mapping

@@ -1,6 +1,6 @@
 """What the outcome of an attempt means for its run.
 
-`settle` is a function from (message, attempt, crashes, outcome, chance) to one of three endings:
+`settle` is a function from (message, attempt, crashes, outcome, chance, elapsed) to one of three endings:
 the run is over, it waits and comes back, or it comes back at once.
 """
 
@@ -10,8 +10,6 @@ import msgspec
 
 from jobistemer.core.messages import Message
 from jobistemer.core.states import AttemptState, RunState
-
-MAX_CRASHES = 3
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,10 +47,13 @@ SUCCEEDED = Over(RunState.SUCCEEDED, "")
 CANCELED = Over(RunState.CANCELED, "canceled")
 
 
-def settle(message: Message, attempt: int, crashes: int, outcome: Outcome, chance: float) -> Ending:
+def settle(
+    message: Message, attempt: int, crashes: int, outcome: Outcome, chance: float, elapsed_ms: int = 0
+) -> Ending:
     """Decide what becomes of a run whose attempt number `attempt` ended in `outcome`.
 
     `crashes` counts the lost attempts before this one: they have a limit of their own and use up no retries.
+    `elapsed_ms` is how long ago the first attempt began; only policies with a limit to that need it.
     """
     match outcome.state:
         case AttemptState.SUCCEEDED:
@@ -60,7 +61,7 @@ def settle(message: Message, attempt: int, crashes: int, outcome: Outcome, chanc
         case AttemptState.CANCELED:
             return CANCELED
         case AttemptState.LOST:
-            return _after_loss(crashes + 1)
+            return _after_loss(crashes + 1, message.max_crashes)
     if outcome.poison:
         return Over(RunState.DEAD, "failed")
     if outcome.final:
@@ -69,9 +70,14 @@ def settle(message: Message, attempt: int, crashes: int, outcome: Outcome, chanc
     delay = message.retry.delay_ms(failures, chance)
     if delay is None:
         return Over(RunState.DEAD, "failed")
-    return Later(delay if outcome.retry_after_ms is None else outcome.retry_after_ms, crashes)
+    if outcome.retry_after_ms is not None:
+        delay = outcome.retry_after_ms
+    limit_s = message.retry.max_elapsed_s
+    if limit_s is not None and elapsed_ms + delay > limit_s * 1000:
+        return Over(RunState.DEAD, "failed")
+    return Later(delay, crashes)
 
 
-def _after_loss(crashes: int) -> Ending:
+def _after_loss(crashes: int, limit: int) -> Ending:
     # A message that kills its worker again and again must not wander through the whole fleet.
-    return Over(RunState.DEAD, "failed_stale") if crashes >= MAX_CRASHES else Later(0, crashes)
+    return Over(RunState.DEAD, "failed_stale") if crashes >= limit else Later(0, crashes)

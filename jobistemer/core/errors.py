@@ -11,6 +11,7 @@
     ├── NotFound                   a name or id that nobody has registered
     │   ├── UnknownJob
     │   ├── UnknownTask
+    │   ├── UnknownOccurrence
     │   └── UnknownRun
     ├── Conflict                   somebody was there first: look again
     │   ├── DuplicateRun               the unique key belongs to another run
@@ -70,6 +71,10 @@ class UnknownJob(NotFound):
 
 class UnknownTask(NotFound):
     """No task of this name is registered on this app."""
+
+
+class UnknownOccurrence(NotFound):
+    """No record of this occurrence: it never was, or its retention is over."""
 
 
 class UnknownRun(NotFound):

@@ -54,3 +54,14 @@ def skipped_by(edges: Edges, task: str) -> list[str]:
     while found := {name for name, upstream in edges.items() if doomed.intersection(upstream)} - doomed:
         doomed |= found
     return [name for name in edges if name in doomed and name != task]
+
+
+def upstream_of(edges: Edges, after: tuple[str, ...]) -> list[str]:
+    """The tasks that must have succeeded before one that comes after `after`: those and all before them."""
+    found = dict.fromkeys(after)
+    left = list(found)
+    while left:
+        fresh = [name for name in edges.get(left.pop(), ()) if name not in found]
+        found |= dict.fromkeys(fresh)
+        left += fresh
+    return list(found)

@@ -7,7 +7,7 @@ when the handler is declared, so that what does not fit is refused where it is e
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, get_type_hints
 
 import msgspec
@@ -17,6 +17,8 @@ from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadToo
 from jobistemer.core.messages import EMPTY_PAYLOAD
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options
+from jobistemer.core.retrying import ALWAYS, Retrying
+from jobistemer.core.supplies import supplies_of
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 256 * 1024
@@ -25,7 +27,15 @@ MAX_RESULT_BYTES = 256 * 1024
 class Handler:
     """One callable under its name."""
 
-    def __init__(self, name: str, function: Callable[..., Any], options: Options) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        options: Options,
+        *,
+        upstream: Collection[str] = (),
+        retrying: Retrying = ALWAYS,
+    ) -> None:
         self.name = checked_name("handler", name)
         self.function = function
         self.options = options
@@ -33,8 +43,11 @@ class Handler:
         signature = _signature(name, function)
         hints = get_type_hints(function, include_extras=True)
         self.context_parameter = _context_parameter(signature, hints)
-        # The context is the worker's to give, so callers do not see the parameter.
-        given = [each for each in signature.parameters.values() if each.name != self.context_parameter]
+        self.supplies = supplies_of(name, signature, hints, upstream)
+        self.retrying = retrying
+        # What is the worker's to give, callers do not see.
+        hidden = {self.context_parameter, *self.supplies}
+        given = [each for each in signature.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
         self._decoder = _decoder(name, given, hints)
         self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
@@ -57,7 +70,7 @@ class Handler:
         return payload
 
     def decode(self, payload: msgspec.Raw) -> dict[str, Any]:
-        """The keyword arguments in a payload. Raises InvalidPayload with the path of the field that does not fit."""
+        """The caller's keyword arguments in a payload. Raises InvalidPayload with the path of what does not fit."""
         if payload == EMPTY_PAYLOAD and self._decoder is None:
             return {}
         if self._decoder is None:

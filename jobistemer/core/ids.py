@@ -12,6 +12,8 @@ from uuid import UUID
 
 OCCURRENCE_NAMESPACE = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 RUN_NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
+GATHER_NAME = "jobistemer.gather"
+"""The handler of the reducer of a group that was given none; every worker knows it."""
 ATTEMPT_NAMESPACE = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
 
 
@@ -50,6 +52,26 @@ def run_id(occurrence: str, task: str) -> str:
 def attempt_id(run: str, number: int) -> str:
     """The identity of try `number` (from 0) of a run."""
     return f"attempt_{_uuid5(ATTEMPT_NAMESPACE, f'{run}:{number}')}"
+
+
+def child_run_id(group: str, index: int) -> str:
+    """The identity of run `index` of a group."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{group}:{index}')}"
+
+
+def reducer_run_id(parent: str) -> str:
+    """The identity of the run that receives what the children of `parent` return; their group is called like it."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{parent}:reduce')}"
+
+
+def letter_run_id(dead: str) -> str:
+    """The identity of the run that is told of the death of another."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{dead}:letter')}"
+
+
+def completion_run_id(occurrence: str) -> str:
+    """The identity of the run of a job's on_complete."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{occurrence}:complete')}"
 
 
 def enqueued_run_id(now_ms: int, entropy: int) -> str:

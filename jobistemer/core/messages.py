@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.options import DEFAULT_PRIORITY
+from jobistemer.core.options import DEFAULT_MAX_CRASHES, DEFAULT_PRIORITY, Complete
 from jobistemer.core.retries import Exponential, RetryPolicy
 
 EMPTY_PAYLOAD = msgspec.Raw(b"{}")
@@ -31,11 +31,21 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "at",
     since: int | None = None
 
 
+class Member(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which run of which group a run is; the group is called like its reducer's run, which waits for `place`."""
+
+    group: str
+    index: int
+    place: str = f"default:{DEFAULT_PRIORITY}"
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run on its way.
 
     timeout_ms: limit of one attempt, 0 for none. retention_ms: how long the records of the ended run are kept.
     enqueued_at: Unix milliseconds of server time. unique: the key of its unique lock, empty for none.
+    max_crashes: how many workers may die of it. on_dead: the task that is told of its death, empty for none.
+    member: the group it belongs to. reduces: for a reducer, the failure strategy of the group it receives.
     """
 
     run: str
@@ -50,6 +60,10 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     slot: Slot | None = None
     unique: str = ""
     metadata: dict[str, str] = {}
+    max_crashes: int = DEFAULT_MAX_CRASHES
+    on_dead: str = ""
+    member: Member | None = None
+    reduces: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -72,6 +86,19 @@ def compose(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:
     """
     said = {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
     return Message(run, handler, enqueued_at, **said)
+
+
+def wire_options(options: Complete) -> dict[str, Any]:
+    """What options mean for a message, by its field names."""
+    return {
+        "queue": options.queue,
+        "priority": options.priority,
+        "timeout_ms": round(options.timeout_s * 1000),
+        "retry": options.retry,
+        "retention_ms": round(options.retention_s * 1000),
+        "max_crashes": options.max_crashes,
+        "on_dead": options.on_dead,
+    }
 
 
 encode_message = msgspec.json.Encoder().encode

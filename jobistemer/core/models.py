@@ -13,7 +13,7 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.graph import check_graph
+from jobistemer.core.graph import Edges, check_graph
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options
 from jobistemer.core.ranges import check_range
@@ -51,10 +51,14 @@ class Recovery(StrEnum):
 
 
 class FailureStrategy(StrEnum):
-    """What a task that failed for good does to the other tasks of its occurrence."""
+    """What a task that failed for good, after the last retry, does to the other tasks of its occurrence.
+
+    The truth table is in docs/reference/failure-strategies.md.
+    """
 
     FAIL_FAST = "fail_fast"
     CONTINUE = "continue"
+    RETRY_ON_FAILURE = "retry_on_failure"
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,6 +66,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     handler: name of the callable on the app, by default `{job}.{name}` or, in a job of one task, the job's name.
     payload: keyword arguments of every call, as JSON. after: names of the tasks that must have succeeded before.
+    failure: what its failure does to the others, by default what the job says. origin: the level that each of its
+    options comes from; the default for those that are not named.
     """
 
     name: str
@@ -69,6 +75,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     payload: msgspec.Raw = msgspec.Raw(b"{}")
     after: tuple[str, ...] = ()
     options: Options = Options()
+    failure: FailureStrategy | None = None
+    origin: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         checked_name("task", self.name)
@@ -82,7 +90,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how far back, a
     bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
     after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
-    history_s: seconds that the records of an ended occurrence are kept.
+    history_s: seconds that the records of an ended occurrence are kept. on_complete: what runs after the end of each
+    occurrence, whatever its outcome.
     Raises InvalidDefinition for what cannot be registered.
     """
 
@@ -100,12 +109,13 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: FailureStrategy = FailureStrategy.FAIL_FAST
     history_s: float = DEFAULT_HISTORY_S
     description: str = ""
+    on_complete: Task | None = None
 
     def __post_init__(self) -> None:
         checked_name("job", self.name)
         if not 1 <= len(self.tasks) <= MAX_TASKS:
             raise InvalidDefinition(f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}")
-        check_graph(self.name, {task.name: task.after for task in self.tasks}, len(self.tasks))
+        check_graph(self.name, self.edges, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
 
@@ -113,6 +123,19 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     def id(self) -> str:
         """The job's identity, computed from its name."""
         return ids.job_id(self.name)
+
+    @property
+    def edges(self) -> Edges:
+        """The job's tasks as a graph."""
+        return {task.name: task.after for task in self.tasks}
+
+    def task(self, name: str) -> Task:
+        """The task of this name; there is one, as the caller knows."""
+        return next(each for each in self.tasks if each.name == name)
+
+    def strategy_of(self, name: str) -> FailureStrategy:
+        """What a failure of this task does to the others."""
+        return self.task(name).failure or self.failure
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -12,7 +12,9 @@ from jobistemer.core.ranges import check_range
 from jobistemer.core.retries import Exponential, RetryPolicy
 
 DEFAULT_PRIORITY = 5
+DEFAULT_MAX_CRASHES = 3
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
+MOST_CRASHES = 100
 LONGEST_TIMEOUT_S = 86_400 * 366
 LONGEST_RETENTION_S = 86_400 * 3660
 
@@ -22,6 +24,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     queue: name of the queue. priority: 0–9, higher first. timeout_s: seconds that one attempt may take.
     retry: what follows a failed attempt. retention_s: seconds that the records of an ended run are kept.
+    max_crashes: how many workers may die while they run it before it is given up; crashes use up no retries.
+    on_dead: name of the task that is enqueued when the run is out of attempts, empty for none.
     Raises InvalidDefinition or InvalidName for values out of range.
     """
 
@@ -30,6 +34,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     timeout_s: float | None = None
     retry: RetryPolicy | None = None
     retention_s: float | None = None
+    max_crashes: int | None = None
+    on_dead: str | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:
@@ -42,6 +48,10 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             check_range("timeout_s", self.timeout_s, 0.001, LONGEST_TIMEOUT_S, InvalidDefinition)
         if self.retention_s is not None:
             check_range("retention_s", self.retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
+        if self.max_crashes is not None:
+            check_range("max_crashes", self.max_crashes, 1, MOST_CRASHES, InvalidDefinition)
+        if self.on_dead:
+            checked_name("on_dead task", self.on_dead)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
 
@@ -54,6 +64,8 @@ class Complete(msgspec.Struct, frozen=True):
     timeout_s: float = 3600.0
     retry: RetryPolicy = Exponential()
     retention_s: float = 86_400.0
+    max_crashes: int = DEFAULT_MAX_CRASHES
+    on_dead: str = ""
 
 
 DEFAULTS = Complete()

@@ -10,11 +10,12 @@ applied instant by instant by `lua/claim_occurrence.lua`, together with the curs
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Message, Slot, compose
+from jobistemer.core.messages import Message, Slot, compose, wire_options
 from jobistemer.core.models import Job, Recovery, Task
 from jobistemer.core.options import complete
 from jobistemer.core.recovery import Backlog, backlog, excluding, missed_before, recover
@@ -121,17 +122,17 @@ def runs_of(
     """The messages of an occurrence's runs, one per task, under the given version of the job."""
     occurrence = ids.occurrence_id(job.id, instant)
     for task in job.tasks:
-        options = complete(task.options)
-        message = compose(
-            ids.run_id(occurrence, ids.task_id(job.id, task.name)),
-            task.handler,
-            now_ms,
-            payload=task.payload,
-            queue=options.queue,
-            priority=options.priority,
-            timeout_ms=round(options.timeout_s * 1000),
-            retry=options.retry,
-            retention_ms=round(job.history_s * 1000),
-            slot=Slot(occurrence, job.id, version, instant, task.name, since),
-        )
-        yield task, message
+        run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
+        slot = Slot(occurrence, job.id, version, instant, task.name, since)
+        yield task, _message(job, task, run, now_ms, slot=slot)
+
+
+def completion_of(job: Job, task: Task, occurrence: str, now_ms: int) -> Message:
+    """The message of a job's on_complete; it belongs to no occurrence, since the one it is about has ended."""
+    about = {"job": job.id, "occurrence": occurrence}
+    return _message(job, task, ids.completion_run_id(occurrence), now_ms, metadata=about)
+
+
+def _message(job: Job, task: Task, run: str, now_ms: int, **fields: Any) -> Message:
+    options = wire_options(complete(task.options)) | {"retention_ms": round(job.history_s * 1000)}
+    return compose(run, task.handler, now_ms, payload=task.payload, **options, **fields)

@@ -40,6 +40,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     result: msgspec.Raw = msgspec.Raw(b"null")
     cancel: int = 0
+    group: str = ""
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):

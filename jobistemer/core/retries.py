@@ -15,7 +15,8 @@ class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kin
     """Wait `first_s` seconds, then `factor` times longer after each failure, at most `cap_s`.
 
     `jitter` (0–1) takes off up to that share of each delay, so that runs which failed
-    together do not come back together. Raises InvalidDefinition for values out of range.
+    together do not come back together. `max_elapsed_s` ends the retries that would begin later than so many seconds
+    after the first attempt began. Raises InvalidDefinition for values out of range.
     """
 
     max_retries: int = 3
@@ -23,6 +24,7 @@ class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kin
     factor: float = 2.0
     cap_s: float = 3600.0
     jitter: float = 0.1
+    max_elapsed_s: float | None = None
 
     def __post_init__(self) -> None:
         check_range("retry policy: max_retries", self.max_retries, 0, MAX_RETRIES, InvalidDefinition)
@@ -30,6 +32,7 @@ class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kin
         check_range("retry policy: factor", self.factor, 1, 100, InvalidDefinition)
         check_range("retry policy: cap_s", self.cap_s, 0.001, LONGEST_DELAY_S, InvalidDefinition)
         check_range("retry policy: jitter", self.jitter, 0, 1, InvalidDefinition)
+        _check_elapsed(self.max_elapsed_s)
 
     def delay_ms(self, failures: int, chance: float) -> int | None:
         """Milliseconds to wait after failure number `failures` (from 1), or None when no try is left.
@@ -44,14 +47,19 @@ class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kin
 
 
 class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_defaults=True):
-    """Wait exactly the listed seconds, one per retry; then no more. An empty list means no retries."""
+    """Wait exactly the listed seconds, one per retry; then no more. An empty list means no retries.
+
+    `max_elapsed_s` ends them earlier, as in Exponential.
+    """
 
     seconds: tuple[float, ...] = ()
+    max_elapsed_s: float | None = None
 
     def __post_init__(self) -> None:
         check_range("retry policy: number of delays", len(self.seconds), 0, MAX_RETRIES, InvalidDefinition)
         for value in self.seconds:
             check_range("retry policy: delay", value, 0, LONGEST_DELAY_S, InvalidDefinition)
+        _check_elapsed(self.max_elapsed_s)
 
     @property
     def max_retries(self) -> int:
@@ -63,6 +71,11 @@ class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_d
         if failures > len(self.seconds):
             return None
         return round(self.seconds[failures - 1] * 1000)
+
+
+def _check_elapsed(seconds: float | None) -> None:
+    if seconds is not None:
+        check_range("retry policy: max_elapsed_s", seconds, 0.001, LONGEST_DELAY_S, InvalidDefinition)
 
 
 RetryPolicy = Exponential | Delays

@@ -8,10 +8,12 @@ from jobistemer.core.messages import Delivery, Message, Slot, decode_message
 from jobistemer.core.models import FailureStrategy, Job
 from jobistemer.core.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, AttemptState, RunState
-from jobistemer.store import jobs, runs, views
+from jobistemer.store import groups, jobs, runs, views
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 
+MOST_RETRIES = 500
+"""How many waiting retries of a group are cancelled at once; the others are when their time comes."""
 TRIES = 5
 """A run moves while it is looked at; after so many looks the caller is told to come again."""
 
@@ -23,16 +25,39 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
         if record is None:
             return "UNKNOWN"
         if record.state in TERMINAL_RUNS:
-            return "ENDED"
+            # A run that has mapped goes on as its group.
+            return cancel_group(database, ids.reducer_run_id(run_id), reason)
         word = _cancel_delayed(database, record, reason) or _cancel_on_stream(database, record, reason)
+        if word == "WAITS":
+            # A reducer waits for its group; a task that waits for another one is skipped when that is cancelled.
+            return word if groups.find(database, run_id) is None else cancel_group(database, run_id, reason)
         if word != "STALE":
             return word
     return "BUSY"
 
 
+def cancel_group(database: Database, group: str, reason: str) -> str:
+    """Cancel what runs of a group and its reducer are left: REQUESTED, or ENDED when there are none."""
+    state = groups.find(database, group)
+    if state is None:
+        return "ENDED"
+    if state.total is not None and state.done >= state.total:
+        return cancel_run(database, group, reason)
+    database.call(groups.halt(database.keys, group, f"canceled: {reason}"))
+    cancel_retries(database, group)
+    return "REQUESTED"
+
+
+def cancel_retries(database: Database, group: str) -> None:
+    """Cancel those runs of a halted group that wait for another attempt; the others meet the mark themselves."""
+    state = groups.find(database, group)
+    for run in groups.waiting_for_a_retry(database, group, state.added if state else 0)[:MOST_RETRIES]:
+        cancel_run(database, run, "its group has failed")
+
+
 def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
     """Under fail_fast, cancel what else of the occurrence is delayed, waiting or running."""
-    if job.failure is not FailureStrategy.FAIL_FAST:
+    if job.strategy_of(slot.task) is not FailureStrategy.FAIL_FAST:
         return
     for task in job.tasks:
         if task.name != slot.task:

@@ -32,6 +32,11 @@ class Database:
 
     def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
+        if call.also:
+            (reply,) = self.call_all([call])
+            if isinstance(reply, JobistemerError):
+                raise reply
+            return reply
         return call.script.read(self.ask(*call.command, script=call))
 
     def ask(self, *command: Any, script: Call | None = None) -> Any:
@@ -51,11 +56,11 @@ class Database:
 
         Raises NotConnected when the round trip failed as a whole.
         """
-        raw = self._pipeline([call.command for call in calls])
-        unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
+        raw = self._send(calls)
+        unknown = [index for index, answer in enumerate(raw) if _lacks_script(answer)]
         if unknown:
-            self._load(calls[index] for index in unknown)
-            again = self._pipeline([calls[index].command for index in unknown])
+            self._load(each for index in unknown for each in (calls[index], *calls[index].also))
+            again = self._send([calls[index] for index in unknown])
             for index, answer in zip(unknown, again, strict=True):
                 raw[index] = answer
         return [self._read(call, answer) for call, answer in zip(calls, raw, strict=True)]
@@ -83,13 +88,25 @@ class Database:
         except redis.RedisError as error:
             raise translated(error, self.address) from error
 
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
+        """One answer for each call; for one with companions, the list of theirs and its own."""
+        if not any(call.also for call in calls):
+            return self._pipeline([call.command for call in calls])
+        parts = [_transaction(call) if call.also else [call.command] for call in calls]
+        answers = iter(self._pipeline([command for part in parts for command in part]))
+        # Of MULTI … EXEC the last answer is the one that counts.
+        return [[next(answers) for _ in part][-1] for part in parts]
+
     def _load(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
 
     def _read(self, call: Call, answer: Any) -> Reply | JobistemerError:
-        if isinstance(answer, redis.RedisError):
-            return translated(answer, self.address)
-        return call.script.read(answer)
+        answers = answer if call.also and isinstance(answer, list) else [answer]
+        for each in answers:
+            if isinstance(each, redis.RedisError):
+                return translated(each, self.address)
+        first, *others = (each.script.read(raw) for each, raw in zip((call, *call.also), answers, strict=True))
+        return first._replace(also=tuple(others)) if others else first
 
 
 class AsyncDatabase:
@@ -115,6 +132,16 @@ class AsyncDatabase:
                 return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
             raise translated(error, self.address) from error
+
+
+def _transaction(call: Call) -> list[Command]:
+    return [("MULTI",), call.command, *(each.command for each in call.also), ("EXEC",)]
+
+
+def _lacks_script(answer: Any) -> bool:
+    return isinstance(answer, NoScriptError) or (
+        isinstance(answer, list) and any(isinstance(each, NoScriptError) for each in answer)
+    )
 
 
 def translated(error: redis.RedisError, address: str) -> JobistemerError:

@@ -103,6 +103,14 @@ class Keys:
         """Stream: the entries of one queue and priority."""
         return self._stream + place_name
 
+    def group(self, group_id: str) -> str:
+        """Hash: how many runs a group has, and how many of them have ended."""
+        return f"{self.tag}:group:{group_id}"
+
+    def results(self, group_id: str) -> str:
+        """Hash: what the runs of a group returned, by index."""
+        return f"{self.tag}:results:{group_id}"
+
     def unique(self, key: str) -> str:
         """String: the run that holds a unique key."""
         return f"{self.tag}:unique:{key}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Later, Outcome, Over
+from jobistemer.core.endings import Later, Over
 from jobistemer.core.graph import released_by, skipped_by
 from jobistemer.core.messages import Delivery, Message, encode_message
 from jobistemer.core.models import FailureStrategy, Job
 from jobistemer.core.options import complete
 from jobistemer.core.states import AttemptState, RunState
+from jobistemer.store.companions import companions, marks
+from jobistemer.store.ended import Ended as Ended  # noqa: PLC0414 - who ends runs finds it here
+from jobistemer.store.groups import HOLD_MS
 from jobistemer.store.keys import Keys, place, split_delayed_member
 from jobistemer.store.scripts import Call, script
 
@@ -19,17 +22,6 @@ DEAD_RETENTION_MS = 7 * 86_400_000
 KEEP_EARLIER_MS = 7 * 86_400_000
 """How much longer than its run's retention an attempt is kept that did not end the run."""
 LONGEST_UNIQUE_MS = 30 * 86_400_000
-
-
-class Ended(NamedTuple):
-    """One attempt that is over, with everything that is recorded of it."""
-
-    delivery: Delivery
-    outcome: Outcome
-    worker: str
-    started_at: int
-    ended_at: int
-    source: str = "attempt"
 
 
 def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = LONGEST_UNIQUE_MS) -> Call:
@@ -65,17 +57,28 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
 def commit(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     """End a run for good; `job` is the definition that its occurrence is pinned to, None where it is gone."""
     message = ended.delivery.message
-    if message.slot is None:
+    if message.slot is None or ended.hands_over(over):
         unique = (keys.unique(message.unique),) if message.unique else ()
         attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
         args = (*_commit_args(ended, over), len(attempt_fields), *attempt_fields, *run_fields)
-        return script("commit_run")((*_commit_keys(keys, ended), *unique), args)
-    return _commit_task(keys, ended, over, job)
+        call = script("commit_run")((*_commit_keys(keys, ended), *unique), args)
+    else:
+        call = _commit_task(keys, ended, over, job)
+    also = companions(keys, ended, over, job, _retention(ended, over))
+    return call._replace(also=also) if also else call
 
 
-def is_plain_success(message: Message, outcome: Outcome) -> bool:
+def is_plain_success(ended: Ended) -> bool:
     """Whether the end of a run moves nothing but the run: then it can be committed with a hundred others."""
-    return outcome.state is AttemptState.SUCCEEDED and message.slot is None and not message.unique
+    message = ended.delivery.message
+    return (
+        ended.outcome.state is AttemptState.SUCCEEDED
+        and message.slot is None
+        and message.member is None
+        and not message.unique
+        and not message.reduces
+        and ended.reducer is None
+    )
 
 
 def commit_successes(keys: Keys, ended: Sequence[Ended]) -> Call:
@@ -83,7 +86,7 @@ def commit_successes(keys: Keys, ended: Sequence[Ended]) -> Call:
     first = ended[0]
     touched: list[Any] = [first.delivery.stream]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms]
-    for delivery, outcome, _, started_at, ended_at, _ in ended:
+    for delivery, outcome, _, started_at, ended_at, *_ in ended:
         run = delivery.message.run
         touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
         args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
@@ -94,10 +97,9 @@ def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:
     """End an attempt whose run goes on, after a delay or at once."""
     delivery, message = ended.delivery, ended.delivery.message
     where = place(message.queue, message.priority)
-    occurrence = (keys.occurrence(message.slot.occurrence),) if message.slot else ()
     due_at = ended.ended_at + later.delay_ms if later.delay_ms else 0
     return script("retry_run")(
-        (*_commit_keys(keys, ended)[:4], keys.wake, *occurrence),
+        (*_commit_keys(keys, ended)[:4], keys.wake, *_halting(keys, message)),
         (
             *(delivery.entry, message.run, where, ended.outcome.state, ended.worker, encode_message(message)),
             *(delivery.attempt + 1, later.crashes, due_at),
@@ -105,6 +107,13 @@ def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:
             *_attempt_fields(ended),
         ),
     )
+
+
+def _halting(keys: Keys, message: Message) -> tuple[str, ...]:
+    """The record that says whether what the run belongs to has failed meanwhile."""
+    if message.slot is not None:
+        return (keys.occurrence(message.slot.occurrence),)
+    return (keys.group(message.member.group),) if message.member is not None else ()
 
 
 def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note: str = "") -> Call:
@@ -141,20 +150,24 @@ def _commit_args(ended: Ended, over: Over) -> tuple[Any, ...]:
     message = ended.delivery.message
     return (
         *(ended.source, ended.delivery.entry, message.run, place(message.queue, message.priority)),
-        *(over.state, ended.outcome.state, ended.ended_at, _retention(message, over)),
+        *(over.state, ended.outcome.state, ended.ended_at, _retention(ended, over)),
     )
 
 
 def kept_ms(ended: Ended, ending: Over | Later) -> int:
     """How long the records of an attempt that ended so are kept."""
-    message = ended.delivery.message
     if isinstance(ending, Over):
-        return _retention(message, ending)
-    return ending.delay_ms + message.retention_ms + KEEP_EARLIER_MS
+        return _retention(ended, ending)
+    return ending.delay_ms + ended.delivery.message.retention_ms + KEEP_EARLIER_MS
 
 
-def _retention(message: Message, over: Over) -> int:
-    return max(DEAD_RETENTION_MS, message.retention_ms) if over.state is RunState.DEAD else message.retention_ms
+def _retention(ended: Ended, over: Over) -> int:
+    message = ended.delivery.message
+    if over.state is RunState.DEAD:
+        return max(DEAD_RETENTION_MS, message.retention_ms)
+    # A run that has handed over is part of an occurrence that goes on.
+    kept_on = message.slot is not None and ended.hands_over(over)
+    return max(HOLD_MS, message.retention_ms) if kept_on else message.retention_ms
 
 
 def _attempt_fields(ended: Ended) -> list[Any]:
@@ -175,7 +188,7 @@ def _run_fields(ended: Ended, over: Over) -> list[Any]:
         fields += ["error", outcome.error]
     if over.state is RunState.DEAD:
         fields += ["message", encode_message(ended.delivery.message)]
-    return fields
+    return fields + marks(ended, over)
 
 
 def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
@@ -185,7 +198,7 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     # Of a removed job whose definition has expired nobody knows what comes after; the occurrence is counted down.
     following = _following(job, slot.task, slot.occurrence, over) if job else []
     reason = f"task {slot.task} {over.state}: {ended.outcome.error}"[:500] if over.verdict else ""
-    halt = "1" if over.verdict and job and job.failure is FailureStrategy.FAIL_FAST else ""
+    halt = "1" if over.verdict and job and job.strategy_of(slot.task) is FailureStrategy.FAIL_FAST else ""
     attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
     return script("commit_task")(
         (
@@ -203,17 +216,16 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
 
 def _following(job: Job, task: str, occurrence: str, over: Over) -> list[tuple[str, str]]:
     """Run id and place of each task that this end releases, or skips where it is a failure."""
-    edges = {each.name: each.after for each in job.tasks}
     if not over.verdict:
-        names = released_by(edges, task)
-    elif job.failure is FailureStrategy.FAIL_FAST:
-        names = [name for name in edges if name != task]
+        names = released_by(job.edges, task)
+    elif job.strategy_of(task) is FailureStrategy.CONTINUE:
+        names = skipped_by(job.edges, task)
     else:
-        names = skipped_by(edges, task)
+        names = [name for name in job.edges if name != task]
     return [(ids.run_id(occurrence, ids.task_id(job.id, name)), place_of(job, name)) for name in names]
 
 
 def place_of(job: Job, task: str) -> str:
     """The place of a job's task; its options are resolved when the job is declared."""
-    options = complete(next(each.options for each in job.tasks if each.name == task))
+    options = complete(job.task(task).options)
     return place(options.queue, options.priority)

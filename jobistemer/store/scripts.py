@@ -34,10 +34,11 @@ class Header(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a script answered: one of its words, and the values behind it."""
+    """What a script answered: one of its words, and the values behind it; `also` is what its companions answered."""
 
     word: str
     values: list[Any]
+    also: tuple[Reply, ...] = ()
 
 
 class Script:
@@ -63,11 +64,16 @@ class Script:
 
 
 class Call(NamedTuple):
-    """A script with its keys and arguments."""
+    """A script with its keys and arguments.
+
+    `also` are calls that belong to it: they are executed right after it as one atomic step, whatever it answers. Each
+    looks for itself at what the one before has written, so that a refused call leaves them nothing to do.
+    """
 
     script: Script
     keys: tuple[str, ...]
     args: tuple[Any, ...]
+    also: tuple[Call, ...] = ()
 
     @property
     def command(self) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ def run_command(keys: Keys, run_id: str) -> Command:
 
 def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
     """The run in the answer to `run_command`; None when there is no record."""
-    if answer and b"occurrence" not in answer:
+    if b"enqueued_at" not in answer and answer:
         # A waiting run is kept small: when it was enqueued stands in its id.
         answer = {**answer, b"enqueued_at": b"%d" % ids.enqueued_at(run_id)}
     return _record(RunRecord, run_id, answer)

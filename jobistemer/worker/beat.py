@@ -13,7 +13,7 @@ import msgspec
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import members
+from jobistemer.store import groups, members
 from jobistemer.store.database import Database
 from jobistemer.worker.fetch import Order
 from jobistemer.worker.flight import Flights
@@ -71,6 +71,7 @@ class Beater:
         self._order.paused = pulse.paused
         if pulse.cancels:
             self._watch.cancel(set(pulse.cancels))
+        self._cancel_halted()
         self._obey(pulse.command)
         self._show_long_ones()
         self._reclaimer.observe(
@@ -89,6 +90,12 @@ class Beater:
             self._database.call_all([flight.showing() for flight in part])
             for flight in part:
                 flight.shown = True
+
+    def _cancel_halted(self) -> None:
+        messages = [each.delivery.message for each in self._flights.running() if each.database is self._database]
+        members = [message for message in messages if message.member is not None]
+        if members:
+            self._watch.cancel(set(groups.halted(self._database, members)))
 
     def _obey(self, command: str) -> None:
         if command == "quiet" and not self._stopping.quiet.is_set():

@@ -12,13 +12,14 @@ from typing import NamedTuple
 from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState
-from jobistemer.store import cancelling, runs
+from jobistemer.store import cancelling, elapsed, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
 from jobistemer.worker.collected import announce, last_notes, with_transaction
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.flight import Flight
+from jobistemer.worker.follow import follow
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 
@@ -90,7 +91,7 @@ class Committer:
         entries: list[_Entry] = []
         for flight in flights:
             ended, message = self._ended(flight), flight.delivery.message
-            if runs.is_plain_success(message, ended.outcome) and (flight.desk is None or not flight.desk.used):
+            if runs.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
                 plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(flight)
             elif (entry := self._tried_entry(flight)) is not None:
                 entries.append(entry)
@@ -121,13 +122,17 @@ class Committer:
         if flight.record is None:
             outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
             at_ms = flight.database.clock.at_ms
+            times = (at_ms(flight.started), at_ms(flight.ended))
             # Made once: a second send is known by its times, and the clock may have been corrected meanwhile.
-            flight.record = Ended(flight.delivery, outcome, self._worker, at_ms(flight.started), at_ms(flight.ended))
+            flight.record = Ended(flight.delivery, outcome, self._worker, *times, reducer=flight.reducer)
         return flight.record
 
     def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
         ended, delivery = self._ended(flight), flight.delivery
-        chosen = ending or settle(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random())
+        elapsed_ms = elapsed.elapsed_ms(flight.database, ended) if elapsed.matters(ended) else 0
+        chosen = ending or settle(
+            *(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random()), elapsed_ms
+        )
         call = with_transaction(flight, chosen, self._call(flight.database, ended, chosen))
         return _Entry(flight, ended, chosen, call)
 
@@ -177,6 +182,8 @@ class Committer:
         else:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
+            if reply.also:
+                follow(database, entry.ended.delivery.message, self._definitions, reply.also)
 
     def _postpone(self, flight: Flight, error: Exception) -> None:
         self._put_off[flight] = None

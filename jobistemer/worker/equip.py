@@ -13,7 +13,7 @@ from jobistemer.core.plugins import Plugins
 from jobistemer.runtime.telling import tell
 
 _HIDDEN = "context of this attempt"
-"""The name under which the context travels to handlers that have no parameter for it: no identifier, so nobody's own."""
+"""The name under which the context travels to handlers without a parameter for it: no identifier, so nobody's own."""
 
 
 def equipped(handlers: Mapping[str, Handler], plugins: Plugins) -> Mapping[str, Handler]:

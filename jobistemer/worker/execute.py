@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,7 +12,9 @@ from jobistemer.core import ids
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidPayload, JobistemerError
 from jobistemer.worker.flight import Flight, Flights, OpenDesk
+from jobistemer.worker.mapping import ItemMapping
 from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
+from jobistemer.worker.supply import is_supplied, supplied
 
 
 def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
@@ -21,7 +24,7 @@ def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     try:
         outcome = returned(flight.handler.function(**arguments(flight, flights.open_desk)))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
-        outcome = raised(error)
+        outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
 
 
@@ -30,10 +33,16 @@ async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) 
     if not _begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
-        outcome = returned(await flight.handler.function(**arguments(flight, flights.open_desk)))
+        given = arguments(flight, flights.open_desk) if not is_supplied(flight) else await _in_thread(flight, flights)
+        outcome = returned(await flight.handler.function(**given))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
-        outcome = raised(error)
+        outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
+
+
+async def _in_thread(flight: Flight, flights: Flights) -> dict[str, Any]:
+    # What is supplied is read from the server, which would block the loop.
+    return await asyncio.to_thread(arguments, flight, flights.open_desk)
 
 
 def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
@@ -56,6 +65,8 @@ def arguments(flight: Flight, open_desk: OpenDesk) -> dict[str, Any]:
         raise Refused(str(error)) from None
     if handler.context_parameter is not None:
         found[handler.context_parameter] = context_of(flight, open_desk)
+    if is_supplied(flight):
+        found |= supplied(flight)
     return found
 
 
@@ -77,4 +88,5 @@ def context_of(flight: Flight, open_desk: OpenDesk) -> Context:
         job=slot.job if slot else None,
         occurrence=slot.occurrence if slot else None,
         metadata=message.metadata,
+        mapping=ItemMapping(flight, flight.handlers),
     )

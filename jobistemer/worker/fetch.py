@@ -136,7 +136,7 @@ class Fetcher:
         for delivery, entry in queues.deliveries(stream, entries):
             handler = self._handlers.get(delivery.message.handler) if delivery else None
             if delivery is not None and handler is not None:
-                flights.append(Flight(self._database, delivery, handler, self._worker))
+                flights.append(Flight(self._database, delivery, handler, self._worker, self._handlers))
             else:
                 strangers.append((delivery, entry))
         # First what can be worked off: should giving back the others fail, it is not held up.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from jobistemer.core.context import Tools
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import Delivery
+from jobistemer.core.messages import Delivery, Message
 from jobistemer.core.transactions import Transaction
 from jobistemer.store import runs
 from jobistemer.store.database import Database
@@ -42,21 +42,26 @@ class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
     __slots__ = (
-        *("database", "delivery", "desk", "ended", "handler", "key", "limit_ms", "outcome"),
-        *("record", "shown", "started", "stop", "worker"),
+        *("database", "delivery", "desk", "ended", "handler", "handlers", "key", "limit_ms", "outcome"),
+        *("record", "reducer", "shown", "started", "stop", "worker"),
     )
 
-    def __init__(self, database: Database, delivery: Delivery, handler: Handler, worker: str) -> None:
+    def __init__(
+        self, database: Database, delivery: Delivery, handler: Handler, worker: str, handlers: Mapping[str, Handler]
+    ) -> None:
         self.database = database
         self.delivery = delivery
         # What names an entry among all streams of all shards.
         self.key = (delivery.stream, delivery.entry)
         self.handler = handler
         self.worker = worker
+        self.handlers = handlers
         # When it was taken, until it begins.
         self.started = time.monotonic()
         self.ended = 0.0
         self.outcome: Outcome | None = None
+        # What waits for the runs that this attempt has mapped.
+        self.reducer: Message | None = None
         # What is recorded of it, written by the committing thread.
         self.record: Ended | None = None
         self.shown = False

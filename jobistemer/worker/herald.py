@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
@@ -38,10 +39,8 @@ class Herald:
 
     def step(self) -> None:
         """Wait for something to tell, and tell it."""
-        try:
+        with suppress(Empty):
             self._tell(self._waiting.get(timeout=WAIT_S))
-        except Empty:
-            pass
         if self._lost:
             lost, self._lost = self._lost, 0
             log.warning("hooks are too slow: %d ends were not told", lost)

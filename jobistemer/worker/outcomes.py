@@ -7,6 +7,7 @@ import traceback
 from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers import encode_result
+from jobistemer.core.retrying import ALWAYS, Retrying
 from jobistemer.core.states import AttemptState
 from jobistemer.core.verdicts import Fail, Retry
 
@@ -30,7 +31,7 @@ def returned(value: object) -> Outcome:
         return Outcome(AttemptState.FAILED, error=f"the work was done, but {error}", poison=True)
 
 
-def raised(error: BaseException) -> Outcome:
+def raised(error: BaseException, retrying: Retrying = ALWAYS) -> Outcome:
     """The outcome of a handler that raised, `sys.exit` and the like included."""
     if isinstance(error, Refused):
         return Outcome(AttemptState.FAILED, error=_text(error), poison=True)
@@ -38,7 +39,7 @@ def raised(error: BaseException) -> Outcome:
         return Outcome(AttemptState.FAILED, error=_text(error), retry_after_ms=error.after_ms)
     if isinstance(error, Fail):
         return Outcome(AttemptState.FAILED, error=_text(error), final=True)
-    return Outcome(AttemptState.FAILED, error=described(error))
+    return Outcome(AttemptState.FAILED, error=described(error), final=retrying.is_final(error))
 
 
 def described(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import members, queues, returning
+from jobistemer.store import groups, members, queues, returning
 from jobistemer.store.database import Database
 from jobistemer.store.keys import place
 from jobistemer.store.namespace import Namespace
@@ -30,6 +31,7 @@ from jobistemer.worker.desk import Desk, Support
 from jobistemer.worker.equip import equipped
 from jobistemer.worker.fetch import Fetcher, Order
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.gather import GATHER
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
@@ -57,7 +59,7 @@ class Worker:
     ) -> None:
         plugins = plugins or Plugins()
         self._namespace = namespace
-        self._handlers = equipped(handlers, plugins)
+        self._handlers = {GATHER.name: GATHER, **equipped(handlers, plugins)}
         self._settings = settings
         self.id = process_identity()
         self._support = Support(settings.permissions, plugins.prepare)
@@ -165,11 +167,19 @@ class Worker:
             # Taken by a read that was under way when the end was asked for.
             self._unstarted.extend(flights)
             return
+        self._cancel_halted(flights)
         plain = [flight for flight in flights if not flight.handler.is_coroutine]
         if plain and self._threads is not None:
             self._threads.put(plain)
         if len(plain) < len(flights) and self._loop is not None:
             self._loop.put([flight for flight in flights if flight.handler.is_coroutine])
+
+    def _cancel_halted(self, flights: list[Flight]) -> None:
+        """What belongs to a group that has failed meanwhile is not begun."""
+        members = [flight for flight in flights if flight.delivery.message.member is not None]
+        if members:
+            with suppress(NotConnected, ServerRefused):
+                self._flights.cancel(groups.halted(members[0].database, [each.delivery.message for each in members]))
 
     def _drain(self, fetching: list[threading.Thread], stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""

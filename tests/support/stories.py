@@ -56,7 +56,7 @@ def finish(database: Database, over: Ended, job: Job | None = None) -> Reply:
     delivery = over.delivery
     ending = settle(delivery.message, delivery.attempt, delivery.crashes, over.outcome, 0.0)
     if isinstance(ending, Over):
-        return database.call(runs.commit(database.keys, over, ending, job))
+        return database.call(runs.commit(database.keys, over, ending, job))._replace(also=())
     return database.call(runs.retry(database.keys, over, ending))
 
 

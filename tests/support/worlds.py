@@ -26,6 +26,7 @@ from jobistemer.worker.desk import Desk, Support
 from jobistemer.worker.execute import run
 from jobistemer.worker.fetch import Fetcher, Order
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.gather import GATHER
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.reclaim import Reclaimer
 from jobistemer.worker.watch import Watch
@@ -62,7 +63,8 @@ class StepWorker:
         self.committer = Committer(name, self.room, definitions)
         self.watch = Watch(self.flights, self.committer.report)
         self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions)
-        self.fetcher = Fetcher(database, name, self.order, self.room, app.handlers, self.waiting.extend)
+        handlers = {GATHER.name: GATHER, **app.handlers}
+        self.fetcher = Fetcher(database, name, self.order, self.room, handlers, self.waiting.extend)
         self.beater = Beater(
             database, name, settings, self.order, self.flights, self.watch, self.reclaimer, dict, self.stopping
         )

@@ -1,6 +1,6 @@
 import pytest
 
-from jobistemer.core.endings import CANCELED, MAX_CRASHES, SUCCEEDED, Later, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, SUCCEEDED, Later, Outcome, Over, settle
 from jobistemer.core.messages import Message
 from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.states import AttemptState, RunState
@@ -33,7 +33,7 @@ TWICE = Delays((5.0, 7.0))
         # Lost attempts come back at once, up to a limit of their own ...
         (NO_RETRIES, 0, 0, {"state": "lost"}, Later(0, 1)),
         (NO_RETRIES, 1, 1, {"state": "lost"}, Later(0, 2)),
-        (NO_RETRIES, 2, MAX_CRASHES - 1, {"state": "lost"}, STALE),
+        (NO_RETRIES, 2, 2, {"state": "lost"}, STALE),
         # ... and use up no retries: this is the first failure, at the third attempt.
         (TWICE, 2, 2, {"state": "failed"}, Later(5000, 2)),
         (TWICE, 4, 2, {"state": "failed"}, DEAD),

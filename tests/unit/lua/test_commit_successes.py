@@ -1,8 +1,7 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Outcome
-from jobistemer.core.states import AttemptState
+from jobistemer.core.messages import Delivery, Member
 from jobistemer.store import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
@@ -97,12 +96,15 @@ def test_nothing_is_written_when_the_keys_are_missing(database):
     [
         ({}, "succeeded", True),
         ({"unique": "greet:ada"}, "succeeded", False),
+        ({"member": Member("run_0", 0)}, "succeeded", False),
+        ({"reduces": "fail_fast"}, "succeeded", False),
         ({}, "failed", False),
         ({}, "canceled", False),
     ],
 )
 def test_only_successes_that_move_nothing_else_are_committed_together(changes, state, plain):
-    assert runs.is_plain_success(message(**changes), Outcome(AttemptState(state))) is plain
+    delivery = Delivery(b"", b"1-1", message(**changes), 0, 0)
+    assert runs.is_plain_success(ended(delivery, state)) is plain
 
 
 def test_times_are_the_ones_that_the_worker_measured(database):

@@ -204,7 +204,7 @@ def waiting(database, definition, source):
     _, message = next(runs_of(definition, 1, ONE, ONE * 1000))
     entry = records(database)[f"run:{message.run}"].get("entry", "")
     over = ended(Delivery(b"", entry.encode(), message, 0, 0), "canceled", "somebody", source)
-    return database.call(runs.commit(database.keys, over, CANCELED, definition))
+    return database.call(runs.commit(database.keys, over, CANCELED, definition))._replace(also=())
 
 
 @pytest.mark.parametrize(("source", "jitter"), [("stream", 0), ("delayed", 30)])

@@ -1,0 +1,23 @@
+"""The effective options of a job's tasks as occurrences run them, each with the level that it comes from."""
+
+from __future__ import annotations
+
+from jobistemer.core.models import FailureStrategy, Job, Task
+from jobistemer.core.options import Effective, Options, complete
+
+
+def options_of(job: Job, task: Task) -> dict[str, Effective]:
+    """Every option of a task of a job: what it is, and whether the task, the job, the app or nobody said so."""
+    options = complete(task.options)
+    found = {
+        field: Effective(getattr(options, field), task.origin.get(field, "default"))
+        for field in Options.__struct_fields__
+    }
+    # The records of an occurrence are kept together, so the job says how long.
+    found["retention_s"] = Effective(job.history_s, "job: history_s")
+    if task.failure is not None:
+        found["failure"] = Effective(task.failure, "task")
+    else:
+        source = "default" if job.failure is FailureStrategy.FAIL_FAST else "job"
+        found["failure"] = Effective(job.failure, source)
+    return found

@@ -1,0 +1,53 @@
+"""The letter that a task gets about a dead run: `on_dead` names the task."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.endings import Outcome
+from jobistemer.core.messages import Message, compose
+
+
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run that is out of attempts. attempts: how many it had. payload: its keyword arguments, as JSON."""
+
+    run: str
+    handler: str
+    payload: msgspec.Raw
+    attempts: int
+    died_at: int
+    error: str = ""
+    queue: str = "default"
+    job: str = ""
+    occurrence: str = ""
+    task: str = ""
+    metadata: dict[str, str] = {}
+
+
+def letter_message(message: Message, attempt: int, outcome: Outcome, now_ms: int) -> Message:
+    """The call of the `on_dead` task of a run, in the queue of the run.
+
+    Its own death is told to nobody: a task that tells of its own deaths would never come to an end.
+    """
+    slot = message.slot
+    letter = DeadLetter(
+        run=message.run,
+        handler=message.handler,
+        payload=message.payload,
+        attempts=attempt + 1,
+        died_at=now_ms,
+        error=outcome.error,
+        queue=message.queue,
+        job=slot.job if slot else "",
+        occurrence=slot.occurrence if slot else "",
+        task=slot.task if slot else "",
+        metadata=message.metadata,
+    )
+    payload = msgspec.Raw(msgspec.json.encode({"letter": letter}))
+    return compose(
+        *(ids.letter_run_id(message.run), message.on_dead, now_ms),
+        payload=payload,
+        queue=message.queue,
+        priority=message.priority,
+    )

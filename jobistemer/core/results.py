@@ -1,0 +1,61 @@
+"""What the runs of a group returned, in order, read when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+CHUNK = 500
+"""How many results are read in one round trip."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One run of a group that did not succeed; index is its item's, error has its state and its last error."""
+
+    index: int
+    error: str
+
+
+class Results(Generic[T]):
+    """A parameter annotated `Results[T]` of a reducer, or of a task that comes after one that maps.
+
+    Iterating gives what the runs returned, in the order of the items, those that failed left out; it may be done
+    more than once, and only a few hundred results are in memory at a time. `len` counts all runs of the group.
+    """
+
+    def __init__(
+        self, total: int, failed: int, read: Callable[[int, int], list[bytes | None]], decode: Callable[[bytes], T]
+    ) -> None:
+        self._total = total
+        self._read = read
+        self._decode = decode
+        self.failed = failed
+
+    def __len__(self) -> int:
+        return self._total
+
+    def __iter__(self) -> Iterator[T]:
+        for _, value in self.indexed():
+            yield value
+
+    def indexed(self) -> Iterator[tuple[int, T]]:
+        """Index and result of each run that succeeded."""
+        for index, stored in self._stored():
+            if not stored.startswith(b"!"):
+                yield index, self._decode(stored)
+
+    def failures(self) -> Iterator[Failure]:
+        """The runs that did not succeed."""
+        for index, stored in self._stored():
+            if stored.startswith(b"!"):
+                yield Failure(index, stored[1:].decode(errors="replace"))
+
+    def _stored(self) -> Iterator[tuple[int, bytes]]:
+        for start in range(0, self._total, CHUNK):
+            found = self._read(start, min(CHUNK, self._total - start))
+            for index, stored in enumerate(found, start):
+                yield index, b"!lost: its result has expired" if stored is None else stored

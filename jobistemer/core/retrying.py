@@ -1,0 +1,43 @@
+"""Which exceptions are worth another attempt: lists that a task declares, which never go over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from jobistemer.core.errors import InvalidDefinition
+
+Kinds = tuple[type[BaseException], ...]
+
+
+class Retrying(NamedTuple):
+    """retry_on: only these are tried again; empty for all. no_retry_on: these are not, whatever retry_on says.
+
+    `Retry` and `Fail` say it themselves and are not asked.
+    """
+
+    retry_on: Kinds = ()
+    no_retry_on: Kinds = ()
+
+    def is_final(self, error: BaseException) -> bool:
+        """Whether another attempt is not to be made after this error."""
+        return isinstance(error, self.no_retry_on) or bool(self.retry_on and not isinstance(error, self.retry_on))
+
+
+ALWAYS = Retrying()
+
+
+def retrying(task: str, retry_on: Iterable[Any] = (), no_retry_on: Iterable[Any] = ()) -> Retrying:
+    """The lists of a task. Raises InvalidDefinition for what is no exception class."""
+    return Retrying(_kinds(task, "retry_on", retry_on), _kinds(task, "no_retry_on", no_retry_on))
+
+
+def _kinds(task: str, field: str, given: Any) -> Kinds:
+    kinds = (given,) if isinstance(given, type) else tuple(given)
+    for each in kinds:
+        if not (isinstance(each, type) and issubclass(each, BaseException)):
+            raise InvalidDefinition(
+                f"task {task!r}: {field} has {each!r}, which is no exception class; "
+                f"write {field}=(ConnectionError, TimeoutError)"
+            )
+    return kinds

@@ -1,0 +1,69 @@
+"""Parameters of a handler that its worker gives and no caller does: results of upstream tasks and groups, reports."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, get_args, get_origin
+
+import msgspec
+
+from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.report import Report
+from jobistemer.core.results import Results
+
+Decode = Callable[[bytes], Any]
+
+
+class UpstreamResult(NamedTuple):
+    """What the task of the parameter's name returned."""
+
+    task: str
+    decode: Decode
+
+
+class UpstreamResults(NamedTuple):
+    """What the runs returned that the task of the parameter's name has mapped."""
+
+    task: str
+    decode: Decode
+
+
+class GroupResults(NamedTuple):
+    """What the runs of the group returned that this reducer belongs to."""
+
+    decode: Decode
+
+
+class ReportOfEnd(NamedTuple):
+    """The execution report of the occurrence that has ended."""
+
+
+Supply = UpstreamResult | UpstreamResults | GroupResults | ReportOfEnd
+
+
+def supplies_of(
+    name: str, signature: inspect.Signature, hints: Mapping[str, Any], upstream: Collection[str]
+) -> dict[str, Supply]:
+    """What a worker gives for which parameter; `upstream` are the tasks whose results may be asked for by name."""
+    found: dict[str, Supply] = {}
+    for parameter in signature.parameters:
+        hint = hints.get(parameter, Any)
+        if hint is Report:
+            found[parameter] = ReportOfEnd()
+        elif hint is Results or get_origin(hint) is Results:
+            decode = decoder(name, parameter, (*get_args(hint), Any)[0])
+            found[parameter] = UpstreamResults(parameter, decode) if parameter in upstream else GroupResults(decode)
+        elif parameter in upstream:
+            found[parameter] = UpstreamResult(parameter, decoder(name, parameter, hint))
+    return found
+
+
+def decoder(name: str, parameter: str, hint: Any) -> Decode:
+    """Reads a stored result as the type that a parameter is annotated with. Raises InvalidDefinition."""
+    try:
+        return msgspec.json.Decoder(hint).decode
+    except TypeError as error:
+        raise InvalidDefinition(
+            f"task {name!r}: parameter {parameter!r} cannot be read from the JSON of a result: {error}"
+        ) from None

@@ -1,0 +1,26 @@
+"""One attempt that is over, as every script that records it is told."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jobistemer.core.endings import Outcome, Over
+from jobistemer.core.messages import Delivery, Message
+from jobistemer.core.states import RunState
+
+
+class Ended(NamedTuple):
+    """One attempt that is over, with everything that is recorded of it."""
+
+    delivery: Delivery
+    outcome: Outcome
+    worker: str
+    started_at: int
+    ended_at: int
+    source: str = "attempt"
+    reducer: Message | None = None
+    """Of a run that has mapped: what waits for its children."""
+
+    def hands_over(self, over: Over) -> bool:
+        """Whether the run leaves its place, in an occurrence or in a group, to the reducer of its children."""
+        return self.reducer is not None and over.state is RunState.SUCCEEDED

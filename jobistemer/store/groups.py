@@ -1,0 +1,140 @@
+"""Groups: the runs that one run made of many items, counted until the last of them releases the reducer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jobistemer.core import ids
+from jobistemer.core.messages import Delivery, Member, Message, encode_message
+from jobistemer.core.models import Job
+from jobistemer.core.states import RunState
+from jobistemer.store.database import Command, Database
+from jobistemer.store.keys import Keys, place
+from jobistemer.store.scripts import Call, script
+
+BATCH = 100
+"""How many children one call adds."""
+HOLD_MS = 30 * 86_400_000
+"""How long a group is kept when nothing happens to it; each of its runs that ends begins this time anew."""
+
+
+class GroupState(NamedTuple):
+    """Where a group stands; total is None until the run that maps has succeeded."""
+
+    added: int
+    done: int
+    failed: int
+    total: int | None
+    halted: bool
+    error: str
+
+
+def add(keys: Keys, parent: Delivery, failure: str, first: int, children: Sequence[Message]) -> Call:
+    """Add up to a hundred children, which all have one handler and one place; `first` is the index of the first."""
+    one = children[0]
+    assert one.member is not None  # noqa: S101 - children are members
+    where, group = place(one.queue, one.priority), one.member.group
+    return script("add_children")(
+        (
+            *(keys.run(parent.message.run), keys.group(group), keys.stream(where), keys.streams),
+            *(keys.run(child.run) for child in children),
+        ),
+        (
+            *(parent.entry, first, failure, group, one.handler, where, one.enqueued_at, HOLD_MS),
+            *(encode_message(child) for child in children),
+        ),
+    )
+
+
+def seal(keys: Keys, parent: str, reducer: Message, now: int) -> Call:
+    """Let the reducer wait for the children that there are; sent with the commit of the run that has mapped."""
+    where = place(reducer.queue, reducer.priority)
+    return script("seal_group")(
+        (keys.run(parent), keys.group(reducer.run), keys.run(reducer.run), keys.stream(where), keys.streams),
+        (reducer.handler, where, reducer.slot.occurrence if reducer.slot else "", now, HOLD_MS),
+    )
+
+
+def count(keys: Keys, run: str, member: Member) -> Call:
+    """Count the end of a run in its group; sent with its commit."""
+    return script("count_member")(
+        (
+            *(keys.run(run), keys.group(member.group), keys.results(member.group), keys.run(member.group)),
+            *(keys.stream(member.place), keys.streams),
+        ),
+        (member.index, member.place, HOLD_MS),
+    )
+
+
+def close(keys: Keys, reducer: str, ended_at: int, retention_ms: int) -> Call:
+    """Keep what the group returned no longer than its reducer's record; sent with the reducer's commit."""
+    return script("close_group")(
+        (keys.run(reducer), keys.group(reducer), keys.results(reducer)), (ended_at, retention_ms)
+    )
+
+
+def halt(keys: Keys, group: str, reason: str) -> Call:
+    """Let what has not ended be cancelled."""
+    return script("halt_group")((keys.group(group),), (reason,))
+
+
+def state_command(keys: Keys, group: str) -> Command:
+    """The command whose answer `read_state` understands."""
+    return ("HMGET", keys.group(group), "added", "done", "failed", "total", "halt", "error")
+
+
+def read_state(answer: list[bytes | None]) -> GroupState | None:
+    """The group in the answer to `state_command`; None when there is none (any more)."""
+    added, done, failed, total, halt, error = answer
+    if added is None and total is None:
+        return None
+    known = None if total is None else int(total)
+    reason = (error or b"").decode(errors="replace")
+    return GroupState(int(added or 0), int(done or 0), int(failed or 0), known, halt is not None, reason)
+
+
+def find(database: Database, group: str) -> GroupState | None:
+    """Where a group stands; None when there is none (any more)."""
+    return read_state(database.ask(*state_command(database.keys, group)))
+
+
+def read_results(database: Database, group: str, first: int, count: int) -> list[bytes | None]:
+    """What the runs of a group returned, from index `first` on, as it is stored: JSON, or `!` and an error."""
+    found: list[bytes | None] = database.ask("HMGET", database.keys.results(group), *range(first, first + count))
+    return found
+
+
+def halted(database: Database, members: Sequence[Message]) -> list[str]:
+    """Which of these runs belong to a group that is halted."""
+    group_of = {message.run: message.member.group for message in members if message.member}
+    wanted = sorted(set(group_of.values()))
+    answers = database.ask_all([("HEXISTS", database.keys.group(each), "halt") for each in wanted]) if wanted else []
+    stopped = {group for group, answer in zip(wanted, answers, strict=True) if answer}
+    return [run for run, group in group_of.items() if group in stopped]
+
+
+def waiting_for_a_retry(database: Database, group: str, added: int) -> list[str]:
+    """The runs of a group that are in the delayed set, five hundred looked at in one round trip."""
+    found = []
+    for start in range(0, added, 500):
+        children = [ids.child_run_id(group, index) for index in range(start, min(start + 500, added))]
+        answers = database.ask_all([("HGET", database.keys.run(child), "state") for child in children])
+        found += [
+            child for child, state in zip(children, answers, strict=True) if state == RunState.SCHEDULED.value.encode()
+        ]
+    return found
+
+
+def of_parent(message: Message) -> str:
+    """The group of the runs that this one has mapped."""
+    return ids.reducer_run_id(message.run)
+
+
+def expire_with(database: Database, occurrence: str, job: Job) -> None:
+    """Let what the tasks of an ended occurrence have mapped go with it."""
+    tasks = [ids.run_id(occurrence, ids.task_id(job.id, task.name)) for task in job.tasks]
+    found = [ids.reducer_run_id(task) for task in tasks]
+    kept_ms = round(job.history_s * 1000)
+    keys = [key for group in found for key in (database.keys.group(group), database.keys.results(group))]
+    database.ask_all([("PEXPIRE", key, kept_ms) for key in keys])

@@ -1,0 +1,56 @@
+"""Execution reports, read from the records of an occurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobistemer.core import ids
+from jobistemer.core.errors import UnknownOccurrence
+from jobistemer.core.models import Job, Task
+from jobistemer.core.report import GroupReport, Report, TaskRecords, make_report
+from jobistemer.store import groups, jobs, views
+from jobistemer.store.database import Database
+
+
+def read_report(database: Database, occurrence_id: str) -> Report | None:
+    """The report of an occurrence of this shard; None when it is not on record (any more)."""
+    found = views.find_occurrences(database, [occurrence_id])
+    if not found:
+        return None
+    occurrence = found[0]
+    job = jobs.find_version(database, occurrence.job, occurrence.version)
+    tasks = {task.name: _records(database, occurrence_id, job, task) for task in job.tasks} if job else {}
+    return make_report(occurrence, job, tasks)
+
+
+def find_report(shards: Sequence[Database], occurrence_id: str) -> Report:
+    """The report of an occurrence, on whichever shard it is. Raises UnknownOccurrence."""
+    for database in shards:
+        found = read_report(database, occurrence_id)
+        if found is not None:
+            return found
+    raise UnknownOccurrence(f"{occurrence_id} is not on record: it never was, or its retention is over")
+
+
+def _records(database: Database, occurrence: str, job: Job, task: Task) -> TaskRecords:
+    run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
+    record = views.find_run(database, run)
+    if record is None:
+        return TaskRecords(run, None)
+    attempts = tuple(views.find_attempts(database, record))
+    return TaskRecords(run, record, attempts, _group(database, ids.reducer_run_id(run)))
+
+
+def _group(database: Database, group: str) -> GroupReport | None:
+    state = groups.find(database, group)
+    if state is None:
+        return None
+    reducer = views.find_run(database, group)
+    return GroupReport(
+        total=state.added,
+        done=state.done,
+        failed=state.failed,
+        reducer=group if reducer else "",
+        state=reducer.state if reducer else "unsealed",
+        error=(reducer.error if reducer else "") or state.error,
+    )

@@ -1,0 +1,123 @@
+"""`ctx.map`: make one run of each item, and one that waits for all of them.
+
+Children get their ids from the group and their index, and the group counts how many were added, so that an attempt
+that comes after a crash adds only what is missing. The reducer is created by the commit of this attempt: until then
+nothing waits, and an attempt that never commits leaves nothing behind but children that are executed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
+from jobistemer.core.handlers import Handler, encode_payload
+from jobistemer.core.messages import Member, Message, compose, wire_options
+from jobistemer.core.models import FailureStrategy
+from jobistemer.core.names import checked_name
+from jobistemer.core.options import Options, complete
+from jobistemer.store import groups, jobs
+from jobistemer.store.groups import BATCH
+from jobistemer.store.keys import place
+from jobistemer.worker.flight import Flight
+from jobistemer.worker.gather import GATHER
+
+CALLS_AT_ONCE = 10
+"""How many calls that add a hundred children each go into one round trip."""
+
+
+class ItemMapping:
+    """What `ctx.map` of one attempt does."""
+
+    def __init__(self, flight: Flight, handlers: Mapping[str, Handler]) -> None:
+        self._flight = flight
+        self._handlers = handlers
+
+    def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
+        """Add a run for each item; the id of the run that waits for them. Raises what `Context.map` says."""
+        if self._flight.reducer is not None:
+            raise Conflict("ctx.map was called before in this attempt; map once, or enqueue a run that maps")
+        parent = self._flight.delivery.message
+        strategy = self._strategy(failure)
+        reducer = self._reducer(_name(reduce) if reduce is not None else GATHER.name, parent, strategy)
+        member = Member(reducer.run, 0, place(reducer.queue, reducer.priority))
+        self._add_all(self._children(_name(task), items, member), strategy)
+        self._flight.reducer = reducer
+        return reducer.run
+
+    async def in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
+        """The same without blocking the event loop."""
+        return await asyncio.to_thread(self, task, items, reduce, failure)
+
+    def _strategy(self, failure: str | None) -> FailureStrategy:
+        slot = self._flight.delivery.message.slot
+        if failure is not None:
+            if failure not in list(FailureStrategy):
+                raise InvalidInput(f"failure is {failure!r}, allowed are {', '.join(FailureStrategy)}")
+            return FailureStrategy(failure)
+        job = jobs.find_version(self._flight.database, slot.job, slot.version) if slot else None
+        return job.strategy_of(slot.task) if slot and job else FailureStrategy.FAIL_FAST
+
+    def _reducer(self, name: str, parent: Message, strategy: FailureStrategy) -> Message:
+        # It takes the parent's place: in its occurrence, and in the group that the parent belongs to.
+        heirloom = {"slot": parent.slot, "member": parent.member, "metadata": parent.metadata}
+        options = wire_options(complete(self._options(name)))
+        if parent.slot is not None:
+            options |= {"retention_ms": parent.retention_ms}
+        now_ms = self._flight.database.clock.now_ms()
+        run = ids.reducer_run_id(parent.run)
+        return compose(run, name, now_ms, **options, **heirloom, reduces=strategy.value)
+
+    def _children(self, name: str, items: Iterable[Any], member: Member) -> Iterator[Message]:
+        handler, options = self._handlers.get(name), wire_options(complete(self._options(name)))
+        now_ms = self._flight.database.clock.now_ms()
+        for index, item in enumerate(items):
+            yield compose(
+                ids.child_run_id(member.group, index),
+                name,
+                now_ms,
+                payload=_payload(name, handler, index, item),
+                member=Member(member.group, index, member.place),
+                **options,
+            )
+
+    def _add_all(self, children: Iterator[Message], strategy: FailureStrategy) -> None:
+        database, delivery = self._flight.database, self._flight.delivery
+        added = 0
+        while found := list(islice(children, BATCH * CALLS_AT_ONCE)):
+            parts = [found[at : at + BATCH] for at in range(0, len(found), BATCH)]
+            calls = [
+                groups.add(database.keys, delivery, strategy.value, added + at * BATCH, part)
+                for at, part in enumerate(parts)
+            ]
+            for reply in database.call_all(calls):
+                if isinstance(reply, JobistemerError):
+                    raise reply
+                if reply.word == "STALE":
+                    raise Conflict(f"attempt {delivery.attempt} of run {delivery.message.run} is over: it maps no more")
+            added += len(found)
+
+    def _options(self, name: str) -> Options:
+        handler = self._handlers.get(name)
+        return handler.options if handler else Options()
+
+
+def _name(task: Any) -> str:
+    return checked_name("task", task if isinstance(task, str) else getattr(task, "name", task))
+
+
+def _payload(name: str, handler: Handler | None, index: int, item: Any) -> msgspec.Raw:
+    """An item is a mapping of keyword arguments, or the single argument."""
+    try:
+        if handler is None:
+            if not isinstance(item, Mapping):
+                raise InvalidPayload(f"this worker does not know task {name!r}, so items must be mappings of arguments")
+            return encode_payload(name, item)
+        return handler.checked(item) if isinstance(item, Mapping) else handler.encode((item,), {})
+    except InvalidInput as error:
+        raise type(error)(f"item {index} of ctx.map: {error}") from None

@@ -1,0 +1,143 @@
+"""Supply: what a handler asks for besides its payload is read right before the attempt, in one round trip."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.errors import NotConnected
+from jobistemer.core.messages import Message
+from jobistemer.core.models import FailureStrategy
+from jobistemer.core.results import Results
+from jobistemer.core.supplies import (
+    Decode,
+    GroupResults,
+    ReportOfEnd,
+    Supply,
+    UpstreamResult,
+    UpstreamResults,
+)
+from jobistemer.core.verdicts import Fail
+from jobistemer.store import groups, reports
+from jobistemer.store.database import Database
+from jobistemer.store.groups import GroupState
+from jobistemer.worker.flight import Flight
+from jobistemer.worker.outcomes import Refused
+
+PATIENCE_S, PAUSE_S = 60.0, 0.2
+"""How long an attempt that has begun waits for a server that is away before it fails."""
+
+R = TypeVar("R")
+
+
+def is_supplied(flight: Flight) -> bool:
+    """Whether anything is to be read for this attempt; for most handlers nothing is."""
+    return bool(flight.handler.supplies or flight.delivery.message.reduces)
+
+
+def supplied(flight: Flight) -> dict[str, Any]:
+    """The arguments that are the worker's to give. Raises Refused for what is not there, Fail for a failed group."""
+    return _patiently(lambda: _supplied(flight.database, flight.delivery.message, flight.handler.supplies))
+
+
+def _patiently(step: Callable[[], R]) -> R:
+    # The attempt has not done anything yet, and its outcome could not be recorded now anyway.
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return step()
+        except NotConnected:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(PAUSE_S)
+
+
+def _supplied(database: Database, message: Message, supplies: dict[str, Supply]) -> dict[str, Any]:
+    if message.reduces:
+        _check_group(groups.find(database, message.run), message)
+    upstream = _upstream(database, message, [each for each in supplies.values() if isinstance(each, UpstreamResult)])
+    found: dict[str, Any] = {}
+    for parameter, supply in supplies.items():
+        match supply:
+            case UpstreamResult():
+                found[parameter] = upstream[supply.task]
+            case UpstreamResults():
+                group = ids.reducer_run_id(_task_run(message, supply.task))
+                found[parameter] = _results(database, group, supply.decode, f"task {supply.task!r} has mapped nothing")
+            case GroupResults():
+                missing = "this run is the reducer of no group; name it in ctx.map(…, reduce=…)"
+                found[parameter] = _results(database, message.run, supply.decode, missing)
+            case ReportOfEnd():
+                found[parameter] = _report(database, message)
+    return found
+
+
+def _check_group(state: GroupState | None, message: Message) -> None:
+    """A reducer is called when its group stands so that the failure strategy lets it be called."""
+    if state is None:
+        raise Refused(f"the results of group {message.run} have expired")
+    if state.halted or (state.failed and message.reduces != FailureStrategy.CONTINUE):
+        raise Fail(f"{state.failed} of {state.total} runs failed, the first at index {state.error}")
+
+
+def _upstream(database: Database, message: Message, supplies: list[UpstreamResult]) -> dict[str, Any]:
+    if not supplies:
+        return {}
+    runs = [_task_run(message, supply.task) for supply in supplies]
+    commands = [
+        ("HMGET", database.keys.run(run), "state", "result", "handler")
+        for task_run in runs
+        for run in (task_run, ids.reducer_run_id(task_run))
+    ]
+    answers = database.ask_all(commands)
+    pairs = zip(answers[::2], answers[1::2], strict=True)
+    return {
+        supply.task: _decoded(supply, *_of_reducer(task, reducer))
+        for supply, (task, reducer) in zip(supplies, pairs, strict=True)
+    }
+
+
+def _of_reducer(task: list[bytes | None], reducer: list[bytes | None]) -> tuple[bytes | None, bytes | None]:
+    """State and result of a task that has mapped are its reducer's, unless it named none."""
+    if reducer[0] is None or reducer[2] == ids.GATHER_NAME.encode():
+        return task[0], task[1]
+    return reducer[0], reducer[1]
+
+
+def _decoded(supply: UpstreamResult, state: bytes | None, result: bytes | None) -> Any:
+    if state is None:
+        raise Refused(f"the result of upstream task {supply.task!r} has expired")
+    try:
+        return supply.decode(result or b"null")
+    except msgspec.DecodeError as error:
+        raise Refused(f"the result of upstream task {supply.task!r} does not fit its parameter: {error}") from None
+
+
+def _task_run(message: Message, task: str) -> str:
+    """The run of another task of the occurrence; a replayed dead letter says in its metadata where it came from."""
+    slot, origin = message.slot, message.metadata
+    if slot is not None:
+        return ids.run_id(slot.occurrence, ids.task_id(slot.job, task))
+    if "job" not in origin or "occurrence" not in origin:
+        raise Refused(f"parameter {task!r} is the result of an upstream task, and this run belongs to no occurrence")
+    return ids.run_id(origin["occurrence"], ids.task_id(origin["job"], task))
+
+
+def _results(database: Database, group: str, decode: Decode, missing: str) -> Results[Any]:
+    state = groups.find(database, group)
+    if state is None or state.total is None:
+        raise Refused(missing)
+    return Results(state.total, state.failed, partial(groups.read_results, database, group), decode)
+
+
+def _report(database: Database, message: Message) -> Any:
+    occurrence = message.metadata.get("occurrence", "")
+    found = reports.read_report(database, occurrence) if occurrence else None
+    if found is None:
+        raise Refused(f"no report: occurrence {occurrence or '(none in the metadata)'} is not on record")
+    return found

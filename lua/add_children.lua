@@ -1,0 +1,48 @@
+--[[
+add_children: give a run that maps its next children, at most 100 in one call. They are added in order and counted, so
+that a parent that comes back after a crash adds only what is missing.
+
+KEYS
+  parent   hash    {ns:shard}:run:<run_id>           read: is the attempt that maps still going on?
+  group    hash    {ns:shard}:group:<group_id>       created by the first call; counts what was added; expires
+  stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entries
+  streams  set     {ns:shard}:streams                places of the streams that exist
+  run      hash    {ns:shard}:run:<run_id>           for each child: created
+ARGV
+  entry     str  the stream entry that is the parent's attempt
+  first     int  index of the first child of this call
+  failure   str  strategy of the group, kept from the first call on
+  group_id  str
+  handler   str  name of the callable
+  place     str  `<queue>:<prio>`
+  now       int  ms
+  hold_ms   int  how long the group is kept when nothing happens to it
+  message   str  for each child: its encoded message
+OUT
+  ADDED n  how many children the group has now
+  STALE    the attempt that maps has ended, or the group is gone: nothing was written
+KEEPS I3 I4 I7 I9
+]]
+local parent, group, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local entry, first, failure, group_id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local handler, place, now, hold_ms = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+
+local held = redis.call('HMGET', parent, 'entry', 'state')
+if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
+local added = tonumber(redis.call('HGET', group, 'added') or 0)
+if added < first then return {'STALE'} end
+redis.call('HSETNX', group, 'failure', failure)
+if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
+redis.call('SADD', streams, place)
+local children = math.min(#KEYS - 4, 100)
+for i = 1, children do
+  if first + i > added then
+    local run, message = KEYS[4 + i], ARGV[8 + i]
+    redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'group', group_id,
+      'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+  end
+end
+added = math.max(added, first + children)
+redis.call('HSET', group, 'added', added)
+redis.call('PEXPIRE', group, hold_ms)
+return {'ADDED', added}

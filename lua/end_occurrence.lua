@@ -1,0 +1,47 @@
+--[[
+end_occurrence: what follows the end of an occurrence: its runs' records, kept as long as another task could ask for
+their results, get their last expiry, and the job's on_complete becomes a run. Executed with each commit of a task of a
+job that has several tasks or an on_complete, as one atomic step; only the one that ends the occurrence finds work.
+
+KEYS
+  occurrence  hash    {ns:shard}:occurrence:<occ_id>    read: has it ended? Loses its counter then
+  mine        hash    {ns:shard}:run:<run_id>           the run that was ended: kept while the occurrence goes on
+  complete    hash    {ns:shard}:run:<run_id>           the run of on_complete: created
+  stream      stream  {ns:shard}:stream:<queue>:<prio>  gets its entry
+  streams     set     {ns:shard}:streams                places of the streams that exist
+  run         hash    {ns:shard}:run:<run_id>           for each task and its reducer: gets its last expiry, unless
+                                                        it is dead: then it stays as long as the list that names it
+ARGV
+  history_ms  int  how long they are kept
+  handler     str  name of on_complete's callable
+  place       str  `<queue>:<prio>` of it
+  message     str  encoded message of it, empty for a job that has none
+  now         int  ms
+  hold_ms     int  how long the record is kept while the occurrence goes on
+OUT
+  ENDED   by the call that this one was sent with
+  OPEN    it has not ended
+  BEFORE  that was done before: nothing was written
+KEEPS I3 I5 I9
+]]
+local occurrence, mine, complete, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local history_ms, handler, place, message, now, hold_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+
+local state = redis.call('HGET', occurrence, 'state')
+if not state then return {'OPEN'} end
+if state == 'pending' or state == 'running' then
+  local ended = redis.call('HMGET', mine, 'state', 'ended_at')
+  if ended[2] and ended[1] ~= 'dead' then redis.call('PEXPIRE', mine, hold_ms) end
+  return {'OPEN'}
+end
+-- A removal comes first: a script that has begun with one may go on writing at the memory limit.
+if redis.call('HDEL', occurrence, 'open') == 0 then return {'BEFORE'} end
+for i = 6, math.min(#KEYS, 105) do
+  if redis.call('HGET', KEYS[i], 'state') ~= 'dead' then redis.call('PEXPIRE', KEYS[i], history_ms) end
+end
+if message == '' then return {'ENDED'} end
+if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
+redis.call('SADD', streams, place)
+redis.call('HSET', complete, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
+  'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+return {'ENDED'}

@@ -1,0 +1,21 @@
+--[[
+halt_group: let the runs of a group that have not ended be cancelled: those that wait when their turn comes, those that
+run with the next beat of their worker; none is tried again, and the reducer is not called.
+
+KEYS
+  group  hash  {ns:shard}:group:<group_id>  is marked
+ARGV
+  reason  str  why, for people
+OUT
+  HALTED added  it is marked, now or before; how many children it has
+  UNKNOWN       there is no such group: nothing was written
+KEEPS I3 I9
+]]
+local group = KEYS[1]
+local reason = ARGV[1]
+
+local added = redis.call('HGET', group, 'added')
+if not added then return {'UNKNOWN'} end
+redis.call('HSETNX', group, 'error', reason)
+redis.call('HSET', group, 'halt', 1)
+return {'HALTED', tonumber(added)}

@@ -1,0 +1,42 @@
+--[[
+seal_group: a run that has mapped has succeeded: its group gets no more children, and its reducer waits for them.
+Executed with the commit that ends the parent, as one atomic step: the commit leaves the reducer's message, which this
+script takes away. The reducer takes the parent's place in its occurrence and in the group that it belongs to itself.
+
+KEYS
+  parent   hash    {ns:shard}:run:<run_id>           loses the message
+  group    hash    {ns:shard}:group:<group_id>       is told how many children it has
+  reducer  hash    {ns:shard}:run:<group_id>         created
+  stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the reducer's entry when no child is left
+  streams  set     {ns:shard}:streams                places of the streams that exist
+ARGV
+  handler     str  name of the reducer's callable
+  place       str  `<queue>:<prio>` of the reducer
+  occurrence  str  id of the occurrence that it is held open by, or empty
+  now         int  ms
+  hold_ms     int  how long the group is kept when nothing happens to it
+OUT
+  SEALED total    the reducer waits for what is left of them
+  RELEASED total  all had ended: the reducer is on its stream
+  BEFORE          it was sealed before, or the parent was ended by somebody else: nothing was written
+KEEPS I3 I5 I7 I9
+]]
+local parent, group, reducer, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local handler, place, occurrence, now, hold_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local message = redis.call('HGET', parent, 'reducer')
+if redis.call('HDEL', parent, 'reducer') == 0 then return {'BEFORE'} end
+local count = redis.call('HMGET', group, 'added', 'done')
+local total, done = tonumber(count[1] or 0), tonumber(count[2] or 0)
+redis.call('HSET', group, 'total', total)
+redis.call('PEXPIRE', group, hold_ms)
+redis.call('HSET', reducer, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now)
+if occurrence ~= '' then redis.call('HSET', reducer, 'occurrence', occurrence) end
+if done < total then
+  redis.call('HSET', reducer, 'waits', 1, 'message', message)
+  return {'SEALED', total}
+end
+if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
+redis.call('SADD', streams, place)
+redis.call('HSET', reducer, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+return {'RELEASED', total}

@@ -1,0 +1,408 @@
+"""Fan-out at run time and fan-in: what must hold whatever dies in between."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from jobistemer.core import ids
+from jobistemer.core.context import Context
+from jobistemer.core.errors import Misconfigured, NotConnected
+from jobistemer.core.messages import Message
+from jobistemer.core.report import Report
+from jobistemer.core.results import Results
+from jobistemer.core.retries import NO_RETRIES, Delays
+from jobistemer.core.states import RunState
+from jobistemer.store import cancelling, groups, views
+from tests.integration.test_failure_strategies import table
+from tests.support.clocks import NOW
+from tests.support.records import leaked, records
+from tests.support.worlds import StepWorker, app_on, breaking
+
+
+@pytest.fixture
+def app(server_url, clock, database):
+    app = app_on(server_url, clock)
+    app.ran, app.reduced = Counter(), []
+
+    @app.task(retry=NO_RETRIES)
+    def square(n: int) -> int:
+        app.ran[n] += 1
+        if n < 0:
+            raise ValueError(f"{n} is negative")
+        return n * n
+
+    @app.task
+    def total(results: Results[int]) -> int:
+        app.reduced.append(list(results))
+        return sum(results)
+
+    @app.task
+    def fan(items: list[int], ctx: Context, failure: str | None = None) -> str:
+        return ctx.map("square", items, reduce=total, failure=failure)
+
+    return app
+
+
+def reducer_of(run):
+    return ids.reducer_run_id(run.id)
+
+
+def record(database, run_id):
+    return views.find_run(database, run_id)
+
+
+def test_the_reducer_receives_what_all_runs_returned_in_order_and_once(app, database):
+    run = app.enqueue("fan", {"items": list(range(250))})
+
+    StepWorker(database, app).work()
+
+    assert app.reduced == [[n * n for n in range(250)]]
+    assert app.run(run.result(timeout=0)).result(timeout=0) == sum(n * n for n in range(250))
+    assert leaked(database) == {}
+
+
+def test_of_no_items_the_reducer_receives_nothing(app, database):
+    app.enqueue("fan", {"items": []})
+    StepWorker(database, app).work()
+    assert app.reduced == [[]]
+    assert leaked(database) == {}
+
+
+def test_a_parent_that_fails_between_two_batches_adds_only_the_rest_when_it_comes_back(app, database, clock):
+    def items(attempt):
+        yield from range(1_200)
+        if attempt == 0:
+            raise ConnectionError("the source went away")
+        yield from range(1_200, 1_500)
+
+    @app.task(retry=Delays((0.0,)))
+    def stream(ctx: Context) -> str:
+        return ctx.map("square", items(ctx.attempt), reduce="total")
+
+    app.enqueue("stream")
+    worker = StepWorker(database, app)
+    worker.work()
+
+    assert set(app.ran.values()) == {1}
+    assert app.reduced == [[n * n for n in range(1_500)]]
+    assert leaked(database) == {}
+
+
+def test_a_worker_that_dies_after_mapping_loses_nothing_and_doubles_nothing(app, database, open_database, clock):
+    # Given a worker that has mapped and dies before its commit
+    run = app.enqueue("fan", {"items": [1, 2, 3]})
+    alice = StepWorker(database, app, "alice")
+    alice.beat()
+    alice.fetch()
+    alice.execute()
+
+    # When its lease ends, another takes over, and the dead one wakes up
+    clock.advance(60)
+    bob = StepWorker(open_database(), app, "bob")
+    for _ in range(2):
+        bob.beat()
+    bob.work()
+    alice.commit()
+    bob.work()
+
+    # Then everything happened once
+    assert app.ran == {1: 1, 2: 1, 3: 1}
+    assert app.reduced == [[1, 4, 9]]
+    assert alice.committer.counts["stale"] == 1
+    assert record(database, run.id).attempt == 1
+    assert leaked(database) == {}
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_commit_whose_answer_was_lost_releases_the_reducer_once(app, database, after):
+    app.enqueue("fan", {"items": [1, 2]})
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+    with breaking(database, "call_all", lambda: NotConnected("gone"), after=after), pytest.raises(NotConnected):
+        worker.committer.step()
+    worker.committer.step()
+    worker.work()
+    assert app.reduced == [[1, 4]]
+    assert leaked(database) == {}
+
+
+def test_a_run_that_was_mapped_may_map_in_its_turn(app, database):
+    @app.task
+    def row(start: int, ctx: Context) -> str:
+        return ctx.map("square", range(start, start + 2), reduce="total")
+
+    @app.task
+    def grid(ctx: Context) -> str:
+        return ctx.map(row, [0, 10, 20], reduce="total")
+
+    app.enqueue("grid")
+    StepWorker(database, app).work()
+    assert app.reduced[-1] == [0 + 1, 100 + 121, 400 + 441]
+    assert leaked(database) == {}
+
+
+def test_coroutines_map_without_blocking_their_loop(app, database):
+    import asyncio
+
+    from jobistemer.worker.execute import run_async
+
+    @app.task
+    async def later(ctx: Context) -> str:
+        return await ctx.map_async("square", [5], reduce="total")
+
+    app.enqueue("later")
+    worker = StepWorker(database, app)
+    (flight,) = worker.fetch()
+    worker.waiting.clear()
+    assert asyncio.run(run_async(flight, worker.flights, lambda: None))
+    worker.committer.report(flight)
+    worker.commit()
+    worker.work()
+    assert app.reduced == [[25]]
+
+
+STRATEGIES = {row[0]: row for row in table("the other runs after the first failure")}
+
+
+@pytest.mark.parametrize("failure", STRATEGIES)
+def test_a_failure_among_mapped_runs_is_what_the_table_says(app, database, failure):
+    _, others, reducer = STRATEGIES[failure]
+    run = app.enqueue("fan", {"items": [1, -1, 2], "failure": failure})
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+    worker.commit()
+    flights = worker.fetch()
+    # The one in the middle fails first; what a worker takes after that, it asks the group about.
+    failing = next(flight for flight in flights if flight.delivery.message.member.index == 1)
+    waiting, worker.waiting[:] = list(worker.waiting), [failing]
+    worker.execute()
+    worker.commit()
+    left = [flight for flight in waiting if flight is not failing]
+    worker.flights.cancel(groups.halted(database, [flight.delivery.message for flight in left]))
+    worker.waiting[:] = left
+    worker.execute()
+    worker.commit()
+    worker.work()
+
+    assert ("are cancelled" in others) == (app.ran[1] == 0)
+    called = "is called" in reducer
+    assert app.reduced == ([[1, 4]] if called else [])
+    end = record(database, reducer_of(run))
+    assert end.state == (RunState.SUCCEEDED if called else RunState.FAILED)
+    if not called:
+        assert "runs failed, the first at index 1 dead: ValueError: -1 is negative" in end.error
+    assert leaked(database) == {}
+
+
+def test_what_has_failed_is_told_with_its_index(app, database):
+    seen = {}
+
+    @app.task
+    def tell(results: Results[int]) -> None:
+        seen["len"], seen["failed"] = len(results), results.failed
+        seen["fine"] = list(results.indexed())
+        seen["failures"] = [(each.index, each.error.partition("\n")[0]) for each in results.failures()]
+
+    @app.task
+    def mixed(ctx: Context) -> str:
+        return ctx.map("square", [3, -4], reduce=tell, failure="continue")
+
+    app.enqueue("mixed")
+    StepWorker(database, app).work()
+    assert seen == {
+        "len": 2,
+        "failed": 1,
+        "fine": [(0, 9)],
+        "failures": [(1, "dead: ValueError: -4 is negative")],
+    }
+
+
+def test_a_failed_group_cancels_what_waits_for_a_retry(app, database, clock):
+    @app.task(retry=Delays((3600.0,)))
+    def flaky(n: int) -> None:
+        raise OSError("again") if n else ValueError("never")
+
+    @app.task
+    def risky(ctx: Context) -> str:
+        return ctx.map(flaky, [1, 2], reduce="total")
+
+    run = app.enqueue("risky")
+    worker = StepWorker(database, app)
+    worker.work()
+    assert len(records(database)["delayed"]) == 2
+    assert cancelling.cancel_run(database, run.id, "asked for") == "REQUESTED"
+    assert "delayed" not in records(database)
+    worker.work()
+    assert record(database, reducer_of(run)).state is RunState.FAILED
+    assert app.reduced == []
+    assert leaked(database) == {}
+
+
+def test_a_reducer_that_waits_is_cancelled_with_its_group(app, database):
+    run = app.enqueue("fan", {"items": [1]})
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+    worker.commit()
+    assert cancelling.cancel_run(database, reducer_of(run), "asked for") == "REQUESTED"
+    worker.work()
+    assert app.reduced == []
+    assert "canceled: asked for" in record(database, reducer_of(run)).error
+
+
+@pytest.mark.parametrize(
+    ("task", "items", "failure", "says"),
+    [
+        ("square", ["x"], None, "item 0 of ctx.map: payload of task 'square' does not fit: Expected `int`, got `str`"),
+        ("square", [1], "never", "failure is 'never', allowed are fail_fast, continue, retry_on_failure"),
+        ("nobody", [1], None, "item 0 of ctx.map: this worker does not know task 'nobody', so items must be mappings"),
+        ("square", [{"m": 1}], None, "item 0 of ctx.map: payload of task 'square' does not fit: Object"),
+        ("no name", [], None, "task name 'no name' is not allowed"),
+    ],
+)
+def test_what_cannot_be_mapped_is_refused_and_says_why(app, database, task, items, failure, says):
+    @app.task(retry=NO_RETRIES)
+    def wrong(ctx: Context) -> str:
+        return ctx.map(task, items, reduce="total", failure=failure)
+
+    run = app.enqueue("wrong")
+    StepWorker(database, app).work()
+    assert says in run.record().error
+    assert app.reduced == []
+
+
+def test_an_attempt_maps_once(app, database):
+    @app.task(retry=NO_RETRIES)
+    def twice(ctx: Context) -> None:
+        ctx.map("square", [1], reduce="total")
+        ctx.map("square", [2], reduce="total")
+
+    run = app.enqueue("twice")
+    StepWorker(database, app).work()
+    assert "ctx.map was called before in this attempt" in run.record().error
+    assert app.reduced == []
+
+
+def test_outside_of_a_worker_nothing_can_be_mapped():
+    from datetime import UTC, datetime
+
+    now = datetime.fromtimestamp(NOW / 1000, UTC)
+    context = Context(
+        run="run_1",
+        attempt=0,
+        attempt_id="a",
+        handler="h",
+        due_at=now,
+        started_at=now,
+        fencing_token=1,
+    )
+    with pytest.raises(Misconfigured, match=r"ctx\.map works inside a worker"):
+        context.map("square", [1])
+
+
+def test_in_an_occurrence_what_comes_after_waits_for_the_group_and_may_read_it(app, database):
+    from datetime import UTC, datetime
+
+    seen = {}
+    nightly = app.job("0 0 1 1 *", name="nightly")
+
+    @nightly.task
+    def extract() -> list[int]:
+        return [1, 2, 3]
+
+    @nightly.task(after=[extract])
+    def spread(extract: list[int], ctx: Context) -> str:
+        return ctx.map("square", extract)
+
+    @nightly.task(after=[extract])
+    def reduced(extract: list[int], ctx: Context) -> str:
+        return ctx.map("square", extract, reduce="total")
+
+    @nightly.task(after=[spread, reduced])
+    def load(extract: list[int], spread: Results[int], reduced: int) -> None:
+        seen["load"] = (extract, list(spread), reduced)
+
+    @nightly.on_complete
+    def done(report: Report) -> None:
+        seen["report"] = report
+
+    app.deploy()
+    occurrence, _ = app.control.trigger("nightly")
+    StepWorker(database, app).work()
+    assert seen["load"] == ([1, 2, 3], [1, 4, 9], 14)
+    report = seen["report"]
+    assert report == app.report(occurrence)
+    assert report.succeeded
+    assert {task.name: task.state for task in report.tasks} == dict.fromkeys(
+        ("extract", "spread", "reduced", "load"), "succeeded"
+    )
+    assert [(task.group.total, task.group.done) for task in report.tasks if task.group] == [(3, 3), (3, 3)]
+    assert datetime.fromtimestamp(report.due, UTC).year == 2027
+    assert leaked(database) == {}
+
+
+def test_a_failed_reducer_fails_the_task_that_mapped(app, database):
+    @app.task(retry=NO_RETRIES)
+    def broken(results: Results[int]) -> None:
+        raise RuntimeError("no")
+
+    nightly = app.job("0 0 1 1 *", name="nightly")
+
+    @nightly.task
+    def spread(ctx: Context) -> str:
+        return ctx.map("square", [1], reduce=broken)
+
+    @nightly.task(after=[spread])
+    def load() -> None:
+        raise AssertionError("never")
+
+    app.deploy()
+    occurrence, _ = app.control.trigger("nightly")
+    StepWorker(database, app).work()
+    report = app.report(occurrence)
+    assert (report.state, {task.name: task.state for task in report.tasks}) == (
+        *("failed", {"spread": "succeeded", "load": "skipped"}),
+    )
+    assert report.tasks[0].group.state == "dead"
+    assert "RuntimeError: no" in report.tasks[0].group.error
+    assert leaked(database) == {}
+
+
+def test_a_group_whose_occurrence_fails_fast_is_halted(app, database):
+    nightly = app.job("0 0 1 1 *", name="nightly", retry=NO_RETRIES)
+
+    @nightly.task
+    def spread(ctx: Context) -> str:
+        return ctx.map("square", [1, 2])
+
+    @nightly.task
+    def fails() -> None:
+        raise ValueError("no")
+
+    app.deploy()
+    occurrence, _ = app.control.trigger("nightly")
+    worker = StepWorker(database, app)
+    flights = worker.fetch()
+    assert len(flights) == 2
+    worker.execute()
+    worker.commit()
+    left = worker.fetch()
+    assert groups.halted(database, [each.delivery.message for each in left])
+    worker.flights.cancel(groups.halted(database, [each.delivery.message for each in left]))
+    worker.work()
+    assert app.ran == {}
+    assert app.report(occurrence).state == "failed"
+    left = leaked(database)
+    left.pop("cancels", None)
+    assert left == {}
+
+
+def test_a_plain_message_carries_nothing_of_groups():
+    from jobistemer.core.messages import encode_message
+
+    assert b"member" not in encode_message(Message("run_1", "greet", 0))
+    assert b"reduces" not in encode_message(Message("run_1", "greet", 0))

@@ -1,0 +1,43 @@
+"""Words for stories of runs that map: a parent adds children, hands over to a reducer, children end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobistemer.core import ids
+from jobistemer.core.endings import SUCCEEDED
+from jobistemer.core.messages import Delivery, Member, Message
+from jobistemer.core.models import Job
+from jobistemer.store import groups, runs
+from jobistemer.store.database import Database
+from jobistemer.store.scripts import Reply
+from tests.support.stories import ended, message
+
+
+def group_of(parent: str = "run_1") -> str:
+    return ids.reducer_run_id(parent)
+
+
+def child_id(index: int, parent: str = "run_1") -> str:
+    return ids.child_run_id(group_of(parent), index)
+
+
+def child(index: int, parent: str = "run_1", **changes: Any) -> Message:
+    return message(child_id(index, parent), handler="square", member=Member(group_of(parent), index), **changes)
+
+
+def reducer(parent: str = "run_1", failure: str = "fail_fast", **changes: Any) -> Message:
+    return message(group_of(parent), handler="total", reduces=failure, **changes)
+
+
+def add(database: Database, parent: Delivery, indices: range, failure: str = "fail_fast", **changes: Any) -> Reply:
+    """The parent adds children; indices of the items."""
+    children = [child(index, parent.message.run, **changes) for index in indices]
+    return database.call(groups.add(database.keys, parent, failure, indices.start, children))
+
+
+def hand_over(database: Database, parent: Delivery, failure: str = "fail_fast", **changes: Any) -> Reply:
+    """The parent succeeds; gives what was answered, with what sealing the group answered."""
+    over = ended(parent)._replace(reducer=reducer(parent.message.run, failure, **changes))
+    job: Job | None = None
+    return database.call(runs.commit(database.keys, over, SUCCEEDED, job))
