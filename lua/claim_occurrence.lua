@@ -52,8 +52,9 @@ if expected ~= '' then
   redis.call('ZADD', due, next_due, job_id)
 end
 if exists then return {'TAKEN'} end
+-- Compressing ends with the next instant that is no part of it: neither one that a calendar excludes nor one by hand.
 if state == 'compressed' then redis.call('HSET', job, 'since', since)
-elseif held[5] then redis.call('HDEL', job, 'since') end
+elseif held[5] and expected ~= '' and state ~= 'skipped' then redis.call('HDEL', job, 'since') end
 
 local fires = state == 'pending'
 local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]

@@ -2,49 +2,78 @@
 register_job: store a new job, or a new version of one.
 
 KEYS
-  job       hash    {ns:shard}:job:<job_id>       created or changed
-  versions  hash    {ns:shard}:versions:<job_id>  earlier definitions by version, those of a removed job of this name too
+  job       hash    {ns:shard}:job:<job_id>       created or changed; what was pending is over
+  versions  hash    {ns:shard}:versions:<job_id>  gets the definition and where its time begins; that of the version
+                                                  before ends. A removed job of this name has left its versions here
   history   zset    {ns:shard}:history:<job_id>   keeps no expiry from a removal
   due       zset    {ns:shard}:due                job id by the ms of its next due instant
-  wake      channel {ns:shard}:wake               told when nothing is due earlier
+  chores    zset    {ns:shard}:chores             what tickers do by the ms it is due: loses the update that was pending
+  wake      channel {ns:shard}:wake               told when nothing is due earlier, when it is due within 5 s, or when
+                                                  there is a chore
+  audit     stream  {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
 ARGV
   job_id       str
   name         str
   definition   str  JSON of the job, as it is run
   fingerprint  str  of the definition, as it was declared
   seen         int  version that the caller saw, 0 for none
-  cursor       int  Unix seconds: instants up to here are decided
+  pending      str  fingerprint of the pending definition that the caller saw, empty for none
+  cursor       int  Unix seconds: instants up to here are decided, under the version before
   next_due     int  ms of the next due instant
   now          int  ms
+  by           str  who
+  owner        str  the app that declares the job; empty leaves the mark as it is
+  retire       int  1: tickers cancel what runs under earlier versions
+  forget       int  each a version that nothing refers to any more
 OUT
   CREATED version    the first version
   CHANGED version    the next version
   UNCHANGED version  this very definition is the current one
-  STALE version      another version was registered, or instants were decided after the cursor: look again; nothing
-                     was written
-KEEPS I1 I2
+  STALE version      another version was registered or put off, or instants were decided after the cursor: look again;
+                     nothing was written
+KEEPS I1 I2 I9
 ]]
-local job, versions, history, due, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local job_id, name, definition, fingerprint, seen, cursor, next_due, now =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local job, versions, history, due, chores, wake, audit =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local job_id, name, definition, fingerprint, seen, pending, cursor, next_due, now, by, owner, retire =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
-local held = redis.call('HMGET', job, 'version', 'fingerprint', 'definition', 'cursor')
+local held = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark')
 local version = tonumber(held[1] or 0)
+if version > 0 and owner ~= '' and held[2] == fingerprint then redis.call('HSET', job, 'owner', owner) end
 if held[2] == fingerprint then return {'UNCHANGED', version} end
 -- The cursor never goes back: what a ticker has decided meanwhile stays decided, and next_due must follow from it.
-if version ~= tonumber(seen) or tonumber(held[4] or 0) > tonumber(cursor) then return {'STALE', version} end
+local moved = tonumber(held[3] or 0) > tonumber(cursor)
+if version ~= tonumber(seen) or moved or (held[4] or '') ~= pending then return {'STALE', version} end
 
-local word = version == 0 and 'CREATED' or 'CHANGED'
+local word, new = version == 0 and 'CREATED' or 'CHANGED', version + 1
 if version > 0 then
-  redis.call('HSET', versions, version, held[3])
+  redis.call('HSET', versions, version .. ':until', cursor, version .. ':over', now)
 else
   -- A job that comes back goes on counting, since occurrences of its earlier life are pinned to those versions.
-  version = redis.call('HLEN', versions)
+  new = tonumber(redis.call('HGET', versions, 'last') or 0) + 1
   redis.call('PERSIST', versions)
   redis.call('PERSIST', history)
+  redis.call('PERSIST', audit)
 end
-redis.call('HSET', job, 'name', name, 'version', version + 1, 'fingerprint', fingerprint, 'definition', definition,
+redis.call('HSET', versions, new, definition, new .. ':mark', fingerprint, new .. ':after', cursor, new .. ':at', now,
+  'last', new)
+for i = 13, math.min(#ARGV, 112) do
+  local old = ARGV[i]
+  redis.call('HDEL', versions, old, old .. ':mark', old .. ':after', old .. ':at', old .. ':until', old .. ':over')
+end
+redis.call('HSET', job, 'name', name, 'version', new, 'fingerprint', fingerprint, 'definition', definition,
   'cursor', cursor, 'registered_at', now)
+if owner ~= '' then redis.call('HSET', job, 'owner', owner) end
+-- What was compressed under another schedule stays as it is recorded: no run of this one stands for it.
+if held[3] ~= cursor then redis.call('HDEL', job, 'since') end
+if held[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by') end
+redis.call('ZREM', chores, 'update:' .. job_id)
+if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' .. job_id) end
+redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', string.lower(word),
+  'note', 'version ' .. new)
 redis.call('ZADD', due, next_due, job_id)
-if redis.call('ZRANGE', due, 0, 0)[1] == job_id then redis.call('PUBLISH', wake, 'job') end
-return {word, version + 1}
+-- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.
+local soon = next_due - now < 5000 or redis.call('ZRANGE', due, 0, 0)[1] == job_id
+if soon or retire == '1' then redis.call('PUBLISH', wake, 'job') end
+return {word, new}

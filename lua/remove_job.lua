@@ -5,25 +5,32 @@ its history expires by itself.
 KEYS
   job       hash    {ns:shard}:job:<job_id>       deleted
   due       zset    {ns:shard}:due                loses the job
-  versions  hash    {ns:shard}:versions:<job_id>  gets an expiry: live occurrences still look their version up
+  versions  hash    {ns:shard}:versions:<job_id>  notes where the job's time ends, and gets an expiry: live occurrences
+                                                  still look their version up
   history   zset    {ns:shard}:history:<job_id>   gets an expiry
+  audit     stream  {ns:shard}:audit:<job_id>     is told, and gets an expiry
+  chores    zset    {ns:shard}:chores             loses the update that was pending
 ARGV
-  job_id      str
-  definition  str  the current definition, kept with the earlier ones
-  version     int  the current version
-  keep_ms     int  how long history and versions are kept
+  job_id   str
+  version  int  the current version
+  keep_ms  int  how long history, versions and the audit stream are kept
+  now      int  ms
+  by       str  who
 OUT
   REMOVED  it is gone
   STALE    it has another version, or was removed before: nothing was written
 KEEPS I1 I9
 ]]
-local job, due, versions, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local job_id, definition, version, keep_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local job, due, versions, history, audit, chores = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local job_id, version, keep_ms, now, by = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if redis.call('HGET', job, 'version') ~= version then return {'STALE'} end
-redis.call('HSET', versions, version, definition)
+redis.call('HSET', versions, version .. ':until', redis.call('HGET', job, 'cursor'), version .. ':over', now)
 redis.call('PEXPIRE', versions, keep_ms)
 redis.call('PEXPIRE', history, keep_ms)
+redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', 'removed', 'note', 'version ' .. version)
+redis.call('PEXPIRE', audit, keep_ms)
 redis.call('ZREM', due, job_id)
+redis.call('ZREM', chores, 'update:' .. job_id)
 redis.call('DEL', job)
 return {'REMOVED'}

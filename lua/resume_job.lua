@@ -2,15 +2,20 @@
 resume_job: end the pause of a job; its next due instant is fired again.
 
 KEYS
-  job  hash  {ns:shard}:job:<job_id>  loses the mark
+  job    hash    {ns:shard}:job:<job_id>    loses the mark
+  audit  stream  {ns:shard}:audit:<job_id>  is told
 ARGV
+  now  int  ms
+  by   str  who
 OUT
   RESUMED  now or before
   UNKNOWN  there is no such job: nothing was written
-KEEPS I1
+KEEPS I1 I9
 ]]
-local job = KEYS[1]
+local job, audit = KEYS[1], KEYS[2]
+local now, by = ARGV[1], ARGV[2]
 
 if redis.call('EXISTS', job) == 0 then return {'UNKNOWN'} end
-redis.call('HDEL', job, 'paused', 'paused_until')
+if redis.call('HDEL', job, 'paused', 'paused_until', 'paused_at') == 0 then return {'RESUMED'} end
+redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', 'resumed', 'note', '')
 return {'RESUMED'}

@@ -15,7 +15,7 @@ from jobistemer.core.models import FailureStrategy, Job, Task
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, resolve
 from jobistemer.core.plugins import Hooks
-from jobistemer.core.schedules import AnySchedule
+from jobistemer.core.schedules import AnySchedule, parse_schedule
 
 _OPTION_NAMES = frozenset(Options.__struct_fields__)
 _TRAIT_NAMES = frozenset({"retry_on", "no_retry_on"})
@@ -54,6 +54,8 @@ class JobDeclaration:
         self._policies, self._options = _split(policies)
         self._mode = self._policies.pop("mode", "graph")
         self._payload = self._policies.pop("payload", {})
+        if self._policies.get("update_window") is not None:
+            self._policies["update_window"] = parse_schedule(self._policies["update_window"])
         if self._mode not in MODES:
             raise InvalidDefinition(f"mode is {self._mode!r}, allowed are {', '.join(MODES)}")
         self._tasks: list[Task] = []

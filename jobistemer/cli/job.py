@@ -18,7 +18,7 @@ from jobistemer.core.errors import UnknownJob
 from jobistemer.core.listings import JobSummary
 from jobistemer.core.models import Job
 from jobistemer.core.options import Options
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.records import Change, OccurrenceRecord
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.states import OccurrenceState
@@ -33,6 +33,11 @@ class JobDetails(NamedTuple):
     summary: JobSummary
     next: list[datetime]
     definition: Job
+
+
+by_whom = click.option(
+    "--by", envvar="JOBISTEMER_BY", show_envvar=True, help="Who is at it, by default the user; `job log` shows it."
+)
 
 
 @click.group("job")
@@ -90,8 +95,21 @@ def history_command(session: Session, name: str, limit: int, offset: int) -> Non
     session.answer(found, lambda: _history_table(found, session.now_ms))
 
 
+@job_group.command("log")
+@click.argument("name")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at the most."
+)
+@operating
+def log_command(session: Session, name: str, limit: int) -> None:
+    """Show who changed, paused, resumed, triggered or removed a job, the latest first."""
+    found = JobControl(session.namespace).log(name, limit)
+    session.answer(found, lambda: _log_table(found, session.now_ms))
+
+
 @job_group.command("pause")
 @click.argument("name")
+@by_whom
 @click.option("--note", default="", help="Why; it stands in the history.")
 @click.option(
     "--until",
@@ -99,28 +117,30 @@ def history_command(session: Session, name: str, limit: int, offset: int) -> Non
     help="When the pause ends by itself: ISO 8601, UTC unless it says another offset.",
 )
 @operating
-def pause_command(session: Session, name: str, note: str, until: str | None) -> None:
+def pause_command(session: Session, name: str, note: str, until: str | None, by: str | None) -> None:
     """Record the job's instants as skipped from now on."""
     ends = instant_at(read_instant(until, "UTC")) if until else None
-    JobControl(session.namespace).pause(name, note, ends)
+    JobControl(session.namespace, by).pause(name, note, ends)
     session.answer({"job": name, "paused": True, "until": ends}, lambda: _said(f"{name} is paused"))
 
 
 @job_group.command("resume")
 @click.argument("name")
+@by_whom
 @operating
-def resume_command(session: Session, name: str) -> None:
+def resume_command(session: Session, name: str, by: str | None) -> None:
     """End the pause of a job."""
-    JobControl(session.namespace).resume(name)
+    JobControl(session.namespace, by).resume(name)
     session.answer({"job": name, "paused": False}, lambda: _said(f"{name} is not paused"))
 
 
 @job_group.command("trigger")
 @click.argument("name")
+@by_whom
 @operating
-def trigger_command(session: Session, name: str) -> None:
+def trigger_command(session: Session, name: str, by: str | None) -> None:
     """Fire a job now, beside its schedule; its overlap policy applies. Exit code 1 when it was skipped."""
-    occurrence, word = JobControl(session.namespace).trigger(name)
+    occurrence, word = JobControl(session.namespace, by).trigger(name)
     fired = {"job": name, "occurrence": occurrence, "state": word}
     session.answer(fired, lambda: _said(f"{occurrence} is {word}"))
     if word not in _GOES_ON:
@@ -129,10 +149,11 @@ def trigger_command(session: Session, name: str) -> None:
 
 @job_group.command("remove")
 @click.argument("name")
+@by_whom
 @operating
-def remove_command(session: Session, name: str) -> None:
+def remove_command(session: Session, name: str, by: str | None) -> None:
     """Forget a job: what runs ends, its history expires by itself; `deploy` brings it back."""
-    JobControl(session.namespace).remove(name)
+    JobControl(session.namespace, by).remove(name)
     session.answer({"job": name, "removed": True}, lambda: _said(f"{name} is removed"))
 
 
@@ -185,6 +206,13 @@ def _history_table(found: list[OccurrenceRecord], now_ms: int) -> RenderableType
         for each in found
     ]
     return tables.table(("due (UTC)", "state", "late", "took", "occurrence", "reason"), rows)
+
+
+def _log_table(found: list[Change], now_ms: int) -> RenderableType:
+    if not found:
+        return "nothing is on record: no job of this name was ever registered, or it was removed long ago"
+    rows = [(tables.instant(each.at, now_ms), each.what, each.by, each.note) for each in found]
+    return tables.table(("when (UTC)", "what", "by", "note"), rows)
 
 
 def _instants_table(instants: list[datetime], now_ms: int) -> RenderableType:

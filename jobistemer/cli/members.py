@@ -101,8 +101,9 @@ def _tickers_table(found: list[TickerSummary], now_ms: int) -> RenderableType:
             each.fired,
             each.prepared,
             f"{each.late_ms_max} ms",
-            f"{each.offset_ms} ms",
+            f"{each.offset_ms} ms" + (f", {each.held_ms} ms not believed" if each.held_ms else ""),
+            each.unaccounted,
         )
         for each in found
     ]
-    return tables.table(("ticker", "last beat", "fired", "prepared", "latest", "clock off by"), rows)
+    return tables.table(("ticker", "last beat", "fired", "prepared", "latest", "clock off by", "unaccounted"), rows)

@@ -15,13 +15,20 @@ from jobistemer.ticker import Ticker
 
 @click.command("jobistemer-ticker", context_settings=ENVIRONMENT)
 @with_server
+@click.option(
+    "--max-jump",
+    type=click.FloatRange(0),
+    default=TickerSettings().max_jump_s,
+    show_default=True,
+    help="Seconds that the server's clock may leap ahead and be believed at once; 0 believes every leap.",
+)
 @process_options
 @one_line_errors
-def ticker_command(url: str | None, namespace: str | None, **process: Any) -> None:
+def ticker_command(url: str | None, namespace: str | None, max_jump: float, **process: Any) -> None:
     """Decide what is due and fire it. Start as many as you like, anywhere; they need no application code."""
     opened = open_namespace(url, namespace)
     stopping = prepare_process(**process)
-    Ticker(opened, TickerSettings()).run(stopping)
+    Ticker(opened, TickerSettings(max_jump_s=max_jump)).run(stopping)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The circumstances of one attempt.
 
     attempt counts from 0. due_at is the due instant of the occurrence, or when the call was enqueued; started_at is
-    when the attempt began. stands_for lists the instants that a compressed run stands for.
+    when the attempt began.
+    stands_for lists the instants that a compressed run stands for, its own included; of other runs it is empty.
     fencing_token grows with each attempt of the run: hand it to other systems that can refuse older ones.
     """
 

@@ -10,6 +10,7 @@
     │   └── Misconfigured              a setting that cannot be, or a server that cannot be used
     ├── NotFound                   a name or id that nobody has registered
     │   ├── UnknownJob
+    │   ├── UnknownVersion
     │   ├── UnknownTask
     │   ├── UnknownOccurrence
     │   └── UnknownRun
@@ -67,6 +68,10 @@ class NotFound(JobistemerError, LookupError):
 
 class UnknownJob(NotFound):
     """No job of this name is registered."""
+
+
+class UnknownVersion(NotFound):
+    """No version of this number is on record for the job."""
 
 
 class UnknownTask(NotFound):

@@ -68,7 +68,11 @@ class WorkerSummary(msgspec.Struct, frozen=True):
 
 
 class TickerSummary(msgspec.Struct, frozen=True):
-    """One ticker as its last beat described it; offset_ms is how far server time is ahead of its machine."""
+    """One ticker as its last beat described it; offset_ms is how far server time is ahead of its machine.
+
+    unaccounted: jobs that are due beyond their grace and about which nothing happens. held_ms: how far the server's
+    clock has leapt ahead of the time that the ticker still goes by.
+    """
 
     id: str
     beat_at: int
@@ -79,6 +83,8 @@ class TickerSummary(msgspec.Struct, frozen=True):
     prepared: int = 0
     late_ms_max: int = 0
     offset_ms: int = 0
+    unaccounted: int = 0
+    held_ms: int = 0
 
 
 class DeadRun(msgspec.Struct, frozen=True):

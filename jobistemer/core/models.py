@@ -50,6 +50,14 @@ class Recovery(StrEnum):
     COMPRESSED = "compressed"
 
 
+class Update(StrEnum):
+    """How a changed definition takes over: at once and what runs is cancelled, with the next instant, at its time."""
+
+    IMMEDIATE = "immediate"
+    GRACEFUL = "graceful"
+    WINDOWED = "windowed"
+
+
 class FailureStrategy(StrEnum):
     """What a task that failed for good, after the last retry, does to the other tasks of its occurrence.
 
@@ -90,8 +98,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how far back, a
     bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
     after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
-    history_s: seconds that the records of an ended occurrence are kept. on_complete: what runs after the end of each
-    occurrence, whatever its outcome.
+    history_s: seconds that the records of an ended occurrence are kept. update: how this definition takes over from
+    the one before; with `windowed` it does so at the next instant of update_window. on_complete: what runs after the
+    end of each occurrence, whatever its outcome.
     Raises InvalidDefinition for what cannot be registered.
     """
 
@@ -109,6 +118,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: FailureStrategy = FailureStrategy.FAIL_FAST
     history_s: float = DEFAULT_HISTORY_S
     description: str = ""
+    update: Update = Update.GRACEFUL
+    update_window: AnySchedule | None = None
     on_complete: Task | None = None
 
     def __post_init__(self) -> None:
@@ -118,6 +129,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         check_graph(self.name, self.edges, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
+        _check_update(self.name, self.update, self.update_window)
 
     @property
     def id(self) -> str:
@@ -136,6 +148,16 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     def strategy_of(self, name: str) -> FailureStrategy:
         """What a failure of this task does to the others."""
         return self.task(name).failure or self.failure
+
+
+def _check_update(name: str, update: Update, window: AnySchedule | None) -> None:
+    if update not in tuple(Update):
+        raise InvalidDefinition(f"job {name!r}: update is {update!r}, allowed are {', '.join(Update)}")
+    if (update == Update.WINDOWED) != (window is not None):
+        raise InvalidDefinition(
+            f"job {name!r}: update is {str(update)!r} and update_window is {window!r}: update_window says when a "
+            "windowed update is applied; give both or neither",
+        )
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -33,8 +33,9 @@ ON_TIME_MS = 1_000
 class Decision(msgspec.Struct, frozen=True):
     """One instant, what becomes of it and why.
 
-    expected: the cursor it was decided from. look_at_ms: when the job is to be looked at next, which is its next instant
-    unless catching up is throttled. since: for a compressed run, the cursor before the first instant it stands for.
+    expected: the cursor it was decided from. look_at_ms: when the job is to be looked at next, which is its next
+    instant unless catching up is throttled. since: for a compressed run, the cursor before the first instant that it
+    stands for.
     """
 
     instant: int
@@ -55,11 +56,16 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
         return []
     boundary = missed_before(job, now_ms)
     missed = backlog(job, cursor, since, now_ms) if instants[0] < boundary else None
+    carried = since if missed is None else missed.since
     following = [*instants[1:], behind]
     decisions: list[Decision] = []
     fired = 0
     for expected, instant, then in zip([cursor, *instants], instants, following, strict=False):
         decision = _decide(job, instant, expected, then, missed if instant < boundary else None, now_ms)
+        if job.recovery is Recovery.COMPRESSED and carried is not None:
+            decision = _standing(decision, carried)
+            # Whoever runs first stands for what was compressed before it, also when it turns out to be on time.
+            carried = None if decision.state is OccurrenceState.PENDING else carried
         decisions.append(decision)
         if instant < boundary and decision.state is OccurrenceState.PENDING:
             fired += 1
@@ -83,15 +89,19 @@ def _due(job: Job, cursor: int, now: int, limit: int) -> tuple[list[int], int]:
 
 def _decide(job: Job, instant: int, expected: int, following: int, missed: Backlog | None, now_ms: int) -> Decision:
     calendar = excluding(job, instant)
-    since = None
     if calendar is not None:
         state, reason = OccurrenceState.SKIPPED, f"excluded by calendar {calendar.name}"
     elif missed is None:
         state, reason = OccurrenceState.PENDING, fired_reason(instant, now_ms)
     else:
         state, reason = recover(job, instant, missed, now_ms)
-        since = missed.since if job.recovery is Recovery.COMPRESSED else None
-    return Decision(instant, expected, following * 1000, state, reason, since)
+    return Decision(instant, expected, following * 1000, state, reason)
+
+
+def _standing(decision: Decision, since: int) -> Decision:
+    if decision.state not in (OccurrenceState.PENDING, OccurrenceState.COMPRESSED):
+        return decision
+    return msgspec.structs.replace(decision, since=since)
 
 
 def fired_reason(instant: int, now_ms: int) -> str:

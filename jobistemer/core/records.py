@@ -63,3 +63,12 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     def late_ms(self) -> int:
         """How long after its due instant it was claimed."""
         return self.claimed_at - self.due * 1000
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What somebody did to a job: `what` is one word such as paused or created, `at` is in milliseconds."""
+
+    at: int
+    by: str
+    what: str
+    note: str

@@ -44,9 +44,8 @@ def backlog(job: Job, cursor: int, since: int | None, now_ms: int) -> Backlog:
             last = max(last, instant)
             if wanted > 0 and now_ms - instant * 1000 <= job.recovery_back_s * 1000:
                 from_on, wanted = instant, wanted - 1
-        if wanted <= 0 or job.recovery is not Recovery.BOUNDED_WINDOW:
-            if last > cursor:
-                break
+        if last > cursor and (wanted <= 0 or job.recovery is not Recovery.BOUNDED_WINDOW):
+            break
         instant = _previous(job, instant)
     return Backlog(last, from_on, cursor if since is None else since)
 
@@ -72,6 +71,12 @@ def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[Occur
         Recovery.BOUNDED_WINDOW: f"only the last {job.recovery_limit} within {job.recovery_back_s:g} s are run",
     }[job.recovery]
     return OccurrenceState.MISSED, f"missed: found {late}; {why}"
+
+
+def stood_for(job: Job, since: int, instant: int) -> tuple[datetime, ...]:
+    """The instants that the run of `instant` stands for, itself included, when compressing began after `since`."""
+    instants = job.schedule.unix_between(since, instant)
+    return tuple(datetime.fromtimestamp(each, UTC) for each in instants if excluding(job, each) is None)
 
 
 def missed_before(job: Job, now_ms: int) -> int:

@@ -45,17 +45,22 @@ class TickerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     pass_s: seconds between two looks at the agenda when nothing is due. horizon_s: how far ahead due instants are
     prepared. catch_up: instants of one job that are decided in one pass, so that a long outage does not hold up the
-    others.
+    others. max_jump_s: a leap of the server's clock that is longer is not believed before it has lasted for
+    jump_hold_s seconds; 0 believes every leap at once.
     """
 
     pass_s: float = 2.0
     horizon_s: float = 5.0
     catch_up: int = 100
+    max_jump_s: float = 300.0
+    jump_hold_s: float = 60.0
 
     def __post_init__(self) -> None:
         check_range("pass_s", self.pass_s, 0.1, 60, Misconfigured)
         check_range("horizon_s", self.horizon_s, self.pass_s, 3600, Misconfigured)
         check_range("catch_up", self.catch_up, 1, 1000, Misconfigured)
+        check_range("max_jump_s", self.max_jump_s, 0, 86_400 * 366, Misconfigured)
+        check_range("jump_hold_s", self.jump_hold_s, 0, 86_400, Misconfigured)
 
 
 def parse_queues(text: str) -> dict[str, int]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
+
+from jobistemer.core.jumps import Held, Patience, judge
 
 
 class Clock(Protocol):
@@ -26,25 +29,40 @@ class ServerClock:
     """Server time, carried on by this process's monotonic clock between two looks at the server's.
 
     A jump of this machine's wall clock is thus not even noticed; a jump of the server's is taken over by the
-    next correction.
+    next correction, one forward that is longer than `patience` allows only after it has lasted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
+        self._monotonic = monotonic
+        self._wall = wall
         # Before the first correction the wall clock is the best guess there is.
-        self._ahead_ms = (time.time() - time.monotonic()) * 1000
+        self._ahead_ms = (wall() - monotonic()) * 1000
+        self._corrected = False
+        self._held: Held | None = None
+        self.patience = Patience()
+        # What this machine's own clock is off by is for `ticker list` and `doctor` to show.
+        self.offset_ms = 0
+
+    @property
+    def held_ms(self) -> int:
+        """How far the server's time has leapt ahead of the one that is gone by here; 0 when it is the same."""
+        return round(self._held.leap_ms) if self._held else 0
 
     def now_ms(self) -> int:
         """Unix milliseconds of server time."""
-        return int(time.monotonic() * 1000 + self._ahead_ms)
+        return int(self._monotonic() * 1000 + self._ahead_ms)
 
     def at_ms(self, monotonic: float) -> int:
         """The server time at a reading of this process's monotonic clock."""
         return int(monotonic * 1000 + self._ahead_ms)
 
     def correct(self, server_ms: float) -> None:
-        """Take over what the server said its time is."""
-        self._ahead_ms = server_ms - time.monotonic() * 1000
-        # What this machine's own clock is off by is for `ticker list` and `doctor` to show.
-        self.offset_ms = round(server_ms - time.time() * 1000)
-
-    offset_ms = 0
+        """Take over what the server said its time is, unless it has leapt and that is not believed yet."""
+        steady_ms = self._monotonic() * 1000
+        ahead_ms = server_ms - steady_ms
+        self.offset_ms = round(server_ms - self._wall() * 1000)
+        if self._corrected:
+            self._held = judge(ahead_ms - self._ahead_ms, self._held, self.patience, steady_ms)
+        if self._held is None:
+            self._ahead_ms = ahead_ms
+        self._corrected = True

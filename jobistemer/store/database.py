@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.exceptions import NoScriptError
+from redis.exceptions import ExecAbortError, NoScriptError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.clock import Clock
@@ -95,7 +95,20 @@ class Database:
         parts = [_transaction(call) if call.also else [call.command] for call in calls]
         answers = iter(self._pipeline([command for part in parts for command in part]))
         # Of MULTI … EXEC the last answer is the one that counts.
-        return [[next(answers) for _ in part][-1] for part in parts]
+        last = [[next(answers) for _ in part][-1] for part in parts]
+        return [
+            self._unbundled(call) if isinstance(answer, ExecAbortError) else answer
+            for call, answer in zip(calls, last, strict=True)
+        ]
+
+    def _unbundled(self, call: Call) -> list[Any]:
+        """The call and its companions one after another.
+
+        At its memory limit the server queues no transaction, while scripts that begin with a removal go on. Companions
+        are told what to do by marks in the records, so that what a broken connection leaves undone is done when the
+        call is sent again.
+        """
+        return self._pipeline([call.command, *(each.command for each in call.also)])
 
     def _load(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.models import Job, decode_job, encode_job
+from jobistemer.core.records import Change
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
@@ -14,7 +18,8 @@ from jobistemer.store.scripts import Call, script
 class StoredJob(NamedTuple):
     """A job as it is registered; `cursor` is the last instant that was decided, in Unix seconds.
 
-    since: where compressing began, when rows were compressed into an occurrence that is still to come.
+    since: where compressing began, when rows were compressed into an occurrence that is still to come. pending: the
+    fingerprint of a definition that is registered at pending_at (ms). owner: the app that deployed the job last.
     """
 
     job: Job
@@ -24,9 +29,15 @@ class StoredJob(NamedTuple):
     paused: str
     paused_until: int
     since: int | None = None
+    pending: str = ""
+    pending_at: int = 0
+    owner: str = ""
 
 
-_FIELDS = ("definition", "version", "fingerprint", "cursor", "paused", "paused_until", "since")
+_FIELDS = (
+    *("definition", "version", "fingerprint", "cursor", "paused", "paused_until", "since"),
+    *("pending_mark", "pending_at", "owner"),
+)
 
 
 def read_command(keys: Keys, job_id: str) -> Command:
@@ -36,7 +47,7 @@ def read_command(keys: Keys, job_id: str) -> Command:
 
 def read_stored(answer: list[bytes | None]) -> StoredJob | None:
     """The registered job in the answer to `read_command`, or None when there is none."""
-    definition, version, fingerprint, cursor, paused, until, since = answer
+    definition, version, fingerprint, cursor, paused, until, since, pending, pending_at, owner = answer
     if definition is None or version is None or fingerprint is None or cursor is None:
         return None
     return StoredJob(
@@ -47,6 +58,9 @@ def read_stored(answer: list[bytes | None]) -> StoredJob | None:
         (paused or b"").decode(),
         int(until or 0),
         None if since is None else int(since),
+        (pending or b"").decode(),
+        int(pending_at or 0),
+        (owner or b"").decode(),
     )
 
 
@@ -57,36 +71,97 @@ def find_job(database: Database, name: str) -> StoredJob | None:
 
 def find_version(database: Database, job_id: str, version: int) -> Job | None:
     """One version of a job's definition, the current or an earlier one; None when its retention is over."""
-    current, definition = database.ask("HMGET", database.keys.job(job_id), "version", "definition")
-    if current is None or int(current) != version:
-        definition = database.ask("HGET", database.keys.versions(job_id), version)
+    definition = database.ask("HGET", database.keys.versions(job_id), version)
     return decode_job(definition) if definition else None
 
 
-def register(
-    keys: Keys, job: Job, declared_fingerprint: str, *, seen: int, cursor: int, next_due: int, now_ms: int
-) -> Call:
-    """Store a job, or the next version of one; `seen` is the version that the caller decided from."""
+class Registration(NamedTuple):
+    """A definition on its way into a job's hash, with what its sender saw and decided.
+
+    seen, pending: the version and the pending fingerprint that were seen. cursor: up to where instants are decided.
+    by: who, for the audit stream. owner: the app that declares it. retire: whether what runs under earlier versions
+    is cancelled. forget: versions that nothing refers to.
+    """
+
+    job: Job
+    fingerprint: str
+    seen: int
+    cursor: int
+    next_due: int
+    now_ms: int
+    by: str = ""
+    pending: str = ""
+    owner: str = ""
+    retire: bool = False
+    forget: tuple[int, ...] = ()
+
+
+def register(keys: Keys, new: Registration) -> Call:
+    """Store a job, or the next version of one."""
+    job = new.job
     return script("register_job")(
-        (keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.wake),
-        (job.id, job.name, encode_job(job), declared_fingerprint, seen, cursor, next_due * 1000, now_ms),
+        (
+            *(keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.chores, keys.wake),
+            keys.audit(job.id),
+        ),
+        (
+            *(job.id, job.name, encode_job(job), new.fingerprint, new.seen, new.pending),
+            *(new.cursor, new.next_due * 1000, new.now_ms, new.by, new.owner, int(new.retire), *new.forget),
+        ),
     )
 
 
-def pause(keys: Keys, job_id: str, reason: str, until_ms: int) -> Call:
+def postpone(keys: Keys, new: Registration, at_ms: int) -> Call:
+    """Put a version off until `at_ms`."""
+    job = new.job
+    return script("postpone_job")(
+        (keys.job(job.id), keys.chores, keys.wake),
+        (job.id, encode_job(job), new.fingerprint, new.seen, new.pending, at_ms, new.owner, new.by),
+    )
+
+
+def drop_pending(keys: Keys, job_id: str, seen: int, pending: str) -> Call:
+    """Take back a version that was put off."""
+    return script("postpone_job")(
+        (keys.job(job_id), keys.chores, keys.wake),
+        (job_id, "", "", seen, pending, 0, "", ""),
+    )
+
+
+def pause(keys: Keys, job_id: str, reason: str, until_ms: int, now_ms: int, by: str = "", note: str = "") -> Call:
     """Record a job's instants as skipped from now on, until it is resumed or `until_ms` (0 for never)."""
-    return script("pause_job")((keys.job(job_id),), (reason, until_ms))
+    return script("pause_job")((keys.job(job_id), keys.audit(job_id)), (reason, until_ms, now_ms, by, note))
 
 
-def resume(keys: Keys, job_id: str) -> Call:
+def resume(keys: Keys, job_id: str, now_ms: int, by: str = "") -> Call:
     """End a job's pause."""
-    return script("resume_job")((keys.job(job_id),), ())
+    return script("resume_job")((keys.job(job_id), keys.audit(job_id)), (now_ms, by))
 
 
-def remove(keys: Keys, stored: StoredJob) -> Call:
-    """Forget a job; its history expires by itself."""
+def note(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> Call:
+    """Tell the audit stream of a job what somebody did."""
+    return script("note_control")((keys.job(job_id), keys.audit(job_id)), (now_ms, by, what, text))
+
+
+def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
+    """Forget a job; its history and its audit stream expire by themselves."""
     job = stored.job
     return script("remove_job")(
-        (keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id)),
-        (job.id, encode_job(job), stored.version, round(job.history_s * 1000)),
+        (
+            *(keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.audit(job.id)),
+            keys.chores,
+        ),
+        (job.id, stored.version, round(job.history_s * 1000), now_ms, by),
     )
+
+
+def read_audit(database: Database, job_id: str, limit: int) -> list[Change]:
+    """Who changed a job, the latest first, also one that was removed."""
+    entries = database.ask("XREVRANGE", database.keys.audit(job_id), "+", "-", "COUNT", limit)
+    told = ({name.decode(): value.decode() for name, value in _fields(raw)} for _, raw in entries)
+    return [msgspec.convert(each, Change, strict=False) for each in told]
+
+
+def _fields(raw: Any) -> Iterable[tuple[bytes, bytes]]:
+    # Clients that know the command answer with a mapping, the bare protocol with names and values in turn.
+    return raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)

@@ -50,6 +50,7 @@ class Keys:
         self.dead = f"{tag}:dead"
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
+        self.chores = f"{tag}:chores"
         self.cancels = f"{tag}:cancels"
         self.paused = f"{tag}:paused"
         self.workers = f"{tag}:workers"
@@ -60,12 +61,16 @@ class Keys:
         self._stream = f"{tag}:stream:"
 
     def job(self, job_id: str) -> str:
-        """Hash: name, version, fingerprint, definition, cursor, pause."""
+        """Hash: name, version, fingerprint, definition, cursor, pause, the definition that is pending."""
         return f"{self.tag}:job:{job_id}"
 
     def versions(self, job_id: str) -> str:
-        """Hash: earlier definitions by version."""
+        """Hash: the definitions by version, and from where to where each of them decided."""
         return f"{self.tag}:versions:{job_id}"
+
+    def audit(self, job_id: str) -> str:
+        """Stream: who changed a job, when and how; the latest thousand or so."""
+        return f"{self.tag}:audit:{job_id}"
 
     def history(self, job_id: str) -> str:
         """Sorted set: occurrence ids by due second."""

@@ -13,24 +13,30 @@ from functools import partial
 import msgspec
 
 from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.jumps import Patience
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import jobs, members
+from jobistemer.store.clock import ServerClock
 from jobistemer.store.database import Database
 from jobistemer.store.jobs import StoredJob
 from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.waking import WakeListener
+from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.fire import Share, fire_due
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
 from jobistemer.ticker.sweep import Sweeper
+from jobistemer.ticker.unaccounted import Unaccounted
 from jobistemer.ticker.upcoming import Upcoming
 
 LOOK_LIMIT = 20_000
 """How many due jobs one look lists; the rest is listed by the next."""
+LOOK_LATE_S = 10.0
+"""So much longer than its pass a look may take before the ticker no longer counts as ready."""
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -42,6 +48,7 @@ class Ticker:
         self._namespace = namespace
         self._settings = settings
         self.id = process_identity()
+        self._tickers: list[ShardTicker] = []
 
     def run(self, stopping: Stopping) -> None:
         """Tick until `stopping` is requested. A lost connection is waited out."""
@@ -50,12 +57,22 @@ class Ticker:
             self._run_shards(stopping)
         log.info("ticker %s stopped", self.id)
 
+    def ready(self) -> list[str]:
+        """Why nobody should rely on this ticker, shard by shard; empty when it is ready."""
+        if not self._tickers:
+            return ["it has not reached its server yet"]
+        return [reason for each in self._tickers for reason in each.reasons_not_ready()]
+
     def _open(self) -> None:
+        clock = self._namespace.clock
+        if isinstance(clock, ServerClock):
+            clock.patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
         for database in self._namespace.shards:
             database.read_clock()
 
     def _run_shards(self, stopping: Stopping) -> None:
         tickers = [ShardTicker(database, self._settings, self.id) for database in self._namespace.shards]
+        self._tickers = tickers
         threads = [
             start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
             for number, each in enumerate(tickers)
@@ -72,6 +89,7 @@ class ShardTicker:
         self._settings = settings
         self._id = identity
         self._upcoming = Upcoming()
+        self._chores = Chores(database)
         self._sweeper = Sweeper(database)
         self._delayed: list[tuple[str, int]] = []
         self._starts: list[str] = []
@@ -84,6 +102,18 @@ class ShardTicker:
             "started_at": database.clock.now_ms(),
         }
         self._fired = self._late_ms_max = 0
+        self._looked_at: float | None = None
+        self._held_ms = 0
+        self.unaccounted = Unaccounted()
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why nobody should rely on this ticker; empty when it is ready."""
+        found = [f"job {job} is due and nothing becomes of it" for job in self.unaccounted.jobs]
+        if self._looked_at is None or time.monotonic() - self._looked_at > LOOK_LATE_S + self._settings.pass_s:
+            found.append("it has not seen the agenda lately; is the server there?")
+        if self._held_ms:
+            found.append(f"the server's clock has leapt by {self._held_ms / 1000:g} s and is not believed yet")
+        return found
 
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set."""
@@ -98,6 +128,7 @@ class ShardTicker:
     def tick(self) -> int:
         """One pass over everything that is due now, without sleeping; how many occurrences it decided."""
         self.look(full=True)
+        self._chores.look()
         return self.act()
 
     def look(self, *, full: bool) -> None:
@@ -115,6 +146,10 @@ class ShardTicker:
         if self._id in agenda.tickers:
             self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
         self._learn(agenda)
+        self._heed_clock()
+        if full:
+            self._looked_at = time.monotonic()
+            self.unaccounted.observe(agenda.due, now_ms, self._upcoming.grace_ms)
 
     def act(self) -> int:
         """Fire and promote what is due, start what may start; how many occurrences were decided."""
@@ -127,6 +162,8 @@ class ShardTicker:
             self.look(full=False)
         start_waiting(self._database, self._starts)
         self._starts = []
+        if self._chores.act():
+            self._next_look = 0.0
         return fired.claimed
 
     def _step(self, listener: WakeListener) -> None:
@@ -140,6 +177,7 @@ class ShardTicker:
     def _pass(self, listener: WakeListener) -> None:
         if time.monotonic() >= self._next_look:
             self.look(full=True)
+            self._chores.look()
             self._sweeper.sweep_if_time()
         elif self._something_due():
             # The server's time counts: should it have stepped back, nothing is fired early.
@@ -150,6 +188,19 @@ class ShardTicker:
             self._next_look = 0.0
         elif heard:
             self.look(full=False)
+
+    def _heed_clock(self) -> None:
+        held_ms = getattr(self._database.clock, "held_ms", 0)
+        if held_ms and not self._held_ms:
+            log.warning(
+                "the server's clock has leapt ahead by %.1f s: going on by the time before until that has lasted %g s; "
+                "a ticker that is started anew believes it at once",
+                held_ms / 1000,
+                self._settings.jump_hold_s,
+            )
+        elif self._held_ms and not held_ms:
+            log.warning("the server's clock is believed again")
+        self._held_ms = held_ms
 
     def _something_due(self) -> bool:
         instant = self._upcoming.next_ms()
@@ -172,10 +223,13 @@ class ShardTicker:
             times.append((instant - now_ms) / 1000)
         if self._delayed:
             times.append((self._delayed[0][1] - now_ms) / 1000)
+        if (chore := self._chores.next_ms()) is not None:
+            times.append((chore - now_ms) / 1000)
         return max(0.0, min(times))
 
     def _encoded_status(self) -> bytes:
         counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming)}
+        counts |= {"unaccounted": len(self.unaccounted.jobs), "held_ms": self._held_ms}
         offset = getattr(self._database.clock, "offset_ms", 0)
         return msgspec.json.encode({**self._status, **counts, "offset_ms": offset})
 

@@ -8,6 +8,8 @@ from jobistemer.core.planning import Decision
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.jobs import StoredJob
 
+DEFAULT_GRACE_S = 60.0
+
 
 class Upcoming:
     """Jobs that are due within the horizon, by their due marks (ms)."""
@@ -28,7 +30,8 @@ class Upcoming:
         def advance(self, decision: Decision) -> None:
             """Note that an instant is decided."""
             self.cursor, self.due_ms = decision.instant, decision.look_at_ms
-            self.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
+            if decision.state is not OccurrenceState.SKIPPED:
+                self.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
 
     def __init__(self) -> None:
         self._entries: dict[str, Upcoming.Entry] = {}
@@ -42,6 +45,11 @@ class Upcoming:
         """The jobs among `marks` (job id -> due mark) whose definition or due mark is not known here."""
         entries = self._entries
         return [job for job, mark in marks.items() if job not in entries or entries[job].due_ms != mark]
+
+    def grace_ms(self, job_id: str) -> int:
+        """The grace period of a job; of one that cannot be read, the default."""
+        entry = self._entries.get(job_id)
+        return round((entry.job.grace_s if entry else DEFAULT_GRACE_S) * 1000)
 
     def add(self, job_id: str, stored: StoredJob, due_ms: int) -> None:
         """Take note of a job and its due mark."""

@@ -11,6 +11,7 @@ from typing import Any
 from jobistemer.core import ids
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidPayload, JobistemerError
+from jobistemer.worker.compressed import instants_of
 from jobistemer.worker.flight import Flight, Flights, OpenDesk
 from jobistemer.worker.mapping import ItemMapping
 from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
@@ -87,6 +88,7 @@ def context_of(flight: Flight, open_desk: OpenDesk) -> Context:
         tools=desk,
         job=slot.job if slot else None,
         occurrence=slot.occurrence if slot else None,
+        stands_for=instants_of(flight.database, slot),
         metadata=message.metadata,
         mapping=ItemMapping(flight, flight.handlers),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ from jobistemer.worker.inbox import Room
 UNKNOWN_DELAY_MS = 5_000
 """How long a run whose task this worker does not know is put off, so that one that does can take it."""
 NO_ROOM_S = 0.05
+LOOK_BACK_S = 30.0
+"""A read that broke off may reach a server that hung only after this worker has looked at what it missed, so it looks
+again at times."""
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -78,11 +82,13 @@ class Fetcher:
         self._handlers = handlers
         self._dispatch = dispatch
         self._broken_off = False
+        self._next_look_back = time.monotonic() + LOOK_BACK_S
         self.ran_dry = False
 
     def step(self, *, block: bool = True) -> int:
         """Take what there is room for; wait for the first when there is nothing. How many entries were taken."""
-        if self._broken_off:
+        if self._broken_off or time.monotonic() >= self._next_look_back:
+            self._next_look_back = time.monotonic() + LOOK_BACK_S
             self._take_again()
         # Until this step has come to its end: an answer may have been lost, or an entry not given back.
         self._broken_off = True

@@ -34,8 +34,9 @@ from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.gather import GATHER
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
+from jobistemer.worker.loops import LoopSlots
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
-from jobistemer.worker.slots import LoopSlots, ThreadSlots
+from jobistemer.worker.slots import ThreadSlots
 from jobistemer.worker.watch import Watch
 
 POLL_S = 0.05
@@ -121,6 +122,7 @@ class Worker:
             self._threads = ThreadSlots(settings.concurrency, self._flights, report)
         if any(handler.is_coroutine for handler in self._handlers.values()):
             self._loop = LoopSlots(settings.concurrency, self._flights, report)
+            self._keep(self._loop.tend, "tend")
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
         patience_s = self._settings.beat_s + COMING_BACK_S

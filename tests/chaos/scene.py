@@ -44,6 +44,15 @@ class Server:
         assert self._process.stdout is not None
         _wait_until_ready(self._process.stdout)
 
+    def freeze(self) -> None:
+        """It answers nobody, and no connection breaks."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
@@ -93,6 +102,12 @@ class Scene:
 
     def log_of(self, process: subprocess.Popen[bytes]) -> str:
         return (self.folder / f"{process.pid}.log").read_text()
+
+    def complaints(self) -> list[str]:
+        """What processes logged that must not come about, whatever happens to them."""
+        logs = [self.log_of(process).splitlines() for process in self.processes]
+        bad = ("Traceback", "unexpected error", "was destroyed", "never retrieved")
+        return [line for log in logs for line in log if any(words in line for words in bad)]
 
     def end(self) -> None:
         """End what is still there; whoever was stopped is continued, so that it can end."""

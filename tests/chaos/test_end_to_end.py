@@ -34,7 +34,7 @@ def dead(story: Scene, process: subprocess.Popen[bytes]) -> bool:
     return process.pid not in workers(story)
 
 
-def test_no_instant_and_no_effect_is_lost_when_tickers_and_workers_die(tmp_path):
+def test_no_instant_and_no_effect_is_lost_when_tickers_and_workers_die(tmp_path, record_property):
     with scene(tmp_path, JOBISTEMER_CHAOS_JOBS=str(JOBS)) as story:
         # Given three tickers, three workers and jobs that are due every second
         story.deploy()
@@ -63,6 +63,7 @@ def test_no_instant_and_no_effect_is_lost_when_tickers_and_workers_die(tmp_path)
             hand.terminate()
         assert [hand.wait() for hand in hands] == [-signal.SIGKILL, 0, 0]
         verdict = judge(database, story.effects())
-        print(f"{occurrences(story)} occurrences, {len(story.effects())} effects, {verdict.recovered} recovered")
+        record_property("figures", f"{occurrences(story)} occurrences, {verdict.recovered} lost attempts recovered")
         assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
         assert leaked(database) == {}
+        assert story.complaints() == []

@@ -16,6 +16,8 @@ from tests.support.records import leaked
 
 pytestmark = pytest.mark.process
 
+HANGS_S = 7.0
+"""The client waits five seconds for an answer."""
 AWAY_S = 10.0 if "JOBISTEMER_CHAOS_LONG" in os.environ else 2.0
 
 
@@ -59,6 +61,33 @@ def test_an_outage_of_the_server_stops_nobody_and_loses_nothing_that_was_acknowl
         assert [hand.wait() for hand in hands] == [0, 0]
         assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
         assert leaked(story.database()) == {}
+        assert story.complaints() == []
+
+
+def test_a_server_that_hangs_for_longer_than_anybody_waits_loses_nothing(tmp_path):
+    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
+        # Given everybody at work
+        story.deploy()
+        ticker, hands = story.ticker(), [story.worker(), story.worker()]
+        producer = story.producer(str(tmp_path / "acknowledged"), "0.005")
+        until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
+
+        # When the server hangs with connections open, for longer than the client's time-out and the lease
+        story.server.freeze()
+        hung = time.monotonic()
+        before = len(acknowledged(story))
+        until("everybody has given up waiting", lambda: time.monotonic() - hung >= HANGS_S)
+        story.server.thaw()
+        until("the producer goes on", lambda: len(acknowledged(story)) > before + 50)
+
+        # Then nobody was taken for dead, and every call and instant has its effect
+        for process in (producer, ticker):
+            process.terminate()
+            assert process.wait() == 0
+        verdict = judged_at_rest(story)
+        assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
+        assert [process.poll() for process in hands] == [None, None]
+        assert story.complaints() == []
 
 
 def test_scripts_that_vanish_under_load_are_loaded_again(tmp_path):

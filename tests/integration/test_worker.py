@@ -11,11 +11,12 @@ from contextlib import contextmanager
 import pytest
 
 from jobistemer.app import Jobistemer
+from jobistemer.core.retries import NO_RETRIES
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import cancelling, census
-from jobistemer.worker import Worker
+from jobistemer.worker import Worker, loops
 from tests.support.records import leaked
 from tests.support.worlds import attempts_of
 
@@ -74,6 +75,10 @@ def app(server_url, database) -> Jobistemer:
             except asyncio.CancelledError:
                 continue
 
+    @app.task(timeout_s=0.1, retry=NO_RETRIES)
+    async def blocking_async() -> None:
+        app.gate.wait(PATIENCE_S)
+
     @app.task
     def held() -> str:
         app.begun.release()
@@ -109,8 +114,6 @@ def test_plain_functions_and_coroutines_are_executed(app, database):
 @pytest.mark.parametrize("task", ["deaf", "swallowing", "swallowing_async"])
 def test_a_handler_that_does_not_yield_is_recorded_as_timed_out_and_its_slot_goes_on(app, database, task):
     # Given more attempts that never end than there are slots
-    from jobistemer.core.retries import NO_RETRIES
-
     with at_work(app):
         endless = [app.enqueue(task, retry=NO_RETRIES) for _ in range(4)]
         follows = "quick_async" if task.endswith("async") else "quick"
@@ -127,13 +130,21 @@ def test_a_handler_that_does_not_yield_is_recorded_as_timed_out_and_its_slot_goe
 
 @pytest.mark.parametrize("task", ["exits", "exits_async", "cancels_its_own_task"])
 def test_no_handler_takes_a_slot_with_it(app, task):
-    from jobistemer.core.retries import NO_RETRIES
-
     follows = "quick_async" if "async" in task or "cancels" in task else "quick"
     with at_work(app):
         for _ in range(5):
             app.enqueue(task, retry=NO_RETRIES)
         assert [app.enqueue(follows, {"number": n}).result(PATIENCE_S) for n in range(3)] == [0, 1, 2]
+
+
+def test_a_coroutine_that_blocks_its_loop_does_not_block_the_worker(app, monkeypatch):
+    monkeypatch.setattr(loops, "TURN_S", 0.05)
+    with at_work(app):
+        blocking = app.enqueue("blocking_async")
+        after = [app.enqueue(name, {"number": n}) for n in range(20) for name in ("quick", "quick_async")]
+        assert [run.result(PATIENCE_S) for run in after] == [n for n in range(20) for _ in range(2)]
+        assert blocking.state() == "dead"
+        app.gate.set()
 
 
 def test_a_running_thread_is_cancelled_with_the_next_beat(app, database):

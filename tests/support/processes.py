@@ -18,9 +18,15 @@ GIVE_UP_S = 30.0
 class Process:
     """A command line of ours, whose output is read line by line."""
 
-    def __init__(self, *arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        command: tuple[str, ...] = ("-c", "from jobistemer.cli import main; main(prog_name='jobistemer')"),
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", "from jobistemer.cli import main; main(prog_name='jobistemer')", *arguments],
+            [sys.executable, *command, *arguments],
             cwd=folder,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,

@@ -19,8 +19,15 @@ class Stream(NamedTuple):
 
 
 def records(database: Database) -> dict[str, Any]:
-    """Everything in the shard by key, without the tag in front."""
-    return {_short(database, key): _value(database, key) for key in _all_keys(database)}
+    """Everything in the shard by key, without the tag in front; what was told to audit streams stands in `audits`."""
+    names = {key: _short(database, key) for key in _all_keys(database)}
+    return {name: _value(database, key) for key, name in names.items() if not name.startswith("audit:")}
+
+
+def audits(database: Database) -> dict[str, list[dict[str, str]]]:
+    """The audit stream of each job, the oldest entry first."""
+    streams = [key for key in _all_keys(database) if _short(database, key).startswith("audit:")]
+    return {_short(database, key): [_texts(fields) for _, fields in database.client.xrange(key)] for key in streams}
 
 
 def mortal(database: Database) -> set[str]:
@@ -37,14 +44,15 @@ def lives_ms(database: Database, key: str) -> int:
 @contextmanager
 def nothing_written(database: Database) -> Iterator[None]:
     """What happens inside must leave the shard exactly as it was."""
-    before, before_mortal = records(database), mortal(database)
+    before, before_mortal, before_audits = records(database), mortal(database), audits(database)
     yield
+    assert audits(database) == before_audits
     assert records(database) == before
     assert mortal(database) == before_mortal
 
 
 # What may stay for ever: definitions and what is known of queues; and members, as long as they live.
-_CONFIGURATION = re.compile(r"(due|streams|paused|workers|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+)$")
+_CONFIGURATION = re.compile(r"(due|streams|paused|workers|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+|audit:\w+)$")
 
 
 def leaked(database: Database) -> dict[str, Any]:
@@ -52,19 +60,26 @@ def leaked(database: Database) -> dict[str, Any]:
 
     Streams may stay when they are empty and nothing is pending; a history or versions only beside their job.
     """
-    state, dying = records(database), mortal(database)
+    state, dying = records(database) | audits(database), mortal(database)
     left = {key: value for key, value in state.items() if key not in dying and not _CONFIGURATION.fullmatch(key)}
     orphaned = {
         key: value
         for key, value in state.items()
-        if key.startswith(("history:", "versions:"))
+        if key.startswith(("history:", "versions:", "audit:"))
         and key not in dying
         and f"job:{key.partition(':')[2]}" not in state
     }
+    # An update that waits for its time is configuration; any other chore is something that goes on.
+    if all(chore.startswith("update:") for chore in left.get("chores", ())):
+        left.pop("chores", None)
     # The list of the dead is swept; until then it may name those whose records are about to go, and no others.
     if all(f"run:{run}" in dying for run in left.get("dead", ())):
         left.pop("dead", None)
     return {key: value for key, value in left.items() if value != Stream({}, {})} | orphaned
+
+
+def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in fields.items()}
 
 
 def _all_keys(database: Database) -> list[bytes]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobistemer.core.endings import Outcome, Over, settle
 from jobistemer.core.messages import Delivery, Message
-from jobistemer.core.models import Job, Task
+from jobistemer.core.models import Job, Task, encode_job
 from jobistemer.core.options import Options
 from jobistemer.core.planning import Decision
 from jobistemer.core.schedules import Cron
@@ -69,11 +69,29 @@ def task(name: str, *after: str, **options: Any) -> Task:
     return Task(name, handler=f"report.{name}", after=after, options=Options(**options))
 
 
-def register(database: Database, definition: Job, mark: str = "f1", seen: int = 0, cursor: int = T0) -> Reply:
+def register(
+    database: Database, definition: Job, mark: str = "f1", seen: int = 0, cursor: int = T0, **more: Any
+) -> Reply:
     """Register a definition whose fingerprint is `mark`, decided up to `cursor`."""
-    return database.call(
-        jobs.register(database.keys, definition, mark, seen=seen, cursor=cursor, next_due=cursor + MINUTE, now_ms=NOW)
-    )
+    new = jobs.Registration(definition, mark, seen, cursor, cursor + MINUTE, NOW, **more)
+    return database.call(jobs.register(database.keys, new))
+
+
+def postpone(database: Database, definition: Job, mark: str, at_ms: int, seen: int = 1, **more: Any) -> Reply:
+    """Put a version off until `at_ms`."""
+    new = jobs.Registration(definition, mark, seen, T0, T0 + MINUTE, NOW, **more)
+    return database.call(jobs.postpone(database.keys, new, at_ms))
+
+
+def version_fields(definition: Job, number: int = 1, mark: str = "f1", after: int = T0) -> dict[str, str]:
+    """What the hash of versions says of one that is current."""
+    known = {"": encode_job(definition).decode(), ":mark": mark, ":after": str(after), ":at": str(NOW)}
+    return {f"{number}{name}": value for name, value in known.items()} | {"last": str(number)}
+
+
+def over_fields(number: int = 1, until: int = T0) -> dict[str, str]:
+    """What it says in addition of one whose time is over."""
+    return {f"{number}:until": str(until), f"{number}:over": str(NOW)}
 
 
 def decision(

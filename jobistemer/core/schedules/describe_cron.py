@@ -142,7 +142,7 @@ def _weekdays(field: DayOfWeek) -> str:
     words = [runs(days, lambda day: _WEEKDAYS[day % len(_WEEKDAYS)])] if days else []
     words += [f"the {ordinal(nth)} {_WEEKDAYS[day]} of the month" for day, nth in field.nth]
     words += [f"the last {_WEEKDAYS[day]} of the month" for day in field.last]
-    return f"on {listed(words)}" if len(words) > 1 or len(days) < 3 else words[0]  # noqa: PLR2004
+    return f"on {listed(words)}" if len(words) > 1 or len(days) < 3 else words[0]
 
 
 def _months(fields: CronFields) -> str:

@@ -15,7 +15,7 @@ _LONG_RUN: Final = 3
 
 def listed(words: Sequence[str], last: str = "and") -> str:
     """Join words as a sentence does: `a`, `a and b`, `a, b and c`."""
-    if len(words) < 2:  # noqa: PLR2004 - one word is no list
+    if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
 

@@ -69,8 +69,8 @@ def test_the_next_instants_are_those_of_the_schedule(cli, deployed):
 
 
 def test_pausing_and_resuming_shows_in_the_list_and_is_stored(cli, deployed, shard):
-    assert cli("job", "pause", "nightly", "--note", "holidays").stdout == "nightly is paused\n"
-    assert find_job(shard, "nightly").paused == "paused: holidays"
+    assert cli("job", "pause", "nightly", "--note", "holidays", "--by", "ana").stdout == "nightly is paused\n"
+    assert find_job(shard, "nightly").paused == "paused by ana: holidays"
     assert "paused" in cli("job", "list").stdout
 
     assert cli("job", "resume", "nightly").exit_code == 0
@@ -87,7 +87,7 @@ def test_a_triggered_job_has_an_occurrence_whose_history_says_why(cli, deployed)
     assert fired["state"] == "pending"
     (record,) = told(cli("job", "history", "nightly", "--json"))
     assert (record["id"], record["state"]) == (fired["occurrence"], "pending")
-    assert "triggered by hand" in cli("job", "history", "nightly").stdout
+    assert "triggered by" in cli("job", "history", "nightly").stdout
 
 
 def test_a_trigger_that_the_overlap_policy_skips_is_a_failure_for_scripts(cli, deployed):
@@ -137,3 +137,20 @@ def test_all_shards_are_listed_together(cli, url):
     assert len({id(app.namespace.for_id(ids.job_id(f"job{n}"))) for n in range(9)}) == 3
     assert {job["name"] for job in told(cli("job", "list", "--json"))} == {f"job{n}" for n in range(9)}
     assert cli("job", "show", "job7").exit_code == 0
+
+
+def test_the_log_shows_who_did_what(cli, deployed):
+    assert "no job of this name was ever registered" in cli("job", "log", "nobody").stdout
+    cli("job", "pause", "nightly", "--note", "release", "--by", "ana")
+    cli("job", "resume", "nightly", "--by", "bo")
+    assert [(each["what"], each["by"]) for each in told(cli("job", "log", "nightly", "--json", "--limit", 2))] == [
+        ("resumed", "bo"),
+        ("paused", "ana"),
+    ]
+    assert "paused   ana" in cli("job", "log", "nightly").stdout
+
+
+def test_a_pause_that_would_be_over_is_refused(cli, deployed):
+    result = cli("job", "pause", "nightly", "--until", "2020-01-01T00:00:00")
+    assert result.exit_code == 1
+    assert "is over" in result.stderr

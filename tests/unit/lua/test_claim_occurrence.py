@@ -8,6 +8,7 @@ from jobistemer.core.planning import runs_of
 from jobistemer.core.schedules import Cron
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
 from tests.support.stories import (
     MINUTE,
@@ -58,6 +59,7 @@ def test_a_due_instant_is_fired_its_first_runs_wait_on_their_streams_and_the_cur
     waiting = {"waits": "1", "message": texts(definition, ONE)["report"]}
     assert records(database) == {
         f"job:{ID}": before[f"job:{ID}"] | {"cursor": str(ONE)},
+        f"versions:{ID}": before[f"versions:{ID}"],
         "due": {ID: TWO * 1000},
         f"occurrence:{occurrence(ONE)}": {
             "job": ID,
@@ -128,6 +130,7 @@ def test_an_instant_that_does_not_run_is_recorded_with_its_reason_and_expires(da
     assert claim(database, job(), decision(ONE, state, "no ticker ran")) == Reply("CLAIMED", [state.encode()])
     assert records(database) == {
         f"job:{ID}": before[f"job:{ID}"] | {"cursor": str(ONE)},
+        f"versions:{ID}": before[f"versions:{ID}"],
         "due": {ID: TWO * 1000},
         f"occurrence:{occurrence(ONE)}": {
             "job": ID,
@@ -223,7 +226,7 @@ def test_overlap_allow_fires_beside_the_earlier_one(database):
 
 def test_a_paused_job_records_its_instants_as_skipped_until_the_pause_ends(database):
     register(database, job())
-    database.call(jobs.pause(database.keys, ID, "paused: release", TWO * 1000))
+    database.call(jobs.pause(database.keys, ID, "paused: release", TWO * 1000, NOW))
     assert claim(database, job(), decision(ONE)) == Reply("CLAIMED", [b"skipped"])
     assert records(database)[f"occurrence:{occurrence(ONE)}"]["reason"] == "paused: release"
     assert claim(database, job(), decision(TWO)) == Reply("CLAIMED", [b"pending"])
@@ -231,21 +234,21 @@ def test_a_paused_job_records_its_instants_as_skipped_until_the_pause_ends(datab
 
 def test_a_pause_without_an_end_holds_until_it_is_ended(database):
     register(database, job())
-    database.call(jobs.pause(database.keys, ID, "paused", 0))
+    database.call(jobs.pause(database.keys, ID, "paused", 0, NOW))
     assert claim(database, job(), decision(ONE)) == Reply("CLAIMED", [b"skipped"])
-    database.call(jobs.resume(database.keys, ID))
+    database.call(jobs.resume(database.keys, ID, NOW))
     assert claim(database, job(), decision(TWO)) == Reply("CLAIMED", [b"pending"])
 
 
 def test_a_missed_instant_of_a_paused_job_stays_missed(database):
     register(database, job())
-    database.call(jobs.pause(database.keys, ID, "paused", 0))
+    database.call(jobs.pause(database.keys, ID, "paused", 0, NOW))
     assert claim(database, job(), decision(ONE, "missed")) == Reply("CLAIMED", [b"missed"])
 
 
 def test_a_triggered_occurrence_leaves_cursor_and_due_mark_and_runs_in_spite_of_a_pause(database):
     register(database, job())
-    database.call(jobs.pause(database.keys, ID, "paused", 0))
+    database.call(jobs.pause(database.keys, ID, "paused", 0, NOW))
     before = records(database)
     assert extra(database, job(), T0 + 7) == Reply("CLAIMED", [b"pending"])
     state = records(database)
@@ -267,6 +270,7 @@ def test_a_trigger_at_a_due_instant_and_the_schedule_share_one_occurrence(databa
     assert claim(database, job(), decision(ONE)) == Reply("TAKEN", [])
     assert records(database) == before | {
         f"job:{ID}": before[f"job:{ID}"] | {"cursor": str(ONE)},
+        f"versions:{ID}": before[f"versions:{ID}"],
         "due": {ID: TWO * 1000},
     }
 
@@ -309,3 +313,29 @@ def test_fifty_tasks_are_the_most_that_an_occurrence_has(database):
     claim(database, definition, decision(ONE))
     assert len(take(database, count=100)) == 50
     assert records(database)[f"occurrence:{occurrence(ONE)}"]["open"] == "50"
+
+
+def compressing(database):
+    """The first instant is compressed into one that is still to come."""
+    register(database, job())
+    claim(database, job(), msgspec.structs.replace(decision(ONE, "compressed"), since=T0))
+    assert records(database)[f"job:{ID}"]["since"] == str(T0)
+
+
+def test_an_instant_that_a_calendar_excludes_does_not_end_compressing(database):
+    compressing(database)
+    claim(database, job(), decision(TWO, "skipped", "excluded by calendar holidays"))
+    assert records(database)[f"job:{ID}"]["since"] == str(T0)
+
+
+def test_an_instant_by_hand_does_not_end_compressing(database):
+    compressing(database)
+    extra(database, job(), ONE + 7)
+    assert records(database)[f"job:{ID}"]["since"] == str(T0)
+
+
+@pytest.mark.parametrize("state", ["pending", "missed"])
+def test_the_instant_that_runs_or_one_that_was_missed_ends_compressing(database, state):
+    compressing(database)
+    claim(database, job(), decision(TWO, state))
+    assert "since" not in records(database)[f"job:{ID}"]

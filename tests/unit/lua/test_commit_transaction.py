@@ -112,7 +112,8 @@ def test_a_task_of_an_occurrence_releases_what_comes_after_it_in_the_same_step(d
     delivery = take_one(database)
     collected = transaction(database)
     collected.write("INCRBY", "count", 1)
-    assert commit(database, delivery, collected, definition) == Reply("DONE", [1])
+    reply = commit(database, delivery, collected, definition)
+    assert (reply.word, reply.values) == ("DONE", [1])
     assert own(database) == {"app:count": "1"}
     assert len(records(database)["stream:default:5"].entries) == 1
 

@@ -1,21 +1,21 @@
 from jobistemer.store import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
+from tests.support.records import audits, nothing_written, records
 from tests.support.stories import job, register
 
 NAME = f"job:{job().id}"
 
 
-def pause(database, reason="paused: release", until=0):
-    return database.call(jobs.pause(database.keys, job().id, reason, until))
+def pause(database, reason="paused: release", until=0, now=NOW):
+    return database.call(jobs.pause(database.keys, job().id, reason, until, now, "ana", "release"))
 
 
 def test_a_job_is_marked_with_the_reason_and_the_end(database):
     register(database, job())
     before = records(database)
     assert pause(database, until=NOW + 5) == Reply("PAUSED", [])
-    marks = {"paused": "paused: release", "paused_until": str(NOW + 5)}
+    marks = {"paused": "paused: release", "paused_until": str(NOW + 5), "paused_at": str(NOW)}
     assert records(database) == before | {NAME: before[NAME] | marks}
 
 
@@ -37,3 +37,18 @@ def test_a_later_pause_replaces_reason_and_end(database):
 def test_a_job_that_nobody_registered_cannot_be_paused(database):
     with nothing_written(database):
         assert pause(database) == Reply("UNKNOWN", [])
+
+
+def test_the_audit_stream_is_told_who_paused_the_job_and_why(database):
+    register(database, job())
+    pause(database)
+    pause(database, until=NOW + 5, now=NOW + 1)
+    told = {"by": "ana", "what": "paused", "note": "release"}
+    assert audits(database)[f"audit:{job().id}"][1:] == [told | {"at": str(NOW)}, told | {"at": str(NOW + 1)}]
+
+
+def test_the_audit_stream_keeps_about_a_thousand_entries(database):
+    register(database, job())
+    for number in range(1300):
+        pause(database, now=NOW + number)
+    assert 1000 <= len(audits(database)[f"audit:{job().id}"]) < 1200

@@ -1,14 +1,27 @@
-from jobistemer.core.models import Overlap, encode_job
+from jobistemer.core.models import Overlap
 from jobistemer.store import jobs
 from jobistemer.store.scripts import Reply
-from tests.support.records import lives_ms, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one
+from tests.support.clocks import NOW
+from tests.support.records import audits, leaked, lives_ms, mortal, nothing_written, records
+from tests.support.stories import (
+    MINUTE,
+    T0,
+    claim,
+    decision,
+    ended,
+    finish,
+    job,
+    over_fields,
+    register,
+    take_one,
+    version_fields,
+)
 
 ID = job().id
 
 
 def remove(database, stored):
-    return database.call(jobs.remove(database.keys, stored))
+    return database.call(jobs.remove(database.keys, stored, NOW, "ana"))
 
 
 def test_a_removed_job_is_due_no_more_and_what_is_known_of_it_expires(database):
@@ -21,7 +34,7 @@ def test_a_removed_job_is_due_no_more_and_what_is_known_of_it_expires(database):
     assert records(database) == {
         occurrence: before[occurrence],
         f"history:{ID}": before[f"history:{ID}"],
-        f"versions:{ID}": {"1": encode_job(job()).decode()},
+        f"versions:{ID}": version_fields(job()) | over_fields(until=T0 + MINUTE),
     }
     week = 7 * 86_400_000
     assert lives_ms(database, f"history:{ID}") == lives_ms(database, f"versions:{ID}") == week
@@ -52,3 +65,15 @@ def test_what_waits_in_the_queue_of_a_removed_job_can_still_be_started(database)
     remove(database, jobs.find_job(database, "report"))
     assert records(database)["starts"] == {ID}
     assert jobs.find_version(database, ID, 1) == definition
+
+
+def test_the_audit_stream_says_who_removed_the_job_and_goes_with_its_history(database):
+    register(database, job())
+    stored = jobs.find_job(database, "report")
+    database.call(jobs.remove(database.keys, stored, NOW, "ana"))
+    (_, told) = audits(database)[f"audit:{stored.job.id}"]
+    assert told == {"at": str(NOW), "by": "ana", "what": "removed", "note": "version 1"}
+    assert leaked(database) == {}
+    register(database, job())
+    assert f"audit:{stored.job.id}" not in mortal(database)
+    assert [each["what"] for each in audits(database)[f"audit:{stored.job.id}"]] == ["created", "removed", "created"]

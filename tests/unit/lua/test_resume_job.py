@@ -1,17 +1,18 @@
 from jobistemer.store import jobs
 from jobistemer.store.scripts import Reply
-from tests.support.records import nothing_written, records
+from tests.support.clocks import NOW
+from tests.support.records import audits, nothing_written, records
 from tests.support.stories import job, register
 
 
 def resume(database):
-    return database.call(jobs.resume(database.keys, job().id))
+    return database.call(jobs.resume(database.keys, job().id, NOW, "ana"))
 
 
 def test_a_resumed_job_is_as_it_was_before_its_pause(database):
     register(database, job())
     before = records(database)
-    database.call(jobs.pause(database.keys, job().id, "paused", 0))
+    database.call(jobs.pause(database.keys, job().id, "paused", 0, NOW))
     assert resume(database) == Reply("RESUMED", [])
     assert records(database) == before
 
@@ -25,3 +26,13 @@ def test_a_second_send_of_the_same_call_changes_nothing(database):
 def test_a_job_that_nobody_registered_cannot_be_resumed(database):
     with nothing_written(database):
         assert resume(database) == Reply("UNKNOWN", [])
+
+
+def test_the_audit_stream_is_told_once_who_resumed_the_job(database):
+    register(database, job())
+    database.call(jobs.pause(database.keys, job().id, "paused", 0, NOW))
+    resume(database)
+    resume(database)
+    told = audits(database)[f"audit:{job().id}"]
+    assert [each["what"] for each in told] == ["created", "paused", "resumed"]
+    assert told[-1] == {"at": str(NOW), "by": "ana", "what": "resumed", "note": ""}

@@ -25,7 +25,7 @@ def nothing() -> None: ...
 
 def flight(number=0, function=nothing, stream=b"s", **changes):
     delivery = Delivery(stream, b"%d-0" % number, message(f"run_{number}", **changes), 0, 0)
-    return Flight(None, delivery, Handler("greet", function, Options()), "alice")
+    return Flight(None, delivery, Handler("greet", function, Options()), "alice", {})
 
 
 def test_only_who_takes_a_flight_out_ends_it():

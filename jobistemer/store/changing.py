@@ -1,0 +1,179 @@
+"""Change a job: let a new definition take over so that every instant is decided by exactly one of the two.
+
+What the old schedule has left undecided is decided first, under the old version, with the calls that tickers use. Where
+that has to wait (catching up is paced, or the change waits for its window) the new version is put off, and a ticker
+registers it: `change` and `apply_pending` are the same steps, taken by different roles.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from jobistemer.core.errors import InvalidSchedule, JobistemerError, StaleDefinition
+from jobistemer.core.models import Job, Update, decode_job, fingerprint
+from jobistemer.core.planning import first_due, plan
+from jobistemer.core.schedules import anchored
+from jobistemer.core.states import OccurrenceState
+from jobistemer.core.versions import KEPT, apply_at_ms, forgettable, is_older
+from jobistemer.store import jobs, occurrences
+from jobistemer.store.database import Database
+from jobistemer.store.jobs import Registration, StoredJob
+from jobistemer.store.scripts import Call
+from jobistemer.store.versions import find_versions, pinned_versions
+
+TRIES = 5
+"""How often a change is tried again when somebody else changes the same job at the same time."""
+SETTLED_AT_ONCE = 100
+MOST_ROUNDS = 20
+AGAIN_MS = 1_000
+"""After so long a ticker looks again whether a change that waits for the backlog can be applied."""
+
+
+class Changed(NamedTuple):
+    """What became of a definition: CREATED, CHANGED, UNCHANGED, POSTPONED or OLDER, and the version that is current."""
+
+    word: str
+    version: int
+
+
+class Author(NamedTuple):
+    """Who changes a job: a person, for the audit stream, and the app that declares it."""
+
+    by: str = ""
+    owner: str = ""
+
+
+def change(database: Database, job: Job, author: Author, *, mark: str = "", force: bool = False) -> Changed:
+    """Register a definition, or put it off until it can take over.
+
+    mark: its fingerprint as it was declared, which differs where an anchor was added since. force: it takes over now,
+    also when it has a window, or when another version has taken its place before; else that is OLDER, and nothing is
+    written.
+    Raises StaleDefinition when others keep changing the job at the same time.
+    """
+    for _ in range(TRIES):
+        stored = jobs.find_job(database, job.name)
+        changed = _change(database, job, mark or fingerprint(job), stored, author, force=force)
+        if changed.word != "STALE":
+            return changed
+    raise StaleDefinition(f"job {job.name!r} is being changed by somebody else; look at its versions and try again")
+
+
+def apply_pending(database: Database, job_id: str) -> Changed | None:
+    """Register the version of a job that was put off, when its time has come; None when there is none."""
+    stored = jobs.read_stored(database.ask(*jobs.read_command(database.keys, job_id)))
+    if stored is None or not stored.pending:
+        _forget_chore(database, job_id, stored)
+        return None
+    now_ms = database.read_clock()
+    raw, by, owner = database.ask("HMGET", database.keys.job(job_id), "pending", "pending_by", "pending_owner")
+    if raw is None or now_ms < stored.pending_at:
+        return None
+    if not settle(database, stored, now_ms):
+        database.ask("ZADD", database.keys.chores, "XX", now_ms + AGAIN_MS, f"update:{job_id}")
+        return Changed("POSTPONED", stored.version)
+    new = _registration(database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms)
+    return _called(database, jobs.register(database.keys, new))
+
+
+def settle(database: Database, stored: StoredJob, now_ms: int) -> bool:
+    """Decide what is due up to now under the version that is stored; whether nothing is left.
+
+    Something is left when catching up is paced, or when somebody else has changed the job meanwhile.
+    """
+    for _ in range(MOST_ROUNDS):
+        try:
+            decisions = plan(stored.job, stored.cursor, now_ms, SETTLED_AT_ONCE, stored.since)
+        except InvalidSchedule:
+            # A custom schedule that is not known here: who could say what it left?
+            return True
+        if not decisions:
+            return True
+        calls = [occurrences.claim(database.keys, stored.job, stored.version, each, now_ms) for each in decisions]
+        for reply in database.call_all(calls):
+            if isinstance(reply, JobistemerError):
+                raise reply
+            if reply.word not in ("CLAIMED", "TAKEN"):
+                return False
+        last = decisions[-1]
+        since = last.since if last.state is OccurrenceState.COMPRESSED else None
+        stored = stored._replace(cursor=last.instant, since=since)
+        if first_due(stored.job, last.instant) * 1000 > now_ms:
+            return True
+        if last.look_at_ms > now_ms:
+            return False
+    return False
+
+
+def _change(
+    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, *, force: bool
+) -> Changed:
+    now_ms = database.read_clock()
+    if stored is None or stored.fingerprint == mark:
+        return _unchanged_or_new(database, job, mark, stored, author, now_ms, force=force)
+    if not force and is_older(find_versions(database, job.id), stored.version, mark):
+        return Changed("OLDER", stored.version)
+    new = _registration(database, job, mark, stored, author, now_ms)
+    at_ms = now_ms if force else apply_at_ms(job, now_ms)
+    if at_ms > now_ms or not _taken_over(database, stored, new.job, now_ms):
+        return _called(database, jobs.postpone(database.keys, new, at_ms))
+    return _called(database, jobs.register(database.keys, new))
+
+
+def _unchanged_or_new(
+    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int, *, force: bool
+) -> Changed:
+    if force and stored is not None and stored.pending:
+        _called(database, jobs.drop_pending(database.keys, job.id, stored.version, stored.pending))
+    return _called(database, jobs.register(database.keys, _registration(database, job, mark, stored, author, now_ms)))
+
+
+def _taken_over(database: Database, stored: StoredJob, job: Job, now_ms: int) -> bool:
+    # Under the same schedule the instants stay the same ones: what is undecided goes to the new version as it is.
+    return stored.job.schedule == job.schedule or settle(database, stored, now_ms)
+
+
+def _registration(
+    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int
+) -> Registration:
+    kept = _kept_anchor(job, stored, now_ms)
+    if stored is None:
+        cursor = now_ms // 1000
+        return Registration(kept, mark, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner)
+    same_schedule = stored.job.schedule == kept.schedule
+    cursor = stored.cursor if same_schedule else max(now_ms // 1000, stored.cursor)
+    return Registration(
+        *(kept, mark, stored.version, cursor, first_due(kept, cursor), now_ms),
+        by=author.by,
+        pending=stored.pending,
+        owner=author.owner,
+        retire=kept.update == Update.IMMEDIATE,
+        forget=_forgotten(database, stored, now_ms),
+    )
+
+
+def _forgotten(database: Database, stored: StoredJob, now_ms: int) -> tuple[int, ...]:
+    if database.ask("HLEN", database.keys.versions(stored.job.id)) <= KEPT:
+        return ()
+    found = find_versions(database, stored.job.id)
+    return forgettable(found, pinned_versions(database, stored.job.id), now_ms)
+
+
+def _kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
+    """The job with the anchor of its first registration, where its schedule counts from one."""
+    at = datetime.fromtimestamp(now_ms // 1000, UTC)
+    first = getattr(stored.job.schedule, "anchor", None) if stored else None
+    return msgspec.structs.replace(job, schedule=anchored(job.schedule, first or at))
+
+
+def _forget_chore(database: Database, job_id: str, stored: StoredJob | None) -> None:
+    # The script looks once more: something may have been put off just now.
+    database.call(jobs.drop_pending(database.keys, job_id, stored.version if stored else 0, ""))
+
+
+def _called(database: Database, call: Call) -> Changed:
+    reply = database.call(call)
+    return Changed(reply.word, reply.values[0])

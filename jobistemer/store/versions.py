@@ -1,0 +1,47 @@
+"""The versions of a job, as Redis keeps them: one hash, five fields for each."""
+
+from __future__ import annotations
+
+from jobistemer.core.models import decode_job
+from jobistemer.core.versions import Version
+from jobistemer.store.database import Database
+from jobistemer.store.keys import Keys
+
+
+def find_versions(database: Database, job_id: str) -> list[Version]:
+    """The versions of a job that are kept, the earliest first; those of a removed job until they expire."""
+    answer = database.ask("HGETALL", database.keys.versions(job_id))
+    fields = {field.decode(): value for field, value in answer.items()}
+    return [_version(int(number), fields) for number in sorted(filter(str.isdecimal, fields), key=int)]
+
+
+def pinned_versions(database: Database, job_id: str) -> set[int]:
+    """The versions that occurrences of a job which have not ended are pinned to."""
+    return set(live_versions(database, job_id).values())
+
+
+def live_versions(database: Database, job_id: str) -> dict[str, int]:
+    """The occurrences of a job that are going on or queued, each with the version that it is pinned to."""
+    keys: Keys = database.keys
+    found = [
+        each.decode()
+        for answer in database.ask_all(
+            [("ZRANGE", keys.live(job_id), 0, -1), ("ZRANGE", keys.queued(job_id), 0, -1)],
+        )
+        for each in answer
+    ]
+    answers = database.ask_all([("HGET", keys.occurrence(each), "version") for each in found]) if found else []
+    return {each: int(answer) for each, answer in zip(found, answers, strict=True) if answer is not None}
+
+
+def _version(number: int, fields: dict[str, bytes]) -> Version:
+    until, over_at = fields.get(f"{number}:until"), fields.get(f"{number}:over")
+    return Version(
+        number,
+        decode_job(fields[str(number)]),
+        fields[f"{number}:mark"].decode(),
+        int(fields[f"{number}:after"]),
+        int(fields[f"{number}:at"]),
+        None if until is None else int(until),
+        None if over_at is None else int(over_at),
+    )

@@ -1,0 +1,41 @@
+--[[
+postpone_job: put off a new version of a job until its time, or take back one that was put off. Tickers register it
+then.
+
+KEYS
+  job     hash    {ns:shard}:job:<job_id>  gets or loses the pending definition
+  chores  zset    {ns:shard}:chores        what tickers do by the ms it is due
+  wake    channel {ns:shard}:wake          told that there is a chore
+ARGV
+  job_id       str
+  definition   str  JSON of the job, as it will run; empty takes back what is pending
+  fingerprint  str  of the definition, as it was declared
+  seen         int  version that the caller saw
+  pending      str  fingerprint of the pending definition that the caller saw, empty for none
+  at           int  ms from which on it is registered
+  owner        str  the app that declares the job, empty for none
+  by           str  who
+OUT
+  POSTPONED version  it waits, now or since before; the version is the current one
+  DROPPED version    nothing is pending any more
+  STALE version      another version was registered or put off: look again; nothing was written
+KEEPS I1 I9
+]]
+local job, chores, wake = KEYS[1], KEYS[2], KEYS[3]
+local job_id, definition, fingerprint, seen, pending, at, owner, by =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+
+local held = redis.call('HMGET', job, 'version', 'pending_mark')
+local version = tonumber(held[1] or 0)
+if definition ~= '' and held[2] == fingerprint then return {'POSTPONED', version} end
+if version ~= tonumber(seen) or (held[2] or '') ~= pending then return {'STALE', version} end
+if definition == '' then
+  redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by')
+  redis.call('ZREM', chores, 'update:' .. job_id)
+  return {'DROPPED', version}
+end
+redis.call('HSET', job, 'pending', definition, 'pending_mark', fingerprint, 'pending_at', at, 'pending_owner', owner,
+  'pending_by', by)
+redis.call('ZADD', chores, at, 'update:' .. job_id)
+redis.call('PUBLISH', wake, 'job')
+return {'POSTPONED', version}

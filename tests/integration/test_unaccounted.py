@@ -1,0 +1,115 @@
+"""What is due and of which nothing becomes is counted, told once, and makes a ticker not ready."""
+
+import logging
+
+import pytest
+
+from jobistemer.core.jumps import Patience
+from jobistemer.store.census import list_tickers
+from jobistemer.store.clock import ServerClock
+from tests.support.clocks import NOW
+from tests.support.stories import T0, job, register
+from tests.support.worlds import occurrences_of, ticker
+
+MINUTE = 60
+
+
+@pytest.fixture
+def stuck(database):
+    """A job whose definition no ticker can read."""
+    register(database, job())
+    database.client.hset(database.keys.job(job().id), "definition", b'{"name":"report","schedule":{"kind":"sundial"}}')
+    return job().id
+
+
+def test_a_ticker_is_ready_after_its_first_look_and_not_before(database):
+    one = ticker(database)
+    assert one.reasons_not_ready() == ["it has not seen the agenda lately; is the server there?"]
+    one.tick()
+    assert one.reasons_not_ready() == []
+
+
+def test_a_job_of_which_nothing_becomes_is_counted_at_the_second_look_beyond_its_grace(database, clock, stuck, caplog):
+    one = ticker(database)
+    clock.advance(2 * MINUTE)
+    one.tick()
+    one.tick()
+    # A minute late is within the grace; a millisecond more is not.
+    assert one.reasons_not_ready() == []
+    clock.advance(0.001)
+    one.tick()
+    assert one.reasons_not_ready() == []
+    with caplog.at_level(logging.ERROR, "jobistemer.ticker"):
+        one.tick()
+        one.tick()
+    assert one.reasons_not_ready() == [f"job {stuck} is due and nothing becomes of it"]
+    (told,) = [each.message for each in caplog.records if "nothing has become" in each.message]
+    assert told.startswith(f"job {stuck} is due since 60001 ms and nothing has become of it; `jobistemer job show`")
+
+
+def test_the_list_of_tickers_shows_how_many_are_unaccounted_for(database, clock, stuck):
+    one = ticker(database)
+    clock.advance(3 * MINUTE)
+    for _ in range(3):
+        one.tick()
+    (shown,) = list_tickers([database])
+    assert (shown.unaccounted, shown.held_ms) == (1, 0)
+
+
+def test_a_job_that_is_accounted_for_again_makes_the_ticker_ready(database, clock, stuck):
+    one = ticker(database)
+    clock.advance(3 * MINUTE)
+    one.tick()
+    one.tick()
+    assert one.reasons_not_ready()
+    register(database, job(max_queued=7), "f2", seen=1)
+    one.tick()
+    one.tick()
+    assert one.reasons_not_ready() == []
+
+
+def test_a_job_that_catches_up_slowly_is_accounted_for(database, clock):
+    register(database, job(recovery="execute_all", catch_up_per_s=0.1, overlap="allow"))
+    one = ticker(database)
+    clock.advance(90 * MINUTE)
+    for _ in range(20):
+        one.tick()
+        clock.advance(2)
+        assert one.reasons_not_ready() == []
+
+
+def test_while_a_leap_is_not_believed_what_it_made_due_is_not_fired_and_what_is_due_anyway_is(database):
+    steady, server = [0.0], [float(NOW)]
+    clock = ServerClock(lambda: steady[0], lambda: NOW / 1000)
+    clock.patience = Patience(300_000, 60_000)
+    database.clock, database.read_clock = clock, lambda: (clock.correct(server[0]), clock.now_ms())[1]
+    definition = job(overlap="allow")
+    register(database, definition)
+    one = ticker(database)
+
+    def pass_by(seconds, leap_s=0):
+        steady[0] += seconds
+        server[0] += (seconds + leap_s) * 1000
+        one.tick()
+        return [(each.due - T0) // MINUTE for each in occurrences_of(database, definition)]
+
+    assert pass_by(MINUTE) == [1]
+    assert pass_by(30, leap_s=86_400) == [1]
+    assert one.reasons_not_ready() == ["the server's clock has leapt by 86400 s and is not believed yet"]
+    assert pass_by(30) == [1, 2]
+    # It is taken back before it is believed: nothing was fired early, and nothing is fired twice.
+    assert pass_by(MINUTE, leap_s=-86_400) == [1, 2, 3]
+    assert one.reasons_not_ready() == []
+
+
+def test_a_step_back_fires_nothing_twice_and_nothing_early(database, clock):
+    definition = job(overlap="allow")
+    register(database, definition)
+    one = ticker(database)
+    clock.advance(2 * MINUTE)
+    assert one.tick() == 2
+    clock.advance(-90)
+    assert [one.tick() for _ in range(3)] == [0, 0, 0]
+    clock.advance(90 + MINUTE)
+    assert one.tick() == 1
+    assert all(each.late_ms >= 0 for each in occurrences_of(database, definition))

@@ -1,0 +1,77 @@
+from jobistemer.core.models import encode_job
+from jobistemer.store import jobs
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import leaked, nothing_written, records
+from tests.support.stories import MINUTE, T0, job, postpone, register
+from tests.support.wakes import woken_by
+
+NAME = f"job:{job().id}"
+CHANGED = job(max_queued=7)
+LATER = NOW + 3_600_000
+
+
+def test_a_version_that_is_put_off_waits_beside_the_current_one(database):
+    register(database, job())
+    before = records(database)
+    assert postpone(database, CHANGED, "f2", LATER, by="ana", owner="shop:app") == Reply("POSTPONED", [1])
+    assert records(database) == before | {
+        NAME: before[NAME]
+        | {
+            "pending": encode_job(CHANGED).decode(),
+            "pending_mark": "f2",
+            "pending_at": str(LATER),
+            "pending_owner": "shop:app",
+            "pending_by": "ana",
+        },
+        "chores": {f"update:{job().id}": LATER},
+    }
+    assert leaked(database) == {}
+
+
+def test_a_second_send_leaves_its_time_as_it_was(database):
+    register(database, job())
+    postpone(database, CHANGED, "f2", LATER)
+    with nothing_written(database):
+        assert postpone(database, CHANGED, "f2", LATER + 60_000) == Reply("POSTPONED", [1])
+
+
+def test_who_has_not_seen_what_is_registered_or_pending_is_stale(database):
+    register(database, job())
+    with nothing_written(database):
+        assert postpone(database, CHANGED, "f2", LATER, seen=0) == Reply("STALE", [1])
+    postpone(database, CHANGED, "f2", LATER)
+    with nothing_written(database):
+        assert postpone(database, job(max_queued=8), "f3", LATER) == Reply("STALE", [1])
+    assert postpone(database, job(max_queued=8), "f3", LATER, pending="f2") == Reply("POSTPONED", [1])
+
+
+def test_of_a_job_that_is_gone_nothing_can_be_put_off(database):
+    with nothing_written(database):
+        assert postpone(database, CHANGED, "f2", LATER) == Reply("STALE", [0])
+        drop = jobs.drop_pending(database.keys, job().id, 1, "f2")
+        assert database.call(drop) == Reply("STALE", [0])
+
+
+def test_what_is_pending_can_be_taken_back_by_who_has_seen_it(database):
+    register(database, job())
+    before = records(database)
+    postpone(database, CHANGED, "f2", LATER)
+    with nothing_written(database):
+        assert database.call(jobs.drop_pending(database.keys, job().id, 1, "")) == Reply("STALE", [1])
+    assert database.call(jobs.drop_pending(database.keys, job().id, 1, "f2")) == Reply("DROPPED", [1])
+    assert records(database) == before
+
+
+def test_a_job_that_is_removed_leaves_no_chore(database):
+    register(database, job())
+    postpone(database, CHANGED, "f2", LATER)
+    database.call(jobs.remove(database.keys, jobs.find_job(database, "report"), NOW))
+    assert "chores" not in records(database)
+
+
+def test_tickers_are_woken(database, open_database):
+    register(database, job(), cursor=T0 + MINUTE)
+    with woken_by(open_database()) as wakes:
+        postpone(database, CHANGED, "f2", LATER)
+    assert wakes == ["job"]

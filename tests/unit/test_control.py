@@ -1,0 +1,86 @@
+"""Job control: what is refused, who did what, and that it is kept."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobistemer.app import JobControl
+from jobistemer.core.errors import InvalidInput, UnknownJob
+from tests.support.clocks import NOW
+from tests.support.worlds import app_on, occurrences_of, ticker
+
+NOON = datetime.fromtimestamp(NOW / 1000, UTC)
+
+
+@pytest.fixture
+def app(server_url, clock, database):
+    app = app_on(server_url, clock)
+
+    @app.job("* * * * *", overlap="allow")
+    def report() -> None: ...
+
+    app.deploy()
+    return app
+
+
+@pytest.fixture
+def ana(app):
+    return JobControl(app.namespace, by="ana")
+
+
+def test_the_log_says_who_did_what_and_when_the_latest_first(app, ana, clock):
+    JobControl(app.namespace, by="bo").pause("report", "release", NOON + timedelta(hours=1))
+    clock.advance(60)
+    ana.resume("report")
+    clock.advance(60)
+    occurrence, _ = ana.trigger("report")
+    clock.advance(60)
+    ana.remove("report")
+    found = [(each.what, each.by, each.note, (each.at - NOW) / 1000) for each in ana.log("report")]
+    assert found[:4] == [
+        ("removed", "ana", "version 1", 180),
+        ("triggered", "ana", occurrence, 120),
+        ("resumed", "ana", "", 60),
+        ("paused", "bo", "until 2027-01-15T09:00:00+00:00: release", 0),
+    ]
+    assert (found[4][0], found[4][2]) == ("created", "version 1")
+    assert len(found) == 5
+
+
+def test_by_default_it_was_the_user_of_the_process(app):
+    control = JobControl(app.namespace)
+    control.pause("report")
+    assert "@" in control.log("report")[0].by
+
+
+def test_the_history_says_by_whom_a_job_was_paused_and_why(app, ana, database, clock):
+    ana.pause("report", "release")
+    clock.advance(60)
+    ticker(database).tick()
+    (row,) = occurrences_of(database, app.declarations["report"].build())
+    assert (str(row.state), row.reason) == ("skipped", "paused by ana: release")
+
+
+@pytest.mark.parametrize("until", [NOON, NOON - timedelta(days=1)])
+def test_a_pause_that_would_be_over_is_refused_with_the_time_by_the_server(ana, until):
+    with pytest.raises(InvalidInput, match=r"is over: it is 2027-01-15T08:00:00Z by the server's clock; name a later"):
+        ana.pause("report", until=until)
+    assert not ana.is_paused("report")
+
+
+def test_a_pause_until_an_instant_without_a_time_zone_is_refused(ana):
+    with pytest.raises(InvalidInput, match=r"has no time zone; say which, such as 2030-01-01T00:00:00\+00:00"):
+        ana.pause("report", until=datetime(2030, 1, 1))
+
+
+@pytest.mark.parametrize("by", ["", "a" * 101, "two\nlines"])
+def test_a_name_that_cannot_stand_in_a_log_is_refused(app, by):
+    with pytest.raises(InvalidInput, match="a name has 1–100 printable characters"):
+        JobControl(app.namespace, by=by)
+
+
+def test_what_nobody_registered_cannot_be_paused_resumed_triggered_or_removed(ana):
+    for change in (ana.pause, ana.resume, ana.trigger, ana.remove):
+        with pytest.raises(UnknownJob, match="no job 'nothing' is registered in namespace 'test'; deploy it first"):
+            change("nothing")
+    assert ana.log("nothing") == []
