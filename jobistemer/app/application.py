@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -16,6 +16,7 @@ from jobistemer.app.follow_ups import prepare_beside
 from jobistemer.app.handles import RunHandle, TaskHandle, run_handle
 from jobistemer.app.producer import NOW, Producer, Request, Timing
 from jobistemer.core.cascade import options_of
+from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.handlers import Handler
 from jobistemer.core.models import Job
@@ -24,6 +25,7 @@ from jobistemer.core.plugins import Chain, Hooks, Plugins
 from jobistemer.core.report import Report
 from jobistemer.core.retrying import retrying
 from jobistemer.core.schedules import parse_schedule
+from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.store.connection import DEFAULT_URL
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reports import find_report
@@ -36,6 +38,10 @@ class TaskDecorator(Protocol):
     """What `@app.task(…)` with options is: it makes a task of a function, like `@app.task` without."""
 
     @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> TaskHandle[P, R]: ...
+    @overload
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
@@ -46,6 +52,7 @@ class Jobistemer:
 
     url: the server, by default JOBISTEMER_URL or redis://localhost:6379/0. namespace: what all keys begin with.
     shards: see the reference; 1 unless the namespace was created with more. defaults: options of every task.
+    sizes: how large payloads and results may be.
     Nothing is connected before something is enqueued or looked up.
     """
 
@@ -56,6 +63,7 @@ class Jobistemer:
         namespace: str | None = None,
         shards: int | None = None,
         defaults: Options | None = None,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
         name = namespace or os.environ.get("JOBISTEMER_NAMESPACE", "jobistemer")
         self.namespace = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
@@ -63,7 +71,8 @@ class Jobistemer:
         self.declarations: dict[str, JobDeclaration] = {}
         self.defaults = defaults or Options()
         self.hooks, self.middleware = Hooks(), Chain()
-        self.producer = Producer(self.namespace, self.handlers, self.defaults, self.hooks)
+        self.producer = Producer(self.namespace, self.handlers, self.defaults, self.hooks, sizes)
+        self.sizes = sizes
         self._levels: dict[str, list[tuple[str, Options]]] = {}
         self.control = JobControl(self.namespace)
 
@@ -72,6 +81,10 @@ class Jobistemer:
         """What a worker takes besides the handlers."""
         return Plugins(self.middleware, self.hooks, partial(prepare_beside, self.producer))
 
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], R], /) -> TaskHandle[P, R]: ...
     @overload
     def task(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...
     @overload
@@ -170,7 +183,7 @@ class Jobistemer:
             raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
         upstream = traits.pop("upstream", ())
         options = merged(*(level for _, level in levels))
-        handler = Handler(name, function, options, upstream=upstream, retrying=retrying(name, **traits))
+        handler = Handler(name, function, options, upstream=upstream, retrying=retrying(name, **traits), sizes=self.sizes)
         self.handlers[name], self._levels[name] = handler, levels
         return TaskHandle(handler, self.producer, Request(name))
 

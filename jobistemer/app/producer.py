@@ -18,6 +18,7 @@ from jobistemer.core.messages import Message, compose, wire_options
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
 from jobistemer.core.plugins import Hooks
+from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.telling import tell
 from jobistemer.store import runs
 from jobistemer.store.namespace import Namespace
@@ -75,12 +76,18 @@ class Producer:
     """Turns requests into runs. Handlers are looked up to check payloads; a producer may know none of them."""
 
     def __init__(
-        self, namespace: Namespace, handlers: Mapping[str, Handler], defaults: Options, hooks: Hooks | None = None
+        self,
+        namespace: Namespace,
+        handlers: Mapping[str, Handler],
+        defaults: Options,
+        hooks: Hooks | None = None,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
         self.namespace = namespace
         self._handlers = handlers
         self._defaults = defaults
         self._hooks = hooks or Hooks()
+        self._sizes = sizes
 
     def send(self, request: Request) -> tuple[str, Reply]:
         """Enqueue one call in one round trip; the run's id and what the server said. Raises what `prepare` raises."""
@@ -127,7 +134,7 @@ class Producer:
         if isinstance(request.payload, msgspec.Raw):
             return request.payload
         if handler is None:
-            return encode_payload(request.task, request.payload)
+            return encode_payload(request.task, request.payload, self._sizes.payload_bytes)
         return handler.checked(request.payload)
 
     def _send_batch(self, batch: list[tuple[Message, Call]]) -> Iterator[tuple[str, Reply]]:

@@ -23,7 +23,8 @@ def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     if not _begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
-        outcome = returned(flight.handler.function(**arguments(flight, flights.open_desk)))
+        value = flight.handler.function(**arguments(flight, flights.open_desk))
+        outcome = returned(value, flight.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
@@ -35,7 +36,7 @@ async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) 
         return flights.end(flight, CANCELED)
     try:
         given = arguments(flight, flights.open_desk) if not is_supplied(flight) else await _in_thread(flight, flights)
-        outcome = returned(await flight.handler.function(**given))
+        outcome = returned(await flight.handler.function(**given), flight.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
