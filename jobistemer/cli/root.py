@@ -10,6 +10,7 @@ import click
 from jobistemer import __version__
 
 _COMMANDS: Final = {
+    "crontab": ("jobistemer.cli.crontab:crontab_group", "Crontabs: import."),
     "dead": ("jobistemer.cli.dead:dead_group", "Dead letters: list, show, replay, purge."),
     "deploy": ("jobistemer.cli.deploy:deploy_command", "Register the jobs of an app."),
     "dev": ("jobistemer.dev.command:dev_command", "Run an app here, with a server of its own."),

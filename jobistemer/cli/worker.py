@@ -9,6 +9,7 @@ import click
 from jobistemer.cli.process import ENVIRONMENT, prepare_process, process_options
 from jobistemer.cli.project import load_app
 from jobistemer.cli.session import one_line_errors, with_server
+from jobistemer.core.permissions import Permissions
 from jobistemer.core.settings import WorkerSettings, parse_queues
 from jobistemer.worker import Worker
 
@@ -32,6 +33,10 @@ _DEFAULTS = WorkerSettings()
 @click.option("--grace", type=float, default=_DEFAULTS.grace_s, show_default=True, metavar="SECONDS",
               help="What runs may take so long to end after SIGTERM.")  # fmt: skip
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
+@click.option("--allow-shell", default="", metavar="PROGRAM,…",
+              help="Programs that the built-in task `shell` may run, * for all; none by default.")  # fmt: skip
+@click.option("--allow-http-private", is_flag=True,
+              help="Let the built-in task `http` reach private, loopback and link-local addresses.")  # fmt: skip
 @with_server
 @process_options
 @one_line_errors
@@ -45,6 +50,8 @@ def worker_command(
     lease: float,
     grace: float,
     burst: bool,
+    allow_shell: str,
+    allow_http_private: bool,
     **process: Any,
 ) -> None:
     """Run the tasks of an app: MODULE:APP, else JOBISTEMER_APP, else [tool.jobistemer] in pyproject.toml.
@@ -59,6 +66,10 @@ def worker_command(
         beat_s=min(_DEFAULTS.beat_s, lease / 3),
         grace_s=grace,
         burst=burst,
+        permissions=Permissions(
+            shell=tuple(filter(None, (each.strip() for each in allow_shell.split(",")))),
+            http_private=allow_http_private,
+        ),
     )
     loaded = load_app(app, url, namespace)
     stopping = prepare_process(**process)

@@ -11,6 +11,7 @@ from jobistemer.contrib.middleware import capture_exceptions, log_attempts, time
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.plugins import Plugins
 from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.sizes import Sizes
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store import occurrences
 from jobistemer.worker.equip import equipped
@@ -315,3 +316,29 @@ def test_a_timeout_that_cannot_be_is_refused():
 
 def test_plugins_of_an_app_without_any_are_empty():
     assert not Plugins().chain.links
+
+
+def test_a_payload_that_does_not_fit_the_worker_goes_to_the_dead_letters_without_a_retry(app):
+    @app.task
+    def work(number: int) -> None: ...
+
+    # A producer that does not know the task's code cannot check.
+    from jobistemer import Jobistemer
+
+    run = Jobistemer(app.namespace.url, namespace="test").enqueue("work", {"number": "seven"})
+    work_off(app)
+    record = run.record()
+    assert (record.state, record.attempt) == (RunState.DEAD, 0)
+    assert "Expected `int`, got `str` - at `$.number`" in record.error
+
+
+def test_a_result_above_the_apps_limit_is_a_failure_that_says_so(server_url):
+    app = empty_app(server_url, sizes=Sizes(result_bytes=10))
+
+    @app.task
+    def work() -> str:
+        return "x" * 9
+
+    run = work.enqueue()
+    work_off(app)
+    assert run.record().error == "the work was done, but the result has 11 bytes, allowed are 10"
