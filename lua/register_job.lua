@@ -11,6 +11,7 @@ KEYS
   wake      channel {ns:shard}:wake               told when nothing is due earlier, when it is due within 5 s, or when
                                                   there is a chore
   audit     stream  {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
+  expected  zset    {ns:shard}:expected           job id by the ms by which it has to complete
 ARGV
   job_id       str
   name         str
@@ -24,6 +25,7 @@ ARGV
   by           str  who
   owner        str  the app that declares the job; empty leaves the mark as it is
   retire       int  1: tickers cancel what runs under earlier versions
+  expect_by    int  ms by which it has to complete for the first time, 0 for never
   forget       int  each a version that nothing refers to any more
 OUT
   CREATED version    the first version
@@ -33,10 +35,12 @@ OUT
                      nothing was written
 KEEPS I1 I2 I9
 ]]
-local job, versions, history, due, chores, wake, audit =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local job_id, name, definition, fingerprint, seen, pending, cursor, next_due, now, by, owner, retire =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local job, versions, history, due, chores, wake, audit, expected =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local job_id, name, definition, fingerprint, seen, pending, cursor, next_due, now, by, owner, retire,
+  expect_by =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12],
+  ARGV[13]
 
 local held = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark')
 local version = tonumber(held[1] or 0)
@@ -58,7 +62,7 @@ else
 end
 redis.call('HSET', versions, new, definition, new .. ':mark', fingerprint, new .. ':after', cursor, new .. ':at', now,
   'last', new)
-for i = 13, math.min(#ARGV, 112) do
+for i = 14, math.min(#ARGV, 113) do
   local old = ARGV[i]
   redis.call('HDEL', versions, old, old .. ':mark', old .. ':after', old .. ':at', old .. ':until', old .. ':over')
 end
@@ -72,6 +76,7 @@ redis.call('ZREM', chores, 'update:' .. job_id)
 if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' .. job_id) end
 redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', string.lower(word),
   'note', 'version ' .. new)
+if expect_by ~= '0' then redis.call('ZADD', expected, 'NX', expect_by, job_id) end
 redis.call('ZADD', due, next_due, job_id)
 -- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.
 local soon = next_due - now < 5000 or redis.call('ZRANGE', due, 0, 0)[1] == job_id

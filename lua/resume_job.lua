@@ -17,5 +17,8 @@ local now, by = ARGV[1], ARGV[2]
 
 if redis.call('EXISTS', job) == 0 then return {'UNKNOWN'} end
 if redis.call('HDEL', job, 'paused', 'paused_until', 'paused_at') == 0 then return {'RESUMED'} end
+-- From here on a completion is expected anew, and failures in a row are counted anew.
+redis.call('HSET', job, 'resumed_at', now)
+redis.call('HDEL', job, 'failures')
 redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', 'resumed', 'note', '')
 return {'RESUMED'}

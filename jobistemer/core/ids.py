@@ -69,6 +69,11 @@ def letter_run_id(dead: str) -> str:
     return f"run_{_uuid5(RUN_NAMESPACE, f'{dead}:letter')}"
 
 
+def alert_run_id(job: str, state: str, mark: int) -> str:
+    """The identity of the run that tells an alert about a job; `mark` tells it from earlier ones."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{job}:{state}:{mark}')}"
+
+
 def completion_run_id(occurrence: str) -> str:
     """The identity of the run of a job's on_complete."""
     return f"run_{_uuid5(RUN_NAMESPACE, f'{occurrence}:complete')}"

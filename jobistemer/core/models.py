@@ -12,6 +12,7 @@ from hashlib import sha1
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.alerts import check_alert
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.graph import Edges, check_graph
 from jobistemer.core.names import checked_name
@@ -29,6 +30,8 @@ _RANGES = (
     ("catch_up_per_s", 0.1, 1000),
     ("max_queued", 0, MAX_QUEUED_LIMIT),
     ("history_s", 60, 86_400 * 3660),
+    ("history_count", 1, 10_000_000),
+    ("pause_on_failure", 0, 1000),
 )
 
 
@@ -98,9 +101,12 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how far back, a
     bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
     after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
-    history_s: seconds that the records of an ended occurrence are kept. update: how this definition takes over from
-    the one before; with `windowed` it does so at the next instant of update_window. on_complete: what runs after the
-    end of each occurrence, whatever its outcome.
+    history_s: seconds that the records of an ended occurrence are kept; history_count: how many occurrences are kept at
+    the most, the latest ones. update: how this definition takes over from the one before; with `windowed` it does so at
+    the next instant of update_window. on_complete: what runs after the end of each occurrence, whatever its outcome.
+    pause_on_failure: after so many failed occurrences in a row the job pauses itself, 0 for never. expect_within_s,
+    alert: when the job has not completed for so many seconds, `alert` is told once, and once more when it has; it is
+    an address (https://…) or the name of a task.
     Raises InvalidDefinition for what cannot be registered.
     """
 
@@ -121,6 +127,10 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     update: Update = Update.GRACEFUL
     update_window: AnySchedule | None = None
     on_complete: Task | None = None
+    history_count: int = 100_000
+    pause_on_failure: int = 0
+    expect_within_s: float | None = None
+    alert: str = ""
 
     def __post_init__(self) -> None:
         checked_name("job", self.name)
@@ -129,6 +139,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         check_graph(self.name, self.edges, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
+        check_alert(self.name, self.expect_within_s, self.alert)
+        if self.expect_within_s is not None:
+            check_range(f"job {self.name!r}: expect_within_s", self.expect_within_s, 1, 86_400 * 366, InvalidDefinition)
         _check_update(self.name, self.update, self.update_window)
 
     @property

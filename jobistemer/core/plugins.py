@@ -21,8 +21,8 @@ from jobistemer.core.states import AttemptState, RunState
 
 Middleware = Callable[[Context], AbstractContextManager[Any]]
 """Makes the context manager that an attempt runs in; the same for plain functions and coroutines."""
-Prepare = Callable[[Message, Any], Any]
-"""From the message of a running attempt and a request to what enqueues that request on the same shard."""
+Prepare = Callable[[Any, Any], Any]
+"""From the keys of a shard and a request to the message and the call that enqueues it on that shard."""
 M = TypeVar("M", bound=Middleware)
 H = TypeVar("H", bound=Callable[[Any], object])
 

@@ -17,7 +17,7 @@ from jobistemer.core.models import Job
 from jobistemer.core.options import complete
 from jobistemer.core.planning import completion_of
 from jobistemer.core.states import RunState
-from jobistemer.store import groups
+from jobistemer.store import groups, outcomes
 from jobistemer.store.ended import Ended
 from jobistemer.store.groups import HOLD_MS
 from jobistemer.store.keys import Keys, place
@@ -50,6 +50,8 @@ def companions(keys: Keys, ended: Ended, over: Over, job: Job | None, retention_
         calls.append(groups.count(keys, message.run, message.member))
     if _is_mourned(message, over):
         calls.append(_send_letter(keys, message, ended.ended_at))
+    if message.slot is not None and job is not None and outcomes.matters(job):
+        calls.append(outcomes.count(keys, job, message.slot, ended.ended_at))
     if message.slot is not None and job is not None and goes_on(job):
         calls.append(_end_occurrence(keys, message, job, ended.ended_at))
     return tuple(calls)

@@ -99,14 +99,16 @@ class Registration(NamedTuple):
 def register(keys: Keys, new: Registration) -> Call:
     """Store a job, or the next version of one."""
     job = new.job
+    expect_by = 0 if job.expect_within_s is None else new.now_ms + round(job.expect_within_s * 1000)
     return script("register_job")(
         (
             *(keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.chores, keys.wake),
-            keys.audit(job.id),
+            *(keys.audit(job.id), keys.expected),
         ),
         (
             *(job.id, job.name, encode_job(job), new.fingerprint, new.seen, new.pending),
-            *(new.cursor, new.next_due * 1000, new.now_ms, new.by, new.owner, int(new.retire), *new.forget),
+            *(new.cursor, new.next_due * 1000, new.now_ms, new.by, new.owner, int(new.retire)),
+            *(expect_by, *new.forget),
         ),
     )
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from jobistemer.core import ids
 from jobistemer.core.context import Logger
-from jobistemer.core.messages import Message
 from jobistemer.core.notes import Progress
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.plugins import Prepare
@@ -22,7 +21,7 @@ from jobistemer.worker.notebook import Notebook
 from jobistemer.worker.run_logger import RunLogger
 
 
-def refuse(_message: Message, request: Any) -> Any:
+def refuse(_keys: Any, request: Any) -> Any:
     """Stands for `prepare` in a worker that was given no application."""
     raise TypeError(f"this worker was started without an application, so it cannot enqueue {request!r:.80}")
 
@@ -61,8 +60,8 @@ class Desk:
     def transaction(self) -> Transaction:
         """Made when it is first asked for."""
         if self._transaction is None:
-            message, keys = self._flight.delivery.message, self._flight.database.keys
-            self._transaction = Transaction(keys.own, partial(self._support.prepare, message))
+            keys = self._flight.database.keys
+            self._transaction = Transaction(keys.own, partial(self._support.prepare, keys))
         return self._transaction
 
     @property

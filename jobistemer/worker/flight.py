@@ -10,6 +10,7 @@ from typing import Protocol
 from jobistemer.core.context import Tools
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
+from jobistemer.core.limits import Use
 from jobistemer.core.messages import Delivery, Message
 from jobistemer.core.transactions import Transaction
 from jobistemer.store import runs
@@ -20,6 +21,7 @@ from jobistemer.worker.notebook import Notebook
 
 CANCELS_KEPT = 10_000
 MISSING = object()
+NONE_KNOWN: Mapping[str, Handler] = {}
 
 
 class AnyDesk(Tools, Protocol):
@@ -43,11 +45,16 @@ class Flight:
 
     __slots__ = (
         *("database", "delivery", "desk", "ended", "handler", "handlers", "key", "limit_ms", "outcome"),
-        *("record", "reducer", "shown", "started", "stop", "worker"),
+        *("record", "reducer", "shown", "started", "stop", "uses", "worker"),
     )
 
     def __init__(
-        self, database: Database, delivery: Delivery, handler: Handler, worker: str, handlers: Mapping[str, Handler]
+        self,
+        database: Database,
+        delivery: Delivery,
+        handler: Handler,
+        worker: str,
+        handlers: Mapping[str, Handler] = NONE_KNOWN,
     ) -> None:
         self.database = database
         self.delivery = delivery
@@ -69,6 +76,8 @@ class Flight:
         self.stop: Callable[[], None] | None = None
         # There is one only when a context was asked for.
         self.desk: AnyDesk | None = None
+        # The limits that it counts under, from the moment they have let it in.
+        self.uses: tuple[Use, ...] = ()
 
     def showing(self) -> Call:
         """The call that records the attempt as running."""

@@ -1,7 +1,8 @@
 """The embedded server under libfaketime: its clock leaps and steps back while a real ticker runs."""
 
-import glob
+
 import os
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.process
 
 def library() -> str:
     """Where Debian's libfaketime lies; .ci/run installs it, so that it is missing only where nobody can."""
-    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    found = [str(each) for each in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
     if not found and os.environ.get("CI"):
         raise AssertionError("libfaketime is not installed: apt-get install faketime")
     if not found:

@@ -20,7 +20,6 @@ from jobistemer.store import views
 from tests.support.apps import empty_app, shard, work_off
 from tests.support.records import records
 from tests.support.servers import VALKEY, running
-from tests.support.stories import message
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 30
@@ -124,13 +123,13 @@ def test_follow_ups_live_on_the_shard_of_the_run(server_url):
 def test_a_follow_up_with_the_unique_key_of_another_shard_is_refused_by_name(server_url):
     app = empty_app(server_url, shards=1000)
     request = app.request("follow", unique="order 7")
-    with pytest.raises(InvalidInput, match="task 'follow' with unique key 'order 7' belongs to another shard"):
-        prepare_beside(app.producer, message("run_1"), request)
+    with pytest.raises(InvalidInput, match="task 'follow' with a unique key belongs to another shard"):
+        prepare_beside(app.producer, shard(app).keys, request)
 
 
 def test_what_is_no_call_cannot_be_a_follow_up(app):
     with pytest.raises(InvalidInput, match=r"'follow' is no call; give task.request\(…\) or app.request\(…\)"):
-        prepare_beside(app.producer, message("run_1"), "follow")
+        prepare_beside(app.producer, shard(app).keys, "follow")
 
 
 def test_hooks_are_told_of_follow_ups_too(app):

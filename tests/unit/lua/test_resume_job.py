@@ -14,7 +14,8 @@ def test_a_resumed_job_is_as_it_was_before_its_pause(database):
     before = records(database)
     database.call(jobs.pause(database.keys, job().id, "paused", 0, NOW))
     assert resume(database) == Reply("RESUMED", [])
-    assert records(database) == before
+    name = f"job:{job().id}"
+    assert records(database) == before | {name: before[name] | {"resumed_at": str(NOW)}}
 
 
 def test_a_second_send_of_the_same_call_changes_nothing(database):

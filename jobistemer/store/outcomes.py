@@ -1,0 +1,37 @@
+"""Calls about how a job fares over its occurrences: failures in a row, and completions that are expected."""
+
+from __future__ import annotations
+
+from jobistemer.core.messages import Message, Slot, encode_message
+from jobistemer.core.models import Job
+from jobistemer.store.keys import Keys, place
+from jobistemer.store.scripts import Call, script
+
+
+def matters(job: Job) -> bool:
+    """Whether the job asks for its outcomes to be counted."""
+    return job.pause_on_failure > 0 or job.expect_within_s is not None
+
+
+def count(keys: Keys, job: Job, slot: Slot, now_ms: int) -> Call:
+    """Count the outcome of an occurrence, once it has one."""
+    failures = "its last occurrence" if job.pause_on_failure == 1 else f"{job.pause_on_failure} occurrences in a row"
+    reason = f"paused itself: {failures} failed, the last one {slot.occurrence}"
+    return script("count_outcome")(
+        (keys.job(job.id), keys.occurrence(slot.occurrence), keys.audit(job.id), keys.expected),
+        (job.id, job.pause_on_failure, expect_within_ms(job), now_ms, reason),
+    )
+
+
+def raise_alert(keys: Keys, job_id: str, seen: int, next_at: int, message: Message, now_ms: int) -> Call:
+    """Tell an alert by the run of `message`, unless what was `seen` is no longer so."""
+    where = place(message.queue, message.priority)
+    return script("raise_alert")(
+        (keys.job(job_id), keys.expected, keys.run(message.run), keys.stream(where), keys.streams),
+        (job_id, seen, next_at, message.run, message.handler, where, encode_message(message), now_ms),
+    )
+
+
+def expect_within_ms(job: Job) -> int:
+    """How soon after a completion the next one is expected; 0 for a job that expects none."""
+    return round((job.expect_within_s or 0) * 1000)

@@ -1,0 +1,54 @@
+"""Alerts: find the jobs that have not completed in time, or have recovered, and have it told. Any ticker may."""
+
+from __future__ import annotations
+
+import logging
+
+from jobistemer.core.alerts import OVERDUE, RECOVERED, alert_message
+from jobistemer.store import jobs, outcomes
+from jobistemer.store.database import Database
+from jobistemer.store.jobs import StoredJob
+
+MOST_AT_ONCE = 100
+
+log = logging.getLogger("jobistemer.ticker")
+
+
+def raise_due_alerts(database: Database) -> int:
+    """Have the alerts told that are due; how many this call raised."""
+    now_ms, expected = database.clock.now_ms(), database.keys.expected
+    found = database.ask("ZRANGEBYSCORE", expected, "-inf", now_ms, "WITHSCORES", "LIMIT", 0, MOST_AT_ONCE)
+    marks = {job.decode(): round(float(mark)) for job, mark in zip(found[::2], found[1::2], strict=True)}
+    return sum(_raise(database, job_id, mark, now_ms) for job_id, mark in marks.items())
+
+
+def _raise(database: Database, job_id: str, mark: int, now_ms: int) -> bool:
+    stored = jobs.read_stored(database.ask(*jobs.read_command(database.keys, job_id)))
+    within_s = stored.job.expect_within_s if stored else None
+    if stored is None or within_s is None:
+        # Removed, or it expects nothing any more.
+        database.ask("ZREM", database.keys.expected, job_id)
+        return False
+    within_ms = round(within_s * 1000)
+    next_at = now_ms + within_ms
+    # Nobody expects a paused job to complete; the time begins anew when it goes on.
+    begun = now_ms if _is_paused(stored, now_ms) else _went_on_at(database, stored)
+    if mark and begun + within_ms > now_ms:
+        database.ask("ZADD", database.keys.expected, "XX", "GT", begun + within_ms, job_id)
+        return False
+    state = OVERDUE if mark else RECOVERED
+    message = alert_message(stored.job.name, stored.job.alert, state, within_s, mark, now_ms)
+    call = outcomes.raise_alert(database.keys, job_id, mark, 0 if mark else next_at, message, now_ms)
+    raised = database.call(call).word == "RAISED"
+    if raised:
+        log.warning("job %s is %s: %s is told", stored.job.name, state, stored.job.alert)
+    return raised
+
+
+def _went_on_at(database: Database, stored: StoredJob) -> int:
+    resumed_at = database.ask("HGET", database.keys.job(stored.job.id), "resumed_at")
+    return max(int(resumed_at or 0), stored.paused_until)
+
+
+def _is_paused(stored: StoredJob, now_ms: int) -> bool:
+    return bool(stored.paused) and (not stored.paused_until or stored.paused_until > now_ms)

@@ -1,0 +1,47 @@
+--[[
+count_outcome: what the end of an occurrence means for its job: failures in a row are counted, after so many of them
+the job pauses itself, and a completion is awaited anew. Executed with each commit of a task of a job that asks for
+that, as one atomic step; only the one that ends the occurrence finds work.
+
+KEYS
+  job         hash    {ns:shard}:job:<job_id>          counts, and is paused
+  occurrence  hash    {ns:shard}:occurrence:<occ_id>   read: has it ended? Is marked as counted
+  audit       stream  {ns:shard}:audit:<job_id>        is told of a pause
+  expected    zset    {ns:shard}:expected              job id by the ms by which it has to complete; 0 to tell that it
+                                                       has recovered
+ARGV
+  job_id     str
+  patience   int  failures in a row after which the job pauses itself, 0 for never
+  within_ms  int  how soon after a completion the next one is expected, 0 for never
+  now        int  ms
+  reason     str  of the pause, for people
+OUT
+  COUNTED failures  so many in a row now
+  PAUSED failures   so many are too many
+  OPEN              it has not ended, or was cancelled, which counts for nothing: nothing was written
+  BEFORE            it was counted before, or the job is gone: nothing was written
+KEEPS I1 I9
+]]
+local job, occurrence, audit, expected = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job_id, patience, within_ms, now, reason = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+
+local held = redis.call('HMGET', occurrence, 'state', 'judged')
+local counts = {completed = true, failed = true, failed_stale = true, timed_out = true}
+if not counts[held[1]] then return {'OPEN'} end
+if held[2] or redis.call('EXISTS', job) == 0 then return {'BEFORE'} end
+-- A removal comes first: a script that has begun with one may go on writing at the memory limit.
+redis.call('HDEL', occurrence, 'unjudged')
+redis.call('HSET', occurrence, 'judged', 1)
+if held[1] == 'completed' then
+  redis.call('HSET', job, 'failures', 0)
+  local recovered = redis.call('HEXISTS', job, 'overdue_at') == 1
+  if within_ms > 0 then redis.call('ZADD', expected, recovered and 0 or now + within_ms, job_id) end
+  return {'COUNTED', 0}
+end
+local failures = redis.call('HINCRBY', job, 'failures', 1)
+local pause = redis.call('HMGET', job, 'paused', 'paused_until')
+local paused = pause[1] and (pause[2] == '0' or tonumber(pause[2]) > now)
+if patience == 0 or failures < patience or paused then return {'COUNTED', failures} end
+redis.call('HSET', job, 'paused', reason, 'paused_until', 0, 'paused_at', now)
+redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', 'pause_on_failure', 'what', 'paused', 'note', reason)
+return {'PAUSED', failures}
