@@ -1,4 +1,4 @@
-"""The task `http`: make a request. Private, loopback and link-local addresses are refused unless the worker allows them.
+"""The task `http`: make a request. Addresses that are not public are refused unless the worker allows them.
 
     from jobistemer.contrib import http
 
@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
-from jobistemer.app import Jobistemer, TaskHandle
+from jobistemer.contrib.installing import TaskMaker
 from jobistemer.core.builtin import HTTP_TASK
 from jobistemer.core.context import Context
 from jobistemer.core.verdicts import Fail
@@ -50,10 +50,9 @@ class UnexpectedStatus(Exception):
     """The response has a status that was not expected; tried again as the task's retry policy says."""
 
 
-def install(app: Jobistemer, **options: object) -> TaskHandle[..., HttpResult]:
-    """Give an app the task `http`. options: as for `app.task`."""
-    handle: TaskHandle[..., HttpResult] = app.task(name=HTTP_TASK, **options)(request)
-    return handle
+def install(app: TaskMaker, **options: Any) -> Any:
+    """Give an app the task `http`; its handle. options: as for `app.task`."""
+    return app.task(name=HTTP_TASK, **options)(request)
 
 
 def request(

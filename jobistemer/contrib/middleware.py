@@ -1,8 +1,8 @@
 """Middleware that most applications want: structured logging, exception capture, timeout.
 
-    app.middleware(log_attempts)
-    app.middleware(capture_exceptions(sentry_sdk.capture_exception))
-    app.middleware(timeout(30))
+app.middleware(log_attempts)
+app.middleware(capture_exceptions(sentry_sdk.capture_exception))
+app.middleware(timeout(30))
 """
 
 from __future__ import annotations

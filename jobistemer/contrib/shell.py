@@ -21,11 +21,12 @@ import subprocess
 import time
 from collections import deque
 from contextlib import suppress
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
 import msgspec
 
-from jobistemer.app import Jobistemer, TaskHandle
+from jobistemer.contrib.installing import TaskMaker
 from jobistemer.core.builtin import SHELL_TASK
 from jobistemer.core.context import Context
 from jobistemer.core.permissions import ANYTHING
@@ -51,10 +52,9 @@ class CommandFailed(Exception):
     """The command ended with an exit code that was not expected; tried again as the task's retry policy says."""
 
 
-def install(app: Jobistemer, **options: object) -> TaskHandle[..., ShellResult]:
-    """Give an app the task `shell`. options: as for `app.task`."""
-    handle: TaskHandle[..., ShellResult] = app.task(name=SHELL_TASK, **options)(shell)
-    return handle
+def install(app: TaskMaker, **options: Any) -> Any:
+    """Give an app the task `shell`; its handle. options: as for `app.task`."""
+    return app.task(name=SHELL_TASK, **options)(shell)
 
 
 def shell(
@@ -107,8 +107,8 @@ def _allowed_program(arguments: list[str], allowed: tuple[str, ...], env: dict[s
 
 def _place(program: str) -> str:
     # The folder is followed, so that /bin/sh is /usr/bin/sh; the program is not, since one file may be many programs.
-    folder, name = os.path.split(program)
-    return os.path.join(os.path.realpath(folder), name) if name else ""
+    path = Path(program)
+    return str(path.parent.resolve() / path.name) if program else ""
 
 
 def _other_user(user: str | None) -> str | None:

@@ -1,10 +1,10 @@
-"""Crontabs, read as cron reads them: the jobs they stand for, and what they have that no job can.
+r"""Crontabs, read as cron reads them: the jobs they stand for, and what they have that no job can.
 
     5 0 * * *  backup --all            a user's crontab
     5 0 * * *  root  backup --all      the system's: /etc/crontab, /etc/cron.d/*
 
 Environment lines hold for the lines below them. In a command the first `%` ends it and begins its standard input,
-further ones are line ends there, and `\\%` is a percent sign.
+further ones are line ends there, and `\%` is a percent sign.
 """
 
 from __future__ import annotations

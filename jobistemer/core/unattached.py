@@ -39,7 +39,7 @@ class Unattached:
         self.shown: list[Progress] = []
         self.transaction = Transaction(own_key=str, prepare=_as_it_is)
         # Whoever calls the function can do all that it does.
-        self.permissions = Permissions(shell=(ANYTHING,), http_private=True)
+        self.permissions = Permissions(shell=(ANYTHING,), http_private=True)  # noqa: S604 - a name of a field
 
     def note(self, text: str, level: str) -> None:
         """Keep the line among those of the logger."""
