@@ -42,6 +42,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     occurrence: str | None = None
     stands_for: tuple[datetime, ...] = ()
     metadata: dict[str, str] = {}
+    headers: dict[str, str] = {}
     mapping: Mapping | None = None
 
     def map(
@@ -66,5 +67,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 def _found(mapping: Mapping | None) -> Mapping:
     if mapping is None:
-        raise Misconfigured("ctx.map works inside a worker; in a test give the context a `mapping`")
+        raise Misconfigured(
+            "ctx.map works inside a worker, in plain functions and coroutines; a handler with a process of its own "
+            "cannot map, and in a test give the context a `mapping`"
+        )
     return mapping
