@@ -1,8 +1,8 @@
 """What runs the jobs that `jobistemer crontab import` makes: an app with the task `shell`, and nothing else.
 
-    jobistemer crontab import /etc/crontab
-    jobistemer-ticker
-    jobistemer-worker workers.crontab:app --allow-shell '*'
+jobistemer crontab import /etc/crontab
+jobistemer-ticker
+jobistemer-worker workers.crontab:app --allow-shell '*'
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ help ends in the dead letters.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store import census, views
 from jobistemer.store.dead import find_dead
 from tests.integration import hostile
-from tests.support.worker_processes import Worker, alive, until, working
 from tests.support.servers import VALKEY, running
+from tests.support.worker_processes import Worker, alive, until, working
 
 pytestmark = pytest.mark.process
 

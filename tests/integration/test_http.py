@@ -46,8 +46,9 @@ def base():
 
 
 def context(permissions):
-    from tests.support.clocks import NOW
     from datetime import UTC, datetime
+
+    from tests.support.clocks import NOW
 
     tools = Unattached()
     tools.permissions = permissions

@@ -66,7 +66,7 @@ KINDS = [
     (int | str | None, None, "1.5", "Expected `int | str | null`, got `float` - at `$.value`"),
     (Circle | Square, Square(2.0), '{"type":"Line"}', "Invalid value 'Line' - at `$.value.type`"),
     (dict[str, list[Colour]], {"a": [Colour.BLUE]}, '{"a":["blue",7]}', "Expected `str`, got `int` - at `$.value[...][1]`"),
-    (tuple[int, str], (1, "a"), '[1]', "Expected `array` of length 2 - at `$.value`"),
+    (tuple[int, str], (1, "a"), "[1]", "Expected `array` of length 2 - at `$.value`"),
     (set[int], {1, 2}, '["x"]', "Expected `int`, got `str` - at `$.value[0]`"),
     (Literal["a", "b"], "a", '"c"', "Invalid enum value 'c' - at `$.value`"),
     (Annotated[int, msgspec.Meta(ge=1)], 5, "0", "Expected `int` >= 1 - at `$.value`"),
