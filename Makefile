@@ -22,7 +22,7 @@ demo: .venv/demo
 	else exec $(DEMO) $(DEMO_SECONDS:%=--seconds %); fi
 
 test: .venv/dev
-	$(RUN)/pytest -m "not long"
+	$(RUN)/pytest -m "not long" -n 2
 
 lint: .venv/dev
 	$(RUN)/ruff check .

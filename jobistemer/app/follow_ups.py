@@ -18,6 +18,9 @@ TRIES = 20_000
 def prepare_beside(producer: Producer, keys: Keys, request: Any) -> tuple[Message, Call]:
     """The message of a request and the call that creates its run, on the shard that has these keys.
 
+    A queue that is being drained takes it all the same: a follow-up belongs to what is being worked off, and an outcome
+    that is recorded without it would be half of a transaction.
+
     Raises what preparing it anywhere would raise, and InvalidInput when its unique key belongs to another shard.
     """
     if not isinstance(request, Request):
@@ -25,7 +28,7 @@ def prepare_beside(producer: Producer, keys: Keys, request: Any) -> tuple[Messag
     for _ in range(TRIES):
         message, call = producer.prepare(request)
         if call.keys[0] == keys.run(message.run):
-            return message, call
+            return message, call._replace(keys=tuple(keys.nothing if key == keys.closed else key for key in call.keys))
         if request.single is not None:
             break
     raise InvalidInput(

@@ -78,6 +78,8 @@ class Keys:
         self.holds = f"{tag}:holds"
         self.workers = f"{tag}:workers"
         self.tickers = f"{tag}:tickers"
+        # Never written: it stands where a script would find what is not to count.
+        self.nothing = f"{tag}:nothing"
         self.wake = f"{tag}:wake"
         self._run = f"{tag}:run:"
         self._attempt = f"{tag}:attempt:"

@@ -7,16 +7,14 @@ from typing import Any
 
 from jobistemer.core.messages import Delivery
 from jobistemer.core.transactions import Write
-from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, composed
 
 
 def commit_transaction(
-    keys: Keys, delivery: Delivery, commit: Call, writes: Sequence[Write], follow_ups: Sequence[Call]
+    delivery: Delivery, commit: Call, writes: Sequence[Write], follow_ups: Sequence[Call]
 ) -> Call:
     """What `commit` does, and in the same step the writes and the calls that enqueue."""
     calls = [commit, *follow_ups]
-    message = delivery.message
     steps: list[Any] = []
     for write in writes:
         steps += (write.command, write.form.kind, write.form.adds, len(write.args), *write.args)
@@ -25,7 +23,7 @@ def commit_transaction(
     return commit._replace(
         script=composed("commit_transaction", tuple(sorted({call.script.name for call in calls}))),
         keys=(
-            keys.stream(place(message.queue, message.priority)),
+            delivery.stream.decode(),
             *(write.key for write in writes),
             *(key for call in calls for key in call.keys),
         ),

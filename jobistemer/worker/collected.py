@@ -16,7 +16,7 @@ def with_transaction(flight: Flight, ending: Ending, commit: Call) -> Call:
     if collected is None:
         return commit
     follow_ups = [call for _, call in collected.follow_ups]
-    return transactions.commit_transaction(flight.database.keys, flight.delivery, commit, collected.writes, follow_ups)
+    return transactions.commit_transaction(flight.delivery, commit, collected.writes, follow_ups)
 
 
 def last_notes(flight: Flight, ended: Ended, ending: Ending) -> list[Call]:

@@ -56,6 +56,23 @@ def test_writes_and_follow_ups_are_applied_when_the_handler_succeeds(app):
     assert sorted(results) == ['"by name"', '"pay"', "5"]
 
 
+def test_a_follow_up_into_a_queue_that_is_being_drained_belongs_to_what_is_worked_off(app):
+    @app.task(queue="mail")
+    def follow() -> None: ...
+
+    @app.task
+    def pay(ctx: Context) -> None:
+        app.queues.drain("mail")
+        ctx.transaction.write("SET", "paid", "yes")
+        ctx.transaction.enqueue(follow.request())
+
+    pay.enqueue()
+    work_off(app)
+    assert own(app) == {"app:paid": "yes"}
+    waiting = [value for key, value in records(shard(app)).items() if key.startswith("run:") and value["handler"] == "follow"]
+    assert [run["state"] for run in waiting] == ["pending"]
+
+
 @pytest.mark.parametrize("ending", [Fail("no"), ValueError("no")])
 def test_nothing_is_applied_when_the_handler_fails(app, ending):
     @app.task(retry=NO_RETRIES)
