@@ -1,4 +1,4 @@
-"""Chores: what a ticker does for one job at a time: register an update whose time has come, retire what runs.
+"""Chores: what a ticker does for one job at a time: register an update, retire or replace what runs, when it is time.
 
 A chore is a member of one sorted set, scored with the ms it is due. Any number of tickers may do the same chore at the
 same time; each is done in steps that count once.
@@ -11,7 +11,7 @@ import logging
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.changing import apply_pending
 from jobistemer.store.database import Database
-from jobistemer.store.retiring import retire
+from jobistemer.store.retiring import replace, retire
 
 SEEN_AT_ONCE = 20
 AGAIN_MS = 5_000
@@ -65,6 +65,10 @@ class Chores:
         elif kind == "retire":
             version, _, job_id = rest.partition(":")
             if not retire(self._database, job_id, int(version)):
+                self._database.ask("ZREM", self._database.keys.chores, name)
+        elif kind == "replace":
+            instant, _, job_id = rest.partition(":")
+            if not replace(self._database, job_id, int(instant)):
                 self._database.ask("ZREM", self._database.keys.chores, name)
         return False
 
