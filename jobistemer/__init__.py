@@ -5,9 +5,10 @@ from jobistemer import Jobistemer
 app = Jobistemer("redis://localhost:6379/0")
 """
 
-from jobistemer.app import JobControl, Jobistemer, Request, RunHandle, TaskHandle
+from jobistemer.app import Debounce, JobControl, Jobistemer, Request, RunHandle, TaskHandle, Throttle, Unique
 from jobistemer.core.context import Context
 from jobistemer.core.errors import JobistemerError
+from jobistemer.core.limits import Concurrency, Rate
 from jobistemer.core.options import Options
 from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.schedules import Cron, Interval, Once
@@ -17,8 +18,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "NO_RETRIES",
+    "Concurrency",
     "Context",
     "Cron",
+    "Debounce",
     "Delays",
     "Exponential",
     "Fail",
@@ -28,9 +31,12 @@ __all__ = [
     "JobistemerError",
     "Once",
     "Options",
+    "Rate",
     "Request",
     "Retry",
     "RunHandle",
     "TaskHandle",
+    "Throttle",
+    "Unique",
     "__version__",
 ]

@@ -7,6 +7,7 @@ KEYS
   cancels  zset    {ns:shard}:cancels             run id by ms of the request
   streams  set     {ns:shard}:streams             places of the streams that exist
   paused   set     {ns:shard}:paused              queues that are paused
+  holds    zset    {ns:shard}:holds               what is on hold, by the ms at which the hold ends
 ARGV
   worker_id  str
   now        int  ms of server time
@@ -14,12 +15,12 @@ ARGV
   since      int  ms; requests to cancel from then on are reported
   status     str  JSON for people: host, pid, queues, what is in flight
 OUT
-  BEAT suspects cancels places paused command time  lists: worker id and beat in turn, up to 100 suspects; up to 1000
+  BEAT suspects cancels places paused command time holds  lists: worker id and beat in turn, up to 100 suspects; up to 1000
        run ids; all places; all queue names; what the worker was told to do (quiet, stop, or empty);
-       and the server's time, so that a beat needs no second command to correct the worker's clock
+       the server's time, so that a beat needs no second command to correct the worker's clock; names on hold
 KEEPS I3
 ]]
-local workers, record, cancels, streams, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local workers, record, cancels, streams, paused, holds = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local worker_id, now, lease, since, status = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit, where workers
@@ -35,4 +36,4 @@ for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', workers, '(' .. (now + lease)
 end
 return {'BEAT', silent, redis.call('ZRANGEBYSCORE', cancels, since, '+inf', 'LIMIT', 0, 1000),
   redis.call('SMEMBERS', streams), redis.call('SMEMBERS', paused), redis.call('HGET', record, 'command') or '',
-  redis.call('TIME')}
+  redis.call('TIME'), redis.call('ZRANGEBYSCORE', holds, '(' .. now, '+inf')}

@@ -5,6 +5,7 @@ KEYS
   run      hash    {ns:shard}:run:<run_id>           created
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entry; created with its group when absent
   streams  set     {ns:shard}:streams                places of the streams that exist
+  closed   set     {ns:shard}:closed                 places that take no new runs
   unique   string  {ns:shard}:unique:<key>           optional: holds the run id while the key is taken
 ARGV
   run_id       str  the caller's choice, so that a second send is recognised
@@ -16,9 +17,10 @@ OUT
   CREATED        the run waits on its stream
   MINE           this very call has created it before
   EXISTS holder  the unique key belongs to another run
+  CLOSED         the queue takes no new runs: nothing was written
 KEEPS I3 I4 I9
 ]]
-local run, stream, streams, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local run, stream, streams, closed, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
@@ -26,6 +28,7 @@ if unique then
   local holder = redis.call('GET', unique)
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
+if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
 
 -- A stream is born with its group, here and wherever one begins: so every stream that exists can be asked about it.
 local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)

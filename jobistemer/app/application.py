@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
@@ -12,11 +12,14 @@ import msgspec
 from jobistemer.app.control import JobControl, Registered
 from jobistemer.app.declare import JobDeclaration, taken_apart
 from jobistemer.app.handles import RunHandle, TaskHandle, run_handle
-from jobistemer.app.producer import NOW, Producer, Request, Timing
+from jobistemer.app.producer import Producer, Sent
+from jobistemer.app.requests import Request, build_request
 from jobistemer.core.cascade import options_of
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.handlers import Handler
+from jobistemer.core.limits import Limit, checked_limits
 from jobistemer.core.models import Job
+from jobistemer.core.names import checked_name
 from jobistemer.core.options import Effective, Options, merged, resolve
 from jobistemer.core.report import Report
 from jobistemer.core.retrying import retrying
@@ -58,7 +61,9 @@ class Jobistemer:
         self.namespace = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
         self.handlers: dict[str, Handler] = {}
         self.declarations: dict[str, JobDeclaration] = {}
+        self.queue_limits: dict[str, tuple[Limit, ...]] = {}
         self.defaults = defaults or Options()
+        self.owner = ""
         self.producer = Producer(self.namespace, self.handlers, self.defaults)
         self._levels: dict[str, list[tuple[str, Options]]] = {}
         self.control = JobControl(self.namespace)
@@ -87,18 +92,23 @@ class Jobistemer:
         timezone = policies.pop("timezone", "UTC")
         return JobDeclaration(self, parse_schedule(schedule, timezone), name, policies)
 
+    def limit_queue(self, queue: str, *limits: Limit) -> None:
+        """Limit what runs from a queue, in the whole cluster: `app.limit_queue("mail", Concurrency(5))`.
+
+        It holds for every worker that runs this app. Raises InvalidDefinition or InvalidName.
+        """
+        self.queue_limits[checked_name("queue", queue)] = checked_limits(f"queue {queue!r}", limits)
+
     def enqueue(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Have a worker run the task of this name; its code need not be known here.
 
-        call: delay, at, unique, metadata, and every option of Options. Raises InvalidPayload, NotConnected, ….
+        call: what `TaskHandle.options` takes. Raises InvalidPayload, InvalidInput, QueueClosed, NotConnected, ….
         """
-        request = self.request(task, payload, **call)
-        return self._handle(task, *self.producer.send(request))
+        return self._handle(self.producer.send(build_request(task, payload, **call)))
 
     async def enqueue_async(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Like `enqueue`, awaited."""
-        request = self.request(task, payload, **call)
-        return self._handle(task, *await self.producer.send_async(request))
+        return self._handle(await self.producer.send_async(build_request(task, payload, **call)))
 
     def enqueue_at(
         self, at: datetime, task: str, payload: Mapping[str, Any] | None = None, **call: Any
@@ -108,22 +118,11 @@ class Jobistemer:
 
     def enqueue_many(self, requests: Iterable[Request]) -> list[RunHandle[Any]]:
         """Enqueue many calls, a thousand a round trip; requests come from `task.request(…)` or `app.request(…)`."""
-        return [self._handle("", run, reply) for run, reply in self.producer.send_many(requests)]
+        return [self._handle(sent) for sent in self.producer.send_many(requests)]
 
-    def request(
-        self,
-        task: str,
-        payload: Mapping[str, Any] | None = None,
-        *,
-        delay: float | timedelta | None = None,
-        at: datetime | None = None,
-        unique: str = "",
-        metadata: dict[str, str] | None = None,
-        **options: Any,
-    ) -> Request:
+    def request(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> Request:
         """A call as a value."""
-        timing = Timing(delay, at) if delay is not None or at is not None else NOW
-        return Request(task, payload or {}, Options(**options), timing, unique, metadata or {})
+        return build_request(task, payload, **call)
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """The handle of a run by its id; whether it is on record shows when it is asked."""
@@ -134,8 +133,12 @@ class Jobistemer:
         return [declaration.build() for declaration in self.declarations.values()]
 
     def deploy(self) -> list[Registered]:
-        """Register every declared job; unchanged ones stay as they are."""
-        return [self.control.register(job) for job in self.jobs()]
+        """Register every declared job; unchanged ones stay as they are, and so do those that are newer.
+
+        Processes may do this at each start: an old one that starts beside new ones undoes nothing. To see a plan
+        before, and to remove what is no longer declared, use `jobistemer deploy`.
+        """
+        return [self.control.register(job, owner=self.owner) for job in self.jobs()]
 
     def effective_options(self, task: str, **call: Any) -> dict[str, Effective]:
         """What applies when a task is enqueued so, and which level says it: call, task, job, app or default."""
@@ -161,7 +164,8 @@ class Jobistemer:
             raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
         upstream = traits.pop("upstream", ())
         options = merged(*(level for _, level in levels))
-        handler = Handler(name, function, options, upstream=upstream, retrying=retrying(name, **traits))
+        found = retrying(name, **traits)
+        handler = Handler(name, function, options, upstream=upstream, queue_limits=self.queue_limits, retrying=found)
         self.handlers[name], self._levels[name] = handler, levels
         return TaskHandle(handler, self.producer, Request(name))
 
@@ -169,6 +173,6 @@ class Jobistemer:
         traits, own = taken_apart(given)
         return self.add_handler(function, name, [("app", self.defaults), ("task", own)], **traits)
 
-    def _handle(self, task: str, run_id: str, reply: Any) -> RunHandle[Any]:
-        handler = self.handlers.get(task)
-        return run_handle(self.namespace, run_id, reply, handler.decode_result if handler else msgspec.json.decode)
+    def _handle(self, sent: Sent) -> RunHandle[Any]:
+        handler = self.handlers.get(sent.task)
+        return run_handle(self.namespace, sent, handler.decode_result if handler else msgspec.json.decode)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from jobistemer.app.producer import NOW, Producer, Request, Timing
+from jobistemer.app.producer import Producer, Sent
+from jobistemer.app.requests import Debounce, Request, Seconds, Throttle, Unique, build_request
 from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
 from jobistemer.core.handlers import Handler
-from jobistemer.core.options import Options
 from jobistemer.core.records import RunRecord
-from jobistemer.core.retries import RetryPolicy
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.store import views
 from jobistemer.store.namespace import Namespace
@@ -30,7 +29,7 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.1
 class RunHandle(Generic[R]):
     """One run, by its id: ask for its state, wait for its result.
 
-    existing: the unique key of the call belonged to this run already, so no new one was created.
+    existing: the run was there already, since its call is unique, throttled or debounced; no new one was created.
     """
 
     def __init__(
@@ -106,11 +105,11 @@ class TaskHandle(Generic[P, R]):
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Have a worker call it. Raises InvalidPayload with the path of what does not fit, or NotConnected."""
-        return self._handle(*self._producer.send(self.request(*args, **kwargs)))
+        return self._handle(self._producer.send(self.request(*args, **kwargs)))
 
     async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Like `enqueue`, awaited."""
-        return self._handle(*await self._producer.send_async(self.request(*args, **kwargs)))
+        return self._handle(await self._producer.send_async(self.request(*args, **kwargs)))
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
         """The call as a value, for `app.enqueue_many`."""
@@ -119,31 +118,44 @@ class TaskHandle(Generic[P, R]):
     def options(
         self,
         *,
-        delay: float | timedelta | None = None,
+        delay: Seconds | None = None,
         at: datetime | None = None,
-        unique: str = "",
-        metadata: dict[str, str] | None = None,
-        queue: str | None = None,
-        priority: int | None = None,
-        timeout_s: float | None = None,
-        retry: RetryPolicy | None = None,
-        retention_s: float | None = None,
+        expires: Seconds | datetime | None = None,
+        unique: str | Unique = "",
+        throttle: Seconds | Throttle | None = None,
+        debounce: Seconds | Debounce | None = None,
+        metadata: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> TaskHandle[P, R]:
-        """The same task with options for the next call: `send.options(delay=5).enqueue(…)`."""
-        chosen = Options(queue=queue, priority=priority, timeout_s=timeout_s, retry=retry, retention_s=retention_s)
-        timing = Timing(delay, at) if delay is not None or at is not None else NOW
-        request = Request(self.name, {}, chosen, timing, unique, metadata or {})
+        """The same task with options for the next call: `send.options(delay=5).enqueue(…)`.
+
+        delay, at, expires: see Timing. unique, throttle, debounce: at most one of the three. metadata, headers: texts
+        that the handler finds in its context. options: see Options.
+        """
+        request = build_request(
+            self.name,
+            delay=delay,
+            at=at,
+            expires=expires,
+            unique=unique,
+            throttle=throttle,
+            debounce=debounce,
+            metadata=metadata,
+            headers=headers,
+            **options,
+        )
         return TaskHandle(self.handler, self._producer, request)
 
-    def _handle(self, run_id: str, reply: Any) -> RunHandle[R]:
-        return run_handle(self._producer.namespace, run_id, reply, self.handler.decode_result)
+    def _handle(self, sent: Sent) -> RunHandle[R]:
+        return run_handle(self._producer.namespace, sent, self.handler.decode_result)
 
 
-def run_handle(namespace: Namespace, run_id: str, reply: Any, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
-    """The handle for what an enqueueing script answered: the new run, or the one that holds the unique key."""
-    existing = reply.word == "EXISTS"
-    found = reply.values[0].decode() if existing else run_id
-    return RunHandle(namespace, found, found, decode, existing=existing)
+def run_handle(namespace: Namespace, sent: Sent, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
+    """The handle for what an enqueueing script answered: the new run, or the one that is there already."""
+    existing = sent.reply.word in ("EXISTS", "MOVED")
+    run = sent.reply.values[0].decode() if existing else sent.run
+    return RunHandle(namespace, run, sent.shard, decode, existing=existing)
 
 
 def _looks(timeout: float | None, run_id: str) -> Iterator[float]:

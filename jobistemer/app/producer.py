@@ -3,70 +3,65 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
-from hashlib import sha1
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from jobistemer.app.requests import NOW, Debounce, Request, Unique, lock_of, milliseconds
 from jobistemer.core import ids
-from jobistemer.core.errors import InvalidInput, JobistemerError
+from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
 from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.messages import Message, compose, wire_options
+from jobistemer.core.messages import Message, differing, wire_options
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
-from jobistemer.store import runs
+from jobistemer.store import enqueueing, runs
+from jobistemer.store.database import Database
+from jobistemer.store.enqueueing import BUNDLE
+from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.scripts import Call, Reply
 
 BATCH = 1_000
 """How many runs `send_many` puts into one round trip."""
+KEPT = 1_000
+TRIES = 5
+"""How often a debounced call looks again, when others keep changing what it saw."""
+
+Steps = Generator[Call, Reply, Reply]
+"""Calls to be made in turn; each is answered before the next is known. Returns the last answer."""
 
 
-class Timing(msgspec.Struct, frozen=True):
-    """When a call may start: after a delay, or at an instant; at most one of the two.
-
-    delay: seconds or a timedelta. at: a timezone-aware datetime. Milliseconds count. Raises InvalidInput.
-    """
-
-    delay: float | timedelta | None = None
-    at: datetime | None = None
-
-    def __post_init__(self) -> None:
-        if self.delay is not None and self.at is not None:
-            raise InvalidInput(f"delay is {self.delay!r} and at is {self.at!r}: give one of them")
-        if self.at is not None and self.at.tzinfo is None:
-            raise InvalidInput(f"at is {self.at!r}, which has no time zone; write datetime(…, tzinfo=UTC)")
-        if self.delay is not None and self._delay_ms() < 0:
-            raise InvalidInput(f"delay is {self.delay!r}, allowed are 0 and more seconds")
-
-    def _delay_ms(self) -> int:
-        delay = self.delay or 0
-        return round((delay.total_seconds() if isinstance(delay, timedelta) else delay) * 1000)
-
-    def due_at(self, now_ms: int) -> int:
-        """Unix milliseconds from which on the call may start; 0 for at once."""
-        if self.at is not None:
-            at = round(self.at.timestamp() * 1000)
-            return at if at > now_ms else 0
-        delay = self._delay_ms()
-        return now_ms + delay if delay else 0
-
-
-NOW = Timing()
-
-
-class Request(msgspec.Struct, frozen=True):
-    """One call to be enqueued; what `enqueue_many` takes."""
+class Sent(NamedTuple):
+    """A call that has been made: its task, the run made for it, what its shard is found by, what the server said."""
 
     task: str
-    payload: Any = {}
-    options: Options = Options()
-    timing: Timing = NOW
-    unique: str = ""
-    metadata: dict[str, str] = {}
+    run: str
+    shard: str
+    reply: Reply
+
+
+class _Made(NamedTuple):
+    """A call ready to be sent; lock is the name of its unique lock, empty for none."""
+
+    request: Request
+    message: Message
+    lock: str
+
+    @property
+    def shard(self) -> str:
+        return self.lock or self.message.run
+
+    def accepted(self, reply: Reply) -> Sent:
+        """The call, made. Raises QueueClosed when the server said so."""
+        if reply.word == "CLOSED":
+            queue = self.message.queue
+            raise QueueClosed(
+                f"queue {queue!r} is being drained and takes no new runs: {self.request.task!r} was not enqueued; "
+                f"use another queue, or open it again with `jobistemer queue open {queue}`"
+            )
+        return Sent(self.request.task, self.message.run, self.shard, reply)
 
 
 class Producer:
@@ -76,73 +71,141 @@ class Producer:
         self.namespace = namespace
         self._handlers = handlers
         self._defaults = defaults
+        # What the options of a call make of its message; calls repeat them.
+        self._fields: dict[tuple[str, bool, Options], dict[str, Any]] = {}
 
-    def send(self, request: Request) -> tuple[str, Reply]:
-        """Enqueue one call in one round trip; the run's id and what the server said. Raises what `prepare` raises."""
-        message, call = self.prepare(request)
-        return message.run, self.namespace.for_id(message.unique or message.run).call(call)
+    def send(self, request: Request) -> Sent:
+        """Enqueue one call, as a rule in one round trip. Raises what `prepare` raises, or QueueClosed."""
+        made = self._made(request, self.namespace.clock.now_ms())
+        database = self.namespace.for_id(made.shard)
+        if not isinstance(request.single, Debounce):
+            return made.accepted(database.call(_call(database.keys, made)))
+        return made.accepted(_walked(database, made))
 
-    async def send_async(self, request: Request) -> tuple[str, Reply]:
+    async def send_async(self, request: Request) -> Sent:
         """The same, awaited."""
-        message, call = self.prepare(request)
-        return message.run, await self.namespace.for_id_async(message.unique or message.run).call(call)
+        made = self._made(request, self.namespace.clock.now_ms())
+        database = self.namespace.for_id_async(made.shard)
+        if not isinstance(request.single, Debounce):
+            return made.accepted(await database.call(_call(database.keys, made)))
+        steps = _debounced(database.keys, request.single, made)
+        call = next(steps)
+        while True:
+            try:
+                call = steps.send(await database.call(call))
+            except StopIteration as end:
+                return made.accepted(end.value)
 
-    def send_many(self, requests: Iterable[Request]) -> Iterator[tuple[str, Reply]]:
+    def send_many(self, requests: Iterable[Request]) -> Iterator[Sent]:
         """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
         waiting = iter(requests)
-        while batch := [self.prepare(request) for request in islice(waiting, BATCH)]:
-            yield from self._send_batch(batch)
+        while batch := list(islice(waiting, BATCH)):
+            now = self.namespace.clock.now_ms()
+            made = [self._made(request, now) for request in batch]
+            replies: dict[str, Reply] = {}
+            for database in self.namespace.shards:
+                replies |= _send_to(database, [each for each in made if self.namespace.for_id(each.shard) is database])
+            for each in made:
+                yield each.accepted(replies[each.message.run])
 
     def prepare(self, request: Request) -> tuple[Message, Call]:
-        """The message of a request and the call that creates its run; nothing is sent.
+        """The message of a request and the one call that creates its run; nothing is sent.
 
-        Raises InvalidName, InvalidPayload, PayloadTooLarge or InvalidInput for what cannot be enqueued.
+        Raises InvalidName, InvalidPayload, PayloadTooLarge or InvalidInput for what cannot be enqueued so.
         """
-        now = self.namespace.clock.now_ms()
-        message = self._message(request, now)
-        keys = self.namespace.for_id(message.unique or message.run).keys
-        return message, runs.enqueue_run(keys, message, request.timing.due_at(now))
+        if isinstance(request.single, Debounce):
+            raise InvalidInput(f"a debounced call of {request.task!r} cannot be part of a transaction")
+        made = self._made(request, self.namespace.clock.now_ms())
+        return made.message, _call(self.namespace.for_id(made.shard).keys, made)
 
-    def _message(self, request: Request, now: int) -> Message:
+    def _made(self, request: Request, now: int) -> _Made:
         handler = self._handlers.get(request.task)
-        options = complete(self._defaults, handler.options if handler else Options(), request.options)
-        return compose(
-            run=ids.enqueued_run_id(now, secrets.randbits(74)),
-            handler=checked_name("task", request.task),
-            enqueued_at=now,
-            payload=self._payload(request, handler),
-            **wire_options(options),
-            unique=_unique_key(request),
-            metadata=request.metadata,
-        )
+        fields, lock = self._fields_of(request.task, handler, request.options), ""
+        if request.single is not None or request.timing.expires or request.metadata or request.headers:
+            lock = lock_of(request.task, request.single) if request.single else ""
+            fields = fields | _rare_fields(request, lock, now)
+        payload = request.payload
+        if not isinstance(payload, msgspec.Raw):
+            payload = handler.checked(payload) if handler else encode_payload(request.task, payload)
+        run = ids.enqueued_run_id(now, secrets.randbits(74))
+        return _Made(request, Message(run, request.task, now, payload, **fields), lock)
 
-    def _payload(self, request: Request, handler: Handler | None) -> msgspec.Raw:
-        if isinstance(request.payload, msgspec.Raw):
-            return request.payload
-        if handler is None:
-            return encode_payload(request.task, request.payload)
-        return handler.checked(request.payload)
-
-    def _send_batch(self, batch: list[tuple[Message, Call]]) -> Iterator[tuple[str, Reply]]:
-        by_shard: dict[int, list[tuple[Message, Call]]] = {}
-        databases = {}
-        for message, call in batch:
-            database = self.namespace.for_id(message.unique or message.run)
-            databases[id(database)] = database
-            by_shard.setdefault(id(database), []).append((message, call))
-        replies: dict[str, Reply | JobistemerError] = {}
-        for shard, part in by_shard.items():
-            answers = databases[shard].call_all([call for _, call in part])
-            replies |= {message.run: answer for (message, _), answer in zip(part, answers, strict=True)}
-        for message, _ in batch:
-            answer = replies[message.run]
-            if isinstance(answer, JobistemerError):
-                raise answer
-            yield message.run, answer
+    def _fields_of(self, task: str, handler: Handler | None, options: Options) -> dict[str, Any]:
+        key = (task, handler is not None, options)
+        if (known := self._fields.get(key)) is not None:
+            return known
+        checked_name("task", task)
+        chosen = complete(self._defaults, handler.options if handler else Options(), options)
+        if len(self._fields) >= KEPT:
+            self._fields.clear()
+        fields = self._fields[key] = differing(**wire_options(chosen))
+        return fields
 
 
-def _unique_key(request: Request) -> str:
-    if not request.unique:
-        return ""
-    # The key is the user's text, which may not enter a Redis key as it is.
-    return f"{request.task}:{sha1(request.unique.encode(), usedforsecurity=False).hexdigest()}"
+def _rare_fields(request: Request, lock: str, now: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {"expires_at": request.timing.expires_at(now)}
+    if isinstance(request.single, Unique) and request.single.window is None:
+        fields |= {"unique": lock, "unique_queued": request.single.until == "started"}
+    if request.metadata:
+        fields["metadata"] = request.metadata
+    if request.headers:
+        fields["headers"] = request.headers
+    return fields
+
+
+def _call(keys: Keys, made: _Made) -> Call:
+    message, single = made.message, made.request.single
+    due_at = made.request.timing.due_at(message.enqueued_at)
+    if single is None:
+        return runs.enqueue_run(keys, message, due_at)
+    window = None if isinstance(single, Debounce) else single.window
+    held_ms = runs.LONGEST_UNIQUE_MS if window is None else milliseconds("window", window)
+    return runs.enqueue_run(keys, message, due_at, held_ms, made.lock)
+
+
+def _debounced(keys: Keys, single: Debounce, made: _Made) -> Steps:
+    message, seen = made.message, ""
+    now_ms = message.enqueued_at
+    for _ in range(TRIES):
+        reply = yield enqueueing.debounce_run(keys, message, made.lock, single.window(now_ms), now_ms, seen)
+        if reply.word != "EXISTS":
+            break
+        seen = reply.values[0].decode()
+    return reply
+
+
+def _walked(database: Database, made: _Made) -> Reply:
+    assert isinstance(made.request.single, Debounce)  # noqa: S101 - the callers have looked
+    steps = _debounced(database.keys, made.request.single, made)
+    call = next(steps)
+    while True:
+        try:
+            call = steps.send(database.call(call))
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+
+
+def _send_to(database: Database, made: list[_Made]) -> dict[str, Reply]:
+    """Send calls to one shard in one round trip, debounced ones by themselves; the answers by run."""
+    parcels: list[tuple[Call, list[str]]] = []
+    bundles: dict[str, list[Message]] = {}
+    replies: dict[str, Reply] = {}
+    for each in made:
+        message = each.message
+        if isinstance(each.request.single, Debounce):
+            replies[message.run] = _walked(database, each)
+        elif each.lock or each.request.timing is not NOW:
+            parcels.append((_call(database.keys, each), [message.run]))
+        else:
+            bundles.setdefault(place(message.queue, message.priority), []).append(message)
+    for where, messages in bundles.items():
+        for start in range(0, len(messages), BUNDLE):
+            part = messages[start : start + BUNDLE]
+            parcels.append((enqueueing.enqueue_runs(database.keys, where, part), [each.run for each in part]))
+    answers = database.call_all([call for call, _ in parcels])
+    for (_, created), answer in zip(parcels, answers, strict=True):
+        if isinstance(answer, JobistemerError):
+            raise answer
+        replies |= dict.fromkeys(created, answer)
+    return replies

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from jobistemer.app import JobControl
 from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
+from jobistemer.cli.versions import diff_command, rollback_command, versions_command
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownJob
 from jobistemer.core.listings import JobSummary
@@ -43,6 +44,11 @@ by_whom = click.option(
 @click.group("job")
 def job_group() -> None:
     """Look at jobs and control them; changes are effective at the next instant."""
+
+
+job_group.add_command(versions_command)
+job_group.add_command(diff_command)
+job_group.add_command(rollback_command)
 
 
 @job_group.command("list")

@@ -72,6 +72,8 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     app = _imported(chosen)
     _check_agreement(chosen, app, url, name)
+    # Its jobs carry this mark, by which a later deployment knows which ones were its own.
+    app.owner = app.owner or chosen
     return app
 
 

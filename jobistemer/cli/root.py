@@ -14,7 +14,7 @@ _COMMANDS: Final = {
     "deploy": ("jobistemer.cli.deploy:deploy_command", "Register the jobs of an app."),
     "dev": ("jobistemer.dev.command:dev_command", "Run an app here, with a server of its own."),
     "enqueue": ("jobistemer.cli.enqueue:enqueue_command", "Have a worker run a task."),
-    "job": ("jobistemer.cli.job:job_group", "Jobs: list, show, next, history, pause, resume, trigger, remove."),
+    "job": ("jobistemer.cli.job:job_group", "Jobs: look, control, compare versions, backfill."),
     "next": ("jobistemer.cli.next:next_command", "Show the next instants of a schedule."),
     "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume."),
     "run": ("jobistemer.cli.run:run_group", "Task runs: show."),

@@ -22,6 +22,9 @@ _STYLES: Final = {
     "succeeded": "green",
     "CREATED": "green",
     "CHANGED": "yellow",
+    "POSTPONED": "blue",
+    "OLDER": "yellow",
+    "REMOVED": "red",
     "running": "cyan",
     "failed": "red",
     "failed_stale": "red",
@@ -47,6 +50,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = 
         # The last column holds reasons and errors: it alone may wrap.
         result.add_column(heading, justify="right" if numeric else "left", no_wrap=index < len(headings) - 1)
     for row in body:
+        result.add_row(*(cell(value) for value in row))
+    return result
+
+
+def bare(rows: Iterable[Sequence[Cell]]) -> Table:
+    """Columns without headings."""
+    result = Table(show_header=False, box=None, pad_edge=False)
+    for row in rows:
         result.add_row(*(cell(value) for value in row))
     return result
 

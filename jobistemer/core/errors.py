@@ -94,6 +94,10 @@ class DuplicateRun(Conflict):
     """Another run holds this unique key."""
 
 
+class QueueClosed(Conflict):
+    """The queue is being drained and takes no new runs."""
+
+
 class StaleDefinition(Conflict):
     """The stored job has a newer version than the one given."""
 

@@ -14,7 +14,8 @@ import msgspec
 
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
-from jobistemer.core.messages import EMPTY_PAYLOAD
+from jobistemer.core.limits import Limit, Use, check_keys, uses_of
+from jobistemer.core.messages import EMPTY_PAYLOAD, Message
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options
 from jobistemer.core.retrying import ALWAYS, Retrying
@@ -22,6 +23,7 @@ from jobistemer.core.supplies import supplies_of
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_RESULT_BYTES = 256 * 1024
+NO_LIMITS: Mapping[str, tuple[Limit, ...]] = {}
 
 
 class Handler:
@@ -34,9 +36,13 @@ class Handler:
         options: Options,
         *,
         upstream: Collection[str] = (),
+        queue_limits: Mapping[str, tuple[Limit, ...]] = NO_LIMITS,
         retrying: Retrying = ALWAYS,
     ) -> None:
         self.name = checked_name("handler", name)
+        self.limits = options.limits or ()
+        # What its calls count under in each queue; shared with the other handlers of the app.
+        self.queue_limits = queue_limits
         self.function = function
         self.options = options
         self.is_coroutine = inspect.iscoroutinefunction(function)
@@ -50,7 +56,27 @@ class Handler:
         given = [each for each in signature.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
         self._decoder = _decoder(name, given, hints)
+        check_keys(f"task {name!r}", self.limits, [each.name for each in given])
         self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether its calls may count under a limit."""
+        return bool(self.limits or self.queue_limits)
+
+    def uses(self, message: Message) -> tuple[Use, ...]:
+        """What a call counts under, the narrowest limit first: that is where it waits. Nothing for no limits."""
+        own, shared = self.limits, self.queue_limits.get(message.queue, ())
+        arguments = self._arguments_of(message) if any(limit.key for limit in (*own, *shared)) else {}
+        found = uses_of(f"task/{self.name}", own, arguments) + uses_of(f"queue/{message.queue}", shared, arguments)
+        return tuple(sorted(found, key=lambda use: (use.most, use.name)))
+
+    def _arguments_of(self, message: Message) -> dict[str, Any]:
+        try:
+            return self.decode(message.payload)
+        except InvalidPayload:
+            # It is refused where it is executed, with the reason.
+            return {}
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> msgspec.Raw:
         """The payload of a call. Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge."""

@@ -103,3 +103,11 @@ class DelayedRun(msgspec.Struct, frozen=True):
     due_at: int
     attempt: int
     note: str
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """What is on hold, until when (Unix milliseconds), and how many runs it has put off so far."""
+
+    name: str
+    until: int
+    parked: int

@@ -43,7 +43,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run on its way.
 
     timeout_ms: limit of one attempt, 0 for none. retention_ms: how long the records of the ended run are kept.
-    enqueued_at: Unix milliseconds of server time. unique: the key of its unique lock, empty for none.
+    enqueued_at: Unix milliseconds of server time. unique: the key of its unique lock, empty for none;
+    unique_queued: the lock is given up when the run starts. expires_at: Unix milliseconds after which it is not
+    started any more, 0 for never. metadata says what the call is about, headers what travels with it (a trace, a user).
     max_crashes: how many workers may die of it. on_dead: the task that is told of its death, empty for none.
     member: the group it belongs to. reduces: for a reducer, the failure strategy of the group it receives.
     """
@@ -64,6 +66,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     on_dead: str = ""
     member: Member | None = None
     reduces: str = ""
+    unique_queued: bool = False
+    expires_at: int = 0
+    headers: dict[str, str] = {}
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -84,8 +89,12 @@ def compose(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:
 
     msgspec leaves out a field only when it holds the very object that is its default; an equal one would be sent.
     """
-    said = {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
-    return Message(run, handler, enqueued_at, **said)
+    return Message(run, handler, enqueued_at, **differing(**fields))
+
+
+def differing(**fields: Any) -> dict[str, Any]:
+    """Those fields of a message that differ from the defaults."""
+    return {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
 
 
 def wire_options(options: Complete) -> dict[str, Any]:

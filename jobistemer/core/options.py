@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.limits import Limit, checked_limits
 from jobistemer.core.names import checked_name
 from jobistemer.core.ranges import check_range
 from jobistemer.core.retries import Exponential, RetryPolicy
@@ -26,6 +27,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     retry: what follows a failed attempt. retention_s: seconds that the records of an ended run are kept.
     max_crashes: how many workers may die while they run it before it is given up; crashes use up no retries.
     on_dead: name of the task that is enqueued when the run is out of attempts, empty for none.
+    limits: how many runs may go on at a time or start in a period: Concurrency(…) and Rate(…), all of them.
     Raises InvalidDefinition or InvalidName for values out of range.
     """
 
@@ -36,6 +38,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     retention_s: float | None = None
     max_crashes: int | None = None
     on_dead: str | None = None
+    limits: tuple[Limit, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:
@@ -54,6 +57,9 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             checked_name("on_dead task", self.on_dead)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
+        if self.limits is not None:
+            # A list is what people write.
+            msgspec.structs.force_setattr(self, "limits", checked_limits("options", self.limits))
 
 
 class Complete(msgspec.Struct, frozen=True):
@@ -66,6 +72,7 @@ class Complete(msgspec.Struct, frozen=True):
     retention_s: float = 86_400.0
     max_crashes: int = DEFAULT_MAX_CRASHES
     on_dead: str = ""
+    limits: tuple[Limit, ...] = ()
 
 
 DEFAULTS = Complete()

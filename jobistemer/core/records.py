@@ -20,7 +20,10 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One task run; times are Unix milliseconds. attempt is the number of its latest attempt."""
+    """One task run; times are Unix milliseconds. attempt is the number of its latest attempt.
+
+    waits: how many upstream tasks it waits for. waiting: the limit that it waits for.
+    """
 
     id: str
     state: RunState
@@ -33,6 +36,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     occurrence: str = ""
     entry: str = ""
     waits: int = 0
+    waiting: str = ""
     crashes: int = 0
     note: str = ""
     error: str = ""

@@ -8,8 +8,9 @@ from jobistemer.core.messages import Delivery, Message, Slot, decode_message
 from jobistemer.core.models import FailureStrategy, Job
 from jobistemer.core.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, AttemptState, RunState
-from jobistemer.store import groups, jobs, runs, views
+from jobistemer.store import groups, jobs, limits, runs, views
 from jobistemer.store.database import Database
+from jobistemer.store.keys import front_of
 from jobistemer.store.runs import Ended
 
 MOST_RETRIES = 500
@@ -69,28 +70,34 @@ def _cancel_delayed(database: Database, record: RunRecord, reason: str) -> str |
     if record.state is not RunState.SCHEDULED:
         return None
     raw = database.ask("HGET", database.keys.run(record.id), "message")
-    return "STALE" if raw is None else _end(database, record, decode_message(raw), "delayed", reason)
+    return "STALE" if raw is None else _end(database, record, record.place, decode_message(raw), "delayed", reason)
 
 
 def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str:
     if not record.entry:
         # Not released yet: it is skipped when what it waits for is cancelled.
         return "WAITS"
-    found = database.ask("XRANGE", database.keys.stream(record.place), record.entry, record.entry)
-    if found:
-        word = _end(database, record, decode_message(found[0][1][b"m"]), "stream", reason)
-        if word == "CANCELED":
-            return word
+    # A run that waited for a limit came by the front of its queue, where ids may be the same as on its own stream.
+    for where in (record.place, front_of(record.place)):
+        found = database.ask("XRANGE", database.keys.stream(where), record.entry, record.entry)
+        message = decode_message(found[0][1][b"m"]) if found else None
+        if message is not None and message.run == record.id:
+            word = _end(database, record, where, message, "stream", reason)
+            if word == "CANCELED":
+                return word
     # Workers ask for requests since their last beat: a clock that has drifted would date this one before it.
     now_ms = database.read_clock()
     return database.call(runs.request_cancel(database.keys, record.id, record.entry, now_ms)).word
 
 
-def _end(database: Database, record: RunRecord, message: Message, source: str, reason: str) -> str:
-    stream = database.keys.stream(record.place).encode()
+def _end(database: Database, record: RunRecord, where: str, message: Message, source: str, reason: str) -> str:
+    stream = database.keys.stream(where).encode()
     delivery = Delivery(stream, record.entry.encode(), message, record.attempt, record.crashes)
     outcome = Outcome(AttemptState.CANCELED, error=f"canceled: {reason}")
     job = jobs.find_version(database, message.slot.job, message.slot.version) if message.slot else None
-    ended = Ended(delivery, outcome, "", 0, database.clock.now_ms(), source)
+    ended = Ended(delivery, outcome, "", 0, database.clock.now_ms(), source, limit=record.waiting)
     word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
+    if word == "DONE":
+        # Let in, and not yet fetched: it held its slots already.
+        limits.give_back_deliveries(database, [delivery])
     return "CANCELED" if word == "DONE" else word

@@ -28,6 +28,8 @@ TRIES = 5
 """How often a change is tried again when somebody else changes the same job at the same time."""
 SETTLED_AT_ONCE = 100
 MOST_ROUNDS = 20
+PATIENCE_MS = 1_000
+"""A backlog that catching up would pace over less than this is decided in one go."""
 AGAIN_MS = 1_000
 """After so long a ticker looks again whether a change that waits for the backlog can be applied."""
 
@@ -82,8 +84,10 @@ def apply_pending(database: Database, job_id: str) -> Changed | None:
 def settle(database: Database, stored: StoredJob, now_ms: int) -> bool:
     """Decide what is due up to now under the version that is stored; whether nothing is left.
 
-    Something is left when catching up is paced, or when somebody else has changed the job meanwhile.
+    Something is left when catching up at its pace takes longer than PATIENCE_MS, or when somebody else has changed the
+    job meanwhile.
     """
+    pauses_ms = 0
     for _ in range(MOST_ROUNDS):
         try:
             decisions = plan(stored.job, stored.cursor, now_ms, SETTLED_AT_ONCE, stored.since)
@@ -103,7 +107,8 @@ def settle(database: Database, stored: StoredJob, now_ms: int) -> bool:
         stored = stored._replace(cursor=last.instant, since=since)
         if first_due(stored.job, last.instant) * 1000 > now_ms:
             return True
-        if last.look_at_ms > now_ms:
+        pauses_ms += max(0, last.look_at_ms - now_ms)
+        if pauses_ms >= PATIENCE_MS:
             return False
     return False
 
@@ -139,7 +144,7 @@ def _taken_over(database: Database, stored: StoredJob, job: Job, now_ms: int) ->
 def _registration(
     database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int
 ) -> Registration:
-    kept = _kept_anchor(job, stored, now_ms)
+    kept = kept_anchor(job, stored, now_ms)
     if stored is None:
         cursor = now_ms // 1000
         return Registration(kept, mark, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner)
@@ -162,7 +167,7 @@ def _forgotten(database: Database, stored: StoredJob, now_ms: int) -> tuple[int,
     return forgettable(found, pinned_versions(database, stored.job.id), now_ms)
 
 
-def _kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
+def kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
     """The job with the anchor of its first registration, where its schedule counts from one."""
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
     first = getattr(stored.job.schedule, "anchor", None) if stored else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.exceptions import ExecAbortError, NoScriptError
+from redis.exceptions import NoScriptError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.clock import Clock
@@ -32,12 +32,8 @@ class Database:
 
     def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
-        if call.also:
-            (reply,) = self.call_all([call])
-            if isinstance(reply, JobistemerError):
-                raise reply
-            return reply
-        return call.script.read(self.ask(*call.command, script=call))
+        sent = call.sent
+        return call.read(self.ask(*sent.command, script=sent))
 
     def ask(self, *command: Any, script: Call | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
@@ -56,11 +52,12 @@ class Database:
 
         Raises NotConnected when the round trip failed as a whole.
         """
-        raw = self._send(calls)
-        unknown = [index for index, answer in enumerate(raw) if _lacks_script(answer)]
+        sent = [call.sent for call in calls]
+        raw = self._pipeline([each.command for each in sent])
+        unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
         if unknown:
-            self._load(each for index in unknown for each in (calls[index], *calls[index].also))
-            again = self._send([calls[index] for index in unknown])
+            self._load(sent[index] for index in unknown)
+            again = self._pipeline([sent[index].command for index in unknown])
             for index, answer in zip(unknown, again, strict=True):
                 raw[index] = answer
         return [self._read(call, answer) for call, answer in zip(calls, raw, strict=True)]
@@ -88,38 +85,13 @@ class Database:
         except redis.RedisError as error:
             raise translated(error, self.address) from error
 
-    def _send(self, calls: Sequence[Call]) -> list[Any]:
-        """One answer for each call; for one with companions, the list of theirs and its own."""
-        if not any(call.also for call in calls):
-            return self._pipeline([call.command for call in calls])
-        parts = [_transaction(call) if call.also else [call.command] for call in calls]
-        answers = iter(self._pipeline([command for part in parts for command in part]))
-        # Of MULTI … EXEC the last answer is the one that counts.
-        last = [[next(answers) for _ in part][-1] for part in parts]
-        return [
-            self._unbundled(call) if isinstance(answer, ExecAbortError) else answer
-            for call, answer in zip(calls, last, strict=True)
-        ]
-
-    def _unbundled(self, call: Call) -> list[Any]:
-        """The call and its companions one after another.
-
-        At its memory limit the server queues no transaction, while scripts that begin with a removal go on. Companions
-        are told what to do by marks in the records, so that what a broken connection leaves undone is done when the
-        call is sent again.
-        """
-        return self._pipeline([call.command, *(each.command for each in call.also)])
-
     def _load(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
 
     def _read(self, call: Call, answer: Any) -> Reply | JobistemerError:
-        answers = answer if call.also and isinstance(answer, list) else [answer]
-        for each in answers:
-            if isinstance(each, redis.RedisError):
-                return translated(each, self.address)
-        first, *others = (each.script.read(raw) for each, raw in zip((call, *call.also), answers, strict=True))
-        return first._replace(also=tuple(others)) if others else first
+        if isinstance(answer, redis.RedisError):
+            return translated(answer, self.address)
+        return call.read(answer)
 
 
 class AsyncDatabase:
@@ -132,7 +104,8 @@ class AsyncDatabase:
 
     async def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
-        return call.script.read(await self.ask(*call.command, script=call))
+        sent = call.sent
+        return call.read(await self.ask(*sent.command, script=sent))
 
     async def ask(self, *command: Any, script: Call | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
@@ -145,16 +118,6 @@ class AsyncDatabase:
                 return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
             raise translated(error, self.address) from error
-
-
-def _transaction(call: Call) -> list[Command]:
-    return [("MULTI",), call.command, *(each.command for each in call.also), ("EXEC",)]
-
-
-def _lacks_script(answer: Any) -> bool:
-    return isinstance(answer, NoScriptError) or (
-        isinstance(answer, list) and any(isinstance(each, NoScriptError) for each in answer)
-    )
 
 
 def translated(error: redis.RedisError, address: str) -> JobistemerError:

@@ -10,7 +10,11 @@ from jobistemer.core.states import RunState
 
 
 class Ended(NamedTuple):
-    """One attempt that is over, with everything that is recorded of it."""
+    """One attempt that is over, with everything that is recorded of it.
+
+    source: where the run is taken from: attempt (in flight), stream (on it, not taken by anybody), or delayed; there
+    it waits for the limit in `limit` when that is not empty, else for its time.
+    """
 
     delivery: Delivery
     outcome: Outcome
@@ -20,6 +24,7 @@ class Ended(NamedTuple):
     source: str = "attempt"
     reducer: Message | None = None
     """Of a run that has mapped: what waits for its children."""
+    limit: str = ""
 
     def hands_over(self, over: Over) -> bool:
         """Whether the run leaves its place, in an occurrence or in a group, to the reducer of its children."""

@@ -7,7 +7,10 @@ and every script touches one node only.
 from __future__ import annotations
 
 from jobistemer.core.names import checked_name
+from jobistemer.core.options import HIGHEST_PRIORITY
 
+FRONT = HIGHEST_PRIORITY + 1
+"""The place that is read before all priorities of its queue: for runs whose turn had come when a limit held them up."""
 GROUP = "workers"
 """The one consumer group of every stream."""
 
@@ -22,10 +25,25 @@ def place(queue: str, priority: int) -> str:
     return f"{queue}:{priority}"
 
 
+def places_of(queue: str) -> list[str]:
+    """All places of a queue in reading order: its front, then the highest priority first."""
+    return [place(queue, priority) for priority in range(FRONT, -1, -1)]
+
+
+def front_of(place_name: str) -> str:
+    """The place at the front of the same queue."""
+    return place(split_place(place_name)[0], FRONT)
+
+
 def split_place(name: str) -> tuple[str, int]:
     """Queue and priority of a place."""
     queue, _, priority = name.rpartition(":")
     return queue, int(priority)
+
+
+def place_of_stream(stream: bytes) -> str:
+    """The place in the key of a stream."""
+    return stream.rpartition(b":stream:")[2].decode()
 
 
 def delayed_member(place_name: str, run_id: str) -> str:
@@ -54,6 +72,9 @@ class Keys:
         self.chores = f"{tag}:chores"
         self.cancels = f"{tag}:cancels"
         self.paused = f"{tag}:paused"
+        self.closed = f"{tag}:closed"
+        self.limits = f"{tag}:limits"
+        self.holds = f"{tag}:holds"
         self.workers = f"{tag}:workers"
         self.tickers = f"{tag}:tickers"
         self.wake = f"{tag}:wake"
@@ -112,6 +133,26 @@ class Keys:
     def unique(self, key: str) -> str:
         """String: the run that holds a unique key."""
         return f"{self.tag}:unique:{key}"
+
+    def held(self, name: str) -> str:
+        """Hash: the runs that hold a slot of a limit, with the place and entry that they hold it for."""
+        return f"{self.tag}:held:{name}"
+
+    def waiting(self, name: str) -> str:
+        """Sorted set: who waits for a limit, by when its entry was made."""
+        return f"{self.tag}:waiting:{name}"
+
+    def rate(self, name: str) -> str:
+        """Sorted set: what started within the period of a rate, by time."""
+        return f"{self.tag}:rate:{name}"
+
+    def promised(self, name: str) -> str:
+        """Sorted set: runs that a rate holds up, by the time promised to them."""
+        return f"{self.tag}:promised:{name}"
+
+    def parked(self, name: str) -> str:
+        """Sorted set: what a hold has put off."""
+        return f"{self.tag}:parked:{name}"
 
     def worker(self, worker_id: str) -> str:
         """Hash: what a worker is and does."""

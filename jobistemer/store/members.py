@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobistemer.store.database import Command
+from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply, script
+
+STREAMS_A_CALL = 100
+"""How many streams one call of `forget_worker` looks at."""
 
 
 class Pulse(NamedTuple):
@@ -18,6 +21,7 @@ class Pulse(NamedTuple):
     paused: set[str]
     command: str
     server_ms: float
+    holds: frozenset[str]
 
 
 class Agenda(NamedTuple):
@@ -35,14 +39,14 @@ class Agenda(NamedTuple):
 def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
     """Say that a worker lives."""
     return script("beat_worker")(
-        (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused),
+        (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused, keys.holds),
         (worker, now_ms, lease_ms, since_ms, status),
     )
 
 
 def read_pulse(reply: Reply) -> Pulse:
     """The answer to a worker's beat."""
-    suspects, cancels, places, paused, command, (seconds, micros) = reply.values
+    suspects, cancels, places, paused, command, (seconds, micros), holds = reply.values
     return Pulse(
         suspects={name: round(float(beat)) for name, beat in _pairs(suspects)},
         cancels=[run.decode() for run in cancels],
@@ -50,6 +54,7 @@ def read_pulse(reply: Reply) -> Pulse:
         paused={name.decode() for name in paused},
         command=command.decode(),
         server_ms=int(seconds) * 1000 + int(micros) / 1000,
+        holds=frozenset(name.decode() for name in holds),
     )
 
 
@@ -77,12 +82,21 @@ def read_agenda(reply: Reply) -> Agenda:
     )
 
 
-def forget_worker(keys: Keys, worker: str, beat_ms: int, places: list[str]) -> Call:
-    """Remove a worker that has ended, unless something is still pending for it."""
-    return script("forget_worker")(
-        (keys.workers, keys.worker(worker), *(keys.stream(where) for where in places[:100])),
-        (worker, beat_ms),
-    )
+def forget_worker(database: Database, worker: str, beat_ms: int, places: list[str]) -> Reply:
+    """Remove a worker that has ended, unless something is still pending for it; a hundred streams a call.
+
+    The records go with the last call, so that a worker with work on any stream is not forgotten.
+    """
+    keys = database.keys
+    parts = [places[at : at + STREAMS_A_CALL] for at in range(0, len(places), STREAMS_A_CALL)] or [[]]
+    for left, part in zip(reversed(range(len(parts))), parts, strict=True):
+        streams = (keys.stream(where) for where in part)
+        reply = database.call(
+            script("forget_worker")((keys.workers, keys.worker(worker), *streams), (worker, beat_ms, left))
+        )
+        if reply.word != "FORGOTTEN":
+            break
+    return reply
 
 
 def command_worker(keys: Keys, worker: str, command: str) -> Call:

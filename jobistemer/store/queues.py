@@ -14,6 +14,9 @@ from jobistemer.core.names import checked_name
 from jobistemer.store.connection import BLOCK_MS
 from jobistemer.store.database import Database, translated
 from jobistemer.store.keys import GROUP
+from jobistemer.store.scripts import script
+
+OPENED_A_CALL = 100
 
 PAGE = 100
 # What servers say of a stream that is not there; fakeredis has words of its own.
@@ -94,14 +97,10 @@ def _delivery(stream: bytes, entry: bytes, fields: dict[bytes, bytes] | None) ->
 
 def open_streams(database: Database, places: Sequence[str]) -> None:
     """Make sure that streams and their groups exist."""
-    for where in places:
-        # The place first: a stream without one would be filled and never read, a place without a stream is opened anew.
-        database.ask("SADD", database.keys.streams, where)
-        try:
-            database.ask("XGROUP", "CREATE", database.keys.stream(where), GROUP, "0", "MKSTREAM")
-        except ServerRefused as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+    keys = database.keys
+    for start in range(0, len(places), OPENED_A_CALL):
+        part = tuple(places[start : start + OPENED_A_CALL])
+        database.call(script("open_streams")((keys.streams, *(keys.stream(where) for where in part)), part))
 
 
 def pending_of(database: Database, where: str, consumer: str) -> Iterator[tuple[bytes, Delivery | None]]:

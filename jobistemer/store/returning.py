@@ -8,7 +8,7 @@ from jobistemer.core.endings import CANCELED, Outcome
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
-from jobistemer.store import jobs, runs
+from jobistemer.store import jobs, limits, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 
@@ -33,6 +33,7 @@ def hand_back(
             elif reply.word == "CANCELED":
                 outcome = Outcome(AttemptState.CANCELED, error="canceled before it began")
                 end_canceled(database, Ended(delivery, outcome, worker, 0, now_ms))
+    limits.give_back_deliveries(database, deliveries)
     if refused is not None:
         raise refused
 

@@ -24,15 +24,22 @@ KEEP_EARLIER_MS = 7 * 86_400_000
 LONGEST_UNIQUE_MS = 30 * 86_400_000
 
 
-def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = LONGEST_UNIQUE_MS) -> Call:
-    """Create a run: at once on its stream, or with `due_at` (ms) in the delayed set."""
-    where = place(message.queue, message.priority)
-    unique = (keys.unique(message.unique),) if message.unique else ()
+def enqueue_run(
+    keys: Keys, message: Message, due_at: int = 0, unique_ms: int = LONGEST_UNIQUE_MS, lock: str = ""
+) -> Call:
+    """Create a run: at once on its stream, or with `due_at` (ms) in the delayed set.
+
+    lock: a unique key that is held for all of `unique_ms`, whatever becomes of the run.
+    """
+    where, unique_key = place(message.queue, message.priority), lock or message.unique
+    unique = (keys.unique(unique_key),) if unique_key else ()
     encoded = encode_message(message)
     common = (message.run, message.handler, encoded, where, unique_ms)
     if due_at > 0:
-        return script("delay_run")((keys.run(message.run), keys.delayed, keys.wake, *unique), (*common, due_at))
-    return script("enqueue_run")((keys.run(message.run), keys.stream(where), keys.streams, *unique), common)
+        touched = (keys.run(message.run), keys.delayed, keys.wake, keys.closed, *unique)
+        return script("delay_run")(touched, (*common, due_at))
+    touched = (keys.run(message.run), keys.stream(where), keys.streams, keys.closed, *unique)
+    return script("enqueue_run")(touched, common)
 
 
 def promote_runs(keys: Keys, members: list[str], now: int) -> Call:
@@ -122,7 +129,7 @@ def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note:
     where = place(message.queue, message.priority)
     attempt = keys.attempt(ids.attempt_id(message.run, delivery.attempt))
     return script("retry_run")(
-        (keys.stream(where), keys.run(message.run), attempt, keys.delayed, keys.wake),
+        (delivery.stream.decode(), keys.run(message.run), attempt, keys.delayed, keys.wake),
         (
             *(delivery.entry, message.run, where, "", "", encode_message(message)),
             *(delivery.attempt, delivery.crashes, now + delay_ms if delay_ms else 0, 0, note),
@@ -138,10 +145,12 @@ def request_cancel(keys: Keys, run: str, entry: str, now: int) -> Call:
 def _commit_keys(keys: Keys, ended: Ended) -> tuple[str, ...]:
     message = ended.delivery.message
     return (
-        keys.stream(place(message.queue, message.priority)),
+        # Not by queue and priority: a run that waited for a limit came by the front of its queue.
+        ended.delivery.stream.decode(),
         keys.run(message.run),
         keys.attempt(ids.attempt_id(message.run, ended.delivery.attempt)),
-        keys.delayed,
+        # Who waits for a limit stands in its list as others stand in the delayed set.
+        keys.waiting(ended.limit) if ended.limit else keys.delayed,
         keys.dead,
     )
 

@@ -44,11 +44,11 @@ class Reply(NamedTuple):
 class Script:
     """One Lua script, ready to be called."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, header: Header) -> None:
         self.name = name
         self.text = text
         self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
-        self.header = read_header(text)
+        self.header = header
 
     def __call__(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Call:
         """A call of this script as a value; nothing is sent yet."""
@@ -66,8 +66,8 @@ class Script:
 class Call(NamedTuple):
     """A script with its keys and arguments.
 
-    `also` are calls that belong to it: they are executed right after it as one atomic step, whatever it answers. Each
-    looks for itself at what the one before has written, so that a refused call leaves them nothing to do.
+    `also` are calls that belong to it: they are executed right after it as one step, whatever it answers. Each looks
+    for itself at what the one before has written, so that a refused call leaves them nothing to do.
     """
 
     script: Script
@@ -77,14 +77,53 @@ class Call(NamedTuple):
 
     @property
     def command(self) -> tuple[Any, ...]:
-        """The command to send."""
+        """The command to send, without what belongs to it."""
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+    @property
+    def sent(self) -> Call:
+        """The call to send: this one, or one script that executes it and all that belongs to it."""
+        if not self.also:
+            return self
+        parts = (self._replace(also=()), *self.also)
+        args = [arg for each in parts for arg in (each.script.name, len(each.keys), len(each.args), *each.args)]
+        keys = tuple(key for each in parts for key in each.keys)
+        return Call(_together(tuple(each.script.name for each in parts)), keys, (len(parts), *args))
+
+    def read(self, raw: Any) -> Reply:
+        """Turn what the server sent into a word and values, those of what belongs to it beside them."""
+        if not self.also:
+            return self.script.read(raw)
+        first, *others = (each.script.read(answer) for each, answer in zip((self, *self.also), raw, strict=True))
+        return first._replace(also=tuple(others))
 
 
 @cache
 def script(name: str) -> Script:
     """The script in the file `lua/{name}.lua`."""
-    return Script(name, (LUA_FOLDER / f"{name}.lua").read_text(encoding="utf-8"))
+    text = (LUA_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+    return Script(name, text, read_header(text))
+
+
+# Not MULTI: at the memory limit a transaction is refused while it is queued, and a script that begins with a removal
+# is not, see docs/decisions/0221-companions-of-a-commit.md.
+_EACH = """
+local at, from, answers = 2, 1, {}
+for i = 1, math.min(tonumber(ARGV[1]), 10) do
+  local name, keys, args = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  answers[i] = scripts[name]({unpack(KEYS, from, from + keys - 1)}, {unpack(ARGV, at + 3, at + 2 + args)})
+  at, from = at + 3 + args, from + keys
+end
+return answers
+"""
+
+
+@cache
+def _together(names: tuple[str, ...]) -> Script:
+    """A script that executes several: each stands in front of it as a function of its KEYS and ARGV."""
+    functions = [f"scripts['{name}'] = function(KEYS, ARGV)\n{script(name).text}\nend" for name in dict.fromkeys(names)]
+    text = "\n".join(["local scripts = {}", *functions, _EACH])
+    return Script(" and ".join(names), text, script(names[0]).header)
 
 
 def all_scripts() -> list[Script]:

@@ -1,11 +1,11 @@
-"""Sweep: remove what has ended and would otherwise stay: workers long silent, expired dead letters."""
+"""Sweep: remove what has ended and would otherwise stay: silent workers, expired dead letters, slots of the dead."""
 
 from __future__ import annotations
 
 import logging
 import time
 
-from jobistemer.store import members, queues
+from jobistemer.store import limits, members, queues
 from jobistemer.store.database import Database
 from jobistemer.ticker.alerts import raise_due_alerts
 
@@ -40,6 +40,7 @@ class Sweeper:
                 ("ZREMRANGEBYSCORE", keys.dead, "-inf", self._database.clock.now_ms()),
             ],
         )
+        limits.sweep_limits(self._database)
         known = {worker.decode(): float(beat) for worker, beat in zip(beats[::2], beats[1::2], strict=True)}
         names = [place.decode() for place in places]
         raise_due_alerts(self._database)
@@ -60,7 +61,7 @@ class Sweeper:
         return [(worker, beat) for worker, (beat, since) in self._seen.items() if now - since >= SILENT_S]
 
     def _forget(self, worker: str, beat: float, places: list[str]) -> bool:
-        reply = self._database.call(members.forget_worker(self._database.keys, worker, round(beat), places))
+        reply = members.forget_worker(self._database, worker, round(beat), places)
         if reply.word == "FORGOTTEN":
             log.info("worker %s has been silent for a minute and has nothing pending: forgotten", worker)
         return reply.word == "FORGOTTEN"

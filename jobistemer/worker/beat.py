@@ -15,8 +15,8 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import groups, members
 from jobistemer.store.database import Database
-from jobistemer.worker.fetch import Order
 from jobistemer.worker.flight import Flights
+from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import Reclaimer
 from jobistemer.worker.watch import Watch
 
@@ -67,8 +67,7 @@ class Beater:
         database.clock.correct(pulse.server_ms)
         self.last_beat_ms = now_ms
         self._flights.beaten()
-        self._order.learn(pulse.places)
-        self._order.paused = pulse.paused
+        self._order.paused, self._order.on_hold = pulse.paused, pulse.holds
         if pulse.cancels:
             self._watch.cancel(set(pulse.cancels))
         self._cancel_halted()

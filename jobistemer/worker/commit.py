@@ -12,7 +12,7 @@ from typing import NamedTuple
 from jobistemer.core.endings import CANCELED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState
-from jobistemer.store import cancelling, elapsed, runs
+from jobistemer.store import cancelling, elapsed, limits, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
@@ -97,6 +97,9 @@ class Committer:
             self._note_bundle(bundle, reply)
         for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
             self._note(database, entry, reply)
+        limits.give_back(
+            database, [(each.delivery.message.run, *each.key, each.uses) for each in flights if each.uses]
+        )
 
     def _tried_entry(self, flight: Flight) -> _Entry | None:
         try:

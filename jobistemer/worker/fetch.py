@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery
-from jobistemer.core.options import DEFAULT_PRIORITY
 from jobistemer.store import queues, returning
 from jobistemer.store.database import Database
-from jobistemer.store.keys import place, split_place
+from jobistemer.store.keys import place_of_stream
 from jobistemer.store.queues import StreamReader
 from jobistemer.worker.flight import Flight
+from jobistemer.worker.gate import Gate
 from jobistemer.worker.inbox import Room
+from jobistemer.worker.order import Order
 
 UNKNOWN_DELAY_MS = 5_000
 """How long a run whose task this worker does not know is put off, so that one that does can take it."""
@@ -26,40 +26,6 @@ LOOK_BACK_S = 30.0
 again at times."""
 
 log = logging.getLogger("jobistemer.worker")
-
-
-class Order:
-    """In which order the places of a worker's queues are read."""
-
-    def __init__(self, weights: Mapping[str, int]) -> None:
-        self._weights = dict(weights)
-        self._known = [place(queue, DEFAULT_PRIORITY) for queue in weights]
-        self.paused: set[str] = set()
-
-    def learn(self, places: list[str]) -> None:
-        """Take note of the places that exist."""
-        known = {*self._known, *(each for each in places if split_place(each)[0] in self._weights)}
-        if len(known) != len(self._known):
-            self._known = sorted(known)
-
-    def known(self) -> list[str]:
-        """All places of these queues that are known, paused ones included."""
-        return list(self._known)
-
-    def places(self) -> list[str]:
-        """Places in reading order: queues as listed, or shuffled by weight; in each the highest priority first."""
-        rank = {queue: position for position, queue in enumerate(self._queues())}
-        usable = [(queue, -priority, each) for each in self._known for queue, priority in [split_place(each)]]
-        return [
-            each for queue, _, each in sorted(usable, key=lambda at: (rank[at[0]], at[1])) if queue not in self.paused
-        ]
-
-    def _queues(self) -> list[str]:
-        if not any(self._weights.values()):
-            return list(self._weights)
-        # A weighted shuffle: each queue comes first with the probability that its weight gives it.
-        draws = {queue: random.random() ** (1 / max(weight, 0.01)) for queue, weight in self._weights.items()}
-        return sorted(draws, key=lambda queue: -draws[queue])
 
 
 class Fetcher:
@@ -81,8 +47,12 @@ class Fetcher:
         self._room = room
         self._handlers = handlers
         self._dispatch = dispatch
+        self._gate = Gate(database, order)
         self._broken_off = False
         self._next_look_back = time.monotonic() + LOOK_BACK_S
+        # Places whose last read gave all that was asked for: there may be more.
+        self._busy: set[str] = set()
+        self._reading = 0
         self.ran_dry = False
 
     def step(self, *, block: bool = True) -> int:
@@ -97,33 +67,33 @@ class Fetcher:
         return taken
 
     def _step(self, *, block: bool) -> int:
-        room, places = self._room.free(), self._order.places()
-        if room <= 0 or not places:
+        room = self._room.free()
+        places = self._order.places() if room > 0 else []
+        if not places:
             self._room.wait(NO_ROOM_S)
             return 0
-        if len(places) == 1:
-            taken = self._take(places, room, block=block)
-            self.ran_dry = not taken
-            return taken
-        if not self.ran_dry or not block:
-            taken = self._in_order(places, room)
-            self.ran_dry = not taken
-            if taken or not block:
-                return taken
-        # Nothing anywhere: wait for all places at once. The count is for each of them.
-        taken = self._take(places, max(1, room // len(places)), block=True)
+        if len(places) != self._reading:
+            # What waits in a queue that is read for the first time, or again after a pause, is not known.
+            self._reading = len(places)
+            self._busy.update(places)
+        # When nothing is left, wait for all places at once; the count is for each of them.
+        taken = self._in_order(places, room) or self._take(places, max(1, room // len(places)), block=block)
         self.ran_dry = not taken
         return taken
 
     def _in_order(self, places: list[str], room: int) -> int:
-        taken = 0
-        for where in places:
-            if taken < room:
-                taken += self._take([where], room - taken, block=False)
+        """One read for each place that held more than was taken last time, with the quiet ones before it."""
+        taken = start = 0
+        for end, where in enumerate(places, 1):
+            if where in self._busy and taken < room:
+                taken += self._take(places[start:end], room - taken, block=False)
+                start = end
         return taken
 
     def _take(self, places: list[str], count: int, *, block: bool) -> int:
         fetched = self._reader.fetch(places, count, block=block)
+        self._busy.difference_update(places)
+        self._busy.update(place_of_stream(stream) for stream, entries in fetched if len(entries) == count)
         for stream, entries in fetched:
             self._accept(stream, entries)
         return sum(len(entries) for _, entries in fetched)
@@ -138,18 +108,26 @@ class Fetcher:
 
     def _accept(self, stream: bytes, entries: list[Any]) -> None:
         flights: list[Flight] = []
+        asking: list[Flight] = []
         strangers: list[tuple[Delivery | None, bytes]] = []
         for delivery, entry in queues.deliveries(stream, entries):
             handler = self._handlers.get(delivery.message.handler) if delivery else None
             if delivery is not None and handler is not None:
-                flights.append(Flight(self._database, delivery, handler, self._worker, self._handlers))
+                concerned = self._gate.concerns(handler, delivery.message)
+                flight = Flight(self._database, delivery, handler, self._worker, self._handlers)
+                (asking if concerned else flights).append(flight)
             else:
                 strangers.append((delivery, entry))
-        # First what can be worked off: should giving back the others fail, it is not held up.
-        self._room.take([flight.key for flight in flights])
-        self._dispatch(flights)
+        # First what can be worked off: should the server fail over the others, it is not held up.
+        self._receive(flights)
+        if asking:
+            self._receive(self._gate.admit(asking))
         for delivery, entry in strangers:
             self._refuse(stream, entry, delivery)
+
+    def _receive(self, flights: list[Flight]) -> None:
+        self._room.take([flight.key for flight in flights])
+        self._dispatch(flights)
 
     def _refuse(self, stream: bytes, entry: bytes, delivery: Delivery | None) -> None:
         if delivery is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
+from jobistemer.core.limits import Use
 from jobistemer.core.messages import Delivery, Message
 from jobistemer.store import runs
 from jobistemer.store.database import Database
@@ -16,6 +17,7 @@ from jobistemer.store.scripts import Call
 
 CANCELS_KEPT = 10_000
 MISSING = object()
+NONE_KNOWN: Mapping[str, Handler] = {}
 
 
 class Flight:
@@ -23,11 +25,16 @@ class Flight:
 
     __slots__ = (
         *("database", "delivery", "ended", "handler", "handlers", "key", "outcome"),
-        *("record", "reducer", "shown", "started", "stop", "worker"),
+        *("record", "reducer", "shown", "started", "stop", "uses", "worker"),
     )
 
     def __init__(
-        self, database: Database, delivery: Delivery, handler: Handler, worker: str, handlers: Mapping[str, Handler]
+        self,
+        database: Database,
+        delivery: Delivery,
+        handler: Handler,
+        worker: str,
+        handlers: Mapping[str, Handler] = NONE_KNOWN,
     ) -> None:
         self.database = database
         self.delivery = delivery
@@ -46,6 +53,8 @@ class Flight:
         self.record: Ended | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
+        # The limits that it counts under, from the moment they have let it in.
+        self.uses: tuple[Use, ...] = ()
 
     def showing(self) -> Call:
         """The call that records the attempt as running."""

@@ -16,7 +16,7 @@ from jobistemer.core.endings import Later, Outcome, Over, settle
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import LONGEST_PAUSE_S
-from jobistemer.store import cancelling, members, queues, returning, runs
+from jobistemer.store import cancelling, limits, members, queues, returning, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.worker.definitions import Definitions
@@ -52,10 +52,12 @@ class Reclaimer:
         for where in places:
             for entry, delivery in queues.pending_of(self._database, where, worker):
                 taken += self._lose(where, entry, delivery, worker)
+                if delivery is not None:
+                    limits.give_back_deliveries(self._database, [delivery])
         if taken:
             log.warning("worker %s is dead: %d of its runs were taken over", worker, taken)
         beat = self._suspects.pop(worker)[0]
-        self._database.call(members.forget_worker(self._database.keys, worker, beat, places))
+        members.forget_worker(self._database, worker, beat, places)
         return taken
 
     def _lose(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:

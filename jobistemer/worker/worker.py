@@ -13,7 +13,6 @@ from typing import Any
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.handlers import Handler
-from jobistemer.core.options import DEFAULT_PRIORITY
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
@@ -21,16 +20,16 @@ from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import groups, members, queues, returning
 from jobistemer.store.database import Database
-from jobistemer.store.keys import place
 from jobistemer.store.namespace import Namespace
 from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.fetch import Fetcher, Order
+from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.gather import GATHER
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.loops import LoopSlots
+from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
 from jobistemer.worker.slots import ThreadSlots
 from jobistemer.worker.watch import Watch
@@ -78,7 +77,7 @@ class Worker:
 
     def _open(self) -> None:
         for database in self._namespace.shards:
-            queues.open_streams(database, [place(queue, DEFAULT_PRIORITY) for queue in self._settings.queues])
+            queues.open_streams(database, self._order.known())
 
     def _work(self, stopping: Stopping) -> None:
         shards = self._namespace.shards
@@ -192,6 +191,6 @@ class Worker:
         try:
             for database, beater in zip(shards, beaters, strict=True):
                 places = self._order.known()
-                database.call(members.forget_worker(database.keys, self.id, beater.last_beat_ms, places))
+                members.forget_worker(database, self.id, beater.last_beat_ms, places)
         except (NotConnected, ServerRefused) as error:
             log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)

@@ -33,7 +33,9 @@ def at_work(app: Jobistemer, settings: WorkerSettings = QUICK) -> Iterator[Stopp
     try:
         yield stopping
     finally:
-        stopping.request()
+        # A second request would mean an immediate end.
+        if not stopping.requested.is_set():
+            stopping.request()
         thread.join(PATIENCE_S)
     assert not thread.is_alive(), "the worker hangs at its end"
 

@@ -110,7 +110,7 @@ def delivery_of(database: Database, of: Message) -> Delivery:
     """The attempt of a run that is in flight, or was: what the records say of it."""
     run = records(database).get(f"run:{of.run}", {})
     entry = run.get("entry") or "0-1"
-    return Delivery(b"", entry.encode(), of, int(run.get("attempt", 0)), 0)
+    return Delivery(database.keys.stream(f"{of.queue}:{of.priority}").encode(), entry.encode(), of, int(run.get("attempt", 0)), 0)
 
 
 def commit(

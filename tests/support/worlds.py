@@ -14,17 +14,17 @@ from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import queues, views
 from jobistemer.store.clock import Clock
 from jobistemer.store.database import Database
-from jobistemer.store.keys import place
 from jobistemer.store.namespace import Namespace
 from jobistemer.ticker.ticker import ShardTicker
 from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.execute import run
-from jobistemer.worker.fetch import Fetcher, Order
+from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.gather import GATHER
 from jobistemer.worker.inbox import Room
+from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import Reclaimer
 from jobistemer.worker.watch import Watch
 
@@ -64,14 +64,13 @@ class StepWorker:
         self.beater = Beater(
             database, name, settings, self.order, self.flights, self.watch, self.reclaimer, dict, self.stopping
         )
-        queues.open_streams(database, [place(queue, 5) for queue in settings.queues])
+        queues.open_streams(database, self.order.known())
 
     def beat(self) -> None:
         self.beater.step()
 
     def fetch(self) -> list[Flight]:
         """Take what is there from all known places; it waits in this worker, unstarted."""
-        self.order.learn([name.decode() for name in self.database.client.smembers(self.database.keys.streams)])
         while self.fetcher.step(block=False):
             pass
         return list(self.waiting)

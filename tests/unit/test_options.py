@@ -36,6 +36,7 @@ def test_each_effective_option_names_the_level_it_comes_from():
         "retention_s": Effective(86_400.0, "default"),
         "max_crashes": Effective(3, "default"),
         "on_dead": Effective("", "default"),
+        "limits": Effective((), "default"),
     }
 
 

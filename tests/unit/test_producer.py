@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobistemer.app import Jobistemer
-from jobistemer.app.producer import Timing
+from jobistemer.app.requests import Timing
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidName, InvalidPayload
 from jobistemer.core.options import Options
 from tests.support.clocks import NOW

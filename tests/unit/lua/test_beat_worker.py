@@ -11,7 +11,7 @@ def beat(database, worker="alice", now=NOW, since=NOW - 1000):
 
 def test_a_worker_says_that_it_lives(database):
     pulse = beat(database)
-    assert pulse == members.Pulse({}, [], [], set(), "", pulse.server_ms)
+    assert pulse == members.Pulse({}, [], [], set(), "", pulse.server_ms, frozenset())
     assert pulse.server_ms > 0
     assert records(database) == {"workers": {"alice": NOW}, "worker:alice": {"status": "{}"}}
     assert lives_ms(database, "worker:alice") == 86_400_000
@@ -66,3 +66,8 @@ def test_a_worker_hears_what_it_was_told_to_do(database):
     beat(database)
     database.client.hset(database.keys.worker("alice"), "command", "quiet")
     assert beat(database).command == "quiet"
+
+
+def test_a_worker_hears_what_is_on_hold_and_not_what_was(database):
+    database.client.zadd(database.keys.holds, {"task/send": NOW + 1000, "task/old": NOW})
+    assert beat(database).holds == {"task/send"}

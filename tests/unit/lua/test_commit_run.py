@@ -18,7 +18,7 @@ DAY = 86_400_000
 def cancel_waiting(database, source, run="run_1"):
     """Cancel a run that no worker has taken, as application code does."""
     entry = records(database)[f"run:{run}"].get("entry", "")
-    delivery = Delivery(b"", entry.encode(), message(run), 0, 0)
+    delivery = Delivery(database.keys.stream("default:5").encode(), entry.encode(), message(run), 0, 0)
     over = ended(delivery, "canceled", "somebody", source)
     return database.call(runs.commit(database.keys, over, CANCELED, None))
 

@@ -203,7 +203,7 @@ def waiting(database, definition, source):
     """A commit that cancels the first task where it waits: on its stream or in the delayed set."""
     _, message = next(runs_of(definition, 1, ONE, ONE * 1000))
     entry = records(database)[f"run:{message.run}"].get("entry", "")
-    over = ended(Delivery(b"", entry.encode(), message, 0, 0), "canceled", "somebody", source)
+    over = ended(Delivery(database.keys.stream(f"{message.queue}:{message.priority}").encode(), entry.encode(), message, 0, 0), "canceled", "somebody", source)
     return database.call(runs.commit(database.keys, over, CANCELED, definition))._replace(also=())
 
 

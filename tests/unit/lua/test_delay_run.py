@@ -54,3 +54,9 @@ def test_tickers_are_woken_only_when_nothing_is_due_earlier(database, open_datab
         delay(database, "run_2", DUE + 1)
         delay(database, "run_3", DUE - 1)
     assert wakes == ["run", "run"]
+
+
+def test_a_queue_that_is_closed_takes_no_delayed_run_either(database):
+    database.client.sadd(database.keys.closed, "default:5")
+    with nothing_written(database):
+        assert database.call(runs.enqueue_run(database.keys, message(), due_at=NOW + 60_000)) == Reply("CLOSED", [])

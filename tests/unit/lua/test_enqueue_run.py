@@ -68,3 +68,23 @@ def test_nothing_without_an_end_is_left_once_the_run_has_ended(database):
     assert "run:run_1" in leaked(database)
     finish(database, ended(take_one(database)))
     assert leaked(database) == {}
+
+
+def test_a_queue_that_is_closed_takes_no_new_run(database):
+    database.client.sadd(database.keys.closed, "default:5")
+    with nothing_written(database):
+        assert enqueue(database) == Reply("CLOSED", [])
+
+
+def test_a_closed_queue_still_names_the_holder_of_a_unique_key(database):
+    enqueue(database, "run_1", unique="order-7")
+    database.client.sadd(database.keys.closed, "default:5")
+    assert enqueue(database, "run_2", unique="order-7") == Reply("EXISTS", [b"run_1"])
+
+
+def test_a_lock_for_a_time_outlives_its_run(database):
+    database.call(runs.enqueue_run(database.keys, message("run_1"), unique_ms=600_000, lock="order-7"))
+    finish(database, ended(take_one(database)))
+    again = runs.enqueue_run(database.keys, message("run_2"), unique_ms=600_000, lock="order-7")
+    assert database.call(again) == Reply("EXISTS", [b"run_1"])
+    assert leaked(database) == {}

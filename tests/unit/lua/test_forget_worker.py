@@ -10,7 +10,7 @@ def beat(database, worker="alice", now=NOW):
 
 
 def forget(database, beat_ms=NOW, places=("default:5",)):
-    return database.call(members.forget_worker(database.keys, "alice", beat_ms, list(places)))
+    return members.forget_worker(database, "alice", beat_ms, list(places))
 
 
 def consumers(database):
@@ -82,3 +82,15 @@ def test_a_hundred_streams_are_looked_into_in_one_call(database):
     places = [f"queue_{n}:5" for n in range(99)] + ["default:5"]
     with nothing_written(database):
         assert forget(database, places=places) == Reply("BUSY", [])
+
+
+def test_a_worker_with_something_pending_beyond_the_first_hundred_streams_is_kept(database):
+    beat(database)
+    enqueue(database, queue="last")
+    delivery = take_one(database, where="last:5")
+    places = [f"q{n}:5" for n in range(120)] + ["last:5"]
+    with nothing_written(database):
+        assert forget(database, places=places) == Reply("BUSY", [])
+    finish(database, ended(delivery))
+    assert forget(database, places=places) == Reply("FORGOTTEN", [])
+    assert {"workers", "worker:alice"} & set(records(database)) == set()

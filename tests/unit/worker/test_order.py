@@ -1,37 +1,44 @@
-"""In which order the places of a worker's queues are read."""
-
-from __future__ import annotations
-
 from collections import Counter
+from random import Random
 
-from jobistemer.worker.fetch import Order
+from jobistemer.worker.order import Order
 
-
-def test_strict_order_reads_queues_as_they_are_listed():
-    assert Order({"critical": 0, "default": 0, "low": 0}).places() == ["critical:5", "default:5", "low:5"]
-
-
-def test_in_a_queue_the_highest_priority_comes_first():
-    order = Order({"b": 0, "a": 0})
-    order.learn(["a:9", "b:0", "a:5", "b:5", "b:7", "other:5"])
-    assert order.places() == ["b:7", "b:5", "b:0", "a:9", "a:5"]
+DRAWS = 20_000
 
 
-def test_a_paused_queue_is_not_read_and_stays_known():
-    order = Order({"a": 0, "b": 0})
-    order.paused = {"a"}
-    assert order.places() == ["b:5"]
-    assert order.known() == ["a:5", "b:5"]
+def test_without_weights_the_queues_are_read_as_listed_and_each_by_priority_with_its_front_before():
+    order = Order({"mail": 0, "default": 0})
+    assert order.places() == [f"{queue}:{priority}" for queue in ("mail", "default") for priority in range(10, -1, -1)]
 
 
-def test_weights_say_how_often_a_queue_comes_first():
-    order = Order({"often": 9, "seldom": 1})
-    first = Counter(order.places()[0] for _ in range(2000))
-    assert 1650 < first["often:5"] < 1950
+def test_a_paused_queue_is_known_and_not_read():
+    order = Order({"mail": 0, "default": 0})
+    order.paused = {"mail"}
+    assert {place.partition(":")[0] for place in order.places()} == {"default"}
+    assert {place.partition(":")[0] for place in order.known()} == {"mail", "default"}
 
 
-def test_a_queue_of_weight_nought_comes_last_but_comes():
-    order = Order({"some": 5, "none": 0})
-    read = [order.places() for _ in range(200)]
-    assert all(sorted(places) == ["none:5", "some:5"] for places in read)
-    assert sum(places[0] == "some:5" for places in read) > 180
+def test_with_weights_each_queue_comes_first_as_often_as_its_weight_says():
+    order = Order({"critical": 6, "default": 3, "low": 1}, Random(7))
+    first = Counter(order.places()[0].partition(":")[0] for _ in range(DRAWS))
+    # The standard deviation of each share is below 0.35 %; four of them leave one failure in 16,000 seeds.
+    assert {queue: abs(first[queue] / DRAWS - share) < 0.014 for queue, share in SHARES.items()} == dict.fromkeys(
+        SHARES, True
+    )
+
+
+def test_with_weights_priorities_stay_in_order_within_each_queue():
+    order = Order({"critical": 6, "low": 1}, Random(7))
+    for _ in range(50):
+        low = [place for place in order.places() if place.startswith("low:")]
+        assert low == [f"low:{priority}" for priority in range(10, -1, -1)]
+
+
+def test_a_queue_of_weight_zero_among_weighted_ones_comes_last_but_is_read():
+    order = Order({"critical": 6, "rest": 0}, Random(7))
+    first = Counter(order.places()[0].partition(":")[0] for _ in range(1000))
+    assert first["critical"] == 1000
+    assert "rest:5" in order.places()
+
+
+SHARES = {"critical": 0.6, "default": 0.3, "low": 0.1}

@@ -1,0 +1,216 @@
+"""A call as a value: what is to be run, when it may start, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha1
+from typing import Any, Literal
+
+import msgspec
+
+from jobistemer.core.errors import InvalidInput
+from jobistemer.core.options import Options
+
+LONGEST_WINDOW_S = 366 * 86_400
+MOST_TEXT_BYTES = 4_096
+
+Seconds = float | timedelta
+
+
+def milliseconds(what: str, value: Seconds, least: int = 0) -> int:
+    """A number of seconds or a timedelta as milliseconds. Raises InvalidInput when it is out of range."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds * 1000 < float("inf"):
+        raise InvalidInput(f"{what} is {value!r}, allowed are {least / 1000:g} and more seconds")
+    if seconds > LONGEST_WINDOW_S and least:
+        raise InvalidInput(f"{what} is {value!r}, allowed are at most {LONGEST_WINDOW_S} seconds")
+    return round(seconds * 1000)
+
+
+def instant_ms(what: str, value: datetime) -> int:
+    """An instant as Unix milliseconds. Raises InvalidInput when it has no time zone."""
+    if value.tzinfo is None:
+        raise InvalidInput(f"{what} is {value!r}, which has no time zone; write datetime(…, tzinfo=UTC)")
+    return round(value.timestamp() * 1000)
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """When a call may start: after a delay, or at an instant; at most one of the two. And until when it may.
+
+    delay: seconds or a timedelta. at: a timezone-aware datetime. Milliseconds count. expires: seconds or a timedelta
+    from now, or an instant: what has not started by then is ended as canceled and not executed. Raises InvalidInput.
+    """
+
+    delay: Seconds | None = None
+    at: datetime | None = None
+    expires: Seconds | datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.delay is not None and self.at is not None:
+            raise InvalidInput(f"delay is {self.delay!r} and at is {self.at!r}: give one of them")
+        # Both count from now; an instant is compared when it comes to it.
+        self.due_at(0)
+        if 0 < self.expires_at(0) <= (self.due_at(0) if self.at is None else 0):
+            raise InvalidInput(f"expires is {self.expires!r} and delay is {self.delay!r}: it would never start")
+
+    def due_at(self, now_ms: int) -> int:
+        """Unix milliseconds from which on the call may start; 0 for at once."""
+        if self.at is not None:
+            at = instant_ms("at", self.at)
+            return at if at > now_ms else 0
+        delay = milliseconds("delay", self.delay) if self.delay is not None else 0
+        return now_ms + delay if delay else 0
+
+    def expires_at(self, now_ms: int) -> int:
+        """Unix milliseconds after which the call is not started any more; 0 for never."""
+        if self.expires is None:
+            return 0
+        if isinstance(self.expires, datetime):
+            return instant_ms("expires", self.expires)
+        return now_ms + milliseconds("expires", self.expires, least=1)
+
+
+class Unique(msgspec.Struct, frozen=True):
+    """At most one run of a task for this key; another call gets the handle of the run that is there.
+
+    until: the key is free again when the run has `ended` (the default), or already when it has `started`.
+    window: instead, the key is taken for so many seconds from the call on, whatever becomes of the run.
+    """
+
+    key: str
+    until: Literal["ended", "started"] = "ended"
+    window: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        check_key("unique", self.key)
+        if self.until not in ("ended", "started"):
+            raise InvalidInput(f"unique until {self.until!r}: allowed are 'ended' and 'started'")
+        if self.window is not None:
+            milliseconds("unique window", self.window, least=1)
+
+
+class Throttle(msgspec.Struct, frozen=True):
+    """At most one run of a task in `window` seconds; later calls get the handle of the first. key: one for each key."""
+
+    window: Seconds
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        check_key("throttle key", self.key)
+        milliseconds("throttle window", self.window, least=1)
+
+
+class Debounce(msgspec.Struct, frozen=True):
+    """One run when calls have been silent for `wait` seconds, with what the last of them said.
+
+    longest: it starts at the latest so many seconds after the first call. key: one for each key.
+    """
+
+    wait: Seconds
+    longest: Seconds | None = None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        check_key("debounce key", self.key)
+        wait = milliseconds("debounce wait", self.wait, least=1)
+        if self.longest is not None and milliseconds("debounce longest", self.longest, least=1) < wait:
+            raise InvalidInput(f"debounce longest is {self.longest!r}, which is shorter than its wait {self.wait!r}")
+
+    def window(self, now_ms: int) -> tuple[int, int]:
+        """When the run starts if no further call comes, and at the latest."""
+        due_at = now_ms + milliseconds("debounce wait", self.wait)
+        longest = LONGEST_WINDOW_S * 1000 if self.longest is None else milliseconds("debounce longest", self.longest)
+        return due_at, now_ms + longest
+
+
+Single = Unique | Throttle | Debounce
+NOW = Timing()
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One call to be enqueued; what `enqueue_many` takes."""
+
+    task: str
+    payload: Any = {}
+    options: Options = Options()
+    timing: Timing = NOW
+    single: Single | None = None
+    metadata: dict[str, str] = {}
+    headers: dict[str, str] = {}
+
+
+def build_request(
+    task: str,
+    payload: Any = None,
+    *,
+    delay: Seconds | None = None,
+    at: datetime | None = None,
+    expires: Seconds | datetime | None = None,
+    unique: str | Unique = "",
+    throttle: Seconds | Throttle | None = None,
+    debounce: Seconds | Debounce | None = None,
+    metadata: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Request:
+    """A call from what `enqueue` and `options` take. Raises InvalidInput or InvalidDefinition."""
+    if "limits" in options:
+        raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
+    timing = NOW if delay is None and at is None and expires is None else Timing(delay, at, expires)
+    single = _single(unique, throttle, debounce)
+    if isinstance(single, Debounce) and (delay is not None or at is not None):
+        raise InvalidInput("debounce says itself when the run starts: leave out delay and at")
+    return Request(
+        task,
+        {} if payload is None else payload,
+        Options(**options) if options else _SAYS_NOTHING,
+        timing,
+        single,
+        checked_texts("metadata", metadata) if metadata else {},
+        checked_texts("headers", headers) if headers else {},
+    )
+
+
+_SAYS_NOTHING = Options()
+
+
+def _single(
+    unique: str | Unique, throttle: Seconds | Throttle | None, debounce: Seconds | Debounce | None
+) -> Single | None:
+    said: list[Single] = []
+    if unique:
+        said.append(unique if isinstance(unique, Unique) else Unique(unique))
+    if throttle is not None:
+        said.append(throttle if isinstance(throttle, Throttle) else Throttle(throttle))
+    if debounce is not None:
+        said.append(debounce if isinstance(debounce, Debounce) else Debounce(debounce))
+    if len(said) > 1:
+        names = " and ".join(type(each).__name__.lower() for each in said)
+        raise InvalidInput(f"{names} are given together: a call has one of unique, throttle and debounce")
+    return said[0] if said else None
+
+
+def lock_of(task: str, single: Single) -> str:
+    """The name of the lock of a call that is to be one of its kind."""
+    # The key is the user's text, which may not enter a Redis key as it is.
+    prefix = "" if isinstance(single, Unique) else f"{type(single).__name__.lower()}:"
+    return f"{prefix}{task}:{sha1(single.key.encode(), usedforsecurity=False).hexdigest()}"
+
+
+def check_key(what: str, key: object) -> None:
+    """Raise InvalidInput unless `key` is a text of a size that one would use as a key."""
+    if not isinstance(key, str) or len(key.encode()) > MOST_TEXT_BYTES:
+        raise InvalidInput(f"{what} is {key!r:.80}, allowed are texts of at most {MOST_TEXT_BYTES} bytes")
+
+
+def checked_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """Metadata or headers. Raises InvalidInput unless they are texts by name and of modest size."""
+    found = dict(texts)
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, allowed are texts; write str(…) around it")
+    size = sum(len(name) + len(value.encode()) for name, value in found.items())
+    if size > MOST_TEXT_BYTES:
+        raise InvalidInput(f"{what} has {size} bytes, allowed are {MOST_TEXT_BYTES}; put what is longer in the payload")
+    return found

@@ -1,0 +1,41 @@
+"""Differences of definitions for people: fields that change, fire times that appear and vanish."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import RenderableType
+
+from jobistemer.cli import tables
+from jobistemer.core.diff import Difference, FireTimes
+
+
+def fields_table(difference: Difference) -> RenderableType:
+    """One line for each field that differs."""
+    rows = [(f"    {each.field}", _shown(each.old), "→", _shown(each.new)) for each in difference.fields]
+    return tables.bare(rows) if rows else tables.lines("    no field differs")
+
+
+def fires_table(fires: FireTimes) -> RenderableType:
+    """How many fire times appear and vanish, and the first of them."""
+    days = (fires.until - fires.start) / 86_400
+    lines = [
+        f"    {count} fire times {word} within {days:.3g} days: {_first(first, count)}"
+        for count, word, first in (
+            (fires.appear, "appear", fires.first_to_appear),
+            (fires.vanish, "vanish", fires.first_to_vanish),
+        )
+        if count
+    ]
+    return tables.lines("\n".join(lines) or "    the fire times stay the same")
+
+
+def _first(instants: tuple[int, ...], count: int) -> str:
+    named = ", ".join(f"{datetime.fromtimestamp(each, UTC):%Y-%m-%d %H:%M:%S}" for each in instants)
+    return f"{named}, …" if count > len(instants) else named
+
+
+def _shown(value: Any) -> str:
+    return "–" if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,68 @@
+"""`jobistemer job versions`, `diff` and `rollback`: what a job was, and how to get back there."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Group, RenderableType
+
+from jobistemer.app import JobControl
+from jobistemer.cli import differences, tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core.schedules import describe
+from jobistemer.core.versions import Version
+
+
+@click.command("versions")
+@click.argument("name")
+@operating
+def versions_command(session: Session, name: str) -> None:
+    """List the versions of a job: when each took over, and the instants that it decided."""
+    control = JobControl(session.namespace)
+    kept, stored = control.versions(name), control.find(name)
+    pending = {"at": stored.pending_at} if stored.pending else None
+    answer = {"versions": kept, "pending": pending}
+    session.answer(answer, lambda: _versions_table(kept, stored.pending_at if stored.pending else None, session.now_ms))
+
+
+@click.command("diff")
+@click.argument("name")
+@click.argument("older", type=click.IntRange(1))
+@click.argument("newer", type=click.IntRange(1))
+@operating
+def diff_command(session: Session, name: str, older: int, newer: int) -> None:
+    """Show what version NEWER of a job has otherwise than version OLDER, and which fire times differ."""
+    found = JobControl(session.namespace).diff(name, older, newer)
+    session.answer(found, lambda: Group(differences.fields_table(found), differences.fires_table(found.fires)))
+
+
+@click.command("rollback")
+@click.argument("name")
+@click.argument("version", type=click.IntRange(1))
+@operating
+def rollback_command(session: Session, name: str, version: int) -> None:
+    """Make the definition of an earlier version the next one, now. Of the current one: take back what waits."""
+    done = JobControl(session.namespace).rollback(name, version)
+    said = {
+        "UNCHANGED": f"{name} stays at version {done.version}; nothing is waiting to replace it",
+        "POSTPONED": f"{name} goes back to version {version} when what version {done.version} left is worked off",
+    }
+    shown = said.get(done.word, f"{name} has the definition of version {version} again, as version {done.version}")
+    session.answer(done._asdict(), lambda: tables.lines(shown))
+
+
+def _versions_table(kept: list[Version], pending_at: int | None, now_ms: int) -> RenderableType:
+    rows = [
+        (
+            each.number,
+            tables.instant(each.registered_at, now_ms),
+            tables.instant(each.after * 1000, now_ms),
+            "now" if each.until is None else tables.instant(each.until * 1000, now_ms),
+            each.fingerprint,
+            describe(each.job.schedule),
+        )
+        for each in reversed(kept)
+    ]
+    shown = tables.table(("version", "registered (UTC)", "decides after", "up to", "fingerprint", "schedule"), rows)
+    if pending_at is None:
+        return shown
+    return Group(shown, tables.lines(f"another version takes over {tables.instant(pending_at, now_ms)}"))

@@ -1,0 +1,145 @@
+"""Limits: how many runs of a kind may go on at a time, or start in a period, in the whole cluster.
+
+A limit is declared with a task or a queue and counts under a name. `uses_of` says which names a call counts under,
+by its arguments; the store does the counting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha1
+from string import Formatter
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.names import checked_name
+from jobistemer.core.ranges import check_range
+
+MOST_AT_A_TIME = 10_000
+MOST_A_TASK = 10
+LONGEST_PERIOD_S = 366 * 86_400
+LONGEST_VALUE = 100
+UNREADABLE = "?"
+"""What stands for the value of a key that cannot be made from a call's arguments: such calls count together."""
+
+
+class Concurrency(msgspec.Struct, frozen=True, tag="concurrency", tag_field="kind", omit_defaults=True):
+    """At most `most` runs at a time: of the task or queue, or for each value of `key`.
+
+    key: a template over the arguments, such as `{customer}` or `{order.customer}`. name: what it counts under, so
+    that several tasks can share it; by default each task and each queue counts for itself.
+    """
+
+    most: int
+    key: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        check_range("concurrency limit", self.most, 1, MOST_AT_A_TIME, InvalidDefinition)
+        _check("concurrency limit", self)
+
+    @property
+    def per_ms(self) -> int:
+        """It has no period."""
+        return 0
+
+
+class Rate(msgspec.Struct, frozen=True, tag="rate", tag_field="kind", omit_defaults=True):
+    """At most `most` starts in any `per_s` seconds. key and name: as for Concurrency."""
+
+    most: int
+    per_s: float
+    key: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        check_range("rate limit", self.most, 1, MOST_AT_A_TIME, InvalidDefinition)
+        check_range("rate limit: per_s", self.per_s, 0.001, LONGEST_PERIOD_S, InvalidDefinition)
+        _check("rate limit", self)
+
+    @property
+    def per_ms(self) -> int:
+        """Its period in milliseconds."""
+        return round(self.per_s * 1000)
+
+
+Limit = Concurrency | Rate
+
+
+class Use(NamedTuple):
+    """One limit as it applies to one run: the name it counts under, how many, in which period (0 for at a time)."""
+
+    name: str
+    most: int
+    per_ms: int
+
+
+def checked_limits(where: str, limits: Any) -> tuple[Limit, ...]:
+    """Limits as they are declared together. Raises InvalidDefinition for what is no limit, or twice the same."""
+    found = tuple(limits) if isinstance(limits, list | tuple) else (limits,)
+    for limit in found:
+        if not isinstance(limit, Concurrency | Rate):
+            raise InvalidDefinition(f"{where}: limit {limit!r} is neither Concurrency(…) nor Rate(…)")
+    if len(found) > MOST_A_TASK:
+        raise InvalidDefinition(f"{where} has {len(found)} limits, allowed are {MOST_A_TASK}")
+    kinds = [(type(limit), limit.name, limit.key, limit.per_ms) for limit in found]
+    if len(set(kinds)) < len(kinds):
+        raise InvalidDefinition(f"{where} has a limit of the same kind, name and key twice; keep the narrower one")
+    return found
+
+
+def check_keys(where: str, limits: Iterable[Limit], parameters: Iterable[str]) -> None:
+    """Raise InvalidDefinition when the key of a limit asks for an argument that calls do not have."""
+    known = list(parameters)
+    for limit in limits:
+        for field in _fields(limit.key):
+            if field not in known:
+                allowed = ", ".join(known) or "none: it takes no arguments"
+                raise InvalidDefinition(
+                    f"{where}: limit key {limit.key!r} asks for {field!r}; its parameters are {allowed}"
+                )
+
+
+def uses_of(scope: str, limits: Iterable[Limit], arguments: Mapping[str, Any]) -> list[Use]:
+    """What a call counts under. scope: what limits without a name count under, such as `task/send`."""
+    named = [(limit, name_of(limit.name or scope, _value(limit.key, arguments))) for limit in limits]
+    return [Use(name, limit.most, limit.per_ms) for limit, name in named]
+
+
+def name_of(scope: str, value: str | None = None) -> str:
+    """The name of a scope, or of one value of its key, as it may stand in a Redis key."""
+    if value is None:
+        return scope
+    quoted = quote(value, safe="@+=,?")
+    if len(quoted) > LONGEST_VALUE:
+        quoted = sha1(value.encode(), usedforsecurity=False).hexdigest()
+    return f"{scope}:{quoted}"
+
+
+def _value(key: str, arguments: Mapping[str, Any]) -> str | None:
+    if not key:
+        return None
+    try:
+        return key.format(**arguments)
+    except (LookupError, AttributeError, TypeError, ValueError):
+        return UNREADABLE
+
+
+def _check(what: str, limit: Limit) -> None:
+    if not isinstance(limit.most, int):
+        raise InvalidDefinition(f"{what} is {limit.most!r}, allowed are whole numbers from 1 to {MOST_AT_A_TIME}")
+    if limit.name:
+        checked_name("limit", limit.name)
+    if limit.key and not _fields(limit.key):
+        raise InvalidDefinition(f"{what}: key {limit.key!r} names no argument; write it in braces: '{{customer}}'")
+
+
+def _fields(key: str) -> list[str]:
+    try:
+        named = [field for _, field, _, _ in Formatter().parse(key) if field is not None]
+    except ValueError as error:
+        raise InvalidDefinition(f"limit key {key!r} is no template: {error}") from None
+    return [field.partition(".")[0].partition("[")[0] for field in named]

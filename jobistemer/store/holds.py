@@ -1,0 +1,77 @@
+"""Holds: for a time, the runs of one task, or those that count under one limit, wait; the others flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobistemer.core.limits import name_of
+from jobistemer.core.listings import Hold
+from jobistemer.core.messages import Delivery, encode_message
+from jobistemer.store.database import Database
+from jobistemer.store.keys import Keys, place
+from jobistemer.store.scripts import Call, script
+
+
+def task_scope(task: str) -> str:
+    """What the runs of a task are held by."""
+    return name_of(f"task/{task}")
+
+
+def put_hold(shards: Sequence[Database], name: str, until_ms: int) -> None:
+    """Hold what goes by a name until an instant; what an earlier hold has put off is put off until then."""
+    for database in shards:
+        database.ask_all(
+            [
+                ("ZREMRANGEBYSCORE", database.keys.holds, "-inf", database.clock.now_ms()),
+                ("ZADD", database.keys.holds, until_ms, name),
+            ]
+        )
+        _release_parked(database, name)
+
+
+def release_hold(shards: Sequence[Database], name: str) -> bool:
+    """End a hold now; whether there was one."""
+    ended = 0
+    for database in shards:
+        ended += database.ask("ZREM", database.keys.holds, name)
+        _release_parked(database, name)
+    return bool(ended)
+
+
+def list_holds(shards: Sequence[Database]) -> list[Hold]:
+    """The holds that have not ended, by name, with how many runs each has put off."""
+    found: dict[str, Hold] = {}
+    for database in shards:
+        flat = database.ask(
+            "ZRANGEBYSCORE", database.keys.holds, f"({database.clock.now_ms()}", "+inf", "WITHSCORES"
+        )
+        for name, until in zip(flat[::2], flat[1::2], strict=True):
+            parked = database.ask("ZCARD", database.keys.parked(name.decode()))
+            before = found.get(name.decode())
+            found[name.decode()] = Hold(name.decode(), round(float(until)), parked + (before.parked if before else 0))
+    return [found[name] for name in sorted(found)]
+
+
+def hold_run(keys: Keys, delivery: Delivery, name: str, now_ms: int) -> Call:
+    """Put off a fetched run, should its hold still be there."""
+    message = delivery.message
+    return script("hold_run")(
+        (
+            *(keys.holds, keys.parked(name), delivery.stream.decode(), keys.run(message.run)),
+            *(keys.delayed, keys.wake),
+        ),
+        (
+            *(name, delivery.entry, message.run, place(message.queue, message.priority), encode_message(message)),
+            *(delivery.attempt, delivery.crashes, now_ms),
+        ),
+    )
+
+
+def release_held(keys: Keys, name: str, now_ms: int) -> Call:
+    """Let up to a hundred runs that a hold has put off come back."""
+    return script("release_held")((keys.parked(name), keys.delayed, keys.wake), (now_ms,))
+
+
+def _release_parked(database: Database, name: str) -> None:
+    while database.call(release_held(database.keys, name, database.clock.now_ms())).values[0]:
+        pass

@@ -1,0 +1,167 @@
+"""Limits in the store: runs ask for their slots, wait where no worker holds them, give slots back, let others in.
+
+A slot is held for one entry of a stream, and an entry goes when its attempt ends. So a slot whose entry is gone is
+free, whoever notices: the worker that ended the attempt, the one that took over a dead one's work, or the sweep.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from jobistemer.core.errors import JobistemerError
+from jobistemer.core.limits import Use
+from jobistemer.core.messages import Delivery, encode_message
+from jobistemer.store.database import Database
+from jobistemer.store.keys import Keys, front_of, place, place_of_stream, split_delayed_member
+from jobistemer.store.scripts import Call, Reply, script
+
+ROUNDS = 100
+"""How often in a row the next ones are let in; the sweep goes on where this ends."""
+
+_encode = msgspec.json.encode
+_decode_uses = msgspec.json.Decoder(tuple[Use, ...]).decode
+
+Holding = tuple[str, bytes, bytes, Sequence[Use]]
+"""A run, its stream, its entry and what it counts under."""
+
+
+def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[Use], now_ms: int) -> Call:
+    """Ask for all slots that a fetched run needs."""
+    message = delivery.message
+    where, stream = place(message.queue, message.priority), delivery.stream.decode()
+    counted = [key for use in uses for key in _use_keys(keys, use)]
+    return script("admit_run")(
+        (stream, keys.run(message.run), keys.limits, keys.delayed, keys.wake, *counted),
+        (
+            *(delivery.entry, message.run, where, _mark(delivery.stream, delivery.entry), encode_message(message)),
+            *(delivery.attempt, delivery.crashes, _since(delivery.entry), now_ms, _encode(uses)),
+            *(part for use in uses for part in use),
+        ),
+    )
+
+
+def recall_run(keys: Keys, name: str, member: str, uses: Sequence[Use]) -> Call:
+    """Let a run that waits for the limit `name` have its slots."""
+    where, run = split_delayed_member(member)
+    front, at_a_time = front_of(where), _at_a_time(uses)
+    counted = [key for use in at_a_time for key in _use_keys(keys, use)]
+    return script("recall_run")(
+        (keys.waiting(name), keys.run(run), keys.stream(front), keys.streams, keys.limits, *counted),
+        (run, member, front, *(part for use in at_a_time for part in use[:2])),
+    )
+
+
+def release_limits(keys: Keys, holding: Holding) -> Call:
+    """Give back what a run holds for an entry, once that is gone."""
+    run, stream, entry, uses = holding
+    at_a_time = _at_a_time(uses)
+    counted = [key for use in at_a_time for key in _use_keys(keys, use)]
+    return script("release_limits")(
+        (stream.decode(), keys.limits, *counted),
+        (run, entry, _mark(stream, entry), *(use.name for use in at_a_time)),
+    )
+
+
+def give_back(database: Database, holdings: Sequence[Holding]) -> None:
+    """Give back what attempts that have ended held, and let in who waited for it. Raises NotConnected."""
+    if not holdings:
+        return
+    replies = database.call_all([release_limits(database.keys, each) for each in holdings])
+    freed: Counter[str] = Counter()
+    for (_, _, _, uses), reply in zip(holdings, replies, strict=True):
+        if isinstance(reply, Reply) and reply.word == "RELEASED":
+            freed.update(use.name for use in _at_a_time(uses))
+    move_on(database, freed)
+
+
+def give_back_deliveries(database: Database, deliveries: Sequence[Delivery]) -> None:
+    """The same for attempts of which only the delivery is known; what they hold is on record. Raises NotConnected."""
+    found = stored_uses(database, [each.message.run for each in deliveries])
+    limited = [(each, uses) for each, uses in zip(deliveries, found, strict=True) if uses]
+    give_back(database, [(each.message.run, each.stream, each.entry, uses) for each, uses in limited])
+
+
+def move_on(database: Database, freed: Mapping[str, int]) -> int:
+    """Let in those who wait longest for limits where slots were freed; how many were let in."""
+    admitted = 0
+    for _ in range(ROUNDS):
+        waiting = _heads(database, freed)
+        if not waiting:
+            break
+        found = stored_uses(database, [split_delayed_member(member)[1] for _, member in waiting])
+        calls = [recall_run(database.keys, *each, uses) for each, uses in zip(waiting, found, strict=True)]
+        replies = database.call_all(calls)
+        admitted += sum(isinstance(reply, Reply) and reply.word == "ADMITTED" for reply in replies)
+        # A limit that is full, or that cannot be looked at, is left; the others may have room for more.
+        left = {
+            name
+            for (name, _), reply in zip(waiting, replies, strict=True)
+            if isinstance(reply, JobistemerError) or reply.word == "FULL"
+        }
+        freed = {name: freed[name] for name, _ in waiting if name not in left}
+    return admitted
+
+
+def stored_uses(database: Database, runs: Sequence[str]) -> list[tuple[Use, ...]]:
+    """What runs were last said to count under; nothing for those that have no limits or are gone."""
+    answers = database.ask_all([("HGET", database.keys.run(run), "limits") for run in runs]) if runs else []
+    return [_decode_uses(answer) if answer else () for answer in answers]
+
+
+def sweep_limits(database: Database) -> int:
+    """Free slots whose attempts have ended, and let in who waits for free ones; how many were let in.
+
+    This finds something only when a worker died between the end of an attempt and the next step.
+    """
+    names = sorted(name.decode() for name in database.ask("SMEMBERS", database.keys.limits))
+    for name in names:
+        _sweep_holders(database, name)
+    return move_on(database, dict.fromkeys(names, 1))
+
+
+def _sweep_holders(database: Database, name: str) -> None:
+    flat = database.ask("HGETALL", database.keys.held(name))
+    held = dict(zip(flat[::2], flat[1::2], strict=True)) if isinstance(flat, list) else flat
+    use = Use(name, 1, 0)
+    calls = []
+    for run, mark in held.items():
+        where, _, entry = mark.decode().partition(" ")
+        stream = database.keys.stream(where).encode()
+        calls.append(release_limits(database.keys, (run.decode(), stream, entry.encode(), (use,))))
+    if not calls:
+        # Nobody holds it and nobody waits: the name goes from the list.
+        calls.append(release_limits(database.keys, ("", b"", b"", (use,))))
+    for start in range(0, len(calls), 100):
+        database.call_all(calls[start : start + 100])
+
+
+def _heads(database: Database, freed: Mapping[str, int]) -> list[tuple[str, str]]:
+    names = list(freed)
+    if not names:
+        return []
+    heads = database.ask_all([("ZRANGE", database.keys.waiting(name), 0, freed[name] - 1) for name in names])
+    return [(name, member.decode()) for name, members in zip(names, heads, strict=True) for member in members]
+
+
+def _use_keys(keys: Keys, use: Use) -> tuple[str, str]:
+    if use.per_ms:
+        return keys.rate(use.name), keys.promised(use.name)
+    return keys.held(use.name), keys.waiting(use.name)
+
+
+def _at_a_time(uses: Iterable[Use]) -> list[Use]:
+    return [use for use in uses if not use.per_ms]
+
+
+def _since(entry: bytes) -> float:
+    """The place in a waiting list: the milliseconds of an entry, then its number within them."""
+    milliseconds, _, number = entry.partition(b"-")
+    return int(milliseconds) + min(int(number), 999) / 1000
+
+
+def _mark(stream: bytes, entry: bytes) -> str:
+    return f"{place_of_stream(stream)} {entry.decode()}"
+

@@ -1,0 +1,40 @@
+"""In which order a worker reads its queues: strictly as listed, or by weight; each by priority. And what it leaves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from jobistemer.store.keys import places_of
+
+
+class Order:
+    """The places of a worker's queues in reading order.
+
+    All priorities of a queue are read from the first moment on, also those that nobody has used yet: so the first
+    run of a new priority is served as promptly as the millionth.
+    """
+
+    def __init__(self, weights: Mapping[str, int], chance: random.Random | None = None) -> None:
+        self._weights = dict(weights)
+        self._places = {queue: places_of(queue) for queue in weights}
+        self._chance = chance or random.Random()
+        # Both as the last beat said.
+        self.paused: set[str] = set()
+        self.on_hold: frozenset[str] = frozenset()
+
+    def known(self) -> list[str]:
+        """All places of these queues, paused ones included."""
+        return [each for places in self._places.values() for each in places]
+
+    def places(self) -> list[str]:
+        """Places in reading order: queues as listed, or shuffled by weight; in each the highest priority first."""
+        return [each for queue in self._queues() if queue not in self.paused for each in self._places[queue]]
+
+    def _queues(self) -> list[str]:
+        if not any(self._weights.values()):
+            return list(self._weights)
+        # A weighted shuffle: each queue comes first with the probability that its weight gives it.
+        chance = self._chance.random
+        draws = {queue: chance() ** (1 / max(weight, 0.01)) for queue, weight in self._weights.items()}
+        return sorted(draws, key=lambda queue: -draws[queue])

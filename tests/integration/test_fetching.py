@@ -1,0 +1,96 @@
+"""What a worker takes first, on every kind of server."""
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from jobistemer.core.handlers import Handler
+from jobistemer.core.options import Options
+from jobistemer.store import queues
+from jobistemer.worker.fetch import Fetcher
+from jobistemer.worker.inbox import AHEAD_S, Room
+from jobistemer.worker.order import Order
+from tests.support.stories import ended, enqueue, finish
+
+
+class Bench:
+    """A worker with room for a few runs at a time, which end when the test says so."""
+
+    def __init__(self, database, queues_and_weights, room=1, seed=7):
+        self.order = Order(queues_and_weights, Random(seed))
+        queues.open_streams(database, self.order.known())
+        self.database = database
+        self.taken = []
+        self.room = Room(room)
+        handlers = {"greet": Handler("greet", lambda: None, Options())}
+        self.fetcher = Fetcher(database, "alice", self.order, self.room, handlers, self.taken.extend)
+
+    def take(self):
+        """The runs of one step, which end at once; each has taken so long that the room stays what it is."""
+        self.taken.clear()
+        self.fetcher.step(block=False)
+        for flight in self.taken:
+            finish(self.database, ended(flight.delivery))
+            self.room.ended([flight.key], AHEAD_S)
+        return [flight.delivery.message.run for flight in self.taken]
+
+
+def test_a_higher_priority_goes_first_whatever_came_first(database):
+    for priority in (0, 5, 9):
+        enqueue(database, f"run_{priority}a", priority=priority)
+        enqueue(database, f"run_{priority}b", priority=priority)
+    bench = Bench(database, {"default": 0})
+    served = [run for _ in range(6) for run in bench.take()]
+    assert served == ["run_9a", "run_9b", "run_5a", "run_5b", "run_0a", "run_0b"]
+
+
+def test_a_priority_that_is_used_for_the_first_time_is_served_with_the_very_next_read(database):
+    for n in range(4):
+        enqueue(database, f"run_{n}")
+    bench = Bench(database, {"default": 0})
+    assert bench.take() + bench.take() == ["run_0", "run_1"]
+    enqueue(database, "run_urgent", priority=9)
+    assert bench.take() == ["run_urgent", "run_2"]
+
+
+def test_queues_without_weights_are_emptied_in_the_order_they_are_listed(database):
+    for n in range(2):
+        enqueue(database, f"run_low{n}", queue="low")
+        enqueue(database, f"run_high{n}", queue="high")
+    bench = Bench(database, {"high": 0, "low": 0})
+    assert [run for _ in range(4) for run in bench.take()] == ["run_high0", "run_high1", "run_low0", "run_low1"]
+
+
+@pytest.mark.parametrize("room", [1, 4])
+def test_queues_with_weights_share_the_work_as_their_weights_say(database, room):
+    shares = {"critical": 6, "default": 3, "low": 1}
+    for queue in shares:
+        for n in range(600):
+            enqueue(database, f"run_{queue}:{n}", queue=queue)
+    bench = Bench(database, shares, room)
+    served = Counter()
+    while served.total() < 600:
+        served.update(run.removeprefix("run_").partition(":")[0] for run in bench.take())
+    # Binomial with 600 draws, or 150 of four: four standard deviations of the widest share.
+    allowed = 600 * 4 * (0.6 * 0.4 * room / 600) ** 0.5
+    assert {queue: abs(served[queue] - weight * 60) < allowed for queue, weight in shares.items()} == dict.fromkeys(
+        shares, True
+    )
+
+
+def test_no_more_is_taken_than_there_is_room_for_when_one_queue_is_long(database):
+    for n in range(50):
+        enqueue(database, f"run_{n:02}")
+    bench = Bench(database, {"default": 0}, room=8)
+    bench.take()
+    assert len(bench.take()) == 8
+
+
+def test_a_paused_queue_is_left_alone_until_it_is_resumed(database):
+    enqueue(database, "run_1")
+    bench = Bench(database, {"default": 0})
+    bench.order.paused = {"default"}
+    assert bench.take() == []
+    bench.order.paused = set()
+    assert bench.take() == ["run_1"]

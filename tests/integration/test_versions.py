@@ -1,0 +1,267 @@
+"""A job that changes: each instant is decided by exactly one version, whoever registers, whenever a ticker looks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from jobistemer.core.errors import InvalidDefinition, UnknownVersion
+from jobistemer.core.models import Job, Task, Update
+from jobistemer.core.schedules import Cron, Once
+from jobistemer.core.versions import KEPT
+from jobistemer.store import jobs
+from jobistemer.store.versions import find_versions
+from tests.support.clocks import NOW
+from tests.support.records import leaked, records
+from tests.support.worlds import StepWorker, app_on, occurrences_of, ticker
+
+START = NOW // 1000
+MINUTE = 60
+
+
+def report(expression="* * * * *", **changes):
+    return Job(**{"name": "report", "schedule": Cron(expression), "tasks": (Task("report", "report"),), **changes})
+
+
+ID = report().id
+
+
+@pytest.fixture
+def app(server_url, database, clock):
+    app = app_on(server_url, clock)
+    app.task(lambda: None, name="report")
+    return app
+
+
+def decided(database):
+    """Instants in seconds from the start, with the version and the state of each."""
+    return [(each.due - START, each.version, each.state) for each in occurrences_of(database, report())]
+
+
+def intervals(database):
+    return [
+        (each.number, each.after - START, None if each.until is None else each.until - START)
+        for each in find_versions(database, ID)
+    ]
+
+
+def test_what_the_old_schedule_left_is_decided_under_the_old_version(app, database, clock):
+    app.control.register(report(overlap="allow"))
+    clock.advance(2 * MINUTE + 10)
+    assert app.control.register(report("30 * * * *", overlap="allow")).word == "CHANGED"
+    assert decided(database) == [(60, 1, "pending"), (120, 1, "pending")]
+    assert intervals(database) == [(1, 0, 130), (2, 130, None)]
+    clock.advance(28 * MINUTE)
+    ticker(database).tick()
+    assert decided(database)[2:] == [(1800, 2, "pending")]
+
+
+def test_a_ticker_that_still_plans_with_the_old_version_writes_nothing(app, database, open_database, clock):
+    app.control.register(report())
+    old = ticker(open_database())
+    old.tick()
+    clock.advance(MINUTE + 1)
+    app.control.register(report("30 * * * *"))
+    old.act()
+    assert decided(database) == [(60, 1, "pending")]
+    assert int(records(database)[f"job:{ID}"]["cursor"]) == START + 61
+
+
+def test_a_change_that_leaves_the_schedule_alone_leaves_the_instants_to_the_new_version(app, database, clock):
+    app.control.register(report())
+    clock.advance(MINUTE + 10)
+    app.control.register(report(max_queued=7))
+    ticker(database).tick()
+    assert decided(database) == [(60, 2, "pending")]
+    assert intervals(database) == [(1, 0, 0), (2, 0, None)]
+
+
+def test_a_long_backlog_is_worked_off_at_its_pace_before_the_new_schedule_takes_over(app, database, clock):
+    slow = {"recovery": "execute_all", "overlap": "allow", "catch_up_per_s": 1, "grace_s": 30}
+    app.control.register(report(**slow))
+    clock.advance(5 * MINUTE + 40)
+    assert app.control.register(report("30 * * * *", **slow)).word == "POSTPONED"
+    assert decided(database) == [(60, 1, "pending")]
+    ticking = ticker(database)
+    for _ in range(10):
+        clock.advance(1)
+        ticking.tick()
+    assert [row[1] for row in decided(database)] == [1] * 5
+    assert [number for number, _, _ in intervals(database)] == [1, 2]
+    assert leaked(database) == {} or "chores" not in leaked(database)
+
+
+def test_an_older_app_that_starts_again_does_not_flip_the_version_back(app, database):
+    app.control.register(report())
+    app.control.register(report(max_queued=7))
+    for _ in range(3):
+        assert app.control.register(report()) == ("report", "OLDER", 2)
+        assert app.control.register(report(max_queued=7)) == ("report", "UNCHANGED", 2)
+    assert app.control.register(report(), force=True) == ("report", "CHANGED", 3)
+    assert app.control.register(report(max_queued=7)) == ("report", "OLDER", 3)
+
+
+def test_a_rollback_makes_the_old_definition_the_next_version(app, database):
+    app.control.register(report())
+    app.control.register(report("30 * * * *"))
+    assert app.control.rollback("report", 1) == ("report", "CHANGED", 3)
+    assert app.control.find("report").job == report()
+    assert app.control.register(report()) == ("report", "UNCHANGED", 3)
+    assert app.control.register(report("30 * * * *")) == ("report", "OLDER", 3)
+
+
+def test_a_rollback_of_an_interval_is_known_to_the_app_that_declared_it(app, database):
+    app.job("PT6H", name="spaced")(lambda: None)
+    app.deploy()
+    (declared,) = app.jobs()
+    app.control.register(Job("spaced", Cron("0 0 * * *"), declared.tasks))
+    app.control.rollback("spaced", 1)
+    assert [each.word for each in app.deploy()] == ["UNCHANGED"]
+
+
+def test_a_version_that_is_not_on_record_is_refused(app):
+    app.control.register(report())
+    with pytest.raises(UnknownVersion, match="job 'report' has no version 7 on record; there are 1"):
+        app.control.rollback("report", 7)
+
+
+def test_the_difference_of_two_versions_names_the_fields_and_the_fire_times(app):
+    app.control.register(report("0 0 * * *"))
+    app.control.register(report("0 */12 * * *", overlap="allow"))
+    found = app.control.diff("report", 1, 2)
+    assert [(each.field, each.old, each.new) for each in found.fields] == [
+        ("schedule.expression", "0 0 * * *", "0 */12 * * *"),
+        ("overlap", "skip", "allow"),
+    ]
+    assert (found.fires.appear, found.fires.vanish) == (30, 0)
+    assert found.fires.first_to_appear[0] == START + 4 * 3600
+
+
+def test_an_immediate_update_cancels_what_runs_under_the_old_version(app, database, clock):
+    app.control.register(report(overlap="queue"))
+    ticking, worker = ticker(database), StepWorker(database, app)
+    for _ in range(2):
+        clock.advance(MINUTE)
+        ticking.tick()
+    assert [row[2] for row in decided(database)] == ["pending", "queued"]
+    app.control.register(report("30 * * * *", update=Update.IMMEDIATE))
+    ticking.tick()
+    worker.work()
+    assert [row[2] for row in decided(database)] == ["canceled", "canceled"]
+    clock.advance(6)
+    ticking.tick()
+    assert leaked(database) == {}
+
+
+def test_a_graceful_update_lets_what_runs_end_under_its_version(app, database, clock):
+    app.control.register(report())
+    ticking = ticker(database)
+    clock.advance(MINUTE)
+    ticking.tick()
+    app.control.register(report(max_queued=7))
+    ticking.tick()
+    StepWorker(database, app).work()
+    assert decided(database) == [(60, 1, "completed")]
+
+
+def test_a_windowed_update_waits_for_its_time(app, database, clock):
+    app.control.register(report())
+    new = report("30 * * * *", update=Update.WINDOWED, update_window=Cron("5 * * * *"))
+    assert app.control.register(new) == ("report", "POSTPONED", 1)
+    assert app.control.register(new) == ("report", "POSTPONED", 1)
+    assert app.control.register(report()) == ("report", "UNCHANGED", 1)
+    ticking = ticker(database)
+    for _ in range(6):
+        clock.advance(MINUTE)
+        ticking.tick()
+    stored = app.control.find("report")
+    assert (stored.version, stored.job, stored.pending) == (2, new, "")
+    assert [row[:2] for row in decided(database)] == [(60 * n, 1) for n in range(1, 6)]
+    assert intervals(database) == [(1, 0, 300), (2, 300, None)]
+
+
+def test_a_windowed_update_can_be_taken_back(app, database):
+    app.control.register(report())
+    later = Once(datetime(2030, 1, 1, tzinfo=UTC))
+    app.control.register(report(max_queued=7, update=Update.WINDOWED, update_window=later))
+    assert app.control.rollback("report", 1) == ("report", "UNCHANGED", 1)
+    assert app.control.find("report").pending == ""
+    assert "chores" not in records(database)
+
+
+def test_a_later_deploy_takes_the_place_of_one_that_waits(app, database, clock):
+    app.control.register(report())
+    hour = {"update": Update.WINDOWED, "update_window": Cron("0 * * * *")}
+    app.control.register(report(max_queued=7, **hour))
+    app.control.register(report(max_queued=8))
+    clock.advance(2 * 3600)
+    ticker(database).tick()
+    assert app.control.find("report").job == report(max_queued=8)
+    assert len(find_versions(database, ID)) == 2
+
+
+def test_two_tickers_apply_a_windowed_update_once(app, database, open_database, clock):
+    app.control.register(report())
+    app.control.register(report(max_queued=7, update=Update.WINDOWED, update_window=Cron("5 * * * *")))
+    one, other = ticker(open_database()), ticker(open_database())
+    clock.advance(5 * MINUTE)
+    for each in (one, other):
+        each.look(full=True)
+        each._chores.look()
+    one.act()
+    other.act()
+    assert app.control.find("report").version == 2
+    assert "chores" not in records(database)
+
+
+def test_a_window_that_never_comes_is_refused(app):
+    app.control.register(report())
+    past = Once(datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(InvalidDefinition, match="update_window has no instant to come"):
+        app.control.register(report(update=Update.WINDOWED, update_window=past))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"update": "later"}, "update is 'later', allowed are immediate, graceful, windowed"),
+        ({"update": "windowed"}, "update is 'windowed' and update_window is None"),
+        ({"update_window": Cron("* * * * *")}, "update is 'graceful' and update_window is Cron"),
+    ],
+)
+def test_an_update_policy_that_cannot_be_is_refused(changes, message):
+    with pytest.raises(InvalidDefinition, match=message):
+        report(**changes)
+
+
+def test_versions_that_decided_nothing_are_forgotten_and_those_with_rows_are_kept(app, database, clock):
+    app.control.register(report())
+    clock.advance(MINUTE)
+    ticker(database).tick()
+    for number in range(KEPT + 10):
+        app.control.register(report(max_queued=1000 + number))
+    kept = [each.number for each in find_versions(database, ID)]
+    # The first one has decided an instant; of the others the last ones stay.
+    assert kept == [1, *range(11, KEPT + 12)]
+    assert jobs.find_version(database, ID, 1) == report()
+
+
+def test_a_version_goes_with_the_last_row_that_it_decided(app, database, clock):
+    app.control.register(report(history_s=3600))
+    clock.advance(MINUTE)
+    ticker(database).tick()
+    StepWorker(database, app).work()
+    app.control.register(report("0 0 1 1 *", history_s=3600))
+    clock.advance(2 * 3600)
+    for number in range(KEPT + 1):
+        app.control.register(report("0 0 1 1 *", max_queued=1000 + number))
+    assert 1 not in [each.number for each in find_versions(database, ID)]
+
+
+def test_a_removed_job_is_decided_up_to_its_removal(app, database, clock):
+    app.control.register(report())
+    clock.advance(MINUTE + 10)
+    app.control.remove("report")
+    assert decided(database) == [(60, 1, "pending")]
+    assert intervals(database) == [(1, 0, 60)]
