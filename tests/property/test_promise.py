@@ -6,13 +6,20 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from jobistemer.core.errors import Conflict, NotConnected
 from jobistemer.core.settings import TickerSettings
@@ -124,11 +131,9 @@ class Promise(RuleBasedStateMachine):
     @rule(which=which, after=st.booleans())
     def a_ticker_dies_over_its_claims(self, which, after):
         dying = self.tickers[which]
-        with breaking(dying._database, "call_all", lambda: KeyboardInterrupt(), after=after):
-            try:
+        with breaking(dying._database, "call_all", KeyboardInterrupt, after=after):
+            with suppress(KeyboardInterrupt, NotConnected):
                 dying.tick()
-            except (KeyboardInterrupt, NotConnected):
-                pass
         self.tickers[which] = ticker(self.opened(), SLOWLY, f"ticker{next(self.names)}")
 
     # Workers
@@ -204,11 +209,8 @@ class Promise(RuleBasedStateMachine):
 
     @rule(name=some_names)
     def somebody_triggers_a_job(self, name):
-        with self.whatever_happens():
-            try:
-                self.app.control.trigger(name)
-            except Conflict:
-                pass
+        with self.whatever_happens(), suppress(Conflict):
+            self.app.control.trigger(name)
 
     @rule(name=some_names, recovery=recoveries)
     def somebody_deploys_a_change(self, name, recovery):
