@@ -131,9 +131,9 @@ class Promise(RuleBasedStateMachine):
     @rule(which=which, after=st.booleans())
     def a_ticker_dies_over_its_claims(self, which, after):
         dying = self.tickers[which]
-        with breaking(dying._database, "call_all", KeyboardInterrupt, after=after):
-            with suppress(KeyboardInterrupt, NotConnected):
-                dying.tick()
+        cut = breaking(dying._database, "call_all", KeyboardInterrupt, after=after)
+        with cut, suppress(KeyboardInterrupt, NotConnected):
+            dying.tick()
         self.tickers[which] = ticker(self.opened(), SLOWLY, f"ticker{next(self.names)}")
 
     # Workers
