@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -274,6 +275,7 @@ def guarded(method):
     return asked
 
 
+@pytest.mark.timeout(EXAMPLES * STEPS * 0.06)
 def test_whatever_happens_the_promise_is_kept(monkeypatch, caplog):
     monkeypatch.setattr(Database, "ask", guarded(Database.ask))
     monkeypatch.setattr(Database, "_pipeline", guarded(Database._pipeline))
