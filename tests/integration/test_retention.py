@@ -111,3 +111,13 @@ def test_a_ticker_that_claims_nothing_looks_at_no_history(app, database, clock):
     one = ticker(database)
     one.tick()
     assert one._trimmer._grown == {}
+
+
+def test_what_is_triggered_by_hand_is_trimmed_without_a_ticker(app, database, clock):
+    job = declared(app, history_count=2, overlap="allow")
+    worker = StepWorker(database, app)
+    for _ in range(5):
+        clock.advance(1)
+        app.control.trigger("report")
+        worker.work()
+    assert [each.due - T0 for each in occurrences_of(database, job)] == [4, 5]
