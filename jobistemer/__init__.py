@@ -8,8 +8,11 @@ app = Jobistemer("redis://localhost:6379/0")
 from jobistemer.app import Debounce, JobControl, Jobistemer, Request, RunHandle, TaskHandle, Throttle, Unique
 from jobistemer.core.context import Context
 from jobistemer.core.errors import JobistemerError
+from jobistemer.core.letters import DeadLetter
 from jobistemer.core.limits import Concurrency, Rate
 from jobistemer.core.options import Options
+from jobistemer.core.report import Report
+from jobistemer.core.results import Results
 from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.schedules import Cron, Interval, Once
 from jobistemer.core.verdicts import Fail, Retry
@@ -21,6 +24,7 @@ __all__ = [
     "Concurrency",
     "Context",
     "Cron",
+    "DeadLetter",
     "Debounce",
     "Delays",
     "Exponential",
@@ -32,7 +36,9 @@ __all__ = [
     "Once",
     "Options",
     "Rate",
+    "Report",
     "Request",
+    "Results",
     "Retry",
     "RunHandle",
     "TaskHandle",

@@ -34,7 +34,7 @@ redis.call('PEXPIRE', group, hold_ms)
 local word = 'COUNTED'
 if not good then
   redis.call('HINCRBY', group, 'failed', 1)
-  redis.call('HSETNX', group, 'error', index .. ' ' .. string.sub(kept, 2))
+  redis.call('HSETNX', group, 'error', 'item ' .. index .. ' ' .. string.sub(kept, 2))
   local fast = redis.call('HGET', group, 'failure') == 'fail_fast'
   if fast and redis.call('HSETNX', group, 'halt', 1) == 1 then word = 'HALTED' end
 end

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, DuplicateRun, NotFound
+from jobistemer.core.handlers import encode_payload
 from jobistemer.core.listings import DeadRun
 from jobistemer.store import dead
 from jobistemer.store.database import Database
@@ -23,26 +25,33 @@ class DeadLetters:
         """A page of them, those that died last first."""
         return dead.list_dead(self._namespace.shards, offset, limit)
 
-    def all(self, handler: str = "") -> Iterator[DeadRun]:
-        """All of them, or all of one handler, the oldest first."""
+    def all(self, handler: str = "", *, job: str = "", error: str = "") -> Iterator[DeadRun]:
+        """Those that fit, the oldest first; without a condition all of them.
+
+        handler: name of the task's callable. job: name of the job. error: text that is part of the last error.
+        """
         for database in self._namespace.shards:
             for letter in dead.all_dead(database):
-                if handler in {"", letter.message.handler}:
+                slot = letter.message.slot
+                of_job = not job or (slot is not None and slot.job == ids.job_id(job))
+                if handler in {"", letter.message.handler} and of_job and error in letter.run.error:
                     yield letter
 
     def find(self, run_id: str) -> DeadRun:
         """One of them. Raises NotFound."""
         return self._locate(run_id)[1]
 
-    def replay(self, run_id: str) -> str:
+    def replay(self, run_id: str, payload: Mapping[str, Any] | None = None) -> str:
         """Have its work done by a new run, whose id is returned; a dead run itself stays dead.
 
-        Raises NotFound, Conflict when somebody else has replayed or purged it, or DuplicateRun when another
-        run holds its unique key.
+        payload: keyword arguments in place of those that it died with; the worker checks them against the task.
+        Raises NotFound, InvalidPayload, Conflict when somebody else has replayed or purged it, or DuplicateRun when
+        another run holds its unique key.
         """
         database, letter = self._locate(run_id)
         new_run = self._new_run_id(database)
-        reply = database.call(dead.replay(database.keys, letter, new_run, self._namespace.clock.now_ms()))
+        edited = None if payload is None else encode_payload(letter.message.handler, payload)
+        reply = database.call(dead.replay(database.keys, letter, new_run, self._namespace.clock.now_ms(), edited))
         if reply.word == "GONE":
             raise Conflict(
                 f"run {run_id} was replayed or purged at the same time; look at the dead letters again"

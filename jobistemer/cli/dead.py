@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
+import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.app import DeadLetters
@@ -13,6 +15,21 @@ from jobistemer.cli.session import Session, operating
 from jobistemer.core.errors import JobistemerError, NotFound
 from jobistemer.core.listings import DeadRun
 from jobistemer.core.printable import printable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def choosing(function: F) -> F:
+    """Add the options that say which dead letters are meant."""
+    options = (
+        click.option("--handler", default="", help="Those of this task."),
+        click.option("--job", default="", metavar="NAME", help="Those of this job."),
+        click.option("--error", default="", metavar="TEXT", help="Those whose last error has this text."),
+        click.option("--all", "every", is_flag=True, help="All dead letters."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 @click.group("dead")
@@ -43,17 +60,18 @@ def show_command(session: Session, run_id: str) -> None:
 
 @dead_group.command("replay")
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
-@click.option("--handler", default="", help="All dead letters of this task.")
-@click.option("--all", "every", is_flag=True, help="All dead letters.")
+@choosing
+@click.option("--payload", help="A JSON object of keyword arguments, in place of those that ONE run died with.")
 @operating
-def replay_command(session: Session, run_ids: tuple[str, ...], handler: str, *, every: bool) -> None:
+def replay_command(session: Session, run_ids: tuple[str, ...], payload: str | None, **chosen: Any) -> None:
     """Have the work of dead runs done by new runs; the dead ones stay dead and leave the list."""
     letters = DeadLetters(session.namespace)
+    edited = _edited(payload, run_ids)
     replayed: dict[str, str] = {}
     refused: dict[str, str] = {}
-    for run_id in _chosen(letters, run_ids, handler, every=every):
+    for run_id in _chosen(letters, run_ids, **chosen):
         try:
-            replayed[run_id] = letters.replay(run_id)
+            replayed[run_id] = letters.replay(run_id, edited)
         except JobistemerError as error:
             refused[run_id] = str(error)
     rows = list(replayed.items())
@@ -68,16 +86,13 @@ def replay_command(session: Session, run_ids: tuple[str, ...], handler: str, *, 
 
 @dead_group.command("purge")
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
-@click.option("--handler", default="", help="All dead letters of this task.")
-@click.option("--all", "every", is_flag=True, help="All dead letters.")
+@choosing
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @operating
-def purge_command(
-    session: Session, run_ids: tuple[str, ...], handler: str, *, every: bool, yes: bool
-) -> None:
+def purge_command(session: Session, run_ids: tuple[str, ...], *, yes: bool, **which: Any) -> None:
     """Delete dead letters with their payloads, for good."""
     letters = DeadLetters(session.namespace)
-    chosen = _chosen(letters, run_ids, handler, every=every)
+    chosen = _chosen(letters, run_ids, **which)
     if chosen and not yes:
         click.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True, err=True)
     purged = letters.purge(chosen)
@@ -86,10 +101,23 @@ def purge_command(
         raise NotFound(f"{len(chosen) - purged} of the {len(chosen)} given are no dead letters (any more)")
 
 
-def _chosen(letters: DeadLetters, run_ids: Sequence[str], handler: str, *, every: bool) -> list[str]:
-    if bool(run_ids) + bool(handler) + every != 1:
-        raise click.UsageError("say which: run ids, or --handler NAME, or --all")
-    return list(dict.fromkeys(run_ids)) or [letter.run.id for letter in letters.all(handler)]
+def _chosen(
+    letters: DeadLetters, run_ids: Sequence[str], *, handler: str, job: str, error: str, every: bool
+) -> list[str]:
+    if bool(run_ids) + bool(handler or job or error) + every != 1:
+        raise click.UsageError("say which: run ids, or --handler NAME, --job NAME and --error TEXT, or --all")
+    return list(dict.fromkeys(run_ids)) or [letter.run.id for letter in letters.all(handler, job=job, error=error)]
+
+
+def _edited(payload: str | None, run_ids: Sequence[str]) -> Any:
+    if payload is None:
+        return None
+    if len(run_ids) != 1:
+        raise click.UsageError("--payload is for one dead letter; name its run")
+    try:
+        return msgspec.json.decode(payload)
+    except msgspec.DecodeError as error:
+        raise click.BadParameter(f"{payload[:80]!r} is no JSON: {error}", param_hint="--payload") from error
 
 
 def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
@@ -15,11 +16,12 @@ from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
 from jobistemer.cli.versions import diff_command, rollback_command, versions_command
 from jobistemer.core import ids
-from jobistemer.core.errors import UnknownJob
+from jobistemer.core.cascade import options_of
+from jobistemer.core.errors import UnknownJob, UnknownTask
 from jobistemer.core.history import explain, mentioned
 from jobistemer.core.listings import JobSummary
 from jobistemer.core.models import Job
-from jobistemer.core.options import Options
+from jobistemer.core.options import Effective, Options
 from jobistemer.core.records import Change, OccurrenceRecord
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
@@ -75,6 +77,19 @@ def show_command(session: Session, name: str) -> None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
     details = JobDetails(summary, _next_instants(job, session.now_ms, 5), job)
     session.answer(details._asdict(), lambda: _details(details, session.now_ms))
+
+
+@job_group.command("options")
+@click.argument("name")
+@click.option("--task", default="", help="Of this task alone.")
+@operating
+def options_command(session: Session, name: str, task: str) -> None:
+    """Show the effective options of each task of a job, and the level that each of them comes from."""
+    job = JobControl(session.namespace).find(name).job
+    found = {each.name: options_of(job, each) for each in job.tasks if task in {"", each.name}}
+    if not found:
+        raise UnknownTask(f"job {name!r} has no task {task!r}; its tasks are {', '.join(job.edges)}")
+    session.answer(found, lambda: _options_table(found))
 
 
 @job_group.command("next")
@@ -164,6 +179,15 @@ def remove_command(session: Session, name: str, by: str | None) -> None:
     """Forget a job: what runs ends, its history expires by itself; `deploy` brings it back."""
     JobControl(session.namespace, by).remove(name)
     session.answer({"job": name, "removed": True}, lambda: _said(f"{name} is removed"))
+
+
+def _options_table(found: Mapping[str, Mapping[str, Effective]]) -> RenderableType:
+    rows = [
+        (task, option, msgspec.json.encode(effective.value).decode(), effective.source)
+        for task, options in found.items()
+        for option, effective in options.items()
+    ]
+    return tables.table(("task", "option", "value", "says"), rows)
 
 
 def _next_instants(job: Job, now_ms: int, count: int) -> list[datetime]:

@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "enqueue": ("jobistemer.cli.enqueue:enqueue_command", "Have a worker run a task."),
     "job": ("jobistemer.cli.job:job_group", "Jobs: look, control, compare versions, backfill."),
     "next": ("jobistemer.cli.next:next_command", "Show the next instants of a schedule."),
+    "occurrence": ("jobistemer.cli.occurrence:occurrence_group", "Occurrences: show."),
     "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume."),
     "run": ("jobistemer.cli.run:run_group", "Task runs: show."),
     "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),

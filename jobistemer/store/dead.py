@@ -42,9 +42,14 @@ def find_dead(database: Database, run_id: str) -> DeadRun | None:
     return found[0] if found else None
 
 
-def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int) -> Call:
-    """Give the work of a dead run to a new one; the caller chooses its id, so that a resend is recognised."""
+def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec.Raw | None = None) -> Call:
+    """Give the work of a dead run to a new one; the caller chooses its id, so that a resend is recognised.
+
+    payload: what the new run is called with in place of what the dead one was.
+    """
     message = replayed(dead.message, run_id, now_ms)
+    if payload is not None:
+        message = msgspec.structs.replace(message, payload=payload)
     where = place(message.queue, message.priority)
     unique = (keys.unique(message.unique),) if message.unique else ()
     return script("replay_dead")(

@@ -86,9 +86,9 @@ class Call(NamedTuple):
         if not self.also:
             return self
         parts = (self._replace(also=()), *self.also)
-        args = [arg for each in parts for arg in (each.script.name, len(each.keys), len(each.args), *each.args)]
+        args = [arg for each in parts for arg in (each.script.sha, len(each.keys), len(each.args), *each.args)]
         keys = tuple(key for each in parts for key in each.keys)
-        return Call(_together(tuple(each.script.name for each in parts)), keys, (len(parts), *args))
+        return Call(_together(tuple(each.script for each in parts)), keys, (len(parts), *args))
 
     def read(self, raw: Any) -> Reply:
         """Turn what the server sent into a word and values, those of what belongs to it beside them."""
@@ -119,11 +119,11 @@ return answers
 
 
 @cache
-def _together(names: tuple[str, ...]) -> Script:
+def _together(parts: tuple[Script, ...]) -> Script:
     """A script that executes several: each stands in front of it as a function of its KEYS and ARGV."""
-    functions = [f"scripts['{name}'] = function(KEYS, ARGV)\n{script(name).text}\nend" for name in dict.fromkeys(names)]
+    functions = [f"scripts['{each.sha}'] = function(KEYS, ARGV)\n{each.text}\nend" for each in dict.fromkeys(parts)]
     text = "\n".join(["local scripts = {}", *functions, _EACH])
-    return Script(" and ".join(names), text, script(names[0]).header)
+    return Script(" and ".join(each.name for each in parts), text, parts[0].header)
 
 
 def all_scripts() -> list[Script]:

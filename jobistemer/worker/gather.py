@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jobistemer.core.handlers import Handler
 from jobistemer.core.ids import GATHER_NAME
 from jobistemer.core.options import Options
+from jobistemer.core.results import Results
 
 
-def _gather() -> None:
-    """Tasks that come after one that maps read its results by a parameter annotated `Results[T]`."""
+def _gather(results: Results[Any]) -> None:
+    """Tasks that come after one that maps read its results by a parameter annotated `Results[T]`.
+
+    It asks for them too, unread, because who asks its worker for something is never executed outside of it.
+    """
 
 
 GATHER = Handler(GATHER_NAME, _gather, Options())

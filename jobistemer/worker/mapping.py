@@ -27,6 +27,7 @@ from jobistemer.store.keys import place
 from jobistemer.worker.flight import Flight
 from jobistemer.worker.gather import GATHER
 
+MOST_ITEMS = 1_000_000
 CALLS_AT_ONCE = 10
 """How many calls that add a hundred children each go into one round trip."""
 
@@ -77,6 +78,10 @@ class ItemMapping:
         handler, options = self._handlers.get(name), wire_options(complete(self._options(name)))
         now_ms = self._flight.database.clock.now_ms()
         for index, item in enumerate(items):
+            if index >= MOST_ITEMS:
+                raise InvalidInput(
+                    f"ctx.map was given more than {MOST_ITEMS} items: map pages of them, which map in turn"
+                )
             yield compose(
                 ids.child_run_id(member.group, index),
                 name,

@@ -82,7 +82,8 @@ def _check_group(state: GroupState | None, message: Message) -> None:
     if state is None:
         raise Refused(f"the results of group {message.run} have expired")
     if state.halted or (state.failed and message.reduces != FailureStrategy.CONTINUE):
-        raise Fail(f"{state.failed} of {state.total} runs failed, the first at index {state.error}")
+        first = state.error.partition("\n")[0]
+        raise Fail(f"{state.failed} of {state.total} runs did not succeed: {first}")
 
 
 def _upstream(database: Database, message: Message, supplies: list[UpstreamResult]) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def test_a_failure_among_mapped_runs_is_what_the_table_says(app, database, failu
     end = record(database, reducer_of(run))
     assert end.state == (RunState.SUCCEEDED if called else RunState.FAILED)
     if not called:
-        assert "runs failed, the first at index 1 dead: ValueError: -1 is negative" in end.error
+        assert "runs did not succeed: item 1 dead: ValueError: -1 is negative" in end.error
     assert leaked(database) == {}
 
 
@@ -406,3 +406,20 @@ def test_a_plain_message_carries_nothing_of_groups():
 
     assert b"member" not in encode_message(Message("run_1", "greet", 0))
     assert b"reduces" not in encode_message(Message("run_1", "greet", 0))
+
+
+def test_items_without_an_end_are_refused(app, database, monkeypatch):
+    from itertools import count
+
+    from jobistemer.worker import mapping
+
+    monkeypatch.setattr(mapping, "MOST_ITEMS", 1_500)
+
+    @app.task(retry=NO_RETRIES)
+    def endless(ctx: Context) -> None:
+        ctx.map("square", count(), reduce="total")
+
+    run = app.enqueue("endless")
+    StepWorker(database, app).work()
+    assert "ctx.map was given more than 1500 items: map pages of them" in run.record().error
+    assert app.reduced == []

@@ -61,7 +61,7 @@ def test_which_letters_are_meant_must_be_said_in_one_way(cli):
     for arguments in ((), ("run_1", "--all"), ("--all", "--handler", "greet")):
         result = cli("dead", "replay", *arguments)
         assert result.exit_code == 2
-        assert "say which: run ids, or --handler NAME, or --all" in result.stderr
+        assert "say which: run ids, or --handler NAME, --job NAME and --error TEXT, or --all" in result.stderr
 
 
 def test_purging_asks_before_it_deletes(cli, dead):
@@ -91,3 +91,24 @@ def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(url):
     again = [letters.replay(letter.run.id) for letter in letters.all()]
     assert len(again) == 12
     assert all(app.run(run).record().state == "pending" for run in again)
+
+
+def test_a_letter_is_replayed_with_another_payload(cli, dead, shard):
+    run = dead()
+    told(cli("dead", "replay", run, "--payload", '{"name": "eve"}', "--json"))
+    assert bytes(take_one(shard).message.payload) == b'{"name":"eve"}'
+
+
+def test_letters_are_chosen_by_what_their_error_says(cli, dead, shard):
+    first, second = dead("ValueError: no"), dead("OSError: gone")
+    assert set(told(cli("dead", "replay", "--error", "gone", "--json"))["replayed"]) == {second}
+    assert listed(cli) == {first}
+    assert told(cli("dead", "replay", "--job", "nightly", "--json"))["replayed"] == {}
+
+
+def test_a_payload_for_more_than_one_letter_or_that_is_no_object_is_refused(cli, dead):
+    run = dead()
+    assert "--payload is for one dead letter" in cli("dead", "replay", "--all", "--payload", "{}").output
+    assert "is no JSON" in cli("dead", "replay", run, "--payload", "{").output
+    assert "must be an object of keyword arguments" in cli("dead", "replay", run, "--payload", "[1]").output
+    assert listed(cli) == {run}

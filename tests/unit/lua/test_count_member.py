@@ -86,7 +86,7 @@ def test_the_first_failure_halts_a_group_that_fails_fast_and_is_kept_with_its_in
         "done": "2",
         "failed": "2",
         "halt": "1",
-        "error": "1 dead: ValueError: odd",
+        "error": "item 1 dead: ValueError: odd",
     }
     assert results(database) == {"1": "!dead: ValueError: odd", "0": "!dead: ValueError: even"}
     assert take_one(database).message.run == group_of()

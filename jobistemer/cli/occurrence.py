@@ -1,0 +1,63 @@
+"""`jobistemer occurrence`: look at what became of one due instant."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Group, RenderableType
+
+from jobistemer.cli import tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core.report import Report, TaskReport
+from jobistemer.store.reports import find_report
+
+
+@click.group("occurrence")
+def occurrence_group() -> None:
+    """Look at occurrences."""
+
+
+@occurrence_group.command("show")
+@click.argument("occurrence_id")
+@operating
+def show_command(session: Session, occurrence_id: str) -> None:
+    """Show the execution report of an occurrence: outcome, and of each task the state, attempts and errors."""
+    report = find_report(session.namespace.shards, occurrence_id)
+    session.answer(report, lambda: _details(report, session.now_ms))
+
+
+def _details(report: Report, now_ms: int) -> RenderableType:
+    shown = tables.properties(
+        (
+            ("occurrence", report.occurrence),
+            ("job", f"{report.job} version {report.version}"),
+            ("due", tables.instant(report.due * 1000, now_ms)),
+            ("state", tables.state(report.state)),
+            ("reason", report.reason),
+            ("late", tables.duration(report.late_ms)),
+            ("took", tables.duration(report.took_ms) if report.took_ms is not None else ""),
+            ("error", report.error),
+        )
+    )
+    if not report.tasks:
+        return Group(shown, "it has no tasks on record")
+    rows = [
+        (
+            task.name,
+            tables.state(task.state),
+            len(task.attempts),
+            tables.duration(task.waited_ms) if task.waited_ms is not None else "–",
+            tables.duration(task.took_ms) if task.took_ms is not None else "–",
+            _mapped(task),
+            task.run,
+            (task.error or (task.group.error if task.group else "")).strip().partition("\n")[0],
+        )
+        for task in report.tasks
+    ]
+    return Group(shown, tables.table(("task", "state", "attempts", "waited", "took", "mapped", "run", "error"), rows))
+
+
+def _mapped(task: TaskReport) -> str:
+    if task.group is None:
+        return "–"
+    failed = f", {task.group.failed} failed" if task.group.failed else ""
+    return f"{task.group.done} of {task.group.total}{failed}; {task.group.state}"
