@@ -12,6 +12,7 @@ import msgspec
 from jobistemer.app.control import JobControl, Registered
 from jobistemer.app.declare import JobDeclaration, taken_apart
 from jobistemer.app.handles import RunHandle, TaskHandle, run_handle
+from jobistemer.app.operating import Holds, QueueControl
 from jobistemer.app.producer import Producer, Sent
 from jobistemer.app.requests import Request, build_request
 from jobistemer.core.cascade import options_of
@@ -67,6 +68,8 @@ class Jobistemer:
         self.producer = Producer(self.namespace, self.handlers, self.defaults)
         self._levels: dict[str, list[tuple[str, Options]]] = {}
         self.control = JobControl(self.namespace)
+        self.queues = QueueControl(self.namespace)
+        self.holds = Holds(self.namespace)
 
     @overload
     def task(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...

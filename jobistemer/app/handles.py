@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
+from jobistemer.app.cancelling import BY_HAND, cancel_run
 from jobistemer.app.producer import Producer, Sent
 from jobistemer.app.requests import Debounce, Request, Seconds, Throttle, Unique, build_request
 from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
@@ -71,6 +72,17 @@ class RunHandle(Generic[R]):
                 return self._outcome(record)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
+
+    def cancel(self, reason: str = BY_HAND) -> bool:
+        """Cancel the run wherever it is; one that runs ends within a second. False when it had ended before.
+
+        Raises UnknownRun, or Conflict when it moved on with each look.
+        """
+        return cancel_run(self._namespace, self.id, reason) != "ended"
+
+    async def cancel_async(self, reason: str = BY_HAND) -> bool:
+        """Like `cancel`, awaited."""
+        return await asyncio.to_thread(self.cancel, reason)
 
     def _found(self, record: RunRecord | None) -> RunRecord:
         if record is None:

@@ -13,7 +13,7 @@ from jobistemer.app.requests import NOW, Debounce, Request, Unique, lock_of, mil
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
 from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.messages import Message, differing, wire_options
+from jobistemer.core.messages import EMPTY_PAYLOAD, Message, differing, wire_options
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
 from jobistemer.store import enqueueing, runs
@@ -62,6 +62,7 @@ class _Made(NamedTuple):
                 f"use another queue, or open it again with `jobistemer queue open {queue}`"
             )
         return Sent(self.request.task, self.message.run, self.shard, reply)
+
 
 
 class Producer:
@@ -128,7 +129,9 @@ class Producer:
         if not isinstance(payload, msgspec.Raw):
             payload = handler.checked(payload) if handler else encode_payload(request.task, payload)
         run = ids.enqueued_run_id(now, secrets.randbits(74))
-        return _Made(request, Message(run, request.task, now, payload, **fields), lock)
+        # The very object that is the default is left out on the wire; an equal one would be sent.
+        sent = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
+        return _Made(request, Message(run, request.task, now, sent, **fields), lock)
 
     def _fields_of(self, task: str, handler: Handler | None, options: Options) -> dict[str, Any]:
         key = (task, handler is not None, options)

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 
 from jobistemer.app import JobControl
 from jobistemer.cli import tables
+from jobistemer.cli.backfill import job_backfill_command
 from jobistemer.cli.session import Session, operating
 from jobistemer.cli.versions import diff_command, rollback_command, versions_command
 from jobistemer.core import ids
@@ -49,6 +50,7 @@ def job_group() -> None:
     """Look at jobs and control them; changes are effective at the next instant."""
 
 
+job_group.add_command(job_backfill_command)
 job_group.add_command(versions_command)
 job_group.add_command(diff_command)
 job_group.add_command(rollback_command)

@@ -10,15 +10,19 @@ import click
 from jobistemer import __version__
 
 _COMMANDS: Final = {
+    "audit": ("jobistemer.cli.audit:audit_command", "Name every due instant that is not accounted for."),
+    "backfill": ("jobistemer.cli.backfill:backfill_group", "Backfills: list, show, cancel."),
     "dead": ("jobistemer.cli.dead:dead_group", "Dead letters: list, show, replay, purge."),
     "deploy": ("jobistemer.cli.deploy:deploy_command", "Register the jobs of an app."),
     "dev": ("jobistemer.dev.command:dev_command", "Run an app here, with a server of its own."),
     "enqueue": ("jobistemer.cli.enqueue:enqueue_command", "Have a worker run a task."),
+    "hold": ("jobistemer.cli.hold:hold_group", "Holds: list, put, release."),
     "job": ("jobistemer.cli.job:job_group", "Jobs: look, control, compare versions, backfill."),
     "next": ("jobistemer.cli.next:next_command", "Show the next instants of a schedule."),
-    "occurrence": ("jobistemer.cli.occurrence:occurrence_group", "Occurrences: show."),
-    "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume."),
-    "run": ("jobistemer.cli.run:run_group", "Task runs: show."),
+    "occurrence": ("jobistemer.cli.occurrence:occurrence_group", "Occurrences: show, cancel, replay."),
+    "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume, drain, open, purge."),
+    "run": ("jobistemer.cli.run:run_group", "Task runs: show, cancel."),
+    "simulate": ("jobistemer.cli.simulate:simulate_command", "Play the schedules of an app without a server."),
     "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),
     "worker": ("jobistemer.cli.members:worker_group", "Workers: list, quiet, stop."),
 }

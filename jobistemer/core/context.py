@@ -42,6 +42,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     occurrence: str | None = None
     stands_for: tuple[datetime, ...] = ()
     metadata: dict[str, str] = {}
+    headers: dict[str, str] = {}
     mapping: Mapping | None = None
 
     def map(

@@ -17,7 +17,7 @@ from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadToo
 from jobistemer.core.limits import Limit, Use, check_keys, uses_of
 from jobistemer.core.messages import EMPTY_PAYLOAD, Message
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options
+from jobistemer.core.options import Options, complete
 from jobistemer.core.retrying import ALWAYS, Retrying
 from jobistemer.core.supplies import supplies_of
 
@@ -46,6 +46,8 @@ class Handler:
         self.function = function
         self.options = options
         self.is_coroutine = inspect.iscoroutinefunction(function)
+        # The app's defaults are known where it is added to an app.
+        self.executor = complete(options).executor
         signature = _signature(name, function)
         hints = get_type_hints(function, include_extras=True)
         self.context_parameter = _context_parameter(signature, hints)
@@ -58,6 +60,11 @@ class Handler:
         self._decoder = _decoder(name, given, hints)
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
         self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether it asks its worker for nothing, so that any other process may call it."""
+        return self.context_parameter is None and not self.supplies
 
     @property
     def is_limited(self) -> bool:
@@ -102,7 +109,7 @@ class Handler:
             )
         try:
             return _as_arguments(self._decoder.decode(payload))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidPayload(f"payload of task {self.name!r} does not fit: {error}") from None
 
     def decode_result(self, result: bytes) -> Any:
@@ -140,6 +147,11 @@ def encode_result(value: Any) -> bytes:
 
 
 def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidDefinition(
+            f"task {name!r} yields, so calling it would run nothing of it: "
+            "return a list, or enqueue a call for each item"
+        )
     signature = inspect.signature(function)
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

@@ -44,6 +44,11 @@ def occurrence_id(job: str, due: int) -> str:
     return f"occ_{_uuid5(OCCURRENCE_NAMESPACE, f'{job}:{due}')}"
 
 
+def repeated_id(job: str, due: int, mark: str) -> str:
+    """The identity of an occurrence that stands for an instant once more; `mark` tells it from other repetitions."""
+    return f"occ_{_uuid5(OCCURRENCE_NAMESPACE, f'{job}:{due}:{mark}')}"
+
+
 def run_id(occurrence: str, task: str) -> str:
     """The identity of one task of one occurrence."""
     return f"run_{_uuid5(RUN_NAMESPACE, f'{occurrence}:{task}')}"

@@ -127,10 +127,13 @@ def start_delay_ms(job: Job, occurrence: str) -> int:
 
 
 def runs_of(
-    job: Job, version: int, instant: int, now_ms: int, since: int | None = None
+    job: Job, version: int, instant: int, now_ms: int, since: int | None = None, repeated: str = ""
 ) -> Iterator[tuple[Task, Message]]:
-    """The messages of an occurrence's runs, one per task, under the given version of the job."""
-    occurrence = ids.occurrence_id(job.id, instant)
+    """The messages of an occurrence's runs, one per task, under the given version of the job.
+
+    repeated: the occurrence's id where it stands for its instant once more.
+    """
+    occurrence = repeated or ids.occurrence_id(job.id, instant)
     for task in job.tasks:
         run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
         slot = Slot(occurrence, job.id, version, instant, task.name, since)

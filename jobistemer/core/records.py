@@ -46,7 +46,10 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One due instant of a job. due is in Unix seconds, the other times in milliseconds; open counts live runs."""
+    """One due instant of a job. due is in Unix seconds, the other times in milliseconds; open counts live runs.
+
+    origin: what it came from if not from the clock: `trigger`, `replay <occurrence>` or `backfill <id>`.
+    """
 
     id: str
     job: str
@@ -60,6 +63,9 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     open: int = 0
     verdict: str = ""
     error: str = ""
+    origin: str = ""
+    halt: str = ""
+    deadline: int = 0
 
     @property
     def late_ms(self) -> int:

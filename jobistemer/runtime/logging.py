@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
 
 import msgspec
 
@@ -44,9 +46,20 @@ def set_up_logging(level: str, formatter: logging.Formatter) -> None:
     """Send what this process logs to standard error. Raises Misconfigured for an unknown level."""
     if level not in LEVELS:
         raise Misconfigured(f"log level is {level!r}, allowed are {', '.join(LEVELS)}")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_own_stderr())
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # A line that cannot be written is lost; it must not end the thread that logs it.
+    logging.raiseExceptions = False
+
+
+def _own_stderr() -> TextIO:
+    """Standard error by a descriptor of our own, which stays open when a handler closes the other one."""
+    try:
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    except (OSError, ValueError, AttributeError):
+        # It is no file at all, in a test or an embedding application.
+        return sys.stderr
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:

@@ -66,6 +66,7 @@ class Keys:
         self.due = f"{tag}:due"
         self.delayed = f"{tag}:delayed"
         self.dead = f"{tag}:dead"
+        self.deadlines = f"{tag}:deadlines"
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
         self.expected = f"{tag}:expected"
@@ -105,6 +106,10 @@ class Keys:
     def queued(self, job_id: str) -> str:
         """Sorted set: occurrences that wait for an earlier one."""
         return f"{self.tag}:queued:{job_id}"
+
+    def backfill(self, backfill_id: str) -> str:
+        """Hash: a range of the past that is run, and how far it has come."""
+        return f"{self.tag}:backfill:{backfill_id}"
 
     def occurrence(self, occurrence_id: str) -> str:
         """Hash: one due instant."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.messages import encode_message
-from jobistemer.core.models import Job
+from jobistemer.core.models import Job, Overlap
 from jobistemer.core.planning import NEVER, Decision, runs_of, start_delay_ms
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
+
+
+class Asked(NamedTuple):
+    """An instant that somebody asks for: why, where the wish comes from, and its id when it is a repetition."""
+
+    instant: int
+    reason: str
+    origin: str
+    repeated: str = ""
 
 
 def claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int) -> Call:
@@ -24,6 +33,22 @@ def claim_extra(keys: Keys, job: Job, version: int, instant: int, now_ms: int, r
     return _claim(keys, job, version, decision, now_ms, "")
 
 
+def fire(keys: Keys, job: Job, version: int, asked: Asked, now_ms: int) -> Call:
+    """Fire an instant because somebody asked for it; unless the job allows overlaps, only while nothing else runs."""
+    occurrence = asked.repeated or ids.occurrence_id(job.id, asked.instant)
+    run_keys, run_args = _runs(keys, job, version, asked.instant, now_ms, None, asked.repeated)
+    return script("fire_occurrence")(
+        (
+            *(keys.job(job.id), keys.occurrence(occurrence), keys.history(job.id)),
+            *(keys.live(job.id), keys.queued(job.id), keys.streams, *run_keys),
+        ),
+        (
+            *(job.id, occurrence, version, asked.instant, now_ms, asked.reason, asked.origin),
+            *("yes" if job.overlap == Overlap.ALLOW else "no", *run_args),
+        ),
+    )
+
+
 def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None = None) -> Call:
     """Start the occurrence of `instant`, which waits in the job's queue; `since` as in Decision."""
     occurrence = ids.occurrence_id(job.id, instant)
@@ -31,9 +56,9 @@ def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, 
     return script("start_occurrence")(
         (
             *(keys.occurrence(occurrence), keys.live(job.id), keys.queued(job.id), keys.starts, keys.streams),
-            *run_keys,
+            *(keys.deadlines, *run_keys),
         ),
-        (job.id, occurrence, now_ms, *run_args),
+        (job.id, occurrence, now_ms, _deadline(job, now_ms), *run_args),
     )
 
 
@@ -53,22 +78,36 @@ def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, 
     return script("claim_occurrence")(
         (
             *(keys.job(job.id), keys.due, keys.occurrence(occurrence), keys.history(job.id)),
-            *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, keys.chores, *run_keys),
+            *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, keys.deadlines),
+            *(keys.chores, *run_keys),
         ),
         (
             *(job.id, occurrence, version, decision.instant, expected, decision.look_at_ms, now_ms),
             *(decision.state, decision.reason, job.overlap, job.max_queued, round(job.history_s * 1000)),
-            *(now_ms + held_back if held_back else 0, "" if decision.since is None else decision.since, *run_args),
+            *(now_ms + held_back if held_back else 0, _deadline(job, now_ms + held_back)),
+            *("" if decision.since is None else decision.since, *run_args),
         ),
     )
 
 
+def halt(keys: Keys, occurrence: str, verdict: OccurrenceState, reason: str, again_at: int) -> Call:
+    """Let a live occurrence end early; whoever calls this ends its runs next."""
+    return script("halt_occurrence")(
+        (keys.occurrence(occurrence), keys.deadlines),
+        (occurrence, verdict, reason, again_at),
+    )
+
+
+def _deadline(job: Job, start_ms: int) -> int | str:
+    return "" if job.occurrence_timeout_s is None else start_ms + round(job.occurrence_timeout_s * 1000)
+
+
 def _runs(
-    keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None
+    keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None, repeated: str = ""
 ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     run_keys: list[str] = []
     args: list[Any] = []
-    for task, message in runs_of(job, version, instant, now_ms, since):
+    for task, message in runs_of(job, version, instant, now_ms, since, repeated):
         where = place(message.queue, message.priority)
         run_keys += (keys.run(message.run), keys.stream(where))
         args += (message.run, message.handler, where, encode_message(message), len(task.after))

@@ -205,7 +205,7 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     return script("commit_task")(
         (
             *(*_commit_keys(keys, ended), keys.streams, keys.occurrence(slot.occurrence)),
-            *(keys.live(slot.job), keys.queued(slot.job), keys.starts, keys.wake),
+            *(keys.live(slot.job), keys.queued(slot.job), keys.starts, keys.wake, keys.deadlines),
             *(key for run, where in following for key in (keys.run(run), keys.stream(where))),
         ),
         (

@@ -1,4 +1,4 @@
-"""Chores: what a ticker does for one job at a time: register an update, retire or replace what runs, when it is time.
+"""Chores: what a ticker does for one job at a time, such as an update whose time has come or a step of a backfill.
 
 A chore is a member of one sorted set, scored with the ms it is due. Any number of tickers may do the same chore at the
 same time; each is done in steps that count once.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from jobistemer.core.errors import NotConnected
+from jobistemer.store.backfills import take_step
 from jobistemer.store.changing import apply_pending
 from jobistemer.store.database import Database
 from jobistemer.store.retiring import replace, retire
@@ -70,6 +71,8 @@ class Chores:
             instant, _, job_id = rest.partition(":")
             if not replace(self._database, job_id, int(instant)):
                 self._database.ask("ZREM", self._database.keys.chores, name)
+        elif kind == "backfill":
+            take_step(self._database, rest)
         return False
 
     def _put_off(self, name: str) -> None:

@@ -39,7 +39,8 @@ class Fired(NamedTuple):
     """What one pass of firing did.
 
     replan: something that was thought of a job was not true. replaced: an occurrence may have replaced others, which
-    are to be cancelled. grown: the jobs whose history is longer now.
+    are to be cancelled. grown: the jobs whose history is longer now. timed: something was started that has a
+    deadline, which the agenda does not show yet.
     """
 
     claimed: int
@@ -47,6 +48,7 @@ class Fired(NamedTuple):
     replan: bool
     replaced: bool
     grown: dict[str, Job]
+    timed: bool
 
 
 class _Claim(NamedTuple):
@@ -69,7 +71,7 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
     for entry in (*later, *step.known.values()):
         if entry.job_id not in step.wrong:
             upcoming.put_back(entry, horizon_ms)
-    return Fired(step.claimed, step.late_ms, bool(step.wrong), step.replaced, step.grown)
+    return Fired(step.claimed, step.late_ms, bool(step.wrong), step.replaced, step.grown, step.timed)
 
 
 def _within_reason(due: list[Upcoming.Entry], now_ms: int) -> tuple[list[Upcoming.Entry], list[Upcoming.Entry]]:
@@ -91,6 +93,7 @@ class _Pass:
         self.claimed = self.late_ms = 0
         self.replaced = False
         self.grown: dict[str, Job] = {}
+        self.timed = False
 
     def claim(self, entries: Iterable[Upcoming.Entry]) -> None:
         """Claim the due instants of jobs, hundreds in a round trip."""
@@ -123,6 +126,7 @@ class _Pass:
             self.grown[claim.entry.job_id] = claim.entry.job
             self.replaced |= claim.entry.job.overlap is Overlap.REPLACE
             self.late_ms = max(self.late_ms, self._now_ms - claim.decision.instant * 1000)
+            self.timed |= claim.entry.job.occurrence_timeout_s is not None
         if word in ("CLAIMED", "TAKEN"):
             claim.entry.advance(claim.decision)
             self.known[claim.entry.job_id] = claim.entry

@@ -83,5 +83,6 @@ def context_of(flight: Flight) -> Context:
         occurrence=slot.occurrence if slot else None,
         stands_for=instants_of(flight.database, slot),
         metadata=message.metadata,
+        headers=message.headers,
         mapping=ItemMapping(flight, flight.handlers),
     )

@@ -10,6 +10,7 @@ from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
 from jobistemer.core.limits import Use
 from jobistemer.core.messages import Delivery, Message
+from jobistemer.core.options import PROCESS
 from jobistemer.store import runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
@@ -24,8 +25,8 @@ class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
     __slots__ = (
-        *("database", "delivery", "ended", "handler", "handlers", "key", "outcome"),
-        *("record", "reducer", "shown", "started", "stop", "uses", "worker"),
+        *("apart", "database", "delivery", "ended", "handler", "handlers", "key", "outcome"),
+        *("record", "reducer", "shown", "started", "stop", "trouble", "uses", "worker"),
     )
 
     def __init__(
@@ -41,6 +42,8 @@ class Flight:
         # What names an entry among all streams of all shards.
         self.key = (delivery.stream, delivery.entry)
         self.handler = handler
+        # It may cost the process that it runs in: its handler asks for one of its own, or a worker died over it.
+        self.apart = handler.executor == PROCESS or (delivery.crashes > 0 and handler.is_movable)
         self.worker = worker
         self.handlers = handlers
         # When it was taken, until it begins.
@@ -53,6 +56,8 @@ class Flight:
         self.record: Ended | None = None
         self.shown = False
         self.stop: Callable[[], None] | None = None
+        # What its record has to say beside a time-out.
+        self.trouble = ""
         # The limits that it counts under, from the moment they have let it in.
         self.uses: tuple[Use, ...] = ()
 

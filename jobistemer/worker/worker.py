@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.errors import NotConnected, ServerRefused, WornOut
 from jobistemer.core.handlers import Handler
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
@@ -28,10 +28,10 @@ from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.gather import GATHER
 from jobistemer.worker.inbox import Room
-from jobistemer.worker.loops import LoopSlots
 from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
-from jobistemer.worker.slots import ThreadSlots
+from jobistemer.worker.recycling import Recycler
+from jobistemer.worker.slots import Slots, check_processes
 from jobistemer.worker.watch import Watch
 
 POLL_S = 0.05
@@ -45,6 +45,7 @@ class Worker:
     """Executes the runs of some queues with the handlers of an app."""
 
     def __init__(self, namespace: Namespace, handlers: Mapping[str, Handler], settings: WorkerSettings) -> None:
+        check_processes(handlers, settings.app)
         self._namespace = namespace
         self._handlers = {GATHER.name: GATHER, **handlers}
         self._settings = settings
@@ -54,15 +55,17 @@ class Worker:
         self._order = Order(settings.queues)
         self._definitions = Definitions()
         self._committer = Committer(self.id, self._room, self._definitions)
-        self._watch = Watch(self._flights, self._committer.report)
+        self._slots: Slots | None = None
+        self._watch = Watch(self._flights, self._report)
         self._unstarted: deque[Flight] = deque()
-        self._threads: ThreadSlots | None = None
-        self._loop: LoopSlots | None = None
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
         self._ended = threading.Event()
 
     def run(self, stopping: Stopping) -> None:
-        """Work until `stopping` is requested, then let runs in flight finish within the grace period."""
+        """Work until `stopping` is requested, then let runs in flight finish within the grace period.
+
+        Raises WornOut when it ended because too many of its threads never did.
+        """
         if until_done(self._open, stopping.requested, f"worker {self.id}"):
             self._work(stopping)
         log.info("worker %s stopped", self.id)
@@ -71,9 +74,17 @@ class Worker:
         """What it has done so far."""
         counts = self._committer.counts
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
-        done = sum(counts[state] for state in AttemptState)
-        waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate)}
-        return {"done": done, "failed": failed, "stale": counts["stale"], **waiting}
+        waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate), "leaked": self._leaked()}
+        return {"done": self._done(), "failed": failed, "stale": counts["stale"], **waiting}
+
+    def _done(self) -> int:
+        return sum(self._committer.counts[state] for state in AttemptState)
+
+    def _leaked(self) -> int:
+        return self._slots.leaked() if self._slots else 0
+
+    def _report(self, flight: Flight) -> None:
+        (self._slots or self._committer).report(flight)
 
     def _open(self) -> None:
         for database in self._namespace.shards:
@@ -87,22 +98,22 @@ class Worker:
             return
         queued = ", ".join(self._settings.queues)
         log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
-        self._start_slots()
+        self._slots = slots = Slots(self._handlers, self._settings, self._flights, self._committer.report)
+        recycler = Recycler(self._settings, self._done, self._leaked, stopping)
         keeping = [self._keep(beater.step, "beat") for beater in beaters]
-        keeping += [self._keep(self._committer.step, "commit"), self._keep(self._watch.step, "watch")]
+        keeping += [self._keep(self._committer.step, "commit"), self._keep(recycler.step, "recycle")]
+        keeping += [self._keep(partial(self._watch_step, slots), "watch")]
         fetching = self._start_fetching(shards, stopping)
         stopping.requested.wait()
         self._drain(fetching, stopping)
         self._ended.set()
         self._leave(shards, beaters, fetching + keeping)
+        if recycler.failing:
+            raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
 
-    def _start_slots(self) -> None:
-        settings, report = self._settings, self._committer.report
-        if any(not handler.is_coroutine for handler in self._handlers.values()):
-            self._threads = ThreadSlots(settings.concurrency, self._flights, report)
-        if any(handler.is_coroutine for handler in self._handlers.values()):
-            self._loop = LoopSlots(settings.concurrency, self._flights, report)
-            self._keep(self._loop.tend, "tend")
+    def _watch_step(self, slots: Slots) -> float:
+        self._room.held_up = slots.look(self._flights.running())
+        return self._watch.step()
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
         reclaimer = Reclaimer(database, self._settings.beat_s + COMING_BACK_S, self._definitions)
@@ -138,11 +149,8 @@ class Worker:
             self._unstarted.extend(flights)
             return
         self._cancel_halted(flights)
-        plain = [flight for flight in flights if not flight.handler.is_coroutine]
-        if plain and self._threads is not None:
-            self._threads.put(plain)
-        if len(plain) < len(flights) and self._loop is not None:
-            self._loop.put([flight for flight in flights if flight.handler.is_coroutine])
+        if self._slots is not None:
+            self._slots.put(flights)
 
     def _cancel_halted(self, flights: list[Flight]) -> None:
         """What belongs to a group that has failed meanwhile is not begun."""
@@ -165,9 +173,8 @@ class Worker:
             self._hand_back()
 
     def _hand_back(self) -> None:
-        for slots in (self._threads, self._loop):
-            if slots is not None:
-                self._unstarted.extend(slots.take_back())
+        if self._slots is not None:
+            self._unstarted.extend(self._slots.take_back())
         waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
         for database in self._namespace.shards:
             mine = [flight for flight in waiting if flight.database is database]
@@ -179,9 +186,8 @@ class Worker:
                 self._unstarted.extend(mine)
 
     def _leave(self, shards: list[Database], beaters: list[Beater], threads: list[threading.Thread]) -> None:
-        for slots in (self._threads, self._loop):
-            if slots is not None:
-                slots.end()
+        if self._slots is not None:
+            self._slots.end()
         for thread in threads:
             thread.join(LEAVE_S)
         if any(thread.is_alive() for thread in threads):

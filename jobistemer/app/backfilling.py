@@ -1,0 +1,180 @@
+"""Run the past: a range of instants (backfill), or one occurrence once more (replay). Needs no application code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from hashlib import sha1
+from typing import TypeVar
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.backfill import Backfill, Order, all_instants, is_excluded
+from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownJob
+from jobistemer.core.models import Job
+from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
+from jobistemer.runtime.identity import user_name
+from jobistemer.store import backfills, jobs, occurrences, views
+from jobistemer.store.backfills import Known
+from jobistemer.store.database import Database
+from jobistemer.store.jobs import StoredJob
+from jobistemer.store.namespace import Namespace
+from jobistemer.store.occurrences import Asked
+
+PAGE = 1_000
+_Word = TypeVar("_Word", Order, OccurrenceState)
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What a backfill would do.
+
+    to_run: instants (Unix seconds) in their order. left_alone: how many have a record, by its state, or are undecided
+    since no ticker has come by yet. excluded: how many a calendar rules out.
+    """
+
+    backfill: Backfill
+    to_run: list[int]
+    left_alone: dict[str, int]
+    excluded: int
+
+
+class Backfills:
+    """The backfills of one namespace; by: who is at it, by default the user of this process and its host."""
+
+    def __init__(self, namespace: Namespace, by: str | None = None) -> None:
+        self._namespace = namespace
+        self._by = user_name() if by is None else by
+
+    def ask(
+        self,
+        name: str,
+        first: datetime,
+        last: datetime,
+        *,
+        order: Order | str = Order.FORWARD,
+        concurrency: int = 1,
+        again: Collection[str] = (),
+    ) -> Backfill:
+        """A backfill as a value: the job's instants from `first` to `last`, both included. Raises InvalidInput.
+
+        again: states of recorded occurrences that are to be run once more, such as missed, skipped or failed.
+        """
+        now_ms = self._namespace.clock.now_ms()
+        if last.timestamp() * 1000 > now_ms:
+            raise InvalidInput(f"the range ends at {last.isoformat()}, which is to come; the schedule will fire that")
+        range_ = (int(first.timestamp()), int(last.timestamp()))
+        return Backfill(
+            *(_backfill_id(name, range_, order, again, now_ms), name, *range_),
+            order=_member(Order, "order", order),
+            concurrency=concurrency,
+            again=tuple(_member(OccurrenceState, "again", each) for each in sorted(again)),
+            by=self._by,
+            started_at=now_ms,
+        )
+
+    def preview(self, backfill: Backfill) -> Preview:
+        """What it would do at this moment; nothing is written. Raises UnknownJob, or InvalidInput for too much."""
+        database, stored = self._job(backfill.job)
+        job = stored.job
+        instants = all_instants(job, backfill)
+        usable = [each for each in instants if not is_excluded(job, each)]
+        states: dict[int, str] = {each: "undecided" for each in usable if each > stored.cursor}
+        states |= _states(database, job, usable)
+        to_run = [each for each in usable if each not in states or states[each] in backfill.again]
+        left = Counter(states[each] for each in usable if each in states and states[each] not in backfill.again)
+        return Preview(backfill, to_run, dict(left), len(instants) - len(usable))
+
+    def start(self, backfill: Backfill) -> str:
+        """Give it to the tickers, which go on with it whatever dies; its id. Raises what `preview` raises."""
+        database, stored = self._job(backfill.job)
+        job = stored.job
+        all_instants(job, backfill)
+        database.call(backfills.start(database.keys, backfill))
+        about = f"{backfill.id}: {backfill.first} to {backfill.last}"
+        database.call(jobs.note(database.keys, job.id, backfill.started_at, self._by, "backfilled", about))
+        return backfill.id
+
+    def find(self, backfill_id: str) -> Known:
+        """A backfill and how far it has come. Raises NotFound."""
+        return self._locate(backfill_id)[1]
+
+    def cancel(self, backfill_id: str) -> bool:
+        """Fire nothing more of it; whether it was running. Raises NotFound."""
+        return backfills.cancel(self._locate(backfill_id)[0], backfill_id)
+
+    def running(self) -> list[Known]:
+        """Those that tickers work on."""
+        listed = [(database, each) for database in self._namespace.shards for each in backfills.list_running(database)]
+        found = [backfills.find_backfill(database, each) for database, each in listed]
+        return [each for each in found if each is not None]
+
+    def replay(self, occurrence_id: str) -> str:
+        """Run an occurrence once more, under the current version of its job; the new occurrence's id.
+
+        The old record stays as it is; the new one stands for the same instant and says what it repeats.
+        Raises NotFound, or Conflict while the old one, or another one of a job that allows no two, is going on.
+        """
+        database, old = self._occurrence(occurrence_id)
+        if old.state not in TERMINAL_OCCURRENCES:
+            raise Conflict(f"occurrence {occurrence_id} is {old.state}; wait for its end, or cancel it first")
+        stored = jobs.read_stored(database.ask(*jobs.read_command(database.keys, old.job)))
+        if stored is None:
+            raise UnknownJob(f"the job of occurrence {occurrence_id} was removed; deploy it again to replay this")
+        now_ms = database.read_clock()
+        repeated = ids.repeated_id(old.job, old.due, f"replay:{now_ms // 1000}")
+        asked = Asked(old.due, f"replayed by {self._by}: it was {old.state}", f"replay {occurrence_id}", repeated)
+        reply = database.call(occurrences.fire(database.keys, stored.job, stored.version, asked, now_ms))
+        if reply.word == "BUSY":
+            busy = reply.values[0].decode()
+            raise Conflict(f"{busy} of job {stored.job.name!r} is going on, and it allows no two at once; wait for it")
+        if reply.word == "STALE":
+            raise Conflict(f"job {stored.job.name!r} was changed at the same time; replay it again")
+        database.call(jobs.note(database.keys, old.job, now_ms, self._by, "replayed", f"{occurrence_id} as {repeated}"))
+        return repeated
+
+    def _job(self, name: str) -> tuple[Database, StoredJob]:
+        database = self._namespace.for_id(ids.job_id(name))
+        stored = jobs.find_job(database, name)
+        if stored is None:
+            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
+        return database, stored
+
+    def _locate(self, backfill_id: str) -> tuple[Database, Known]:
+        for database in self._namespace.shards:
+            known = backfills.find_backfill(database, backfill_id)
+            if known is not None:
+                return database, known
+        raise NotFound(f"no backfill {backfill_id} is on record: it never was, or ended more than a week ago")
+
+    def _occurrence(self, occurrence_id: str) -> tuple[Database, OccurrenceRecord]:
+        for database in self._namespace.shards:
+            if found := views.find_occurrences(database, [occurrence_id]):
+                return database, found[0]
+        raise NotFound(f"no occurrence {occurrence_id} is on record: it never was, or its retention is over")
+
+
+def _states(database: Database, job: Job, instants: Sequence[int]) -> dict[int, str]:
+    keys, found = database.keys, {}
+    for start in range(0, len(instants), PAGE):
+        page = instants[start : start + PAGE]
+        commands = [("HGET", keys.occurrence(ids.occurrence_id(job.id, each)), "state") for each in page]
+        for instant, answer in zip(page, database.ask_all(commands), strict=True):
+            if answer is not None:
+                found[instant] = answer.decode()
+    return found
+
+
+def _backfill_id(name: str, range_: tuple[int, int], order: str, again: Collection[str], now_ms: int) -> str:
+    # The same wish within a second is the same backfill: a command that is sent twice starts one.
+    text = f"{name}:{range_}:{order}:{sorted(again)}:{now_ms // 1000}"
+    return "bf_" + sha1(text.encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+def _member(kind: type[_Word], field: str, value: str) -> _Word:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidInput(f"{field} is {value!r}, allowed are {', '.join(kind)}") from None

@@ -1,0 +1,47 @@
+"""`jobistemer audit`: the proof that every due instant is accounted for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+from rich.console import Group, RenderableType
+
+from jobistemer.app.auditing import audit_jobs
+from jobistemer.cli import tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core.audit import Audited
+from jobistemer.core.schedules.iso8601 import read_instant
+
+
+@click.command("audit")
+@click.argument("name", required=False, default="")
+@click.option("--from", "since", metavar="INSTANT", help="From this instant on; by default all whose rows are kept.")
+@click.option("--to", "until", metavar="INSTANT", help="Up to this one; by default up to now.")
+@operating
+def audit_command(session: Session, name: str, since: str | None, until: str | None) -> None:
+    """Recompute what was due, of one job or of all, and name every hole and every double.
+
+    Exit code 1 when there is one.
+    """
+    first = _unix(since)
+    found = audit_jobs(session.namespace, name, None if first is None else first - 1, _unix(until))
+    session.answer(found, lambda: _audit_table(found))
+    if any(each.findings for each in found):
+        raise click.exceptions.Exit(1)
+
+
+def _unix(instant: str | None) -> int | None:
+    return None if instant is None else read_instant(instant, "UTC")
+
+
+def _audit_table(found: list[Audited]) -> RenderableType:
+    expected, findings = sum(each.expected for each in found), [row for each in found for row in each.findings]
+    rows = [(each.job, tables.state(each.fault), _shown(each.due), each.text) for each in findings]
+    verdict = f"{len(found)} jobs, {expected} due instants, {len(findings)} findings"
+    shown = tables.table(("job", "fault", "due (UTC)", "what is wrong"), rows)
+    return Group(shown, tables.lines(verdict)) if rows else tables.lines(verdict)
+
+
+def _shown(unix: int) -> str:
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S}"

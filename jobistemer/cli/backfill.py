@@ -1,0 +1,133 @@
+"""`jobistemer job backfill`, `jobistemer backfill …` and `jobistemer occurrence replay`: run the past."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+from rich.console import RenderableType
+
+from jobistemer.app.backfilling import Backfills, Preview
+from jobistemer.cli import tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core.backfill import MOST_AT_ONCE, REPEATABLE, Order
+from jobistemer.core.schedules.instants import instant_at
+from jobistemer.core.schedules.iso8601 import read_instant
+from jobistemer.store.backfills import Known
+
+_NAMED: Final = 10
+_ORDERS: Final = [str(each) for each in Order]
+_ENDS: Final = sorted(map(str, REPEATABLE))
+
+
+@click.command("backfill")
+@click.argument("name")
+@click.option("--from", "first", metavar="INSTANT", required=True, help="The first instant, ISO 8601 (UTC by default).")
+@click.option("--to", "last", metavar="INSTANT", required=True, help="The last one; it belongs to the range.")
+@click.option("--dry-run", is_flag=True, help="Only show what would run.")
+@click.option("--order", type=click.Choice(_ORDERS), default="forward", show_default=True, help="Which first.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, MOST_AT_ONCE),
+    default=1,
+    show_default=True,
+    help="How many occurrences at a time, where the job allows overlaps.",
+)
+@click.option(
+    "--again", multiple=True, type=click.Choice(_ENDS), help="Run once more what ended so; may be given several times."
+)
+@operating
+def job_backfill_command(
+    session: Session,
+    *,
+    name: str,
+    first: str,
+    last: str,
+    dry_run: bool,
+    order: str,
+    concurrency: int,
+    again: tuple[str, ...],
+) -> None:
+    """Run the instants of a past range that have no record; tickers work on it, whatever happens to this command."""
+    control = Backfills(session.namespace)
+    start, end = (instant_at(read_instant(each, "UTC")) for each in (first, last))
+    asked = control.ask(name, start, end, order=order, concurrency=concurrency, again=again)
+    preview = control.preview(asked)
+    if dry_run:
+        session.answer(preview, lambda: _preview_table(preview))
+        return
+    control.start(asked)
+    said = f"{asked.id} runs {len(preview.to_run)} instants of {name}; see `jobistemer backfill show {asked.id}`"
+    session.answer({"id": asked.id, "to_run": len(preview.to_run)}, lambda: tables.lines(said))
+
+
+@click.group("backfill")
+def backfill_group() -> None:
+    """Look at backfills and cancel them; `jobistemer job backfill` starts one."""
+
+
+@backfill_group.command("list")
+@operating
+def list_command(session: Session) -> None:
+    """List the backfills that are running."""
+    found = Backfills(session.namespace).running()
+    session.answer([_answer(each) for each in found], lambda: _known_table(found))
+
+
+@backfill_group.command("show")
+@click.argument("backfill")
+@operating
+def show_command(session: Session, backfill: str) -> None:
+    """Show how far a backfill has come."""
+    known = Backfills(session.namespace).find(backfill)
+    session.answer(_answer(known), lambda: _known_table([known]))
+
+
+@backfill_group.command("cancel")
+@click.argument("backfill")
+@operating
+def cancel_command(session: Session, backfill: str) -> None:
+    """Fire nothing more of a backfill; what was fired comes to its end."""
+    canceled = Backfills(session.namespace).cancel(backfill)
+    said = f"{backfill} is canceled" if canceled else f"{backfill} had ended before"
+    session.answer({"id": backfill, "canceled": canceled}, lambda: tables.lines(said))
+
+
+@click.command("replay")
+@click.argument("occurrence")
+@operating
+def replay_command(session: Session, occurrence: str) -> None:
+    """Run an occurrence once more, as a new one that stands for the same instant; the old record stays."""
+    new = Backfills(session.namespace).replay(occurrence)
+    session.answer({"occurrence": new, "replay_of": occurrence}, lambda: tables.lines(f"{new} replays {occurrence}"))
+
+
+def _preview_table(preview: Preview) -> RenderableType:
+    named = ", ".join(_shown(each) for each in preview.to_run[:_NAMED])
+    rows = [("to run", f"{len(preview.to_run)}: {named}" + (", …" if len(preview.to_run) > _NAMED else ""))]
+    rows += [(f"left alone: {state}", str(count)) for state, count in sorted(preview.left_alone.items())]
+    rows += [("excluded by calendars", str(preview.excluded))] if preview.excluded else []
+    return tables.properties(rows)
+
+
+def _answer(known: Known) -> dict[str, object]:
+    return {"backfill": known.backfill, "progress": known.progress}
+
+
+def _known_table(found: list[Known]) -> RenderableType:
+    if not found:
+        return "no backfill is running"
+    headings = ("id", "job", "range (UTC)", "state", "fired", "completed", "failed", "in flight", "left alone", "note")
+    rows = [
+        (
+            *(asked.id, asked.job, f"{_shown(asked.first)} – {_shown(asked.last)}", tables.state(far.status)),
+            *(far.fired, far.completed, far.failed, len(far.flying), far.existing, far.note),
+        )
+        for asked, far, _ in found
+    ]
+    return tables.table(headings, rows)
+
+
+def _shown(unix: int) -> str:
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,106 @@
+"""`jobistemer simulate`: play an app's schedules before they are deployed anywhere. Needs no server."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from rich.console import Group, RenderableType
+
+from jobistemer.cli import pictures, tables
+from jobistemer.cli.project import load_app
+from jobistemer.cli.session import one_line_errors
+from jobistemer.core.errors import InvalidInput, UnknownJob
+from jobistemer.core.models import Job
+from jobistemer.core.schedules import anchored
+from jobistemer.core.schedules.instants import instant_at
+from jobistemer.core.schedules.iso8601 import read_instant
+from jobistemer.core.simulation import LONGEST_S, JobLoad, Simulation, simulate
+
+_UNITS: Final = {"s": 1, "min": 60, "m": 60, "h": 3600}
+
+
+@click.command("simulate")
+@click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
+@click.option("--from", "since", metavar="INSTANT", help="Where to begin; by default midnight (UTC) today.")
+@click.option("--days", type=click.IntRange(1, LONGEST_S // 86_400), default=30, show_default=True, help="How long.")
+@click.option(
+    "--duration", "durations", multiple=True, metavar="JOB=30s", help="How long a job is assumed to run; default 60s."
+)
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw the busiest day into this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@one_line_errors
+def simulate_command(
+    *, app: str | None, since: str | None, days: int, durations: tuple[str, ...], svg: Path | None, as_json: bool
+) -> None:
+    """Play the schedules of an app: what fires, what overlaps, how many run at a time, what changes of the clock do."""
+    start = _midnight() if since is None else read_instant(since, "UTC")
+    jobs = [_with_anchor(job, start) for job in load_app(app, None, None).jobs()]
+    found = simulate(jobs, _assumed(durations, jobs), start, start + days * 86_400)
+    if svg is not None:
+        svg.write_text(pictures.svg(found), encoding="utf-8")
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)))
+        return
+    tables.print_for_people(_report(found))
+    if svg is not None:
+        click.echo(f"{svg} shows that day")
+
+
+def _midnight() -> int:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return int(today.timestamp())
+
+
+def _with_anchor(job: Job, start: int) -> Job:
+    # What counts from its registration is taken as registered at the beginning.
+    return msgspec.structs.replace(job, schedule=anchored(job.schedule, instant_at(start)))
+
+
+def _assumed(given: tuple[str, ...], jobs: list[Job]) -> dict[str, int]:
+    known, found = {job.name for job in jobs}, {}
+    for text in given:
+        name, _, length = text.rpartition("=")
+        match = re.fullmatch(r"(\d+)(s|min|m|h)?", length)
+        if match is None or int(match[1]) == 0:
+            raise InvalidInput(f"--duration {text!r} is not JOB=LENGTH, such as nightly=30s or nightly=2h")
+        if name not in known:
+            declared = ", ".join(sorted(known))
+            raise UnknownJob(f"--duration {text!r}: this app declares no job {name!r}; it has {declared}")
+        found[name] = int(match[1]) * _UNITS[match[2] or "s"]
+    return found
+
+
+def _report(found: Simulation) -> RenderableType:
+    total, overlaps = sum(load.due for load in found.jobs), sum(load.overlaps for load in found.jobs)
+    days = timedelta(seconds=found.end - found.start).days
+    begin = f"{len(found.jobs)} jobs from {_shown(found.start)} UTC, {days} days"
+    lines = [
+        f"{begin}: {total} due instants, {overlaps} while an earlier occurrence was still running",
+        f"at most {found.peak} at a time, first at {_shown(found.peak_at)} UTC; that day by quarters of an hour:",
+        *pictures.strip(found).splitlines(),
+    ]
+    for event in found.clock_events:
+        lines.append(f"{event.change.at:%Y-%m-%d %H:%M:%S} UTC, {event.timezone}: {event.change}")
+        lines += [f"    {note}" for note in event.notes]
+    return Group(_table(found.jobs), tables.lines("\n".join(lines)))
+
+
+def _table(loads: tuple[JobLoad, ...]) -> RenderableType:
+    headings = ("job", "due", "run", "skipped", "queued", "replaced", "excluded", "at a time", "assumed")
+    rows = [
+        (
+            *(each.job, each.due, each.ran, each.skipped, each.queued, each.replaced, each.excluded, each.most),
+            tables.duration(each.duration_s * 1000),
+        )
+        for each in loads
+    ]
+    return tables.table(headings, rows)
+
+
+def _shown(unix: int) -> str:
+    return f"{instant_at(unix):%a %Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,104 @@
+"""Backfill: run a range of the past, a bounded number of instants at a time, forwards or backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import islice
+
+import msgspec
+
+from jobistemer.core.errors import InvalidInput
+from jobistemer.core.models import Job
+from jobistemer.core.ranges import check_range
+from jobistemer.core.recovery import excluding
+from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
+
+MOST_INSTANTS = 100_000
+MOST_AT_ONCE = 100
+REPEATABLE = frozenset(TERMINAL_OCCURRENCES)
+
+
+class Order(StrEnum):
+    """In which order the instants are run."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
+class Status(StrEnum):
+    """Where a backfill stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+
+
+class Backfill(msgspec.Struct, frozen=True):
+    """What is asked for: the instants from `first` to `last` (Unix seconds, both included) of one job.
+
+    concurrency: how many occurrences at a time; a job that allows no overlap runs one. again: the states of recorded
+    occurrences that are run once more; what has any other record is left alone. Raises InvalidInput.
+    """
+
+    id: str
+    job: str
+    first: int
+    last: int
+    order: Order = Order.FORWARD
+    concurrency: int = 1
+    again: tuple[OccurrenceState, ...] = ()
+    by: str = ""
+    started_at: int = 0
+
+    def __post_init__(self) -> None:
+        check_range("concurrency", self.concurrency, 1, MOST_AT_ONCE, InvalidInput)
+        if self.last < self.first:
+            raise InvalidInput(f"the range from {self.first} to {self.last} is empty; were the two swapped?")
+        if wrong := set(self.again) - REPEATABLE:
+            known = ", ".join(sorted(REPEATABLE))
+            raise InvalidInput(f"again names {', '.join(sorted(wrong))}; what has ended can be run again: {known}")
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a backfill has come.
+
+    position: the last instant that was looked at, None before the first. flying: occurrences that were fired and had
+    not ended. fired counts them all, completed and failed those that ended; existing instants had a record already,
+    excluded ones a calendar rules out.
+    """
+
+    status: Status = Status.RUNNING
+    position: int | None = None
+    flying: tuple[str, ...] = ()
+    fired: int = 0
+    completed: int = 0
+    failed: int = 0
+    existing: int = 0
+    excluded: int = 0
+    note: str = ""
+    ended_at: int = 0
+
+
+def instants_from(job: Job, backfill: Backfill, position: int | None) -> Iterator[int]:
+    """The instants that come after `position` in the order of the backfill."""
+    if backfill.order is Order.FORWARD:
+        yield from job.schedule.unix_between(backfill.first - 1 if position is None else position, backfill.last)
+        return
+    instant = job.schedule.previous_unix(backfill.last + 1 if position is None else position)
+    while instant is not None and instant >= backfill.first:
+        yield instant
+        instant = job.schedule.previous_unix(instant)
+
+
+def all_instants(job: Job, backfill: Backfill) -> list[int]:
+    """Every instant of the range in order. Raises InvalidInput when there are too many to look through."""
+    found = list(islice(instants_from(job, backfill, None), MOST_INSTANTS + 1))
+    if len(found) > MOST_INSTANTS:
+        raise InvalidInput(f"the range has more than {MOST_INSTANTS} instants; backfill it in parts")
+    return found
+
+
+def is_excluded(job: Job, instant: int) -> bool:
+    """Whether a calendar of the job rules an instant out."""
+    return bool(job.calendars) and excluding(job, instant) is not None

@@ -1,0 +1,56 @@
+--[[
+fire_occurrence: fire an instant because somebody asked for it (backfill, replay), beside the schedule. The cursor stays.
+
+KEYS
+  job         hash    {ns:shard}:job:<job_id>          read: its version
+  occurrence  hash    {ns:shard}:occurrence:<occ_id>   created
+  history     zset    {ns:shard}:history:<job_id>      gets it by the second of now: its own may be long ago
+  live        zset    {ns:shard}:live:<job_id>         gets it
+  queued      zset    {ns:shard}:queued:<job_id>       read: does another one wait?
+  streams     set     {ns:shard}:streams               places of the streams that exist
+  run         hash    {ns:shard}:run:<run_id>          \ one pair
+  stream      stream  {ns:shard}:stream:<queue>:<prio> / for each task
+ARGV
+  job_id, occ_id  str
+  version  int  of the definition that it runs under
+  instant  int  the due instant that it stands for, Unix seconds
+  now      int  ms
+  reason   str  why, for people
+  origin   str  `replay <occurrence>` or `backfill <id>`
+  overlaps str  yes: it may run beside others
+  run_id, handler, place, message, waits  for each task; waits is how many tasks must succeed before
+OUT
+  FIRED          its first runs are on their streams
+  TAKEN          it is on record already, fired by whomever
+  BUSY occ_id    this one is going on or waits, and the job allows no two at once: nothing was written
+  STALE version  the job has another version, or is gone (0): nothing was written
+KEEPS I2 I8 I9 I10
+]]
+local job, occurrence, history, live, queued, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local job_id, occ_id, version, instant, now, reason, origin, overlaps =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
+
+local current = redis.call('HGET', job, 'version')
+if current ~= version then return {'STALE', tonumber(current or 0)} end
+if redis.call('EXISTS', occurrence) == 1 then return {'TAKEN'} end
+local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]
+if busy and overlaps ~= 'yes' then return {'BUSY', busy} end
+
+local tasks = math.min((#KEYS - 6) / 2, 50)
+redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', 'pending', 'reason', reason,
+  'claimed_at', now, 'origin', origin, 'open', tasks)
+redis.call('ZADD', history, math.floor(now / 1000), occ_id)
+redis.call('ZADD', live, instant, occ_id)
+for i = 1, tasks do
+  local run, stream, at = KEYS[5 + 2 * i], KEYS[6 + 2 * i], 4 + 5 * i
+  local run_id, handler, place, message, waits = unpack(ARGV, at, at + 4)
+  redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
+  if waits ~= '0' then
+    redis.call('HSET', run, 'waits', waits, 'message', message)
+  else
+    if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
+    redis.call('SADD', streams, place)
+    redis.call('HSET', run, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+  end
+end
+return {'FIRED'}

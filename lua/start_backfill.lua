@@ -1,0 +1,25 @@
+--[[
+start_backfill: put a backfill on record and give it to the tickers.
+
+KEYS
+  backfill  hash    {ns:shard}:backfill:<backfill_id>  created
+  chores    zset    {ns:shard}:chores                  what tickers do by the ms it is due: gets it
+  wake      channel {ns:shard}:wake                    told
+ARGV
+  backfill_id  str
+  definition   str  JSON of what is asked for
+  progress     str  JSON of how far it is
+  now          int  ms
+OUT
+  STARTED  tickers work on it
+  EXISTS   it was started before: nothing was written
+KEEPS I9
+]]
+local backfill, chores, wake = KEYS[1], KEYS[2], KEYS[3]
+local backfill_id, definition, progress, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+if redis.call('EXISTS', backfill) == 1 then return {'EXISTS'} end
+redis.call('HSET', backfill, 'definition', definition, 'progress', progress, 'step', 0)
+redis.call('ZADD', chores, now, 'backfill:' .. backfill_id)
+redis.call('PUBLISH', wake, 'job')
+return {'STARTED'}

@@ -1,0 +1,33 @@
+from jobistemer.core.backfill import Backfill, Progress
+from jobistemer.store import backfills
+from jobistemer.store.scripts import Reply
+from tests.support.clocks import NOW
+from tests.support.records import nothing_written, records
+from tests.support.stories import T0
+from tests.support.wakes import woken_by
+
+ASKED = Backfill("bf_1", "report", T0 - 3600, T0, started_at=NOW)
+
+
+def start(database):
+    return database.call(backfills.start(database.keys, ASKED))
+
+
+def test_a_backfill_is_on_record_and_a_chore(database):
+    assert start(database) == Reply("STARTED", [])
+    assert set(records(database)) == {"backfill:bf_1", "chores"}
+    assert records(database)["chores"] == {"backfill:bf_1": NOW}
+    assert backfills.find_backfill(database, "bf_1") == (ASKED, Progress(), "0")
+    assert backfills.list_running(database) == ["bf_1"]
+
+
+def test_a_second_send_is_told_so(database):
+    start(database)
+    with nothing_written(database):
+        assert start(database) == Reply("EXISTS", [])
+
+
+def test_tickers_are_woken(database, open_database):
+    with woken_by(open_database()) as wakes:
+        start(database)
+    assert wakes == ["job"]
