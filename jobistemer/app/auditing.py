@@ -21,9 +21,12 @@ def audit_jobs(
         raise InvalidInput(f"the range from {after} to {until} is empty; were the two swapped?")
     if name:
         return [_audited(namespace.for_id(ids.job_id(name)), name, after, until)]
-    return [
-        _audited(database, each, after, until) for database in namespace.shards for each in job_names(database)
-    ]
+    return [each for database in namespace.shards for each in audit_shard(database, after, until)]
+
+
+def audit_shard(database: Database, after: int | None = None, until: int | None = None) -> list[Audited]:
+    """Audit the jobs that are registered in one shard."""
+    return [_audited(database, each, after, until) for each in job_names(database)]
 
 
 def _audited(database: Database, name: str, after: int | None, until: int | None) -> Audited:

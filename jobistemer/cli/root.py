@@ -12,6 +12,7 @@ from jobistemer import __version__
 _COMMANDS: Final = {
     "audit": ("jobistemer.cli.audit:audit_command", "Name every due instant that is not accounted for."),
     "backfill": ("jobistemer.cli.backfill:backfill_group", "Backfills: list, show, cancel."),
+    "crontab": ("jobistemer.cli.crontab:crontab_group", "Crontabs: import."),
     "dead": ("jobistemer.cli.dead:dead_group", "Dead letters: list, show, replay, purge."),
     "deploy": ("jobistemer.cli.deploy:deploy_command", "Register the jobs of an app."),
     "dev": ("jobistemer.dev.command:dev_command", "Run an app here, with a server of its own."),
@@ -21,7 +22,7 @@ _COMMANDS: Final = {
     "next": ("jobistemer.cli.next:next_command", "Show the next instants of a schedule."),
     "occurrence": ("jobistemer.cli.occurrence:occurrence_group", "Occurrences: show, cancel, replay."),
     "queue": ("jobistemer.cli.queue:queue_group", "Queues: list, pause, resume, drain, open, purge."),
-    "run": ("jobistemer.cli.run:run_group", "Task runs: show, cancel."),
+    "run": ("jobistemer.cli.run:run_group", "Task runs: show, cancel, watch."),
     "simulate": ("jobistemer.cli.simulate:simulate_command", "Play the schedules of an app without a server."),
     "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),
     "worker": ("jobistemer.cli.members:worker_group", "Workers: list, quiet, stop."),

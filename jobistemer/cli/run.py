@@ -9,6 +9,7 @@ from jobistemer.app.cancelling import BY_HAND, cancel_run
 from jobistemer.cli import tables
 from jobistemer.cli.occurrence import SAID
 from jobistemer.cli.session import Session, operating
+from jobistemer.cli.watch import watch_command
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.records import AttemptRecord, RunRecord
 from jobistemer.store import listings, views
@@ -17,6 +18,9 @@ from jobistemer.store import listings, views
 @click.group("run")
 def run_group() -> None:
     """Look at task runs, cancel them."""
+
+
+run_group.add_command(watch_command)
 
 
 @run_group.command("show")

@@ -12,6 +12,7 @@ from jobistemer.cli.project import app_folders, app_reference, load_app
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.cli.worker_options import one_of_many, recycling_options, supervising_options
 from jobistemer.core.errors import WornOut
+from jobistemer.core.permissions import Permissions
 from jobistemer.core.settings import WorkerSettings, parse_queues
 from jobistemer.runtime.changes import Changes
 from jobistemer.runtime.leaving import leave
@@ -43,6 +44,10 @@ _DEFAULTS = WorkerSettings()
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @recycling_options
 @supervising_options
+@click.option("--allow-shell", default="", metavar="PROGRAM,…",
+              help="Programs that the built-in task `shell` may run, * for all; none by default.")  # fmt: skip
+@click.option("--allow-http-private", is_flag=True,
+              help="Let the built-in task `http` reach private, loopback and link-local addresses.")  # fmt: skip
 @with_server
 @process_options
 @one_line_errors
@@ -71,7 +76,7 @@ def worker_command(
         changes = Changes(app_folders(app)) if watch else None
         supervisor = Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes)
         raise SystemExit(supervisor.run(stopping))
-    leave(_work(Worker(loaded.namespace, loaded.handlers, checked), stopping), LEAVE_S)
+    leave(_work(Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins), stopping), LEAVE_S)
 
 
 def _work(worker: Worker, stopping: Stopping) -> int:
@@ -83,13 +88,26 @@ def _work(worker: Worker, stopping: Stopping) -> int:
     return 0
 
 
-def _settings(*, app: str, queues: str, lease: float, grace: float, **named_alike: Any) -> WorkerSettings:
+def _settings(
+    *,
+    app: str,
+    queues: str,
+    lease: float,
+    grace: float,
+    allow_shell: str,
+    allow_http_private: bool,
+    **named_alike: Any,
+) -> WorkerSettings:
     return WorkerSettings(
         app=app,
         queues=parse_queues(queues),
         lease_s=lease,
         beat_s=min(_DEFAULTS.beat_s, lease / 3),
         grace_s=grace,
+        permissions=Permissions(
+            shell=tuple(filter(None, (each.strip() for each in allow_shell.split(",")))),
+            http_private=allow_http_private,
+        ),
         **named_alike,
     )
 

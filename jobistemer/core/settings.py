@@ -6,6 +6,7 @@ import msgspec
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.names import checked_name
+from jobistemer.core.permissions import Permissions
 from jobistemer.core.ranges import check_range
 
 
@@ -21,6 +22,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     memory while it runs a handler is killed. loop_block_s: a coroutine that holds up the event loop for so long gets it
     for itself, and the others go on in a new one. max_leaked: the worker ends in order when so many threads that it
     gave up have not ended.
+    permissions: what the built-in tasks may do.
     Raises Misconfigured with the field, the value and what is allowed.
     """
 
@@ -37,6 +39,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     child_max_memory_mib: int = 0
     loop_block_s: float = 5.0
     max_leaked: int = 10
+    permissions: Permissions = Permissions()
 
     def __post_init__(self) -> None:
         check_range("concurrency", self.concurrency, 1, 1000, Misconfigured)

@@ -123,6 +123,14 @@ class Keys:
         """Hash: one try of a run."""
         return self._attempt + attempt_id
 
+    def log(self, attempt_id: str) -> str:
+        """List: the last lines that an attempt has logged."""
+        return f"{self.tag}:log:{attempt_id}"
+
+    def own(self, name: str) -> str:
+        """Any type: a value of the application's own, written by transactions."""
+        return f"{self.tag}:app:{name}"
+
     def stream(self, place_name: str) -> str:
         """Stream: the entries of one queue and priority."""
         return self._stream + place_name

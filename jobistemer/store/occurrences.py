@@ -70,6 +70,11 @@ def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason:
     )
 
 
+def mark_start(keys: Keys, occurrence: str, attempt: str) -> Call:
+    """Ask whether an attempt is the first of its occurrence."""
+    return script("mark_start")((keys.occurrence(occurrence),), (attempt,))
+
+
 def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> Call:
     occurrence = ids.occurrence_id(job.id, decision.instant)
     fires = decision.state is OccurrenceState.PENDING

@@ -110,7 +110,7 @@ def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:
         (
             *(delivery.entry, message.run, where, ended.outcome.state, ended.worker, encode_message(message)),
             *(delivery.attempt + 1, later.crashes, due_at),
-            *(later.delay_ms + message.retention_ms + KEEP_EARLIER_MS, note or ended.outcome.error[:200]),
+            *(kept_ms(ended, later), note or ended.outcome.error[:200]),
             *_attempt_fields(ended),
         ),
     )
@@ -161,6 +161,13 @@ def _commit_args(ended: Ended, over: Over) -> tuple[Any, ...]:
         *(ended.source, ended.delivery.entry, message.run, place(message.queue, message.priority)),
         *(over.state, ended.outcome.state, ended.ended_at, _retention(ended, over)),
     )
+
+
+def kept_ms(ended: Ended, ending: Over | Later) -> int:
+    """How long the records of an attempt that ended so are kept."""
+    if isinstance(ending, Over):
+        return _retention(ended, ending)
+    return ending.delay_ms + ended.delivery.message.retention_ms + KEEP_EARLIER_MS
 
 
 def _retention(ended: Ended, over: Over) -> int:

@@ -12,7 +12,7 @@ from jobistemer.core.options import PROCESS
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.channel import Assignment
-from jobistemer.worker.execute import context_of
+from jobistemer.worker.execute import circumstances
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.outcomes import CANCELED, raised
 from jobistemer.worker.pool import Child, Died, NotStarted, Pool
@@ -67,7 +67,7 @@ def _assignment(flight: Flight) -> Assignment:
     handler, context = flight.handler, b"null"
     if handler.context_parameter is not None:
         # What a context can do beside telling, it does inside of its worker.
-        context = msgspec.json.encode(msgspec.structs.replace(context_of(flight), mapping=None))
+        context = msgspec.json.encode(circumstances(flight))
     given = supplied(flight) if is_supplied(flight) else {}
     encoded = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in given.items()}
     return Assignment(handler.name, flight.delivery.message.payload, msgspec.Raw(context), encoded)

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.context import Context
+from jobistemer.core.context import Circumstances, Context
 from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import InvalidPayload
 from jobistemer.core.handlers import Handler
@@ -95,7 +95,8 @@ def _arguments(handler: Handler, assignment: Assignment) -> dict[str, Any]:
     except InvalidPayload as error:
         raise Refused(str(error)) from None
     if handler.context_parameter is not None:
-        found[handler.context_parameter] = msgspec.json.decode(assignment.context, type=Context)
+        told = msgspec.json.decode(assignment.context, type=Circumstances)
+        found[handler.context_parameter] = Context(**msgspec.structs.asdict(told))
     for name, value in assignment.supplied.items():
         supply = handler.supplies[name]
         assert isinstance(supply, UpstreamResult)  # noqa: S101 - a worker with others does not start

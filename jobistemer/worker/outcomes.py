@@ -9,6 +9,7 @@ from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers import encode_result
 from jobistemer.core.retrying import ALWAYS, Retrying
+from jobistemer.core.sizes import DEFAULT_BYTES
 from jobistemer.core.states import AttemptState
 from jobistemer.core.verdicts import Fail, Retry
 
@@ -23,12 +24,12 @@ class Refused(InvalidPayload):
     """The payload of this very run does not fit its handler: another attempt would find the same."""
 
 
-def returned(value: object) -> Outcome:
+def returned(value: object, most_bytes: int = DEFAULT_BYTES) -> Outcome:
     """The outcome of a handler that returned. A result that cannot be stored is a failure that no retry mends."""
     if value is None:
         return NOTHING_RETURNED
     try:
-        return Outcome(AttemptState.SUCCEEDED, result=encode_result(value))
+        return Outcome(AttemptState.SUCCEEDED, result=encode_result(value, most_bytes))
     except (InvalidPayload, PayloadTooLarge) as error:
         return Outcome(AttemptState.FAILED, error=_storable(_unfit(value, error)), poison=True)
 

@@ -12,6 +12,7 @@ from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, AttemptS
 from jobistemer.store import views
 from jobistemer.store.database import Database
 from tests.chaos.scene import Effect
+from tests.support.audits import faults
 
 
 class Verdict(NamedTuple):
@@ -29,7 +30,7 @@ class Verdict(NamedTuple):
 
 
 def judge(database: Database, effects: list[Effect], enqueued: list[str] = ()) -> Verdict:  # type: ignore[assignment]
-    lost, unexpected, runs = [], [], list(enqueued)
+    lost, unexpected, runs = faults(database), [], list(enqueued)
     for key in database.client.scan_iter(f"{database.keys.tag}:job:*", count=1000):
         missing, odd, found = _job(database, key)
         lost += missing

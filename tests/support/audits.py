@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from jobistemer.app.auditing import audit_jobs
+from jobistemer.app.auditing import audit_jobs, audit_shard
 from jobistemer.core.audit import Audited
+from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
 
 def audited(namespace: Namespace) -> list[Audited]:
     """Audit every job of a namespace; fails with the name of each hole, double and stranger."""
     found = audit_jobs(namespace)
-    faults = [f"{row.job} at {row.due}: {row.fault}, {row.text}" for each in found for row in each.findings]
-    assert faults == []
+    assert _said(found) == []
     return found
+
+
+def faults(database: Database) -> list[str]:
+    """Each hole, double and stranger in a shard, in words."""
+    return _said(audit_shard(database))
+
+
+def _said(found: list[Audited]) -> list[str]:
+    return [f"{row.job} at {row.due}: {row.fault}, {row.text}" for each in found for row in each.findings]
