@@ -5,12 +5,13 @@ KEYS
   job         hash    {ns:shard}:job:<job_id>          its version, cursor and pause; the cursor moves
   due         zset    {ns:shard}:due                   job id by the ms of its next due instant; moves on
   occurrence  hash    {ns:shard}:occurrence:<occ_id>   created
-  history     zset    {ns:shard}:history:<job_id>      occurrence id by due second; old ones go
+  history     zset    {ns:shard}:history:<job_id>      occurrence id by due second
   live        zset    {ns:shard}:live:<job_id>         occurrences that are not terminal and not queued
   queued      zset    {ns:shard}:queued:<job_id>       occurrences that wait for an earlier one
   delayed     zset    {ns:shard}:delayed               gets the first runs when they start later
   streams     set     {ns:shard}:streams               places of the streams that exist
   deadlines   zset    {ns:shard}:deadlines             gets the occurrence when it has a deadline
+  chores      zset    {ns:shard}:chores                gets the cancelling of what this occurrence replaces
   run         hash    {ns:shard}:run:<run_id>          \ one pair
   stream      stream  {ns:shard}:stream:<queue>:<prio> / for each task
 ARGV
@@ -22,7 +23,7 @@ ARGV
   now         int  ms
   state       str  pending to fire, or the terminal state that is recorded
   reason      str  why, for people
-  overlap     str  skip, queue or allow
+  overlap     str  skip, queue, allow or replace
   max_queued  int
   history_ms  int  how long an ended occurrence is kept
   start_at    int  ms from which on the first runs start, 0 for at once
@@ -36,8 +37,8 @@ OUT
   STALE version  the job has another version, or is gone (0)
 KEEPS I1 I2 I8 I9 I10
 ]]
-local job, due, occurrence, history, live, queued, delayed, streams, deadlines =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local job, due, occurrence, history, live, queued, delayed, streams, deadlines, chores =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local job_id, occ_id, version, instant, expected, next_due, now =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 local state, reason, overlap, max_queued, history_ms, start_at, deadline, since =
@@ -68,13 +69,21 @@ elseif fires and busy and overlap == 'queue' and redis.call('ZCARD', queued) >= 
   state, reason = 'skipped', 'skipped because ' .. max_queued .. ' occurrences were already waiting'
 elseif fires and busy and overlap == 'queue' then
   state, reason = 'queued', reason .. '; waits for ' .. busy
+elseif fires and busy and overlap == 'replace' then
+  local latest = redis.call('ZRANGE', live, -1, -1, 'WITHSCORES')
+  if tonumber(latest[2] or 0) > tonumber(instant) then
+    state, reason = 'skipped', 'skipped because ' .. latest[1] .. ', which was due later, was running'
+  else
+    -- In this very step: whoever dies next, some ticker cancels the ones before.
+    reason = reason .. '; replaces ' .. busy
+    redis.call('ZADD', chores, now, 'replace:' .. instant .. ':' .. job_id)
+  end
 end
 redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', state, 'reason', reason,
   'claimed_at', now)
 if since ~= '' then redis.call('HSET', occurrence, 'since', since) end
 if expected == '' then redis.call('HSET', occurrence, 'origin', 'trigger') end
 redis.call('ZADD', history, instant, occ_id)
-redis.call('ZREMRANGEBYSCORE', history, '-inf', '(' .. math.floor((now - history_ms) / 1000))
 if state == 'queued' then
   redis.call('ZADD', queued, instant, occ_id)
 elseif state ~= 'pending' then
@@ -83,7 +92,7 @@ elseif state ~= 'pending' then
 end
 if state ~= 'pending' then return {'CLAIMED', state} end
 
-local tasks = math.min((#KEYS - 9) / 2, 50)
+local tasks = math.min((#KEYS - 10) / 2, 50)
 redis.call('HSET', occurrence, 'open', tasks)
 redis.call('ZADD', live, instant, occ_id)
 if deadline ~= '' then
@@ -91,7 +100,7 @@ if deadline ~= '' then
   redis.call('ZADD', deadlines, deadline, occ_id)
 end
 for i = 1, tasks do
-  local run, stream, at = KEYS[8 + 2 * i], KEYS[9 + 2 * i], 11 + 5 * i
+  local run, stream, at = KEYS[9 + 2 * i], KEYS[10 + 2 * i], 11 + 5 * i
   local run_id, handler, place, message, waits = unpack(ARGV, at, at + 4)
   redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
   if waits ~= '0' then

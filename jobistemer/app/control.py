@@ -17,6 +17,7 @@ from jobistemer.store.changing import Author, change, settle
 from jobistemer.store.database import Database
 from jobistemer.store.jobs import StoredJob
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.trimming import trim_step
 from jobistemer.store.versions import find_versions
 
 LONGEST_PERSON = 100
@@ -118,6 +119,8 @@ class JobControl:
                 occurrence = ids.occurrence_id(stored.job.id, instant)
                 # The occurrence says itself who triggered it, so nothing is lost should this not be noted any more.
                 database.call(jobs.note(database.keys, stored.job.id, now, self._by, "triggered", occurrence))
+                # Tickers trim what they have made longer themselves.
+                trim_step(database, stored.job)
                 return occurrence, reply.values[0].decode()
             if reply.word == "STALE":
                 raise Conflict(f"job {name!r} was changed at the same time; trigger it again")

@@ -19,6 +19,7 @@ from jobistemer.cli.versions import diff_command, rollback_command, versions_com
 from jobistemer.core import ids
 from jobistemer.core.cascade import options_of
 from jobistemer.core.errors import UnknownJob, UnknownTask
+from jobistemer.core.history import explain, mentioned
 from jobistemer.core.listings import JobSummary
 from jobistemer.core.models import Job
 from jobistemer.core.options import Effective, Options
@@ -26,7 +27,7 @@ from jobistemer.core.records import Change, OccurrenceRecord
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store import listings
+from jobistemer.store import listings, views
 
 _GOES_ON = (OccurrenceState.PENDING, OccurrenceState.QUEUED)
 
@@ -115,7 +116,9 @@ def history_command(session: Session, name: str, limit: int, offset: int) -> Non
     """Show the occurrences of a job, the newest first, each with its reason."""
     job = JobControl(session.namespace).find(name).job
     found = listings.list_history(session.namespace.for_id(job.id), job.id, offset, limit)
-    session.answer(found, lambda: _history_table(found, session.now_ms))
+    others = views.find_occurrences(session.namespace.for_id(job.id), sorted(mentioned(found)))
+    due = {each.id: each.due for each in (*found, *others)}
+    session.answer(found, lambda: _history_table(found, due, session.now_ms))
 
 
 @job_group.command("log")
@@ -223,7 +226,7 @@ def _last(last: OccurrenceRecord | None, now_ms: int) -> tuple[tables.Cell, ...]
     return tables.instant(last.due * 1000, now_ms), tables.state(last.state), reason
 
 
-def _history_table(found: list[OccurrenceRecord], now_ms: int) -> RenderableType:
+def _history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: int) -> RenderableType:
     if not found:
         return "no occurrence is on record"
     rows = [
@@ -233,7 +236,7 @@ def _history_table(found: list[OccurrenceRecord], now_ms: int) -> RenderableType
             f"{each.late_ms} ms",
             tables.duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
             each.id,
-            "; ".join(filter(None, (each.reason, tables.first_line(each.error)))),
+            explain(each, due),
         )
         for each in found
     ]

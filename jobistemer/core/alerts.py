@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.builtin import HTTP_TASK
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.messages import Message, compose
 from jobistemer.core.names import checked_name
 
-HTTP_TASK = "http"
-"""The built-in task by which an alert whose target is an address is delivered."""
 OVERDUE, RECOVERED = "overdue", "recovered"
 
 

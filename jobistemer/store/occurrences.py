@@ -83,7 +83,8 @@ def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, 
     return script("claim_occurrence")(
         (
             *(keys.job(job.id), keys.due, keys.occurrence(occurrence), keys.history(job.id)),
-            *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, keys.deadlines, *run_keys),
+            *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, keys.deadlines),
+            *(keys.chores, *run_keys),
         ),
         (
             *(job.id, occurrence, version, decision.instant, expected, decision.look_at_ms, now_ms),

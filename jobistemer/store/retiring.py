@@ -1,11 +1,12 @@
-"""Retire: cancel what still runs under earlier versions of a job, after an immediate update."""
+"""Retire: cancel what still runs under earlier versions of a job, or what a later occurrence replaces."""
 
 from __future__ import annotations
 
 from jobistemer.core import ids
-from jobistemer.store import jobs, occurrences
+from jobistemer.store import jobs, occurrences, views
 from jobistemer.store.cancelling import cancel_run
 from jobistemer.store.database import Database
+from jobistemer.store.keys import Keys
 from jobistemer.store.versions import live_versions
 
 
@@ -19,6 +20,21 @@ def retire(database: Database, job_id: str, version: int) -> int:
     for occurrence, pinned in reversed(earlier.items()):
         _cancel(database, job_id, occurrence, pinned, f"version {version} of its job took over at once")
     return len(earlier)
+
+
+def replace(database: Database, job_id: str, instant: int) -> int:
+    """Cancel the occurrences of a job that are due before `instant`; how many were not at their end."""
+    keys, by = database.keys, ids.occurrence_id(job_id, instant)
+    found = database.ask_all([("ZRANGEBYSCORE", key, "-inf", f"({instant}") for key in _unended(keys, job_id)])
+    earlier = [each.decode() for part in found for each in part]
+    for record in views.find_occurrences(database, earlier):
+        _cancel(database, job_id, record.id, record.version, f"replaced by {by}")
+    return len(earlier)
+
+
+def _unended(keys: Keys, job_id: str) -> tuple[str, str]:
+    # Those that wait come first: the end of one that runs would start the next.
+    return keys.queued(job_id), keys.live(job_id)
 
 
 def _cancel(database: Database, job_id: str, occurrence: str, version: int, reason: str) -> None:

@@ -12,7 +12,7 @@ from jobistemer.core.errors import NotConnected
 from jobistemer.store.backfills import take_step
 from jobistemer.store.changing import apply_pending
 from jobistemer.store.database import Database
-from jobistemer.store.retiring import retire
+from jobistemer.store.retiring import replace, retire
 
 SEEN_AT_ONCE = 20
 AGAIN_MS = 5_000
@@ -66,6 +66,10 @@ class Chores:
         elif kind == "retire":
             version, _, job_id = rest.partition(":")
             if not retire(self._database, job_id, int(version)):
+                self._database.ask("ZREM", self._database.keys.chores, name)
+        elif kind == "replace":
+            instant, _, job_id = rest.partition(":")
+            if not replace(self._database, job_id, int(instant)):
                 self._database.ask("ZREM", self._database.keys.chores, name)
         elif kind == "backfill":
             take_step(self._database, rest)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from jobistemer.core.errors import JobistemerError
+from jobistemer.core.models import Job, Overlap
 from jobistemer.core.planning import Decision, plan
 from jobistemer.store import occurrences
 from jobistemer.store.database import Database
@@ -35,13 +36,19 @@ class Share(NamedTuple):
 
 
 class Fired(NamedTuple):
-    """What one pass of firing did. replan: something that was thought of a job was not true."""
+    """What one pass of firing did.
+
+    replan: something that was thought of a job was not true. replaced: an occurrence may have replaced others, which
+    are to be cancelled. grown: the jobs whose history is longer now. timed: something was started that has a
+    deadline, which the agenda does not show yet.
+    """
 
     claimed: int
     late_ms: int
     replan: bool
+    replaced: bool
+    grown: dict[str, Job]
     timed: bool
-    """Whether something was started that has a deadline, which the agenda does not show yet."""
 
 
 class _Claim(NamedTuple):
@@ -64,7 +71,7 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
     for entry in (*later, *step.known.values()):
         if entry.job_id not in step.wrong:
             upcoming.put_back(entry, horizon_ms)
-    return Fired(step.claimed, step.late_ms, bool(step.wrong), step.timed)
+    return Fired(step.claimed, step.late_ms, bool(step.wrong), step.replaced, step.grown, step.timed)
 
 
 def _within_reason(due: list[Upcoming.Entry], now_ms: int) -> tuple[list[Upcoming.Entry], list[Upcoming.Entry]]:
@@ -84,6 +91,8 @@ class _Pass:
         self.known: dict[str, Upcoming.Entry] = {}
         self.wrong: set[str] = set()
         self.claimed = self.late_ms = 0
+        self.replaced = False
+        self.grown: dict[str, Job] = {}
         self.timed = False
 
     def claim(self, entries: Iterable[Upcoming.Entry]) -> None:
@@ -114,6 +123,8 @@ class _Pass:
     def _note(self, claim: _Claim, word: str) -> None:
         if word == "CLAIMED":
             self.claimed += 1
+            self.grown[claim.entry.job_id] = claim.entry.job
+            self.replaced |= claim.entry.job.overlap is Overlap.REPLACE
             self.late_ms = max(self.late_ms, self._now_ms - claim.decision.instant * 1000)
             self.timed |= claim.entry.job.occurrence_timeout_s is not None
         if word in ("CLAIMED", "TAKEN"):

@@ -31,6 +31,7 @@ from jobistemer.ticker.fire import Share, fire_due
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
 from jobistemer.ticker.sweep import Sweeper
+from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import Unaccounted
 from jobistemer.ticker.upcoming import Upcoming
 
@@ -92,6 +93,7 @@ class ShardTicker:
         self._upcoming = Upcoming()
         self._chores = Chores(database)
         self._sweeper = Sweeper(database)
+        self._trimmer = Trimmer(database)
         self._delayed: list[tuple[str, int]] = []
         self._deadlines: list[tuple[str, int]] = []
         self._starts: list[str] = []
@@ -159,8 +161,11 @@ class ShardTicker:
         fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms, self._share)
         self._fired += fired.claimed
         self._late_ms_max = max(self._late_ms_max, fired.late_ms)
+        self._trimmer.note(fired.grown)
         if fired.replan or fired.timed:
             self._next_look = 0.0
+        if fired.replaced:
+            self._chores.look()
         while promote_due(self._database, self._delayed):
             self.look(full=False)
         while halt_overdue(self._database, self._deadlines):
@@ -184,6 +189,7 @@ class ShardTicker:
             self.look(full=True)
             self._chores.look()
             self._sweeper.sweep_if_time()
+            self._trimmer.trim_if_time()
         elif self._something_due():
             # The server's time counts: should it have stepped back, nothing is fired early.
             self._database.read_clock()

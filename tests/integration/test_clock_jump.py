@@ -2,6 +2,7 @@
 
 
 import os
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,16 +29,15 @@ def library() -> str:
 class Hands:
     """Sets the clock of a server that runs under libfaketime."""
 
-    def __init__(self, folder, monkeypatch):
+    def __init__(self, folder):
         self._file = folder / "clock"
-        self.turn(0)
-        for name, value in {
+        self.environment = {
             "LD_PRELOAD": library(),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }.items():
-            monkeypatch.setenv(name, value)
+        }
+        self.turn(0)
 
     def turn(self, seconds):
         # In one step: a server that looked at an empty file would go by the true time.
@@ -46,17 +46,20 @@ class Hands:
         fresh.replace(self._file)
 
 
-@pytest.fixture
-def hands(tmp_path, monkeypatch):
-    with monkeypatch.context() as preloaded:
-        turned = Hands(tmp_path, preloaded)
-        yield turned
+@contextmanager
+def server_with(hands, folder):
+    """A server that goes by the hands; nobody else does."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as preloaded:
+            for name, value in hands.environment.items():
+                preloaded.setenv(name, value)
+            url = stack.enter_context(running(VALKEY, folder))
+        yield url
 
 
-def test_a_leap_is_held_and_a_step_back_fires_nothing_twice(tmp_path, hands, monkeypatch):
-    with running(VALKEY, tmp_path) as url:
-        # The server has read its environment; nobody else shall.
-        monkeypatch.delenv("LD_PRELOAD")
+def test_a_leap_is_held_and_a_step_back_fires_nothing_twice(tmp_path):
+    hands = Hands(tmp_path)
+    with server_with(hands, tmp_path) as url:
         app = Jobistemer(url)
 
         @app.job("* * * * * *", overlap="allow", grace_s=5)

@@ -1,5 +1,7 @@
 """Limits as an application meets them, on workers that take their steps by hand."""
 
+import itertools
+
 import pytest
 
 from jobistemer.app import Jobistemer
@@ -255,7 +257,7 @@ def test_a_rate_that_is_due_and_a_limit_that_is_full_wait_together(app, database
         clock.advance(0.25)
         tick.tick()
     assert len(starts) == 4
-    assert all(later - earlier >= 10_000 for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier >= 10_000 for earlier, later in itertools.pairwise(starts))
     clock.advance(3600)
     Sweeper(database).sweep()
     assert leaked(database) == {}

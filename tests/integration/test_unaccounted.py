@@ -5,8 +5,11 @@ import logging
 import pytest
 
 from jobistemer.core.jumps import Patience
+from jobistemer.core.settings import TickerSettings
 from jobistemer.store.census import list_tickers
 from jobistemer.store.clock import ServerClock
+from jobistemer.store.namespace import Namespace
+from jobistemer.ticker import Ticker
 from tests.support.clocks import NOW
 from tests.support.stories import T0, job, register
 from tests.support.worlds import occurrences_of, ticker
@@ -113,3 +116,7 @@ def test_a_step_back_fires_nothing_twice_and_nothing_early(database, clock):
     clock.advance(90 + MINUTE)
     assert one.tick() == 1
     assert all(each.late_ms >= 0 for each in occurrences_of(database, definition))
+
+
+def test_a_ticker_that_has_not_reached_its_server_is_not_ready(server_url):
+    assert Ticker(Namespace(server_url, "test"), TickerSettings()).ready() == ["it has not reached its server yet"]

@@ -93,8 +93,13 @@ class StepWorker:
         return flight
 
     def commit(self) -> None:
-        while not self.committer._outbox.empty():
-            self.committer.step()
+        """Commit what is there: new outcomes, a batch that was cut off, and what was put off."""
+        committer = self.committer
+        committer._put_off_until = 0.0
+        while committer._batch or not committer._outbox.empty():
+            committer.step()
+        if committer._put_off:
+            committer.step()
 
     def work(self) -> int:
         """Fetch, execute and commit until nothing is left; how many runs that were."""

@@ -298,13 +298,30 @@ def test_jitter_holds_the_first_runs_back_and_leaves_the_identity_alone(database
     assert "streams" not in state
 
 
-def test_old_occurrences_leave_the_history_with_the_next_claim(database):
-    definition = job(history_s=60)
+def replacing(database):
+    definition = job(overlap=Overlap.REPLACE)
     register(database, definition)
-    claim(database, definition, decision(ONE, "missed"))
-    claim(database, definition, decision(TWO, "missed"))
-    claim(database, definition, decision(THREE, "missed"))
-    assert records(database)[f"history:{ID}"] == {occurrence(TWO): TWO, occurrence(THREE): THREE}
+    claim(database, definition, decision(ONE))
+    return definition
+
+
+def test_overlap_replace_fires_beside_the_earlier_one_and_leaves_its_cancelling_to_tickers_in_the_same_step(database):
+    definition = replacing(database)
+    assert "chores" not in records(database)
+    assert claim(database, definition, decision(TWO)) == Reply("CLAIMED", [b"pending"])
+    state = records(database)
+    assert state[f"occurrence:{occurrence(TWO)}"]["reason"] == f"fired on time; replaces {occurrence(ONE)}"
+    assert state["chores"] == {f"replace:{TWO}:{ID}": TWO * 1000}
+    assert state[f"live:{ID}"] == {occurrence(ONE): ONE, occurrence(TWO): TWO}
+
+
+def test_an_earlier_instant_does_not_replace_a_later_one(database):
+    definition = job(overlap=Overlap.REPLACE)
+    register(database, definition)
+    extra(database, definition, TWO)
+    assert claim(database, definition, decision(ONE)) == Reply("CLAIMED", [b"skipped"])
+    reason = records(database)[f"occurrence:{occurrence(ONE)}"]["reason"]
+    assert reason == f"skipped because {occurrence(TWO)}, which was due later, was running"
 
 
 def test_fifty_tasks_are_the_most_that_an_occurrence_has(database):

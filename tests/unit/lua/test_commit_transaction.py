@@ -29,7 +29,7 @@ def transaction(database):
 
 def commit(database, delivery, collected, definition=None, worker="alice"):
     plain = runs.commit(database.keys, ended(delivery, worker=worker), SUCCEEDED, definition)
-    call = commit_transaction(database.keys, delivery, plain, collected.writes, collected.follow_ups)
+    call = commit_transaction(delivery, plain, collected.writes, collected.follow_ups)
     return database.call(call)
 
 

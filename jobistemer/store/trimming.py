@@ -1,0 +1,56 @@
+"""Trim a job's history to its retention: by age, as records expire, and by count, the earliest ones first.
+
+An occurrence goes together with its runs and their attempts. What has not ended stays, and so does a dead run: it is
+in the list of the dead, where it can be replayed, for as long as that keeps it.
+"""
+
+from __future__ import annotations
+
+from jobistemer.core import ids
+from jobistemer.core.models import Job
+from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, RunState
+from jobistemer.store import jobs, views
+from jobistemer.store.database import Database
+from jobistemer.store.scripts import Call, script
+
+STEP = 100
+"""How many of the earliest occurrences one step looks at, and how many records one call deletes."""
+
+
+def trim_step(database: Database, job: Job) -> int:
+    """Look at the earliest occurrences of a job; how many of them were removed from its history."""
+    history = database.keys.history(job.id)
+    total, first = database.ask_all([("ZCARD", history), ("ZRANGE", history, 0, STEP - 1)])
+    earliest = [each.decode() for each in first]
+    found = {record.id: record for record in views.find_occurrences(database, earliest)}
+    expired = [each for each in earliest if each not in found]
+    if expired:
+        database.ask("ZREM", history, *expired)
+    over = total - len(expired) - job.history_count
+    ended = [record for record in found.values() if record.state in TERMINAL_OCCURRENCES]
+    return len(expired) + sum(_forget(database, record) for record in ended[: max(0, over)])
+
+
+def _forget(database: Database, record: OccurrenceRecord) -> bool:
+    keys = _records_of(database, record)
+    parts = [keys[at : at + STEP] for at in range(0, len(keys), STEP)] or [[]]
+    words = []
+    for number, part in enumerate(parts, 1):
+        words.append(database.call(_forgetting(database, record, part, len(parts) - number)).word)
+    return words[-1] == "FORGOTTEN"
+
+
+def _records_of(database: Database, record: OccurrenceRecord) -> list[str]:
+    job = jobs.find_version(database, record.job, record.version)
+    tasks = [ids.run_id(record.id, ids.task_id(record.job, task.name)) for task in job.tasks] if job else []
+    ended = TERMINAL_RUNS - {RunState.DEAD}
+    runs = [run for run in views.find_runs(database, tasks) if run.state in ended]
+    attempts = [ids.attempt_id(run.id, number) for run in runs for number in range(run.attempt + 1)]
+    keys = database.keys
+    return [*(keys.attempt(each) for each in attempts), *(keys.run(run.id) for run in runs)]
+
+
+def _forgetting(database: Database, record: OccurrenceRecord, part: list[str], left: int) -> Call:
+    keys = database.keys
+    return script("forget_occurrence")((keys.occurrence(record.id), keys.history(record.job), *part), (record.id, left))

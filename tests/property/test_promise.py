@@ -1,0 +1,290 @@
+"""The promise, as a machine that tries to break it: tickers, workers, pauses, updates, outages and clock steps in any
+order, against the invariants I1–I10. Longer with `JOBISTEMER_PROMISE=5000x80 pytest tests/property/test_promise.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from jobistemer.core.errors import Conflict, NotConnected
+from jobistemer.core.settings import TickerSettings
+from jobistemer.store.cancelling import cancel_run
+from jobistemer.store.connection import connect
+from jobistemer.store.database import Database
+from jobistemer.store.keys import Keys
+from tests.support.clocks import FrozenClock
+from tests.support.promises import NAMES, Ledger, declared
+from tests.support.records import leaked
+from tests.support.worlds import StepWorker, breaking, ticker
+
+EXAMPLES, STEPS = (int(each) for each in os.environ.get("JOBISTEMER_PROMISE", "200x50").split("x"))
+SERVERS = count()
+AWAY: set[str] = set()
+"""Servers that do not answer at present, by their addresses."""
+SLOWLY = TickerSettings(catch_up=7)
+LEASE_S = 16
+
+some_names = st.sampled_from(NAMES)
+which = st.integers(0, 1)
+overlaps = st.sampled_from(["skip", "queue", "allow", "replace"])
+recoveries = st.sampled_from(["execute_all", "execute_last", "mark_as_missed", "bounded_window", "compressed"])
+
+
+def policies():
+    chosen = st.fixed_dictionaries(
+        {
+            "overlap": overlaps,
+            "recovery": recoveries,
+            "grace_s": st.sampled_from([0, 10, 200]),
+            "max_queued": st.sampled_from([0, 2, 100]),
+            "recovery_limit": st.just(3),
+            "pause_on_failure": st.sampled_from([0, 0, 2]),
+            "failure": st.sampled_from(["fail_fast", "continue"]),
+        }
+    )
+    return st.fixed_dictionaries(dict.fromkeys(NAMES, chosen))
+
+
+class Promise(RuleBasedStateMachine):
+    """Two tickers and two workers; those that die are followed by others, and zombies wake up."""
+
+    @initialize(chosen=policies())
+    def begin(self, chosen):
+        self.url = f"fake://promise{next(SERVERS)}"
+        self.clock = FrozenClock()
+        self.database = self.opened()
+        self.ledger = Ledger(self.database, self.clock)
+        self.outcomes: list[str] = []
+        self.policies = chosen
+        self.app = declared(self.url, self.clock, self.ledger, chosen, self.outcomes)
+        self.names = count()
+        self.tickers = [ticker(self.opened(), SLOWLY, f"ticker{n}") for n in (0, 1)]
+        self.workers = [self.hired(), self.hired()]
+        self.zombies: list[StepWorker] = []
+        self.deaths = 0
+
+    def opened(self) -> Database:
+        return Database(connect(self.url), Keys("test", 0), self.clock, self.url)
+
+    def hired(self) -> StepWorker:
+        worker = StepWorker(self.opened(), self.app, f"worker{next(self.names)}")
+        worker.beat()
+        return worker
+
+    @contextmanager
+    def whatever_happens(self):
+        """The server may be away: then it is as if the process had been told so, and it goes on later."""
+        try:
+            yield
+        except NotConnected:
+            assert self.url in AWAY
+
+    # Time
+
+    @rule(seconds=st.sampled_from([0.4, 1, 7, 30, 61, 119, 600, 2400]))
+    def time_goes_by(self, seconds):
+        self.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([1, 29, 95]))
+    def the_clock_steps_back(self, seconds):
+        self.clock.advance(-seconds)
+
+    @rule()
+    def the_server_goes_away(self):
+        AWAY.add(self.url)
+
+    @rule()
+    def the_server_comes_back(self):
+        AWAY.discard(self.url)
+
+    # Tickers
+
+    @rule(which=which)
+    def a_ticker_ticks(self, which):
+        with self.whatever_happens():
+            self.tickers[which].tick()
+            self.tickers[which]._chores.look()
+
+    @rule()
+    def both_look_before_either_acts(self):
+        with self.whatever_happens():
+            for each in self.tickers:
+                each.look(full=True)
+            for each in self.tickers:
+                each.act()
+
+    @rule(which=which, after=st.booleans())
+    def a_ticker_dies_over_its_claims(self, which, after):
+        dying = self.tickers[which]
+        cut = breaking(dying._database, "call_all", KeyboardInterrupt, after=after)
+        with cut, suppress(KeyboardInterrupt, NotConnected):
+            dying.tick()
+        self.tickers[which] = ticker(self.opened(), SLOWLY, f"ticker{next(self.names)}")
+
+    # Workers
+
+    @rule(which=which, end=st.lists(st.sampled_from(["succeed", "fail"]), max_size=4))
+    def a_worker_works(self, which, end):
+        self.outcomes[:] = end
+        with self.whatever_happens():
+            self.workers[which].work()
+
+    @rule(which=which)
+    def a_worker_fetches(self, which):
+        with self.whatever_happens():
+            self.workers[which].fetch()
+
+    @rule(which=which, end=st.lists(st.sampled_from(["succeed", "fail"]), max_size=4))
+    def a_worker_executes_what_it_has(self, which, end):
+        self.outcomes[:] = end
+        with self.whatever_happens():
+            self.workers[which].execute()
+
+    @rule(which=which)
+    def a_worker_commits(self, which):
+        with self.whatever_happens():
+            self.workers[which].commit()
+
+    @rule(which=which, after=st.booleans())
+    def the_answer_to_a_commit_is_lost(self, which, after):
+        worker = self.workers[which]
+        with breaking(worker.database, "call_all", lambda: NotConnected("cut"), after=after) as broken:
+            try:
+                worker.commit()
+            except NotConnected:
+                assert broken or self.url in AWAY
+
+    @rule(which=which)
+    def a_worker_beats(self, which):
+        with self.whatever_happens():
+            self.workers[which].beat()
+            self.workers[which].watch.step()
+
+    @rule(which=which)
+    def a_worker_dies(self, which):
+        with self.whatever_happens():
+            hired = self.hired()
+            self.deaths += 1
+            self.zombies.append(self.workers[which])
+            self.workers[which] = hired
+
+    @precondition(lambda self: self.zombies)
+    @rule()
+    def a_zombie_wakes_up(self):
+        with self.whatever_happens():
+            zombie = self.zombies.pop()
+            zombie.execute()
+            self.deaths += 1
+            zombie.commit()
+
+    # People
+
+    @rule(name=some_names, minutes=st.sampled_from([None, 3]))
+    def somebody_pauses_a_job(self, name, minutes):
+        with self.whatever_happens():
+            until = None
+            if minutes:
+                until = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC) + timedelta(minutes=minutes)
+            self.app.control.pause(name, "for the test", until)
+
+    @rule(name=some_names)
+    def somebody_resumes_a_job(self, name):
+        with self.whatever_happens():
+            self.app.control.resume(name)
+
+    @rule(name=some_names)
+    def somebody_triggers_a_job(self, name):
+        with self.whatever_happens(), suppress(Conflict):
+            self.app.control.trigger(name)
+
+    @rule(name=some_names, recovery=recoveries)
+    def somebody_deploys_a_change(self, name, recovery):
+        with self.whatever_happens():
+            self.policies[name] = {**self.policies[name], "recovery": recovery}
+            self.app = declared(self.url, self.clock, self.ledger, self.policies, self.outcomes)
+
+    @precondition(lambda self: self.url not in AWAY)
+    @rule(name=some_names)
+    def somebody_cancels_a_run(self, name):
+        with self.whatever_happens():
+            going = [each for each in self.ledger.occurrences(name) if each.open]
+            for each in self.ledger.runs_of(going[0]) if going else []:
+                cancel_run(self.database, each.id, "for the test")
+
+    @invariant()
+    def the_promise_holds(self):
+        if hasattr(self, "ledger") and self.url not in AWAY:
+            self.ledger.check()
+
+    def teardown(self):
+        if not hasattr(self, "ledger"):
+            return
+        AWAY.discard(self.url)
+        self.outcomes.clear()
+        self.zombies.clear()
+        # Each has decided what was due; from here on nothing new runs.
+        for name in NAMES:
+            self.app.control.pause(name)
+        for _ in range(400):
+            if self.at_rest():
+                break
+            self.clock.advance(LEASE_S)
+            for each in self.tickers:
+                each.tick()
+                each._chores.look()
+            for each in self.workers:
+                each.beat()
+                each.watch.step()
+                each.execute()
+                each.commit()
+                each.work()
+        self.ledger.check()
+        self.ledger.check_at_rest(self.deaths)
+        assert leaked(self.database) == {}, "I9"
+
+    def at_rest(self):
+        keys, client = self.database.keys, self.database.client
+        sets = [key(job.id) for job in self.app.jobs() for key in (keys.live, keys.queued)]
+        return not client.exists(*sets, keys.delayed, keys.starts, keys.chores)
+
+
+def guarded(method):
+    """The method of a database, as it is while its server may be away."""
+
+    def asked(database, *args, **kwargs):
+        if database.address in AWAY:
+            raise NotConnected(f"{database.address} is away")
+        return method(database, *args, **kwargs)
+
+    return asked
+
+
+@pytest.mark.timeout(EXAMPLES * STEPS * 0.06)
+def test_whatever_happens_the_promise_is_kept(monkeypatch, caplog):
+    monkeypatch.setattr(Database, "ask", guarded(Database.ask))
+    monkeypatch.setattr(Database, "_pipeline", guarded(Database._pipeline))
+    chosen = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    with caplog.at_level(logging.CRITICAL, "jobistemer"):
+        run_state_machine_as_test(Promise, settings=chosen)

@@ -1,0 +1,127 @@
+"""A small world whose promise can be checked at any time: three jobs, their instants, and what was executed of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from jobistemer import Context, Jobistemer
+from jobistemer.core import ids
+from jobistemer.core.models import Job, Overlap
+from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.core.retries import Delays
+from jobistemer.core.states import TERMINAL_ATTEMPTS, TERMINAL_OCCURRENCES, TERMINAL_RUNS
+from jobistemer.store import jobs, views
+from jobistemer.store.database import Database
+from tests.support.clocks import FrozenClock
+from tests.support.worlds import app_on
+
+NAMES = ("alone", "chain", "caught_up")
+
+
+class Ledger:
+    """What was seen of the records so far, and what handlers really did."""
+
+    def __init__(self, database: Database, clock: FrozenClock) -> None:
+        self._database = database
+        self._clock = clock
+        self._ended: dict[str, Any] = {}
+        self._settled: set[str] = set()
+        self.began: dict[str, int] = {}
+        self.executions: Counter[str] = Counter()
+
+    def occurrences(self, name: str) -> list[OccurrenceRecord]:
+        history = self._database.client.zrange(self._database.keys.history(ids.job_id(name)), 0, -1)
+        return views.find_occurrences(self._database, [each.decode() for each in history])
+
+    def runs_of(self, occurrence: OccurrenceRecord) -> list[RunRecord]:
+        job = self.definition(occurrence)
+        return views.find_runs(
+            self._database, [ids.run_id(occurrence.id, ids.task_id(job.id, task.name)) for task in job.tasks]
+        )
+
+    def definition(self, occurrence: OccurrenceRecord) -> Job:
+        job = jobs.find_version(self._database, occurrence.job, occurrence.version)
+        assert job is not None, f"{occurrence.id} is pinned to a version that is gone"
+        return job
+
+    def check(self) -> None:
+        """What holds at every moment: I2, I6, I8, I10, and I1 up to each job's cursor."""
+        for name in NAMES:
+            found = self.occurrences(name)
+            self._every_instant_has_its_row(name, found)
+            for each in found:
+                assert each.reason, f"{each.id} does not say why"
+                assert each.late_ms >= 0, f"{each.id} was decided early: I2"
+                self._never_changes(each.id, each, each.state in TERMINAL_OCCURRENCES)
+                for run in self.runs_of(each) if each.id not in self._settled else []:
+                    self._check_run(run)
+                if each.state in TERMINAL_OCCURRENCES and all(run.id in self._ended for run in self.runs_of(each)):
+                    self._settled.add(each.id)
+            self._one_at_a_time(name)
+
+    def _every_instant_has_its_row(self, name: str, found: list[OccurrenceRecord]) -> None:
+        stored = jobs.find_job(self._database, name)
+        assert stored is not None
+        expected = set(stored.job.schedule.unix_between(self.began[name], stored.cursor))
+        rows = {each.due for each in found}
+        assert expected <= rows, f"{name}: holes at {sorted(expected - rows)}: I1"
+
+    def _check_run(self, run: RunRecord) -> None:
+        self._never_changes(run.id, run, run.state in TERMINAL_RUNS)
+        attempts = views.find_attempts(self._database, run)
+        for attempt in attempts:
+            self._never_changes(attempt.id, attempt, attempt.state in TERMINAL_ATTEMPTS)
+        numbers = [attempt.number for attempt in attempts]
+        assert numbers == list(range(len(numbers))), f"{run.id} has attempts {numbers}: I6"
+
+    def _never_changes(self, identity: str, record: Any, ended: bool) -> None:
+        if identity in self._ended:
+            assert record == self._ended[identity], f"{identity} has changed after its end: I6, I10"
+        elif ended:
+            self._ended[identity] = record
+
+    def _one_at_a_time(self, name: str) -> None:
+        stored = jobs.find_job(self._database, name)
+        live = self._database.client.zcard(self._database.keys.live(ids.job_id(name)))
+        if stored is not None and stored.job.overlap in (Overlap.SKIP, Overlap.QUEUE):
+            assert live <= 1, f"{name} has {live} live occurrences: I8"
+
+    def check_at_rest(self, deaths: int) -> None:
+        """What holds when nothing goes on any more: I3, I4, I5."""
+        for name in NAMES:
+            for each in self.occurrences(name):
+                assert each.state in TERMINAL_OCCURRENCES, f"{each.id} never ended: I3"
+                for run in self.runs_of(each):
+                    assert run.state in TERMINAL_RUNS, f"{run.id} never ended: I3"
+                    attempts = views.find_attempts(self._database, run)
+                    self._executed_as_recorded(run, attempts, deaths)
+
+    def _executed_as_recorded(self, run: RunRecord, attempts: list[AttemptRecord], deaths: int) -> None:
+        executed = self.executions[run.id]
+        if run.state == "succeeded":
+            assert executed >= 1, f"{run.id} succeeded and was never executed: I4"
+        assert executed <= len(attempts) + deaths, f"{run.id} was executed {executed} times: I5"
+
+
+def declared(
+    url: str, clock: FrozenClock, ledger: Ledger, policies: dict[str, dict[str, Any]], outcomes: list[str]
+) -> Jobistemer:
+    """An app with the three jobs; `outcomes` says how the next executions end, the last one first."""
+    app = app_on(url, clock)
+
+    def work(context: Context) -> None:
+        ledger.executions[context.run] += 1
+        if outcomes and outcomes.pop() == "fail":
+            raise ValueError("as the test wants it")
+
+    retry = Delays((5.0, 20.0))
+    app.job("* * * * *", name="alone", retry=retry, **policies["alone"])(work)
+    chain = app.job("30 */2 * * * *", name="chain", retry=retry, mode="sequential", **policies["chain"])
+    chain.task(work, name="first")
+    chain.task(work, name="second")
+    app.job("PT90S", name="caught_up", retry=retry, **policies["caught_up"])(work)
+    app.deploy()
+    for name in NAMES:
+        ledger.began.setdefault(name, clock.now_ms() // 1000)
+    return app
