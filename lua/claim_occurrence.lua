@@ -10,6 +10,7 @@ KEYS
   queued      zset    {ns:shard}:queued:<job_id>       occurrences that wait for an earlier one
   delayed     zset    {ns:shard}:delayed               gets the first runs when they start later
   streams     set     {ns:shard}:streams               places of the streams that exist
+  deadlines   zset    {ns:shard}:deadlines             gets the occurrence when it has a deadline
   run         hash    {ns:shard}:run:<run_id>          \ one pair
   stream      stream  {ns:shard}:stream:<queue>:<prio> / for each task
 ARGV
@@ -25,6 +26,7 @@ ARGV
   max_queued  int
   history_ms  int  how long an ended occurrence is kept
   start_at    int  ms from which on the first runs start, 0 for at once
+  deadline    int  ms from which on it is timed out; empty for never
   since       int  for a compressed row, and for the run that stands for it: the cursor before the first; else empty
   run_id, handler, place, message, waits  for each task; waits is how many tasks must succeed before
 OUT
@@ -34,12 +36,12 @@ OUT
   STALE version  the job has another version, or is gone (0)
 KEEPS I1 I2 I8 I9 I10
 ]]
-local job, due, occurrence, history, live, queued, delayed, streams =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local job, due, occurrence, history, live, queued, delayed, streams, deadlines =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local job_id, occ_id, version, instant, expected, next_due, now =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
-local state, reason, overlap, max_queued, history_ms, start_at, since =
-  ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14]
+local state, reason, overlap, max_queued, history_ms, start_at, deadline, since =
+  ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14], ARGV[15]
 
 local held = redis.call('HMGET', job, 'version', 'cursor', 'paused', 'paused_until', 'since')
 if held[1] ~= version then return {'STALE', tonumber(held[1] or 0)} end
@@ -81,11 +83,15 @@ elseif state ~= 'pending' then
 end
 if state ~= 'pending' then return {'CLAIMED', state} end
 
-local tasks = math.min((#KEYS - 8) / 2, 50)
+local tasks = math.min((#KEYS - 9) / 2, 50)
 redis.call('HSET', occurrence, 'open', tasks)
 redis.call('ZADD', live, instant, occ_id)
+if deadline ~= '' then
+  redis.call('HSET', occurrence, 'deadline', deadline)
+  redis.call('ZADD', deadlines, deadline, occ_id)
+end
 for i = 1, tasks do
-  local run, stream, at = KEYS[7 + 2 * i], KEYS[8 + 2 * i], 10 + 5 * i
+  local run, stream, at = KEYS[8 + 2 * i], KEYS[9 + 2 * i], 11 + 5 * i
   local run_id, handler, place, message, waits = unpack(ARGV, at, at + 4)
   redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
   if waits ~= '0' then

@@ -14,11 +14,12 @@ KEYS
   queued      zset    {ns:shard}:queued:<job_id>        read: does another occurrence wait?
   starts      set     {ns:shard}:starts                 gets the job when another one waits
   wake        channel {ns:shard}:wake                   told then
+  deadlines   zset    {ns:shard}:deadlines              loses the occurrence at its end when it has a deadline
   next_run    hash    \ for each task that waits for this one: its run and
   next_stream stream  / its stream after a success, its run twice after a failure
 ARGV
   source, entry, run_id, place, state, attempt_state, ended_at, retention_ms, split
-              as for commit_run
+              as for commit_run; source may also be waiting: a run that no other has released yet
   verdict     str  what this end makes of the occurrence: empty, or failed, failed_stale, canceled, timed_out
   reason      str  the verdict for people
   job_id      str
@@ -36,6 +37,7 @@ KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 ]]
 local stream, run, attempt, delayed, dead, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local deadlines = KEYS[12]
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local verdict, reason, job_id, occ_id, history_ms, halt, following =
@@ -46,7 +48,10 @@ if source == 'attempt' then
   mine = redis.call('XACK', stream, 'workers', entry)
 elseif source == 'delayed' then
   mine = redis.call('ZREM', delayed, place .. ':' .. run_id)
-elseif redis.call('EXISTS', stream) == 1 and #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 then
+elseif source == 'waiting' and redis.call('HGET', run, 'state') == 'pending' then
+  mine = redis.call('HDEL', run, 'waits', 'message')
+elseif source == 'stream' and redis.call('EXISTS', stream) == 1
+  and #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 then
   mine = redis.call('XDEL', stream, entry)
 end
 if mine == 0 then
@@ -66,7 +71,7 @@ if state == 'dead' then redis.call('ZADD', dead, ended_at + retention_ms, run_id
 
 local ended = 1
 for i = 1, math.min(following, 50) do
-  local next_run, next_stream, next_place = KEYS[10 + 2 * i], KEYS[11 + 2 * i], ARGV[16 + i]
+  local next_run, next_stream, next_place = KEYS[11 + 2 * i], KEYS[12 + 2 * i], ARGV[16 + i]
   local held = redis.call('HMGET', next_run, 'state', 'waits', 'message')
   local waiting = held[1] == 'pending' and held[2]
   if waiting and verdict ~= '' then
@@ -89,7 +94,9 @@ end
 if halt ~= '' then redis.call('HSET', occurrence, 'halt', halt) end
 local open = redis.call('HINCRBY', occurrence, 'open', -ended)
 if open > 0 then return {'DONE', open} end
-redis.call('HSET', occurrence, 'state', redis.call('HGET', occurrence, 'verdict') or 'completed', 'ended_at', ended_at)
+local last = redis.call('HMGET', occurrence, 'verdict', 'deadline')
+redis.call('HSET', occurrence, 'state', last[1] or 'completed', 'ended_at', ended_at)
+if last[2] then redis.call('ZREM', deadlines, occ_id) end
 redis.call('PEXPIRE', occurrence, history_ms)
 redis.call('ZREM', live, occ_id)
 if redis.call('EXISTS', queued) == 1 and redis.call('SADD', starts, job_id) == 1 then

@@ -5,25 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
 from jobistemer.app.control import JobControl, Registered
 from jobistemer.app.declare import JobDeclaration, taken_apart
+from jobistemer.app.follow_ups import prepare_beside
 from jobistemer.app.handles import RunHandle, TaskHandle, run_handle
+from jobistemer.app.operating import Holds, QueueControl
 from jobistemer.app.producer import Producer, Sent
 from jobistemer.app.requests import Request, build_request
 from jobistemer.core.cascade import options_of
+from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.handlers import Handler
 from jobistemer.core.limits import Limit, checked_limits
 from jobistemer.core.models import Job
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Effective, Options, merged, resolve
+from jobistemer.core.plugins import Chain, Hooks, Plugins
 from jobistemer.core.report import Report
 from jobistemer.core.retrying import retrying
 from jobistemer.core.schedules import parse_schedule
+from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.store.connection import DEFAULT_URL
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reports import find_report
@@ -36,6 +42,10 @@ class TaskDecorator(Protocol):
     """What `@app.task(…)` with options is: it makes a task of a function, like `@app.task` without."""
 
     @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> TaskHandle[P, R]: ...
+    @overload
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
@@ -46,6 +56,7 @@ class Jobistemer:
 
     url: the server, by default JOBISTEMER_URL or redis://localhost:6379/0. namespace: what all keys begin with.
     shards: see the reference; 1 unless the namespace was created with more. defaults: options of every task.
+    sizes: how large payloads and results may be.
     Nothing is connected before something is enqueued or looked up.
     """
 
@@ -56,6 +67,7 @@ class Jobistemer:
         namespace: str | None = None,
         shards: int | None = None,
         defaults: Options | None = None,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
         name = namespace or os.environ.get("JOBISTEMER_NAMESPACE", "jobistemer")
         self.namespace = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
@@ -64,10 +76,23 @@ class Jobistemer:
         self.queue_limits: dict[str, tuple[Limit, ...]] = {}
         self.defaults = defaults or Options()
         self.owner = ""
-        self.producer = Producer(self.namespace, self.handlers, self.defaults)
+        self.hooks, self.middleware = Hooks(), Chain()
+        self.sizes = sizes
+        self.producer = Producer(self.namespace, self.handlers, self.defaults, self.hooks, sizes)
         self._levels: dict[str, list[tuple[str, Options]]] = {}
         self.control = JobControl(self.namespace)
+        self.queues = QueueControl(self.namespace)
+        self.holds = Holds(self.namespace)
 
+    @property
+    def plugins(self) -> Plugins:
+        """What a worker takes besides the handlers."""
+        return Plugins(self.middleware, self.hooks, partial(prepare_beside, self.producer))
+
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], R], /) -> TaskHandle[P, R]: ...
     @overload
     def task(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...
     @overload
@@ -164,8 +189,8 @@ class Jobistemer:
             raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
         upstream = traits.pop("upstream", ())
         options = merged(*(level for _, level in levels))
-        found = retrying(name, **traits)
-        handler = Handler(name, function, options, upstream=upstream, queue_limits=self.queue_limits, retrying=found)
+        traits = {"retrying": retrying(name, **traits), "sizes": self.sizes}
+        handler = Handler(name, function, options, upstream=upstream, queue_limits=self.queue_limits, **traits)
         self.handlers[name], self._levels[name] = handler, levels
         return TaskHandle(handler, self.producer, Request(name))
 

@@ -6,17 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from jobistemer.app.handles import TaskHandle
+from jobistemer.core import ids
+from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.graph import upstream_of
 from jobistemer.core.handlers import Handler, encode_payload
 from jobistemer.core.models import FailureStrategy, Job, Task
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, resolve
+from jobistemer.core.plugins import Hooks
 from jobistemer.core.schedules import AnySchedule, parse_schedule
 
 _OPTION_NAMES = frozenset(Options.__struct_fields__)
 _TRAIT_NAMES = frozenset({"retry_on", "no_retry_on"})
-_POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks", "on_complete"} | {"mode", "payload"}
+_OWN_NAMES = frozenset({"mode", "payload", "on_start"})
+_POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks", "on_complete"} | _OWN_NAMES
 COMPLETION = "on_complete"
 MODES = ("graph", "sequential", "parallel")
 
@@ -25,6 +29,7 @@ class Declarer(Protocol):
     """What a declaration needs of its app."""
 
     handlers: dict[str, Handler]
+    hooks: Hooks
     declarations: dict[str, JobDeclaration]
     defaults: Options
 
@@ -54,6 +59,7 @@ class JobDeclaration:
         if self._mode not in MODES:
             raise InvalidDefinition(f"mode is {self._mode!r}, allowed are {', '.join(MODES)}")
         self._tasks: list[Task] = []
+        self._on_start = self._policies.pop("on_start", None)
         self._completion: Task | None = None
         self.name = ""
         if name is not None:
@@ -104,6 +110,10 @@ class JobDeclaration:
         self._completion = Task(COMPLETION, handle.name, payload, options=effective, origin=origin)
         return handle
 
+    def on_start(self, hook: Callable[[Context], object]) -> Callable[[Context], object]:
+        """Have a function told the context of the first attempt of each occurrence; it cannot change what happens."""
+        return self._app.hooks.on_start(ids.job_id(self.name), hook)
+
     def build(self) -> Job:
         """The definition as a value. Raises InvalidDefinition."""
         return Job(
@@ -119,6 +129,8 @@ class JobDeclaration:
         if name in self._app.declarations:
             raise InvalidDefinition(f"job {name!r} is declared twice; names of an app's jobs are unique")
         self._app.declarations[name] = self
+        if self._on_start is not None:
+            self.on_start(self._on_start)
 
     def _upstream(self, after: Sequence[str | TaskHandle[Any, Any]]) -> tuple[str, ...]:
         if self._mode == "parallel" or (self._mode == "sequential" and not self._tasks):

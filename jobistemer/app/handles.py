@@ -6,19 +6,22 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
+from jobistemer.app.cancelling import BY_HAND, cancel_run
 from jobistemer.app.producer import Producer, Sent
 from jobistemer.app.requests import Debounce, Request, Seconds, Throttle, Unique, build_request
+from jobistemer.core.context import Context
 from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
 from jobistemer.core.handlers import Handler
 from jobistemer.core.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.store import views
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.watching import Sight, Watcher
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +75,27 @@ class RunHandle(Generic[R]):
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
 
+    def cancel(self, reason: str = BY_HAND) -> bool:
+        """Cancel the run wherever it is; one that runs ends within a second. False when it had ended before.
+
+        Raises UnknownRun, or Conflict when it moved on with each look.
+        """
+        return cancel_run(self._namespace, self.id, reason) != "ended"
+
+    async def cancel_async(self, reason: str = BY_HAND) -> bool:
+        """Like `cancel`, awaited."""
+        return await asyncio.to_thread(self.cancel, reason)
+
+    def watch(self) -> Iterator[Sight]:
+        """What is new about the run as it comes, until it has ended: lines, progress, states. Raises UnknownRun."""
+        watcher = Watcher(self._namespace.for_id(self._shard), self.id)
+        while True:
+            yield from watcher.look()
+            self._found(watcher.record)
+            if watcher.is_over:
+                return
+            time.sleep(LONGEST_LOOK_S)
+
     def _found(self, record: RunRecord | None) -> RunRecord:
         if record is None:
             raise UnknownRun(f"run {self.id} is not on record: it never was, or its retention is over")
@@ -100,8 +124,16 @@ class TaskHandle(Generic[P, R]):
         return self.handler.name
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Call the function here and now."""
-        return self.handler.function(*args, **kwargs)
+        """Call the function here and now; a context is made up for it unless one is given."""
+        handler = self.handler
+        if handler.context_parameter is None or any(isinstance(each, Context) for each in (*args, *kwargs.values())):
+            return handler.function(*args, **kwargs)
+        arguments = handler.bind(args, kwargs)
+        now = datetime.now(UTC)
+        context = Context(
+            run="run_0", attempt=0, attempt_id="", handler=handler.name, due_at=now, started_at=now, fencing_token=1
+        )
+        return handler.function(**arguments, **{handler.context_parameter: context})
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Have a worker call it. Raises InvalidPayload with the path of what does not fit, or NotConnected."""

@@ -13,9 +13,12 @@ from jobistemer.app.requests import NOW, Debounce, Request, Unique, lock_of, mil
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
 from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.messages import Message, differing, wire_options
+from jobistemer.core.messages import EMPTY_PAYLOAD, Message, differing, wire_options
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
+from jobistemer.core.plugins import Hooks
+from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
+from jobistemer.runtime.telling import tell
 from jobistemer.store import enqueueing, runs
 from jobistemer.store.database import Database
 from jobistemer.store.enqueueing import BUNDLE
@@ -64,13 +67,23 @@ class _Made(NamedTuple):
         return Sent(self.request.task, self.message.run, self.shard, reply)
 
 
+
 class Producer:
     """Turns requests into runs. Handlers are looked up to check payloads; a producer may know none of them."""
 
-    def __init__(self, namespace: Namespace, handlers: Mapping[str, Handler], defaults: Options) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        handlers: Mapping[str, Handler],
+        defaults: Options,
+        hooks: Hooks | None = None,
+        sizes: Sizes = DEFAULT_SIZES,
+    ) -> None:
         self.namespace = namespace
         self._handlers = handlers
         self._defaults = defaults
+        self._hooks = hooks or Hooks()
+        self._sizes = sizes
         # What the options of a call make of its message; calls repeat them.
         self._fields: dict[tuple[str, bool, Options], dict[str, Any]] = {}
 
@@ -79,22 +92,22 @@ class Producer:
         made = self._made(request, self.namespace.clock.now_ms())
         database = self.namespace.for_id(made.shard)
         if not isinstance(request.single, Debounce):
-            return made.accepted(database.call(_call(database.keys, made)))
-        return made.accepted(_walked(database, made))
+            return self._told(made, database.call(_call(database.keys, made)))
+        return self._told(made, _walked(database, made))
 
     async def send_async(self, request: Request) -> Sent:
         """The same, awaited."""
         made = self._made(request, self.namespace.clock.now_ms())
         database = self.namespace.for_id_async(made.shard)
         if not isinstance(request.single, Debounce):
-            return made.accepted(await database.call(_call(database.keys, made)))
+            return self._told(made, await database.call(_call(database.keys, made)))
         steps = _debounced(database.keys, request.single, made)
         call = next(steps)
         while True:
             try:
                 call = steps.send(await database.call(call))
             except StopIteration as end:
-                return made.accepted(end.value)
+                return self._told(made, end.value)
 
     def send_many(self, requests: Iterable[Request]) -> Iterator[Sent]:
         """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
@@ -106,7 +119,7 @@ class Producer:
             for database in self.namespace.shards:
                 replies |= _send_to(database, [each for each in made if self.namespace.for_id(each.shard) is database])
             for each in made:
-                yield each.accepted(replies[each.message.run])
+                yield self._told(each, replies[each.message.run])
 
     def prepare(self, request: Request) -> tuple[Message, Call]:
         """The message of a request and the one call that creates its run; nothing is sent.
@@ -118,6 +131,12 @@ class Producer:
         made = self._made(request, self.namespace.clock.now_ms())
         return made.message, _call(self.namespace.for_id(made.shard).keys, made)
 
+    def _told(self, made: _Made, reply: Reply) -> Sent:
+        sent = made.accepted(reply)
+        if self._hooks.enqueued and reply.word == "CREATED":
+            tell(self._hooks.enqueued, made.message)
+        return sent
+
     def _made(self, request: Request, now: int) -> _Made:
         handler = self._handlers.get(request.task)
         fields, lock = self._fields_of(request.task, handler, request.options), ""
@@ -126,9 +145,12 @@ class Producer:
             fields = fields | _rare_fields(request, lock, now)
         payload = request.payload
         if not isinstance(payload, msgspec.Raw):
-            payload = handler.checked(payload) if handler else encode_payload(request.task, payload)
+            most = self._sizes.payload_bytes
+            payload = handler.checked(payload) if handler else encode_payload(request.task, payload, most)
         run = ids.enqueued_run_id(now, secrets.randbits(74))
-        return _Made(request, Message(run, request.task, now, payload, **fields), lock)
+        # The very object that is the default is left out on the wire; an equal one would be sent.
+        sent = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
+        return _Made(request, Message(run, request.task, now, sent, **fields), lock)
 
     def _fields_of(self, task: str, handler: Handler | None, options: Options) -> dict[str, Any]:
         key = (task, handler is not None, options)

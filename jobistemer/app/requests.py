@@ -155,6 +155,11 @@ def build_request(
     **options: Any,
 ) -> Request:
     """A call from what `enqueue` and `options` take. Raises InvalidInput or InvalidDefinition."""
+    if "executor" in options:
+        raise InvalidInput(
+            f"executor={options['executor']!r:.80} was given for one call of task {task!r}: "
+            "it belongs to the task, @app.task(executor=…)"
+        )
     if "limits" in options:
         raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
     timing = NOW if delay is None and at is None and expires is None else Timing(delay, at, expires)

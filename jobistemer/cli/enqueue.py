@@ -30,6 +30,9 @@ from jobistemer.core.schedules.iso8601 import read_instant
 @click.option(
     "--unique", default="", metavar="KEY", help="Give the run that holds this key instead of a second one."
 )
+@click.option("--throttle", type=float, metavar="SECONDS", help="At most one run of the task in so many seconds.")
+@click.option("--debounce", type=float, metavar="SECONDS", help="Start when calls have been silent for so long.")
+@click.option("--expires", type=float, metavar="SECONDS", help="Do not start it any more after so many seconds.")
 @operating
 def enqueue_command(
     session: Session,
@@ -41,14 +44,17 @@ def enqueue_command(
     delay: float | None,
     starts_at: str | None,
     unique: str,
+    throttle: float | None,
+    debounce: float | None,
+    expires: float | None,
 ) -> None:
     """Have a worker run TASK with PAYLOAD, a JSON object of keyword arguments; `-` reads standard input."""
     at = instant_at(read_instant(starts_at, "UTC")) if starts_at else None
     app = Jobistemer(session.namespace.url, namespace=session.namespace.name)
-    run = app.enqueue(
-        task, _arguments(payload), queue=queue, priority=priority, delay=delay, at=at, unique=unique
-    )
-    said = f"{run.id}{' (held the unique key already)' if run.existing else ''}"
+    when: dict[str, Any] = {"delay": delay, "at": at, "expires": expires}
+    how_often: dict[str, Any] = {"unique": unique, "throttle": throttle, "debounce": debounce}
+    run = app.enqueue(task, _arguments(payload), queue=queue, priority=priority, **when, **how_often)
+    said = f"{run.id}{' (it was there already)' if run.existing else ''}"
     session.answer({"run": run.id, "existing": run.existing}, lambda: tables.cell(said))
 
 

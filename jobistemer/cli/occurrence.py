@@ -1,10 +1,11 @@
-"""`jobistemer occurrence`: look at what became of one due instant, and run it once more."""
+"""`jobistemer occurrence`: look at what became of one due instant."""
 
 from __future__ import annotations
 
 import click
 from rich.console import Group, RenderableType
 
+from jobistemer.app.cancelling import BY_HAND, cancel_occurrence
 from jobistemer.cli import tables
 from jobistemer.cli.backfill import replay_command
 from jobistemer.cli.session import Session, operating
@@ -14,10 +15,7 @@ from jobistemer.store.reports import find_report
 
 @click.group("occurrence")
 def occurrence_group() -> None:
-    """Look at occurrences, and run them once more."""
-
-
-occurrence_group.add_command(replay_command)
+    """Look at occurrences, cancel them, run them once more."""
 
 
 @occurrence_group.command("show")
@@ -65,3 +63,25 @@ def _mapped(task: TaskReport) -> str:
         return "–"
     failed = f", {task.group.failed} failed" if task.group.failed else ""
     return f"{task.group.done} of {task.group.total}{failed}; {task.group.state}"
+
+
+@occurrence_group.command("cancel")
+@click.argument("occurrence")
+@click.option("--reason", default=BY_HAND, show_default=True, help="What its record says.")
+@operating
+def cancel_command(session: Session, occurrence: str, reason: str) -> None:
+    """Cancel an occurrence with all its runs: what waits ends at once, what runs within a second."""
+    word = cancel_occurrence(session.namespace, occurrence, reason)
+    session.answer({"occurrence": occurrence, "answer": word}, lambda: SAID[word].format(occurrence))
+    if word == "ended":
+        raise click.exceptions.Exit(1)
+
+
+SAID = {
+    "canceled": "{} is canceled",
+    "requested": "{} is being canceled: its worker has been asked and ends it within a second",
+    "ended": "{} had ended before; nothing was changed",
+}
+
+
+occurrence_group.add_command(replay_command)

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,7 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
 
     Raises Misconfigured when there is no such app, or when it contradicts `url` or `name`.
     """
-    project = find_project(Path.cwd())
-    chosen = reference or project.app
-    if not chosen:
-        raise Misconfigured(
-            "no app is given: name it as MODULE:APP, in JOBISTEMER_APP, or in pyproject.toml: "
-            '[tool.jobistemer] app = "package.module:app"'
-        )
+    project, chosen = find_project(Path.cwd()), app_reference(reference)
     # The app's own code enqueues too, so it has to find the same server; the environment is how it is told.
     for variable, value in (
         ("JOBISTEMER_URL", url or project.url),
@@ -68,13 +63,40 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
     ):
         if value:
             os.environ[variable] = value
-    folders = [str(Path.cwd()), *([project.folder] if project.folder and not reference else [])]
-    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    _find_modules(project, reference)
     app = _imported(chosen)
     _check_agreement(chosen, app, url, name)
     # Its jobs carry this mark, by which a later deployment knows which ones were its own.
     app.owner = app.owner or chosen
     return app
+
+
+def app_reference(reference: str | None) -> str:
+    """The app that is meant, as MODULE:APP. Raises Misconfigured when none is."""
+    chosen = reference or find_project(Path.cwd()).app
+    if not chosen:
+        raise Misconfigured(
+            "no app is given: name it as MODULE:APP, in JOBISTEMER_APP, or in pyproject.toml: "
+            '[tool.jobistemer] app = "package.module:app"'
+        )
+    return chosen
+
+
+def app_folders(reference: str | None) -> list[Path]:
+    """Where the source files of the app are; nothing is imported. Raises Misconfigured when there are none."""
+    chosen = app_reference(reference)
+    _find_modules(find_project(Path.cwd()), reference)
+    top = chosen.partition(":")[0].partition(".")[0]
+    spec = find_spec(top) if top else None
+    if spec is None:
+        raise Misconfigured(f"app {chosen!r}: there is no module {top!r} here, so there is nothing to watch")
+    folders = spec.submodule_search_locations or ([str(Path(spec.origin).parent)] if spec.origin else [])
+    return [Path(folder) for folder in folders]
+
+
+def _find_modules(project: Project, reference: str | None) -> None:
+    folders = [str(Path.cwd()), *([project.folder] if project.folder and not reference else [])]
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
 
 
 def _imported(reference: str) -> Jobistemer:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import click
 from rich.console import RenderableType
 
+from jobistemer.app import QueueControl
 from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
 from jobistemer.core.listings import QueueSummary
 from jobistemer.store import census
+from jobistemer.store.keys import FRONT
 from jobistemer.store.listings import delayed_total
 from jobistemer.store.queues import pause_queue, resume_queue
 
 
 @click.group("queue")
 def queue_group() -> None:
-    """Look at queues, pause and resume them."""
+    """Look at queues; pause, resume, drain, open and purge them."""
 
 
 @queue_group.command("list")
@@ -46,6 +48,38 @@ def resume_command(session: Session, queue: str) -> None:
     session.answer({"queue": queue, "paused": False}, lambda: tables.cell(f"{queue} is not paused"))
 
 
+@queue_group.command("drain")
+@click.argument("queue")
+@operating
+def drain_command(session: Session, queue: str) -> None:
+    """Let a queue take no new runs, while what is there is worked off."""
+    QueueControl(session.namespace).drain(queue)
+    said = f"{queue} takes no new runs; what is there is worked off"
+    session.answer({"queue": queue, "draining": True}, lambda: tables.cell(said))
+
+
+@queue_group.command("open")
+@click.argument("queue")
+@operating
+def open_command(session: Session, queue: str) -> None:
+    """Let a queue take new runs again."""
+    QueueControl(session.namespace).open(queue)
+    session.answer({"queue": queue, "draining": False}, lambda: tables.cell(f"{queue} takes new runs"))
+
+
+@queue_group.command("purge")
+@click.argument("queue")
+@click.option("--reason", default="by hand", help="Why, for the records.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@operating
+def purge_command(session: Session, *, queue: str, reason: str, yes: bool) -> None:
+    """End what waits in a queue as canceled; what is in flight comes to its own end."""
+    if not yes:
+        click.confirm(f"Cancel everything that waits in {queue}?", abort=True, err=True)
+    purged = QueueControl(session.namespace).purge(queue, reason)
+    session.answer({"queue": queue, "purged": purged}, lambda: tables.cell(f"{purged} purged"))
+
+
 def _queues_table(found: list[QueueSummary]) -> RenderableType:
     if not found:
         return "no queue yet: nothing has been enqueued in this namespace"
@@ -55,9 +89,21 @@ def _queues_table(found: list[QueueSummary]) -> RenderableType:
             each.waiting,
             each.in_flight,
             each.delayed,
-            tables.state("paused" if each.paused else "open"),
-            ", ".join(f"{priority}: {waiting}" for priority, waiting in each.priorities.items()),
+            tables.state(_state(each)),
+            ", ".join(f"{_named(priority)}: {waiting}" for priority, waiting in each.priorities.items()),
+            ", ".join(f"{limit}: {waiting}" for limit, waiting in each.limited.items()),
         )
         for each in found
     ]
-    return tables.table(("queue", "waiting", "in flight", "delayed", "state", "waiting by priority"), rows)
+    heads = ("queue", "waiting", "in flight", "delayed", "state", "waiting by priority", "waiting for limits")
+    return tables.table(heads, rows)
+
+
+def _state(queue: QueueSummary) -> str:
+    if queue.paused:
+        return "paused"
+    return "draining" if queue.draining else "open"
+
+
+def _named(priority: int) -> str:
+    return "let in" if priority == FRONT else str(priority)

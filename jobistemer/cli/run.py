@@ -1,12 +1,15 @@
-"""`jobistemer run`: look at task runs."""
+"""`jobistemer run`: look at task runs, cancel them."""
 
 from __future__ import annotations
 
 import click
 from rich.console import Group, RenderableType
 
+from jobistemer.app.cancelling import BY_HAND, cancel_run
 from jobistemer.cli import tables
+from jobistemer.cli.occurrence import SAID
 from jobistemer.cli.session import Session, operating
+from jobistemer.cli.watch import watch_command
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.records import AttemptRecord, RunRecord
 from jobistemer.store import listings, views
@@ -14,7 +17,10 @@ from jobistemer.store import listings, views
 
 @click.group("run")
 def run_group() -> None:
-    """Look at task runs."""
+    """Look at task runs, cancel them."""
+
+
+run_group.add_command(watch_command)
 
 
 @run_group.command("show")
@@ -28,6 +34,18 @@ def show_command(session: Session, run_id: str) -> None:
     database, run = located
     attempts = views.find_attempts(database, run)
     session.answer({"run": run, "attempts": attempts}, lambda: _details(run, attempts, session.now_ms))
+
+
+@run_group.command("cancel")
+@click.argument("run_id")
+@click.option("--reason", default=BY_HAND, show_default=True, help="What its record says.")
+@operating
+def cancel_command(session: Session, run_id: str, reason: str) -> None:
+    """Cancel a run: one that waits ends at once, one that runs within a second."""
+    word = cancel_run(session.namespace, run_id, reason)
+    session.answer({"run": run_id, "answer": word}, lambda: SAID[word].format(run_id))
+    if word == "ended":
+        raise click.exceptions.Exit(1)
 
 
 def _details(run: RunRecord, attempts: list[AttemptRecord], now_ms: int) -> RenderableType:

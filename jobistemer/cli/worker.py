@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import click
 
 from jobistemer.cli.process import ENVIRONMENT, prepare_process, process_options
-from jobistemer.cli.project import load_app
+from jobistemer.cli.project import app_folders, app_reference, load_app
 from jobistemer.cli.session import one_line_errors, with_server
+from jobistemer.cli.worker_options import one_of_many, recycling_options, supervising_options
+from jobistemer.core.errors import WornOut
+from jobistemer.core.permissions import Permissions
 from jobistemer.core.settings import WorkerSettings, parse_queues
+from jobistemer.runtime.changes import Changes
+from jobistemer.runtime.leaving import leave
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.supervising import Supervisor
 from jobistemer.worker import Worker
 
+LEAVE_S = 5.0
+"""What handlers have registered to be called at the end, and threads they left, may take so long."""
 _DEFAULTS = WorkerSettings()
 
 
@@ -32,6 +42,12 @@ _DEFAULTS = WorkerSettings()
 @click.option("--grace", type=float, default=_DEFAULTS.grace_s, show_default=True, metavar="SECONDS",
               help="What runs may take so long to end after SIGTERM.")  # fmt: skip
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
+@recycling_options
+@supervising_options
+@click.option("--allow-shell", default="", metavar="PROGRAM,…",
+              help="Programs that the built-in task `shell` may run, * for all; none by default.")  # fmt: skip
+@click.option("--allow-http-private", is_flag=True,
+              help="Let the built-in task `http` reach private, loopback and link-local addresses.")  # fmt: skip
 @with_server
 @process_options
 @one_line_errors
@@ -40,29 +56,60 @@ def worker_command(
     app: str | None,
     url: str | None,
     namespace: str | None,
-    concurrency: int,
-    queues: str,
-    lease: float,
-    grace: float,
-    burst: bool,
-    **process: Any,
+    processes: int,
+    watch: bool,
+    log_level: str,
+    log_json: bool,
+    until_eof: bool,
+    **settings: Any,
 ) -> None:
     """Run the tasks of an app: MODULE:APP, else JOBISTEMER_APP, else [tool.jobistemer] in pyproject.toml.
 
     SIGTERM ends it in order, a second one at once, SIGTSTP stops fetching. It registers no jobs: `jobistemer
     deploy` does.
     """
-    settings = WorkerSettings(
-        concurrency=concurrency,
+    checked = _settings(app=app_reference(app), **settings)
+    if not watch:
+        loaded = load_app(app, url, namespace)
+    stopping = prepare_process(log_level=log_level, log_json=log_json, until_eof=until_eof)
+    if watch or processes:
+        changes = Changes(app_folders(app)) if watch else None
+        supervisor = Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes)
+        raise SystemExit(supervisor.run(stopping))
+    leave(_work(Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins), stopping), LEAVE_S)
+
+
+def _work(worker: Worker, stopping: Stopping) -> int:
+    try:
+        worker.run(stopping)
+    except WornOut as error:
+        logging.getLogger("jobistemer.worker").error("%s", error)
+        return 1
+    return 0
+
+
+def _settings(
+    *,
+    app: str,
+    queues: str,
+    lease: float,
+    grace: float,
+    allow_shell: str,
+    allow_http_private: bool,
+    **named_alike: Any,
+) -> WorkerSettings:
+    return WorkerSettings(
+        app=app,
         queues=parse_queues(queues),
         lease_s=lease,
         beat_s=min(_DEFAULTS.beat_s, lease / 3),
         grace_s=grace,
-        burst=burst,
+        permissions=Permissions(
+            shell=tuple(filter(None, (each.strip() for each in allow_shell.split(",")))),
+            http_private=allow_http_private,
+        ),
+        **named_alike,
     )
-    loaded = load_app(app, url, namespace)
-    stopping = prepare_process(**process)
-    Worker(loaded.namespace, loaded.handlers, settings).run(stopping)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """How one attempt ended, as its worker (or whoever found it lost) saw it.
 
     state: the attempt's terminal state. result: JSON of what the handler returned. error: text for people.
-    retry_after_ms: what the handler asked for by `Retry(after=…)`. final: the handler asked for no retry.
+    retry_after_ms: what the handler asked for by `Retry(after=…)`. final: the handler asked for no retry. poison:
+    another attempt would find the same. innocent: a lost attempt that is known to be another one's fault.
     """
 
     state: AttemptState
@@ -25,6 +26,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after_ms: int | None = None
     final: bool = False
     poison: bool = False
+    innocent: bool = False
 
 
 class Over(msgspec.Struct, frozen=True):
@@ -61,7 +63,7 @@ def settle(
         case AttemptState.CANCELED:
             return CANCELED
         case AttemptState.LOST:
-            return _after_loss(crashes + 1, message.max_crashes)
+            return Later(0, crashes + 1) if outcome.innocent else _after_loss(crashes + 1, message.max_crashes)
     if outcome.poison:
         return Over(RunState.DEAD, "failed")
     if outcome.final:

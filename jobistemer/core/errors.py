@@ -20,6 +20,7 @@
     ├── NotConnected               the server does not answer
     ├── ServerRefused              the server answered with an error: out of memory, read only, no permission
     ├── ShuttingDown               this process takes no more work
+    ├── WornOut                    this process has ended because it is no longer well; start a fresh one
     ├── ResultTimeout              the run has not ended within the time given
     └── RunFailed                  the run whose result was asked for ended without one
 
@@ -112,6 +113,10 @@ class ServerRefused(JobistemerError):
 
 class ShuttingDown(JobistemerError):
     """This process takes no more work."""
+
+
+class WornOut(JobistemerError):
+    """This worker has ended in order because it is no longer well: whoever supervises it starts a fresh one."""
 
 
 class ResultTimeout(JobistemerError, TimeoutError):

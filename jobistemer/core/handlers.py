@@ -17,12 +17,13 @@ from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadToo
 from jobistemer.core.limits import Limit, Use, check_keys, uses_of
 from jobistemer.core.messages import EMPTY_PAYLOAD, Message
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options
+from jobistemer.core.options import Options, complete
 from jobistemer.core.retrying import ALWAYS, Retrying
+from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
 from jobistemer.core.supplies import supplies_of
 
-MAX_PAYLOAD_BYTES = 256 * 1024
-MAX_RESULT_BYTES = 256 * 1024
+MAX_PAYLOAD_BYTES = DEFAULT_BYTES
+MAX_RESULT_BYTES = DEFAULT_BYTES
 NO_LIMITS: Mapping[str, tuple[Limit, ...]] = {}
 
 
@@ -38,6 +39,7 @@ class Handler:
         upstream: Collection[str] = (),
         queue_limits: Mapping[str, tuple[Limit, ...]] = NO_LIMITS,
         retrying: Retrying = ALWAYS,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
         self.name = checked_name("handler", name)
         self.limits = options.limits or ()
@@ -46,11 +48,14 @@ class Handler:
         self.function = function
         self.options = options
         self.is_coroutine = inspect.iscoroutinefunction(function)
+        # The app's defaults are known where it is added to an app.
+        self.executor = complete(options).executor
         signature = _signature(name, function)
         hints = get_type_hints(function, include_extras=True)
         self.context_parameter = _context_parameter(signature, hints)
         self.supplies = supplies_of(name, signature, hints, upstream)
         self.retrying = retrying
+        self.sizes = sizes
         # What is the worker's to give, callers do not see.
         hidden = {self.context_parameter, *self.supplies}
         given = [each for each in signature.parameters.values() if each.name not in hidden]
@@ -58,6 +63,11 @@ class Handler:
         self._decoder = _decoder(name, given, hints)
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
         self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether it asks its worker for nothing, so that any other process may call it."""
+        return self.context_parameter is None and not self.supplies
 
     @property
     def is_limited(self) -> bool:
@@ -80,15 +90,18 @@ class Handler:
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> msgspec.Raw:
         """The payload of a call. Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge."""
+        return self.checked(self.bind(args, kwargs))
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by name, without the context. Raises InvalidPayload when they do not fit."""
         try:
-            bound = self._callable.bind(*args, **kwargs)
+            return self._callable.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise InvalidPayload(f"task {self.name!r} cannot be called so: {error}") from None
-        return self.checked(bound.arguments)
 
     def checked(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
         """The payload of keyword arguments, checked against the handler's annotations."""
-        payload = encode_payload(self.name, arguments)
+        payload = encode_payload(self.name, arguments, self.sizes.payload_bytes)
         self.decode(payload)
         return payload
 
@@ -102,7 +115,7 @@ class Handler:
             )
         try:
             return _as_arguments(self._decoder.decode(payload))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidPayload(f"payload of task {self.name!r} does not fit: {error}") from None
 
     def decode_result(self, result: bytes) -> Any:
@@ -110,7 +123,7 @@ class Handler:
         return self._result_decoder.decode(result)
 
 
-def encode_payload(name: str, arguments: Mapping[str, Any]) -> msgspec.Raw:
+def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_BYTES) -> msgspec.Raw:
     """Keyword arguments as a payload. Raises InvalidPayload or PayloadTooLarge; nothing is ever pickled."""
     try:
         payload = msgspec.json.encode(arguments)
@@ -118,15 +131,15 @@ def encode_payload(name: str, arguments: Mapping[str, Any]) -> msgspec.Raw:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
     if payload[:1] != b"{":
         raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {payload[:80]!r}")
-    if len(payload) > MAX_PAYLOAD_BYTES:
+    if len(payload) > most:
         raise PayloadTooLarge(
-            f"payload of task {name!r} has {len(payload)} bytes, allowed are {MAX_PAYLOAD_BYTES}: "
+            f"payload of task {name!r} has {len(payload)} bytes, allowed are {most}: "
             "store it elsewhere and enqueue a reference",
         )
     return msgspec.Raw(payload)
 
 
-def encode_result(value: Any) -> bytes:
+def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
     """What a handler returned, as it is stored; nothing for None. Raises InvalidPayload or PayloadTooLarge."""
     if value is None:
         return b""
@@ -134,12 +147,17 @@ def encode_result(value: Any) -> bytes:
         result = msgspec.json.encode(value)
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"the result cannot be written as JSON: {error}") from None
-    if len(result) > MAX_RESULT_BYTES:
-        raise PayloadTooLarge(f"the result has {len(result)} bytes, allowed are {MAX_RESULT_BYTES}")
+    if len(result) > most:
+        raise PayloadTooLarge(f"the result has {len(result)} bytes, allowed are {most}")
     return result
 
 
 def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidDefinition(
+            f"task {name!r} yields, so calling it would run nothing of it: "
+            "return a list, or enqueue a call for each item"
+        )
     signature = inspect.signature(function)
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

@@ -32,9 +32,11 @@ class JobSummary(msgspec.Struct, frozen=True):
 
 
 class QueueSummary(msgspec.Struct, frozen=True):
-    """One queue: entries that wait, by priority too, entries in flight, and runs that wait for their time.
+    """One queue: entries that wait, by priority too, entries in flight, runs that wait for their time or for limits.
 
-    delayed counts among the next 10,000 delayed runs of each shard; `delayed_total` knows the rest.
+    delayed counts among the next 10,000 delayed runs of each shard; `delayed_total` knows the rest. limited says how
+    many wait for each limit, by its name. Priority 10 is the front: runs that a limit has let in. draining: it takes
+    no new runs.
     """
 
     name: str
@@ -43,12 +45,15 @@ class QueueSummary(msgspec.Struct, frozen=True):
     delayed: int
     paused: bool
     priorities: dict[int, int]
+    limited: dict[str, int] = {}
+    draining: bool = False
 
 
 class WorkerSummary(msgspec.Struct, frozen=True):
     """One worker as its last beat described it; rate is its runs per second while it had work.
 
-    command is what it was told to do and may not have heard yet.
+    command is what it was told to do and may not have heard yet. leaked counts threads and coroutines of attempts
+    that were stopped and have not ended.
     """
 
     id: str
@@ -62,6 +67,7 @@ class WorkerSummary(msgspec.Struct, frozen=True):
     done: int = 0
     failed: int = 0
     stale: int = 0
+    leaked: int = 0
     rate: float = 0.0
     quiet: bool = False
     command: str = ""

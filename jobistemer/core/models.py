@@ -16,7 +16,7 @@ from jobistemer.core.alerts import check_alert
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.graph import Edges, check_graph
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options
+from jobistemer.core.options import LONGEST_TIMEOUT_S, Options
 from jobistemer.core.ranges import check_range
 from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
@@ -106,7 +106,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     the next instant of update_window. on_complete: what runs after the end of each occurrence, whatever its outcome.
     pause_on_failure: after so many failed occurrences in a row the job pauses itself, 0 for never. expect_within_s,
     alert: when the job has not completed for so many seconds, `alert` is told once, and once more when it has; it is
-    an address (https://…) or the name of a task.
+    an address (https://…) or the name of a task. occurrence_timeout_s: an occurrence that has not ended so many seconds
+    after its start is cancelled and recorded as timed out; without it there is no limit.
     Raises InvalidDefinition for what cannot be registered.
     """
 
@@ -124,6 +125,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: FailureStrategy = FailureStrategy.FAIL_FAST
     history_s: float = DEFAULT_HISTORY_S
     description: str = ""
+    occurrence_timeout_s: float | None = None
     update: Update = Update.GRACEFUL
     update_window: AnySchedule | None = None
     on_complete: Task | None = None
@@ -139,6 +141,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         check_graph(self.name, self.edges, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
+        if self.occurrence_timeout_s is not None:
+            field = f"job {self.name!r}: occurrence_timeout_s"
+            check_range(field, self.occurrence_timeout_s, 1, LONGEST_TIMEOUT_S, InvalidDefinition)
         check_alert(self.name, self.expect_within_s, self.alert)
         if self.expect_within_s is not None:
             check_range(f"job {self.name!r}: expect_within_s", self.expect_within_s, 1, 86_400 * 366, InvalidDefinition)

@@ -18,6 +18,8 @@ LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
 MOST_CRASHES = 100
 LONGEST_TIMEOUT_S = 86_400 * 366
 LONGEST_RETENTION_S = 86_400 * 3660
+AUTO, PROCESS = "auto", "process"
+EXECUTORS = (AUTO, PROCESS)
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -25,6 +27,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     queue: name of the queue. priority: 0–9, higher first. timeout_s: seconds that one attempt may take.
     retry: what follows a failed attempt. retention_s: seconds that the records of an ended run are kept.
+    executor: where workers run it: `auto`, a thread or the event loop as the function asks for, or `process`, a
+    process beside the worker that can be killed; chosen where a task is declared, not for a single call.
     max_crashes: how many workers may die while they run it before it is given up; crashes use up no retries.
     on_dead: name of the task that is enqueued when the run is out of attempts, empty for none.
     limits: how many runs may go on at a time or start in a period: Concurrency(…) and Rate(…), all of them.
@@ -36,6 +40,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     timeout_s: float | None = None
     retry: RetryPolicy | None = None
     retention_s: float | None = None
+    executor: str | None = None
     max_crashes: int | None = None
     on_dead: str | None = None
     limits: tuple[Limit, ...] | None = None
@@ -51,6 +56,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             check_range("timeout_s", self.timeout_s, 0.001, LONGEST_TIMEOUT_S, InvalidDefinition)
         if self.retention_s is not None:
             check_range("retention_s", self.retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
+        if self.executor is not None and self.executor not in EXECUTORS:
+            raise InvalidDefinition(f"executor is {self.executor!r:.80}, allowed are {' and '.join(EXECUTORS)}")
         if self.max_crashes is not None:
             check_range("max_crashes", self.max_crashes, 1, MOST_CRASHES, InvalidDefinition)
         if self.on_dead:
@@ -70,6 +77,7 @@ class Complete(msgspec.Struct, frozen=True):
     timeout_s: float = 3600.0
     retry: RetryPolicy = Exponential()
     retention_s: float = 86_400.0
+    executor: str = AUTO
     max_crashes: int = DEFAULT_MAX_CRASHES
     on_dead: str = ""
     limits: tuple[Limit, ...] = ()

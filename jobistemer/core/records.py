@@ -8,7 +8,7 @@ from jobistemer.core.states import AttemptState, OccurrenceState, RunState
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One try of a run; times are Unix milliseconds."""
+    """One try of a run; times are Unix milliseconds. lines counts what it logged, progress is JSON."""
 
     id: str
     number: int
@@ -17,6 +17,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: int = 0
     ended_at: int = 0
     error: str = ""
+    lines: int = 0
+    progress: str = ""
 
 
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,6 +66,8 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     verdict: str = ""
     error: str = ""
     origin: str = ""
+    halt: str = ""
+    deadline: int = 0
 
     @property
     def late_ms(self) -> int:

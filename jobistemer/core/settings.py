@@ -6,6 +6,7 @@ import msgspec
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.names import checked_name
+from jobistemer.core.permissions import Permissions
 from jobistemer.core.ranges import check_range
 
 
@@ -15,6 +16,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     concurrency: task runs at a time. queues: names with weights, `{"critical": 6, "default": 3}`; equal weights of 0
     mean strict order. lease_s: seconds without a beat after which its work is taken over. beat_s: seconds between
     beats. grace_s: seconds that runs in flight may take to finish after SIGTERM. burst: end when the queues are empty.
+    app: MODULE:APP, from which processes beside the worker import the handlers of `executor="process"`.
+    max_runs, max_memory_mib: the worker ends in order after so many runs, or when it holds so much memory; 0 for never.
+    child_max_runs, child_max_memory_mib: the same for a process beside it, which is replaced then; one that takes more
+    memory while it runs a handler is killed. loop_block_s: a coroutine that holds up the event loop for so long gets it
+    for itself, and the others go on in a new one. max_leaked: the worker ends in order when so many threads that it
+    gave up have not ended.
+    permissions: what the built-in tasks may do.
     Raises Misconfigured with the field, the value and what is allowed.
     """
 
@@ -24,12 +32,24 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     beat_s: float = 0.9
     grace_s: float = 30.0
     burst: bool = False
+    app: str = ""
+    max_runs: int = 0
+    max_memory_mib: int = 0
+    child_max_runs: int = 0
+    child_max_memory_mib: int = 0
+    loop_block_s: float = 5.0
+    max_leaked: int = 10
+    permissions: Permissions = Permissions()
 
     def __post_init__(self) -> None:
         check_range("concurrency", self.concurrency, 1, 1000, Misconfigured)
         check_range("lease_s", self.lease_s, 1, 3600, Misconfigured)
         check_range("beat_s", self.beat_s, 0.05, self.lease_s / 3, Misconfigured)
         check_range("grace_s", self.grace_s, 0, 86_400, Misconfigured)
+        check_range("loop_block_s", self.loop_block_s, 0.5, 3600, Misconfigured)
+        check_range("max_leaked", self.max_leaked, 1, 10_000, Misconfigured)
+        for field in ("max_runs", "max_memory_mib", "child_max_runs", "child_max_memory_mib"):
+            check_range(field, getattr(self, field), 0, 10**9, Misconfigured)
         if not self.queues:
             raise Misconfigured("queues is empty; name at least one, such as `default`")
         for name, weight in self.queues.items():

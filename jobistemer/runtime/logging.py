@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TextIO
 
 import msgspec
 
@@ -20,12 +23,13 @@ class LinesForPeople(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record as text; only the traceback may have lines of its own."""
         at = datetime.fromtimestamp(record.created, UTC)
-        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {printable(record.getMessage())}"
+        about = "".join(f" {key}={value}" for key, value in _facts(record).items() if key in ("task", "run"))
+        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {printable(record.getMessage() + about)}"
         return "\n    ".join([line, *(printable(each) for each in _traceback(self, record))])
 
 
 class LinesForMachines(logging.Formatter):
-    """One JSON object per line: at, level, logger, message, and traceback where there is one."""
+    """One JSON object per line: at, level, logger, message; run, task and attempt of a handler; traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as JSON."""
@@ -34,6 +38,7 @@ class LinesForMachines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **_facts(record),
         }
         if trace := _traceback(self, record):
             fields["traceback"] = "\n".join(trace)
@@ -44,9 +49,26 @@ def set_up_logging(level: str, formatter: logging.Formatter) -> None:
     """Send what this process logs to standard error. Raises Misconfigured for an unknown level."""
     if level not in LEVELS:
         raise Misconfigured(f"log level is {level!r}, allowed are {', '.join(LEVELS)}")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_own_stderr())
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # A line that cannot be written is lost; it must not end the thread that logs it.
+    logging.raiseExceptions = False
+
+
+def _own_stderr() -> TextIO:
+    """Standard error by a descriptor of our own, which stays open when a handler closes the other one."""
+    try:
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    except (OSError, ValueError, AttributeError):
+        # It is no file at all, in a test or an embedding application.
+        return sys.stderr
+
+
+def _facts(record: logging.LogRecord) -> Mapping[str, object]:
+    """What the logger of a run knows about it."""
+    facts: Mapping[str, object] = getattr(record, "facts", {})
+    return facts
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:

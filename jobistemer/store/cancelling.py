@@ -1,4 +1,4 @@
-"""Cancel a run wherever it is: delayed, on its stream, or in flight at a worker."""
+"""Cancel a run wherever it is: waiting for others, delayed, on its stream, or in flight at a worker."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
         if record.state in TERMINAL_RUNS:
             # A run that has mapped goes on as its group.
             return cancel_group(database, ids.reducer_run_id(run_id), reason)
-        word = _cancel_delayed(database, record, reason) or _cancel_on_stream(database, record, reason)
-        if word == "WAITS":
-            # A reducer waits for its group; a task that waits for another one is skipped when that is cancelled.
-            return word if groups.find(database, run_id) is None else cancel_group(database, run_id, reason)
+        if record.waits and groups.find(database, run_id) is not None:
+            # A reducer waits for its group.
+            return cancel_group(database, run_id, reason)
+        word = _cancel_held_back(database, record, reason) or _cancel_on_stream(database, record, reason)
         if word != "STALE":
             return word
     return "BUSY"
@@ -66,17 +66,18 @@ def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
             cancel_run(database, run, f"task {slot.task} failed")
 
 
-def _cancel_delayed(database: Database, record: RunRecord, reason: str) -> str | None:
-    if record.state is not RunState.SCHEDULED:
+def _cancel_held_back(database: Database, record: RunRecord, reason: str) -> str | None:
+    # Until it is on a stream, a run keeps its message itself.
+    source = "delayed" if record.state is RunState.SCHEDULED else "waiting" if record.waits else None
+    if source is None:
         return None
     raw = database.ask("HGET", database.keys.run(record.id), "message")
-    return "STALE" if raw is None else _end(database, record, record.place, decode_message(raw), "delayed", reason)
+    return "STALE" if raw is None else _end(database, record, record.place, decode_message(raw), source, reason)
 
 
 def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str:
     if not record.entry:
-        # Not released yet: it is skipped when what it waits for is cancelled.
-        return "WAITS"
+        return "STALE"
     # A run that waited for a limit came by the front of its queue, where ids may be the same as on its own stream.
     for where in (record.place, front_of(record.place)):
         found = database.ask("XRANGE", database.keys.stream(where), record.entry, record.entry)

@@ -32,9 +32,16 @@ def list_queues(shards: Sequence[Database]) -> list[QueueSummary]:
     paused = {
         queue.decode() for database in shards for queue in database.ask("SMEMBERS", database.keys.paused)
     }
-    names = {place.queue for place in places} | set(delayed) | paused
+    shut = [place.decode() for database in shards for place in database.ask("SMEMBERS", database.keys.closed)]
+    closed = {split_place(place)[0] for place in shut}
+    limited = _limited_by_queue(shards)
+    names = {place.queue for place in places} | set(delayed) | paused | closed | set(limited)
     return [
-        _queue(name, [each for each in places if each.queue == name], delayed, paused)
+        msgspec.structs.replace(
+            _queue(name, [each for each in places if each.queue == name], delayed, paused),
+            limited=dict(sorted(limited.get(name, {}).items())),
+            draining=name in closed,
+        )
         for name in sorted(names)
     ]
 
@@ -55,7 +62,8 @@ def list_tickers(shards: Sequence[Database]) -> list[TickerSummary]:
 def _queue(name: str, places: list[_Place], delayed: Counter[str], paused: set[str]) -> QueueSummary:
     by_priority: Counter[int] = Counter()
     for place in places:
-        by_priority[place.priority] += place.waiting
+        if place.waiting:
+            by_priority[place.priority] += place.waiting
     return QueueSummary(
         name=name,
         waiting=by_priority.total(),
@@ -82,6 +90,19 @@ def _places_of(database: Database) -> list[_Place]:
 def _delayed_by_queue(database: Database) -> Counter[str]:
     members = database.ask("ZRANGE", database.keys.delayed, 0, _COUNTED_DELAYED - 1)
     return Counter(split_place(split_delayed_member(member.decode())[0])[0] for member in members)
+
+
+def _limited_by_queue(shards: Sequence[Database]) -> dict[str, Counter[str]]:
+    """How many runs of each queue wait for which limit, among the first 10,000 of each."""
+    found: dict[str, Counter[str]] = {}
+    for database in shards:
+        names = [name.decode() for name in database.ask("SMEMBERS", database.keys.limits)]
+        commands = [("ZRANGE", database.keys.waiting(name), 0, _COUNTED_DELAYED - 1) for name in names]
+        for name, members in zip(names, database.ask_all(commands) if commands else [], strict=True):
+            for member in members:
+                queue = split_place(split_delayed_member(member.decode())[0])[0]
+                found.setdefault(queue, Counter())[name] += 1
+    return found
 
 
 def _beats(database: Database, index: str, record: Callable[[str], str], kind: type[_Member]) -> list[_Member]:

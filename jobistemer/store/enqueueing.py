@@ -23,9 +23,7 @@ def enqueue_runs(keys: Keys, where: str, messages: Sequence[Message]) -> Call:
     return script("enqueue_runs")((keys.stream(where), keys.streams, keys.closed, *touched), tuple(args))
 
 
-def debounce_run(
-    keys: Keys, message: Message, lock: str, window: tuple[int, int], now_ms: int, seen: str = ""
-) -> Call:
+def debounce_run(keys: Keys, message: Message, lock: str, window: tuple[int, int], now_ms: int, seen: str = "") -> Call:
     """Create a run that waits for silence, or put off the one that the caller has seen waiting for it.
 
     window: when it starts if no further call comes, and at the latest.

@@ -42,9 +42,7 @@ def list_holds(shards: Sequence[Database]) -> list[Hold]:
     """The holds that have not ended, by name, with how many runs each has put off."""
     found: dict[str, Hold] = {}
     for database in shards:
-        flat = database.ask(
-            "ZRANGEBYSCORE", database.keys.holds, f"({database.clock.now_ms()}", "+inf", "WITHSCORES"
-        )
+        flat = database.ask("ZRANGEBYSCORE", database.keys.holds, f"({database.clock.now_ms()}", "+inf", "WITHSCORES")
         for name, until in zip(flat[::2], flat[1::2], strict=True):
             parked = database.ask("ZCARD", database.keys.parked(name.decode()))
             before = found.get(name.decode())

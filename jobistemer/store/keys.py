@@ -66,6 +66,7 @@ class Keys:
         self.due = f"{tag}:due"
         self.delayed = f"{tag}:delayed"
         self.dead = f"{tag}:dead"
+        self.deadlines = f"{tag}:deadlines"
         self.streams = f"{tag}:streams"
         self.starts = f"{tag}:starts"
         self.expected = f"{tag}:expected"
@@ -121,6 +122,14 @@ class Keys:
     def attempt(self, attempt_id: str) -> str:
         """Hash: one try of a run."""
         return self._attempt + attempt_id
+
+    def log(self, attempt_id: str) -> str:
+        """List: the last lines that an attempt has logged."""
+        return f"{self.tag}:log:{attempt_id}"
+
+    def own(self, name: str) -> str:
+        """Any type: a value of the application's own, written by transactions."""
+        return f"{self.tag}:app:{name}"
 
     def stream(self, place_name: str) -> str:
         """Stream: the entries of one queue and priority."""

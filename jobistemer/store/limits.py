@@ -164,4 +164,3 @@ def _since(entry: bytes) -> float:
 
 def _mark(stream: bytes, entry: bytes) -> str:
     return f"{place_of_stream(stream)} {entry.decode()}"
-

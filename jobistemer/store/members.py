@@ -25,7 +25,7 @@ class Pulse(NamedTuple):
 
 
 class Agenda(NamedTuple):
-    """What a ticker has to do: due jobs and delayed runs with their times in ms, jobs whose queue can move on.
+    """What a ticker has to do: due jobs, delayed runs and deadlines with their times in ms, queues that can move on.
 
     tickers: those that live, in an order that all of them see.
     """
@@ -34,6 +34,7 @@ class Agenda(NamedTuple):
     delayed: list[tuple[str, int]]
     starts: list[str]
     tickers: list[str]
+    deadlines: list[tuple[str, int]]
 
 
 def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
@@ -61,7 +62,7 @@ def read_pulse(reply: Reply) -> Pulse:
 def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int) -> Call:
     """Say that a ticker lives, and ask for the agenda up to `horizon_ms`."""
     return script("beat_ticker")(
-        (keys.tickers, keys.ticker(ticker), keys.due, keys.delayed, keys.starts),
+        (keys.tickers, keys.ticker(ticker), keys.due, keys.delayed, keys.starts, keys.deadlines),
         (ticker, now_ms, status, horizon_ms, limit),
     )
 
@@ -73,12 +74,13 @@ def forget_ticker(keys: Keys, ticker: str) -> list[Command]:
 
 def read_agenda(reply: Reply) -> Agenda:
     """The answer to a ticker's beat."""
-    due, delayed, starts, tickers = reply.values
+    due, delayed, starts, tickers, deadlines = reply.values
     return Agenda(
         due={name: round(float(at)) for name, at in _pairs(due)},
         delayed=[(name, round(float(at))) for name, at in _pairs(delayed)],
         starts=[job.decode() for job in starts],
         tickers=sorted(ticker.decode() for ticker in tickers),
+        deadlines=[(name, round(float(at))) for name, at in _pairs(deadlines)],
     )
 
 

@@ -56,9 +56,9 @@ def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, 
     return script("start_occurrence")(
         (
             *(keys.occurrence(occurrence), keys.live(job.id), keys.queued(job.id), keys.starts, keys.streams),
-            *run_keys,
+            *(keys.deadlines, *run_keys),
         ),
-        (job.id, occurrence, now_ms, *run_args),
+        (job.id, occurrence, now_ms, _deadline(job, now_ms), *run_args),
     )
 
 
@@ -70,6 +70,11 @@ def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason:
     )
 
 
+def mark_start(keys: Keys, occurrence: str, attempt: str) -> Call:
+    """Ask whether an attempt is the first of its occurrence."""
+    return script("mark_start")((keys.occurrence(occurrence),), (attempt,))
+
+
 def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> Call:
     occurrence = ids.occurrence_id(job.id, decision.instant)
     fires = decision.state is OccurrenceState.PENDING
@@ -78,14 +83,27 @@ def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, 
     return script("claim_occurrence")(
         (
             *(keys.job(job.id), keys.due, keys.occurrence(occurrence), keys.history(job.id)),
-            *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, *run_keys),
+            *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, keys.deadlines, *run_keys),
         ),
         (
             *(job.id, occurrence, version, decision.instant, expected, decision.look_at_ms, now_ms),
             *(decision.state, decision.reason, job.overlap, job.max_queued, round(job.history_s * 1000)),
-            *(now_ms + held_back if held_back else 0, "" if decision.since is None else decision.since, *run_args),
+            *(now_ms + held_back if held_back else 0, _deadline(job, now_ms + held_back)),
+            *("" if decision.since is None else decision.since, *run_args),
         ),
     )
+
+
+def halt(keys: Keys, occurrence: str, verdict: OccurrenceState, reason: str, again_at: int) -> Call:
+    """Let a live occurrence end early; whoever calls this ends its runs next."""
+    return script("halt_occurrence")(
+        (keys.occurrence(occurrence), keys.deadlines),
+        (occurrence, verdict, reason, again_at),
+    )
+
+
+def _deadline(job: Job, start_ms: int) -> int | str:
+    return "" if job.occurrence_timeout_s is None else start_ms + round(job.occurrence_timeout_s * 1000)
 
 
 def _runs(

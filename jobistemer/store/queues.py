@@ -13,7 +13,7 @@ from jobistemer.core.messages import Delivery, decode_message
 from jobistemer.core.names import checked_name
 from jobistemer.store.connection import BLOCK_MS
 from jobistemer.store.database import Database, translated
-from jobistemer.store.keys import GROUP
+from jobistemer.store.keys import GROUP, places_of
 from jobistemer.store.scripts import script
 
 OPENED_A_CALL = 100
@@ -91,7 +91,7 @@ def _delivery(stream: bytes, entry: bytes, fields: dict[bytes, bytes] | None) ->
     try:
         message = decode_message(fields[b"m"])  # type: ignore[index]
         return Delivery(stream, entry, message, int(fields[b"n"]), int(fields[b"c"]))  # type: ignore[index]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
@@ -145,3 +145,17 @@ def resume_queue(shards: Sequence[Database], queue: str) -> None:
     name = checked_name("queue", queue)
     for database in shards:
         database.ask("SREM", database.keys.paused, name)
+
+
+def close_queue(shards: Sequence[Database], queue: str) -> None:
+    """Let a queue take no new runs; what is there is worked off. Raises InvalidName."""
+    places = places_of(checked_name("queue", queue))
+    for database in shards:
+        database.ask("SADD", database.keys.closed, *places)
+
+
+def open_queue(shards: Sequence[Database], queue: str) -> None:
+    """Let a queue take new runs again. Raises InvalidName."""
+    places = places_of(checked_name("queue", queue))
+    for database in shards:
+        database.ask("SREM", database.keys.closed, *places)

@@ -110,7 +110,7 @@ def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:
         (
             *(delivery.entry, message.run, where, ended.outcome.state, ended.worker, encode_message(message)),
             *(delivery.attempt + 1, later.crashes, due_at),
-            *(later.delay_ms + message.retention_ms + KEEP_EARLIER_MS, note or ended.outcome.error[:200]),
+            *(kept_ms(ended, later), note or ended.outcome.error[:200]),
             *_attempt_fields(ended),
         ),
     )
@@ -163,6 +163,13 @@ def _commit_args(ended: Ended, over: Over) -> tuple[Any, ...]:
     )
 
 
+def kept_ms(ended: Ended, ending: Over | Later) -> int:
+    """How long the records of an attempt that ended so are kept."""
+    if isinstance(ending, Over):
+        return _retention(ended, ending)
+    return ending.delay_ms + ended.delivery.message.retention_ms + KEEP_EARLIER_MS
+
+
 def _retention(ended: Ended, over: Over) -> int:
     message = ended.delivery.message
     if over.state is RunState.DEAD:
@@ -205,7 +212,7 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     return script("commit_task")(
         (
             *(*_commit_keys(keys, ended), keys.streams, keys.occurrence(slot.occurrence)),
-            *(keys.live(slot.job), keys.queued(slot.job), keys.starts, keys.wake),
+            *(keys.live(slot.job), keys.queued(slot.job), keys.starts, keys.wake, keys.deadlines),
             *(key for run, where in following for key in (keys.run(run), keys.stream(where))),
         ),
         (

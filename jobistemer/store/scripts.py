@@ -44,11 +44,12 @@ class Reply(NamedTuple):
 class Script:
     """One Lua script, ready to be called."""
 
-    def __init__(self, name: str, text: str, header: Header) -> None:
+    def __init__(self, name: str, text: str, header: Header, inner: tuple[str, ...] = ()) -> None:
         self.name = name
         self.text = text
         self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
         self.header = header
+        self.inner = inner
 
     def __call__(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Call:
         """A call of this script as a value; nothing is sent yet."""
@@ -124,6 +125,19 @@ def _together(parts: tuple[Script, ...]) -> Script:
     functions = [f"scripts['{each.sha}'] = function(KEYS, ARGV)\n{each.text}\nend" for each in dict.fromkeys(parts)]
     text = "\n".join(["local scripts = {}", *functions, _EACH])
     return Script(" and ".join(each.name for each in parts), text, parts[0].header)
+
+
+@cache
+def composed(outer: str, inner: tuple[str, ...]) -> Script:
+    """A script that calls others, which stand in front of it in the same way."""
+    header = script(outer).header
+    words = header.words.union(*(script(name).header.words for name in inner))
+    return Script(outer, _in_front(inner, script(outer).text), header._replace(words=words), inner)
+
+
+def _in_front(names: tuple[str, ...], text: str) -> str:
+    functions = [f"scripts['{name}'] = function(KEYS, ARGV)\n{script(name).text}\nend" for name in dict.fromkeys(names)]
+    return "\n".join(["local scripts = {}", *functions, text])
 
 
 def all_scripts() -> list[Script]:

@@ -8,8 +8,13 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.core.states import OccurrenceState
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
+
+NEVER_RAN = frozenset(
+    {OccurrenceState.QUEUED, OccurrenceState.SKIPPED, OccurrenceState.MISSED, OccurrenceState.COMPRESSED}
+)
 
 _Record = TypeVar("_Record", AttemptRecord, RunRecord, OccurrenceRecord)
 
@@ -45,6 +50,15 @@ def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
     answers = database.ask_all([("HGETALL", database.keys.attempt(attempt)) for _, attempt in numbered])
     found = [_record(AttemptRecord, attempt, answer) for (_, attempt), answer in zip(numbered, answers, strict=True)]
     return [record for record in found if record is not None]
+
+
+def last_run_before(database: Database, job_id: str, due: int) -> int | None:
+    """When (ms) the latest of a job's occurrences before the due second `due` that ran was started; None for none."""
+    command = ("ZREVRANGEBYSCORE", database.keys.history(job_id), f"({due}", "-inf", "LIMIT", 0, 100)
+    for record in find_occurrences(database, [occurrence.decode() for occurrence in database.ask(*command)]):
+        if record.state not in NEVER_RAN:
+            return record.started_at or record.claimed_at
+    return None
 
 
 def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[OccurrenceRecord]:

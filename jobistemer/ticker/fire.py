@@ -40,6 +40,8 @@ class Fired(NamedTuple):
     claimed: int
     late_ms: int
     replan: bool
+    timed: bool
+    """Whether something was started that has a deadline, which the agenda does not show yet."""
 
 
 class _Claim(NamedTuple):
@@ -62,7 +64,7 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
     for entry in (*later, *step.known.values()):
         if entry.job_id not in step.wrong:
             upcoming.put_back(entry, horizon_ms)
-    return Fired(step.claimed, step.late_ms, bool(step.wrong))
+    return Fired(step.claimed, step.late_ms, bool(step.wrong), step.timed)
 
 
 def _within_reason(due: list[Upcoming.Entry], now_ms: int) -> tuple[list[Upcoming.Entry], list[Upcoming.Entry]]:
@@ -82,6 +84,7 @@ class _Pass:
         self.known: dict[str, Upcoming.Entry] = {}
         self.wrong: set[str] = set()
         self.claimed = self.late_ms = 0
+        self.timed = False
 
     def claim(self, entries: Iterable[Upcoming.Entry]) -> None:
         """Claim the due instants of jobs, hundreds in a round trip."""
@@ -112,6 +115,7 @@ class _Pass:
         if word == "CLAIMED":
             self.claimed += 1
             self.late_ms = max(self.late_ms, self._now_ms - claim.decision.instant * 1000)
+            self.timed |= claim.entry.job.occurrence_timeout_s is not None
         if word in ("CLAIMED", "TAKEN"):
             claim.entry.advance(claim.decision)
             self.known[claim.entry.job_id] = claim.entry

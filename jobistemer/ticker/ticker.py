@@ -26,6 +26,7 @@ from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.waking import WakeListener
 from jobistemer.ticker.chores import Chores
+from jobistemer.ticker.deadlines import halt_overdue
 from jobistemer.ticker.fire import Share, fire_due
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
@@ -92,6 +93,7 @@ class ShardTicker:
         self._chores = Chores(database)
         self._sweeper = Sweeper(database)
         self._delayed: list[tuple[str, int]] = []
+        self._deadlines: list[tuple[str, int]] = []
         self._starts: list[str] = []
         self._next_look = 0.0
         self._horizon_ms = 0
@@ -142,6 +144,7 @@ class ShardTicker:
         beat = members.beat_ticker(database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit)
         agenda = members.read_agenda(database.call(beat))
         self._delayed = agenda.delayed
+        self._deadlines = agenda.deadlines
         self._starts = agenda.starts
         if self._id in agenda.tickers:
             self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
@@ -152,13 +155,15 @@ class ShardTicker:
             self.unaccounted.observe(agenda.due, now_ms, self._upcoming.grace_ms)
 
     def act(self) -> int:
-        """Fire and promote what is due, start what may start; how many occurrences were decided."""
+        """Fire, promote and halt what is due, start what may start; how many occurrences were decided."""
         fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms, self._share)
         self._fired += fired.claimed
         self._late_ms_max = max(self._late_ms_max, fired.late_ms)
-        if fired.replan:
+        if fired.replan or fired.timed:
             self._next_look = 0.0
         while promote_due(self._database, self._delayed):
+            self.look(full=False)
+        while halt_overdue(self._database, self._deadlines):
             self.look(full=False)
         start_waiting(self._database, self._starts)
         self._starts = []
@@ -223,6 +228,8 @@ class ShardTicker:
             times.append((instant - now_ms) / 1000)
         if self._delayed:
             times.append((self._delayed[0][1] - now_ms) / 1000)
+        if self._deadlines:
+            times.append((self._deadlines[0][1] - now_ms) / 1000)
         if (chore := self._chores.next_ms()) is not None:
             times.append((chore - now_ms) / 1000)
         return max(0.0, min(times))

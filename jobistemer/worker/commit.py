@@ -9,16 +9,18 @@ from collections import Counter
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from jobistemer.core.endings import CANCELED, Ending, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState
 from jobistemer.store import cancelling, elapsed, limits, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
+from jobistemer.worker.collected import announce, last_notes, with_transaction
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.flight import Flight
 from jobistemer.worker.follow import follow
+from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 500
@@ -39,10 +41,13 @@ class _Entry(NamedTuple):
 class Committer:
     """The one thread of a worker that writes outcomes; nothing it holds is lost when the server is away."""
 
-    def __init__(self, worker: str, room: Room, definitions: Definitions) -> None:
+    def __init__(
+        self, worker: str, room: Room, definitions: Definitions, herald: Herald | None = None
+    ) -> None:
         self._worker = worker
         self._room = room
         self._definitions = definitions
+        self._herald = herald
         self._outbox: SimpleQueue[Flight] = SimpleQueue()
         self._batch: list[Flight] = []
         self._put_off: dict[Flight, None] = {}
@@ -86,13 +91,18 @@ class Committer:
         entries: list[_Entry] = []
         for flight in flights:
             ended, message = self._ended(flight), flight.delivery.message
-            if runs.is_plain_success(ended):
+            if runs.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
                 plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(flight)
             elif (entry := self._tried_entry(flight)) is not None:
                 entries.append(entry)
         bundles = [each[at : at + BUNDLE] for each in plain.values() for at in range(0, len(each), BUNDLE)]
         calls = [runs.commit_successes(database.keys, [self._ended(each) for each in bundle]) for bundle in bundles]
-        replies = database.call_all([*calls, *(entry.call for entry in entries)])
+        calls += [entry.call for entry in entries]
+        # What handlers noted goes before their outcomes, as an attempt that has ended is not written to; and on its
+        # own, since a pipeline does not keep its order where the server does not know a script yet.
+        if notes := [call for entry in entries for call in last_notes(entry.flight, entry.ended, entry.ending)]:
+            database.call_all(notes)
+        replies = database.call_all(calls)
         for bundle, reply in zip(bundles, replies, strict=False):
             self._note_bundle(bundle, reply)
         for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
@@ -126,7 +136,8 @@ class Committer:
         chosen = ending or settle(
             *(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random()), elapsed_ms
         )
-        return _Entry(flight, ended, chosen, self._call(flight.database, ended, chosen))
+        call = with_transaction(flight, chosen, self._call(flight.database, ended, chosen))
+        return _Entry(flight, ended, chosen, call)
 
     def _call(self, database: Database, ended: Ended, ending: Ending) -> Call:
         if not isinstance(ending, Over):
@@ -143,6 +154,11 @@ class Committer:
         self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
         for position in reply.values:
             self._note_stale(bundle[position - 1])
+        if self._herald is not None:
+            stale = set(reply.values)
+            for position, flight in enumerate(bundle, 1):
+                if position not in stale:
+                    self._herald.announce((self._ended(flight), SUCCEEDED))
 
     def _note_stale(self, flight: Flight) -> None:
         message = flight.delivery.message
@@ -159,6 +175,13 @@ class Committer:
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
             again = self._entry(entry.flight, CANCELED)
             self._note(database, again, database.call_all([again.call])[0])
+        elif reply.word == "REFUSED":
+            # Nothing was written. The work was done, but not what belongs to it; another try would find the same.
+            error = f"the work was done, but its transaction was refused: {reply.values[0].decode()}"
+            entry.flight.outcome = Outcome(AttemptState.FAILED, error=error, poison=True)
+            entry.flight.record = None
+            again = self._entry(entry.flight)
+            self._note(database, again, database.call_all([again.call])[0])
         else:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
@@ -172,6 +195,8 @@ class Committer:
 
     def _follow_up(self, database: Database, entry: _Entry) -> None:
         message, ending = entry.ended.delivery.message, entry.ending
+        if self._herald is not None:
+            announce(self._herald, entry.flight, entry.ended, ending)
         if entry.ended.outcome.error:
             log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, entry.ended.delivery.attempt,
                      entry.ended.outcome.state, entry.ended.outcome.error.partition("\n")[0])  # fmt: skip

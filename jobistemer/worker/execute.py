@@ -8,11 +8,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from jobistemer.core import ids
-from jobistemer.core.context import Context
+from jobistemer.core.context import Circumstances, Context
 from jobistemer.core.errors import InvalidPayload, JobistemerError
 from jobistemer.worker.compressed import instants_of
-from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.flight import Flight, Flights, OpenDesk
 from jobistemer.worker.mapping import ItemMapping
 from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
 from jobistemer.worker.supply import is_supplied, supplied
@@ -23,7 +25,8 @@ def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     if not _begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
-        outcome = returned(flight.handler.function(**arguments(flight)))
+        value = flight.handler.function(**arguments(flight, flights.open_desk))
+        outcome = returned(value, flight.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
@@ -34,11 +37,16 @@ async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) 
     if not _begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
-        given = await asyncio.to_thread(arguments, flight) if is_supplied(flight) else arguments(flight)
-        outcome = returned(await flight.handler.function(**given))
+        given = arguments(flight, flights.open_desk) if not is_supplied(flight) else await _in_thread(flight, flights)
+        outcome = returned(await flight.handler.function(**given), flight.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
+
+
+async def _in_thread(flight: Flight, flights: Flights) -> dict[str, Any]:
+    # What is supplied is read from the server, which would block the loop.
+    return await asyncio.to_thread(arguments, flight, flights.open_desk)
 
 
 def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
@@ -52,7 +60,7 @@ def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     return goes_on
 
 
-def arguments(flight: Flight) -> dict[str, Any]:
+def arguments(flight: Flight, open_desk: OpenDesk) -> dict[str, Any]:
     """The keyword arguments of the call. Raises Refused when the payload does not fit the handler."""
     handler = flight.handler
     try:
@@ -60,18 +68,25 @@ def arguments(flight: Flight) -> dict[str, Any]:
     except InvalidPayload as error:
         raise Refused(str(error)) from None
     if handler.context_parameter is not None:
-        found[handler.context_parameter] = context_of(flight)
+        found[handler.context_parameter] = context_of(flight, open_desk)
     if is_supplied(flight):
         found |= supplied(flight)
     return found
 
 
-def context_of(flight: Flight) -> Context:
-    """The circumstances of an attempt, for a handler that asks for them."""
+def context_of(flight: Flight, open_desk: OpenDesk) -> Context:
+    """The circumstances of an attempt with its tools, for a handler that asks for them."""
+    desk = flight.desk = open_desk(flight)
+    told = msgspec.structs.asdict(circumstances(flight))
+    return Context(**told, tools=desk, mapping=ItemMapping(flight, flight.handlers))
+
+
+def circumstances(flight: Flight) -> Circumstances:
+    """What can be told of an attempt."""
     delivery, message = flight.delivery, flight.delivery.message
     slot, now_ms = message.slot, flight.database.clock.now_ms()
     due_ms = slot.due * 1000 if slot else message.enqueued_at
-    return Context(
+    return Circumstances(
         run=message.run,
         attempt=delivery.attempt,
         attempt_id=ids.attempt_id(message.run, delivery.attempt),
@@ -83,5 +98,5 @@ def context_of(flight: Flight) -> Context:
         occurrence=slot.occurrence if slot else None,
         stands_for=instants_of(flight.database, slot),
         metadata=message.metadata,
-        mapping=ItemMapping(flight, flight.handlers),
+        headers=message.headers,
     )

@@ -110,12 +110,15 @@ class Fetcher:
         flights: list[Flight] = []
         asking: list[Flight] = []
         strangers: list[tuple[Delivery | None, bytes]] = []
+        held = bool(self._order.on_hold)
         for delivery, entry in queues.deliveries(stream, entries):
-            handler = self._handlers.get(delivery.message.handler) if delivery else None
-            if delivery is not None and handler is not None:
-                concerned = self._gate.concerns(handler, delivery.message)
+            message = delivery.message if delivery else None
+            handler = self._handlers.get(message.handler) if message else None
+            if delivery is not None and message is not None and handler is not None:
                 flight = Flight(self._database, delivery, handler, self._worker, self._handlers)
-                (asking if concerned else flights).append(flight)
+                # For most runs this is all that the gate costs.
+                asks = handler.limits or handler.queue_limits or message.expires_at or message.unique_queued or held
+                (asking if asks else flights).append(flight)
             else:
                 strangers.append((delivery, entry))
         # First what can be worked off: should the server fail over the others, it is not held up.

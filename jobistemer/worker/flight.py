@@ -5,27 +5,48 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
+from jobistemer.core.context import Tools
 from jobistemer.core.endings import Outcome
 from jobistemer.core.handlers import Handler
 from jobistemer.core.limits import Use
 from jobistemer.core.messages import Delivery, Message
+from jobistemer.core.options import PROCESS
+from jobistemer.core.transactions import Transaction
 from jobistemer.store import runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call
+from jobistemer.worker.notebook import Notebook
 
 CANCELS_KEPT = 10_000
 MISSING = object()
 NONE_KNOWN: Mapping[str, Handler] = {}
 
 
+class AnyDesk(Tools, Protocol):
+    """The tools of an attempt, with what was collected by them as the commit needs it."""
+
+    notebook: Notebook
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was collected: notes or a transaction."""
+        ...
+
+    @property
+    def collected(self) -> Transaction | None:
+        """The handler's transaction, when there is anything in it."""
+        ...
+
+
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
     __slots__ = (
-        *("database", "delivery", "ended", "handler", "handlers", "key", "outcome"),
-        *("record", "reducer", "shown", "started", "stop", "uses", "worker"),
+        *("apart", "database", "delivery", "desk", "ended", "handler", "handlers", "key", "limit_ms", "outcome"),
+        *("record", "reducer", "shown", "started", "stop", "trouble", "uses", "worker"),
     )
 
     def __init__(
@@ -41,6 +62,8 @@ class Flight:
         # What names an entry among all streams of all shards.
         self.key = (delivery.stream, delivery.entry)
         self.handler = handler
+        # It may cost the process that it runs in: its handler asks for one of its own, or a worker died over it.
+        self.apart = handler.executor == PROCESS or (delivery.crashes > 0 and handler.is_movable)
         self.worker = worker
         self.handlers = handlers
         # When it was taken, until it begins.
@@ -52,7 +75,12 @@ class Flight:
         # What is recorded of it, written by the committing thread.
         self.record: Ended | None = None
         self.shown = False
+        self.limit_ms = delivery.message.timeout_ms
         self.stop: Callable[[], None] | None = None
+        # What its record has to say beside a time-out.
+        self.trouble = ""
+        # There is one only when a context was asked for.
+        self.desk: AnyDesk | None = None
         # The limits that it counts under, from the moment they have let it in.
         self.uses: tuple[Use, ...] = ()
 
@@ -62,6 +90,14 @@ class Flight:
         return runs.start_attempt(self.database.keys, self.delivery, self.worker, started_ms)
 
 
+OpenDesk = Callable[[Flight], AnyDesk]
+
+
+def no_desk(flight: Flight) -> AnyDesk:
+    """Stands for the desks of a worker where no handler asks for a context."""
+    raise LookupError(f"{flight.handler.name} asks for a context, and there is nobody to give it one")
+
+
 class Flights:
     """The attempts that are running.
 
@@ -69,7 +105,8 @@ class Flights:
     dictionary decides the race: `dict.pop` is atomic, and only who gets the flight reports its outcome.
     """
 
-    def __init__(self, lease_s: float = math.inf) -> None:
+    def __init__(self, lease_s: float = math.inf, open_desk: OpenDesk = no_desk) -> None:
+        self.open_desk = open_desk
         self._lease_s = lease_s
         self._beaten_at = self._doubted_until = time.monotonic()
         # By identity: entries of two streams may have the same id, made in the same millisecond.

@@ -11,9 +11,8 @@ from collections import Counter
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.handlers import Handler
 from jobistemer.core.limits import Use
-from jobistemer.core.messages import Delivery, Message
+from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.store import enqueueing, holds, limits, returning
 from jobistemer.store.database import Database
@@ -31,16 +30,6 @@ class Gate:
     def __init__(self, database: Database, order: Order) -> None:
         self._database = database
         self._order = order
-
-    def concerns(self, handler: Handler, message: Message) -> bool:
-        """Whether a run must be asked about; for most this is all the gate costs."""
-        return bool(
-            handler.limits
-            or handler.queue_limits
-            or message.expires_at
-            or message.unique_queued
-            or self._order.on_hold
-        )
 
     def admit(self, flights: list[Flight]) -> list[Flight]:
         """Those that may start now. Raises NotConnected or ServerRefused; asked again, it answers the same."""

@@ -27,6 +27,8 @@ class Room:
         self._seconds_per_run = AHEAD_S
         self._changed = threading.Event()
         self._held: set[Key] = set()
+        self.held_up = 0
+        """How many attempts stand still because another one blocks their event loop; the watch writes it."""
 
     @property
     def in_flight(self) -> int:
@@ -54,7 +56,7 @@ class Room:
     def free(self) -> int:
         """How many more entries may be taken now; at most 0 when there is no room."""
         ahead = min(max(self._concurrency, int(self.rate * AHEAD_S)), MOST_AHEAD)
-        return ahead - self.in_flight
+        return ahead - self.in_flight + self.held_up
 
     def wait(self, seconds: float) -> None:
         """Wait until something was ended."""

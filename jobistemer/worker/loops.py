@@ -1,102 +1,64 @@
-"""Slots for coroutines: an event loop in a thread, which is replaced when a handler blocks it."""
+"""The event loop for coroutines, in a thread of its own; and what becomes of it when a coroutine blocks it.
+
+A loop that has not answered for `loop_block_s` is left to the coroutine that holds it up: a new loop takes over what
+has not begun, and what comes. What had begun there waits until the loop moves on. When the time of the culprit is
+over, its attempt is recorded and it is hit by an exception; should the loop stay silent all the same (it sits in C
+code that never returns), its thread is given up, and the attempts that it had are recorded as lost, which they are.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
+import sys
+import time
+import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.execute import run_async
+from jobistemer.core.endings import Outcome
+from jobistemer.core.states import AttemptState
+from jobistemer.worker.event_loop import EventLoop
 from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.slots import Report
+from jobistemer.worker.pool import Pool
 
-BREATHS = 64
-"""After so many coroutines that never waited, the loop gets a turn for what else it has to do."""
-TURN_S = 1.0
-MOST_STILL = 5
-"""At so many looks in a row, a turn apart, the loop may not have turned."""
+ASK_S = 0.5
+STALLED_S = 2.0
+GIVE_UP_S = 5.0
+"""How long a loop may stay silent after everybody on it was stopped, before its thread is given up."""
 
-END_S = 0.5
-"""How long the end waits for a loop, which may be blocked."""
+BLOCKED = "the event loop has been blocked for %g s by %s; the others go on in a new one. It is at:\n%s"
 
 log = logging.getLogger("jobistemer.worker")
 
 
 class LoopSlots:
-    """A fixed number of coroutines at a time, on a loop that turns."""
+    """One event loop that takes work, and those that are blocked or about to end. `look` is the watch's to call."""
 
-    def __init__(self, count: int, flights: Flights, report: Report) -> None:
-        self._count = count
+    def __init__(
+        self, count: int, flights: Flights, report: Callable[[Flight], None], pool: Pool | None, block_s: float
+    ) -> None:
         self._flights = flights
         self._report = report
-        # The last one is given work; those before it were blocked.
-        self._loops = [_Loop(count, flights, report)]
-        self._choice = threading.Lock()
-        self._turns = self._still = 0
+        self._block_s = block_s
+        self._waiting: deque[Flight] = deque()
+        self._open = partial(EventLoop, count, self._waiting, flights, report, pool)
+        self._loop = self._open()
+        self._old: list[EventLoop] = []
+        self._given_up: list[EventLoop] = []
+        self._asked = self._looked = time.monotonic()
+
+    def leaked(self, before: float) -> int:
+        """How many loops were given up, and coroutines before that moment, that have not ended."""
+        loops = [self._loop, *self._old]
+        return sum(loop.thread.is_alive() for loop in self._given_up) + sum(loop.leaked(before) for loop in loops)
 
     def put(self, flights: Iterable[Flight]) -> None:
         """Queue work; called from other threads."""
-        with self._choice:
-            self._loops[-1].put(list(flights))
-
-    def take_back(self) -> list[Flight]:
-        """What has not been started; it will not be."""
-        return [flight for loop in self._loops for flight in loop.take_back()]
-
-    def end(self) -> None:
-        """Let the loop end, whatever runs on it."""
-        for loop in self._loops:
-            loop.end()
-
-    def tend(self) -> float:
-        """Put a new loop in the place of one that does not turn; the seconds until the next look.
-
-        A coroutine that blocks holds up all others of its loop. Those go on when it ends; what has not begun would
-        wait with them, and with it this worker's room.
-        """
-        turns, self._turns = self._turns, self._loops[-1].turns
-        self._still = self._still + 1 if turns == self._turns else 0
-        if self._still >= MOST_STILL:
-            log.error("a coroutine has blocked the event loop for %d s: what waits goes to a new loop", self._still)
-            with self._choice:
-                self._loops.append(_Loop(self._count, self._flights, self._report))
-            self._turns = self._still = 0
-            self.put(self._loops[-2].take_back())
-        for blocked in [each for each in self._loops[:-1] if each.is_idle]:
-            self._loops.remove(blocked)
-            blocked.end()
-        return TURN_S
-
-
-class _Loop:
-    """One event loop and its slots."""
-
-    def __init__(self, count: int, flights: Flights, report: Report) -> None:
-        self._flights = flights
-        self._report = report
-        self._count = count
-        self._waiting: deque[Flight] = deque()
-        self._idle: deque[asyncio.Future[None]] = deque()
-        # Slots, and those of stopped attempts whose code has not ended yet.
-        self._slots: set[asyncio.Task[None]] = set()
-        self._retired: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self.turns = 0
-        self._thread = start_thread(self._run_loop, "loop")
-
-    def put(self, flights: list[Flight]) -> None:
-        """Queue work; called from other threads."""
-        self._waiting.extend(flights)
-        self._loop.call_soon_threadsafe(self._wake, len(flights))
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether all its slots wait for work, and there is none."""
-        return len(self._idle) >= self._count and not self._waiting
+        fresh = list(flights)
+        self._waiting.extend(fresh)
+        self._loop.wake(len(fresh))
 
     def take_back(self) -> list[Flight]:
         """What has not been started; it will not be."""
@@ -108,77 +70,61 @@ class _Loop:
         return found
 
     def end(self) -> None:
-        """Let the loop end, whatever runs on it."""
-        self._loop.call_soon_threadsafe(self._end)
-        self._thread.join(END_S)
+        """Let the loops end, whatever runs on them."""
+        for loop in [self._loop, *self._old]:
+            loop.end()
 
-    def _end(self) -> None:
-        self._slots.clear()
-        for turn in self._idle:
-            turn.cancel()
-        # A turn later: by then the slots that wait for work have ended.
-        self._loop.call_later(0.01, self._loop.stop)
+    def look(self, running: list[Flight]) -> int:
+        """See whether the loops still turn, and act when they do not; how many attempts are held up by others."""
+        now = time.monotonic()
+        if now - self._looked >= STALLED_S:
+            # This thread stood still itself, and so may have the loops: what they were asked tells nothing.
+            for loop in [self._loop, *self._old]:
+                loop.ask_anew(now)
+        elif now - self._asked >= ASK_S:
+            self._asked = now
+            for loop in [self._loop, *self._old]:
+                loop.ask(now)
+        self._looked = now
+        if self._loop.silent(now) >= self._block_s:
+            self._replace(self._loop.of(running))
+        return sum(self._tend(loop, loop.of(running), now) for loop in list(self._old))
 
-    def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        for _ in range(self._count):
-            self._add_slot()
-        self._turn()
-        self._loop.run_forever()
+    def _replace(self, running: list[Flight]) -> None:
+        blocked, stop = self._loop, self._loop.executing()
+        message = next((flight.delivery.message for flight in running if flight.stop is stop), None)
+        culprit = f"{message.run} of {message.handler}" if message else "a callback, or a task of a handler's own"
+        stack = traceback.format_stack(sys._current_frames().get(blocked.thread.ident or 0))  # noqa: SLF001
+        log.error(BLOCKED, self._block_s, culprit, "".join(stack))
+        for flight in running:
+            who = "it blocked its event loop" if flight.stop is stop else f"its event loop was blocked by {culprit}"
+            flight.trouble = f"; {who}"
+        self._old.append(blocked)
+        blocked.retire()
+        self._loop = self._open()
+        self._loop.wake(len(self._waiting))
 
-    def _turn(self) -> None:
-        self.turns += 1
-        self._loop.call_later(TURN_S / 2, self._turn)
+    def _tend(self, loop: EventLoop, running: list[Flight], now: float) -> int:
+        if loop.silent(now) < 2 * ASK_S:
+            if not running:
+                self._old.remove(loop)
+                loop.end()
+            return 0
+        stop = loop.executing()
+        at_it = any(flight.stop is stop for flight in running)
+        if not running or (stop is not None and not at_it):
+            # The attempt of whoever holds it up is over: the exception hits nobody else's.
+            loop.hit(now)
+        if loop.hit_at and now - loop.hit_at >= GIVE_UP_S:
+            self._give_up(loop, running)
+            return 0
+        return len(running) - at_it
 
-    def _add_slot(self) -> None:
-        task = self._loop.create_task(self._work())
-        self._slots.add(task)
-        task.add_done_callback(self._on_end)
-
-    def _on_end(self, task: asyncio.Task[None]) -> None:
-        self._retired.discard(task)
-        if task in self._slots:
-            # A handler may cancel the task that it runs in; the slot does not go with it.
-            self._slots.discard(task)
-            self._add_slot()
-
-    def _wake(self, count: int) -> None:
-        while count and self._idle:
-            turn = self._idle.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                count -= 1
-
-    async def _work(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - this is a task
-
-        def stop() -> None:
-            self._loop.call_soon_threadsafe(self._replace, task)
-
-        breaths = 0
-        while True:
-            flight = await self._next()
-            if not await run_async(flight, self._flights, stop):
-                return
-            self._report(flight)
-            breaths = (breaths + 1) % BREATHS
-            if not breaths:
-                await asyncio.sleep(0)
-
-    async def _next(self) -> Flight:
-        while True:
-            try:
-                return self._waiting.popleft()
-            except IndexError:
-                turn = self._loop.create_future()
-            self._idle.append(turn)
-            await turn
-
-    def _replace(self, task: asyncio.Task[None]) -> None:
-        # The attempt is over; its slot goes with it, because a coroutine may swallow its cancellation.
-        if task in self._slots:
-            self._slots.discard(task)
-            self._retired.add(task)
-            self._add_slot()
-            task.cancel()
+    def _give_up(self, loop: EventLoop, running: list[Flight]) -> None:
+        self._old.remove(loop)
+        self._given_up.append(loop)
+        log.error("the thread of a blocked event loop is given up, and %d attempts with it", len(running))
+        for flight in running:
+            outcome = Outcome(AttemptState.LOST, error="another run blocked its event loop for good", innocent=True)
+            if self._flights.end(flight, outcome):
+                self._report(flight)

@@ -18,6 +18,8 @@ class Order:
     def __init__(self, weights: Mapping[str, int], chance: random.Random | None = None) -> None:
         self._weights = dict(weights)
         self._places = {queue: places_of(queue) for queue in weights}
+        self._all = [each for places in self._places.values() for each in places]
+        self._strict = not any(weights.values())
         self._chance = chance or random.Random()
         # Both as the last beat said.
         self.paused: set[str] = set()
@@ -25,14 +27,16 @@ class Order:
 
     def known(self) -> list[str]:
         """All places of these queues, paused ones included."""
-        return [each for places in self._places.values() for each in places]
+        return list(self._all)
 
     def places(self) -> list[str]:
         """Places in reading order: queues as listed, or shuffled by weight; in each the highest priority first."""
+        if self._strict and not self.paused:
+            return self._all
         return [each for queue in self._queues() if queue not in self.paused for each in self._places[queue]]
 
     def _queues(self) -> list[str]:
-        if not any(self._weights.values()):
+        if self._strict:
             return list(self._weights)
         # A weighted shuffle: each queue comes first with the probability that its weight gives it.
         chance = self._chance.random

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers import encode_result
 from jobistemer.core.retrying import ALWAYS, Retrying
+from jobistemer.core.sizes import DEFAULT_BYTES
 from jobistemer.core.states import AttemptState
 from jobistemer.core.verdicts import Fail, Retry
 
 MAX_ERROR_CHARS = 4_000
+LONGEST_DELAY_MS = 366 * 86_400_000
 
 NOTHING_RETURNED = Outcome(AttemptState.SUCCEEDED)
 CANCELED = Outcome(AttemptState.CANCELED, error="canceled")
@@ -21,23 +24,35 @@ class Refused(InvalidPayload):
     """The payload of this very run does not fit its handler: another attempt would find the same."""
 
 
-def returned(value: object) -> Outcome:
+def returned(value: object, most_bytes: int = DEFAULT_BYTES) -> Outcome:
     """The outcome of a handler that returned. A result that cannot be stored is a failure that no retry mends."""
     if value is None:
         return NOTHING_RETURNED
     try:
-        return Outcome(AttemptState.SUCCEEDED, result=encode_result(value))
+        return Outcome(AttemptState.SUCCEEDED, result=encode_result(value, most_bytes))
     except (InvalidPayload, PayloadTooLarge) as error:
-        return Outcome(AttemptState.FAILED, error=f"the work was done, but {error}", poison=True)
+        return Outcome(AttemptState.FAILED, error=_storable(_unfit(value, error)), poison=True)
 
 
 def raised(error: BaseException, retrying: Retrying = ALWAYS) -> Outcome:
-    """The outcome of a handler that raised, `sys.exit` and the like included."""
-    if isinstance(error, Refused):
+    """The outcome of a handler that raised, `sys.exit` and the like included; nothing that it raised breaks this."""
+    try:
+        return _raised(error, retrying)
+    except BaseException as broken:  # noqa: BLE001 - attributes of an exception are user code and may raise anything
+        name = _storable(type(broken).__name__)
+        return Outcome(AttemptState.FAILED, error=f"its exception cannot be shown, looking at it raised {name}")
+
+
+def _raised(error: BaseException, retrying: Retrying) -> Outcome:
+    # What an exception says of its own class may be a lie; `type` tells the truth.
+    kind = type(error)
+    if issubclass(kind, Refused):
         return Outcome(AttemptState.FAILED, error=_text(error), poison=True)
-    if isinstance(error, Retry):
-        return Outcome(AttemptState.FAILED, error=_text(error), retry_after_ms=error.after_ms)
-    if isinstance(error, Fail):
+    if issubclass(kind, Retry):
+        after_ms = getattr(error, "after_ms", None)
+        delay = min(max(0, after_ms), LONGEST_DELAY_MS) if isinstance(after_ms, int) else None
+        return Outcome(AttemptState.FAILED, error=_text(error), retry_after_ms=delay)
+    if issubclass(kind, Fail):
         return Outcome(AttemptState.FAILED, error=_text(error), final=True)
     return Outcome(AttemptState.FAILED, error=described(error), final=retrying.is_final(error))
 
@@ -46,13 +61,28 @@ def described(error: BaseException) -> str:
     """Type, message and the end of the traceback, cut to a size that can be stored for each attempt."""
     try:
         where = "".join(traceback.format_tb(error.__traceback__)[-3:])
-    except Exception:  # noqa: BLE001 - user code's frames may break the formatter; the outcome stands all the same
+    except BaseException:  # noqa: BLE001 - user code's frames may break the formatter; the outcome stands all the same
         where = ""
-    return f"{type(error).__name__}: {_text(error)}\n{where}".strip()[:MAX_ERROR_CHARS]
+    return _storable(f"{type(error).__name__}: {_text(error)}\n{where}".strip())
 
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)[:MAX_ERROR_CHARS]
-    except Exception as broken:  # noqa: BLE001 - `__str__` is user code and may raise anything
+        return _storable(str(error))
+    except BaseException as broken:  # noqa: BLE001 - `__str__` is user code and may raise anything
         return f"(its text cannot be shown: {type(broken).__name__})"
+
+
+def _storable(text: str) -> str:
+    # A lone surrogate is no character, and could be sent to no server.
+    return text[:MAX_ERROR_CHARS].encode("utf-8", "replace").decode("utf-8", "replace")
+
+
+def _unfit(value: object, error: Exception) -> str:
+    if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
+        kind = type(value).__name__
+        if inspect.iscoroutine(value):
+            # It would complain on the standard error output that nobody awaited it; it is told here.
+            value.close()
+        return f"nothing was done: it returned a {kind} that nobody runs; declare the task with `async def`"
+    return f"the work was done, but {error}"

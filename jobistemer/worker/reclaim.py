@@ -20,6 +20,7 @@ from jobistemer.store import cancelling, limits, members, queues, returning, run
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.herald import Herald
 
 COMING_BACK_S = 2 * LONGEST_PAUSE_S
 """After an outage everybody's beat is old; so long a worker may take to notice that the server is back."""
@@ -30,10 +31,13 @@ log = logging.getLogger("jobistemer.worker")
 class Reclaimer:
     """One for each shard; `observe` is called with each beat."""
 
-    def __init__(self, database: Database, patience_s: float, definitions: Definitions) -> None:
+    def __init__(
+        self, database: Database, patience_s: float, definitions: Definitions, herald: Herald | None = None
+    ) -> None:
         self._database = database
         self._patience_s = patience_s
         self._definitions = definitions
+        self._herald = herald
         self._suspects: dict[str, tuple[int, float]] = {}
 
     def observe(self, suspects: dict[str, int], places: list[str]) -> int:
@@ -77,6 +81,8 @@ class Reclaimer:
 
     def _requeue(self, ended: Ended, ending: Later) -> bool:
         word = self._database.call(runs.retry(self._database.keys, ended, ending)).word
+        if word == "DONE" and self._herald is not None:
+            self._herald.announce((ended, ending))
         # It was to be cancelled, and its worker died over it.
         return (returning.end_canceled(self._database, ended) if word == "CANCELED" else word) == "DONE"
 
@@ -84,6 +90,8 @@ class Reclaimer:
         database, slot = self._database, ended.delivery.message.slot
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
         done = database.call(runs.commit(database.keys, ended, ending, job)).word == "DONE"
+        if done and self._herald is not None:
+            self._herald.announce((ended, ending))
         if done and slot and job:
             cancelling.cancel_siblings(database, job, slot)
         return done

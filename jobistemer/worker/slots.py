@@ -1,72 +1,125 @@
-"""Slots for plain functions: threads. A slot survives whatever a handler does; `loops` has those for coroutines."""
+"""Slots: where handlers run. Threads for plain functions, an event loop for coroutines, processes beside the worker.
+
+A slot survives whatever a handler does, or is replaced. All kinds together run at most as many handlers at a time as
+the worker may: a process is driven by the slot of a thread, and threads and loop share where an app has both.
+"""
 
 from __future__ import annotations
 
-import ctypes
-import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
 
+from jobistemer.core.errors import Misconfigured
+from jobistemer.core.handlers import Handler
+from jobistemer.core.options import PROCESS
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.core.supplies import UpstreamResult
 from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.execute import run
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.gather import GATHER
+from jobistemer.worker.loops import LoopSlots
+from jobistemer.worker.pool import NotStarted, Pool
+from jobistemer.worker.sharing import Executor, Sharing
+from jobistemer.worker.threads import ThreadSlots
 
-Report = Callable[[Flight], None]
+LEAK_S = 5.0
+"""What was stopped may take so long to end before it counts as leaked."""
+
+log = logging.getLogger("jobistemer.worker")
 
 
-class Stopped(BaseException):
-    """Raised inside a handler's thread whose attempt was stopped: no `except Exception` swallows it."""
+def on_loop(handler: Handler) -> bool:
+    """Whether a handler runs on the event loop."""
+    return handler.is_coroutine and handler.executor != PROCESS
 
 
-class ThreadSlots:
-    """Threads that run plain functions, one at a time each."""
+def check_processes(handlers: Mapping[str, Handler], app: str) -> None:
+    """Raise Misconfigured when a handler is to run in a process and nobody has said what that has to import."""
+    ours = [handler for handler in handlers.values() if handler.executor == PROCESS]
+    for handler in ours:
+        if any(not isinstance(supply, UpstreamResult) for supply in handler.supplies.values()):
+            raise Misconfigured(
+                f"task {handler.name!r} has executor='process' and asks for the results of a group or for a report, "
+                "which stay with the worker: let a task without that executor read them and pass on what is needed"
+            )
+    apart = ours[0].name if ours else None
+    if apart is not None and not app:
+        raise Misconfigured(
+            f"task {apart!r} has executor='process', and a process beside the worker must import it: "
+            "start the worker as `jobistemer-worker MODULE:APP`, or give it WorkerSettings(app='module:app')"
+        )
 
-    def __init__(self, count: int, flights: Flights, report: Report) -> None:
-        self._flights = flights
-        self._report = report
-        self._waiting: SimpleQueue[Flight | None] = SimpleQueue()
-        self._count = count
-        for _ in range(count):
-            self._add_thread()
+
+class Slots:
+    """The slots of one worker."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        settings: WorkerSettings,
+        flights: Flights,
+        report: Callable[[Flight], None],
+    ) -> None:
+        # The gatherer is ours and short: it runs in a thread, and makes no app one of both kinds.
+        kinds = {on_loop(handler) for handler in handlers.values() if handler is not GATHER}
+        count = settings.concurrency
+        self._pool = Pool(settings) if settings.app else None
+        self._sharing: Sharing | None = None
+
+        def report_both(flight: Flight) -> None:
+            report(flight)
+            sharing.ended()
+
+        # With both kinds, the one that is told of an end is told of the other's ends as well.
+        told = report_both if len(kinds) == 2 else report
+        self._threads = (
+            ThreadSlots(count, flights, told, self._pool) if False in kinds or GATHER in handlers.values() else None
+        )
+        self._loops = LoopSlots(count, flights, told, self._pool, settings.loop_block_s) if True in kinds else None
+        executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
+        self._executors = executors
+        self.report = told
+        if len(kinds) == 2:
+            sharing = self._sharing = Sharing(count, lambda flight: executors[on_loop(flight.handler)], executors)
+        if self._pool and any(handler.executor == PROCESS for handler in handlers.values()):
+            start_thread(self._warm_up, "warm up")
 
     def put(self, flights: Iterable[Flight]) -> None:
         """Queue work."""
-        for flight in flights:
-            self._waiting.put(flight)
+        if self._sharing or len(self._executors) == 1:
+            (self._sharing or self._executors[0]).put(flights)
+            return
+        for executor, coroutines in zip(self._executors, (False, True), strict=True):
+            if mine := [flight for flight in flights if on_loop(flight.handler) is coroutines]:
+                executor.put(mine)
 
     def take_back(self) -> list[Flight]:
         """What has not been started; it will not be."""
-        found: list[Flight] = []
-        while True:
-            try:
-                flight = self._waiting.get_nowait()
-            except Empty:
-                return found
-            if flight is not None:
-                found.append(flight)
+        lines = [self._sharing] if self._sharing else self._executors
+        return [flight for line in lines for flight in line.take_back()]
+
+    def look(self, running: list[Flight]) -> int:
+        """Tend the event loop; how many attempts another one holds up, whose places others may have meanwhile."""
+        held_up = self._loops.look(running) if self._loops else 0
+        if self._sharing:
+            self._sharing.held_up = held_up
+        return held_up
+
+    def leaked(self) -> int:
+        """How many threads, loops and coroutines were stopped a while ago and have not ended."""
+        before = time.monotonic() - LEAK_S
+        return sum(each.leaked(before) for each in (self._threads, self._loops) if each is not None)
 
     def end(self) -> None:
-        """Let threads that are free end."""
-        for _ in range(self._count):
-            self._waiting.put(None)
+        """Let slots that are free end."""
+        for each in (self._threads, self._loops, self._pool):
+            if each is not None:
+                each.end()
 
-    def _add_thread(self) -> None:
-        start_thread(self._work, "slot")
-
-    def _work(self) -> None:
-        def stop() -> None:
-            # The attempt is over and this thread retires: whatever hits it later hits nobody's run.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Stopped))
-            hit.set()
-            self._add_thread()
-
-        ident, hit = threading.get_ident(), threading.Event()
-        waiting, flights, report = self._waiting, self._flights, self._report
-        with suppress(Stopped):
-            while (flight := waiting.get()) is not None:
-                if not run(flight, flights, stop):
-                    # Only then may it end: another thread may get its identity, and must not be hit instead.
-                    hit.wait()
-                    return
-                report(flight)
+    def _warm_up(self) -> None:
+        try:
+            assert self._pool is not None  # noqa: S101 - the caller has looked
+            self._pool.warm_up()
+        except NotStarted as error:
+            log.error("no process could be started beside the worker: %s", error)

@@ -25,10 +25,10 @@ class Watch:
         running = self._flights.running()
         now = time.monotonic()
         for flight in running:
-            limit_ms = flight.delivery.message.timeout_ms
+            limit_ms = flight.limit_ms
             if limit_ms and (now - flight.started) * 1000 >= limit_ms:
-                outcome = Outcome(AttemptState.TIMED_OUT, error=f"timed out after {limit_ms / 1000:g} s")
-                self._stop(flight, outcome)
+                error = f"timed out after {limit_ms / 1000:g} s{flight.trouble}"
+                self._stop(flight, Outcome(AttemptState.TIMED_OUT, error=error))
         return LOOK_S if running else IDLE_LOOK_S
 
     def cancel(self, runs: set[str]) -> None:

@@ -11,8 +11,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.errors import NotConnected, ServerRefused, WornOut
 from jobistemer.core.handlers import Handler
+from jobistemer.core.plugins import Plugins
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
@@ -24,17 +25,22 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.desk import Desk, Support
+from jobistemer.worker.equip import equipped
 from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.gather import GATHER
+from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
-from jobistemer.worker.loops import LoopSlots
 from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
-from jobistemer.worker.slots import ThreadSlots
+from jobistemer.worker.recycling import Recycler
+from jobistemer.worker.slots import Slots, check_processes
 from jobistemer.worker.watch import Watch
 
 POLL_S = 0.05
+LAST_WORDS_S = 5.0
+"""What hooks may take at the end to be told what has happened."""
 LEAVE_S = 3.0
 """How long a thread may take to end that has nothing more to do: a read blocks for two seconds."""
 
@@ -44,25 +50,38 @@ log = logging.getLogger("jobistemer.worker")
 class Worker:
     """Executes the runs of some queues with the handlers of an app."""
 
-    def __init__(self, namespace: Namespace, handlers: Mapping[str, Handler], settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        handlers: Mapping[str, Handler],
+        settings: WorkerSettings,
+        plugins: Plugins | None = None,
+    ) -> None:
+        check_processes(handlers, settings.app)
+        plugins = plugins or Plugins()
         self._namespace = namespace
-        self._handlers = {GATHER.name: GATHER, **handlers}
+        self._handlers = {GATHER.name: GATHER, **equipped(handlers, plugins)}
         self._settings = settings
         self.id = process_identity()
-        self._flights = Flights(settings.lease_s)
+        self._support = Support(settings.permissions, plugins.prepare)
+        self._flights = Flights(settings.lease_s, partial(Desk, support=self._support))
         self._room = Room(settings.concurrency)
         self._order = Order(settings.queues)
         self._definitions = Definitions()
-        self._committer = Committer(self.id, self._room, self._definitions)
-        self._watch = Watch(self._flights, self._committer.report)
+        self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
+        self._committer = Committer(self.id, self._room, self._definitions, self._herald)
+        self._slots: Slots | None = None
+        self._watch = Watch(self._flights, self._report)
+        self._dry: set[Fetcher] = set()
         self._unstarted: deque[Flight] = deque()
-        self._threads: ThreadSlots | None = None
-        self._loop: LoopSlots | None = None
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
         self._ended = threading.Event()
 
     def run(self, stopping: Stopping) -> None:
-        """Work until `stopping` is requested, then let runs in flight finish within the grace period."""
+        """Work until `stopping` is requested, then let runs in flight finish within the grace period.
+
+        Raises WornOut when it ended because too many of its threads never did.
+        """
         if until_done(self._open, stopping.requested, f"worker {self.id}"):
             self._work(stopping)
         log.info("worker %s stopped", self.id)
@@ -71,9 +90,17 @@ class Worker:
         """What it has done so far."""
         counts = self._committer.counts
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
-        done = sum(counts[state] for state in AttemptState)
-        waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate)}
-        return {"done": done, "failed": failed, "stale": counts["stale"], **waiting}
+        waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate), "leaked": self._leaked()}
+        return {"done": self._done(), "failed": failed, "stale": counts["stale"], **waiting}
+
+    def _done(self) -> int:
+        return sum(self._committer.counts[state] for state in AttemptState)
+
+    def _leaked(self) -> int:
+        return self._slots.leaked() if self._slots else 0
+
+    def _report(self, flight: Flight) -> None:
+        (self._slots or self._committer).report(flight)
 
     def _open(self) -> None:
         for database in self._namespace.shards:
@@ -87,25 +114,29 @@ class Worker:
             return
         queued = ", ".join(self._settings.queues)
         log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
-        self._start_slots()
+        self._slots = slots = Slots(self._handlers, self._settings, self._flights, self._committer.report)
+        recycler = Recycler(self._settings, self._done, self._leaked, stopping)
         keeping = [self._keep(beater.step, "beat") for beater in beaters]
-        keeping += [self._keep(self._committer.step, "commit"), self._keep(self._watch.step, "watch")]
+        keeping += [self._keep(self._committer.step, "commit"), self._keep(recycler.step, "recycle")]
+        keeping += [self._keep(partial(self._watch_step, slots), "watch")]
+        keeping.append(self._keep(self._support.journal.step, "journal"))
+        if self._herald is not None:
+            keeping.append(self._keep(self._herald.step, "herald"))
         fetching = self._start_fetching(shards, stopping)
         stopping.requested.wait()
         self._drain(fetching, stopping)
         self._ended.set()
         self._leave(shards, beaters, fetching + keeping)
+        if recycler.failing:
+            raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
 
-    def _start_slots(self) -> None:
-        settings, report = self._settings, self._committer.report
-        if any(not handler.is_coroutine for handler in self._handlers.values()):
-            self._threads = ThreadSlots(settings.concurrency, self._flights, report)
-        if any(handler.is_coroutine for handler in self._handlers.values()):
-            self._loop = LoopSlots(settings.concurrency, self._flights, report)
-            self._keep(self._loop.tend, "tend")
+    def _watch_step(self, slots: Slots) -> float:
+        self._room.held_up = slots.look(self._flights.running())
+        return self._watch.step()
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
-        reclaimer = Reclaimer(database, self._settings.beat_s + COMING_BACK_S, self._definitions)
+        patience_s = self._settings.beat_s + COMING_BACK_S
+        reclaimer = Reclaimer(database, patience_s, self._definitions, self._herald)
         return Beater(
             *(database, self.id, self._settings, self._order, self._flights, self._watch, reclaimer),
             counts=self.counts,
@@ -127,10 +158,21 @@ class Worker:
     def _fetch_step(self, fetcher: Fetcher, stopping: Stopping) -> float | None:
         if stopping.quiet.is_set():
             return POLL_S
-        fetcher.step(block=not self._settings.burst)
-        if self._settings.burst and fetcher.ran_dry and not self._room.in_flight:
-            stopping.request()
+        idle = not self._room.in_flight
+        taken = fetcher.step(block=not self._settings.burst)
+        if self._settings.burst:
+            self._end_burst(fetcher, stopping, found_nothing=idle and not taken)
         return None
+
+    def _end_burst(self, fetcher: Fetcher, stopping: Stopping, *, found_nothing: bool) -> None:
+        # A run in flight may put others onto any stream. So a stream counts as empty when it was read while nothing
+        # was in flight, and whatever is taken from one of them makes all of them unknown again.
+        if not found_nothing:
+            self._dry.clear()
+            return
+        self._dry.add(fetcher)
+        if len(self._dry) == len(self._namespace.shards):
+            stopping.request()
 
     def _dispatch(self, stopping: Stopping, flights: list[Flight]) -> None:
         if stopping.requested.is_set():
@@ -138,11 +180,8 @@ class Worker:
             self._unstarted.extend(flights)
             return
         self._cancel_halted(flights)
-        plain = [flight for flight in flights if not flight.handler.is_coroutine]
-        if plain and self._threads is not None:
-            self._threads.put(plain)
-        if len(plain) < len(flights) and self._loop is not None:
-            self._loop.put([flight for flight in flights if flight.handler.is_coroutine])
+        if self._slots is not None:
+            self._slots.put(flights)
 
     def _cancel_halted(self, flights: list[Flight]) -> None:
         """What belongs to a group that has failed meanwhile is not begun."""
@@ -153,6 +192,7 @@ class Worker:
 
     def _drain(self, fetching: list[threading.Thread], stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
+        self._support.leaving.set()
         deadline = time.monotonic() + self._settings.grace_s
         self._hand_back()
         while self._room.in_flight or any(thread.is_alive() for thread in fetching):
@@ -165,9 +205,8 @@ class Worker:
             self._hand_back()
 
     def _hand_back(self) -> None:
-        for slots in (self._threads, self._loop):
-            if slots is not None:
-                self._unstarted.extend(slots.take_back())
+        if self._slots is not None:
+            self._unstarted.extend(self._slots.take_back())
         waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
         for database in self._namespace.shards:
             mine = [flight for flight in waiting if flight.database is database]
@@ -179,9 +218,10 @@ class Worker:
                 self._unstarted.extend(mine)
 
     def _leave(self, shards: list[Database], beaters: list[Beater], threads: list[threading.Thread]) -> None:
-        for slots in (self._threads, self._loop):
-            if slots is not None:
-                slots.end()
+        if self._herald is not None:
+            self._herald.finish(time.monotonic() + LAST_WORDS_S)
+        if self._slots is not None:
+            self._slots.end()
         for thread in threads:
             thread.join(LEAVE_S)
         if any(thread.is_alive() for thread in threads):

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from jobistemer.app import Jobistemer
@@ -16,7 +17,7 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import cancelling, census
-from jobistemer.worker import Worker, loops
+from jobistemer.worker import Worker
 from tests.support.records import leaked
 from tests.support.worlds import attempts_of
 
@@ -139,9 +140,8 @@ def test_no_handler_takes_a_slot_with_it(app, task):
         assert [app.enqueue(follows, {"number": n}).result(PATIENCE_S) for n in range(3)] == [0, 1, 2]
 
 
-def test_a_coroutine_that_blocks_its_loop_does_not_block_the_worker(app, monkeypatch):
-    monkeypatch.setattr(loops, "TURN_S", 0.05)
-    with at_work(app):
+def test_a_coroutine_that_blocks_its_loop_does_not_block_the_worker(app):
+    with at_work(app, msgspec.structs.replace(QUICK, loop_block_s=0.5)):
         blocking = app.enqueue("blocking_async")
         after = [app.enqueue(name, {"number": n}) for n in range(20) for name in ("quick", "quick_async")]
         assert [run.result(PATIENCE_S) for run in after] == [n for n in range(20) for _ in range(2)]

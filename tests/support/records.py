@@ -98,12 +98,14 @@ def _value(database: Database, key: bytes) -> Any:
             return {field.decode(): value.decode() for field, value in client.hgetall(key).items()}
         case b"zset":
             return {member.decode(): int(score) for member, score in client.zrange(key, 0, -1, withscores=True)}
+        case b"list":
+            return [each.decode() for each in client.lrange(key, 0, -1)]
         case b"set":
             return {member.decode() for member in client.smembers(key)}
         case b"stream":
             return _stream(database, key)
         case _:
-            return client.get(key).decode()
+            return client.get(key).decode(errors="replace")
 
 
 def _stream(database: Database, key: bytes) -> Stream:

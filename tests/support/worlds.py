@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.models import Job
+from jobistemer.core.permissions import Permissions
 from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.stopping import Stopping
@@ -19,6 +21,7 @@ from jobistemer.ticker.ticker import ShardTicker
 from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.desk import Desk, Support
 from jobistemer.worker.execute import run
 from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
@@ -52,7 +55,8 @@ class StepWorker:
         self, database: Database, app: Jobistemer, name: str = "alice", settings: WorkerSettings = WORKING
     ) -> None:
         self.database, self.name = database, name
-        self.room, self.flights, self.order = Room(settings.concurrency), Flights(), Order(settings.queues)
+        self.room, self.order = Room(settings.concurrency), Order(settings.queues)
+        self.flights = Flights(open_desk=partial(Desk, support=Support(Permissions())))
         self.stopping = Stopping()
         self.waiting: list[Flight] = []
         definitions = Definitions()

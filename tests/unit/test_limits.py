@@ -104,9 +104,7 @@ def test_a_key_that_asks_for_what_a_task_does_not_take_is_refused_where_it_is_de
         @app.task(limits=[Concurrency(1, key="{client}")])
         def send(customer: int) -> None: ...
 
-    assert str(refused.value) == (
-        "task 'send': limit key '{client}' asks for 'client'; its parameters are customer"
-    )
+    assert str(refused.value) == ("task 'send': limit key '{client}' asks for 'client'; its parameters are customer")
 
 
 def test_a_call_cannot_bring_limits_of_its_own():

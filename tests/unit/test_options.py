@@ -34,6 +34,7 @@ def test_each_effective_option_names_the_level_it_comes_from():
         "timeout_s": Effective(60, "app"),
         "retry": Effective(NO_RETRIES, "task"),
         "retention_s": Effective(86_400.0, "default"),
+        "executor": Effective("auto", "default"),
         "max_crashes": Effective(3, "default"),
         "on_dead": Effective("", "default"),
         "limits": Effective((), "default"),

@@ -9,6 +9,7 @@ import pytest
 from jobistemer.app import Jobistemer
 from jobistemer.app.requests import Timing
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidName, InvalidPayload
+from jobistemer.core.messages import encode_message
 from jobistemer.core.options import Options
 from tests.support.clocks import NOW
 
@@ -104,3 +105,15 @@ def test_a_typed_call_is_checked_like_one_by_name(app):
         app.greet.enqueue(5)
     with pytest.raises(InvalidPayload, match="missing a required argument: 'name'"):
         app.greet.enqueue()
+
+
+def test_a_call_without_arguments_carries_no_payload_on_the_wire():
+    app = Jobistemer("fake://producer-small")
+
+    @app.task
+    def plain() -> None: ...
+
+    message, _ = app.producer.prepare(plain.request())
+    assert b"payload" not in encode_message(message)
+    message, _ = app.producer.prepare(app.request("unknown"))
+    assert b"payload" not in encode_message(message)

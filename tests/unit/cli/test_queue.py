@@ -27,6 +27,8 @@ def test_what_waits_is_told_apart_from_what_is_in_flight_and_what_is_delayed(cli
                 "delayed": 1,
                 "paused": False,
                 "priorities": {"9": 1, "5": 1},
+                "limited": {},
+                "draining": False,
             }
         ],
         "delayed": 1,
@@ -56,3 +58,25 @@ def test_a_queue_name_that_may_not_enter_a_key_is_refused(cli):
     result = cli("queue", "pause", "ma:il")
     assert result.exit_code == 1
     assert "queue name 'ma:il' is not allowed" in result.stderr
+
+
+def test_a_queue_that_is_drained_says_so_and_refuses_what_is_enqueued(cli, app):
+    assert "takes no new runs" in cli("queue", "drain", "default").stdout
+    refused = cli("enqueue", "greet")
+    assert refused.exit_code == 1
+    assert "queue 'default' is being drained and takes no new runs" in refused.output
+    assert told(cli("queue", "list", "--json"))["queues"][0]["draining"] is True
+    assert "draining" in cli("queue", "list").stdout
+    cli("queue", "open", "default")
+    assert cli("enqueue", "greet").exit_code == 0
+
+
+def test_a_purge_asks_first_and_says_how_many_it_ended(cli, app):
+    for _ in range(3):
+        app.enqueue("greet")
+    assert cli("queue", "purge", "default", input="n\n").exit_code == 1
+    assert told(cli("queue", "purge", "default", "--reason", "wrong", "--yes", "--json")) == {
+        "queue": "default",
+        "purged": 3,
+    }
+    assert told(cli("queue", "list", "--json"))["queues"][0]["waiting"] == 0

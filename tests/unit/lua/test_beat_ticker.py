@@ -9,7 +9,7 @@ def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):
 
 
 def test_a_ticker_says_that_it_lives_until_it_no_longer_does(database):
-    assert beat(database) == members.Agenda({}, [], [], ["t1"])
+    assert beat(database) == members.Agenda({}, [], [], ["t1"], [])
     assert records(database) == {"tickers": {"t1": NOW}, "ticker:t1": {"status": "{}"}}
     assert lives_ms(database, "tickers") == lives_ms(database, "ticker:t1") == 60_000
     assert leaked(database) == {}

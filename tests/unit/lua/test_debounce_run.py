@@ -12,9 +12,7 @@ WAIT, LONGEST = 60_000, 150_000
 
 def call(database, run="run_1", seen="", now=NOW, **changes):
     window = (now + WAIT, now + LONGEST)
-    return database.call(
-        enqueueing.debounce_run(database.keys, message(run, **changes), "k", window, now, seen)
-    )
+    return database.call(enqueueing.debounce_run(database.keys, message(run, **changes), "k", window, now, seen))
 
 
 def test_the_first_call_creates_a_run_that_waits_for_silence(database):

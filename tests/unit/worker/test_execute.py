@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,8 @@ from jobistemer.core.context import Context
 from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery, Slot, encode_message
 from jobistemer.core.options import Options
+from jobistemer.core.permissions import Permissions
+from jobistemer.worker.desk import Desk, Support
 from jobistemer.worker.execute import run, run_async
 from jobistemer.worker.flight import Flight, Flights
 from tests.support.clocks import NOW, FrozenClock
@@ -31,7 +34,8 @@ def flight(function, payload=b"{}", attempt=0, **changes):
 
 def executed(function, payload=b"{}", **changes):
     """The outcome, in whichever colour the function has."""
-    flights, one = Flights(), flight(function, payload, **changes)
+    flights = Flights(open_desk=partial(Desk, support=Support(Permissions())))
+    one = flight(function, payload, **changes)
     if one.handler.is_coroutine:
         assert asyncio.run(run_async(one, flights, lambda: None))
     else:

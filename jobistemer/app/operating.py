@@ -1,0 +1,93 @@
+"""Queues and holds at run time. Needs no application code."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobistemer.app.requests import LONGEST_WINDOW_S, instant_ms, milliseconds
+from jobistemer.core.errors import InvalidInput, NotFound
+from jobistemer.core.limits import name_of
+from jobistemer.core.listings import Hold, QueueSummary
+from jobistemer.core.names import checked_name
+from jobistemer.store import census, holds, purging, queues
+from jobistemer.store.namespace import Namespace
+
+
+class QueueControl:
+    """Control of the queues of one namespace; workers hear of it with their next beat."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+
+    def list(self) -> list[QueueSummary]:
+        """Every queue by name: what waits, by priority and for which limits, what is in flight, what is delayed."""
+        return census.list_queues(self._namespace.shards)
+
+    def pause(self, queue: str) -> None:
+        """Let no worker fetch from it; what is in flight ends, what is enqueued waits. Raises InvalidName."""
+        queues.pause_queue(self._namespace.shards, queue)
+
+    def resume(self, queue: str) -> None:
+        """Let workers fetch from it again. Raises InvalidName."""
+        queues.resume_queue(self._namespace.shards, queue)
+
+    def drain(self, queue: str) -> None:
+        """Refuse new runs with QueueClosed, while what is there is worked off. Raises InvalidName."""
+        queues.close_queue(self._namespace.shards, queue)
+
+    def open(self, queue: str) -> None:
+        """Take new runs again. Raises InvalidName."""
+        queues.open_queue(self._namespace.shards, queue)
+
+    def purge(self, queue: str, reason: str = "by hand") -> int:
+        """End what waits in it as canceled, with the reason; how many runs that were. Raises InvalidName."""
+        return purging.purge_queue(self._namespace.shards, checked_name("queue", queue), reason)
+
+
+class Holds:
+    """Holds of one namespace: for a time, the runs of one task or of one value of a key wait; the others flow."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+
+    def put(
+        self,
+        task: str = "",
+        *,
+        key: Any = None,
+        limit: str = "",
+        seconds: float | timedelta | None = None,
+        until: datetime | None = None,
+    ) -> Hold:
+        """Hold a task, one value of the key of its limit, or of a limit that has a name of its own.
+
+        `put("send", key=7, seconds=600)`: customer 7 waits for ten minutes. Workers hear it with their next beat; what
+        runs goes on. A hold that is put again counts from now. Raises InvalidInput or InvalidName.
+        """
+        name = _name(task, key, limit)
+        now_ms = self._namespace.shards[0].read_clock()
+        if (seconds is None) == (until is None):
+            raise InvalidInput(f"hold of {name!r}: give either seconds or until")
+        ends_at = instant_ms("until", until) if until else now_ms + milliseconds("seconds", seconds or 0, least=1)
+        if not now_ms < ends_at <= now_ms + LONGEST_WINDOW_S * 1000:
+            raise InvalidInput(f"hold of {name!r} would end at {until}: allowed is a time within the next 366 days")
+        holds.put_hold(self._namespace.shards, name, ends_at)
+        return Hold(name, ends_at, 0)
+
+    def release(self, task: str = "", *, key: Any = None, limit: str = "") -> None:
+        """End a hold now; what it has put off comes back at once. Raises NotFound."""
+        name = _name(task, key, limit)
+        if not holds.release_hold(self._namespace.shards, name):
+            raise NotFound(f"{name!r} is not on hold; `jobistemer hold list` shows what is")
+
+    def list(self) -> list[Hold]:
+        """What is on hold, by name."""
+        return holds.list_holds(self._namespace.shards)
+
+
+def _name(task: str, key: Any, limit: str) -> str:
+    if bool(task) == bool(limit):
+        raise InvalidInput("say what to hold: a task, or a limit that has a name of its own")
+    scope = checked_name("limit", limit) if limit else f"task/{checked_name('task', task)}"
+    return name_of(scope, None if key is None else str(key))

@@ -1,0 +1,67 @@
+"""`jobistemer crontab`: turn crontabs into jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Group, RenderableType
+
+from jobistemer.app import JobControl
+from jobistemer.cli import tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core.crontab import Form, Imported, guessed_form, read_crontab, source_name
+from jobistemer.core.models import Job
+
+
+@click.group("crontab")
+def crontab_group() -> None:
+    """Turn crontabs into jobs."""
+
+
+@crontab_group.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--user", "form", flag_value="user", help="A user's crontab: no user on its lines.")
+@click.option("--system", "form", flag_value="system", help="A system's: each line names a user. "
+              "By default what stands in /etc/crontab and /etc/cron.d.")  # fmt: skip
+@click.option("--timezone", default="UTC", show_default=True, help="What times mean where no CRON_TZ says it.")
+@click.option("--dry-run", is_flag=True, help="Show the jobs, register nothing.")
+@operating
+def import_command(session: Session, *, file: str, form: str | None, timezone: str, dry_run: bool) -> None:
+    """Make a job of each line of FILE (`-` for standard input): overlap is skipped, failures are tried again.
+
+    Workers run them with the task `shell`, which they have to allow. Exit code 1 when a line was refused.
+    """
+    with click.open_file(file, encoding="utf-8", errors="replace") as opened:
+        text = opened.read()
+    chosen = Form(form) if form else guessed_form(str(Path(file).absolute()))
+    imported = read_crontab(text, source_name(file) if file != "-" else "crontab", chosen, timezone)
+    words = {} if dry_run else _registered(session, imported.jobs)
+    rows = [
+        {"job": job.name, "schedule": job.schedule, "task": msgspec.json.decode(job.tasks[0].payload),
+         "registered": words.get(job.name, "")}
+        for job in imported.jobs
+    ]  # fmt: skip
+    session.answer({"jobs": rows, "notes": imported.notes}, lambda: _shown(imported, words, dry_run=dry_run))
+    if any(note.refused for note in imported.notes):
+        raise click.exceptions.Exit(1)
+
+
+def _registered(session: Session, jobs: list[Job]) -> dict[str, str]:
+    control = JobControl(session.namespace)
+    return {job.name: control.register(job).word for job in jobs}
+
+
+def _shown(imported: Imported, words: dict[str, str], *, dry_run: bool) -> RenderableType:
+    rows = []
+    for job in imported.jobs:
+        payload = msgspec.json.decode(job.tasks[0].payload)
+        word = tables.cell("would be made") if dry_run else tables.state(words[job.name])
+        when = f"{getattr(job.schedule, 'expression', '')} {getattr(job.schedule, 'timezone', '')}"
+        rows.append((job.name, word, when, payload.get("user", ""), payload["command"]))
+    notes = [(note.line, "refused" if note.refused else "note", note.text) for note in imported.notes]
+    parts: list[RenderableType] = [tables.table(("job", "", "schedule", "user", "command"), rows)]
+    if notes:
+        parts += ["", tables.table(("line", "", "what is to be said"), notes)]
+    return Group(*parts)

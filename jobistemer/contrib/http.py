@@ -1,0 +1,221 @@
+"""The task `http`: make a request. Addresses that are not public are refused unless the worker allows them.
+
+    from jobistemer.contrib import http
+
+    request = http.install(app)
+    request.enqueue("https://example.org/hook", method="POST", json={"order": 7})
+
+The address that was looked at is the one that is connected to, so a name that changes its mind in between (DNS
+rebinding) gains nothing; each redirect is looked at like a first request. Proxies of the environment are not used.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import msgspec
+
+from jobistemer.contrib.installing import TaskMaker
+from jobistemer.core.builtin import HTTP_TASK
+from jobistemer.core.context import Context
+from jobistemer.core.verdicts import Fail
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+MOST_BODY = 64 * 1024
+"""How many bytes of a response are read and kept."""
+MOST_REDIRECTS = 5
+REDIRECTS = (301, 302, 303, 307, 308)
+_SECRET = ("authorization", "cookie", "proxy-authorization")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class HttpResult(msgspec.Struct, frozen=True):
+    """The last response: its status, headers and the beginning of its body as text; url is where it came from."""
+
+    status: int
+    url: str
+    headers: dict[str, str]
+    body: str
+
+
+class UnexpectedStatus(Exception):
+    """The response has a status that was not expected; tried again as the task's retry policy says."""
+
+
+def install(app: TaskMaker, **options: Any) -> Any:
+    """Give an app the task `http`; its handle. options: as for `app.task`."""
+    return app.task(name=HTTP_TASK, **options)(request)
+
+
+def request(
+    ctx: Context,
+    url: str,
+    *,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    body: str | None = None,
+    json: Any = None,
+    expect: list[int] | None = None,
+    timeout_s: float = 30.0,
+) -> HttpResult:
+    """Make a request and follow its redirects. expect: the statuses that are a success, by default 200–299.
+
+    timeout_s: for the whole of it. Raises Fail for what is refused, UnexpectedStatus or OSError for what may be better
+    another time.
+    """
+    if method not in METHODS:
+        raise Fail(f"http: method is {method!r:.40}, allowed are {', '.join(METHODS)}")
+    if body is not None and json is not None:
+        raise Fail("http: body and json are both given; give one of them")
+    given = dict(headers or {})
+    sent = body.encode() if body is not None else None
+    if json is not None:
+        sent = msgspec.json.encode(json)
+        given.setdefault("Content-Type", "application/json")
+    deadline = time.monotonic() + timeout_s
+    for _ in range(MOST_REDIRECTS + 1):
+        result = _one(url, method, given, sent, deadline, private=ctx.permissions.http_private)
+        following = result.headers.get("location") if result.status in REDIRECTS else None
+        if following is None:
+            break
+        ctx.log(f"{method} {_shown(url)}: {result.status}, on to {following[:200]}")
+        method, given, sent, url = _redirected(result, method, given, sent, urljoin(url, following))
+    else:
+        raise Fail(f"http: more than {MOST_REDIRECTS} redirects, the last one to {_shown(url)}")
+    ctx.log(f"{method} {_shown(url)}: {result.status}")
+    if result.status not in expect if expect is not None else not 200 <= result.status < 300:
+        raise UnexpectedStatus(f"{method} {_shown(url)} answered {result.status}: {result.body[:200]}")
+    return result
+
+
+def _one(
+    url: str, method: str, headers: dict[str, str], body: bytes | None, deadline: float, *, private: bool
+) -> HttpResult:
+    parts = _checked_url(url)
+    address = _checked_address(parts, private=private)
+    connection = _connection(parts, address, deadline)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        text = _read(response, connection, deadline)
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return HttpResult(response.status, _shown(url), found, text)
+    except (http.client.HTTPException, ValueError) as error:
+        if isinstance(error, http.client.HTTPException):
+            raise OSError(f"{_shown(url)} gave no proper answer: {type(error).__name__} {error}") from error
+        raise Fail(f"http: the request to {_shown(url)} cannot be made: {error}") from None
+    finally:
+        connection.close()
+
+
+def _read(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float) -> str:
+    found = b""
+    while len(found) < MOST_BODY:
+        if connection.sock is not None:
+            connection.sock.settimeout(_left(deadline))
+        part = response.read1(MOST_BODY - len(found))
+        if not part:
+            break
+        found += part
+    return found.decode(response.headers.get_content_charset("utf-8"), errors="replace")
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the time for the request is over")
+    return left
+
+
+def _checked_url(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise Fail(f"http: url {url!r:.200} cannot be read: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise Fail(f"http: url {_shown(url)!r} is not allowed: it must begin with http:// or https:// and a host")
+    if parts.username is not None or parts.password is not None:
+        raise Fail(f"http: url {_shown(url)!r} has a user or password; give an Authorization header")
+    return parts
+
+
+def _checked_address(parts: SplitResult, *, private: bool) -> tuple[str, int]:
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(each[4][0]) for each in found]
+    for address in addresses:
+        if not private and not is_public(ipaddress.ip_address(address.partition("%")[0])):
+            raise Fail(
+                f"http: {host} is {address}, which is no public address; "
+                "a worker started with --allow-http-private may reach it"
+            )
+    return addresses[0], port
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the public Internet; IPv4 addresses that are wrapped in IPv6 are unwrapped."""
+    if isinstance(address, ipaddress.IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if wrapped is None and address in _NAT64:
+            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if wrapped is not None:
+            return is_public(wrapped)
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+class _PlainConnection(http.client.HTTPConnection):
+    """Connects to an address that was looked at, whatever the name says by now."""
+
+    def __init__(self, parts: SplitResult, address: tuple[str, int], timeout: float) -> None:
+        super().__init__(parts.hostname or "", address[1], timeout=timeout)
+        self._address = address
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.create_connection(self._address, self.timeout)
+
+
+class _TlsConnection(_PlainConnection):
+    """The same with TLS; the certificate is checked against the name."""
+
+    default_port = 443
+
+    def connect(self) -> None:
+        """Open the socket and shake hands."""
+        super().connect()
+        self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+
+
+def _connection(parts: SplitResult, address: tuple[str, int], deadline: float) -> http.client.HTTPConnection:
+    kind = _TlsConnection if parts.scheme == "https" else _PlainConnection
+    return kind(parts, address, _left(deadline))
+
+
+def _redirected(
+    result: HttpResult, method: str, headers: dict[str, str], body: bytes | None, url: str
+) -> tuple[str, dict[str, str], bytes | None, str]:
+    old, new = urlsplit(result.url), urlsplit(url)
+    if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+        # Secrets are for the host that they were given for.
+        headers = {name: value for name, value in headers.items() if name.lower() not in _SECRET}
+    if result.status == 303 or (result.status in (301, 302) and method == "POST"):
+        headers = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
+        return "HEAD" if method == "HEAD" else "GET", headers, None, url
+    return method, headers, body, url
+
+
+def _shown(url: str) -> str:
+    # Without user and password, which may stand there by mistake, and cut for people.
+    scheme, found, rest = url.partition("://")
+    host = rest.partition("/")[0]
+    return f"{scheme}{found}{rest.replace(host, host.rpartition('@')[2], 1)}"[:300]

@@ -1,0 +1,48 @@
+"""What a handler notes while it runs: log lines and progress, kept with its attempt."""
+
+from __future__ import annotations
+
+import msgspec
+
+MOST_LINES = 1_000
+"""How many lines of one attempt are kept, the last ones."""
+MOST_BYTES = 256 * 1024
+"""How many bytes of lines of one attempt are kept, as they are stored."""
+LONGEST_LINE = 4_000
+"""How many characters of one line are kept."""
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """One line: n counts from 0 within the attempt, at is Unix milliseconds."""
+
+    n: int
+    at: int
+    level: str
+    text: str
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far an attempt has come; total is None when nobody knows."""
+
+    done: float
+    total: float | None = None
+    note: str = ""
+
+
+class Notes(msgspec.Struct, frozen=True):
+    """What is on record of one attempt: the lines asked for, how many were ever written, and the progress."""
+
+    lines: list[LogLine]
+    written: int
+    progress: Progress | None
+
+
+def shortened(text: str) -> str:
+    """The text of one line, cut where it is too long."""
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]} … ({len(text)} characters)"
+
+
+encode_line = msgspec.json.Encoder().encode
+decode_line = msgspec.json.Decoder(LogLine).decode
+encode_progress = msgspec.json.Encoder().encode
+decode_progress = msgspec.json.Decoder(Progress).decode

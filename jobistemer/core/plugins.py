@@ -1,0 +1,118 @@
+"""What an application hangs onto the way of a run: middleware around each attempt, and hooks that are told.
+
+Middleware is part of the attempt: an exception in it is the attempt's. A hook is only told: what it raises is logged
+and changes nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from jobistemer.core.context import Context
+from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.messages import Message
+from jobistemer.core.states import AttemptState, RunState
+
+Middleware = Callable[[Context], AbstractContextManager[Any]]
+"""Makes the context manager that an attempt runs in; the same for plain functions and coroutines."""
+Prepare = Callable[[Any, Any], Any]
+"""From the keys of a shard and a request to the message and the call that enqueues it on that shard."""
+M = TypeVar("M", bound=Middleware)
+H = TypeVar("H", bound=Callable[[Any], object])
+
+
+class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt whose end is on record; what `after_run`, `on_retry` and `on_dead` are told.
+
+    retry_after_s: seconds until the next attempt, None when there is none. run_state: where the run stands now.
+    """
+
+    run: str
+    handler: str
+    attempt: int
+    state: AttemptState
+    run_state: RunState
+    worker: str
+    started_at: datetime
+    ended_at: datetime
+    error: str = ""
+    retry_after_s: float | None = None
+    job: str | None = None
+    occurrence: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class Hooks:
+    """Functions that are told what happens, each with one value; their decorators are the names of the moments."""
+
+    def __init__(self) -> None:
+        self.enqueued: list[Callable[[Message], object]] = []
+        self.starting: list[Callable[[Context], object]] = []
+        self.ended: list[Callable[[AttemptEnded], object]] = []
+        self.retried: list[Callable[[AttemptEnded], object]] = []
+        self.died: list[Callable[[AttemptEnded], object]] = []
+        self.occurrence_starting: dict[str, list[Callable[[Context], object]]] = {}
+
+    def on_enqueue(self, hook: Callable[[Message], object]) -> Callable[[Message], object]:
+        """Told the message of each new run, by the process that enqueued it, after it was stored."""
+        return _added(self.enqueued, hook)
+
+    def before_run(self, hook: Callable[[Context], object]) -> Callable[[Context], object]:
+        """Told the context of each attempt, in its slot, right before its handler is called."""
+        return _added(self.starting, hook)
+
+    def after_run(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
+        """Told of each attempt, after its end was recorded; outcomes that were refused are not told."""
+        return _added(self.ended, hook)
+
+    def on_retry(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
+        """Told of each attempt that another one follows."""
+        return _added(self.retried, hook)
+
+    def on_dead(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
+        """Told of each attempt that left its run in the dead letters."""
+        return _added(self.died, hook)
+
+    def on_start(self, job: str, hook: Callable[[Context], object]) -> Callable[[Context], object]:
+        """Told the context of the first attempt of each occurrence of the job with this id."""
+        return _added(self.occurrence_starting.setdefault(job, []), hook)
+
+    @property
+    def told_of_ends(self) -> bool:
+        """Whether anybody wants to know how attempts end."""
+        return bool(self.ended or self.retried or self.died or self.enqueued)
+
+
+class Chain:
+    """The middleware of an app, the outermost first; `@app.middleware` adds to it."""
+
+    def __init__(self) -> None:
+        self.links: list[Middleware] = []
+
+    def __call__(self, middleware: M) -> M:
+        """Add a link inside of those that are there. Raises InvalidDefinition."""
+        return _added(self.links, middleware)
+
+
+class Plugins(msgspec.Struct, frozen=True):
+    """Everything that a worker takes from its app besides the handlers; prepare is None without an app."""
+
+    chain: Chain = msgspec.field(default_factory=Chain)
+    hooks: Hooks = msgspec.field(default_factory=Hooks)
+    prepare: Prepare | None = None
+
+
+def _added(where: list[Any], function: H) -> H:
+    if not callable(function) or inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidDefinition(
+            f"{function!r:.120} cannot be middleware or a hook: give a plain function of one argument "
+            "(middleware: one that returns a context manager, such as with @contextlib.contextmanager)"
+        )
+    where.append(function)
+    return function

@@ -1,0 +1,28 @@
+"""How large payloads and results of an app may be."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.ranges import check_range
+
+DEFAULT_BYTES = 256 * 1024
+LARGEST_BYTES = 64 * 1024 * 1024
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits in bytes of JSON. What is larger is better stored elsewhere and passed by reference.
+
+    Raises InvalidDefinition for values out of range.
+    """
+
+    payload_bytes: int = DEFAULT_BYTES
+    result_bytes: int = DEFAULT_BYTES
+
+    def __post_init__(self) -> None:
+        check_range("payload_bytes", self.payload_bytes, 2, LARGEST_BYTES, InvalidDefinition)
+        check_range("result_bytes", self.result_bytes, 2, LARGEST_BYTES, InvalidDefinition)
+
+
+DEFAULT_SIZES = Sizes()

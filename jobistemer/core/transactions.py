@@ -1,0 +1,161 @@
+"""What a handler collects to be applied together with its outcome: Redis writes and follow-up calls.
+
+Everything that could make a write fail is refused here, or looked at by the script before it writes anything: a
+script has no rollback. So a key is used as one type, and numbers are added only where numbers are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from jobistemer.core.errors import InvalidInput
+
+MOST_STEPS = 100
+MOST_ARGUMENTS = 200
+MOST_BYTES = 1024 * 1024
+MOST_ADDED = 10**12
+LONGEST_EXPIRY_MS = 10 * 366 * 86_400_000
+
+Value = str | bytes | int | float
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-/]{0,199}", re.ASCII)
+
+
+class Form(msgspec.Struct, frozen=True):
+    """How one command is written: the type of its key, and how many arguments follow, in groups of `step`."""
+
+    kind: str
+    least: int
+    most: int = MOST_ARGUMENTS
+    step: int = 1
+    whole: tuple[int, ...] = ()
+    """Positions of arguments that must be whole numbers."""
+    adds: str = ""
+    """Where it adds to a number: to that of its `key`, or of a `field` of it."""
+
+
+ALLOWED = {
+    "DEL": Form("any", 0, 0),
+    "PEXPIRE": Form("any", 1, 1, whole=(0,)),
+    "SET": Form("string", 1, 1),
+    "INCRBY": Form("string", 1, 1, whole=(0,), adds="key"),
+    "HSET": Form("hash", 2, step=2),
+    "HDEL": Form("hash", 1),
+    "HINCRBY": Form("hash", 2, 2, whole=(1,), adds="field"),
+    "SADD": Form("set", 1),
+    "SREM": Form("set", 1),
+    "ZADD": Form("zset", 2, step=2),
+    "ZREM": Form("zset", 1),
+    "ZINCRBY": Form("zset", 2, 2),
+    "LPUSH": Form("list", 1),
+    "RPUSH": Form("list", 1),
+    "LTRIM": Form("list", 2, 2, whole=(0, 1)),
+}
+_SCORES = {"ZADD": 2, "ZINCRBY": 2}
+_NUMBER_OR_TEXT = {"INCRBY": "SET", "SET": "INCRBY", "HINCRBY": "HSET", "HSET": "HINCRBY"}
+"""Commands that may not meet on one key: what the one leaves, the other may not be able to add to."""
+
+
+class Write(msgspec.Struct, frozen=True):
+    """One command on one of the application's own keys, in its form."""
+
+    command: str
+    form: Form
+    key: str
+    args: tuple[Value, ...]
+
+
+class Transaction:
+    """Collects up to a hundred writes and follow-up calls; applied when the attempt succeeds, or not at all.
+
+    own_key: from a name to the key it stands for. prepare: from a request to the call that enqueues it.
+    """
+
+    def __init__(self, own_key: Callable[[str], str], prepare: Callable[[Any], Any]) -> None:
+        self._own_key = own_key
+        self._prepare = prepare
+        self._kinds: dict[str, str] = {}
+        self._used: set[tuple[str, str]] = set()
+        self._bytes = 0
+        self.writes: list[Write] = []
+        self.follow_ups: list[Any] = []
+
+    def key(self, name: str) -> str:
+        """The Redis key of the application's own value `name`, to read it. Raises InvalidInput."""
+        if not isinstance(name, str) or not _KEY.fullmatch(name):
+            raise InvalidInput(
+                f"transaction: key {name!r:.120} is not allowed: use 1–200 ASCII letters, digits and _ . : - /"
+            )
+        return self._own_key(name)
+
+    def write(self, command: str, name: str, *args: Value) -> None:
+        """Have a write command applied to the own key `name`. Raises InvalidInput for what could fail later."""
+        form = ALLOWED.get(command)
+        if form is None:
+            raise InvalidInput(f"transaction: command {command!r} is not allowed; allowed are {', '.join(ALLOWED)}")
+        key = self.key(name)
+        self._check_room()
+        _check_arguments(command, form, args)
+        self._check_use(command, form, name, sum(map(_size, args)))
+        self.writes.append(Write(command, form, key, args))
+
+    def enqueue(self, request: Any) -> None:
+        """Have a call enqueued, such as `send.request(to="a@b")`. Raises what enqueueing it would raise."""
+        self._check_room()
+        self.follow_ups.append(self._prepare(request))
+
+    def __bool__(self) -> bool:
+        return bool(self.writes or self.follow_ups)
+
+    def _check_room(self) -> None:
+        if len(self.writes) + len(self.follow_ups) >= MOST_STEPS:
+            raise InvalidInput(
+                f"transaction: it has {MOST_STEPS} steps already, which is the most; "
+                "enqueue a follow-up that does the rest"
+            )
+
+    def _check_use(self, command: str, form: Form, name: str, size: int) -> None:
+        kind = form.kind if form.kind != "any" else self._kinds.get(name, "any")
+        if self._kinds.get(name, "any") not in ("any", kind):
+            raise InvalidInput(
+                f"transaction: {command} makes key {name!r} a {kind}, before it was a {self._kinds[name]}"
+            )
+        other = _NUMBER_OR_TEXT.get(command, "")
+        if (name, other) in self._used:
+            raise InvalidInput(
+                f"transaction: {command} and {other} cannot both be applied to key {name!r}; use two keys"
+            )
+        if self._bytes + size > MOST_BYTES:
+            raise InvalidInput(f"transaction: its values have {self._bytes + size} bytes, allowed are {MOST_BYTES}")
+        self._kinds[name] = kind
+        self._used.add((name, command))
+        self._bytes += size
+
+
+def _check_arguments(command: str, form: Form, args: tuple[Value, ...]) -> None:
+    if not form.least <= len(args) <= form.most or len(args) % form.step:
+        pairs = " in pairs" if form.step == 2 else ""
+        raise InvalidInput(
+            f"transaction: {command} has {len(args)} arguments, allowed are {form.least}–{form.most}{pairs}"
+        )
+    for value in args:
+        if isinstance(value, bool) or not isinstance(value, str | bytes | int | float):
+            raise InvalidInput(
+                f"transaction: {command} has argument {value!r:.80}, allowed are str, bytes, int and float"
+            )
+    for position in form.whole:
+        low = 1 if command == "PEXPIRE" else -MOST_ADDED
+        high = LONGEST_EXPIRY_MS if command == "PEXPIRE" else MOST_ADDED
+        value = args[position]
+        if not isinstance(value, int) or not low <= value <= high:
+            raise InvalidInput(f"transaction: {command} has {value!r:.80}, allowed are whole numbers {low}–{high}")
+    for value in args[:: _SCORES[command]] if command in _SCORES else ():
+        if not isinstance(value, int | float) or not abs(value) <= 1e300:
+            raise InvalidInput(f"transaction: {command} has score {value!r:.80}, allowed are finite numbers")
+
+
+def _size(value: Value) -> int:
+    return len(value.encode()) if isinstance(value, str) else len(value) if isinstance(value, bytes) else 8

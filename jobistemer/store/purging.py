@@ -1,0 +1,86 @@
+"""Purge a queue: end what waits in it, a hundred at a time; what is in flight comes to its own end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from jobistemer.core.endings import CANCELED, Outcome
+from jobistemer.core.messages import Delivery, decode_message
+from jobistemer.core.states import AttemptState
+from jobistemer.store import cancelling, jobs, limits, queues, runs
+from jobistemer.store.database import Database
+from jobistemer.store.ended import Ended
+from jobistemer.store.keys import places_of, split_delayed_member, split_place
+from jobistemer.store.scripts import Reply
+
+PAGE = 100
+
+
+def purge_queue(shards: Sequence[Database], queue: str, reason: str) -> int:
+    """End all runs that wait in a queue as canceled, each with the reason; how many. Each has its record.
+
+    What is enqueued meanwhile may be among them or stay; what is fetched meanwhile is left to its worker.
+    """
+    return sum(_purge(database, queue, f"purged: {reason}") for database in shards)
+
+
+def _purge(database: Database, queue: str, reason: str) -> int:
+    purged = 0
+    for place in places_of(queue):
+        purged += sum(_end(database, page, "stream", "", reason) for page in _on_stream(database, place))
+    names = [name.decode() for name in database.ask("SMEMBERS", database.keys.limits)]
+    for limit in names:
+        found = _in_set(database, database.keys.waiting(limit), queue)
+        purged += sum(_end(database, page, "delayed", limit, reason) for page in found)
+    found = _in_set(database, database.keys.delayed, queue)
+    return purged + sum(_end(database, page, "delayed", "", reason) for page in found)
+
+
+def _on_stream(database: Database, place: str) -> Iterator[list[Delivery]]:
+    """What a stream holds now, in pages; what is in flight among it is refused when it is to be ended."""
+    stream = database.keys.stream(place)
+    last = database.ask("XREVRANGE", stream, "+", "-", "COUNT", 1)
+    start = b"-"
+    while last and (entries := database.ask("XRANGE", stream, start, last[0][0], "COUNT", PAGE)):
+        yield [each for each, _ in queues.deliveries(stream.encode(), entries) if each is not None]
+        start = b"(" + entries[-1][0]
+
+
+def _in_set(database: Database, key: str, queue: str) -> Iterator[list[Delivery]]:
+    """The runs of a queue in the delayed set or in a waiting list, in pages."""
+    members = [member.decode() for member in database.ask("ZRANGE", key, 0, -1)]
+    mine = [each for each in map(split_delayed_member, members) if split_place(each[0])[0] == queue]
+    for start in range(0, len(mine), PAGE):
+        part = mine[start : start + PAGE]
+        commands = [("HMGET", database.keys.run(run), "message", "attempt", "crashes") for _, run in part]
+        found = zip(part, database.ask_all(commands), strict=True)
+        yield [
+            Delivery(database.keys.stream(place).encode(), b"", decode_message(kept[0]), int(kept[1]), int(kept[2]))
+            for (place, _), kept in found
+            if kept[0]
+        ]
+
+
+def _end(database: Database, page: list[Delivery], source: str, limit: str, reason: str) -> int:
+    now_ms = database.clock.now_ms()
+    outcome = Outcome(AttemptState.CANCELED, error=reason)
+    calls = []
+    for delivery in page:
+        slot = delivery.message.slot
+        job = jobs.find_version(database, slot.job, slot.version) if slot else None
+        ended = Ended(delivery, outcome, "", 0, now_ms, source, limit=limit)
+        calls.append(runs.commit(database.keys, ended, CANCELED, job))
+    replies = database.call_all(calls) if calls else []
+    done = [
+        delivery
+        for delivery, reply in zip(page, replies, strict=True)
+        if isinstance(reply, Reply) and reply.word == "DONE"
+    ]
+    # Let in, and not yet fetched: it held its slots already.
+    limits.give_back_deliveries(database, done)
+    for delivery in done:
+        slot = delivery.message.slot
+        job = jobs.find_version(database, slot.job, slot.version) if slot else None
+        if slot and job:
+            cancelling.cancel_siblings(database, job, slot)
+    return len(done)

@@ -1,0 +1,38 @@
+"""The call that records an outcome together with what its handler collected to be applied with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jobistemer.core.messages import Delivery
+from jobistemer.core.transactions import Write
+from jobistemer.store.keys import Keys, place
+from jobistemer.store.scripts import Call, composed
+
+
+def commit_transaction(
+    keys: Keys, delivery: Delivery, commit: Call, writes: Sequence[Write], follow_ups: Sequence[Call]
+) -> Call:
+    """What `commit` does, and in the same step the writes and the calls that enqueue."""
+    calls = [commit, *follow_ups]
+    message = delivery.message
+    steps: list[Any] = []
+    for write in writes:
+        steps += (write.command, write.form.kind, write.form.adds, len(write.args), *write.args)
+    steps += [part for call in calls for part in (call.script.name, len(call.keys), len(call.args), *call.args)]
+    # In place of the commit, so that whatever else belongs to that goes on belonging to it.
+    return commit._replace(
+        script=composed("commit_transaction", tuple(sorted({call.script.name for call in calls}))),
+        keys=(
+            keys.stream(place(message.queue, message.priority)),
+            *(write.key for write in writes),
+            *(key for call in calls for key in call.keys),
+        ),
+        args=(delivery.entry, len(writes), len(calls), *_sendable(steps)),
+    )
+
+
+def _sendable(values: list[Any]) -> list[Any]:
+    # Numbers as Redis reads them back: repr keeps every digit of a float.
+    return [repr(value) if isinstance(value, float) else value for value in values]

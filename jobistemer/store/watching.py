@@ -1,0 +1,69 @@
+"""Watching one run: what is new since the last look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.notes import LogLine, Progress
+from jobistemer.core.records import RunRecord
+from jobistemer.core.states import TERMINAL_RUNS, RunState
+from jobistemer.store import notes, views
+from jobistemer.store.database import Database
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is new: a line, progress, or that the run or its attempt has changed.
+
+    missed: lines that came and went since the last look, because only the last thousand are kept.
+    """
+
+    run: str
+    attempt: int
+    state: RunState
+    line: LogLine | None = None
+    progress: Progress | None = None
+    missed: int = 0
+
+
+class Watcher:
+    """Looks at a run again and again; each look gives what the one before has not seen."""
+
+    def __init__(self, database: Database, run_id: str) -> None:
+        self._database = database
+        self._run_id = run_id
+        self._attempt = 0
+        self._lines_seen = 0
+        self._progress: Progress | None = None
+        self._state: tuple[RunState, int] | None = None
+        self.record: RunRecord | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.record is None or self.record.state in TERMINAL_RUNS
+
+    def look(self) -> Iterator[Sight]:
+        """What is new, in order; nothing when the run is not on record."""
+        # The record first: what an attempt noted was stored before its end, so a run that has ended hides nothing.
+        self.record = record = views.find_run(self._database, self._run_id)
+        if record is None:
+            return
+        while self._attempt < record.attempt:
+            yield from self._noted(record, self._attempt)
+            self._attempt, self._lines_seen, self._progress = self._attempt + 1, 0, None
+        yield from self._noted(record, record.attempt)
+        if self._state != (record.state, record.attempt):
+            self._state = (record.state, record.attempt)
+            yield Sight(run=record.id, attempt=record.attempt, state=record.state)
+
+    def _noted(self, record: RunRecord, attempt: int) -> Iterator[Sight]:
+        found = notes.find_notes(self._database, ids.attempt_id(record.id, attempt), self._lines_seen)
+        for line in found.lines:
+            missed, self._lines_seen = line.n - self._lines_seen, line.n + 1
+            yield Sight(run=record.id, attempt=attempt, state=record.state, line=line, missed=missed)
+        if found.progress is not None and found.progress != self._progress:
+            self._progress = found.progress
+            yield Sight(run=record.id, attempt=attempt, state=record.state, progress=found.progress)

@@ -1,0 +1,65 @@
+"""Handlers as a worker calls them: with the app's middleware around them. Built once, when the worker starts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from jobistemer.core.context import Context
+from jobistemer.core.handlers import Handler
+from jobistemer.core.plugins import Plugins
+from jobistemer.runtime.telling import tell
+
+_HIDDEN = "context of this attempt"
+"""The name under which the context travels to handlers without a parameter for it: no identifier, so nobody's own."""
+
+
+def equipped(handlers: Mapping[str, Handler], plugins: Plugins) -> Mapping[str, Handler]:
+    """The handlers with middleware and hooks around them; the very same ones where the app has none."""
+    hooks = plugins.hooks
+    if not (plugins.chain.links or hooks.starting or hooks.occurrence_starting):
+        return handlers
+    return {name: _wrapped(handler, plugins) for name, handler in handlers.items()}
+
+
+def _wrapped(handler: Handler, plugins: Plugins) -> Handler:
+    result = copy.copy(handler)
+    result.context_parameter = handler.context_parameter or _HIDDEN
+    call = _coroutine_call if handler.is_coroutine else _plain_call
+    result.function = call(handler.function, handler.context_parameter, plugins)
+    return result
+
+
+def _plain_call(function: Callable[..., Any], wanted: str | None, plugins: Plugins) -> Callable[..., Any]:
+    def call(**arguments: Any) -> Any:
+        with _around(_context_in(arguments, wanted), plugins):
+            return function(**arguments)
+
+    return call
+
+
+def _coroutine_call(function: Callable[..., Any], wanted: str | None, plugins: Plugins) -> Callable[..., Any]:
+    async def call(**arguments: Any) -> Any:
+        with _around(_context_in(arguments, wanted), plugins):
+            return await function(**arguments)
+
+    return call
+
+
+def _context_in(arguments: dict[str, Any], wanted: str | None) -> Context:
+    context: Context = arguments.pop(_HIDDEN) if wanted is None else arguments[wanted]
+    return context
+
+
+@contextmanager
+def _around(context: Context, plugins: Plugins) -> Iterator[None]:
+    with ExitStack() as stack:
+        for link in plugins.chain.links:
+            stack.enter_context(link(context))
+        first = plugins.hooks.occurrence_starting.get(context.job or "")
+        if first and context.tools.first_of_occurrence():
+            tell(first, context)
+        tell(plugins.hooks.starting, context)
+        yield

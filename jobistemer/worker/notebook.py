@@ -1,0 +1,70 @@
+"""The notebook of one attempt: its last lines, until the server has them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from jobistemer.core.messages import Delivery
+from jobistemer.core.notes import MOST_BYTES, MOST_LINES, LogLine, Progress, encode_line, encode_progress, shortened
+from jobistemer.store import notes
+from jobistemer.store.keys import Keys
+from jobistemer.store.scripts import Call
+
+
+class Notebook:
+    """Written by the handler's threads, sent by the journal and the committer. Sending twice is harmless.
+
+    A line stays here after it was sent, as long as it is among those that are kept: so their bytes are known.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines: deque[bytes] = deque()
+        self._bytes = 0
+        self._progress = b""
+        self._progress_sent = b""
+        self.written = 0
+        self._acknowledged = 0
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was ever noted."""
+        return bool(self.written or self._progress)
+
+    def add(self, at_ms: int, level: str, text: str) -> None:
+        """Take a line; the oldest go when there are too many or too large ones."""
+        with self._lock:
+            line = encode_line(LogLine(self.written, at_ms, level, shortened(text)))
+            self._lines.append(line)
+            self._bytes += len(line)
+            self.written += 1
+            while len(self._lines) > MOST_LINES or self._bytes > MOST_BYTES:
+                self._bytes -= len(self._lines.popleft())
+
+    def show(self, progress: Progress) -> None:
+        """Take the progress in place of the one before."""
+        self._progress = encode_progress(progress)
+
+    def calls(self, keys: Keys, delivery: Delivery, expiry_ms: int) -> list[Call]:
+        """The calls that bring the server up to date; with nothing new, one that sets the expiry."""
+        with self._lock:
+            kept, lines = len(self._lines), list(self._lines)
+            first = max(self._acknowledged, self.written - kept)
+            progress = b"" if self._progress == self._progress_sent else self._progress
+        waiting = lines[kept - (self.written - first) :] if self.written > first else []
+        parts = [waiting[at : at + notes.MOST_AT_ONCE] for at in range(0, len(waiting), notes.MOST_AT_ONCE)] or [[]]
+        return [
+            notes.write_notes(keys, delivery, part, first + at * notes.MOST_AT_ONCE, kept, progress, expiry_ms)
+            for at, part in enumerate(parts)
+        ]
+
+    def acknowledge(self, written: int, progress: bytes) -> None:
+        """Note that the server has the lines before number `written`, and this progress."""
+        with self._lock:
+            self._acknowledged = max(self._acknowledged, written)
+            self._progress_sent = progress
+
+    def mark(self) -> tuple[int, bytes]:
+        """What `acknowledge` is to be told once the calls made now have been answered."""
+        return self.written, self._progress

@@ -1,0 +1,165 @@
+"""Processes beside the worker: warm, killable, replaced when they are worn out or dead. Never forked off a worker."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.repeating import start_thread
+from jobistemer.worker.channel import Assignment, Channel, Closed, Done, Ready, Start
+
+START_S = 60.0
+"""How long importing the app may take."""
+LOOK_S = 0.25
+END_S = 2.0
+
+
+class NotStarted(Exception):
+    """A process could not be started, or could not import the app."""
+
+
+class Died(Exception):
+    """A process ended while it ran a handler; the text says how."""
+
+
+class Child:
+    """One process. It is killed with everything that it has started."""
+
+    def __init__(self, app: str, folder: str, most_mib: int) -> None:
+        """Start it. Raises NotStarted."""
+        self.runs = 0
+        self.memory_mib = 0.0
+        self._most_mib = most_mib
+        ours, theirs = (_high(end) for end in socket.socketpair())
+        command = [sys.executable, "-m", "jobistemer.worker.child", str(theirs.fileno())]
+        try:
+            with theirs:
+                # A session of its own: signals of a terminal are for the worker, and a whole group can be killed.
+                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True
+                )
+        except OSError as error:
+            ours.close()
+            raise NotStarted(f"its process could not be started: {error}") from error
+        self._channel = Channel(ours)
+        self._open(app)
+
+    def _open(self, app: str) -> None:
+        try:
+            self._channel.send(Start(app, sys.path))
+            ready = self._channel.receive(Ready, START_S)
+            trouble = f"importing {app} took more than {START_S:g} s" if ready is None else ready.error
+        except Closed:
+            trouble = f"while it imported {app}, {self._how_it_died()}"
+        if trouble:
+            self.kill()
+            raise NotStarted(f"its process could not be started: {trouble}")
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def perform(self, assignment: Assignment) -> Done:
+        """Have it call a handler, and wait for the outcome. Raises Died."""
+        try:
+            self._channel.send(assignment)
+            while (done := self._channel.receive(Done, LOOK_S)) is None:
+                self._check_memory()
+        except Closed:
+            raise Died(self._how_it_died()) from None
+        self.runs += 1
+        self.memory_mib = done.memory_mib
+        return done
+
+    def kill(self) -> None:
+        """End it at once, from whatever thread."""
+        with suppress(ProcessLookupError, PermissionError):
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def dismiss(self) -> None:
+        """Let it end: there is nothing that it runs, and nothing more will come."""
+        self._channel.close()
+
+    def end(self) -> None:
+        """Let it end in order, by force when it takes its time."""
+        self.dismiss()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
+        self.kill()
+        self._process.wait()
+
+    def _check_memory(self) -> None:
+        if self._most_mib and (held := memory_mib(self.pid)) > self._most_mib:
+            self.kill()
+            self._process.wait()
+            raise Died(f"its process held {held:.0f} MiB, allowed are {self._most_mib}")
+
+    def _how_it_died(self) -> str:
+        # One that has died by itself keeps the code it died with; what it has started dies now.
+        self.kill()
+        code = self._process.wait()
+        if code >= 0:
+            return f"its process ended with exit code {code}"
+        if code == -signal.SIGKILL:
+            return "its process was killed, or closed the channel to its worker (signal 9)"
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
+        return f"its process died with signal {-code} ({name})"
+
+
+def _high(end: socket.socket) -> socket.socket:
+    # A handler may have closed standard output or error; the channel must not be what others take for it.
+    if end.fileno() > 2:
+        return end
+    with end:
+        return socket.socket(fileno=fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
+
+
+class Pool:
+    """The processes of one worker that wait for something to do; at most as many as there are slots."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._folder = str(Path.cwd())
+        self._idle: list[Child] = []
+        self._lock = threading.Lock()
+
+    def take(self) -> Child:
+        """A warm process, the one that was used last; a new one when there is none. Raises NotStarted."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return Child(self._settings.app, self._folder, self._settings.child_max_memory_mib)
+
+    def give_back(self, child: Child) -> None:
+        """Keep a process warm for the next run, unless it is worn out."""
+        worn_out = 0 < self._settings.child_max_runs <= child.runs
+        too_large = 0 < self._settings.child_max_memory_mib < child.memory_mib
+        if worn_out or too_large:
+            start_thread(child.end, "end process")
+            return
+        with self._lock:
+            self._idle.append(child)
+
+    def warm_up(self) -> None:
+        """Have one process wait before it is needed. Raises NotStarted."""
+        self.give_back(self.take())
+
+    def end(self) -> None:
+        """End the processes that are idle; those that run something end with the worker."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.dismiss()
+        for child in idle:
+            child.end()

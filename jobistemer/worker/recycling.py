@@ -1,0 +1,46 @@
+"""Recycling: a worker that has done its share, has grown too large or has lost too many threads ends in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.stopping import Stopping
+
+LOOK_S = 0.25
+
+log = logging.getLogger("jobistemer.worker")
+
+
+class Recycler:
+    """Looks at the worker's own limits. `failing` tells that it ends because it is no longer well."""
+
+    def __init__(
+        self, settings: WorkerSettings, done: Callable[[], int], leaked: Callable[[], int], stopping: Stopping
+    ) -> None:
+        self._settings = settings
+        self._done = done
+        self._leaked = leaked
+        self._stopping = stopping
+        self.failing = False
+
+    def step(self) -> float:
+        """One look; the seconds until the next."""
+        if not self._stopping.requested.is_set() and (reason := self._reason()):
+            log.info("this worker ends to make room for a fresh one: %s", reason)
+            self._stopping.request()
+        return LOOK_S
+
+    def _reason(self) -> str:
+        settings = self._settings
+        if 0 < settings.max_runs <= (done := self._done()):
+            return f"{done} runs are done, {settings.max_runs} were asked for"
+        if 0 < settings.max_memory_mib < (held := memory_mib(os.getpid())):
+            return f"it holds {held:.0f} MiB, allowed are {settings.max_memory_mib}"
+        if settings.max_leaked <= (leaked := self._leaked()):
+            self.failing = True
+            return f"{leaked} threads or coroutines were stopped and never ended, {settings.max_leaked} are too many"
+        return ""

@@ -1,0 +1,37 @@
+--[[
+write_notes: keep what a handler notes while it runs, log lines and progress, with its attempt.
+
+KEYS
+  run      hash  {ns:shard}:run:<run_id>          read: is it still this attempt?
+  attempt  hash  {ns:shard}:attempt:<attempt_id>  gets the progress and the number of lines written
+  log      list  {ns:shard}:log:<attempt_id>      gets the lines; goes with its expiry
+ARGV
+  entry      str  the stream entry that is this attempt
+  progress   str  JSON; empty leaves it as it is
+  first      int  number of the first line that follows, within the attempt
+  keep       int  how many lines are kept, the last ones
+  expiry_ms  int  how long the lines are kept from now on
+  line       str  each line as JSON, at most 100
+OUT
+  NOTED  kept, now or by an earlier send
+  STALE  the attempt has ended: nothing was written
+KEEPS I6 I7 I9
+]]
+local run, attempt, log = KEYS[1], KEYS[2], KEYS[3]
+local entry, progress, first, keep, expiry_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+
+local held = redis.call('HMGET', run, 'entry', 'state')
+if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
+
+if progress ~= '' then redis.call('HSET', attempt, 'progress', progress) end
+local count, have = math.min(#ARGV - 5, 100), tonumber(redis.call('HGET', attempt, 'lines') or 0)
+-- Lines in between were never sent, as more than are kept have come since: what stands there is out of date.
+if first > have then redis.call('DEL', log) end
+local known = math.max(have - first, 0)
+if count > known then
+  redis.call('RPUSH', log, unpack(ARGV, 6 + known, 5 + count))
+  redis.call('HSET', attempt, 'lines', first + count)
+end
+redis.call('LTRIM', log, -keep, -1)
+redis.call('PEXPIRE', log, expiry_ms)
+return {'NOTED'}

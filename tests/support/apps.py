@@ -1,0 +1,49 @@
+"""An app of a test's own, and a worker that works off what is enqueued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jobistemer import Jobistemer
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store.connection import connect
+from jobistemer.store.database import Database
+from jobistemer.worker import Worker
+
+
+def empty_app(url: str, **settings: Any) -> Jobistemer:
+    """An app on an empty server."""
+    client = connect(url)
+    client.flushall()
+    client.close()
+    return Jobistemer(url, namespace="test", **settings)
+
+
+def shard(app: Jobistemer) -> Database:
+    return app.namespace.shards[0]
+
+
+def work_off(app: Jobistemer, **settings: Any) -> Worker:
+    """Run a worker until the queues are empty and nothing is in flight."""
+    worker = Worker(app.namespace, app.handlers, WorkerSettings(**{"burst": True, **settings}), app.plugins)
+    worker.run(Stopping())
+    return worker
+
+
+@contextmanager
+def working(app: Jobistemer, **settings: Any) -> Iterator[Stopping]:
+    """A worker that goes on while the context lasts; it is then stopped in order."""
+    stopping = Stopping()
+    settings = {"beat_s": 0.1, "grace_s": 5.0, **settings}
+    worker = Worker(app.namespace, app.handlers, WorkerSettings(**settings), app.plugins)
+    thread = start_thread(lambda: worker.run(stopping), "worker of the test")
+    try:
+        yield stopping
+    finally:
+        stopping.request()
+        thread.join(20)
+        assert not thread.is_alive()

@@ -1,0 +1,68 @@
+"""Real processes of ours, with what they write kept in a file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Worker:
+    """A `jobistemer-worker` process."""
+
+    def __init__(self, url: str, log: Path, *arguments: str) -> None:
+        self.log = log
+        environment = {**os.environ, "JOBISTEMER_URL": url, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "jobistemer.cli.worker", *arguments]
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def end(self, seconds: float = 30) -> int:
+        """Ask it to end in order; its exit code."""
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def working(url: str, log: Path, *arguments: str) -> Iterator[Worker]:
+    """A worker while the context lasts."""
+    worker = Worker(url, log, *arguments)
+    try:
+        yield worker
+    finally:
+        if worker.process.poll() is None:
+            worker.process.kill()
+            worker.process.wait()
+
+
+def until(what: Callable[[], Any], condition: str, seconds: float = 30) -> Any:
+    """Wait for a named condition; what made it true."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
+        time.sleep(0.02)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

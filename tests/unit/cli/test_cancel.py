@@ -1,0 +1,63 @@
+import asyncio
+import json
+
+import pytest
+
+from jobistemer.core import ids
+from jobistemer.core.errors import UnknownRun
+from jobistemer.core.states import RunState
+from tests.support.stories import take_one
+
+
+def answer(result):
+    return json.loads(result.stdout)["answer"]
+
+
+@pytest.mark.parametrize("options", [{}, {"delay": 60}], ids=["queued", "delayed"])
+def test_a_run_that_waits_is_cancelled_at_once(cli, app, options):
+    run = app.enqueue("greet", **options)
+    assert answer(cli("run", "cancel", run.id, "--reason", "wrong address", "--json")) == "canceled"
+    assert (run.state(), run.record().error) == (RunState.CANCELED, "canceled: wrong address")
+
+
+def test_a_run_in_flight_is_cancelled_by_its_worker(cli, app, shard):
+    run = app.enqueue("greet")
+    take_one(shard)
+    assert "within a second" in cli("run", "cancel", run.id).stdout
+    assert run.record().cancel > 0
+
+
+def test_a_run_that_has_ended_is_left_alone_and_the_exit_code_says_so(cli, app):
+    run = app.enqueue("greet")
+    assert run.cancel() is True
+    done = cli("run", "cancel", run.id)
+    assert (done.exit_code, done.stdout.strip()) == (1, f"{run.id} had ended before; nothing was changed")
+    assert run.cancel() is False
+
+
+def test_a_run_that_nobody_knows_is_refused_by_its_id(cli, app):
+    refused = cli("run", "cancel", "run_x")
+    assert refused.exit_code == 1
+    assert "run run_x is not on record" in refused.stderr
+    with pytest.raises(UnknownRun, match="run_x is not on record"):
+        app.run("run_x").cancel()
+
+
+def test_a_handle_can_be_cancelled_from_a_coroutine(app):
+    run = app.enqueue("greet")
+    assert asyncio.run(run.cancel_async()) is True
+    assert run.state() is RunState.CANCELED
+
+
+def test_an_occurrence_is_cancelled_with_its_runs(cli, app):
+    app.deploy()
+    occurrence, _ = app.control.trigger("nightly")
+    assert answer(cli("occurrence", "cancel", occurrence, "--json")) == "canceled"
+    run = ids.run_id(occurrence, ids.task_id(ids.job_id("nightly"), "nightly"))
+    assert app.run(run).state() is RunState.CANCELED
+    again = cli("occurrence", "cancel", occurrence)
+    assert (again.exit_code, again.stdout.strip()) == (1, f"{occurrence} had ended before; nothing was changed")
+
+
+def test_an_occurrence_that_nobody_knows_is_refused_by_its_id(cli):
+    assert "occurrence occ_x is not on record" in cli("occurrence", "cancel", "occ_x").stderr

@@ -1,0 +1,72 @@
+"""Where a task may run, and what is refused with which words."""
+
+import pytest
+
+from jobistemer import Jobistemer, Options
+from jobistemer.core.errors import InvalidDefinition, InvalidInput, Misconfigured
+from jobistemer.core.report import Report
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.worker import Worker
+from jobistemer.worker.gather import GATHER
+from jobistemer.worker.slots import check_processes
+
+
+@pytest.fixture
+def app() -> Jobistemer:
+    return Jobistemer("fake://executors", defaults=Options(executor="process"))
+
+
+def test_the_executor_cascades_from_the_app_to_the_task(app):
+    @app.task
+    def apart() -> None: ...
+
+    @app.task(executor="auto")
+    def inside() -> None: ...
+
+    assert {name: handler.executor for name, handler in app.handlers.items()} == {"apart": "process", "inside": "auto"}
+    assert GATHER.executor == "auto"
+
+
+def test_an_unknown_executor_is_refused_with_those_there_are():
+    with pytest.raises(InvalidDefinition, match="executor is 'thread', allowed are auto and process"):
+        Options(executor="thread")
+
+
+def test_the_executor_of_one_call_is_refused(app):
+    with pytest.raises(InvalidInput, match="executor='process' was given for one call of task 'x': it belongs to the task"):
+        app.enqueue("x", executor="process")
+
+
+def test_a_worker_that_does_not_know_what_to_import_is_refused(app):
+    @app.task
+    def apart() -> None: ...
+
+    with pytest.raises(Misconfigured, match="task 'apart' has executor='process'.*jobistemer-worker MODULE:APP"):
+        Worker(app.namespace, app.handlers, WorkerSettings())
+
+
+def test_a_task_of_its_own_process_that_asks_for_a_report_is_refused(app):
+    @app.task
+    def apart(report: Report) -> None: ...
+
+    with pytest.raises(Misconfigured, match="task 'apart' has executor='process' and asks for the results of a group"):
+        check_processes(app.handlers, "module:app")
+
+
+def test_functions_that_yield_are_refused(app):
+    def numbers():
+        yield 1
+
+    async def more_numbers():
+        yield 1
+
+    for function in (numbers, more_numbers):
+        with pytest.raises(InvalidDefinition, match=f"task '{function.__name__}' yields, so calling it would run nothing"):
+            app.task(function)
+
+
+def test_a_time_out_of_an_occurrence_below_a_second_is_refused(app):
+    declared = app.job("0 2 * * *", name="nightly", occurrence_timeout_s=0.5)
+    declared.task(lambda: None, name="only")
+    with pytest.raises(InvalidDefinition, match="job 'nightly': occurrence_timeout_s is 0.5, allowed is 1"):
+        declared.build()
