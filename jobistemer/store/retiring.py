@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from jobistemer.core import ids
-from jobistemer.store import jobs, occurrences
-from jobistemer.store.cancelling import cancel_run
 from jobistemer.store.database import Database
+from jobistemer.store.halting import cancel_occurrence
 from jobistemer.store.versions import live_versions
 
 
@@ -14,20 +12,8 @@ def retire(database: Database, job_id: str, version: int) -> int:
 
     Any number of tickers may do it, as often as they like: cancelling twice is cancelling once.
     """
-    earlier = {each: pinned for each, pinned in live_versions(database, job_id).items() if pinned < version}
+    earlier = [each for each, pinned in live_versions(database, job_id).items() if pinned < version]
     # Those that wait come first: the end of one that runs would start the next.
-    for occurrence, pinned in reversed(earlier.items()):
-        _cancel(database, job_id, occurrence, pinned, f"version {version} of its job took over at once")
+    for occurrence in reversed(earlier):
+        cancel_occurrence(database, occurrence, f"version {version} of its job took over at once")
     return len(earlier)
-
-
-def _cancel(database: Database, job_id: str, occurrence: str, version: int, reason: str) -> None:
-    job = jobs.find_version(database, job_id, version)
-    if job is None:
-        return
-    now_ms = database.clock.now_ms()
-    history_ms = round(job.history_s * 1000)
-    queued = occurrences.cancel_queued(database.keys, job_id, occurrence, now_ms, reason, history_ms)
-    if database.call(queued).word == "TAKEN":
-        for task in job.tasks:
-            cancel_run(database, ids.run_id(occurrence, ids.task_id(job_id, task.name)), reason)
