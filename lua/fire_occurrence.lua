@@ -8,6 +8,7 @@ KEYS
   live        zset    {ns:shard}:live:<job_id>         gets it
   queued      zset    {ns:shard}:queued:<job_id>       read: does another one wait?
   streams     set     {ns:shard}:streams               places of the streams that exist
+  deadlines   zset    {ns:shard}:deadlines             gets the occurrence when it has a deadline
   run         hash    {ns:shard}:run:<run_id>          \ one pair
   stream      stream  {ns:shard}:stream:<queue>:<prio> / for each task
 ARGV
@@ -18,6 +19,7 @@ ARGV
   reason   str  why, for people
   origin   str  `replay <occurrence>` or `backfill <id>`
   overlaps str  yes: it may run beside others
+  deadline int  ms from which on it is timed out; empty for never
   run_id, handler, place, message, waits  for each task; waits is how many tasks must succeed before
 OUT
   FIRED          its first runs are on their streams
@@ -26,9 +28,10 @@ OUT
   STALE version  the job has another version, or is gone (0): nothing was written
 KEEPS I2 I8 I9 I10
 ]]
-local job, occurrence, history, live, queued, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local job_id, occ_id, version, instant, now, reason, origin, overlaps =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
+local job, occurrence, history, live, queued, streams, deadlines =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local job_id, occ_id, version, instant, now, reason, origin, overlaps, deadline =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
 local current = redis.call('HGET', job, 'version')
 if current ~= version then return {'STALE', tonumber(current or 0)} end
@@ -36,13 +39,17 @@ if redis.call('EXISTS', occurrence) == 1 then return {'TAKEN'} end
 local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]
 if busy and overlaps ~= 'yes' then return {'BUSY', busy} end
 
-local tasks = math.min((#KEYS - 6) / 2, 50)
+local tasks = math.min((#KEYS - 7) / 2, 50)
 redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', 'pending', 'reason', reason,
   'claimed_at', now, 'origin', origin, 'open', tasks)
 redis.call('ZADD', history, math.floor(now / 1000), occ_id)
 redis.call('ZADD', live, instant, occ_id)
+if deadline ~= '' then
+  redis.call('HSET', occurrence, 'deadline', deadline)
+  redis.call('ZADD', deadlines, deadline, occ_id)
+end
 for i = 1, tasks do
-  local run, stream, at = KEYS[5 + 2 * i], KEYS[6 + 2 * i], 4 + 5 * i
+  local run, stream, at = KEYS[6 + 2 * i], KEYS[7 + 2 * i], 5 + 5 * i
   local run_id, handler, place, message, waits = unpack(ARGV, at, at + 4)
   redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
   if waits ~= '0' then

@@ -40,11 +40,11 @@ def fire(keys: Keys, job: Job, version: int, asked: Asked, now_ms: int) -> Call:
     return script("fire_occurrence")(
         (
             *(keys.job(job.id), keys.occurrence(occurrence), keys.history(job.id)),
-            *(keys.live(job.id), keys.queued(job.id), keys.streams, *run_keys),
+            *(keys.live(job.id), keys.queued(job.id), keys.streams, keys.deadlines, *run_keys),
         ),
         (
             *(job.id, occurrence, version, asked.instant, now_ms, asked.reason, asked.origin),
-            *("yes" if job.overlap == Overlap.ALLOW else "no", *run_args),
+            *("yes" if job.overlap == Overlap.ALLOW else "no", _deadline(job, now_ms), *run_args),
         ),
     )
 

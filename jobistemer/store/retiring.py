@@ -1,4 +1,4 @@
-"""Retire: cancel what still runs under earlier versions of a job, or what a later occurrence replaces."""
+"""What is ended because something newer takes its place: a version of the job, or a later occurrence."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from jobistemer.core import ids
 from jobistemer.store import jobs, occurrences, views
 from jobistemer.store.cancelling import cancel_run
 from jobistemer.store.database import Database
+from jobistemer.store.halting import cancel_occurrence
 from jobistemer.store.keys import Keys
 from jobistemer.store.versions import live_versions
 
 
 def retire(database: Database, job_id: str, version: int) -> int:
-    """Cancel the occurrences of a job that are pinned to versions before `version`; how many were not at their end.
+    """Cancel the occurrences of a job that are live under versions before `version`; how many there were.
 
     Any number of tickers may do it, as often as they like: cancelling twice is cancelling once.
     """
-    earlier = {each: pinned for each, pinned in live_versions(database, job_id).items() if pinned < version}
+    earlier = [each for each, pinned in live_versions(database, job_id).items() if pinned < version]
     # Those that wait come first: the end of one that runs would start the next.
-    for occurrence, pinned in reversed(earlier.items()):
-        _cancel(database, job_id, occurrence, pinned, f"version {version} of its job took over at once")
+    for occurrence in reversed(earlier):
+        cancel_occurrence(database, occurrence, f"version {version} of its job took over at once")
     return len(earlier)
 
 

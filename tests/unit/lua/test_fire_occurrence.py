@@ -118,3 +118,12 @@ def test_another_version_is_stale_and_so_is_a_job_that_is_gone(database):
     database.call(jobs.remove(database.keys, jobs.find_job(database, "report"), NOW))
     with nothing_written(database):
         assert fire(database, job()) == Reply("STALE", [0])
+
+
+def test_its_time_is_limited_like_that_of_any_other(database):
+    definition = job(occurrence_timeout_s=60)
+    register(database, definition)
+    fire(database, definition)
+    state = records(database)
+    assert state["deadlines"] == {OCCURRENCE: NOW + 60_000}
+    assert state[f"occurrence:{OCCURRENCE}"]["deadline"] == str(NOW + 60_000)
