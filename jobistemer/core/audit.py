@@ -67,7 +67,7 @@ class Ledger(msgspec.Struct, frozen=True):
 
 def audit(ledger: Ledger, after: int, until: int, now_ms: int) -> Audited:
     """Compare the instants after `after` up to `until` with the rows; a range that was forgotten is left out."""
-    start = max(after, kept_after(ledger.versions, now_ms))
+    start = max(after, kept_after(ledger.versions, now_ms), _counted_off(ledger))
     due = dict(expected(ledger, start, until, now_ms))
     name = ledger.name
     rows = [row for row in ledger.rows if row.due is not None and start < row.due <= until]
@@ -97,6 +97,14 @@ def kept_after(versions: Sequence[Version], now_ms: int) -> int:
     forgotten = max(ends, default=0) // 1000 + SLACK_S
     # What the earliest version that is kept did not decide cannot be recomputed.
     return max(forgotten, versions[0].after) if versions else forgotten
+
+
+def _counted_off(ledger: Ledger) -> int:
+    """Up to here rows may have gone because a version keeps only so many; without limit while there are fewer."""
+    limit = min((each.job.history_count for each in ledger.versions), default=0)
+    dues = [row.due for row in ledger.rows if row.due is not None and not row.origin]
+    # A few less than the limit are as good as it: some of what is left may be what this audit is to find missing.
+    return min(dues) - 1 if dues and len(ledger.rows) >= limit - limit // 10 - 1 else -(1 << 40)
 
 
 def _stands_for_instant(name: str, row: Row) -> bool:

@@ -102,3 +102,10 @@ def test_what_an_earlier_version_kept_shorter_may_be_gone_too():
 
 def test_only_the_range_that_was_asked_for_is_audited():
     assert found(WHOLE[1:3], after=T + MINUTE, until=T + 3 * MINUTE) == []
+
+
+def test_rows_beyond_the_number_that_is_kept_are_legitimately_gone():
+    few = version(history_count=3)
+    assert found(WHOLE[2:], [few]) == []
+    assert found([WHOLE[2], WHOLE[4]], [few]) == [(4, Fault.HOLE)]
+    assert found(WHOLE[2:], [version(history_count=100)]) == [(1, Fault.HOLE), (2, Fault.HOLE)]
