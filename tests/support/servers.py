@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import IO
 
 FAKE, VALKEY, REDIS = "fake", "valkey", "redis"
@@ -35,10 +36,12 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
     try:
         assert process.stdout is not None
         _wait_until_ready(process.stdout)
+        # A server whose log nobody reads stops in the middle of a test when the pipe is full.
+        Thread(target=process.stdout.read, daemon=True).start()
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         process.terminate()
-        process.communicate()
+        process.wait()
 
 
 def _binary(kind: str) -> str:
