@@ -86,7 +86,8 @@ class _Pass:
 
     def __init__(self, database: Database, now_ms: int, catch_up: int) -> None:
         self._database = database
-        self._now_ms = now_ms
+        self._began_ms = now_ms
+        self._clock_began_ms = database.clock.now_ms()
         self._catch_up = catch_up
         self.known: dict[str, Upcoming.Entry] = {}
         self.wrong: set[str] = set()
@@ -114,10 +115,15 @@ class _Pass:
                 else:
                     self._follow(entry, mark)
 
+    def _now_ms(self) -> int:
+        return self._began_ms + self._database.clock.now_ms() - self._clock_began_ms
+
     def _claims(self, entries: Iterable[Upcoming.Entry]) -> Iterator[_Claim]:
         for entry in entries:
-            for decision in _planned(entry, self._now_ms, self._catch_up):
-                call = occurrences.claim(self._database.keys, entry.job, entry.version, decision, self._now_ms)
+            # A pass over thousands of jobs takes a while, and each says how late it was itself.
+            now_ms = self._now_ms()
+            for decision in _planned(entry, now_ms, self._catch_up):
+                call = occurrences.claim(self._database.keys, entry.job, entry.version, decision, now_ms)
                 yield _Claim(entry, decision, call)
 
     def _note(self, claim: _Claim, word: str) -> None:
@@ -125,7 +131,7 @@ class _Pass:
             self.claimed += 1
             self.grown[claim.entry.job_id] = claim.entry.job
             self.replaced |= claim.entry.job.overlap is Overlap.REPLACE
-            self.late_ms = max(self.late_ms, self._now_ms - claim.decision.instant * 1000)
+            self.late_ms = max(self.late_ms, self._now_ms() - claim.decision.instant * 1000)
             self.timed |= claim.entry.job.occurrence_timeout_s is not None
         if word in ("CLAIMED", "TAKEN"):
             claim.entry.advance(claim.decision)
@@ -135,7 +141,7 @@ class _Pass:
 
     def _follow(self, entry: Upcoming.Entry, mark: float | None) -> None:
         # The other ticker has decided what this one would have, or it knew something that this one does not.
-        decisions = _planned(entry, self._now_ms, self._catch_up)
+        decisions = _planned(entry, self._now_ms(), self._catch_up)
         if mark is None or not decisions or decisions[-1].look_at_ms != int(mark):
             self.wrong.add(entry.job_id)
             return
