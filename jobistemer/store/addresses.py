@@ -73,7 +73,8 @@ def _check_place(parts: SplitResult) -> None:
         raise Misconfigured(f"the {parts.scheme}:// URL has a port that is no number; {_ENCODE}") from None
     if not re.fullmatch(r"/?\d*", parts.path):
         raise Misconfigured(
-            f"URL {redacted(parts.geturl())!r}: what stands after the host is no number of a database, such as 0; {_ENCODE}"
+            f"URL {redacted(parts.geturl())!r}: what stands after the host is no number of a database, such as 0; "
+            f"{_ENCODE}"
         )
 
 

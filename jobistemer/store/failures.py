@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import redis
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
+from jobistemer.store.acl import roles_of
 
 
 class Remedy(NamedTuple):
@@ -34,13 +35,15 @@ _UNREACHED: Final = (
         "authority in the URL, rediss://…?ssl_ca_certs=/path/to/ca.crt",
     ),
     Remedy(
-        r"certificate required|CERTIFICATE_REQUIRED|handshake failure|unknown ca|UNKNOWN_CA",
-        "it asks for a client certificate that it trusts: name one and its key in the URL, "
+        r"^rediss.*(certificate required|handshake failure|unknown ca|writing to socket|reset by peer|closed by)",
+        "it ends the connection after the TLS handshake. Most often it asks for a client certificate that it trusts: "
+        "name one and its key in the URL, "
         "rediss://…?ssl_certfile=/path/to/client.crt&ssl_keyfile=/path/to/client.key",
     ),
     Remedy(
-        r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure|UNEXPECTED_EOF",
-        "it does not speak TLS at this port: use the port that it has for TLS (`tls-port`), or redis:// for plain text",
+        r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure|^rediss.*Timeout connecting",
+        "perhaps it does not speak TLS at this port: use the port that it has for TLS (`tls-port`), or redis:// for "
+        "plain text",
     ),
     Remedy(
         r"No master found",
@@ -54,6 +57,7 @@ _ANYTHING: Final = (
     "Start one (`redis-server`, `docker compose up`, or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL "
     "to where one is"
 )
+_A_ROLE: Final = "ROLE"
 _NOT_ALLOWED: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
 _REFUSED: Final = (
     Remedy(r"READONLY", "it is a replica: the URL must name the master, or the Sentinels (redis+sentinel://…)"),
@@ -62,8 +66,7 @@ _REFUSED: Final = (
     Remedy(r"OOM|maxmemory", "it is at its memory limit (`maxmemory`): raise it, or purge what is not needed"),
     Remedy(
         _NOT_ALLOWED,
-        "its user lacks a permission; `jobistemer acl ROLE` prints the rule that a role needs, for the user and the "
-        "version that runs here",
+        f"its user lacks a permission; `jobistemer acl {_A_ROLE}` prints the rule that a role needs",
     ),
     Remedy(
         r"NOAUTH|Authentication required|called without any password|HELLO must be called",
@@ -82,15 +85,21 @@ def translated(error: redis.RedisError, address: str) -> JobistemerError:
     # redis-py counts a wrong password among the lost connections.
     refused = isinstance(error, redis.AuthenticationError)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
-        remedy = _remedy(_UNREACHED, said) or _ANYTHING
+        remedy = _remedy(_UNREACHED, f"{address} {said}") or _ANYTHING
         return NotConnected(f"no Redis or Valkey server answers at {address} ({_brief(said)}). {_sentence(remedy)}")
-    remedy = _remedy(_REFUSED, said)
+    remedy = _remedy(_REFUSED, said).replace(_A_ROLE, _role_of(said))
     advice = f". {_sentence(remedy)}" if remedy else ""
     return ServerRefused(f"the server at {address} refused a command: {said}{advice}")
 
 
 def _remedy(table: tuple[Remedy, ...], said: str) -> str:
     return next((each.text for each in table if re.search(each.said, said, re.IGNORECASE)), "")
+
+
+def _role_of(said: str) -> str:
+    """Who runs the script that the server names, as far as it names one that we know."""
+    named = re.search(r"\b[0-9a-f]{40}\b", said)
+    return " or ".join(roles_of(named[0]) if named else []) or _A_ROLE
 
 
 def _brief(said: str) -> str:
