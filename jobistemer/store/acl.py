@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.names import checked_name
 from jobistemer.core.transactions import ALLOWED
-from jobistemer.store.scripts import all_scripts, script
+from jobistemer.store.scripts import script
 
 
 class Role(NamedTuple):
@@ -128,10 +128,10 @@ def rule(roles: Iterable[str], namespace: str) -> list[str]:
     return ["resetkeys", "resetchannels", "-@all", *allowed, f"~{{{space}}}:settings", *keys, *channels]
 
 
-def roles_of(script_sha: str) -> list[str]:
-    """The roles whose rule covers a script, by the hash that a server names it by."""
-    names = {each.name for each in all_scripts() if each.sha == script_sha}
-    return [role.name for role in ROLES.values() if names & set(role.scripts)]
+def roles_of(script_name: str) -> list[str]:
+    """The roles whose rule covers a script, or several that are executed as one."""
+    names = set(script_name.split(" and "))
+    return [role.name for role in ROLES.values() if names <= set(role.scripts)]
 
 
 def _role(name: str) -> Role:

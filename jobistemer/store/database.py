@@ -46,7 +46,7 @@ class Database:
                     raise
                 return self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
-            raise translated(error, self.address) from error
+            raise translated(error, self.address, script) from error
 
     def call_all(self, calls: Sequence[Call]) -> list[Reply | JobistemerError]:
         """Execute many calls in one round trip; a call that the server refuses is answered by its error.
@@ -91,7 +91,7 @@ class Database:
 
     def _read(self, call: Call, answer: Any) -> Reply | JobistemerError:
         if isinstance(answer, redis.RedisError):
-            return translated(answer, self.address)
+            return translated(answer, self.address, call)
         return call.read(answer)
 
 
@@ -118,4 +118,4 @@ class AsyncDatabase:
                     raise
                 return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
-            raise translated(error, self.address) from error
+            raise translated(error, self.address, script) from error

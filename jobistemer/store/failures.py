@@ -14,6 +14,7 @@ import redis
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.acl import roles_of
+from jobistemer.store.scripts import Call
 
 
 class Remedy(NamedTuple):
@@ -79,15 +80,15 @@ _REFUSED: Final = (
 )
 
 
-def translated(error: redis.RedisError, address: str) -> JobistemerError:
-    """The error of this package that says what a failure of the client means for the caller."""
+def translated(error: redis.RedisError, address: str, call: Call | None = None) -> JobistemerError:
+    """The error of this package that says what a failure of the client means for the caller; `call` is what failed."""
     said = str(error)
     # redis-py counts a wrong password among the lost connections.
     refused = isinstance(error, redis.AuthenticationError)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
         remedy = _remedy(_UNREACHED, f"{address} {said}") or _ANYTHING
         return NotConnected(f"no Redis or Valkey server answers at {address} ({_brief(said)}). {_sentence(remedy)}")
-    remedy = _remedy(_REFUSED, said).replace(_A_ROLE, _role_of(said))
+    remedy = _remedy(_REFUSED, said).replace(_A_ROLE, _role_of(call))
     advice = f". {_sentence(remedy)}" if remedy else ""
     return ServerRefused(f"the server at {address} refused a command: {said}{advice}")
 
@@ -96,10 +97,9 @@ def _remedy(table: tuple[Remedy, ...], said: str) -> str:
     return next((each.text for each in table if re.search(each.said, said, re.IGNORECASE)), "")
 
 
-def _role_of(said: str) -> str:
-    """Who runs the script that the server names, as far as it names one that we know."""
-    named = re.search(r"\b[0-9a-f]{40}\b", said)
-    return " or ".join(roles_of(named[0]) if named else []) or _A_ROLE
+def _role_of(call: Call | None) -> str:
+    """Who may run the script that was refused."""
+    return " or ".join(roles_of(call.script.name) if call else []) or _A_ROLE
 
 
 def _brief(said: str) -> str:

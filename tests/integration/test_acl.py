@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import redis
 
-from jobistemer import Context, Jobistemer, Limit
+from jobistemer import Context, Jobistemer
 from jobistemer.app import DeadLetters, JobControl
 from jobistemer.app.auditing import audit_jobs
 from jobistemer.app.cancelling import cancel_run
 from jobistemer.core.errors import InvalidInput, ServerRefused
+from jobistemer.core.limits import Concurrency
 from jobistemer.core.retries import NO_RETRIES
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import acl, census, listings
 from jobistemer.store.connection import connect
-from jobistemer.store.database import Database
-from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
 from tests.support.apps import working
 from tests.support.roles import admit
 from tests.support.servers import FAKE, available, running
-from tests.support.stories import take
 from tests.support.worker_processes import until
 
 
@@ -57,10 +53,13 @@ def shop(url: str) -> Jobistemer:
     def fail() -> None:
         raise ValueError("no")
 
-    @app.task(limits=[Limit(1)])
+    @app.task
+    def quiet() -> None: ...
+
+    @app.task(limits=[Concurrency(1)])
     def limited(context: Context) -> int:
-        with context.transaction() as then:
-            then.hset("seen", "last", "1")
+        context.transaction.write("INCRBY", "seen", 1)
+        context.transaction.enqueue(quiet.request())
         return 1
 
     @app.task
@@ -95,18 +94,95 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admin):
         assert producer.enqueue("again", {}, delay=0.01).result(timeout=20) == 1
         broken = producer.enqueue("fail", {})
         operator = Namespace(url("operator"), "test")
-        until(lambda: DeadLetters(operator).list(), "the run is dead")
+        until(lambda: DeadLetters(operator).page(), "the run is dead")
         assert DeadLetters(operator).replay(broken.id)
         later = producer.enqueue("limited", {}, delay=3600)
         assert cancel_run(operator, later.id) == "canceled"
         viewer = Namespace(url("viewer"), "test")
-        history = lambda: listings.list_history(viewer.shards[0], JobControl(viewer).get("every_second").job.id)  # noqa: E731
+        history = lambda: listings.list_history(viewer.shards[0], JobControl(viewer).find("every_second").job.id)  # noqa: E731
         until(lambda: sum(each.state == "completed" for each in history()) > 1, "the job has run twice")
         JobControl(operator).pause("every_second")
         # Then the viewer sees all that, and nothing is unaccounted for
         assert {each.name for each in census.list_queues(viewer.shards)} == {"default"}
         assert len(census.list_workers(viewer.shards)) == len(census.list_tickers(viewer.shards)) == 1
-        assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [[]]
+        assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
     stopping.request()
     thread.join(10)
     assert denied(admin) == []
+
+
+MORE = {
+    "FLUSHALL": ("FLUSHALL",),
+    "CONFIG": ("CONFIG", "GET", "requirepass"),
+    "KEYS": ("KEYS", "*"),
+    "ACL": ("ACL", "LIST"),
+    "MONITOR": ("MONITOR",),
+    "SHUTDOWN": ("SHUTDOWN", "NOSAVE"),
+    "REPLICAOF": ("REPLICAOF", "NO", "ONE"),
+    "a foreign key": ("HGET", "sessions", "ann"),
+    "another namespace": ("HGETALL", "{other:0}:run:run_1"),
+    "a namespace that begins the same": ("HGETALL", "{test2:0}:run:run_1"),
+    "a foreign key in a script": ("EVAL", "return redis.call('GET', KEYS[1])", 1, "sessions"),
+    "a foreign command in a script": ("EVAL", "return redis.call('FLUSHALL')", 0),
+    "a foreign channel": ("PUBLISH", "news", "x"),
+}
+
+
+@pytest.mark.parametrize("role", acl.ROLES)
+@pytest.mark.parametrize("more", MORE)
+def test_no_role_can_do_more(url, role, more):
+    client = connect(url(role))
+    with pytest.raises(redis.ResponseError, match="NOPERM|no permission|No permission|user executing|ACL failure"):
+        client.execute_command(*MORE[more])
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "command"),
+    [
+        ("producer", ("XREADGROUP", "GROUP", "workers", "p", "STREAMS", "{test:0}:stream:default:5", ">")),
+        ("producer", ("XDEL", "{test:0}:stream:default:5", "1-1")),
+        ("producer", ("HGETALL", "{test:0}:job:job_1")),
+        ("producer", ("DEL", "{test:0}:run:run_1")),
+        ("ticker", ("XREADGROUP", "GROUP", "workers", "t", "STREAMS", "{test:0}:stream:default:5", ">")),
+        ("ticker", ("GET", "{test:0}:app:balance")),
+        ("worker", ("ZADD", "{test:0}:due", "1", "job_1")),
+        ("viewer", ("HSET", "{test:0}:run:run_1", "state", "succeeded")),
+        ("viewer", ("EVAL", "return 1", 0)),
+        ("viewer", ("GET", "{test:0}:unique:order-7")),
+        ("operator", ("GET", "{test:0}:app:balance")),
+    ],
+)
+def test_a_role_cannot_do_what_another_one_does(url, role, command):
+    client = connect(url(role))
+    with pytest.raises(redis.ResponseError, match="(?i)no permission"):
+        client.execute_command(*command)
+    client.close()
+
+
+def test_a_missing_permission_is_told_with_the_command_the_role_and_the_remedy(url):
+    app = shop(url("viewer", "producer"))
+    app.namespace.shards  # noqa: B018 - connects
+    refused = pytest.raises(ServerRefused)
+    with refused as told:
+        app.deploy()
+    assert "lacks a permission" in str(told.value)
+    assert "`jobistemer acl ticker or operator` prints" in str(told.value)
+    with refused as told:
+        shop(url("viewer")).enqueue("quiet", {})
+    assert "evalsha" in str(told.value)
+    assert "`jobistemer acl producer or worker or operator` prints" in str(told.value)
+
+
+def test_the_rules_of_several_roles_add_up(url, admin):
+    app = shop(url("producer", "operator"))
+    app.deploy()
+    run = app.enqueue("quiet", {})
+    assert run.cancel()
+    assert denied(admin) == []
+
+
+def test_a_rule_is_for_one_namespace_and_a_known_role():
+    assert "~{shop:*}:run:*" in acl.rule(["producer"], "shop")
+    with pytest.raises(InvalidInput, match="role 'root' is not known; allowed are producer, ticker, worker"):
+        acl.rule(["root"], "shop")
