@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ class Deployment:
         self._servers[port].kill()
         self._servers[port].wait()
         return port
+
+    def freeze_master(self) -> int:
+        """Let the master answer nobody while all its connections stay; the port where it is."""
+        port = self.master()
+        self._servers[port].send_signal(signal.SIGSTOP)
+        return port
+
+    def thaw(self, port: int) -> None:
+        """It takes itself for the master until the Sentinels tell it otherwise."""
+        self._servers[port].send_signal(signal.SIGCONT)
 
     def restart(self, port: int) -> None:
         """Start a server again where it was, as a replica; the Sentinels would see to that within ten seconds."""
