@@ -170,10 +170,11 @@ class ShardTicker:
             self.look(full=False)
         while halt_overdue(self._database, self._deadlines):
             self.look(full=False)
-        start_waiting(self._database, self._starts)
-        self._starts = []
+        # Before anything is started: what was replaced meanwhile must not begin.
         if self._chores.act():
             self._next_look = 0.0
+        start_waiting(self._database, self._starts)
+        self._starts = []
         return fired.claimed
 
     def _step(self, listener: WakeListener) -> None:
