@@ -70,8 +70,7 @@ elseif fires and busy and overlap == 'queue' and redis.call('ZCARD', queued) >= 
 elseif fires and busy and overlap == 'queue' then
   state, reason = 'queued', reason .. '; waits for ' .. busy
 elseif fires and busy and overlap == 'replace' then
-  local latest, waits = redis.call('ZRANGE', live, -1, -1, 'WITHSCORES'), redis.call('ZRANGE', queued, -1, -1, 'WITHSCORES')
-  if tonumber(waits[2] or 0) > tonumber(latest[2] or 0) then latest = waits end
+  local latest = redis.call('ZRANGE', redis.call('EXISTS', queued) == 1 and queued or live, -1, -1, 'WITHSCORES')
   if tonumber(latest[2]) > tonumber(instant) then
     state, reason = 'skipped', 'skipped because ' .. latest[1] .. ', which was due later, goes first'
   else

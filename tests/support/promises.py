@@ -84,7 +84,7 @@ class Ledger:
     def _one_at_a_time(self, name: str) -> None:
         stored = jobs.find_job(self._database, name)
         live = self._database.client.zcard(self._database.keys.live(ids.job_id(name)))
-        if stored is not None and stored.job.overlap in (Overlap.SKIP, Overlap.QUEUE):
+        if stored is not None and stored.job.overlap in (Overlap.SKIP, Overlap.QUEUE, Overlap.REPLACE):
             assert live <= 1, f"{name} has {live} live occurrences: I8"
 
     def check_at_rest(self, deaths: int) -> None:
