@@ -70,11 +70,16 @@ class Namespace:
         wanted = 1 if self._wanted is None else self._wanted
         if not 1 <= wanted <= MAX_SHARDS:
             raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        self._first.ask("HSETNX", key, "shards", wanted)
-        stored = int(self._first.ask("HGET", key, "shards"))
+        stored = int(self._first.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
         if self._wanted is not None and stored != self._wanted:
             raise Misconfigured(
                 f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
                 "the first process; use another namespace for another number",
             )
         return stored
+
+    def _fix_shards(self, key: str, wanted: int) -> bytes:
+        # Not before it is known to be missing: who may only look at a namespace may not write this.
+        self._first.ask("HSETNX", key, "shards", wanted)
+        fixed: bytes = self._first.ask("HGET", key, "shards")
+        return fixed

@@ -12,7 +12,8 @@ from jobistemer.core.errors import ServerRefused
 from jobistemer.core.messages import Delivery, decode_message
 from jobistemer.core.names import checked_name
 from jobistemer.store.connection import BLOCK_MS
-from jobistemer.store.database import Database, translated
+from jobistemer.store.database import Database
+from jobistemer.store.failures import translated
 from jobistemer.store.keys import GROUP, places_of
 from jobistemer.store.scripts import script
 

@@ -9,7 +9,8 @@ import time
 
 import redis
 
-from jobistemer.store.database import Database, translated
+from jobistemer.store.database import Database
+from jobistemer.store.failures import translated
 
 
 class WakeListener:
