@@ -22,7 +22,7 @@ from jobistemer.worker.supply import is_supplied, supplied
 
 def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     """Run a plain function here and now; whether the caller is the one to report the flight."""
-    if not _begin(flight, flights, stop):
+    if not begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
         value = flight.handler.function(**arguments(flight, flights.open_desk))
@@ -34,7 +34,7 @@ def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
 
 async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     """The same for a coroutine function, on the event loop."""
-    if not _begin(flight, flights, stop):
+    if not begin(flight, flights, stop):
         return flights.end(flight, CANCELED)
     try:
         given = arguments(flight, flights.open_desk) if not is_supplied(flight) else await _in_thread(flight, flights)
@@ -49,7 +49,8 @@ async def _in_thread(flight: Flight, flights: Flights) -> dict[str, Any]:
     return await asyncio.to_thread(arguments, flight, flights.open_desk)
 
 
-def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+def begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+    """Note that an attempt begins; False when it was cancelled before, or is somebody else's by now."""
     doubtful = flights.in_doubt(flight)
     goes_on = flights.begin(flight, stop)
     if goes_on and (flight.delivery.crashes or doubtful):
