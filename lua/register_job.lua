@@ -80,5 +80,5 @@ if expect_by ~= '0' then redis.call('ZADD', expected, 'NX', expect_by, job_id) e
 redis.call('ZADD', due, next_due, job_id)
 -- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.
 local soon = next_due - now < 5000 or redis.call('ZRANGE', due, 0, 0)[1] == job_id
-if soon or retire == '1' then redis.call('PUBLISH', wake, 'job') end
+if soon or retire == '1' or (expect_by ~= '0' and expect_by - now < 5000) then redis.call('PUBLISH', wake, 'job') end
 return {word, new}

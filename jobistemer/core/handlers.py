@@ -65,11 +65,6 @@ class Handler:
         self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
 
     @property
-    def is_movable(self) -> bool:
-        """Whether it asks its worker for nothing, so that any other process may call it."""
-        return self.context_parameter is None and not self.supplies
-
-    @property
     def is_limited(self) -> bool:
         """Whether its calls may count under a limit."""
         return bool(self.limits or self.queue_limits)

@@ -42,10 +42,14 @@ class Namespace:
         if not self._shards:
             count = self._agree_on_shards()
             self._first.read_clock()
-            address = redacted(self.url)
-            others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
-            self._shards = [self._first, *others]
+            self._shards = self._numbered(count)
         return self._shards
+
+    def adopt(self, shards: int, server_ms: int) -> None:
+        """Take over from another process of this namespace what would have to be asked of the server."""
+        self.clock.correct(server_ms)
+        if not self._shards:
+            self._shards = self._numbered(shards)
 
     def for_id(self, text: str) -> Database:
         """The shard that a job id, run id or unique key hashes to."""
@@ -64,6 +68,11 @@ class Namespace:
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self._client.close()
+
+    def _numbered(self, count: int) -> list[Database]:
+        address = redacted(self.url)
+        others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
+        return [self._first, *others]
 
     def _agree_on_shards(self) -> int:
         key = settings_key(self.name)

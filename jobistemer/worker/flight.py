@@ -40,6 +40,10 @@ class AnyDesk(Tools, Protocol):
         """The handler's transaction, when there is anything in it."""
         ...
 
+    def pass_on(self, level: int, text: str) -> None:
+        """Log what the handler has logged in a process beside the worker."""
+        ...
+
 
 class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
@@ -63,7 +67,7 @@ class Flight:
         self.key = (delivery.stream, delivery.entry)
         self.handler = handler
         # It may cost the process that it runs in: its handler asks for one of its own, or a worker died over it.
-        self.apart = handler.executor == PROCESS or (delivery.crashes > 0 and handler.is_movable)
+        self.apart = handler.executor == PROCESS or delivery.crashes > 0
         self.worker = worker
         self.handlers = handlers
         # When it was taken, until it begins.

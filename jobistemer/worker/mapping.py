@@ -15,19 +15,18 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
-from jobistemer.core.handlers import Handler, encode_payload
+from jobistemer.core.errors import Conflict, InvalidInput, JobistemerError
+from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Member, Message, compose, wire_options
 from jobistemer.core.models import FailureStrategy
-from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
 from jobistemer.store import groups, jobs
 from jobistemer.store.groups import BATCH
 from jobistemer.store.keys import place
 from jobistemer.worker.flight import Flight
 from jobistemer.worker.gather import GATHER
+from jobistemer.worker.items import name_of, payloads_of
 
-MOST_ITEMS = 1_000_000
 CALLS_AT_ONCE = 10
 """How many calls that add a hundred children each go into one round trip."""
 
@@ -41,13 +40,19 @@ class ItemMapping:
 
     def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """Add a run for each item; the id of the run that waits for them. Raises what `Context.map` says."""
+        name = name_of(task)
+        payloads = payloads_of(name, self._handlers.get(name), items)
+        return self.add(name, payloads, None if reduce is None else name_of(reduce), failure)
+
+    def add(self, name: str, payloads: Iterable[msgspec.Raw], reduce: str | None, failure: str | None) -> str:
+        """The same with names and payloads."""
         if self._flight.reducer is not None:
             raise Conflict("ctx.map was called before in this attempt; map once, or enqueue a run that maps")
         parent = self._flight.delivery.message
         strategy = self._strategy(failure)
-        reducer = self._reducer(_name(reduce) if reduce is not None else GATHER.name, parent, strategy)
+        reducer = self._reducer(reduce or GATHER.name, parent, strategy)
         member = Member(reducer.run, 0, place(reducer.queue, reducer.priority))
-        self._add_all(self._children(_name(task), items, member), strategy)
+        self._add_all(self._children(name, payloads, member), strategy)
         self._flight.reducer = reducer
         return reducer.run
 
@@ -74,22 +79,12 @@ class ItemMapping:
         run = ids.reducer_run_id(parent.run)
         return compose(run, name, now_ms, **options, **heirloom, reduces=strategy.value)
 
-    def _children(self, name: str, items: Iterable[Any], member: Member) -> Iterator[Message]:
-        handler, options = self._handlers.get(name), wire_options(complete(self._options(name)))
+    def _children(self, name: str, payloads: Iterable[msgspec.Raw], member: Member) -> Iterator[Message]:
+        options = wire_options(complete(self._options(name)))
         now_ms = self._flight.database.clock.now_ms()
-        for index, item in enumerate(items):
-            if index >= MOST_ITEMS:
-                raise InvalidInput(
-                    f"ctx.map was given more than {MOST_ITEMS} items: map pages of them, which map in turn"
-                )
-            yield compose(
-                ids.child_run_id(member.group, index),
-                name,
-                now_ms,
-                payload=_payload(name, handler, index, item),
-                member=Member(member.group, index, member.place),
-                **options,
-            )
+        for index, payload in enumerate(payloads):
+            own = Member(member.group, index, member.place)
+            yield compose(ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options)
 
     def _add_all(self, children: Iterator[Message], strategy: FailureStrategy) -> None:
         database, delivery = self._flight.database, self._flight.delivery
@@ -110,19 +105,3 @@ class ItemMapping:
     def _options(self, name: str) -> Options:
         handler = self._handlers.get(name)
         return handler.options if handler else Options()
-
-
-def _name(task: Any) -> str:
-    return checked_name("task", task if isinstance(task, str) else getattr(task, "name", task))
-
-
-def _payload(name: str, handler: Handler | None, index: int, item: Any) -> msgspec.Raw:
-    """An item is a mapping of keyword arguments, or the single argument."""
-    try:
-        if handler is None:
-            if not isinstance(item, Mapping):
-                raise InvalidPayload(f"this worker does not know task {name!r}, so items must be mappings of arguments")
-            return encode_payload(name, item)
-        return handler.checked(item) if isinstance(item, Mapping) else handler.encode((item,), {})
-    except InvalidInput as error:
-        raise type(error)(f"item {index} of ctx.map: {error}") from None

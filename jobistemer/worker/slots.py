@@ -14,7 +14,6 @@ from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers import Handler
 from jobistemer.core.options import PROCESS
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.core.supplies import UpstreamResult
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.gather import GATHER
@@ -36,14 +35,7 @@ def on_loop(handler: Handler) -> bool:
 
 def check_processes(handlers: Mapping[str, Handler], app: str) -> None:
     """Raise Misconfigured when a handler is to run in a process and nobody has said what that has to import."""
-    ours = [handler for handler in handlers.values() if handler.executor == PROCESS]
-    for handler in ours:
-        if any(not isinstance(supply, UpstreamResult) for supply in handler.supplies.values()):
-            raise Misconfigured(
-                f"task {handler.name!r} has executor='process' and asks for the results of a group or for a report, "
-                "which stay with the worker: let a task without that executor read them and pass on what is needed"
-            )
-    apart = ours[0].name if ours else None
+    apart = next((handler.name for handler in handlers.values() if handler.executor == PROCESS), None)
     if apart is not None and not app:
         raise Misconfigured(
             f"task {apart!r} has executor='process', and a process beside the worker must import it: "
@@ -60,11 +52,12 @@ class Slots:
         settings: WorkerSettings,
         flights: Flights,
         report: Callable[[Flight], None],
+        shards: int = 1,
     ) -> None:
         # The gatherer is ours and short: it runs in a thread, and makes no app one of both kinds.
         kinds = {on_loop(handler) for handler in handlers.values() if handler is not GATHER}
         count = settings.concurrency
-        self._pool = Pool(settings) if settings.app else None
+        self._pool = Pool(settings, shards) if settings.app else None
         self._sharing: Sharing | None = None
 
         def report_both(flight: Flight) -> None:

@@ -114,7 +114,7 @@ class Worker:
             return
         queued = ", ".join(self._settings.queues)
         log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
-        self._slots = slots = Slots(self._handlers, self._settings, self._flights, self._committer.report)
+        self._slots = slots = Slots(self._handlers, self._settings, self._flights, self._committer.report, len(shards))
         recycler = Recycler(self._settings, self._done, self._leaked, stopping)
         keeping = [self._keep(beater.step, "beat") for beater in beaters]
         keeping += [self._keep(self._committer.step, "commit"), self._keep(recycler.step, "recycle")]

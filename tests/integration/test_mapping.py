@@ -411,9 +411,9 @@ def test_a_plain_message_carries_nothing_of_groups():
 def test_items_without_an_end_are_refused(app, database, monkeypatch):
     from itertools import count
 
-    from jobistemer.worker import mapping
+    from jobistemer.worker import items
 
-    monkeypatch.setattr(mapping, "MOST_ITEMS", 1_500)
+    monkeypatch.setattr(items, "MOST_ITEMS", 1_500)
 
     @app.task(retry=NO_RETRIES)
     def endless(ctx: Context) -> None:
