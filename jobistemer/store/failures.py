@@ -47,6 +47,11 @@ _UNREACHED: Final = (
         "plain text",
     ),
     Remedy(
+        r"No master found.*(AuthenticationError|NOAUTH|WRONGPASS|NOPERM)",
+        "a Sentinel refuses the login: give its password as `sentinel_password` (and `sentinel_username`) in the URL; "
+        "what stands before the @ is for the servers",
+    ),
+    Remedy(
         r"No master found",
         "none of the Sentinels names a master: is the service in the URL spelled as in their `sentinel monitor`, and "
         "do they listen at these ports? During a failover this passes",

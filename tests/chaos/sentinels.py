@@ -57,8 +57,13 @@ class Deployment:
         return int(self._ask(self._asked[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
 
     def kill_master(self) -> int:
-        """Kill the master at once; the port where it was."""
+        """Kill the master, in the middle of commands, when its replica has all that it has acknowledged; its port.
+
+        What it had not passed on would be lost with it, and nobody can promise otherwise: replication is asynchronous.
+        """
         port = self.master()
+        self._ask(port, "CLIENT", "PAUSE", "30000", "WRITE")
+        until("the replica has everything", lambda: self._has_everything(port))
         self._servers[port].kill()
         self._servers[port].wait()
         return port
@@ -102,6 +107,12 @@ class Deployment:
             return len(others) == 2 and len(self._ask(port, "SENTINEL", "REPLICAS", SERVICE)) == 1
         except redis.RedisError:
             return False
+
+    def _has_everything(self, master: int) -> bool:
+        (replica,) = {self._first, self._second} - {master}
+        told = self._ask(replica, "INFO", "replication")
+        acknowledged = self._ask(master, "INFO", "replication")["master_repl_offset"]
+        return told["master_link_status"] == "up" and told["slave_repl_offset"] == acknowledged
 
     def _replicas(self, port: int) -> int:
         try:
