@@ -63,10 +63,7 @@ def _version(told: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _role(told: Mapping[str, Any]) -> Iterator[Finding]:
-    if told.get("redis_mode") == "sentinel":
-        remedy = "the URL leads to a Sentinel: write redis+sentinel://host:26379,host2:26379/service/0"
-        yield fault("role", "sentinel", remedy)
-    elif told.get("role") == "slave":
+    if told.get("role") == "slave":
         yield fault("role", "replica", "nothing can be written here: let the URL name the master, or the Sentinels")
     else:
         yield fine("role", str(told.get("role", "master")))

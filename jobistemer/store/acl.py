@@ -27,7 +27,8 @@ class Role(NamedTuple):
     kinds: tuple[str, ...]
 
 
-_CONNECTING: Final = "ping select client|setname time hget"
+# The last two on a cluster only, where slots move.
+_CONNECTING: Final = "ping select client|setname time hget cluster|slots asking"
 _SCRIPTING: Final = "evalsha eval script|load hsetnx"
 _READING: Final = "hgetall hmget lrange"
 _ENDING: Final = (

@@ -63,7 +63,7 @@ class Deployment:
         """
         port = self.master()
         self._ask(port, "CLIENT", "PAUSE", "30000", "WRITE")
-        until("the replica has everything", lambda: self._has_everything(port))
+        until("the replica has everything", self.caught_up)
         self._servers[port].kill()
         self._servers[port].wait()
         return port
@@ -77,6 +77,15 @@ class Deployment:
     def thaw(self, port: int) -> None:
         """It takes itself for the master until the Sentinels tell it otherwise."""
         self._servers[port].send_signal(signal.SIGCONT)
+
+    def caught_up(self) -> bool:
+        """Whether the replica has all that the master has acknowledged."""
+        told = self._ask(self._replica(), "INFO", "replication")
+        acknowledged = self._ask(self.master(), "INFO", "replication")["master_repl_offset"]
+        return told["master_link_status"] == "up" and told["slave_repl_offset"] == acknowledged
+
+    def replica_url(self) -> str:
+        return f"redis://127.0.0.1:{self._replica()}/0"
 
     def restart(self, port: int) -> None:
         """Start a server again where it was, as a replica; the Sentinels would see to that within ten seconds."""
@@ -108,11 +117,9 @@ class Deployment:
         except redis.RedisError:
             return False
 
-    def _has_everything(self, master: int) -> bool:
-        (replica,) = {self._first, self._second} - {master}
-        told = self._ask(replica, "INFO", "replication")
-        acknowledged = self._ask(master, "INFO", "replication")["master_repl_offset"]
-        return told["master_link_status"] == "up" and told["slave_repl_offset"] == acknowledged
+    def _replica(self) -> int:
+        (port,) = {self._first, self._second} - {self.master()}
+        return port
 
     def _replicas(self, port: int) -> int:
         try:

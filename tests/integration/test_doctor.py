@@ -14,6 +14,7 @@ from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.connection import connect
 from jobistemer.ticker.ticker import ShardTicker
+from tests.chaos.scene import until
 from tests.chaos.sentinels import Deployment
 from tests.support.roles import admit
 from tests.support.servers import FAKE, available, running
@@ -212,5 +213,8 @@ def test_a_replica_and_replicas_that_nobody_counts_are_named(tmp_path):
         found = {each["check"]: (each["level"], each["remedy"]) for each in doctor(deployment.url)}
         assert found["replicas"][0] == "warning"
         assert "min-replicas-to-write 1" in found["replicas"][1]
+        until("the replica has the settings of the namespace", deployment.caught_up)
+        found = {each["check"]: (each["level"], each["value"]) for each in doctor(deployment.replica_url(), code=1)}
+        assert found["role"] == ("fault", "replica")
     finally:
         deployment.kill()

@@ -24,7 +24,6 @@ def test_of_a_fit_server_there_is_nothing_to_say():
     ("told", "level", "value", "remedy"),
     [
         ({"redis_version": "6.0.16"}, "fault", "redis 6.0.16", "Redis 6.2, 7, 8 or Valkey is needed"),
-        ({"redis_mode": "sentinel"}, "fault", "sentinel", "redis+sentinel://"),
         ({"used_memory": 2**29 * 1.6}, "warning", "819 MiB of 1024 MiB, 80%", "raise maxmemory"),
         ({"used_memory": 2**30}, "fault", "1024 MiB of 1024 MiB, 100%", "raise maxmemory"),
         ({"aof_last_write_status": "err"}, "fault", "the last append failed", "free space"),
