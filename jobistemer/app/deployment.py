@@ -83,7 +83,7 @@ def _planned(database: Database, job: Job, *, force: bool) -> JobPlan:
     now_ms = database.read_clock()
     stored, mark = jobs.find_job(database, job.name), fingerprint(job)
     found = difference(stored.job if stored else None, kept_anchor(job, stored, now_ms), now_ms // 1000)
-    step = _step(database, job, mark, stored, force=force)
+    step = _step(database, mark, stored, force=force)
     version = stored.version if stored else 0
     if step is Step.WAIT and stored is not None:
         return JobPlan(job.name, step, version, found, stored.pending_at)
@@ -91,7 +91,7 @@ def _planned(database: Database, job: Job, *, force: bool) -> JobPlan:
     return JobPlan(job.name, step, version, found, at_ms if at_ms > now_ms else None)
 
 
-def _step(database: Database, job: Job, mark: str, stored: StoredJob | None, *, force: bool) -> Step:
+def _step(database: Database, mark: str, stored: StoredJob | None, *, force: bool) -> Step:
     if stored is None:
         return Step.ADD
     if stored.fingerprint == mark:

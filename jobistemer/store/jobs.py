@@ -19,8 +19,8 @@ class StoredJob(NamedTuple):
     """A job as it is registered; `cursor` is the last instant that was decided, in Unix seconds.
 
     since: where compressing began, when rows were compressed into an occurrence that is still to come. pending: the
-    fingerprint of a definition that is registered at pending_at (ms). owner: the app that deployed the job last. passed:
-    fingerprints of the last definitions that another one took the place of while they were put off.
+    fingerprint of a definition that is registered at pending_at (ms). owner: the app that deployed the job last.
+    passed: fingerprints of the last definitions that another one took the place of while they were put off.
     """
 
     job: Job
