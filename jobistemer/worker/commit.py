@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ class Committer:
         self._room = room
         self._definitions = definitions
         self._herald = herald
-        self._outbox: SimpleQueue[Flight] = SimpleQueue()
+        self._outbox: SimpleQueue[Flight | None] = SimpleQueue()
         self._batch: list[Flight] = []
         self._put_off: dict[Flight, None] = {}
         self._put_off_until = 0.0
@@ -57,6 +58,10 @@ class Committer:
     def report(self, flight: Flight) -> None:
         """Hand over an attempt that has ended; called by slots."""
         self._outbox.put(flight)
+
+    def end(self) -> None:
+        """Wait for nothing more: there will be none."""
+        self._outbox.put(None)
 
     def step(self) -> None:
         """Wait for outcomes, then commit all that are there. On an error the same batch is sent again."""
@@ -78,13 +83,15 @@ class Committer:
             self._put_off_until = time.monotonic() + AGAIN_S
             self._batch, self._put_off = list(self._put_off), {}
             return True
-        try:
-            self._batch.append(self._outbox.get(timeout=WAIT_S))
-            while len(self._batch) < MOST_AT_ONCE:
-                self._batch.append(self._outbox.get_nowait())
-        except Empty:
-            pass
-        return bool(self._batch)
+        batch = self._batch
+        with suppress(Empty):
+            flight = self._outbox.get(timeout=WAIT_S)
+            while flight is not None:
+                batch.append(flight)
+                if len(batch) >= MOST_AT_ONCE:
+                    break
+                flight = self._outbox.get_nowait()
+        return bool(batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
         plain: dict[tuple[bytes, int], list[Flight]] = {}

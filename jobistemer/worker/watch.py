@@ -16,9 +16,16 @@ IDLE_LOOK_S = 0.25
 class Watch:
     """Looks at what is in flight; an attempt that it stops is recorded at once, whether its code yields or not."""
 
-    def __init__(self, flights: Flights, report: Callable[[Flight], None]) -> None:
+    def __init__(
+        self,
+        flights: Flights,
+        report: Callable[[Flight], None],
+        withdraw: Callable[[set[str]], object] = lambda _: None,
+    ) -> None:
+        """withdraw: ends those of some runs that wait for a slot."""
         self._flights = flights
         self._report = report
+        self._withdraw = withdraw
 
     def step(self) -> float:
         """One look; the seconds until the next."""
@@ -34,6 +41,7 @@ class Watch:
     def cancel(self, runs: set[str]) -> None:
         """Stop the attempts of these runs, those that still wait for a slot included."""
         self._flights.cancel(runs)
+        self._withdraw(runs)
         for flight in self._flights.running():
             if flight.delivery.message.run in runs:
                 self._stop(flight, Outcome(AttemptState.CANCELED, error="canceled while it ran"))
