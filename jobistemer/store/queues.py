@@ -72,7 +72,7 @@ class StreamReader:
         positions = [after] * len(streams)
         command = ("XREADGROUP", "GROUP", GROUP, self._consumer, *options, "STREAMS", *streams, *positions)
         try:
-            return list(self._ask_once(command, waits="BLOCK" in options) or ())
+            return list(self._ask_once(command) or ())
         except ResponseError as error:
             if not any(words in str(error) for words in _NO_STREAM):
                 raise translated(error, self._database.address) from error
@@ -81,11 +81,11 @@ class StreamReader:
         except redis.RedisError as error:
             raise translated(error, self._database.address) from error
 
-    def _ask_once(self, command: tuple[Any, ...], *, waits: bool) -> Any:
+    def _ask_once(self, command: tuple[Any, ...]) -> Any:
         client = self._database.client
         connection = client.connection_pool.get_connection()
         try:
-            self._waiting = self._number_of(connection) if waits else 0
+            self._waiting = self._number_of(connection) if "BLOCK" in command else 0
             connection.send_command(*command)
             return client.parse_response(connection, command[0])
         except BaseException:

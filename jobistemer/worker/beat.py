@@ -70,7 +70,7 @@ class Beater:
         self._flights.beaten()
         self._order.paused, self._order.on_hold = pulse.paused, pulse.holds
         if pulse.cancels:
-            self._watch.cancel(set(pulse.cancels))
+            self._watch.cancel(dict.fromkeys(pulse.cancels, ""))
         self._cancel_halted()
         self._obey(pulse.command)
         self._show_long_ones()
@@ -96,7 +96,7 @@ class Beater:
         messages = [each.delivery.message for each in self._flights.running() if each.database is self._database]
         members = [message for message in messages if message.member is not None]
         if members:
-            self._watch.cancel(set(groups.halted(self._database, members)))
+            self._watch.cancel(groups.halted(self._database, members))
 
     def _obey(self, command: str) -> None:
         if command == "quiet" and not self._stopping.quiet.is_set():

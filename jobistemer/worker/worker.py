@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,6 @@ from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.intake import Intake
 from jobistemer.worker.order import Order
-from jobistemer.worker.outcomes import CANCELED
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
 from jobistemer.worker.recycling import Recycler
 from jobistemer.worker.slots import Slots, check_processes
@@ -99,10 +98,10 @@ class Worker:
     def _report(self, flight: Flight) -> None:
         (self._slots or self._committer).report(flight)
 
-    def _withdraw(self, runs: set[str]) -> None:
+    def _withdraw(self, runs: Collection[str]) -> None:
         for flight in self._slots.withdraw(runs) if self._slots else ():
             self._flights.begin(flight, lambda: None)
-            if self._flights.end(flight, CANCELED):
+            if self._flights.end(flight, self._flights.canceled(flight)):
                 # Not by way of the slots, which have never had it.
                 self._committer.report(flight)
 
