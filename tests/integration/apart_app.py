@@ -153,6 +153,11 @@ async def fan_async(ctx: Context, items: list[int]) -> str:
 
 
 @app.task
+def fan_twice(ctx: Context) -> list[str]:
+    return [ctx.map(square, items, reduce=total) for items in ([1, 2], [3])]
+
+
+@app.task
 def maps_badly(ctx: Context) -> list[str]:
     said = []
 

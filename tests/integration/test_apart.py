@@ -156,6 +156,11 @@ def test_a_coroutine_maps_too(app, worker):
     assert app.run(reducer).result(WAIT)["sum"] == 5
 
 
+def test_it_maps_several_times(app, worker):
+    reducers = app.enqueue("fan_twice").result(WAIT)
+    assert [app.run(each).result(WAIT)["sum"] for each in reducers] == [5, 9]
+
+
 def test_results_that_fit_into_no_page_are_read_all_the_same(app, worker):
     reducer = app.enqueue("fan_of_long_ones").result(WAIT)
     assert app.run(reducer).result(WAIT) == 60 * 200_000
