@@ -73,8 +73,26 @@ def test_it_knows_about_its_call_and_what_it_tells_is_on_record(app, worker):
     ]
     assert [line.level for line in kept.lines] == ["info"] * 4 + ["error", "info"]
     assert "KeyError: 'lost'" in kept.lines[4].text
-    until(lambda: "said 3 rows" in worker.said() and run.id in worker.said(), "the worker's log has it too")
     assert "a line for the record" not in worker.said()
+
+
+def test_what_it_logs_is_in_the_workers_log_as_if_it_had_been_said_there(app, worker):
+    run = app.enqueue("tells", {"rows": 4})
+    run.result(WAIT)
+    about = f"run={run.id} task=tells"
+    until(lambda: f"attempt ends {about}" in worker.said(), "the log has come")
+    wanted = [
+        f"info     attempt begins {about}",
+        f"info     said 4 rows {about}",
+        "info     said by a logger of the app",
+        f"error    caught {about}",
+        "error    caught again",
+        f"info     attempt ends {about}",
+    ]
+    said = [line[9:] for line in worker.said().splitlines()]
+    assert [line for line in said[said.index(wanted[0]) :] if line in wanted] == wanted
+    assert "    KeyError: 'lost'" in worker.said()
+    assert "said in vain" not in worker.said()
 
 
 def test_middleware_and_hooks_see_how_an_attempt_ends(app, worker):
