@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 
 from jobistemer.worker.apart import run_apart_async
 from jobistemer.worker.execute import run_async
@@ -91,7 +92,7 @@ class CoroutineSlots:
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is a task
-        stop = self._slots[task]
+        stop, clean = self._slots[task], copy_context()
         breaths = 0
         while True:
             flight = await self._next()
@@ -101,8 +102,9 @@ class CoroutineSlots:
             if not await run_async(flight, self._flights, stop):
                 return
             self._report(flight)
-            if task.cancelling():
-                # Somebody cancelled it and the handler took no notice: what comes next starts with a clean slate.
+            if task.cancelling() or _differs(clean):
+                # Somebody cancelled it and the handler took no notice, or a handler has set a context variable: what
+                # comes next starts with a clean slate, in a task of its own.
                 return
             breaths = (breaths + 1) % BREATHS
             if not breaths:
@@ -129,3 +131,11 @@ class CoroutineSlots:
             self._retired[task] = time.monotonic()
             self.add()
             task.cancel()
+
+
+def _differs(clean: Context) -> bool:
+    """Whether the context of this task is another one; where nobody has set anything, both are one object inside."""
+    try:
+        return copy_context() != clean
+    except Exception:  # noqa: BLE001 - values are compared, and that is user code
+        return True
