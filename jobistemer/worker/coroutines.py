@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from contextvars import Context, copy_context
 from jobistemer.worker.apart import run_apart_async
 from jobistemer.worker.execute import run_async
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.outcomes import raised
 from jobistemer.worker.pool import Pool
 
 BREATHS = 64
 """After so many coroutines that never waited, the loop gets a turn for what else it has to do."""
+
+log = logging.getLogger("jobistemer.worker")
 
 
 class CoroutineSlots:
@@ -99,7 +103,13 @@ class CoroutineSlots:
             if flight.apart and self._pool is not None:
                 await run_apart_async(flight, self._flights, self._pool, self._report)
                 continue
-            if not await run_async(flight, self._flights, stop):
+            try:
+                ours = await run_async(flight, self._flights, stop)
+            except Exception as error:
+                # A fault of ours. Neither the slot nor what it ran may be lost over it.
+                log.exception("slot: unexpected error")
+                ours = self._flights.end(flight, raised(error))
+            if not ours:
                 return
             self._report(flight)
             if task.cancelling() or _differs(clean):

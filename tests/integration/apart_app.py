@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from jobistemer import NO_RETRIES, Context, Fail, Jobistemer, Options, Results
 from jobistemer.contrib.middleware import log_attempts, timeout
 from jobistemer.core.report import Report
+from jobistemer.worker.frames import Reading
 
 app = Jobistemer(defaults=Options(executor="process", retry=NO_RETRIES, timeout_s=30))
 seen: ContextVar[str] = ContextVar("seen", default="nothing")
@@ -162,6 +163,11 @@ async def fan_async(ctx: Context, items: list[int]) -> str:
 @app.task
 def fan_twice(ctx: Context) -> list[str]:
     return [ctx.map(square, items, reduce=total) for items in ([1, 2], [3])]
+
+
+@app.task
+def asks_for_what_there_is_not(ctx: Context) -> None:
+    ctx.tools._line.ask(Reading("nobody", 0, 1))
 
 
 @app.task

@@ -192,6 +192,15 @@ def test_what_cannot_be_mapped_is_refused_in_the_handler_and_it_may_go_on(app, w
     ]
 
 
+def test_a_fault_of_the_worker_costs_the_attempt_and_its_process_and_nothing_else(app, worker):
+    for _ in range(5):
+        with pytest.raises(RunFailed, match="KeyError: 'nobody'"):
+            app.enqueue("asks_for_what_there_is_not").result(WAIT)
+    # More often than there are slots: none of them is lost.
+    assert app.enqueue("where").result(WAIT) != worker.pid
+    assert worker.process.poll() is None
+
+
 def test_what_threads_say_after_the_end_is_heard_by_nobody_and_harms_nobody(app, worker):
     for _ in range(3):
         assert app.enqueue("talks_after_its_end").result(WAIT) is None

@@ -174,3 +174,24 @@ def test_a_context_variable_that_a_coroutine_sets_is_gone_with_its_attempt():
         assert [ended.get(timeout=60).outcome.result for _ in flights] == [b'"nobody"'] * 6
     finally:
         loop.end()
+
+
+def test_a_fault_of_ours_costs_a_coroutine_slot_neither_itself_nor_what_it_ran():
+    async def fine() -> str:
+        return "fine"
+
+    class Faulty(Flights):
+        def begin(self, flight, stop):
+            if super().begin(flight, stop) and flight is flights[0]:
+                raise LookupError("a fault of ours")
+            return True
+
+    running, ended = Faulty(), SimpleQueue()
+    flights = [flight(fine), flight(fine)]
+    loop = EventLoop(1, deque(flights), running, ended.put, None)
+    try:
+        first, second = (ended.get(timeout=60) for _ in flights)
+    finally:
+        loop.end()
+    assert first.outcome.error.startswith("LookupError: a fault of ours")
+    assert second.outcome.result == b'"fine"'
