@@ -1,0 +1,102 @@
+"""The work that is measured with schedulers: due every second, and not due at all."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+
+from benchmarks.peers.processes import Started, StepFailed, wait_until
+from benchmarks.peers.stage import Figures, Stage
+
+SECOND_NS = 1_000_000_000
+
+
+def every_second(stage: Stage, seconds: int, settle: float, patience: float) -> Figures:
+    """From the due instant to the first line of the task, by the wall clock of this one machine."""
+    registered = _register(stage)
+    began = time.perf_counter()
+    with stage.workers() as workers, stage.schedulers() as schedulers:
+        _started(stage, workers, schedulers, patience)
+        start_up = time.perf_counter() - began
+        first = math.ceil(time.time() + settle)
+        time.sleep(first - time.time())
+        cpu, server = workers.cpu_seconds() + schedulers.cpu_seconds(), stage.server.cpu_seconds()
+        time.sleep(first + seconds - time.time())
+        spent = workers.cpu_seconds() + schedulers.cpu_seconds() - cpu
+        server_spent = stage.server.cpu_seconds() - server
+        workers.check()
+        schedulers.check()
+    fired, late = lateness(stage.marks.read_text(), first, seconds, aligned=stage.peer.aligned)
+    expected = stage.schedules * seconds
+    if not late:
+        raise StepFailed("nothing was fired")
+    return {
+        "fired %": 100 * fired / expected,
+        "p50 ms": late[len(late) // 2],
+        "p99 ms": late[min(len(late) - 1, int(len(late) * 0.99))],
+        "cpu %": 100 * spent / seconds,
+        "server cpu %": 100 * server_spent / seconds,
+        "us per fired": (spent + server_spent) / max(1, fired) * 1e6,
+        "register s": registered,
+        "start-up s": start_up,
+    }
+
+
+def lateness(marks: str, first: int, seconds: int, *, aligned: bool) -> tuple[int, list[float]]:
+    """How many started in the window, and their lateness in milliseconds, sorted.
+
+    Of what is due at whole seconds it is the time since the second; of what repeats from wherever it began, the time
+    since where it would be had it kept to the earliest phase that it showed in the window.
+    """
+    starts: dict[str, list[int]] = defaultdict(list)
+    for line in marks.splitlines():
+        label, _, wall = line.split()
+        if first * SECOND_NS <= int(wall) < (first + seconds) * SECOND_NS:
+            starts[label].append(int(wall))
+    late: list[float] = []
+    for times in starts.values():
+        if aligned:
+            late += [wall % SECOND_NS / 1e6 for wall in times]
+        else:
+            phases = [wall - number * SECOND_NS for number, wall in enumerate(sorted(times))]
+            late += [(phase - min(phases)) / 1e6 for phase in phases]
+    return len(late), sorted(late)
+
+
+def not_due(stage: Stage, seconds: float, settle: float) -> Figures:
+    """What schedules cost that are due in months; no worker, except where the worker is the scheduler."""
+    stage.due = "year"
+    registered = _register(stage)
+    held = stage.server.used_bytes()
+    with stage.schedulers() if stage.peer.scheduler else stage.workers() as schedulers:
+        time.sleep(settle)
+        schedulers.check()
+        cpu, server = schedulers.cpu_seconds(), stage.server.cpu_seconds()
+        asked = stage.server.commands()
+        time.sleep(seconds)
+        schedulers.check()
+        return {
+            "cpu %": 100 * (schedulers.cpu_seconds() - cpu) / seconds,
+            "server cpu %": 100 * (stage.server.cpu_seconds() - server) / seconds,
+            "commands/s": (stage.server.commands() - asked) / seconds,
+            "bytes each": held / stage.schedules,
+            "register s": registered,
+            "start-up cpu s": cpu,
+        }
+
+
+def _register(stage: Stage) -> float:
+    if not stage.peer.registered:
+        return 0.0
+    with stage.producer(patience=240) as producer:
+        return producer.ask("register", count=stage.schedules, timeout=240)["seconds"]
+
+
+def _started(stage: Stage, workers: Started, schedulers: Started, patience: float) -> None:
+    def any_mark() -> bool:
+        workers.check()
+        schedulers.check()
+        return stage.marks.exists() and stage.marks.stat().st_size > 0
+
+    wait_until(any_mark, patience, "the first firing", 0.02)

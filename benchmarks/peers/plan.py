@@ -1,0 +1,107 @@
+"""Which work is done by whom, where, and how long it may take: one entry is one row a round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks.peers import due, work
+from benchmarks.peers.catalogue import Peer, settings_of
+from benchmarks.peers.results import Key, Results
+from benchmarks.peers.stage import Figures, Stage, Step
+
+SCHEDULE_COUNTS = (100, 1000, 10_000)
+NEAR_ENOUGH = 60.0
+"""Share in percent that must have been fired of a thousand, for ten thousand to be tried."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How long each kind of step goes on."""
+
+    drain_s: float = 1.8
+    enqueue_s: float = 0.8
+    latencies: int = 120
+    window_s: int = 5
+    idle_s: float = 4.0
+    a_million: bool = True
+
+
+FULL = Measures()
+QUICK = Measures(drain_s=0.6, enqueue_s=0.3, latencies=40, window_s=3, idle_s=2.0, a_million=False)
+
+
+@dataclass(frozen=True)
+class Entry:
+    key: Key
+    step: Step
+    schedules: int = 0
+    once: bool = False
+    """Measured in the first round alone: it is long, and steady."""
+
+
+def entries(peer: Peer, measures: Measures, results: Results) -> Iterator[Entry]:
+    """All that one peer does in a round."""
+    for setting in settings_of(peer):
+        if peer.tasks:
+            yield from _queue(peer, setting, measures, results)
+    if peer.schedules:
+        yield from _schedules(peer, settings_of(peer)[-1], measures, results)
+
+
+def _queue(peer: Peer, setting: str, measures: Measures, results: Results) -> Iterator[Entry]:
+    best = setting == settings_of(peer)[-1]
+    for placement in ("two cores", "one core") if best else ("two cores",):
+        for task in peer.tasks:
+            yield _drain(peer, setting, placement, f"drain {task}", task, 1, measures, results)
+    if best:
+        native = peer.tasks[-1]
+        slow = {"plain": "sleep", "coroutine": "sleep_coroutine"}[native]
+        yield _drain(peer, setting, "two cores", "drain 1 ms", slow, 1, measures, results, native)
+        yield _drain(peer, setting, "free", "drain two processes", native, 2, measures, results, native)
+    if setting == "default":
+        yield Entry(Key("enqueue", peer.name, setting, "two cores"), partial(work.enqueue, way="single", seconds=measures.enqueue_s))
+        if peer.bulk:
+            yield Entry(Key("enqueue bulk", peer.name, setting, "two cores"), partial(work.enqueue, way="bulk", seconds=measures.enqueue_s))
+    idle = partial(work.latency, per_s=80, count=measures.latencies)
+    yield Entry(Key("latency idle", peer.name, setting, "two cores"), idle)
+    busy = partial(work.latency, per_s=500, count=measures.latencies * 5)
+    yield Entry(Key("latency 500/s", peer.name, setting, "two cores"), busy)
+
+
+def _drain(
+    peer: Peer,
+    setting: str,
+    placement: str,
+    name: str,
+    task: str,
+    processes: int,
+    measures: Measures,
+    results: Results,
+    native: str = "",
+) -> Entry:
+    key = Key(name, peer.name, setting, placement)
+    like = Key(f"drain {native}", peer.name, setting, "two cores") if native else key
+    expected = peer.rate.get(setting, peer.rate["default"])
+
+    def step(stage: Stage) -> Figures:
+        seen = results.last(key) or results.last(like)
+        return work.drain(stage, task, processes, seen.get("runs/s", expected), measures.drain_s)
+
+    return Entry(key, step)
+
+
+def _schedules(peer: Peer, setting: str, measures: Measures, results: Results) -> Iterator[Entry]:
+    if peer.seconds:
+        for count in SCHEDULE_COUNTS:
+            key = Key(f"schedules {count}", peer.name, setting, "free")
+            before = Key(f"schedules {SCHEDULE_COUNTS[1]}", peer.name, setting, "free")
+            if count > SCHEDULE_COUNTS[1] and results.last(before).get("fired %", 0.0) < NEAR_ENOUGH:
+                continue
+            every = partial(due.every_second, seconds=measures.window_s, settle=2.0, patience=20.0 + count / 250)
+            yield Entry(key, every, count)
+    for count in (10_000, 1_000_000):
+        if count <= peer.most_schedules and (count <= 10_000 or measures.a_million):
+            idle = partial(due.not_due, seconds=measures.idle_s, settle=5.0)
+            yield Entry(Key(f"not due {count}", peer.name, setting, "free"), idle, count, once=True)
