@@ -96,7 +96,7 @@ def _celery(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
 
 
 def _dramatiq(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
-    return [[str(programs / "dramatiq"), "on_dramatiq", "-p", str(processes), *(["-t", "4"] if tuned else [])]]
+    return [[str(programs / "dramatiq"), "on_dramatiq", "-p", str(processes)]]
 
 
 def _rq(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
@@ -143,7 +143,7 @@ JOBISTEMER = Peer(
     registered=True,
     most_schedules=1_000_000,
     unfinished=_length("stream {jobistemer:0}:stream:default:5"),
-    rate={"default": 40_000},
+    rate={"default": 65_000},
     defaults="`jobistemer-worker -c 8`; three tickers for schedules",
     guarantee={
         "delivery": "at least once; a late outcome of a lost worker is refused",
@@ -193,7 +193,7 @@ PEERS = (
         tuning=(
             ("`dramatiq_queue_prefetch=1000`", "a thousand messages for one fetch"),
             ("middleware: retries only", "no age, time limit, callbacks, pipelines, shutdown"),
-            ("`maintenance_chance=100` of 1,000,000, `-t 4`", "less upkeep in between; fewer threads in each other's way"),
+            ("`maintenance_chance=100` of 1,000,000", "less upkeep in between"),
             ("`hiredis`", "the parser in C"),
         ),
         guarantee={"delivery": "at least once", "results": "none unless asked for", "audit": "none"},

@@ -76,7 +76,7 @@ class Started:
         """User and system time of everything in these sessions, with the children that have ended."""
         return sum(sum(map(int, fields[11:15])) / TICK for _, fields in self._members())
 
-    def end(self, patience: float = 3.0) -> None:
+    def end(self, patience: float = 0.5) -> None:
         for sign, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 2.0)):
             alive = self._leaders if sign == signal.SIGTERM else [each for each in self._leaders if each.poll() is None]
             for leader in alive:
