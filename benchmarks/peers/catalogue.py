@@ -119,7 +119,7 @@ def _taskiq(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
 
 
 def _docket(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
-    lean = ["--concurrency", "100", "--message-batch", "100", "--logging-level", "WARNING"] if tuned else []
+    lean = ["--concurrency", "50", "--message-batch", "100", "--logging-level", "WARNING"] if tuned else []
     command = [str(programs / "docket"), "worker", "--docket", "bench", "--tasks", "on_docket:tasks", *lean]
     return [[*command, "--name", f"w{number}"] for number in range(processes)]
 
@@ -262,8 +262,8 @@ PEERS = (
     ),
     Peer(
         "saq",
-        ["saq[redis,hiredis]", "croniter"],
-        ["saq[redis,hiredis]", "croniter", "uvloop"],
+        ["saq[redis,hiredis]", "croniter", "typing_extensions"],
+        ["saq[redis,hiredis]", "croniter", "typing_extensions", "uvloop"],
         "saq",
         tasks=("plain", "coroutine"),
         worker=each("saq", "on_saq.settings"),
@@ -326,7 +326,7 @@ PEERS = (
         rate={"default": 600, "tuned": 800},
         defaults="`docket worker` (10 at a time)",
         tuning=(
-            ("`--concurrency 100 --message-batch 100`", "more for one fetch"),
+            ("`--concurrency 50 --message-batch 100`", "more for one fetch; at 100 its pool of connections runs out"),
             ("`execution_ttl=0`", "no record kept of what has ended"),
             ("`--logging-level WARNING`", "no lines for each run"),
             ("`hiredis`", "the parser in C"),
@@ -339,7 +339,7 @@ PEERS = (
     ),
     Peer(
         "bullmq",
-        ["bullmq"],
+        ["bullmq", "ioredis"],
         distribution="bullmq",
         node=True,
         tasks=("coroutine",),
@@ -365,7 +365,7 @@ PEERS = (
         distribution="apscheduler",
         tasks=(),
         worker=lambda programs, tuned, processes: [],
-        scheduler=each("python", "on_apscheduler.py", "schedule"),
+        scheduler=each("python", "on_apscheduler.py"),
         registered=True,
         defaults="BlockingScheduler with RedisJobStore (10 threads)",
         guarantee={

@@ -40,7 +40,7 @@ class Stage:
     def producer(self, patience: float = 30) -> Producer:
         programs = self.peer.programs(self.setting)
         name = f"on_{self.peer.name}"
-        command = ["node", f"{name}.mjs"] if self.peer.node else [str(programs / "python"), f"{name}.py"]
+        command = ["node", f"{name}.mjs"] if self.peer.node else [str(programs / "python"), "produce.py", name]
         return Producer(command, self._environment(), self.cores, self._log("producer"), patience)
 
     def workers(self, processes: int = 1) -> Started:

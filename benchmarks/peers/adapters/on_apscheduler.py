@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from urllib.parse import urlparse
 
 import bench
@@ -32,10 +31,11 @@ def register(count: int) -> None:
     scheduler.shutdown()
 
 
+def produce() -> None:
+    bench.serve(lambda *_: None, register=register)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["schedule"]:
-        running = configured(BlockingScheduler)
-        signal.signal(signal.SIGTERM, lambda *_: running.shutdown(wait=False))
-        running.start()
-    else:
-        bench.serve(lambda *_: None, register=register)
+    running = configured(BlockingScheduler)
+    signal.signal(signal.SIGTERM, lambda *_: running.shutdown(wait=False))
+    running.start()

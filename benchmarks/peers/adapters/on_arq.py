@@ -54,5 +54,5 @@ async def send(task: str, *arguments: int) -> None:
     await pool.enqueue_job(task, *arguments)
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send, connect=connect)

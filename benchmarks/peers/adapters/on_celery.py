@@ -50,5 +50,5 @@ def send(task: str, *arguments: int) -> None:
     TASKS[task].delay(*arguments)
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send)

@@ -52,5 +52,5 @@ async def register(count: int) -> None:
     await docket.add_many(docket.call(tick, when=when, key=f"tick-{number}")(number) for number in range(count))
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send, send_many, connect, register)

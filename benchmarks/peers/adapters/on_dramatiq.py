@@ -45,5 +45,5 @@ def send(task: str, *arguments: int) -> None:
     ACTORS[task].send(*arguments)
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send)

@@ -38,5 +38,5 @@ def send(task: str, *arguments: int) -> None:
     TASKS[task](*arguments)
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send)

@@ -55,5 +55,5 @@ def register(count: int) -> None:
     app.deploy()
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send, send_many, register=register)

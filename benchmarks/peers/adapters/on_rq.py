@@ -21,5 +21,5 @@ def send_many(task: str, count: int) -> None:
         queue.enqueue_many([Queue.prepare_data(function, **OPTIONS) for _ in range(min(1000, count - start))])
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send, send_many)

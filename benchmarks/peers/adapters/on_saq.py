@@ -50,5 +50,5 @@ async def send(task: str, *arguments: int) -> None:
     await queue.enqueue(task, **OPTIONS, **({"sent": arguments[0]} if arguments else {}))
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send, connect=queue.connect)

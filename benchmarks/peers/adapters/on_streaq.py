@@ -61,5 +61,5 @@ async def send_many(task: str, count: int) -> None:
         await worker.enqueue_many([TASKS[task].enqueue() for _ in range(min(1000, count - start))])
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send, send_many, connect)

@@ -52,5 +52,5 @@ async def send(task: str, *arguments: int) -> None:
     await TASKS[task].kiq(*arguments)
 
 
-if __name__ == "__main__":
+def produce() -> None:
     bench.serve(send, connect=broker.startup)
