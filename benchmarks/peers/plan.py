@@ -67,7 +67,7 @@ def _queue(peer: Peer, setting: str, measures: Measures, results: Results) -> It
         yield Entry(Key("enqueue", peer.name, setting, "two cores"), partial(work.enqueue, way="single", seconds=measures.enqueue_s))
         if peer.bulk:
             yield Entry(Key("enqueue bulk", peer.name, setting, "two cores"), partial(work.enqueue, way="bulk", seconds=measures.enqueue_s))
-    idle = partial(work.latency, per_s=80, count=measures.latencies)
+    idle = partial(work.latency, per_s=50, count=measures.latencies)
     yield Entry(Key("latency idle", peer.name, setting, "two cores"), idle)
     busy = partial(work.latency, per_s=500, count=measures.latencies * 5)
     yield Entry(Key("latency 500/s", peer.name, setting, "two cores"), busy)
