@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--setting", choices=["default", "tuned"], help="one of the two alone")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--quick", action="store_true", help="one short round, into a results file of its own")
-    parser.add_argument("--minutes", type=float, default=29, help="begin no step later than this")
+    parser.add_argument("--minutes", type=float, default=27, help="begin no step later than this")
     parser.add_argument("--server", choices=["redis", "valkey"], default=machine.preferred_server())
     parser.add_argument("--results", type=Path)
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
@@ -48,10 +48,11 @@ def main() -> int:
     results.describe({**results.machine, **machine.described(args.server, peers, results.machine)})
     measures = QUICK if args.quick else FULL
     deadline = time.monotonic() + args.minutes * 60
-    for number in range(args.rounds or (1 if args.quick else 3)):
+    rounds = args.rounds or (1 if args.quick else 3)
+    for number in range(rounds):
         for peer, entry in _interleaved(peers, measures, results):
             wanted = entry.key.work.startswith(tuple(args.work)) and args.setting in (None, entry.key.setting)
-            if not wanted or results.has(entry.key, number) or (entry.once and number):
+            if not wanted or results.has(entry.key, number) or (entry.once and number < rounds - 1) or entry.hopeless():
                 continue
             if time.monotonic() > deadline:
                 print(f"{args.minutes:g} minutes are over; the same command goes on from here")

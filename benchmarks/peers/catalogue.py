@@ -15,8 +15,8 @@ import redis
 from benchmarks.peers.places import BENCH
 
 Unfinished = Callable[[redis.Redis], int]
-Commands = Callable[[Path, bool, int], list[list[str]]]
-"""(folder of programs, tuned, worker processes) -> the commands to start."""
+Commands = Callable[[Path, str, int], list[list[str]]]
+"""(folder of programs, setting, worker processes) -> the commands to start."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Peer:
 def each(*arguments: str) -> Commands:
     """One worker command, started as often as there are worker processes."""
 
-    def commands(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
+    def commands(programs: Path, setting: str, processes: int) -> list[list[str]]:
         return [[str(programs / arguments[0]), *arguments[1:]] for _ in range(processes)]
 
     return commands
@@ -86,50 +86,50 @@ def _group(key: str) -> Unfinished:
     return unfinished
 
 
-def _celery(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
-    lean = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"] if tuned else ["-l", "INFO"]
-    pool = ["-P", "threads", "-c", "8"] if tuned else ["-c", "1"]
+def _celery(programs: Path, setting: str, processes: int) -> list[list[str]]:
+    lean = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"] if setting == "tuned" else ["-l", "INFO"]
+    pool = ["-P", "threads", "-c", "8"] if setting == "tuned" else ["-c", "1"]
     return [
         [str(programs / "celery"), "-A", "on_celery", "worker", "-n", f"w{number}@bench", *pool, *lean]
         for number in range(processes)
     ]
 
 
-def _dramatiq(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
+def _dramatiq(programs: Path, setting: str, processes: int) -> list[list[str]]:
     return [[str(programs / "dramatiq"), "on_dramatiq", "-p", str(processes)]]
 
 
-def _rq(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
-    lean = ["-w", "rq.worker.SimpleWorker", "--quiet", "--disable-job-desc-logging"] if tuned else []
+def _rq(programs: Path, setting: str, processes: int) -> list[list[str]]:
+    lean = ["-w", "rq.worker.SimpleWorker", "--quiet", "--disable-job-desc-logging"] if setting == "tuned" else []
     return [[str(programs / "rq"), "worker", *lean] for _ in range(processes)]
 
 
-def _rq_cron(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
+def _rq_cron(programs: Path, setting: str, processes: int) -> list[list[str]]:
     return [[str(programs / "rq"), "cron", "rq_schedules.py", "-l", "WARNING"]]
 
 
-def _huey(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
-    lean = ["--quiet", "--disable-health-check"] if tuned else []
+def _huey(programs: Path, setting: str, processes: int) -> list[list[str]]:
+    lean = ["--quiet", "--disable-health-check"] if setting == "tuned" else []
     return [[str(programs / "huey_consumer"), "on_huey.huey", *lean] for _ in range(processes)]
 
 
-def _taskiq(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
-    lean = ["--max-async-tasks", "200", "--max-prefetch", "1000", "--log-level", "WARNING"] if tuned else []
+def _taskiq(programs: Path, setting: str, processes: int) -> list[list[str]]:
+    lean = ["--max-async-tasks", "200", "--max-prefetch", "1000", "--log-level", "WARNING"] if setting == "tuned" else []
     return [[str(programs / "taskiq"), "worker", "on_taskiq:broker", "-w", str(processes), *lean]]
 
 
-def _docket(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
-    if tuned:
+def _docket(programs: Path, setting: str, processes: int) -> list[list[str]]:
+    if setting == "tuned":
         return [[str(programs / "python"), "docket_worker.py", f"w{number}"] for number in range(processes)]
     command = [str(programs / "docket"), "worker", "--docket", "bench", "--tasks", "on_docket:tasks"]
     return [[*command, "--name", f"w{number}"] for number in range(processes)]
 
 
-def _bullmq(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
+def _bullmq(programs: Path, setting: str, processes: int) -> list[list[str]]:
     return [["node", "on_bullmq.mjs", "worker"] for _ in range(processes)]
 
 
-def _three_tickers(programs: Path, tuned: bool, processes: int) -> list[list[str]]:
+def _three_tickers(programs: Path, setting: str, processes: int) -> list[list[str]]:
     return [[str(programs / "jobistemer-ticker"), "--log-level", "warning"] for _ in range(3)]
 
 
@@ -264,14 +264,17 @@ PEERS = (
     Peer(
         "saq",
         ["saq[redis,hiredis]", "croniter", "typing_extensions"],
-        ["saq[redis,hiredis]", "croniter", "typing_extensions", "uvloop"],
-        "saq",
+        distribution="saq",
         tasks=("plain", "coroutine"),
         worker=each("saq", "on_saq.settings"),
         unfinished=_length("zset saq:default:incomplete"),
         rate={"default": 2500, "tuned": 2500},
         defaults="`saq` (10 at a time)",
-        tuning=(("`concurrency=100`", "more at a time"), ("`ttl=-1`", "no result kept")),
+        tuning=(
+            ("`concurrency=100`", "more at a time"),
+            ("`timers={'schedule': 0.1}`", "looks for what is due ten times a second instead of once"),
+            ("`ttl=-1`", "no result kept"),
+        ),
         guarantee={"delivery": "at least once, if swept", "results": "each, kept 10 minutes; tuned: none", "audit": "none"},
     ),
     Peer(
@@ -317,7 +320,7 @@ PEERS = (
     Peer(
         "docket",
         ["pydocket"],
-        ["pydocket", "hiredis", "uvloop"],
+        ["pydocket", "hiredis"],
         "pydocket",
         tasks=("coroutine",),
         bulk="add_many",
@@ -366,7 +369,7 @@ PEERS = (
         ["apscheduler>=3,<4", "redis"],
         distribution="apscheduler",
         tasks=(),
-        worker=lambda programs, tuned, processes: [],
+        worker=lambda programs, setting, processes: [],
         scheduler=each("python", "on_apscheduler.py"),
         registered=True,
         defaults="BlockingScheduler with RedisJobStore (10 threads)",

@@ -48,8 +48,8 @@ NOT_DUE: Sequence[Column] = (
 SECTIONS: Sequence[tuple[str, str, str, Sequence[Column], str]] = (
     ("Drain a backlog: plain functions", "drain plain", "two cores", DRAIN, "One worker process; no-op tasks."),
     ("Drain a backlog: coroutines", "drain coroutine", "two cores", DRAIN, "One worker process; no-op tasks."),
-    ("The same on one core: plain functions", "drain plain", "one core", DRAIN, "Server and worker share a core."),
-    ("The same on one core: coroutines", "drain coroutine", "one core", DRAIN, "Server and worker share a core."),
+    ("On one core: plain functions", "drain plain", "one core", DRAIN, "Server and worker share it. Peers without coroutines."),
+    ("On one core: coroutines", "drain coroutine", "one core", DRAIN, "Server and worker share it."),
     ("Tasks that sleep for a millisecond", "drain 1 ms", "two cores", DRAIN, "What counts is how many go at a time: 8 slots with us."),
     ("Two worker processes", "drain two processes", "free", DRAIN, "Not pinned: two processes and the server share two cores."),
     ("Enqueue one by one", "enqueue", "two cores", ENQUEUE, "One producer, one connection, each stored before the next."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,10 +23,10 @@ NEAR_ENOUGH = 60.0
 class Measures:
     """How long each kind of step goes on."""
 
-    drain_s: float = 1.8
+    drain_s: float = 1.6
     enqueue_s: float = 0.8
-    latencies: int = 120
-    window_s: int = 5
+    latencies: int = 80
+    window_s: int = 3
     idle_s: float = 4.0
     a_million: bool = True
 
@@ -35,13 +35,19 @@ FULL = Measures()
 QUICK = Measures(drain_s=0.6, enqueue_s=0.3, latencies=40, window_s=3, idle_s=2.0, a_million=False)
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Entry:
     key: Key
     step: Step
     schedules: int = 0
     once: bool = False
-    """Measured in the first round alone: it is long, and steady."""
+    """Measured in the last round alone: it is long, and steady."""
+    hopeless: Callable[[], bool] = _never
+    """Asked when its turn comes: whether what was measured before says that there is no use in trying."""
 
 
 def entries(peer: Peer, measures: Measures, results: Results) -> Iterator[Entry]:
@@ -55,11 +61,11 @@ def entries(peer: Peer, measures: Measures, results: Results) -> Iterator[Entry]
 
 def _queue(peer: Peer, setting: str, measures: Measures, results: Results) -> Iterator[Entry]:
     best = setting == settings_of(peer)[-1]
-    for placement in ("two cores", "one core") if best else ("two cores",):
-        for task in peer.tasks:
-            yield _drain(peer, setting, placement, f"drain {task}", task, 1, measures, results)
+    native = peer.tasks[-1]
+    for task in peer.tasks:
+        yield _drain(peer, setting, "two cores", f"drain {task}", task, 1, measures, results)
     if best:
-        native = peer.tasks[-1]
+        yield _drain(peer, setting, "one core", f"drain {native}", native, 1, measures, results)
         slow = {"plain": "sleep", "coroutine": "sleep_coroutine"}[native]
         yield _drain(peer, setting, "two cores", "drain 1 ms", slow, 1, measures, results, native)
         yield _drain(peer, setting, "free", "drain two processes", native, 2, measures, results, native)
@@ -69,7 +75,7 @@ def _queue(peer: Peer, setting: str, measures: Measures, results: Results) -> It
             yield Entry(Key("enqueue bulk", peer.name, setting, "two cores"), partial(work.enqueue, way="bulk", seconds=measures.enqueue_s))
     idle = partial(work.latency, per_s=50, count=measures.latencies)
     yield Entry(Key("latency idle", peer.name, setting, "two cores"), idle)
-    busy = partial(work.latency, per_s=500, count=measures.latencies * 5)
+    busy = partial(work.latency, per_s=500, count=measures.latencies * 8)
     yield Entry(Key("latency 500/s", peer.name, setting, "two cores"), busy)
 
 
@@ -101,12 +107,14 @@ def _schedules(peer: Peer, setting: str, measures: Measures, results: Results) -
     if peer.seconds:
         for count in SCHEDULE_COUNTS:
             key = Key(f"schedules {count}", peer.name, setting, "free")
-            before = Key(f"schedules {SCHEDULE_COUNTS[1]}", peer.name, setting, "free")
-            if count > SCHEDULE_COUNTS[1] and results.last(before).get("fired %", 0.0) < NEAR_ENOUGH:
-                continue
-            every = partial(due.every_second, seconds=measures.window_s, settle=2.0, patience=20.0 + count / 250)
-            yield Entry(key, every, count)
+            every = partial(due.every_second, seconds=measures.window_s, settle=2.0 + count / 5000, patience=20.0 + count / 250)
+            yield Entry(key, every, count, hopeless=partial(_too_far, results, key) if count > 1000 else _never)
     for count in (10_000, 1_000_000):
         if count <= peer.most_schedules and (count <= 10_000 or measures.a_million):
             idle = partial(due.not_due, seconds=measures.idle_s, settle=5.0)
             yield Entry(Key(f"not due {count}", peer.name, setting, "free"), idle, count, once=True)
+
+
+def _too_far(results: Results, key: Key) -> bool:
+    fewer = Key(f"schedules {SCHEDULE_COUNTS[1]}", key.peer, key.setting, key.placement)
+    return results.last(fewer).get("fired %", 0.0) < NEAR_ENOUGH

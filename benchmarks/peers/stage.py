@@ -50,8 +50,8 @@ class Stage:
     def schedulers(self) -> Started:
         return self._start([] if self.peer.scheduler is None else self.peer.scheduler(*self._how(), 1), "scheduler")
 
-    def _how(self) -> tuple[Path, bool]:
-        return self.peer.programs(self.setting), self.setting == "tuned"
+    def _how(self) -> tuple[Path, str]:
+        return self.peer.programs(self.setting), self.setting
 
     def _start(self, commands: list[list[str]], role: str) -> Started:
         placed = [[part.replace("{scratch}", str(self.scratch)) for part in command] for command in commands]

@@ -26,13 +26,13 @@ async def tick(ctx: dict) -> None:
     bench.mark("tick")
 
 
-def schedules() -> list:
+def schedules() -> tuple:
     when = {"second": set(range(60))} if bench.DUE_EVERY_SECOND else {"month": 1, "day": 1, "hour": 0, "minute": 0}
-    return [cron(tick, name=f"tick-{number}", microsecond=0, **when) for number in range(bench.SCHEDULES)]
+    return tuple(cron(tick, name=f"tick-{number}", microsecond=0, **when) for number in range(bench.SCHEDULES))
 
 
 class Worker:
-    functions = [func(each, name=each.__name__) for each in (coroutine, sleep_coroutine, stamp)]
+    functions = tuple(func(each, name=each.__name__) for each in (coroutine, sleep_coroutine, stamp))
     cron_jobs = schedules()
     redis_settings = SETTINGS
     if bench.TUNED:

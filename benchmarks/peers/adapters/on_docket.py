@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import bench
 from docket import Cron, Docket, Perpetual
@@ -22,7 +22,10 @@ async def stamp(sent: int) -> None:
     bench.mark(sent)
 
 
-async def tick(number: int, cron: Perpetual = Cron(bench.CRON, automatic=False)) -> None:
+EVERY = Cron(bench.CRON, automatic=False)
+
+
+async def tick(number: int, cron: Perpetual = EVERY) -> None:
     bench.mark("tick")
 
 
@@ -46,8 +49,6 @@ async def send_many(task: str, count: int) -> None:
 
 async def register(count: int) -> None:
     """Each begins at once, and then keeps to its cron; one that is not due begins in a month."""
-    from datetime import UTC, datetime
-
     when = datetime.now(UTC) + timedelta(seconds=1 if bench.DUE_EVERY_SECOND else bench.INTERVAL_S)
     await docket.add_many(docket.call(tick, when=when, key=f"tick-{number}")(number) for number in range(count))
 

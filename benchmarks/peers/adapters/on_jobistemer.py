@@ -8,6 +8,8 @@ import time
 import bench
 
 from jobistemer import Jobistemer
+from jobistemer.core.models import Job, Task
+from jobistemer.core.schedules import Cron
 
 app = Jobistemer(bench.URL)
 
@@ -39,7 +41,7 @@ def tick() -> None:
     bench.mark("tick")
 
 
-for number in range(bench.SCHEDULES):
+for number in range(bench.SCHEDULES if bench.DUE_EVERY_SECOND else 0):
     app.job(bench.CRON, name=f"tick-{number}", overlap="allow")(tick)
 
 
@@ -52,7 +54,12 @@ def send_many(task: str, count: int) -> None:
 
 
 def register(count: int) -> None:
-    app.deploy()
+    if bench.DUE_EVERY_SECOND:
+        app.deploy()
+        return
+    schedule = Cron(bench.CRON)
+    for number in range(count):
+        app.control.register(Job(f"tick-{number}", schedule, (Task("tick", "tick"),)))
 
 
 def produce() -> None:
