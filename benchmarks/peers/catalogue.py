@@ -87,7 +87,11 @@ def _group(key: str) -> Unfinished:
 
 
 def _celery(programs: Path, setting: str, processes: int) -> list[list[str]]:
-    lean = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"] if setting == "tuned" else ["-l", "INFO"]
+    lean = (
+        ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
+        if setting == "tuned"
+        else ["-l", "INFO"]
+    )
     pool = ["-P", "threads", "-c", "8"] if setting == "tuned" else ["-c", "1"]
     return [
         [str(programs / "celery"), "-A", "on_celery", "worker", "-n", f"w{number}@bench", *pool, *lean]
@@ -114,7 +118,9 @@ def _huey(programs: Path, setting: str, processes: int) -> list[list[str]]:
 
 
 def _taskiq(programs: Path, setting: str, processes: int) -> list[list[str]]:
-    lean = ["--max-async-tasks", "200", "--max-prefetch", "1000", "--log-level", "WARNING"] if setting == "tuned" else []
+    lean = (
+        ["--max-async-tasks", "200", "--max-prefetch", "1000", "--log-level", "WARNING"] if setting == "tuned" else []
+    )
     return [[str(programs / "taskiq"), "worker", "on_taskiq:broker", "-w", str(processes), *lean]]
 
 
@@ -170,7 +176,10 @@ PEERS = (
             ("`-P threads -c 8`", "no pipe between a parent and its children"),
             ("`worker_prefetch_multiplier=128`", "fewer waits for the next message"),
             ("`task_ignore_result`", "one write less a run; no result"),
-            ("`--without-gossip --without-mingle --without-heartbeat`, no events, no rate limits, `-l WARNING`", "less to do beside the work"),
+            (
+                "`--without-gossip --without-mingle --without-heartbeat`, no events, no rate limits, `-l WARNING`",
+                "less to do beside the work",
+            ),
             ("`hiredis`", "the parser in C"),
         ),
         guarantee={
@@ -272,10 +281,13 @@ PEERS = (
         defaults="`saq` (10 at a time)",
         tuning=(
             ("`concurrency=100`", "more at a time"),
-            ("`timers={'schedule': 0.1}`", "looks for what is due ten times a second instead of once"),
             ("`ttl=-1`", "no result kept"),
         ),
-        guarantee={"delivery": "at least once, if swept", "results": "each, kept 10 minutes; tuned: none", "audit": "none"},
+        guarantee={
+            "delivery": "at least once, if swept",
+            "results": "each, kept 10 minutes; tuned: none",
+            "audit": "none",
+        },
     ),
     Peer(
         "streaq",
@@ -330,7 +342,10 @@ PEERS = (
         rate={"default": 600, "tuned": 800},
         defaults="`docket worker` (10 at a time)",
         tuning=(
-            ("`concurrency=50, message_batch=100`", "more for one fetch; at 100 at a time its pool of connections runs out"),
+            (
+                "`concurrency=50, message_batch=100`",
+                "more for one fetch; at 100 at a time its pool of connections runs out",
+            ),
             ("`minimum_check_interval` and `scheduling_resolution` 10 ms", "looks a hundred times a second"),
             ("`execution_ttl=0`", "no record kept of what has ended"),
             ("log level WARNING", "no lines for each run"),

@@ -44,7 +44,9 @@ def version(peer: Peer) -> str:
 def _npm(peer: Peer, packages: list[str]) -> None:
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise CannotInstall("node and npm are needed: `apt-get install nodejs npm`")
-    _run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(peer.programs("default")), *packages])
+    _run(
+        ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(peer.programs("default")), *packages]
+    )
 
 
 def _run(command: list[str]) -> str:

@@ -16,7 +16,11 @@ PAGE = REPOSITORY / "docs" / "benchmarks.md"
 Column = tuple[str, str, int]
 """(heading, figure, decimals)"""
 
-DRAIN: Sequence[Column] = (("runs/s", "runs/s", 0), ("worker µs/run", "worker us", 0), ("server µs/run", "server us", 0))
+DRAIN: Sequence[Column] = (
+    ("runs/s", "runs/s", 0),
+    ("worker µs/run", "worker us", 0),
+    ("server µs/run", "server us", 0),
+)
 ENQUEUE: Sequence[Column] = (
     ("runs/s", "runs/s", 0),
     ("producer µs/run", "producer us", 0),
@@ -30,6 +34,7 @@ LATENCY: Sequence[Column] = (
 )
 DUE: Sequence[Column] = (
     ("fired %", "fired %", 1),
+    ("started %", "started %", 1),
     ("p50 ms late", "p50 ms", 1),
     ("p99 ms late", "p99 ms", 1),
     ("CPU % of a core", "cpu %", 0),
@@ -48,14 +53,56 @@ NOT_DUE: Sequence[Column] = (
 SECTIONS: Sequence[tuple[str, str, str, Sequence[Column], str]] = (
     ("Drain a backlog: plain functions", "drain plain", "two cores", DRAIN, "One worker process; no-op tasks."),
     ("Drain a backlog: coroutines", "drain coroutine", "two cores", DRAIN, "One worker process; no-op tasks."),
-    ("On one core: plain functions", "drain plain", "one core", DRAIN, "Server and worker share it. Peers without coroutines."),
+    (
+        "On one core: plain functions",
+        "drain plain",
+        "one core",
+        DRAIN,
+        "Server and worker share it. Peers without coroutines.",
+    ),
     ("On one core: coroutines", "drain coroutine", "one core", DRAIN, "Server and worker share it."),
-    ("Tasks that sleep for a millisecond", "drain 1 ms", "two cores", DRAIN, "What counts is how many go at a time: 8 slots with us."),
-    ("Two worker processes", "drain two processes", "free", DRAIN, "Not pinned: two processes and the server share two cores."),
-    ("Enqueue one by one", "enqueue", "two cores", ENQUEUE, "One producer, one connection, each stored before the next."),
-    ("Enqueue in bulk", "enqueue bulk", "two cores", ENQUEUE, "With the peer's own bulk call; peers without one have no row."),
-    ("Latency, idle", "latency idle", "two cores", LATENCY, "From before the enqueue to the first line of the task, 50 a second."),
-    ("Latency at 500 runs/s", "latency 500/s", "two cores", LATENCY, "The same at 500 a second; what cannot keep up queues."),
+    (
+        "Tasks that sleep for a millisecond",
+        "drain 1 ms",
+        "two cores",
+        DRAIN,
+        "What counts is how many go at a time: 8 slots with us.",
+    ),
+    (
+        "Two worker processes",
+        "drain two processes",
+        "free",
+        DRAIN,
+        "Not pinned: two processes and the server share two cores.",
+    ),
+    (
+        "Enqueue one by one",
+        "enqueue",
+        "two cores",
+        ENQUEUE,
+        "One producer, one connection, each stored before the next.",
+    ),
+    (
+        "Enqueue in bulk",
+        "enqueue bulk",
+        "two cores",
+        ENQUEUE,
+        "With the peer's own bulk call; peers without one have no row.",
+    ),
+    (
+        "Latency, idle",
+        "latency idle",
+        "two cores",
+        LATENCY,
+        "From before the enqueue to the first line of the task, 50 a second.",
+    ),
+    (
+        "Latency at 500 runs/s",
+        "latency 500/s",
+        "two cores",
+        LATENCY,
+        "The same at 500 a second; what cannot keep up queues.",
+    ),
     ("100 schedules due every second", "schedules 100", "free", DUE, ""),
     ("1,000 schedules due every second", "schedules 1000", "free", DUE, ""),
     ("10,000 schedules due every second", "schedules 10000", "free", DUE, "Only who came near with 1,000."),
@@ -129,7 +176,8 @@ def _memory(sums: dict[Key, dict[str, Spread]]) -> str:
 def _machine(results: Results) -> str:
     about = results.machine
     rounds = max((row.round for row in results.rows), default=0) + 1
-    return (
+    provisional = "**Provisional**: a short look on a busy machine. " if rounds < 3 else ""
+    return provisional + (
         f"Measured on {about.get('day')}: {about.get('processor')}, {about.get('cores')} cores, Linux {about.get('kernel')}, "
         f"Python {about.get('python')}, Node {about.get('node') or '–'}, {about.get('server')} without persistence on the "
         f"same machine. Rounds: {rounds}. Load of the machine when it began: {about.get('load before')}."
@@ -149,7 +197,9 @@ def _guarantees() -> str:
     rows = [
         [peer.name, peer.guarantee["delivery"], peer.guarantee["results"], peer.guarantee["audit"]] for peer in PEERS
     ]
-    return "## What each guarantees meanwhile\n\n" + table(["", "a run that its worker dies with", "results", "records"], rows)
+    return "## What each guarantees meanwhile\n\n" + table(
+        ["", "a run that its worker dies with", "results", "records"], rows
+    )
 
 
 if __name__ == "__main__":

@@ -70,9 +70,15 @@ def _queue(peer: Peer, setting: str, measures: Measures, results: Results) -> It
         yield _drain(peer, setting, "two cores", "drain 1 ms", slow, 1, measures, results, native)
         yield _drain(peer, setting, "free", "drain two processes", native, 2, measures, results, native)
     if setting == "default":
-        yield Entry(Key("enqueue", peer.name, setting, "two cores"), partial(work.enqueue, way="single", seconds=measures.enqueue_s))
+        yield Entry(
+            Key("enqueue", peer.name, setting, "two cores"),
+            partial(work.enqueue, way="single", seconds=measures.enqueue_s),
+        )
         if peer.bulk:
-            yield Entry(Key("enqueue bulk", peer.name, setting, "two cores"), partial(work.enqueue, way="bulk", seconds=measures.enqueue_s))
+            yield Entry(
+                Key("enqueue bulk", peer.name, setting, "two cores"),
+                partial(work.enqueue, way="bulk", seconds=measures.enqueue_s),
+            )
     idle = partial(work.latency, per_s=50, count=measures.latencies)
     yield Entry(Key("latency idle", peer.name, setting, "two cores"), idle)
     busy = partial(work.latency, per_s=500, count=measures.latencies * 8)
@@ -107,7 +113,9 @@ def _schedules(peer: Peer, setting: str, measures: Measures, results: Results) -
     if peer.seconds:
         for count in SCHEDULE_COUNTS:
             key = Key(f"schedules {count}", peer.name, setting, "free")
-            every = partial(due.every_second, seconds=measures.window_s, settle=2.0 + count / 5000, patience=20.0 + count / 250)
+            every = partial(
+                due.every_second, seconds=measures.window_s, settle=2.0 + count / 5000, patience=20.0 + count / 250
+            )
             yield Entry(key, every, count, hopeless=partial(_too_far, results, key) if count > 1000 else _never)
     for count in (10_000, 1_000_000):
         if count <= peer.most_schedules and (count <= 10_000 or measures.a_million):

@@ -18,7 +18,9 @@ How it is measured, for all alike:
 - One worker process means one, also where a default would start one for each core. Each peer drains about as long as the others, so
   slow ones get fewer runs.
 - Lateness of a schedule is from the due second to the first line of its task, with one worker (tuned) running. It is read off
-  the clock's fraction of a second, so somebody who is later than a second shows in the share that was fired. celery's schedules begin
+  the clock's fraction of a second, so somebody who is later than a second shows in the share that started. *Fired* counts what the
+  scheduler stored or ran in the window, *started* what the one worker began; where fewer than 80 % began there is no lateness, because
+  it grows with each second. celery's schedules begin
   anywhere in a second: theirs is counted from the earliest phase that each showed.
 - We run with our defaults in every row: full records of each run and each attempt, at least once.
 """

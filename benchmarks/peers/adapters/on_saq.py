@@ -42,7 +42,7 @@ settings = {
     "queue": queue,
     "functions": [plain, coroutine, sleep, sleep_coroutine, stamp],
     "cron_jobs": [scheduled(number) for number in range(bench.SCHEDULES)],
-    **({"concurrency": 100, "timers": {"schedule": 0.1}} if bench.TUNED else {}),
+    **({"concurrency": 100} if bench.TUNED else {}),
 }
 
 
