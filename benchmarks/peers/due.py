@@ -10,6 +10,8 @@ from benchmarks.peers.processes import Started, StepFailed, wait_until
 from benchmarks.peers.stage import Figures, Stage
 
 SECOND_NS = 1_000_000_000
+EDGE_S = 0.05
+"""A window begins and ends so long before a second, when what was due has been dealt with by all who keep up."""
 KEPT_UP = 0.8
 """The share that must have started in the window for lateness to mean anything: who is behind is late by more each second."""
 
@@ -22,10 +24,10 @@ def every_second(stage: Stage, seconds: int, settle: float, patience: float) -> 
         _started(stage, workers, schedulers, patience)
         start_up = time.perf_counter() - began
         first = math.ceil(time.time() + settle)
-        time.sleep(first - time.time())
+        time.sleep(first - EDGE_S - time.time())
         cpu, server = workers.cpu_seconds() + schedulers.cpu_seconds(), stage.server.cpu_seconds()
         waiting = stage.unfinished()
-        time.sleep(first + seconds - time.time())
+        time.sleep(first + seconds - EDGE_S - time.time())
         waiting = stage.unfinished() - waiting
         spent = workers.cpu_seconds() + schedulers.cpu_seconds() - cpu
         server_spent = stage.server.cpu_seconds() - server
@@ -54,10 +56,11 @@ def lateness(marks: str, first: int, seconds: int, *, aligned: bool) -> tuple[in
     Of what is due at whole seconds it is the time since the second; of what repeats from wherever it began, the time
     since where it would be had it kept to the earliest phase that it showed in the window.
     """
+    begin = first * SECOND_NS - int(EDGE_S * SECOND_NS)
     starts: dict[str, list[int]] = defaultdict(list)
     for line in marks.splitlines():
         label, _, wall = line.split()
-        if first * SECOND_NS <= int(wall) < (first + seconds) * SECOND_NS:
+        if begin <= int(wall) < begin + seconds * SECOND_NS:
             starts[label].append(int(wall))
     late: list[float] = []
     for times in starts.values():
