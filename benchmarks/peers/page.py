@@ -147,7 +147,12 @@ def _rows(
     known = [key for key in (*sums, *failed) if (key.work, key.placement) == (work, placement)]
     first = columns[0][1]
     best_first = 1 if first.startswith(("p50", "cpu")) else -1
-    known.sort(key=lambda key: best_first * sums[key][first].median if key in sums else float("inf"))
+
+    def rank(key: Key) -> float:
+        spread = sums.get(key, {}).get(first)
+        return float("inf") if spread is None else best_first * spread.median
+
+    known.sort(key=rank)
     rows = []
     for key in known:
         name = f"**{key.peer}**" if key.peer == "jobistemer" else key.peer
@@ -204,5 +209,8 @@ def _guarantees() -> str:
 
 if __name__ == "__main__":
     source = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
-    PAGE.write_text(page(Results(source)))
+    results = Results(source)
+    if not results.rows:
+        sys.exit(f"{source.name} has no rows: nothing was measured into it")
+    PAGE.write_text(page(results))
     print(f"{PAGE.name} is made from {source.name}")
