@@ -41,8 +41,8 @@ class Confined(Database):
 
 
 def in_role(database: Database, *roles: str) -> Database:
-    """The same shard, for a user who has these roles; as it is where the server knows no users."""
-    if database.address.startswith("fake:"):
+    """The same shard, for a user who has these roles; as it is for other servers than plain ones."""
+    if not database.address.startswith("redis://"):
         return database
     url = f"redis://127.0.0.1:{database.client.connection_pool.connection_kwargs['port']}/0"
     own = connect(admit(connect(url), url, database.keys.tag.strip("{}").partition(":")[0], *roles))
