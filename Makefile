@@ -21,8 +21,9 @@ demo: .venv/demo
 	if [ -t 0 ]; then set -m; $(DEMO) $(DEMO_SECONDS:%=--seconds %); \
 	else exec $(DEMO) $(DEMO_SECONDS:%=--seconds %); fi
 
+# Many tests wait for processes of their own, so twice as many at a time as a small machine has cores.
 test: .venv/dev
-	$(RUN)/pytest -m "not long" -n 2
+	$(RUN)/pytest -m "not long" -n 4 --dist worksteal
 
 lint: .venv/dev
 	$(RUN)/ruff check .

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
-from jobistemer.app.control import JobControl, Registered
+from jobistemer.app.control import JobControl
+from jobistemer.app.definitions import Registered
 from jobistemer.core.diff import Difference, difference
 from jobistemer.core.models import Job, fingerprint
 from jobistemer.core.versions import apply_at_ms

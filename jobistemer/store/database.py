@@ -13,8 +13,9 @@ import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
-from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
+from jobistemer.core.errors import JobistemerError
 from jobistemer.store.clock import Clock
+from jobistemer.store.failures import translated
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
 
@@ -45,7 +46,7 @@ class Database:
                     raise
                 return self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
-            raise translated(error, self.address) from error
+            raise translated(error, self.address, script) from error
 
     def call_all(self, calls: Sequence[Call]) -> list[Reply | JobistemerError]:
         """Execute many calls in one round trip; a call that the server refuses is answered by its error.
@@ -90,7 +91,7 @@ class Database:
 
     def _read(self, call: Call, answer: Any) -> Reply | JobistemerError:
         if isinstance(answer, redis.RedisError):
-            return translated(answer, self.address)
+            return translated(answer, self.address, call)
         return call.read(answer)
 
 
@@ -117,14 +118,4 @@ class AsyncDatabase:
                     raise
                 return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
-            raise translated(error, self.address) from error
-
-
-def translated(error: redis.RedisError, address: str) -> JobistemerError:
-    """The error of this package that says what a failure of the client means for the caller."""
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return NotConnected(
-            f"no Redis or Valkey server answers at {address} ({error}). Start one (`redis-server`, "
-            "`docker compose up`, or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL to where one is.",
-        )
-    return ServerRefused(f"the server at {address} refused a command: {error}")
+            raise translated(error, self.address, script) from error

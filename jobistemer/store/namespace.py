@@ -42,10 +42,14 @@ class Namespace:
         if not self._shards:
             count = self._agree_on_shards()
             self._first.read_clock()
-            address = redacted(self.url)
-            others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
-            self._shards = [self._first, *others]
+            self._shards = self._numbered(count)
         return self._shards
+
+    def adopt(self, shards: int, server_ms: int) -> None:
+        """Take over from another process of this namespace what would have to be asked of the server."""
+        self.clock.correct(server_ms)
+        if not self._shards:
+            self._shards = self._numbered(shards)
 
     def for_id(self, text: str) -> Database:
         """The shard that a job id, run id or unique key hashes to."""
@@ -65,16 +69,26 @@ class Namespace:
         """Close the connections; the next use opens new ones."""
         self._client.close()
 
+    def _numbered(self, count: int) -> list[Database]:
+        address = redacted(self.url)
+        others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
+        return [self._first, *others]
+
     def _agree_on_shards(self) -> int:
         key = settings_key(self.name)
         wanted = 1 if self._wanted is None else self._wanted
         if not 1 <= wanted <= MAX_SHARDS:
             raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        self._first.ask("HSETNX", key, "shards", wanted)
-        stored = int(self._first.ask("HGET", key, "shards"))
+        stored = int(self._first.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
         if self._wanted is not None and stored != self._wanted:
             raise Misconfigured(
                 f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
                 "the first process; use another namespace for another number",
             )
         return stored
+
+    def _fix_shards(self, key: str, wanted: int) -> bytes:
+        # Not before it is known to be missing: who may only look at a namespace may not write this.
+        self._first.ask("HSETNX", key, "shards", wanted)
+        fixed: bytes = self._first.ask("HGET", key, "shards")
+        return fixed
