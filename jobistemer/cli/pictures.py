@@ -76,7 +76,8 @@ def _load(simulation: Simulation) -> Iterator[str]:
     yield f'<path d="M{_LEFT} {foot}{steps}V{foot}z" fill="#e0a030"/>'
     for running in sorted({0, most // 2, most}):
         y = foot - running * scale
-        yield f'<line x1="{_LEFT - 4}" y1="{y:.1f}" x2="{_LEFT + _WIDTH}" y2="{y:.1f}" stroke="#bbb" stroke-dasharray="2 4"/>'
+        ends = f'x1="{_LEFT - 4}" y1="{y:.1f}" x2="{_LEFT + _WIDTH}" y2="{y:.1f}"'
+        yield f'<line {ends} stroke="#bbb" stroke-dasharray="2 4"/>'
         yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" font-size="10" text-anchor="end">{running}</text>'
 
 
