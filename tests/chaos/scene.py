@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from tests.support.audits import faults
 from tests.support.servers import VALKEY, _binary, _free_port, _wait_until_ready
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,11 +140,13 @@ class Scene:
 
 @contextmanager
 def scene(folder: Path, server: Any = None, **environment: str) -> Iterator[Scene]:
-    """A scene with its server started, or another one than `Server`; everything is ended at its end."""
+    """A scene with its server started, or another one than `Server`; at its end it is audited, and everything is ended."""
     opened = Scene(folder, server or Server(folder), **environment)
     try:
         opened.server.start()
         yield opened
+        # Whatever the story was about: each due instant has its one row.
+        assert faults(opened.database()) == []
     finally:
         opened.end()
         opened.server.kill()
