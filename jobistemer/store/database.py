@@ -17,8 +17,11 @@ from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.clock import Clock
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
+from jobistemer.store.slots import REDIRECTIONS, AsyncSlotClient, SlotClient
 
 Command = tuple[Any, ...]
+TRIES = 3
+"""How often scripts are loaded that the server does not know."""
 
 
 class Database:
@@ -54,8 +57,11 @@ class Database:
         """
         sent = [call.sent for call in calls]
         raw = self._pipeline([each.command for each in sent])
-        unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
-        if unknown:
+        for _ in range(TRIES):
+            # On a cluster the shard may go to a node that does not know them either.
+            unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
+            if not unknown:
+                break
             self._load(sent[index] for index in unknown)
             again = self._pipeline([sent[index].command for index in unknown])
             for index, answer in zip(unknown, again, strict=True):
@@ -69,6 +75,22 @@ class Database:
             if isinstance(answer, redis.RedisError):
                 raise translated(answer, self.address)
         return answers
+
+    def ask_once(self, *command: Any) -> Any:
+        """Execute a command on a connection of its own, never twice, as the client would do by itself.
+
+        Raises the client's own errors.
+        """
+        try:
+            return _asked_once(self.client.serving() if isinstance(self.client, SlotClient) else self.client, command)
+        except redis.RedisError as error:
+            self.heed(error)
+            raise
+
+    def heed(self, error: redis.RedisError) -> None:
+        """On a cluster, learn from the failure of a command that was not sent by `ask` where the shard is."""
+        if isinstance(self.client, SlotClient):
+            self.client.heed(error)
 
     def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
@@ -94,10 +116,23 @@ class Database:
         return call.read(answer)
 
 
+def _asked_once(client: redis.Redis, command: Command) -> Any:
+    connection = client.connection_pool.get_connection()
+    try:
+        connection.send_command(*command)
+        return client.parse_response(connection, command[0])
+    except BaseException:
+        # An answer that nobody has read would be taken for the answer to the next question.
+        connection.disconnect()
+        raise
+    finally:
+        client.connection_pool.release(connection)
+
+
 class AsyncDatabase:
     """Awaits script calls on a client of its own; the calls are the same values."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: Keys, address: str) -> None:
+    def __init__(self, client: redis.asyncio.Redis | AsyncSlotClient, keys: Keys, address: str) -> None:
         self.client = client
         self.keys = keys
         self.address = address
@@ -126,5 +161,10 @@ def translated(error: redis.RedisError, address: str) -> JobistemerError:
         return NotConnected(
             f"no Redis or Valkey server answers at {address} ({error}). Start one (`redis-server`, "
             "`docker compose up`, or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL to where one is.",
+        )
+    if isinstance(error, REDIRECTIONS):
+        return NotConnected(
+            f"the cluster at {address} does not serve this shard now ({error}): its slot is being moved, or its "
+            "node is lost and no replica has taken over; what was to be done was not done, and can be tried again"
         )
     return ServerRefused(f"the server at {address} refused a command: {error}")

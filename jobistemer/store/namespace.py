@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from weakref import WeakKeyDictionary
 from zlib import crc32
-
-import redis.asyncio
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.clock import Clock, ServerClock
-from jobistemer.store.connection import connect, connect_async, redacted
+from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.keys import Keys, settings_key
 
@@ -31,20 +27,21 @@ class Namespace:
         self.name = name
         self.clock: Clock = clock or ServerClock()
         self._wanted = shards
-        self._client = connect(url)
-        self._first = Database(self._client, Keys(name, 0), self.clock, redacted(url))
+        self._server = Server(url)
+        # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
+        self._clocks_differ = clock is None and self._server.cluster is not None
         self._shards: list[Database] = []
-        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 
     @property
     def shards(self) -> list[Database]:
         """The databases of all shards. The first use asks the server how many there are, and for its time."""
         if not self._shards:
-            count = self._agree_on_shards()
-            self._first.read_clock()
-            address = redacted(self.url)
-            others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
-            self._shards = [self._first, *others]
+            settings = Database(
+                self._server.client(settings_key(self.name)), Keys(self.name, 0), self.clock, redacted(self.url)
+            )
+            count = self._agree_on_shards(settings)
+            settings.read_clock()
+            self._shards = [self._shard(number) for number in range(count)]
         return self._shards
 
     def for_id(self, text: str) -> Database:
@@ -55,23 +52,24 @@ class Namespace:
     def for_id_async(self, text: str) -> AsyncDatabase:
         """The same shard, on a client of the running event loop."""
         database = self.for_id(text)
-        loop = asyncio.get_running_loop()
-        client = self._async_clients.get(loop)
-        if client is None:
-            client = self._async_clients[loop] = connect_async(self.url)
-        return AsyncDatabase(client, database.keys, database.address)
+        return AsyncDatabase(self._server.async_client(database.keys.tag), database.keys, database.address)
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
-        self._client.close()
+        self._server.close()
 
-    def _agree_on_shards(self) -> int:
+    def _shard(self, number: int) -> Database:
+        keys = Keys(self.name, number)
+        clock = ServerClock() if self._clocks_differ else self.clock
+        return Database(self._server.client(keys.tag), keys, clock, redacted(self.url))
+
+    def _agree_on_shards(self, settings: Database) -> int:
         key = settings_key(self.name)
         wanted = 1 if self._wanted is None else self._wanted
         if not 1 <= wanted <= MAX_SHARDS:
             raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        self._first.ask("HSETNX", key, "shards", wanted)
-        stored = int(self._first.ask("HGET", key, "shards"))
+        settings.ask("HSETNX", key, "shards", wanted)
+        stored = int(settings.ask("HGET", key, "shards"))
         if self._wanted is not None and stored != self._wanted:
             raise Misconfigured(
                 f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "

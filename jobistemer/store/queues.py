@@ -20,7 +20,7 @@ OPENED_A_CALL = 100
 
 PAGE = 100
 # What servers say of a stream that is not there; fakeredis has words of its own.
-_NO_STREAM = ("NOGROUP", "requires the key to exist")
+_NO_STREAM = ("NOGROUP", "UNBLOCKED", "requires the key to exist")
 
 
 class StreamReader:
@@ -59,7 +59,7 @@ class StreamReader:
         positions = [after] * len(streams)
         command = ("XREADGROUP", "GROUP", GROUP, self._consumer, *options, "STREAMS", *streams, *positions)
         try:
-            return list(self._ask_once(command) or ())
+            return list(self._database.ask_once(*command) or ())
         except ResponseError as error:
             if not any(words in str(error) for words in _NO_STREAM):
                 raise translated(error, self._database.address) from error
@@ -67,19 +67,6 @@ class StreamReader:
             return []
         except redis.RedisError as error:
             raise translated(error, self._database.address) from error
-
-    def _ask_once(self, command: tuple[Any, ...]) -> Any:
-        client = self._database.client
-        connection = client.connection_pool.get_connection()
-        try:
-            connection.send_command(*command)
-            return client.parse_response(connection, command[0])
-        except BaseException:
-            # An answer that nobody has read would be taken for the answer to the next question.
-            connection.disconnect()
-            raise
-        finally:
-            client.connection_pool.release(connection)
 
 
 def deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Delivery | None, bytes]]:

@@ -6,6 +6,7 @@ A wake-up may be lost when a connection breaks; that costs at most one pass of t
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import redis
 
@@ -17,26 +18,35 @@ class WakeListener:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._subscription = database.client.pubsub(ignore_subscribe_messages=True)
+        self._subscription: Any = None
 
     def wait(self, seconds: float) -> set[str]:
         """Wait up to `seconds` for wake-ups; what they say: `job`, `run`, `start`. Raises NotConnected."""
         heard: set[str] = set()
         deadline = time.monotonic() + seconds
         try:
-            if not self._subscription.subscribed:
-                self._subscription.subscribe(self._database.keys.wake)
+            self._subscribe()
             while not heard and (left := deadline - time.monotonic()) > 0:
                 self._hear(left, heard)
             while self._hear(0.0, heard):
                 pass
         except redis.RedisError as error:
+            # On a cluster the next one may have to go to another node.
+            self.close()
+            self._database.heed(error)
             raise translated(error, self._database.address) from error
         return heard
 
     def close(self) -> None:
         """Give the connection back."""
-        self._subscription.close()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.close()
+
+    def _subscribe(self) -> None:
+        if self._subscription is None:
+            self._subscription = self._database.client.pubsub(ignore_subscribe_messages=True)
+            self._subscription.subscribe(self._database.keys.wake)
 
     def _hear(self, seconds: float, heard: set[str]) -> bool:
         message = self._subscription.get_message(timeout=seconds)

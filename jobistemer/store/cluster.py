@@ -1,0 +1,157 @@
+"""A cluster: which of its nodes serves a slot, as any of them tells, and a client for each node."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.connection import parse_url
+from redis.crc import key_slot
+from redis.exceptions import ClusterDownError
+from redis.retry import Retry
+
+Address = tuple[str, int]
+"""Host and port of a node."""
+
+SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+DEFAULT_PORT = 6379
+LOOK_AGAIN_S = 0.1
+"""Between two questions where the slots are; whoever asks in between is told what was just heard."""
+
+
+class Cluster:
+    """What is known of a cluster; shared by all shards of a namespace.
+
+    url: redis+cluster://host:7000,host2:7000 or rediss+cluster://… for TLS; any of the nodes, not all need be there.
+    options: of every connection; prepare: what is done to each client. No connection is made yet. Raises ValueError
+    for a URL that cannot be.
+    """
+
+    def __init__(self, url: str, options: dict[str, Any], prepare: Callable[[redis.Redis], redis.Redis]) -> None:
+        self._prepare = prepare
+        self._seeds, self._options = _read(url, options)
+        self._clients: dict[Address, redis.Redis] = {}
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Address, redis.asyncio.Redis]]
+        self._async = WeakKeyDictionary()
+        self._slots: dict[int, Address] = {}
+        self._nodes: list[Address] = list(self._seeds)
+        self._lock = Lock()
+        self._looked_at = -LOOK_AGAIN_S
+
+    def address(self, slot: int) -> Address:
+        """The node that serves a slot, as far as is known. Raises redis.ConnectionError when no node answers."""
+        if slot not in self._slots:
+            self.look()
+        try:
+            return self._slots[slot]
+        except KeyError:
+            raise ClusterDownError(f"slot {slot} is served by no node") from None
+
+    def knows(self, slot: int) -> bool:
+        """Whether `address` answers without asking a node."""
+        return slot in self._slots
+
+    def client(self, address: Address) -> redis.Redis:
+        """The client of one node."""
+        found = self._clients.get(address)
+        if found is None:
+            # One more try: a connection that was idle may have been closed by the server.
+            retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1)
+            host, port = address
+            made = self._prepare(redis.Redis(host=host, port=port, retry=retry, **self._options))
+            found = self._clients.setdefault(address, made)
+        return found
+
+    def async_client(self, address: Address) -> redis.asyncio.Redis:
+        """The client of one node for the running event loop."""
+        clients = self._async.setdefault(asyncio.get_running_loop(), {})
+        if address not in clients:
+            retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1)
+            clients[address] = redis.asyncio.Redis(host=address[0], port=address[1], retry=retry, **self._options)
+        return clients[address]
+
+    def moved(self, slot: int, address: Address) -> None:
+        """Note where a slot has gone, as the node that had it says."""
+        self._slots[slot] = address
+
+    def look(self, failed: Address | None = None) -> None:
+        """Ask any node where the slots are, the one that has just failed last. Raises redis.ConnectionError."""
+        with self._lock:
+            if time.monotonic() - self._looked_at < LOOK_AGAIN_S:
+                return
+            known = dict.fromkeys([*self._nodes, *self._seeds])
+            slots = self._asked(sorted(known, key=lambda node: node == failed))
+            self._slots = slots
+            self._nodes = list(dict.fromkeys(slots.values()))
+            self._looked_at = time.monotonic()
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        for client in list(self._clients.values()):
+            client.close()
+
+    def _asked(self, nodes: list[Address]) -> dict[int, Address]:
+        failure: redis.RedisError | None = None
+        for node in nodes:
+            try:
+                return _slots_in(_raw(self.client(node).connection_pool), node)
+            except redis.RedisError as error:
+                failure = error
+        raise redis.ConnectionError(f"no node of the cluster answers, the last said: {failure}") from failure
+
+
+def _raw(pool: Any) -> list[Any]:
+    # Not by the client's own method, which reads the answer into words of its own.
+    connection = pool.get_connection()
+    try:
+        connection.send_command("CLUSTER", "SLOTS")
+        return list(connection.read_response())
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _slots_in(answer: list[Any], asked: Address) -> dict[int, Address]:
+    found: dict[int, Address] = {}
+    for first, last, master, *_ in answer:
+        # A node that does not know its own name is known by the one that it was asked under.
+        host = master[0].decode() if master[0] else ""
+        address = (asked[0] if host in ("", "?") else host, int(master[1]))
+        found |= dict.fromkeys(range(first, last + 1), address)
+    return found
+
+
+def _read(url: str, options: dict[str, Any]) -> tuple[list[Address], dict[str, Any]]:
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    nodes = [node.rpartition(":") if ":" in node else (node, ":", DEFAULT_PORT) for node in hosts.split(",") if node]
+    if not nodes or parts.path.strip("/") not in ("", "0"):
+        raise ValueError("it must look like redis+cluster://host:7000,host2:7000; a cluster has database 0 only")
+    one = f"{SCHEMES[parts.scheme]}://{login + '@' if login else ''}{nodes[0][0]}"
+    parsed: dict[str, Any] = dict(parse_url(f"{one}?{parts.query}" if parts.query else one))
+    if parsed.pop("connection_class", None) is not None:
+        parsed["ssl"] = True
+    for name in ("host", "port", "db"):
+        parsed.pop(name, None)
+    return [(str(host), int(port)) for host, _, port in nodes], {**options, **parsed}
+
+
+def slot_of(tag: str) -> int:
+    """The slot of all keys that carry a hash tag."""
+    return int(key_slot(tag.encode()))
+
+
+def is_cluster(url: str) -> bool:
+    """Whether a URL names a cluster."""
+    return urlsplit(url).scheme in SCHEMES
