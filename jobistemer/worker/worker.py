@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -69,7 +69,8 @@ class Worker:
         self._order = Order(settings.queues)
         self._definitions = Definitions()
         self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
-        self._committer = Committer(self.id, self._room, self._definitions, self._herald)
+        # One for each shard, so that none waits for a node that another one is on.
+        self._committers: dict[Database, Committer] = {}
         self._slots: Slots | None = None
         self._watch = Watch(self._flights, self._report)
         self._dry: set[Fetcher] = set()
@@ -88,45 +89,51 @@ class Worker:
 
     def counts(self) -> dict[str, Any]:
         """What it has done so far."""
-        counts = self._committer.counts
+        counts = self._counted()
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
         waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate), "leaked": self._leaked()}
         return {"done": self._done(), "failed": failed, "stale": counts["stale"], **waiting}
 
     def _done(self) -> int:
-        return sum(self._committer.counts[state] for state in AttemptState)
+        counts = self._counted()
+        return sum(counts[state] for state in AttemptState)
+
+    def _counted(self) -> Counter[str]:
+        return sum((each.counts for each in self._committers.values()), Counter[str]())
 
     def _leaked(self) -> int:
         return self._slots.leaked() if self._slots else 0
 
     def _report(self, flight: Flight) -> None:
-        (self._slots or self._committer).report(flight)
+        if self._slots is None:
+            self._commit(flight)
+        else:
+            self._slots.report(flight)
+
+    def _commit(self, flight: Flight) -> None:
+        self._committers[flight.database].report(flight)
 
     def _open(self) -> None:
         for database in self._namespace.shards:
-            queues.open_streams(database, self._order.known())
+            self._committers[database] = Committer(self.id, self._room, self._definitions, self._herald)
 
     def _work(self, stopping: Stopping) -> None:
-        shards = self._namespace.shards
-        beaters = [self._beater(database, stopping) for database in shards]
-        # Nothing is fetched before the first beat: of a worker that nobody has heard of, nobody takes work over.
-        if not all(until_done(each.step, stopping.requested, f"worker {self.id} beat") for each in beaters):
-            return
+        beaters = {database: self._beater(database, stopping) for database in self._namespace.shards}
         queued = ", ".join(self._settings.queues)
         log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
-        self._slots = slots = Slots(self._handlers, self._settings, self._flights, self._committer.report)
+        self._slots = slots = Slots(self._handlers, self._settings, self._flights, self._commit)
         recycler = Recycler(self._settings, self._done, self._leaked, stopping)
-        keeping = [self._keep(beater.step, "beat") for beater in beaters]
-        keeping += [self._keep(self._committer.step, "commit"), self._keep(recycler.step, "recycle")]
-        keeping += [self._keep(partial(self._watch_step, slots), "watch")]
+        keeping = [self._keep(beater.step, "beat") for beater in beaters.values()]
+        keeping += [self._keep(each.step, "commit") for each in self._committers.values()]
+        keeping += [self._keep(recycler.step, "recycle"), self._keep(partial(self._watch_step, slots), "watch")]
         keeping.append(self._keep(self._support.journal.step, "journal"))
         if self._herald is not None:
             keeping.append(self._keep(self._herald.step, "herald"))
-        fetching = self._start_fetching(shards, stopping)
+        fetching = self._start_fetching(beaters, stopping)
         stopping.requested.wait()
         self._drain(fetching, stopping)
         self._ended.set()
-        self._leave(shards, beaters, fetching + keeping)
+        self._leave(beaters, fetching + keeping)
         if recycler.failing:
             raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
 
@@ -146,14 +153,23 @@ class Worker:
     def _keep(self, step: Callable[[], float | None], name: str) -> threading.Thread:
         return start_thread(lambda: repeat(step, self._ended, f"worker {self.id} {name}"), name)
 
-    def _start_fetching(self, shards: list[Database], stopping: Stopping) -> list[threading.Thread]:
-        def fetching(database: Database) -> threading.Thread:
+    def _start_fetching(self, beaters: dict[Database, Beater], stopping: Stopping) -> list[threading.Thread]:
+        def fetching(database: Database, beater: Beater) -> threading.Thread:
             dispatch = partial(self._dispatch, stopping)
             fetcher = Fetcher(database, self.id, self._order, self._room, self._handlers, dispatch)
-            step = partial(self._fetch_step, fetcher, stopping)
-            return start_thread(lambda: repeat(step, stopping.requested, f"worker {self.id} fetch"), "fetch")
+            return start_thread(partial(self._fetch, fetcher, database, beater, stopping), "fetch")
 
-        return [fetching(database) for database in shards]
+        return [fetching(database, beater) for database, beater in beaters.items()]
+
+    def _fetch(self, fetcher: Fetcher, database: Database, beater: Beater, stopping: Stopping) -> None:
+        # Nothing is fetched before the first beat: of a worker that nobody has heard of, nobody takes work over. And
+        # each shard begins by itself: the node of another may be away.
+        name = f"worker {self.id} fetch"
+        opened = until_done(partial(queues.open_streams, database, self._order.known()), stopping.requested, name)
+        while opened and not beater.begun.wait(POLL_S) and not stopping.requested.is_set():
+            pass
+        if beater.begun.is_set():
+            repeat(partial(self._fetch_step, fetcher, stopping), stopping.requested, name)
 
     def _fetch_step(self, fetcher: Fetcher, stopping: Stopping) -> float | None:
         if stopping.quiet.is_set():
@@ -217,7 +233,7 @@ class Worker:
                 log.warning("worker %s could not hand back %d runs yet: %s", self.id, len(mine), error)
                 self._unstarted.extend(mine)
 
-    def _leave(self, shards: list[Database], beaters: list[Beater], threads: list[threading.Thread]) -> None:
+    def _leave(self, beaters: dict[Database, Beater], threads: list[threading.Thread]) -> None:
         if self._herald is not None:
             self._herald.finish(time.monotonic() + LAST_WORDS_S)
         if self._slots is not None:
@@ -228,9 +244,8 @@ class Worker:
             # A read that is still under way may be handed an entry: forgotten, this worker would keep it for ever.
             log.warning("worker %s could not leave in order, its lease does", self.id)
             return
-        try:
-            for database, beater in zip(shards, beaters, strict=True):
-                places = self._order.known()
-                members.forget_worker(database, self.id, beater.last_beat_ms, places)
-        except (NotConnected, ServerRefused) as error:
-            log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)
+        for database, beater in beaters.items():
+            try:
+                members.forget_worker(database, self.id, beater.last_beat_ms, self._order.known())
+            except (NotConnected, ServerRefused) as error:
+                log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)
