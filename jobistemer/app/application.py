@@ -151,7 +151,7 @@ class Jobistemer:
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """The handle of a run by its id; whether it is on record shows when it is asked."""
-        return RunHandle(self.namespace, run_id, run_id, msgspec.json.decode, existing=True)
+        return RunHandle(self.namespace, run_id, None, msgspec.json.decode, existing=True)
 
     def jobs(self) -> list[Job]:
         """The jobs as they are declared."""

@@ -94,10 +94,19 @@ class Cluster:
             self._nodes = list(dict.fromkeys(slots.values()))
             self._looked_at = time.monotonic()
 
+    def nodes(self) -> list[Address]:
+        """The nodes that serve slots, as far as is known."""
+        return list(self._nodes)
+
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         for client in list(self._clients.values()):
             client.close()
+
+    async def close_async(self) -> None:
+        """Close the connections of the running event loop."""
+        for client in self._async.pop(asyncio.get_running_loop(), {}).values():
+            await client.aclose()
 
     def _asked(self, nodes: list[Address]) -> dict[int, Address]:
         failure: redis.RedisError | None = None

@@ -51,7 +51,10 @@ class Namespace:
 
     def for_id_async(self, text: str) -> AsyncDatabase:
         """The same shard, on a client of the running event loop."""
-        database = self.for_id(text)
+        return self.on_loop(self.for_id(text))
+
+    def on_loop(self, database: Database) -> AsyncDatabase:
+        """A shard, on a client of the running event loop."""
         return AsyncDatabase(self._server.async_client(database.keys.tag), database.keys, database.address)
 
     def close(self) -> None:

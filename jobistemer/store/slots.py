@@ -189,6 +189,10 @@ class AsyncSlotClient:
                 # It may have to ask other nodes, which must not block the loop.
                 await asyncio.sleep(await asyncio.to_thread(attempts.after, error))
 
+    async def aclose(self) -> None:
+        """Close the connections of this event loop; the next use opens new ones."""
+        await self._cluster.close_async()
+
     async def eval(self, text: str, *args: Any) -> Any:
         """Execute a script by its text."""
         return await self.execute_command("EVAL", text, *args)

@@ -70,6 +70,7 @@ class Fetcher:
         return taken
 
     def _step(self, *, block: bool) -> int:
+        self.ran_dry = False
         room = self._room.free()
         places = self._order.places() if room > 0 else []
         if not places:

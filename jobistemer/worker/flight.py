@@ -111,7 +111,7 @@ class Flights:
         self._lease_s = lease_s
         opened = time.monotonic()
         # For each shard when this worker has last beaten there, and what was taken until when is in doubt.
-        self._leases: defaultdict[Database, tuple[float, float]] = defaultdict(lambda: (opened, opened))
+        self._leases: defaultdict[int, tuple[float, float]] = defaultdict(lambda: (opened, opened))
         # By identity: entries of two streams may have the same id, made in the same millisecond.
         self._running: dict[Flight, None] = {}
         # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
@@ -126,12 +126,12 @@ class Flights:
 
     def beaten(self, shard: Database) -> None:
         """Note that this worker has beaten; after a gap longer than its lease, others may have what it had taken."""
-        now, (beaten_at, doubted_until) = time.monotonic(), self._leases[shard]
-        self._leases[shard] = (now, now if now - beaten_at > self._lease_s else doubted_until)
+        now, (beaten_at, doubted_until) = time.monotonic(), self._leases[id(shard)]
+        self._leases[id(shard)] = (now, now if now - beaten_at > self._lease_s else doubted_until)
 
     def in_doubt(self, flight: Flight) -> bool:
         """Whether the lease may have run out since the flight was taken; to be asked before it begins."""
-        beaten_at, doubted_until = self._leases[flight.database]
+        beaten_at, doubted_until = self._leases[id(flight.database)]
         return flight.started <= doubted_until or time.monotonic() - beaten_at > self._lease_s
 
     def end(self, flight: Flight, outcome: Outcome) -> bool:

@@ -74,6 +74,7 @@ class Worker:
         self._slots: Slots | None = None
         self._watch = Watch(self._flights, self._report)
         self._dry: set[Fetcher] = set()
+        self._takes = 0
         self._unstarted: deque[Flight] = deque()
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
         self._ended = threading.Event()
@@ -174,15 +175,16 @@ class Worker:
     def _fetch_step(self, fetcher: Fetcher, stopping: Stopping) -> float | None:
         if stopping.quiet.is_set():
             return POLL_S
-        idle = not self._room.in_flight
+        idle, takes = not self._room.in_flight, self._takes
         taken = fetcher.step(block=not self._settings.burst)
         if self._settings.burst:
-            self._end_burst(fetcher, stopping, found_nothing=idle and not taken)
+            self._takes += bool(taken)
+            self._end_burst(fetcher, stopping, found_nothing=idle and fetcher.ran_dry and self._takes == takes)
         return None
 
     def _end_burst(self, fetcher: Fetcher, stopping: Stopping, *, found_nothing: bool) -> None:
         # A run in flight may put others onto any stream. So a stream counts as empty when it was read while nothing
-        # was in flight, and whatever is taken from one of them makes all of them unknown again.
+        # was in flight or taken from another, and whatever is taken from one makes all of them unknown again.
         if not found_nothing:
             self._dry.clear()
             return

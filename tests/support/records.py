@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP
+from jobistemer.store.slots import SlotClient
 
 
 class Stream(NamedTuple):
@@ -83,7 +84,8 @@ def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
 
 
 def _all_keys(database: Database) -> list[bytes]:
-    found: list[bytes] = sorted(database.client.keys("*"))
+    # Other shards may be on the same node of a cluster.
+    found: list[bytes] = sorted(database.client.keys(f"{database.keys.tag}:*" if isinstance(database.client, SlotClient) else "*"))
     return found
 
 
