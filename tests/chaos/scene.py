@@ -67,9 +67,9 @@ class Server:
 class Scene:
     """A server, tickers, workers and the ledger."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, server: Any = None, **environment: str) -> None:
         self.folder = folder
-        self.server = Server(folder)
+        self.server = server or Server(folder)
         self.ledger = folder / "ledger"
         self._environment = {
             **os.environ,

@@ -19,6 +19,8 @@ from tests.support.worker_processes import until
 SLOTS = 16384
 OPTIONS = (
     *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--save", "", "--appendonly", "yes"),
+    # What was acknowledged is written, though not to the disk: it is processes that are killed here.
+    *("--appendfsync", "no"),
     # The shards on a lost node wait, the others go on.
     *("--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
 )
@@ -64,6 +66,13 @@ class Node:
     @property
     def id(self) -> str:
         return str(self.ask("CLUSTER", "MYID").decode())
+
+    def role(self) -> str:
+        return str(self.client.info("replication")["role"])
+
+    def refusals(self, word: str) -> int:
+        """How often the node has answered with an error that begins so."""
+        return int(self.client.info("errorstats").get(f"errorstat_{word}", {}).get("count", 0))
 
     def state(self) -> dict[str, str]:
         """What CLUSTER INFO says."""

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP
-from jobistemer.store.slots import SlotClient
 
 
 class Stream(NamedTuple):
@@ -79,14 +78,17 @@ def leaked(database: Database) -> dict[str, Any]:
     return {key: value for key, value in left.items() if value != Stream({}, {})} | orphaned
 
 
+_SHARD = re.compile(rb"\{\w+:\d+\}:")
+
+
 def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in fields.items()}
 
 
 def _all_keys(database: Database) -> list[bytes]:
-    # Other shards may be on the same node of a cluster.
-    found: list[bytes] = sorted(database.client.keys(f"{database.keys.tag}:*" if isinstance(database.client, SlotClient) else "*"))
-    return found
+    tag, found = f"{database.keys.tag}:".encode(), database.client.keys("*")
+    # What is in other shards is not looked at; on a cluster they may be on other nodes anyway.
+    return sorted(key for key in found if key.startswith(tag) or not _SHARD.match(key))
 
 
 def _short(database: Database, key: bytes) -> str:
