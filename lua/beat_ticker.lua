@@ -8,6 +8,7 @@ KEYS
   delayed    zset  {ns:shard}:delayed             place:run id by the ms it is promoted at
   starts     set   {ns:shard}:starts              jobs whose next queued occurrence can be started
   deadlines  zset  {ns:shard}:deadlines           occurrence id by the ms it is timed out at
+  expected   zset  {ns:shard}:expected            job id by the ms by which it has to complete
 ARGV
   ticker_id  str
   now        int  ms of server time
@@ -15,12 +16,14 @@ ARGV
   horizon    int  ms up to which due jobs are listed
   limit      int  how many of them at the most
 OUT
-  AGENDA due delayed starts tickers deadlines
+  AGENDA due delayed starts tickers deadlines expected
          due: job id and ms in turn, by time; delayed: member and ms in turn, the first 100; starts: up to 100 job ids;
-         tickers: up to 100 that have beaten within ten seconds, by their ids; deadlines: id and ms in turn, the first 100
+         tickers: up to 100 that have beaten within ten seconds, by their ids; deadlines: id and ms in turn, the first 100;
+         expected: job id and ms in turn, the first 20
 KEEPS I1 I3
 ]]
-local tickers, record, due, delayed, starts, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local tickers, record, due, delayed, starts, deadlines, expected =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local ticker_id, now, status, horizon, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
@@ -32,4 +35,4 @@ redis.call('PEXPIRE', record, 60000)
 return {'AGENDA', redis.call('ZRANGEBYSCORE', due, '-inf', horizon, 'WITHSCORES', 'LIMIT', 0, limit),
   redis.call('ZRANGE', delayed, 0, 99, 'WITHSCORES'), redis.call('SRANDMEMBER', starts, 100),
   redis.call('ZRANGEBYSCORE', tickers, now - 10000, '+inf', 'LIMIT', 0, 100),
-  redis.call('ZRANGE', deadlines, 0, 99, 'WITHSCORES')}
+  redis.call('ZRANGE', deadlines, 0, 99, 'WITHSCORES'), redis.call('ZRANGE', expected, 0, 19, 'WITHSCORES')}

@@ -11,7 +11,7 @@ KEYS
   delayed     zset    {ns:shard}:delayed               gets the first runs when they start later
   streams     set     {ns:shard}:streams               places of the streams that exist
   deadlines   zset    {ns:shard}:deadlines             gets the occurrence when it has a deadline
-  chores      zset    {ns:shard}:chores                gets the cancelling of what this occurrence replaces
+  chores      zset    {ns:shard}:chores                gets the cancelling of what this occurrence replaces, and waits for
   run         hash    {ns:shard}:run:<run_id>          \ one pair
   stream      stream  {ns:shard}:stream:<queue>:<prio> / for each task
 ARGV
@@ -70,12 +70,12 @@ elseif fires and busy and overlap == 'queue' and redis.call('ZCARD', queued) >= 
 elseif fires and busy and overlap == 'queue' then
   state, reason = 'queued', reason .. '; waits for ' .. busy
 elseif fires and busy and overlap == 'replace' then
-  local latest = redis.call('ZRANGE', live, -1, -1, 'WITHSCORES')
-  if tonumber(latest[2] or 0) > tonumber(instant) then
-    state, reason = 'skipped', 'skipped because ' .. latest[1] .. ', which was due later, was running'
+  local latest = redis.call('ZRANGE', redis.call('EXISTS', queued) == 1 and queued or live, -1, -1, 'WITHSCORES')
+  if tonumber(latest[2]) > tonumber(instant) then
+    state, reason = 'skipped', 'skipped because ' .. latest[1] .. ', which was due later, goes first'
   else
-    -- In this very step: whoever dies next, some ticker cancels the ones before.
-    reason = reason .. '; replaces ' .. busy
+    -- In this very step: whoever dies next, some ticker cancels the ones before. Until they have ended it waits.
+    state, reason = 'queued', reason .. '; replaces ' .. busy
     redis.call('ZADD', chores, now, 'replace:' .. instant .. ':' .. job_id)
   end
 end

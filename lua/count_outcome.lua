@@ -9,6 +9,7 @@ KEYS
   audit       stream  {ns:shard}:audit:<job_id>        is told of a pause
   expected    zset    {ns:shard}:expected              job id by the ms by which it has to complete; 0 to tell that it
                                                        has recovered
+  wake        channel {ns:shard}:wake                  told of that
 ARGV
   job_id     str
   patience   int  failures in a row after which the job pauses itself, 0 for never
@@ -22,7 +23,7 @@ OUT
   BEFORE            it was counted before, or the job is gone: nothing was written
 KEEPS I1 I9
 ]]
-local job, occurrence, audit, expected = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job, occurrence, audit, expected, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local job_id, patience, within_ms, now, reason = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
 local held = redis.call('HMGET', occurrence, 'state', 'judged')
@@ -36,6 +37,7 @@ if held[1] == 'completed' then
   redis.call('HSET', job, 'failures', 0)
   local recovered = redis.call('HEXISTS', job, 'overdue_at') == 1
   if within_ms > 0 then redis.call('ZADD', expected, recovered and 0 or now + within_ms, job_id) end
+  if within_ms > 0 and recovered then redis.call('PUBLISH', wake, 'run') end
   return {'COUNTED', 0}
 end
 local failures = redis.call('HINCRBY', job, 'failures', 1)

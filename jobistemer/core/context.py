@@ -190,7 +190,6 @@ class Context(Circumstances, frozen=True, kw_only=True):
 def _found(mapping: Mapping | None) -> Mapping:
     if mapping is None:
         raise Misconfigured(
-            "ctx.map works inside a worker, in plain functions and coroutines; a handler with a process of its own "
-            "cannot map, and in a test give the context a `mapping`"
+            "ctx.map works inside a worker; in a test give the context a `mapping`"
         )
     return mapping

@@ -65,11 +65,6 @@ class Handler:
         self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
 
     @property
-    def is_movable(self) -> bool:
-        """Whether it asks its worker for nothing, so that any other process may call it."""
-        return self.context_parameter is None and not self.supplies
-
-    @property
     def is_limited(self) -> bool:
         """Whether its calls may count under a limit."""
         return bool(self.limits or self.queue_limits)
@@ -175,7 +170,9 @@ def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
-    return next((name for name in signature.parameters if hints.get(name) is Context), None)
+    # Any parameter: the annotation is what asks. One that may be left out is what checkers accept behind others.
+    asking = (Context, Context | None)
+    return next((name for name in signature.parameters if hints.get(name) in asking), None)
 
 
 def _decoder(

@@ -32,6 +32,7 @@ _RANGES = (
     ("history_s", 60, 86_400 * 3660),
     ("history_count", 1, 10_000_000),
     ("pause_on_failure", 0, 1000),
+    ("update_window_s", 1, 86_400),
 )
 
 
@@ -103,8 +104,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
     after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
     history_s: seconds that the records of an ended occurrence are kept; history_count: how many occurrences are kept at
-    the most, the latest ones. update: how this definition takes over from the one before; with `windowed` it does so at
-    the next instant of update_window. on_complete: what runs after the end of each occurrence, whatever its outcome.
+    the most, the latest ones. update: how this definition takes over from the one before; with `windowed` it does so
+    while a window is open, which is for update_window_s seconds from each instant of update_window on. on_complete:
+    what runs after the end of each occurrence, whatever its outcome.
     pause_on_failure: after so many failed occurrences in a row the job pauses itself, 0 for never. expect_within_s,
     alert: when the job has not completed for so many seconds, `alert` is told once, and once more when it has; it is
     an address (https://…) or the name of a task. occurrence_timeout_s: an occurrence that has not ended so many seconds
@@ -134,6 +136,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     pause_on_failure: int = 0
     expect_within_s: float | None = None
     alert: str = ""
+    update_window_s: float = 600.0
 
     def __post_init__(self) -> None:
         checked_name("job", self.name)

@@ -54,6 +54,10 @@ class Results(Generic[T]):
             if stored.startswith(b"!"):
                 yield Failure(index, stored[1:].decode(errors="replace"))
 
+    def page(self, first: int, count: int) -> list[bytes | None]:
+        """What `count` runs from index `first` on returned, as it is stored."""
+        return self._read(first, count)
+
     def _stored(self) -> Iterator[tuple[int, bytes]]:
         for start in range(0, self._total, CHUNK):
             found = self._read(start, min(CHUNK, self._total - start))

@@ -38,15 +38,25 @@ class Version(msgspec.Struct, frozen=True):
 
 def apply_at_ms(job: Job, now_ms: int) -> int:
     """When a changed definition is to be registered. Raises InvalidDefinition when its window never comes."""
-    if job.update != Update.WINDOWED or job.update_window is None:
-        return now_ms
-    opens = job.update_window.next_unix(now_ms // 1000)
+    opens = opens_at_ms(job, now_ms)
     if opens is None:
         raise InvalidDefinition(
             f"job {job.name!r}: its update_window has no instant to come, so the change would never be applied; "
             "give a later one, or deploy it with update='graceful'",
         )
-    return opens * 1000
+    return opens
+
+
+def opens_at_ms(job: Job, now_ms: int) -> int | None:
+    """When the window of a definition is open: now, later, or never again; what has no window takes over now."""
+    window = job.update_window
+    if job.update != Update.WINDOWED or window is None:
+        return now_ms
+    opened = window.previous_unix(now_ms // 1000 + 1)
+    if opened is not None and now_ms - opened * 1000 < job.update_window_s * 1000:
+        return now_ms
+    opens = window.next_unix(now_ms // 1000)
+    return None if opens is None else opens * 1000
 
 
 def is_older(versions: Sequence[Version], current: int, fingerprint: str) -> bool:

@@ -17,7 +17,7 @@ from jobistemer.core.models import Job, Update, decode_job, fingerprint
 from jobistemer.core.planning import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
-from jobistemer.core.versions import KEPT, apply_at_ms, forgettable, is_older
+from jobistemer.core.versions import KEPT, apply_at_ms, forgettable, is_older, opens_at_ms
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.database import Database
 from jobistemer.store.jobs import Registration, StoredJob
@@ -74,10 +74,14 @@ def apply_pending(database: Database, job_id: str) -> Changed | None:
     raw, by, owner = database.ask("HMGET", database.keys.job(job_id), "pending", "pending_by", "pending_owner")
     if raw is None or now_ms < stored.pending_at:
         return None
-    if not settle(database, stored, now_ms):
+    new = _registration(database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms)
+    opens_ms = opens_at_ms(new.job, now_ms)
+    if opens_ms is not None and opens_ms > now_ms:
+        # Nobody came by while its window was open, and there will be another.
+        return _called(database, jobs.postpone(database.keys, new, opens_ms))
+    if not _taken_over(database, stored, new.job, now_ms):
         database.ask("ZADD", database.keys.chores, "XX", now_ms + AGAIN_MS, f"update:{job_id}")
         return Changed("POSTPONED", stored.version)
-    new = _registration(database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms)
     return _called(database, jobs.register(database.keys, new))
 
 
@@ -119,7 +123,7 @@ def _change(
     now_ms = database.read_clock()
     if stored is None or stored.fingerprint == mark:
         return _unchanged_or_new(database, job, mark, stored, author, now_ms, force=force)
-    if not force and is_older(find_versions(database, job.id), stored.version, mark):
+    if not force and has_been_replaced(database, stored, mark):
         return Changed("OLDER", stored.version)
     new = _registration(database, job, mark, stored, author, now_ms)
     at_ms = now_ms if force else apply_at_ms(job, now_ms)
@@ -165,6 +169,11 @@ def _forgotten(database: Database, stored: StoredJob, now_ms: int) -> tuple[int,
         return ()
     found = find_versions(database, stored.job.id)
     return forgettable(found, pinned_versions(database, stored.job.id), now_ms)
+
+
+def has_been_replaced(database: Database, stored: StoredJob, mark: str) -> bool:
+    """Whether another definition has taken the place of this one before, whether or not it was in force by then."""
+    return mark in stored.passed or is_older(find_versions(database, stored.job.id), stored.version, mark)
 
 
 def kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:

@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.connection import parse_url
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError
 from redis.retry import Retry
@@ -22,8 +20,6 @@ from redis.retry import Retry
 Address = tuple[str, int]
 """Host and port of a node."""
 
-SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
-DEFAULT_PORT = 6379
 LOOK_AGAIN_S = 0.1
 """Between two questions where the slots are; whoever asks in between is told what was just heard."""
 
@@ -31,14 +27,14 @@ LOOK_AGAIN_S = 0.1
 class Cluster:
     """What is known of a cluster; shared by all shards of a namespace.
 
-    url: redis+cluster://host:7000,host2:7000 or rediss+cluster://… for TLS; any of the nodes, not all need be there.
-    options: of every connection; prepare: what is done to each client. No connection is made yet. Raises ValueError
-    for a URL that cannot be.
+    seeds: the nodes to ask first; one that is there is enough. options: of every connection. prepare: what is done to
+    each client. No connection is made yet.
     """
 
-    def __init__(self, url: str, options: dict[str, Any], prepare: Callable[[redis.Redis], redis.Redis]) -> None:
-        self._prepare = prepare
-        self._seeds, self._options = _read(url, options)
+    def __init__(
+        self, seeds: list[Address], options: dict[str, Any], prepare: Callable[[redis.Redis], redis.Redis]
+    ) -> None:
+        self._seeds, self._options, self._prepare = seeds, options, prepare
         self._clients: dict[Address, redis.Redis] = {}
         self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Address, redis.asyncio.Redis]]
         self._async = WeakKeyDictionary()
@@ -141,26 +137,6 @@ def _slots_in(answer: list[Any], asked: Address) -> dict[int, Address]:
     return found
 
 
-def _read(url: str, options: dict[str, Any]) -> tuple[list[Address], dict[str, Any]]:
-    parts = urlsplit(url)
-    login, _, hosts = parts.netloc.rpartition("@")
-    nodes = [node.rpartition(":") if ":" in node else (node, ":", DEFAULT_PORT) for node in hosts.split(",") if node]
-    if not nodes or parts.path.strip("/") not in ("", "0"):
-        raise ValueError("it must look like redis+cluster://host:7000,host2:7000; a cluster has database 0 only")
-    one = f"{SCHEMES[parts.scheme]}://{login + '@' if login else ''}{nodes[0][0]}"
-    parsed: dict[str, Any] = dict(parse_url(f"{one}?{parts.query}" if parts.query else one))
-    if parsed.pop("connection_class", None) is not None:
-        parsed["ssl"] = True
-    for name in ("host", "port", "db"):
-        parsed.pop(name, None)
-    return [(str(host), int(port)) for host, _, port in nodes], {**options, **parsed}
-
-
 def slot_of(tag: str) -> int:
     """The slot of all keys that carry a hash tag."""
     return int(key_slot(tag.encode()))
-
-
-def is_cluster(url: str) -> bool:
-    """Whether a URL names a cluster."""
-    return urlsplit(url).scheme in SCHEMES

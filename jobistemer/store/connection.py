@@ -1,47 +1,55 @@
 """From a URL to a client.
 
 redis://host:6379/0      rediss:// for TLS, unix:///path for a socket
-redis+sentinel://h1:26379,h2:26379/mymaster/0
-redis+cluster://h1:7000,h2:7000   rediss+cluster:// for TLS; a few of the nodes are enough
+redis+sentinel://h1:26379,h2:26379/mymaster/0      rediss+sentinel:// for TLS
+redis+cluster://h1:7000,h2:7000      rediss+cluster:// for TLS; a few of the nodes are enough
 fake://name              an in-memory server inside this process, for unit tests
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
-from redis.backoff import ExponentialWithJitterBackoff
+import redis.asyncio.retry
+import redis.asyncio.sentinel
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.store import cluster
+from jobistemer.store.addresses import (
+    CLUSTER_SCHEMES,
+    DEFAULT_URL,
+    SENTINEL_SCHEMES,
+    checked_url,
+    nodes_of,
+    redacted,
+    sentinels_of,
+)
 from jobistemer.store.cluster import Cluster, slot_of
 from jobistemer.store.slots import AsyncSlotClient, SlotClient
 
-DEFAULT_URL = "redis://localhost:6379/0"
+__all__ = ["BLOCK_MS", "DEFAULT_URL", "Server", "connect", "connect_async", "redacted"]
+
 BLOCK_MS = 2_000
 """The longest block of a read; the socket's time-out must be longer, or the client breaks the read off."""
 
-_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", *cluster.SCHEMES, "fake")
 _OPTIONS: dict[str, Any] = {
     "protocol": 2,
     "socket_timeout": 5.0,
     "socket_connect_timeout": 5.0,
-    "socket_keepalive": True,
     "client_name": "jobistemer",
+    # A client that introduces its library as well needs one more permission, which older servers do not know.
+    "driver_info": None,
 }
-
-
-def redacted(url: str) -> str:
-    """The URL with its password hidden, fit for logs and messages."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+_TCP: dict[str, Any] = {"socket_keepalive": True}
+# The next Sentinel is the second try.
+_SENTINEL_OPTIONS: dict[str, Any] = {**_TCP, "socket_timeout": 1.0, "socket_connect_timeout": 1.0, "driver_info": None}
 
 
 class Server:
@@ -49,7 +57,7 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.cluster = _cluster(url) if _scheme(url) in cluster.SCHEMES else None
+        self.cluster = _cluster(url) if checked_url(url).scheme in CLUSTER_SCHEMES else None
         self._client = None if self.cluster else connect(url)
         self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 
@@ -80,13 +88,6 @@ def connect(url: str) -> redis.Redis:
     return _prepared(_client(url))
 
 
-def _cluster(url: str) -> Cluster:
-    try:
-        return Cluster(url, _OPTIONS, _prepared)
-    except (ValueError, TypeError) as error:
-        raise Misconfigured(f"URL {redacted(url)!r} cannot be used: {error}") from error
-
-
 def _prepared(client: redis.Redis) -> redis.Redis:
     # Commands are sent as they are written, so redis-py cannot know which form of XPENDING was asked, and its reading
     # of the short form breaks on answers of the long one.
@@ -95,55 +96,73 @@ def _prepared(client: redis.Redis) -> redis.Redis:
     return client
 
 
-def _client(url: str) -> redis.Redis:
-    match _scheme(url):
-        case "fake":
-            return _fake(url)
-        case "redis+sentinel":
-            return _sentinel(url)
-        case _:
-            retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 3)
-            client: redis.Redis = _parsed(redis.Redis.from_url, url, retry=retry)
-            return client
-
-
 def connect_async(url: str) -> redis.asyncio.Redis:
     """A client for asyncio; it belongs to the event loop that first uses it."""
-    from redis.asyncio.retry import Retry as AsyncRetry  # noqa: PLC0415 - same name as the synchronous one
-
-    if _scheme(url) == "fake":
+    scheme = checked_url(url).scheme
+    if scheme == "fake":
         import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
 
         fake: redis.asyncio.Redis = fakeredis.FakeAsyncRedis(server=_fake_server(url), protocol=2)
         return fake
-    retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 3)
+    retry = redis.asyncio.retry.Retry(_backoff(), 3)
+    if scheme in SENTINEL_SCHEMES:
+        patience = redis.asyncio.retry.Retry(NoBackoff(), 0)
+        behind: redis.asyncio.Redis = _master(redis.asyncio.sentinel.Sentinel, url, patience, retry)
+        return behind
     client: redis.asyncio.Redis = _parsed(redis.asyncio.Redis.from_url, url, retry=retry)
     return client
 
 
-def _scheme(url: str) -> str:
-    scheme = urlsplit(url).scheme
-    if scheme not in _SCHEMES:
-        raise Misconfigured(f"URL {redacted(url)!r} has scheme {scheme!r}; allowed are {', '.join(_SCHEMES)}")
-    return scheme
+def _client(url: str) -> redis.Redis:
+    scheme = checked_url(url).scheme
+    if scheme == "fake":
+        return _fake(url)
+    retry = Retry(_backoff(), 3)
+    if scheme in SENTINEL_SCHEMES:
+        behind: redis.Redis = _master(Sentinel, url, Retry(NoBackoff(), 0), retry)
+        return behind
+    client: redis.Redis = _parsed(redis.Redis.from_url, url, retry=retry)
+    return client
+
+
+def _backoff() -> ExponentialWithJitterBackoff:
+    return ExponentialWithJitterBackoff(cap=1, base=0.02)
 
 
 def _parsed(factory: Any, url: str, **options: Any) -> Any:
+    tcp = {} if url.startswith("unix:") else _TCP
     try:
-        return factory(url, **_OPTIONS, **options)
+        return factory(url, **_OPTIONS, **tcp, **options)
     except (ValueError, TypeError) as error:
         raise Misconfigured(f"URL {redacted(url)!r} cannot be used: {error}") from error
 
 
-def _sentinel(url: str) -> redis.Redis:
-    parts = urlsplit(url)
-    hosts, (service, _, db) = parts.netloc.rpartition("@")[2], parts.path.strip("/").partition("/")
-    if not hosts or not service:
-        raise Misconfigured(f"URL {redacted(url)!r} must look like redis+sentinel://host:26379,host2:26379/service/0")
-    nodes = [(host, int(port or 26379)) for host, _, port in (node.partition(":") for node in hosts.split(","))]
-    login = {"username": parts.username, "password": parts.password} if parts.password else {}
-    client: redis.Redis = Sentinel(nodes, socket_timeout=2.0).master_for(service, db=int(db or 0), **login, **_OPTIONS)
-    return client
+def _master(sentinel: Any, url: str, patience: Any, retry: Any) -> Any:
+    """A client of the master that the Sentinels name; each new connection asks them again."""
+    parts = checked_url(url)
+    nodes, service, db = sentinels_of(parts)
+    # Where the master is comes from the Sentinels; all else of the URL is read as that of one server is.
+    at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    options = _parsed(lambda plain, **_: parse_url(plain), f"redis://{at}master/{db}?{parts.query}", retry=retry)
+    own_login = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    del options["host"]
+    tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    tls |= {"ssl": True} if parts.scheme == "rediss+sentinel" else {}
+    asking = {**_SENTINEL_OPTIONS, **own_login, **tls, "retry": patience}
+    named = sentinel(nodes, sentinel_kwargs=asking)
+    return named.master_for(service, **{**_OPTIONS, **_TCP, **options, **tls, "retry": retry})
+
+
+def _cluster(url: str) -> Cluster:
+    """Where its nodes are comes from the cluster; all else of the URL is read as that of one server is."""
+    parts = checked_url(url)
+    nodes = nodes_of(parts)
+    at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    options = _parsed(lambda plain, **_: parse_url(plain), f"redis://{at}node/0?{parts.query}")
+    for name in ("host", "db"):
+        options.pop(name, None)
+    tls = {"ssl": True} if parts.scheme == "rediss+cluster" else {}
+    return Cluster(nodes, {**_OPTIONS, **_TCP, **options, **tls}, _prepared)
 
 
 def _fake(url: str) -> redis.Redis:

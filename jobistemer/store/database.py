@@ -13,11 +13,12 @@ import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
-from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
+from jobistemer.core.errors import JobistemerError
 from jobistemer.store.clock import Clock
+from jobistemer.store.failures import translated
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
-from jobistemer.store.slots import REDIRECTIONS, AsyncSlotClient, SlotClient
+from jobistemer.store.slots import AsyncSlotClient, SlotClient
 
 Command = tuple[Any, ...]
 TRIES = 3
@@ -48,7 +49,7 @@ class Database:
                     raise
                 return self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
-            raise translated(error, self.address) from error
+            raise translated(error, self.address, script) from error
 
     def call_all(self, calls: Sequence[Call]) -> list[Reply | JobistemerError]:
         """Execute many calls in one round trip; a call that the server refuses is answered by its error.
@@ -76,16 +77,9 @@ class Database:
                 raise translated(answer, self.address)
         return answers
 
-    def ask_once(self, *command: Any) -> Any:
-        """Execute a command on a connection of its own, never twice, as the client would do by itself.
-
-        Raises the client's own errors.
-        """
-        try:
-            return _asked_once(self.client.serving() if isinstance(self.client, SlotClient) else self.client, command)
-        except redis.RedisError as error:
-            self.heed(error)
-            raise
+    def serving(self) -> redis.Redis:
+        """The client of the one server that has this shard now, for what must not be sent twice."""
+        return self.client.serving() if isinstance(self.client, SlotClient) else self.client
 
     def heed(self, error: redis.RedisError) -> None:
         """On a cluster, learn from the failure of a command that was not sent by `ask` where the shard is."""
@@ -112,21 +106,8 @@ class Database:
 
     def _read(self, call: Call, answer: Any) -> Reply | JobistemerError:
         if isinstance(answer, redis.RedisError):
-            return translated(answer, self.address)
+            return translated(answer, self.address, call)
         return call.read(answer)
-
-
-def _asked_once(client: redis.Redis, command: Command) -> Any:
-    connection = client.connection_pool.get_connection()
-    try:
-        connection.send_command(*command)
-        return client.parse_response(connection, command[0])
-    except BaseException:
-        # An answer that nobody has read would be taken for the answer to the next question.
-        connection.disconnect()
-        raise
-    finally:
-        client.connection_pool.release(connection)
 
 
 class AsyncDatabase:
@@ -152,19 +133,4 @@ class AsyncDatabase:
                     raise
                 return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
-            raise translated(error, self.address) from error
-
-
-def translated(error: redis.RedisError, address: str) -> JobistemerError:
-    """The error of this package that says what a failure of the client means for the caller."""
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return NotConnected(
-            f"no Redis or Valkey server answers at {address} ({error}). Start one (`redis-server`, "
-            "`docker compose up`, or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL to where one is.",
-        )
-    if isinstance(error, REDIRECTIONS):
-        return NotConnected(
-            f"the cluster at {address} does not serve this shard now ({error}): its slot is being moved, or its "
-            "node is lost and no replica has taken over; what was to be done was not done, and can be tried again"
-        )
-    return ServerRefused(f"the server at {address} refused a command: {error}")
+            raise translated(error, self.address, script) from error

@@ -62,6 +62,7 @@ class Keys:
 
     def __init__(self, namespace: str, shard: int) -> None:
         tag = f"{{{checked_name('namespace', namespace)}:{shard}}}"
+        self.namespace, self.shard = namespace, shard
         self.tag = tag
         self.due = f"{tag}:due"
         self.delayed = f"{tag}:delayed"

@@ -27,7 +27,7 @@ class Pulse(NamedTuple):
 class Agenda(NamedTuple):
     """What a ticker has to do: due jobs, delayed runs and deadlines with their times in ms, queues that can move on.
 
-    tickers: those that live, in an order that all of them see.
+    tickers: those that live, in an order that all of them see. expected: jobs by the ms by which they have to complete.
     """
 
     due: dict[str, int]
@@ -35,6 +35,7 @@ class Agenda(NamedTuple):
     starts: list[str]
     tickers: list[str]
     deadlines: list[tuple[str, int]]
+    expected: list[tuple[str, int]]
 
 
 def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
@@ -62,7 +63,7 @@ def read_pulse(reply: Reply) -> Pulse:
 def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int) -> Call:
     """Say that a ticker lives, and ask for the agenda up to `horizon_ms`."""
     return script("beat_ticker")(
-        (keys.tickers, keys.ticker(ticker), keys.due, keys.delayed, keys.starts, keys.deadlines),
+        (keys.tickers, keys.ticker(ticker), keys.due, keys.delayed, keys.starts, keys.deadlines, keys.expected),
         (ticker, now_ms, status, horizon_ms, limit),
     )
 
@@ -74,13 +75,14 @@ def forget_ticker(keys: Keys, ticker: str) -> list[Command]:
 
 def read_agenda(reply: Reply) -> Agenda:
     """The answer to a ticker's beat."""
-    due, delayed, starts, tickers, deadlines = reply.values
+    due, delayed, starts, tickers, deadlines, expected = reply.values
     return Agenda(
         due={name: round(float(at)) for name, at in _pairs(due)},
         delayed=[(name, round(float(at))) for name, at in _pairs(delayed)],
         starts=[job.decode() for job in starts],
         tickers=sorted(ticker.decode() for ticker in tickers),
         deadlines=[(name, round(float(at))) for name, at in _pairs(deadlines)],
+        expected=[(name, round(float(at))) for name, at in _pairs(expected)],
     )
 
 

@@ -30,19 +30,25 @@ class Namespace:
         self._server = Server(url)
         # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
         self._clocks_differ = clock is None and self._server.cluster is not None
+        # What all shards share is in a slot of its own.
+        settings = self._server.client(settings_key(name))
+        self._settings = Database(settings, Keys(name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
 
     @property
     def shards(self) -> list[Database]:
         """The databases of all shards. The first use asks the server how many there are, and for its time."""
         if not self._shards:
-            settings = Database(
-                self._server.client(settings_key(self.name)), Keys(self.name, 0), self.clock, redacted(self.url)
-            )
-            count = self._agree_on_shards(settings)
-            settings.read_clock()
-            self._shards = [self._shard(number) for number in range(count)]
+            count = self._agree_on_shards()
+            self._settings.read_clock()
+            self._shards = self._numbered(count)
         return self._shards
+
+    def adopt(self, shards: int, server_ms: int) -> None:
+        """Take over from another process of this namespace what would have to be asked of the server."""
+        self.clock.correct(server_ms)
+        if not self._shards:
+            self._shards = self._numbered(shards)
 
     def for_id(self, text: str) -> Database:
         """The shard that a job id, run id or unique key hashes to."""
@@ -61,21 +67,29 @@ class Namespace:
         """Close the connections; the next use opens new ones."""
         self._server.close()
 
+    def _numbered(self, count: int) -> list[Database]:
+        return [self._shard(number) for number in range(count)]
+
     def _shard(self, number: int) -> Database:
         keys = Keys(self.name, number)
         clock = ServerClock() if self._clocks_differ else self.clock
         return Database(self._server.client(keys.tag), keys, clock, redacted(self.url))
 
-    def _agree_on_shards(self, settings: Database) -> int:
+    def _agree_on_shards(self) -> int:
         key = settings_key(self.name)
         wanted = 1 if self._wanted is None else self._wanted
         if not 1 <= wanted <= MAX_SHARDS:
             raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        settings.ask("HSETNX", key, "shards", wanted)
-        stored = int(settings.ask("HGET", key, "shards"))
+        stored = int(self._settings.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
         if self._wanted is not None and stored != self._wanted:
             raise Misconfigured(
                 f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
                 "the first process; use another namespace for another number",
             )
         return stored
+
+    def _fix_shards(self, key: str, wanted: int) -> bytes:
+        # Not before it is known to be missing: who may only look at a namespace may not write this.
+        self._settings.ask("HSETNX", key, "shards", wanted)
+        fixed: bytes = self._settings.ask("HGET", key, "shards")
+        return fixed

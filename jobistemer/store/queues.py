@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import redis
 from redis.exceptions import ResponseError
@@ -12,7 +13,8 @@ from jobistemer.core.errors import ServerRefused
 from jobistemer.core.messages import Delivery, decode_message
 from jobistemer.core.names import checked_name
 from jobistemer.store.connection import BLOCK_MS
-from jobistemer.store.database import Database, translated
+from jobistemer.store.database import Database
+from jobistemer.store.failures import translated
 from jobistemer.store.keys import GROUP, places_of
 from jobistemer.store.scripts import script
 
@@ -33,6 +35,21 @@ class StreamReader:
     def __init__(self, database: Database, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
+        # Connections that have waited, by the number that the server knows them by; 0 where it would not say.
+        self._numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        self._waiting: tuple[redis.Redis, int] | None = None
+
+    def interrupt(self) -> None:
+        """End a wait that is under way, from another thread; what was handed out before that is read all the same.
+
+        Where the server does not allow it, the wait goes on to its end. Raises NotConnected or ServerRefused.
+        """
+        if (waiting := self._waiting) is not None:
+            client, number = waiting
+            try:
+                client.execute_command("CLIENT", "UNBLOCK", number)
+            except redis.RedisError as error:
+                raise translated(error, self._database.address) from error
 
     def fetch(self, places: Sequence[str], count: int, *, block: bool) -> list[tuple[bytes, list[Any]]]:
         """Take up to `count` entries of each place; with `block` wait up to two seconds for the first.
@@ -59,7 +76,7 @@ class StreamReader:
         positions = [after] * len(streams)
         command = ("XREADGROUP", "GROUP", GROUP, self._consumer, *options, "STREAMS", *streams, *positions)
         try:
-            return list(self._database.ask_once(*command) or ())
+            return list(self._ask_once(command) or ())
         except ResponseError as error:
             if not any(words in str(error) for words in _NO_STREAM):
                 raise translated(error, self._database.address) from error
@@ -67,6 +84,41 @@ class StreamReader:
             return []
         except redis.RedisError as error:
             raise translated(error, self._database.address) from error
+
+    def _ask_once(self, command: tuple[Any, ...]) -> Any:
+        try:
+            return self._ask_at(self._database.serving(), command)
+        except redis.RedisError as error:
+            self._database.heed(error)
+            raise
+
+    def _ask_at(self, client: redis.Redis, command: tuple[Any, ...]) -> Any:
+        connection = client.connection_pool.get_connection()
+        try:
+            number = self._number_of(client, connection) if "BLOCK" in command else 0
+            self._waiting = (client, number) if number else None
+            connection.send_command(*command)
+            return client.parse_response(connection, command[0])
+        except BaseException:
+            # An answer that nobody has read would be taken for the answer to the next question.
+            connection.disconnect()
+            raise
+        finally:
+            self._waiting = None
+            client.connection_pool.release(connection)
+
+    def _number_of(self, client: redis.Redis, connection: Any) -> int:
+        if connection not in self._numbers:
+            connection.send_command("CLIENT", "ID")
+            try:
+                self._numbers[connection] = int(client.parse_response(connection, "CLIENT ID"))
+            except ResponseError:
+                self._numbers[connection] = 0
+            connection.register_connect_callback(self._forget_number)
+        return self._numbers[connection]
+
+    def _forget_number(self, connection: Any) -> None:
+        self._numbers.pop(connection, None)
 
 
 def deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Delivery | None, bytes]]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import redis
 
-from jobistemer.store.database import Database, translated
+from jobistemer.store.database import Database
+from jobistemer.store.failures import translated
 
 
 class WakeListener:

@@ -7,7 +7,6 @@ import time
 
 from jobistemer.store import limits, members, queues
 from jobistemer.store.database import Database
-from jobistemer.ticker.alerts import raise_due_alerts
 
 SWEEP_EVERY_S = 30.0
 SILENT_S = 60.0
@@ -43,7 +42,6 @@ class Sweeper:
         limits.sweep_limits(self._database)
         known = {worker.decode(): float(beat) for worker, beat in zip(beats[::2], beats[1::2], strict=True)}
         names = [place.decode() for place in places]
-        raise_due_alerts(self._database)
         self._announce({each for where in names for each in queues.busy_consumers(self._database, where)} - set(known))
         return sum(self._forget(worker, beat, names) for worker, beat in self._silent(known))
 

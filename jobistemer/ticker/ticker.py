@@ -25,6 +25,7 @@ from jobistemer.store.jobs import StoredJob
 from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.waking import WakeListener
+from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
 from jobistemer.ticker.fire import Share, fire_due
@@ -95,6 +96,7 @@ class ShardTicker:
         self._trimmer = Trimmer(database)
         self._delayed: list[tuple[str, int]] = []
         self._deadlines: list[tuple[str, int]] = []
+        self._expected: list[tuple[str, int]] = []
         self._starts: list[str] = []
         self._next_look = 0.0
         self._horizon_ms = 0
@@ -146,6 +148,7 @@ class ShardTicker:
         agenda = members.read_agenda(database.call(beat))
         self._delayed = agenda.delayed
         self._deadlines = agenda.deadlines
+        self._expected = agenda.expected
         self._starts = agenda.starts
         if self._id in agenda.tickers:
             self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
@@ -169,10 +172,13 @@ class ShardTicker:
             self.look(full=False)
         while halt_overdue(self._database, self._deadlines):
             self.look(full=False)
-        start_waiting(self._database, self._starts)
-        self._starts = []
+        while raise_due_alerts(self._database, self._expected):
+            self.look(full=False)
+        # Before anything is started: what was replaced meanwhile must not begin.
         if self._chores.act():
             self._next_look = 0.0
+        start_waiting(self._database, self._starts)
+        self._starts = []
         return fired.claimed
 
     def _step(self, listener: WakeListener) -> None:
@@ -228,16 +234,10 @@ class ShardTicker:
 
     def _seconds_to_sleep(self) -> float:
         now_ms = self._database.clock.now_ms()
-        times = [self._next_look - time.monotonic()]
-        if (instant := self._upcoming.next_ms()) is not None:
-            times.append((instant - now_ms) / 1000)
-        if self._delayed:
-            times.append((self._delayed[0][1] - now_ms) / 1000)
-        if self._deadlines:
-            times.append((self._deadlines[0][1] - now_ms) / 1000)
-        if (chore := self._chores.next_ms()) is not None:
-            times.append((chore - now_ms) / 1000)
-        return max(0.0, min(times))
+        ordered = (self._delayed, self._deadlines, self._expected)
+        instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
+        times = [(each - now_ms) / 1000 for each in instants if each is not None]
+        return max(0.0, min([self._next_look - time.monotonic(), *times]))
 
     def _encoded_status(self) -> bytes:
         counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming)}

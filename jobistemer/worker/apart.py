@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
 from jobistemer.core.endings import Outcome
 from jobistemer.core.options import PROCESS
+from jobistemer.core.results import Results
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.channel import Assignment
-from jobistemer.worker.execute import circumstances
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.outcomes import CANCELED, raised
+from jobistemer.worker.errands import Errands
+from jobistemer.worker.execute import begin, circumstances
+from jobistemer.worker.flight import AnyDesk, Flight, Flights, OpenDesk
+from jobistemer.worker.frames import Assignment, Place
+from jobistemer.worker.outcomes import raised
 from jobistemer.worker.pool import Child, Died, NotStarted, Pool
 from jobistemer.worker.supply import is_supplied, supplied
 
@@ -26,12 +29,17 @@ def run_apart(flight: Flight, flights: Flights, pool: Pool) -> bool:
     except NotStarted as error:
         flights.begin(flight, lambda: None)
         return flights.end(flight, Outcome(AttemptState.FAILED, error=str(error)))
-    goes_on = flights.begin(flight, child.kill)
+    goes_on = begin(flight, flights, child.kill)
     try:
-        outcome = _performed(flight, child) if goes_on else CANCELED
+        outcome = _performed(flight, flights.open_desk, child, pool.shards) if goes_on else flights.canceled(flight)
     except Died as death:
         child.end()
         return flights.end(flight, _after_death(flight, str(death)))
+    except BaseException:
+        # A fault of ours: what the process does meanwhile is nobody's.
+        child.kill()
+        child.end()
+        raise
     ours = flights.end(flight, outcome)
     if ours:
         pool.give_back(child)
@@ -55,22 +63,31 @@ async def run_apart_async(flight: Flight, flights: Flights, pool: Pool, report: 
     await ended
 
 
-def _performed(flight: Flight, child: Child) -> Outcome:
+def _performed(flight: Flight, open_desk: OpenDesk, child: Child, shards: int) -> Outcome:
+    desk = flight.desk = open_desk(flight)
     try:
-        assignment = _assignment(flight)
+        given = supplied(flight) if is_supplied(flight) else {}
+        assignment = _assignment(flight, desk, given, shards)
     except Exception as error:  # noqa: BLE001 - what its worker was to give is not there: that is an outcome
         return raised(error)
-    return child.perform(assignment).outcome
+    errands = Errands(flight, desk, given, child)
+    done = child.perform(assignment, errands)
+    errands.finish(done)
+    return done.outcome
 
 
-def _assignment(flight: Flight) -> Assignment:
-    handler, context = flight.handler, b"null"
-    if handler.context_parameter is not None:
-        # What a context can do beside telling, it does inside of its worker.
-        context = msgspec.json.encode(circumstances(flight))
-    given = supplied(flight) if is_supplied(flight) else {}
-    encoded = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in given.items()}
-    return Assignment(handler.name, flight.delivery.message.payload, msgspec.Raw(context), encoded)
+def _assignment(flight: Flight, desk: AnyDesk, given: Mapping[str, Any], shards: int) -> Assignment:
+    database = flight.database
+    values = {name: value for name, value in given.items() if not isinstance(value, Results)}
+    return Assignment(
+        handler=flight.handler.name,
+        payload=bytes(flight.delivery.message.payload),
+        context=msgspec.json.encode(circumstances(flight)),
+        place=Place(database.keys.namespace, database.keys.shard, shards, database.clock.now_ms()),
+        permissions=desk.permissions,
+        supplied={name: msgspec.json.encode(value) for name, value in values.items()},
+        groups={name: (len(each), each.failed) for name, each in given.items() if isinstance(each, Results)},
+    )
 
 
 def _after_death(flight: Flight, how: str) -> Outcome:

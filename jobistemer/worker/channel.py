@@ -1,91 +1,64 @@
-"""The channel between a worker and a process beside it: frames of JSON on a socket. Nothing is ever pickled."""
+"""The channel between a worker and a process beside it: frames of MessagePack on a socket. Nothing is ever pickled."""
 
 from __future__ import annotations
 
+import select
 import socket
-from typing import Any, TypeVar
+import threading
+from typing import TypeVar
 
 import msgspec
 
-from jobistemer.core.endings import Outcome
+from jobistemer.worker.frames import Frame
 
-MOST_BYTES = 8 * 1024 * 1024
-"""A frame carries a payload or a result, each of 256 KiB at the most; what is longer is no frame."""
+MOST_BYTES = 256 * 1024 * 1024
+"""A frame carries a payload or a result, and sizes of an app end at 64 MiB; what is longer is no frame."""
 _LENGTH = 4
 
-
-class Start(msgspec.Struct, frozen=True, tag=True):
-    """To the process: what to import, and where from."""
-
-    app: str
-    path: list[str]
-
-
-class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """To the process: call this handler.
-
-    context: JSON of its Context, where it asks for one. supplied: JSON of the results that it asks for by name.
-    """
-
-    handler: str
-    payload: msgspec.Raw
-    context: msgspec.Raw = msgspec.Raw(b"null")
-    supplied: dict[str, msgspec.Raw] = {}
-
-
-class Ready(msgspec.Struct, frozen=True, tag=True):
-    """From the process: the app is imported, or why it is not."""
-
-    error: str = ""
-
-
-class Done(msgspec.Struct, frozen=True, tag=True):
-    """From the process: how the attempt ended, and what memory the process holds now."""
-
-    outcome: Outcome
-    memory_mib: float
+F = TypeVar("F")
+_decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+_encoder = msgspec.msgpack.Encoder()
 
 
 class Closed(Exception):
     """The other side is gone, or what it sends is no frame."""
 
 
-Frame = Start | Assignment | Ready | Done
-F = TypeVar("F", Start, Assignment, Ready, Done)
-_decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
-_encoder = msgspec.json.Encoder()
-
-
 class Channel:
-    """One end; used by one thread at a time for each direction."""
+    """One end. Any thread may send; one at a time receives."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._received = bytearray()
+        self._sending = threading.Lock()
 
     def send(self, frame: Frame) -> None:
         """Send a frame. Raises Closed."""
         encoded = _encoder.encode(frame)
-        self._socket.settimeout(None)
-        try:
-            self._socket.sendall(len(encoded).to_bytes(_LENGTH, "big") + encoded)
-        except OSError as error:
-            raise Closed(str(error)) from error
+        with self._sending:
+            try:
+                self._socket.sendall(len(encoded).to_bytes(_LENGTH, "big") + encoded)
+            except OSError as error:
+                raise Closed(str(error)) from error
 
-    def receive(self, kind: type[F], timeout: float | None = None) -> F | None:
+    def receive(self, timeout: float | None = None) -> Frame | None:
         """The next frame, or None when it has not come within `timeout` seconds. Raises Closed."""
         while (frame := self._complete()) is None:
-            self._socket.settimeout(timeout)
             try:
+                if timeout is not None and not _readable(self._socket, timeout):
+                    return None
                 more = self._socket.recv(65_536)
-            except TimeoutError:
-                return None
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise Closed(str(error)) from error
             if not more:
                 raise Closed("the other side closed it")
             self._received += more
-        if not isinstance(frame, kind):
+        return frame
+
+    def expect(self, kind: type[F], timeout: float | None = None) -> F | None:
+        """The next frame, which has to be of this kind. Raises Closed."""
+        frame = self.receive(timeout)
+        if frame is not None and not isinstance(frame, kind):
             raise Closed(f"a {type(frame).__name__} came instead of a {kind.__name__}")
         return frame
 
@@ -93,7 +66,7 @@ class Channel:
         """Close this end; the other one notices."""
         self._socket.close()
 
-    def _complete(self) -> Any:
+    def _complete(self) -> Frame | None:
         size = int.from_bytes(self._received[:_LENGTH], "big")
         if size > MOST_BYTES:
             raise Closed(f"a frame of {size} bytes is none of ours")
@@ -105,3 +78,10 @@ class Channel:
             return _decoder.decode(encoded)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Closed(f"what came is no frame: {error}") from error
+
+
+def _readable(end: socket.socket, timeout: float) -> bool:
+    # Not by a time-out of the socket, which would hold for what another thread sends meanwhile as well.
+    poll = select.poll()
+    poll.register(end, select.POLLIN)
+    return bool(poll.poll(timeout * 1000))

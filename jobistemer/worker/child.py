@@ -2,7 +2,8 @@
 
     python -m jobistemer.worker.child FD
 
-It runs handlers in its main thread, and dies at once when its worker does: nobody would take what it has to say.
+It runs handlers in its main thread, with the app's middleware around them, and dies at once when its worker does:
+nobody would take what it has to say.
 """
 
 from __future__ import annotations
@@ -12,24 +13,140 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from contextvars import copy_context
+from functools import partial
 from importlib import import_module
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from jobistemer.core.context import Circumstances, Context
 from jobistemer.core.endings import Outcome
-from jobistemer.core.errors import InvalidPayload
+from jobistemer.core.errors import InvalidPayload, Misconfigured
 from jobistemer.core.handlers import Handler
-from jobistemer.core.supplies import UpstreamResult
+from jobistemer.core.plugins import Plugins
+from jobistemer.core.report import Report
+from jobistemer.core.supplies import GroupResults, ReportOfEnd, UpstreamResult, UpstreamResults
 from jobistemer.runtime.memory import memory_mib
 from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.channel import Assignment, Channel, Closed, Done, Ready, Start
+from jobistemer.store.keys import Keys
+from jobistemer.store.namespace import Namespace
+from jobistemer.worker.channel import Channel, Closed
+from jobistemer.worker.equip import equipped
+from jobistemer.worker.far_desk import FarDesk, FarMapping, Line, far_results
+from jobistemer.worker.frames import Assignment, Done, Ending, FollowUp, Frame, Place, Ready, Start, Step
+from jobistemer.worker.gather import GATHER
 from jobistemer.worker.outcomes import Refused, described, raised, returned
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGHUP)
+
+
+class App(Protocol):
+    """What is needed of the application."""
+
+    handlers: dict[str, Handler]
+    namespace: Namespace
+
+    @property
+    def plugins(self) -> Plugins:
+        """Its middleware and hooks."""
+        ...
+
+
+class Performer:
+    """Calls the handlers of the app, one at a time."""
+
+    def __init__(self, app: App, reference: str, channel: Channel) -> None:
+        self._app = app
+        self._reference = reference
+        self._channel = channel
+        self._plugins = app.plugins
+        self._handlers = {GATHER.name: GATHER, **equipped(app.handlers, self._plugins)}
+        self._waiting: SimpleQueue[tuple[Assignment, Line] | None] = SimpleQueue()
+        self._line = Line(channel)
+        self._is_busy = False
+
+    def work(self) -> None:
+        """Do what comes, until the worker closes the channel."""
+        while (given := self._waiting.get()) is not None:
+            assignment, line = given
+            done = self._perform(assignment, line)
+            self._is_busy = False
+            line.close(done)
+
+    def listen(self) -> None:
+        """Hear what the worker says; its silence ends this process."""
+        try:
+            while True:
+                self._take(self._channel.receive())
+        except Closed:
+            if self._is_busy:
+                # Whatever the handler does, its worker is gone, and with it what it started.
+                os.killpg(0, signal.SIGKILL)
+            self._waiting.put(None)
+
+    def _take(self, frame: Frame | None) -> None:
+        if isinstance(frame, Assignment):
+            self._is_busy, self._line = True, Line(self._channel)
+            self._waiting.put((frame, self._line))
+        elif isinstance(frame, Ending):
+            self._line.ending = frame.why
+        elif frame is not None:
+            self._line.answers.put(frame)
+
+    def _perform(self, assignment: Assignment, line: Line) -> Done:
+        """Call a handler; whatever it does, short of ending this process, is an outcome."""
+        handler, place = self._handlers.get(assignment.handler), assignment.place
+        if handler is None:
+            outcome = raised(Refused(f"{self._reference} has no task {assignment.handler!r} when a process imports it"))
+            return Done(outcome, memory_mib(os.getpid()))
+        if place.namespace == self._app.namespace.name:
+            self._app.namespace.adopt(place.shards, place.now_ms)
+        desk = FarDesk(line, assignment, partial(self._prepared, place))
+        writes: list[Step] = []
+        follow_ups: list[FollowUp] = []
+        try:
+            outcome = self._called(handler, self._arguments(handler, assignment, line, desk))
+            writes, follow_ups = desk.collected()
+        except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a process
+            outcome = raised(error, handler.retrying)
+        return Done(outcome, memory_mib(os.getpid()), writes, follow_ups)
+
+    def _called(self, handler: Handler, arguments: dict[str, Any]) -> Outcome:
+        # What a handler sets in its context variables is gone with its attempt.
+        value = copy_context().run(handler.function, **arguments)
+        return returned(asyncio.run(value) if handler.is_coroutine else value, handler.sizes.result_bytes)
+
+    def _arguments(self, handler: Handler, assignment: Assignment, line: Line, desk: FarDesk) -> dict[str, Any]:
+        try:
+            found = handler.decode(msgspec.Raw(assignment.payload))
+        except InvalidPayload as error:
+            raise Refused(str(error)) from None
+        if handler.context_parameter is not None:
+            told = msgspec.json.decode(assignment.context, type=Circumstances)
+            mapping = FarMapping(line, self._handlers)
+            found[handler.context_parameter] = Context(**msgspec.structs.asdict(told), tools=desk, mapping=mapping)
+        for parameter, supply in handler.supplies.items():
+            match supply:
+                case GroupResults() | UpstreamResults():
+                    counts = assignment.groups[parameter]
+                    found[parameter] = far_results(line, parameter, *counts, supply.decode)
+                case UpstreamResult():
+                    found[parameter] = supply.decode(assignment.supplied[parameter])
+                case ReportOfEnd():
+                    found[parameter] = msgspec.json.decode(assignment.supplied[parameter], type=Report)
+        return found
+
+    def _prepared(self, place: Place, keys: Keys, request: Any) -> Any:
+        """The call that enqueues a request. Raises what preparing it raises."""
+        namespace, prepare = self._app.namespace, self._plugins.prepare
+        if prepare is None or namespace.name != place.namespace:
+            raise Misconfigured(
+                f"transaction: {self._reference} has namespace {namespace.name!r} when a process imports it, its "
+                f"worker has {place.namespace!r}: name it in JOBISTEMER_NAMESPACE, or start the worker with --namespace"
+            )
+        return prepare(keys, request)
 
 
 def main() -> None:
@@ -38,70 +155,28 @@ def main() -> None:
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    waiting: SimpleQueue[Assignment | None] = SimpleQueue()
-    busy: list[Assignment] = []
-    handlers = _opened(channel)
-    start_thread(lambda: _listen(channel, waiting, busy), "channel")
-    while (assignment := waiting.get()) is not None:
-        outcome = perform(handlers[assignment.handler], assignment)
-        busy.clear()
-        channel.send(Done(outcome, memory_mib(os.getpid())))
+    performer = _opened(channel)
+    start_thread(performer.listen, "channel")
+    channel.send(Ready())
+    performer.work()
 
 
-def _opened(channel: Channel) -> Mapping[str, Handler]:
-    start = channel.receive(Start)
+def _opened(channel: Channel) -> Performer:
+    start = channel.expect(Start)
     assert start is not None  # noqa: S101 - without a time-out something comes, or it raises
     try:
         sys.path[:] = start.path
-        found = handlers_of(start.app)
+        return Performer(app_of(start.app), start.app, channel)
     except BaseException as error:  # noqa: BLE001 - whatever the application's code raises at import, its worker hears it
         channel.send(Ready(error=described(error)))
         raise SystemExit(1) from None
-    channel.send(Ready())
-    return found
 
 
-def handlers_of(reference: str) -> Mapping[str, Handler]:
-    """The handlers of the app MODULE:APP. The reference is the worker's own, never one that came over the wire."""
+def app_of(reference: str) -> App:
+    """The app MODULE:APP. The reference is the worker's own, never one that came over the wire."""
     module, _, attribute = reference.partition(":")
-    handlers: Mapping[str, Handler] = getattr(import_module(module), attribute).handlers
-    return handlers
-
-
-def _listen(channel: Channel, waiting: SimpleQueue[Assignment | None], busy: list[Assignment]) -> None:
-    try:
-        while (assignment := channel.receive(Assignment)) is not None:
-            busy.append(assignment)
-            waiting.put(assignment)
-    except Closed:
-        if busy:
-            # Whatever the handler does, its worker is gone, and with it what it started.
-            os.killpg(0, signal.SIGKILL)
-        waiting.put(None)
-
-
-def perform(handler: Handler, assignment: Assignment) -> Outcome:
-    """Call a handler; whatever it does, short of ending this process, is an outcome."""
-    try:
-        value = handler.function(**_arguments(handler, assignment))
-        return returned(asyncio.run(value) if handler.is_coroutine else value)
-    except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a process
-        return raised(error, handler.retrying)
-
-
-def _arguments(handler: Handler, assignment: Assignment) -> dict[str, Any]:
-    try:
-        found = handler.decode(assignment.payload)
-    except InvalidPayload as error:
-        raise Refused(str(error)) from None
-    if handler.context_parameter is not None:
-        told = msgspec.json.decode(assignment.context, type=Circumstances)
-        found[handler.context_parameter] = Context(**msgspec.structs.asdict(told))
-    for name, value in assignment.supplied.items():
-        supply = handler.supplies[name]
-        assert isinstance(supply, UpstreamResult)  # noqa: S101 - a worker with others does not start
-        found[name] = supply.decode(value)
-    return found
+    app: App = getattr(import_module(module), attribute)
+    return app
 
 
 if __name__ == "__main__":

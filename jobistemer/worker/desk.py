@@ -52,6 +52,13 @@ class Desk:
     @property
     def logger(self) -> Logger:
         """Made when it is first asked for."""
+        return self._own_logger()
+
+    def pass_on(self, level: int, text: str) -> None:
+        """Log what the handler has logged in a process beside this one."""
+        self._own_logger().log(level, "%s", text)
+
+    def _own_logger(self) -> RunLogger:
         if self._logger is None:
             self._logger = RunLogger(self._flight.delivery, self.note)
         return self._logger

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextvars
+import types
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,16 +19,17 @@ from jobistemer.core.errors import InvalidPayload, JobistemerError
 from jobistemer.worker.compressed import instants_of
 from jobistemer.worker.flight import Flight, Flights, OpenDesk
 from jobistemer.worker.mapping import ItemMapping
-from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
+from jobistemer.worker.outcomes import Refused, raised, returned
 from jobistemer.worker.supply import is_supplied, supplied
 
 
 def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     """Run a plain function here and now; whether the caller is the one to report the flight."""
-    if not _begin(flight, flights, stop):
-        return flights.end(flight, CANCELED)
+    if not begin(flight, flights, stop):
+        return flights.end(flight, flights.canceled(flight))
     try:
-        value = flight.handler.function(**arguments(flight, flights.open_desk))
+        # What a handler sets in its context variables is gone with its attempt.
+        value = copy_context().run(flight.handler.function, **arguments(flight, flights.open_desk))
         outcome = returned(value, flight.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error, flight.handler.retrying)
@@ -34,14 +38,32 @@ def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
 
 async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     """The same for a coroutine function, on the event loop."""
-    if not _begin(flight, flights, stop):
-        return flights.end(flight, CANCELED)
+    if not begin(flight, flights, stop):
+        return flights.end(flight, flights.canceled(flight))
     try:
         given = arguments(flight, flights.open_desk) if not is_supplied(flight) else await _in_thread(flight, flights)
-        outcome = returned(await flight.handler.function(**given), flight.handler.sizes.result_bytes)
+        value = await _within(copy_context(), flight.handler.function(**given))
+        outcome = returned(value, flight.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
+
+
+@types.coroutine
+def _within(context: contextvars.Context, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Await a coroutine with context variables of its own: what a task of its own would do at ten times the price."""
+    run = context.run
+    try:
+        awaited = run(coroutine.send, None)
+        while True:
+            try:
+                answer = yield awaited
+            except BaseException as error:  # noqa: BLE001 - whatever is thrown in is the coroutine's
+                awaited = run(coroutine.throw, error)
+            else:
+                awaited = run(coroutine.send, answer)
+    except StopIteration as end:
+        return end.value
 
 
 async def _in_thread(flight: Flight, flights: Flights) -> dict[str, Any]:
@@ -49,7 +71,8 @@ async def _in_thread(flight: Flight, flights: Flights) -> dict[str, Any]:
     return await asyncio.to_thread(arguments, flight, flights.open_desk)
 
 
-def _begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+def begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+    """Note that an attempt begins; False when it was cancelled before, or is somebody else's by now."""
     doubtful = flights.in_doubt(flight)
     goes_on = flights.begin(flight, stop)
     if goes_on and (flight.delivery.crashes or doubtful):

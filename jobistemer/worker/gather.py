@@ -13,7 +13,7 @@ from jobistemer.core.results import Results
 def _gather(results: Results[Any]) -> None:
     """Tasks that come after one that maps read its results by a parameter annotated `Results[T]`.
 
-    It asks for them too, unread, because who asks its worker for something is never executed outside of it.
+    It asks for them too, unread: so it looks like any other reducer.
     """
 
 

@@ -15,19 +15,20 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
-from jobistemer.core.handlers import Handler, encode_payload
+from jobistemer.core.errors import Conflict, InvalidInput, JobistemerError
+from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Member, Message, compose, wire_options
 from jobistemer.core.models import FailureStrategy
-from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
 from jobistemer.store import groups, jobs
 from jobistemer.store.groups import BATCH
 from jobistemer.store.keys import place
 from jobistemer.worker.flight import Flight
 from jobistemer.worker.gather import GATHER
+from jobistemer.worker.items import name_of, payloads_of
 
-MOST_ITEMS = 1_000_000
+MOST_MAPS = 50
+"""How many groups one attempt may make; they are sealed in one script."""
 CALLS_AT_ONCE = 10
 """How many calls that add a hundred children each go into one round trip."""
 
@@ -41,14 +42,23 @@ class ItemMapping:
 
     def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """Add a run for each item; the id of the run that waits for them. Raises what `Context.map` says."""
-        if self._flight.reducer is not None:
-            raise Conflict("ctx.map was called before in this attempt; map once, or enqueue a run that maps")
+        name = name_of(task)
+        payloads = payloads_of(name, self._handlers.get(name), items)
+        return self.add(name, payloads, None if reduce is None else name_of(reduce), failure)
+
+    def add(self, name: str, payloads: Iterable[msgspec.Raw], reduce: str | None, failure: str | None) -> str:
+        """The same with names and payloads."""
+        number = self._flight.mapped
+        if number >= MOST_MAPS:
+            raise Conflict(f"ctx.map was called {number} times in this attempt, which is the most: map runs that map")
+        # Counted before anything is added: what is never completed is known to be there.
+        self._flight.mapped += 1
         parent = self._flight.delivery.message
         strategy = self._strategy(failure)
-        reducer = self._reducer(_name(reduce) if reduce is not None else GATHER.name, parent, strategy)
+        reducer = self._reducer(ids.reducer_run_id(parent.run, number), reduce or GATHER.name, strategy)
         member = Member(reducer.run, 0, place(reducer.queue, reducer.priority))
-        self._add_all(self._children(_name(task), items, member), strategy)
-        self._flight.reducer = reducer
+        self._add_all(self._children(name, payloads, member), strategy, number)
+        self._flight.reducers += (reducer,)
         return reducer.run
 
     async def in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
@@ -64,40 +74,30 @@ class ItemMapping:
         job = jobs.find_version(self._flight.database, slot.job, slot.version) if slot else None
         return job.strategy_of(slot.task) if slot and job else FailureStrategy.FAIL_FAST
 
-    def _reducer(self, name: str, parent: Message, strategy: FailureStrategy) -> Message:
-        # It takes the parent's place: in its occurrence, and in the group that the parent belongs to.
+    def _reducer(self, run: str, name: str, strategy: FailureStrategy) -> Message:
+        # The only one takes the parent's place: in its occurrence, and in the group that the parent belongs to.
+        parent = self._flight.delivery.message
         heirloom = {"slot": parent.slot, "member": parent.member, "metadata": parent.metadata}
         options = wire_options(complete(self._options(name)))
         if parent.slot is not None:
             options |= {"retention_ms": parent.retention_ms}
         now_ms = self._flight.database.clock.now_ms()
-        run = ids.reducer_run_id(parent.run)
         return compose(run, name, now_ms, **options, **heirloom, reduces=strategy.value)
 
-    def _children(self, name: str, items: Iterable[Any], member: Member) -> Iterator[Message]:
-        handler, options = self._handlers.get(name), wire_options(complete(self._options(name)))
+    def _children(self, name: str, payloads: Iterable[msgspec.Raw], member: Member) -> Iterator[Message]:
+        options = wire_options(complete(self._options(name)))
         now_ms = self._flight.database.clock.now_ms()
-        for index, item in enumerate(items):
-            if index >= MOST_ITEMS:
-                raise InvalidInput(
-                    f"ctx.map was given more than {MOST_ITEMS} items: map pages of them, which map in turn"
-                )
-            yield compose(
-                ids.child_run_id(member.group, index),
-                name,
-                now_ms,
-                payload=_payload(name, handler, index, item),
-                member=Member(member.group, index, member.place),
-                **options,
-            )
+        for index, payload in enumerate(payloads):
+            own = Member(member.group, index, member.place)
+            yield compose(ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options)
 
-    def _add_all(self, children: Iterator[Message], strategy: FailureStrategy) -> None:
+    def _add_all(self, children: Iterator[Message], strategy: FailureStrategy, number: int) -> None:
         database, delivery = self._flight.database, self._flight.delivery
         added = 0
         while found := list(islice(children, BATCH * CALLS_AT_ONCE)):
             parts = [found[at : at + BATCH] for at in range(0, len(found), BATCH)]
             calls = [
-                groups.add(database.keys, delivery, strategy.value, added + at * BATCH, part)
+                groups.add(database.keys, delivery, strategy.value, added + at * BATCH, part, number)
                 for at, part in enumerate(parts)
             ]
             for reply in database.call_all(calls):
@@ -110,19 +110,3 @@ class ItemMapping:
     def _options(self, name: str) -> Options:
         handler = self._handlers.get(name)
         return handler.options if handler else Options()
-
-
-def _name(task: Any) -> str:
-    return checked_name("task", task if isinstance(task, str) else getattr(task, "name", task))
-
-
-def _payload(name: str, handler: Handler | None, index: int, item: Any) -> msgspec.Raw:
-    """An item is a mapping of keyword arguments, or the single argument."""
-    try:
-        if handler is None:
-            if not isinstance(item, Mapping):
-                raise InvalidPayload(f"this worker does not know task {name!r}, so items must be mappings of arguments")
-            return encode_payload(name, item)
-        return handler.checked(item) if isinstance(item, Mapping) else handler.encode((item,), {})
-    except InvalidInput as error:
-        raise type(error)(f"item {index} of ctx.map: {error}") from None

@@ -9,13 +9,16 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.memory import memory_mib
 from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.channel import Assignment, Channel, Closed, Done, Ready, Start
+from jobistemer.worker.channel import Channel, Closed
+from jobistemer.worker.frames import Assignment, Done, Frame, Ready, Start
 
 START_S = 60.0
 """How long importing the app may take."""
@@ -31,14 +34,29 @@ class Died(Exception):
     """A process ended while it ran a handler; the text says how."""
 
 
+class Service(Protocol):
+    """What is done for a process while it runs a handler."""
+
+    def serve(self, frame: Frame) -> None:
+        """Do what it asks for. Raises Closed."""
+        ...
+
+    def look(self) -> None:
+        """Called a few times a second."""
+        ...
+
+
 class Child:
     """One process. It is killed with everything that it has started."""
+
+    _service: Service
 
     def __init__(self, app: str, folder: str, most_mib: int) -> None:
         """Start it. Raises NotStarted."""
         self.runs = 0
         self.memory_mib = 0.0
         self._most_mib = most_mib
+        self._look_at = 0.0
         ours, theirs = (_high(end) for end in socket.socketpair())
         command = [sys.executable, "-m", "jobistemer.worker.child", str(theirs.fileno())]
         try:
@@ -56,7 +74,7 @@ class Child:
     def _open(self, app: str) -> None:
         try:
             self._channel.send(Start(app, sys.path))
-            ready = self._channel.receive(Ready, START_S)
+            ready = self._channel.expect(Ready, START_S)
             trouble = f"importing {app} took more than {START_S:g} s" if ready is None else ready.error
         except Closed:
             trouble = f"while it imported {app}, {self._how_it_died()}"
@@ -69,17 +87,33 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def perform(self, assignment: Assignment) -> Done:
-        """Have it call a handler, and wait for the outcome. Raises Died."""
+    def perform(self, assignment: Assignment, service: Service) -> Done:
+        """Have it call a handler, and do what it asks for meanwhile, until the outcome comes. Raises Died."""
+        self._service = service
         try:
-            self._channel.send(assignment)
-            while (done := self._channel.receive(Done, LOOK_S)) is None:
-                self._check_memory()
+            self.tell(assignment)
+            while not isinstance(frame := self.hear(), Done):
+                service.serve(frame)
         except Closed:
             raise Died(self._how_it_died()) from None
         self.runs += 1
-        self.memory_mib = done.memory_mib
-        return done
+        self.memory_mib = frame.memory_mib
+        return frame
+
+    def tell(self, frame: Frame) -> None:
+        """Say something to it. Raises Closed."""
+        self._channel.send(frame)
+
+    def hear(self) -> Frame:
+        """What it says next. Raises Closed, or Died when it has grown too large."""
+        while True:
+            # Also when it never stops talking.
+            if (now := time.monotonic()) >= self._look_at:
+                self._look_at = now + LOOK_S
+                self._check_memory()
+                self._service.look()
+            if (frame := self._channel.receive(LOOK_S)) is not None:
+                return frame
 
     def kill(self) -> None:
         """End it at once, from whatever thread."""
@@ -126,10 +160,14 @@ def _high(end: socket.socket) -> socket.socket:
 
 
 class Pool:
-    """The processes of one worker that wait for something to do; at most as many as there are slots."""
+    """The processes of one worker that wait for something to do; at most as many as there are slots.
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    shards: how many the namespace has, which they are told.
+    """
+
+    def __init__(self, settings: WorkerSettings, shards: int) -> None:
         self._settings = settings
+        self.shards = shards
         self._folder = str(Path.cwd())
         self._idle: list[Child] = []
         self._lock = threading.Lock()

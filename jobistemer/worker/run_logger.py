@@ -27,13 +27,30 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log and store; debug is stored only where it is logged."""
         if level >= logging.INFO or self.isEnabledFor(level):
-            self._note(_text(msg, args) + _trace(kwargs.get("exc_info")), logging.getLevelName(level).lower())
+            self._note(worded(msg, args, kwargs.get("exc_info")), logging.getLevelName(level).lower())
         super().log(level, msg, *args, **kwargs)
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Let each record carry the facts as one attribute, `facts`."""
         kwargs["extra"] = {**(kwargs.get("extra") or {}), "facts": self.extra}
         return msg, kwargs
+
+
+class SendingLogger(logging.LoggerAdapter[logging.Logger]):
+    """The logger of a run in a process beside the worker: each line goes to the worker, which logs and stores it."""
+
+    def __init__(self, send: Callable[[str, int], object]) -> None:
+        super().__init__(log, {})
+        self._send = send
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Send it, with the trace of an exception as text."""
+        self._send(worded(msg, args, kwargs.get("exc_info")), level)
+
+
+def worded(msg: object, args: tuple[object, ...], exc_info: object) -> str:
+    """One line of a log as text, with the trace of its exception."""
+    return _text(msg, args) + _trace(exc_info)
 
 
 def _text(msg: object, args: tuple[object, ...]) -> str:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers import Handler
 from jobistemer.core.options import PROCESS
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.core.supplies import UpstreamResult
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.gather import GATHER
@@ -36,14 +35,7 @@ def on_loop(handler: Handler) -> bool:
 
 def check_processes(handlers: Mapping[str, Handler], app: str) -> None:
     """Raise Misconfigured when a handler is to run in a process and nobody has said what that has to import."""
-    ours = [handler for handler in handlers.values() if handler.executor == PROCESS]
-    for handler in ours:
-        if any(not isinstance(supply, UpstreamResult) for supply in handler.supplies.values()):
-            raise Misconfigured(
-                f"task {handler.name!r} has executor='process' and asks for the results of a group or for a report, "
-                "which stay with the worker: let a task without that executor read them and pass on what is needed"
-            )
-    apart = ours[0].name if ours else None
+    apart = next((handler.name for handler in handlers.values() if handler.executor == PROCESS), None)
     if apart is not None and not app:
         raise Misconfigured(
             f"task {apart!r} has executor='process', and a process beside the worker must import it: "
@@ -60,11 +52,12 @@ class Slots:
         settings: WorkerSettings,
         flights: Flights,
         report: Callable[[Flight], None],
+        shards: int = 1,
     ) -> None:
         # The gatherer is ours and short: it runs in a thread, and makes no app one of both kinds.
         kinds = {on_loop(handler) for handler in handlers.values() if handler is not GATHER}
         count = settings.concurrency
-        self._pool = Pool(settings) if settings.app else None
+        self._pool = Pool(settings, shards) if settings.app else None
         self._sharing: Sharing | None = None
 
         def report_both(flight: Flight) -> None:
@@ -98,6 +91,12 @@ class Slots:
         """What has not been started; it will not be."""
         lines = [self._sharing] if self._sharing else self._executors
         return [flight for line in lines for flight in line.take_back()]
+
+    def withdraw(self, runs: Collection[str]) -> list[Flight]:
+        """Take those of some runs out that have not been started; the others keep their order."""
+        waiting = self.take_back()
+        self.put([flight for flight in waiting if flight.delivery.message.run not in runs])
+        return [flight for flight in waiting if flight.delivery.message.run in runs]
 
     def look(self, running: list[Flight]) -> int:
         """Tend the event loop; how many attempts another one holds up, whose places others may have meanwhile."""

@@ -67,9 +67,9 @@ class Server:
 class Scene:
     """A server, tickers, workers and the ledger."""
 
-    def __init__(self, folder: Path, server: Any = None, **environment: str) -> None:
+    def __init__(self, folder: Path, server: Any, **environment: str) -> None:
         self.folder = folder
-        self.server = server or Server(folder)
+        self.server = server
         self.ledger = folder / "ledger"
         self._environment = {
             **os.environ,
@@ -137,11 +137,11 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, **environment: str) -> Iterator[Scene]:
-    """A scene with its server started; everything is ended at its end."""
-    opened = Scene(folder, **environment)
-    opened.server.start()
+def scene(folder: Path, server: Any = None, **environment: str) -> Iterator[Scene]:
+    """A scene with its server started, or another one than `Server`; everything is ended at its end."""
+    opened = Scene(folder, server or Server(folder), **environment)
     try:
+        opened.server.start()
         yield opened
     finally:
         opened.end()

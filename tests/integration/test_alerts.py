@@ -1,12 +1,20 @@
 """A job that does not complete in time is told of once, and once more when it has recovered."""
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+
 import pytest
 
+from jobistemer.contrib import http
+from jobistemer.core import ids
 from jobistemer.core.alerts import Alert
 from jobistemer.core.errors import InvalidDefinition, InvalidName
-from jobistemer.ticker.alerts import raise_due_alerts
+from jobistemer.core.permissions import Permissions
+from tests.support.apps import empty_app, ticking, working
 from tests.support.records import leaked, records
-from tests.support.stories import job, register, take_one
+from tests.support.stories import job
 from tests.support.worlds import StepWorker, app_on, ticker
 
 MINUTE = 60
@@ -41,7 +49,6 @@ def hours(app, database, clock):
             clock.advance(15 * MINUTE)
             for each in tickers:
                 each.tick()
-                raise_due_alerts(database)
             if work:
                 worker.work()
 
@@ -82,13 +89,63 @@ def test_a_removed_job_is_forgotten(app, hours, database):
     assert "expected" not in records(database)
 
 
-def test_an_address_is_told_by_the_built_in_http_task(database, clock):
-    register(database, job(expect_within_s=600, alert="https://ops.example/hook"))
-    clock.advance(601)
-    assert raise_due_alerts(database) == 1
-    message = take_one(database).message
-    assert message.handler == "http"
-    assert b'"method":"POST","url":"https://ops.example/hook","json":{"job":"report"' in bytes(message.payload)
+class Pager(ThreadingHTTPServer):
+    """Receives what is posted to it."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Received)
+        self.posted = Queue()
+        self.url = f"http://127.0.0.1:{self.server_port}/hook"
+
+
+class Received(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posted.put((self.path, json.loads(body)))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_): ...
+
+
+@pytest.fixture
+def pager():
+    server = Pager()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_webhook_hears_once_of_the_failure_and_once_of_the_recovery(server_url, pager):
+    app, broken = empty_app(server_url), threading.Event()
+    http.install(app)
+    broken.set()
+
+    @app.job("* * * * * *", expect_within_s=1.8, alert=pager.url, retry=None)
+    def sync() -> None:
+        if broken.is_set():
+            raise ValueError("no")
+
+    app.deploy()
+    with ticking(app), working(app, permissions=Permissions(http_private=True)):
+        path, told = pager.posted.get(timeout=20)
+        assert (path, told["job"], told["state"]) == ("/hook", "sync", "overdue")
+        assert told["text"] == "job sync has not completed within 1.8 s"
+        broken.clear()
+        _, told = pager.posted.get(timeout=20)
+        assert (told["state"], told["text"]) == ("recovered", "job sync has completed again")
+        app.control.pause("sync")
+    assert pager.posted.empty()
+
+
+def test_a_job_that_cannot_be_read_is_put_off_and_holds_up_no_other(app, database, clock):
+    database.client.hset(database.keys.job(ids.job_id("sync")), "definition", "{}")
+    clock.advance(91 * MINUTE)
+    one = ticker(database)
+    one.look(full=False)
+    one.act()
+    assert records(database)["expected"] == {ids.job_id("sync"): clock.now_ms() + 30_000}
 
 
 @pytest.mark.parametrize("half", [{"expect_within_s": 60}, {"alert": "notify"}])

@@ -5,6 +5,7 @@ import pytest
 from jobistemer import NO_RETRIES
 from tests.support.records import leaked, records
 from tests.support.stories import T0
+from tests.support.wakes import woken_by
 from tests.support.worlds import StepWorker, app_on, breaking, occurrences_of, ticker
 
 MINUTE = 60
@@ -40,6 +41,7 @@ def test_replace_cancels_what_waits_on_its_stream_and_runs_the_new_one(app, data
     for _ in range(3):
         clock.advance(MINUTE)
         one.tick()
+    one.tick()
     assert rows(database, job) == {1: "canceled", 2: "canceled", 3: "pending"}
     StepWorker(database, app).work()
     clock.advance(10)
@@ -51,24 +53,72 @@ def test_replace_cancels_what_waits_on_its_stream_and_runs_the_new_one(app, data
     assert leaked(database) == {}
 
 
-def test_replace_cancels_a_run_in_flight_at_the_next_beat_of_its_worker(app, database, clock):
+def test_replace_waits_until_the_run_in_flight_is_cancelled_by_the_next_beat_of_its_worker(app, database, clock):
     job = declared(app, "replace")
-    one, worker = ticker(database), StepWorker(database, app)
+    one, worker, other = ticker(database), StepWorker(database, app), StepWorker(database, app, "bob")
     clock.advance(MINUTE)
     one.tick()
     (flight,) = worker.fetch()
     worker.begin(flight)
     clock.advance(MINUTE)
     one.tick()
-    assert rows(database, job) == {1: "pending", 2: "pending"}
+    one.tick()
+    other.work()
+    assert rows(database, job) == {1: "pending", 2: "queued"}
+    assert app.done == []
+    worker.beat()
+    worker.watch.step()
+    with woken_by(database) as heard:
+        worker.commit()
+    assert heard == ["start"]
+    one.tick()
+    other.work()
+    assert rows(database, job) == {1: "canceled", 2: "completed"}
+    clock.advance(10)
+    one.tick()
+    assert leaked(database) == {}
+
+
+def test_of_many_that_come_while_the_first_goes_on_only_the_last_one_runs(app, database, clock):
+    job = declared(app, "replace")
+    one, worker = ticker(database), StepWorker(database, app)
+    clock.advance(MINUTE)
+    one.tick()
+    worker.begin(*worker.fetch())
+    for _ in range(3):
+        clock.advance(MINUTE)
+        one.tick()
+    assert rows(database, job) == {1: "pending", 2: "canceled", 3: "canceled", 4: "queued"}
     worker.beat()
     worker.watch.step()
     worker.commit()
-    worker.work()
-    clock.advance(10)
+    clock.advance(6)
     one.tick()
-    assert rows(database, job) == {1: "canceled", 2: "completed"}
+    worker.work()
+    assert list(rows(database, job).values()) == ["canceled", "canceled", "canceled", "completed"]
+    _, second, third, last = occurrences_of(database, job)
+    assert [each.error for each in (second, third)] == [f"replaced by {third.id}", f"replaced by {last.id}"]
     assert leaked(database) == {}
+
+
+def test_the_one_replaced_may_have_died_with_its_worker(app, database, clock):
+    job = declared(app, "replace")
+    one, dead = ticker(database), StepWorker(database, app, "dead")
+    dead.beat()
+    clock.advance(MINUTE)
+    one.tick()
+    dead.begin(*dead.fetch())
+    clock.advance(MINUTE)
+    one.tick()
+    assert rows(database, job) == {1: "pending", 2: "queued"}
+    worker = StepWorker(database, app)
+    for _ in range(2):
+        worker.beat()
+    one.tick()
+    worker.work()
+    assert rows(database, job) == {1: "canceled", 2: "completed"}
+    dead.commit()
+    assert rows(database, job) == {1: "canceled", 2: "completed"}
 
 
 def test_a_worker_that_finishes_before_it_hears_of_it_has_completed(app, database, clock):
@@ -81,9 +131,9 @@ def test_a_worker_that_finishes_before_it_hears_of_it_has_completed(app, databas
     one.tick()
     worker.execute()
     worker.commit()
-    worker.work()
     clock.advance(10)
     one.tick()
+    worker.work()
     assert rows(database, job) == {1: "completed", 2: "completed"}
     assert app.done == ["report"] * 2
     assert leaked(database) == {}
@@ -98,8 +148,9 @@ def test_a_ticker_that_dies_after_the_claim_leaves_the_cancelling_to_the_next(ap
     clock.advance(MINUTE)
     with breaking(database, "call_all", lambda: ConnectionError("cut"), after=True), pytest.raises(ConnectionError):
         one.tick()
-    assert rows(database, job) == {1: "pending", 2: "pending"}
-    ticker(other, name="other").tick()
+    assert rows(database, job) == {1: "pending", 2: "queued"}
+    for _ in range(2):
+        ticker(other, name="other").tick()
     assert rows(database, job) == {1: "canceled", 2: "pending"}
 
 
@@ -131,6 +182,7 @@ def test_what_still_waited_in_the_queue_when_the_policy_changed_is_replaced_too(
     job = declared(app, "replace")
     clock.advance(MINUTE)
     one.tick()
+    one.tick()
     assert rows(database, job) == {1: "canceled", 2: "canceled", 3: "canceled", 4: "pending"}
     assert f"queued:{job.id}" not in records(database)
 
@@ -158,6 +210,7 @@ def test_each_policy_while_an_occurrence_goes_on_and_after_it(app, database, clo
     for _ in range(4):
         clock.advance(MINUTE)
         one.tick()
+    one.tick()
     assert rows(database, job) == during
     for _ in range(4):
         worker.work()

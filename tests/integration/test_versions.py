@@ -34,6 +34,11 @@ def app(server_url, database, clock):
     return app
 
 
+def at(seconds):
+    """So many seconds after the start."""
+    return datetime.fromtimestamp(START + seconds, UTC)
+
+
 def decided(database):
     """Instants in seconds from the start, with the version and the state of each."""
     return [(each.due - START, each.version, each.state) for each in occurrences_of(database, report())]
@@ -192,13 +197,26 @@ def test_a_windowed_update_can_be_taken_back(app, database):
 
 def test_a_later_deploy_takes_the_place_of_one_that_waits(app, database, clock):
     app.control.register(report())
-    hour = {"update": Update.WINDOWED, "update_window": Cron("0 * * * *")}
+    hour = {"update": Update.WINDOWED, "update_window": Cron("30 * * * *")}
     app.control.register(report(max_queued=7, **hour))
     app.control.register(report(max_queued=8))
     clock.advance(2 * 3600)
     ticker(database).tick()
     assert app.control.find("report").job == report(max_queued=8)
     assert len(find_versions(database, ID)) == 2
+
+
+def test_an_update_that_another_took_the_place_of_while_it_waited_stays_replaced(app, database, clock):
+    hour = {"update": Update.WINDOWED, "update_window": Cron("30 * * * *")}
+    app.control.register(report())
+    first, second = report(max_queued=7, **hour), report(max_queued=8, **hour)
+    app.control.register(first)
+    app.control.register(second)
+    assert app.control.register(first) == ("report", "OLDER", 1)
+    third = report(max_queued=9)
+    app.control.register(third)
+    assert [app.control.register(each).word for each in (first, second, third)] == ["OLDER", "OLDER", "UNCHANGED"]
+    assert app.control.find("report").pending == ""
 
 
 def test_two_tickers_apply_a_windowed_update_once(app, database, open_database, clock):
@@ -213,6 +231,45 @@ def test_two_tickers_apply_a_windowed_update_once(app, database, open_database, 
     other.act()
     assert app.control.find("report").version == 2
     assert "chores" not in records(database)
+
+
+WINDOW = {"update": Update.WINDOWED, "update_window": Cron("5 * * * *"), "update_window_s": 120}
+
+
+def test_while_a_window_is_open_an_update_is_applied_at_once(app, clock):
+    app.control.register(report())
+    clock.advance(6 * MINUTE)
+    assert app.control.register(report(max_queued=7, **WINDOW)) == ("report", "CHANGED", 2)
+    clock.advance(MINUTE)
+    assert app.control.register(report(max_queued=8, **WINDOW)) == ("report", "POSTPONED", 2)
+
+
+def test_an_update_whose_window_no_ticker_saw_waits_for_the_next_one(app, database, clock):
+    app.control.register(report())
+    app.control.register(report(max_queued=7, **WINDOW))
+    opens_ms = app.control.find("report").pending_at
+    ticking = ticker(database)
+    clock.advance(20 * MINUTE)
+    ticking.tick()
+    stored = app.control.find("report")
+    assert (stored.version, stored.pending_at) == (1, opens_ms + 60 * MINUTE * 1000)
+    clock.advance(44 * MINUTE)
+    ticking.tick()
+    assert app.control.find("report").version == 1
+    clock.advance(MINUTE + 119)
+    ticking.tick()
+    assert (app.control.find("report").version, app.control.find("report").pending) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "window", [Once(at(5 * MINUTE)), Cron("5 * * * *", end=at(6 * MINUTE))], ids=["one moment", "the last window"]
+)
+def test_an_update_whose_window_will_not_come_again_is_applied_at_the_first_chance(app, database, clock, window):
+    app.control.register(report())
+    app.control.register(report(max_queued=7, update=Update.WINDOWED, update_window=window))
+    clock.advance(20 * MINUTE)
+    ticker(database).tick()
+    assert app.control.find("report").job.max_queued == 7
 
 
 def test_a_window_that_never_comes_is_refused(app):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import msgspec
 import pytest
 import redis
@@ -60,8 +58,15 @@ def test_a_batch_whose_answer_was_lost_is_taken_all_the_same(app, database):
     # Given a read that the server answered, and whose answer never arrived
     worker = StepWorker(database, app)
     app.enqueue("note", {"text": "lost on the wire"})
-    reset = partial(redis.ConnectionError, "reset by peer")
-    with breaking(database, "ask_once", reset, after=True), pytest.raises(NotConnected):
+    original = worker.fetcher._reader._ask_once
+
+    def lose(command):
+        worker.fetcher._reader._ask_once = original
+        original(command)
+        raise redis.ConnectionError("reset by peer")
+
+    worker.fetcher._reader._ask_once = lose
+    with pytest.raises(NotConnected):
         worker.fetch()
     assert worker.waiting == []
 

@@ -24,7 +24,7 @@ RECOVERIES = ("execute_all", "execute_last", "mark_as_missed", "bounded_window",
 
 
 def report(schedule, update, recovery, overlap):
-    window = {"update_window": Cron("*/3 * * * *")} if update == "windowed" else {}
+    window = {"update_window": Cron("*/3 * * * *"), "update_window_s": 30} if update == "windowed" else {}
     policies = {"update": update, "recovery": recovery, "overlap": overlap, "grace_s": 10, "catch_up_per_s": 5, **window}
     return Job(name="report", schedule=Cron(schedule), tasks=(Task("report", "report"),), **policies)
 

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from jobistemer import Jobistemer
-from jobistemer.core.settings import WorkerSettings
+from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store.database import Database
+from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker
 from tests.support.servers import SHARDS, emptied, is_clustered
 
@@ -45,6 +46,19 @@ def working(app: Jobistemer, **settings: Any) -> Iterator[Stopping]:
     thread = start_thread(lambda: worker.run(stopping), "worker of the test")
     try:
         yield stopping
+    finally:
+        stopping.request()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def ticking(app: Jobistemer) -> Iterator[None]:
+    """A ticker while the context lasts."""
+    stopping = Stopping()
+    thread = start_thread(lambda: Ticker(app.namespace, TickerSettings()).run(stopping), "ticker of the test")
+    try:
+        yield
     finally:
         stopping.request()
         thread.join(20)

@@ -2,13 +2,16 @@
 
 import pytest
 
-from jobistemer import Jobistemer, Options
+from jobistemer import Context, Jobistemer, Options
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, Misconfigured
+from jobistemer.core.messages import Delivery
 from jobistemer.core.report import Report
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.worker import Worker
+from jobistemer.worker.flight import Flight
 from jobistemer.worker.gather import GATHER
-from jobistemer.worker.slots import check_processes
+from tests.support.stories import message
+from tests.unit.worker.test_execute import HERE
 
 
 @pytest.fixture
@@ -45,12 +48,14 @@ def test_a_worker_that_does_not_know_what_to_import_is_refused(app):
         Worker(app.namespace, app.handlers, WorkerSettings())
 
 
-def test_a_task_of_its_own_process_that_asks_for_a_report_is_refused(app):
-    @app.task
-    def apart(report: Report) -> None: ...
+def test_what_may_have_killed_a_worker_is_isolated_whatever_it_asks_for(app):
+    @app.task(executor="auto")
+    def plain(ctx: Context, report: Report) -> None: ...
 
-    with pytest.raises(Misconfigured, match="task 'apart' has executor='process' and asks for the results of a group"):
-        check_processes(app.handlers, "module:app")
+    def flight(crashes: int) -> Flight:
+        return Flight(HERE, Delivery(b"s", b"1-0", message(), 0, crashes), app.handlers["plain"], "alice")
+
+    assert [flight(0).apart, flight(1).apart] == [False, True]
 
 
 def test_functions_that_yield_are_refused(app):

@@ -88,13 +88,13 @@ def test_an_old_app_beside_a_new_one_changes_nothing_and_does_not_fail(deploy, c
 
 
 def test_an_update_that_waits_for_its_window_says_when(deploy):
-    windowed = OLD.replace('"0 2 * * *"', '"0 3 * * *", update="windowed", update_window="0 4 * * SUN"')
+    windowed = OLD.replace('"0 2 * * *"', '"0 3 * * *", update="windowed", update_window="0 0 4 1 1 ? 2099"')
     deploy(OLD)
-    assert ", applied 20" in deploy(windowed, "--dry-run").stdout
+    assert ", applied 2099-01-01" in deploy(windowed, "--dry-run").stdout
     assert "POSTPONED" in deploy(windowed).stdout
     again = deploy(windowed, "--dry-run")
     assert again.exit_code == 0
-    assert "… nightly: version 1, the change waits for its time, applied 20" in again.stdout
+    assert "… nightly: version 1, the change waits for its time, applied 2099-01-01" in again.stdout
 
 
 def test_the_plan_as_json_has_the_steps(deploy):

@@ -9,7 +9,7 @@ def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):
 
 
 def test_a_ticker_says_that_it_lives_until_it_no_longer_does(database):
-    assert beat(database) == members.Agenda({}, [], [], ["t1"], [])
+    assert beat(database) == members.Agenda({}, [], [], ["t1"], [], [])
     assert records(database) == {"tickers": {"t1": NOW}, "ticker:t1": {"status": "{}"}}
     assert lives_ms(database, "tickers") == lives_ms(database, "ticker:t1") == 60_000
     assert leaked(database) == {}
@@ -64,3 +64,8 @@ def test_the_agenda_lists_the_first_hundred_delayed_runs_with_their_times(databa
 def test_the_agenda_names_up_to_a_hundred_jobs_whose_queue_can_move_on(database):
     database.client.sadd(database.keys.starts, *(f"job_{n}" for n in range(101)))
     assert len(set(beat(database).starts)) == 100
+
+
+def test_the_agenda_lists_the_first_twenty_jobs_that_have_to_complete_with_their_times(database):
+    database.client.zadd(database.keys.expected, {f"job_{n:02}": NOW + n for n in range(21)})
+    assert beat(database).expected == [(f"job_{n:02}", NOW + n) for n in range(20)]

@@ -305,23 +305,27 @@ def replacing(database):
     return definition
 
 
-def test_overlap_replace_fires_beside_the_earlier_one_and_leaves_its_cancelling_to_tickers_in_the_same_step(database):
+def test_overlap_replace_waits_for_the_earlier_one_and_leaves_its_cancelling_to_tickers_in_the_same_step(database):
     definition = replacing(database)
     assert "chores" not in records(database)
-    assert claim(database, definition, decision(TWO)) == Reply("CLAIMED", [b"pending"])
+    assert claim(database, definition, decision(TWO)) == Reply("CLAIMED", [b"queued"])
     state = records(database)
     assert state[f"occurrence:{occurrence(TWO)}"]["reason"] == f"fired on time; replaces {occurrence(ONE)}"
     assert state["chores"] == {f"replace:{TWO}:{ID}": TWO * 1000}
-    assert state[f"live:{ID}"] == {occurrence(ONE): ONE, occurrence(TWO): TWO}
+    assert state[f"live:{ID}"] == {occurrence(ONE): ONE}
+    assert state[f"queued:{ID}"] == {occurrence(TWO): TWO}
+    assert len(take(database)) == 1
 
 
-def test_an_earlier_instant_does_not_replace_a_later_one(database):
+@pytest.mark.parametrize("waits", [[], [TWO]])
+def test_an_earlier_instant_does_not_replace_a_later_one(database, waits):
     definition = job(overlap=Overlap.REPLACE)
     register(database, definition)
-    extra(database, definition, TWO)
+    for each in (T0 - 1, *waits) if waits else (TWO,):
+        extra(database, definition, each)
     assert claim(database, definition, decision(ONE)) == Reply("CLAIMED", [b"skipped"])
     reason = records(database)[f"occurrence:{occurrence(ONE)}"]["reason"]
-    assert reason == f"skipped because {occurrence(TWO)}, which was due later, was running"
+    assert reason == f"skipped because {occurrence(TWO)}, which was due later, goes first"
 
 
 def test_fifty_tasks_are_the_most_that_an_occurrence_has(database):

@@ -7,6 +7,7 @@ from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import audits, leaked, nothing_written, records
 from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one
+from tests.support.wakes import woken_by
 
 ID = job().id
 JOB = f"job:{ID}"
@@ -113,6 +114,15 @@ def test_of_a_job_that_is_gone_nothing_is_counted(database):
     assert JOB not in records(database)
     with nothing_written(database):
         assert count(database, 1) == Reply("BEFORE", [])
+
+
+def test_tickers_are_woken_when_a_job_has_recovered(database, open_database):
+    register(database, AWAITED)
+    end(database, 1, "succeeded", AWAITED)
+    database.client.hset(database.keys.job(ID), "overdue_at", NOW)
+    with woken_by(open_database()) as heard:
+        end(database, 2, "succeeded", AWAITED)
+    assert heard == ["run"]
 
 
 @pytest.mark.parametrize(("overdue", "mark"), [(False, NOW + 1000 + 600_000), (True, 0)])

@@ -29,11 +29,16 @@ def test_a_version_that_is_put_off_waits_beside_the_current_one(database):
     assert leaked(database) == {}
 
 
-def test_a_second_send_leaves_its_time_as_it_was(database):
+def test_a_second_send_changes_nothing_unless_it_says_a_later_time(database):
     register(database, job())
     postpone(database, CHANGED, "f2", LATER)
+    before = records(database)
     with nothing_written(database):
-        assert postpone(database, CHANGED, "f2", LATER + 60_000) == Reply("POSTPONED", [1])
+        assert postpone(database, CHANGED, "f2", LATER - 60_000) == Reply("POSTPONED", [1])
+    later = LATER + 60_000
+    assert postpone(database, CHANGED, "f2", later, seen=7, by="bob") == Reply("POSTPONED", [1])
+    moved = {NAME: before[NAME] | {"pending_at": str(later)}, "chores": {f"update:{job().id}": later}}
+    assert records(database) == before | moved
 
 
 def test_who_has_not_seen_what_is_registered_or_pending_is_stale(database):
@@ -60,7 +65,15 @@ def test_what_is_pending_can_be_taken_back_by_who_has_seen_it(database):
     with nothing_written(database):
         assert database.call(jobs.drop_pending(database.keys, job().id, 1, "")) == Reply("STALE", [1])
     assert database.call(jobs.drop_pending(database.keys, job().id, 1, "f2")) == Reply("DROPPED", [1])
-    assert records(database) == before
+    assert records(database) == before | {NAME: before[NAME] | {"passed": "f2 "}}
+
+
+def test_the_last_twenty_that_another_took_the_place_of_are_remembered(database):
+    register(database, job())
+    marks = [f"{n:016x}" for n in range(25)]
+    for before, mark in zip(["", *marks], marks, strict=False):
+        postpone(database, CHANGED, mark, LATER, pending=before)
+    assert jobs.find_job(database, "report").passed == frozenset(marks[4:24])
 
 
 def test_a_job_that_is_removed_leaves_no_chore(database):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
@@ -121,3 +122,54 @@ def test_an_attempt_that_was_stopped_meanwhile_is_not_for_its_slot_to_report():
     one = flight(lambda: flights.end(one, "stopped"))
     assert not run(one, flights, lambda: None)
     assert one.outcome == "stopped"
+
+
+# --- Context variables ------------------------------------------------------------------------------------------------
+
+TENANT: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+
+def test_a_context_variable_that_a_handler_sets_is_gone_with_its_attempt():
+    def takes_over(name: str) -> str:
+        before = TENANT.get()
+        TENANT.set(name)
+        return before
+
+    async def takes_over_async(name: str) -> str:
+        before = TENANT.get()
+        TENANT.set(name)
+        await asyncio.sleep(0)
+        assert await asyncio.to_thread(TENANT.get) == name
+        assert await asyncio.create_task(asyncio.sleep(0, TENANT.get())) == name
+        return before
+
+    async def one_slot() -> list[bytes]:
+        flights = Flights()
+        ours = [flight(takes_over_async, b'{"name": "a"}'), flight(takes_over_async, b'{"name": "b"}')]
+        assert [await run_async(each, flights, lambda: None) for each in ours] == [True, True]
+        return [each.outcome.result for each in ours]
+
+    assert [executed(takes_over, b'{"name": "a"}').result for _ in range(2)] == [b'"nobody"'] * 2
+    assert asyncio.run(one_slot()) == [b'"nobody"'] * 2
+    assert TENANT.get() == "nobody"
+
+
+def test_a_coroutine_with_a_context_of_its_own_is_cancelled_and_waits_as_in_a_task():
+    seen = []
+
+    async def waits() -> str:
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            seen.append("timed out")
+        try:
+            asyncio.current_task().cancel()
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            asyncio.current_task().uncancel()
+        return await asyncio.sleep(0, "went on")
+
+    assert executed(waits).result == b'"went on"'
+    assert seen == ["timed out", "cancelled"]

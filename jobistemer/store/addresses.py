@@ -1,0 +1,106 @@
+"""What the URL of a server says: checked where it is given, and shown without its secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from jobistemer.core.errors import Misconfigured
+
+DEFAULT_URL = "redis://localhost:6379/0"
+LEAST_TIMEOUT_S = 3
+"""Blocking reads last two seconds; a client that waits for less breaks them off."""
+
+SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
+CLUSTER_SCHEMES: Final = ("redis+cluster", "rediss+cluster")
+SCHEMES: Final = ("redis", "rediss", "unix", *SENTINEL_SCHEMES, *CLUSTER_SCHEMES, "fake")
+_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_OPTIONS: Final = (
+    *("db", "username", "password", "sentinel_username", "sentinel_password"),
+    *("socket_timeout", "socket_connect_timeout", "health_check_interval", "max_connections", "client_name"),
+    *(*_FILES, "ssl_ca_path", "ssl_password", "ssl_cert_reqs", "ssl_check_hostname", "ssl_ciphers"),
+)
+_ENCODE = "in a name or a password / ? # @ : and % are written %2F %3F %23 %40 %3A and %25"
+
+
+def redacted(url: str) -> str:
+    """The URL with its passwords hidden, fit for logs and messages."""
+    # Up to the last @: a password that was not encoded may hold one itself.
+    hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&][^=&]*password[^=&]*=)[^&#]*", r"\1***", hidden, flags=re.IGNORECASE)
+
+
+def checked_url(url: str) -> SplitResult:
+    """The parts of a URL that can be used. Raises Misconfigured, and never shows a secret in doing so."""
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        raise Misconfigured(f"URL {redacted(url)!r} has scheme {parts.scheme!r}; allowed are {', '.join(SCHEMES)}")
+    if parts.scheme == "fake":
+        return parts
+    if parts.scheme not in (*SENTINEL_SCHEMES, *CLUSTER_SCHEMES, "unix"):
+        _check_place(parts)
+    _check_options({name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()})
+    return parts
+
+
+def sentinels_of(parts: SplitResult) -> tuple[list[tuple[str, int]], str, str]:
+    """The Sentinels, the service, and the number of the database. Raises Misconfigured."""
+    hosts, (service, _, db) = parts.netloc.rpartition("@")[2], parts.path.strip("/").partition("/")
+    nodes = [_node(each, "26379", "Sentinels") for each in hosts.split(",")]
+    if not service or (db and not db.isdecimal()) or not all(host for host, _ in nodes):
+        raise Misconfigured(
+            f"URL {redacted(parts.geturl())!r} must look like {parts.scheme}://host:26379,host2:26379/service/0"
+        )
+    return nodes, service, db or "0"
+
+
+def nodes_of(parts: SplitResult) -> list[tuple[str, int]]:
+    """The nodes of a cluster that are to be asked first. Raises Misconfigured."""
+    nodes = [_node(each, "6379", "cluster") for each in parts.netloc.rpartition("@")[2].split(",")]
+    if parts.path.strip("/") not in ("", "0") or not all(host for host, _ in nodes):
+        raise Misconfigured(
+            f"URL {redacted(parts.geturl())!r} must look like {parts.scheme}://host:7000,host2:7000; a cluster has "
+            "database 0 only"
+        )
+    return nodes
+
+
+def _node(text: str, default: str, what: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", default)
+    if not port.isdecimal():
+        # Not shown: it may be what stands behind the first @ of a password.
+        raise Misconfigured(f"the URL of the {what} has a port that is no number; {_ENCODE}")
+    return host.strip("[]"), int(port)
+
+
+def _check_place(parts: SplitResult) -> None:
+    try:
+        parts.port  # noqa: B018 - looking at it is what checks it
+    except ValueError:
+        # Neither is shown: what stands where the port should be is often a part of a password.
+        raise Misconfigured(f"the {parts.scheme}:// URL has a port that is no number; {_ENCODE}") from None
+    if not re.fullmatch(r"/?\d*", parts.path):
+        raise Misconfigured(
+            f"URL {redacted(parts.geturl())!r}: what stands after the host is no number of a database, such as 0; "
+            f"{_ENCODE}"
+        )
+
+
+def _check_options(options: Mapping[str, str]) -> None:
+    for name, value in options.items():
+        if name not in _OPTIONS:
+            near = get_close_matches(name, _OPTIONS, 1)
+            meant = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(_OPTIONS)}"
+            raise Misconfigured(f"the URL of the server has an option {name!r}; {meant}")
+        if name in _FILES and not Path(value).is_file():
+            raise Misconfigured(f"the URL of the server says {name}={value}, but there is no such file")
+    timeout = options.get("socket_timeout", str(LEAST_TIMEOUT_S))
+    if not re.fullmatch(r"\d+(\.\d+)?", timeout) or float(timeout) < LEAST_TIMEOUT_S:
+        raise Misconfigured(
+            f"the URL of the server says socket_timeout={timeout}; allowed are {LEAST_TIMEOUT_S} s and more, because "
+            "workers wait for new work for 2 s at a time"
+        )

@@ -1,0 +1,119 @@
+"""What a failure of the server means for the caller, and what there is to do about it.
+
+What is not connected is tried again for ever, and so is what was refused: a certificate that is being replaced, a user
+whose rule is being changed and a replica that is about to be the master are all gone in a moment, and no process should
+have ended over them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+import redis
+
+from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
+from jobistemer.store.acl import roles_of
+from jobistemer.store.scripts import Call
+from jobistemer.store.slots import REDIRECTIONS
+
+
+class Remedy(NamedTuple):
+    """What to do when the failure says something like `said`."""
+
+    said: str
+    text: str
+
+
+_UNREACHED: Final = (
+    Remedy(
+        r"Hostname mismatch|IP address mismatch|doesn't match",
+        "its certificate is for another name: name the server in the URL as its certificate does, or give it a "
+        "certificate for this name (ssl_check_hostname=false in the URL would accept any)",
+    ),
+    Remedy(
+        r"CERTIFICATE_VERIFY_FAILED",
+        "its certificate is not signed by an authority that is trusted here, or is out of date: name the file of the "
+        "authority in the URL, rediss://…?ssl_ca_certs=/path/to/ca.crt",
+    ),
+    Remedy(
+        r"^rediss.*(certificate required|handshake failure|unknown ca|writing to socket|reset by peer|closed by)",
+        "it ends the connection after the TLS handshake. Most often it asks for a client certificate that it trusts: "
+        "name one and its key in the URL, "
+        "rediss://…?ssl_certfile=/path/to/client.crt&ssl_keyfile=/path/to/client.key",
+    ),
+    Remedy(
+        r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure|^rediss.*Timeout connecting",
+        "perhaps it does not speak TLS at this port: use the port that it has for TLS (`tls-port`), or redis:// for "
+        "plain text",
+    ),
+    Remedy(
+        r"No master found",
+        "none of the Sentinels names a master: is the service in the URL spelled as in their `sentinel monitor`, and "
+        "do they listen at these ports? During a failover this passes",
+    ),
+    Remedy(r"closed by server|reset by peer", "if this port speaks TLS, the URL begins with rediss:// instead of redis://"),
+    Remedy(r"loading the dataset", "it is reading its data from the disk; this passes"),
+)
+_ANYTHING: Final = (
+    "Start one (`redis-server`, `docker compose up`, or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL "
+    "to where one is"
+)
+_ON_ITS_WAY: Final = (
+    "its slot is being moved, or its node is lost and no replica has taken over: what was to be done was not done, and "
+    "can be tried again"
+)
+_A_ROLE: Final = "ROLE"
+_NOT_ALLOWED: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
+_REFUSED: Final = (
+    Remedy(r"READONLY", "it is a replica: the URL must name the master, or the Sentinels (redis+sentinel://…)"),
+    Remedy(r"NOREPLICAS", "`min-replicas-to-write` holds writes back until enough replicas are there"),
+    Remedy(r"MISCONF", "it cannot write to its disk: look at its log and at the free space"),
+    Remedy(r"OOM|maxmemory", "it is at its memory limit (`maxmemory`): raise it, or purge what is not needed"),
+    Remedy(
+        _NOT_ALLOWED,
+        f"its user lacks a permission; `jobistemer acl {_A_ROLE}` prints the rule that a role needs",
+    ),
+    Remedy(
+        r"NOAUTH|Authentication required|called without any password|HELLO must be called",
+        "it asks for a password: redis://user:password@host…",
+    ),
+    Remedy(
+        r"WRONGPASS|invalid password|invalid username-password",
+        "user or password is wrong, or the user is off; in a URL / ? # @ : and % are written %2F %3F %23 %40 %3A %25",
+    ),
+)
+
+
+def translated(error: redis.RedisError, address: str, call: Call | None = None) -> JobistemerError:
+    """The error of this package that says what a failure of the client means for the caller; `call` is what failed."""
+    said = str(error)
+    # redis-py counts a wrong password among the lost connections.
+    refused = isinstance(error, redis.AuthenticationError)
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
+        remedy = _remedy(_UNREACHED, f"{address} {said}") or _ANYTHING
+        return NotConnected(f"no Redis or Valkey server answers at {address} ({_brief(said)}). {_sentence(remedy)}")
+    if isinstance(error, REDIRECTIONS):
+        now = f"the cluster at {address} does not serve this shard now"
+        return NotConnected(f"{now} ({said}). {_sentence(_ON_ITS_WAY)}")
+    remedy = _remedy(_REFUSED, said).replace(_A_ROLE, _role_of(call))
+    advice = f". {_sentence(remedy)}" if remedy else ""
+    return ServerRefused(f"the server at {address} refused a command: {said}{advice}")
+
+
+def _remedy(table: tuple[Remedy, ...], said: str) -> str:
+    return next((each.text for each in table if re.search(each.said, said, re.IGNORECASE)), "")
+
+
+def _role_of(call: Call | None) -> str:
+    """Who may run the script that was refused."""
+    return " or ".join(roles_of(call.script.name) if call else []) or _A_ROLE
+
+
+def _brief(said: str) -> str:
+    # redis-py shows each Sentinel's client whole.
+    return said.partition(" : ")[0] if said.startswith("No master found") else said
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,104 @@
+"""A master, its replicas and three Sentinels, as processes that can be killed."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.chaos.scene import until
+from tests.support.servers import VALKEY, _binary, _free_port
+
+SERVICE = "main"
+# Nobody waits longer than he must: a replica is fed at once, and says once a second how far it is.
+_QUICK = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+_SENTINEL = """
+port {port}
+bind 127.0.0.1
+dir {folder}
+sentinel monitor {service} 127.0.0.1 {master} 2
+sentinel down-after-milliseconds {service} 500
+sentinel failover-timeout {service} 2000
+"""
+
+
+class Deployment:
+    """`options` are given to master and replica alike; who is the master changes."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder = folder
+        self._options = ("--save", "", "--appendonly", "yes", "--appendfsync", "no", *_QUICK, *options)
+        self._first, self._second, *self._asked = (_free_port() for _ in range(5))
+        self._servers: dict[int, subprocess.Popen[bytes]] = {}
+        self._sentinels: list[subprocess.Popen[bytes]] = []
+        where = ",".join(f"127.0.0.1:{port}" for port in self._asked)
+        self.url = f"redis+sentinel://{where}/{SERVICE}/0"
+
+    def start(self) -> None:
+        """Start all of them; the Sentinels last, because they look for replicas at once and then every ten seconds."""
+        self._serve(self._first)
+        self._serve(self._second, "--replicaof", "127.0.0.1", str(self._first))
+        until("the replica follows", lambda: self._replicas(self._first) == 1)
+        for port in self._asked:
+            file = self._folder / f"sentinel-{port}.conf"
+            file.write_text(
+                _SENTINEL.format(port=port, folder=self._folder, master=self._first, service=SERVICE), encoding="ascii"
+            )
+            self._sentinels.append(self._run(f"sentinel-{port}", str(file), "--sentinel"))
+        until("every Sentinel knows the replica and the others", lambda: all(map(self._knows, self._asked)))
+
+    def master(self) -> int:
+        """The port that the first Sentinel that answers names."""
+        return int(self._ask(self._asked[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
+
+    def kill_master(self) -> int:
+        """Kill the master at once; the port where it was."""
+        port = self.master()
+        self._servers[port].kill()
+        self._servers[port].wait()
+        return port
+
+    def restart(self, port: int) -> None:
+        """Start a server again where it was, as a replica; the Sentinels would see to that within ten seconds."""
+        self._serve(port, "--replicaof", "127.0.0.1", str(self.master()))
+
+    def followed(self) -> bool:
+        """Whether the master has a replica again."""
+        return self._replicas(self.master()) == 1
+
+    def kill(self) -> None:
+        for process in [*self._sentinels, *self._servers.values()]:
+            process.kill()
+            process.wait()
+
+    def _serve(self, port: int, *options: str) -> None:
+        folder = self._folder / str(port)
+        folder.mkdir(exist_ok=True)
+        place = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder))
+        self._servers[port] = self._run(f"server-{port}", *place, *self._options, *options)
+
+    def _run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self._folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen([_binary(VALKEY), *arguments], stdout=log, stderr=log)
+
+    def _knows(self, port: int) -> bool:
+        try:
+            others = self._ask(port, "SENTINEL", "SENTINELS", SERVICE)
+            return len(others) == 2 and len(self._ask(port, "SENTINEL", "REPLICAS", SERVICE)) == 1
+        except redis.RedisError:
+            return False
+
+    def _replicas(self, port: int) -> int:
+        try:
+            told = self._ask(port, "INFO", "replication")
+        except redis.RedisError:
+            return 0
+        return sum(name.startswith("slave") and value["state"] == "online" for name, value in told.items())
+
+    def _ask(self, port: int, *command: str) -> Any:
+        with redis.Redis(port=port, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
+            return client.execute_command(*command)

@@ -1,0 +1,188 @@
+"""Each role on a real server with the rights that `jobistemer acl` prints: enough for all it does, and for no more."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from jobistemer import Context, Jobistemer
+from jobistemer.app import DeadLetters, JobControl
+from jobistemer.app.auditing import audit_jobs
+from jobistemer.app.cancelling import cancel_run
+from jobistemer.core.errors import InvalidInput, ServerRefused
+from jobistemer.core.limits import Concurrency
+from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.settings import TickerSettings
+from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store import acl, census, listings
+from jobistemer.store.connection import connect
+from jobistemer.store.namespace import Namespace
+from jobistemer.ticker import Ticker
+from tests.support.apps import working
+from tests.support.roles import admit
+from tests.support.servers import FAKE, available, running
+from tests.support.worker_processes import until
+
+
+@pytest.fixture(scope="module", params=[kind for kind in available() if kind != FAKE])
+def server(request, tmp_path_factory):
+    with running(request.param, tmp_path_factory.mktemp("acl")) as url:
+        yield url
+
+
+@pytest.fixture
+def admin(server):
+    client = connect(server)
+    client.flushall()
+    client.execute_command("ACL", "LOG", "RESET")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def url(server, admin):
+    """`url("worker")` is what a worker connects to."""
+    return lambda *roles: admit(admin, server, "test", *roles)
+
+
+def shop(url: str) -> Jobistemer:
+    app = Jobistemer(url, namespace="test")
+
+    @app.task(retry=NO_RETRIES)
+    def fail() -> None:
+        raise ValueError("no")
+
+    @app.task
+    def quiet() -> None: ...
+
+    @app.task(limits=[Concurrency(1)])
+    def limited(context: Context) -> int:
+        context.transaction.write("INCRBY", "seen", 1)
+        context.transaction.enqueue(quiet.request())
+        return 1
+
+    @app.task
+    async def again(context: Context) -> int:
+        if not context.attempt:
+            raise OSError("not yet")
+        return context.attempt
+
+    @app.job("* * * * * *", name="every_second", overlap="queue")
+    def every_second() -> None: ...
+
+    return app
+
+
+def denied(admin: redis.Redis) -> list[str]:
+    """What the server has refused its users."""
+    return [
+        f"{entry[b'username'].decode()}: {entry[b'reason'].decode()} {entry[b'object'].decode()}"
+        for entry in (dict(zip(each[::2], each[1::2], strict=True)) for each in admin.execute_command("ACL", "LOG"))
+    ]
+
+
+def test_every_role_can_do_all_its_work_and_is_never_refused(url, admin):
+    # Given a user for each role, a ticker and a worker at work, and jobs that the operator has deployed
+    shop(url("operator")).deploy()
+    producer, stopping = shop(url("producer")), Stopping()
+    ticker = Ticker(Namespace(url("ticker"), "test"), TickerSettings(pass_s=0.5))
+    thread = start_thread(lambda: ticker.run(stopping), "ticker")
+    with working(shop(url("worker"))):
+        # When work is enqueued, fails, is retried and replayed, while jobs are due
+        assert producer.enqueue("limited", {}).result(timeout=10) == 1
+        assert producer.enqueue("again", {}, delay=0.01).result(timeout=20) == 1
+        broken = producer.enqueue("fail", {})
+        operator = Namespace(url("operator"), "test")
+        until(lambda: DeadLetters(operator).page(), "the run is dead")
+        assert DeadLetters(operator).replay(broken.id)
+        later = producer.enqueue("limited", {}, delay=3600)
+        assert cancel_run(operator, later.id) == "canceled"
+        viewer = Namespace(url("viewer"), "test")
+        history = lambda: listings.list_history(viewer.shards[0], JobControl(viewer).find("every_second").job.id)  # noqa: E731
+        until(lambda: sum(each.state == "completed" for each in history()) > 1, "the job has run twice")
+        JobControl(operator).pause("every_second")
+        # Then the viewer sees all that, and nothing is unaccounted for
+        assert {each.name for each in census.list_queues(viewer.shards)} == {"default"}
+        assert len(census.list_workers(viewer.shards)) == len(census.list_tickers(viewer.shards)) == 1
+        assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
+    stopping.request()
+    thread.join(10)
+    assert denied(admin) == []
+
+
+MORE = {
+    "FLUSHALL": ("FLUSHALL",),
+    "CONFIG": ("CONFIG", "GET", "requirepass"),
+    "KEYS": ("KEYS", "*"),
+    "ACL": ("ACL", "LIST"),
+    "MONITOR": ("MONITOR",),
+    "SHUTDOWN": ("SHUTDOWN", "NOSAVE"),
+    "REPLICAOF": ("REPLICAOF", "NO", "ONE"),
+    "a foreign key": ("HGET", "sessions", "ann"),
+    "another namespace": ("HGETALL", "{other:0}:run:run_1"),
+    "a namespace that begins the same": ("HGETALL", "{test2:0}:run:run_1"),
+    "a foreign key in a script": ("EVAL", "return redis.call('GET', KEYS[1])", 1, "sessions"),
+    "a foreign command in a script": ("EVAL", "return redis.call('FLUSHALL')", 0),
+    "a foreign channel": ("PUBLISH", "news", "x"),
+}
+
+
+@pytest.mark.parametrize("role", acl.ROLES)
+@pytest.mark.parametrize("more", MORE)
+def test_no_role_can_do_more(url, role, more):
+    client = connect(url(role))
+    with pytest.raises(redis.ResponseError, match="NOPERM|no permission|No permission|user executing|ACL failure"):
+        client.execute_command(*MORE[more])
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "command"),
+    [
+        ("producer", ("XREADGROUP", "GROUP", "workers", "p", "STREAMS", "{test:0}:stream:default:5", ">")),
+        ("producer", ("XDEL", "{test:0}:stream:default:5", "1-1")),
+        ("producer", ("HGETALL", "{test:0}:job:job_1")),
+        ("producer", ("DEL", "{test:0}:run:run_1")),
+        ("ticker", ("XREADGROUP", "GROUP", "workers", "t", "STREAMS", "{test:0}:stream:default:5", ">")),
+        ("ticker", ("GET", "{test:0}:app:balance")),
+        ("worker", ("ZADD", "{test:0}:due", "1", "job_1")),
+        ("viewer", ("HSET", "{test:0}:run:run_1", "state", "succeeded")),
+        ("viewer", ("EVAL", "return 1", 0)),
+        ("viewer", ("GET", "{test:0}:unique:order-7")),
+        ("operator", ("GET", "{test:0}:app:balance")),
+    ],
+)
+def test_a_role_cannot_do_what_another_one_does(url, role, command):
+    client = connect(url(role))
+    with pytest.raises(redis.ResponseError, match="(?i)no permission"):
+        client.execute_command(*command)
+    client.close()
+
+
+def test_a_missing_permission_is_told_with_the_command_the_role_and_the_remedy(url):
+    app = shop(url("viewer", "producer"))
+    app.namespace.shards  # noqa: B018 - connects
+    refused = pytest.raises(ServerRefused)
+    with refused as told:
+        app.deploy()
+    assert "lacks a permission" in str(told.value)
+    assert "`jobistemer acl ticker or operator` prints" in str(told.value)
+    with refused as told:
+        shop(url("viewer")).enqueue("quiet", {})
+    assert "evalsha" in str(told.value)
+    assert "`jobistemer acl producer or worker or operator` prints" in str(told.value)
+
+
+def test_the_rules_of_several_roles_add_up(url, admin):
+    app = shop(url("producer", "operator"))
+    app.deploy()
+    run = app.enqueue("quiet", {})
+    assert run.cancel()
+    assert denied(admin) == []
+
+
+def test_a_rule_is_for_one_namespace_and_a_known_role():
+    assert "~{shop:*}:run:*" in acl.rule(["producer"], "shop")
+    with pytest.raises(InvalidInput, match="role 'root' is not known; allowed are producer, ticker, worker"):
+        acl.rule(["root"], "shop")

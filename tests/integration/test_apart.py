@@ -1,0 +1,252 @@
+"""The context in a process beside the worker: all that it promises, by real workers on a real server."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from jobistemer import Jobistemer
+from jobistemer.core import ids
+from jobistemer.core.errors import RunFailed
+from jobistemer.core.notes import Progress
+from jobistemer.core.states import RunState
+from jobistemer.store import notes, views
+from tests.integration import apart_app
+from tests.support.servers import VALKEY, running
+from tests.support.worker_processes import Worker, until, working
+
+pytestmark = pytest.mark.process
+APP = "tests.integration.apart_app:app"
+WAIT = 30
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(VALKEY, tmp_path_factory.mktemp("valkey")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def app(url: str) -> Jobistemer:
+    """The producer's side: it knows no handlers."""
+    return Jobistemer(url, namespace="apart", defaults=apart_app.app.defaults)
+
+
+@pytest.fixture(scope="module")
+def worker(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    log = tmp_path_factory.mktemp("worker") / "log"
+    arguments = ("-c", "4", "--namespace", "apart", "--grace", "5", "--allow-shell", "true")
+    with working(url, log, APP, *arguments) as found:
+        yield found
+
+
+def lines(app, run):
+    database = app.namespace.shards[0]
+    record = run.record()
+    return [line.text for line in notes.find_notes(database, ids.attempt_id(run.id, record.attempt)).lines]
+
+
+def balance(app) -> int:
+    database = app.namespace.shards[0]
+    return int(database.client.get(database.keys.own("balance")) or 0)
+
+
+def test_it_knows_about_its_call_and_what_it_tells_is_on_record(app, worker):
+    run = app.enqueue("tells", {"rows": 3})
+    found = run.result(WAIT)
+    apart = found.pop("pid")
+    assert found == {"run": run.id, "attempt": 0, "shell": ["true"], "ending": ""}
+    assert apart != worker.pid
+    database = app.namespace.shards[0]
+    kept = notes.find_notes(database, ids.attempt_id(run.id, 0))
+    assert kept.progress == Progress(3, 6, "rows")
+    said = [line.text.partition("\n")[0] for line in kept.lines]
+    assert said == [
+        f"middleware: begins in process {apart}",
+        "before_run: tells",
+        "a line for the record",
+        "said 3 rows",
+        "caught",
+        "middleware: ends",
+    ]
+    assert [line.level for line in kept.lines] == ["info"] * 4 + ["error", "info"]
+    assert "KeyError: 'lost'" in kept.lines[4].text
+    until(lambda: "said 3 rows" in worker.said() and run.id in worker.said(), "the worker's log has it too")
+    assert "a line for the record" not in worker.said()
+
+
+def test_middleware_and_hooks_see_how_an_attempt_ends(app, worker):
+    run = app.enqueue("raises")
+    with pytest.raises(RunFailed, match="ended failed: on purpose"):
+        run.result(WAIT)
+    assert lines(app, run)[-1] == "middleware: saw Fail: on purpose"
+    until(lambda: "after_run: raises failed" in worker.said(), "the worker's own hook was told")
+
+
+def test_middleware_limits_the_time_of_an_attempt(app, worker):
+    with pytest.raises(RunFailed, match="timed out after 0.5 s"):
+        app.enqueue("limited_by_middleware").result(WAIT)
+
+
+@pytest.mark.parametrize("task", ["sets_a_variable", "sets_a_variable_async"])
+def test_a_context_variable_is_gone_with_its_attempt(app, worker, task):
+    assert {app.enqueue(task).result(WAIT) for _ in range(3)} == {"nothing"}
+
+
+def test_a_transaction_is_applied_with_the_outcome(app, worker):
+    before = balance(app)
+    run = app.enqueue("pay", {"amount": 5})
+    assert run.result(WAIT) == 5
+    assert balance(app) == before + 5
+    database = app.namespace.shards[0]
+    stored = database.client.hgetall(database.keys.own("last"))
+    assert stored == {b"text": "ü".encode(), b"number": str(10**30).encode(), b"bytes": b"\xff", b"float": b"0.1"}
+    assert follow_ups(app, run) == ["scheduled", "succeeded"]
+
+
+@pytest.mark.parametrize("then", ["fail", "die"])
+def test_nothing_is_applied_when_the_handler_or_its_process_fails(app, worker, then):
+    before = balance(app)
+    run = app.enqueue("pay", {"amount": 5, "then": then})
+    with pytest.raises(RunFailed):
+        run.result(WAIT)
+    assert balance(app) == before
+    assert follow_ups(app, run) == []
+
+
+def test_nothing_is_applied_when_the_attempt_is_cancelled(app, worker):
+    before = balance(app)
+    run = app.enqueue("pay", {"amount": 5, "then": "wait"})
+    database = app.namespace.shards[0]
+    until(lambda: notes.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+    assert run.cancel("changed our mind")
+    until(lambda: run.state() is RunState.CANCELED, "the run is cancelled")
+    assert balance(app) == before
+    assert follow_ups(app, run) == []
+
+
+def follow_ups(app, run) -> list[str]:
+    """The states of the runs that a payment has enqueued, once none of them is on its way."""
+
+    def states() -> list[str]:
+        found = [app.run(each.decode()) for each in database.client.smembers(database.keys.own(f"of:{run.id}"))]
+        return sorted(each.state().value for each in found)
+
+    database = app.namespace.shards[0]
+    until(lambda: not {"pending", "running"} & set(states()), "no follow-up is on its way")
+    return states()
+
+
+def test_what_a_transaction_cannot_do_is_refused_in_the_handler(app, worker):
+    with pytest.raises(RunFailed, match="InvalidInput: transaction: command 'FLUSHALL' is not allowed"):
+        app.enqueue("pays_wrongly").result(WAIT)
+
+
+def test_it_maps_and_a_reducer_in_a_process_receives_all_results(app, worker):
+    reducer = app.enqueue("fan", {"count": 1_200}).result(WAIT)
+    found = app.run(reducer).result(WAIT)
+    assert found.pop("pid") != worker.pid
+    assert found == {"sum": sum(n * n for n in range(1_200)), "len": 1_200, "failed": 0}
+
+
+def test_a_coroutine_maps_too(app, worker):
+    reducer = app.enqueue("fan_async", {"items": [1, 2]}).result(WAIT)
+    assert app.run(reducer).result(WAIT)["sum"] == 5
+
+
+def test_results_that_fit_into_no_page_are_read_all_the_same(app, worker):
+    reducer = app.enqueue("fan_of_long_ones").result(WAIT)
+    assert app.run(reducer).result(WAIT) == 60 * 200_000
+
+
+def test_what_cannot_be_mapped_is_refused_in_the_handler_and_it_may_go_on(app, worker):
+    assert app.enqueue("maps_badly").result(WAIT) == [
+        "ConnectionError: the source is gone",
+        "InvalidPayload: item 0 of ctx.map: payload of task 'square' does not fit: Expected `int`, got `str` - at `$.n`",
+        "InvalidInput: failure is 'never', allowed are fail_fast, continue, retry_on_failure",
+    ]
+
+
+def test_what_threads_say_after_the_end_is_heard_by_nobody_and_harms_nobody(app, worker):
+    for _ in range(3):
+        assert app.enqueue("talks_after_its_end").result(WAIT) is None
+        assert app.enqueue("tells", {"rows": 1}).result(WAIT)["attempt"] == 0
+
+
+def test_tasks_of_a_job_get_results_and_reports(app, worker):
+    deployed = Jobistemer(app.namespace.url, namespace="apart")
+    for job in apart_app.app.jobs():
+        deployed.control.register(job)
+    occurrence, _ = deployed.control.trigger("nightly")
+    job = ids.job_id("nightly")
+    done = deployed.run(ids.completion_run_id(occurrence))
+    until(lambda: views.find_run(app.namespace.shards[0], done.id), "the occurrence has ended")
+    assert done.result(WAIT) == ["extract succeeded", "spread succeeded", "load succeeded"]
+    runs = {name: deployed.run(ids.run_id(occurrence, ids.task_id(job, name))) for name in ("extract", "spread", "load")}
+    assert runs["load"].result(WAIT) == {"extract": [1, 2, 3], "spread": [1, 4, 9], "last_run_at": None}
+    assert [("on_start" in lines(app, run)) for run in runs.values()] == [True, False, False]
+
+
+def test_it_is_told_when_its_worker_shuts_down(url, tmp_path):
+    own_app = Jobistemer(url, namespace="leaving", defaults=apart_app.app.defaults)
+    with working(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:
+        run = own_app.enqueue("until_it_should_end")
+        database = own_app.namespace.shards[0]
+        until(lambda: notes.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+        assert worker.end() == 0
+        assert run.result(WAIT) == "shutdown"
+
+
+# --- What has killed its worker once is isolated, whatever it asks for ----------------------------------------------
+
+
+def suspicious(url, log, namespace):
+    arguments = ("-c", "2", "--namespace", namespace, "--lease", "1", "--processes", "1", "--grace", "1")
+    return working(url, log, APP, *arguments)
+
+
+def test_a_suspect_with_a_context_runs_in_a_process_with_its_context(url, tmp_path):
+    own_app = Jobistemer(url, namespace="suspect", defaults=apart_app.app.defaults)
+    with suspicious(url, tmp_path / "log", "suspect") as supervisor:
+        run = own_app.enqueue("kills_its_worker_once", {"file": str(tmp_path / "mark")})
+        found = run.result(60)
+        assert found["attempt"] == 1
+        assert supervisor.said().count("a new one is started") == 1
+        assert lines(own_app, run)[0] == f"middleware: begins in process {found['pid']}"
+        assert balance(own_app) == 1
+        assert supervisor.end() == 0
+
+
+@pytest.mark.long
+def test_a_reducer_that_kills_its_worker_dies_alone_the_second_time(url, tmp_path):
+    own_app = Jobistemer(url, namespace="reducer", defaults=apart_app.app.defaults)
+    with suspicious(url, tmp_path / "log", "reducer") as supervisor:
+        reducer = own_app.run(own_app.enqueue("fan_to_poison").result(WAIT))
+        until(lambda: reducer.state() is RunState.DEAD, "the reducer is buried", 60)
+        attempts = views.find_attempts(own_app.namespace.shards[0], reducer.record())
+        assert [attempt.error.partition(" ")[0] for attempt in attempts] == ["its"] * 3
+        assert [attempt.error.startswith("its process ended with exit code 5") for attempt in attempts] == [False, True, True]
+        assert supervisor.said().count("a new one is started") == 1
+        assert supervisor.end() == 0
+
+
+def test_a_zombie_whose_process_has_ended_has_its_transaction_refused(url, tmp_path):
+    # Given a worker that is stopped while its process runs a handler
+    own_app, mark = Jobistemer(url, namespace="zombie", defaults=apart_app.app.defaults), tmp_path / "mark"
+    database = own_app.namespace.shards[0]
+    arguments = (APP, "-c", "1", "--namespace", "zombie", "--lease", "1", "--grace", "1")
+    run = own_app.enqueue("pay_when", {"amount": 5, "file": str(mark)})
+    with working(url, tmp_path / "log", *arguments) as zombie:
+        until(lambda: notes.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+        zombie.process.send_signal(signal.SIGSTOP)
+        # When its process comes to the end, another worker takes over, and then the first one hears of that end
+        mark.touch()
+        with working(url, tmp_path / "other log", *arguments):
+            assert run.result(WAIT) == 5
+            zombie.process.send_signal(signal.SIGCONT)
+            until(lambda: "this outcome is dropped" in zombie.said(), "its outcome is refused")
+    # Then it was applied once
+    assert balance(own_app) == 5
+    assert [each.state.value for each in views.find_attempts(database, run.record())] == ["lost", "succeeded"]

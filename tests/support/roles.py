@@ -1,0 +1,67 @@
+"""Each role as a user of its own on a real server, who may do what `jobistemer acl` says and nothing else.
+
+`pytest -p tests.support.roles tests/integration` runs every behaviour test in that way: tickers as ticker, workers as
+worker, apps as producer and operator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.store.acl import rule
+from jobistemer.store.connection import connect
+from jobistemer.store.database import Database
+from jobistemer.store.namespace import Namespace
+from jobistemer.ticker.ticker import ShardTicker
+from tests.support import worlds
+
+SECRET = "s3cret"
+
+
+def admit(admin: redis.Redis, url: str, namespace: str, *roles: str) -> str:
+    """Make a user who has these roles, and no other rights; the URL to connect as."""
+    user = "-".join(roles)
+    admin.execute_command("ACL", "SETUSER", user, "reset", "on", f">{SECRET}", *rule(roles, namespace))
+    return url.replace("redis://", f"redis://{user}:{SECRET}@")
+
+
+def in_role(database: Database, *roles: str) -> Database:
+    """The same shard, for a user who has these roles; as it is where the server knows no users."""
+    reached = database.client.connection_pool.connection_kwargs
+    if "port" not in reached:
+        return database
+    url = f"redis://127.0.0.1:{reached['port']}/0"
+    own = connect(admit(connect(url), url, database.keys.tag.strip("{}").partition(":")[0], *roles))
+    return Database(own, database.keys, database.clock, database.address)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What is made from here on has its role's user; only called when this module is named as a plugin."""
+    if not config.pluginmanager.has_plugin("tests.support.roles"):
+        raise Misconfigured("name this module with -p tests.support.roles")
+    patch = pytest.MonkeyPatch()
+    _confine(patch, ShardTicker, "ticker")
+    _confine(patch, worlds.StepWorker, "worker")
+    original = worlds.app_on
+
+    def app_on(url: str, clock: Any) -> Any:
+        app = original(url, clock)
+        if url.startswith("redis://"):
+            confined = Namespace(admit(connect(url), url, "test", "producer", "operator"), "test", clock=clock)
+            app.namespace = app.producer.namespace = app.control._namespace = confined
+        return app
+
+    patch.setattr(worlds, "app_on", app_on)
+
+
+def _confine(patch: pytest.MonkeyPatch, kind: Any, role: str) -> None:
+    original = kind.__init__
+
+    def confined(self: Any, database: Database, *args: Any, **kwargs: Any) -> None:
+        original(self, in_role(database, role), *args, **kwargs)
+
+    patch.setattr(kind, "__init__", confined)

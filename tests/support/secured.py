@@ -1,0 +1,59 @@
+"""Servers that are reached over TLS or through a socket, with certificates made for the test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import trustme
+
+from tests.support.servers import REDIS, _free_port, running
+
+# The embedded server is built without TLS. `.ci/run` installs redis-server, so nothing is skipped there.
+speaks_tls = pytest.mark.skipif(not shutil.which("redis-server"), reason="only redis-server speaks TLS here: install it")
+
+
+class Certificates:
+    """An authority, what it issued to the server (as localhost) and to a client, and an authority nobody knows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        authority, stranger = trustme.CA(), trustme.CA()
+        self.ca = self._written("ca.crt", authority.cert_pem)
+        self.other_ca = self._written("other.crt", stranger.cert_pem)
+        self.server, self.server_key = self._issued("server", authority.issue_cert("localhost"))
+        self.client, self.client_key = self._issued("client", authority.issue_cert("worker.example"))
+        self.strange, self.strange_key = self._issued("strange", stranger.issue_cert("worker.example"))
+
+    def _issued(self, name: str, issued: trustme.LeafCert) -> tuple[str, str]:
+        certificate = self._written(f"{name}.crt", issued.cert_chain_pems[0])
+        return certificate, self._written(f"{name}.key", issued.private_key_pem)
+
+    def _written(self, name: str, blob: trustme.Blob) -> str:
+        path = self._folder / name
+        blob.write_to_path(path)
+        return str(path)
+
+
+class Secured:
+    """A server with a port for plain text and one for TLS, which asks for client certificates or does not."""
+
+    def __init__(self, port: int, plain: str, certificates: Certificates) -> None:
+        self.port, self.plain, self.certificates = port, plain, certificates
+
+    def url(self, host: str = "localhost", **options: str) -> str:
+        return f"rediss://{host}:{self.port}/0?{urlencode(options)}"
+
+
+@contextmanager
+def secured(folder: Path, *, clients: str) -> Iterator[Secured]:
+    """A TLS server while the context lasts; `clients` is what `tls-auth-clients` says: no, optional, yes."""
+    made, port = Certificates(folder), _free_port()
+    files = ("--tls-cert-file", made.server, "--tls-key-file", made.server_key, "--tls-ca-cert-file", made.ca)
+    options = ("--bind", "127.0.0.1", "--tls-port", str(port), *files, "--tls-auth-clients", clients)
+    with running(REDIS, folder, *options) as plain:
+        yield Secured(port, plain, made)

@@ -1,0 +1,69 @@
+"""URLs of servers: what can be used, what cannot, and that no secret is ever shown."""
+
+import pytest
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.store.addresses import redacted
+from jobistemer.store.connection import connect, connect_async
+
+SECRETS = ("hunter2", "hun", "ter2", "s3nt", "k3y")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://:hunter2@localhost/0", "redis://:***@localhost/0"),
+        ("rediss://ann:hunter2@localhost:6380/0?ssl_ca_certs=ca.crt", "rediss://ann:***@localhost:6380/0?ssl_ca_certs=ca.crt"),
+        ("redis://ann:hun@ter2@localhost", "redis://ann:***@localhost"),
+        ("redis://ann:hun/ter2@localhost", "redis://ann:***@localhost"),
+        ("redis://ann:hun:ter2@localhost", "redis://ann:***@localhost"),
+        ("redis://localhost/0?password=hunter2&db=1", "redis://localhost/0?password=***&db=1"),
+        ("unix://ann:hunter2@/run/redis.sock?db=1", "unix://ann:***@/run/redis.sock?db=1"),
+        (
+            "redis+sentinel://ann:hunter2@h1:1,h2:2/main/0?sentinel_password=s3nt",
+            "redis+sentinel://ann:***@h1:1,h2:2/main/0?sentinel_password=***",
+        ),
+        ("rediss://h/0?ssl_password=k3y&ssl_keyfile=a.key", "rediss://h/0?ssl_password=***&ssl_keyfile=a.key"),
+    ],
+)
+def test_a_url_is_shown_without_its_passwords(url, shown):
+    assert redacted(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://ann:hunter2@h/0", "has scheme 'http'; allowed are redis, rediss, unix"),
+        ("redis://ann:hun/ter2@h/0", "port that is no number; in a name or a password / .* are written %2F"),
+        ("redis://ann:hunter2@h:hun/0", "port that is no number"),
+        ("redis://:hunter2", "port that is no number"),
+        ("redis://ann:hunter2@h/main", "no number of a database, such as 0"),
+        ("redis://ann:6379/ter2@h/0", "no number of a database, such as 0; in a name or a password"),
+        ("redis://ann:hunter2@h/0?soket_timeout=5", "option 'soket_timeout'; did you mean 'socket_timeout'"),
+        ("redis://ann:hunter2@h/0?decode_responses=1", "option 'decode_responses'; allowed are db, username"),
+        ("redis://ann:hunter2@h/0?socket_timeout=1", "socket_timeout=1; allowed are 3 s and more"),
+        ("redis://ann:hunter2@h/0?health_check_interval=often", "Invalid value for 'health_check_interval'"),
+        ("rediss://ann:hunter2@h/0?ssl_ca_certs=/nowhere/ca.crt", "ssl_ca_certs=/nowhere/ca.crt, but there is no such file"),
+        ("redis+sentinel://ann:hunter2@h1:1,h2:2", "must look like redis\\+sentinel://host:26379,host2:26379/service/0"),
+        ("redis+sentinel://ann:hunter2@/main", "must look like"),
+        ("redis+sentinel://ann:hunter2@h1/main/first", "must look like"),
+        ("redis+sentinel://h1:1,h2:hunter2/main", "Sentinels has a port that is no number"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_by_name_and_shows_no_secret(url, words):
+    for open_client in (connect, connect_async):
+        with pytest.raises(Misconfigured, match=words) as refused:
+            open_client(url)
+        assert not [secret for secret in SECRETS if secret in str(refused.value)]
+
+
+def test_a_sentinel_url_names_its_sentinels_its_service_and_both_logins():
+    client = connect("redis+sentinel://ann:hunter%402@h1:26380,[::1],h3/main/2?sentinel_username=sam&sentinel_password=s3nt")
+    pool = client.connection_pool
+    asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
+    assert [(each["host"], each["port"]) for each in asked] == [("h1", 26380), ("::1", 26379), ("h3", 26379)]
+    assert {(each["username"], each["password"]) for each in asked} == {("sam", "s3nt")}
+    assert pool.service_name == "main"
+    wanted = {"username": "ann", "password": "hunter@2", "db": 2, "socket_timeout": 5.0}
+    assert {name: pool.connection_kwargs[name] for name in wanted} == wanted

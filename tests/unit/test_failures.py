@@ -1,0 +1,30 @@
+"""Each failure of a server names what there is to do, and whether it is the connection or a refusal."""
+
+import pytest
+import redis
+
+from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.store.failures import translated
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (redis.ConnectionError("Error 111 connecting to h:1"), NotConnected, "Start one (`redis-server`"),
+        (redis.ConnectionError("No master found for 'm' : Redis<…>"), NotConnected, "spelled as in their `sentinel monitor`"),
+        (redis.TimeoutError("Timeout connecting to server"), NotConnected, "does not speak TLS at this port"),
+        (redis.BusyLoadingError("Redis is loading the dataset in memory"), NotConnected, "this passes"),
+        (redis.AuthenticationError("Authentication required."), ServerRefused, "It asks for a password: redis://user"),
+        (redis.AuthenticationError("invalid username-password pair"), ServerRefused, "User or password is wrong"),
+        (redis.ReadOnlyError("READONLY You can't write"), ServerRefused, "It is a replica"),
+        (redis.ResponseError("NOREPLICAS Not enough good replicas to write."), ServerRefused, "`min-replicas-to-write`"),
+        (redis.ResponseError("MISCONF Errors writing to disk"), ServerRefused, "look at its log"),
+        (redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ServerRefused, "memory limit"),
+        (redis.exceptions.NoPermissionError("User a has no permissions to run 'get'"), ServerRefused, "`jobistemer acl ROLE`"),
+        (redis.ResponseError("WRONGTYPE Operation"), ServerRefused, "refused a command: WRONGTYPE Operation"),
+    ],
+)
+def test_a_failure_names_its_remedy(error, kind, words):
+    found = translated(error, "rediss://h:1/0")
+    assert isinstance(found, kind)
+    assert words in str(found)
