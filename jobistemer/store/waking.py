@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from jobistemer.core.errors import JobistemerError
 from jobistemer.store.database import Database
 from jobistemer.store.failures import translated
 
@@ -25,29 +26,37 @@ class WakeListener:
         """Wait up to `seconds` for wake-ups; what they say: `job`, `run`, `start`. Raises NotConnected."""
         heard: set[str] = set()
         deadline = time.monotonic() + seconds
+        self.listen()
         try:
-            self._subscribe()
             while not heard and (left := deadline - time.monotonic()) > 0:
                 self._hear(left, heard)
             while self._hear(0.0, heard):
                 pass
         except redis.RedisError as error:
-            # On a cluster the next one may have to go to another node.
-            self.close()
-            self._database.heed(error)
-            raise translated(error, self._database.address) from error
+            raise self._broken(error) from error
         return heard
 
+    def listen(self) -> None:
+        """From now on nothing is missed. Raises NotConnected."""
+        try:
+            if self._subscription is None:
+                self._subscription = self._database.client.pubsub(ignore_subscribe_messages=True)
+            if not self._subscription.subscribed:
+                self._subscription.subscribe(self._database.keys.wake)
+        except redis.RedisError as error:
+            raise self._broken(error) from error
+
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back; who listens again gets another one."""
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             subscription.close()
 
-    def _subscribe(self) -> None:
-        if self._subscription is None:
-            self._subscription = self._database.client.pubsub(ignore_subscribe_messages=True)
-            self._subscription.subscribe(self._database.keys.wake)
+    def _broken(self, error: redis.RedisError) -> JobistemerError:
+        # On a cluster the next subscription may have to be at another node.
+        self.close()
+        self._database.heed(error)
+        return translated(error, self._database.address)
 
     def _hear(self, seconds: float, heard: set[str]) -> bool:
         message = self._subscription.get_message(timeout=seconds)
