@@ -60,8 +60,9 @@ class Cluster:
         """The client of one node."""
         found = self._clients.get(address)
         if found is None:
-            # One more try: a connection that was idle may have been closed by the server.
-            retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1)
+            # One more try, as a connection that was idle may have been closed by the server. None with a node that
+            # hangs: by then another one may have its slots.
+            retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
             host, port = address
             made = self._prepare(redis.Redis(host=host, port=port, retry=retry, **self._options))
             found = self._clients.setdefault(address, made)
@@ -71,7 +72,7 @@ class Cluster:
         """The client of one node for the running event loop."""
         clients = self._async.setdefault(asyncio.get_running_loop(), {})
         if address not in clients:
-            retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1)
+            retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
             clients[address] = redis.asyncio.Redis(host=address[0], port=address[1], retry=retry, **self._options)
         return clients[address]
 
