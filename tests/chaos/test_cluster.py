@@ -48,6 +48,14 @@ class ClusterStory(Scene):
         homes = {job: self.namespace.for_id(job) for job in jobs}
         return sum(home.client.zcard(home.keys.history(job)) for job, home in homes.items() if home in shards)
 
+    def tell(self) -> None:
+        """What everybody said last, and who the nodes say they are: for whoever has to find out why it failed."""
+        for process in self.processes:
+            print(f"-- {process.args}: {process.poll()}", *self.log_of(process).splitlines()[-15:], sep="\n")
+        for node in self.cluster.nodes:
+            if node.process.poll() is None:
+                print(f"-- {node.port}", node.state(), node.ask("CLUSTER", "NODES").decode(), sep="\n")
+
     def comes_to_rest(self) -> None:
         """Everything ends in order, and nothing was lost, done twice or left over."""
         for process in self.processes[:-2]:
@@ -78,6 +86,9 @@ def at_work(folder, replicated: int = 0) -> Iterator[ClusterStory]:
                 start()
             until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
             yield story
+        except BaseException:
+            story.tell()
+            raise
         finally:
             story.end()
             story.namespace.close()
