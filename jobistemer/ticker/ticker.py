@@ -28,7 +28,7 @@ from jobistemer.store.waking import WakeListener
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
-from jobistemer.ticker.fire import Share, fire_due
+from jobistemer.ticker.fire import Share, fire_due, make_ready
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
 from jobistemer.ticker.sweep import Sweeper
@@ -200,6 +200,7 @@ class ShardTicker:
             # The server's time counts: should it have stepped back, nothing is fired early.
             self._database.read_clock()
         self.act()
+        make_ready(self._database.keys, self._upcoming, self._share)
         heard = listener.wait(self._seconds_to_sleep())
         if "job" in heard:
             self._next_look = 0.0
@@ -234,6 +235,8 @@ class ShardTicker:
                     self._upcoming.add(job_id, stored, agenda.due[job_id])
 
     def _seconds_to_sleep(self) -> float:
+        if self._upcoming.unready:
+            return 0.0
         now_ms = self._database.clock.now_ms()
         ordered = (self._delayed, self._deadlines, self._expected)
         instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
