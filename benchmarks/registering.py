@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from jobistemer.core.models import Job
+from jobistemer.core.models import Job, fingerprint
 from jobistemer.core.planning import first_due
-from jobistemer.core.versions import fingerprint
 from jobistemer.store import jobs
 from jobistemer.store.database import Database
 

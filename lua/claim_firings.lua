@@ -7,17 +7,18 @@ KEYS
   due      zset    {ns:shard}:due                   job id by the ms of its next due instant; moves on
   streams  set     {ns:shard}:streams               places of the streams that exist
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entries; created with its group when absent
-  job         hash  {ns:shard}:job:<job_id>          \ six for each: its version, cursor and pause; the cursor moves
-  occurrence  hash  {ns:shard}:occurrence:<occ_id>   | created
-  history     zset  {ns:shard}:history:<job_id>      | occurrence id by due second
-  live        zset  {ns:shard}:live:<job_id>         | gets it
-  queued      zset  {ns:shard}:queued:<job_id>       | read: does another one wait?
-  run         hash  {ns:shard}:run:<run_id>          / created
+  job      hash    {ns:shard}:job:<job_id>          \ its version, cursor and pause; the cursor moves
+  occurrence  hash  {ns:shard}:occurrence:<occ_id>  \ created
+  history  zset    {ns:shard}:history:<job_id>      \ occurrence id by due second
+  live     zset    {ns:shard}:live:<job_id>         \ gets it
+  queued   zset    {ns:shard}:queued:<job_id>       \ read: does another one wait?
+  run      hash    {ns:shard}:run:<run_id>          / created; six keys for each
 ARGV
   place     str  `<queue>:<prio>` of all of them
   now       int  ms
   reason    str  why they run, for people
-  job_id, occ_id, version, expected, instant, next_due, overlap, handler, message  as for claim_occurrence, for each
+  job_id, occ_id, version, expected, instant, next_due, overlap, handler, message  for each, as for
+                 claim_occurrence
 OUT
   CLAIMED taken left  fired, but for two lists of positions, from 1: instants that have been decided before, and those
                       whose case is not plain, for which nothing was written

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.messages import encode_message
-from jobistemer.core.models import Job
+from jobistemer.core.models import Job, Overlap
 from jobistemer.core.planning import Decision, runs_of, start_delay_ms
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
@@ -73,5 +73,5 @@ def claim_firings(keys: Keys, firings: Sequence[Firing], now_ms: int) -> Call:
 
 
 def _plain(job: Job, decision: Decision) -> bool:
-    alone = len(job.tasks) == 1 and job.occurrence_timeout_s is None
+    alone = len(job.tasks) == 1 and job.occurrence_timeout_s is None and job.overlap is not Overlap.REPLACE
     return alone and decision.state is OccurrenceState.PENDING and decision.since is None

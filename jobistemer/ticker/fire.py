@@ -18,8 +18,12 @@ from jobistemer.store.scripts import Call, Reply
 from jobistemer.ticker.upcoming import Ahead, Upcoming
 
 BATCH = 200
-MOST_LAGGING = 50
+MOST_LAGGING = 500
 """How many jobs that lag behind are worked on in one pass, so that others stay on time meanwhile."""
+MOST_LAGGING_SINGLY = 50
+"""How many of them whose claims are not plain: each may have a hundred instants to decide."""
+MOST_MORE = 5_000
+"""How many instants one pass claims beside the first of each job."""
 LAG_MS = 1_000
 
 log = logging.getLogger("jobistemer.ticker")
@@ -103,6 +107,7 @@ class _Pass:
         self._began_ms = now_ms
         self._clock_began_ms = database.clock.now_ms()
         self._catch_up = catch_up
+        self._lagging_left, self._more_left = MOST_LAGGING_SINGLY, MOST_MORE
         self.known: dict[str, Upcoming.Entry] = {}
         self.wrong: set[str] = set()
         self.claimed = self.late_ms = 0
@@ -114,7 +119,16 @@ class _Pass:
         """Claim the due instants of jobs, hundreds in a round trip: the plain ones together, the others one by one."""
         rest = iter(entries)
         while part := list(islice(rest, BATCH)):
-            self._claim_singly(self._claim_together(part))
+            while part:
+                self._claim_singly(self._claim_together(part))
+                part = [entry for entry in part if self._goes_on(entry)]
+
+    def _goes_on(self, entry: Upcoming.Entry) -> bool:
+        """Whether the next instant of a job is due in this pass as well; plain ones are claimed one in a round."""
+        if not entry.plain or entry.job_id not in self.known or entry.due_ms > self._began_ms:
+            return False
+        self._more_left -= 1
+        return self._more_left >= 0
 
     def _claim_together(self, entries: list[Upcoming.Entry]) -> list[Upcoming.Entry]:
         """Claim what is plain; give what is not."""
@@ -139,7 +153,7 @@ class _Pass:
         return [bundle[position - 1].entry for position in sorted(left)]
 
     def _claim_singly(self, entries: list[Upcoming.Entry]) -> None:
-        claims = self._claims(entries)
+        claims = self._claims(self._affordable(entries))
         while batch := list(islice(claims, BATCH)):
             replies = self._database.call_all([each.call for each in batch])
             for (entry, decision, _), reply in zip(batch, replies, strict=True):
@@ -169,6 +183,14 @@ class _Pass:
                 call = occurrences.claim(self._database.keys, entry.job, entry.version, decision, now_ms)
                 yield _Claim(entry, decision, call)
 
+    def _affordable(self, entries: list[Upcoming.Entry]) -> Iterator[Upcoming.Entry]:
+        for entry in entries:
+            self._lagging_left -= entry.due_ms < self._began_ms - LAG_MS
+            if self._lagging_left >= 0:
+                yield entry
+            else:
+                self.known[entry.job_id] = entry
+
     def _note(self, entry: Upcoming.Entry, decision: Decision, word: str) -> None:
         if word == "CLAIMED":
             self.claimed += 1
@@ -183,6 +205,10 @@ class _Pass:
             self.wrong.add(entry.job_id)
 
     def _follow(self, entry: Upcoming.Entry, mark: float | None) -> None:
+        if mark is not None and int(mark) > entry.due_ms and entry.since is None and entry.on_time(self._now_ms()):
+            entry.follow(int(mark))
+            self.known[entry.job_id] = entry
+            return
         # The other ticker has decided what this one would have, or it knew something that this one does not.
         decisions = _planned(entry, self._now_ms(), self._catch_up)
         if mark is None or not decisions or decisions[-1].look_at_ms != int(mark):
@@ -209,7 +235,7 @@ def _split(
     ready: list[_Ready] = []
     rest: list[Upcoming.Entry] = []
     for entry in entries:
-        ahead = (entry.ahead or _ahead(keys, entry)) if entry.plain and entry.on_time(now_ms) else None
+        ahead = _first_claim(keys, entry, now_ms) if entry.plain else None
         if ahead is not None and ahead.firing is not None:
             ready.append(_Ready(entry, ahead.decision, ahead.firing))
         else:
@@ -217,12 +243,25 @@ def _split(
     return ready, rest
 
 
+def _first_claim(keys: Keys, entry: Upcoming.Entry, now_ms: int) -> Ahead | None:
+    if entry.on_time(now_ms):
+        return entry.ahead or _ahead(keys, entry)
+    if now_ms - entry.due_ms > entry.job.grace_s * 1000:
+        return None
+    # Later than that, but nothing was missed: one instant now, and the next one in the next round.
+    decisions = _planned(entry, now_ms, 1)
+    return _made_ready(keys, entry, decisions[0]) if decisions else None
+
+
 def _ahead(keys: Keys, entry: Upcoming.Entry) -> Ahead | None:
     decisions = _planned(entry, entry.due_ms, 2)
     # A due mark that is no instant ends a pause in catching up; what is due then shows when it is over.
-    if len(decisions) != 1 or decisions[0].instant * 1000 != entry.due_ms:
-        return None
-    return Ahead(decisions[0], firings.prepare(keys, entry.job, entry.version, decisions[0]))
+    alone = len(decisions) == 1 and decisions[0].instant * 1000 == entry.due_ms
+    return _made_ready(keys, entry, decisions[0]) if alone else None
+
+
+def _made_ready(keys: Keys, entry: Upcoming.Entry, decision: Decision) -> Ahead:
+    return Ahead(decision, firings.prepare(keys, entry.job, entry.version, decision))
 
 
 def _refused(entry: Upcoming.Entry, decision: Decision, error: JobistemerError) -> str:

@@ -153,7 +153,7 @@ class ShardTicker:
         self._starts = agenda.starts
         if self._id in agenda.tickers:
             self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
-        self._learn(agenda)
+        self._learn(agenda, now_ms)
         self._heed_clock()
         if full:
             self._looked_at = time.monotonic()
@@ -224,8 +224,8 @@ class ShardTicker:
         instant = self._upcoming.next_ms()
         return instant is not None and instant <= self._database.clock.now_ms()
 
-    def _learn(self, agenda: Agenda) -> None:
-        unknown = self._upcoming.unknown(agenda.due)
+    def _learn(self, agenda: Agenda, now_ms: int) -> None:
+        unknown = self._upcoming.unknown(agenda.due, now_ms)
         for start in range(0, len(unknown), 500):
             part = unknown[start : start + 500]
             answers = self._database.ask_all([jobs.read_command(self._database.keys, job_id) for job_id in part])

@@ -54,6 +54,13 @@ class Upcoming:
             if decision.state is not OccurrenceState.SKIPPED:
                 self.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
 
+        def follow(self, mark: int) -> None:
+            """Take it that another ticker has decided the due mark on time, and that `mark` comes next.
+
+            Should that be wrong, then the claim from this cursor is refused, and the job is read anew.
+            """
+            self.cursor, self.due_ms, self.ahead = self.due_ms // 1000, mark, None
+
     def __init__(self) -> None:
         self._entries: dict[str, Upcoming.Entry] = {}
         # Heap of (due mark, job id); an entry that has moved on or gone is recognised and passed over.
@@ -63,10 +70,13 @@ class Upcoming:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def unknown(self, marks: dict[str, int]) -> list[str]:
-        """The jobs among `marks` (job id -> due mark) whose definition or due mark is not known here."""
+    def unknown(self, marks: dict[str, int], now_ms: int) -> list[str]:
+        """The jobs among `marks` (job id -> due mark) whose definition or due mark is not known here.
+
+        A mark that has moved on from one that is due is no news: another ticker was quicker, which `follow` notes.
+        """
         entries = self._entries
-        return [job for job, mark in marks.items() if job not in entries or entries[job].due_ms != mark]
+        return [job for job, mark in marks.items() if not _known(entries.get(job), mark, now_ms)]
 
     def grace_ms(self, job_id: str) -> int:
         """The grace period of a job; of one that cannot be read, the default."""
@@ -113,3 +123,7 @@ class Upcoming:
         self._entries[entry.job_id] = entry
         heapq.heappush(self._order, (entry.due_ms, entry.job_id))
         self._unready.append(entry)
+
+
+def _known(entry: Upcoming.Entry | None, mark: int, now_ms: int) -> bool:
+    return entry is not None and (entry.due_ms == mark or entry.due_ms <= now_ms and entry.due_ms < mark)
