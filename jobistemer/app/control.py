@@ -3,83 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NamedTuple
 
+from jobistemer.app.definitions import Definitions
 from jobistemer.core import ids
-from jobistemer.core.diff import Difference, difference
-from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob, UnknownVersion
-from jobistemer.core.models import Job
+from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from jobistemer.core.records import Change
-from jobistemer.core.versions import Version
-from jobistemer.runtime.identity import user_name
 from jobistemer.store import jobs, occurrences
-from jobistemer.store.changing import Author, change, settle
-from jobistemer.store.database import Database
-from jobistemer.store.jobs import StoredJob
-from jobistemer.store.namespace import Namespace
+from jobistemer.store.changing import settle
 from jobistemer.store.trimming import trim_step
-from jobistemer.store.versions import find_versions
-
-LONGEST_PERSON = 100
-
-class Registered(NamedTuple):
-    """What registering did, and the version that is current now.
-
-    word: CREATED, CHANGED, UNCHANGED, POSTPONED until it can take over, or OLDER than what is registered.
-    """
-
-    job: str
-    word: str
-    version: int
 
 
-class JobControl:
-    """Control of the jobs of one namespace, effective at the next instant and kept across restarts.
-
-    by: who is at it, which stands in each job's audit stream; by default the user of this process and its host.
-    Raises InvalidInput for a name that is too long or cannot be printed.
-    """
-
-    def __init__(self, namespace: Namespace, by: str | None = None) -> None:
-        self._namespace = namespace
-        self._by = _checked_person(by) if by is not None else user_name()
-
-    def register(self, job: Job, *, owner: str = "", force: bool = False) -> Registered:
-        """Store a definition; an unchanged one is a no-op, a changed one becomes the next version.
-
-        owner: the app that declares it. A definition that another version has replaced before stays replaced (OLDER),
-        so that an old process that starts once more undoes nothing; force brings it back.
-        Raises StaleDefinition when others keep changing the job at the same time.
-        """
-        changed = change(self._database(job.name), job, Author(self._by, owner), force=force)
-        return Registered(job.name, changed.word, changed.version)
-
-    def versions(self, name: str) -> list[Version]:
-        """The versions of a job that are kept, the earliest first. Raises UnknownJob."""
-        self.find(name)
-        return find_versions(self._database(name), ids.job_id(name))
-
-    def diff(self, name: str, a: int, b: int) -> Difference:
-        """What version `b` of a job has otherwise than version `a`. Raises UnknownJob or UnknownVersion."""
-        first, second = (self._version(name, number).job for number in (a, b))
-        return difference(first, second, self._now_ms() // 1000)
-
-    def rollback(self, name: str, version: int) -> Registered:
-        """Make the definition of an earlier version the next one. Raises UnknownJob or UnknownVersion.
-
-        Rolling back to the current one takes back a change that is put off.
-        """
-        chosen = self._version(name, version)
-        author = Author(self._by)
-        changed = change(self._database(name), chosen.job, author, mark=chosen.fingerprint, force=True)
-        return Registered(name, changed.word, changed.version)
-
-    def find(self, name: str) -> StoredJob:
-        """The registered job. Raises UnknownJob."""
-        stored = jobs.find_job(self._database(name), name)
-        if stored is None:
-            raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
-        return stored
+class JobControl(Definitions):
+    """Control of the jobs of one namespace, effective at the next instant and kept across restarts."""
 
     def pause(self, name: str, note: str = "", until: datetime | None = None) -> None:
         """Record the job's instants as skipped from now on. Raises UnknownJob or InvalidInput."""
@@ -152,23 +87,9 @@ class JobControl:
         """The next due instant, or None. Raises UnknownJob."""
         return self.find(name).job.schedule.next_after(datetime.fromtimestamp(self._now_ms() // 1000, UTC))
 
-    def _version(self, name: str, number: int) -> Version:
-        kept = self.versions(name)
-        found = next((each for each in kept if each.number == number), None)
-        if found is None:
-            known = ", ".join(str(each.number) for each in kept)
-            raise UnknownVersion(f"job {name!r} has no version {number} on record; there are {known}")
-        return found
-
     def _changed(self, name: str, word: str) -> None:
         if word == "UNKNOWN":
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
-
-    def _database(self, name: str) -> Database:
-        return self._namespace.for_id(ids.job_id(name))
-
-    def _now_ms(self) -> int:
-        return self._namespace.clock.now_ms()
 
 
 def _pause_end(until: datetime | None, now_ms: int) -> int:
@@ -184,9 +105,3 @@ def _pause_end(until: datetime | None, now_ms: int) -> int:
             "name a later instant, or none for a pause without an end",
         )
     return until_ms
-
-
-def _checked_person(by: str) -> str:
-    if not 1 <= len(by) <= LONGEST_PERSON or not by.isprintable():
-        raise InvalidInput(f"by is {by!r}; a name has 1–{LONGEST_PERSON} printable characters")
-    return by

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from jobistemer.app.decorating import TaskDecorator
 from jobistemer.app.handles import TaskHandle
 from jobistemer.core import ids
 from jobistemer.core.context import Context
@@ -16,6 +17,9 @@ from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, resolve
 from jobistemer.core.plugins import Hooks
 from jobistemer.core.schedules import AnySchedule, parse_schedule
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _OPTION_NAMES = frozenset(Options.__struct_fields__)
 _TRAIT_NAMES = frozenset({"retry_on", "no_retry_on"})
@@ -40,7 +44,7 @@ class Declarer(Protocol):
         ...
 
 
-class JobDeclaration:
+class JobDeclaration(TaskDecorator):
     """A job in the making: `@app.job("0 2 * * *")` over a function, or `nightly.task` over each of several.
 
     Besides the options of Options it takes the policies of Job (overlap, recovery, grace_s, calendars, …),
@@ -49,6 +53,7 @@ class JobDeclaration:
     """
 
     def __init__(self, app: Declarer, schedule: AnySchedule, name: str | None, policies: Mapping[str, Any]) -> None:
+        super().__init__(self._only)
         self._app = app
         self._schedule = schedule
         self._policies, self._options = _split(policies)
@@ -65,18 +70,31 @@ class JobDeclaration:
         if name is not None:
             self._take_name(name)
 
-    def __call__(self, function: Callable[..., Any]) -> TaskHandle[Any, Any]:
-        """Make the function the job's one task. Raises InvalidDefinition."""
-        if not self.name:
-            self._take_name(function.__name__)
-        return self._add(function, self.name, self.name, (), self._payload, {})
-
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], R], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
+    @overload
     def task(
         self,
-        function: Callable[..., Any] | None = None,
+        /,
         *,
         name: str | None = None,
-        after: Sequence[str | TaskHandle[Any, Any]] = (),
+        after: Sequence[str | TaskHandle[..., Any]] = (),
+        payload: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> TaskDecorator: ...
+    def task(
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        after: Sequence[str | TaskHandle[..., Any]] = (),
         payload: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Any:
@@ -85,12 +103,14 @@ class JobDeclaration:
         A parameter called like a task that comes before it gets that task's result. options: those of Options,
         failure (what its failure does to the others, by default what the job says), retry_on and no_retry_on.
         """
-        if function is None:
-            return lambda each: self.task(each, name=name, after=after, payload=payload, **options)
         if not self.name:
             raise InvalidDefinition('a job of several tasks needs a name: app.job(schedule, name="nightly")')
-        own = name or function.__name__
-        return self._add(function, own, f"{self.name}.{own}", self._upstream(after), payload or {}, options)
+
+        def add(each: Callable[..., Any]) -> TaskHandle[Any, Any]:
+            own = name or each.__name__
+            return self._add(each, own, f"{self.name}.{own}", self._upstream(after), payload or {}, options)
+
+        return TaskDecorator(add) if function is None else add(function)
 
     def on_complete(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
         """Make a function a run of its own after the end of each occurrence, whatever its outcome.
@@ -124,6 +144,12 @@ class JobDeclaration:
             **self._policies,
         )
 
+    def _only(self, function: Callable[..., Any]) -> TaskHandle[Any, Any]:
+        """Make the function the job's one task."""
+        if not self.name:
+            self._take_name(function.__name__)
+        return self._add(function, self.name, self.name, (), self._payload, {})
+
     def _take_name(self, name: str) -> None:
         self.name = checked_name("job", name)
         if name in self._app.declarations:
@@ -132,7 +158,7 @@ class JobDeclaration:
         if self._on_start is not None:
             self.on_start(self._on_start)
 
-    def _upstream(self, after: Sequence[str | TaskHandle[Any, Any]]) -> tuple[str, ...]:
+    def _upstream(self, after: Sequence[str | TaskHandle[..., Any]]) -> tuple[str, ...]:
         if self._mode == "parallel" or (self._mode == "sequential" and not self._tasks):
             return ()
         if self._mode == "sequential":

@@ -8,7 +8,7 @@ from typing import Final
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.app.control import Registered
+from jobistemer.app.definitions import Registered
 from jobistemer.app.deployment import DeployPlan, JobPlan, Step, apply_deploy, plan_deploy
 from jobistemer.cli import differences, tables
 from jobistemer.cli.project import load_app

@@ -163,7 +163,9 @@ def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
-    return next((name for name in signature.parameters if hints.get(name) is Context), None)
+    # Any parameter: the annotation is what asks. One that may be left out is what checkers accept behind others.
+    asking = (Context, Context | None)
+    return next((name for name in signature.parameters if hints.get(name) in asking), None)
 
 
 def _decoder(

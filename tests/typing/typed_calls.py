@@ -93,3 +93,81 @@ def refused(ctx: Context) -> None:
 async def refused_awaited() -> None:
     await send.enqueue_async(7)  # refused
     await with_context_async.enqueue_async("7")  # refused
+
+
+reports = app.job("0 2 * * *", name="reports")
+
+
+@app.job("*/5 * * * *")
+def cleaned(days: int = 7) -> int:
+    return days
+
+
+@app.job("*/5 * * * *", overlap="queue")
+async def polled(url: str = "") -> bytes:
+    return url.encode()
+
+
+@app.job("@daily")
+def told(ctx: Context, days: int = 7) -> list[str]:
+    return [ctx.run] * days
+
+
+@reports.task
+def extract() -> list[int]:
+    return [1]
+
+
+@reports.task(after=[extract], queue="low")
+async def load(table: str = "facts") -> int:
+    return len(table)
+
+
+@reports.task
+def published(ctx: Context, to: str = "all") -> bool:
+    return bool(ctx.run) and bool(to)
+
+
+@app.task
+def asks_behind(to: str, ctx: Context | None = None) -> bool:
+    return ctx is not None and bool(to)
+
+
+def tidy(days: int = 7) -> int:
+    return days
+
+
+async def ping(ctx: Context, host: str = "localhost") -> float:
+    return float(len(ctx.run + host))
+
+
+every_minute = app.every().minute.do(tidy, name="tidy")
+every_monday = app.every().monday.at("09:00").do(ping, overlap="queue", name="ping")
+once = app.at("2030-01-01T00:00:00Z").do(tidy, name="tidy once")
+
+
+def accepted_of_jobs() -> None:
+    assert_type(cleaned.enqueue(days=3).result(), int)
+    assert_type(polled.enqueue("https://example.org").result(), bytes)
+    assert_type(told.enqueue(3), RunHandle[list[str]])
+    assert_type(extract.enqueue().result(), list[int])
+    assert_type(load.options(priority=9).enqueue("facts").result(), int)
+    assert_type(published.enqueue(to="all").result(), bool)
+    assert_type(asks_behind.enqueue("a@b").result(), bool)
+    assert_type(every_minute.enqueue(3).result(), int)
+    assert_type(every_monday.enqueue(host="db").result(), float)
+    assert_type(once.enqueue(days=3).result(), int)
+
+
+def refused_of_jobs(ctx: Context) -> None:
+    cleaned.enqueue(days="3")  # refused
+    polled.enqueue(7)  # refused
+    told.enqueue(ctx, 3)  # refused
+    extract.enqueue(1)  # refused
+    load.enqueue(tables="facts")  # refused
+    published.enqueue(ctx)  # refused
+    asks_behind.enqueue()  # refused
+    every_minute.enqueue("3")  # refused
+    every_monday.enqueue(port=7)  # refused
+    once.enqueue("3")  # refused
+    app.every("5")  # refused

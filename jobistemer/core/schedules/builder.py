@@ -7,7 +7,7 @@ hands it to the app that the builder was made for. It adds no kind of its own.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron import Cron
@@ -20,38 +20,41 @@ if TYPE_CHECKING:
 
     from jobistemer.core.schedules.kinds import AnySchedule
 
-    Task = Callable[..., Any]
-    Register = Callable[..., Any]
+    Register = Callable[[AnySchedule], "Do"]
+
+Do = TypeVar("Do")
+"""What takes the function: the app's, which knows the types of what it makes of it."""
 
 _CLOCK: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _MINUTE_OF_HOUR: Final = re.compile(r":([0-5]\d)", re.ASCII)
 _MOST: Final = 999_999
 
 
-class Ready:
+class Ready(Generic[Do]):
     """A schedule that is complete and waits for the task to run."""
 
     __slots__ = ("_register", "schedule")
 
-    def __init__(self, schedule: AnySchedule, register: Register) -> None:
+    def __init__(self, schedule: AnySchedule, register: Register[Do]) -> None:
         self.schedule = schedule
         self._register = register
 
-    def do(self, task: Task, *args: Any, **options: Any) -> Any:
-        """Hand the schedule and `task` to the app, with further options; gives what the app gives."""
-        return self._register(self.schedule, task, *args, **options)
+    @property
+    def do(self) -> Do:
+        """Called with a function and policies, it has the app make a job of them."""
+        return self._register(self.schedule)
 
 
-class EveryUnit(Ready):
+class EveryUnit(Ready[Do]):
     """Every n hours or days: complete as it is, or at a time of day."""
 
     __slots__ = ("_count", "_timezone", "_unit")
 
-    def __init__(self, count: int, unit: str, timezone: str, register: Register) -> None:
+    def __init__(self, count: int, unit: str, timezone: str, register: Register[Do]) -> None:
         super().__init__(Interval(unit.format(count), timezone=timezone), register)
         self._count, self._unit, self._timezone = count, unit, timezone
 
-    def at(self, clock: str, timezone: str | None = None) -> Ready:
+    def at(self, clock: str, timezone: str | None = None) -> Ready[Do]:
         """Fix the time: "14:30" for every day, ":30" for every hour; raises InvalidSchedule else."""
         if self._count != 1 or self._unit not in {"P{}D", "PT{}H"}:
             duration = self._unit.format(self._count)
@@ -63,16 +66,16 @@ class EveryUnit(Ready):
         return Ready(_cron(expression, "*", timezone or self._timezone), self._register)
 
 
-class EveryWeekday(Ready):
+class EveryWeekday(Ready[Do]):
     """Every week on one day: at midnight, or at a time of day."""
 
     __slots__ = ("_day", "_timezone")
 
-    def __init__(self, day: str, timezone: str, register: Register) -> None:
+    def __init__(self, day: str, timezone: str, register: Register[Do]) -> None:
         super().__init__(_cron("0 0", day, timezone), register)
         self._day, self._timezone = day, timezone
 
-    def at(self, clock: str, timezone: str | None = None) -> Ready:
+    def at(self, clock: str, timezone: str | None = None) -> Ready[Do]:
         """Fix the time of day, "09:00" or "09:00:30"; raises InvalidSchedule for anything else."""
         return Ready(_cron(_minute_and_hour(clock), self._day, timezone or self._timezone), self._register)
 
@@ -83,7 +86,7 @@ class _Unit:
     def __init__(self, duration: str) -> None:
         self._duration = duration
 
-    def __get__(self, builder: EveryBuilder, owner: type[EveryBuilder]) -> EveryUnit:
+    def __get__(self, builder: EveryBuilder[Do], owner: type[EveryBuilder[Do]]) -> EveryUnit[Do]:
         return EveryUnit(builder.count, self._duration, builder.timezone, builder.register)
 
 
@@ -93,7 +96,7 @@ class _Weekday:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __get__(self, builder: EveryBuilder, owner: type[EveryBuilder]) -> EveryWeekday:
+    def __get__(self, builder: EveryBuilder[Do], owner: type[EveryBuilder[Do]]) -> EveryWeekday[Do]:
         if builder.count != 1:
             raise InvalidSchedule(
                 f"every({builder.count}) and a weekday do not go together:"
@@ -102,10 +105,10 @@ class _Weekday:
         return EveryWeekday(self._name, builder.timezone, builder.register)
 
 
-class EveryBuilder:
+class EveryBuilder(Generic[Do]):
     """`every(count)`: what follows is a unit (`minutes`, `day`) or a weekday (`monday`).
 
-    `register(schedule, task, …)` is called by `do`; `count` is 1–999,999; `timezone` is a name
+    `register(schedule)` makes what `do` is; `count` is 1–999,999; `timezone` is a name
     of the tz database. Units are intervals counted from the job's registration; weekdays and
     times of day are cron expressions. Raises InvalidSchedule.
     """
@@ -124,13 +127,13 @@ class EveryBuilder:
     thursday, friday = _Weekday("THU"), _Weekday("FRI")
     saturday, sunday = _Weekday("SAT"), _Weekday("SUN")
 
-    def __init__(self, register: Register, count: int = 1, timezone: str = "UTC") -> None:
+    def __init__(self, register: Register[Do], count: int = 1, timezone: str = "UTC") -> None:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST:
             raise InvalidSchedule(f"every({count!r}) is not a whole number in 1–{_MOST}")
         self.register, self.count, self.timezone = register, count, timezone
 
 
-def at(when: datetime | str, register: Register, timezone: str | None = None) -> Ready:
+def at(when: datetime | str, register: Register[Do], timezone: str | None = None) -> Ready[Do]:
     """Begin `at(when).do(task)`: once, at an instant; see Once."""
     return Ready(Once(when, timezone), register)
 

@@ -10,8 +10,8 @@ from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, EveryBuilder, Interval, Once, at
 
 
-def register(schedule, task, **options):
-    return schedule, task, options
+def register(schedule):
+    return lambda task, **options: (schedule, task, options)
 
 
 def every(count=1, timezone="UTC"):

@@ -1,0 +1,136 @@
+"""What an application declares: its tasks and its jobs, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+
+from jobistemer.app.declare import JobDeclaration, taken_apart
+from jobistemer.app.decorating import Do, TaskDecorator
+from jobistemer.app.handles import TaskHandle
+from jobistemer.app.producer import Producer
+from jobistemer.app.requests import Request
+from jobistemer.core.cascade import options_of
+from jobistemer.core.context import Context
+from jobistemer.core.errors import InvalidDefinition, UnknownJob
+from jobistemer.core.handlers import Handler
+from jobistemer.core.limits import Limit, checked_limits
+from jobistemer.core.models import Job
+from jobistemer.core.names import checked_name
+from jobistemer.core.options import Effective, Options, merged, resolve
+from jobistemer.core.plugins import Hooks
+from jobistemer.core.retrying import retrying
+from jobistemer.core.schedules import AnySchedule, EveryBuilder, Ready, parse_schedule
+from jobistemer.core.schedules import at as once_at
+from jobistemer.core.sizes import Sizes
+from jobistemer.store.namespace import Namespace
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Registry:
+    """The tasks and jobs of an application, with what all of them share."""
+
+    def __init__(self, namespace: Namespace, defaults: Options, sizes: Sizes) -> None:
+        self.namespace = namespace
+        self.defaults = defaults
+        self.sizes = sizes
+        self.hooks = Hooks()
+        self.handlers: dict[str, Handler] = {}
+        self.declarations: dict[str, JobDeclaration] = {}
+        self.queue_limits: dict[str, tuple[Limit, ...]] = {}
+        self.producer = Producer(namespace, self.handlers, defaults, self.hooks, sizes)
+        self._levels: dict[str, list[tuple[str, Options]]] = {}
+
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], R], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
+    @overload
+    def task(self, /, *, name: str | None = None, **options: Any) -> TaskDecorator: ...
+    def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+        """Declare a function that can be enqueued: `@app.task` or `@app.task(queue="mail", …)`.
+
+        options: see Options. Raises InvalidDefinition or InvalidName.
+        """
+        traits, own = taken_apart(options)
+        levels = [("app", self.defaults), ("task", own)]
+        make = TaskDecorator(lambda each: self.add_handler(each, name or each.__name__, levels, **traits))
+        return make if function is None else make(function)
+
+    def job(
+        self, schedule: AnySchedule | str | timedelta | datetime, *, name: str | None = None, **policies: Any
+    ) -> JobDeclaration:
+        """Declare a scheduled job: as a decorator of its one function, or with several tasks by its `task` method.
+
+        schedule: a schedule value, a cron expression, an ISO 8601 interval, a timedelta or a datetime.
+        policies and options: see JobDeclaration. Raises InvalidSchedule or InvalidDefinition.
+        """
+        timezone = policies.pop("timezone", "UTC")
+        return JobDeclaration(self, parse_schedule(schedule, timezone), name, policies)
+
+    def every(self, count: int = 1, timezone: str = "UTC") -> EveryBuilder[Do]:
+        """Declare a job in words: `app.every(5).minutes.do(check)`, `app.every().monday.at("09:00").do(report)`.
+
+        `do` takes the function and the policies of `job`. Raises InvalidSchedule.
+        """
+        return EveryBuilder(self._doing, count, timezone)
+
+    def at(self, when: datetime | str, timezone: str | None = None) -> Ready[Do]:
+        """Declare a job that is due once: `app.at("2030-01-01T00:00:00Z").do(celebrate)`. Raises InvalidSchedule."""
+        return once_at(when, self._doing, timezone)
+
+    def limit_queue(self, queue: str, *limits: Limit) -> None:
+        """Limit what runs from a queue, in the whole cluster: `app.limit_queue("mail", Concurrency(5))`.
+
+        It holds for every worker that runs this app. Raises InvalidDefinition or InvalidName.
+        """
+        self.queue_limits[checked_name("queue", queue)] = checked_limits(f"queue {queue!r}", limits)
+
+    def jobs(self) -> list[Job]:
+        """The jobs as they are declared."""
+        return [declaration.build() for declaration in self.declarations.values()]
+
+    def effective_options(self, task: str, **call: Any) -> dict[str, Effective]:
+        """What applies when a task is enqueued so, and which level says it: call, task, job, app or default."""
+        levels = self._levels.get(task, [("app", self.defaults)])
+        return resolve([*levels, ("call", Options(**call))])
+
+    def job_options(self, job: str) -> dict[str, dict[str, Effective]]:
+        """What applies in an occurrence of a declared job, by task. Raises UnknownJob."""
+        if job not in self.declarations:
+            raise UnknownJob(f"no job {job!r} is declared on this app; declared are {', '.join(self.declarations)}")
+        definition = self.declarations[job].build()
+        return {task.name: options_of(definition, task) for task in definition.tasks}
+
+    def add_handler(
+        self, function: Callable[..., Any], name: str, levels: list[tuple[str, Options]], **traits: Any
+    ) -> TaskHandle[Any, Any]:
+        """Register a callable under a name; levels: what app, job and task say. Raises InvalidDefinition."""
+        if name in self.handlers:
+            raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
+        if isinstance(function, TaskHandle):
+            raise InvalidDefinition(
+                f"{name!r} is to be made of task {function.name!r}, which is declared already: a job declares its "
+                "function itself, so leave out @app.task there"
+            )
+        upstream = traits.pop("upstream", ())
+        options = merged(*(level for _, level in levels))
+        traits = {"retrying": retrying(name, **traits), "sizes": self.sizes}
+        handler = Handler(name, function, options, upstream=upstream, queue_limits=self.queue_limits, **traits)
+        self.handlers[name], self._levels[name] = handler, levels
+        return TaskHandle(handler, self.producer, Request(name))
+
+    def _doing(self, schedule: AnySchedule) -> Do:
+        return partial(_make_job, self, schedule)
+
+
+def _make_job(registry: Registry, schedule: AnySchedule, function: Any, /, **policies: Any) -> Any:
+    return registry.job(schedule, **policies)(function)

@@ -1,0 +1,51 @@
+"""Jobs declared in words, and what a task asks of its worker."""
+
+from datetime import timedelta
+
+import pytest
+
+from jobistemer import Context, Cron, Interval, Jobistemer, Once
+from jobistemer.core.errors import InvalidDefinition
+
+
+@pytest.fixture
+def app():
+    return Jobistemer("fake://registry")
+
+
+def tidy(days: int = 7) -> int:
+    return days
+
+
+def test_a_job_in_words_is_the_job_of_its_schedule(app):
+    app.every(5).minutes.do(tidy, name="often", overlap="queue", queue="low")
+    app.every(timezone="Europe/Berlin").monday.at("09:00").do(tidy, name="mondays", payload={"days": 2})
+    app.at("2030-01-01T00:00:00Z").do(tidy)
+    often, mondays, once = app.jobs()
+    assert (often.schedule, often.overlap) == (Interval("PT5M"), "queue")
+    assert mondays.schedule == Cron("0 9 * * MON", timezone="Europe/Berlin")
+    assert (once.name, once.schedule) == ("tidy", Once("2030-01-01T00:00:00Z"))
+    assert bytes(mondays.tasks[0].payload) == b'{"days":2}'
+    assert app.job_options("often")["often"]["queue"].value == "low"
+
+
+def test_a_job_in_words_gives_a_task_that_can_be_called(app):
+    assert app.every().day.at("14:30").do(tidy)(3) == 3
+
+
+def test_a_task_is_no_function_for_a_job_to_declare(app):
+    task = app.task(tidy)
+    with pytest.raises(InvalidDefinition, match="made of task 'tidy', which is declared already"):
+        app.job(timedelta(minutes=5), name="often")(task)
+
+
+@pytest.mark.parametrize("annotation", [Context, Context | None, "Context", "Context | None"])
+def test_a_context_is_any_parameter_that_is_annotated_so(app, annotation):
+    def asks(to: str, ctx=None, copies: int = 1) -> str:
+        return f"{to} {ctx.run} {copies}"
+
+    asks.__annotations__["ctx"] = annotation
+    task = app.task(asks)
+    assert task.handler.context_parameter == "ctx"
+    assert task("ann", copies=2) == "ann run_0 2"
+    assert bytes(task.request("ann").payload) == b'{"to":"ann"}'
