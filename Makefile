@@ -4,6 +4,7 @@
 #   make test     the tests
 #   make lint     ruff, mypy --strict, the layers
 #   make bench    the figures
+#   make bench-peers   the same work with other queues, for docs/benchmarks.md; half an hour, goes on where it stopped
 #   make clean    remove what the other commands left
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ RUN := .venv/bin
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-peers clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -35,8 +36,13 @@ bench: .venv/dev
 	$(RUN)/python benchmarks/drain.py --task coroutine
 	$(RUN)/python benchmarks/latency.py
 
+# Ends with 3 when the time is over before the last round: then the page is made from what there is.
+bench-peers: .venv/dev
+	$(RUN)/python -m benchmarks.peers $(BENCH) || [ $$? = 3 ]
+	$(RUN)/python -m benchmarks.peers.page
+
 clean:
-	rm -rf .venv .demo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
