@@ -20,8 +20,6 @@ from jobistemer.runtime.stopping import Stopping
 from jobistemer.runtime.supervising import Supervisor
 from jobistemer.worker import Worker
 
-LEAVE_S = 5.0
-"""What handlers have registered to be called at the end, and threads they left, may take so long."""
 _DEFAULTS = WorkerSettings()
 
 
@@ -65,8 +63,9 @@ def worker_command(
 ) -> None:
     """Run the tasks of an app: MODULE:APP, else JOBISTEMER_APP, else [tool.jobistemer] in pyproject.toml.
 
-    SIGTERM ends it in order, a second one at once, SIGTSTP stops fetching. It registers no jobs: `jobistemer
-    deploy` does.
+    SIGTERM ends it in order, a second one at once, SIGTSTP stops fetching, SIGCONT lets it fetch again. It
+    registers no jobs: `jobistemer deploy` does. Exit codes: 0 ended in order, 1 no longer well or cannot work, 2
+    wrong usage.
     """
     checked = _settings(app=app_reference(app), **settings)
     if not watch:
@@ -76,7 +75,7 @@ def worker_command(
         changes = Changes(app_folders(app)) if watch else None
         supervisor = Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes)
         raise SystemExit(supervisor.run(stopping))
-    leave(_work(Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins), stopping), LEAVE_S)
+    leave(_work(Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins), stopping))
 
 
 def _work(worker: Worker, stopping: Stopping) -> int:

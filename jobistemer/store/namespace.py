@@ -63,7 +63,7 @@ class Namespace:
         client = self._async_clients.get(loop)
         if client is None:
             client = self._async_clients[loop] = connect_async(self.url)
-        return AsyncDatabase(client, database.keys, database.address)
+        return AsyncDatabase(client, database.keys, self.clock, database.address)
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""

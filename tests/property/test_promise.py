@@ -253,7 +253,7 @@ def test_whatever_happens_the_promise_is_kept(monkeypatch, caplog):
         deadline=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
-        phases=[each for each in Phase if each is not Phase.shrink] if os.environ.get('NOSHRINK') else list(Phase),
+        phases=[each for each in Phase if each is not Phase.shrink] if os.environ.get("NOSHRINK") else list(Phase),
     )
     with caplog.at_level(logging.CRITICAL, "jobistemer"):
         run_state_machine_as_test(Promise, settings=chosen)
