@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jobistemer.cli.process import ENVIRONMENT, prepare_process, process_options
+from jobistemer.cli.process import ENVIRONMENT, Process, prepare_process, process_options
 from jobistemer.cli.project import open_namespace
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.settings import TickerSettings
@@ -14,7 +14,7 @@ from jobistemer.runtime.leaving import leave
 from jobistemer.ticker import Ticker
 
 
-@click.command("jobistemer-ticker", context_settings=ENVIRONMENT)
+@click.command("jobistemer-ticker", cls=Process, context_settings=ENVIRONMENT)
 @with_server
 @click.option(
     "--max-jump",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jobistemer.cli.process import ENVIRONMENT, prepare_process, process_options
+from jobistemer.cli.process import ENVIRONMENT, Process, prepare_process, process_options
 from jobistemer.cli.project import app_folders, app_reference, load_app
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.cli.worker_options import one_of_many, recycling_options, supervising_options
@@ -23,7 +23,7 @@ from jobistemer.worker import Worker
 _DEFAULTS = WorkerSettings()
 
 
-@click.command("jobistemer-worker", context_settings=ENVIRONMENT)
+@click.command("jobistemer-worker", cls=Process, context_settings=ENVIRONMENT)
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
 @click.option(
     "-c",

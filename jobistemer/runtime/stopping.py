@@ -7,6 +7,8 @@ import signal
 import threading
 from types import FrameType
 
+SLICE_S = 0.5
+
 
 class Stopping:
     """What signals have asked for; roles look at it, tests set it."""
@@ -24,6 +26,15 @@ class Stopping:
             if self.requested.is_set():
                 self.immediate.set()
             self.requested.set()
+
+    def wait(self) -> None:
+        """Wait until an end is asked for.
+
+        In slices, since Python hears a signal between two steps of the main thread only: one that comes just before it
+        falls asleep in a lock would be heard with the next signal, which need not come.
+        """
+        while not self.requested.wait(SLICE_S):
+            pass
 
     def listen(self) -> None:
         """Let SIGTERM, SIGINT, SIGTSTP and SIGCONT ask. Only the main thread may call this."""

@@ -38,7 +38,7 @@ from jobistemer.ticker.upcoming import Upcoming
 
 LOOK_LIMIT = 20_000
 """How many due jobs one look lists; the rest is listed by the next."""
-LOOK_ROUND_S = 0.1
+LOOK_ROUND_S = 0.5
 LOOK_LATE_S = 10.0
 """So much longer than its pass a look may take before the ticker no longer counts as ready."""
 

@@ -123,7 +123,7 @@ class Worker:
         if self._herald is not None:
             keeping.append(self._keep(self._herald.step, "herald"))
         fetching = self._start_fetching(shards, stopping)
-        stopping.requested.wait()
+        stopping.wait()
         self._drain(fetching, stopping)
         self._ended.set()
         self._leave(shards, beaters, fetching + keeping)
