@@ -3,7 +3,7 @@ add_children: give a run that maps its next children, at most 100 in one call. T
 that a parent that comes back after a crash adds only what is missing.
 
 KEYS
-  parent   hash    {ns:shard}:run:<run_id>           read: is the attempt that maps still going on?
+  parent   hash    {ns:shard}:run:<run_id>           is the attempt that maps still going on? Notes that it maps
   group    hash    {ns:shard}:group:<group_id>       created by the first call; counts what was added; expires
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entries
   streams  set     {ns:shard}:streams                places of the streams that exist
@@ -17,6 +17,7 @@ ARGV
   place     str  `<queue>:<prio>`
   now       int  ms
   hold_ms   int  how long the group is kept when nothing happens to it
+  maps      int  how many groups the parent has with this one
   message   str  for each child: its encoded message
 OUT
   ADDED n  how many children the group has now
@@ -25,19 +26,20 @@ KEEPS I3 I4 I7 I9
 ]]
 local parent, group, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local entry, first, failure, group_id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local handler, place, now, hold_ms = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local handler, place, now, hold_ms, maps = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 
-local held = redis.call('HMGET', parent, 'entry', 'state')
+local held = redis.call('HMGET', parent, 'entry', 'state', 'maps')
 if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
 local added = tonumber(redis.call('HGET', group, 'added') or 0)
 if added < first then return {'STALE'} end
+if tonumber(held[3] or 0) < maps then redis.call('HSET', parent, 'maps', maps) end
 redis.call('HSETNX', group, 'failure', failure)
 if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
 redis.call('SADD', streams, place)
 local children = math.min(#KEYS - 4, 100)
 for i = 1, children do
   if first + i > added then
-    local run, message = KEYS[4 + i], ARGV[8 + i]
+    local run, message = KEYS[4 + i], ARGV[9 + i]
     redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'group', group_id,
       'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
   end

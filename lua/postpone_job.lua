@@ -25,7 +25,7 @@ local job, chores, wake = KEYS[1], KEYS[2], KEYS[3]
 local job_id, definition, fingerprint, seen, pending, at, owner, by =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
-local held = redis.call('HMGET', job, 'version', 'pending_mark', 'pending_at')
+local held = redis.call('HMGET', job, 'version', 'pending_mark', 'pending_at', 'passed')
 local version = tonumber(held[1] or 0)
 if definition ~= '' and held[2] == fingerprint then
   -- The same definition says a later time when a window has gone by that no ticker saw.
@@ -36,6 +36,8 @@ if definition ~= '' and held[2] == fingerprint then
   return {'POSTPONED', version}
 end
 if version ~= tonumber(seen) or (held[2] or '') ~= pending then return {'STALE', version} end
+-- What is taken back, or what another one takes the place of, is older from now on, as if it had been in force.
+if held[2] then redis.call('HSET', job, 'passed', string.sub((held[4] or '') .. held[2] .. ' ', -340)) end
 if definition == '' then
   redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by')
   redis.call('ZREM', chores, 'update:' .. job_id)

@@ -42,7 +42,7 @@ local job_id, name, definition, fingerprint, seen, pending, cursor, next_due, no
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12],
   ARGV[13]
 
-local held = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark')
+local held = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark', 'passed')
 local version = tonumber(held[1] or 0)
 if version > 0 and owner ~= '' and held[2] == fingerprint then redis.call('HSET', job, 'owner', owner) end
 if held[2] == fingerprint then return {'UNCHANGED', version} end
@@ -71,6 +71,9 @@ redis.call('HSET', job, 'name', name, 'version', new, 'fingerprint', fingerprint
 if owner ~= '' then redis.call('HSET', job, 'owner', owner) end
 -- What was compressed under another schedule stays as it is recorded: no run of this one stands for it.
 if held[3] ~= cursor then redis.call('HDEL', job, 'since') end
+if held[4] and held[4] ~= fingerprint then
+  redis.call('HSET', job, 'passed', string.sub((held[5] or '') .. held[4] .. ' ', -340))
+end
 if held[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by') end
 redis.call('ZREM', chores, 'update:' .. job_id)
 if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' .. job_id) end

@@ -11,13 +11,12 @@ from jobistemer.app.control import JobControl
 from jobistemer.app.definitions import Registered
 from jobistemer.core.diff import Difference, difference
 from jobistemer.core.models import Job, fingerprint
-from jobistemer.core.versions import apply_at_ms, is_older
+from jobistemer.core.versions import apply_at_ms
 from jobistemer.store import jobs
-from jobistemer.store.changing import kept_anchor
+from jobistemer.store.changing import has_been_replaced, kept_anchor
 from jobistemer.store.database import Database
 from jobistemer.store.jobs import StoredJob
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.versions import find_versions
 
 PAGE = 500
 
@@ -85,7 +84,7 @@ def _planned(database: Database, job: Job, *, force: bool) -> JobPlan:
     now_ms = database.read_clock()
     stored, mark = jobs.find_job(database, job.name), fingerprint(job)
     found = difference(stored.job if stored else None, kept_anchor(job, stored, now_ms), now_ms // 1000)
-    step = _step(database, job, mark, stored, force=force)
+    step = _step(database, mark, stored, force=force)
     version = stored.version if stored else 0
     if step is Step.WAIT and stored is not None:
         return JobPlan(job.name, step, version, found, stored.pending_at)
@@ -93,7 +92,7 @@ def _planned(database: Database, job: Job, *, force: bool) -> JobPlan:
     return JobPlan(job.name, step, version, found, at_ms if at_ms > now_ms else None)
 
 
-def _step(database: Database, job: Job, mark: str, stored: StoredJob | None, *, force: bool) -> Step:
+def _step(database: Database, mark: str, stored: StoredJob | None, *, force: bool) -> Step:
     if stored is None:
         return Step.ADD
     if stored.fingerprint == mark:
@@ -102,7 +101,7 @@ def _step(database: Database, job: Job, mark: str, stored: StoredJob | None, *, 
         return Step.CHANGE
     if stored.pending == mark:
         return Step.WAIT
-    return Step.LEAVE if is_older(find_versions(database, job.id), stored.version, mark) else Step.CHANGE
+    return Step.LEAVE if has_been_replaced(database, stored, mark) else Step.CHANGE
 
 
 def _no_longer_declared(namespace: Namespace, declared: Collection[str], owner: str) -> list[JobPlan]:

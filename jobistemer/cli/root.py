@@ -10,12 +10,14 @@ import click
 from jobistemer import __version__
 
 _COMMANDS: Final = {
+    "acl": ("jobistemer.cli.doctor:acl_command", "Print the least-privilege ACL rule of each role."),
     "audit": ("jobistemer.cli.audit:audit_command", "Name every due instant that is not accounted for."),
     "backfill": ("jobistemer.cli.backfill:backfill_group", "Backfills: list, show, cancel."),
     "crontab": ("jobistemer.cli.crontab:crontab_group", "Crontabs: import."),
     "dead": ("jobistemer.cli.dead:dead_group", "Dead letters: list, show, replay, purge."),
     "deploy": ("jobistemer.cli.deploy:deploy_command", "Register the jobs of an app."),
     "dev": ("jobistemer.dev.command:dev_command", "Run an app here, with a server of its own."),
+    "doctor": ("jobistemer.cli.doctor:doctor_command", "Look the server and the namespace over."),
     "enqueue": ("jobistemer.cli.enqueue:enqueue_command", "Have a worker run a task."),
     "hold": ("jobistemer.cli.hold:hold_group", "Holds: list, put, release."),
     "job": ("jobistemer.cli.job:job_group", "Jobs: look, control, compare versions, backfill."),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -38,6 +38,9 @@ _STYLES: Final = {
     "skipped": "yellow",
     "canceled": "yellow",
     "paused": "yellow",
+    "fine": "green",
+    "warning": "yellow",
+    "fault": "red",
     "scheduled": "blue",
     "queued": "blue",
 }
@@ -89,6 +92,11 @@ def first_line(text: str) -> str:
 def lines(text: str) -> Text:
     """Several lines of plain text, such as a traceback."""
     return Text("\n".join(printable(line) for line in text.splitlines()))
+
+
+def together(*parts: RenderableType) -> RenderableType:
+    """Several things below one another."""
+    return Group(*parts)
 
 
 def state(value: str) -> Text:

@@ -64,9 +64,17 @@ def child_run_id(group: str, index: int) -> str:
     return f"run_{_uuid5(RUN_NAMESPACE, f'{group}:{index}')}"
 
 
-def reducer_run_id(parent: str) -> str:
-    """The identity of the run that receives what the children of `parent` return; their group is called like it."""
-    return f"run_{_uuid5(RUN_NAMESPACE, f'{parent}:reduce')}"
+def reducer_run_id(parent: str, number: int = 0) -> str:
+    """The identity of the run that receives what children of `parent` return; their group is called like it.
+
+    number: which of the groups that the parent has mapped, in the order of the calls.
+    """
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{parent}:reduce:{number}' if number else f'{parent}:reduce')}"
+
+
+def join_run_id(parent: str) -> str:
+    """The identity of the run that waits for the reducers of a run that has mapped more than once."""
+    return f"run_{_uuid5(RUN_NAMESPACE, f'{parent}:join')}"
 
 
 def letter_run_id(dead: str) -> str:

@@ -105,7 +105,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
     history_s: seconds that the records of an ended occurrence are kept; history_count: how many occurrences are kept at
     the most, the latest ones. update: how this definition takes over from the one before; with `windowed` it does so
-    while a window is open, which is for update_window_s seconds from each instant of update_window on. on_complete: what runs after the end of each occurrence, whatever its outcome.
+    while a window is open, which is for update_window_s seconds from each instant of update_window on. on_complete:
+    what runs after the end of each occurrence, whatever its outcome.
     pause_on_failure: after so many failed occurrences in a row the job pauses itself, 0 for never. expect_within_s,
     alert: when the job has not completed for so many seconds, `alert` is told once, and once more when it has; it is
     an address (https://…) or the name of a task. occurrence_timeout_s: an occurrence that has not ended so many seconds

@@ -24,7 +24,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run; times are Unix milliseconds. attempt is the number of its latest attempt.
 
-    waits: how many upstream tasks it waits for. waiting: the limit that it waits for.
+    waits: how many upstream tasks it waits for. waiting: the limit that it waits for. maps: how many groups of runs
+    it has made.
     """
 
     id: str
@@ -45,6 +46,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     result: msgspec.Raw = msgspec.Raw(b"null")
     cancel: int = 0
     group: str = ""
+    maps: int = 0
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -33,7 +33,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     concurrency: task runs at a time. queues: names with weights, `{"critical": 6, "default": 3}`; equal weights of 0
     mean strict order. lease_s: seconds without a beat after which its work is taken over. beat_s: seconds between
-    beats. grace_s: seconds that runs in flight may take to finish after SIGTERM. burst: end when the queues are empty.
+    beats, with which it hears what is to be cancelled. grace_s: seconds that runs in flight may take to finish after
+    SIGTERM. burst: end when the queues are empty.
     app: MODULE:APP, from which processes beside the worker import the handlers of `executor="process"`.
     max_runs, max_memory_mib: the worker ends in order after so many runs, or when it holds so much memory; 0 for never.
     child_max_runs, child_max_memory_mib: the same for a process beside it, which is replaced then; one that takes more
@@ -47,7 +48,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     concurrency: int = 8
     queues: dict[str, int] = msgspec.field(default_factory=lambda: {"default": 0})
     lease_s: float = 15.0
-    beat_s: float = 0.9
+    beat_s: float = 0.75
     grace_s: float = 30.0
     burst: bool = False
     app: str = ""

@@ -48,7 +48,7 @@ def apply_at_ms(job: Job, now_ms: int) -> int:
 
 
 def opens_at_ms(job: Job, now_ms: int) -> int | None:
-    """When the window of a definition is open: now, later, or never again; one without a window may always take over."""
+    """When the window of a definition is open: now, later, or never again; what has no window takes over now."""
     window = job.update_window
     if job.update != Update.WINDOWED or window is None:
         return now_ms

@@ -27,7 +27,8 @@ class Role(NamedTuple):
     kinds: tuple[str, ...]
 
 
-_CONNECTING: Final = "ping select client|setname time hget"
+# The last two on a cluster only, where slots move.
+_CONNECTING: Final = "ping select client|setname time hget cluster|slots asking"
 _SCRIPTING: Final = "evalsha eval script|load hsetnx"
 _READING: Final = "hgetall hmget lrange"
 _ENDING: Final = (
@@ -121,7 +122,7 @@ def rule(roles: Iterable[str], namespace: str) -> list[str]:
     chosen = [_role(name) for name in roles]
     commands = sorted({command for role in chosen for command in _commands(role)})
     space = checked_name("namespace", namespace)
-    kinds = sorted({kind for role in chosen for kind in _kinds(role)})
+    kinds = sorted({kind for role in chosen for kind in kinds_of(role)})
     keys = [f"~{{{space}:*}}:{kind if kind in _SINGLE else f'{kind}:*'}" for kind in kinds]
     channels = [f"&{{{space}:*}}:wake"] if any(role.scripts for role in chosen) else []
     allowed = [f"+{command}" for command in commands]
@@ -149,11 +150,12 @@ def _allowed(command: str, word: str) -> str:
     return (f"{command}|{word}" if command in _FAMILIES else command).lower()
 
 
-def _kinds(role: Role) -> set[str]:
-    found = {kind for name in role.scripts for kind in _kinds_of(name)}
+def kinds_of(role: Role) -> set[str]:
+    """The kinds of keys that a role touches."""
+    found = {kind for name in role.scripts for kind in _named_in_header(name)}
     # A script is given a key that is never written where there is nothing for it to count.
     return found | set(role.kinds) | ({"nothing", "wake"} if role.scripts else set())
 
 
-def _kinds_of(name: str) -> list[str]:
+def _named_in_header(name: str) -> list[str]:
     return _KEY.findall(script(name).text.partition("]]")[0])

@@ -27,10 +27,17 @@ _ENCODE = "in a name or a password / ? # @ : and % are written %2F %3F %23 %40 %
 
 
 def redacted(url: str) -> str:
-    """The URL with its passwords hidden, fit for logs and messages."""
-    # Up to the last @: a password that was not encoded may hold one itself.
+    """The URL with its passwords hidden, fit for logs and messages; also those of a URL that cannot be used."""
+    # Up to the last @: a password that was not encoded may hold one itself. Without an @ it stands in the port's place.
     hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
-    return re.sub(r"([?&][^=&]*password[^=&]*=)[^&#]*", r"\1***", hidden, flags=re.IGNORECASE)
+    hidden = re.sub(r"(://[^@:/?\[]*):(?!\d{1,5}([,/?]|$)|\*)[^@,/?]*(?![^/?]*@)", r"\1:***", hidden)
+    return re.sub(r"([?&])([^=&]*)=([^&#]*)", _redacted_option, hidden)
+
+
+def _redacted_option(found: re.Match[str]) -> str:
+    separator, name, value = found.groups()
+    shown = value if name in _OPTIONS and "password" not in name else "***"
+    return f"{separator}{name}={shown}"
 
 
 def checked_url(url: str) -> SplitResult:

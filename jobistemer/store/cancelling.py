@@ -26,8 +26,8 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
         if record is None:
             return "UNKNOWN"
         if record.state in TERMINAL_RUNS:
-            # A run that has mapped goes on as its group.
-            return cancel_group(database, ids.reducer_run_id(run_id), reason)
+            # A run that has mapped goes on as its groups.
+            return _cancel_groups(database, record, reason)
         if record.waits and groups.find(database, run_id) is not None:
             # A reducer waits for its group.
             return cancel_group(database, run_id, reason)
@@ -35,6 +35,14 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
         if word != "STALE":
             return word
     return "BUSY"
+
+
+def _cancel_groups(database: Database, record: RunRecord, reason: str) -> str:
+    # Where there are several, one more waits for their reducers.
+    joins = [ids.join_run_id(record.id)] if record.maps > 1 else []
+    found = [*groups.made_by(record.id, max(1, record.maps)), *joins]
+    words = [cancel_group(database, group, reason) for group in found]
+    return next((word for word in words if word != "ENDED"), "ENDED")
 
 
 def cancel_group(database: Database, group: str, reason: str) -> str:
@@ -54,6 +62,12 @@ def cancel_retries(database: Database, group: str) -> None:
     state = groups.find(database, group)
     for run in groups.waiting_for_a_retry(database, group, state.added if state else 0)[:MOST_RETRIES]:
         cancel_run(database, run, "its group has failed")
+
+
+def cancel_children(database: Database, run_id: str, mapped: int) -> None:
+    """Cancel those children of a run that ended without handing over that wait for another attempt."""
+    for group in groups.made_by(run_id, mapped):
+        cancel_retries(database, group)
 
 
 def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
@@ -96,9 +110,11 @@ def _end(database: Database, record: RunRecord, where: str, message: Message, so
     delivery = Delivery(stream, record.entry.encode(), message, record.attempt, record.crashes)
     outcome = Outcome(AttemptState.CANCELED, error=f"canceled: {reason}")
     job = jobs.find_version(database, message.slot.job, message.slot.version) if message.slot else None
-    ended = Ended(delivery, outcome, "", 0, database.clock.now_ms(), source, limit=record.waiting)
+    now_ms = database.clock.now_ms()
+    ended = Ended(delivery, outcome, "", 0, now_ms, source, limit=record.waiting, mapped=record.maps)
     word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
     if word == "DONE":
+        cancel_children(database, record.id, record.maps)
         # Let in, and not yet fetched: it held its slots already.
         limits.give_back_deliveries(database, [delivery])
     return "CANCELED" if word == "DONE" else word

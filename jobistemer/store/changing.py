@@ -123,7 +123,7 @@ def _change(
     now_ms = database.read_clock()
     if stored is None or stored.fingerprint == mark:
         return _unchanged_or_new(database, job, mark, stored, author, now_ms, force=force)
-    if not force and is_older(find_versions(database, job.id), stored.version, mark):
+    if not force and has_been_replaced(database, stored, mark):
         return Changed("OLDER", stored.version)
     new = _registration(database, job, mark, stored, author, now_ms)
     at_ms = now_ms if force else apply_at_ms(job, now_ms)
@@ -169,6 +169,11 @@ def _forgotten(database: Database, stored: StoredJob, now_ms: int) -> tuple[int,
         return ()
     found = find_versions(database, stored.job.id)
     return forgettable(found, pinned_versions(database, stored.job.id), now_ms)
+
+
+def has_been_replaced(database: Database, stored: StoredJob, mark: str) -> bool:
+    """Whether another definition has taken the place of this one before, whether or not it was in force by then."""
+    return mark in stored.passed or is_older(find_versions(database, stored.job.id), stored.version, mark)
 
 
 def kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:

@@ -11,6 +11,7 @@ from typing import Any
 
 from jobistemer.core import ids
 from jobistemer.core.endings import Over
+from jobistemer.core.fan_in import heirs_of
 from jobistemer.core.letters import letter_message
 from jobistemer.core.messages import Message, encode_message
 from jobistemer.core.models import Job
@@ -27,8 +28,9 @@ from jobistemer.store.scripts import Call, script
 def marks(ended: Ended, over: Over) -> list[Any]:
     """Fields that the commit leaves in the run's record for its companions."""
     message = ended.delivery.message
-    if ended.reducer is not None and ended.hands_over(over):
-        return ["reducer", encode_message(ended.reducer)]
+    if ended.hands_over(over):
+        heirs = heirs_of(message, ended.reducers)
+        return [part for heir in heirs for part in (heir.mark, encode_message(heir.message))]
     fields: list[Any] = ["uncounted", 1] if message.member else []
     if _is_mourned(message, over):
         letter = letter_message(message, ended.delivery.attempt, ended.outcome, ended.ended_at)
@@ -42,10 +44,10 @@ def companions(keys: Keys, ended: Ended, over: Over, job: Job | None, retention_
     calls = []
     if message.reduces:
         calls.append(groups.close(keys, message.run, ended.ended_at, retention_ms))
-    if ended.reducer is not None:
-        if ended.hands_over(over):
-            return (*calls, groups.seal(keys, message.run, ended.reducer, ended.ended_at))
-        calls.append(groups.halt(keys, ended.reducer.run, f"run {message.run}, which has mapped, ended {over.state}"))
+    calls += _halts(keys, ended, over)
+    if ended.hands_over(over):
+        seals = (groups.seal(keys, message.run, heir, ended.ended_at) for heir in heirs_of(message, ended.reducers))
+        return (*calls, *seals)
     if message.member is not None:
         calls.append(groups.count(keys, message.run, message.member))
     if _is_mourned(message, over):
@@ -55,6 +57,14 @@ def companions(keys: Keys, ended: Ended, over: Over, job: Job | None, retention_
     if message.slot is not None and job is not None and goes_on(job):
         calls.append(_end_occurrence(keys, message, job, ended.ended_at))
     return tuple(calls)
+
+
+def _halts(keys: Keys, ended: Ended, over: Over) -> list[Call]:
+    """For each group that nothing will wait for any more."""
+    run = ended.delivery.message.run
+    handed_over = {each.run for each in ended.reducers} if ended.hands_over(over) else set()
+    left = [group for group in groups.made_by(run, ended.mapped) if group not in handed_over]
+    return [groups.halt(keys, group, f"run {run}, which has mapped them, ended {over.state}") for group in left]
 
 
 def goes_on(job: Job) -> bool:

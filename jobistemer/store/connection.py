@@ -20,6 +20,7 @@ from redis.sentinel import Sentinel
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.addresses import DEFAULT_URL, SENTINEL_SCHEMES, checked_url, redacted, sentinels_of
+from jobistemer.store.sentinel import Following, FollowingAsync, FollowingTls, FollowingTlsAsync
 
 __all__ = ["BLOCK_MS", "DEFAULT_URL", "connect", "connect_async", "redacted"]
 
@@ -60,7 +61,8 @@ def connect_async(url: str) -> redis.asyncio.Redis:
     retry = redis.asyncio.retry.Retry(_backoff(), 3)
     if scheme in SENTINEL_SCHEMES:
         patience = redis.asyncio.retry.Retry(NoBackoff(), 0)
-        behind: redis.asyncio.Redis = _master(redis.asyncio.sentinel.Sentinel, url, patience, retry)
+        kind = FollowingTlsAsync if scheme.startswith("rediss") else FollowingAsync
+        behind: redis.asyncio.Redis = _master(redis.asyncio.sentinel.Sentinel, url, patience, retry, kind)
         return behind
     client: redis.asyncio.Redis = _parsed(redis.asyncio.Redis.from_url, url, retry=retry)
     return client
@@ -72,7 +74,8 @@ def _client(url: str) -> redis.Redis:
         return _fake(url)
     retry = Retry(_backoff(), 3)
     if scheme in SENTINEL_SCHEMES:
-        behind: redis.Redis = _master(Sentinel, url, Retry(NoBackoff(), 0), retry)
+        kind = FollowingTls if scheme.startswith("rediss") else Following
+        behind: redis.Redis = _master(Sentinel, url, Retry(NoBackoff(), 0), retry, kind)
         return behind
     client: redis.Redis = _parsed(redis.Redis.from_url, url, retry=retry)
     return client
@@ -90,7 +93,7 @@ def _parsed(factory: Any, url: str, **options: Any) -> Any:
         raise Misconfigured(f"URL {redacted(url)!r} cannot be used: {error}") from error
 
 
-def _master(sentinel: Any, url: str, patience: Any, retry: Any) -> Any:
+def _master(sentinel: Any, url: str, patience: Any, retry: Any, kind: type) -> Any:
     """A client of the master that the Sentinels name; each new connection asks them again."""
     parts = checked_url(url)
     nodes, service, db = sentinels_of(parts)
@@ -100,10 +103,9 @@ def _master(sentinel: Any, url: str, patience: Any, retry: Any) -> Any:
     own_login = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     del options["host"]
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-    tls |= {"ssl": True} if parts.scheme == "rediss+sentinel" else {}
-    asking = {**_SENTINEL_OPTIONS, **own_login, **tls, "retry": patience}
+    asking = {**_SENTINEL_OPTIONS, **own_login, **tls, "ssl": parts.scheme == "rediss+sentinel", "retry": patience}
     named = sentinel(nodes, sentinel_kwargs=asking)
-    return named.master_for(service, **{**_OPTIONS, **_TCP, **options, **tls, "retry": retry})
+    return named.master_for(service, **{**_OPTIONS, **_TCP, **options, "retry": retry, "connection_class": kind})
 
 
 def _fake(url: str) -> redis.Redis:

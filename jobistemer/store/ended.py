@@ -22,10 +22,12 @@ class Ended(NamedTuple):
     started_at: int
     ended_at: int
     source: str = "attempt"
-    reducer: Message | None = None
-    """Of a run that has mapped: what waits for its children."""
+    reducers: tuple[Message, ...] = ()
+    """Of an attempt that has mapped: what waits for each group of children."""
     limit: str = ""
+    mapped: int = 0
+    """How many groups the run has begun to make, in this attempt or in those before."""
 
     def hands_over(self, over: Over) -> bool:
-        """Whether the run leaves its place, in an occurrence or in a group, to the reducer of its children."""
-        return self.reducer is not None and over.state is RunState.SUCCEEDED
+        """Whether the run leaves its place, in an occurrence or in a group, to the reducers of its children."""
+        return bool(self.reducers) and over.state is RunState.SUCCEEDED

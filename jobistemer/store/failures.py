@@ -47,6 +47,11 @@ _UNREACHED: Final = (
         "plain text",
     ),
     Remedy(
+        r"No master found.*(AuthenticationError|NOAUTH|WRONGPASS|NOPERM)",
+        "a Sentinel refuses the login: give its password as `sentinel_password` (and `sentinel_username`) in the URL; "
+        "what stands before the @ is for the servers",
+    ),
+    Remedy(
         r"No master found",
         "none of the Sentinels names a master: is the service in the URL spelled as in their `sentinel monitor`, and "
         "do they listen at these ports? During a failover this passes",
@@ -62,6 +67,10 @@ _A_ROLE: Final = "ROLE"
 _NOT_ALLOWED: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
 _REFUSED: Final = (
     Remedy(r"READONLY", "it is a replica: the URL must name the master, or the Sentinels (redis+sentinel://…)"),
+    Remedy(
+        r"unknown command",
+        "it knows less than Redis 6.2; or it is a Sentinel: redis+sentinel://host:26379,host2:26379/service/0",
+    ),
     Remedy(r"NOREPLICAS", "`min-replicas-to-write` holds writes back until enough replicas are there"),
     Remedy(r"MISCONF", "it cannot write to its disk: look at its log and at the free space"),
     Remedy(r"OOM|maxmemory", "it is at its memory limit (`maxmemory`): raise it, or purge what is not needed"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobistemer.core import ids
+from jobistemer.core.fan_in import Heir
 from jobistemer.core.messages import Delivery, Member, Message, encode_message
 from jobistemer.core.models import Job
 from jobistemer.core.states import RunState
@@ -30,8 +31,13 @@ class GroupState(NamedTuple):
     error: str
 
 
-def add(keys: Keys, parent: Delivery, failure: str, first: int, children: Sequence[Message]) -> Call:
-    """Add up to a hundred children, which all have one handler and one place; `first` is the index of the first."""
+def add(
+    keys: Keys, parent: Delivery, failure: str, first: int, children: Sequence[Message], number: int = 0
+) -> Call:
+    """Add up to a hundred children, which all have one handler and one place; `first` is the index of the first.
+
+    number: which group of the parent it is.
+    """
     one = children[0]
     assert one.member is not None  # noqa: S101 - children are members
     where, group = place(one.queue, one.priority), one.member.group
@@ -41,18 +47,22 @@ def add(keys: Keys, parent: Delivery, failure: str, first: int, children: Sequen
             *(keys.run(child.run) for child in children),
         ),
         (
-            *(parent.entry, first, failure, group, one.handler, where, one.enqueued_at, HOLD_MS),
+            *(parent.entry, first, failure, group, one.handler, where, one.enqueued_at, HOLD_MS, number + 1),
             *(encode_message(child) for child in children),
         ),
     )
 
 
-def seal(keys: Keys, parent: str, reducer: Message, now: int) -> Call:
-    """Let the reducer wait for the children that there are; sent with the commit of the run that has mapped."""
+def seal(keys: Keys, parent: str, heir: Heir, now: int) -> Call:
+    """Let a reducer wait for the runs that it is there for; sent with the commit of the run that has mapped."""
+    reducer = heir.message
     where = place(reducer.queue, reducer.priority)
     return script("seal_group")(
         (keys.run(parent), keys.group(reducer.run), keys.run(reducer.run), keys.stream(where), keys.streams),
-        (reducer.handler, where, reducer.slot.occurrence if reducer.slot else "", now, HOLD_MS),
+        (
+            *(reducer.handler, where, reducer.slot.occurrence if reducer.slot else "", now, HOLD_MS),
+            *(heir.mark, heir.members),
+        ),
     )
 
 
@@ -105,13 +115,18 @@ def read_results(database: Database, group: str, first: int, count: int) -> list
     return found
 
 
-def halted(database: Database, members: Sequence[Message]) -> list[str]:
-    """Which of these runs belong to a group that is halted."""
+def halted(database: Database, members: Sequence[Message]) -> dict[str, str]:
+    """Which of these runs belong to a group that is halted, and why it is."""
     group_of = {message.run: message.member.group for message in members if message.member}
     wanted = sorted(set(group_of.values()))
-    answers = database.ask_all([("HEXISTS", database.keys.group(each), "halt") for each in wanted]) if wanted else []
-    stopped = {group for group, answer in zip(wanted, answers, strict=True) if answer}
-    return [run for run, group in group_of.items() if group in stopped]
+    commands = [("HMGET", database.keys.group(each), "halt", "error") for each in wanted]
+    answers = database.ask_all(commands) if wanted else []
+    stopped = {
+        group: (why or b"its group is halted").decode(errors="replace").partition("\n")[0]
+        for group, (halt, why) in zip(wanted, answers, strict=True)
+        if halt
+    }
+    return {run: stopped[group] for run, group in group_of.items() if group in stopped}
 
 
 def waiting_for_a_retry(database: Database, group: str, added: int) -> list[str]:
@@ -126,15 +141,28 @@ def waiting_for_a_retry(database: Database, group: str, added: int) -> list[str]
     return found
 
 
-def of_parent(message: Message) -> str:
-    """The group of the runs that this one has mapped."""
-    return ids.reducer_run_id(message.run)
+def made_by(parent: str, mapped: int) -> list[str]:
+    """The groups that a run has made, when there are so many."""
+    return [ids.reducer_run_id(parent, number) for number in range(mapped)]
+
+
+def count_made(database: Database, parent: str) -> int:
+    """How many groups a run has made in all of its attempts."""
+    return int(database.ask("HGET", database.keys.run(parent), "maps") or 0)
+
+
+def heir_of(database: Database, parent: str) -> str:
+    """The group whose reducer has taken, or will take, the place of a run that has mapped."""
+    join = ids.join_run_id(parent)
+    return join if database.ask("EXISTS", database.keys.group(join)) else ids.reducer_run_id(parent)
 
 
 def expire_with(database: Database, occurrence: str, job: Job) -> None:
     """Let what the tasks of an ended occurrence have mapped go with it."""
     tasks = [ids.run_id(occurrence, ids.task_id(job.id, task.name)) for task in job.tasks]
-    found = [ids.reducer_run_id(task) for task in tasks]
+    joins = [ids.join_run_id(task) for task in tasks]
+    found = [*(ids.reducer_run_id(task) for task in tasks), *joins]
     kept_ms = round(job.history_s * 1000)
     keys = [key for group in found for key in (database.keys.group(group), database.keys.results(group))]
+    keys += [database.keys.run(join) for join in joins]
     database.ask_all([("PEXPIRE", key, kept_ms) for key in keys])

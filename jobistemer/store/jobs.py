@@ -20,6 +20,7 @@ class StoredJob(NamedTuple):
 
     since: where compressing began, when rows were compressed into an occurrence that is still to come. pending: the
     fingerprint of a definition that is registered at pending_at (ms). owner: the app that deployed the job last.
+    passed: fingerprints of the last definitions that another one took the place of while they were put off.
     """
 
     job: Job
@@ -32,11 +33,12 @@ class StoredJob(NamedTuple):
     pending: str = ""
     pending_at: int = 0
     owner: str = ""
+    passed: frozenset[str] = frozenset()
 
 
 _FIELDS = (
     *("definition", "version", "fingerprint", "cursor", "paused", "paused_until", "since"),
-    *("pending_mark", "pending_at", "owner"),
+    *("pending_mark", "pending_at", "owner", "passed"),
 )
 
 
@@ -47,7 +49,7 @@ def read_command(keys: Keys, job_id: str) -> Command:
 
 def read_stored(answer: list[bytes | None]) -> StoredJob | None:
     """The registered job in the answer to `read_command`, or None when there is none."""
-    definition, version, fingerprint, cursor, paused, until, since, pending, pending_at, owner = answer
+    definition, version, fingerprint, cursor, paused, until, since, pending, pending_at, owner, passed = answer
     if definition is None or version is None or fingerprint is None or cursor is None:
         return None
     return StoredJob(
@@ -61,6 +63,7 @@ def read_stored(answer: list[bytes | None]) -> StoredJob | None:
         (pending or b"").decode(),
         int(pending_at or 0),
         (owner or b"").decode(),
+        frozenset((passed or b"").decode().split()),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import redis
 from redis.exceptions import ResponseError
@@ -34,6 +35,17 @@ class StreamReader:
     def __init__(self, database: Database, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
+        # Connections that have waited, by the number that the server knows them by; 0 where it would not say.
+        self._numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        self._waiting = 0
+
+    def interrupt(self) -> None:
+        """End a wait that is under way, from another thread; what was handed out before that is read all the same.
+
+        Where the server does not allow it, the wait goes on to its end. Raises NotConnected or ServerRefused.
+        """
+        if self._waiting:
+            self._database.ask("CLIENT", "UNBLOCK", self._waiting)
 
     def fetch(self, places: Sequence[str], count: int, *, block: bool) -> list[tuple[bytes, list[Any]]]:
         """Take up to `count` entries of each place; with `block` wait up to two seconds for the first.
@@ -73,6 +85,7 @@ class StreamReader:
         client = self._database.client
         connection = client.connection_pool.get_connection()
         try:
+            self._waiting = self._number_of(connection) if "BLOCK" in command else 0
             connection.send_command(*command)
             return client.parse_response(connection, command[0])
         except BaseException:
@@ -80,7 +93,21 @@ class StreamReader:
             connection.disconnect()
             raise
         finally:
+            self._waiting = 0
             client.connection_pool.release(connection)
+
+    def _number_of(self, connection: Any) -> int:
+        if connection not in self._numbers:
+            connection.send_command("CLIENT", "ID")
+            try:
+                self._numbers[connection] = int(self._database.client.parse_response(connection, "CLIENT ID"))
+            except ResponseError:
+                self._numbers[connection] = 0
+            connection.register_connect_callback(self._forget_number)
+        return self._numbers[connection]
+
+    def _forget_number(self, connection: Any) -> None:
+        self._numbers.pop(connection, None)
 
 
 def deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Delivery | None, bytes]]:

@@ -38,7 +38,7 @@ def _records(database: Database, occurrence: str, job: Job, task: Task) -> TaskR
     if record is None:
         return TaskRecords(run, None)
     attempts = tuple(views.find_attempts(database, record))
-    return TaskRecords(run, record, attempts, _group(database, ids.reducer_run_id(run)))
+    return TaskRecords(run, record, attempts, _group(database, groups.heir_of(database, run)))
 
 
 def _group(database: Database, group: str) -> GroupReport | None:
@@ -47,7 +47,7 @@ def _group(database: Database, group: str) -> GroupReport | None:
         return None
     reducer = views.find_run(database, group)
     return GroupReport(
-        total=state.added,
+        total=state.added if state.total is None else state.total,
         done=state.done,
         failed=state.failed,
         reducer=group if reducer else "",

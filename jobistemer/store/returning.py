@@ -8,7 +8,7 @@ from jobistemer.core.endings import CANCELED, Outcome
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
-from jobistemer.store import jobs, limits, runs
+from jobistemer.store import cancelling, groups, jobs, limits, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 
@@ -40,6 +40,10 @@ def hand_back(
 
 def end_canceled(database: Database, ended: Ended) -> str:
     """End a run that was to go on and has been cancelled meanwhile; what the script says: DONE or STALE."""
+    run = ended.delivery.message.run
+    ended = ended._replace(mapped=groups.count_made(database, run))
     slot = ended.delivery.message.slot
     job = jobs.find_version(database, slot.job, slot.version) if slot else None
-    return database.call(runs.commit(database.keys, ended, CANCELED, job)).word
+    word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
+    cancelling.cancel_children(database, run, ended.mapped)
+    return word

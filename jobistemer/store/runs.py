@@ -83,7 +83,7 @@ def is_plain_success(ended: Ended) -> bool:
         and message.member is None
         and not message.unique
         and not message.reduces
-        and ended.reducer is None
+        and not ended.mapped
     )
 
 

@@ -110,7 +110,7 @@ def script(name: str) -> Script:
 # is not, see docs/decisions/0221-companions-of-a-commit.md.
 _EACH = """
 local at, from, answers = 2, 1, {}
-for i = 1, math.min(tonumber(ARGV[1]), 10) do
+for i = 1, math.min(tonumber(ARGV[1]), 100) do
   local name, keys, args = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   answers[i] = scripts[name]({unpack(KEYS, from, from + keys - 1)}, {unpack(ARGV, at + 3, at + 2 + args)})
   at, from = at + 3 + args, from + keys

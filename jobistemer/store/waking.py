@@ -24,9 +24,8 @@ class WakeListener:
         """Wait up to `seconds` for wake-ups; what they say: `job`, `run`, `start`. Raises NotConnected."""
         heard: set[str] = set()
         deadline = time.monotonic() + seconds
+        self.listen()
         try:
-            if not self._subscription.subscribed:
-                self._subscription.subscribe(self._database.keys.wake)
             while not heard and (left := deadline - time.monotonic()) > 0:
                 self._hear(left, heard)
             while self._hear(0.0, heard):
@@ -35,8 +34,16 @@ class WakeListener:
             raise translated(error, self._database.address) from error
         return heard
 
+    def listen(self) -> None:
+        """From now on nothing is missed. Raises NotConnected."""
+        try:
+            if not self._subscription.subscribed:
+                self._subscription.subscribe(self._database.keys.wake)
+        except redis.RedisError as error:
+            raise translated(error, self._database.address) from error
+
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back; who listens again gets another one."""
         self._subscription.close()
 
     def _hear(self, seconds: float, heard: set[str]) -> bool:

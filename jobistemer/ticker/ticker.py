@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from functools import partial
 
 import msgspec
 
@@ -128,7 +127,7 @@ class ShardTicker:
         """Tick until `stop` is set."""
         listener = WakeListener(self._database)
         # Listening comes before the first look: what appears in between is heard.
-        until_done(partial(listener.wait, 0.0), stop, f"ticker {self._id}")
+        until_done(listener.listen, stop, f"ticker {self._id}")
         repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
         with suppress(NotConnected, ServerRefused):
@@ -189,12 +188,15 @@ class ShardTicker:
         try:
             self._pass(listener)
         except BaseException:
-            # What was in hand when the connection broke is unknown again, so everything is looked at anew.
+            # What was in hand when the connection broke is unknown again, so everything is looked at anew; and the one
+            # that listens may still be with a server that hangs, or is no longer the master.
             self._next_look = 0.0
+            listener.close()
             raise
 
     def _pass(self, listener: WakeListener) -> None:
         if time.monotonic() >= self._next_look:
+            listener.listen()
             self.look(full=True)
             self._chores.look()
             self._sweeper.sweep_if_time()

@@ -17,7 +17,7 @@ from jobistemer.worker.errands import Errands
 from jobistemer.worker.execute import begin, circumstances
 from jobistemer.worker.flight import AnyDesk, Flight, Flights, OpenDesk
 from jobistemer.worker.frames import Assignment, Place
-from jobistemer.worker.outcomes import CANCELED, raised
+from jobistemer.worker.outcomes import raised
 from jobistemer.worker.pool import Child, Died, NotStarted, Pool
 from jobistemer.worker.supply import is_supplied, supplied
 
@@ -31,7 +31,7 @@ def run_apart(flight: Flight, flights: Flights, pool: Pool) -> bool:
         return flights.end(flight, Outcome(AttemptState.FAILED, error=str(error)))
     goes_on = begin(flight, flights, child.kill)
     try:
-        outcome = _performed(flight, flights.open_desk, child, pool.shards) if goes_on else CANCELED
+        outcome = _performed(flight, flights.open_desk, child, pool.shards) if goes_on else flights.canceled(flight)
     except Died as death:
         child.end()
         return flights.end(flight, _after_death(flight, str(death)))

@@ -6,13 +6,14 @@ import logging
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
-from jobistemer.core.states import AttemptState
-from jobistemer.store import cancelling, elapsed, limits, runs
+from jobistemer.core.states import AttemptState, RunState
+from jobistemer.store import cancelling, elapsed, groups, limits, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
@@ -48,7 +49,7 @@ class Committer:
         self._room = room
         self._definitions = definitions
         self._herald = herald
-        self._outbox: SimpleQueue[Flight] = SimpleQueue()
+        self._outbox: SimpleQueue[Flight | None] = SimpleQueue()
         self._batch: list[Flight] = []
         self._put_off: dict[Flight, None] = {}
         self._put_off_until = 0.0
@@ -57,6 +58,10 @@ class Committer:
     def report(self, flight: Flight) -> None:
         """Hand over an attempt that has ended; called by slots."""
         self._outbox.put(flight)
+
+    def end(self) -> None:
+        """Wait for nothing more: there will be none."""
+        self._outbox.put(None)
 
     def step(self) -> None:
         """Wait for outcomes, then commit all that are there. On an error the same batch is sent again."""
@@ -78,13 +83,15 @@ class Committer:
             self._put_off_until = time.monotonic() + AGAIN_S
             self._batch, self._put_off = list(self._put_off), {}
             return True
-        try:
-            self._batch.append(self._outbox.get(timeout=WAIT_S))
-            while len(self._batch) < MOST_AT_ONCE:
-                self._batch.append(self._outbox.get_nowait())
-        except Empty:
-            pass
-        return bool(self._batch)
+        batch = self._batch
+        with suppress(Empty):
+            flight = self._outbox.get(timeout=WAIT_S)
+            while flight is not None:
+                batch.append(flight)
+                if len(batch) >= MOST_AT_ONCE:
+                    break
+                flight = self._outbox.get_nowait()
+        return bool(batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
         plain: dict[tuple[bytes, int], list[Flight]] = {}
@@ -127,7 +134,9 @@ class Committer:
             at_ms = flight.database.clock.at_ms
             times = (at_ms(flight.started), at_ms(flight.ended))
             # Made once: a second send is known by its times, and the clock may have been corrected meanwhile.
-            flight.record = Ended(flight.delivery, outcome, self._worker, *times, reducer=flight.reducer)
+            flight.record = Ended(flight.delivery, outcome, self._worker, *times)
+            if flight.mapped:
+                flight.record = flight.record._replace(reducers=flight.reducers, mapped=flight.mapped)
         return flight.record
 
     def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
@@ -136,6 +145,11 @@ class Committer:
         chosen = ending or settle(
             *(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random()), elapsed_ms
         )
+        fails = isinstance(chosen, Over) and chosen.state is not RunState.SUCCEEDED
+        if fails and delivery.attempt and flight.handler.context_parameter is not None:
+            # Attempts before may have mapped; what they have made ends with the run.
+            made = groups.count_made(flight.database, delivery.message.run)
+            ended = flight.record = ended._replace(mapped=max(made, ended.mapped))
         call = with_transaction(flight, chosen, self._call(flight.database, ended, chosen))
         return _Entry(flight, ended, chosen, call)
 
@@ -186,7 +200,7 @@ class Committer:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
             if reply.also:
-                follow(database, entry.ended.delivery.message, self._definitions, reply.also)
+                follow(database, entry.ended, self._definitions, reply.also)
 
     def _postpone(self, flight: Flight, error: Exception) -> None:
         self._put_off[flight] = None

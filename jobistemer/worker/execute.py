@@ -19,14 +19,14 @@ from jobistemer.core.errors import InvalidPayload, JobistemerError
 from jobistemer.worker.compressed import instants_of
 from jobistemer.worker.flight import Flight, Flights, OpenDesk
 from jobistemer.worker.mapping import ItemMapping
-from jobistemer.worker.outcomes import CANCELED, Refused, raised, returned
+from jobistemer.worker.outcomes import Refused, raised, returned
 from jobistemer.worker.supply import is_supplied, supplied
 
 
 def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     """Run a plain function here and now; whether the caller is the one to report the flight."""
     if not begin(flight, flights, stop):
-        return flights.end(flight, CANCELED)
+        return flights.end(flight, flights.canceled(flight))
     try:
         # What a handler sets in its context variables is gone with its attempt.
         value = copy_context().run(flight.handler.function, **arguments(flight, flights.open_desk))
@@ -39,7 +39,7 @@ def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
 async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
     """The same for a coroutine function, on the event loop."""
     if not begin(flight, flights, stop):
-        return flights.end(flight, CANCELED)
+        return flights.end(flight, flights.canceled(flight))
     try:
         given = arguments(flight, flights.open_desk) if not is_supplied(flight) else await _in_thread(flight, flights)
         value = await _within(copy_context(), flight.handler.function(**given))

@@ -66,6 +66,10 @@ class Fetcher:
         self._broken_off = False
         return taken
 
+    def interrupt(self) -> None:
+        """End the wait of a step that is under way; what it is given meanwhile counts. Raises NotConnected, …."""
+        self._reader.interrupt()
+
     def _step(self, *, block: bool) -> int:
         room = self._room.free()
         places = self._order.places() if room > 0 else []

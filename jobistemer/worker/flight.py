@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from jobistemer.core.context import Tools
@@ -13,6 +13,7 @@ from jobistemer.core.handlers import Handler
 from jobistemer.core.limits import Use
 from jobistemer.core.messages import Delivery, Message
 from jobistemer.core.options import PROCESS
+from jobistemer.core.states import AttemptState
 from jobistemer.core.transactions import Transaction
 from jobistemer.store import runs
 from jobistemer.store.database import Database
@@ -49,8 +50,8 @@ class Flight:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
     __slots__ = (
-        *("apart", "database", "delivery", "desk", "ended", "handler", "handlers", "key", "limit_ms", "outcome"),
-        *("record", "reducer", "shown", "started", "stop", "trouble", "uses", "worker"),
+        *("apart", "database", "delivery", "desk", "ended", "handler", "handlers", "key", "limit_ms", "mapped"),
+        *("outcome", "record", "reducers", "shown", "started", "stop", "trouble", "uses", "worker"),
     )
 
     def __init__(
@@ -74,8 +75,9 @@ class Flight:
         self.started = time.monotonic()
         self.ended = 0.0
         self.outcome: Outcome | None = None
-        # What waits for the runs that this attempt has mapped.
-        self.reducer: Message | None = None
+        # How many groups of runs this attempt has begun to make, and what waits for those that are complete.
+        self.mapped = 0
+        self.reducers: tuple[Message, ...] = ()
         # What is recorded of it, written by the committing thread.
         self.record: Ended | None = None
         self.shown = False
@@ -116,7 +118,7 @@ class Flights:
         # By identity: entries of two streams may have the same id, made in the same millisecond.
         self._running: dict[Flight, None] = {}
         # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
-        self._canceled: dict[str, None] = {}
+        self._canceled: dict[str, str] = {}
 
     def begin(self, flight: Flight, stop: Callable[[], None]) -> bool:
         """Note that a slot runs this attempt now, or that it was cancelled before; `stop` interrupts it."""
@@ -148,8 +150,13 @@ class Flights:
         """The attempts that are running at this moment."""
         return list(self._running)
 
-    def cancel(self, runs_to_cancel: Iterable[str]) -> None:
-        """Remember runs that are to be cancelled, so that one that waits for a slot is not begun."""
-        self._canceled |= dict.fromkeys(runs_to_cancel)
+    def canceled(self, flight: Flight) -> Outcome:
+        """The outcome of an attempt that is not to be begun."""
+        why = self._canceled.get(flight.delivery.message.run)
+        return Outcome(AttemptState.CANCELED, error=f"canceled: {why}" if why else "canceled")
+
+    def cancel(self, runs_to_cancel: Mapping[str, str]) -> None:
+        """Remember runs that are to be cancelled, and why where it is known, so that none of them is begun."""
+        self._canceled |= runs_to_cancel
         while len(self._canceled) > CANCELS_KEPT:
             del self._canceled[next(iter(self._canceled))]

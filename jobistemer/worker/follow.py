@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from jobistemer.core.messages import Message
 from jobistemer.store import cancelling, groups
 from jobistemer.store.database import Database
+from jobistemer.store.ended import Ended
 from jobistemer.store.scripts import Reply
 from jobistemer.worker.definitions import Definitions
 
 
-def follow(database: Database, message: Message, definitions: Definitions, replies: tuple[Reply, ...]) -> None:
+def follow(database: Database, ended: Ended, definitions: Definitions, replies: tuple[Reply, ...]) -> None:
     """Look at what the companions of a commit answered."""
-    words = {reply.word for reply in replies}
+    words, message = {reply.word for reply in replies}, ended.delivery.message
     if "HALTED" in words:
-        cancelling.cancel_retries(database, message.member.group if message.member else groups.of_parent(message))
+        cancelling.cancel_children(database, message.run, ended.mapped)
+        if message.member is not None:
+            cancelling.cancel_retries(database, message.member.group)
     slot = message.slot
     if "ENDED" in words and slot is not None:
         job = definitions.find(database, slot.job, slot.version)

@@ -27,7 +27,7 @@ class Herald:
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
-        self._waiting: SimpleQueue[tuple[Ended, Ending] | Message] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Ended, Ending] | Message | None] = SimpleQueue()
         self._lost = 0
 
     def announce(self, what: tuple[Ended, Ending] | Message) -> None:
@@ -49,9 +49,13 @@ class Herald:
         """Tell what is left, until `deadline` (monotonic seconds)."""
         while time.monotonic() < deadline and not self._waiting.empty():
             self._tell(self._waiting.get())
+        # Who waits for something to tell need not wait any longer.
+        self._waiting.put(None)
 
-    def _tell(self, what: tuple[Ended, Ending] | Message) -> None:
+    def _tell(self, what: tuple[Ended, Ending] | Message | None) -> None:
         hooks = self._hooks
+        if what is None:
+            return
         if isinstance(what, Message):
             tell(hooks.enqueued, what)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from jobistemer.core.messages import Message
@@ -20,11 +21,15 @@ class Journal:
     """One thread of a worker; it sleeps until somebody notes something."""
 
     def __init__(self) -> None:
-        self._noted: SimpleQueue[Flight] = SimpleQueue()
+        self._noted: SimpleQueue[Flight | None] = SimpleQueue()
 
     def take(self, flight: Flight) -> None:
         """Have the notes of an attempt sent."""
         self._noted.put(flight)
+
+    def end(self) -> None:
+        """Wait for nothing more: there will be none."""
+        self._noted.put(None)
 
     def step(self) -> float:
         """Send what was noted; the seconds until the next sending."""
@@ -37,12 +42,12 @@ class Journal:
 
     def _gathered(self) -> list[Flight]:
         found = []
-        try:
-            found.append(self._noted.get(timeout=WAIT_S))
-            while True:
-                found.append(self._noted.get_nowait())
-        except Empty:
-            return found
+        with suppress(Empty):
+            flight = self._noted.get(timeout=WAIT_S)
+            while flight is not None:
+                found.append(flight)
+                flight = self._noted.get_nowait()
+        return found
 
     def _send(self, flights: list[Flight]) -> None:
         database: Database = flights[0].database

@@ -52,13 +52,13 @@ class LoopSlots:
     def leaked(self, before: float) -> int:
         """How many loops were given up, and coroutines before that moment, that have not ended."""
         loops = [self._loop, *self._old]
-        return sum(loop.thread.is_alive() for loop in self._given_up) + sum(loop.leaked(before) for loop in loops)
+        return sum(loop.thread.is_alive() for loop in self._given_up) + sum(loop.slots.leaked(before) for loop in loops)
 
     def put(self, flights: Iterable[Flight]) -> None:
         """Queue work; called from other threads."""
         fresh = list(flights)
         self._waiting.extend(fresh)
-        self._loop.wake(len(fresh))
+        self._loop.slots.wake(len(fresh))
 
     def take_back(self) -> list[Flight]:
         """What has not been started; it will not be."""
@@ -87,11 +87,11 @@ class LoopSlots:
                 loop.ask(now)
         self._looked = now
         if self._loop.silent(now) >= self._block_s:
-            self._replace(self._loop.of(running))
-        return sum(self._tend(loop, loop.of(running), now) for loop in list(self._old))
+            self._replace(self._loop.slots.of(running))
+        return sum(self._tend(loop, loop.slots.of(running), now) for loop in list(self._old))
 
     def _replace(self, running: list[Flight]) -> None:
-        blocked, stop = self._loop, self._loop.executing()
+        blocked, stop = self._loop, self._loop.slots.executing()
         message = next((flight.delivery.message for flight in running if flight.stop is stop), None)
         culprit = f"{message.run} of {message.handler}" if message else "a callback, or a task of a handler's own"
         stack = traceback.format_stack(sys._current_frames().get(blocked.thread.ident or 0))  # noqa: SLF001
@@ -100,9 +100,9 @@ class LoopSlots:
             who = "it blocked its event loop" if flight.stop is stop else f"its event loop was blocked by {culprit}"
             flight.trouble = f"; {who}"
         self._old.append(blocked)
-        blocked.retire()
+        blocked.slots.retire()
         self._loop = self._open()
-        self._loop.wake(len(self._waiting))
+        self._loop.slots.wake(len(self._waiting))
 
     def _tend(self, loop: EventLoop, running: list[Flight], now: float) -> int:
         if loop.silent(now) < 2 * ASK_S:
@@ -110,7 +110,7 @@ class LoopSlots:
                 self._old.remove(loop)
                 loop.end()
             return 0
-        stop = loop.executing()
+        stop = loop.slots.executing()
         at_it = any(flight.stop is stop for flight in running)
         if not running or (stop is not None and not at_it):
             # The attempt of whoever holds it up is over: the exception hits nobody else's.

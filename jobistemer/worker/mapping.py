@@ -27,6 +27,8 @@ from jobistemer.worker.flight import Flight
 from jobistemer.worker.gather import GATHER
 from jobistemer.worker.items import name_of, payloads_of
 
+MOST_MAPS = 50
+"""How many groups one attempt may make; they are sealed in one script."""
 CALLS_AT_ONCE = 10
 """How many calls that add a hundred children each go into one round trip."""
 
@@ -46,14 +48,17 @@ class ItemMapping:
 
     def add(self, name: str, payloads: Iterable[msgspec.Raw], reduce: str | None, failure: str | None) -> str:
         """The same with names and payloads."""
-        if self._flight.reducer is not None:
-            raise Conflict("ctx.map was called before in this attempt; map once, or enqueue a run that maps")
+        number = self._flight.mapped
+        if number >= MOST_MAPS:
+            raise Conflict(f"ctx.map was called {number} times in this attempt, which is the most: map runs that map")
+        # Counted before anything is added: what is never completed is known to be there.
+        self._flight.mapped += 1
         parent = self._flight.delivery.message
         strategy = self._strategy(failure)
-        reducer = self._reducer(reduce or GATHER.name, parent, strategy)
+        reducer = self._reducer(ids.reducer_run_id(parent.run, number), reduce or GATHER.name, strategy)
         member = Member(reducer.run, 0, place(reducer.queue, reducer.priority))
-        self._add_all(self._children(name, payloads, member), strategy)
-        self._flight.reducer = reducer
+        self._add_all(self._children(name, payloads, member), strategy, number)
+        self._flight.reducers += (reducer,)
         return reducer.run
 
     async def in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
@@ -69,14 +74,14 @@ class ItemMapping:
         job = jobs.find_version(self._flight.database, slot.job, slot.version) if slot else None
         return job.strategy_of(slot.task) if slot and job else FailureStrategy.FAIL_FAST
 
-    def _reducer(self, name: str, parent: Message, strategy: FailureStrategy) -> Message:
-        # It takes the parent's place: in its occurrence, and in the group that the parent belongs to.
+    def _reducer(self, run: str, name: str, strategy: FailureStrategy) -> Message:
+        # The only one takes the parent's place: in its occurrence, and in the group that the parent belongs to.
+        parent = self._flight.delivery.message
         heirloom = {"slot": parent.slot, "member": parent.member, "metadata": parent.metadata}
         options = wire_options(complete(self._options(name)))
         if parent.slot is not None:
             options |= {"retention_ms": parent.retention_ms}
         now_ms = self._flight.database.clock.now_ms()
-        run = ids.reducer_run_id(parent.run)
         return compose(run, name, now_ms, **options, **heirloom, reduces=strategy.value)
 
     def _children(self, name: str, payloads: Iterable[msgspec.Raw], member: Member) -> Iterator[Message]:
@@ -86,13 +91,13 @@ class ItemMapping:
             own = Member(member.group, index, member.place)
             yield compose(ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options)
 
-    def _add_all(self, children: Iterator[Message], strategy: FailureStrategy) -> None:
+    def _add_all(self, children: Iterator[Message], strategy: FailureStrategy, number: int) -> None:
         database, delivery = self._flight.database, self._flight.delivery
         added = 0
         while found := list(islice(children, BATCH * CALLS_AT_ONCE)):
             parts = [found[at : at + BATCH] for at in range(0, len(found), BATCH)]
             calls = [
-                groups.add(database.keys, delivery, strategy.value, added + at * BATCH, part)
+                groups.add(database.keys, delivery, strategy.value, added + at * BATCH, part, number)
                 for at, part in enumerate(parts)
             ]
             for reply in database.call_all(calls):

@@ -17,7 +17,6 @@ MAX_ERROR_CHARS = 4_000
 LONGEST_DELAY_MS = 366 * 86_400_000
 
 NOTHING_RETURNED = Outcome(AttemptState.SUCCEEDED)
-CANCELED = Outcome(AttemptState.CANCELED, error="canceled")
 
 
 class Refused(InvalidPayload):

@@ -16,10 +16,11 @@ from jobistemer.core.endings import Later, Outcome, Over, settle
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import LONGEST_PAUSE_S
-from jobistemer.store import cancelling, limits, members, queues, returning, runs
+from jobistemer.store import cancelling, groups, limits, members, queues, returning, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.follow import follow
 from jobistemer.worker.herald import Herald
 
 COMING_BACK_S = 2 * LONGEST_PAUSE_S
@@ -89,7 +90,11 @@ class Reclaimer:
     def _bury(self, ended: Ended, ending: Over) -> bool:
         database, slot = self._database, ended.delivery.message.slot
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
-        done = database.call(runs.commit(database.keys, ended, ending, job)).word == "DONE"
+        ended = ended._replace(mapped=groups.count_made(database, ended.delivery.message.run))
+        reply = database.call(runs.commit(database.keys, ended, ending, job))
+        done = reply.word == "DONE"
+        if done:
+            follow(database, ended, self._definitions, reply.also)
         if done and self._herald is not None:
             self._herald.announce((ended, ending))
         if done and slot and job:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers import Handler
@@ -91,6 +91,12 @@ class Slots:
         """What has not been started; it will not be."""
         lines = [self._sharing] if self._sharing else self._executors
         return [flight for line in lines for flight in line.take_back()]
+
+    def withdraw(self, runs: Collection[str]) -> list[Flight]:
+        """Take those of some runs out that have not been started; the others keep their order."""
+        waiting = self.take_back()
+        self.put([flight for flight in waiting if flight.delivery.message.run not in runs])
+        return [flight for flight in waiting if flight.delivery.message.run in runs]
 
     def look(self, running: list[Flight]) -> int:
         """Tend the event loop; how many attempts another one holds up, whose places others may have meanwhile."""

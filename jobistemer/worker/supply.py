@@ -67,7 +67,7 @@ def _supplied(database: Database, message: Message, supplies: dict[str, Supply])
             case UpstreamResult():
                 found[parameter] = upstream[supply.task]
             case UpstreamResults():
-                group = ids.reducer_run_id(_task_run(message, supply.task))
+                group = groups.heir_of(database, _task_run(message, supply.task))
                 found[parameter] = _results(database, group, supply.decode, f"task {supply.task!r} has mapped nothing")
             case GroupResults():
                 missing = "this run is the reducer of no group; name it in ctx.map(…, reduce=…)"
@@ -93,13 +93,14 @@ def _upstream(database: Database, message: Message, supplies: list[UpstreamResul
     commands = [
         ("HMGET", database.keys.run(run), "state", "result", "handler")
         for task_run in runs
-        for run in (task_run, ids.reducer_run_id(task_run))
+        for run in (task_run, ids.join_run_id(task_run), ids.reducer_run_id(task_run))
     ]
     answers = database.ask_all(commands)
-    pairs = zip(answers[::2], answers[1::2], strict=True)
+    triples = zip(answers[::3], answers[1::3], answers[2::3], strict=True)
     return {
-        supply.task: _decoded(supply, *_of_reducer(task, reducer))
-        for supply, (task, reducer) in zip(supplies, pairs, strict=True)
+        # Where several reducers are joined, the task's result is its own.
+        supply.task: _decoded(supply, *_of_reducer(task, reducer if join[0] is None else join))
+        for supply, (task, join, reducer) in zip(supplies, triples, strict=True)
     }
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,7 +17,7 @@ from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import groups, members, queues, returning
+from jobistemer.store import members, queues
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.worker.beat import Beater
@@ -27,11 +25,11 @@ from jobistemer.worker.commit import Committer
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.desk import Desk, Support
 from jobistemer.worker.equip import equipped
-from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
 from jobistemer.worker.gather import GATHER
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
+from jobistemer.worker.intake import Intake
 from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
 from jobistemer.worker.recycling import Recycler
@@ -42,7 +40,7 @@ POLL_S = 0.05
 LAST_WORDS_S = 5.0
 """What hooks may take at the end to be told what has happened."""
 LEAVE_S = 3.0
-"""How long a thread may take to end that has nothing more to do: a read blocks for two seconds."""
+"""How long a thread may take to end that has nothing more to do: a read that cannot be cut short takes two seconds."""
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -71,9 +69,7 @@ class Worker:
         self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
         self._committer = Committer(self.id, self._room, self._definitions, self._herald)
         self._slots: Slots | None = None
-        self._watch = Watch(self._flights, self._report)
-        self._dry: set[Fetcher] = set()
-        self._unstarted: deque[Flight] = deque()
+        self._watch = Watch(self._flights, self._report, self._withdraw)
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
         self._ended = threading.Event()
 
@@ -102,6 +98,13 @@ class Worker:
     def _report(self, flight: Flight) -> None:
         (self._slots or self._committer).report(flight)
 
+    def _withdraw(self, runs: Collection[str]) -> None:
+        for flight in self._slots.withdraw(runs) if self._slots else ():
+            self._flights.begin(flight, lambda: None)
+            if self._flights.end(flight, self._flights.canceled(flight)):
+                # Not by way of the slots, which have never had it.
+                self._committer.report(flight)
+
     def _open(self) -> None:
         for database in self._namespace.shards:
             queues.open_streams(database, self._order.known())
@@ -114,25 +117,21 @@ class Worker:
             return
         queued = ", ".join(self._settings.queues)
         log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
-        self._slots = slots = Slots(self._handlers, self._settings, self._flights, self._committer.report, len(shards))
+        self._slots = slots = Slots(
+            self._handlers, self._settings, self._flights, self._committer.report, shards=len(shards)
+        )
         recycler = Recycler(self._settings, self._done, self._leaked, stopping)
-        keeping = [self._keep(beater.step, "beat") for beater in beaters]
-        keeping += [self._keep(self._committer.step, "commit"), self._keep(recycler.step, "recycle")]
-        keeping += [self._keep(partial(self._watch_step, slots), "watch")]
-        keeping.append(self._keep(self._support.journal.step, "journal"))
-        if self._herald is not None:
-            keeping.append(self._keep(self._herald.step, "herald"))
-        fetching = self._start_fetching(shards, stopping)
+        keeping = self._keep(beaters, recycler, slots)
+        intake = Intake(
+            *(shards, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping),
+        )
+        intake.start(burst=self._settings.burst)
         stopping.wait()
-        self._drain(fetching, stopping)
+        self._drain(intake, stopping)
         self._ended.set()
-        self._leave(shards, beaters, fetching + keeping)
+        self._leave(shards, beaters, intake.threads + keeping)
         if recycler.failing:
             raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
-
-    def _watch_step(self, slots: Slots) -> float:
-        self._room.held_up = slots.look(self._flights.running())
-        return self._watch.step()
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
         patience_s = self._settings.beat_s + COMING_BACK_S
@@ -143,81 +142,40 @@ class Worker:
             stopping=stopping,
         )
 
-    def _keep(self, step: Callable[[], float | None], name: str) -> threading.Thread:
+    def _keep(self, beaters: list[Beater], recycler: Recycler, slots: Slots) -> list[threading.Thread]:
+        """Start the threads that go on until nothing is in flight any more."""
+
+        def watch() -> float:
+            self._room.held_up = slots.look(self._flights.running())
+            return self._watch.step()
+
+        steps: list[tuple[Callable[[], float | None], str]] = [(beater.step, "beat") for beater in beaters]
+        steps += [(self._committer.step, "commit"), (recycler.step, "recycle"), (watch, "watch")]
+        steps += [(self._support.journal.step, "journal")]
+        if self._herald is not None:
+            steps.append((self._herald.step, "herald"))
+        return [self._keep_on(step, name) for step, name in steps]
+
+    def _keep_on(self, step: Callable[[], float | None], name: str) -> threading.Thread:
         return start_thread(lambda: repeat(step, self._ended, f"worker {self.id} {name}"), name)
 
-    def _start_fetching(self, shards: list[Database], stopping: Stopping) -> list[threading.Thread]:
-        def fetching(database: Database) -> threading.Thread:
-            dispatch = partial(self._dispatch, stopping)
-            fetcher = Fetcher(database, self.id, self._order, self._room, self._handlers, dispatch)
-            step = partial(self._fetch_step, fetcher, stopping)
-            return start_thread(lambda: repeat(step, stopping.requested, f"worker {self.id} fetch"), "fetch")
-
-        return [fetching(database) for database in shards]
-
-    def _fetch_step(self, fetcher: Fetcher, stopping: Stopping) -> float | None:
-        if stopping.quiet.is_set():
-            return POLL_S
-        idle = not self._room.in_flight
-        taken = fetcher.step(block=not self._settings.burst)
-        if self._settings.burst:
-            self._end_burst(fetcher, stopping, found_nothing=idle and not taken)
-        return None
-
-    def _end_burst(self, fetcher: Fetcher, stopping: Stopping, *, found_nothing: bool) -> None:
-        # A run in flight may put others onto any stream. So a stream counts as empty when it was read while nothing
-        # was in flight, and whatever is taken from one of them makes all of them unknown again.
-        if not found_nothing:
-            self._dry.clear()
-            return
-        self._dry.add(fetcher)
-        if len(self._dry) == len(self._namespace.shards):
-            stopping.request()
-
-    def _dispatch(self, stopping: Stopping, flights: list[Flight]) -> None:
-        if stopping.requested.is_set():
-            # Taken by a read that was under way when the end was asked for.
-            self._unstarted.extend(flights)
-            return
-        self._cancel_halted(flights)
-        if self._slots is not None:
-            self._slots.put(flights)
-
-    def _cancel_halted(self, flights: list[Flight]) -> None:
-        """What belongs to a group that has failed meanwhile is not begun."""
-        members = [flight for flight in flights if flight.delivery.message.member is not None]
-        if members:
-            with suppress(NotConnected, ServerRefused):
-                self._flights.cancel(groups.halted(members[0].database, [each.delivery.message for each in members]))
-
-    def _drain(self, fetching: list[threading.Thread], stopping: Stopping) -> None:
+    def _drain(self, intake: Intake, stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
         self._support.leaving.set()
         deadline = time.monotonic() + self._settings.grace_s
-        self._hand_back()
-        while self._room.in_flight or any(thread.is_alive() for thread in fetching):
+        intake.hand_back()
+        while intake.goes_on() or self._room.in_flight:
             if time.monotonic() >= deadline or stopping.immediate.is_set():
                 left = self._room.in_flight
                 log.warning("worker %s leaves %d runs in flight; their lease brings them back", self.id, left)
                 return
             self._room.wait(POLL_S)
             # A read that was under way when the end was asked for may have taken more.
-            self._hand_back()
-
-    def _hand_back(self) -> None:
-        if self._slots is not None:
-            self._unstarted.extend(self._slots.take_back())
-        waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
-        for database in self._namespace.shards:
-            mine = [flight for flight in waiting if flight.database is database]
-            try:
-                returning.hand_back(database, [flight.delivery for flight in mine], self.id)
-                self._room.give_back([flight.key for flight in mine])
-            except (NotConnected, ServerRefused) as error:
-                log.warning("worker %s could not hand back %d runs yet: %s", self.id, len(mine), error)
-                self._unstarted.extend(mine)
+            intake.hand_back()
 
     def _leave(self, shards: list[Database], beaters: list[Beater], threads: list[threading.Thread]) -> None:
+        self._committer.end()
+        self._support.journal.end()
         if self._herald is not None:
             self._herald.finish(time.monotonic() + LAST_WORDS_S)
         if self._slots is not None:

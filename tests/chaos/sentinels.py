@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,35 @@ class Deployment:
         return int(self._ask(self._asked[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
 
     def kill_master(self) -> int:
-        """Kill the master at once; the port where it was."""
+        """Kill the master, in the middle of commands, when its replica has all that it has acknowledged; its port.
+
+        What it had not passed on would be lost with it, and nobody can promise otherwise: replication is asynchronous.
+        """
         port = self.master()
+        self._ask(port, "CLIENT", "PAUSE", "30000", "WRITE")
+        until("the replica has everything", self.caught_up)
         self._servers[port].kill()
         self._servers[port].wait()
         return port
+
+    def freeze_master(self) -> int:
+        """Let the master answer nobody while all its connections stay; the port where it is."""
+        port = self.master()
+        self._servers[port].send_signal(signal.SIGSTOP)
+        return port
+
+    def thaw(self, port: int) -> None:
+        """It takes itself for the master until the Sentinels tell it otherwise."""
+        self._servers[port].send_signal(signal.SIGCONT)
+
+    def caught_up(self) -> bool:
+        """Whether the replica has all that the master has acknowledged."""
+        told = self._ask(self._replica(), "INFO", "replication")
+        acknowledged = self._ask(self.master(), "INFO", "replication")["master_repl_offset"]
+        return told["master_link_status"] == "up" and told["slave_repl_offset"] == acknowledged
+
+    def replica_url(self) -> str:
+        return f"redis://127.0.0.1:{self._replica()}/0"
 
     def restart(self, port: int) -> None:
         """Start a server again where it was, as a replica; the Sentinels would see to that within ten seconds."""
@@ -91,6 +116,10 @@ class Deployment:
             return len(others) == 2 and len(self._ask(port, "SENTINEL", "REPLICAS", SERVICE)) == 1
         except redis.RedisError:
             return False
+
+    def _replica(self) -> int:
+        (port,) = {self._first, self._second} - {self.master()}
+        return port
 
     def _replicas(self, port: int) -> int:
         try:

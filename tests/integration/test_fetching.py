@@ -1,5 +1,6 @@
 """What a worker takes first, on every kind of server."""
 
+import threading
 from collections import Counter
 from random import Random
 
@@ -7,10 +8,17 @@ import pytest
 
 from jobistemer.core.handlers import Handler
 from jobistemer.core.options import Options
+from jobistemer.runtime.repeating import start_thread
 from jobistemer.store import queues
+from jobistemer.store.connection import connect
+from jobistemer.store.database import Database
+from jobistemer.store.keys import Keys
+from jobistemer.store.queues import StreamReader
 from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.inbox import AHEAD_S, Room
 from jobistemer.worker.order import Order
+from tests.support.clocks import FrozenClock
+from tests.support.servers import VALKEY, running
 from tests.support.stories import ended, enqueue, finish
 
 
@@ -94,3 +102,31 @@ def test_a_paused_queue_is_left_alone_until_it_is_resumed(database):
     assert bench.take() == []
     bench.order.paused = set()
     assert bench.take() == ["run_1"]
+
+
+def test_a_wait_that_is_cut_short_loses_no_entry(tmp_path):
+    """Entries come while waits are being cut short: each was read, or is there for the next reader."""
+    with running(VALKEY, tmp_path) as url:
+        client = connect(url)
+        database = Database(client, Keys("test", 0), FrozenClock(), url)
+        queues.open_streams(database, ["default:5"])
+        stream = database.keys.stream("default:5")
+        reader, read, over = StreamReader(database, "alice"), [], threading.Event()
+
+        def reading():
+            while not over.is_set():
+                read.extend(entry for _, entries in reader.fetch(["default:5"], 1, block=True) for entry, _ in entries)
+
+        thread = start_thread(reading, "reader")
+        for number in range(300):
+            enqueue(database, f"run_{number}")
+            reader.interrupt()
+        over.set()
+        while thread.is_alive():
+            reader.interrupt()
+            thread.join(0.001)
+        pending = [each[0] for each in database.ask("XPENDING", stream, "workers", "-", "+", 1000)]
+        left = [entry for _, entries in StreamReader(database, "bob").fetch(["default:5"], 1000, block=False) for entry, _ in entries]
+        assert pending == read
+        assert len(read) + len(left) == 300
+        client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -14,11 +15,12 @@ from jobistemer.core.report import Report
 from jobistemer.core.results import Results
 from jobistemer.core.retries import NO_RETRIES, Delays
 from jobistemer.core.states import RunState
+from jobistemer.core.verdicts import Fail
 from jobistemer.store import cancelling, groups, views
 from tests.integration.test_failure_strategies import table
 from tests.support.clocks import NOW
 from tests.support.records import leaked, records
-from tests.support.worlds import StepWorker, app_on, breaking
+from tests.support.worlds import StepWorker, app_on, breaking, ticker
 
 
 @pytest.fixture
@@ -275,16 +277,290 @@ def test_what_cannot_be_mapped_is_refused_and_says_why(app, database, task, item
     assert app.reduced == []
 
 
-def test_an_attempt_maps_once(app, database):
-    @app.task(retry=NO_RETRIES)
-    def twice(ctx: Context) -> None:
-        ctx.map("square", [1], reduce="total")
-        ctx.map("square", [2], reduce="total")
+def test_an_attempt_may_map_more_than_once_and_each_group_has_its_reducer(app, database):
+    @app.task
+    def twice(ctx: Context) -> list[str]:
+        return [ctx.map("square", [1, 2], reduce="total"), ctx.map("square", [3, 4], reduce="total")]
 
     run = app.enqueue("twice")
     StepWorker(database, app).work()
-    assert "ctx.map was called before in this attempt" in run.record().error
+    assert sorted(app.reduced) == [[1, 4], [9, 16]]
+    first, second = run.result(timeout=0)
+    assert [app.run(each).result(timeout=0) for each in (first, second)] == [5, 25]
+    assert record(database, ids.join_run_id(run.id)).state is RunState.SUCCEEDED
+    assert leaked(database) == {}
+
+
+def test_an_attempt_after_a_crash_adds_to_each_of_its_groups_what_is_missing(app, database):
+    def items(attempt):
+        yield 3
+        if attempt == 0:
+            raise ConnectionError("the source went away")
+        yield 4
+
+    @app.task(retry=Delays((0.0,)))
+    def twice(ctx: Context) -> None:
+        ctx.map("square", [1, 2], reduce="total")
+        ctx.map("square", items(ctx.attempt), reduce="total")
+
+    app.enqueue("twice")
+    StepWorker(database, app).work()
+    assert app.ran == {1: 1, 2: 1, 3: 1, 4: 1}
+    assert sorted(app.reduced) == [[1, 4], [9, 16]]
+    assert leaked(database) == {}
+
+
+def test_in_an_occurrence_what_comes_after_waits_for_all_groups_of_a_task(app, database):
+    seen = {}
+    nightly = app.job("0 0 1 1 *", name="nightly")
+
+    @nightly.task
+    def spread(ctx: Context) -> str:
+        for items in ([1, 2], [3], []):
+            ctx.map("square", items, reduce="total")
+        return "spread thrice"
+
+    @nightly.task(after=[spread])
+    def own(spread: str) -> None:
+        seen["own"] = spread
+
+    @nightly.task(after=[spread])
+    def reduced(spread: Results[int]) -> None:
+        seen["reduced"] = list(spread)
+
+    app.deploy()
+    occurrence, _ = app.control.trigger("nightly")
+    StepWorker(database, app).work()
+    assert seen == {"own": "spread thrice", "reduced": [5, 9, 0]}
+    report = app.report(occurrence)
+    assert report.succeeded
+    assert [(task.group.total, task.group.done) for task in report.tasks if task.group] == [(3, 3)]
+    assert leaked(database) == {}
+
+
+def test_a_task_fails_when_one_of_its_groups_has_failed_and_the_others_finish(app, database):
+    nightly = app.job("0 0 1 1 *", name="nightly")
+
+    @nightly.task
+    def spread(ctx: Context) -> None:
+        ctx.map("square", [-1], reduce="total")
+        ctx.map("square", [2], reduce="total")
+
+    @nightly.task(after=[spread])
+    def load() -> None:
+        raise AssertionError("never")
+
+    app.deploy()
+    occurrence, _ = app.control.trigger("nightly")
+    StepWorker(database, app).work()
+    report = app.report(occurrence)
+    assert (report.state, [task.state for task in report.tasks]) == ("failed", ["succeeded", "skipped"])
+    assert report.tasks[0].group.error.startswith("1 of 2 runs did not succeed: item 0 failed: 1 of 1 runs did not")
+    assert app.reduced == [[4]]
+    assert leaked(database) == {}
+
+
+def test_a_run_that_maps_twice_may_itself_have_been_mapped(app, database):
+    @app.task
+    def rows(start: int, ctx: Context) -> None:
+        ctx.map("square", [start, start + 1], reduce="total")
+        ctx.map("square", [start + 2], reduce="total")
+
+    @app.task
+    def sums(results: Results[None]) -> None:
+        app.reduced.append(list(results))
+
+    @app.task
+    def grid(ctx: Context) -> str:
+        return ctx.map(rows, [0, 10], reduce=sums)
+
+    app.enqueue("grid")
+    StepWorker(database, app).work()
+    assert sorted(app.reduced[:-1]) == [[0, 1], [4], [100, 121], [144]]
+    assert app.reduced[-1] == [None, None]
+    assert leaked(database) == {}
+
+
+def test_all_groups_of_a_run_are_cancelled_with_it(app, database, clock):
+    @app.task(retry=Delays((3600.0,)))
+    def flaky(n: int) -> None:
+        raise OSError("again")
+
+    @app.task
+    def risky(ctx: Context) -> None:
+        ctx.map(flaky, [1], reduce="total")
+        ctx.map(flaky, [2], reduce="total")
+
+    run = app.enqueue("risky")
+    worker = StepWorker(database, app)
+    worker.work()
+    assert len(records(database)["delayed"]) == 2
+    assert cancelling.cancel_run(database, run.id, "asked for") == "REQUESTED"
+    worker.work()
+    assert "delayed" not in records(database)
+    assert record(database, ids.join_run_id(run.id)).state is RunState.FAILED
     assert app.reduced == []
+    assert leaked(database) == {}
+
+
+def test_an_attempt_makes_no_more_than_fifty_groups(app, database):
+    @app.task(retry=NO_RETRIES)
+    def many(ctx: Context) -> None:
+        for _ in range(51):
+            ctx.map("square", [1], reduce="total")
+
+    run = app.enqueue("many")
+    StepWorker(database, app).work()
+    assert "ctx.map was called 50 times in this attempt, which is the most" in run.record().error
+    assert app.reduced == []
+
+
+def test_fifty_groups_are_sealed_in_one_step(app, database):
+    @app.task
+    def many(ctx: Context) -> None:
+        for number in range(50):
+            ctx.map("square", [number], reduce="total")
+
+    run = app.enqueue("many")
+    StepWorker(database, app).work()
+    assert sorted(app.reduced) == [[n * n] for n in range(50)]
+    assert record(database, ids.join_run_id(run.id)).state is RunState.SUCCEEDED
+    assert leaked(database) == {}
+
+
+# --- A parent that ends for good without handing over -----------------------------------------------------------------
+
+
+@pytest.fixture
+def children(app, database):
+    """A run that has mapped children which wait for a retry, run, and wait on the stream; and its worker."""
+    @app.task(retry=Delays((3600.0,)))
+    def child(n: int) -> None:
+        app.ran[n] += 1
+        if n == 0:
+            raise OSError("later")
+
+    @app.task(retry=Delays((3600.0, 0.0)))
+    def parent(ctx: Context, how: str) -> None:
+        if ctx.attempt == 0:
+            ctx.map(child, range(3), reduce="total")
+            raise OSError("again") if how != "dies" else Fail("for good")
+        raise Fail("for good")
+
+    def begin(how: str):
+        run = app.enqueue("parent", {"how": how})
+        worker = StepWorker(database, app)
+        worker.fetch()
+        worker.execute()
+        end_of_parent = worker.committer._outbox.get_nowait()
+        # The children have been added; one of them fails, one runs, one waits.
+        worker.fetch()
+        rest = worker.waiting[1:]
+        worker.waiting[:] = worker.waiting[:1]
+        worker.execute()
+        worker.waiting[:] = rest
+        worker.begin(rest[0])
+        worker.commit()
+        worker.committer.report(end_of_parent)
+        worker.commit()
+        return run, worker
+
+    return begin
+
+
+def ends_of_children(database, run):
+    found = [record(database, ids.child_run_id(reducer_of(run), n)) for n in range(3)]
+    return [(each.state.value, each.error.replace(run.id, "P")) for each in found]
+
+
+def cancel_in(worker):
+    worker.beat()
+    worker.flights.cancel(groups.halted(worker.database, [each.delivery.message for each in worker.waiting]))
+    worker.work()
+    worker.commit()
+
+
+def test_children_end_with_a_reason_when_their_parent_fails_for_good(app, database, children):
+    run, worker = children("dies")
+    cancel_in(worker)
+    assert ends_of_children(database, run) == [
+        ("canceled", "canceled: its group has failed"),
+        ("canceled", "canceled while it ran: run P, which has mapped them, ended failed"),
+        ("canceled", "canceled: run P, which has mapped them, ended failed"),
+    ]
+    assert app.reduced == []
+    assert leaked(database) == {}
+
+
+def test_children_end_when_their_parent_fails_in_a_later_attempt_that_has_not_mapped(app, database, children, clock):
+    run, worker = children("later")
+    assert run.state() is RunState.SCHEDULED
+    clock.advance(3_601)
+    ticker(database).tick()
+    worker.fetch()
+    again = next(each for each in worker.waiting if each.delivery.message.run == run.id)
+    rest = [each for each in worker.waiting if each is not again]
+    worker.waiting[:] = [again]
+    worker.execute()
+    worker.commit()
+    worker.waiting[:] = rest
+    cancel_in(worker)
+    assert {state for state, _ in ends_of_children(database, run)} == {"canceled"}
+    assert leaked(database) == {}
+
+
+def test_children_end_when_their_parent_is_cancelled_between_two_attempts(app, database, children):
+    run, worker = children("later")
+    assert cancelling.cancel_run(database, run.id, "asked for") == "CANCELED"
+    cancel_in(worker)
+    assert {state for state, _ in ends_of_children(database, run)} == {"canceled"}
+    assert leaked(database) == {}
+
+
+def test_children_end_when_their_parent_has_killed_too_many_workers(app, database, open_database, clock):
+    @app.task(max_crashes=1)
+    def deadly(ctx: Context) -> None:
+        ctx.map("square", [1, 2], reduce="total")
+
+    run = app.enqueue("deadly")
+    alice = StepWorker(database, app, "alice")
+    alice.beat()
+    alice.fetch()
+    alice.execute()
+    clock.advance(60)
+    bob = StepWorker(open_database(), app, "bob")
+    for _ in range(2):
+        bob.beat()
+    assert run.state() is RunState.DEAD
+    bob.fetch()
+    cancel_in(bob)
+    assert app.ran == {}
+    found = [record(database, ids.child_run_id(reducer_of(run), n)) for n in range(2)]
+    assert [each.error for each in found] == [f"canceled: run {run.id}, which has mapped them, ended dead"] * 2
+    assert leaked(database) == {}
+
+
+def test_children_of_a_call_that_broke_off_end_although_their_parent_succeeds(app, database):
+    def items():
+        yield from range(1_000)
+        raise ConnectionError("the source is gone")
+
+    @app.task
+    def goes_on(ctx: Context) -> str:
+        with suppress(ConnectionError):
+            ctx.map("square", items(), reduce="total")
+        return ctx.map("square", [5], reduce="total")
+
+    run = app.enqueue("goes_on")
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+    worker.commit()
+    worker.fetch()
+    cancel_in(worker)
+    assert app.ran == {5: 1}
+    assert app.run(run.result(timeout=0)).result(timeout=0) == 25
+    assert leaked(database) == {}
 
 
 def test_outside_of_a_worker_nothing_can_be_mapped():

@@ -96,7 +96,7 @@ def test_of_many_that_come_while_the_first_goes_on_only_the_last_one_runs(app, d
     one.tick()
     worker.work()
     assert list(rows(database, job).values()) == ["canceled", "canceled", "canceled", "completed"]
-    first, second, third, last = occurrences_of(database, job)
+    _, second, third, last = occurrences_of(database, job)
     assert [each.error for each in (second, third)] == [f"replaced by {third.id}", f"replaced by {last.id}"]
     assert leaked(database) == {}
 

@@ -192,9 +192,13 @@ def test_a_change_of_the_code_is_run_by_fresh_processes(app, start, tmp_path):
 def test_a_worker_that_has_had_its_runs_makes_room_for_a_fresh_one(app, start):
     start("supervised:app", "-c", 1, "--processes", 1, "--max-runs", 1)
     pids = {app.enqueue("where").result(timeout=20)}
-    for seen in (2, 3):
-        # It looks at its count four times a second, and may do some more meanwhile.
-        until(lambda: pids.add(app.enqueue("where").result(timeout=20)) or len(pids) == seen, "another one does the work")
+
+    def three_have_worked() -> bool:
+        pids.add(app.enqueue("where").result(timeout=20))
+        return len(pids) == 3
+
+    # A worker looks at its count four times a second, and may do some more meanwhile.
+    until(three_have_worked, "two others have done the work")
 
 
 def test_a_worker_that_holds_too_much_memory_ends_in_order(app, start):

@@ -7,7 +7,7 @@ import pytest
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.namespace import Namespace
 from tests.support.apps import empty_app, work_off
-from tests.support.secured import secured, speaks_tls
+from tests.support.secured import secured, speaks_tls, watched
 from tests.support.servers import FAKE, available, running
 
 
@@ -68,6 +68,18 @@ def test_a_server_may_ask_for_a_client_certificate(strict):
     assert "a client certificate that it trusts" in refusal(strange)
     own = strict.url(ssl_ca_certs=made.ca, ssl_certfile=made.client, ssl_keyfile=made.client_key)
     assert enqueued_and_done(own) == [2, 4]
+
+
+@speaks_tls
+def test_sentinels_are_asked_over_tls_with_a_password_of_their_own(server, tmp_path):
+    # The Sentinel names the server by its number, for which it has no certificate.
+    options = f"ssl_ca_certs={server.certificates.ca}&ssl_check_hostname=false"
+    with watched(tmp_path, server) as sentinel:
+        url = f"rediss+sentinel://{sentinel}/main/0?{options}"
+        assert enqueued_and_done(f"{url}&sentinel_password=s3ntinel") == [2, 4]
+        # Then one without the password is told what is missing, and one that speaks plain text gets nowhere
+        assert "A Sentinel refuses the login: give its password as `sentinel_password`" in refusal(url)
+        assert "None of the Sentinels names a master" in refusal(f"redis+sentinel://{sentinel}/main/0")
 
 
 @speaks_tls

@@ -206,6 +206,19 @@ def test_a_later_deploy_takes_the_place_of_one_that_waits(app, database, clock):
     assert len(find_versions(database, ID)) == 2
 
 
+def test_an_update_that_another_took_the_place_of_while_it_waited_stays_replaced(app, database, clock):
+    hour = {"update": Update.WINDOWED, "update_window": Cron("30 * * * *")}
+    app.control.register(report())
+    first, second = report(max_queued=7, **hour), report(max_queued=8, **hour)
+    app.control.register(first)
+    app.control.register(second)
+    assert app.control.register(first) == ("report", "OLDER", 1)
+    third = report(max_queued=9)
+    app.control.register(third)
+    assert [app.control.register(each).word for each in (first, second, third)] == ["OLDER", "OLDER", "UNCHANGED"]
+    assert app.control.find("report").pending == ""
+
+
 def test_two_tickers_apply_a_windowed_update_once(app, database, open_database, clock):
     app.control.register(report())
     app.control.register(report(max_queued=7, update=Update.WINDOWED, update_window=Cron("5 * * * *")))

@@ -38,6 +38,6 @@ def add(database: Database, parent: Delivery, indices: range, failure: str = "fa
 
 def hand_over(database: Database, parent: Delivery, failure: str = "fail_fast", **changes: Any) -> Reply:
     """The parent succeeds; gives what was answered, with what sealing the group answered."""
-    over = ended(parent)._replace(reducer=reducer(parent.message.run, failure, **changes))
+    over = ended(parent)._replace(reducers=(reducer(parent.message.run, failure, **changes),), mapped=1)
     job: Job | None = None
     return database.call(runs.commit(database.keys, over, SUCCEEDED, job))

@@ -18,10 +18,11 @@ from jobistemer.core.schedules import Cron
 from jobistemer.core.states import TERMINAL_OCCURRENCES
 from jobistemer.store.cancelling import cancel_run
 from jobistemer.store.database import Database
+from jobistemer.store.jobs import find_job
 from tests.support.clocks import FrozenClock
 from tests.support.promises import NAMES, Ledger, declared
 
-WINDOW = {"update": "windowed", "update_window": Cron("*/4 * * * *"), "update_window_s": 50}
+WINDOW = {"update": "windowed", "update_window": Cron("*/2 * * * *"), "update_window_s": 50}
 OVERLAPS, RECOVERIES = (
     ["skip", "queue", "allow", "replace"],
     ["execute_all", "execute_last", "mark_as_missed", "bounded_window", "compressed"],
@@ -31,7 +32,7 @@ some_names, some_number = st.sampled_from(NAMES), st.integers(0, 40)
 changes = st.one_of(
     st.fixed_dictionaries({"recovery": st.sampled_from(RECOVERIES)}),
     st.fixed_dictionaries({"overlap": st.sampled_from(OVERLAPS)}),
-    st.fixed_dictionaries({"schedule": st.sampled_from(["* * * * *", "*/20 * * * * *", "45 */3 * * * *", "PT100S"])}),
+    st.fixed_dictionaries({"schedule": st.sampled_from(["* * * * *", "*/30 * * * * *", "45 */3 * * * *", "PT100S"])}),
 )
 updates = st.sampled_from([{"update": "graceful"}, {"update": "immediate"}, WINDOW])
 
@@ -65,6 +66,11 @@ class People(RuleBasedStateMachine):
         """One of a job's occurrences, any."""
         found = [each for each in self.ledger.occurrences(name) if (each.state in TERMINAL_OCCURRENCES) is ended]
         return found[number % len(found)] if found else None
+
+    def wanted(self, name: str) -> tuple[str, str] | None:
+        """The fingerprints of a job's definition and of the one that waits to take over."""
+        stored = find_job(self.database, name)
+        return (stored.fingerprint, stored.pending) if stored else None
 
     def now(self) -> datetime:
         """What the clock says."""
@@ -102,8 +108,11 @@ class People(RuleBasedStateMachine):
     @rule(number=some_number)
     def an_old_process_starts_once_more(self, number):
         with self.whatever_happens():
+            before = {name: self.wanted(name) for name in NAMES}
             answers = self.earlier[number % len(self.earlier)].deploy()
             assert {each.word for each in answers} <= {"UNCHANGED", "OLDER", "CREATED", "POSTPONED"}, answers
+            flipped = {each.job: (before[each.job], self.wanted(each.job)) for each in answers if each.word != "CREATED"}
+            assert all(old == new for old, new in flipped.values()), flipped
 
     @rule(name=some_names, number=some_number)
     def somebody_rolls_a_job_back(self, name, number):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from jobistemer import Concurrency, Context, Jobistemer
+from jobistemer import NO_RETRIES, Concurrency, Context, Jobistemer
 from jobistemer.core import ids
 from jobistemer.core.models import Job, Overlap
 from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
@@ -30,6 +30,7 @@ class Ledger:
         self._ended: dict[str, Any] = {}
         self._settled: set[str] = set()
         self._live: dict[str, set[str]] = {}
+        self._rows: dict[str, dict[str, OccurrenceRecord]] = {name: {} for name in NAMES}
         self._jobs: dict[tuple[str, int], Job] = {}
         self.executions: Counter[str] = Counter()
 
@@ -39,6 +40,8 @@ class Ledger:
 
     def runs_of(self, occurrence: OccurrenceRecord) -> list[RunRecord]:
         job = self.definition(occurrence)
+        if occurrence.state in views.NEVER_RAN:
+            return []
         return views.find_runs(
             self._database, [ids.run_id(occurrence.id, ids.task_id(job.id, task.name)) for task in job.tasks]
         )
@@ -52,29 +55,42 @@ class Ledger:
         return self._jobs[key]
 
     def check(self) -> None:
-        """What holds at every moment: I2, I6, I8, I10, and I1 up to each job's cursor."""
-        for name in NAMES:
-            found = self.occurrences(name)
-            self._every_instant_has_its_row(name, found)
-            for each in found:
-                assert each.reason, f"{each.id} does not say why"
-                # What is run once more is asked for by people, also after the clock has stepped back.
-                assert each.late_ms >= 0 or each.origin, f"{each.id} was decided early: I2"
-                self._never_changes(each.id, each, each.state in TERMINAL_OCCURRENCES)
-                for run in self.runs_of(each) if each.id not in self._settled else []:
-                    self._check_run(run)
-                if each.state in TERMINAL_OCCURRENCES and all(run.id in self._ended for run in self.runs_of(each)):
-                    self._settled.add(each.id)
-            self._one_at_a_time(name, {each.id: each for each in found})
+        """What holds at every moment: I2, I6, I8, I10, and I1 up to each job's cursor.
 
-    def _every_instant_has_its_row(self, name: str, found: list[OccurrenceRecord]) -> None:
-        stored, expected = jobs.find_job(self._database, name), set[int]()
-        for each in find_versions(self._database, ids.job_id(name)):
-            until = each.until if each.until is not None or stored is None else stored.cursor
-            assert until is not None, f"version {each.number} of {name}, which was removed, has no end"
-            expected |= set(each.job.schedule.unix_between(each.after, until))
-        rows = {each.due for each in found}
-        assert expected <= rows, f"{name}: holes at {sorted(expected - rows)}: I1"
+        What has ended with all its runs is looked at again at rest.
+        """
+        keys, job_ids = self._database.keys, [ids.job_id(name) for name in NAMES]
+        listed = [("ZRANGE", key(each), 0, -1) for key in (keys.history, keys.live) for each in job_ids]
+        answers = [[each.decode() for each in answer] for answer in self._database.ask_all(listed)]
+        for name, history, live in zip(NAMES, answers[:3], answers[3:], strict=True):
+            found = views.find_occurrences(self._database, [each for each in history if each not in self._settled])
+            self._rows[name].update((each.id, each) for each in found)
+            for each in found:
+                self._check_occurrence(each)
+            self._every_instant_has_its_row(name)
+            self._one_at_a_time(name, set(live))
+
+    def _check_occurrence(self, each: OccurrenceRecord) -> None:
+        assert each.reason, f"{each.id} does not say why"
+        # What is run once more is asked for by people, also after the clock has stepped back.
+        assert each.late_ms >= 0 or each.origin, f"{each.id} was decided early: I2"
+        self._never_changes(each.id, each, each.state in TERMINAL_OCCURRENCES)
+        runs = self.runs_of(each)
+        for run in runs:
+            self._check_run(run)
+        if each.state in TERMINAL_OCCURRENCES and all(run.id in self._ended for run in runs):
+            self._settled.add(each.id)
+
+    def _every_instant_has_its_row(self, name: str) -> None:
+        due = {each.due for each in self._rows[name].values()}
+        for version in find_versions(self._database, ids.job_id(name)):
+            until = version.until
+            if until is None:
+                stored = jobs.find_job(self._database, name)
+                assert stored is not None, f"version {version.number} of {name}, which was removed, has no end"
+                until = stored.cursor
+            expected = set(version.job.schedule.unix_between(version.after, until))
+            assert expected <= due, f"{name}: holes at {sorted(expected - due)}: I1"
 
     def _check_run(self, run: RunRecord) -> None:
         self._never_changes(run.id, run, run.state in TERMINAL_RUNS)
@@ -90,9 +106,8 @@ class Ledger:
         elif ended:
             self._ended[identity] = record
 
-    def _one_at_a_time(self, name: str, rows: dict[str, OccurrenceRecord]) -> None:
-        found = self._database.client.zrange(self._database.keys.live(ids.job_id(name)), 0, -1)
-        live, before = {each.decode() for each in found}, self._live.get(name, set())
+    def _one_at_a_time(self, name: str, live: set[str]) -> None:
+        rows, before = self._rows[name], self._live.get(name, set())
         self._live[name] = live
         for newcomer in live - before:
             if self.definition(rows[newcomer]).overlap is not Overlap.ALLOW:
@@ -102,8 +117,10 @@ class Ledger:
 
     def check_at_rest(self, deaths: int) -> None:
         """What holds when nothing goes on any more: I3, I4, I5."""
-        for name in NAMES:
-            for each in self.occurrences(name):
+        self._settled.clear()
+        self.check()
+        for rows in self._rows.values():
+            for each in rows.values():
                 assert each.state in TERMINAL_OCCURRENCES, f"{each.id} never ended: I3"
                 for run in self.runs_of(each):
                     assert run.state in TERMINAL_RUNS, f"{run.id} never ended: I3"
@@ -130,7 +147,7 @@ def declared(
 
     retry = Delays((5.0, 20.0))
     wanted = {name: {"schedule": schedule, **policies[name]} for name, schedule in SCHEDULES.items()}
-    app.job(name="alone", retry=retry, **wanted["alone"])(work)
+    app.job(name="alone", retry=NO_RETRIES, **wanted["alone"])(work)
     chain = app.job(name="chain", retry=retry, mode="sequential", **wanted["chain"])
     chain.task(work, name="first")
     chain.task(work, name="second", limits=[Concurrency(1, name="one")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 import trustme
 
-from tests.support.servers import REDIS, _free_port, running
+from tests.support.servers import REDIS, _free_port, running, until_said
 
 # The embedded server is built without TLS. `.ci/run` installs redis-server, so nothing is skipped there.
 speaks_tls = pytest.mark.skipif(not shutil.which("redis-server"), reason="only redis-server speaks TLS here: install it")
@@ -39,6 +40,21 @@ class Certificates:
         return str(path)
 
 
+_SENTINEL = """
+port 0
+tls-port {port}
+bind 127.0.0.1
+dir {folder}
+tls-cert-file {made.server}
+tls-key-file {made.server_key}
+tls-ca-cert-file {made.ca}
+tls-auth-clients no
+tls-replication yes
+requirepass s3ntinel
+sentinel monitor main 127.0.0.1 {master} 1
+"""
+
+
 class Secured:
     """A server with a port for plain text and one for TLS, which asks for client certificates or does not."""
 
@@ -57,3 +73,20 @@ def secured(folder: Path, *, clients: str) -> Iterator[Secured]:
     options = ("--bind", "127.0.0.1", "--tls-port", str(port), *files, "--tls-auth-clients", clients)
     with running(REDIS, folder, *options) as plain:
         yield Secured(port, plain, made)
+
+
+@contextmanager
+def watched(folder: Path, master: Secured) -> Iterator[str]:
+    """A Sentinel that speaks TLS too and has a password, and names this server as `main`; gives its place."""
+    port, file = _free_port(), folder / "sentinel.conf"
+    file.write_text(_SENTINEL.format(port=port, folder=folder, made=master.certificates, master=master.port))
+    binary = shutil.which("redis-server")
+    assert binary is not None
+    process = subprocess.Popen([binary, str(file), "--sentinel"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        assert process.stdout is not None
+        until_said(process.stdout, b"+monitor master main")
+        yield f"localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait()

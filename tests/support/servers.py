@@ -62,9 +62,14 @@ def _free_port() -> int:
 
 
 def _wait_until_ready(log: IO[bytes]) -> None:
+    until_said(log, b"eady to accept connections")
+
+
+def until_said(log: IO[bytes], words: bytes) -> None:
+    """Read what a server says until it says that."""
     seen = []
     for line in log:
         seen.append(line)
-        if b"Ready to accept connections" in line:
+        if words in line:
             return
     raise AssertionError("the server did not start: " + b"".join(seen).decode())

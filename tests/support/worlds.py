@@ -13,7 +13,7 @@ from jobistemer.core.permissions import Permissions
 from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import queues, views
+from jobistemer.store import groups, queues, views
 from jobistemer.store.clock import Clock
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
@@ -64,11 +64,16 @@ class StepWorker:
         self.watch = Watch(self.flights, self.committer.report)
         self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions)
         handlers = {GATHER.name: GATHER, **app.handlers}
-        self.fetcher = Fetcher(database, name, self.order, self.room, handlers, self.waiting.extend)
+        self.fetcher = Fetcher(database, name, self.order, self.room, handlers, self._take)
         self.beater = Beater(
             database, name, settings, self.order, self.flights, self.watch, self.reclaimer, dict, self.stopping
         )
         queues.open_streams(database, self.order.known())
+
+    def _take(self, flights: list[Flight]) -> None:
+        # As a worker's intake does: what belongs to a group that has failed meanwhile is not begun.
+        self.flights.cancel(groups.halted(self.database, [each.delivery.message for each in flights]))
+        self.waiting.extend(flights)
 
     def beat(self) -> None:
         self.beater.step()

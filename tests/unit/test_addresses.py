@@ -24,6 +24,13 @@ SECRETS = ("hunter2", "hun", "ter2", "s3nt", "k3y")
             "redis+sentinel://ann:hunter2@h1:1,h2:2/main/0?sentinel_password=s3nt",
             "redis+sentinel://ann:***@h1:1,h2:2/main/0?sentinel_password=***",
         ),
+        ("redis://:hunter2", "redis://:***"),
+        ("redis://ann:hunter2/0", "redis://ann:***/0"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("redis://ann:hunter2@[::1]:6379/0", "redis://ann:***@[::1]:6379/0"),
+        ("redis://ann@localhost:6379/0", "redis://ann@localhost:6379/0"),
+        ("redis+sentinel://h1:26379,h2:26379/main", "redis+sentinel://h1:26379,h2:26379/main"),
+        ("redis://h/0?pasword=hunter2", "redis://h/0?pasword=***"),
         ("rediss://h/0?ssl_password=k3y&ssl_keyfile=a.key", "rediss://h/0?ssl_password=***&ssl_keyfile=a.key"),
     ],
 )

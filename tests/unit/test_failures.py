@@ -17,6 +17,7 @@ from jobistemer.store.failures import translated
         (redis.AuthenticationError("Authentication required."), ServerRefused, "It asks for a password: redis://user"),
         (redis.AuthenticationError("invalid username-password pair"), ServerRefused, "User or password is wrong"),
         (redis.ReadOnlyError("READONLY You can't write"), ServerRefused, "It is a replica"),
+        (redis.ResponseError("unknown command 'HGET'"), ServerRefused, "or it is a Sentinel: redis+sentinel://"),
         (redis.ResponseError("NOREPLICAS Not enough good replicas to write."), ServerRefused, "`min-replicas-to-write`"),
         (redis.ResponseError("MISCONF Errors writing to disk"), ServerRefused, "look at its log"),
         (redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ServerRefused, "memory limit"),

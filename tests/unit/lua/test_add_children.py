@@ -21,6 +21,7 @@ def test_each_child_is_a_run_on_its_stream_and_the_group_counts_them(database, p
     after = records(database)
     entries = [after[f"run:{child_id(index)}"]["entry"] for index in range(2)]
     assert after == before | {
+        "run:run_1": before["run:run_1"] | {"maps": "1"},
         f"group:{group_of()}": {"failure": "fail_fast", "added": "2"},
         **{
             f"run:{child_id(index)}": {

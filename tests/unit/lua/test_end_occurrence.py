@@ -108,7 +108,7 @@ def test_a_group_holds_its_occurrence_open_and_releases_what_comes_after(databas
     definition = fired(database, job(task("fan"), task("next", "fan")))
     parent = take_one(database)
     heir = reducer(parent.message.run, slot=parent.message.slot)
-    over = ended(parent)._replace(reducer=heir)
+    over = ended(parent)._replace(reducers=(heir,), mapped=1)
     assert finish(database, over, definition) == Reply("DONE", [])
     assert records(database)[f"occurrence:{occurrence(definition)}"]["open"] == "2"
     last = take_one(database)

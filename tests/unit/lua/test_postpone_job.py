@@ -65,7 +65,15 @@ def test_what_is_pending_can_be_taken_back_by_who_has_seen_it(database):
     with nothing_written(database):
         assert database.call(jobs.drop_pending(database.keys, job().id, 1, "")) == Reply("STALE", [1])
     assert database.call(jobs.drop_pending(database.keys, job().id, 1, "f2")) == Reply("DROPPED", [1])
-    assert records(database) == before
+    assert records(database) == before | {NAME: before[NAME] | {"passed": "f2 "}}
+
+
+def test_the_last_twenty_that_another_took_the_place_of_are_remembered(database):
+    register(database, job())
+    marks = [f"{n:016x}" for n in range(25)]
+    for before, mark in zip(["", *marks], marks, strict=False):
+        postpone(database, CHANGED, mark, LATER, pending=before)
+    assert jobs.find_job(database, "report").passed == frozenset(marks[4:24])
 
 
 def test_a_job_that_is_removed_leaves_no_chore(database):

@@ -66,7 +66,7 @@ def test_entries_of_two_streams_with_one_id_end_apart():
 def test_a_run_that_was_cancelled_before_is_not_begun():
     flights, called = Flights(), []
     one = flight(function=lambda: called.append(1))
-    flights.cancel({"run_0"})
+    flights.cancel({"run_0": ""})
     assert run(one, flights, nothing)
     assert (one.outcome.state, called) == ("canceled", [])
 

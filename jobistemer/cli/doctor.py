@@ -1,0 +1,54 @@
+"""`jobistemer doctor`: is the server fit, and is all well in it? `jobistemer acl`: what each role may do there."""
+
+from __future__ import annotations
+
+import click
+
+from jobistemer.cli import tables
+from jobistemer.cli.session import Session, operating
+from jobistemer.core.findings import Level
+from jobistemer.store.acl import ROLES, rule
+from jobistemer.store.checkup import look_over
+
+KEYS = 100_000
+
+
+@click.command("doctor")
+@click.option("--keys", type=click.IntRange(0), default=KEYS, show_default=True,
+              help="How many keys of each shard are looked at for orphans; 0 for none.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--acl", "with_rules", is_flag=True, help="Print the least-privilege ACL rule of each role too.")
+@operating
+def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: bool) -> None:
+    """Look the server and the namespace over; nothing is changed.
+
+    Every finding names the value, and what to do. Exit code 1 when something is at fault.
+    """
+    found = look_over(session.namespace.shards, keys)
+    rules = {role: " ".join(rule([role], session.namespace.name)) for role in ROLES} if with_rules else {}
+    answer = {"findings": found, "acl": rules} if with_rules else {"findings": found}
+    rows = [(each.check, tables.state(each.level), each.value, each.remedy) for each in found]
+    shown = tables.table(("check", "", "found", "what to do"), rows)
+    session.answer(answer, lambda: tables.together(shown, *(tables.lines(f"{n}: {text}") for n, text in rules.items())))
+    levels = {each.level for each in found}
+    if Level.FAULT in levels or (strict and Level.WARNING in levels):
+        raise click.exceptions.Exit(1)
+
+
+@click.command("acl")
+@click.argument("roles", nargs=-1, type=click.Choice(tuple(ROLES)))
+@operating
+def acl_command(session: Session, roles: tuple[str, ...]) -> None:
+    """Print the least-privilege ACL rule of a role, of several together, or of each.
+
+    `redis-cli ACL SETUSER worker on '>password' $(jobistemer acl worker)`, in a shell that expands no braces and
+    stars (`set -f`). The server is not asked.
+    """
+    name = session.namespace.name
+    if roles:
+        text = " ".join(rule(roles, name))
+        session.answer({"roles": roles, "rule": text}, lambda: tables.lines(text))
+        return
+    rules = [{"role": each, "what": role.what, "rule": " ".join(rule([each], name))} for each, role in ROLES.items()]
+    rows = [(each["role"], f"{each['what']}\n{each['rule']}") for each in rules]
+    session.answer(rules, lambda: tables.properties(rows))

@@ -1,0 +1,49 @@
+"""Fan-in: which runs wait for what one attempt has mapped, and which of them takes the place of the run that mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.messages import Member, Message, compose
+from jobistemer.core.models import FailureStrategy
+
+FOR_ALL_ADDED = -1
+
+
+class Heir(NamedTuple):
+    """A run that is created when the one that mapped has succeeded.
+
+    mark: the field in which the commit leaves its message. members: how many runs it waits for; FOR_ALL_ADDED for
+    those that were added to its group.
+    """
+
+    mark: str
+    message: Message
+    members: int = FOR_ALL_ADDED
+
+
+def heirs_of(parent: Message, reducers: Sequence[Message]) -> tuple[Heir, ...]:
+    """What a run leaves: its one reducer in its own place; or one that waits for several reducers, and these."""
+    if len(reducers) <= 1:
+        return tuple(Heir("reducer", each) for each in reducers)
+    join = compose(
+        *(ids.join_run_id(parent.run), ids.GATHER_NAME, reducers[0].enqueued_at),
+        queue=parent.queue,
+        priority=parent.priority,
+        retention_ms=parent.retention_ms,
+        metadata=parent.metadata,
+        slot=parent.slot,
+        member=parent.member,
+        # Each reducer has its own strategy for its group; where one of them has failed, so has the whole.
+        reduces=FailureStrategy.RETRY_ON_FAILURE.value,
+    )
+    where = f"{join.queue}:{join.priority}"
+    waiting = [
+        msgspec.structs.replace(each, slot=None, member=Member(join.run, number, where))
+        for number, each in enumerate(reducers)
+    ]
+    return (*(Heir(f"reducer:{n}", each) for n, each in enumerate(waiting)), Heir("reducer", join, len(reducers)))

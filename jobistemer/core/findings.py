@@ -1,0 +1,126 @@
+"""What `doctor` finds: each finding names the value and, when something is wrong, what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+OLDEST = (6, 2)
+FULL, NEARLY_FULL = 0.9, 0.75
+CLOCK_OFF_MS = 1_000
+_LOOK = "look at the server's log and at the free space of its disk"
+
+
+class Level(StrEnum):
+    """How bad it is: a warning is for somebody to decide, a fault breaks a promise."""
+
+    FINE = "fine"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at: what, the value that was found, and what to do unless it is fine."""
+
+    check: str
+    level: Level
+    value: str
+    remedy: str = ""
+
+
+def fine(check: str, value: str) -> Finding:
+    """Nothing to do."""
+    return Finding(check, Level.FINE, value)
+
+
+def warning(check: str, value: str, remedy: str) -> Finding:
+    """Somebody should decide whether that is meant."""
+    return Finding(check, Level.WARNING, value, remedy)
+
+
+def fault(check: str, value: str, remedy: str) -> Finding:
+    """A promise is broken, or will be."""
+    return Finding(check, Level.FAULT, value, remedy)
+
+
+def judge_server(told: Mapping[str, Any], offset_ms: int) -> list[Finding]:
+    """What there is to say of a server that has told this about itself (`INFO`), and whose clock is off by that."""
+    judges = (_version, _role, _eviction, _memory, _persistence, _replicas)
+    return [finding for judge in judges for finding in judge(told)] + [_clock(offset_ms)]
+
+
+def _version(told: Mapping[str, Any]) -> Iterator[Finding]:
+    name = str(told.get("server_name", "redis"))
+    version = str(told.get("valkey_version") or told.get("redis_version", "0"))
+    shown = f"{name} {version}"
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
+        yield fault("version", shown, "Redis 6.2, 7, 8 or Valkey is needed: older ones lack commands that scripts use")
+    else:
+        yield fine("version", shown)
+
+
+def _role(told: Mapping[str, Any]) -> Iterator[Finding]:
+    if told.get("role") == "slave":
+        yield fault("role", "replica", "nothing can be written here: let the URL name the master, or the Sentinels")
+    else:
+        yield fine("role", str(told.get("role", "master")))
+
+
+def _eviction(told: Mapping[str, Any]) -> Iterator[Finding]:
+    policy = str(told.get("maxmemory_policy", "unknown"))
+    if policy == "noeviction":
+        yield fine("eviction", policy)
+    else:
+        remedy = "records may be dropped at the memory limit: CONFIG SET maxmemory-policy noeviction"
+        yield fault("eviction", policy, remedy)
+
+
+def _memory(told: Mapping[str, Any]) -> Iterator[Finding]:
+    used, most = int(told.get("used_memory", 0)), int(told.get("maxmemory", 0) or told.get("total_system_memory", 0))
+    share = used / most if most else 0.0
+    shown = f"{used / 2**20:.0f} MiB of {most / 2**20:.0f} MiB, {share:.0%}"
+    remedy = "at the limit enqueueing is refused: raise maxmemory, shorten retentions, or purge what is not needed"
+    if share >= NEARLY_FULL:
+        yield (fault if share >= FULL else warning)("memory", shown, remedy)
+    else:
+        yield fine("memory", shown)
+
+
+def _persistence(told: Mapping[str, Any]) -> Iterator[Finding]:
+    appends = bool(int(told.get("aof_enabled", 0)))
+    if appends and told.get("aof_last_write_status", "ok") != "ok":
+        yield fault("persistence", "the last append failed", _LOOK)
+    elif appends:
+        yield fine("persistence", "appendonly yes")
+    elif told.get("rdb_last_bgsave_status", "ok") != "ok":
+        yield fault("persistence", "the last snapshot failed", _LOOK)
+    else:
+        yield warning(
+            "persistence",
+            "appendonly no",
+            "a restart of the server loses all since its last snapshot, or everything: CONFIG SET appendonly yes, and "
+            "write it into its configuration",
+        )
+
+
+def _replicas(told: Mapping[str, Any]) -> Iterator[Finding]:
+    count = int(told.get("connected_slaves", 0))
+    if count and "min_slaves_good_slaves" not in told:
+        yield warning(
+            "replicas",
+            f"{count}, and min-replicas-to-write is 0",
+            "a master that is cut off goes on acknowledging what a failover will discard: CONFIG SET "
+            "min-replicas-to-write 1 and min-replicas-max-lag 10, see docs/guarantees.md",
+        )
+    elif count:
+        yield fine("replicas", f"{count}, {told['min_slaves_good_slaves']} of them close enough")
+
+
+def _clock(offset_ms: int) -> Finding:
+    shown = f"{offset_ms} ms ahead of this machine"
+    if abs(offset_ms) < CLOCK_OFF_MS:
+        return fine("clock", shown)
+    return warning("clock", shown, "the server's time counts: let both follow the same time source (NTP)")

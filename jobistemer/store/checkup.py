@@ -1,0 +1,99 @@
+"""Look a namespace and its server over, and say what is found; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from jobistemer.core.errors import ServerRefused
+from jobistemer.core.findings import Finding, fault, fine, judge_server, warning
+from jobistemer.core.planning import NEVER
+from jobistemer.store import census
+from jobistemer.store.database import Database
+from jobistemer.store.keys import GROUP, split_place
+from jobistemer.store.orphans import find_orphans
+from jobistemer.store.queues import busy_consumers
+
+SILENT_MS: Final = 60_000
+"""Whoever has not been heard for so long is not there; what should have been done so long ago is stuck."""
+NAMED: Final = 20
+"""How many findings of one kind are told one by one."""
+
+
+def look_over(shards: Sequence[Database], most_keys: int) -> list[Finding]:
+    """Everything that `doctor` finds. Raises NotConnected."""
+    return [*_server(shards[0]), *(finding for shard in shards for finding in _shard(shard, most_keys))]
+
+
+def _server(database: Database) -> Iterator[Finding]:
+    database.read_clock()
+    try:
+        told = database.ask("INFO")
+    except ServerRefused as error:
+        yield warning("server", "it tells nothing about itself", f"let this user run INFO: {error}")
+        return
+    yield from judge_server(told, getattr(database.clock, "offset_ms", 0))
+    if int(told.get("cluster_enabled", 0)):
+        yield _cluster(database)
+
+
+def _cluster(database: Database) -> Finding:
+    state = database.ask("CLUSTER INFO")
+    shown = f"{state.get('cluster_state')}, {state.get('cluster_slots_ok')} of 16384 slots are served"
+    if state.get("cluster_state") == "ok":
+        return fine("cluster", shown)
+    return fault("cluster", shown, "see `redis-cli --cluster check`; shards whose slots are not served stand still")
+
+
+def _shard(database: Database, most_keys: int) -> Iterator[Finding]:
+    checks = (_due(database), _waiting(database), _stuck(database), _orphans(database, most_keys))
+    for check, found in zip(("due", "workers", "entries", "keys"), checks, strict=True):
+        wrong = list(islice(found, NAMED))
+        yield from wrong or [fine(check, f"{database.keys.tag}: nothing wrong")]
+
+
+def _due(database: Database) -> Iterator[Finding]:
+    """Instants that nobody has decided."""
+    now_ms, keys = database.clock.now_ms(), database.keys
+    jobs = database.ask("ZRANGEBYSCORE", keys.due, "-inf", min(now_ms - SILENT_MS, NEVER * 1000), "LIMIT", 0, NAMED)
+    runs = database.ask("ZRANGEBYSCORE", keys.delayed, "-inf", now_ms - SILENT_MS, "LIMIT", 0, NAMED)
+    tickers = [each for each in census.list_tickers([database]) if each.beat_at > now_ms - SILENT_MS]
+    remedy = "look at its log; `jobistemer ticker list`" if tickers else "no ticker runs: start `jobistemer-ticker`"
+    for job in jobs:
+        yield fault("due", f"{job.decode()} has been due for more than a minute", remedy)
+    for run in runs:
+        yield fault("due", f"delayed run {run.decode()} has been due for more than a minute", remedy)
+
+
+def _waiting(database: Database) -> Iterator[Finding]:
+    """Queues that nobody works on."""
+    since = database.clock.now_ms() - SILENT_MS
+    served = {queue for each in census.list_workers([database]) if each.beat_at > since for queue in each.queues}
+    for queue in census.list_queues([database]):
+        if queue.waiting and queue.name not in served:
+            remedy = f"no worker serves this queue: start `jobistemer-worker -Q {queue.name}`"
+            yield warning("workers", f"{queue.waiting} runs wait in {queue.name}", remedy)
+
+
+def _stuck(database: Database) -> Iterator[Finding]:
+    """Entries that were handed out to somebody who is not there, and that nobody has taken over."""
+    since = database.clock.now_ms() - SILENT_MS
+    beats = {each.id: each.beat_at for each in census.list_workers([database])}
+    for where in sorted(place.decode() for place in database.ask("SMEMBERS", database.keys.streams)):
+        gone = (each for each in sorted(busy_consumers(database, where)) if beats.get(each, 0) <= since)
+        for consumer in gone:
+            (first,) = database.ask("XPENDING", database.keys.stream(where), GROUP, "-", "+", 1, consumer) or [None]
+            entry = first[0].decode() if first else "?"
+            yield fault(
+                "entries",
+                f"entry {entry} of queue {split_place(where)[0]} is with worker {consumer}, who has been silent for "
+                "more than a minute",
+                "any living worker takes it over within its lease: start one (and a ticker, which finds those that "
+                "no worker is known for)",
+            )
+
+
+def _orphans(database: Database, most_keys: int) -> Iterator[Finding]:
+    for key, why in find_orphans(database, most_keys):
+        yield fault("keys", f"{key}: {why}", "a fault of Jobistemer, please report it with this line; DEL removes it")

@@ -1,0 +1,99 @@
+"""Keys that nobody will ever remove: none should be found, see invariant I9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS
+from jobistemer.store.acl import ROLES, kinds_of
+from jobistemer.store.database import Database
+from jobistemer.store.keys import delayed_member, split_place
+
+PAGE: Final = 1_000
+_OF_JOBS: Final = ("history", "versions", "audit")
+_KNOWN: Final = frozenset(kind for role in ROLES.values() for kind in kinds_of(role))
+
+
+def find_orphans(database: Database, most_keys: int) -> Iterator[tuple[str, str]]:
+    """Keys of a shard that would stay for ever, each with why; at most so many keys are looked at."""
+    for keys in _pages(database, most_keys):
+        lasting = database.ask_all([("PTTL", key) for key in keys])
+        for key in (key for key, left in zip(keys, lasting, strict=True) if left == -1):
+            if why := _why(database, key):
+                yield key, why
+
+
+def _pages(database: Database, most_keys: int) -> Iterator[list[str]]:
+    cursor, seen = b"0", 0
+    while seen < most_keys:
+        cursor, found = database.ask("SCAN", cursor, "MATCH", f"{database.keys.tag}:*", "COUNT", PAGE)
+        if found:
+            yield [key.decode(errors="replace") for key in found]
+        seen += PAGE
+        if int(cursor) == 0:
+            return
+
+
+def _why(database: Database, key: str) -> str:
+    kind, _, name = key.removeprefix(f"{database.keys.tag}:").partition(":")
+    if kind not in _KNOWN:
+        return "not a key of Jobistemer's; nothing else should write into its namespace"
+    if kind in _OF_JOBS:
+        return "" if database.ask("EXISTS", database.keys.job(name)) else "its job is gone, and it has no expiry"
+    return _JUDGES[kind](database, name) if kind in _JUDGES else ""
+
+
+def _run(database: Database, run: str) -> str:
+    fields = ("state", "entry", "place", "occurrence", "waits", "waiting", "group")
+    state, entry, place, occurrence, *elsewhere = (
+        value.decode() if value else "" for value in database.ask("HMGET", database.keys.run(run), *fields)
+    )
+    if occurrence and not database.ask("EXISTS", database.keys.occurrence(occurrence)):
+        return "its occurrence is gone, and it has no expiry"
+    if state in TERMINAL_RUNS:
+        return "" if occurrence or elsewhere[-1] else f"it is {state}, and has no expiry"
+    if state != "pending" or not entry or any(each not in ("", "0") for each in elsewhere):
+        return ""
+    return "" if _is_held(database, run, place, entry) else f"it is pending, but not on the stream of {place}"
+
+
+def _is_held(database: Database, run: str, place: str, entry: str) -> bool:
+    held = database.ask("XRANGE", database.keys.stream(place), entry, entry)
+    held = held or database.ask("ZSCORE", database.keys.delayed, delayed_member(place, run)) is not None
+    # It may have moved on between the questions.
+    return bool(held) or database.ask("HGET", database.keys.run(run), "entry") != entry.encode()
+
+
+def _occurrence(database: Database, occurrence: str) -> str:
+    state, job = database.ask("HMGET", database.keys.occurrence(occurrence), "state", "job")
+    if not state or not job:
+        return "it has no state or no job"
+    if state.decode() in TERMINAL_OCCURRENCES:
+        return f"it is {state.decode()}, and has no expiry"
+    sets = (database.keys.live(job.decode()), database.keys.queued(job.decode()))
+    listed = any(database.ask("ZSCORE", key, occurrence) is not None for key in sets)
+    return "" if listed else f"it is {state.decode()}, but not listed as such for its job"
+
+
+def _stream(database: Database, place: str) -> str:
+    listed = place.encode() in database.ask("SMEMBERS", database.keys.streams)
+    return "" if listed else f"no worker knows of it: queue {split_place(place)[0]} is not listed"
+
+
+def _worker(database: Database, worker: str) -> str:
+    listed = database.ask("ZSCORE", database.keys.workers, worker) is not None
+    return "" if listed else "no such worker is listed, and it has no expiry"
+
+
+def _unique(_database: Database, _name: str) -> str:
+    return "a unique key without expiry is held for ever"
+
+
+_JUDGES: Final[dict[str, Callable[[Database, str], Any]]] = {
+    "run": _run,
+    "occurrence": _occurrence,
+    "stream": _stream,
+    "worker": _worker,
+    "unique": _unique,
+}

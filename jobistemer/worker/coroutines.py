@@ -1,0 +1,131 @@
+"""Slots on an event loop: a fixed number of tasks, each of which runs one coroutine after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from jobistemer.worker.apart import run_apart_async
+from jobistemer.worker.execute import run_async
+from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.pool import Pool
+
+BREATHS = 64
+"""After so many coroutines that never waited, the loop gets a turn for what else it has to do."""
+
+
+class CoroutineSlots:
+    """Takes its work from a line that it shares with its successor on another loop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        waiting: deque[Flight],
+        flights: Flights,
+        report: Callable[[Flight], None],
+        pool: Pool | None,
+    ) -> None:
+        self._loop = loop
+        self._waiting = waiting
+        self._flights = flights
+        self._report = report
+        self._pool = pool
+        self._idle: deque[asyncio.Future[None]] = deque()
+        # Slots with what stops them; the tasks of stopped attempts whose code has not ended, and since when.
+        self._slots: dict[asyncio.Task[None], Callable[[], None]] = {}
+        self._retired: dict[asyncio.Task[None], float] = {}
+        self._ended = False
+
+    def add(self) -> None:
+        """Add a slot; on the loop's own thread."""
+        task = self._loop.create_task(self._work())
+        self._slots[task] = lambda: self._stop(task)
+        task.add_done_callback(self._on_end)
+
+    def wake(self, count: int) -> None:
+        """There is work in the line; called from other threads."""
+        # A slot lists itself as idle before it looks at the line for the last time, so none is missed here.
+        if self._idle:
+            self._loop.call_soon_threadsafe(self._wake, count)
+
+    def retire(self) -> None:
+        """Take no more work: the line is another's from now on."""
+        self._waiting = deque()
+
+    def end(self) -> None:
+        """Let slots that are free end; what others run is nobody's any more."""
+        self._ended = True
+        for turn in self._idle:
+            turn.cancel()
+
+    def leaked(self, before: float) -> int:
+        """How many coroutines were stopped before that moment and have not ended."""
+        return sum(since < before for since in list(self._retired.values()))
+
+    def of(self, running: list[Flight]) -> list[Flight]:
+        """Those of the running attempts that run here."""
+        mine = set(self._slots.values())
+        return [flight for flight in running if flight.stop in mine]
+
+    def executing(self) -> Callable[[], None] | None:
+        """What stops the slot that is executing right now; None when it is a callback, or a task of a handler's own."""
+        task = asyncio.current_task(self._loop)
+        return self._slots.get(task) if task is not None else None
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        self._retired.pop(task, None)
+        if self._slots.pop(task, None) is not None and not self._ended:
+            # A handler may cancel the task that it runs in; the slot does not go with it.
+            self.add()
+
+    def _wake(self, count: int) -> None:
+        for _ in range(count):
+            while self._idle:
+                turn = self._idle.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    break
+
+    async def _work(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this is a task
+        stop = self._slots[task]
+        breaths = 0
+        while True:
+            flight = await self._next()
+            if flight.apart and self._pool is not None:
+                await run_apart_async(flight, self._flights, self._pool, self._report)
+                continue
+            if not await run_async(flight, self._flights, stop):
+                return
+            self._report(flight)
+            if task.cancelling():
+                # Somebody cancelled it and the handler took no notice: what comes next starts with a clean slate.
+                return
+            breaths = (breaths + 1) % BREATHS
+            if not breaths:
+                await asyncio.sleep(0)
+
+    async def _next(self) -> Flight:
+        while True:
+            try:
+                return self._waiting.popleft()
+            except IndexError:
+                turn = self._loop.create_future()
+            self._idle.append(turn)
+            if self._waiting:
+                turn.cancel()
+            else:
+                await turn
+
+    def _stop(self, task: asyncio.Task[None]) -> None:
+        self._loop.call_soon_threadsafe(self._replace, task)
+
+    def _replace(self, task: asyncio.Task[None]) -> None:
+        # The attempt is over; its slot goes with it, because a coroutine may swallow its cancellation.
+        if self._slots.pop(task, None) is not None:
+            self._retired[task] = time.monotonic()
+            self.add()
+            task.cancel()

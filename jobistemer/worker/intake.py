@@ -1,0 +1,118 @@
+"""Intake: takes runs from all shards, hands them to the slots, and at the end gives back what had not started."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+
+from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.handlers import Handler
+from jobistemer.runtime.repeating import repeat, start_thread
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store import groups, returning
+from jobistemer.store.database import Database
+from jobistemer.worker.fetch import Fetcher
+from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.inbox import Room
+from jobistemer.worker.order import Order
+from jobistemer.worker.slots import Slots
+
+QUIET_S = 0.05
+
+log = logging.getLogger("jobistemer.worker")
+
+
+class Intake:
+    """One thread for each shard, from the first fetch until the worker is asked to end."""
+
+    def __init__(
+        self,
+        shards: list[Database],
+        worker: str,
+        handlers: Mapping[str, Handler],
+        order: Order,
+        room: Room,
+        flights: Flights,
+        slots: Slots,
+        stopping: Stopping,
+    ) -> None:
+        self._shards = shards
+        self._worker = worker
+        self._room = room
+        self._flights = flights
+        self._slots = slots
+        self._stopping = stopping
+        self._fetchers = [Fetcher(each, worker, order, room, handlers, self._dispatch) for each in shards]
+        self._dry: set[Fetcher] = set()
+        self._unstarted: deque[Flight] = deque()
+        self.threads: list[threading.Thread] = []
+
+    def start(self, *, burst: bool) -> None:
+        """Begin to fetch. burst: ask for the worker's end when the queues are empty."""
+        self.threads = [self._fetching(fetcher, burst=burst) for fetcher in self._fetchers]
+
+    def goes_on(self) -> bool:
+        """Whether a read is still under way; it is asked to end."""
+        waiting = [fetcher for fetcher, thread in zip(self._fetchers, self.threads, strict=True) if thread.is_alive()]
+        for fetcher in waiting:
+            with suppress(NotConnected, ServerRefused):
+                fetcher.interrupt()
+        return bool(waiting)
+
+    def hand_back(self) -> None:
+        """Give back what has not been started; it will not be."""
+        self._unstarted.extend(self._slots.take_back())
+        waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
+        for database in self._shards:
+            mine = [flight for flight in waiting if flight.database is database]
+            try:
+                returning.hand_back(database, [flight.delivery for flight in mine], self._worker)
+                self._room.give_back([flight.key for flight in mine])
+            except (NotConnected, ServerRefused) as error:
+                log.warning("worker %s could not hand back %d runs yet: %s", self._worker, len(mine), error)
+                self._unstarted.extend(mine)
+
+    def _fetching(self, fetcher: Fetcher, *, burst: bool) -> threading.Thread:
+        step: Callable[[], float | None] = partial(self._burst_step if burst else self._step, fetcher)
+        name = f"worker {self._worker} fetch"
+        return start_thread(lambda: repeat(step, self._stopping.requested, name), "fetch")
+
+    def _step(self, fetcher: Fetcher) -> float | None:
+        if self._stopping.quiet.is_set():
+            return QUIET_S
+        fetcher.step()
+        return None
+
+    def _burst_step(self, fetcher: Fetcher) -> float | None:
+        if self._stopping.quiet.is_set():
+            return QUIET_S
+        idle = not self._room.in_flight
+        found_nothing = not fetcher.step(block=False) and idle
+        # A run in flight may put others onto any stream. So a stream counts as empty when it was read while nothing
+        # was in flight, and whatever is taken from one of them makes all of them unknown again.
+        if not found_nothing:
+            self._dry.clear()
+            return None
+        self._dry.add(fetcher)
+        if len(self._dry) == len(self._fetchers):
+            self._stopping.request()
+        return None
+
+    def _dispatch(self, flights: list[Flight]) -> None:
+        if self._stopping.requested.is_set():
+            # Taken by a read that was under way when the end was asked for.
+            self._unstarted.extend(flights)
+            return
+        self._cancel_halted(flights)
+        self._slots.put(flights)
+
+    def _cancel_halted(self, flights: list[Flight]) -> None:
+        """What belongs to a group that has failed meanwhile is not begun."""
+        members = [flight for flight in flights if flight.delivery.message.member is not None]
+        if members:
+            with suppress(NotConnected, ServerRefused):
+                self._flights.cancel(groups.halted(members[0].database, [each.delivery.message for each in members]))

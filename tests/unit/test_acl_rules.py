@@ -1,0 +1,37 @@
+"""The scripts that a role's rule allows are those that its code can reach, neither more nor fewer."""
+
+from functools import cache
+
+import pytest
+
+from jobistemer.store.acl import ROLES, rule
+from jobistemer.store.scripts import all_scripts
+from tests.support.reach import Source
+
+ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.requests")
+CODE = {
+    "producer": ENQUEUEING,
+    "ticker": ("jobistemer.ticker",),
+    # Handlers enqueue, and a transaction takes enqueueing with it.
+    "worker": ("jobistemer.worker", *ENQUEUEING),
+    "operator": ("jobistemer.app", "jobistemer.cli"),
+    "viewer": ("jobistemer.store.census", "jobistemer.store.listings", "jobistemer.store.views", "jobistemer.store.ledgers"),
+}
+source = cache(Source)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_run_the_scripts_that_its_code_can_reach(role):
+    assert set(ROLES[role].scripts) == source().scripts(*CODE[role])
+
+
+def test_every_script_belongs_to_a_role():
+    assert {each.name for each in all_scripts()} == {name for role in ROLES.values() for name in role.scripts}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_rule_allows_what_endangers_the_server(role):
+    tokens = set(rule([role], "jobistemer"))
+    assert {"resetkeys", "resetchannels", "-@all"} <= tokens
+    assert not [token for token in tokens if token.startswith(("+@", "allkeys", "~*", "&*", "+config", "+flush", "+acl"))]
+    assert all(token.startswith(("~{jobistemer:*}:", "~{jobistemer}:settings")) for token in tokens if token[0] == "~")
