@@ -19,7 +19,7 @@ from jobistemer.core.sizes import Sizes
 
 API = Path(__file__).parent / "reference" / "api.md"
 ERRORS = Path(__file__).parent / "reference" / "errors.md"
-INHERITED_LATE = (object, Exception, BaseException)
+LINE = 110
 
 API_HEAD = """# Python API
 
@@ -80,7 +80,10 @@ def also(error: type[Exception]) -> str:
 def section(kind: type, where: str = "") -> str:
     """One class: how it is made, what it is, what it can do."""
     title = f"### {kind.__name__}" + (f": {where}" if where else "")
-    made = f"{kind.__name__}({', '.join(fields(kind))})"
+    given = fields(kind)
+    made = f"{kind.__name__}({', '.join(given)})"
+    if len(made) > LINE:
+        made = "\n".join([f"{kind.__name__}(", *(f"    {each}," for each in given), ")"])
     methods = [f"- `{name}{signature}`  \n  {what}" for name, (signature, what) in sorted(members(kind).items())]
     return "\n".join([title, "", "```text", made, "```", "", inspect.cleandoc(kind.__doc__ or ""), "", *methods, ""])
 

@@ -60,13 +60,13 @@ def leaves(name: str, command: click.Command) -> Iterator[tuple[str, click.Comma
     context = click.Context(command)
     for each in command.list_commands(context):
         found = command.get_command(context, each)
-        assert found is not None, each
-        yield from leaves(f"{name} {each}", found)
+        if found is not None:
+            yield from leaves(f"{name} {each}", found)
 
 
 def first_sentence(command: click.Command) -> str:
     """What a command is, in a line."""
-    return words(command).split("\n\n")[0].replace("\n", " ").partition(": ")[0].removesuffix(".")
+    return words(command).split("\n\n")[0].replace("\n", " ").partition(". ")[0].removesuffix(".")
 
 
 def words(command: click.Command) -> str:

@@ -75,8 +75,8 @@ class TickerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     pass_s: seconds between two looks at the agenda when nothing is due. horizon_s: how far ahead due instants are
     prepared. catch_up: instants of one job that are decided in one pass, so that a long outage does not hold up the
-    others. max_jump_s: a leap of the server's clock that is longer is not believed before it has lasted for
-    jump_hold_s seconds; 0 believes every leap at once.
+    others. max_jump_s: a leap of the server's clock that is longer is not believed before it has lasted; 0
+    believes every leap at once. jump_hold_s: how long it has to last, in seconds.
     """
 
     pass_s: float = 2.0

@@ -1,0 +1,147 @@
+"""How long it takes to be there: imports, a worker until it has run something, a ticker until it beats.
+
+    python benchmarks/startup.py [--repeats 9] [--peers celery,rq,dramatiq,arq,huey,taskiq]
+
+Subjects take turns in each repeat, so that a busy machine slows all of them alike; the median counts. CPU is user and system time
+of the process. Byte code is compiled beforehand, as pip does when it installs: where PYTHONDONTWRITEBYTECODE is set, a
+source tree is compiled anew by each process, which costs more than all else here. `python -c pass` is part of each figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from server import BenchServer, client_of
+
+from jobistemer.app import Jobistemer
+
+MODULES = ("jobistemer", "jobistemer.cli.worker", "jobistemer.cli.ticker", "redis", "msgspec")
+APP = """
+import time
+from jobistemer import Jobistemer
+
+app = Jobistemer()
+
+
+@app.task
+def told() -> float:
+    return time.time()
+"""
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+Figures = dict[str, float]
+
+
+def importing(module: str) -> Figures:
+    """A fresh interpreter that imports one module."""
+    return timed([sys.executable, "-c", f"import {module}" if module else "pass"])
+
+
+def timed(command: list[str]) -> Figures:
+    """Wall and CPU time of a process, in ms."""
+    before, begin = children_cpu(), time.perf_counter()
+    subprocess.run(command, check=True, env=ENVIRONMENT)
+    wall = time.perf_counter() - begin
+    return {"wall ms": wall * 1000, "cpu ms": (children_cpu() - before) * 1000}
+
+
+def children_cpu() -> float:
+    """CPU seconds of the children that have ended."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
+def worker_start(server: BenchServer, folder: Path) -> Figures:
+    """From the start of the process to the first line of a handler whose run was waiting already."""
+    client_of(server.url).flushall()
+    run = Jobistemer(server.url).enqueue("told")
+    begin = time.time()
+    with process("jobistemer.cli.worker", server, folder, "starting:app") as started:
+        ran_at = run.result(timeout=20)
+        return {"wall ms": (ran_at - begin) * 1000, "cpu ms": cpu_ms(started.pid)}
+
+
+def ticker_start(server: BenchServer, folder: Path) -> Figures:
+    """From the start of the process to its first beat."""
+    client = client_of(server.url)
+    client.flushall()
+    begin = time.time()
+    with process("jobistemer.cli.ticker", server, folder) as started:
+        while not client.exists("{jobistemer:0}:tickers"):
+            time.sleep(0.002)
+        return {"wall ms": (time.time() - begin) * 1000, "cpu ms": cpu_ms(started.pid)}
+
+
+class process:  # noqa: N801 - it reads as a verb
+    """One of our roles while the context lasts."""
+
+    def __init__(self, role: str, server: BenchServer, folder: Path, *arguments: str) -> None:
+        environment = {**ENVIRONMENT, "JOBISTEMER_URL": server.url}
+        command = [sys.executable, "-m", role, "--log-level", "error", *arguments]
+        self._process = subprocess.Popen(command, cwd=folder, env=environment)
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        return self._process
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def cpu_ms(pid: int) -> float:
+    """CPU time of a process so far, as far as the system tells."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def compiled(modules: list[str]) -> list[str]:
+    """Those modules that are installed, with their byte code written."""
+    found = []
+    for module in modules:
+        if spec := importlib.util.find_spec(module.partition(".")[0]):
+            found.append(module)
+            for folder in spec.submodule_search_locations or ():
+                compileall.compile_dir(folder, quiet=2)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--peers", default="celery,rq,dramatiq,arq,huey,taskiq,procrastinate,apscheduler")
+    chosen = parser.parse_args()
+    modules = compiled([*MODULES, *filter(None, chosen.peers.split(","))])
+    with BenchServer() as server, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "starting.py").write_text(APP)
+        subjects: dict[str, Callable[[], Figures]] = {"python -c pass": lambda: importing("")}
+        subjects |= {f"import {module}": lambda module=module: importing(module) for module in modules}
+        subjects["worker to its first run"] = lambda: worker_start(server, folder)
+        subjects["ticker to its first beat"] = lambda: ticker_start(server, folder)
+        seen: dict[str, list[Figures]] = {name: [] for name in subjects}
+        for repeat in range(chosen.repeats + 1):
+            for name, measure in subjects.items():
+                figures = measure()
+                # The first round warms the disk's cache and compiles what is left.
+                if repeat:
+                    seen[name].append(figures)
+    for name, figures in seen.items():
+        medians = {key: round(statistics.median(each[key] for each in figures)) for key in figures[0]}
+        print(json.dumps({"subject": name, **medians, "repeats": len(figures)}))
+
+
+if __name__ == "__main__":
+    main()
