@@ -139,8 +139,8 @@ def main() -> None:
                 if repeat:
                     seen[name].append(figures)
     for name, figures in seen.items():
-        medians = {key: round(statistics.median(each[key] for each in figures)) for key in figures[0]}
-        print(json.dumps({"subject": name, **medians, "repeats": len(figures)}))
+        medians = {key: round(statistics.median(each[key] for each in taken)) for key in taken[0]}
+        print(json.dumps({"subject": name, **medians, "repeats": len(taken)}))
 
 
 if __name__ == "__main__":

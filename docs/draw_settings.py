@@ -60,9 +60,8 @@ def page() -> str:
             *rows(TickerSettings, ticker_command, "ticker", TICKER_RANGES),
             *processes(ticker_command, "ticker"),
             *("", "## Options of tasks", ""),
-            "They cascade: `Jobistemer(defaults=Options(…))`, `@app.job(…)`, `@app.task(…)`, the call. "
-            "`app.effective_options` and",
-            "`jobistemer job options` say what applies and which level says so.",
+            "They cascade: `Jobistemer(defaults=Options(…))`, `@app.job(…)`, `@app.task(…)`, the call.",
+            "`app.effective_options` and `jobistemer job options` say what applies and which level says so.",
             *("", "| option | default | |", "| --- | --- | --- |"),
             *(f"| `{name}` | {shown(getattr(DEFAULTS, name))} | {what} |" for name, what in meanings(Options).items()),
             "",
@@ -84,7 +83,7 @@ def rows(
             continue
         found = options.get(name.removesuffix("_s")) or options.get(name)
         given = [f"`{settings.__name__}({name}=…)`", *places(found, section)]
-        allowed = SPECIAL.get(name) or ("{:g}–{:g}".format(*ranges[name]) if name in ranges else "–")
+        allowed = SPECIAL.get(name) or ("{:.12g}–{:.12g}".format(*ranges[name]) if name in ranges else "–")
         yield f"| {' | '.join([*given, shown(value), allowed, meant[name]])} |"
 
 

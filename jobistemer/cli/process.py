@@ -38,13 +38,14 @@ class Process(click.Command):
     def _from_project(self) -> dict[str, Any]:
         section = (self.name or "").removeprefix("jobistemer-")
         given: dict[str, Any] = getattr(find_project(Path.cwd()), section)
-        known = {name for each in self.params if isinstance(each, click.Option) for name in _long_names(each)}
+        options = [each for each in self.params if isinstance(each, click.Option)]
+        known = {name: each.name or "" for each in options for name in _long_names(each)}
         unknown = sorted(set(given) - known)
         if unknown:
             raise Misconfigured(
                 f"[tool.jobistemer.{section}] has {unknown[0]!r}; known are {', '.join(sorted(known))}"
             )
-        return {name.replace("-", "_"): value for name, value in given.items()}
+        return {known[name]: value for name, value in given.items()}
 
 
 def _long_names(option: click.Option) -> list[str]:

@@ -24,11 +24,11 @@ def found(command, *arguments):
 
 
 def test_the_command_line_goes_before_the_environment_and_that_before_the_file(project, monkeypatch):
-    project('[tool.jobistemer.worker]\nconcurrency = 3\nqueues = "mail:2"\nmax-runs = 9\n')
-    assert {name: found(worker_command)[name] for name in ("concurrency", "queues", "max_runs", "grace")} == {
+    project('[tool.jobistemer.worker]\nconcurrency = 3\nqueues = "mail:2"\nmax-memory = 9\n')
+    assert {name: found(worker_command)[name] for name in ("concurrency", "queues", "max_memory_mib", "grace")} == {
         "concurrency": 3,
         "queues": "mail:2",
-        "max_runs": 9,
+        "max_memory_mib": 9,
         "grace": 30.0,
     }
     monkeypatch.setenv("JOBISTEMER_CONCURRENCY", "4")
