@@ -40,7 +40,7 @@ class Process(click.Command):
         given: dict[str, Any] = getattr(find_project(Path.cwd()), section)
         options = [each for each in self.params if isinstance(each, click.Option)]
         known = {name: each.name or "" for each in options for name in _long_names(each)}
-        unknown = sorted(set(given) - known)
+        unknown = sorted(set(given) - set(known))
         if unknown:
             raise Misconfigured(
                 f"[tool.jobistemer.{section}] has {unknown[0]!r}; known are {', '.join(sorted(known))}"
