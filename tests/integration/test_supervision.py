@@ -141,8 +141,7 @@ def test_sigterm_lets_everybody_finish_what_runs(app, start, tmp_path):
     assert workers_now(app) == {}
 
 
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.parametrize(("processes", "second"), [(0, signal.SIGINT), (1, signal.SIGTERM)])
 def test_a_second_signal_ends_everybody_at_once(app, start, processes, second):
     worker = start("supervised:app", "-c", 1, "--processes", processes, "--grace", 80_000)
     pids = workers(app, 1)
@@ -158,10 +157,9 @@ def test_a_second_signal_ends_everybody_at_once(app, start, processes, second):
     assert run.state() is RunState.RUNNING
 
 
-@pytest.mark.parametrize("processes", [0, 2])
-def test_sigtstp_stops_fetching_and_sigcont_lets_everybody_go_on(app, start, processes):
-    worker = start("supervised:app", "--processes", processes)
-    workers(app, processes or 1)
+def test_sigtstp_stops_fetching_and_sigcont_lets_everybody_go_on(app, start):
+    worker = start("supervised:app", "--processes", 2)
+    workers(app, 2)
     assert app.enqueue("where").result(timeout=10)
     worker.send(signal.SIGTSTP)
     until(lambda: all(each.quiet for each in census.list_workers(app.namespace.shards)), "all are quiet")
@@ -209,10 +207,9 @@ def test_a_worker_that_holds_too_much_memory_ends_in_order(app, start):
     assert workers_now(app) == {}
 
 
-@pytest.mark.parametrize("processes", [0, 2])
-def test_a_burst_ends_when_the_queues_are_empty(app, start, processes):
+def test_a_burst_ends_when_the_queues_are_empty(app, start):
     runs = app.enqueue_many(app.request("where") for _ in range(50))
-    worker = start("supervised:app", "--processes", processes, "--burst")
+    worker = start("supervised:app", "--processes", 2, "--burst")
     assert worker.ends() == 0
     assert {run.state() for run in runs} == {RunState.SUCCEEDED}
     assert workers_now(app) == {}
