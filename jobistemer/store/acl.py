@@ -68,7 +68,7 @@ WORKER: Final = Role(
     ),
     tuple(
         f"{_CONNECTING} {_SCRIPTING} {_READING} exists hexists pexpire xack xdel xpending xrange xreadgroup zrange "
-        f"zrevrangebyscore {' '.join(ALLOWED)}".lower().split()
+        f"zrevrangebyscore client|id client|unblock {' '.join(ALLOWED)}".lower().split()
     ),
     tuple(f"{_RECORDS} app job history versions limits held waiting".split()),
 )

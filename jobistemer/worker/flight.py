@@ -41,7 +41,7 @@ class AnyDesk(Tools, Protocol):
         """The handler's transaction, when there is anything in it."""
         ...
 
-    def pass_on(self, level: int, text: str) -> None:
+    def pass_on(self, level: int, text: str, trace: str) -> None:
         """Log what the handler has logged in a process beside the worker."""
         ...
 
