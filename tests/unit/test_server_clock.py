@@ -7,6 +7,7 @@ import pytest
 from jobistemer import Jobistemer
 from jobistemer.core.messages import decode_message
 from jobistemer.store.clock import ServerClock
+from jobistemer.store.namespace import Namespace
 from tests.support.clocks import NOW
 
 DAY_S = 86_400.0
@@ -20,9 +21,9 @@ class Machine:
         self.server_ms = NOW
         self.round_trips = []
         self.app = Jobistemer(url)
-        self.app.namespace.clock = ServerClock(lambda: self.steady, lambda: NOW / 1000)
-        self.app.namespace._first.clock = self.app.namespace.clock
-        client = self.app.namespace._client
+        self.clock = ServerClock(lambda: self.steady, lambda: NOW / 1000)
+        self.app.namespace = self.app.producer.namespace = Namespace(url, clock=self.clock)
+        client = self.app.namespace.shards[0].client
         ask, pipeline = client.execute_command, client.pipeline
 
         def execute(*command, **options):
