@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -46,15 +47,16 @@ class Sent(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """A call ready to be sent; lock is the name of its unique lock, empty for none."""
+    """A call ready to be sent; lock is the name of its unique lock, limit that of the limit its shard is found by."""
 
     request: Request
     message: Message
     lock: str
+    limit: str = ""
 
     @property
     def shard(self) -> str:
-        return self.lock or self.message.run
+        return self.lock or self.limit or self.message.run
 
     def accepted(self, reply: Reply) -> Sent:
         """The call, made. Raises QueueClosed when the server said so."""
@@ -116,20 +118,26 @@ class Producer:
             now = self.namespace.clock.now_ms()
             made = [self._made(request, now) for request in batch]
             replies: dict[str, Reply] = {}
-            for database in self.namespace.shards:
-                replies |= _send_to(database, [each for each in made if self.namespace.for_id(each.shard) is database])
+            by_shard: defaultdict[Database, list[_Made]] = defaultdict(list)
+            for each in made:
+                by_shard[self.namespace.for_id(each.shard)].append(each)
+            for database, part in by_shard.items():
+                replies |= _send_to(database, part)
             for each in made:
                 yield self._told(each, replies[each.message.run])
 
-    def prepare(self, request: Request) -> tuple[Message, Call]:
+    def prepare(self, request: Request, keys: Keys | None = None) -> tuple[Message, Call]:
         """The message of a request and the one call that creates its run; nothing is sent.
 
+        keys: of the shard that it is to be on, unless it has a unique key.
         Raises InvalidName, InvalidPayload, PayloadTooLarge or InvalidInput for what cannot be enqueued so.
         """
         if isinstance(request.single, Debounce):
             raise InvalidInput(f"a debounced call of {request.task!r} cannot be part of a transaction")
         made = self._made(request, self.namespace.clock.now_ms())
-        return made.message, _call(self.namespace.for_id(made.shard).keys, made)
+        if keys is None or request.single is not None:
+            keys = self.namespace.for_id(made.shard).keys
+        return made.message, _call(keys, made)
 
     def _told(self, made: _Made, reply: Reply) -> Sent:
         sent = made.accepted(reply)
@@ -150,7 +158,9 @@ class Producer:
         run = ids.enqueued_run_id(now, secrets.randbits(74))
         # The very object that is the default is left out on the wire; an equal one would be sent.
         sent = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
-        return _Made(request, Message(run, request.task, now, sent, **fields), lock)
+        message = Message(run, request.task, now, sent, **fields)
+        many = handler is not None and handler.is_limited and len(self.namespace.shards) > 1
+        return _Made(request, message, lock, handler.gathered_by(message) if many and handler else "")
 
     def _fields_of(self, task: str, handler: Handler | None, options: Options) -> dict[str, Any]:
         key = (task, handler is not None, options)

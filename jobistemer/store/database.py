@@ -18,8 +18,11 @@ from jobistemer.store.clock import Clock
 from jobistemer.store.failures import translated
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
+from jobistemer.store.slots import AsyncSlotClient, SlotClient
 
 Command = tuple[Any, ...]
+TRIES = 3
+"""How often scripts are loaded that the server does not know."""
 
 
 class Database:
@@ -55,8 +58,11 @@ class Database:
         """
         sent = [call.sent for call in calls]
         raw = self._pipeline([each.command for each in sent])
-        unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
-        if unknown:
+        for _ in range(TRIES):
+            # On a cluster the shard may go to a node that does not know them either.
+            unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
+            if not unknown:
+                break
             self._load(sent[index] for index in unknown)
             again = self._pipeline([sent[index].command for index in unknown])
             for index, answer in zip(unknown, again, strict=True):
@@ -70,6 +76,15 @@ class Database:
             if isinstance(answer, redis.RedisError):
                 raise translated(answer, self.address)
         return answers
+
+    def serving(self) -> redis.Redis:
+        """The client of the one server that has this shard now, for what must not be sent twice."""
+        return self.client.serving() if isinstance(self.client, SlotClient) else self.client
+
+    def heed(self, error: redis.RedisError) -> None:
+        """On a cluster, learn from the failure of a command that was not sent by `ask` where the shard is."""
+        if isinstance(self.client, SlotClient):
+            self.client.heed(error)
 
     def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
@@ -98,7 +113,7 @@ class Database:
 class AsyncDatabase:
     """Awaits script calls on a client of its own; the calls are the same values."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: Keys, address: str) -> None:
+    def __init__(self, client: redis.asyncio.Redis | AsyncSlotClient, keys: Keys, address: str) -> None:
         self.client = client
         self.keys = keys
         self.address = address

@@ -66,11 +66,10 @@ class Ticker:
         return [reason for each in self._tickers for reason in each.reasons_not_ready()]
 
     def _open(self) -> None:
-        clock = self._namespace.clock
-        if isinstance(clock, ServerClock):
-            clock.patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
         for database in self._namespace.shards:
-            database.read_clock()
+            if isinstance(database.clock, ServerClock):
+                patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
+                database.clock.patience = patience
 
     def _run_shards(self, stopping: Stopping) -> None:
         tickers = [ShardTicker(database, self._settings, self.id) for database in self._namespace.shards]

@@ -17,13 +17,13 @@ from jobistemer.ticker.ticker import ShardTicker
 from tests.chaos.scene import until
 from tests.chaos.sentinels import Deployment
 from tests.support.roles import admit
-from tests.support.servers import FAKE, available, running
+from tests.support.servers import CLUSTER, FAKE, available, running
 from tests.support.worlds import StepWorker
 
 PREFIX = "{test:0}:"
 
 
-@pytest.fixture(scope="module", params=[kind for kind in available() if kind != FAKE])
+@pytest.fixture(scope="module", params=[kind for kind in available() if kind not in (FAKE, CLUSTER)])
 def server(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("doctor")
     with running(request.param, folder, "--appendonly", "yes", "--maxmemory-policy", "noeviction") as url:

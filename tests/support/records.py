@@ -82,13 +82,17 @@ def leaked(database: Database) -> dict[str, Any]:
     return {key: value for key, value in left.items() if value != Stream({}, {})} | orphaned
 
 
+_SHARD = re.compile(rb"\{\w+:\d+\}:")
+
+
 def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in fields.items()}
 
 
 def _all_keys(database: Database) -> list[bytes]:
-    found: list[bytes] = sorted(database.client.keys("*"))
-    return found
+    tag, found = f"{database.keys.tag}:".encode(), database.client.keys("*")
+    # What is in other shards is not looked at; on a cluster they may be on other nodes anyway.
+    return sorted(key for key in found if key.startswith(tag) or not _SHARD.match(key))
 
 
 def _short(database: Database, key: bytes) -> str:
