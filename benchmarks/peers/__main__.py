@@ -8,6 +8,7 @@ python -m benchmarks.peers --only rq huey --work drain
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,8 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    # What is started has a session of its own, so it would outlive a SIGTERM that ends this process on the spot.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     args = arguments()
     path = args.results or (RESULTS.with_stem("quick") if args.quick else RESULTS)
     if args.fresh:

@@ -181,7 +181,7 @@ def _memory(sums: dict[Key, dict[str, Spread]]) -> str:
 def _machine(results: Results) -> str:
     about = results.machine
     rounds = max((row.round for row in results.rows), default=0) + 1
-    provisional = "**Provisional**: a short look on a busy machine. " if rounds < 3 else ""
+    provisional = "**Provisional**: fewer than three rounds. " if rounds < 3 else ""
     return provisional + (
         f"Measured on {about.get('day')}: {about.get('processor')}, {about.get('cores')} cores, Linux {about.get('kernel')}, "
         f"Python {about.get('python')}, Node {about.get('node') or '–'}, {about.get('server')} without persistence on the "

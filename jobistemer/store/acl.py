@@ -67,8 +67,8 @@ WORKER: Final = Role(
         "start_attempt write_notes".split()
     ),
     tuple(
-        f"{_CONNECTING} {_SCRIPTING} {_READING} exists hexists pexpire xack xdel xpending xrange xreadgroup zrange "
-        f"zrevrangebyscore client|id client|unblock {' '.join(ALLOWED)}".lower().split()
+        f"{_CONNECTING} {_SCRIPTING} {_READING} client|id client|unblock exists hexists pexpire xack xdel xpending "
+        f"xrange xreadgroup zrange zrevrangebyscore {' '.join(ALLOWED)}".lower().split()
     ),
     tuple(f"{_RECORDS} app job history versions limits held waiting".split()),
 )

@@ -19,6 +19,7 @@ SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 CLUSTER_SCHEMES: Final = ("redis+cluster", "rediss+cluster")
 SCHEMES: Final = ("redis", "rediss", "unix", *SENTINEL_SCHEMES, *CLUSTER_SCHEMES, "fake")
 _FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_REQUIRED: Final = ("none", "optional", "required")
 _OPTIONS: Final = (
     *("db", "username", "password", "sentinel_username", "sentinel_password"),
     *("socket_timeout", "socket_connect_timeout", "health_check_interval", "max_connections", "client_name"),
@@ -105,6 +106,10 @@ def _check_options(options: Mapping[str, str]) -> None:
             raise Misconfigured(f"the URL of the server has an option {name!r}; {meant}")
         if name in _FILES and not Path(value).is_file():
             raise Misconfigured(f"the URL of the server says {name}={value}, but there is no such file")
+    if options.get("ssl_cert_reqs", "none") not in _REQUIRED:
+        raise Misconfigured(
+            f"the URL of the server says ssl_cert_reqs={options['ssl_cert_reqs']}; allowed are {', '.join(_REQUIRED)}"
+        )
     timeout = options.get("socket_timeout", str(LEAST_TIMEOUT_S))
     if not re.fullmatch(r"\d+(\.\d+)?", timeout) or float(timeout) < LEAST_TIMEOUT_S:
         raise Misconfigured(

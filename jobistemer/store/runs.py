@@ -206,7 +206,8 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     assert slot is not None  # noqa: S101 - the caller has looked
     # Of a removed job whose definition has expired nobody knows what comes after; the occurrence is counted down.
     following = _following(job, slot.task, slot.occurrence, over) if job else []
-    reason = f"task {slot.task} {over.state}: {ended.outcome.error}"[:500] if over.verdict else ""
+    why = ended.outcome.error.removeprefix(f"{over.state}: ")
+    reason = f"task {slot.task} {over.state}: {why}"[:500] if over.verdict else ""
     halt = "1" if over.verdict and job and job.strategy_of(slot.task) is FailureStrategy.FAIL_FAST else ""
     attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
     return script("commit_task")(

@@ -27,7 +27,7 @@ from jobistemer.store.waking import WakeListener
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
-from jobistemer.ticker.fire import Share, fire_due
+from jobistemer.ticker.fire import Share, fire_due, make_ready
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
 from jobistemer.ticker.sweep import Sweeper
@@ -151,7 +151,7 @@ class ShardTicker:
         self._starts = agenda.starts
         if self._id in agenda.tickers:
             self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
-        self._learn(agenda)
+        self._learn(agenda, now_ms)
         self._heed_clock()
         if full:
             self._looked_at = time.monotonic()
@@ -201,6 +201,7 @@ class ShardTicker:
             # The server's time counts: should it have stepped back, nothing is fired early.
             self._database.read_clock()
         self.act()
+        make_ready(self._database.keys, self._upcoming, self._share)
         heard = listener.wait(self._seconds_to_sleep())
         if "job" in heard:
             self._next_look = 0.0
@@ -224,8 +225,8 @@ class ShardTicker:
         instant = self._upcoming.next_ms()
         return instant is not None and instant <= self._database.clock.now_ms()
 
-    def _learn(self, agenda: Agenda) -> None:
-        unknown = self._upcoming.unknown(agenda.due)
+    def _learn(self, agenda: Agenda, now_ms: int) -> None:
+        unknown = self._upcoming.unknown(agenda.due, now_ms)
         for start in range(0, len(unknown), 500):
             part = unknown[start : start + 500]
             answers = self._database.ask_all([jobs.read_command(self._database.keys, job_id) for job_id in part])
@@ -235,6 +236,8 @@ class ShardTicker:
                     self._upcoming.add(job_id, stored, agenda.due[job_id])
 
     def _seconds_to_sleep(self) -> float:
+        if self._upcoming.unready:
+            return 0.0
         now_ms = self._database.clock.now_ms()
         ordered = (self._delayed, self._deadlines, self._expected)
         instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]

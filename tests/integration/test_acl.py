@@ -174,6 +174,12 @@ def test_a_missing_permission_is_told_with_the_command_the_role_and_the_remedy(u
     assert "`jobistemer acl producer or worker or operator` prints" in str(told.value)
 
 
+def test_a_wrong_password_is_told_without_showing_it(url):
+    with pytest.raises(ServerRefused, match="User or password is wrong") as told:
+        Namespace(url("worker").replace("s3cret", "guessed"), "test").shards  # noqa: B018 - connects
+    assert "guessed" not in str(told.value)
+
+
 def test_the_rules_of_several_roles_add_up(url, admin):
     app = shop(url("producer", "operator"))
     app.deploy()

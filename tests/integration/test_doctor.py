@@ -181,6 +181,21 @@ def test_what_is_overdue_is_a_fault_and_names_the_missing_ticker(server, client)
     assert {each["remedy"] for each in found} == {"no ticker runs: start `jobistemer-ticker`"}
 
 
+@pytest.mark.parametrize("kind", [kind for kind in available() if kind in ("valkey", "redis")])
+def test_slots_that_nobody_serves_are_a_fault(kind, tmp_path):
+    whole = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
+    with running(kind, tmp_path, "--appendonly", "yes", *whole) as url:
+        client = connect(url)
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16_383))
+        until("the node serves its slots", lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+        check, level, value, remedy = only(doctor(url, code=1))
+        assert (check, level, value) == ("cluster", "fault", "ok, 16383 of 16384 slots are served")
+        assert "`redis-cli --cluster check`" in remedy
+        client.execute_command("CLUSTER", "ADDSLOTS", 16_383)
+        assert doctor(url) == []
+        client.close()
+
+
 def test_a_clock_that_is_off_is_a_warning(server, client, monkeypatch):
     # An hour behind, as this machine's own clock would be.
     monkeypatch.setattr(ServerClock.__init__, "__defaults__", (time.monotonic, lambda: time.time() - 3600))

@@ -58,6 +58,7 @@ def test_a_certificate_for_another_name_is_refused_unless_the_name_is_not_to_be_
     assert "is for another name" in refusal(server.url("127.0.0.1", ssl_ca_certs=server.certificates.ca))
     unchecked = server.url("127.0.0.1", ssl_ca_certs=server.certificates.ca, ssl_check_hostname="false")
     assert enqueued_and_done(unchecked) == [2, 4]
+    assert enqueued_and_done(server.url("127.0.0.1", ssl_cert_reqs="none")) == [2, 4]
 
 
 @speaks_tls

@@ -19,15 +19,19 @@ class Stream(NamedTuple):
 
 
 def records(database: Database) -> dict[str, Any]:
-    """Everything in the shard by key, without the tag in front; what was told to audit streams stands in `audits`."""
+    """Everything in the shard by key, without the tag in front; what was told to audit lists stands in `audits`."""
     names = {key: _short(database, key) for key in _all_keys(database)}
     return {name: _value(database, key) for key, name in names.items() if not name.startswith("audit:")}
 
 
 def audits(database: Database) -> dict[str, list[dict[str, str]]]:
-    """The audit stream of each job, the oldest entry first."""
-    streams = [key for key in _all_keys(database) if _short(database, key).startswith("audit:")]
-    return {_short(database, key): [_texts(fields) for _, fields in database.client.xrange(key)] for key in streams}
+    """The audit list of each job, the oldest entry first."""
+    lists = [key for key in _all_keys(database) if _short(database, key).startswith("audit:")]
+    return {_short(database, key): [_told(text) for text in database.client.lrange(key, 0, -1)] for key in lists}
+
+
+def _told(text: bytes) -> dict[str, str]:
+    return dict(zip(("at", "by", "what", "note"), text.decode().split("\n", 3), strict=True))
 
 
 def mortal(database: Database) -> set[str]:

@@ -40,20 +40,20 @@ def test_the_latest_go_first(upcoming):
 def test_a_job_that_was_taken_out_is_unknown_until_it_is_put_back(upcoming):
     mark = (T0 + 60) * 1000
     add(upcoming, "a", T0 + 60)
-    assert upcoming.unknown({"a": mark}) == []
+    assert upcoming.unknown({"a": mark}, mark) == []
 
     (entry,) = upcoming.pop_due(mark)
-    assert upcoming.unknown({"a": mark}) == ["a"]
+    assert upcoming.unknown({"a": mark}, mark) == ["a"]
 
     entry.advance(decision(T0 + 60))
     upcoming.put_back(entry, HORIZON)
-    assert upcoming.unknown({"a": (T0 + 120) * 1000}) == []
+    assert upcoming.unknown({"a": (T0 + 120) * 1000}, mark) == []
     assert (entry.cursor, upcoming.next_ms()) == (T0 + 60, (T0 + 120) * 1000)
 
 
 def test_a_job_whose_mark_differs_is_to_be_read_again(upcoming):
     add(upcoming, "a", T0 + 60)
-    assert upcoming.unknown({"a": (T0 + 30) * 1000, "b": (T0 + 5) * 1000}) == ["a", "b"]
+    assert upcoming.unknown({"a": (T0 + 30) * 1000, "b": (T0 + 5) * 1000}, T0 * 1000) == ["a", "b"]
 
 
 def test_what_comes_after_the_horizon_is_for_a_later_look(upcoming):
