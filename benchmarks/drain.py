@@ -45,10 +45,11 @@ def work() -> None:
     print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}))
 
 
-def drain(server: BenchServer, task: str, runs: int) -> dict[str, float]:
-    """One round; the figures of one worker that empties the queue."""
+def drain(server: BenchServer, task: str, runs: int, *, fresh: bool = True) -> dict[str, float]:
+    """One round; the figures of one worker that empties the queue. Unless `fresh`, what was there before stays."""
     client = client_of(server.url)
-    client.flushall()
+    if fresh:
+        client.flushall()
     app = build_app(server.url)
     started = time.perf_counter()
     app.enqueue_many(app.request(task) for _ in range(runs))

@@ -2,8 +2,8 @@
 
     python benchmarks/due.py [--jobs 100 1000 10000] [--tickers 3] [--seconds 15]
 
-Lateness is the server's time at the claim minus the due instant, from the records. No worker runs: overlap `allow`
-is checked and full occurrence records are written, and the runs stay on their stream.
+Lateness is the server's time when the run's entry was made (its id) minus the due instant: what a worker would see.
+Full occurrence records are written. No worker runs, so the runs stay on their stream, and overlap `allow` lets them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import time
 
 from latency import cpu_seconds, wait_until
+from registering import register_all
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
@@ -46,19 +47,21 @@ def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[
     client = client_of(server.url)
     client.flushall()
     app = Jobistemer(server.url)
-    for number in range(jobs):
-        app.control.register(job(number))
+    # Undecided instants begin when all are registered and the tickers are up: there is nothing to catch up with.
+    begin = int(time.time()) + 4 + jobs // 2000
+    register_all(app.namespace.shards[0], map(job, range(jobs)), begin)
     env = {**os.environ, URL_VARIABLE: server.url}
     processes = [subprocess.Popen([sys.executable, __file__, "--role", "ticker"], env=env) for _ in range(tickers)]
     wait_until(lambda: client.zcard("{jobistemer:0}:tickers") == tickers)
-    # What became due while the jobs were registered is caught up with first; then a window of whole seconds.
-    time.sleep(4)
-    first = int(time.time()) + 1
+    first = begin + 3
+    assert time.time() < begin, "registering took too long for this machine: what follows would be catching up"
+    time.sleep(first - 0.1 - time.time())
     cpu = {process.pid: cpu_seconds(process.pid) for process in processes}
     server_cpu = server.cpu_seconds()
-    time.sleep(first + seconds + 0.9 - time.time())
+    time.sleep(first + seconds - 0.1 - time.time())
     spent = [cpu_seconds(pid) - before for pid, before in cpu.items()]
     server_spent = server.cpu_seconds() - server_cpu
+    time.sleep(1)
     late = lateness(app, jobs, range(first, first + seconds))
     for process in processes:
         process.terminate()
@@ -81,9 +84,10 @@ def lateness(app: Jobistemer, jobs: int, instants: range) -> list[int]:
     late = []
     for number in range(jobs):
         job_id = ids.job_id(f"job-{number}")
-        commands = [("HGET", database.keys.occurrence(ids.occurrence_id(job_id, at)), "claimed_at") for at in instants]
-        claimed = database.ask_all(commands)
-        late += [int(ms) - at * 1000 for at, ms in zip(instants, claimed, strict=True) if ms is not None]
+        task = ids.task_id(job_id, f"job-{number}")
+        runs = [ids.run_id(ids.occurrence_id(job_id, at), task) for at in instants]
+        entries = database.ask_all([("HGET", database.keys.run(run), "entry") for run in runs])
+        late += [int(entry.split(b"-")[0]) - at * 1000 for at, entry in zip(instants, entries, strict=True) if entry]
     return late
 
 

@@ -66,9 +66,9 @@ if fires and expected ~= '' and held[3] and (held[4] == '0' or instant * 1000 < 
 elseif fires and busy and overlap == 'skip' then
   state, reason = 'skipped', 'skipped because ' .. busy .. ' was still running'
 elseif fires and busy and overlap == 'queue' and redis.call('ZCARD', queued) >= max_queued then
-  state, reason = 'skipped', 'skipped because ' .. max_queued .. ' occurrences were already waiting'
+  state, reason = 'skipped', 'skipped because ' .. busy .. ' was still running and ' .. max_queued .. ' waited: max_queued'
 elseif fires and busy and overlap == 'queue' then
-  state, reason = 'queued', reason .. '; waits for ' .. busy
+  state, reason = 'queued', reason .. '; queued behind ' .. busy
 elseif fires and busy and overlap == 'replace' then
   local latest = redis.call('ZRANGE', redis.call('EXISTS', queued) == 1 and queued or live, -1, -1, 'WITHSCORES')
   if tonumber(latest[2]) > tonumber(instant) then

@@ -6,7 +6,7 @@ that, as one atomic step; only the one that ends the occurrence finds work.
 KEYS
   job         hash    {ns:shard}:job:<job_id>          counts, and is paused
   occurrence  hash    {ns:shard}:occurrence:<occ_id>   read: has it ended? Is marked as counted
-  audit       stream  {ns:shard}:audit:<job_id>        is told of a pause
+  audit       list    {ns:shard}:audit:<job_id>        is told of a pause
   expected    zset    {ns:shard}:expected              job id by the ms by which it has to complete; 0 to tell that it
                                                        has recovered
   wake        channel {ns:shard}:wake                  told of that
@@ -45,5 +45,6 @@ local pause = redis.call('HMGET', job, 'paused', 'paused_until')
 local paused = pause[1] and (pause[2] == '0' or tonumber(pause[2]) > now)
 if patience == 0 or failures < patience or paused then return {'COUNTED', failures} end
 redis.call('HSET', job, 'paused', reason, 'paused_until', 0, 'paused_at', now)
-redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', 'pause_on_failure', 'what', 'paused', 'note', reason)
+redis.call('RPUSH', audit, table.concat({now, 'pause_on_failure', 'paused', reason}, '\n'))
+redis.call('LTRIM', audit, -1000, -1)
 return {'PAUSED', failures}

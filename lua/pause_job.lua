@@ -3,13 +3,13 @@ pause_job: instants that become due from now on are recorded as skipped, until t
 
 KEYS
   job    hash    {ns:shard}:job:<job_id>    is marked
-  audit  stream  {ns:shard}:audit:<job_id>  is told
+  audit  list    {ns:shard}:audit:<job_id>  is told
 ARGV
   reason   str  who and why, for people
   ends_at  int  ms at which the pause ends by itself, 0 for never
   now      int  ms
   by       str  who
-  note     str  for the audit stream
+  note     str  for the audit list
 OUT
   PAUSED   now or before
   UNKNOWN  there is no such job: nothing was written
@@ -22,5 +22,6 @@ if redis.call('EXISTS', job) == 0 then return {'UNKNOWN'} end
 local held = redis.call('HMGET', job, 'paused', 'paused_until', 'paused_at')
 if held[1] == reason and held[2] == ends_at and held[3] == now then return {'PAUSED'} end
 redis.call('HSET', job, 'paused', reason, 'paused_until', ends_at, 'paused_at', now)
-redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', 'paused', 'note', note)
+redis.call('RPUSH', audit, table.concat({now, by, 'paused', note}, '\n'))
+redis.call('LTRIM', audit, -1000, -1)
 return {'PAUSED'}

@@ -10,7 +10,7 @@ KEYS
   chores    zset    {ns:shard}:chores             what tickers do by the ms it is due: loses the update that was pending
   wake      channel {ns:shard}:wake               told when nothing is due earlier, when it is due within 5 s, or when
                                                   there is a chore
-  audit     stream  {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
+  audit     list    {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
   expected  zset    {ns:shard}:expected           job id by the ms by which it has to complete
 ARGV
   job_id       str
@@ -77,8 +77,8 @@ end
 if held[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by') end
 redis.call('ZREM', chores, 'update:' .. job_id)
 if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' .. job_id) end
-redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', string.lower(word),
-  'note', 'version ' .. new)
+redis.call('RPUSH', audit, table.concat({now, by, string.lower(word), 'version ' .. new}, '\n'))
+redis.call('LTRIM', audit, -1000, -1)
 if expect_by ~= '0' then redis.call('ZADD', expected, 'NX', expect_by, job_id) end
 redis.call('ZADD', due, next_due, job_id)
 -- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.

@@ -8,12 +8,12 @@ KEYS
   versions  hash    {ns:shard}:versions:<job_id>  notes where the job's time ends, and gets an expiry: live occurrences
                                                   still look their version up
   history   zset    {ns:shard}:history:<job_id>   gets an expiry
-  audit     stream  {ns:shard}:audit:<job_id>     is told, and gets an expiry
+  audit     list    {ns:shard}:audit:<job_id>     is told, and gets an expiry
   chores    zset    {ns:shard}:chores             loses the update that was pending
 ARGV
   job_id   str
   version  int  the current version
-  keep_ms  int  how long history, versions and the audit stream are kept
+  keep_ms  int  how long history, versions and the audit list are kept
   now      int  ms
   by       str  who
 OUT
@@ -28,7 +28,8 @@ if redis.call('HGET', job, 'version') ~= version then return {'STALE'} end
 redis.call('HSET', versions, version .. ':until', redis.call('HGET', job, 'cursor'), version .. ':over', now)
 redis.call('PEXPIRE', versions, keep_ms)
 redis.call('PEXPIRE', history, keep_ms)
-redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', 'removed', 'note', 'version ' .. version)
+redis.call('RPUSH', audit, table.concat({now, by, 'removed', 'version ' .. version}, '\n'))
+redis.call('LTRIM', audit, -1000, -1)
 redis.call('PEXPIRE', audit, keep_ms)
 redis.call('ZREM', due, job_id)
 redis.call('ZREM', chores, 'update:' .. job_id)

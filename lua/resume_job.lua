@@ -3,7 +3,7 @@ resume_job: end the pause of a job; its next due instant is fired again.
 
 KEYS
   job    hash    {ns:shard}:job:<job_id>    loses the mark
-  audit  stream  {ns:shard}:audit:<job_id>  is told
+  audit  list    {ns:shard}:audit:<job_id>  is told
 ARGV
   now  int  ms
   by   str  who
@@ -20,5 +20,6 @@ if redis.call('HDEL', job, 'paused', 'paused_until', 'paused_at') == 0 then retu
 -- From here on a completion is expected anew, and failures in a row are counted anew.
 redis.call('HSET', job, 'resumed_at', now)
 redis.call('HDEL', job, 'failures')
-redis.call('XADD', audit, 'MAXLEN', '~', 1000, '*', 'at', now, 'by', by, 'what', 'resumed', 'note', '')
+redis.call('RPUSH', audit, table.concat({now, by, 'resumed', ''}, '\n'))
+redis.call('LTRIM', audit, -1000, -1)
 return {'RESUMED'}

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from jobistemer.store.connection import connect
+from jobistemer.store.connection import Server
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
+from jobistemer.store.namespace import Namespace
 from tests.support.clocks import FrozenClock
-from tests.support.servers import available, running
+from tests.support.servers import available, emptied, is_clustered, running
 
 Opening = Callable[[], Database]
 
@@ -28,18 +29,24 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture
-def open_database(server_url: str, clock: FrozenClock) -> Iterator[Opening]:
-    """Opens a connection of its own to the one empty shard: for a zombie, or a second ticker."""
-    clients = []
+def open_database(server_url: str, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opening]:
+    """Opens a connection of its own to the one empty shard: for a zombie, or a second ticker.
+
+    On a cluster it is one shard of many, and everything that these tests make goes there, for them to look at.
+    """
+    servers = []
 
     def opened() -> Database:
-        clients.append(connect(server_url))
-        return Database(clients[-1], Keys("test", 0), clock, server_url)
+        keys = Keys("test", 0)
+        servers.append(Server(server_url))
+        return Database(servers[-1].client(keys.tag), keys, clock, server_url)
 
-    opened().client.flushall()
+    emptied(server_url)
+    if is_clustered(server_url):
+        monkeypatch.setattr(Namespace, "for_id", lambda namespace, _: namespace.shards[0])
     yield opened
-    for client in clients:
-        client.close()
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class Jobistemer(Registry):
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """The handle of a run by its id; whether it is on record shows when it is asked."""
-        return RunHandle(self.namespace, run_id, run_id, msgspec.json.decode, existing=True)
+        return RunHandle(self.namespace, run_id, None, msgspec.json.decode, existing=True)
 
     def deploy(self) -> list[Registered]:
         """Register every declared job; unchanged ones stay as they are, and so do those that are newer.

@@ -34,7 +34,7 @@ class Registered(NamedTuple):
 class Definitions:
     """The definitions of the jobs of one namespace.
 
-    by: who is at it, which stands in each job's audit stream; by default the user of this process and its host.
+    by: who is at it, which stands in each job's audit list; by default the user of this process and its host.
     Raises InvalidInput for a name that is too long or cannot be printed.
     """
 

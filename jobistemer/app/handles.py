@@ -20,6 +20,8 @@ from jobistemer.core.handlers import Handler
 from jobistemer.core.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.store import views
+from jobistemer.store.database import Database
+from jobistemer.store.listings import locate_run
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.watching import Sight, Watcher
 
@@ -32,21 +34,23 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.1
 class RunHandle(Generic[R]):
     """One run, by its id: ask for its state, wait for its result.
 
+    shard: what its shard is found by, None when that is not known: then it is looked for.
     existing: the run was there already, since its call is unique, throttled or debounced; no new one was created.
     """
 
     def __init__(
-        self, namespace: Namespace, run_id: str, shard: str, decode: Callable[[bytes], R], *, existing: bool
+        self, namespace: Namespace, run_id: str, shard: str | None, decode: Callable[[bytes], R], *, existing: bool
     ) -> None:
         self.id = run_id
         self.existing = existing
         self._namespace = namespace
         self._shard = shard
         self._decode = decode
+        self._home: Database | None = None
 
     def record(self) -> RunRecord:
         """What is on record. Raises UnknownRun when nothing is (any more)."""
-        return self._found(views.find_run(self._namespace.for_id(self._shard), self.id))
+        return self._found(views.find_run(self._database(), self.id))
 
     def state(self) -> RunState:
         """Where the run stands. Raises UnknownRun."""
@@ -66,7 +70,8 @@ class RunHandle(Generic[R]):
 
     async def result_async(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the same meaning as in `result`
         """Like `result`, awaited."""
-        database = self._namespace.for_id_async(self._shard)
+        found = await asyncio.to_thread(self._database) if self._shard is None else self._database()
+        database = self._namespace.on_loop(found)
         for pause in _looks(timeout, self.id):
             answer = await database.ask(*views.run_command(database.keys, self.id))
             record = self._found(views.read_run(self.id, answer))
@@ -88,13 +93,21 @@ class RunHandle(Generic[R]):
 
     def watch(self) -> Iterator[Sight]:
         """What is new about the run as it comes, until it has ended: lines, progress, states. Raises UnknownRun."""
-        watcher = Watcher(self._namespace.for_id(self._shard), self.id)
+        watcher = Watcher(self._database(), self.id)
         while True:
             yield from watcher.look()
             self._found(watcher.record)
             if watcher.is_over:
                 return
             time.sleep(LONGEST_LOOK_S)
+
+    def _database(self) -> Database:
+        if self._home is None and self._shard is not None:
+            self._home = self._namespace.for_id(self._shard)
+        if self._home is None and (located := locate_run(self._namespace.shards, self.id)):
+            self._home = located[0]
+        # What is on no shard is looked for again, should it be there later.
+        return self._home or self._namespace.shards[0]
 
     def _found(self, record: RunRecord | None) -> RunRecord:
         if record is None:

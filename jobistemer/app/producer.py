@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -20,7 +21,8 @@ from jobistemer.core.plugins import Hooks
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.telling import tell
 from jobistemer.store import enqueueing, runs
-from jobistemer.store.database import Database
+from jobistemer.store.clock import age_s
+from jobistemer.store.database import CORRECT_S, Database
 from jobistemer.store.enqueueing import BUNDLE
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
@@ -29,6 +31,7 @@ from jobistemer.store.scripts import Call, Reply
 BATCH = 1_000
 """How many runs `send_many` puts into one round trip."""
 KEPT = 1_000
+LONG_SILENCE_S = 300.0
 TRIES = 5
 """How often a debounced call looks again, when others keep changing what it saw."""
 
@@ -46,15 +49,16 @@ class Sent(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """A call ready to be sent; lock is the name of its unique lock, empty for none."""
+    """A call ready to be sent; lock is the name of its unique lock, limit that of the limit its shard is found by."""
 
     request: Request
     message: Message
     lock: str
+    limit: str = ""
 
     @property
     def shard(self) -> str:
-        return self.lock or self.message.run
+        return self.lock or self.limit or self.message.run
 
     def accepted(self, reply: Reply) -> Sent:
         """The call, made. Raises QueueClosed when the server said so."""
@@ -89,7 +93,7 @@ class Producer:
 
     def send(self, request: Request) -> Sent:
         """Enqueue one call, as a rule in one round trip. Raises what `prepare` raises, or QueueClosed."""
-        made = self._made(request, self.namespace.clock.now_ms())
+        made = self._made(request, self._now_ms())
         database = self.namespace.for_id(made.shard)
         if not isinstance(request.single, Debounce):
             return self._told(made, database.call(_call(database.keys, made)))
@@ -97,6 +101,8 @@ class Producer:
 
     async def send_async(self, request: Request) -> Sent:
         """The same, awaited."""
+        if age_s(self.namespace.clock) > CORRECT_S:
+            await self.namespace.read_clock_async()
         made = self._made(request, self.namespace.clock.now_ms())
         database = self.namespace.for_id_async(made.shard)
         if not isinstance(request.single, Debounce):
@@ -113,23 +119,35 @@ class Producer:
         """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
         waiting = iter(requests)
         while batch := list(islice(waiting, BATCH)):
-            now = self.namespace.clock.now_ms()
+            now = self._now_ms()
             made = [self._made(request, now) for request in batch]
             replies: dict[str, Reply] = {}
-            for database in self.namespace.shards:
-                replies |= _send_to(database, [each for each in made if self.namespace.for_id(each.shard) is database])
+            by_shard: defaultdict[Database, list[_Made]] = defaultdict(list)
+            for each in made:
+                by_shard[self.namespace.for_id(each.shard)].append(each)
+            for database, part in by_shard.items():
+                replies |= _send_to(database, part)
             for each in made:
                 yield self._told(each, replies[each.message.run])
 
-    def prepare(self, request: Request) -> tuple[Message, Call]:
+    def prepare(self, request: Request, keys: Keys | None = None) -> tuple[Message, Call]:
         """The message of a request and the one call that creates its run; nothing is sent.
 
+        keys: of the shard that it is to be on, unless it has a unique key.
         Raises InvalidName, InvalidPayload, PayloadTooLarge or InvalidInput for what cannot be enqueued so.
         """
         if isinstance(request.single, Debounce):
             raise InvalidInput(f"a debounced call of {request.task!r} cannot be part of a transaction")
-        made = self._made(request, self.namespace.clock.now_ms())
-        return made.message, _call(self.namespace.for_id(made.shard).keys, made)
+        made = self._made(request, self._now_ms())
+        if keys is None or request.single is not None:
+            keys = self.namespace.for_id(made.shard).keys
+        return made.message, _call(keys, made)
+
+    def _now_ms(self) -> int:
+        # Calls correct the clock along the way. After a long silence there was none, and the machine may have slept.
+        if age_s(self.namespace.clock) > LONG_SILENCE_S:
+            return self.namespace.read_clock()
+        return self.namespace.clock.now_ms()
 
     def _told(self, made: _Made, reply: Reply) -> Sent:
         sent = made.accepted(reply)
@@ -150,7 +168,9 @@ class Producer:
         run = ids.enqueued_run_id(now, secrets.randbits(74))
         # The very object that is the default is left out on the wire; an equal one would be sent.
         sent = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
-        return _Made(request, Message(run, request.task, now, sent, **fields), lock)
+        message = Message(run, request.task, now, sent, **fields)
+        many = handler is not None and handler.is_limited and len(self.namespace.shards) > 1
+        return _Made(request, message, lock, handler.gathered_by(message) if many and handler else "")
 
     def _fields_of(self, task: str, handler: Handler | None, options: Options) -> dict[str, Any]:
         key = (task, handler is not None, options)

@@ -38,7 +38,8 @@ def _unix(instant: str | None) -> int | None:
 def _audit_table(found: list[Audited]) -> RenderableType:
     expected, findings = sum(each.expected for each in found), [row for each in found for row in each.findings]
     rows = [(each.job, tables.state(each.fault), _shown(each.due), each.text) for each in findings]
-    verdict = f"{len(found)} jobs, {expected} due instants, {len(findings)} findings"
+    counts = {"job": len(found), "due instant": expected, "finding": len(findings)}
+    verdict = ", ".join(f"{count} {what}{'s' if count != 1 else ''}" for what, count in counts.items())
     shown = tables.table(("job", "fault", "due (UTC)", "what is wrong"), rows)
     return Group(shown, tables.lines(verdict)) if rows else tables.lines(verdict)
 

@@ -233,7 +233,7 @@ def _history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: i
         (
             tables.instant(each.due * 1000, now_ms),
             tables.state(each.state),
-            f"{each.late_ms} ms",
+            tables.duration(each.late_ms),
             tables.duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
             each.id,
             explain(each, due),

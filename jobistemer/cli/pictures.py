@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
-from jobistemer.core.simulation import DAY, SLOTS, Simulation, Span
+from jobistemer.core.schedules.instants import DAY
+from jobistemer.core.simulation import SLOTS, Simulation, Span
 
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _ROW, _LEFT, _WIDTH, _CHART, _TOP = 18, 190, 960, 90, 46
+_LONGEST_NAME, _THINNEST = 30, 0.4
 
 
 def strip(simulation: Simulation) -> str:
@@ -24,11 +26,13 @@ def strip(simulation: Simulation) -> str:
 def svg(simulation: Simulation) -> str:
     """The day with the peak: below the load, a line for each job that runs, a bar for each run."""
     running = {name: spans for name, spans in simulation.spans.items() if spans}
-    height, width = _TOP + _CHART + _ROW * len(running) + 30, _LEFT + _WIDTH + 20
+    height, width = _TOP + _CHART + _ROW * len(running) + 30, _LEFT + _WIDTH + 30
     day = datetime.fromtimestamp(simulation.busiest, UTC)
-    title = f"{day:%A %Y-%m-%d} UTC: up to {simulation.peak} at a time"
+    peak = datetime.fromtimestamp(simulation.peak_at, UTC)
+    title = f"{day:%A %Y-%m-%d} UTC: up to {simulation.peak} at a time, first at {peak:%H:%M:%S}"
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">',
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="10" y="20" font-size="14">{title}</text>',
         *_grid(height),
@@ -36,17 +40,25 @@ def svg(simulation: Simulation) -> str:
     ]
     for number, (name, spans) in enumerate(running.items()):
         parts += _line(name, spans, simulation.busiest, _TOP + _CHART + _ROW * number + 10)
-    return "\n".join([*parts, "</svg>", ""])
+    return "\n".join([*parts, *_changes(simulation, height), "</svg>", ""])
 
 
 def _line(name: str, spans: tuple[Span, ...], day: int, y: int) -> Iterator[str]:
     """One job: its name and a bar for each run."""
-    shown = escape(name[:30])
-    yield f'<text x="{_LEFT - 8}" y="{y + 10}" font-size="11" text-anchor="end">{shown}</text>'
-    for each in spans:
-        wide = max(1.0, _x(min(each.end - day, DAY)) - _x(each.start - day))
-        bar = f'x="{_x(each.start - day):.1f}" y="{y}" width="{wide:.1f}" height="12"'
-        yield f'<rect {bar} fill="#3b7dd8" opacity="0.75"/>'
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    title = f"<title>{escape(name)}</title>"
+    yield f'<text x="{_LEFT - 8}" y="{y + 10}" font-size="11" text-anchor="end">{escape(shown)}{title}</text>'
+    # In turns, so that runs beside one another show: within one shape there is no darker.
+    for turn in (spans[::2], spans[1::2]):
+        bars = "".join(_bar(each, day, y) for each in turn)
+        if bars:
+            yield f'<path d="{bars}" fill="#3b7dd8" opacity="0.7"/>'
+
+
+def _bar(span: Span, day: int, y: int) -> str:
+    left = _x(span.start - day)
+    wide = max(_THINNEST, _x(min(span.end - day, DAY)) - left)
+    return f"M{left:.1f} {y}h{wide:.1f}v12h-{wide:.1f}z"
 
 
 def _grid(height: int) -> Iterator[str]:
@@ -57,12 +69,26 @@ def _grid(height: int) -> Iterator[str]:
 
 
 def _load(simulation: Simulation) -> Iterator[str]:
+    """How many run at a time, with the scale beside it."""
     most = max(simulation.by_slot, default=0) or 1
-    width = _WIDTH / SLOTS
-    for slot, running in enumerate(simulation.by_slot):
-        tall = (_CHART - 10) * running / most
-        x, y = _LEFT + slot * width, _TOP + _CHART - 10 - tall
-        yield f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{tall:.1f}" fill="#e0a030"/>'
+    foot, scale, width = _TOP + _CHART - 10, (_CHART - 10) / most, _WIDTH / SLOTS
+    steps = "".join(f"V{foot - running * scale:.1f}h{width:.1f}" for running in simulation.by_slot)
+    yield f'<path d="M{_LEFT} {foot}{steps}V{foot}z" fill="#e0a030"/>'
+    for running in sorted({0, most // 2, most}):
+        y = foot - running * scale
+        ends = f'x1="{_LEFT - 4}" y1="{y:.1f}" x2="{_LEFT + _WIDTH}" y2="{y:.1f}"'
+        yield f'<line {ends} stroke="#bbb" stroke-dasharray="2 4"/>'
+        yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" font-size="10" text-anchor="end">{running}</text>'
+
+
+def _changes(simulation: Simulation, height: int) -> Iterator[str]:
+    """Where a clock that jobs live by changes on this day."""
+    for event in simulation.clock_events:
+        second = round(event.change.at.timestamp()) - simulation.busiest
+        if 0 <= second < DAY:
+            x, said = _x(second), escape(f"{event.timezone}: {event.change}")
+            yield f'<line x1="{x:.1f}" y1="{_TOP - 8}" x2="{x:.1f}" y2="{height - 15}" stroke="#c03030"/>'
+            yield f'<text x="{x + 4:.1f}" y="{height - 6}" font-size="10" fill="#c03030">{said}</text>'
 
 
 def _x(second: int) -> float:

@@ -175,7 +175,9 @@ class Context(Circumstances, frozen=True, kw_only=True):
         task, reduce: tasks or their names. An item is a mapping of keyword arguments, or the single argument.
         failure: fail_fast, continue or retry_on_failure; by default as the task of the job says, else fail_fast.
         The reducer's run, whose id is returned, waits until this attempt has succeeded and all of them have ended.
-        One attempt can map once; an attempt after a crash adds only what is missing, so items must be the same again.
+        It may be called up to fifty times in an attempt; what comes after the task waits for all of the reducers. An
+        attempt after a crash adds only what is missing, so calls and items must be the same again. When the run fails
+        for good or is cancelled, what it has made so far is cancelled with it.
         Raises Conflict, InvalidPayload, PayloadTooLarge, UnknownTask or NotConnected.
         """
         return _found(self.mapping)(task, items, reduce, failure)

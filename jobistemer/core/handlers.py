@@ -14,7 +14,7 @@ import msgspec
 
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
-from jobistemer.core.limits import Limit, Use, check_keys, uses_of
+from jobistemer.core.limits import Limit, Use, check_keys, gathered_by, uses_of
 from jobistemer.core.messages import EMPTY_PAYLOAD, Message
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
@@ -75,6 +75,13 @@ class Handler:
         arguments = self._arguments_of(message) if any(limit.key for limit in (*own, *shared)) else {}
         found = uses_of(f"task/{self.name}", own, arguments) + uses_of(f"queue/{message.queue}", shared, arguments)
         return tuple(sorted(found, key=lambda use: (use.most, use.name)))
+
+    def gathered_by(self, message: Message) -> str:
+        """The limit whose calls are all on one shard, this one among them; empty for no limits."""
+        own, shared = self.limits, self.queue_limits.get(message.queue, ())
+        arguments = self._arguments_of(message) if any(limit.key for limit in (*own, *shared)) else {}
+        queue, task = f"queue/{message.queue}", f"task/{self.name}"
+        return gathered_by([*((queue, limit) for limit in shared), *((task, limit) for limit in own)], arguments)
 
     def _arguments_of(self, message: Message) -> dict[str, Any]:
         try:

@@ -109,6 +109,16 @@ def uses_of(scope: str, limits: Iterable[Limit], arguments: Mapping[str, Any]) -
     return [Use(name, limit.most, limit.per_ms) for limit, name in named]
 
 
+def gathered_by(scoped: Iterable[tuple[str, Limit]], arguments: Mapping[str, Any]) -> str:
+    """The name that decides on which shard a call is: all that count under it are on the same, so that it is exact.
+
+    A limit without a key takes all its calls to one shard, so that narrower ones are exact there as well; among
+    several of a kind the first decides. scoped: limits with what they count under unless they have a name.
+    """
+    ordered = sorted(scoped, key=lambda each: bool(each[1].key))
+    return next((name_of(limit.name or scope, _value(limit.key, arguments)) for scope, limit in ordered), "")
+
+
 def name_of(scope: str, value: str | None = None) -> str:
     """The name of a scope, or of one value of its key, as it may stand in a Redis key."""
     if value is None:

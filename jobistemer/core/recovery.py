@@ -52,7 +52,7 @@ def backlog(job: Job, cursor: int, since: int | None, now_ms: int) -> Backlog:
 
 def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[OccurrenceState, str]:
     """What becomes of one missed instant, and why."""
-    late = f"{(now_ms - instant * 1000) / 1000:.1f} s late"
+    late = f"{(now_ms - instant * 1000) / 1000:.1f} s"
     fires = {
         Recovery.EXECUTE_ALL: True,
         Recovery.EXECUTE_LAST: instant >= missed.last,
@@ -61,16 +61,16 @@ def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[Occur
         Recovery.COMPRESSED: instant >= missed.last,
     }[job.recovery]
     if fires:
-        return OccurrenceState.PENDING, f"fired {late} (recovery {job.recovery})"
+        return OccurrenceState.PENDING, f"fired late by {late} (recovery {job.recovery})"
+    last = ids.occurrence_id(job.id, missed.last)
     if job.recovery is Recovery.COMPRESSED:
-        into = ids.occurrence_id(job.id, missed.last)
-        return OccurrenceState.COMPRESSED, f"compressed into {into}; found {late}"
+        return OccurrenceState.COMPRESSED, f"compressed into {last}; found {late} late"
     why = {
-        Recovery.EXECUTE_LAST: "a later one runs in its place",
+        Recovery.EXECUTE_LAST: f"{last} runs in its place",
         Recovery.MARK_AS_MISSED: "no ticker ran",
         Recovery.BOUNDED_WINDOW: f"only the last {job.recovery_limit} within {job.recovery_back_s:g} s are run",
     }[job.recovery]
-    return OccurrenceState.MISSED, f"missed: found {late}; {why}"
+    return OccurrenceState.MISSED, f"missed: found {late} late; {why}"
 
 
 def stood_for(job: Job, since: int, instant: int) -> tuple[datetime, ...]:

@@ -2,27 +2,23 @@
 
 Each job is played through its instants as tickers and workers would: what a calendar excludes does not run, an instant
 that comes while an earlier occurrence is assumed to run goes through the overlap policy. How many occurrences run at a
-time is counted in one array of seconds for all jobs, so that a year of hundreds of jobs costs no memory per instant.
+time is counted in one array of seconds for all jobs, which goes on from day to day by what changes.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, islice
 
 import msgspec
 
-from jobistemer.core import ids
-from jobistemer.core.models import Job, Overlap
-from jobistemer.core.planning import start_delay_ms
-from jobistemer.core.recovery import excluding
+from jobistemer.core.models import Job
+from jobistemer.core.playing import Player, Shape
 from jobistemer.core.schedules import Cron, Interval
 from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes, shift_note
-from jobistemer.core.schedules.instants import instant_at, unix_floor
+from jobistemer.core.schedules.instants import DAY, instant_at, unix_floor
 
-DAY = 86_400
 LONGEST_S = 366 * DAY
 DEFAULT_DURATION_S = 60
 
@@ -87,113 +83,71 @@ MOST_SPANS = 2_000
 """How many runs of one job are kept for the picture."""
 
 
-class _Tally:
-    """Counts of one job while it is played."""
-
-    def __init__(self) -> None:
-        self.due = self.ran = self.skipped = self.queued = self.replaced = self.excluded = self.overlaps = self.most = 0
-
-
 def simulate(jobs: Sequence[Job], durations: Mapping[str, int], start: int, end: int) -> Simulation:
     """Play jobs from `start` to `end` (Unix seconds); durations: assumed seconds by job, 60 for those not named."""
-    # Counted at both ends of each run; the sum up to a second is how many run then.
-    steps = array("i", bytes(4 * (end - start + 1)))
-    loads = []
-    for job in jobs:
-        duration = durations.get(job.name, DEFAULT_DURATION_S)
-        tally = _Tally()
-        for span in _cut_short(job, _runs(job, duration, start, end, tally)):
-            steps[min(span[0], end) - start] += 1
-            steps[min(span[1], end) - start] -= 1
-        loads.append(_load(job, tally, duration))
-    peak, peak_at = _peak(steps, start)
-    busiest = max(start, peak_at - peak_at % DAY)
+    players = [Player(job, durations.get(job.name, DEFAULT_DURATION_S)) for job in jobs]
+    shapes = [Shape((), ())] * len(jobs)
+    meeting = _Meeting(start, shapes)
+    for first in (start, *range(start - start % DAY + DAY, end, DAY)):
+        last = min(first - first % DAY + DAY, end)
+        played = [player.play(first, last) for player in players]
+        meeting.change(first, last, shapes, played)
+        shapes = played
+    loads = (_load(job, player, durations) for job, player in zip(jobs, players, strict=True))
     return Simulation(
-        *(start, end, tuple(loads), peak, peak_at, busiest, _slots(steps, start, busiest)),
-        _day(jobs, durations, busiest, min(busiest + DAY, end)),
+        *(start, end, tuple(loads), meeting.peak, meeting.peak_at, meeting.day[0], meeting.by_slot()),
+        {job.name: tuple(_spans(shape, *meeting.day)) for job, shape in zip(jobs, meeting.shapes, strict=True)},
         tuple(_clock_events(jobs, start, end)),
     )
 
 
-def _runs(job: Job, duration: int, start: int, end: int, tally: _Tally) -> Iterator[tuple[int, int]]:
-    """The assumed runs of a job: start and end of each."""
-    running: deque[int] = deque()
-    delayed = getattr(job.schedule, "jitter", 0) or getattr(job.schedule, "spread", 0)
-    overlap, waiting = job.overlap, deque[int]()
-    for instant in job.schedule.unix_between(start - 1, end - 1):
-        tally.due += 1
-        if job.calendars and excluding(job, instant) is not None:
-            tally.excluded += 1
-            continue
-        while running and running[0] <= instant:
-            running.popleft()
-        while waiting and waiting[0] <= instant:
-            waiting.popleft()
-        begins = instant
-        if delayed:
-            begins += start_delay_ms(job, ids.occurrence_id(job.id, instant)) // 1000
-        if running:
-            tally.overlaps += 1
-            if overlap == Overlap.SKIP or (overlap == Overlap.QUEUE and len(waiting) >= job.max_queued):
-                tally.skipped += 1
-                continue
-            if overlap == Overlap.QUEUE:
-                tally.queued += 1
-                begins = running[-1]
-                waiting.append(begins)
-            elif overlap != Overlap.ALLOW:
-                tally.replaced += 1
-                running.clear()
-        tally.ran += 1
-        running.append(begins + duration)
-        alive = 1 if overlap != Overlap.ALLOW else len(running)
-        tally.most = max(tally.most, alive)
-        yield begins, begins + duration
+class _Meeting:
+    """How many occurrences run at a time: the sum over one day at a time, and the day with the most of them."""
+
+    def __init__(self, start: int, shapes: Sequence[Shape]) -> None:
+        # Counted at both ends of each run; the sum up to a second is how many run then.
+        self._steps = array("i", bytes(4 * DAY))
+        self._busiest = self._steps[:]
+        self.peak, self.peak_at, self.day, self.shapes = 0, start, (start, start), shapes
+
+    def change(self, start: int, end: int, before: Sequence[Shape], now: Sequence[Shape]) -> None:
+        """Go on to another day, or a part of one, from what each job did on the day before to what it does now."""
+        changed = [pair for pair in zip(before, now, strict=True) if pair[0] != pair[1]]
+        for old, new in changed:
+            self._add(old, -1)
+            self._add(new, 1)
+        if changed and (most := max(accumulate(self._steps))) > self.peak:
+            self.peak, self._busiest, self.day, self.shapes = most, self._steps[: end - start], (start, end), now
+            self.peak_at = start + next(at for at, running in enumerate(accumulate(self._steps)) if running == most)
+
+    def by_slot(self) -> tuple[int, ...]:
+        """The most at a time in each quarter of an hour of the busiest day."""
+        running, width = list(accumulate(self._busiest)), DAY // SLOTS
+        return tuple(max(running[at : at + width], default=0) for at in range(0, DAY, width))
+
+    def _add(self, shape: Shape, sign: int) -> None:
+        steps = self._steps
+        for at in shape.begins:
+            steps[at] += sign
+        for at in shape.ends:
+            steps[at] -= sign
 
 
-def _cut_short(job: Job, runs: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The runs as they really end where a later one takes the place of an earlier one."""
-    if job.overlap in (Overlap.SKIP, Overlap.QUEUE, Overlap.ALLOW):
-        yield from runs
-        return
-    before: tuple[int, int] | None = None
-    for run in runs:
-        if before is not None:
-            yield before[0], min(before[1], run[0])
-        before = run
-    if before is not None:
-        yield before
-
-
-def _load(job: Job, tally: _Tally, duration: int) -> JobLoad:
+def _load(job: Job, player: Player, durations: Mapping[str, int]) -> JobLoad:
+    kinds = ("due", "ran", "skipped", "queued", "replaced", "excluded", "overlaps")
     return JobLoad(
-        *(job.name, tally.due, tally.ran, tally.skipped, tally.queued, tally.replaced, tally.excluded),
-        *(tally.overlaps, tally.most, duration),
+        job.name,
+        **{kind: player.counts[kind] for kind in kinds},
+        most=player.most,
+        duration_s=durations.get(job.name, DEFAULT_DURATION_S),
     )
 
 
-def _peak(steps: array[int], start: int) -> tuple[int, int]:
-    most = peak_at = 0
-    for second, running in enumerate(accumulate(steps)):
-        if running > most:
-            most, peak_at = running, second
-    return most, start + peak_at
-
-
-def _slots(steps: array[int], start: int, day: int) -> tuple[int, ...]:
-    first = day - start
-    running = list(accumulate(steps[first : first + DAY], initial=sum(steps[:first])))[1:]
-    width = DAY // SLOTS
-    return tuple(max(running[at : at + width], default=0) for at in range(0, DAY, width))
-
-
-def _day(jobs: Sequence[Job], durations: Mapping[str, int], start: int, end: int) -> dict[str, tuple[Span, ...]]:
-    found = {}
-    for job in jobs:
-        duration = durations.get(job.name, DEFAULT_DURATION_S)
-        runs = _cut_short(job, _runs(job, duration, start, end, _Tally()))
-        found[job.name] = tuple(Span(*run) for run, _ in zip(runs, range(MOST_SPANS), strict=False))
-    return found
+def _spans(shape: Shape, start: int, end: int) -> Iterator[Span]:
+    # In either list they stand in order, and what has no end goes on.
+    going_on = [end - start] * (len(shape.begins) - len(shape.ends))
+    for begin, over in islice(zip(sorted(shape.begins), [*sorted(shape.ends), *going_on], strict=True), MOST_SPANS):
+        yield Span(start + begin, start + over)
 
 
 def _clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEvent]:

@@ -16,7 +16,7 @@ def process_identity() -> str:
 
 
 def user_name() -> str:
-    """Who runs this process, for audit streams: `ana@web-1`."""
+    """Who runs this process, for audit lists: `ana@web-1`."""
     host = socket.gethostname()
     try:
         return f"{getpass.getuser()}@{host}"

@@ -72,4 +72,7 @@ def _facts(record: logging.LogRecord) -> Mapping[str, object]:
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
-    return formatter.formatException(record.exc_info).splitlines() if record.exc_info else []
+    if record.exc_info:
+        return formatter.formatException(record.exc_info).splitlines()
+    # What was logged in a process beside this one comes as text.
+    return (record.exc_text or "").splitlines()

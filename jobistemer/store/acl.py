@@ -49,8 +49,8 @@ TICKER: Final = Role(
     "ticker",
     "decides what is due; needs no other role beside it",
     tuple(
-        f"{_CANCELLING} beat_ticker claim_occurrence fire_occurrence start_occurrence promote_runs forget_worker "
-        "forget_occurrence advance_backfill postpone_job register_job raise_alert".split()
+        f"{_CANCELLING} beat_ticker claim_occurrence claim_firings fire_occurrence start_occurrence promote_runs "
+        "forget_worker forget_occurrence advance_backfill postpone_job register_job raise_alert".split()
     ),
     tuple(
         f"{_CONNECTING} {_SCRIPTING} {_READING} subscribe unsubscribe hexists hlen del smembers xrange xinfo|consumers "
@@ -67,8 +67,8 @@ WORKER: Final = Role(
         "start_attempt write_notes".split()
     ),
     tuple(
-        f"{_CONNECTING} {_SCRIPTING} {_READING} exists hexists pexpire xack xdel xpending xrange xreadgroup zrange "
-        f"zrevrangebyscore {' '.join(ALLOWED)}".lower().split()
+        f"{_CONNECTING} {_SCRIPTING} {_READING} client|id client|unblock exists hexists pexpire xack xdel xpending "
+        f"xrange xreadgroup zrange zrevrangebyscore {' '.join(ALLOWED)}".lower().split()
     ),
     tuple(f"{_RECORDS} app job history versions limits held waiting".split()),
 )

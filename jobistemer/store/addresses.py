@@ -16,8 +16,10 @@ LEAST_TIMEOUT_S = 3
 """Blocking reads last two seconds; a client that waits for less breaks them off."""
 
 SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
-SCHEMES: Final = ("redis", "rediss", "unix", *SENTINEL_SCHEMES, "fake")
+CLUSTER_SCHEMES: Final = ("redis+cluster", "rediss+cluster")
+SCHEMES: Final = ("redis", "rediss", "unix", *SENTINEL_SCHEMES, *CLUSTER_SCHEMES, "fake")
 _FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_REQUIRED: Final = ("none", "optional", "required")
 _OPTIONS: Final = (
     *("db", "username", "password", "sentinel_username", "sentinel_password"),
     *("socket_timeout", "socket_connect_timeout", "health_check_interval", "max_connections", "client_name"),
@@ -47,7 +49,7 @@ def checked_url(url: str) -> SplitResult:
         raise Misconfigured(f"URL {redacted(url)!r} has scheme {parts.scheme!r}; allowed are {', '.join(SCHEMES)}")
     if parts.scheme == "fake":
         return parts
-    if parts.scheme not in (*SENTINEL_SCHEMES, "unix"):
+    if parts.scheme not in (*SENTINEL_SCHEMES, *CLUSTER_SCHEMES, "unix"):
         _check_place(parts)
     _check_options({name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()})
     return parts
@@ -56,7 +58,7 @@ def checked_url(url: str) -> SplitResult:
 def sentinels_of(parts: SplitResult) -> tuple[list[tuple[str, int]], str, str]:
     """The Sentinels, the service, and the number of the database. Raises Misconfigured."""
     hosts, (service, _, db) = parts.netloc.rpartition("@")[2], parts.path.strip("/").partition("/")
-    nodes = [_node(each) for each in hosts.split(",")]
+    nodes = [_node(each, "26379", "Sentinels") for each in hosts.split(",")]
     if not service or (db and not db.isdecimal()) or not all(host for host, _ in nodes):
         raise Misconfigured(
             f"URL {redacted(parts.geturl())!r} must look like {parts.scheme}://host:26379,host2:26379/service/0"
@@ -64,11 +66,22 @@ def sentinels_of(parts: SplitResult) -> tuple[list[tuple[str, int]], str, str]:
     return nodes, service, db or "0"
 
 
-def _node(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", "26379")
+def nodes_of(parts: SplitResult) -> list[tuple[str, int]]:
+    """The nodes of a cluster that are to be asked first. Raises Misconfigured."""
+    nodes = [_node(each, "6379", "cluster") for each in parts.netloc.rpartition("@")[2].split(",")]
+    if parts.path.strip("/") not in ("", "0") or not all(host for host, _ in nodes):
+        raise Misconfigured(
+            f"URL {redacted(parts.geturl())!r} must look like {parts.scheme}://host:7000,host2:7000; a cluster has "
+            "database 0 only"
+        )
+    return nodes
+
+
+def _node(text: str, default: str, what: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", default)
     if not port.isdecimal():
         # Not shown: it may be what stands behind the first @ of a password.
-        raise Misconfigured(f"the URL of the Sentinels has a port that is no number; {_ENCODE}")
+        raise Misconfigured(f"the URL of the {what} has a port that is no number; {_ENCODE}")
     return host.strip("[]"), int(port)
 
 
@@ -93,6 +106,10 @@ def _check_options(options: Mapping[str, str]) -> None:
             raise Misconfigured(f"the URL of the server has an option {name!r}; {meant}")
         if name in _FILES and not Path(value).is_file():
             raise Misconfigured(f"the URL of the server says {name}={value}, but there is no such file")
+    if options.get("ssl_cert_reqs", "none") not in _REQUIRED:
+        raise Misconfigured(
+            f"the URL of the server says ssl_cert_reqs={options['ssl_cert_reqs']}; allowed are {', '.join(_REQUIRED)}"
+        )
     timeout = options.get("socket_timeout", str(LEAST_TIMEOUT_S))
     if not re.fullmatch(r"\d+(\.\d+)?", timeout) or float(timeout) < LEAST_TIMEOUT_S:
         raise Misconfigured(

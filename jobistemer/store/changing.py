@@ -42,7 +42,7 @@ class Changed(NamedTuple):
 
 
 class Author(NamedTuple):
-    """Who changes a job: a person, for the audit stream, and the app that declares it."""
+    """Who changes a job: a person, for the audit list, and the app that declares it."""
 
     by: str = ""
     owner: str = ""

@@ -41,7 +41,7 @@ def _server(database: Database) -> Iterator[Finding]:
 def _cluster(database: Database) -> Finding:
     state = database.ask("CLUSTER INFO")
     shown = f"{state.get('cluster_state')}, {state.get('cluster_slots_ok')} of 16384 slots are served"
-    if state.get("cluster_state") == "ok":
+    if state.get("cluster_state") == "ok" and state.get("cluster_slots_ok") == "16384":
         return fine("cluster", shown)
     return fault("cluster", shown, "see `redis-cli --cluster check`; shards whose slots are not served stand still")
 

@@ -2,12 +2,15 @@
 
 redis://host:6379/0      rediss:// for TLS, unix:///path for a socket
 redis+sentinel://h1:26379,h2:26379/mymaster/0      rediss+sentinel:// for TLS
+redis+cluster://h1:7000,h2:7000      rediss+cluster:// for TLS; a few of the nodes are enough
 fake://name              an in-memory server inside this process, for unit tests
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
@@ -19,10 +22,20 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.store.addresses import DEFAULT_URL, SENTINEL_SCHEMES, checked_url, redacted, sentinels_of
+from jobistemer.store.addresses import (
+    CLUSTER_SCHEMES,
+    DEFAULT_URL,
+    SENTINEL_SCHEMES,
+    checked_url,
+    nodes_of,
+    redacted,
+    sentinels_of,
+)
+from jobistemer.store.cluster import Cluster, slot_of
 from jobistemer.store.sentinel import Following, FollowingAsync, FollowingTls, FollowingTlsAsync
+from jobistemer.store.slots import AsyncSlotClient, SlotClient
 
-__all__ = ["BLOCK_MS", "DEFAULT_URL", "connect", "connect_async", "redacted"]
+__all__ = ["BLOCK_MS", "DEFAULT_URL", "Server", "connect", "connect_async", "redacted"]
 
 BLOCK_MS = 2_000
 """The longest block of a read; the socket's time-out must be longer, or the client breaks the read off."""
@@ -40,9 +53,43 @@ _TCP: dict[str, Any] = {"socket_keepalive": True}
 _SENTINEL_OPTIONS: dict[str, Any] = {**_TCP, "socket_timeout": 1.0, "socket_connect_timeout": 1.0, "driver_info": None}
 
 
+class Server:
+    """What a URL leads to: one server, or a cluster. Raises Misconfigured for a URL that cannot be."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.cluster = _cluster(url) if checked_url(url).scheme in CLUSTER_SCHEMES else None
+        self._client = None if self.cluster else connect(url)
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
+
+    def client(self, tag: str) -> redis.Redis:
+        """A client for the keys that carry a hash tag; no connection is made yet."""
+        if self.cluster is not None:
+            return SlotClient(self.cluster, slot_of(tag))
+        assert self._client is not None  # noqa: S101 - either the one or the other
+        return self._client
+
+    def async_client(self, tag: str) -> redis.asyncio.Redis | AsyncSlotClient:
+        """The same for the running event loop."""
+        if self.cluster is not None:
+            return AsyncSlotClient(self.cluster, slot_of(tag))
+        loop = asyncio.get_running_loop()
+        client = self._async.get(loop)
+        if client is None:
+            client = self._async[loop] = connect_async(self._url)
+        return client
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        (self.cluster or self.client("")).close()
+
+
 def connect(url: str) -> redis.Redis:
     """A synchronous client for `url`; no connection is made yet. Raises Misconfigured for a URL that cannot be."""
-    client = _client(url)
+    return _prepared(_client(url))
+
+
+def _prepared(client: redis.Redis) -> redis.Redis:
     # Commands are sent as they are written, so redis-py cannot know which form of XPENDING was asked, and its reading
     # of the short form breaks on answers of the long one.
     parse = client.response_callbacks["XPENDING"]
@@ -106,6 +153,18 @@ def _master(sentinel: Any, url: str, patience: Any, retry: Any, kind: type) -> A
     asking = {**_SENTINEL_OPTIONS, **own_login, **tls, "ssl": parts.scheme == "rediss+sentinel", "retry": patience}
     named = sentinel(nodes, sentinel_kwargs=asking)
     return named.master_for(service, **{**_OPTIONS, **_TCP, **options, "retry": retry, "connection_class": kind})
+
+
+def _cluster(url: str) -> Cluster:
+    """Where its nodes are comes from the cluster; all else of the URL is read as that of one server is."""
+    parts = checked_url(url)
+    nodes = nodes_of(parts)
+    at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    options = _parsed(lambda plain, **_: parse_url(plain), f"redis://{at}node/0?{parts.query}")
+    for name in ("host", "db"):
+        options.pop(name, None)
+    tls = {"ssl": True} if parts.scheme == "rediss+cluster" else {}
+    return Cluster(nodes, {**_OPTIONS, **_TCP, **options, **tls}, _prepared)
 
 
 def _fake(url: str) -> redis.Redis:

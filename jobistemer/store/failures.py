@@ -15,6 +15,7 @@ import redis
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.acl import roles_of
 from jobistemer.store.scripts import Call
+from jobistemer.store.slots import REDIRECTIONS
 
 
 class Remedy(NamedTuple):
@@ -63,6 +64,10 @@ _ANYTHING: Final = (
     "Start one (`redis-server`, `docker compose up`, or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL "
     "to where one is"
 )
+_ON_ITS_WAY: Final = (
+    "its slot is being moved, or its node is lost and no replica has taken over: what was to be done was not done, and "
+    "can be tried again"
+)
 _A_ROLE: Final = "ROLE"
 _NOT_ALLOWED: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
 _REFUSED: Final = (
@@ -97,6 +102,9 @@ def translated(error: redis.RedisError, address: str, call: Call | None = None) 
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
         remedy = _remedy(_UNREACHED, f"{address} {said}") or _ANYTHING
         return NotConnected(f"no Redis or Valkey server answers at {address} ({_brief(said)}). {_sentence(remedy)}")
+    if isinstance(error, REDIRECTIONS):
+        now = f"the cluster at {address} does not serve this shard now"
+        return NotConnected(f"{now} ({said}). {_sentence(_ON_ITS_WAY)}")
     remedy = _remedy(_REFUSED, said).replace(_A_ROLE, _role_of(call))
     advice = f". {_sentence(remedy)}" if remedy else ""
     return ServerRefused(f"the server at {address} refused a command: {said}{advice}")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.models import Job, decode_job, encode_job
@@ -82,7 +79,7 @@ class Registration(NamedTuple):
     """A definition on its way into a job's hash, with what its sender saw and decided.
 
     seen, pending: the version and the pending fingerprint that were seen. cursor: up to where instants are decided.
-    by: who, for the audit stream. owner: the app that declares it. retire: whether what runs under earlier versions
+    by: who, for the audit list. owner: the app that declares it. retire: whether what runs under earlier versions
     is cancelled. forget: versions that nothing refers to.
     """
 
@@ -144,12 +141,12 @@ def resume(keys: Keys, job_id: str, now_ms: int, by: str = "") -> Call:
 
 
 def note(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> Call:
-    """Tell the audit stream of a job what somebody did."""
+    """Tell the audit list of a job what somebody did."""
     return script("note_control")((keys.job(job_id), keys.audit(job_id)), (now_ms, by, what, text))
 
 
 def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
-    """Forget a job; its history and its audit stream expire by themselves."""
+    """Forget a job; its history and its audit list expire by themselves."""
     job = stored.job
     return script("remove_job")(
         (
@@ -162,11 +159,6 @@ def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
 
 def read_audit(database: Database, job_id: str, limit: int) -> list[Change]:
     """Who changed a job, the latest first, also one that was removed."""
-    entries = database.ask("XREVRANGE", database.keys.audit(job_id), "+", "-", "COUNT", limit)
-    told = ({name.decode(): value.decode() for name, value in _fields(raw)} for _, raw in entries)
-    return [msgspec.convert(each, Change, strict=False) for each in told]
-
-
-def _fields(raw: Any) -> Iterable[tuple[bytes, bytes]]:
-    # Clients that know the command answer with a mapping, the bare protocol with names and values in turn.
-    return raw.items() if isinstance(raw, dict) else zip(raw[::2], raw[1::2], strict=True)
+    entries = database.ask("LRANGE", database.keys.audit(job_id), -limit, -1) if limit > 0 else []
+    told = (raw.decode().split("\n", 3) for raw in reversed(entries))
+    return [Change(int(at), by, what, note) for at, by, what, note in told]

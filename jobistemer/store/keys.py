@@ -95,7 +95,7 @@ class Keys:
         return f"{self.tag}:versions:{job_id}"
 
     def audit(self, job_id: str) -> str:
-        """Stream: who changed a job, when and how; the latest thousand or so."""
+        """List: who changed a job, when and how; the latest thousand, the last one at its end."""
         return f"{self.tag}:audit:{job_id}"
 
     def history(self, job_id: str) -> str:

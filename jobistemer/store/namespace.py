@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from weakref import WeakKeyDictionary
 from zlib import crc32
-
-import redis.asyncio
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.clock import Clock, ServerClock
-from jobistemer.store.connection import connect, connect_async, redacted
+from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.keys import Keys, settings_key
 
@@ -31,17 +27,20 @@ class Namespace:
         self.name = name
         self.clock: Clock = clock or ServerClock()
         self._wanted = shards
-        self._client = connect(url)
-        self._first = Database(self._client, Keys(name, 0), self.clock, redacted(url))
+        self._server = Server(url)
+        # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
+        self._clocks_differ = clock is None and self._server.cluster is not None
+        # What all shards share is in a slot of its own.
+        settings = self._server.client(settings_key(name))
+        self._settings = Database(settings, Keys(name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
-        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 
     @property
     def shards(self) -> list[Database]:
         """The databases of all shards. The first use asks the server how many there are, and for its time."""
         if not self._shards:
             count = self._agree_on_shards()
-            self._first.read_clock()
+            self._settings.read_clock()
             self._shards = self._numbered(count)
         return self._shards
 
@@ -58,28 +57,39 @@ class Namespace:
 
     def for_id_async(self, text: str) -> AsyncDatabase:
         """The same shard, on a client of the running event loop."""
-        database = self.for_id(text)
-        loop = asyncio.get_running_loop()
-        client = self._async_clients.get(loop)
-        if client is None:
-            client = self._async_clients[loop] = connect_async(self.url)
-        return AsyncDatabase(client, database.keys, database.address)
+        return self.on_loop(self.for_id(text))
+
+    def on_loop(self, database: Database) -> AsyncDatabase:
+        """A shard, on a client of the running event loop."""
+        client = self._server.async_client(database.keys.tag)
+        return AsyncDatabase(client, database.keys, database.clock, database.address)
+
+    def read_clock(self) -> int:
+        """Ask the server for its time, as the first use does, and return it in milliseconds."""
+        return self._settings.read_clock()
+
+    async def read_clock_async(self) -> int:
+        """The same, awaited."""
+        return await self.on_loop(self._settings).read_clock()
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
-        self._client.close()
+        self._server.close()
 
     def _numbered(self, count: int) -> list[Database]:
-        address = redacted(self.url)
-        others = [Database(self._client, Keys(self.name, n), self.clock, address) for n in range(1, count)]
-        return [self._first, *others]
+        return [self._shard(number) for number in range(count)]
+
+    def _shard(self, number: int) -> Database:
+        keys = Keys(self.name, number)
+        clock = ServerClock() if self._clocks_differ else self.clock
+        return Database(self._server.client(keys.tag), keys, clock, redacted(self.url))
 
     def _agree_on_shards(self) -> int:
         key = settings_key(self.name)
         wanted = 1 if self._wanted is None else self._wanted
         if not 1 <= wanted <= MAX_SHARDS:
             raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        stored = int(self._first.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
+        stored = int(self._settings.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
         if self._wanted is not None and stored != self._wanted:
             raise Misconfigured(
                 f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
@@ -89,6 +99,6 @@ class Namespace:
 
     def _fix_shards(self, key: str, wanted: int) -> bytes:
         # Not before it is known to be missing: who may only look at a namespace may not write this.
-        self._first.ask("HSETNX", key, "shards", wanted)
-        fixed: bytes = self._first.ask("HGET", key, "shards")
+        self._settings.ask("HSETNX", key, "shards", wanted)
+        fixed: bytes = self._settings.ask("HGET", key, "shards")
         return fixed

@@ -15,8 +15,8 @@ def matters(job: Job) -> bool:
 
 def count(keys: Keys, job: Job, slot: Slot, now_ms: int) -> Call:
     """Count the outcome of an occurrence, once it has one."""
-    failures = "its last occurrence" if job.pause_on_failure == 1 else f"{job.pause_on_failure} occurrences in a row"
-    reason = f"paused itself: {failures} failed, the last one {slot.occurrence}"
+    row = "" if job.pause_on_failure == 1 else f", the last of {job.pause_on_failure} in a row"
+    reason = f"paused itself because {slot.occurrence} failed{row}"
     return script("count_outcome")(
         (keys.job(job.id), keys.occurrence(slot.occurrence), keys.audit(job.id), keys.expected, keys.wake),
         (job.id, job.pause_on_failure, expect_within_ms(job), now_ms, reason),

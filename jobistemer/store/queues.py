@@ -22,7 +22,7 @@ OPENED_A_CALL = 100
 
 PAGE = 100
 # What servers say of a stream that is not there; fakeredis has words of its own.
-_NO_STREAM = ("NOGROUP", "requires the key to exist")
+_NO_STREAM = ("NOGROUP", "UNBLOCKED", "requires the key to exist")
 
 
 class StreamReader:
@@ -37,15 +37,19 @@ class StreamReader:
         self._consumer = consumer
         # Connections that have waited, by the number that the server knows them by; 0 where it would not say.
         self._numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
-        self._waiting = 0
+        self._waiting: tuple[redis.Redis, int] | None = None
 
     def interrupt(self) -> None:
         """End a wait that is under way, from another thread; what was handed out before that is read all the same.
 
         Where the server does not allow it, the wait goes on to its end. Raises NotConnected or ServerRefused.
         """
-        if self._waiting:
-            self._database.ask("CLIENT", "UNBLOCK", self._waiting)
+        if (waiting := self._waiting) is not None:
+            client, number = waiting
+            try:
+                client.execute_command("CLIENT", "UNBLOCK", number)
+            except redis.RedisError as error:
+                raise translated(error, self._database.address) from error
 
     def fetch(self, places: Sequence[str], count: int, *, block: bool) -> list[tuple[bytes, list[Any]]]:
         """Take up to `count` entries of each place; with `block` wait up to two seconds for the first.
@@ -82,10 +86,17 @@ class StreamReader:
             raise translated(error, self._database.address) from error
 
     def _ask_once(self, command: tuple[Any, ...]) -> Any:
-        client = self._database.client
+        try:
+            return self._ask_at(self._database.serving(), command)
+        except redis.RedisError as error:
+            self._database.heed(error)
+            raise
+
+    def _ask_at(self, client: redis.Redis, command: tuple[Any, ...]) -> Any:
         connection = client.connection_pool.get_connection()
         try:
-            self._waiting = self._number_of(connection) if "BLOCK" in command else 0
+            number = self._number_of(client, connection) if "BLOCK" in command else 0
+            self._waiting = (client, number) if number else None
             connection.send_command(*command)
             return client.parse_response(connection, command[0])
         except BaseException:
@@ -93,14 +104,14 @@ class StreamReader:
             connection.disconnect()
             raise
         finally:
-            self._waiting = 0
+            self._waiting = None
             client.connection_pool.release(connection)
 
-    def _number_of(self, connection: Any) -> int:
+    def _number_of(self, client: redis.Redis, connection: Any) -> int:
         if connection not in self._numbers:
             connection.send_command("CLIENT", "ID")
             try:
-                self._numbers[connection] = int(self._database.client.parse_response(connection, "CLIENT ID"))
+                self._numbers[connection] = int(client.parse_response(connection, "CLIENT ID"))
             except ResponseError:
                 self._numbers[connection] = 0
             connection.register_connect_callback(self._forget_number)

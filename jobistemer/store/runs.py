@@ -18,7 +18,6 @@ from jobistemer.store.groups import HOLD_MS
 from jobistemer.store.keys import Keys, place, split_delayed_member
 from jobistemer.store.scripts import Call, script
 
-DEAD_RETENTION_MS = 7 * 86_400_000
 KEEP_EARLIER_MS = 7 * 86_400_000
 """How much longer than its run's retention an attempt is kept that did not end the run."""
 LONGEST_UNIQUE_MS = 30 * 86_400_000
@@ -173,7 +172,7 @@ def kept_ms(ended: Ended, ending: Over | Later) -> int:
 def _retention(ended: Ended, over: Over) -> int:
     message = ended.delivery.message
     if over.state is RunState.DEAD:
-        return max(DEAD_RETENTION_MS, message.retention_ms)
+        return max(message.dead_retention_ms, message.retention_ms)
     # A run that has handed over is part of an occurrence that goes on.
     kept_on = message.slot is not None and ended.hands_over(over)
     return max(HOLD_MS, message.retention_ms) if kept_on else message.retention_ms
@@ -206,7 +205,8 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     assert slot is not None  # noqa: S101 - the caller has looked
     # Of a removed job whose definition has expired nobody knows what comes after; the occurrence is counted down.
     following = _following(job, slot.task, slot.occurrence, over) if job else []
-    reason = f"task {slot.task} {over.state}: {ended.outcome.error}"[:500] if over.verdict else ""
+    why = ended.outcome.error.removeprefix(f"{over.state}: ")
+    reason = f"task {slot.task} {over.state}: {why}"[:500] if over.verdict else ""
     halt = "1" if over.verdict and job and job.strategy_of(slot.task) is FailureStrategy.FAIL_FAST else ""
     attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
     return script("commit_task")(

@@ -6,9 +6,11 @@ A wake-up may be lost when a connection breaks; that costs at most one pass of t
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import redis
 
+from jobistemer.core.errors import JobistemerError
 from jobistemer.store.database import Database
 from jobistemer.store.failures import translated
 
@@ -18,7 +20,7 @@ class WakeListener:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._subscription = database.client.pubsub(ignore_subscribe_messages=True)
+        self._subscription: Any = None
 
     def wait(self, seconds: float) -> set[str]:
         """Wait up to `seconds` for wake-ups; what they say: `job`, `run`, `start`. Raises NotConnected."""
@@ -31,20 +33,30 @@ class WakeListener:
             while self._hear(0.0, heard):
                 pass
         except redis.RedisError as error:
-            raise translated(error, self._database.address) from error
+            raise self._broken(error) from error
         return heard
 
     def listen(self) -> None:
         """From now on nothing is missed. Raises NotConnected."""
         try:
+            if self._subscription is None:
+                self._subscription = self._database.client.pubsub(ignore_subscribe_messages=True)
             if not self._subscription.subscribed:
                 self._subscription.subscribe(self._database.keys.wake)
         except redis.RedisError as error:
-            raise translated(error, self._database.address) from error
+            raise self._broken(error) from error
 
     def close(self) -> None:
         """Give the connection back; who listens again gets another one."""
-        self._subscription.close()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.close()
+
+    def _broken(self, error: redis.RedisError) -> JobistemerError:
+        # On a cluster the next subscription may have to be at another node.
+        self.close()
+        self._database.heed(error)
+        return translated(error, self._database.address)
 
     def _hear(self, seconds: float, heard: set[str]) -> bool:
         message = self._subscription.get_message(timeout=seconds)

@@ -27,7 +27,7 @@ from jobistemer.store.waking import WakeListener
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
-from jobistemer.ticker.fire import Share, fire_due
+from jobistemer.ticker.fire import Share, fire_due, make_ready
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
 from jobistemer.ticker.sweep import Sweeper
@@ -37,6 +37,7 @@ from jobistemer.ticker.upcoming import Upcoming
 
 LOOK_LIMIT = 20_000
 """How many due jobs one look lists; the rest is listed by the next."""
+LOOK_ROUND_S = 0.5
 LOOK_LATE_S = 10.0
 """So much longer than its pass a look may take before the ticker no longer counts as ready."""
 
@@ -66,11 +67,10 @@ class Ticker:
         return [reason for each in self._tickers for reason in each.reasons_not_ready()]
 
     def _open(self) -> None:
-        clock = self._namespace.clock
-        if isinstance(clock, ServerClock):
-            clock.patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
         for database in self._namespace.shards:
-            database.read_clock()
+            if isinstance(database.clock, ServerClock):
+                patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
+                database.clock.patience = patience
 
     def _run_shards(self, stopping: Stopping) -> None:
         tickers = [ShardTicker(database, self._settings, self.id) for database in self._namespace.shards]
@@ -79,8 +79,10 @@ class Ticker:
             start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
             for number, each in enumerate(tickers)
         ]
-        for thread in threads:
-            thread.join()
+        # A pass that waits for a server which does not answer may take its time: who asks twice does not wait for it.
+        while not stopping.immediate.is_set() and any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(LOOK_ROUND_S)
 
 
 class ShardTicker:
@@ -152,7 +154,7 @@ class ShardTicker:
         self._starts = agenda.starts
         if self._id in agenda.tickers:
             self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
-        self._learn(agenda)
+        self._learn(agenda, now_ms)
         self._heed_clock()
         if full:
             self._looked_at = time.monotonic()
@@ -181,6 +183,10 @@ class ShardTicker:
         self._starts = []
         return fired.claimed
 
+    def make_ready(self) -> None:
+        """Make some of the claims to come ready, for moments in which nothing is due."""
+        make_ready(self._database.keys, self._upcoming, self._share)
+
     def _step(self, listener: WakeListener) -> None:
         try:
             self._pass(listener)
@@ -202,6 +208,7 @@ class ShardTicker:
             # The server's time counts: should it have stepped back, nothing is fired early.
             self._database.read_clock()
         self.act()
+        self.make_ready()
         heard = listener.wait(self._seconds_to_sleep())
         if "job" in heard:
             self._next_look = 0.0
@@ -225,8 +232,8 @@ class ShardTicker:
         instant = self._upcoming.next_ms()
         return instant is not None and instant <= self._database.clock.now_ms()
 
-    def _learn(self, agenda: Agenda) -> None:
-        unknown = self._upcoming.unknown(agenda.due)
+    def _learn(self, agenda: Agenda, now_ms: int) -> None:
+        unknown = self._upcoming.unknown(agenda.due, now_ms)
         for start in range(0, len(unknown), 500):
             part = unknown[start : start + 500]
             answers = self._database.ask_all([jobs.read_command(self._database.keys, job_id) for job_id in part])
@@ -236,6 +243,8 @@ class ShardTicker:
                     self._upcoming.add(job_id, stored, agenda.due[job_id])
 
     def _seconds_to_sleep(self) -> float:
+        if self._upcoming.unready:
+            return 0.0
         now_ms = self._database.clock.now_ms()
         ordered = (self._delayed, self._deadlines, self._expected)
         instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]

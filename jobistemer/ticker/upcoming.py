@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
+from typing import NamedTuple
+from zlib import crc32
 
-from jobistemer.core.planning import Decision
+from jobistemer.core.planning import ON_TIME_MS, Decision
 from jobistemer.core.states import OccurrenceState
+from jobistemer.store.firings import Firing
 from jobistemer.store.jobs import StoredJob
 
 DEFAULT_GRACE_S = 60.0
+
+
+class Ahead(NamedTuple):
+    """What becomes of a due mark that is claimed on time, and the claim itself when it is a plain one."""
+
+    decision: Decision
+    firing: Firing | None
 
 
 class Upcoming:
     """Jobs that are due within the horizon, by their due marks (ms)."""
 
     class Entry:
-        """One job: its definition, the cursor to decide from, and its due mark."""
+        """One job: its definition, the cursor to decide from, its due mark, and what was made ready for that.
 
-        __slots__ = ("cursor", "due_ms", "job", "job_id", "since", "version")
+        number: the same for every ticker, so that they can share the jobs out. plain: its last claim was a plain one.
+        """
+
+        __slots__ = ("ahead", "cursor", "due_ms", "job", "job_id", "number", "plain", "since", "version")
 
         def __init__(self, job_id: str, stored: StoredJob, due_ms: int) -> None:
             self.job_id = job_id
@@ -26,25 +40,43 @@ class Upcoming:
             self.cursor = stored.cursor
             self.since = stored.since
             self.due_ms = due_ms
+            self.number = crc32(job_id.encode())
+            self.plain = True
+            self.ahead: Ahead | None = None
+
+        def on_time(self, now_ms: int) -> bool:
+            """Whether the due mark is decided at `now_ms` as it would have been on the dot."""
+            return now_ms - self.due_ms < min(ON_TIME_MS, self.job.grace_s * 1000)
 
         def advance(self, decision: Decision) -> None:
             """Note that an instant is decided."""
-            self.cursor, self.due_ms = decision.instant, decision.look_at_ms
+            self.cursor, self.due_ms, self.ahead = decision.instant, decision.look_at_ms, None
             if decision.state is not OccurrenceState.SKIPPED:
                 self.since = decision.since if decision.state is OccurrenceState.COMPRESSED else None
+
+        def follow(self, mark: int) -> None:
+            """Take it that another ticker has decided the due mark on time, and that `mark` comes next.
+
+            Should that be wrong, then the claim from this cursor is refused, and the job is read anew.
+            """
+            self.cursor, self.due_ms, self.ahead = self.due_ms // 1000, mark, None
 
     def __init__(self) -> None:
         self._entries: dict[str, Upcoming.Entry] = {}
         # Heap of (due mark, job id); an entry that has moved on or gone is recognised and passed over.
         self._order: list[tuple[int, str]] = []
+        self._unready: deque[Upcoming.Entry] = deque()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def unknown(self, marks: dict[str, int]) -> list[str]:
-        """The jobs among `marks` (job id -> due mark) whose definition or due mark is not known here."""
+    def unknown(self, marks: dict[str, int], now_ms: int) -> list[str]:
+        """The jobs among `marks` (job id -> due mark) whose definition or due mark is not known here.
+
+        A mark that has moved on from one that is due is no news: another ticker was quicker, which `follow` notes.
+        """
         entries = self._entries
-        return [job for job, mark in marks.items() if job not in entries or entries[job].due_ms != mark]
+        return [job for job, mark in marks.items() if not _known(entries.get(job), mark, now_ms)]
 
     def grace_ms(self, job_id: str) -> int:
         """The grace period of a job; of one that cannot be read, the default."""
@@ -53,8 +85,7 @@ class Upcoming:
 
     def add(self, job_id: str, stored: StoredJob, due_ms: int) -> None:
         """Take note of a job and its due mark."""
-        self._entries[job_id] = Upcoming.Entry(job_id, stored, due_ms)
-        heapq.heappush(self._order, (due_ms, job_id))
+        self._wait(Upcoming.Entry(job_id, stored, due_ms))
 
     def pop_due(self, now_ms: int) -> list[Entry]:
         """Take out the jobs that are due at `now_ms`, the latest first: what is on time goes before what was missed.
@@ -73,9 +104,26 @@ class Upcoming:
     def put_back(self, entry: Entry, horizon_ms: int) -> None:
         """Wait for the next due mark of a job that was taken out; one behind the horizon is for a later look."""
         if entry.due_ms <= horizon_ms:
-            self._entries[entry.job_id] = entry
-            heapq.heappush(self._order, (entry.due_ms, entry.job_id))
+            self._wait(entry)
+
+    def take_unready(self, most: int) -> list[Entry]:
+        """Up to `most` jobs for whose next due mark nothing has been made ready."""
+        return [self._unready.popleft() for _ in range(min(most, len(self._unready)))]
+
+    @property
+    def unready(self) -> bool:
+        """Whether there is something to make ready while nothing is due."""
+        return bool(self._unready)
 
     def next_ms(self) -> int | None:
         """The first due mark that is known to come."""
         return self._order[0][0] if self._order else None
+
+    def _wait(self, entry: Entry) -> None:
+        self._entries[entry.job_id] = entry
+        heapq.heappush(self._order, (entry.due_ms, entry.job_id))
+        self._unready.append(entry)
+
+
+def _known(entry: Upcoming.Entry | None, mark: int, now_ms: int) -> bool:
+    return entry is not None and (entry.due_ms == mark or (entry.due_ms <= now_ms and entry.due_ms < mark))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from jobistemer.worker.outcomes import raised
 from jobistemer.worker.pool import Child, Died, NotStarted, Pool
 from jobistemer.worker.supply import is_supplied, supplied
 
+log = logging.getLogger("jobistemer.worker")
+
 
 def run_apart(flight: Flight, flights: Flights, pool: Pool) -> bool:
     """Run a handler in a process; whether the caller is the one to report the flight."""
@@ -35,11 +38,12 @@ def run_apart(flight: Flight, flights: Flights, pool: Pool) -> bool:
     except Died as death:
         child.end()
         return flights.end(flight, _after_death(flight, str(death)))
-    except BaseException:
-        # A fault of ours: what the process does meanwhile is nobody's.
+    except Exception as error:
+        # A fault of ours: neither the slot nor what it ran may be lost over it, and what the process does is nobody's.
+        log.exception("process: unexpected error")
         child.kill()
         child.end()
-        raise
+        return flights.end(flight, raised(error))
     ours = flights.end(flight, outcome)
     if ours:
         pool.give_back(child)

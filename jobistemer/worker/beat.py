@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -53,6 +54,7 @@ class Beater:
         self._heard_until = database.clock.now_ms()
         self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self._heard_until}
         self.last_beat_ms = 0
+        self.begun = threading.Event()
 
     def step(self) -> float:
         """Beat once; the seconds until the next beat."""
@@ -67,7 +69,8 @@ class Beater:
         self._heard_until = now_ms - HEARD_TWICE_MS
         database.clock.correct(pulse.server_ms)
         self.last_beat_ms = now_ms
-        self._flights.beaten()
+        self.begun.set()
+        self._flights.beaten(database)
         self._order.paused, self._order.on_hold = pulse.paused, pulse.holds
         if pulse.cancels:
             self._watch.cancel(dict.fromkeys(pulse.cancels, ""))

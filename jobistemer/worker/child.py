@@ -9,6 +9,7 @@ nobody would take what it has to say.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -35,9 +36,10 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.worker.channel import Channel, Closed
 from jobistemer.worker.equip import equipped
 from jobistemer.worker.far_desk import FarDesk, FarMapping, Line, far_results
-from jobistemer.worker.frames import Assignment, Done, Ending, FollowUp, Frame, Place, Ready, Start, Step
+from jobistemer.worker.frames import Assignment, Done, Ending, FollowUp, Frame, Place, Ready, Recorded, Start, Step
 from jobistemer.worker.gather import GATHER
 from jobistemer.worker.outcomes import Refused, described, raised, returned
+from jobistemer.worker.run_logger import SendingHandler
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGHUP)
 
@@ -74,6 +76,10 @@ class Performer:
             done = self._perform(assignment, line)
             self._is_busy = False
             line.close(done)
+
+    def record(self, logger: str, level: int, text: str, trace: str, facts: bytes) -> bool:
+        """Have a line logged by the worker; whether it is heard, which it is during an attempt."""
+        return self._is_busy and self._line.tell(Recorded(logger, level, text, trace, facts))
 
     def listen(self) -> None:
         """Hear what the worker says; its silence ends this process."""
@@ -155,15 +161,18 @@ def main() -> None:
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    performer = _opened(channel)
+    start = channel.expect(Start)
+    assert start is not None  # noqa: S101 - without a time-out something comes, or it raises
+    performer = _opened(start, channel)
+    if not logging.getLogger().handlers:
+        # Where the app has not said what is to become of log lines, its worker has.
+        logging.basicConfig(level=start.log_level, handlers=[SendingHandler(performer.record)])
     start_thread(performer.listen, "channel")
     channel.send(Ready())
     performer.work()
 
 
-def _opened(channel: Channel) -> Performer:
-    start = channel.expect(Start)
-    assert start is not None  # noqa: S101 - without a time-out something comes, or it raises
+def _opened(start: Start, channel: Channel) -> Performer:
     try:
         sys.path[:] = start.path
         return Performer(app_of(start.app), start.app, channel)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 
 from jobistemer.worker.apart import run_apart_async
 from jobistemer.worker.execute import run_async
 from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.outcomes import raised
 from jobistemer.worker.pool import Pool
 
 BREATHS = 64
 """After so many coroutines that never waited, the loop gets a turn for what else it has to do."""
+
+log = logging.getLogger("jobistemer.worker")
 
 
 class CoroutineSlots:
@@ -91,18 +96,25 @@ class CoroutineSlots:
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is a task
-        stop = self._slots[task]
+        stop, clean = self._slots[task], copy_context()
         breaths = 0
         while True:
             flight = await self._next()
             if flight.apart and self._pool is not None:
                 await run_apart_async(flight, self._flights, self._pool, self._report)
                 continue
-            if not await run_async(flight, self._flights, stop):
+            try:
+                ours = await run_async(flight, self._flights, stop)
+            except Exception as error:
+                # A fault of ours. Neither the slot nor what it ran may be lost over it.
+                log.exception("slot: unexpected error")
+                ours = self._flights.end(flight, raised(error))
+            if not ours:
                 return
             self._report(flight)
-            if task.cancelling():
-                # Somebody cancelled it and the handler took no notice: what comes next starts with a clean slate.
+            if task.cancelling() or _differs(clean):
+                # Somebody cancelled it and the handler took no notice, or a handler has set a context variable: what
+                # comes next starts with a clean slate, in a task of its own.
                 return
             breaths = (breaths + 1) % BREATHS
             if not breaths:
@@ -129,3 +141,11 @@ class CoroutineSlots:
             self._retired[task] = time.monotonic()
             self.add()
             task.cancel()
+
+
+def _differs(clean: Context) -> bool:
+    """Whether the context of this task is another one; where nobody has set anything, both are one object inside."""
+    try:
+        return copy_context() != clean
+    except Exception:  # noqa: BLE001 - values are compared, and that is user code
+        return True

@@ -54,9 +54,9 @@ class Desk:
         """Made when it is first asked for."""
         return self._own_logger()
 
-    def pass_on(self, level: int, text: str) -> None:
+    def pass_on(self, level: int, text: str, trace: str) -> None:
         """Log what the handler has logged in a process beside this one."""
-        self._own_logger().log(level, "%s", text)
+        self._own_logger().pass_on(level, text, trace)
 
     def _own_logger(self) -> RunLogger:
         if self._logger is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from jobistemer.worker.channel import Closed
 from jobistemer.worker.flight import AnyDesk, Flight
 from jobistemer.worker.mapping import ItemMapping
 from jobistemer.worker.pool import Child
+from jobistemer.worker.run_logger import relay
 
 MOST_PAGE_BYTES = 4 * 1024 * 1024
 """Results of a group are sent in pages of about this size."""
@@ -50,7 +52,10 @@ class Errands:
             case frames.Noted():
                 desk.note(frame.text, frame.level)
             case frames.Logged():
-                desk.pass_on(frame.level, frame.text)
+                desk.pass_on(frame.level, frame.text, frame.trace)
+            case frames.Recorded():
+                facts = msgspec.json.decode(frame.facts)
+                relay(logging.getLogger(frame.logger), frame.level, frame.text, frame.trace, facts)
             case frames.Shown():
                 desk.show_progress(frame.progress)
             case frames.Limited():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -42,28 +40,10 @@ async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) 
         return flights.end(flight, flights.canceled(flight))
     try:
         given = arguments(flight, flights.open_desk) if not is_supplied(flight) else await _in_thread(flight, flights)
-        value = await _within(copy_context(), flight.handler.function(**given))
-        outcome = returned(value, flight.handler.sizes.result_bytes)
+        outcome = returned(await flight.handler.function(**given), flight.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = raised(error, flight.handler.retrying)
     return flights.end(flight, outcome)
-
-
-@types.coroutine
-def _within(context: contextvars.Context, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Await a coroutine with context variables of its own: what a task of its own would do at ten times the price."""
-    run = context.run
-    try:
-        awaited = run(coroutine.send, None)
-        while True:
-            try:
-                answer = yield awaited
-            except BaseException as error:  # noqa: BLE001 - whatever is thrown in is the coroutine's
-                awaited = run(coroutine.throw, error)
-            else:
-                awaited = run(coroutine.send, answer)
-    except StopIteration as end:
-        return end.value
 
 
 async def _in_thread(flight: Flight, flights: Flights) -> dict[str, Any]:

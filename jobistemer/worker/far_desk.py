@@ -101,7 +101,7 @@ class FarDesk:
     def logger(self) -> Logger:
         """What it logs appears in the worker's log."""
         if self._logger is None:
-            self._logger = SendingLogger(lambda text, level: self._line.tell(frames.Logged(text, level)))
+            self._logger = SendingLogger(lambda *said: self._line.tell(frames.Logged(*said)))
         return self._logger
 
     @property

@@ -25,6 +25,9 @@ LOOK_BACK_S = 30.0
 """A read that broke off may reach a server that hung only after this worker has looked at what it missed, so it looks
 again at times."""
 
+Fetched = tuple[bytes, list[Any]]
+"""A stream, and the entries taken from it."""
+
 log = logging.getLogger("jobistemer.worker")
 
 
@@ -71,6 +74,7 @@ class Fetcher:
         self._reader.interrupt()
 
     def _step(self, *, block: bool) -> int:
+        self.ran_dry = False
         room = self._room.free()
         places = self._order.places() if room > 0 else []
         if not places:
@@ -81,26 +85,53 @@ class Fetcher:
             self._reading = len(places)
             self._busy.update(places)
         # When nothing is left, wait for all places at once; the count is for each of them.
-        taken = self._in_order(places, room) or self._take(places, max(1, room // len(places)), block=block)
+        taken = self._in_order(places) or self._wait(places, room, block=block)
         self.ran_dry = not taken
         return taken
 
-    def _in_order(self, places: list[str], room: int) -> int:
+    def _in_order(self, places: list[str]) -> int:
         """One read for each place that held more than was taken last time, with the quiet ones before it."""
         taken = start = 0
-        for end, where in enumerate(places, 1):
-            if where in self._busy and taken < room:
-                taken += self._take(places[start:end], room - taken, block=False)
-                start = end
+        if not self._busy:
+            return 0
+        with self._room.reserved() as room:
+            for end, where in enumerate(places, 1):
+                if where in self._busy and taken < room:
+                    taken += self._accept_all(self._take(places[start:end], room - taken, block=False))
+                    start = end
         return taken
 
-    def _take(self, places: list[str], count: int, *, block: bool) -> int:
+    def _wait(self, places: list[str], room: int, *, block: bool) -> int:
+        before = self._room.in_flight
+        fetched = self._take(places, max(1, room // len(places)), block=block)
+        taken = sum(len(entries) for _, entries in fetched)
+        # While this read waited, room was taken by what came from other shards. What has none now goes back at once: on
+        # another worker it can start.
+        left = room - max(0, self._room.in_flight - before)
+        self._give_back(fetched, min(taken, room) - max(0, left))
+        return self._accept_all(fetched)
+
+    def _take(self, places: list[str], count: int, *, block: bool) -> list[Fetched]:
         fetched = self._reader.fetch(places, count, block=block)
         self._busy.difference_update(places)
         self._busy.update(place_of_stream(stream) for stream, entries in fetched if len(entries) == count)
+        return fetched
+
+    def _accept_all(self, fetched: list[Fetched]) -> int:
         for stream, entries in fetched:
             self._accept(stream, entries)
         return sum(len(entries) for _, entries in fetched)
+
+    def _give_back(self, fetched: list[Fetched], count: int) -> None:
+        """Hand back so many of what was fetched, the last in order first; they are taken off the lists."""
+        returned = 0
+        for stream, entries in reversed(fetched):
+            last = entries[max(0, len(entries) - (count - returned)) :] if count > returned else []
+            readable = [delivery for delivery, _ in queues.deliveries(stream, last) if delivery is not None]
+            returning.hand_back(self._database, readable, self._worker)
+            gone = {delivery.entry for delivery in readable}
+            entries[:] = [each for each in entries if each[0] not in gone]
+            returned += len(last)
 
     def _take_again(self) -> None:
         """Take what the server holds as pending for this worker and this worker does not have."""

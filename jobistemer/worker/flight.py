@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -41,7 +42,7 @@ class AnyDesk(Tools, Protocol):
         """The handler's transaction, when there is anything in it."""
         ...
 
-    def pass_on(self, level: int, text: str) -> None:
+    def pass_on(self, level: int, text: str, trace: str) -> None:
         """Log what the handler has logged in a process beside the worker."""
         ...
 
@@ -114,7 +115,9 @@ class Flights:
     def __init__(self, lease_s: float = math.inf, open_desk: OpenDesk = no_desk) -> None:
         self.open_desk = open_desk
         self._lease_s = lease_s
-        self._beaten_at = self._doubted_until = time.monotonic()
+        opened = time.monotonic()
+        # For each shard when this worker has last beaten there, and what was taken until when is in doubt.
+        self._leases: defaultdict[int, tuple[float, float]] = defaultdict(lambda: (opened, opened))
         # By identity: entries of two streams may have the same id, made in the same millisecond.
         self._running: dict[Flight, None] = {}
         # Runs that somebody cancelled while this worker had them; some may still wait for a slot.
@@ -127,16 +130,15 @@ class Flights:
         self._running[flight] = None
         return flight.delivery.message.run not in self._canceled
 
-    def beaten(self) -> None:
+    def beaten(self, shard: Database) -> None:
         """Note that this worker has beaten; after a gap longer than its lease, others may have what it had taken."""
-        now = time.monotonic()
-        if now - self._beaten_at > self._lease_s:
-            self._doubted_until = now
-        self._beaten_at = now
+        now, (beaten_at, doubted_until) = time.monotonic(), self._leases[id(shard)]
+        self._leases[id(shard)] = (now, now if now - beaten_at > self._lease_s else doubted_until)
 
     def in_doubt(self, flight: Flight) -> bool:
         """Whether the lease may have run out since the flight was taken; to be asked before it begins."""
-        return flight.started <= self._doubted_until or time.monotonic() - self._beaten_at > self._lease_s
+        beaten_at, doubted_until = self._leases[id(flight.database)]
+        return flight.started <= doubted_until or time.monotonic() - beaten_at > self._lease_s
 
     def end(self, flight: Flight, outcome: Outcome) -> bool:
         """Whether the caller is the one whose outcome counts; it reports the flight."""

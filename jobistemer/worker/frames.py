@@ -1,12 +1,8 @@
 """What a worker and a process beside it say to each other. Fields of bytes hold JSON unless they say otherwise.
 
-Start          to the process    answered by Ready
-Assignment     to the process    the handler begins
-Noted, Logged, Shown, Limited    told by the process as it goes
-Ending                           told by the worker
-Asked, Reading                   asked by the process, each answered by Answer
-Mapping                          asked by the process: the worker says More as long as Items come, then Answer
-Done           from the process  the handler has ended
+The worker says Start and hears Ready. Then, for each attempt, it says Assignment and hears Done. Between the two the
+process tells (Noted, Logged, Recorded, Shown, Limited) and asks (Asked, Reading, Mapping); each question is answered by
+an Answer, Mapping after the worker has said More as long as Items came. The worker tells Ending when it has to be.
 """
 
 from __future__ import annotations
@@ -21,10 +17,11 @@ from jobistemer.core.permissions import Permissions
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """What to import, and where from."""
+    """What to import, and where from; log_level is the worker's own."""
 
     app: str
     path: list[str]
+    log_level: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -66,10 +63,21 @@ class Noted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Logged(msgspec.Struct, frozen=True, tag=True):
-    """A line for the worker's log and the attempt's record."""
+    """A line for the worker's log and the attempt's record; trace is that of an exception."""
 
     text: str
     level: int
+    trace: str
+
+
+class Recorded(msgspec.Struct, frozen=True, tag=True):
+    """A line for the worker's log that any other logger was given; facts are what it knows, as JSON."""
+
+    logger: str
+    level: int
+    text: str
+    trace: str
+    facts: bytes
 
 
 class Shown(msgspec.Struct, frozen=True, tag=True):
@@ -161,5 +169,5 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 
 ToProcess = Start | Assignment | Ending | Answer | More
-FromProcess = Ready | Noted | Logged | Shown | Limited | Asked | Reading | Mapping | Items | Abandoned | Done
+FromProcess = Ready | Noted | Logged | Recorded | Shown | Limited | Asked | Reading | Mapping | Items | Abandoned | Done
 Frame = ToProcess | FromProcess

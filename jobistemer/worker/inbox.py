@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 AHEAD_S = 0.05
 """How much work is fetched ahead, in seconds at the measured rate."""
@@ -27,6 +28,8 @@ class Room:
         self._seconds_per_run = AHEAD_S
         self._changed = threading.Event()
         self._held: set[Key] = set()
+        self._lock = threading.Lock()
+        self._reserved = 0
         self.held_up = 0
         """How many attempts stand still because another one blocks their event loop; the watch writes it."""
 
@@ -56,7 +59,19 @@ class Room:
     def free(self) -> int:
         """How many more entries may be taken now; at most 0 when there is no room."""
         ahead = min(max(self._concurrency, int(self.rate * AHEAD_S)), MOST_AHEAD)
-        return ahead - self.in_flight + self.held_up
+        return ahead - self.in_flight - self._reserved + self.held_up
+
+    @contextmanager
+    def reserved(self) -> Iterator[int]:
+        """All the room there is, kept from the threads that read other shards while this one reads."""
+        with self._lock:
+            room = max(0, self.free())
+            self._reserved += room
+        try:
+            yield room
+        finally:
+            with self._lock:
+                self._reserved -= room
 
     def wait(self, seconds: float) -> None:
         """Wait until something was ended."""
@@ -64,7 +79,10 @@ class Room:
         self._changed.clear()
 
     def ended(self, keys: Collection[Key], seconds: float) -> None:
-        """Note that entries were ended which took `seconds` of slots' time together; one thread calls this."""
+        """Note that entries were ended which took `seconds` of slots' time together.
+
+        The threads of several shards call this, and one measurement of two may get lost.
+        """
         if seconds >= 0 and keys:
             mean = seconds / len(keys)
             # Longer runs count at once, shorter ones by and by: a few short ones among long ones must not make

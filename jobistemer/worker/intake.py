@@ -11,9 +11,9 @@ from functools import partial
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.handlers import Handler
-from jobistemer.runtime.repeating import repeat, start_thread
+from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import groups, returning
+from jobistemer.store import groups, queues, returning
 from jobistemer.store.database import Database
 from jobistemer.worker.fetch import Fetcher
 from jobistemer.worker.flight import Flight, Flights
@@ -27,11 +27,14 @@ log = logging.getLogger("jobistemer.worker")
 
 
 class Intake:
-    """One thread for each shard, from the first fetch until the worker is asked to end."""
+    """One thread for each shard, from the first fetch until the worker is asked to end.
+
+    shards: each with what is set as soon as it has heard of this worker.
+    """
 
     def __init__(
         self,
-        shards: list[Database],
+        shards: Mapping[Database, threading.Event],
         worker: str,
         handlers: Mapping[str, Handler],
         order: Order,
@@ -46,8 +49,10 @@ class Intake:
         self._flights = flights
         self._slots = slots
         self._stopping = stopping
-        self._fetchers = [Fetcher(each, worker, order, room, handlers, self._dispatch) for each in shards]
+        self._order = order
+        self._fetchers = {Fetcher(each, worker, order, room, handlers, self._dispatch): each for each in shards}
         self._dry: set[Fetcher] = set()
+        self._last_take = object()
         self._unstarted: deque[Flight] = deque()
         self.threads: list[threading.Thread] = []
 
@@ -78,8 +83,26 @@ class Intake:
 
     def _fetching(self, fetcher: Fetcher, *, burst: bool) -> threading.Thread:
         step: Callable[[], float | None] = partial(self._burst_step if burst else self._step, fetcher)
-        name = f"worker {self._worker} fetch"
-        return start_thread(lambda: repeat(step, self._stopping.requested, name), "fetch")
+        name, database = f"worker {self._worker} fetch", self._fetchers[fetcher]
+
+        def fetch() -> None:
+            if self._begin(database, name):
+                repeat(step, self._stopping.requested, name)
+
+        return start_thread(fetch, "fetch")
+
+    def _begin(self, database: Database, name: str) -> bool:
+        """Nothing is fetched before the first beat: of a worker that nobody has heard of, nobody takes work over.
+
+        Each shard begins by itself: the node of another may be away.
+        """
+        stop = self._stopping.requested
+        if not until_done(partial(queues.open_streams, database, self._order.known()), stop, name):
+            return False
+        while not self._shards[database].wait(QUIET_S):
+            if stop.is_set():
+                return False
+        return True
 
     def _step(self, fetcher: Fetcher) -> float | None:
         if self._stopping.quiet.is_set():
@@ -90,11 +113,12 @@ class Intake:
     def _burst_step(self, fetcher: Fetcher) -> float | None:
         if self._stopping.quiet.is_set():
             return QUIET_S
-        idle = not self._room.in_flight
-        found_nothing = not fetcher.step(block=False) and idle
+        idle, last_take = not self._room.in_flight, self._last_take
+        if fetcher.step(block=False):
+            self._last_take = object()
         # A run in flight may put others onto any stream. So a stream counts as empty when it was read while nothing
-        # was in flight, and whatever is taken from one of them makes all of them unknown again.
-        if not found_nothing:
+        # was in flight or taken from another, and whatever is taken from one makes all of them unknown again.
+        if not (idle and fetcher.ran_dry and self._last_take is last_take):
             self._dry.clear()
             return None
         self._dry.add(fetcher)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from jobistemer.core.errors import NotConnected
 from jobistemer.core.messages import Message
 from jobistemer.store.database import Database
 from jobistemer.store.runs import KEEP_EARLIER_MS
@@ -37,7 +38,12 @@ class Journal:
         for flight in self._gathered():
             by_shard.setdefault(id(flight.database), {})[flight.delivery.entry] = flight
         for flights in by_shard.values():
-            self._send(list(flights.values()))
+            try:
+                self._send(list(flights.values()))
+            except NotConnected:
+                # On a cluster one shard may be away while the others are there; it is told later.
+                for flight in flights.values():
+                    self.take(flight)
         return PAUSE_S
 
     def _gathered(self) -> list[Flight]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -73,7 +74,7 @@ class Child:
 
     def _open(self, app: str) -> None:
         try:
-            self._channel.send(Start(app, sys.path))
+            self._channel.send(Start(app, sys.path, logging.getLogger().getEffectiveLevel()))
             ready = self._channel.expect(Ready, START_S)
             trouble = f"importing {app} took more than {START_S:g} s" if ready is None else ready.error
         except Closed:

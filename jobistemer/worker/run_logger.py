@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
+
+import msgspec
 
 from jobistemer.core.messages import Delivery
 
@@ -27,8 +29,14 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log and store; debug is stored only where it is logged."""
         if level >= logging.INFO or self.isEnabledFor(level):
-            self._note(worded(msg, args, kwargs.get("exc_info")), logging.getLevelName(level).lower())
+            self._note(_text(msg, args) + _trace(kwargs.get("exc_info")), logging.getLevelName(level).lower())
         super().log(level, msg, *args, **kwargs)
+
+    def pass_on(self, level: int, text: str, trace: str) -> None:
+        """Log and store what was logged in a process beside this one; trace is that of an exception."""
+        if level >= logging.INFO or self.isEnabledFor(level):
+            self._note(f"{text}\n{trace}" if trace else text, logging.getLevelName(level).lower())
+        relay(self.logger, level, text, trace, self.extra or {})
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Let each record carry the facts as one attribute, `facts`."""
@@ -39,18 +47,42 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
 class SendingLogger(logging.LoggerAdapter[logging.Logger]):
     """The logger of a run in a process beside the worker: each line goes to the worker, which logs and stores it."""
 
-    def __init__(self, send: Callable[[str, int], object]) -> None:
+    def __init__(self, send: Callable[[str, int, str], object]) -> None:
         super().__init__(log, {})
         self._send = send
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Send it, with the trace of an exception as text."""
-        self._send(worded(msg, args, kwargs.get("exc_info")), level)
+        """Send text, level and the trace of an exception."""
+        self._send(_text(msg, args), level, _trace(kwargs.get("exc_info")).lstrip("\n"))
 
 
-def worded(msg: object, args: tuple[object, ...], exc_info: object) -> str:
-    """One line of a log as text, with the trace of its exception."""
-    return _text(msg, args) + _trace(exc_info)
+class SendingHandler(logging.Handler):
+    """What other loggers are given in such a process; `send` tells whether anybody hears it."""
+
+    def __init__(self, send: Callable[[str, int, str, str, bytes], bool]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send it; between two attempts it goes to standard error, as it would without any handler."""
+        try:
+            facts = msgspec.json.encode(getattr(record, "facts", {}), enc_hook=str)
+            text = record.getMessage().encode("utf-8", "replace").decode()
+            heard = self._send(record.name, record.levelno, text, _trace(record.exc_info).lstrip("\n"), facts)
+        except Exception:  # noqa: BLE001 - a line that cannot be sent must not cost the attempt, as with any handler
+            self.handleError(record)
+        else:
+            if not heard and logging.lastResort is not None and record.levelno >= logging.lastResort.level:
+                logging.lastResort.handle(record)
+
+
+def relay(logger: logging.Logger, level: int, text: str, trace: str, facts: Mapping[str, object]) -> None:
+    """Log what was logged in a process beside this one."""
+    if logger.isEnabledFor(level):
+        said = {"name": logger.name, "levelno": level, "levelname": logging.getLevelName(level)}
+        logger.handle(
+            logging.makeLogRecord({**said, "msg": "%s", "args": (text,), "exc_text": trace or None, "facts": facts})
+        )
 
 
 def _text(msg: object, args: tuple[object, ...]) -> str:

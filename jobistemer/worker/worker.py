@@ -17,11 +17,12 @@ from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.repeating import repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import members, queues
+from jobistemer.store import members
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
+from jobistemer.worker.committers import Committers
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.desk import Desk, Support
 from jobistemer.worker.equip import equipped
@@ -67,7 +68,7 @@ class Worker:
         self._order = Order(settings.queues)
         self._definitions = Definitions()
         self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
-        self._committer = Committer(self.id, self._room, self._definitions, self._herald)
+        self._committers = Committers(partial(Committer, self.id, self._room, self._definitions, self._herald))
         self._slots: Slots | None = None
         self._watch = Watch(self._flights, self._report, self._withdraw)
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
@@ -84,52 +85,48 @@ class Worker:
 
     def counts(self) -> dict[str, Any]:
         """What it has done so far."""
-        counts = self._committer.counts
+        counts = self._committers.counts
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
         waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate), "leaked": self._leaked()}
         return {"done": self._done(), "failed": failed, "stale": counts["stale"], **waiting}
 
     def _done(self) -> int:
-        return sum(self._committer.counts[state] for state in AttemptState)
+        counts = self._committers.counts
+        return sum(counts[state] for state in AttemptState)
 
     def _leaked(self) -> int:
         return self._slots.leaked() if self._slots else 0
 
     def _report(self, flight: Flight) -> None:
-        (self._slots or self._committer).report(flight)
+        (self._slots or self._committers).report(flight)
 
     def _withdraw(self, runs: Collection[str]) -> None:
         for flight in self._slots.withdraw(runs) if self._slots else ():
             self._flights.begin(flight, lambda: None)
             if self._flights.end(flight, self._flights.canceled(flight)):
                 # Not by way of the slots, which have never had it.
-                self._committer.report(flight)
+                self._committers.report(flight)
 
     def _open(self) -> None:
-        for database in self._namespace.shards:
-            queues.open_streams(database, self._order.known())
+        self._committers.open(self._namespace.shards)
 
     def _work(self, stopping: Stopping) -> None:
-        shards = self._namespace.shards
-        beaters = [self._beater(database, stopping) for database in shards]
-        # Nothing is fetched before the first beat: of a worker that nobody has heard of, nobody takes work over.
-        if not all(until_done(each.step, stopping.requested, f"worker {self.id} beat") for each in beaters):
-            return
+        beaters = {database: self._beater(database, stopping) for database in self._namespace.shards}
         queued = ", ".join(self._settings.queues)
         log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
-        self._slots = slots = Slots(
-            self._handlers, self._settings, self._flights, self._committer.report, shards=len(shards)
-        )
+        report, shards = self._committers.report, len(beaters)
+        self._slots = slots = Slots(self._handlers, self._settings, self._flights, report, shards=shards)
         recycler = Recycler(self._settings, self._done, self._leaked, stopping)
-        keeping = self._keep(beaters, recycler, slots)
+        keeping = self._keep(beaters.values(), recycler, slots)
+        begun = {database: beater.begun for database, beater in beaters.items()}
         intake = Intake(
-            *(shards, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping),
+            *(begun, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping),
         )
         intake.start(burst=self._settings.burst)
-        stopping.requested.wait()
+        stopping.wait()
         self._drain(intake, stopping)
         self._ended.set()
-        self._leave(shards, beaters, intake.threads + keeping)
+        self._leave(beaters, intake.threads + keeping)
         if recycler.failing:
             raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
 
@@ -142,7 +139,7 @@ class Worker:
             stopping=stopping,
         )
 
-    def _keep(self, beaters: list[Beater], recycler: Recycler, slots: Slots) -> list[threading.Thread]:
+    def _keep(self, beaters: Collection[Beater], recycler: Recycler, slots: Slots) -> list[threading.Thread]:
         """Start the threads that go on until nothing is in flight any more."""
 
         def watch() -> float:
@@ -150,7 +147,8 @@ class Worker:
             return self._watch.step()
 
         steps: list[tuple[Callable[[], float | None], str]] = [(beater.step, "beat") for beater in beaters]
-        steps += [(self._committer.step, "commit"), (recycler.step, "recycle"), (watch, "watch")]
+        steps += [(step, "commit") for step in self._committers.steps()]
+        steps += [(recycler.step, "recycle"), (watch, "watch")]
         steps += [(self._support.journal.step, "journal")]
         if self._herald is not None:
             steps.append((self._herald.step, "herald"))
@@ -173,8 +171,8 @@ class Worker:
             # A read that was under way when the end was asked for may have taken more.
             intake.hand_back()
 
-    def _leave(self, shards: list[Database], beaters: list[Beater], threads: list[threading.Thread]) -> None:
-        self._committer.end()
+    def _leave(self, beaters: dict[Database, Beater], threads: list[threading.Thread]) -> None:
+        self._committers.end()
         self._support.journal.end()
         if self._herald is not None:
             self._herald.finish(time.monotonic() + LAST_WORDS_S)
@@ -186,9 +184,8 @@ class Worker:
             # A read that is still under way may be handed an entry: forgotten, this worker would keep it for ever.
             log.warning("worker %s could not leave in order, its lease does", self.id)
             return
-        try:
-            for database, beater in zip(shards, beaters, strict=True):
-                places = self._order.known()
-                members.forget_worker(database, self.id, beater.last_beat_ms, places)
-        except (NotConnected, ServerRefused) as error:
-            log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)
+        for database, beater in beaters.items():
+            try:
+                members.forget_worker(database, self.id, beater.last_beat_ms, self._order.known())
+            except (NotConnected, ServerRefused) as error:
+                log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)

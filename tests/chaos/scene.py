@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from tests.support.audits import faults
 from tests.support.servers import VALKEY, _binary, _free_port, _wait_until_ready
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,8 +71,9 @@ class Scene:
     def __init__(self, folder: Path, server: Any, **environment: str) -> None:
         self.folder = folder
         self.server = server
+        self.app = "tests.chaos.app:app"
         self.ledger = folder / "ledger"
-        self._environment = {
+        self.environment = {
             **os.environ,
             "JOBISTEMER_URL": self.server.url,
             "JOBISTEMER_LEDGER": str(self.ledger),
@@ -84,14 +86,14 @@ class Scene:
 
     def deploy(self) -> None:
         """Register the jobs of the app."""
-        command = [sys.executable, "-c", "from jobistemer.cli import main; main()", "deploy", "tests.chaos.app:app"]
-        subprocess.run(command, env=self._environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        command = [sys.executable, "-c", "from jobistemer.cli import main; main()", "deploy", self.app]
+        subprocess.run(command, env=self.environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
     def ticker(self) -> subprocess.Popen[bytes]:
         return self._start("jobistemer.cli.ticker")
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
-        return self._start("jobistemer.cli.worker", "tests.chaos.app:app", "-c", "4", "--lease", "3", *options)
+        return self._start("jobistemer.cli.worker", self.app, "-c", "4", "--lease", "3", *options)
 
     def producer(self, *options: str) -> subprocess.Popen[bytes]:
         return self._start("tests.chaos.producer", *options)
@@ -128,7 +130,7 @@ class Scene:
         pending = self.folder / "starting.log"
         log = pending.open("wb")
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], env=self._environment, stdout=log, stderr=log, cwd=ROOT
+            [sys.executable, "-m", module, *arguments], env=self.environment, stdout=log, stderr=log, cwd=ROOT
         )
         pending.rename(self.folder / f"{process.pid}.log")
         self._logs.append(log)
@@ -138,11 +140,13 @@ class Scene:
 
 @contextmanager
 def scene(folder: Path, server: Any = None, **environment: str) -> Iterator[Scene]:
-    """A scene with its server started, or another one than `Server`; everything is ended at its end."""
+    """A scene with its server started, or another one than `Server`; at its end it is audited, and everything is ended."""
     opened = Scene(folder, server or Server(folder), **environment)
     try:
         opened.server.start()
         yield opened
+        # Whatever the story was about: each due instant has its one row.
+        assert faults(opened.database()) == []
     finally:
         opened.end()
         opened.server.kill()

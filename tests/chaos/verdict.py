@@ -30,19 +30,25 @@ class Verdict(NamedTuple):
 
 
 def judge(database: Database, effects: list[Effect], enqueued: list[str] = ()) -> Verdict:  # type: ignore[assignment]
-    lost, unexpected, runs = faults(database), [], list(enqueued)
-    for key in database.client.scan_iter(f"{database.keys.tag}:job:*", count=1000):
-        missing, odd, found = _job(database, key)
-        lost += missing
-        unexpected += odd
-        runs += found
-    records = {run: views.find_run(database, run) for run in runs}
+    return judge_all([database], effects, dict.fromkeys(enqueued, database))
+
+
+def judge_all(shards: list[Database], effects: list[Effect], enqueued: dict[str, Database]) -> Verdict:
+    """The same over several shards; enqueued: calls that were acknowledged, with their shards."""
+    lost, unexpected, runs = [each for database in shards for each in faults(database)], [], dict(enqueued)
+    for database in shards:
+        for key in database.client.scan_iter(f"{database.keys.tag}:job:*", count=1000):
+            missing, odd, found = _job(database, key)
+            lost += missing
+            unexpected += odd
+            runs |= dict.fromkeys(found, database)
+    records = {run: views.find_run(database, run) for run, database in runs.items()}
     lost += [f"{run} is not on record" for run, record in records.items() if record is None]
     known = {run: record for run, record in records.items() if record is not None}
     lost += [f"{run} is {record.state}" for run, record in known.items() if record.state not in TERMINAL_RUNS]
     by_run = Counter(effect.run for effect in effects)
     unexpected += [f"effect of {run}, which nobody asked for" for run in by_run if run not in known]
-    losses = {run: _lost_attempts(database, record) for run, record in known.items()}
+    losses = {run: _lost_attempts(runs[run], record) for run, record in known.items()}
     for run, record in known.items():
         if record.state is RunState.SUCCEEDED and not by_run[run]:
             lost.append(f"{run} succeeded without an effect")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -11,11 +12,15 @@ import time
 from contextvars import ContextVar
 
 from jobistemer import NO_RETRIES, Context, Fail, Jobistemer, Options, Results
-from jobistemer.contrib.middleware import timeout
+from jobistemer.contrib.middleware import log_attempts, timeout
 from jobistemer.core.report import Report
+from jobistemer.worker.frames import Reading
 
 app = Jobistemer(defaults=Options(executor="process", retry=NO_RETRIES, timeout_s=30))
 seen: ContextVar[str] = ContextVar("seen", default="nothing")
+
+
+app.middleware(log_attempts)
 
 
 @app.middleware
@@ -55,10 +60,13 @@ def tells(ctx: Context, rows: int) -> dict[str, object]:
     ctx.progress(rows, 2 * rows, "rows")
     ctx.log("a line for the record")
     ctx.logger.info("said %d rows", rows)
+    logging.getLogger("shop").info("said by a logger of the app")
+    logging.getLogger("shop").debug("said in vain")
     try:
         raise KeyError("lost")
     except KeyError:
         ctx.logger.exception("caught")
+        logging.getLogger("shop").exception("caught again")
     return {
         "pid": os.getpid(), "run": ctx.run, "attempt": ctx.attempt, "shell": ctx.permissions.shell, "ending": ctx.ending
     }
@@ -150,6 +158,16 @@ def fan(ctx: Context, count: int) -> str:
 @app.task
 async def fan_async(ctx: Context, items: list[int]) -> str:
     return await ctx.map_async(square, items, reduce=total)
+
+
+@app.task
+def fan_twice(ctx: Context) -> list[str]:
+    return [ctx.map(square, items, reduce=total) for items in ([1, 2], [3])]
+
+
+@app.task
+def asks_for_what_there_is_not(ctx: Context) -> None:
+    ctx.tools._line.ask(Reading("nobody", 0, 1))
 
 
 @app.task

@@ -21,11 +21,11 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
 from tests.support.apps import working
 from tests.support.roles import admit
-from tests.support.servers import FAKE, available, running
+from tests.support.servers import CLUSTER, FAKE, available, running
 from tests.support.worker_processes import until
 
 
-@pytest.fixture(scope="module", params=[kind for kind in available() if kind != FAKE])
+@pytest.fixture(scope="module", params=[kind for kind in available() if kind not in (FAKE, CLUSTER)])
 def server(request, tmp_path_factory):
     with running(request.param, tmp_path_factory.mktemp("acl")) as url:
         yield url
@@ -172,6 +172,12 @@ def test_a_missing_permission_is_told_with_the_command_the_role_and_the_remedy(u
         shop(url("viewer")).enqueue("quiet", {})
     assert "evalsha" in str(told.value)
     assert "`jobistemer acl producer or worker or operator` prints" in str(told.value)
+
+
+def test_a_wrong_password_is_told_without_showing_it(url):
+    with pytest.raises(ServerRefused, match="User or password is wrong") as told:
+        Namespace(url("worker").replace("s3cret", "guessed"), "test").shards  # noqa: B018 - connects
+    assert "guessed" not in str(told.value)
 
 
 def test_the_rules_of_several_roles_add_up(url, admin):

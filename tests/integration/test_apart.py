@@ -73,8 +73,26 @@ def test_it_knows_about_its_call_and_what_it_tells_is_on_record(app, worker):
     ]
     assert [line.level for line in kept.lines] == ["info"] * 4 + ["error", "info"]
     assert "KeyError: 'lost'" in kept.lines[4].text
-    until(lambda: "said 3 rows" in worker.said() and run.id in worker.said(), "the worker's log has it too")
     assert "a line for the record" not in worker.said()
+
+
+def test_what_it_logs_is_in_the_workers_log_as_if_it_had_been_said_there(app, worker):
+    run = app.enqueue("tells", {"rows": 4})
+    run.result(WAIT)
+    about = f"run={run.id} task=tells"
+    until(lambda: f"attempt ends {about}" in worker.said(), "the log has come")
+    wanted = [
+        f"info     attempt begins {about}",
+        f"info     said 4 rows {about}",
+        "info     said by a logger of the app",
+        f"error    caught {about}",
+        "error    caught again",
+        f"info     attempt ends {about}",
+    ]
+    said = [line[9:] for line in worker.said().splitlines()]
+    assert [line for line in said[said.index(wanted[0]) :] if line in wanted] == wanted
+    assert "    KeyError: 'lost'" in worker.said()
+    assert "said in vain" not in worker.said()
 
 
 def test_middleware_and_hooks_see_how_an_attempt_ends(app, worker):
@@ -156,6 +174,11 @@ def test_a_coroutine_maps_too(app, worker):
     assert app.run(reducer).result(WAIT)["sum"] == 5
 
 
+def test_it_maps_several_times(app, worker):
+    reducers = app.enqueue("fan_twice").result(WAIT)
+    assert [app.run(each).result(WAIT)["sum"] for each in reducers] == [5, 9]
+
+
 def test_results_that_fit_into_no_page_are_read_all_the_same(app, worker):
     reducer = app.enqueue("fan_of_long_ones").result(WAIT)
     assert app.run(reducer).result(WAIT) == 60 * 200_000
@@ -167,6 +190,15 @@ def test_what_cannot_be_mapped_is_refused_in_the_handler_and_it_may_go_on(app, w
         "InvalidPayload: item 0 of ctx.map: payload of task 'square' does not fit: Expected `int`, got `str` - at `$.n`",
         "InvalidInput: failure is 'never', allowed are fail_fast, continue, retry_on_failure",
     ]
+
+
+def test_a_fault_of_the_worker_costs_the_attempt_and_its_process_and_nothing_else(app, worker):
+    for _ in range(5):
+        with pytest.raises(RunFailed, match="KeyError: 'nobody'"):
+            app.enqueue("asks_for_what_there_is_not").result(WAIT)
+    # More often than there are slots: none of them is lost.
+    assert app.enqueue("where").result(WAIT) != worker.pid
+    assert worker.process.poll() is None
 
 
 def test_what_threads_say_after_the_end_is_heard_by_nobody_and_harms_nobody(app, worker):

@@ -17,13 +17,13 @@ from jobistemer.ticker.ticker import ShardTicker
 from tests.chaos.scene import until
 from tests.chaos.sentinels import Deployment
 from tests.support.roles import admit
-from tests.support.servers import FAKE, available, running
+from tests.support.servers import CLUSTER, FAKE, available, running
 from tests.support.worlds import StepWorker
 
 PREFIX = "{test:0}:"
 
 
-@pytest.fixture(scope="module", params=[kind for kind in available() if kind != FAKE])
+@pytest.fixture(scope="module", params=[kind for kind in available() if kind not in (FAKE, CLUSTER)])
 def server(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("doctor")
     with running(request.param, folder, "--appendonly", "yes", "--maxmemory-policy", "noeviction") as url:
@@ -179,6 +179,21 @@ def test_what_is_overdue_is_a_fault_and_names_the_missing_ticker(server, client)
         "delayed run default:5:run_1 has been due for more than a minute",
     }
     assert {each["remedy"] for each in found} == {"no ticker runs: start `jobistemer-ticker`"}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in available() if kind in ("valkey", "redis")])
+def test_slots_that_nobody_serves_are_a_fault(kind, tmp_path):
+    whole = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
+    with running(kind, tmp_path, "--appendonly", "yes", *whole) as url:
+        client = connect(url)
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16_383))
+        until("the node serves its slots", lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+        check, level, value, remedy = only(doctor(url, code=1))
+        assert (check, level, value) == ("cluster", "fault", "ok, 16383 of 16384 slots are served")
+        assert "`redis-cli --cluster check`" in remedy
+        client.execute_command("CLUSTER", "ADDSLOTS", 16_383)
+        assert doctor(url) == []
+        client.close()
 
 
 def test_a_clock_that_is_off_is_a_warning(server, client, monkeypatch):

@@ -12,7 +12,7 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW, FrozenClock
 from tests.support.records import leaked, nothing_written, records
-from tests.support.servers import FAKE, available, running
+from tests.support.servers import CLUSTER, FAKE, available, running
 from tests.support.stories import (
     MINUTE,
     T0,
@@ -29,8 +29,8 @@ from tests.support.stories import (
     task,
 )
 
-# The fake server knows no limit.
-REAL = [kind for kind in available() if kind != FAKE]
+# The fake server knows no limit, and that of a cluster's node is no other than that of a single server.
+REAL = [kind for kind in available() if kind not in (FAKE, CLUSTER)]
 
 
 @pytest.fixture(scope="module", params=REAL)

@@ -8,7 +8,7 @@ from jobistemer.core.errors import NotConnected
 from jobistemer.store.namespace import Namespace
 from tests.support.apps import empty_app, work_off
 from tests.support.secured import secured, speaks_tls, watched
-from tests.support.servers import FAKE, available, running
+from tests.support.servers import CLUSTER, FAKE, available, running
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def test_a_certificate_for_another_name_is_refused_unless_the_name_is_not_to_be_
     assert "is for another name" in refusal(server.url("127.0.0.1", ssl_ca_certs=server.certificates.ca))
     unchecked = server.url("127.0.0.1", ssl_ca_certs=server.certificates.ca, ssl_check_hostname="false")
     assert enqueued_and_done(unchecked) == [2, 4]
+    assert enqueued_and_done(server.url("127.0.0.1", ssl_cert_reqs="none")) == [2, 4]
 
 
 @speaks_tls
@@ -87,7 +88,7 @@ def test_plain_text_at_a_tls_port_is_recognised(server):
     assert "begins with rediss:// instead of redis://" in refusal(f"redis://localhost:{server.port}/0")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in available() if kind != FAKE])
+@pytest.mark.parametrize("kind", [kind for kind in available() if kind not in (FAKE, CLUSTER)])
 def test_work_goes_through_a_socket(kind, tmp_path_factory):
     folder = tmp_path_factory.mktemp("socket")
     path = folder / "s"

@@ -54,6 +54,27 @@ def test_entries_of_two_streams_with_the_same_id_are_two_attempts(app, database)
     assert worker.flights.end(first, NOTHING_RETURNED)
 
 
+def test_the_very_next_beat_stops_a_run_that_was_cancelled_and_the_one_that_waits_is_not_begun(app, database):
+    # Given one run that is going on in a worker, and one that it has fetched
+    worker = StepWorker(database, app)
+    running, waiting = (app.enqueue("note", {"text": text}) for text in ("running", "waiting"))
+    worker.fetch()
+    flight = worker.begin(worker.waiting[0])
+
+    # When both are cancelled, and the worker beats once, which it does more than once a second
+    assert running.cancel()
+    assert waiting.cancel()
+    assert WorkerSettings().beat_s < 0.8
+    worker.beat()
+
+    # Then the one has ended, and the other one will
+    assert (flight.outcome.state, flight.outcome.error) == ("canceled", "canceled while it ran")
+    worker.execute()
+    worker.commit()
+    assert [running.state(), waiting.state()] == ["canceled", "canceled"]
+    assert app.done == []
+
+
 def test_a_batch_whose_answer_was_lost_is_taken_all_the_same(app, database):
     # Given a read that the server answered, and whose answer never arrived
     worker = StepWorker(database, app)

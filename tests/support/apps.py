@@ -10,18 +10,20 @@ from jobistemer import Jobistemer
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store.connection import connect
 from jobistemer.store.database import Database
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker
+from tests.support.servers import SHARDS, emptied, is_clustered
 
 
 def empty_app(url: str, **settings: Any) -> Jobistemer:
     """An app on an empty server."""
-    client = connect(url)
-    client.flushall()
-    client.close()
-    return Jobistemer(url, namespace="test", **settings)
+    emptied(url, settings.get("shards", SHARDS))
+    app = Jobistemer(url, namespace="test", **settings)
+    if is_clustered(url) and "shards" not in settings:
+        # One shard of many, for tests that look at what is in it.
+        app.namespace.for_id = lambda _: app.namespace.shards[0]  # type: ignore[method-assign]
+    return app
 
 
 def shard(app: Jobistemer) -> Database:

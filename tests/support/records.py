@@ -19,15 +19,19 @@ class Stream(NamedTuple):
 
 
 def records(database: Database) -> dict[str, Any]:
-    """Everything in the shard by key, without the tag in front; what was told to audit streams stands in `audits`."""
+    """Everything in the shard by key, without the tag in front; what was told to audit lists stands in `audits`."""
     names = {key: _short(database, key) for key in _all_keys(database)}
     return {name: _value(database, key) for key, name in names.items() if not name.startswith("audit:")}
 
 
 def audits(database: Database) -> dict[str, list[dict[str, str]]]:
-    """The audit stream of each job, the oldest entry first."""
-    streams = [key for key in _all_keys(database) if _short(database, key).startswith("audit:")]
-    return {_short(database, key): [_texts(fields) for _, fields in database.client.xrange(key)] for key in streams}
+    """The audit list of each job, the oldest entry first."""
+    lists = [key for key in _all_keys(database) if _short(database, key).startswith("audit:")]
+    return {_short(database, key): [_told(text) for text in database.client.lrange(key, 0, -1)] for key in lists}
+
+
+def _told(text: bytes) -> dict[str, str]:
+    return dict(zip(("at", "by", "what", "note"), text.decode().split("\n", 3), strict=True))
 
 
 def mortal(database: Database) -> set[str]:
@@ -78,13 +82,17 @@ def leaked(database: Database) -> dict[str, Any]:
     return {key: value for key, value in left.items() if value != Stream({}, {})} | orphaned
 
 
+_SHARD = re.compile(rb"\{\w+:\d+\}:")
+
+
 def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in fields.items()}
 
 
 def _all_keys(database: Database) -> list[bytes]:
-    found: list[bytes] = sorted(database.client.keys("*"))
-    return found
+    tag, found = f"{database.keys.tag}:".encode(), database.client.keys("*")
+    # What is in other shards is not looked at; on a cluster they may be on other nodes anyway.
+    return sorted(key for key in found if key.startswith(tag) or not _SHARD.match(key))
 
 
 def _short(database: Database, key: bytes) -> str:

@@ -12,7 +12,14 @@ from pathlib import Path
 from threading import Thread
 from typing import IO
 
-FAKE, VALKEY, REDIS = "fake", "valkey", "redis"
+from jobistemer.store.connection import Server
+from jobistemer.store.keys import settings_key
+from tests.support.clusters import clustered
+
+FAKE, VALKEY, REDIS, CLUSTER = "fake", "valkey", "redis", "cluster"
+"""`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower."""
+SHARDS = 8
+"""How many shards a namespace has on a cluster."""
 
 
 def available() -> list[str]:
@@ -28,6 +35,10 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
     if kind == FAKE:
         yield f"fake://{folder.name}"
         return
+    if kind == CLUSTER:
+        with clustered(_binary(VALKEY), folder) as cluster:
+            yield cluster.url
+        return
     port = _free_port()
     command = [_binary(kind), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     process = subprocess.Popen(
@@ -42,6 +53,24 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def is_clustered(url: str) -> bool:
+    return "+cluster" in url
+
+
+def emptied(url: str, shards: int = SHARDS, namespace: str = "test") -> None:
+    """Remove everything; on a cluster, fix the number of shards."""
+    server = Server(url)
+    if server.cluster is None:
+        server.client("").flushall()
+    else:
+        client = server.client(settings_key(namespace))
+        client.ping()
+        for address in server.cluster.nodes():
+            server.cluster.client(address).flushall()
+        client.hset(settings_key(namespace), "shards", shards)
+    server.close()
 
 
 def _binary(kind: str) -> str:

@@ -52,6 +52,7 @@ def test_a_url_is_shown_without_its_passwords(url, shown):
         ("redis://ann:hunter2@h/0?socket_timeout=1", "socket_timeout=1; allowed are 3 s and more"),
         ("redis://ann:hunter2@h/0?health_check_interval=often", "Invalid value for 'health_check_interval'"),
         ("rediss://ann:hunter2@h/0?ssl_ca_certs=/nowhere/ca.crt", "ssl_ca_certs=/nowhere/ca.crt, but there is no such file"),
+        ("rediss://ann:hunter2@h/0?ssl_cert_reqs=always", "ssl_cert_reqs=always; allowed are none, optional, required"),
         ("redis+sentinel://ann:hunter2@h1:1,h2:2", "must look like redis\\+sentinel://host:26379,host2:26379/service/0"),
         ("redis+sentinel://ann:hunter2@/main", "must look like"),
         ("redis+sentinel://ann:hunter2@h1/main/first", "must look like"),

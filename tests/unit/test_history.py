@@ -20,7 +20,7 @@ def slot(state, reason, error=""):
     [
         ("completed", "fired on time", "", "fired on time"),
         ("completed", "fired late by 3.2 s", "", "fired late by 3.2 s"),
-        ("completed", "fired 361.0 s late (recovery execute_all)", "", "fired 361.0 s late (recovery execute_all)"),
+        ("completed", "fired late by 361.0 s (recovery execute_all)", "", "fired late by 361.0 s (recovery execute_all)"),
         ("missed", "missed: found 361.0 s late; no ticker ran", "", "missed: found 361.0 s late; no ticker ran"),
         ("skipped", f"skipped because {OTHER} was still running", "", f"skipped because {NAMED} was still running"),
         ("compressed", f"compressed into {OTHER}; found 9.0 s late", "", f"compressed into {NAMED}; found 9.0 s late"),
@@ -29,7 +29,7 @@ def slot(state, reason, error=""):
         ("completed", "triggered by ana", "", "triggered by ana"),
         ("canceled", "fired on time", f"canceled: replaced by {OTHER}", f"fired on time; canceled: replaced by {NAMED}"),
         ("failed", "fired on time", "task load failed: no\nTraceback", "fired on time; task load failed: no"),
-        ("queued", f"fired on time; waits for {OTHER}", "", f"fired on time; waits for {NAMED}"),
+        ("queued", f"fired on time; queued behind {OTHER}", "", f"fired on time; queued behind {NAMED}"),
     ],
 )
 def test_a_slot_says_what_became_of_it_and_why_naming_others_by_their_instants(state, reason, error, words):

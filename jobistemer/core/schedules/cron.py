@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
@@ -12,9 +12,12 @@ from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron_grammar import read_cron
 from jobistemer.core.schedules.cron_table import WallTimes
 from jobistemer.core.schedules.delays import check_bound
-from jobistemer.core.schedules.instants import Due, Questions, checked_window, windowed
+from jobistemer.core.schedules.instants import DAY, Due, Questions, checked_window, unix_floor, windowed
 from jobistemer.core.schedules.walltime import Dst, WallClockDue, clock_rule
-from jobistemer.core.schedules.zones import zone_of
+from jobistemer.core.schedules.zones import LONGEST_JUMP, zone_of
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 
 class Cron(
@@ -54,6 +57,17 @@ class Cron(
 
     def _due(self) -> Due:
         return _compiled(self)
+
+    def day_key(self, first: int) -> Hashable | None:
+        """Where no clock changes nearby, the days of the wall clock that match say everything."""
+        end = first + DAY
+        if (self.start and unix_floor(self.start) > first - 1) or (self.end and unix_floor(self.end) < end):
+            return None
+        offsets = {span.offset for span in zone_of(self.timezone).spans(first - LONGEST_JUMP, end + LONGEST_JUMP)}
+        if len(offsets) > 1:
+            return None
+        wall = first + offsets.pop()
+        return tuple(day * DAY - wall for day in wall_times(self.expression).days_between(wall, wall + DAY))
 
 
 @lru_cache(maxsize=16384)

@@ -99,6 +99,10 @@ class WallTimes:
             for time in self._times.between(max(first - midnight, 0), min(end - midnight, DAY)):
                 yield midnight + time
 
+    def days_between(self, first: int, end: int) -> Iterator[int]:
+        """Give the days (since 1970-01-01) that match and meet the wall seconds [first, end), in order."""
+        return self._days.between(first // DAY, (end - 1) // DAY)
+
     def __contains__(self, wall: int) -> bool:
         return self.at_or_after(wall) == wall
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from jobistemer.core.errors import InvalidSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE
@@ -49,6 +49,13 @@ class Questions:
 
     def _due(self) -> Due:
         raise NotImplementedError
+
+    def day_key(self, first: int) -> Hashable | None:  # noqa: ARG002 - kinds that can tell look at it
+        """Stretches of 24 hours with the same key have the same instants, counted from their first second `first`.
+
+        None where that cannot be told. It spares who looks at a year of instants most of its days.
+        """
+        return None
 
     def next_unix(self, after: int) -> int | None:
         """Give the first due second later than `after` (unix seconds), or None when there is none."""

@@ -33,7 +33,7 @@ from jobistemer.core.schedules.iso8601 import Duration, duration_text, read_repe
 from jobistemer.core.schedules.zones import Zone, zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     # What may be given; the field itself always holds the text.
     IntervalText = str | timedelta
@@ -102,6 +102,10 @@ class Interval(
     def _due(self) -> Due:
         return _compiled(self)
 
+    def day_key(self, first: int) -> Hashable | None:
+        """Of elapsed time, how far its first instant lies from the beginning of the day."""
+        return None if self.start or self.end else _progression(self).phase(first, first + DAY)
+
 
 class Progression:
     """Instants origin + n × duration for the indices n of a range, as a due set."""
@@ -129,6 +133,14 @@ class Progression:
     def unix_between(self, start: int, end: int) -> Iterator[int]:
         """Give the instants in (start, end], in order."""
         return walk(self, start, end)
+
+    def phase(self, first: int, end: int) -> int | None:
+        """How long after `first` the instants begin that go on at one distance up to `end`; None if they do not."""
+        duration = self._duration
+        if not duration.is_elapsed_time():
+            return None
+        inside = self._index_of(first) >= self._lowest and self._index_of(end) < self._highest
+        return (self._origin - first) % duration.seconds if inside else None
 
     def _at(self, index: int) -> int:
         months, days, seconds = self._duration

@@ -70,7 +70,7 @@ def test_an_audit_names_a_row_that_was_deleted_and_fails(cli, app, shard):
                  "--to", datetime.fromtimestamp(since + 2, UTC).isoformat())
     assert result.exit_code == 1
     assert result.stdout.count("hole") == 2
-    assert "1 jobs, 2 due instants, 2 findings" in result.stdout
+    assert "1 job, 2 due instants, 2 findings" in result.stdout
     answer = cli("audit", "pulse", "--json")
     assert answer.exit_code == 1
     assert len(json.loads(answer.stdout)[0]["findings"]) >= 3600

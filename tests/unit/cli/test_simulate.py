@@ -3,6 +3,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from jobistemer.cli import pictures
+from jobistemer.core.simulation import Span
+
 APP = """
 from jobistemer import Jobistemer
 app = Jobistemer("redis://127.0.0.1:1/0")
@@ -48,8 +51,16 @@ def test_the_picture_has_a_bar_for_each_run(simulate, tmp_path):
     result = simulate("--days", 1, "--svg", "day.svg")
     assert "day.svg shows that day" in result.stdout
     drawn = ET.fromstring((tmp_path / "day.svg").read_text())
-    bars = [each for each in drawn.iter("{http://www.w3.org/2000/svg}rect") if each.get("fill") == "#3b7dd8"]
-    assert len(bars) == 53
+    bars = [each for each in drawn.iter("{http://www.w3.org/2000/svg}path") if each.get("fill") == "#3b7dd8"]
+    assert sum(each.get("d").count("M") for each in bars) == 53
+
+
+def test_the_picture_shows_where_a_clock_changes_and_cuts_long_names(simulate, tmp_path):
+    simulate("--days", 1, "--from", "2026-03-29T00:00:00Z", "--svg", "day.svg")
+    drawn = (tmp_path / "day.svg").read_text()
+    assert "Europe/Berlin: clock goes from 02:00 to 03:00" in drawn
+    line = pictures._line("<" * 31, (Span(0, 60),), 0, 0)
+    assert "&lt;" * 29 + "…<title>" in next(line)
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_overlap_queue_makes_the_occurrence_wait_for_the_earlier_one(database):
         "version": "1",
         "due": str(TWO),
         "state": "queued",
-        "reason": f"fired on time; waits for {occurrence(ONE)}",
+        "reason": f"fired on time; queued behind {occurrence(ONE)}",
         "claimed_at": str(TWO * 1000),
     }
     assert (state[f"live:{ID}"], state[f"queued:{ID}"]) == ({occurrence(ONE): ONE}, {occurrence(TWO): TWO})
@@ -213,7 +213,7 @@ def test_overlap_queue_is_bounded(database):
     claim(database, definition, decision(TWO))
     assert claim(database, definition, decision(THREE)) == Reply("CLAIMED", [b"skipped"])
     reason = records(database)[f"occurrence:{occurrence(THREE)}"]["reason"]
-    assert reason == "skipped because 1 occurrences were already waiting"
+    assert reason == f"skipped because {occurrence(ONE)} was still running and 1 waited: max_queued"
 
 
 def test_overlap_allow_fires_beside_the_earlier_one(database):

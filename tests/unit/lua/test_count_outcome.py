@@ -45,7 +45,7 @@ def test_after_so_many_the_job_is_paused_with_the_reason_in_the_same_step(databa
         end(database, number)
     held = records(database)[JOB]
     last = slot(3).occurrence
-    assert held["paused"] == f"paused itself: 3 occurrences in a row failed, the last one {last}"
+    assert held["paused"] == f"paused itself because {last} failed, the last of 3 in a row"
     assert (held["paused_until"], held["failures"]) == ("0", "3")
     told = audits(database)[f"audit:{ID}"][-1]
     assert (told["by"], told["what"], told["note"]) == ("pause_on_failure", "paused", held["paused"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +18,7 @@ from jobistemer.core.messages import Delivery, Slot, encode_message
 from jobistemer.core.options import Options
 from jobistemer.core.permissions import Permissions
 from jobistemer.worker.desk import Desk, Support
+from jobistemer.worker.event_loop import EventLoop
 from jobistemer.worker.execute import run, run_async
 from jobistemer.worker.flight import Flight, Flights
 from tests.support.clocks import NOW, FrozenClock
@@ -126,50 +129,69 @@ def test_an_attempt_that_was_stopped_meanwhile_is_not_for_its_slot_to_report():
 
 # --- Context variables ------------------------------------------------------------------------------------------------
 
-TENANT: ContextVar[str] = ContextVar("tenant", default="nobody")
+TENANT: ContextVar[object] = ContextVar("tenant", default="nobody")
 
 
-def test_a_context_variable_that_a_handler_sets_is_gone_with_its_attempt():
+class Incomparable:
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise RuntimeError("not with me")
+
+
+def test_a_context_variable_that_a_function_sets_is_gone_with_its_attempt():
     def takes_over(name: str) -> str:
         before = TENANT.get()
         TENANT.set(name)
         return before
 
-    async def takes_over_async(name: str) -> str:
-        before = TENANT.get()
-        TENANT.set(name)
-        await asyncio.sleep(0)
-        assert await asyncio.to_thread(TENANT.get) == name
-        assert await asyncio.create_task(asyncio.sleep(0, TENANT.get())) == name
-        return before
-
-    async def one_slot() -> list[bytes]:
-        flights = Flights()
-        ours = [flight(takes_over_async, b'{"name": "a"}'), flight(takes_over_async, b'{"name": "b"}')]
-        assert [await run_async(each, flights, lambda: None) for each in ours] == [True, True]
-        return [each.outcome.result for each in ours]
-
     assert [executed(takes_over, b'{"name": "a"}').result for _ in range(2)] == [b'"nobody"'] * 2
-    assert asyncio.run(one_slot()) == [b'"nobody"'] * 2
     assert TENANT.get() == "nobody"
 
 
-def test_a_coroutine_with_a_context_of_its_own_is_cancelled_and_waits_as_in_a_task():
-    seen = []
+def test_a_context_variable_that_a_coroutine_sets_is_gone_with_its_attempt():
+    async def takes_over(name: str) -> str:
+        before = TENANT.get()
+        TENANT.set(Incomparable() if name == "incomparable" else name)
+        await asyncio.sleep(0)
+        inner = await asyncio.to_thread(TENANT.get)
+        assert name in ("incomparable", inner)
+        return str(before)
 
-    async def waits() -> str:
-        try:
-            async with asyncio.timeout(0.001):
-                await asyncio.Event().wait()
-        except TimeoutError:
-            seen.append("timed out")
-        try:
-            asyncio.current_task().cancel()
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError:
-            seen.append("cancelled")
-            asyncio.current_task().uncancel()
-        return await asyncio.sleep(0, "went on")
+    async def leaves_it() -> str:
+        token = TENANT.set("for a while")
+        TENANT.reset(token)
+        return str(TENANT.get())
 
-    assert executed(waits).result == b'"went on"'
-    assert seen == ["timed out", "cancelled"]
+    # Given one slot on a loop, and more runs than that
+    running = Flights()
+    names = ["a", "incomparable", "b", "a"]
+    flights = [flight(takes_over, b'{"name": "%s"}' % name.encode()) for name in names]
+    flights += [flight(leaves_it), flight(takes_over, b'{"name": "c"}')]
+    waiting, ended = deque(flights), SimpleQueue()
+    loop = EventLoop(1, waiting, running, ended.put, None)
+    try:
+        assert [ended.get(timeout=60).outcome.result for _ in flights] == [b'"nobody"'] * 6
+    finally:
+        loop.end()
+
+
+def test_a_fault_of_ours_costs_a_coroutine_slot_neither_itself_nor_what_it_ran():
+    async def fine() -> str:
+        return "fine"
+
+    class Faulty(Flights):
+        def begin(self, flight, stop):
+            if super().begin(flight, stop) and flight is flights[0]:
+                raise LookupError("a fault of ours")
+            return True
+
+    running, ended = Faulty(), SimpleQueue()
+    flights = [flight(fine), flight(fine)]
+    loop = EventLoop(1, deque(flights), running, ended.put, None)
+    try:
+        first, second = (ended.get(timeout=60) for _ in flights)
+    finally:
+        loop.end()
+    assert first.outcome.error.startswith("LookupError: a fault of ours")
+    assert second.outcome.result == b'"fine"'

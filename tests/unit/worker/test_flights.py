@@ -110,9 +110,10 @@ def test_what_was_taken_before_the_lease_ran_out_is_in_doubt(lease_s):
     assert not flights.in_doubt(before)
 
     # When the process stands still for longer than its lease
-    flights._beaten_at -= lease_s + 0.1
+    beaten_at, doubted_until = flights._leases[id(before.database)]
+    flights._leases[id(before.database)] = (beaten_at - lease_s - 0.1, doubted_until)
     assert flights.in_doubt(before)
-    flights.beaten()
+    flights.beaten(before.database)
 
     assert flights.in_doubt(before)
     assert not flights.in_doubt(flight())

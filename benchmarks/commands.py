@@ -1,0 +1,118 @@
+"""What a run costs in commands, by the number of shards, workers and tickers: the server counts them.
+
+python benchmarks/commands.py [--runs 2000] [--seconds 6]
+
+First everybody is idle and the server counts what that costs a second. Then a fixed number of calls is enqueued, one by
+one, and worked off; what being idle costs meanwhile is taken off. `sent` are the commands that clients send (scripts and
+blocking reads), `all` includes what scripts do inside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import redis
+from server import BenchServer, client_of
+
+from jobistemer.app import Jobistemer
+from jobistemer.core.settings import TickerSettings, WorkerSettings
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store.census import list_workers
+from jobistemer.ticker.ticker import Ticker
+from jobistemer.worker import Worker
+
+ROWS = [(1, 1, 1), (4, 1, 1), (16, 1, 1), (1, 10, 1), (1, 50, 1), (16, 10, 1), (1, 1, 5), (16, 1, 5)]
+"""Shards, workers, tickers."""
+SENT = ("evalsha", "eval", "xreadgroup")
+
+
+class Count(NamedTuple):
+    """Commands since the server started, and when that was asked."""
+
+    sent: int
+    all: int
+    at: float
+
+    def since(self, earlier: Count) -> Count:
+        return Count(self.sent - earlier.sent, self.all - earlier.all, self.at - earlier.at)
+
+
+def counted(client: redis.Redis) -> Count:
+    calls = {name.removeprefix("cmdstat_"): each["calls"] for name, each in client.info("commandstats").items()}
+    return Count(sum(calls.get(name, 0) for name in SENT), sum(calls.values()), time.monotonic())
+
+
+@contextmanager
+def staffed(url: str, workers: int, tickers: int) -> Iterator[None]:
+    """So many workers and tickers at work in this process, each with connections of its own."""
+    stopping = Stopping()
+    runs = [Ticker(built(url).namespace, TickerSettings()).run for _ in range(tickers)]
+    apps = [built(url) for _ in range(workers)]
+    runs += [Worker(app.namespace, app.handlers, WorkerSettings(concurrency=8)).run for app in apps]
+    threads = [threading.Thread(target=run, args=(stopping,)) for run in runs]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.request()
+        for thread in threads:
+            thread.join()
+
+
+def built(url: str, shards: int | None = None) -> Jobistemer:
+    app = Jobistemer(url, shards=shards)
+
+    @app.task
+    def nothing() -> None: ...
+
+    return app
+
+
+def measured(url: str, place: tuple[int, int, int], runs: int, seconds: float) -> tuple[Count, Count]:
+    """What was counted while idle, and while the runs were enqueued and worked off."""
+    client = client_of(url)
+    client.flushall()
+    shards, workers, tickers = place
+    app = built(url, shards)
+    app.namespace.shards  # noqa: B018 - fixes their number
+    with staffed(url, workers, tickers):
+        while not all(len(list_workers([shard])) == workers for shard in app.namespace.shards):
+            time.sleep(0.1)
+        # Everybody has loaded their scripts and looked once.
+        time.sleep(2.5)
+        before = counted(client)
+        time.sleep(seconds)
+        idle = counted(client).since(before)
+        before = counted(client)
+        for _ in range(runs):
+            app.enqueue("nothing")
+        while any(client.xlen(key) for key in client.scan_iter("*:stream:*", count=10_000)):
+            time.sleep(0.05)
+        return idle, counted(client).since(before)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=6)
+    asked = parser.parse_args()
+    print("shards  workers  tickers   idle, a second:  sent     all   sent per member and shard     a run:  sent    all")
+    with BenchServer() as server:
+        for place in ROWS:
+            idle, busy = measured(server.url, place, asked.runs, asked.seconds)
+            shards, workers, tickers = place
+            sent_s, all_s = idle.sent / idle.at, idle.all / idle.at
+            sent = (busy.sent - sent_s * busy.at) / asked.runs
+            total = (busy.all - all_s * busy.at) / asked.runs
+            each = sent_s / (shards * (workers + tickers))
+            print(f"{shards:6} {workers:8} {tickers:8} {sent_s:22.1f} {all_s:7.0f} {each:18.2f} {sent:24.2f} {total:6.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

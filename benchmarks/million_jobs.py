@@ -1,0 +1,83 @@
+"""A million jobs that are not due: what they cost in memory, what an idle ticker costs, how soon one starts.
+
+    python benchmarks/million_jobs.py [--jobs 1000000] [--due 1000] [--seconds 10]
+
+Then `--due` more jobs, due every second, are registered beside them: they have to be on time as if they were alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import redis
+from due import job as due_job
+from due import lateness
+from latency import cpu_seconds, start, wait_until
+from registering import register_all
+from server import BenchServer, client_of
+
+from jobistemer.app import Jobistemer
+from jobistemer.core.models import Job, Task
+from jobistemer.core.schedules import Cron
+
+FAR = Cron("0 0 1 1 *")
+
+
+def far(number: int) -> Job:
+    name = f"far-{number}"
+    return Job(name, FAR, (Task(name, "far"),))
+
+
+def sent_by_others(client: redis.Redis) -> int:
+    """How many commands the other clients have sent; those inside of scripts do not count."""
+    own = client.client_id()
+    return sum(int(each.get("tot-cmds", 0)) for each in client.client_list() if int(each["id"]) != own)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--due", type=int, default=1000)
+    parser.add_argument("--seconds", type=int, default=10)
+    args = parser.parse_args()
+    with BenchServer() as server:
+        client, app = client_of(server.url), Jobistemer(server.url)
+        database = app.namespace.shards[0]
+        began, own, theirs = time.perf_counter(), time.process_time(), server.cpu_seconds()
+        register_all(database, map(far, range(args.jobs)), int(time.time()))
+        took = time.perf_counter() - began
+        print(f"register: {took:.1f} s, {args.jobs / took:.0f}/s, CPU µs per job:", end=" ")
+        print(f"client {(time.process_time() - own) / args.jobs * 1e6:.1f}", end=", ")
+        print(f"server {(server.cpu_seconds() - theirs) / args.jobs * 1e6:.1f}")
+        memory = client.info("memory")["used_memory"] - server.empty_bytes
+        print(f"memory: {memory / args.jobs:.0f} bytes per job")
+
+        began = time.perf_counter()
+        ticker = start("ticker", server.url)
+        wait_until(lambda: client.zcard("{jobistemer:0}:tickers") == 1)
+        print(f"start of a ticker until its first beat: {time.perf_counter() - began:.2f} s")
+        time.sleep(2)
+        commands, used, theirs = sent_by_others(client), cpu_seconds(ticker.pid), server.cpu_seconds()
+        time.sleep(args.seconds)
+        calls = sent_by_others(client) - commands
+        print(f"idle ticker: {(cpu_seconds(ticker.pid) - used) / args.seconds * 100:.2f} % of a core,", end=" ")
+        print(f"server {(server.cpu_seconds() - theirs) / args.seconds * 100:.2f} %, {calls / args.seconds:.1f} commands/s")
+
+        begin = int(time.time()) + 5
+        register_all(database, map(due_job, range(args.due)), begin)
+        used, theirs = cpu_seconds(ticker.pid), server.cpu_seconds()
+        time.sleep(begin + 3 + args.seconds - time.time())
+        fired = args.due * (args.seconds + 2)
+        print(f"fire: CPU µs per instant: ticker {(cpu_seconds(ticker.pid) - used) / fired * 1e6:.1f},", end=" ")
+        print(f"server {(server.cpu_seconds() - theirs) / fired * 1e6:.1f};", end=" ")
+        late = lateness(app, args.due, range(begin + 2, begin + 2 + args.seconds))
+        print(f"fired {len(late) / args.due / args.seconds:.2%}, ms late:", end=" ")
+        print(f"p50 {statistics.median(late):.0f}, p99 {statistics.quantiles(late, n=100)[98]:.0f}, max {max(late)}")
+        ticker.terminate()
+        ticker.wait()
+
+
+if __name__ == "__main__":
+    main()

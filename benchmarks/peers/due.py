@@ -1,0 +1,111 @@
+"""The work that is measured with schedulers: due every second, and not due at all."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+
+from benchmarks.peers.processes import Started, StepFailed, wait_until
+from benchmarks.peers.stage import Figures, Stage
+
+SECOND_NS = 1_000_000_000
+EDGE_S = 0.05
+"""A window begins and ends so long before a second, when what was due has been dealt with by all who keep up."""
+KEPT_UP = 0.8
+"""The share that must have started in the window for lateness to mean anything: who is behind is late by more each second."""
+
+
+def every_second(stage: Stage, seconds: int, settle: float, patience: float) -> Figures:
+    """From the due instant to the first line of the task, by the wall clock of this one machine."""
+    registered = _register(stage)
+    began = time.perf_counter()
+    with stage.workers() as workers, stage.schedulers() as schedulers:
+        _started(stage, workers, schedulers, patience)
+        start_up = time.perf_counter() - began
+        first = math.ceil(time.time() + settle)
+        time.sleep(first - EDGE_S - time.time())
+        cpu, server = workers.cpu_seconds() + schedulers.cpu_seconds(), stage.server.cpu_seconds()
+        waiting = stage.unfinished()
+        time.sleep(first + seconds - EDGE_S - time.time())
+        waiting = stage.unfinished() - waiting
+        spent = workers.cpu_seconds() + schedulers.cpu_seconds() - cpu
+        server_spent = stage.server.cpu_seconds() - server
+        workers.check()
+        schedulers.check()
+    started, late = lateness(stage.marks.read_text(), first, seconds, aligned=stage.peer.aligned)
+    expected, fired = stage.schedules * seconds, started + waiting
+    if fired <= 0:
+        raise StepFailed("nothing was fired in the window")
+    keeps_up = started >= KEPT_UP * expected
+    return {
+        "fired %": 100 * fired / expected,
+        "started %": 100 * started / expected,
+        "cpu %": 100 * spent / seconds,
+        "server cpu %": 100 * server_spent / seconds,
+        "us per fired": (spent + server_spent) / fired * 1e6,
+        "register s": registered,
+        "start-up s": start_up,
+        **({"p50 ms": late[len(late) // 2], "p99 ms": late[int(len(late) * 0.99)]} if keeps_up else {}),
+    }
+
+
+def lateness(marks: str, first: int, seconds: int, *, aligned: bool) -> tuple[int, list[float]]:
+    """How many started in the window, and their lateness in milliseconds, sorted.
+
+    Of what is due at whole seconds it is the time since the second; of what repeats from wherever it began, the time
+    since where it would be had it kept to the earliest phase that it showed in the window.
+    """
+    begin = first * SECOND_NS - int(EDGE_S * SECOND_NS)
+    starts: dict[str, list[int]] = defaultdict(list)
+    for line in marks.splitlines():
+        label, _, wall = line.split()
+        if begin <= int(wall) < begin + seconds * SECOND_NS:
+            starts[label].append(int(wall))
+    late: list[float] = []
+    for times in starts.values():
+        if aligned:
+            late += [wall % SECOND_NS / 1e6 for wall in times]
+        else:
+            phases = [wall - number * SECOND_NS for number, wall in enumerate(sorted(times))]
+            late += [(phase - min(phases)) / 1e6 for phase in phases]
+    return len(late), sorted(late)
+
+
+def not_due(stage: Stage, seconds: float, settle: float) -> Figures:
+    """What schedules cost that are due in months; no worker, except where the worker is the scheduler."""
+    stage.due = "year"
+    stage.server.refuse_beyond_half_of_memory()
+    registered = _register(stage)
+    held = stage.server.used_bytes()
+    with stage.schedulers() if stage.peer.scheduler else stage.workers() as schedulers:
+        time.sleep(settle)
+        schedulers.check()
+        cpu, server = schedulers.cpu_seconds(), stage.server.cpu_seconds()
+        asked = stage.server.commands()
+        time.sleep(seconds)
+        schedulers.check()
+        stored = {"bytes each": held / stage.schedules, "register s": registered} if stage.peer.registered else {}
+        return {
+            "cpu %": 100 * (schedulers.cpu_seconds() - cpu) / seconds,
+            "server cpu %": 100 * (stage.server.cpu_seconds() - server) / seconds,
+            "commands/s": (stage.server.commands() - asked) / seconds,
+            "start-up cpu s": cpu,
+            **stored,
+        }
+
+
+def _register(stage: Stage) -> float:
+    if not stage.peer.registered:
+        return 0.0
+    with stage.producer(patience=60) as producer:
+        return producer.ask("register", count=stage.schedules, timeout=420)["seconds"]
+
+
+def _started(stage: Stage, workers: Started, schedulers: Started, patience: float) -> None:
+    def any_mark() -> bool:
+        workers.check()
+        schedulers.check()
+        return stage.marks.exists() and stage.marks.stat().st_size > 0
+
+    wait_until(any_mark, patience, "the first firing", 0.02)

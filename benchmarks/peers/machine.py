@@ -1,0 +1,46 @@
+"""What the figures depend on: processor, cores, versions. No names, no paths."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.catalogue import Peer
+from benchmarks.peers.environments import version
+from benchmarks.peers.servers import Server
+
+
+def preferred_server() -> str:
+    """The machine's redis-server where there is one, because most readers run that; else the embedded Valkey."""
+    return "redis" if shutil.which("redis-server") else "valkey"
+
+
+def described(kind: str, peers: tuple[Peer, ...], before: dict[str, Any]) -> dict[str, Any]:
+    with Server(kind) as server:
+        return {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "load before": round(os.getloadavg()[0], 1),
+            "kernel": platform.release().split("-")[0],
+            "python": platform.python_version(),
+            "node": _node(),
+            "server": server.version(),
+            "day": datetime.now(UTC).date().isoformat(),
+            "versions": {**before.get("versions", {}), **{peer.name: version(peer) for peer in peers}},
+        }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _node() -> str:
+    if shutil.which("node") is None:
+        return ""
+    return subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,148 @@
+"""Play: one job on a virtual clock, a day at a time, with an assumed duration of its runs.
+
+What a day looks like follows from its instants and from what still runs as it begins. Both repeat: a minutely job has
+one kind of day, a weekly one a few. So a day that has been played before, from the same beginning, is looked up; only
+around changes of the clock, and where calendars or a jitter make days differ, each instant is played.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from jobistemer.core import ids
+from jobistemer.core.models import Job, Overlap
+from jobistemer.core.planning import start_delay_ms
+from jobistemer.core.recovery import excluding
+from jobistemer.core.schedules.instants import DAY
+
+MOST_KEPT = 500
+"""How many days of one job are remembered."""
+
+
+class Shape(NamedTuple):
+    """The runs of a job in a stretch of time: when each begins and ends, in seconds from its first one.
+
+    What went on before begins at 0, and what goes on has no end here.
+    """
+
+    begins: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+class _Going(NamedTuple):
+    """What a job takes along into the next day, in seconds from its beginning.
+
+    running: ends of the runs that the overlap policy looks at. waiting: starts of those that wait. spans: runs that
+    have not ended.
+    """
+
+    running: tuple[int, ...] = ()
+    waiting: tuple[int, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+class _Day(NamedTuple):
+    shape: Shape
+    counts: Counter[str]
+    most: int
+    going: _Going
+
+
+class Player:
+    """One job and what became of its instants so far; `counts` by what a JobLoad calls it."""
+
+    def __init__(self, job: Job, duration: int) -> None:
+        self._job, self._duration = job, duration
+        self._going = _Going()
+        self._played: dict[Hashable, _Day] = {}
+        jitter, spread = (getattr(job.schedule, bound, 0) for bound in ("jitter", "spread"))
+        self._repeats, self._delayed = not (job.calendars or jitter), bool(jitter or spread)
+        self.counts: Counter[str] = Counter()
+        self.most = 0
+
+    def play(self, start: int, end: int) -> Shape:
+        """Play the instants in [start, end), which is a day or less and follows what was played before."""
+        key = self._job.schedule.day_key(start) if self._repeats and end - start == DAY else None
+        day = None if key is None else self._played.get((key, self._going))
+        if day is None:
+            before = self._going
+            day = self._play(start, end)
+            if key is not None and len(self._played) < MOST_KEPT:
+                self._played[key, before] = day
+        self._going = day.going
+        self.counts.update(day.counts)
+        self.most = max(self.most, day.most)
+        return day.shape
+
+    def _play(self, start: int, end: int) -> _Day:
+        stretch = _Stretch(self._job, self._duration, self._going)
+        for instant in self._job.schedule.unix_between(start - 1, end - 1):
+            stretch.counts["due"] += 1
+            if self._job.calendars and excluding(self._job, instant) is not None:
+                stretch.counts["excluded"] += 1
+                continue
+            delay_s = 0
+            if self._delayed:
+                delay_s = start_delay_ms(self._job, ids.occurrence_id(self._job.id, instant)) // 1000
+            stretch.fire(instant - start, delay_s)
+        return stretch.over(end - start)
+
+
+class _Stretch:
+    """A stretch of time while it is played; all times are seconds from its beginning."""
+
+    def __init__(self, job: Job, duration: int, going: _Going) -> None:
+        self._overlap, self._max_queued, self._duration = job.overlap, job.max_queued, duration
+        self._running, self._waiting = deque(going.running), deque(going.waiting)
+        self._spans = list(going.spans)
+        self.counts: Counter[str] = Counter()
+        self._most = 0
+
+    def fire(self, instant: int, delay_s: int) -> None:
+        """What the overlap policy makes of an instant whose run would begin after a delay."""
+        for line in (self._running, self._waiting):
+            while line and line[0] <= instant:
+                line.popleft()
+        begins = instant + delay_s
+        if self._running:
+            self.counts["overlaps"] += 1
+            if self._is_skipped():
+                self.counts["skipped"] += 1
+                return
+            begins = self._meet(instant, begins)
+        self.counts["ran"] += 1
+        self._running.append(begins + self._duration)
+        self._most = max(self._most, 1 if self._overlap != Overlap.ALLOW else len(self._running))
+        self._spans.append((begins, begins + self._duration))
+
+    def over(self, end: int) -> _Day:
+        """What was played, at its end."""
+        begins = tuple(max(first, 0) for first, last in self._spans if max(first, 0) < min(end, last))
+        ends = tuple(last for first, last in self._spans if max(first, 0) < last < end)
+        going = _Going(
+            tuple(each - end for each in self._running if each > end),
+            tuple(each - end for each in self._waiting if each > end),
+            tuple((first - end, last - end) for first, last in self._spans if last > end),
+        )
+        return _Day(Shape(begins, ends), self.counts, self._most, going)
+
+    def _is_skipped(self) -> bool:
+        full = len(self._waiting) >= self._max_queued
+        return self._overlap == Overlap.SKIP or (self._overlap == Overlap.QUEUE and full)
+
+    def _meet(self, instant: int, begins: int) -> int:
+        """When an instant begins that came while another one runs, and is not skipped."""
+        if self._overlap == Overlap.QUEUE:
+            self.counts["queued"] += 1
+            self._waiting.append(self._running[-1])
+            return self._running[-1]
+        if self._overlap == Overlap.REPLACE:
+            self.counts["replaced"] += 1
+            self._running.clear()
+            first, last = self._spans[-1]
+            self._spans[-1] = first, max(first, min(last, instant))
+            # What had to wait for another one waits for nothing else.
+            return instant
+        return begins

@@ -1,0 +1,143 @@
+"""A cluster: which of its nodes serves a slot, as any of them tells, and a client for each node."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.crc import key_slot
+from redis.exceptions import ClusterDownError
+from redis.retry import Retry
+
+Address = tuple[str, int]
+"""Host and port of a node."""
+
+LOOK_AGAIN_S = 0.1
+"""Between two questions where the slots are; whoever asks in between is told what was just heard."""
+
+
+class Cluster:
+    """What is known of a cluster; shared by all shards of a namespace.
+
+    seeds: the nodes to ask first; one that is there is enough. options: of every connection. prepare: what is done to
+    each client. No connection is made yet.
+    """
+
+    def __init__(
+        self, seeds: list[Address], options: dict[str, Any], prepare: Callable[[redis.Redis], redis.Redis]
+    ) -> None:
+        self._seeds, self._options, self._prepare = seeds, options, prepare
+        self._clients: dict[Address, redis.Redis] = {}
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Address, redis.asyncio.Redis]]
+        self._async = WeakKeyDictionary()
+        self._slots: dict[int, Address] = {}
+        self._nodes: list[Address] = list(self._seeds)
+        self._lock = Lock()
+        self._looked_at = -LOOK_AGAIN_S
+
+    def address(self, slot: int) -> Address:
+        """The node that serves a slot, as far as is known. Raises redis.ConnectionError when no node answers."""
+        if slot not in self._slots:
+            self.look()
+        try:
+            return self._slots[slot]
+        except KeyError:
+            raise ClusterDownError(f"slot {slot} is served by no node") from None
+
+    def knows(self, slot: int) -> bool:
+        """Whether `address` answers without asking a node."""
+        return slot in self._slots
+
+    def client(self, address: Address) -> redis.Redis:
+        """The client of one node."""
+        found = self._clients.get(address)
+        if found is None:
+            # One more try, as a connection that was idle may have been closed by the server. None with a node that
+            # hangs: by then another one may have its slots.
+            retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
+            host, port = address
+            made = self._prepare(redis.Redis(host=host, port=port, retry=retry, **self._options))
+            found = self._clients.setdefault(address, made)
+        return found
+
+    def async_client(self, address: Address) -> redis.asyncio.Redis:
+        """The client of one node for the running event loop."""
+        clients = self._async.setdefault(asyncio.get_running_loop(), {})
+        if address not in clients:
+            retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
+            clients[address] = redis.asyncio.Redis(host=address[0], port=address[1], retry=retry, **self._options)
+        return clients[address]
+
+    def moved(self, slot: int, address: Address) -> None:
+        """Note where a slot has gone, as the node that had it says."""
+        self._slots[slot] = address
+
+    def look(self, failed: Address | None = None) -> None:
+        """Ask any node where the slots are, the one that has just failed last. Raises redis.ConnectionError."""
+        with self._lock:
+            if time.monotonic() - self._looked_at < LOOK_AGAIN_S:
+                return
+            known = dict.fromkeys([*self._nodes, *self._seeds])
+            slots = self._asked(sorted(known, key=lambda node: node == failed))
+            self._slots = slots
+            self._nodes = list(dict.fromkeys(slots.values()))
+            self._looked_at = time.monotonic()
+
+    def nodes(self) -> list[Address]:
+        """The nodes that serve slots, as far as is known."""
+        return list(self._nodes)
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        for client in list(self._clients.values()):
+            client.close()
+
+    async def close_async(self) -> None:
+        """Close the connections of the running event loop."""
+        for client in self._async.pop(asyncio.get_running_loop(), {}).values():
+            await client.aclose()
+
+    def _asked(self, nodes: list[Address]) -> dict[int, Address]:
+        failure: redis.RedisError | None = None
+        for node in nodes:
+            try:
+                return _slots_in(_raw(self.client(node).connection_pool), node)
+            except redis.RedisError as error:
+                failure = error
+        raise redis.ConnectionError(f"no node of the cluster answers, the last said: {failure}") from failure
+
+
+def _raw(pool: Any) -> list[Any]:
+    # Not by the client's own method, which reads the answer into words of its own.
+    connection = pool.get_connection()
+    try:
+        connection.send_command("CLUSTER", "SLOTS")
+        return list(connection.read_response())
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _slots_in(answer: list[Any], asked: Address) -> dict[int, Address]:
+    found: dict[int, Address] = {}
+    for first, last, master, *_ in answer:
+        # A node that does not know its own name is known by the one that it was asked under.
+        host = master[0].decode() if master[0] else ""
+        address = (asked[0] if host in ("", "?") else host, int(master[1]))
+        found |= dict.fromkeys(range(first, last + 1), address)
+    return found
+
+
+def slot_of(tag: str) -> int:
+    """The slot of all keys that carry a hash tag."""
+    return int(key_slot(tag.encode()))

@@ -1,0 +1,161 @@
+"""Slots move and nodes are lost while everybody is at work on a cluster: the others go on, and nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from jobistemer.core import ids
+from jobistemer.core.errors import NotConnected
+from jobistemer.store.cluster import slot_of
+from jobistemer.store.database import Database
+from jobistemer.store.namespace import Namespace
+from tests.chaos.scene import Scene, at_rest, until
+from tests.chaos.test_outages import acknowledged
+from tests.chaos.verdict import judge_all
+from tests.support.clusters import LocalCluster, Node, clustered
+from tests.support.records import leaked
+from tests.support.servers import SHARDS, VALKEY, _binary
+
+pytestmark = pytest.mark.process
+
+JOBS = 24
+HALF_WAY_S = 0.5
+"""How long a slot stays half moved: longer than a command waits for it would be 2 s."""
+
+
+class ClusterStory(Scene):
+    """A scene on a cluster; its jobs are on all shards."""
+
+    def __init__(self, folder, cluster: LocalCluster) -> None:
+        super().__init__(folder, cluster, JOBISTEMER_CHAOS_JOBS=str(JOBS))
+        self.cluster = cluster
+        self.namespace = Namespace(cluster.url, shards=SHARDS)
+
+    @property
+    def shards(self) -> list[Database]:
+        return self.namespace.shards
+
+    def on(self, *nodes: Node) -> list[Database]:
+        """The shards that are on some nodes."""
+        return [each for each in self.shards if self.cluster.owner(slot_of(each.keys.tag)) in nodes]
+
+    def instants(self, shards: list[Database]) -> int:
+        """How many instants of the jobs on some shards are on record."""
+        jobs = [ids.job_id(f"second_{number}") for number in range(JOBS)]
+        homes = {job: self.namespace.for_id(job) for job in jobs}
+        try:
+            return sum(home.ask("ZCARD", home.keys.history(job)) for job, home in homes.items() if home in shards)
+        except NotConnected:
+            # Not every node knows yet who has taken over.
+            return 0
+
+    def tell(self) -> None:
+        """What everybody said last, and who the nodes say they are: for whoever has to find out why it failed."""
+        for process in self.processes:
+            print(f"-- {process.args}: {process.poll()}", *self.log_of(process).splitlines()[-15:], sep="\n")
+        for node in self.cluster.nodes:
+            if node.process.poll() is None:
+                print(f"-- {node.port}", node.state(), node.ask("CLUSTER", "NODES").decode(), sep="\n")
+
+    def comes_to_rest(self) -> None:
+        """Everything ends in order, and nothing was lost, done twice or left over."""
+        for process in self.processes[:-2]:
+            process.terminate()
+        assert [process.wait() for process in self.processes[:-2]] == [0] * len(self.processes[:-2])
+        until("nothing waits or runs any more", lambda: all(at_rest(each) for each in self.shards))
+        for process in self.processes[-2:]:
+            process.terminate()
+        assert [process.wait() for process in self.processes[-2:]] == [0, 0]
+        calls = {run: self.namespace.for_id(run) for run in acknowledged(self)}
+        verdict = judge_all(self.shards, self.effects(), calls)
+        assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
+        assert [leaked(each) for each in self.shards] == [{}] * SHARDS
+        assert self.complaints() == []
+
+
+@contextmanager
+def at_work(folder, replicated: int = 0) -> Iterator[ClusterStory]:
+    """A cluster with a producer, a ticker and two workers that have done something on every shard."""
+    (folder / "nodes").mkdir()
+    with clustered(_binary(VALKEY), folder / "nodes", replicated) as cluster:
+        story = ClusterStory(folder, cluster)
+        try:
+            assert len(story.shards) == SHARDS
+            story.deploy()
+            story.producer(str(folder / "acknowledged"), "0.005")
+            for start in (story.ticker, story.worker, story.worker):
+                start()
+            until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
+            yield story
+        except BaseException:
+            story.tell()
+            raise
+        finally:
+            story.end()
+            story.namespace.close()
+
+
+def held_half_way(keys: int = 15):
+    """Stop after so many keys, so that scripts find some of a shard's keys here and some there."""
+    moved, begun = [0], [0.0]
+
+    def pace() -> None:
+        moved[0] += 1
+        if moved[0] == keys:
+            begun[0] = time.monotonic()
+            until("the slot was half moved for a while", lambda: time.monotonic() - begun[0] >= HALF_WAY_S)
+
+    return pace
+
+
+def test_slots_move_under_load_and_nothing_is_lost(tmp_path):
+    with at_work(tmp_path) as story:
+        # When every shard of one node is moved to the others, key by key
+        leaving, *others = story.cluster.masters
+        moving = story.on(leaving)
+        assert moving
+        for number, shard in enumerate(moving):
+            before = len(acknowledged(story))
+            story.cluster.move(slot_of(shard.keys.tag), others[number % 2], held_half_way())
+            until("the producer goes on", lambda: len(acknowledged(story)) > before + 20)  # noqa: B023 - called at once
+        assert story.on(leaving) == []
+        # Scripts did meet slots that were half here and half there.
+        assert sum(node.refusals("TRYAGAIN") for node in story.cluster.masters) > 0
+
+        # Then work goes on where they are now, and everything has its effect
+        seen = story.instants(moving)
+        until("the jobs that were moved fire", lambda: story.instants(moving) > seen + 5)
+        story.comes_to_rest()
+
+
+def test_the_loss_of_a_node_stops_no_other_and_nothing_that_was_acknowledged_is_lost(tmp_path):
+    with at_work(tmp_path, replicated=1) as story:
+        replicated, single, _ = story.cluster.masters
+
+        # When a node with a replica is lost
+        failing_over = story.on(replicated)
+        assert failing_over
+        seen = story.instants(failing_over)
+        replicated.kill()
+        until("its replica has taken over", lambda: story.cluster.replicas[0].role() == "master")
+        until("the jobs on it fire", lambda: story.instants(failing_over) > seen + 5)
+
+        # And when one is lost that has none
+        lost, seen_lost = story.on(single), story.instants(story.on(single))
+        living = [each for each in story.shards if each not in lost]
+        assert lost
+        single.kill()
+        seen = story.instants(living)
+        until("the jobs on the other nodes fire", lambda: story.instants(living) > seen + 2 * JOBS)
+        seen = [len(acknowledged(story))]
+
+        # Then all is well again as soon as it is back
+        single.start()
+        until("the producer goes on", lambda: len(acknowledged(story)) > seen[0] + 50)
+        until("the jobs on the lost node fire", lambda: story.instants(lost) > seen_lost + 5)
+        assert [process.poll() for process in story.processes] == [None] * 4
+        story.comes_to_rest()

@@ -1,0 +1,80 @@
+"""Old and new processes side by side, each deploying what it declares: nothing is lost, fails or flips back."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobistemer.app.control import JobControl
+from jobistemer.core import ids
+from jobistemer.core.records import OccurrenceRecord
+from jobistemer.store import jobs, views
+from jobistemer.store.database import Database
+from jobistemer.store.namespace import Namespace
+from tests.chaos.scene import Scene, at_rest, scene, until
+from tests.support.records import leaked
+from tests.support.worlds import occurrences_of
+
+pytestmark = pytest.mark.process
+
+
+def release(story: Scene, which: str) -> Scene:
+    """What is started from now on is of this release."""
+    story.environment["JOBISTEMER_RELEASE"] = which
+    return story
+
+
+def occurrences(database: Database, name: str) -> list[OccurrenceRecord]:
+    stored = jobs.find_job(database, name)
+    return occurrences_of(database, stored.job) if stored else []
+
+
+def runs(database: Database, found: list[OccurrenceRecord]) -> list[str]:
+    """The runs of occurrences, by the version that each is pinned to."""
+    pinned = [(each, jobs.find_version(database, each.job, each.version)) for each in found]
+    return [ids.run_id(each.id, ids.task_id(each.job, task.name)) for each, job in pinned if job for task in job.tasks]
+
+
+def completed(database: Database, version: int) -> int:
+    found = occurrences(database, "steady")
+    return sum(each.version == version and each.state == "completed" for each in found)
+
+
+def test_old_and_new_processes_side_by_side_lose_and_fail_nothing_and_flip_no_version(tmp_path):
+    with scene(tmp_path) as story:
+        # Given the old release at work
+        story.app, database = "tests.chaos.rolling:app", story.database()
+        release(story, "old").deploy()
+        tickers, old = [story.ticker(), story.ticker()], [story.worker(), story.worker()]
+        until("the old release is at work", lambda: completed(database, 1) >= 2)
+
+        # When the new one is rolled out beside it, and old processes start once more meanwhile
+        release(story, "new").deploy()
+        release(story, "old").deploy()
+        new = [release(story, "new").worker()]
+        until("the new release is at work beside the old one", lambda: completed(database, 2) >= 1)
+        old[0].terminate()
+        release(story, "old").deploy()
+        new.append(release(story, "new").worker())
+        story.deploy()
+        old[1].terminate()
+        assert [each.wait() for each in old] == [0, 0]
+        before = completed(database, 2)
+        until("the new release goes on alone", lambda: completed(database, 2) >= before + 2)
+
+        # Then there were two versions, and each occurrence has completed under its own, each of its runs once
+        control = JobControl(Namespace(story.server.url), "ana")
+        for name in ("steady", "extra"):
+            control.pause(name)
+        until("nothing waits or runs any more", lambda: at_rest(database))
+        for each in [*tickers, *new]:
+            each.terminate()
+        assert [each.wait() for each in [*tickers, *new]] == [0] * 4
+        found = occurrences(database, "steady") + occurrences(database, "extra")
+        assert {each.state if each.reason != "paused by ana" else "" for each in found} <= {"completed", ""}
+        ran = views.find_runs(database, runs(database, found))
+        assert [each for each in ran if each.state != "succeeded" or each.attempt] == []
+        assert sorted(each.run for each in story.effects()) == sorted(each.id for each in ran)
+        told = [(each.what, each.note) for each in jobs.read_audit(database, ids.job_id("steady"), 100)]
+        assert told == [("paused", ""), ("changed", "version 2"), ("created", "version 1")]
+        assert leaked(database) == {}
+        assert story.complaints() == []

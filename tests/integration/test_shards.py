@@ -1,0 +1,201 @@
+"""Many shards behind one app: on one server, and on a cluster of three."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+
+import pytest
+
+from jobistemer import NO_RETRIES, Concurrency, Jobistemer
+from jobistemer.app.auditing import audit_jobs
+from jobistemer.app.dead_letters import DeadLetters
+from jobistemer.app.operating import QueueControl
+from jobistemer.core import ids
+from jobistemer.core.settings import TickerSettings
+from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store import census
+from jobistemer.store.listings import delayed_total, list_jobs
+from jobistemer.ticker.ticker import Ticker
+from tests.support.apps import work_off, working
+from tests.support.records import leaked
+from tests.support.servers import CLUSTER, FAKE, SHARDS, available, emptied, running
+from tests.support.worker_processes import until
+
+# The cluster is among them whatever other servers were asked for: what is tested here needs shards on several nodes.
+KINDS = [FAKE, CLUSTER] if FAKE in available() else [CLUSTER]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def url(request, tmp_path_factory):
+    with running(request.param, tmp_path_factory.mktemp(request.param)) as url:
+        yield url
+
+
+@pytest.fixture
+def app(url):
+    emptied(url)
+    app = Jobistemer(url, namespace="test", shards=SHARDS)
+
+    @app.task
+    def double(number: int) -> int:
+        return 2 * number
+
+    @app.task(queue="mail", limits=[Concurrency(1, key="{customer}")])
+    def send(customer: str) -> None: ...
+
+    yield app
+    app.namespace.close()
+
+
+@pytest.fixture
+def ticking(app):
+    stopping = Stopping()
+    thread = start_thread(lambda: Ticker(app.namespace, TickerSettings()).run(stopping), "ticker of the test")
+    yield
+    stopping.request()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def runs_by_shard(app):
+    counts = [len(list(each.client.scan_iter(f"{each.keys.tag}:run:*", count=1000))) for each in app.namespace.shards]
+    return [count for count in counts if count]
+
+
+async def awaited(app, numbers):
+    handles = [await app.enqueue_async("double", {"number": number}) for number in numbers]
+    return await asyncio.gather(*(handle.result_async(timeout=20) for handle in handles))
+
+
+def test_calls_go_to_all_shards_and_each_is_executed_once(app):
+    # Given calls that were enqueued one by one, together, and on an event loop
+    handles = [app.enqueue("double", {"number": number}) for number in range(50)]
+    handles += app.enqueue_many(app.request("double", {"number": number}) for number in range(50, 150))
+    assert len(runs_by_shard(app)) == SHARDS
+
+    # When a worker works
+    with working(app):
+        later = asyncio.run(awaited(app, range(150, 200)))
+        results = [handle.result(timeout=20) for handle in handles] + later
+
+    # Then all of it has come, and nothing is left over on any shard
+    assert results == [2 * number for number in range(200)]
+    assert [leaked(shard) for shard in app.namespace.shards] == [{}] * SHARDS
+
+
+def test_a_burst_ends_when_all_shards_are_empty_also_of_what_its_own_runs_enqueue(app):
+    @app.task
+    def chain(left: int) -> None:
+        if left:
+            app.enqueue("chain", {"left": left - 1})
+
+    for _ in range(5):
+        app.enqueue("chain", {"left": 20})
+    worker = work_off(app, concurrency=2)
+    assert worker.counts()["done"] == 5 * 21
+
+
+def test_a_run_is_found_by_its_id_on_whatever_shard_it_is(app):
+    # Given a call, one with a unique key, one with a limit, and the task of a job that was triggered
+    @app.job("0 3 1 1 *", name="yearly")
+    def yearly() -> int:
+        return 7
+
+    app.deploy()
+    occurrence, _ = app.control.trigger("yearly")
+    task_run = ids.run_id(occurrence, ids.task_id(ids.job_id("yearly"), "yearly"))
+    handles = [app.enqueue("double", {"number": 1}), app.enqueue("double", {"number": 1}, unique="order 7")]
+    handles.append(app.enqueue("send", {"customer": "a"}))
+    known = [handle.id for handle in handles] + [task_run]
+
+    # When only the ids are known
+    others = [Jobistemer(app.namespace.url, namespace="test").run(run) for run in known]
+    assert [other.state() for other in others] == ["pending"] * 4
+    work_off(app, queues={"default": 0, "mail": 0})
+
+    # Then the results are found too, also on an event loop
+    assert [other.result(timeout=1) for other in others] == [2, 2, None, 7]
+    assert asyncio.run(app.run(task_run).result_async(timeout=1)) == 7
+
+
+def test_a_unique_key_holds_on_all_shards(app):
+    first = [app.enqueue("double", {"number": n}, unique=f"key {n}") for n in range(30)]
+    again = [app.enqueue("double", {"number": -n}, unique=f"key {n}") for n in range(30)]
+    many = app.enqueue_many(app.request("double", {"number": -n}, unique=f"key {n}") for n in range(30))
+    assert [each.id for each in again] == [each.id for each in many] == [each.id for each in first]
+    assert all(each.existing for each in [*again, *many])
+    work_off(app)
+    assert [each.result(timeout=1) for each in again] == [2 * n for n in range(30)]
+
+
+def test_calls_that_share_a_limit_share_a_shard(app):
+    running, most, lock = Counter(), Counter(), threading.Lock()
+
+    @app.task(limits=[Concurrency(2, key="{customer}")])
+    def call(customer: str) -> None:
+        with lock:
+            running[customer] += 1
+            most[customer] = max(most[customer], running[customer])
+        barrier.wait(0.01)
+        with lock:
+            running[customer] -= 1
+
+    barrier = threading.Event()
+    for number in range(60):
+        app.enqueue("call", {"customer": "abc"[number % 3]})
+    assert sum(runs_by_shard(app)) == 60
+    assert len(runs_by_shard(app)) <= 3
+    work_off(app, concurrency=8)
+    assert most.keys() == {"a", "b", "c"}
+    assert max(most.values()) <= 2
+
+
+def test_queues_are_listed_paused_and_purged_on_all_shards(app):
+    for number in range(40):
+        app.enqueue("double", {"number": number})
+        app.enqueue("double", {"number": number}, delay=3600)
+    control = QueueControl(app.namespace)
+    (listed,) = control.list()
+    assert (listed.name, listed.waiting, delayed_total(app.namespace.shards)) == ("default", 40, 40)
+
+    control.pause("default")
+    assert [each.paused for each in control.list()] == [True]
+    control.resume("default")
+    assert control.purge("default", "test") == 80
+    assert [leaked(shard) for shard in app.namespace.shards] == [{}] * SHARDS
+
+
+def test_dead_letters_of_all_shards_are_listed_and_replayed(app):
+    @app.task(retry=NO_RETRIES)
+    def fails() -> None:
+        raise ValueError("no")
+
+    for _ in range(30):
+        app.enqueue("fails")
+    work_off(app)
+    dead = DeadLetters(app.namespace)
+    letters = list(dead.all())
+    assert len(letters) == 30
+    replayed = [dead.replay(letter.run.id) for letter in letters]
+    assert len(set(replayed)) == 30
+    assert {app.run(run).state() for run in replayed} == {"pending"}
+
+
+def test_jobs_fire_and_delayed_runs_are_promoted_on_every_shard(app, ticking):
+    # Given as many jobs that are due every second as it takes to have some on each shard
+    for number in range(3 * SHARDS):
+        app.job("* * * * * *", name=f"second_{number}", overlap="allow")(lambda: None)
+    app.deploy()
+    delayed = [app.enqueue("double", {"number": n}, delay=0.2) for n in range(3 * SHARDS)]
+
+    # When tickers and workers are at work
+    with working(app):
+        assert [each.result(timeout=20) for each in delayed] == [2 * n for n in range(3 * SHARDS)]
+        until(lambda: all(each.last for each in list_jobs(app.namespace.shards)), "each job has fired")
+
+    # Then the ticker is known on every shard, and the record of all is complete
+    assert [len(census.list_tickers([shard])) for shard in app.namespace.shards] == [1] * SHARDS
+    assert [audited.findings for audited in audit_jobs(app.namespace)] == [()] * 3 * SHARDS
