@@ -114,7 +114,7 @@ class ItemMapping:
 
 
 def _check_reducer(handler: Handler | None) -> None:
-    """Refuse one that would end in the dead letters after all that it is to reduce was done. One unknown here may do."""
+    """Refuse one that would end in the dead letters after all its work was done; one unknown here may do."""
     if handler is None:
         return
     try:
