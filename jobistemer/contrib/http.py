@@ -33,6 +33,9 @@ MOST_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 _SECRET = ("authorization", "cookie", "proxy-authorization")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All that is routed on the public Internet. Besides it there are forms that wrap IPv4 (`::127.0.0.1`, the NAT64 prefix
+of a site, 64:ff9b:1::/48), and old site-local addresses."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -170,6 +173,8 @@ def is_public(address: Address) -> bool:
             wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if wrapped is not None:
             return is_public(wrapped)
+        if address not in _GLOBAL_UNICAST:
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -119,6 +119,15 @@ def test_a_redirect_to_a_private_address_is_refused_too(base, monkeypatch):
         ask(f"{base}/to//end", Permissions())
 
 
+@pytest.mark.parametrize("host", ["::127.0.0.1", "64:ff9b:1::7f00:1"])
+def test_an_address_of_ipv6_that_leads_to_a_private_one_of_ipv4_is_refused(host):
+    with pytest.raises(Fail) as refused:
+        ask(f"http://[{host}]/", Permissions())
+    assert str(refused.value) == (
+        f"http: {host} is {host}, which is no public address; a worker started with --allow-http-private may reach it"
+    )
+
+
 def test_what_was_looked_at_is_what_is_connected_to(base, monkeypatch):
     # A name that resolves to one address when it is looked at, and would to another one afterwards.
     port = int(base.rpartition(":")[2])
@@ -168,6 +177,12 @@ def test_a_header_cannot_smuggle_in_another_one(base):
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::5db8:d822", True),
         ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("::8.8.8.8", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("64:ff9b:1::808:808", False),
+        ("fec0::1", False),
+        ("2606:4700::1111", True),
         ("ff02::1", False),
     ],
 )
