@@ -19,6 +19,7 @@ from jobistemer.app.operating import Holds, QueueControl
 from jobistemer.app.producer import Sent
 from jobistemer.app.registry import Registry
 from jobistemer.app.requests import Request, build_request
+from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.options import Options
 from jobistemer.core.plugins import Chain, Plugins
 from jobistemer.core.report import Report
@@ -48,6 +49,8 @@ class Jobistemer(Registry):
     ) -> None:
         name = namespace or os.environ.get("JOBISTEMER_NAMESPACE", "jobistemer")
         opened = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
+        if defaults is not None and not isinstance(defaults, Options):
+            raise Misconfigured(f"defaults are {defaults!r:.80}, allowed are Options(queue=…, timeout_s=…, …)")
         super().__init__(opened, defaults or Options(), sizes)
         self.middleware = Chain()
         self.owner = ""
@@ -87,7 +90,9 @@ class Jobistemer(Registry):
         return build_request(task, payload, **call)
 
     def run(self, run_id: str) -> RunHandle[Any]:
-        """The handle of a run by its id; whether it is on record shows when it is asked."""
+        """The handle of a run by its id; whether it is on record shows when it is asked. Raises InvalidInput."""
+        if not isinstance(run_id, str):
+            raise InvalidInput(f"run id is {run_id!r:.80}, allowed is the text that a handle has as its id")
         return RunHandle(self.namespace, run_id, None, msgspec.json.decode, existing=True)
 
     def deploy(self) -> list[Registered]:

@@ -15,8 +15,9 @@ from jobistemer.app.cancelling import BY_HAND, cancel_run
 from jobistemer.app.producer import Producer, Sent
 from jobistemer.app.requests import Debounce, Request, Seconds, Throttle, Unique, build_request
 from jobistemer.core.context import Context
-from jobistemer.core.errors import ResultTimeout, RunFailed, UnknownRun
+from jobistemer.core.errors import InvalidInput, ResultTimeout, RunFailed, UnknownRun
 from jobistemer.core.handlers import Handler
+from jobistemer.core.printable import printable
 from jobistemer.core.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.store import views
@@ -29,6 +30,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.1
+MOST_SHOWN = 100
 
 
 class RunHandle(Generic[R]):
@@ -111,7 +113,8 @@ class RunHandle(Generic[R]):
 
     def _found(self, record: RunRecord | None) -> RunRecord:
         if record is None:
-            raise UnknownRun(f"run {self.id} is not on record: it never was, or its retention is over")
+            shown = printable(self.id[:MOST_SHOWN])
+            raise UnknownRun(f"run {shown} is not on record: it never was, or its retention is over")
         return record
 
     def _outcome(self, record: RunRecord) -> R:
@@ -171,12 +174,15 @@ class TaskHandle(Generic[P, R]):
         debounce: Seconds | Debounce | None = None,
         metadata: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: Seconds | None = None,
+        max_retries: int | None = None,
         **options: Any,
     ) -> TaskHandle[P, R]:
         """The same task with options for the next call: `send.options(delay=5).enqueue(…)`.
 
         delay, at, expires: see Timing. unique, throttle, debounce: at most one of the three. metadata, headers: texts
-        that the handler finds in its context. options: see Options.
+        that the handler finds in its context. timeout: of one attempt, timeout_s as seconds or a timedelta.
+        max_retries: so many by the retry policy that applies. options: see Options.
         """
         request = build_request(
             self.name,
@@ -188,6 +194,8 @@ class TaskHandle(Generic[P, R]):
             debounce=debounce,
             metadata=metadata,
             headers=headers,
+            timeout=timeout,
+            max_retries=max_retries,
             **options,
         )
         return TaskHandle(self.handler, self._producer, request)
@@ -205,6 +213,8 @@ def run_handle(namespace: Namespace, sent: Sent, decode: Callable[[bytes], Any])
 
 def _looks(timeout: float | None, run_id: str) -> Iterator[float]:
     """Pauses between looks, growing to a tenth of a second; raises ResultTimeout when the time is over."""
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
+        raise InvalidInput(f"timeout is {timeout!r:.80}, allowed are seconds, or None for ever")
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_LOOK_S
     while True:

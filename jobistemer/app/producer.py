@@ -18,6 +18,7 @@ from jobistemer.core.messages import EMPTY_PAYLOAD, Message, differing, wire_opt
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Options, complete
 from jobistemer.core.plugins import Hooks
+from jobistemer.core.retries import with_retries
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.telling import tell
 from jobistemer.store import enqueueing, runs
@@ -89,7 +90,7 @@ class Producer:
         self._hooks = hooks or Hooks()
         self._sizes = sizes
         # What the options of a call make of its message; calls repeat them.
-        self._fields: dict[tuple[str, bool, Options], dict[str, Any]] = {}
+        self._fields: dict[tuple[str, bool, Options, int | None], dict[str, Any]] = {}
 
     def send(self, request: Request) -> Sent:
         """Enqueue one call, as a rule in one round trip. Raises what `prepare` raises, or QueueClosed."""
@@ -157,7 +158,7 @@ class Producer:
 
     def _made(self, request: Request, now: int) -> _Made:
         handler = self._handlers.get(request.task)
-        fields, lock = self._fields_of(request.task, handler, request.options), ""
+        fields, lock = self._fields_of(request, handler), ""
         if request.single is not None or request.timing.expires or request.metadata or request.headers:
             lock = lock_of(request.task, request.single) if request.single else ""
             fields = fields | _rare_fields(request, lock, now)
@@ -172,12 +173,15 @@ class Producer:
         many = handler is not None and handler.is_limited and len(self.namespace.shards) > 1
         return _Made(request, message, lock, handler.gathered_by(message) if many and handler else "")
 
-    def _fields_of(self, task: str, handler: Handler | None, options: Options) -> dict[str, Any]:
-        key = (task, handler is not None, options)
+    def _fields_of(self, request: Request, handler: Handler | None) -> dict[str, Any]:
+        task, options = request.task, request.options
+        key = (task, handler is not None, options, request.max_retries)
         if (known := self._fields.get(key)) is not None:
             return known
         checked_name("task", task)
         chosen = complete(self._defaults, handler.options if handler else Options(), options)
+        if request.max_retries is not None:
+            chosen = msgspec.structs.replace(chosen, retry=with_retries(chosen.retry, request.max_retries))
         if len(self._fields) >= KEPT:
             self._fields.clear()
         fields = self._fields[key] = differing(**wire_options(chosen))

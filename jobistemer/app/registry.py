@@ -11,7 +11,7 @@ from jobistemer.app.declare import JobDeclaration, taken_apart
 from jobistemer.app.decorating import Do, TaskDecorator
 from jobistemer.app.handles import TaskHandle
 from jobistemer.app.producer import Producer
-from jobistemer.app.requests import Request
+from jobistemer.app.requests import Request, build_request
 from jobistemer.core.cascade import options_of
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
@@ -21,6 +21,7 @@ from jobistemer.core.models import Job
 from jobistemer.core.names import checked_name
 from jobistemer.core.options import Effective, Options, merged, resolve
 from jobistemer.core.plugins import Hooks
+from jobistemer.core.retries import with_retries
 from jobistemer.core.retrying import retrying
 from jobistemer.core.schedules import AnySchedule, EveryBuilder, Ready, parse_schedule
 from jobistemer.core.schedules import at as once_at
@@ -92,6 +93,8 @@ class Registry:
 
         It holds for every worker that runs this app. Raises InvalidDefinition or InvalidName.
         """
+        if not limits:
+            raise InvalidDefinition(f"queue {queue!r:.80} is given no limit, write limit_queue(…, Concurrency(5))")
         self.queue_limits[checked_name("queue", queue)] = checked_limits(f"queue {queue!r}", limits)
 
     def jobs(self) -> list[Job]:
@@ -101,7 +104,11 @@ class Registry:
     def effective_options(self, task: str, **call: Any) -> dict[str, Effective]:
         """What applies when a task is enqueued so, and which level says it: call, task, job, app or default."""
         levels = self._levels.get(task, [("app", self.defaults)])
-        return resolve([*levels, ("call", Options(**call))])
+        request = build_request(task, **call)
+        found = resolve([*levels, ("call", request.options)])
+        if request.max_retries is not None:
+            found["retry"] = Effective(with_retries(found["retry"].value, request.max_retries), "call")
+        return found
 
     def job_options(self, job: str) -> dict[str, dict[str, Effective]]:
         """What applies in an occurrence of a declared job, by task. Raises UnknownJob."""

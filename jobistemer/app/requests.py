@@ -11,20 +11,24 @@ import msgspec
 
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.options import Options
+from jobistemer.core.ranges import check_whole
+from jobistemer.core.retries import MAX_RETRIES
 
 LONGEST_WINDOW_S = 366 * 86_400
+LONGEST_WAIT_S = 100 * 366 * 86_400
+"""How far ahead a call may be put off: a century, so that a number in the wrong unit is found."""
 MOST_TEXT_BYTES = 4_096
 
 Seconds = float | timedelta
 
 
-def milliseconds(what: str, value: Seconds, least: int = 0) -> int:
+def milliseconds(what: str, value: Seconds, least: int = 0, most_s: float = LONGEST_WINDOW_S) -> int:
     """A number of seconds or a timedelta as milliseconds. Raises InvalidInput when it is out of range."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds * 1000 < float("inf"):
         raise InvalidInput(f"{what} is {value!r}, allowed are {least / 1000:g} and more seconds")
-    if seconds > LONGEST_WINDOW_S:
-        raise InvalidInput(f"{what} is {value!r}, allowed are at most {LONGEST_WINDOW_S} seconds")
+    if seconds > most_s:
+        raise InvalidInput(f"{what} is {value!r}, allowed are at most {most_s} seconds")
     return round(seconds * 1000)
 
 
@@ -40,8 +44,9 @@ def instant_ms(what: str, value: datetime) -> int:
 class Timing(msgspec.Struct, frozen=True):
     """When a call may start: after a delay, or at an instant; at most one of the two. And until when it may.
 
-    delay: seconds or a timedelta. at: a timezone-aware datetime. Milliseconds count. expires: seconds or a timedelta
-    from now, or an instant: what has not started by then is ended as canceled and not executed. Raises InvalidInput.
+    delay: seconds or a timedelta. at: a timezone-aware datetime. At most a century; milliseconds count.
+    expires: seconds or a timedelta from now, or an instant: what has not started by then is ended as canceled and not
+    executed. Raises InvalidInput.
     """
 
     delay: Seconds | None = None
@@ -52,7 +57,10 @@ class Timing(msgspec.Struct, frozen=True):
         if self.delay is not None and self.at is not None:
             raise InvalidInput(f"delay is {self.delay!r} and at is {self.at!r}: give one of them")
         # Both count from now; an instant is compared when it comes to it.
-        self.due_at(0)
+        if self.at is None:
+            self.due_at(0)
+        else:
+            instant_ms("at", self.at)
         if 0 < self.expires_at(0) <= (self.due_at(0) if self.at is None else 0):
             raise InvalidInput(f"expires is {self.expires!r} and delay is {self.delay!r}: it would never start")
 
@@ -60,8 +68,10 @@ class Timing(msgspec.Struct, frozen=True):
         """Unix milliseconds from which on the call may start; 0 for at once."""
         if self.at is not None:
             at = instant_ms("at", self.at)
+            if at - now_ms > LONGEST_WAIT_S * 1000:
+                raise InvalidInput(f"at is {self.at}, allowed are at most {LONGEST_WAIT_S} seconds from now")
             return at if at > now_ms else 0
-        delay = milliseconds("delay", self.delay) if self.delay is not None else 0
+        delay = milliseconds("delay", self.delay, most_s=LONGEST_WAIT_S) if self.delay is not None else 0
         return now_ms + delay if delay else 0
 
     def expires_at(self, now_ms: int) -> int:
@@ -140,6 +150,7 @@ class Request(msgspec.Struct, frozen=True):
     single: Single | None = None
     metadata: dict[str, str] = {}
     headers: dict[str, str] = {}
+    max_retries: int | None = None
 
 
 def build_request(
@@ -154,6 +165,8 @@ def build_request(
     debounce: Seconds | Debounce | None = None,
     metadata: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    timeout: Seconds | None = None,
+    max_retries: int | None = None,
     **options: Any,
 ) -> Request:
     """A call from what `enqueue` and `options` take. Raises InvalidInput or InvalidDefinition."""
@@ -165,6 +178,12 @@ def build_request(
     if "limits" in options:
         raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
     _check_known(task, options)
+    if max_retries is not None:
+        check_whole("max_retries", max_retries, 0, MAX_RETRIES, InvalidInput)
+    if timeout is not None:
+        if "timeout_s" in options:
+            raise InvalidInput(f"timeout and timeout_s of a call of task {task!r} are both given; give one of them")
+        options["timeout_s"] = milliseconds("timeout", timeout, least=1) / 1000
     timing = NOW if delay is None and at is None and expires is None else Timing(delay, at, expires)
     single = _single(unique, throttle, debounce)
     if isinstance(single, Debounce) and (delay is not None or at is not None):
@@ -177,12 +196,15 @@ def build_request(
         single,
         checked_texts("metadata", metadata) if metadata else {},
         checked_texts("headers", headers) if headers else {},
+        max_retries,
     )
 
 
 _SAYS_NOTHING = Options()
-_MEANT = {"max_retries": "retry=Exponential(max_retries=…)", "timeout": "timeout_s=…", "retention": "retention_s=…"}
-_CALL_OPTIONS = {"delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers"}
+_MEANT = {"retention": "retention_s=…"}
+_CALL_OPTIONS = {
+    *("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers", "timeout", "max_retries")
+}
 _KNOWN = (_CALL_OPTIONS | set(Options.__struct_fields__)) - {"executor", "limits"}
 
 

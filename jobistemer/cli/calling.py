@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 from jobistemer.app import Debounce, Throttle, Unique
-from jobistemer.core.retries import Exponential
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 
@@ -43,15 +42,11 @@ def calling(function: F) -> F:
     return function
 
 
-def as_call(
-    *, at: str | None, timeout: float | None, max_retries: int | None, retention: float | None, **given: Any
-) -> dict[str, Any]:
+def as_call(*, at: str | None, retention: float | None, **given: Any) -> dict[str, Any]:
     """What `app.enqueue` is called with. Raises InvalidInput, or click.UsageError for what does not go together."""
     return {
         "at": instant_at(read_instant(at, "UTC")) if at else None,
-        "timeout_s": timeout,
         "retention_s": retention,
-        "retry": None if max_retries is None else Exponential(max_retries=max_retries),
         "unique": _unique(given.pop("unique"), given.pop("unique_until"), given.pop("unique_window")),
         "throttle": _throttle(given.pop("throttle"), given.pop("throttle_key")),
         "debounce": _debounce(given.pop("debounce"), given.pop("debounce_longest"), given.pop("debounce_key")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from math import isfinite
 from typing import Any, get_type_hints
 
 import msgspec
@@ -131,6 +132,12 @@ def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_
         payload = msgspec.json.encode(arguments)
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
+    for key in arguments if isinstance(arguments, Mapping) else ():
+        if not isinstance(key, str):
+            raise InvalidPayload(f"payload of task {name!r} has the key {key!r:.80}, allowed are names of arguments")
+    # JSON has no such numbers; they would arrive as null.
+    if b"null" in payload and (unfit := _no_number(msgspec.to_builtins(arguments, enc_hook=_left_out))) is not None:
+        raise InvalidPayload(f"payload of task {name!r} has the number {unfit!r}, which JSON cannot say")
     if payload[:1] != b"{":
         raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {payload[:80]!r}")
     if len(payload) > most:
@@ -139,6 +146,22 @@ def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_
             "store it elsewhere and enqueue a reference",
         )
     return msgspec.Raw(payload)
+
+
+def _no_number(value: Any) -> float | None:
+    """The first number in it that is none, such as NaN."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float) and not isfinite(each):
+            return each
+        if isinstance(each, dict | list | tuple | set | frozenset):
+            waiting.extend(each.values() if isinstance(each, dict) else each)
+    return None
+
+
+def _left_out(_: Any) -> None:
+    """What stands for a msgspec.Raw, which is JSON already."""
 
 
 def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:

@@ -33,7 +33,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     max_crashes: how many workers may die while they run it before it is given up; crashes use up no retries.
     dead_retention_s: seconds that a dead run is kept among the dead letters, 7 days by default; never less than
     retention_s.
-    on_dead: name of the task that is enqueued when the run is out of attempts, empty for none.
+    on_dead: the task, or its name, that is enqueued when the run is out of attempts, empty for none.
     limits: how many runs may go on at a time or start in a period: Concurrency(…) and Rate(…), all of them.
     Raises InvalidDefinition or InvalidName for values out of range.
     """
@@ -66,6 +66,9 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             raise InvalidDefinition(f"executor is {self.executor!r:.80}, allowed are {' and '.join(EXECUTORS)}")
         if self.max_crashes is not None:
             check_whole("max_crashes", self.max_crashes, 1, MOST_CRASHES, InvalidDefinition)
+        if self.on_dead is not None:
+            # A task itself is what people have at hand.
+            msgspec.structs.force_setattr(self, "on_dead", getattr(self.on_dead, "name", self.on_dead))
         if self.on_dead:
             checked_name("on_dead task", self.on_dead)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):

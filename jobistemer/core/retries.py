@@ -56,6 +56,12 @@ class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_d
     max_elapsed_s: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.seconds, tuple | list):
+            raise InvalidDefinition(
+                f"retry policy: delays are {self.seconds!r:.80}, allowed is a list of seconds: Delays((1, 5, 30))"
+            )
+        # A list is what people write; a policy is a value that can be compared and looked up by.
+        msgspec.structs.force_setattr(self, "seconds", tuple(self.seconds))
         check_range("retry policy: number of delays", len(self.seconds), 0, MAX_RETRIES, InvalidDefinition)
         for value in self.seconds:
             check_range("retry policy: delay", value, 0, LONGEST_DELAY_S, InvalidDefinition)
@@ -80,3 +86,13 @@ def _check_elapsed(seconds: float | None) -> None:
 
 RetryPolicy = Exponential | Delays
 NO_RETRIES = Delays()
+
+
+def with_retries(policy: RetryPolicy, count: int) -> RetryPolicy:
+    """The same policy with so many retries; what it has no delay for waits as long as its last one."""
+    if isinstance(policy, Exponential):
+        return msgspec.structs.replace(policy, max_retries=count)
+    if not policy.seconds:
+        return Exponential(max_retries=count) if count else policy
+    more = count - len(policy.seconds)
+    return msgspec.structs.replace(policy, seconds=policy.seconds[:count] + policy.seconds[-1:] * more)

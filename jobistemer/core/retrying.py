@@ -33,7 +33,8 @@ def retrying(task: str, retry_on: Iterable[Any] = (), no_retry_on: Iterable[Any]
 
 
 def _kinds(task: str, field: str, given: Any) -> Kinds:
-    kinds = (given,) if isinstance(given, type) else tuple(given)
+    # A text would be taken apart into its letters.
+    kinds = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | type) else (given,)
     for each in kinds:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
             raise InvalidDefinition(

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from jobistemer.core.errors import InvalidInput
+from jobistemer.core.ranges import check_range
+from jobistemer.core.retries import LONGEST_DELAY_S
+
 
 class Retry(Exception):
     """Try again: `raise Retry(after=30)`. It counts as a failed attempt.
 
-    after: seconds or a timedelta until the next attempt; without it the retry policy says.
+    after: seconds or a timedelta until the next attempt, what is past is now; without it the retry policy says.
+    Raises InvalidInput for what is no such time.
     """
 
     def __init__(self, reason: str = "asked to be tried again", *, after: float | timedelta | None = None) -> None:
         super().__init__(reason)
-        seconds = after.total_seconds() if isinstance(after, timedelta) else after
-        self.after_ms = None if seconds is None else max(0, round(seconds * 1000))
+        self.after_ms = None if after is None else _until_next_ms(after)
 
 
 class Fail(Exception):
     """Give up: `raise Fail("no such customer")`. The run fails and is not tried again."""
+
+
+def _until_next_ms(after: float | timedelta) -> int:
+    seconds = after.total_seconds() if isinstance(after, timedelta) else after
+    if isinstance(seconds, int | float) and seconds < 0:
+        return 0
+    check_range("Retry: after", seconds, 0, LONGEST_DELAY_S, InvalidInput)
+    return round(seconds * 1000)

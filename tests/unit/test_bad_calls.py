@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from jobistemer.app.requests import build_request
-from jobistemer.core.errors import InvalidDefinition, InvalidInput
+from jobistemer import Concurrency, Context, Delays, Jobistemer, Retry
+from jobistemer.app.requests import Timing, build_request
+from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidPayload, Misconfigured, UnknownRun
+from jobistemer.core.handlers import encode_payload
 from jobistemer.core.options import Options
-from jobistemer.core.retries import Exponential
+from jobistemer.core.retries import NO_RETRIES, Exponential, with_retries
+from tests.support.apps import work_off
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest) -> Jobistemer:
+    return Jobistemer("fake://bad-calls", namespace=f"bad-{abs(hash(request.node.name))}")
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"delay": 1e300}, "delay is 1e+300, allowed are at most 31622400 seconds"),
+        ({"delay": 1e300}, "delay is 1e+300, allowed are at most 3162240000 seconds"),
         ({"at": "2026-01-01"}, "at is '2026-01-01', allowed is a datetime with a time zone"),
         ({"unique": "\ud800"}, "unique is '\\ud800', allowed are texts of at most 4096 bytes"),
         ({"metadata": "order"}, "metadata is 'order', allowed are texts by name, such as {'order': '7'}"),
         ({"headers": {"a": "\ud800"}}, "headers has 'a': '\\ud800', which cannot be written as UTF-8"),
-        ({"max_retries": 2}, "a call of task 'send' has no option max_retries; write retry=Exponential(max_retries=…)"),
+        ({"max_retries": 1.5}, "max_retries is 1.5, allowed are whole numbers from 0 to 1000"),
+        ({"timeout": "5"}, "timeout is '5', allowed are 0.001 and more seconds"),
+        ({"timeout": 5, "timeout_s": 5}, "timeout and timeout_s of a call of task 'send' are both given; give one of them"),
+        ({"retention": 5}, "a call of task 'send' has no option retention; write retention_s=…"),
+        ({"timeout_s": 1e9}, "timeout_s is 1000000000.0, allowed is 0.001–31622400"),
     ],
 )
 def test_a_call_that_cannot_be_made_is_refused_with_the_value(said: dict[str, Any], message: str) -> None:
@@ -30,7 +44,7 @@ def test_a_call_that_cannot_be_made_is_refused_with_the_value(said: dict[str, An
 
 
 def test_an_option_with_a_typing_error_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(InvalidInput, match="has no option dellay; known are at, debounce, delay, "):
+    with pytest.raises(InvalidInput, match="has no option dellay; known are at, dead_retention_s, debounce, delay, "):
         build_request("send", {}, dellay=5)
 
 
@@ -39,3 +53,130 @@ def test_fractions_of_retries_and_crashes_which_no_worker_could_read_are_refused
         Exponential(max_retries=1.5)  # type: ignore[arg-type]
     with pytest.raises(InvalidDefinition, match=r"max_crashes is 1.5, allowed are whole numbers from 1 to 100"):
         Options(max_crashes=1.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("after", "shown"), [(float("nan"), "nan"), (float("inf"), "inf"), ("x", "'x'"), (1e9, "1000000000.0")]
+)
+def test_a_time_until_the_next_attempt_that_is_none_is_refused(after: Any, shown: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Retry(after=after)
+    assert str(refused.value) == f"Retry: after is {shown}, allowed is 0–31622400"
+
+
+def test_a_time_until_the_next_attempt_that_is_past_is_now() -> None:
+    assert Retry(after=timedelta(seconds=-5)).after_ms == 0
+
+
+@pytest.mark.parametrize("given", ["ValueError", 5])
+def test_exceptions_to_be_tried_again_that_are_no_classes_are_refused_as_a_whole(app: Jobistemer, given: Any) -> None:
+    with pytest.raises(InvalidDefinition) as refused:
+        app.task(name="send", retry_on=given)(lambda: None)
+    assert str(refused.value) == (
+        f"task 'send': retry_on has {given!r}, which is no exception class; write retry_on=(ConnectionError, TimeoutError)"
+    )
+
+
+def test_delays_are_a_list(app: Jobistemer) -> None:
+    with pytest.raises(InvalidDefinition) as refused:
+        Delays(5)  # type: ignore[arg-type]
+    assert str(refused.value) == "retry policy: delays are 5, allowed is a list of seconds: Delays((1, 5, 30))"
+    assert Delays([1, 5]) == Delays((1, 5))  # type: ignore[arg-type]
+
+
+def test_a_dead_letter_handler_may_be_given_as_the_task_itself(app: Jobistemer) -> None:
+    @app.task
+    def look(run: str) -> None: ...
+
+    @app.task(on_dead=look)
+    def send() -> None: ...
+
+    assert send.handler.options.on_dead == "look"
+
+
+def test_defaults_that_are_no_options_are_refused() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        Jobistemer("fake://defaults", defaults={"queue": "mail"})  # type: ignore[arg-type]
+    assert str(refused.value) == "defaults are {'queue': 'mail'}, allowed are Options(queue=…, timeout_s=…, …)"
+
+
+def test_a_queue_that_is_limited_by_nothing_is_refused(app: Jobistemer) -> None:
+    with pytest.raises(InvalidDefinition) as refused:
+        app.limit_queue("mail")
+    assert str(refused.value) == "queue 'mail' is given no limit, write limit_queue(…, Concurrency(5))"
+    app.limit_queue("mail", Concurrency(5))
+
+
+def test_effective_options_know_the_options_of_a_call(app: Jobistemer) -> None:
+    with pytest.raises(InvalidInput, match="a call of task 'send' has no option dellay; known are at, "):
+        app.effective_options("send", dellay=5)
+    assert app.effective_options("send", timeout=5)["timeout_s"].value == 5.0
+    assert app.effective_options("send", max_retries=2)["retry"].value == Exponential(max_retries=2)
+
+
+def test_handles_refuse_what_is_no_time_and_no_id(app: Jobistemer) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        app.run(5)  # type: ignore[arg-type]
+    assert str(refused.value) == "run id is 5, allowed is the text that a handle has as its id"
+    with pytest.raises(InvalidInput) as refused:
+        app.run("run_0").result(timeout="x")  # type: ignore[arg-type]
+    assert str(refused.value) == "timeout is 'x', allowed are seconds, or None for ever"
+
+
+def test_an_unknown_run_is_named_without_its_control_characters(app: Jobistemer) -> None:
+    with pytest.raises(UnknownRun) as refused:
+        app.run("run_\x1b[2J").state()
+    assert str(refused.value) == "run run_\\x1b[2J is not on record: it never was, or its retention is over"
+    with pytest.raises(UnknownRun, match=r"run run_\\x1b\[2J is not on record"):
+        app.run("run_\x1b[2J").cancel()
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"a": {"b": [float("nan")]}, "c": msgspec.Raw(b"1")}, "has the number nan, which JSON cannot say"),
+        ({"a": float("-inf")}, "has the number -inf, which JSON cannot say"),
+        ({1: 2}, "has the key 1, allowed are names of arguments"),
+    ],
+)
+def test_a_payload_that_would_arrive_as_something_else_is_refused(payload: Any, message: str) -> None:
+    with pytest.raises(InvalidPayload) as refused:
+        encode_payload("send", payload)
+    assert str(refused.value) == f"payload of task 'send' {message}"
+    assert bytes(encode_payload("send", {"a": None, "b": msgspec.Raw(b"1")})) == b'{"a":null,"b":1}'
+
+
+def test_an_instant_is_bounded_as_a_delay_is() -> None:
+    late = Timing(at=datetime(2128, 1, 1, tzinfo=UTC))
+    now_ms = round(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    with pytest.raises(InvalidInput) as refused:
+        late.due_at(now_ms)
+    assert str(refused.value) == "at is 2128-01-01 00:00:00+00:00, allowed are at most 3162240000 seconds from now"
+
+
+@pytest.mark.parametrize(
+    ("policy", "count", "expected"),
+    [
+        (Exponential(first_s=5), 7, Exponential(max_retries=7, first_s=5)),
+        (Delays((1, 5)), 1, Delays((1,))),
+        (Delays((1, 5)), 4, Delays((1, 5, 5, 5))),
+        (Delays((1, 5)), 0, NO_RETRIES),
+        (NO_RETRIES, 2, Exponential(max_retries=2)),
+        (NO_RETRIES, 0, NO_RETRIES),
+    ],
+)
+def test_a_call_says_how_many_retries_and_the_task_how_long_they_wait(policy: Any, count: int, expected: Any) -> None:
+    assert with_retries(policy, count) == expected
+
+
+def test_a_call_with_fewer_retries_and_a_timeout_of_its_own_has_them(app: Jobistemer) -> None:
+    begun = []
+
+    @app.task(retry=Delays((0, 0, 0)))
+    def send(ctx: Context) -> None:
+        begun.append(ctx.attempt)
+        raise ValueError("no")
+
+    send.options(max_retries=1, timeout=timedelta(minutes=2)).enqueue()
+    work_off(app)
+    assert begun == [0, 1]
