@@ -37,6 +37,7 @@ from jobistemer.ticker.upcoming import Upcoming
 
 LOOK_LIMIT = 20_000
 """How many due jobs one look lists; the rest is listed by the next."""
+LOOK_ROUND_S = 0.5
 LOOK_LATE_S = 10.0
 """So much longer than its pass a look may take before the ticker no longer counts as ready."""
 
@@ -78,8 +79,10 @@ class Ticker:
             start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
             for number, each in enumerate(tickers)
         ]
-        for thread in threads:
-            thread.join()
+        # A pass that waits for a server which does not answer may take its time: who asks twice does not wait for it.
+        while not stopping.immediate.is_set() and any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(LOOK_ROUND_S)
 
 
 class ShardTicker:

@@ -102,11 +102,13 @@ class Fetcher:
         return taken
 
     def _wait(self, places: list[str], room: int, *, block: bool) -> int:
+        before = self._room.in_flight
         fetched = self._take(places, max(1, room // len(places)), block=block)
         taken = sum(len(entries) for _, entries in fetched)
         # While this read waited, room was taken by what came from other shards. What has none now goes back at once: on
         # another worker it can start.
-        self._give_back(fetched, min(taken, room) - max(0, self._room.free()))
+        left = room - max(0, self._room.in_flight - before)
+        self._give_back(fetched, min(taken, room) - max(0, left))
         return self._accept_all(fetched)
 
     def _take(self, places: list[str], count: int, *, block: bool) -> list[Fetched]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
@@ -23,6 +22,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.worker.beat import Beater
 from jobistemer.worker.commit import Committer
+from jobistemer.worker.committers import Committers
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.desk import Desk, Support
 from jobistemer.worker.equip import equipped
@@ -68,8 +68,7 @@ class Worker:
         self._order = Order(settings.queues)
         self._definitions = Definitions()
         self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
-        # One for each shard, so that none waits for a node that another one is on.
-        self._committers: dict[Database, Committer] = {}
+        self._committers = Committers(partial(Committer, self.id, self._room, self._definitions, self._herald))
         self._slots: Slots | None = None
         self._watch = Watch(self._flights, self._report, self._withdraw)
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
@@ -86,46 +85,37 @@ class Worker:
 
     def counts(self) -> dict[str, Any]:
         """What it has done so far."""
-        counts = self._counted()
+        counts = self._committers.counts
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
         waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate), "leaked": self._leaked()}
         return {"done": self._done(), "failed": failed, "stale": counts["stale"], **waiting}
 
     def _done(self) -> int:
-        counts = self._counted()
+        counts = self._committers.counts
         return sum(counts[state] for state in AttemptState)
-
-    def _counted(self) -> Counter[str]:
-        return sum((each.counts for each in self._committers.values()), Counter[str]())
 
     def _leaked(self) -> int:
         return self._slots.leaked() if self._slots else 0
 
     def _report(self, flight: Flight) -> None:
-        if self._slots is None:
-            self._commit(flight)
-        else:
-            self._slots.report(flight)
-
-    def _commit(self, flight: Flight) -> None:
-        self._committers[flight.database].report(flight)
+        (self._slots or self._committers).report(flight)
 
     def _withdraw(self, runs: Collection[str]) -> None:
         for flight in self._slots.withdraw(runs) if self._slots else ():
             self._flights.begin(flight, lambda: None)
             if self._flights.end(flight, self._flights.canceled(flight)):
                 # Not by way of the slots, which have never had it.
-                self._commit(flight)
+                self._committers.report(flight)
 
     def _open(self) -> None:
-        for database in self._namespace.shards:
-            self._committers[database] = Committer(self.id, self._room, self._definitions, self._herald)
+        self._committers.open(self._namespace.shards)
 
     def _work(self, stopping: Stopping) -> None:
         beaters = {database: self._beater(database, stopping) for database in self._namespace.shards}
         queued = ", ".join(self._settings.queues)
         log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
-        self._slots = slots = Slots(self._handlers, self._settings, self._flights, self._commit, shards=len(beaters))
+        report, shards = self._committers.report, len(beaters)
+        self._slots = slots = Slots(self._handlers, self._settings, self._flights, report, shards=shards)
         recycler = Recycler(self._settings, self._done, self._leaked, stopping)
         keeping = self._keep(beaters.values(), recycler, slots)
         begun = {database: beater.begun for database, beater in beaters.items()}
@@ -133,7 +123,7 @@ class Worker:
             *(begun, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping),
         )
         intake.start(burst=self._settings.burst)
-        stopping.requested.wait()
+        stopping.wait()
         self._drain(intake, stopping)
         self._ended.set()
         self._leave(beaters, intake.threads + keeping)
@@ -157,7 +147,7 @@ class Worker:
             return self._watch.step()
 
         steps: list[tuple[Callable[[], float | None], str]] = [(beater.step, "beat") for beater in beaters]
-        steps += [(committer.step, "commit") for committer in self._committers.values()]
+        steps += [(step, "commit") for step in self._committers.steps()]
         steps += [(recycler.step, "recycle"), (watch, "watch")]
         steps += [(self._support.journal.step, "journal")]
         if self._herald is not None:
@@ -182,8 +172,7 @@ class Worker:
             intake.hand_back()
 
     def _leave(self, beaters: dict[Database, Beater], threads: list[threading.Thread]) -> None:
-        for committer in self._committers.values():
-            committer.end()
+        self._committers.end()
         self._support.journal.end()
         if self._herald is not None:
             self._herald.finish(time.monotonic() + LAST_WORDS_S)

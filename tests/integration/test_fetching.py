@@ -130,3 +130,25 @@ def test_a_wait_that_is_cut_short_loses_no_entry(tmp_path):
         assert pending == read
         assert len(read) + len(left) == 300
         client.close()
+
+
+def test_what_has_no_room_any_more_when_it_arrives_goes_back_at_once_for_others(database):
+    # Given a worker with room for one, whose read waits while another shard gives it something to do
+    bench = Bench(database, {"default": 0})
+    enqueue(database, "run_1")
+    reader, waiting = bench.fetcher._reader, bench.fetcher._reader.fetch
+
+    def fetch(*args, **options):
+        bench.room.take([(b"a stream of another shard", b"1-0")])
+        return waiting(*args, **options)
+
+    reader.fetch = fetch
+    bench.fetcher._busy.clear()
+    bench.fetcher._reading = len(bench.order.known())
+    bench.fetcher.step(block=False)
+
+    # Then the run is not parked here: another worker takes it, and no attempt is used up
+    assert bench.taken == []
+    other = Bench(database, {"default": 0})
+    other.fetcher.step(block=False)
+    assert [(each.delivery.message.run, each.delivery.attempt) for each in other.taken] == [("run_1", 0)]

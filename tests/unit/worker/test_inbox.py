@@ -70,3 +70,13 @@ def test_waiting_ends_when_something_ends():
     room.take(keys(1))
     room.give_back(keys(1))
     room.wait(60)
+
+
+def test_room_that_one_reader_has_reserved_is_not_there_for_another():
+    room = Room(4)
+    with room.reserved() as first:
+        assert (first, room.free()) == (4, 0)
+        with room.reserved() as second:
+            assert second == 0
+        room.take([(b"stream", b"1-0")])
+    assert room.free() == 3
