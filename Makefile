@@ -3,6 +3,7 @@
 #   make demo     see it run: a server, a ticker, two workers, one of which is killed  (DEMO_SECONDS=60 ends it by itself)
 #   make test     the tests
 #   make lint     ruff, mypy --strict, the layers
+#   make docs     draw the pages of the reference that come from the code
 #   make bench    the figures
 #   make bench-peers   the same work with other queues, for docs/benchmarks.md; half an hour, goes on where it stopped
 #   make clean    remove what the other commands left
@@ -13,7 +14,7 @@ RUN := .venv/bin
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test lint bench bench-peers clean
+.PHONY: demo test lint docs bench bench-peers clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -31,7 +32,11 @@ lint: .venv/dev
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
+docs: .venv/dev
+	for page in docs/draw_*.py; do $(RUN)/python $$page; done
+
 bench: .venv/dev
+	$(RUN)/python benchmarks/startup.py
 	$(RUN)/python benchmarks/drain.py --task plain
 	$(RUN)/python benchmarks/drain.py --task coroutine
 	$(RUN)/python benchmarks/latency.py

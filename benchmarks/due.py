@@ -87,7 +87,7 @@ def lateness(app: Jobistemer, jobs: int, instants: range) -> list[int]:
         task = ids.task_id(job_id, f"job-{number}")
         runs = [ids.run_id(ids.occurrence_id(job_id, at), task) for at in instants]
         entries = database.ask_all([("HGET", database.keys.run(run), "entry") for run in runs])
-        late += [int(id.split(b"-")[0]) - at * 1000 for at, id in zip(instants, entries, strict=True) if id is not None]
+        late += [int(entry.split(b"-")[0]) - at * 1000 for at, entry in zip(instants, entries, strict=True) if entry]
     return late
 
 

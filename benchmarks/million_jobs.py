@@ -12,8 +12,8 @@ import statistics
 import time
 
 import redis
-from due import lateness
 from due import job as due_job
+from due import lateness
 from latency import cpu_seconds, start, wait_until
 from registering import register_all
 from server import BenchServer, client_of

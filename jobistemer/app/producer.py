@@ -21,7 +21,8 @@ from jobistemer.core.plugins import Hooks
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.telling import tell
 from jobistemer.store import enqueueing, runs
-from jobistemer.store.database import Database
+from jobistemer.store.clock import age_s
+from jobistemer.store.database import CORRECT_S, Database
 from jobistemer.store.enqueueing import BUNDLE
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
@@ -30,6 +31,7 @@ from jobistemer.store.scripts import Call, Reply
 BATCH = 1_000
 """How many runs `send_many` puts into one round trip."""
 KEPT = 1_000
+LONG_SILENCE_S = 300.0
 TRIES = 5
 """How often a debounced call looks again, when others keep changing what it saw."""
 
@@ -91,7 +93,7 @@ class Producer:
 
     def send(self, request: Request) -> Sent:
         """Enqueue one call, as a rule in one round trip. Raises what `prepare` raises, or QueueClosed."""
-        made = self._made(request, self.namespace.clock.now_ms())
+        made = self._made(request, self._now_ms())
         database = self.namespace.for_id(made.shard)
         if not isinstance(request.single, Debounce):
             return self._told(made, database.call(_call(database.keys, made)))
@@ -99,6 +101,8 @@ class Producer:
 
     async def send_async(self, request: Request) -> Sent:
         """The same, awaited."""
+        if age_s(self.namespace.clock) > CORRECT_S:
+            await self.namespace.read_clock_async()
         made = self._made(request, self.namespace.clock.now_ms())
         database = self.namespace.for_id_async(made.shard)
         if not isinstance(request.single, Debounce):
@@ -115,7 +119,7 @@ class Producer:
         """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
         waiting = iter(requests)
         while batch := list(islice(waiting, BATCH)):
-            now = self.namespace.clock.now_ms()
+            now = self._now_ms()
             made = [self._made(request, now) for request in batch]
             replies: dict[str, Reply] = {}
             by_shard: defaultdict[Database, list[_Made]] = defaultdict(list)
@@ -134,10 +138,16 @@ class Producer:
         """
         if isinstance(request.single, Debounce):
             raise InvalidInput(f"a debounced call of {request.task!r} cannot be part of a transaction")
-        made = self._made(request, self.namespace.clock.now_ms())
+        made = self._made(request, self._now_ms())
         if keys is None or request.single is not None:
             keys = self.namespace.for_id(made.shard).keys
         return made.message, _call(keys, made)
+
+    def _now_ms(self) -> int:
+        # Calls correct the clock along the way. After a long silence there was none, and the machine may have slept.
+        if age_s(self.namespace.clock) > LONG_SILENCE_S:
+            return self.namespace.read_clock()
+        return self.namespace.clock.now_ms()
 
     def _told(self, made: _Made, reply: Reply) -> Sent:
         sent = made.accepted(reply)

@@ -81,11 +81,11 @@ class Registry:
 
         `do` takes the function and the policies of `job`. Raises InvalidSchedule.
         """
-        return EveryBuilder(self._doing, count, timezone)
+        return EveryBuilder(partial(_doing, self), count, timezone)
 
     def at(self, when: datetime | str, timezone: str | None = None) -> Ready[Do]:
         """Declare a job that is due once: `app.at("2030-01-01T00:00:00Z").do(celebrate)`. Raises InvalidSchedule."""
-        return once_at(when, self._doing, timezone)
+        return once_at(when, partial(_doing, self), timezone)
 
     def limit_queue(self, queue: str, *limits: Limit) -> None:
         """Limit what runs from a queue, in the whole cluster: `app.limit_queue("mail", Concurrency(5))`.
@@ -128,8 +128,9 @@ class Registry:
         self.handlers[name], self._levels[name] = handler, levels
         return TaskHandle(handler, self.producer, Request(name))
 
-    def _doing(self, schedule: AnySchedule) -> Do:
-        return partial(_make_job, self, schedule)
+
+def _doing(registry: Registry, schedule: AnySchedule) -> Do:
+    return partial(_make_job, registry, schedule)
 
 
 def _make_job(registry: Registry, schedule: AnySchedule, function: Any, /, **policies: Any) -> Any:

@@ -75,6 +75,7 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
         "done",
         "failed",
         "stale",
+        "leaked",
         "busy runs/s",
         "told",
     )
@@ -83,7 +84,7 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
             each.id,
             tables.instant(each.beat_at, now_ms),
             ", ".join(f"{queue}:{weight}" if weight else queue for queue, weight in each.queues.items()),
-            *(each.in_flight, each.concurrency, each.done, each.failed, each.stale, round(each.rate)),
+            *(each.in_flight, each.concurrency, each.done, each.failed, each.stale, each.leaked, round(each.rate)),
             each.command or ("quiet" if each.quiet else ""),
         )
         for each in found

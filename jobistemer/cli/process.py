@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from jobistemer.cli.project import find_project
+from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.logging import LEVELS, LinesForMachines, LinesForPeople, set_up_logging
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
@@ -16,6 +19,39 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ENVIRONMENT = {"auto_envvar_prefix": "JOBISTEMER"}
 """Every option of a process can be given as an environment variable too: -c as JOBISTEMER_CONCURRENCY."""
+
+
+class Process(click.Command):
+    """A command whose options may stand in `[tool.jobistemer.worker]` or `[tool.jobistemer.ticker]` too.
+
+    The command line goes before the environment, the environment before the file, the file before the default.
+    """
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        """Read the file where the process is started."""
+        try:
+            extra["default_map"] = self._from_project()
+        except Misconfigured as error:
+            raise click.ClickException(str(error)) from error
+        return super().make_context(info_name, args, parent, **extra)
+
+    def _from_project(self) -> dict[str, Any]:
+        section = (self.name or "").removeprefix("jobistemer-")
+        given: dict[str, Any] = getattr(find_project(Path.cwd()), section)
+        options = [each for each in self.params if isinstance(each, click.Option)]
+        known = {name: each.name or "" for each in options for name in _long_names(each)}
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise Misconfigured(
+                f"[tool.jobistemer.{section}] has {unknown[0]!r}; known are {', '.join(sorted(known))}"
+            )
+        return {known[name]: value for name, value in given.items()}
+
+
+def _long_names(option: click.Option) -> list[str]:
+    if option.hidden or option.name in ("url", "namespace"):
+        return []
+    return [name.removeprefix("--") for name in option.opts if name.startswith("--")]
 
 
 def process_options(function: F) -> F:

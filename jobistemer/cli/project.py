@@ -22,11 +22,16 @@ DEFAULT_NAMESPACE = "jobistemer"
 
 
 class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `[tool.jobistemer]` in pyproject.toml says; folder is where the file is."""
+    """What `[tool.jobistemer]` in pyproject.toml says; folder is where the file is.
+
+    worker, ticker: options of `jobistemer-worker` and `jobistemer-ticker` by their long names.
+    """
 
     app: str = ""
     url: str = ""
     namespace: str = ""
+    worker: dict[str, Any] = {}
+    ticker: dict[str, Any] = {}
     folder: str = ""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jobistemer.cli.process import ENVIRONMENT, prepare_process, process_options
+from jobistemer.cli.process import ENVIRONMENT, Process, prepare_process, process_options
 from jobistemer.cli.project import app_folders, app_reference, load_app
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.cli.worker_options import one_of_many, recycling_options, supervising_options
@@ -20,12 +20,10 @@ from jobistemer.runtime.stopping import Stopping
 from jobistemer.runtime.supervising import Supervisor
 from jobistemer.worker import Worker
 
-LEAVE_S = 5.0
-"""What handlers have registered to be called at the end, and threads they left, may take so long."""
 _DEFAULTS = WorkerSettings()
 
 
-@click.command("jobistemer-worker", context_settings=ENVIRONMENT)
+@click.command("jobistemer-worker", cls=Process, context_settings=ENVIRONMENT)
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
 @click.option(
     "-c",
@@ -65,8 +63,9 @@ def worker_command(
 ) -> None:
     """Run the tasks of an app: MODULE:APP, else JOBISTEMER_APP, else [tool.jobistemer] in pyproject.toml.
 
-    SIGTERM ends it in order, a second one at once, SIGTSTP stops fetching. It registers no jobs: `jobistemer
-    deploy` does.
+    SIGTERM ends it in order, a second one at once, SIGTSTP stops fetching, SIGCONT lets it fetch again. It
+    registers no jobs: `jobistemer deploy` does. Exit codes: 0 ended in order, 1 no longer well or cannot work, 2
+    wrong usage.
     """
     checked = _settings(app=app_reference(app), **settings)
     if not watch:
@@ -76,7 +75,7 @@ def worker_command(
         changes = Changes(app_folders(app)) if watch else None
         supervisor = Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes)
         raise SystemExit(supervisor.run(stopping))
-    leave(_work(Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins), stopping), LEAVE_S)
+    leave(_work(Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins), stopping))
 
 
 def _work(worker: Worker, stopping: Stopping) -> int:

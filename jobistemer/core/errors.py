@@ -16,6 +16,7 @@
     │   └── UnknownRun
     ├── Conflict                   somebody was there first: look again
     │   ├── DuplicateRun               the unique key belongs to another run
+    │   ├── QueueClosed                the queue is being drained
     │   └── StaleDefinition            the job has a newer version
     ├── NotConnected               the server does not answer
     ├── ServerRefused              the server answered with an error: out of memory, read only, no permission

@@ -42,7 +42,8 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run on its way.
 
-    timeout_ms: limit of one attempt, 0 for none. retention_ms: how long the records of the ended run are kept.
+    timeout_ms: limit of one attempt, 0 for none. retention_ms: how long the records of the ended run are kept,
+    dead_retention_ms those of a dead one.
     enqueued_at: Unix milliseconds of server time. unique: the key of its unique lock, empty for none;
     unique_queued: the lock is given up when the run starts. expires_at: Unix milliseconds after which it is not
     started any more, 0 for never. metadata says what the call is about, headers what travels with it (a trace, a user).
@@ -69,6 +70,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     unique_queued: bool = False
     expires_at: int = 0
     headers: dict[str, str] = {}
+    dead_retention_ms: int = 604_800_000
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -107,6 +109,7 @@ def wire_options(options: Complete) -> dict[str, Any]:
         "retention_ms": round(options.retention_s * 1000),
         "max_crashes": options.max_crashes,
         "on_dead": options.on_dead,
+        "dead_retention_ms": round(options.dead_retention_s * 1000),
     }
 
 

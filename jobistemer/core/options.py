@@ -16,6 +16,7 @@ DEFAULT_PRIORITY = 5
 DEFAULT_MAX_CRASHES = 3
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
 MOST_CRASHES = 100
+DEFAULT_DEAD_RETENTION_S = 7 * 86_400.0
 LONGEST_TIMEOUT_S = 86_400 * 366
 LONGEST_RETENTION_S = 86_400 * 3660
 AUTO, PROCESS = "auto", "process"
@@ -30,6 +31,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     executor: where workers run it: `auto`, a thread or the event loop as the function asks for, or `process`, a
     process beside the worker that can be killed; chosen where a task is declared, not for a single call.
     max_crashes: how many workers may die while they run it before it is given up; crashes use up no retries.
+    dead_retention_s: seconds that a dead run is kept among the dead letters, 7 days by default; never less than
+    retention_s.
     on_dead: name of the task that is enqueued when the run is out of attempts, empty for none.
     limits: how many runs may go on at a time or start in a period: Concurrency(…) and Rate(…), all of them.
     Raises InvalidDefinition or InvalidName for values out of range.
@@ -44,6 +47,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     max_crashes: int | None = None
     on_dead: str | None = None
     limits: tuple[Limit, ...] | None = None
+    dead_retention_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:
@@ -56,6 +60,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             check_range("timeout_s", self.timeout_s, 0.001, LONGEST_TIMEOUT_S, InvalidDefinition)
         if self.retention_s is not None:
             check_range("retention_s", self.retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
+        if self.dead_retention_s is not None:
+            check_range("dead_retention_s", self.dead_retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
         if self.executor is not None and self.executor not in EXECUTORS:
             raise InvalidDefinition(f"executor is {self.executor!r:.80}, allowed are {' and '.join(EXECUTORS)}")
         if self.max_crashes is not None:
@@ -81,6 +87,7 @@ class Complete(msgspec.Struct, frozen=True):
     max_crashes: int = DEFAULT_MAX_CRASHES
     on_dead: str = ""
     limits: tuple[Limit, ...] = ()
+    dead_retention_s: float = DEFAULT_DEAD_RETENTION_S
 
 
 DEFAULTS = Complete()

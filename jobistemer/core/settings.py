@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import msgspec
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.names import checked_name
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.ranges import check_range
+
+WORKER_RANGES: Final = {
+    "concurrency": (1, 1000),
+    "lease_s": (1, 3600),
+    "grace_s": (0, 86_400),
+    "loop_block_s": (0.5, 3600),
+    "max_leaked": (1, 10_000),
+    **dict.fromkeys(("max_runs", "max_memory_mib", "child_max_runs", "child_max_memory_mib"), (0, 10**9)),
+}
+TICKER_RANGES: Final = {
+    "pass_s": (0.1, 60),
+    "catch_up": (1, 1000),
+    "max_jump_s": (0, 86_400 * 366),
+    "jump_hold_s": (0, 86_400),
+}
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,14 +61,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     permissions: Permissions = Permissions()
 
     def __post_init__(self) -> None:
-        check_range("concurrency", self.concurrency, 1, 1000, Misconfigured)
-        check_range("lease_s", self.lease_s, 1, 3600, Misconfigured)
+        _check_ranges(self, WORKER_RANGES)
         check_range("beat_s", self.beat_s, 0.05, self.lease_s / 3, Misconfigured)
-        check_range("grace_s", self.grace_s, 0, 86_400, Misconfigured)
-        check_range("loop_block_s", self.loop_block_s, 0.5, 3600, Misconfigured)
-        check_range("max_leaked", self.max_leaked, 1, 10_000, Misconfigured)
-        for field in ("max_runs", "max_memory_mib", "child_max_runs", "child_max_memory_mib"):
-            check_range(field, getattr(self, field), 0, 10**9, Misconfigured)
         if not self.queues:
             raise Misconfigured("queues is empty; name at least one, such as `default`")
         for name, weight in self.queues.items():
@@ -63,8 +75,8 @@ class TickerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     pass_s: seconds between two looks at the agenda when nothing is due. horizon_s: how far ahead due instants are
     prepared. catch_up: instants of one job that are decided in one pass, so that a long outage does not hold up the
-    others. max_jump_s: a leap of the server's clock that is longer is not believed before it has lasted for
-    jump_hold_s seconds; 0 believes every leap at once.
+    others. max_jump_s: a leap of the server's clock that is longer is not believed before it has lasted; 0
+    believes every leap at once. jump_hold_s: how long it has to last, in seconds.
     """
 
     pass_s: float = 2.0
@@ -74,11 +86,13 @@ class TickerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     jump_hold_s: float = 60.0
 
     def __post_init__(self) -> None:
-        check_range("pass_s", self.pass_s, 0.1, 60, Misconfigured)
+        _check_ranges(self, TICKER_RANGES)
         check_range("horizon_s", self.horizon_s, self.pass_s, 3600, Misconfigured)
-        check_range("catch_up", self.catch_up, 1, 1000, Misconfigured)
-        check_range("max_jump_s", self.max_jump_s, 0, 86_400 * 366, Misconfigured)
-        check_range("jump_hold_s", self.jump_hold_s, 0, 86_400, Misconfigured)
+
+
+def _check_ranges(settings: msgspec.Struct, ranges: Mapping[str, tuple[float, float]]) -> None:
+    for field, (low, high) in ranges.items():
+        check_range(field, getattr(settings, field), low, high, Misconfigured)
 
 
 def parse_queues(text: str) -> dict[str, int]:

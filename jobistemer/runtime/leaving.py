@@ -13,10 +13,13 @@ from typing import NoReturn
 
 from jobistemer.runtime.repeating import start_thread
 
+LEAVE_S = 5.0
+"""What handlers have registered to be called at the end, and threads they left, may take so long."""
+
 log = logging.getLogger("jobistemer")
 
 
-def leave(code: int, seconds: float) -> NoReturn:
+def leave(code: int, seconds: float = LEAVE_S) -> NoReturn:
     """End the process as the interpreter would, but within a time: threads that are no daemons, functions for the exit.
 
     The interpreter's own end waits for those without a limit, and may wait for ever for a lock that one of its frozen

@@ -1,4 +1,4 @@
-"""How a process is asked to end: once for an orderly end, twice for an immediate one, SIGTSTP for quiet."""
+"""How a process is asked to end: once in order, twice at once; SIGTSTP for quiet, SIGCONT for going on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import _thread
 import signal
 import threading
 from types import FrameType
+
+SLICE_S = 0.5
 
 
 class Stopping:
@@ -15,22 +17,44 @@ class Stopping:
         self.requested = threading.Event()
         self.immediate = threading.Event()
         self.quiet = threading.Event()
+        self._asking = threading.Lock()
+        self._to_be_quiet = False
 
     def request(self) -> None:
         """Ask for an orderly end; asked again, for an immediate one."""
-        if self.requested.is_set():
-            self.immediate.set()
-        self.requested.set()
+        with self._asking:
+            if self.requested.is_set():
+                self.immediate.set()
+            self.requested.set()
+
+    def wait(self) -> None:
+        """Wait until an end is asked for.
+
+        In slices, since Python hears a signal between two steps of the main thread only: one that comes just before it
+        falls asleep in a lock would be heard with the next signal, which need not come.
+        """
+        while not self.requested.wait(SLICE_S):
+            pass
 
     def listen(self) -> None:
-        """Let SIGTERM, SIGINT and SIGTSTP ask. Only the main thread may call this."""
+        """Let SIGTERM, SIGINT, SIGTSTP and SIGCONT ask. Only the main thread may call this."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTSTP, self._on_quiet)
+        signal.signal(signal.SIGCONT, self._on_quiet)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         # On a thread of its own: this one may have been interrupted inside `wait`, holding the lock that `set` needs.
         _thread.start_new_thread(self.request, ())
 
-    def _on_quiet(self, _number: int, _frame: FrameType | None) -> None:
-        _thread.start_new_thread(self.quiet.set, ())
+    def _on_quiet(self, number: int, _frame: FrameType | None) -> None:
+        # The last signal counts, whichever of the threads that make it known comes last.
+        self._to_be_quiet = number == signal.SIGTSTP
+        _thread.start_new_thread(self._make_known, ())
+
+    def _make_known(self) -> None:
+        with self._asking:
+            if self._to_be_quiet:
+                self.quiet.set()
+            else:
+                self.quiet.clear()

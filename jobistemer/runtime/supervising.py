@@ -18,6 +18,8 @@ LOOK_S = 0.1
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 WELL_S = 10.0
 """Who has lived so long was well: the next one is started without a pause."""
+KILL_S = 5.0
+"""Who was told twice to end is killed after so long."""
 
 log = logging.getLogger("jobistemer")
 
@@ -89,6 +91,7 @@ class Supervisor:
         self._once = once
         self._changed = changed
         self._told: set[str] = set()
+        self._quiet = False
 
     def run(self, stopping: Stopping) -> int:
         """Supervise until `stopping` is requested and everybody has ended; the exit code."""
@@ -98,8 +101,13 @@ class Supervisor:
             self._tend()
             self._pass_on(stopping)
             stopping.requested.wait(LOOK_S)
+        killed_at = 0.0
         while any(place.everybody() for place in self._places):
             self._pass_on(stopping)
+            if stopping.immediate.is_set():
+                killed_at = killed_at or time.monotonic() + KILL_S
+            if killed_at and time.monotonic() >= killed_at:
+                self._tell(signal.SIGKILL)
             time.sleep(LOOK_S)
         return 0
 
@@ -121,16 +129,23 @@ class Supervisor:
                 )
 
     def _pass_on(self, stopping: Stopping) -> None:
-        asked = (
-            ("quiet", stopping.quiet, signal.SIGTSTP),
-            ("end", stopping.requested, signal.SIGTERM),
-            ("end now", stopping.immediate, signal.SIGTERM),
-        )
+        if stopping.quiet.is_set():
+            # Said with every look, since a process that is only starting cannot hear it yet.
+            self._quiet = True
+            self._tell(signal.SIGTSTP)
+        elif self._quiet:
+            self._quiet = False
+            self._tell(signal.SIGCONT)
+        # Two signals, not one twice: a process that has not got round to the first would see only one of them.
+        asked = (("end", stopping.requested, signal.SIGTERM), ("end now", stopping.immediate, signal.SIGINT))
         for word, event, number in asked:
             if event.is_set() and word not in self._told:
                 self._told.add(word)
-                for place in self._places:
-                    place.tell(number)
+                self._tell(number)
+
+    def _tell(self, number: signal.Signals) -> None:
+        for place in self._places:
+            place.tell(number)
 
 
 def ending(code: int) -> str:

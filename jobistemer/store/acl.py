@@ -49,8 +49,8 @@ TICKER: Final = Role(
     "ticker",
     "decides what is due; needs no other role beside it",
     tuple(
-        f"{_CANCELLING} beat_ticker claim_occurrence fire_occurrence start_occurrence promote_runs forget_worker "
-        "forget_occurrence advance_backfill postpone_job register_job raise_alert".split()
+        f"{_CANCELLING} beat_ticker claim_occurrence claim_firings fire_occurrence start_occurrence promote_runs "
+        "forget_worker forget_occurrence advance_backfill postpone_job register_job raise_alert".split()
     ),
     tuple(
         f"{_CONNECTING} {_SCRIPTING} {_READING} subscribe unsubscribe hexists hlen del smembers xrange xinfo|consumers "

@@ -40,6 +40,7 @@ class ServerClock:
         self._corrected = False
         self._held: Held | None = None
         self.patience = Patience()
+        self._corrected_at = monotonic()
         # What this machine's own clock is off by is for `ticker list` and `doctor` to show.
         self.offset_ms = 0
 
@@ -56,6 +57,11 @@ class ServerClock:
         """The server time at a reading of this process's monotonic clock."""
         return int(monotonic * 1000 + self._ahead_ms)
 
+    @property
+    def age_s(self) -> float:
+        """How long ago the server was asked for its time."""
+        return self._monotonic() - self._corrected_at
+
     def correct(self, server_ms: float) -> None:
         """Take over what the server said its time is, unless it has leapt and that is not believed yet."""
         steady_ms = self._monotonic() * 1000
@@ -65,4 +71,9 @@ class ServerClock:
             self._held = judge(ahead_ms - self._ahead_ms, self._held, self.patience, steady_ms)
         if self._held is None:
             self._ahead_ms = ahead_ms
-        self._corrected = True
+        self._corrected, self._corrected_at = True, steady_ms / 1000
+
+
+def age_s(clock: Clock) -> float:
+    """How long ago a clock was corrected; 0 for one that needs no correction."""
+    return clock.age_s if isinstance(clock, ServerClock) else 0.0

@@ -14,13 +14,16 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.store.clock import Clock
+from jobistemer.store.clock import Clock, age_s
 from jobistemer.store.failures import translated
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
 from jobistemer.store.slots import AsyncSlotClient, SlotClient
 
 Command = tuple[Any, ...]
+TIME: Command = ("TIME",)
+CORRECT_S = 10.0
+"""Who has not heard the server's time for so long asks for it along with what it has to say anyway."""
 TRIES = 3
 """How often scripts are loaded that the server does not know."""
 
@@ -36,6 +39,11 @@ class Database:
 
     def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
+        if age_s(self.clock) > CORRECT_S:
+            (answer,) = self.call_all([call])
+            if isinstance(answer, JobistemerError):
+                raise answer
+            return answer
         sent = call.sent
         return call.read(self.ask(*sent.command, script=sent))
 
@@ -57,7 +65,7 @@ class Database:
         Raises NotConnected when the round trip failed as a whole.
         """
         sent = [call.sent for call in calls]
-        raw = self._pipeline([each.command for each in sent])
+        raw = self._with_time([each.command for each in sent])
         for _ in range(TRIES):
             # On a cluster the shard may go to a node that does not know them either.
             unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
@@ -88,9 +96,16 @@ class Database:
 
     def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
-        seconds, micros = self.ask("TIME")
-        self.clock.correct(int(seconds) * 1000 + int(micros) / 1000)
+        self.clock.correct(_server_ms(self.ask(*TIME)))
         return self.clock.now_ms()
+
+    def _with_time(self, commands: Sequence[Command]) -> list[Any]:
+        if age_s(self.clock) <= CORRECT_S:
+            return self._pipeline(commands)
+        *answers, time = self._pipeline([*commands, TIME])
+        if not isinstance(time, redis.RedisError):
+            self.clock.correct(_server_ms(time))
+        return answers
 
     def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
         try:
@@ -113,10 +128,18 @@ class Database:
 class AsyncDatabase:
     """Awaits script calls on a client of its own; the calls are the same values."""
 
-    def __init__(self, client: redis.asyncio.Redis | AsyncSlotClient, keys: Keys, address: str) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis | AsyncSlotClient, keys: Keys, clock: Clock, address: str
+    ) -> None:
         self.client = client
         self.keys = keys
+        self.clock = clock
         self.address = address
+
+    async def read_clock(self) -> int:
+        """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
+        self.clock.correct(_server_ms(await self.ask(*TIME)))
+        return self.clock.now_ms()
 
     async def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
@@ -134,3 +157,8 @@ class AsyncDatabase:
                 return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
             raise translated(error, self.address, script) from error
+
+
+def _server_ms(answer: Sequence[bytes]) -> float:
+    seconds, micros = answer
+    return int(seconds) * 1000 + int(micros) / 1000

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
-
 from jobistemer.core import ids
 from jobistemer.core.models import Job, decode_job, encode_job
 from jobistemer.core.records import Change
@@ -162,5 +160,5 @@ def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
 def read_audit(database: Database, job_id: str, limit: int) -> list[Change]:
     """Who changed a job, the latest first, also one that was removed."""
     entries = database.ask("LRANGE", database.keys.audit(job_id), -limit, -1) if limit > 0 else []
-    told = (dict(zip(("at", "by", "what", "note"), raw.decode().split("\n", 3), strict=True)) for raw in reversed(entries))
-    return [msgspec.convert(each, Change, strict=False) for each in told]
+    told = (raw.decode().split("\n", 3) for raw in reversed(entries))
+    return [Change(int(at), by, what, note) for at, by, what, note in told]

@@ -61,7 +61,16 @@ class Namespace:
 
     def on_loop(self, database: Database) -> AsyncDatabase:
         """A shard, on a client of the running event loop."""
-        return AsyncDatabase(self._server.async_client(database.keys.tag), database.keys, database.address)
+        client = self._server.async_client(database.keys.tag)
+        return AsyncDatabase(client, database.keys, database.clock, database.address)
+
+    def read_clock(self) -> int:
+        """Ask the server for its time, as the first use does, and return it in milliseconds."""
+        return self._settings.read_clock()
+
+    async def read_clock_async(self) -> int:
+        """The same, awaited."""
+        return await self.on_loop(self._settings).read_clock()
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""

@@ -18,7 +18,6 @@ from jobistemer.store.groups import HOLD_MS
 from jobistemer.store.keys import Keys, place, split_delayed_member
 from jobistemer.store.scripts import Call, script
 
-DEAD_RETENTION_MS = 7 * 86_400_000
 KEEP_EARLIER_MS = 7 * 86_400_000
 """How much longer than its run's retention an attempt is kept that did not end the run."""
 LONGEST_UNIQUE_MS = 30 * 86_400_000
@@ -173,7 +172,7 @@ def kept_ms(ended: Ended, ending: Over | Later) -> int:
 def _retention(ended: Ended, over: Over) -> int:
     message = ended.delivery.message
     if over.state is RunState.DEAD:
-        return max(DEAD_RETENTION_MS, message.retention_ms)
+        return max(message.dead_retention_ms, message.retention_ms)
     # A run that has handed over is part of an occurrence that goes on.
     kept_on = message.slot is not None and ended.hands_over(over)
     return max(HOLD_MS, message.retention_ms) if kept_on else message.retention_ms

@@ -37,6 +37,7 @@ from jobistemer.ticker.upcoming import Upcoming
 
 LOOK_LIMIT = 20_000
 """How many due jobs one look lists; the rest is listed by the next."""
+LOOK_ROUND_S = 0.5
 LOOK_LATE_S = 10.0
 """So much longer than its pass a look may take before the ticker no longer counts as ready."""
 
@@ -78,8 +79,10 @@ class Ticker:
             start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
             for number, each in enumerate(tickers)
         ]
-        for thread in threads:
-            thread.join()
+        # A pass that waits for a server which does not answer may take its time: who asks twice does not wait for it.
+        while not stopping.immediate.is_set() and any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(LOOK_ROUND_S)
 
 
 class ShardTicker:
@@ -180,6 +183,10 @@ class ShardTicker:
         self._starts = []
         return fired.claimed
 
+    def make_ready(self) -> None:
+        """Make some of the claims to come ready, for moments in which nothing is due."""
+        make_ready(self._database.keys, self._upcoming, self._share)
+
     def _step(self, listener: WakeListener) -> None:
         try:
             self._pass(listener)
@@ -201,7 +208,7 @@ class ShardTicker:
             # The server's time counts: should it have stepped back, nothing is fired early.
             self._database.read_clock()
         self.act()
-        make_ready(self._database.keys, self._upcoming, self._share)
+        self.make_ready()
         heard = listener.wait(self._seconds_to_sleep())
         if "job" in heard:
             self._next_look = 0.0

@@ -126,4 +126,4 @@ class Upcoming:
 
 
 def _known(entry: Upcoming.Entry | None, mark: int, now_ms: int) -> bool:
-    return entry is not None and (entry.due_ms == mark or entry.due_ms <= now_ms and entry.due_ms < mark)
+    return entry is not None and (entry.due_ms == mark or (entry.due_ms <= now_ms and entry.due_ms < mark))

@@ -123,7 +123,7 @@ class Worker:
             *(begun, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping),
         )
         intake.start(burst=self._settings.burst)
-        stopping.requested.wait()
+        stopping.wait()
         self._drain(intake, stopping)
         self._ended.set()
         self._leave(beaters, intake.threads + keeping)

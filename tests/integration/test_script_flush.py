@@ -53,7 +53,7 @@ def test_what_one_call_of_many_is_refused_for_does_not_touch_the_others(database
 
 
 async def awaited(url, database):
-    other = AsyncDatabase(Server(url).async_client(database.keys.tag), database.keys, url)
+    other = AsyncDatabase(Server(url).async_client(database.keys.tag), database.keys, database.clock, url)
     try:
         return await other.call(enqueueing(database, "run_1"))
     finally:

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from jobistemer.core.errors import NotConnected
@@ -320,3 +321,57 @@ def test_triggering_a_job_fires_beside_its_schedule(app, database, clock, done):
     assert [(each.id, each.state.value) for each in occurrences_of(database, job)] == [(occurrence, "completed")]
     clock.advance(60)
     assert ticker(database).tick() == 1
+
+
+def test_what_was_made_ready_fires_like_what_was_not(app, database, clock, done):
+    job, ticking = declare(app, done), ticker(database)
+    clock.advance(58)
+    ticking.look(full=True)
+    ticking.make_ready()
+    assert ticking.act() == 0
+
+    clock.advance(2)
+    assert ticking.act() == 1
+    assert (states(database, job), reasons(database, job)) == ([(60, "pending")], ["fired on time"])
+
+
+def test_what_was_made_ready_from_a_definition_that_has_changed_is_made_anew(app, database, clock, done):
+    # Given a claim that was made ready from the first version
+    declare(app, done)
+    ticking = ticker(database)
+    clock.advance(58)
+    ticking.look(full=True)
+    ticking.make_ready()
+
+    # When the second is registered before the instant
+    job = app.control.register(msgspec.structs.replace(app.jobs()[0], description="second"))
+    clock.advance(2)
+
+    # Then the instant is fired once, under the second
+    assert [ticking.act(), ticking.tick(), ticking.tick()] == [0, 1, 0]
+    assert job.version == 2
+    assert [each.version for each in occurrences_of(database, app.jobs()[0])] == [2]
+
+
+def test_of_three_tickers_that_share_many_jobs_one_may_die_and_each_instant_is_fired_once(
+    app, open_database, database, clock
+):
+    # Given 250 jobs that are due every minute, and three tickers that know of one another
+    for number in range(250):
+        app.job("* * * * *", name=f"job-{number}", overlap="allow")(lambda: None)
+    app.deploy()
+    tickers = [ticker(open_database(), name=f"ticker-{number}") for number in range(3)]
+    decided = 0
+
+    # When each minute another number of them acts, in another order
+    for acting in ([0, 1, 2], [2, 1], [1, 0, 2]):
+        clock.advance(58)
+        for each in tickers:
+            each.look(full=True)
+            each.make_ready()
+        clock.advance(2)
+        decided += sum(tickers[number].act() for number in acting)
+
+    # Then every job has each of its instants once
+    assert decided == 750
+    assert {tuple(states(database, job)) for job in app.jobs()} == {((60, "pending"), (120, "pending"), (180, "pending"))}

@@ -38,6 +38,7 @@ def test_each_effective_option_names_the_level_it_comes_from():
         "max_crashes": Effective(3, "default"),
         "on_dead": Effective("", "default"),
         "limits": Effective((), "default"),
+        "dead_retention_s": Effective(604_800.0, "default"),
     }
 
 

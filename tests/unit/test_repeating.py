@@ -13,6 +13,7 @@ from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 from jobistemer.runtime import repeating
 from jobistemer.runtime.repeating import LONGEST_PAUSE_S, repeat, until_done
 from jobistemer.runtime.stopping import Stopping
+from tests.support.worker_processes import until
 
 
 class Patient(threading.Event):
@@ -114,7 +115,7 @@ def test_asked_twice_means_at_once():
 
 @pytest.fixture
 def listening():
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGCONT)
     before = [signal.getsignal(number) for number in numbers]
     stopping = Stopping()
     stopping.listen()
@@ -127,6 +128,13 @@ def listening():
 def test_signals_ask(listening, number, event):
     os.kill(os.getpid(), number)
     assert getattr(listening, event).wait(10)
+
+
+def test_who_is_quiet_goes_on_when_told_so(listening):
+    os.kill(os.getpid(), signal.SIGTSTP)
+    assert listening.quiet.wait(10)
+    os.kill(os.getpid(), signal.SIGCONT)
+    until(lambda: not listening.quiet.is_set(), "it is no longer quiet")
 
 
 def test_a_signal_that_interrupts_the_lock_it_needs_does_not_hang(listening):

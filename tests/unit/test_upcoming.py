@@ -75,3 +75,33 @@ def test_an_earlier_instant_takes_the_place_of_a_later_one(upcoming):
     add(upcoming, "a", T0 + 30)
     assert names(upcoming.pop_due((T0 + 45) * 1000)) == ["a"]
     assert upcoming.pop_due((T0 + 90) * 1000) == []
+
+
+def test_a_mark_that_another_ticker_has_moved_on_is_no_news_and_is_followed(upcoming):
+    mark, following = (T0 + 60) * 1000, (T0 + 120) * 1000
+    add(upcoming, "a", T0 + 60)
+    assert upcoming.unknown({"a": following}, mark - 1) == ["a"]
+    assert upcoming.unknown({"a": following}, mark) == []
+
+    (entry,) = upcoming.pop_due(mark)
+    entry.follow(following)
+    assert (entry.cursor, entry.due_ms, entry.ahead) == (T0 + 60, following, None)
+
+
+def test_each_job_is_to_be_made_ready_once_for_each_due_mark(upcoming):
+    add(upcoming, "a", T0 + 60)
+    add(upcoming, "b", T0 + 60)
+    assert names(upcoming.take_unready(1)) == ["a"]
+    assert (names(upcoming.take_unready(5)), upcoming.unready) == (["b"], False)
+
+    for entry in upcoming.pop_due((T0 + 60) * 1000):
+        entry.advance(decision(T0 + 60))
+        upcoming.put_back(entry, HORIZON)
+    assert sorted(names(upcoming.take_unready(5))) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("late_ms", "on_time"), [(0, True), (999, True), (1000, False)])
+def test_what_was_made_ready_counts_for_a_second(upcoming, late_ms, on_time):
+    add(upcoming, "a", T0 + 60)
+    (entry,) = upcoming.pop_due((T0 + 60) * 1000)
+    assert entry.on_time((T0 + 60) * 1000 + late_ms) is on_time

@@ -79,3 +79,51 @@ def test_what_a_task_says_cannot_move_the_terminal(cli, app, shard):
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "\\x1b[2J[red]gone\\x07" in shown
+
+
+def test_a_call_can_say_everything_that_code_can(cli, shard):
+    run = told(
+        cli(
+            *("enqueue", "greet", '{"name": "ann"}', "--timeout", 2.5, "--max-retries", 7, "--retention", 60),
+            *("--expires", 3600, "--metadata", "order=7", "--metadata", "by=a=b", "--header", "trace=4bf9", "--json"),
+        )
+    )["run"]
+    message = take_one(shard).message
+    assert (message.run, message.timeout_ms, message.retry.max_retries, message.retention_ms) == (run, 2500, 7, 60_000)
+    assert (message.metadata, message.headers) == ({"order": "7", "by": "a=b"}, {"trace": "4bf9"})
+    assert message.expires_at == message.enqueued_at + 3_600_000
+
+
+def test_a_key_is_held_as_long_as_the_call_says(cli, shard):
+    first = told(cli("enqueue", "greet", "--unique", "k", "--unique-until", "started", "--json"))["run"]
+    message = take_one(shard).message
+    assert (message.run, message.unique_queued) == (first, True)
+    kept = told(cli("enqueue", "greet", "--unique", "w", "--unique-window", 60, "--json"))["run"]
+    finish(shard, ended(take_one(shard), "succeeded"))
+    assert told(cli("enqueue", "greet", "--unique", "w", "--unique-window", 60, "--json")) == {"run": kept, "existing": True}
+
+
+def test_throttle_and_debounce_have_keys(cli):
+    first = told(cli("enqueue", "greet", "--throttle", 60, "--throttle-key", "a", "--json"))
+    assert not told(cli("enqueue", "greet", "--throttle", 60, "--throttle-key", "b", "--json"))["existing"]
+    assert told(cli("enqueue", "greet", "--throttle", 60, "--throttle-key", "a", "--json"))["run"] == first["run"]
+    waits = ("enqueue", "greet", "--debounce", 60, "--debounce-longest", 90, "--debounce-key", "a", "--json")
+    held = told(cli(*waits))
+    assert told(cli(*waits)) == {"run": held["run"], "existing": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--unique-window", "5"), "--unique-window says more about --unique, which is not given"),
+        (("--unique", "k", "--unique-until", "ended", "--unique-window", "5"), "are given together"),
+        (("--throttle-key", "k"), "--throttle-key says more about --throttle"),
+        (("--debounce-longest", "5"), "--debounce-longest says more about --debounce"),
+        (("--metadata", "order"), "'order' must look like NAME=TEXT"),
+        (("--unique-until", "never"), "is not one of 'ended', 'started'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_a_wrong_usage(cli, arguments, message):
+    result = cli("enqueue", "greet", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr

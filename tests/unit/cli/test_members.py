@@ -37,6 +37,13 @@ def test_a_worker_is_listed_as_its_last_beat_described_it(cli, shard):
     assert "mail:3" in cli("worker", "list").stdout
 
 
+def test_threads_that_were_stopped_and_never_ended_are_counted_in_the_list(cli, shard):
+    beat(shard, leaked=7113)
+    headings, row = cli("worker", "list").stdout.splitlines()
+    assert row[headings.index("leaked") :].startswith("  7113") or "7113" in row
+    assert told(cli("worker", "list", "--json"))[0]["leaked"] == 7113
+
+
 def test_a_worker_that_is_told_something_shows_it(cli, shard):
     beat(shard)
     assert cli("worker", "quiet", "alice").stdout == "alice will hear quiet with its next beat\n"

@@ -5,7 +5,6 @@ from jobistemer.core.endings import CANCELED, SUCCEEDED
 from jobistemer.core.messages import Delivery, encode_message
 from jobistemer.core.retries import NO_RETRIES
 from jobistemer.store import runs
-from jobistemer.store.runs import DEAD_RETENTION_MS
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
@@ -80,8 +79,19 @@ def test_a_dead_run_keeps_its_message_and_is_listed_with_the_time_at_which_its_r
     finish(database, ended(take_one(database), "failed", error="oops"))
     state = records(database)
     assert state["run:run_1"]["message"] == encode_message(message(retry=NO_RETRIES)).decode()
-    assert state["dead"] == {"run_1": NOW + 1000 + DEAD_RETENTION_MS}
-    assert lives_ms(database, "run:run_1") == DEAD_RETENTION_MS
+    assert state["dead"] == {"run_1": NOW + 1000 + 7 * DAY}
+    assert lives_ms(database, "run:run_1") == 7 * DAY
+
+
+@pytest.mark.parametrize(
+    ("dead_retention_ms", "retention_ms", "kept_ms"),
+    [(2 * DAY, DAY, 2 * DAY), (30 * DAY, DAY, 30 * DAY), (2 * DAY, 9 * DAY, 9 * DAY)],
+)
+def test_a_dead_run_is_kept_as_long_as_its_options_say(database, dead_retention_ms, retention_ms, kept_ms):
+    enqueue(database, retry=NO_RETRIES, dead_retention_ms=dead_retention_ms, retention_ms=retention_ms)
+    finish(database, ended(take_one(database), "failed", error="oops"))
+    assert records(database)["dead"] == {"run_1": NOW + 1000 + kept_ms}
+    assert lives_ms(database, "run:run_1") == kept_ms
 
 
 def test_a_run_that_kills_its_workers_ends_dead(database):

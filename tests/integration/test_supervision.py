@@ -1,0 +1,223 @@
+"""Workers as processes: who dies is replaced, what signals ask reaches everybody, and nobody is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from jobistemer import Jobistemer
+from jobistemer.core.states import RunState
+from jobistemer.runtime.supervising import FIRST_PAUSE_S, Place
+from jobistemer.store import census
+from tests.support.processes import Process, has_ended
+from tests.support.servers import VALKEY, running
+from tests.support.worker_processes import until
+
+pytestmark = pytest.mark.process
+
+APP = """
+import os
+import time
+from pathlib import Path
+
+from jobistemer import Jobistemer
+
+app = Jobistemer()
+kept = []
+
+
+@app.task
+def where() -> int:
+    return os.getpid()
+
+
+@app.task
+def waits(file: str) -> int:
+    while not Path(file).exists():
+        time.sleep(0.02)
+    return os.getpid()
+
+
+@app.task
+def hoards(mib: int) -> None:
+    kept.append(b"x" * mib * 2**20)
+
+
+@app.task
+def version() -> int:
+    return 1
+"""
+ROLE = ("-m", "jobistemer.cli.worker")
+Start = Callable[..., Process]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(VALKEY, tmp_path_factory.mktemp("valkey")) as found:
+        yield found
+
+
+@pytest.fixture
+def app(url: str, tmp_path: Path) -> Jobistemer:
+    return Jobistemer(url, namespace=tmp_path.name)
+
+
+@pytest.fixture
+def start(url: str, app: Jobistemer, tmp_path: Path) -> Iterator[Start]:
+    """`start("--processes", 2)` starts a worker of the app that stands in a file of its own."""
+    (tmp_path / "supervised.py").write_text(APP)
+    environment = {"JOBISTEMER_URL": url, "JOBISTEMER_NAMESPACE": app.namespace.name}
+    with ExitStack() as stack:
+
+        def started(*arguments: object, command: tuple[str, ...] = ROLE) -> Process:
+            said = [str(each) for each in arguments]
+            return stack.enter_context(Process(*said, folder=tmp_path, environment=environment, command=command))
+
+        yield started
+
+
+def workers(app: Jobistemer, count: int) -> dict[str, int]:
+    """Wait until so many workers beat; their pids by id."""
+
+    def found() -> dict[str, int]:
+        return {each.id: each.pid for each in census.list_workers(app.namespace.shards)}
+
+    until(lambda: len(found()) == count, f"{count} workers beat")
+    return found()
+
+
+def test_who_dies_is_replaced_and_the_others_go_on(app, start):
+    with_two = start("supervised:app", "-c", 2, "--processes", 2, "--lease", 1)
+    before = workers(app, 2)
+    victim, other = before.values()
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: len(set(workers_now(app)) - set(before)) == 1, "a new worker beats")
+    now = set(workers_now(app).values())
+    assert other in now
+    with_two.send(signal.SIGTERM)
+    assert with_two.ends() == 0
+    assert "was killed by signal 9; a new one is started" in with_two.text
+    assert all(has_ended(pid) for pid in now)
+
+
+def workers_now(app: Jobistemer) -> dict[str, int]:
+    return {each.id: each.pid for each in census.list_workers(app.namespace.shards)}
+
+
+def test_who_ends_soon_again_and_again_is_started_after_growing_pauses():
+    place = Place("process 1", [sys.executable, "-c", "raise SystemExit(3)"])
+    place.fill()
+    pauses, seen = [], place.process
+    for _ in range(2):
+        assert until(place.tend, "its end is seen") == 3
+        pauses.append(place._pause)
+        # It is not started before its pause is over, and then it is another one.
+        assert place.tend() is None
+        assert place.process is seen
+        until(lambda old=seen: place.tend() is not None or place.process is not old, "another one is started")
+        seen = place.process
+    assert pauses == [2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
+    seen.wait()
+
+
+def test_sigterm_lets_everybody_finish_what_runs(app, start, tmp_path):
+    supervisor = start("supervised:app", "-c", 1, "--processes", 2)
+    pids = workers(app, 2)
+    runs = [app.enqueue("waits", {"file": str(tmp_path / "go")}) for _ in range(2)]
+    for run in runs:
+        until(lambda each=run: each.state() is RunState.RUNNING, "it runs")
+    supervisor.send(signal.SIGTERM)
+    until(lambda: all(each.quiet for each in census.list_workers(app.namespace.shards)), "both have heard it")
+    (tmp_path / "go").touch()
+    assert supervisor.ends() == 0
+    assert {run.result(timeout=1) for run in runs} == set(pids.values())
+    assert all(has_ended(pid) for pid in pids.values())
+    assert workers_now(app) == {}
+
+
+@pytest.mark.parametrize(("processes", "second"), [(0, signal.SIGINT), (1, signal.SIGTERM)])
+def test_a_second_signal_ends_everybody_at_once(app, start, processes, second):
+    worker = start("supervised:app", "-c", 1, "--processes", processes, "--grace", 80_000)
+    pids = workers(app, 1)
+    run = app.enqueue("waits", {"file": "/nowhere"})
+    until(lambda: run.state() is RunState.RUNNING, "it runs")
+    worker.send(signal.SIGTERM)
+    until(lambda: all(each.quiet for each in census.list_workers(app.namespace.shards)), "it has heard the first")
+    worker.send(second)
+    # Long before its grace period is over.
+    assert worker.ends() == 0
+    assert "leaves 1 runs in flight; their lease brings them back" in worker.text
+    assert all(has_ended(pid) for pid in pids.values())
+    assert run.state() is RunState.RUNNING
+
+
+def test_sigtstp_stops_fetching_and_sigcont_lets_everybody_go_on(app, start):
+    worker = start("supervised:app", "--processes", 2)
+    workers(app, 2)
+    assert app.enqueue("where").result(timeout=10)
+    worker.send(signal.SIGTSTP)
+    until(lambda: all(each.quiet for each in census.list_workers(app.namespace.shards)), "all are quiet")
+    # A read that was under way may still take one.
+    until(lambda: app.enqueue("where").state() is RunState.PENDING and is_idle(app), "nobody fetches")
+    waiting = app.enqueue("where")
+    assert waiting.state() is RunState.PENDING
+    worker.send(signal.SIGCONT)
+    assert waiting.result(timeout=20)
+    worker.send(signal.SIGTERM)
+    assert worker.ends() == 0
+
+
+def is_idle(app: Jobistemer) -> bool:
+    return all(each.in_flight == 0 for each in census.list_workers(app.namespace.shards))
+
+
+def test_a_change_of_the_code_is_run_by_fresh_processes(app, start, tmp_path):
+    start("supervised:app", "--watch", "--processes", 2)
+    before = workers(app, 2)
+    assert app.enqueue("version").result(timeout=10) == 1
+    (tmp_path / "supervised.py").write_text(APP.replace("return 1", "return 22"))
+    until(lambda: len(set(workers_now(app)) - set(before)) == 2, "two new workers beat")
+    assert all(has_ended(pid) for pid in before.values())
+    assert app.enqueue("version").result(timeout=10) == 22
+
+
+def test_a_worker_that_has_had_its_runs_makes_room_for_a_fresh_one(app, start):
+    start("supervised:app", "-c", 1, "--processes", 1, "--max-runs", 1)
+    pids = {app.enqueue("where").result(timeout=20)}
+
+    def three_have_worked() -> bool:
+        pids.add(app.enqueue("where").result(timeout=20))
+        return len(pids) == 3
+
+    # A worker looks at its count four times a second, and may do some more meanwhile.
+    until(three_have_worked, "two others have done the work")
+
+
+def test_a_worker_that_holds_too_much_memory_ends_in_order(app, start):
+    worker = start("supervised:app", "--max-memory", 250)
+    assert app.enqueue("hoards", {"mib": 300}).result(timeout=20) is None
+    assert worker.ends() == 0
+    assert "MiB, allowed are 250" in worker.text
+    assert workers_now(app) == {}
+
+
+def test_a_burst_ends_when_the_queues_are_empty(app, start):
+    runs = app.enqueue_many(app.request("where") for _ in range(50))
+    worker = start("supervised:app", "--processes", 2, "--burst")
+    assert worker.ends() == 0
+    assert {run.state() for run in runs} == {RunState.SUCCEEDED}
+    assert workers_now(app) == {}
+
+
+def test_a_ticker_leaves_in_order(app, start):
+    ticker = start(command=("-m", "jobistemer.cli.ticker"))
+    until(lambda: census.list_tickers(app.namespace.shards), "it beats")
+    ticker.send(signal.SIGTERM)
+    assert ticker.ends() == 0
+    assert census.list_tickers(app.namespace.shards) == []
