@@ -23,13 +23,15 @@ def milliseconds(what: str, value: Seconds, least: int = 0) -> int:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds * 1000 < float("inf"):
         raise InvalidInput(f"{what} is {value!r}, allowed are {least / 1000:g} and more seconds")
-    if seconds > LONGEST_WINDOW_S and least:
+    if seconds > LONGEST_WINDOW_S:
         raise InvalidInput(f"{what} is {value!r}, allowed are at most {LONGEST_WINDOW_S} seconds")
     return round(seconds * 1000)
 
 
 def instant_ms(what: str, value: datetime) -> int:
-    """An instant as Unix milliseconds. Raises InvalidInput when it has no time zone."""
+    """An instant as Unix milliseconds. Raises InvalidInput when it is none, or has no time zone."""
+    if not isinstance(value, datetime):
+        raise InvalidInput(f"{what} is {value!r:.80}, allowed is a datetime with a time zone")
     if value.tzinfo is None:
         raise InvalidInput(f"{what} is {value!r}, which has no time zone; write datetime(…, tzinfo=UTC)")
     return round(value.timestamp() * 1000)
@@ -162,6 +164,7 @@ def build_request(
         )
     if "limits" in options:
         raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
+    _check_known(task, options)
     timing = NOW if delay is None and at is None and expires is None else Timing(delay, at, expires)
     single = _single(unique, throttle, debounce)
     if isinstance(single, Debounce) and (delay is not None or at is not None):
@@ -178,6 +181,16 @@ def build_request(
 
 
 _SAYS_NOTHING = Options()
+_MEANT = {"max_retries": "retry=Exponential(max_retries=…)", "timeout": "timeout_s=…", "retention": "retention_s=…"}
+_CALL_OPTIONS = {"delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers"}
+_KNOWN = (_CALL_OPTIONS | set(Options.__struct_fields__)) - {"executor", "limits"}
+
+
+def _check_known(task: str, options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name not in Options.__struct_fields__:
+            meant = f"write {_MEANT[name]}" if name in _MEANT else f"known are {', '.join(sorted(_KNOWN))}"
+            raise InvalidInput(f"a call of task {task!r} has no option {name}; {meant}")
 
 
 def _single(
@@ -205,16 +218,25 @@ def lock_of(task: str, single: Single) -> str:
 
 def check_key(what: str, key: object) -> None:
     """Raise InvalidInput unless `key` is a text of a size that one would use as a key."""
-    if not isinstance(key, str) or len(key.encode()) > MOST_TEXT_BYTES:
+    if not isinstance(key, str) or not _is_writable(key) or len(key.encode()) > MOST_TEXT_BYTES:
         raise InvalidInput(f"{what} is {key!r:.80}, allowed are texts of at most {MOST_TEXT_BYTES} bytes")
+
+
+def _is_writable(text: str) -> bool:
+    # Half of a surrogate pair, as a cut JSON escape leaves it, has no form in UTF-8.
+    return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def checked_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
     """Metadata or headers. Raises InvalidInput unless they are texts by name and of modest size."""
+    if not isinstance(texts, Mapping):
+        raise InvalidInput(f"{what} is {texts!r:.80}, allowed are texts by name, such as {{'order': '7'}}")
     found = dict(texts)
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, allowed are texts; write str(…) around it")
+        if not (_is_writable(name) and _is_writable(value)):
+            raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, which cannot be written as UTF-8")
     size = sum(len(name) + len(value.encode()) for name, value in found.items())
     if size > MOST_TEXT_BYTES:
         raise InvalidInput(f"{what} has {size} bytes, allowed are {MOST_TEXT_BYTES}; put what is longer in the payload")

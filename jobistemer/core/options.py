@@ -9,7 +9,7 @@ import msgspec
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.limits import Limit, checked_limits
 from jobistemer.core.names import checked_name
-from jobistemer.core.ranges import check_range
+from jobistemer.core.ranges import check_range, check_whole
 from jobistemer.core.retries import Exponential, RetryPolicy
 
 DEFAULT_PRIORITY = 5
@@ -65,7 +65,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         if self.executor is not None and self.executor not in EXECUTORS:
             raise InvalidDefinition(f"executor is {self.executor!r:.80}, allowed are {' and '.join(EXECUTORS)}")
         if self.max_crashes is not None:
-            check_range("max_crashes", self.max_crashes, 1, MOST_CRASHES, InvalidDefinition)
+            check_whole("max_crashes", self.max_crashes, 1, MOST_CRASHES, InvalidDefinition)
         if self.on_dead:
             checked_name("on_dead task", self.on_dead)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):

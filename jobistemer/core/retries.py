@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.ranges import check_range
+from jobistemer.core.ranges import check_range, check_whole
 
 MAX_RETRIES = 1_000
 LONGEST_DELAY_S = 86_400 * 366
@@ -27,7 +27,7 @@ class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kin
     max_elapsed_s: float | None = None
 
     def __post_init__(self) -> None:
-        check_range("retry policy: max_retries", self.max_retries, 0, MAX_RETRIES, InvalidDefinition)
+        check_whole("retry policy: max_retries", self.max_retries, 0, MAX_RETRIES, InvalidDefinition)
         check_range("retry policy: first_s", self.first_s, 0.001, LONGEST_DELAY_S, InvalidDefinition)
         check_range("retry policy: factor", self.factor, 1, 100, InvalidDefinition)
         check_range("retry policy: cap_s", self.cap_s, 0.001, LONGEST_DELAY_S, InvalidDefinition)
