@@ -202,6 +202,15 @@ def decode_job(stored: bytes) -> Job:
     return _decoder.decode(stored)
 
 
+class _Named(msgspec.Struct):
+    name: str
+
+
+def name_in(stored: bytes) -> str:
+    """The name of a definition that was stored; cheaper where nothing else of it counts."""
+    return msgspec.json.decode(stored, type=_Named).name
+
+
 def fingerprint(job: Job) -> str:
     """Sixteen hex digits that differ when anything in the definition differs."""
     return sha1(encode_job(job), usedforsecurity=False).hexdigest()[:16]
