@@ -5,7 +5,7 @@ waiting list of a limit that is full, or in the delayed set until a rate allows 
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entry of a run that waits
   run      hash    {ns:shard}:run:<run_id>           says what it waits for, or what it counts under
-  limits   set     {ns:shard}:limits                 names of the limits in use
+  limits   hash    {ns:shard}:limits                 limits in use: name to how many, as last said by a worker
   delayed  zset    {ns:shard}:delayed                gets the run when a rate holds it up
   wake     channel {ns:shard}:wake                   told when nothing is due earlier
   held     hash    {ns:shard}:held:<name>            \ for each limit at a time: run id to what it holds a slot for,
@@ -65,7 +65,7 @@ for i = 1, math.min((#KEYS - 5) / 2, 20) do
     redis.call('HDEL', held, run_id)
   elseif per == 0 then
     redis.call('HSET', held, run_id, mark)
-    redis.call('SADD', limits, name)
+    redis.call('HSET', limits, name, ARGV[3 * i + 9])
   elseif not full then
     local times, member = waits and waiting or held, waits and run_id or mark
     redis.call('ZADD', times, 'NX', free_at, member)
@@ -87,7 +87,7 @@ if full then
   local waiting, name = KEYS[2 * full + 5], ARGV[3 * full + 8]
   redis.call('HSET', run, 'waiting', name, 'note', 'waits for limit ' .. name)
   redis.call('ZADD', waiting, since, member)
-  redis.call('SADD', limits, name)
+  redis.call('HSET', limits, name, ARGV[3 * full + 9])
   return {'WAITS', name}
 end
 redis.call('HSET', run, 'due_at', free_at, 'turn', free_at, 'note', 'waits for its turn under a rate limit')

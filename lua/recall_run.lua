@@ -7,7 +7,7 @@ KEYS
   run      hash    {ns:shard}:run:<run_id>        pending again
   front    stream  {ns:shard}:stream:<queue>:10   gets the entry
   streams  set     {ns:shard}:streams             places of the streams that exist
-  limits   set     {ns:shard}:limits              names of the limits in use
+  limits   hash    {ns:shard}:limits              limits in use: name to how many, as last said by a worker
   held     hash    {ns:shard}:held:<name>         \ for each of its limits at a time: run id to what it holds a slot for,
   waiting  zset    {ns:shard}:waiting:<name>      / place:run id of those that wait
 ARGV
@@ -15,7 +15,7 @@ ARGV
   member   str  place:run id
   place    str  of the front
   name     str  \ for each limit: what it counts under,
-  most     int  / how many
+  most     int  / how many when it began to wait; what is said since then counts instead
 OUT
   ADMITTED    it holds its slots and is on its way
   MOVED name  it waits for that limit now
@@ -34,12 +34,13 @@ if not kept[1] then
   return {'GONE'}
 end
 for i = 1, math.min((#KEYS - 5) / 2, 20) do
-  local held, waiting, name, most = KEYS[2 * i + 4], KEYS[2 * i + 5], ARGV[2 * i + 2], tonumber(ARGV[2 * i + 3])
+  local held, waiting, name, most = KEYS[2 * i + 4], KEYS[2 * i + 5], ARGV[2 * i + 2], ARGV[2 * i + 3]
+  most = tonumber(redis.call('HGET', limits, name) or most)
   if redis.call('HLEN', held) >= most and redis.call('HEXISTS', held, run_id) == 0 then
     if waiting == wanted then return {'FULL'} end
     redis.call('ZREM', wanted, member)
     redis.call('ZADD', waiting, since, member)
-    redis.call('SADD', limits, name)
+    redis.call('HSETNX', limits, name, most)
     redis.call('HSET', run, 'waiting', name, 'note', 'waits for limit ' .. name)
     return {'MOVED', name}
   end
@@ -51,7 +52,7 @@ local entry = redis.call('XADD', front, '*', 'm', kept[1], 'n', kept[2], 'c', ke
 for i = 1, math.min((#KEYS - 5) / 2, 20) do
   local held, name = KEYS[2 * i + 4], ARGV[2 * i + 2]
   redis.call('HSET', held, run_id, place .. ' ' .. entry)
-  redis.call('SADD', limits, name)
+  redis.call('HSETNX', limits, name, ARGV[2 * i + 3])
 end
 redis.call('HSET', run, 'state', 'pending', 'entry', entry)
 redis.call('HDEL', run, 'message', 'note', 'waiting')

@@ -3,7 +3,7 @@ release_limits: give back what an attempt holds once it has ended: its entry is 
 
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  read: is the entry there?
-  limits   set     {ns:shard}:limits                 loses a limit that nobody uses
+  limits   hash    {ns:shard}:limits                 loses a limit that nobody uses
   held     hash    {ns:shard}:held:<name>            \ for each limit: loses the run when it holds its slot for this entry
   waiting  zset    {ns:shard}:waiting:<name>         / read: does anybody wait?
 ARGV
@@ -27,6 +27,6 @@ for i = 1, math.min((#KEYS - 2) / 2, 20) do
     redis.call('HDEL', held, run_id)
     released = released + 1
   end
-  if redis.call('EXISTS', held) == 0 and redis.call('EXISTS', waiting) == 0 then redis.call('SREM', limits, name) end
+  if redis.call('EXISTS', held) == 0 and redis.call('EXISTS', waiting) == 0 then redis.call('HDEL', limits, name) end
 end
 return {'RELEASED', released}

@@ -76,7 +76,8 @@ def replay_command(session: Session, run_ids: tuple[str, ...], payload: str | No
             refused[run_id] = str(error)
     rows = list(replayed.items())
     session.answer(
-        {"replayed": replayed, "refused": refused}, lambda: tables.table(("dead run", "new run"), rows)
+        {"replayed": replayed, "refused": refused},
+        lambda: tables.table(("dead run", "new run"), rows) if rows else tables.cell("0 replayed"),
     )
     for reason in refused.values():
         click.echo(f"Error: {printable(reason)}", err=True)

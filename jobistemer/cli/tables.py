@@ -116,6 +116,8 @@ def instant(ms: int | None, now_ms: int) -> str:
 
 def duration(ms: float) -> str:
     """A length of time in its largest fitting unit."""
+    # Clocks of processes differ by a few milliseconds: what ended before it began took no time.
+    ms = max(0, ms)
     for size, unit in _UNITS:
         if ms >= size:
             return f"{ms / size:.1f} {unit}" if ms < 10 * size else f"{ms / size:.0f} {unit}"

@@ -30,7 +30,7 @@ class Role(NamedTuple):
 # The last two on a cluster only, where slots move.
 _CONNECTING: Final = "ping select client|setname time hget cluster|slots asking"
 _SCRIPTING: Final = "evalsha eval script|load hsetnx"
-_READING: Final = "hgetall hmget lrange"
+_READING: Final = "hgetall hkeys hmget lrange"
 _ENDING: Final = (
     "commit_run commit_task count_member count_outcome end_occurrence close_group halt_group seal_group send_letter"
 )

@@ -96,7 +96,7 @@ def _limited_by_queue(shards: Sequence[Database]) -> dict[str, Counter[str]]:
     """How many runs of each queue wait for which limit, among the first 10,000 of each."""
     found: dict[str, Counter[str]] = {}
     for database in shards:
-        names = [name.decode() for name in database.ask("SMEMBERS", database.keys.limits)]
+        names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
         commands = [("ZRANGE", database.keys.waiting(name), 0, _COUNTED_DELAYED - 1) for name in names]
         for name, members in zip(names, database.ask_all(commands) if commands else [], strict=True):
             for member in members:

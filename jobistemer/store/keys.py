@@ -35,6 +35,11 @@ def front_of(place_name: str) -> str:
     return place(split_place(place_name)[0], FRONT)
 
 
+def is_front(stream: bytes) -> bool:
+    """Whether a stream is at the front of its queue."""
+    return split_place(place_of_stream(stream))[1] == FRONT
+
+
 def split_place(name: str) -> tuple[str, int]:
     """Queue and priority of a place."""
     queue, _, priority = name.rpartition(":")

@@ -116,7 +116,7 @@ def sweep_limits(database: Database) -> int:
 
     This finds something only when a worker died between the end of an attempt and the next step.
     """
-    names = sorted(name.decode() for name in database.ask("SMEMBERS", database.keys.limits))
+    names = sorted(name.decode() for name in database.ask("HKEYS", database.keys.limits))
     for name in names:
         _sweep_holders(database, name)
     return move_on(database, dict.fromkeys(names, 1))

@@ -28,7 +28,7 @@ def _purge(database: Database, queue: str, reason: str) -> int:
     purged = 0
     for place in places_of(queue):
         purged += sum(_end(database, page, "stream", "", reason) for page in _on_stream(database, place))
-    names = [name.decode() for name in database.ask("SMEMBERS", database.keys.limits)]
+    names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
     for limit in names:
         found = _in_set(database, database.keys.waiting(limit), queue)
         purged += sum(_end(database, page, "delayed", limit, reason) for page in found)

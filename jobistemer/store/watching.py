@@ -54,7 +54,12 @@ class Watcher:
         while self._attempt < record.attempt:
             yield from self._noted(record, self._attempt)
             self._attempt, self._lines_seen, self._progress = self._attempt + 1, 0, None
+        if not self.is_over:
+            yield from self._changed(record)
         yield from self._noted(record, record.attempt)
+        yield from self._changed(record)
+
+    def _changed(self, record: RunRecord) -> Iterator[Sight]:
         if self._state != (record.state, record.attempt):
             self._state = (record.state, record.attempt)
             yield Sight(run=record.id, attempt=record.attempt, state=record.state)

@@ -11,7 +11,7 @@ from jobistemer.core.handlers import Handler
 from jobistemer.core.messages import Delivery
 from jobistemer.store import queues, returning
 from jobistemer.store.database import Database
-from jobistemer.store.keys import place_of_stream
+from jobistemer.store.keys import is_front, place_of_stream
 from jobistemer.store.queues import StreamReader
 from jobistemer.worker.flight import Flight
 from jobistemer.worker.gate import Gate
@@ -145,14 +145,14 @@ class Fetcher:
         flights: list[Flight] = []
         asking: list[Flight] = []
         strangers: list[tuple[Delivery | None, bytes]] = []
-        held = bool(self._order.on_hold)
+        all_ask = bool(self._order.on_hold) or is_front(stream)
         for delivery, entry in queues.deliveries(stream, entries):
             message = delivery.message if delivery else None
             handler = self._handlers.get(message.handler) if message else None
             if delivery is not None and message is not None and handler is not None:
                 flight = Flight(self._database, delivery, handler, self._worker, self._handlers)
                 # For most runs this is all that the gate costs.
-                asks = handler.limits or handler.queue_limits or message.expires_at or message.unique_queued or held
+                asks = handler.limits or handler.queue_limits or message.expires_at or message.unique_queued or all_ask
                 (asking if asks else flights).append(flight)
             else:
                 strangers.append((delivery, entry))

@@ -16,6 +16,7 @@ from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.store import enqueueing, holds, limits, returning
 from jobistemer.store.database import Database
+from jobistemer.store.keys import is_front
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
 from jobistemer.worker.flight import Flight
@@ -62,6 +63,7 @@ class Gate:
         return [each for each in flights if words.get(each, "FREE") == "FREE"]
 
     def _within_limits(self, flights: list[Flight], now_ms: int) -> list[Flight]:
+        self._remember_slots([each for each in flights if is_front(each.delivery.stream)])
         asking = [(each, uses) for each in flights if each.handler.is_limited and (uses := _uses(each))]
         calls = [limits.admit_run(self._database.keys, each.delivery, uses, now_ms) for each, uses in asking]
         replies = self._replies(calls)
@@ -69,7 +71,7 @@ class Gate:
         passed_over: Counter[str] = Counter()
         for (flight, uses), reply in zip(asking, replies, strict=True):
             if reply.word == "ADMITTED":
-                flight.uses = uses
+                flight.uses += tuple(use for use in uses if use not in flight.uses)
                 continue
             refused.add(flight)
             passed_over.update(use.name for use in uses if not use.per_ms)
@@ -77,6 +79,12 @@ class Gate:
             # It may wait behind others for a slot that was freed meanwhile, or have given up one it had.
             limits.move_on(self._database, dict.fromkeys(passed_over, 1))
         return [each for each in flights if each not in refused] if refused else flights
+
+    def _remember_slots(self, let_in: list[Flight]) -> None:
+        # What waited holds slots of the limits that it waited with, whatever its code says by now: they are given back.
+        found = limits.stored_uses(self._database, [each.delivery.message.run for each in let_in])
+        for flight, uses in zip(let_in, found, strict=True):
+            flight.uses = flight.uses or uses
 
     def _unlocked(self, flights: list[Flight], now_ms: int) -> list[Flight]:  # noqa: ARG002 - one shape for all steps
         locked = [each.delivery.message for each in flights if each.delivery.message.unique_queued]

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.errors import Conflict, InvalidInput, JobistemerError
+from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
 from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import Member, Message, compose, wire_options
+from jobistemer.core.messages import EMPTY_PAYLOAD, Member, Message, compose, wire_options
 from jobistemer.core.models import FailureStrategy
 from jobistemer.core.options import Options, complete
 from jobistemer.store import groups, jobs
@@ -55,6 +55,7 @@ class ItemMapping:
         self._flight.mapped += 1
         parent = self._flight.delivery.message
         strategy = self._strategy(failure)
+        _check_reducer(self._handlers.get(reduce or ""))
         reducer = self._reducer(ids.reducer_run_id(parent.run, number), reduce or GATHER.name, strategy)
         member = Member(reducer.run, 0, place(reducer.queue, reducer.priority))
         self._add_all(self._children(name, payloads, member), strategy, number)
@@ -110,3 +111,15 @@ class ItemMapping:
     def _options(self, name: str) -> Options:
         handler = self._handlers.get(name)
         return handler.options if handler else Options()
+
+
+def _check_reducer(handler: Handler | None) -> None:
+    """Refuse one that would end in the dead letters after all its work was done; one unknown here may do."""
+    if handler is None:
+        return
+    try:
+        handler.decode(EMPTY_PAYLOAD)
+    except InvalidPayload as error:
+        raise InvalidPayload(
+            f"task {handler.name!r} cannot be a reducer, which is given a parameter annotated Results[…] only: {error}"
+        ) from None

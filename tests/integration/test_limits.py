@@ -274,3 +274,60 @@ def test_a_run_without_limits_costs_no_call_beyond_fetching(app, database):
     database.call_all = lambda calls: asked.append(calls) or original(calls)
     worker.fetch()
     assert asked == []
+
+
+def app_with(app, server_url, clock, *limits):
+    """What is deployed next: the same task with other limits."""
+    newer = app_on(server_url, clock)
+    newer.done = app.done
+    limited(newer, *limits)
+    return newer
+
+
+def test_what_waits_follows_the_number_of_the_next_deploy(app, database, server_url, clock):
+    # Given one that runs and four that wait, since one at a time was allowed
+    enqueued(limited(app, Concurrency(1)), 5)
+    old = StepWorker(database, app, settings=MANY)
+    old.fetch()
+
+    # When workers with room for three have taken over, and the first of their runs has ended
+    new = StepWorker(database, app_with(app, server_url, clock, Concurrency(3)), settings=MANY)
+    old.execute()
+    old.commit()
+    assert running(new.fetch()) == [1]
+    new.execute()
+    new.commit()
+
+    # Then three run at a time
+    assert running(new.fetch()) == [2, 3, 4]
+
+
+def test_what_waits_for_a_limit_that_is_no_more_follows_one_after_the_other_at_once(app, database, server_url, clock):
+    enqueued(limited(app, Concurrency(1)), 4)
+    old = StepWorker(database, app, settings=MANY)
+    old.fetch()
+    old.execute()
+    old.commit()
+    new = StepWorker(database, app_with(app, server_url, clock), settings=MANY)
+    for number in (1, 2, 3):
+        assert running(new.fetch()) == [number]
+        new.execute()
+        new.commit()
+    assert leaked(database) == {}
+
+
+def test_a_lower_number_holds_for_what_waits_already(app, database, server_url, clock):
+    # Given two that run and four that wait
+    enqueued(limited(app, Concurrency(2)), 6)
+    old = StepWorker(database, app, settings=MANY)
+    old.fetch()
+
+    # When a worker that allows one has looked at a newcomer, and both have ended
+    new = StepWorker(database, app_with(app, server_url, clock, Concurrency(1)), settings=MANY)
+    app.enqueue("send", {"number": 6})
+    assert running(new.fetch()) == []
+    old.execute()
+    old.commit()
+
+    # Then one is let in
+    assert running(new.fetch()) == [2]

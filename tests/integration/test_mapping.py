@@ -55,6 +55,24 @@ def record(database, run_id):
     return views.find_run(database, run_id)
 
 
+def test_a_reducer_that_needs_what_nobody_gives_is_refused_before_anything_is_mapped(app, database):
+    @app.task
+    def plain(results: list[int]) -> int:
+        return sum(results)
+
+    @app.task(retry=NO_RETRIES)
+    def fan_plain(ctx: Context) -> str:
+        return ctx.map("square", [1, 2], reduce=plain)
+
+    run = fan_plain.enqueue()
+    StepWorker(database, app).work()
+    assert not app.ran
+    assert record(database, run.id).error.startswith(
+        "InvalidPayload: task 'plain' cannot be a reducer, which is given a parameter annotated Results[…] only: payload "
+        "of task 'plain' does not fit: Object missing required field `results`"
+    )
+
+
 def test_the_reducer_receives_what_all_runs_returned_in_order_and_once(app, database):
     run = app.enqueue("fan", {"items": list(range(250))})
 

@@ -57,6 +57,11 @@ def test_a_letter_that_is_not_there_is_refused_and_the_others_are_replayed(cli, 
     assert listed(cli) == set()
 
 
+def test_when_nothing_could_be_replayed_no_empty_table_is_shown(cli):
+    result = cli("dead", "replay", "run_nope")
+    assert result.stdout == "0 replayed\n"
+
+
 def test_which_letters_are_meant_must_be_said_in_one_way(cli):
     for arguments in ((), ("run_1", "--all"), ("--all", "--handler", "greet")):
         result = cli("dead", "replay", *arguments)

@@ -3,7 +3,11 @@ import json
 import pytest
 
 from jobistemer import Context, Delays, Retry
+from jobistemer.core.notes import LogLine, encode_line
+from jobistemer.store.notes import write_notes
+from jobistemer.store.watching import Watcher
 from tests.support.apps import work_off
+from tests.support.stories import enqueue, take_one
 
 
 @pytest.fixture
@@ -32,6 +36,14 @@ def test_the_lines_of_all_attempts_are_shown_and_what_became_of_the_run(cli, app
         "         progress 1 of 4 (25%) rows",
         "attempt 1: succeeded",
     ]
+
+
+def test_that_an_attempt_waits_or_runs_is_said_before_what_it_notes(database):
+    enqueue(database)
+    line = encode_line(LogLine(0, 1, "info", "here"))
+    database.call(write_notes(database.keys, take_one(database), [line], 0, 1000, b"", 60_000))
+    seen = Watcher(database, "run_1").look()
+    assert [sight.line.text if sight.line else str(sight.state) for sight in seen] == ["pending", "here"]
 
 
 def test_a_run_that_fails_ends_the_command_with_its_error(cli, app, chatty):

@@ -34,7 +34,7 @@ def test_a_run_is_let_in_while_there_is_room_and_says_what_it_holds(database):
         "run:run_1": before["run:run_1"] | {"limits": '[["task/greet",1,0],["task/greet:7",1,0]]'},
         "held:task/greet": {"run_1": mark(delivery)},
         "held:task/greet:7": {"run_1": mark(delivery)},
-        "limits": {"task/greet", "task/greet:7"},
+        "limits": {"task/greet": "1", "task/greet:7": "1"},
     }
 
 

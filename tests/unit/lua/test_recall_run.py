@@ -63,6 +63,17 @@ def test_a_run_waits_on_while_its_limit_is_full(full):
         assert let_in(full) == Reply("FULL", [])
 
 
+def test_a_higher_number_that_a_worker_has_said_since_lets_it_in(full):
+    full.client.hset(full.keys.limits, "task/greet", 2)
+    assert let_in(full, Use("task/greet", 1, 0)) == Reply("ADMITTED", [])
+
+
+def test_a_lower_number_that_a_worker_has_said_since_keeps_it_out(full):
+    full.client.hset(full.keys.limits, "task/greet", 1)
+    with nothing_written(full):
+        assert let_in(full, Use("task/greet", 2, 0)) == Reply("FULL", [])
+
+
 def test_a_run_that_needs_another_limit_waits_there_with_the_time_it_has(full):
     free(full)
     full.client.hset(full.keys.held("task/greet:7"), "run_9", "default:5 1-1")
