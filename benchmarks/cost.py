@@ -27,7 +27,7 @@ from jobistemer.core.planning import plan
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import firings, queues, runs
+from jobistemer.store import bundles, firings, queues
 from jobistemer.store.runs import Ended
 from jobistemer.worker import Worker
 
@@ -95,7 +95,7 @@ def one_run(meter: Meter, app: Jobistemer, number: int) -> None:
     meter.measure(
         "commit, plain success",
         number,
-        lambda: in_bundles(over, lambda part: database.call(runs.commit_successes(database.keys, part))),
+        lambda: in_bundles(over, lambda part: database.call(bundles.commit_successes(database.keys, part))),
     )
 
 

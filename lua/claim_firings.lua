@@ -34,8 +34,8 @@ for i = 1, math.min((#KEYS - 3) / 6, 100) do
   local current = held[1] == version
   if current and held[2] ~= expected and tonumber(held[2]) >= tonumber(instant) then
     taken[#taken + 1] = i
-  elseif not current or held[2] ~= expected or held[3] or held[4]
-    or redis.call('EXISTS', occurrence, unpack(overlap == 'allow' and {} or {live, queued})) > 0 then
+  elseif not current or held[2] ~= expected or held[3] or held[4] or redis.call('EXISTS', occurrence) == 1
+    or overlap ~= 'allow' and redis.call('EXISTS', live, queued) > 0 then
     left[#left + 1] = i
   else
     redis.call('HSET', job, 'cursor', instant)

@@ -3,8 +3,9 @@ register_job: store a new job, or a new version of one.
 
 KEYS
   job       hash    {ns:shard}:job:<job_id>       created or changed; what was pending is over
-  versions  hash    {ns:shard}:versions:<job_id>  gets the definition and where its time begins; that of the version
-                                                  before ends. A removed job of this name has left its versions here
+  versions  hash    {ns:shard}:versions:<job_id>  gets the fingerprint and where its time begins; the version before
+                                                  ends, and its definition moves here. A removed job of this name has
+                                                  left its versions here
   history   zset    {ns:shard}:history:<job_id>   keeps no expiry from a removal
   due       zset    {ns:shard}:due                job id by the ms of its next due instant
   chores    zset    {ns:shard}:chores             what tickers do by the ms it is due: loses the update that was pending
@@ -14,7 +15,6 @@ KEYS
   expected  zset    {ns:shard}:expected           job id by the ms by which it has to complete
 ARGV
   job_id       str
-  name         str
   definition   str  JSON of the job, as it is run
   fingerprint  str  of the definition, as it was declared
   seen         int  version that the caller saw, 0 for none
@@ -37,12 +37,11 @@ KEEPS I1 I2 I9
 ]]
 local job, versions, history, due, chores, wake, audit, expected =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local job_id, name, definition, fingerprint, seen, pending, cursor, next_due, now, by, owner, retire,
-  expect_by =
-  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12],
-  ARGV[13]
+local job_id, definition, fingerprint, seen, pending, cursor, next_due, now, by, owner, retire, expect_by =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
-local held = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark', 'passed')
+local held = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark', 'passed',
+  'definition')
 local version = tonumber(held[1] or 0)
 if version > 0 and owner ~= '' and held[2] == fingerprint then redis.call('HSET', job, 'owner', owner) end
 if held[2] == fingerprint then return {'UNCHANGED', version} end
@@ -52,7 +51,7 @@ if version ~= tonumber(seen) or moved or (held[4] or '') ~= pending then return 
 
 local word, new = version == 0 and 'CREATED' or 'CHANGED', version + 1
 if version > 0 then
-  redis.call('HSET', versions, version .. ':until', cursor, version .. ':over', now)
+  redis.call('HSET', versions, version, held[6], version .. ':until', cursor, version .. ':over', now)
 else
   -- A job that comes back goes on counting, since occurrences of its earlier life are pinned to those versions.
   new = tonumber(redis.call('HGET', versions, 'last') or 0) + 1
@@ -60,14 +59,12 @@ else
   redis.call('PERSIST', history)
   redis.call('PERSIST', audit)
 end
-redis.call('HSET', versions, new, definition, new .. ':mark', fingerprint, new .. ':after', cursor, new .. ':at', now,
-  'last', new)
-for i = 14, math.min(#ARGV, 113) do
+redis.call('HSET', versions, new .. ':mark', fingerprint, new .. ':after', cursor, new .. ':at', now, 'last', new)
+for i = 13, math.min(#ARGV, 112) do
   local old = ARGV[i]
   redis.call('HDEL', versions, old, old .. ':mark', old .. ':after', old .. ':at', old .. ':until', old .. ':over')
 end
-redis.call('HSET', job, 'name', name, 'version', new, 'fingerprint', fingerprint, 'definition', definition,
-  'cursor', cursor, 'registered_at', now)
+redis.call('HSET', job, 'version', new, 'fingerprint', fingerprint, 'definition', definition, 'cursor', cursor)
 if owner ~= '' then redis.call('HSET', job, 'owner', owner) end
 -- What was compressed under another schedule stays as it is recorded: no run of this one stands for it.
 if held[3] ~= cursor then redis.call('HDEL', job, 'since') end

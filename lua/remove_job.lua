@@ -5,8 +5,8 @@ its history expires by itself.
 KEYS
   job       hash    {ns:shard}:job:<job_id>       deleted
   due       zset    {ns:shard}:due                loses the job
-  versions  hash    {ns:shard}:versions:<job_id>  notes where the job's time ends, and gets an expiry: live occurrences
-                                                  still look their version up
+  versions  hash    {ns:shard}:versions:<job_id>  gets the definition and where the job's time ends, and an expiry: live
+                                                  occurrences still look their version up
   history   zset    {ns:shard}:history:<job_id>   gets an expiry
   audit     list    {ns:shard}:audit:<job_id>     is told, and gets an expiry
   chores    zset    {ns:shard}:chores             loses the update that was pending
@@ -24,8 +24,9 @@ KEEPS I1 I9
 local job, due, versions, history, audit, chores = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local job_id, version, keep_ms, now, by = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
-if redis.call('HGET', job, 'version') ~= version then return {'STALE'} end
-redis.call('HSET', versions, version .. ':until', redis.call('HGET', job, 'cursor'), version .. ':over', now)
+local held = redis.call('HMGET', job, 'version', 'definition', 'cursor')
+if held[1] ~= version then return {'STALE'} end
+redis.call('HSET', versions, version, held[2], version .. ':until', held[3], version .. ':over', now)
 redis.call('PEXPIRE', versions, keep_ms)
 redis.call('PEXPIRE', history, keep_ms)
 redis.call('RPUSH', audit, table.concat({now, by, 'removed', 'version ' .. version}, '\n'))

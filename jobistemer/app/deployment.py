@@ -117,10 +117,10 @@ def _no_longer_declared(namespace: Namespace, declared: Collection[str], owner: 
 def _owned(database: Database, owner: str) -> list[StoredJob]:
     keys = database.keys
     everything = [job.decode() for job in database.ask("ZRANGE", keys.due, 0, -1)]
-    names: list[str] = []
+    own: list[str] = []
     for start in range(0, len(everything), PAGE):
         part = everything[start : start + PAGE]
-        answers = database.ask_all([("HMGET", keys.job(job), "name", "owner") for job in part])
-        names += [name.decode() for name, mark in answers if name is not None and mark == owner.encode()]
-    found = [jobs.find_job(database, name) for name in names]
+        owners = database.ask_all([("HGET", keys.job(job), "owner") for job in part])
+        own += [job for job, mark in zip(part, owners, strict=True) if mark == owner.encode()]
+    found = [jobs.read_stored(answer) for answer in database.ask_all([jobs.read_command(keys, job) for job in own])]
     return [stored for stored in found if stored is not None]

@@ -20,7 +20,8 @@ EMPTY_PAYLOAD = msgspec.Raw(b"{}")
 class Slot(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "at", "version": "v"}):
     """Which task of which occurrence a run is.
 
-    since: for a compressed run, the cursor before the first instant that it stands for.
+    since: for a compressed run, the cursor before the first instant that it stands for. alone: its success concerns
+    nothing but itself and the occurrence: no other task, no `on_complete`, no count of outcomes.
     """
 
     occurrence: str
@@ -29,6 +30,7 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "at",
     due: int
     task: str
     since: int | None = None
+    alone: bool = False
 
 
 class Member(msgspec.Struct, frozen=True, omit_defaults=True):

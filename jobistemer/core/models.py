@@ -159,6 +159,12 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         return ids.job_id(self.name)
 
     @property
+    def stands_alone(self) -> bool:
+        """Whether a success of its one task concerns nothing but the occurrence."""
+        counted = self.pause_on_failure > 0 or self.expect_within_s is not None
+        return len(self.tasks) == 1 and self.on_complete is None and not counted
+
+    @property
     def edges(self) -> Edges:
         """The job's tasks as a graph."""
         return {task.name: task.after for task in self.tasks}
@@ -194,6 +200,15 @@ def encode_job(job: Job) -> bytes:
 def decode_job(stored: bytes) -> Job:
     """The definition that was stored."""
     return _decoder.decode(stored)
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+def name_in(stored: bytes) -> str:
+    """The name of a definition that was stored; cheaper where nothing else of it counts."""
+    return msgspec.json.decode(stored, type=_Named).name
 
 
 def fingerprint(job: Job) -> str:

@@ -136,7 +136,7 @@ def runs_of(
     occurrence = repeated or ids.occurrence_id(job.id, instant)
     for task in job.tasks:
         run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
-        slot = Slot(occurrence, job.id, version, instant, task.name, since)
+        slot = Slot(occurrence, job.id, version, instant, task.name, since, job.stands_alone)
         yield task, _message(job, task, run, now_ms, slot=slot)
 
 

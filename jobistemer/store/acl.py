@@ -62,9 +62,9 @@ WORKER: Final = Role(
     "worker",
     "executes, takes over from the dead, and enqueues what its handlers ask for",
     tuple(
-        f"{_ENDING} {_ENQUEUEING} recall_run release_limits request_cancel commit_successes commit_transaction "
-        "retry_run add_children admit_run beat_worker forget_worker free_unique hold_run mark_start open_streams "
-        "start_attempt write_notes".split()
+        f"{_ENDING} {_ENQUEUEING} recall_run release_limits request_cancel commit_firings commit_successes "
+        "commit_transaction retry_run add_children admit_run beat_worker forget_worker free_unique hold_run mark_start "
+        "open_streams start_attempt write_notes".split()
     ),
     tuple(
         f"{_CONNECTING} {_SCRIPTING} {_READING} client|id client|unblock exists hexists pexpire xack xdel xpending "

@@ -71,8 +71,15 @@ def find_job(database: Database, name: str) -> StoredJob | None:
 
 def find_version(database: Database, job_id: str, version: int) -> Job | None:
     """One version of a job's definition, the current or an earlier one; None when its retention is over."""
-    definition = database.ask("HGET", database.keys.versions(job_id), version)
-    return decode_job(definition) if definition else None
+    # The current one stands with the job and moves from there when it is over; so the job is looked at first.
+    (current, definition), earlier = database.ask_all(
+        [
+            ("HMGET", database.keys.job(job_id), "version", "definition"),
+            ("HGET", database.keys.versions(job_id), version),
+        ]
+    )
+    found = definition if current is not None and int(current) == version else earlier
+    return decode_job(found) if found else None
 
 
 class Registration(NamedTuple):
@@ -106,7 +113,7 @@ def register(keys: Keys, new: Registration) -> Call:
             *(keys.audit(job.id), keys.expected),
         ),
         (
-            *(job.id, job.name, encode_job(job), new.fingerprint, new.seen, new.pending),
+            *(job.id, encode_job(job), new.fingerprint, new.seen, new.pending),
             *(new.cursor, new.next_due * 1000, new.now_ms, new.by, new.owner, int(new.retire)),
             *(expect_by, *new.forget),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobistemer.core import ids
 from jobistemer.core.audit import Ledger, Row
+from jobistemer.core.models import name_in
 from jobistemer.store.database import Database
 from jobistemer.store.versions import find_versions
 
@@ -13,11 +14,11 @@ PAGE = 1_000
 def job_names(database: Database) -> list[str]:
     """The names of the jobs that are registered in a shard."""
     found = [job.decode() for job in database.ask("ZRANGE", database.keys.due, 0, -1)]
-    names = []
+    definitions: list[bytes | None] = []
     for start in range(0, len(found), PAGE):
         page = found[start : start + PAGE]
-        names += database.ask_all([("HGET", database.keys.job(job), "name") for job in page])
-    return sorted(name.decode() for name in names if name is not None)
+        definitions += database.ask_all([("HGET", database.keys.job(job), "definition") for job in page])
+    return sorted(name_in(each) for each in definitions if each is not None)
 
 
 def read_ledger(database: Database, name: str) -> Ledger:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from jobistemer.core import ids
@@ -11,7 +10,7 @@ from jobistemer.core.graph import released_by, skipped_by
 from jobistemer.core.messages import Delivery, Message, encode_message
 from jobistemer.core.models import FailureStrategy, Job
 from jobistemer.core.options import complete
-from jobistemer.core.states import AttemptState, RunState
+from jobistemer.core.states import RunState
 from jobistemer.store.companions import companions, marks
 from jobistemer.store.ended import Ended as Ended  # noqa: PLC0414 - who ends runs finds it here
 from jobistemer.store.groups import HOLD_MS
@@ -72,31 +71,6 @@ def commit(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
         call = _commit_task(keys, ended, over, job)
     also = companions(keys, ended, over, job, _retention(ended, over))
     return call._replace(also=also) if also else call
-
-
-def is_plain_success(ended: Ended) -> bool:
-    """Whether the end of a run moves nothing but the run: then it can be committed with a hundred others."""
-    message = ended.delivery.message
-    return (
-        ended.outcome.state is AttemptState.SUCCEEDED
-        and message.slot is None
-        and message.member is None
-        and not message.unique
-        and not message.reduces
-        and not ended.mapped
-    )
-
-
-def commit_successes(keys: Keys, ended: Sequence[Ended]) -> Call:
-    """End up to 100 plain successes of one stream that are kept equally long."""
-    first = ended[0]
-    touched: list[Any] = [first.delivery.stream]
-    args: list[Any] = [first.worker, first.delivery.message.retention_ms]
-    for delivery, outcome, _, started_at, ended_at, *_ in ended:
-        run = delivery.message.run
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
-        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
-    return script("commit_successes")(tuple(touched), tuple(args))
 
 
 def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:

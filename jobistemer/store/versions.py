@@ -1,4 +1,7 @@
-"""The versions of a job, as Redis keeps them: one hash, five fields for each."""
+"""The versions of a job, as Redis keeps them: one hash, six fields for each.
+
+The definition of the current one, which is the only one of most jobs, stands with the job.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,13 @@ from jobistemer.store.keys import Keys
 
 def find_versions(database: Database, job_id: str) -> list[Version]:
     """The versions of a job that are kept, the earliest first; those of a removed job until they expire."""
-    answer = database.ask("HGETALL", database.keys.versions(job_id))
+    # In this order: what is current when the job is looked at has moved to the versions when it is not any more.
+    (current, definition), answer = database.ask_all(
+        [("HMGET", database.keys.job(job_id), "version", "definition"), ("HGETALL", database.keys.versions(job_id))]
+    )
     fields = {field.decode(): value for field, value in answer.items()}
+    if current is not None:
+        fields.setdefault(current.decode(), definition)
     return [_version(int(number), fields) for number in sorted(filter(str.isdecimal, fields), key=int)]
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store import cancelling, elapsed, groups, limits, runs
+from jobistemer.store import bundles, cancelling, elapsed, groups, limits, runs
 from jobistemer.store.database import Database
 from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
@@ -25,7 +25,6 @@ from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 500
-BUNDLE = 100
 WAIT_S = 0.5
 AGAIN_S = 0.5
 
@@ -94,25 +93,25 @@ class Committer:
         return bool(batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
-        plain: dict[tuple[bytes, int], list[Flight]] = {}
+        plain: dict[tuple[bytes, int, bool], list[Flight]] = {}
         entries: list[_Entry] = []
         for flight in flights:
-            ended, message = self._ended(flight), flight.delivery.message
-            if runs.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
-                plain.setdefault((ended.delivery.stream, message.retention_ms), []).append(flight)
+            ended = self._ended(flight)
+            if bundles.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
+                plain.setdefault(bundles.bundle_of(ended), []).append(flight)
             elif (entry := self._tried_entry(flight)) is not None:
                 entries.append(entry)
-        bundles = [each[at : at + BUNDLE] for each in plain.values() for at in range(0, len(each), BUNDLE)]
-        calls = [runs.commit_successes(database.keys, [self._ended(each) for each in bundle]) for bundle in bundles]
+        parts = [each[at : at + bundles.MOST] for each in plain.values() for at in range(0, len(each), bundles.MOST)]
+        calls = [bundles.commit_bundle(database.keys, [self._ended(each) for each in part]) for part in parts]
         calls += [entry.call for entry in entries]
         # What handlers noted goes before their outcomes, as an attempt that has ended is not written to; and on its
         # own, since a pipeline does not keep its order where the server does not know a script yet.
         if notes := [call for entry in entries for call in last_notes(entry.flight, entry.ended, entry.ending)]:
             database.call_all(notes)
         replies = database.call_all(calls)
-        for bundle, reply in zip(bundles, replies, strict=False):
-            self._note_bundle(bundle, reply)
-        for entry, reply in zip(entries, replies[len(bundles) :], strict=True):
+        for part, reply in zip(parts, replies, strict=False):
+            self._note_bundle(part, reply)
+        for entry, reply in zip(entries, replies[len(parts) :], strict=True):
             self._note(database, entry, reply)
         limits.give_back(
             database, [(each.delivery.message.run, *each.key, each.uses) for each in flights if each.uses]

@@ -63,13 +63,14 @@ class ClusterStory(Scene):
 
     def comes_to_rest(self) -> None:
         """Everything ends in order, and nothing was lost, done twice or left over."""
-        for process in self.processes[:-2]:
+        producer, ticker, *workers = self.processes
+        for process in (producer, ticker):
             process.terminate()
-        assert [process.wait() for process in self.processes[:-2]] == [0] * len(self.processes[:-2])
+        assert [producer.wait(), ticker.wait()] == [0, 0]
         until("nothing waits or runs any more", lambda: all(at_rest(each) for each in self.shards))
-        for process in self.processes[-2:]:
-            process.terminate()
-        assert [process.wait() for process in self.processes[-2:]] == [0, 0]
+        for worker in workers:
+            worker.terminate()
+        assert [worker.wait() for worker in workers] == [0] * len(workers)
         calls = {run: self.namespace.for_id(run) for run in acknowledged(self)}
         verdict = judge_all(self.shards, self.effects(), calls)
         assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
@@ -151,11 +152,13 @@ def test_the_loss_of_a_node_stops_no_other_and_nothing_that_was_acknowledged_is_
         single.kill()
         seen = story.instants(living)
         until("the jobs on the other nodes fire", lambda: story.instants(living) > seen + 2 * JOBS)
+        late = story.worker()
+        until("a worker that starts now works there", lambda: late.pid in {each.pid for each in story.effects()})
         seen = [len(acknowledged(story))]
 
         # Then all is well again as soon as it is back
         single.start()
         until("the producer goes on", lambda: len(acknowledged(story)) > seen[0] + 50)
         until("the jobs on the lost node fire", lambda: story.instants(lost) > seen_lost + 5)
-        assert [process.poll() for process in story.processes] == [None] * 4
+        assert [process.poll() for process in story.processes] == [None] * 5
         story.comes_to_rest()

@@ -65,9 +65,10 @@ def judge_all(shards: list[Database], effects: list[Effect], enqueued: dict[str,
 
 def _job(database: Database, key: bytes) -> tuple[list[str], list[str], list[str]]:
     """What is missing of a job, what is odd, and its runs."""
-    definition, cursor, registered = database.client.hmget(key, "definition", "cursor", "registered_at")
+    definition, cursor, version = database.client.hmget(key, "definition", "cursor", "version")
     job = decode_job(definition)
-    expected = list(job.schedule.unix_between(int(registered) // 1000, int(cursor)))
+    registered = int(database.client.hget(database.keys.versions(job.id), f"{int(version)}:at"))
+    expected = list(job.schedule.unix_between(registered // 1000, int(cursor)))
     stored = database.client.zrange(database.keys.history(job.id), 0, -1, withscores=True)
     found = {int(due): occurrence.decode() for occurrence, due in stored}
     missing = [f"{job.name}: instant {due} has no occurrence" for due in expected if due not in found]

@@ -51,7 +51,8 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
         Thread(target=process.stdout.read, daemon=True).start()
         yield f"redis://127.0.0.1:{port}/0"
     finally:
-        process.terminate()
+        # Killed, not asked: a server that cannot save what nobody needs any more may refuse to end.
+        process.kill()
         process.wait()
 
 

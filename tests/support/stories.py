@@ -83,15 +83,15 @@ def postpone(database: Database, definition: Job, mark: str, at_ms: int, seen: i
     return database.call(jobs.postpone(database.keys, new, at_ms))
 
 
-def version_fields(definition: Job, number: int = 1, mark: str = "f1", after: int = T0) -> dict[str, str]:
-    """What the hash of versions says of one that is current."""
-    known = {"": encode_job(definition).decode(), ":mark": mark, ":after": str(after), ":at": str(NOW)}
+def version_fields(number: int = 1, mark: str = "f1", after: int = T0) -> dict[str, str]:
+    """What the hash of versions says of one that is current; its definition stands with the job."""
+    known = {":mark": mark, ":after": str(after), ":at": str(NOW)}
     return {f"{number}{name}": value for name, value in known.items()} | {"last": str(number)}
 
 
-def over_fields(number: int = 1, until: int = T0) -> dict[str, str]:
+def over_fields(definition: Job, number: int = 1, until: int = T0) -> dict[str, str]:
     """What it says in addition of one whose time is over."""
-    return {f"{number}:until": str(until), f"{number}:over": str(NOW)}
+    return {str(number): encode_job(definition).decode(), f"{number}:until": str(until), f"{number}:over": str(NOW)}
 
 
 def decision(

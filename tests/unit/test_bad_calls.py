@@ -44,7 +44,7 @@ def test_a_call_that_cannot_be_made_is_refused_with_the_value(said: dict[str, An
 
 
 def test_an_option_with_a_typing_error_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(InvalidInput, match="has no option dellay; known are at, dead_retention_s, debounce, delay, "):
+    with pytest.raises(InvalidInput, match="has no option dellay; known are at, .*debounce, delay, "):
         build_request("send", {}, dellay=5)
 
 

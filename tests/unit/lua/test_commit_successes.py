@@ -2,7 +2,7 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.messages import Delivery, Member
-from jobistemer.store import runs
+from jobistemer.store import bundles
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
@@ -12,7 +12,7 @@ DAY = 86_400_000
 
 
 def finish_all(database, *all_ended):
-    return database.call(runs.commit_successes(database.keys, all_ended))
+    return database.call(bundles.commit_successes(database.keys, all_ended))
 
 
 def lose(database, delivery):
@@ -104,7 +104,7 @@ def test_nothing_is_written_when_the_keys_are_missing(database):
 )
 def test_only_successes_that_move_nothing_else_are_committed_together(changes, state, plain):
     delivery = Delivery(b"", b"1-1", message(**changes), 0, 0)
-    assert runs.is_plain_success(ended(delivery, state)) is plain
+    assert bundles.is_plain_success(ended(delivery, state)) is plain
 
 
 def test_times_are_the_ones_that_the_worker_measured(database):

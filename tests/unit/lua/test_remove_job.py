@@ -34,7 +34,7 @@ def test_a_removed_job_is_due_no_more_and_what_is_known_of_it_expires(database):
     assert records(database) == {
         occurrence: before[occurrence],
         f"history:{ID}": before[f"history:{ID}"],
-        f"versions:{ID}": version_fields(job()) | over_fields(until=T0 + MINUTE),
+        f"versions:{ID}": version_fields() | over_fields(job(), until=T0 + MINUTE),
     }
     week = 7 * 86_400_000
     assert lives_ms(database, f"history:{ID}") == lives_ms(database, f"versions:{ID}") == week

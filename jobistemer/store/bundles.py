@@ -1,0 +1,73 @@
+"""Successes that move so little besides themselves that a hundred of them are committed by one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jobistemer.core import ids
+from jobistemer.core.states import AttemptState
+from jobistemer.store.ended import Ended
+from jobistemer.store.keys import Keys
+from jobistemer.store.scripts import Call, script
+
+MOST = 100
+"""How many go into one call."""
+
+
+def is_plain_success(ended: Ended) -> bool:
+    """Whether the end of a run moves nothing but the run, and the occurrence whose only task it is."""
+    message = ended.delivery.message
+    return (
+        ended.outcome.state is AttemptState.SUCCEEDED
+        and (message.slot is None or message.slot.alone)
+        and message.member is None
+        and not message.unique
+        and not message.reduces
+        and not ended.mapped
+    )
+
+
+def bundle_of(ended: Ended) -> tuple[bytes, int, bool]:
+    """What plain successes have in common that go into one call: stream, retention, and whether they are of jobs."""
+    message = ended.delivery.message
+    return ended.delivery.stream, message.retention_ms, message.slot is not None
+
+
+def commit_bundle(keys: Keys, ended: Sequence[Ended]) -> Call:
+    """End up to 100 plain successes of one bundle."""
+    of_jobs = ended[0].delivery.message.slot is not None
+    return commit_firings(keys, ended) if of_jobs else commit_successes(keys, ended)
+
+
+def commit_successes(keys: Keys, ended: Sequence[Ended]) -> Call:
+    """Those of runs that are of no occurrence."""
+    touched: list[Any] = [ended[0].delivery.stream]
+    args = _shared(ended)
+    for each in ended:
+        run = each.delivery.message.run
+        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
+        args += _told(each)
+    return script("commit_successes")(tuple(touched), tuple(args))
+
+
+def commit_firings(keys: Keys, ended: Sequence[Ended]) -> Call:
+    """Those of runs that are the only task of an occurrence."""
+    touched: list[Any] = [ended[0].delivery.stream, keys.starts, keys.wake, keys.deadlines]
+    args = _shared(ended)
+    for each in ended:
+        run, slot = each.delivery.message.run, each.delivery.message.slot
+        assert slot is not None  # noqa: S101 - a bundle is of one kind
+        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
+        touched += (keys.occurrence(slot.occurrence), keys.live(slot.job), keys.queued(slot.job))
+        args += (*_told(each), slot.job, slot.occurrence)
+    return script("commit_firings")(tuple(touched), tuple(args))
+
+
+def _shared(ended: Sequence[Ended]) -> list[Any]:
+    return [ended[0].worker, ended[0].delivery.message.retention_ms]
+
+
+def _told(ended: Ended) -> tuple[Any, ...]:
+    delivery, outcome, _, started_at, ended_at, *_ = ended
+    return delivery.entry, delivery.attempt, started_at, ended_at, outcome.result

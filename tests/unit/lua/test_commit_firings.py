@@ -1,0 +1,143 @@
+import pytest
+
+from jobistemer.core import ids
+from jobistemer.core.models import Overlap, Task
+from jobistemer.store import bundles
+from jobistemer.store.scripts import Reply
+from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, task
+from tests.support.wakes import woken_by
+
+ID = job().id
+WEEK = 7 * 86_400_000
+INSTANTS = [T0 + number * MINUTE for number in range(1, 4)]
+OCCURRENCES = [ids.occurrence_id(ID, instant) for instant in INSTANTS]
+RUNS = [ids.run_id(occurrence, ids.task_id(ID, "only")) for occurrence in OCCURRENCES]
+ALLOWED = job(overlap=Overlap.ALLOW)
+
+
+def fired(database, definition=ALLOWED, times=1):
+    """The entries of a job's first occurrences, fetched by alice."""
+    register(database, definition)
+    for instant in INSTANTS[:times]:
+        claim(database, definition, decision(instant))
+    return take(database)
+
+
+def finish_all(database, *all_ended):
+    return database.call(bundles.commit_firings(database.keys, all_ended))
+
+
+def without_entries(database):
+    found = records(database)
+    for run in RUNS:
+        if f"run:{run}" in found:
+            found[f"run:{run}"].pop("entry", None)
+    return found
+
+
+def test_each_occurrence_ends_exactly_as_the_script_for_one_would_end_it(database):
+    (delivery,) = fired(database)
+    assert finish(database, ended(delivery, result=b"42"), ALLOWED) == Reply("DONE", [0])
+    one_by_one = without_entries(database)
+    database.client.flushdb()
+
+    (delivery,) = fired(database)
+    assert finish_all(database, ended(delivery, result=b"42")) == Reply("DONE", [])
+    assert without_entries(database) == one_by_one
+    touched = [f"run:{RUNS[0]}", f"attempt:{ids.attempt_id(RUNS[0], 0)}", f"occurrence:{OCCURRENCES[0]}"]
+    assert {lives_ms(database, key) for key in touched} == {WEEK}
+    assert leaked(database) == {}
+
+
+def test_several_occurrences_of_a_job_end_in_one_call(database):
+    assert finish_all(database, *map(ended, fired(database, times=3))) == Reply("DONE", [])
+    state = records(database)
+    assert {state[f"occurrence:{each}"]["state"] for each in OCCURRENCES} == {"completed"}
+    assert state["stream:default:5"] == Stream({}, {})
+    assert f"live:{ID}" not in state
+
+
+def test_what_comes_after_the_first_hundred_is_left_alone(database):
+    deliveries = fired(database, times=2)
+    finish_all(database, *map(ended, [deliveries[0]] * 100), ended(deliveries[1]))
+    state = records(database)
+    assert [state[f"occurrence:{each}"]["state"] for each in OCCURRENCES[:2]] == ["completed", "pending"]
+
+
+def test_a_second_send_is_recognised_and_changes_nothing(database):
+    over = [ended(delivery) for delivery in fired(database, times=2)]
+    finish_all(database, *over)
+    with nothing_written(database):
+        assert finish_all(database, *over) == Reply("DONE", [])
+
+
+def test_a_zombie_changes_nothing_and_its_neighbours_are_recorded(database):
+    deliveries = fired(database, times=3)
+    finish(database, ended(deliveries[1], "lost", error="its worker alice died"))
+    before = records(database)
+
+    assert finish_all(database, *map(ended, deliveries)) == Reply("DONE", [2])
+    after = records(database)
+    for untouched in (f"run:{RUNS[1]}", f"attempt:{ids.attempt_id(RUNS[1], 0)}", f"occurrence:{OCCURRENCES[1]}"):
+        assert after[untouched] == before[untouched]
+    assert [after[f"occurrence:{each}"]["state"] for each in OCCURRENCES] == ["completed", "pending", "completed"]
+
+
+def test_the_same_attempt_ended_by_another_worker_is_stale(database):
+    (delivery,) = fired(database)
+    finish_all(database, ended(delivery, worker="alice"))
+    with nothing_written(database):
+        assert finish_all(database, ended(delivery, worker="bob")) == Reply("DONE", [1])
+
+
+def test_nothing_is_written_when_the_keys_are_missing(database):
+    (delivery,) = fired(database)
+    database.client.flushdb()
+    with nothing_written(database):
+        assert finish_all(database, ended(delivery)) == Reply("DONE", [1])
+
+
+def test_the_next_occurrence_in_the_queue_is_asked_to_start_once(database):
+    definition = job(overlap=Overlap.QUEUE)
+    (delivery,) = fired(database, definition, times=2)
+    with woken_by(database) as woken:
+        finish_all(database, ended(delivery))
+    assert woken == ["start"]
+    assert records(database)["starts"] == {ID}
+
+
+def test_an_occurrence_that_was_told_its_verdict_keeps_it(database):
+    (delivery,) = fired(database)
+    database.client.hset(database.keys.occurrence(OCCURRENCES[0]), "verdict", "canceled")
+    finish_all(database, ended(delivery))
+    assert records(database)[f"occurrence:{OCCURRENCES[0]}"]["state"] == "canceled"
+
+
+def test_an_occurrence_with_a_deadline_has_it_no_more(database):
+    definition = job(overlap=Overlap.ALLOW, occurrence_timeout_s=60.0)
+    (delivery,) = fired(database, definition)
+    assert "deadlines" in records(database)
+    finish_all(database, ended(delivery))
+    assert "deadlines" not in records(database)
+
+
+@pytest.mark.parametrize(
+    ("definition", "plain"),
+    [
+        (job(), True),
+        (job(task("only"), task("other")), False),
+        (job(on_complete=Task("told", handler="report.told")), False),
+        (job(pause_on_failure=2), False),
+        (job(expect_within_s=60.0, alert="http://127.0.0.1/"), False),
+        (job(overlap=Overlap.QUEUE), True),
+    ],
+)
+def test_only_a_task_that_is_alone_ends_with_others(database, definition, plain):
+    delivery = fired(database, definition)[0]
+    assert bundles.is_plain_success(ended(delivery)) is plain
+
+
+def test_a_failure_of_it_does_not(database):
+    (delivery,) = fired(database)
+    assert not bundles.is_plain_success(ended(delivery, "failed"))
