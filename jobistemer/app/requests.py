@@ -170,20 +170,11 @@ def build_request(
     **options: Any,
 ) -> Request:
     """A call from what `enqueue` and `options` take. Raises InvalidInput or InvalidDefinition."""
-    if "executor" in options:
-        raise InvalidInput(
-            f"executor={options['executor']!r:.80} was given for one call of task {task!r}: "
-            "it belongs to the task, @app.task(executor=…)"
-        )
-    if "limits" in options:
-        raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
     _check_known(task, options)
     if max_retries is not None:
         check_whole("max_retries", max_retries, 0, MAX_RETRIES, InvalidInput)
     if timeout is not None:
-        if "timeout_s" in options:
-            raise InvalidInput(f"timeout and timeout_s of a call of task {task!r} are both given; give one of them")
-        options["timeout_s"] = milliseconds("timeout", timeout, least=1) / 1000
+        options["timeout_s"] = _timeout_s(task, timeout, options)
     timing = NOW if delay is None and at is None and expires is None else Timing(delay, at, expires)
     single = _single(unique, throttle, debounce)
     if isinstance(single, Debounce) and (delay is not None or at is not None):
@@ -209,10 +200,23 @@ _KNOWN = (_CALL_OPTIONS | set(Options.__struct_fields__)) - {"executor", "limits
 
 
 def _check_known(task: str, options: Mapping[str, Any]) -> None:
+    if "executor" in options:
+        raise InvalidInput(
+            f"executor={options['executor']!r:.80} was given for one call of task {task!r}: "
+            "it belongs to the task, @app.task(executor=…)"
+        )
+    if "limits" in options:
+        raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
     for name in options:
         if name not in Options.__struct_fields__:
             meant = f"write {_MEANT[name]}" if name in _MEANT else f"known are {', '.join(sorted(_KNOWN))}"
             raise InvalidInput(f"a call of task {task!r} has no option {name}; {meant}")
+
+
+def _timeout_s(task: str, timeout: Seconds, options: Mapping[str, Any]) -> float:
+    if options.get("timeout_s") is not None:
+        raise InvalidInput(f"timeout and timeout_s of a call of task {task!r} are both given; give one of them")
+    return milliseconds("timeout", timeout, least=1) / 1000
 
 
 def _single(
