@@ -18,7 +18,7 @@ from jobistemer.app.handles import RunHandle, run_handle
 from jobistemer.app.operating import Holds, QueueControl
 from jobistemer.app.producer import Sent
 from jobistemer.app.registry import Registry
-from jobistemer.app.requests import Request, build_request
+from jobistemer.app.requests import Request, build_request, is_writable
 from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.options import Options
 from jobistemer.core.plugins import Chain, Plugins
@@ -47,6 +47,10 @@ class Jobistemer(Registry):
         defaults: Options | None = None,
         sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
+        if url is not None and not isinstance(url, str):
+            raise Misconfigured(f"url is {url!r:.80}, allowed is a text such as {DEFAULT_URL}")
+        if not isinstance(sizes, Sizes):
+            raise Misconfigured(f"sizes are {sizes!r:.80}, allowed is Sizes(payload_bytes=…, result_bytes=…)")
         name = namespace or os.environ.get("JOBISTEMER_NAMESPACE", "jobistemer")
         opened = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
         if defaults is not None and not isinstance(defaults, Options):
@@ -83,6 +87,8 @@ class Jobistemer(Registry):
 
     def enqueue_many(self, requests: Iterable[Request]) -> list[RunHandle[Any]]:
         """Enqueue many calls, a thousand a round trip; requests come from `task.request(…)` or `app.request(…)`."""
+        if not isinstance(requests, Iterable):
+            raise InvalidInput(f"calls are {requests!r:.80}, allowed are several: enqueue_many([task.request(…), …])")
         return [self._handle(sent) for sent in self.producer.send_many(requests)]
 
     def request(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> Request:
@@ -91,7 +97,7 @@ class Jobistemer(Registry):
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """The handle of a run by its id; whether it is on record shows when it is asked. Raises InvalidInput."""
-        if not isinstance(run_id, str):
+        if not isinstance(run_id, str) or not is_writable(run_id):
             raise InvalidInput(f"run id is {run_id!r:.80}, allowed is the text that a handle has as its id")
         return RunHandle(self.namespace, run_id, None, msgspec.json.decode, existing=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobistemer.core.errors import Conflict, NotFound, UnknownRun
-from jobistemer.core.printable import printable
 from jobistemer.store import cancelling, halting
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
@@ -20,7 +19,7 @@ def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND) -> str:
     """
     word = _everywhere(namespace, lambda shard: cancelling.cancel_run(shard, run_id, reason))
     if word == "UNKNOWN":
-        raise UnknownRun(f"run {printable(run_id[:100])} is not on record: it never was, or its retention is over")
+        raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
     if word == "BUSY":
         raise Conflict(f"run {run_id} moved on with each look at it; cancel it again")
     return word.lower()

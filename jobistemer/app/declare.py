@@ -159,6 +159,8 @@ class JobDeclaration(TaskDecorator):
             self.on_start(self._on_start)
 
     def _upstream(self, after: Sequence[str | TaskHandle[..., Any]]) -> tuple[str, ...]:
+        if isinstance(after, str) or not isinstance(after, Sequence):
+            raise InvalidDefinition(f"after is {after!r:.80}, allowed is a list of tasks: after=[extract]")
         if self._mode == "parallel" or (self._mode == "sequential" and not self._tasks):
             return ()
         if self._mode == "sequential":

@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from math import isnan
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
@@ -17,7 +18,6 @@ from jobistemer.app.requests import Debounce, Request, Seconds, Throttle, Unique
 from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidInput, ResultTimeout, RunFailed, UnknownRun
 from jobistemer.core.handlers import Handler
-from jobistemer.core.printable import printable
 from jobistemer.core.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.store import views
@@ -30,7 +30,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.1
-MOST_SHOWN = 100
 
 
 class RunHandle(Generic[R]):
@@ -113,8 +112,7 @@ class RunHandle(Generic[R]):
 
     def _found(self, record: RunRecord | None) -> RunRecord:
         if record is None:
-            shown = printable(self.id[:MOST_SHOWN])
-            raise UnknownRun(f"run {shown} is not on record: it never was, or its retention is over")
+            raise UnknownRun(f"run {self.id:.100} is not on record: it never was, or its retention is over")
         return record
 
     def _outcome(self, record: RunRecord) -> R:
@@ -213,7 +211,7 @@ def run_handle(namespace: Namespace, sent: Sent, decode: Callable[[bytes], Any])
 
 def _looks(timeout: float | None, run_id: str) -> Iterator[float]:
     """Pauses between looks, growing to a tenth of a second; raises ResultTimeout when the time is over."""
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or isnan(timeout)):
         raise InvalidInput(f"timeout is {timeout!r:.80}, allowed are seconds, or None for ever")
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_LOOK_S

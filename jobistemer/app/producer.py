@@ -157,6 +157,8 @@ class Producer:
         return sent
 
     def _made(self, request: Request, now: int) -> _Made:
+        if not isinstance(request, Request):
+            raise InvalidInput(f"a call is {request!r:.80}, allowed is what task.request(…) or app.request(…) gives")
         handler = self._handlers.get(request.task)
         fields, lock = self._fields_of(request, handler), ""
         if request.single is not None or request.timing.expires or request.metadata or request.headers:

@@ -61,6 +61,8 @@ class Registry:
 
         options: see Options. Raises InvalidDefinition or InvalidName.
         """
+        if function is not None and not callable(function):
+            raise InvalidDefinition(f"a task is made of a function, not of {function!r:.80}; write @app.task(name=…)")
         traits, own = taken_apart(options)
         levels = [("app", self.defaults), ("task", own)]
         make = TaskDecorator(lambda each: self.add_handler(each, name or each.__name__, levels, **traits))

@@ -244,12 +244,13 @@ def lock_of(task: str, single: Single) -> str:
 
 def check_key(what: str, key: object) -> None:
     """Raise InvalidInput unless `key` is a text of a size that one would use as a key."""
-    if not isinstance(key, str) or not _is_writable(key) or len(key.encode()) > MOST_TEXT_BYTES:
+    if not isinstance(key, str) or not is_writable(key) or len(key.encode()) > MOST_TEXT_BYTES:
         raise InvalidInput(f"{what} is {key!r:.80}, allowed are texts of at most {MOST_TEXT_BYTES} bytes")
 
 
-def _is_writable(text: str) -> bool:
-    # Half of a surrogate pair, as a cut JSON escape leaves it, has no form in UTF-8.
+def is_writable(text: str) -> bool:
+    """Whether a text can be sent: has a form in UTF-8."""
+    # Half of a surrogate pair, as a cut JSON escape leaves it, has none.
     return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
@@ -261,7 +262,7 @@ def checked_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, allowed are texts; write str(…) around it")
-        if not (_is_writable(name) and _is_writable(value)):
+        if not (is_writable(name) and is_writable(value)):
             raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, which cannot be written as UTF-8")
     size = sum(len(name) + len(value.encode()) for name, value in found.items())
     if size > MOST_TEXT_BYTES:

@@ -31,6 +31,8 @@ about it; the second is what went wrong. Messages carry the value and the remedy
 
 from __future__ import annotations
 
+from jobistemer.core.printable import printable
+
 
 class JobistemerError(Exception):
     """Base of all errors of this package."""
@@ -66,6 +68,10 @@ class Misconfigured(InvalidInput):
 
 class NotFound(JobistemerError, LookupError):
     """A name or an id that nobody has registered."""
+
+    def __init__(self, *said: object) -> None:
+        # What was asked for is anybody's text.
+        super().__init__(*(printable(each) if isinstance(each, str) else each for each in said))
 
 
 class UnknownJob(NotFound):

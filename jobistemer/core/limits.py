@@ -143,6 +143,8 @@ def _check(what: str, limit: Limit) -> None:
         raise InvalidDefinition(f"{what} is {limit.most!r}, allowed are whole numbers from 1 to {MOST_AT_A_TIME}")
     if limit.name:
         checked_name("limit", limit.name)
+    if not isinstance(limit.key, str):
+        raise InvalidDefinition(f"{what}: key is {limit.key!r:.80}, allowed is a text such as '{{customer}}'")
     if limit.key and not _fields(limit.key):
         raise InvalidDefinition(f"{what}: key {limit.key!r} names no argument; write it in braces: '{{customer}}'")
 

@@ -10,7 +10,15 @@ import pytest
 
 from jobistemer import Concurrency, Context, Delays, Jobistemer, Retry
 from jobistemer.app.requests import Timing, build_request
-from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidPayload, Misconfigured, UnknownRun
+from jobistemer.core.errors import (
+    InvalidDefinition,
+    InvalidInput,
+    InvalidPayload,
+    Misconfigured,
+    NotFound,
+    UnknownOccurrence,
+    UnknownRun,
+)
 from jobistemer.core.handlers import encode_payload
 from jobistemer.core.options import Options
 from jobistemer.core.retries import NO_RETRIES, Exponential, with_retries
@@ -121,6 +129,40 @@ def test_handles_refuse_what_is_no_time_and_no_id(app: Jobistemer) -> None:
     with pytest.raises(InvalidInput) as refused:
         app.run("run_0").result(timeout="x")  # type: ignore[arg-type]
     assert str(refused.value) == "timeout is 'x', allowed are seconds, or None for ever"
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda app: app.enqueue_many(5), "calls are 5, allowed are several: enqueue_many([task.request(…), …])"),
+        (lambda app: app.enqueue_many(["x"]), "a call is 'x', allowed is what task.request(…) or app.request(…) gives"),
+        (lambda app: app.run("\ud800"), "run id is '\\ud800', allowed is the text that a handle has as its id"),
+        (lambda app: app.run("run_0").result(timeout=float("nan")), "timeout is nan, allowed are seconds, or None for ever"),
+        (lambda _: Jobistemer(5), "url is 5, allowed is a text such as redis://localhost:6379/0"),
+        (lambda _: Jobistemer(sizes=5), "sizes are 5, allowed is Sizes(payload_bytes=…, result_bytes=…)"),
+        (lambda _: Concurrency(5, key=5), "concurrency limit: key is 5, allowed is a text such as '{customer}'"),
+        (lambda app: app.task(5), "a task is made of a function, not of 5; write @app.task(name=…)"),
+        (
+            lambda app: app.job("* * * * *", name="nightly").task(after=5)(len),
+            "after is 5, allowed is a list of tasks: after=[extract]",
+        ),
+        (
+            lambda app: app.job("* * * * *", name="nightly").task(after="extract")(len),
+            "after is 'extract', allowed is a list of tasks: after=[extract]",
+        ),
+    ],
+)
+def test_what_is_of_another_type_altogether_is_refused_by_name(app: Jobistemer, made: Any, message: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        made(app)
+    assert str(refused.value) == message
+
+
+def test_what_is_not_there_is_named_without_control_characters(app: Jobistemer) -> None:
+    with pytest.raises(UnknownOccurrence, match=r"^occ_\\x1b\[2J is not on record"):
+        app.report("occ_\x1b[2J")
+    with pytest.raises(NotFound, match=r"^run run_\\x1b is no dead letter"):
+        app.dead.replay("run_\x1b")
 
 
 def test_an_unknown_run_is_named_without_its_control_characters(app: Jobistemer) -> None:
