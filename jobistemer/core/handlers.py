@@ -132,7 +132,7 @@ def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_
         payload = msgspec.json.encode(arguments)
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
-    for key in arguments if isinstance(arguments, Mapping) else ():
+    for key in arguments if isinstance(arguments, dict) else ():
         if not isinstance(key, str):
             raise InvalidPayload(f"payload of task {name!r} has the key {key!r:.80}, allowed are names of arguments")
     # JSON has no such numbers; they would arrive as null.
