@@ -104,7 +104,7 @@ class Handler:
 
     def checked(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
         """The payload of keyword arguments, checked against the handler's annotations."""
-        payload = encode_payload(self.name, arguments, self.sizes.payload_bytes)
+        payload = _encoded(self.name, arguments, self.sizes.payload_bytes)
         self.decode(payload)
         return payload
 
@@ -128,13 +128,18 @@ class Handler:
 
 def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_BYTES) -> msgspec.Raw:
     """Keyword arguments as a payload. Raises InvalidPayload or PayloadTooLarge; nothing is ever pickled."""
+    # Of a task that is known here, a key that is no name is found when the payload is decoded.
+    for key in arguments if isinstance(arguments, dict) else ():
+        if not isinstance(key, str):
+            raise InvalidPayload(f"payload of task {name!r} has the key {key!r:.80}, allowed are names of arguments")
+    return _encoded(name, arguments, most)
+
+
+def _encoded(name: str, arguments: Mapping[str, Any], most: int) -> msgspec.Raw:
     try:
         payload = msgspec.json.encode(arguments)
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
-    for key in arguments if isinstance(arguments, dict) else ():
-        if not isinstance(key, str):
-            raise InvalidPayload(f"payload of task {name!r} has the key {key!r:.80}, allowed are names of arguments")
     # JSON has no such numbers; they would arrive as null.
     if b"null" in payload and (unfit := _no_number(msgspec.to_builtins(arguments, enc_hook=_left_out))) is not None:
         raise InvalidPayload(f"payload of task {name!r} has the number {unfit!r}, which JSON cannot say")
