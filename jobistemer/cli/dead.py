@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import click
@@ -19,17 +20,21 @@ from jobistemer.core.printable import printable
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def choosing(function: F) -> F:
-    """Add the options that say which dead letters are meant."""
+def narrowing(function: F) -> F:
+    """Add the options that say what the dead letters meant have in common."""
     options = (
         click.option("--handler", default="", help="Those of this task."),
         click.option("--job", default="", metavar="NAME", help="Those of this job."),
         click.option("--error", default="", metavar="TEXT", help="Those whose last error has this text."),
-        click.option("--all", "every", is_flag=True, help="All dead letters."),
     )
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def choosing(function: F) -> F:
+    """Add the options that say which dead letters are meant."""
+    return narrowing(click.option("--all", "every", is_flag=True, help="All dead letters.")(function))
 
 
 @click.group("dead")
@@ -38,14 +43,17 @@ def dead_group() -> None:
 
 
 @dead_group.command("list")
+@narrowing
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most."
 )
 @click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
 @operating
-def list_command(session: Session, limit: int, offset: int) -> None:
-    """List the dead letters, those that died last first."""
-    found = DeadLetters(session.namespace).page(offset, limit)
+def list_command(session: Session, limit: int, offset: int, **which: str) -> None:
+    """List the dead letters, those that died last first; those that are chosen, the oldest first."""
+    letters = DeadLetters(session.namespace)
+    chosen = islice(letters.all(**which), offset, offset + limit)
+    found = list(chosen) if any(which.values()) else letters.page(offset, limit)
     session.answer(found, lambda: _dead_table(found, session.now_ms))
 
 

@@ -104,6 +104,13 @@ def test_a_letter_is_replayed_with_another_payload(cli, dead, shard):
     assert bytes(take_one(shard).message.payload) == b'{"name":"eve"}'
 
 
+def test_the_list_shows_beforehand_which_letters_are_chosen(cli, dead):
+    first, second, _ = dead("OSError: gone"), dead("OSError: gone too"), dead("ValueError: no")
+    assert [each["run"]["id"] for each in told(cli("dead", "list", "--error", "gone", "--json"))] == [first, second]
+    assert told(cli("dead", "list", "--error", "gone", "--offset", "1", "--json"))[0]["run"]["id"] == second
+    assert cli("dead", "list", "--handler", "other").stdout == "no dead letters\n"
+
+
 def test_letters_are_chosen_by_what_their_error_says(cli, dead, shard):
     first, second = dead("ValueError: no"), dead("OSError: gone")
     assert set(told(cli("dead", "replay", "--error", "gone", "--json"))["replayed"]) == {second}
