@@ -138,7 +138,7 @@ def clustered(binary: str, folder: Path, replicated: int = 0) -> Iterator[LocalC
     nodes: list[Node] = []
 
     def node() -> Node:
-        nodes.append(Node(binary, folder / f"node{len(nodes)}", _free_port()))
+        nodes.append(Node(binary, folder / f"node{len(nodes)}", free_port()))
         return nodes[-1]
 
     try:
@@ -178,7 +178,7 @@ def _knows_ranges(node: Node) -> bool:
     return int(node.client.info("server")["redis_version"].partition(".")[0]) >= 7
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that is free and leaves room for the cluster's own beside it."""
     while True:
         with socket.socket() as probe, socket.socket() as bus:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import IO
 
 from jobistemer.store.connection import Server
 from jobistemer.store.keys import settings_key
-from tests.support.clusters import clustered
+from tests.support.clusters import clustered, free_port
 
 FAKE, VALKEY, REDIS, CLUSTER = "fake", "valkey", "redis", "cluster"
 """`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower."""
@@ -39,7 +38,7 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
         with clustered(_binary(VALKEY), folder) as cluster:
             yield cluster.url
         return
-    port = _free_port()
+    port = free_port()
     command = [_binary(kind), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     process = subprocess.Popen(
         [*command, "--save", "", "--appendonly", "no", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -82,13 +81,6 @@ def _binary(kind: str) -> str:
     found = shutil.which("redis-server")
     assert found, "JOBISTEMER_TEST_SERVERS asks for redis, but no redis-server is installed"
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_ready(log: IO[bytes]) -> None:
