@@ -16,7 +16,8 @@ from typing import IO, Any, NamedTuple
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from tests.support.audits import faults
-from tests.support.servers import VALKEY, _binary, _free_port, _wait_until_ready
+from tests.support.clusters import free_port
+from tests.support.servers import VALKEY, binary_of, wait_until_ready
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,16 +40,16 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         options = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"]
-        command = [_binary(VALKEY), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *options]
+        command = [binary_of(VALKEY), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self._process.stdout is not None
-        _wait_until_ready(self._process.stdout)
+        wait_until_ready(self._process.stdout)
 
     def freeze(self) -> None:
         """It answers nobody, and no connection breaks."""

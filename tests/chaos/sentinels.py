@@ -12,7 +12,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.chaos.scene import until
-from tests.support.servers import VALKEY, _binary, _free_port
+from tests.support.clusters import free_port
+from tests.support.servers import VALKEY, binary_of
 
 SERVICE = "main"
 # Nobody waits longer than he must: a replica is fed at once, and says once a second how far it is.
@@ -33,7 +34,7 @@ class Deployment:
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
         self._options = ("--save", "", "--appendonly", "yes", "--appendfsync", "no", *_QUICK, *options)
-        self._first, self._second, *self._asked = (_free_port() for _ in range(5))
+        self._first, self._second, *self._asked = (free_port() for _ in range(5))
         self._servers: dict[int, subprocess.Popen[bytes]] = {}
         self._sentinels: list[subprocess.Popen[bytes]] = []
         where = ",".join(f"127.0.0.1:{port}" for port in self._asked)
@@ -108,7 +109,7 @@ class Deployment:
 
     def _run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen([_binary(VALKEY), *arguments], stdout=log, stderr=log)
+            return subprocess.Popen([binary_of(VALKEY), *arguments], stdout=log, stderr=log)
 
     def _knows(self, port: int) -> bool:
         try:

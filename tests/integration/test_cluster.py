@@ -19,12 +19,12 @@ from jobistemer.store.connection import Server
 from jobistemer.store.queues import StreamReader, open_streams
 from tests.support.apps import work_off, working
 from tests.support.clusters import LocalCluster, clustered
-from tests.support.servers import VALKEY, _binary, emptied
+from tests.support.servers import VALKEY, binary_of, emptied
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with clustered(_binary(VALKEY), tmp_path_factory.mktemp("cluster")) as cluster:
+    with clustered(binary_of(VALKEY), tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
 

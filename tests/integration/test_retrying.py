@@ -11,8 +11,9 @@ from jobistemer.core.options import Effective, Options
 from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.states import RunState
 from jobistemer.core.verdicts import Fail, Retry
+from tests.support.clusters import free_port
 from tests.support.records import leaked, records
-from tests.support.servers import _binary, _free_port, _wait_until_ready
+from tests.support.servers import binary_of, wait_until_ready
 from tests.support.worlds import StepWorker, app_on, ticker
 
 
@@ -114,13 +115,13 @@ def test_a_limit_of_crashes_that_cannot_be_is_refused(wrong):
 def test_a_retry_survives_the_end_of_the_server(tmp_path, clock):
     import subprocess
 
-    port = _free_port()
-    command = [_binary("valkey"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
+    port = free_port()
+    command = [binary_of("valkey"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
     command += ["--appendonly", "yes", "--appendfsync", "always"]
 
     def started():
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        _wait_until_ready(process.stdout)
+        wait_until_ready(process.stdout)
         return process
 
     # Given a run that waits for its second attempt

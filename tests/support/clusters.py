@@ -31,20 +31,20 @@ class Node:
 
     def __init__(self, binary: str, folder: Path, port: int) -> None:
         self.port = port
-        self._folder, self._binary = folder, binary
+        self._folder, self.binary_of = folder, binary
         folder.mkdir()
         self.start()
 
     def start(self) -> None:
         """Start it, with what it has on disk."""
-        from tests.support.servers import _wait_until_ready
+        from tests.support.servers import wait_until_ready
 
         place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
         self.process = subprocess.Popen(
-            [self._binary, *place, *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [self.binary_of, *place, *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert self.process.stdout is not None
-        _wait_until_ready(self.process.stdout)
+        wait_until_ready(self.process.stdout)
         Thread(target=self.process.stdout.read, daemon=True).start()
         self.client = redis.Redis(port=self.port, protocol=2, socket_timeout=10)
 

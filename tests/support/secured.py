@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import pytest
 import trustme
 
-from tests.support.servers import REDIS, _free_port, running, until_said
+from tests.support.clusters import free_port
+from tests.support.servers import REDIS, running, until_said
 
 # The embedded server is built without TLS. `.ci/run` installs redis-server, so nothing is skipped there.
 speaks_tls = pytest.mark.skipif(not shutil.which("redis-server"), reason="only redis-server speaks TLS here: install it")
@@ -68,7 +69,7 @@ class Secured:
 @contextmanager
 def secured(folder: Path, *, clients: str) -> Iterator[Secured]:
     """A TLS server while the context lasts; `clients` is what `tls-auth-clients` says: no, optional, yes."""
-    made, port = Certificates(folder), _free_port()
+    made, port = Certificates(folder), free_port()
     files = ("--tls-cert-file", made.server, "--tls-key-file", made.server_key, "--tls-ca-cert-file", made.ca)
     options = ("--bind", "127.0.0.1", "--tls-port", str(port), *files, "--tls-auth-clients", clients)
     with running(REDIS, folder, *options) as plain:
@@ -78,7 +79,7 @@ def secured(folder: Path, *, clients: str) -> Iterator[Secured]:
 @contextmanager
 def watched(folder: Path, master: Secured) -> Iterator[str]:
     """A Sentinel that speaks TLS too and has a password, and names this server as `main`; gives its place."""
-    port, file = _free_port(), folder / "sentinel.conf"
+    port, file = free_port(), folder / "sentinel.conf"
     file.write_text(_SENTINEL.format(port=port, folder=folder, made=master.certificates, master=master.port))
     binary = shutil.which("redis-server")
     assert binary is not None

