@@ -29,6 +29,7 @@ from jobistemer.core.handlers import Handler
 from jobistemer.core.plugins import Plugins
 from jobistemer.core.report import Report
 from jobistemer.core.supplies import GroupResults, ReportOfEnd, UpstreamResult, UpstreamResults
+from jobistemer.runtime.leaving import leave
 from jobistemer.runtime.memory import memory_mib
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.store.keys import Keys
@@ -170,6 +171,8 @@ def main() -> None:
     start_thread(performer.listen, "channel")
     channel.send(Ready())
     performer.work()
+    # A thread that a handler has left would keep the process, of which nobody knows any more.
+    leave(0)
 
 
 def _opened(start: Start, channel: Channel) -> Performer:
@@ -178,7 +181,7 @@ def _opened(start: Start, channel: Channel) -> Performer:
         return Performer(app_of(start.app), start.app, channel)
     except BaseException as error:  # noqa: BLE001 - whatever the application's code raises at import, its worker hears it
         channel.send(Ready(error=described(error)))
-        raise SystemExit(1) from None
+        leave(1)
 
 
 def app_of(reference: str) -> App:

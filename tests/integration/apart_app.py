@@ -210,6 +210,12 @@ def until_it_should_end(ctx: Context) -> str:
 
 
 @app.task
+def leaves_a_thread() -> int:
+    threading.Thread(target=threading.Event().wait).start()
+    return os.getpid()
+
+
+@app.task
 def talks_after_its_end(ctx: Context) -> None:
     def talk() -> None:
         for _ in range(200):

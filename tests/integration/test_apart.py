@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -229,6 +230,22 @@ def test_it_is_told_when_its_worker_shuts_down(url, tmp_path):
         until(lambda: notes.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
         assert worker.end() == 0
         assert run.result(WAIT) == "shutdown"
+
+
+def test_a_thread_that_a_handler_left_does_not_keep_its_process_when_the_worker_dies(url, tmp_path):
+    own_app = Jobistemer(url, namespace="left", defaults=apart_app.app.defaults)
+    with working(url, tmp_path / "log", APP, "-c", "1", "--namespace", "left") as worker:
+        beside = own_app.enqueue("leaves_a_thread").result(WAIT)
+        assert lives(beside)
+        worker.process.kill()
+        until(lambda: not lives(beside), "its process has ended as well")
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 # --- What has killed its worker once is isolated, whatever it asks for ----------------------------------------------
