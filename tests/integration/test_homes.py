@@ -109,6 +109,14 @@ def test_jobs_that_are_registered_one_by_one_are_spread_as_evenly(url):
     assert counts(opened(url, 8)) == [8] * 8
 
 
+def test_more_jobs_than_a_question_takes_are_spread_as_evenly(url):
+    app, jobs = opened(url, 8), [ids.job_id(f"job_{number}") for number in range(homes.PAGE * 2 + 500)]
+    app.namespace.homes.give(jobs)
+    found = Counter(shard.keys.shard for shard in opened(url, 8).namespace.for_jobs(jobs))
+    assert sum(found.values()) == len(jobs)
+    assert max(found.values()) / min(found.values()) <= 1.1
+
+
 def test_two_who_register_a_job_at_once_and_have_counted_differently_agree(url, monkeypatch):
     # Given one who has counted, and stops there
     slow, fast = opened(url), opened(url)
