@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "audit": ("jobistemer.cli.audit:audit_command", "Name every due instant that is not accounted for."),
     "backfill": ("jobistemer.cli.backfill:backfill_group", "Backfills: list, show, cancel."),
     "crontab": ("jobistemer.cli.crontab:crontab_group", "Crontabs: import."),
+    "dashboard": ("jobistemer.web.command:dashboard_command", "Serve the dashboard."),
     "dead": ("jobistemer.cli.dead:dead_group", "Dead letters: list, show, replay, purge."),
     "deploy": ("jobistemer.cli.deploy:deploy_command", "Register the jobs of an app."),
     "dev": ("jobistemer.dev.command:dev_command", "Run an app here, with a server of its own."),

@@ -111,6 +111,18 @@ class DelayedRun(msgspec.Struct, frozen=True):
     note: str
 
 
+class StreamRun(msgspec.Struct, frozen=True):
+    """A run on a stream: it waits for a worker, or the one named has it in flight. entry: where it stands there."""
+
+    id: str
+    handler: str
+    place: str
+    entry: str
+    enqueued_at: int
+    attempt: int
+    worker: str = ""
+
+
 class Hold(msgspec.Struct, frozen=True):
     """What is on hold, until when (Unix milliseconds), and how many runs it has put off so far."""
 

@@ -25,6 +25,11 @@ def list_dead(shards: Sequence[Database], offset: int = 0, limit: int = PAGE) ->
     return found[offset : offset + limit]
 
 
+def dead_total(shards: Sequence[Database]) -> int:
+    """How many dead letters there are."""
+    return sum(database.ask("ZCARD", database.keys.dead) for database in shards)
+
+
 def all_dead(database: Database) -> Iterator[DeadRun]:
     """Every dead letter of a shard that is there when its page is read, the oldest first.
 

@@ -25,10 +25,18 @@ _PARTS = 4
 
 
 def list_jobs(shards: Sequence[Database], offset: int = 0, limit: int = 100) -> list[JobSummary]:
-    """A page of the registered jobs, those that are due next first."""
-    found = [summary for database in shards for summary in _jobs_of(database, offset + limit)]
-    found.sort(key=lambda summary: (summary.next_due or NEVER * 1000, summary.name))
-    return found[offset : offset + limit]
+    """A page of the registered jobs, those that are due next first; only those of the page are looked at closely."""
+    listed = [(at, job, number) for number, each in enumerate(shards) for job, at in _due(each, offset + limit).items()]
+    page = sorted(listed)[offset : offset + limit]
+    found: list[JobSummary] = []
+    for number, database in enumerate(shards):
+        found += _summaries(database, {job: at for at, job, where in page if where == number})
+    return sorted(found, key=lambda summary: (summary.next_due or NEVER * 1000, summary.name))
+
+
+def jobs_total(shards: Sequence[Database]) -> int:
+    """How many jobs are registered."""
+    return sum(database.ask("ZCARD", database.keys.due) for database in shards)
 
 
 def summary_of(database: Database, name: str) -> JobSummary | None:
@@ -44,13 +52,20 @@ def list_history(database: Database, job: str, offset: int = 0, limit: int = 20)
     return find_occurrences(database, _history_ids(database, job, offset, limit))
 
 
-def latest_occurrences(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> list[OccurrenceRecord]:
-    """The latest occurrences of several jobs together, the newest first."""
-    found: list[OccurrenceRecord] = []
+def recent_of(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> dict[str, list[OccurrenceRecord]]:
+    """The latest occurrences of each of several jobs, the newest first."""
+    found: dict[str, list[OccurrenceRecord]] = {job: [] for job in jobs}
     for database in shards:
         commands = [_history_command(database.keys, job, 0, limit) for job in jobs]
         answers = database.ask_all(commands) if commands else []
-        found += find_occurrences(database, [each.decode() for answer in answers for each in answer])
+        for record in find_occurrences(database, [each.decode() for answer in answers for each in answer]):
+            found[record.job].append(record)
+    return found
+
+
+def latest_occurrences(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> list[OccurrenceRecord]:
+    """The latest occurrences of several jobs together, the newest first."""
+    found = [record for records in recent_of(shards, jobs, limit).values() for record in records]
     return sorted(found, key=lambda record: (record.due, record.claimed_at), reverse=True)[:limit]
 
 
@@ -74,10 +89,9 @@ def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRe
     return None
 
 
-def _jobs_of(database: Database, limit: int) -> list[JobSummary]:
+def _due(database: Database, limit: int) -> dict[str, float]:
     flat = database.ask("ZRANGE", database.keys.due, 0, limit - 1, "WITHSCORES")
-    due = {job.decode(): float(at) for job, at in zip(flat[::2], flat[1::2], strict=True)}
-    return _summaries(database, due)
+    return {job.decode(): float(at) for job, at in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def _summaries(database: Database, due: dict[str, float]) -> list[JobSummary]:

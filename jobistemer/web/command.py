@@ -1,0 +1,69 @@
+"""`jobistemer dashboard`: pages about a namespace, and actions on it, in a browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Final
+
+import click
+
+from jobistemer.cli.process import prepare_process, process_options
+from jobistemer.cli.project import open_namespace
+from jobistemer.cli.session import one_line_errors, with_server
+from jobistemer.core.errors import Misconfigured
+from jobistemer.web.settings import settings_for
+
+NEEDED: Final = ("starlette", "uvicorn", "jinja2")
+DEFAULT_PORT: Final = 8787
+
+
+def is_installed() -> bool:
+    """Whether the extra is there."""
+    return all(importlib.util.find_spec(each) is not None for each in NEEDED)
+
+
+@click.command("dashboard")
+@with_server
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
+              help="Port to listen on; 0 for any that is free.")  # fmt: skip
+@click.option("--read-only", is_flag=True, help="Refuse every action; a server user of role `viewer` is enough.")
+@click.option("--by", envvar="JOBISTEMER_BY", show_envvar=True, default="",
+              help="Who acts, for audit lists; by default the user.")  # fmt: skip
+@click.option("--allow-host", "names", multiple=True, metavar="NAME", help="Answer to this name too, such as a proxy's.")
+@click.option("--no-token", "trusting", is_flag=True, help="Let other machines in without a token.")
+@process_options
+@one_line_errors
+def dashboard_command(
+    *,
+    url: str | None,
+    namespace: str | None,
+    host: str,
+    port: int,
+    read_only: bool,
+    by: str,
+    names: tuple[str, ...],
+    trusting: bool,
+    log_level: str,
+    log_json: bool,
+    until_eof: bool,
+) -> None:
+    """Serve the dashboard of a namespace, on loopback unless told otherwise.
+
+    With JOBISTEMER_DASHBOARD_TOKEN in the environment, whoever comes has to know that token; without one it listens on
+    loopback only, unless --no-token says that everybody may come.
+    """
+    if not is_installed():
+        raise Misconfigured("the dashboard is not installed: pip install 'jobistemer[dashboard]'")
+    from jobistemer.web.serving import serve  # noqa: PLC0415 - an extra; its absence is told above
+
+    token = os.environ.get("JOBISTEMER_DASHBOARD_TOKEN", "")
+    settings = settings_for(host, read_only=read_only, by=by, token=token, names=names, trusting=trusting)
+    opened = open_namespace(url, namespace)
+    stopping = prepare_process(log_level=log_level, log_json=log_json, until_eof=until_eof)
+    serve(opened, settings, host, port, stopping)
+
+
+if __name__ == "__main__":
+    dashboard_command()

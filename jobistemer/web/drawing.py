@@ -1,0 +1,132 @@
+"""Templates, and how times, lengths of time and states are written. Whatever comes from users is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from jobistemer.cli.tables import duration, first_line
+from jobistemer.core.printable import printable
+
+LONGEST_TEXT: Final = 20_000
+"""So many characters of an error, a payload or a result are shown; the command line shows the rest."""
+# Four families of colour; the word itself always stands beside it.
+TONES: Final = {
+    "completed": "good",
+    "succeeded": "good",
+    "open": "good",
+    "running": "busy",
+    "pending": "busy",
+    "in flight": "busy",
+    "queued": "wait",
+    "scheduled": "wait",
+    "waiting": "wait",
+    "failed": "bad",
+    "failed_stale": "bad",
+    "dead": "bad",
+    "timed_out": "bad",
+    "lost": "lost",
+    "missed": "warn",
+    "skipped": "mute",
+    "compressed": "mute",
+    "canceled": "mute",
+    "paused": "warn",
+    "draining": "warn",
+    "quiet": "warn",
+    "over": "mute",
+}
+
+
+def at(ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """An instant in UTC; a dash for none."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):{form}}" if ms else "–"
+
+
+def distance(ms: float | None, now_ms: int) -> str:
+    """How far an instant is from now."""
+    if not ms:
+        return ""
+    return f"in {duration(ms - now_ms)}" if ms > now_ms else f"{duration(now_ms - ms)} ago"
+
+
+def when(ms: float | None, now_ms: int) -> Markup:
+    """An instant as people read it: how far off it is, with the time of the day, and the whole of it at hand."""
+    if not ms:
+        return Markup('<span class="none">–</span>')
+    moment, now = (datetime.fromtimestamp(each / 1000, UTC) for each in (ms, now_ms))
+    shown = f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%d %b %H:%M}"
+    return Markup('<time datetime="{}" title="{} UTC">{} <small>{}</small></time>').format(
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}", f"{moment:%A %Y-%m-%d %H:%M:%S}", shown, distance(ms, now_ms)
+    )
+
+
+def state(word: str) -> Markup:
+    """A state with its colour."""
+    return Markup('<span class="state {}">{}</span>').format(tone(word), word.replace("_", " "))
+
+
+def tone(word: str) -> str:
+    """The family of colour of a state."""
+    return TONES.get(word, "mute")
+
+
+def segment(text: str) -> str:
+    """A text as one part of a path."""
+    return quote(text, safe="")
+
+
+def lines(text: str) -> str:
+    """Several lines of anybody's text: nothing in it is invisible, and there is not too much of it."""
+    cut = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}\n… ({len(text)} characters)"
+    return "\n".join(printable(line) for line in cut.splitlines())
+
+
+def pretty(raw: bytes) -> str:
+    """JSON with its indents; as it is when it is none."""
+    try:
+        return lines(msgspec.json.format(raw, indent=2).decode())
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return lines(raw.decode(errors="replace"))
+
+
+def short(identity: str) -> str:
+    """An id as far as it tells it from others on a page."""
+    kind, _, rest = identity.partition("_")
+    return f"{kind}_{rest[:8]}…" if len(rest) > 9 else identity
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("jobistemer.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "at": at,
+        "when": when,
+        "span": duration,
+        "state": state,
+        "tone": tone,
+        "segment": segment,
+        "lines": lines,
+        "pretty": pretty,
+        "short": short,
+        "line": lambda text: printable(first_line(text)),
+    }
+    return made
+
+
+_ENVIRONMENT: Final = _environment()
+
+
+def draw(template: str, values: Mapping[str, Any]) -> str:
+    """A page."""
+    return _ENVIRONMENT.get_template(template).render(values)

@@ -1,0 +1,80 @@
+"""What stands before every request, and what goes with every answer."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobistemer.web.entrance import Entrance
+from jobistemer.web.settings import DashboardSettings
+
+SESSION: Final = "jobistemer_session"
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not `no-referrer`: browsers then say that the origin of a form is `null`.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_OPEN: Final = ("/static/", "/login")
+
+
+class Guard:
+    """Refuses strange hosts and strangers, gives each browser a session, adds the headers."""
+
+    def __init__(self, app: ASGIApp, settings: DashboardSettings, entrance: Entrance) -> None:
+        self._app = app
+        self._hosts = settings.hosts
+        self._entrance = entrance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        known = request.cookies.get(SESSION, "")
+        request.state.session = known or secrets.token_urlsafe(24)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers["Cache-Control"] = "max-age=3600" if request.url.path.startswith("/static/") else "no-store"
+                if not known:
+                    headers.append("Set-Cookie", f"{SESSION}={request.state.session}; Path=/; HttpOnly; SameSite=Strict")
+            await send(message)
+
+        await (self._refusal(request) or self._app)(scope, receive, send_guarded)
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        if self._hosts and _name(host) not in self._hosts:
+            said = f"This dashboard does not answer to the name {_name(host)!r:.80}; --allow-host lets it.\n"
+            return PlainTextResponse(said, 400)
+        if request.url.path.startswith(_OPEN) or self._entrance.admits(request):
+            return None
+        return RedirectResponse("/login", 303) if request.method == "GET" else PlainTextResponse("Log in first.\n", 401)
+
+
+def is_from_here(request: Request) -> bool:
+    """Whether a form was sent by a page of this very dashboard, as far as its browser says where it comes from."""
+    origin = request.headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc == request.headers.get("host", "")
+    return request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+
+
+def _name(host: str) -> str:
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and port.isdigit() else host.lower()
