@@ -11,6 +11,7 @@ from jobistemer.core.limits import name_of
 from jobistemer.core.listings import Hold, QueueSummary
 from jobistemer.core.names import checked_name
 from jobistemer.store import census, holds, purging, queues
+from jobistemer.store.members import command_worker
 from jobistemer.store.namespace import Namespace
 
 
@@ -84,6 +85,13 @@ class Holds:
     def list(self) -> list[Hold]:
         """What is on hold, by name."""
         return holds.list_holds(self._namespace.shards)
+
+
+def tell_worker(namespace: Namespace, worker: str, command: str) -> None:
+    """Tell a worker `quiet` or `stop`; it hears it with its next beat. Raises NotFound."""
+    words = [each.call(command_worker(each.keys, worker, command)).word for each in namespace.shards]
+    if "TOLD" not in words:
+        raise NotFound(f"no worker {worker!r} is on record; `jobistemer worker list` shows those there are")
 
 
 def _name(task: str, key: Any, limit: str) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import click
 from rich.console import RenderableType
 
+from jobistemer.app.operating import tell_worker
 from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
-from jobistemer.core.errors import NotFound
 from jobistemer.core.listings import TickerSummary, WorkerSummary
 from jobistemer.store import census
-from jobistemer.store.members import command_worker
 
 
 @click.group("worker")
@@ -56,9 +55,7 @@ def list_tickers_command(session: Session) -> None:
 
 
 def _tell(session: Session, worker: str, command: str) -> None:
-    words = [each.call(command_worker(each.keys, worker, command)).word for each in session.namespace.shards]
-    if "TOLD" not in words:
-        raise NotFound(f"no worker {worker!r} is on record; `jobistemer worker list` shows those there are")
+    tell_worker(session.namespace, worker, command)
     said = f"{worker} will hear {command} with its next beat"
     session.answer({"worker": worker, "command": command}, lambda: tables.cell(said))
 

@@ -16,7 +16,9 @@ from jobistemer.core.printable import printable
 
 LONGEST_TEXT: Final = 20_000
 """So many characters of an error, a payload or a result are shown; the command line shows the rest."""
-# Four families of colour; the word itself always stands beside it.
+LONGEST_PAYLOAD: Final = 120
+"""So many bytes of a payload stand in a list."""
+# Families of colour; the word itself always stands beside it.
 TONES: Final = {
     "completed": "good",
     "succeeded": "good",
@@ -118,6 +120,8 @@ def _environment() -> Environment:
         "segment": segment,
         "lines": lines,
         "pretty": pretty,
+        "bytes": bytes,
+        "payload": lambda raw: printable(bytes(raw)[:LONGEST_PAYLOAD].decode(errors="replace")),
         "short": short,
         "line": lambda text: printable(first_line(text)),
     }

@@ -1,0 +1,58 @@
+"""The routes of a dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from jobistemer.core.errors import JobistemerError
+from jobistemer.store.namespace import Namespace
+from jobistemer.web import acting, answers, finding, jobs, letters, logging_in, members, occurrences, overview, queues, runs
+from jobistemer.web.dashboard import Dashboard
+from jobistemer.web.guard import Guard
+from jobistemer.web.settings import DashboardSettings
+
+STATIC = Path(__file__).parent / "static"
+
+
+def make_application(namespace: Namespace, settings: DashboardSettings | None = None) -> Starlette:
+    """The dashboard of a namespace as an ASGI application; nothing is connected before the first page is asked for."""
+    chosen = settings or DashboardSettings()
+    dashboard = Dashboard(namespace, chosen)
+    application = Starlette(
+        routes=_routes(),
+        middleware=[Middleware(Guard, settings=chosen, entrance=dashboard.entrance)],
+        exception_handlers={
+            JobistemerError: answers.refused,
+            HTTPException: answers.not_done,
+            Exception: answers.failed,
+        },
+    )
+    application.state.dashboard = dashboard
+    return application
+
+
+def _routes() -> list[Route | Mount]:
+    # Plain functions, which starlette runs in threads of its own: the store waits for the server.
+    return [
+        Route("/", overview.overview_page),
+        Route("/jobs", jobs.jobs_page),
+        # Names of jobs may have slashes.
+        Route("/jobs/{name:path}", jobs.job_page),
+        Route("/occurrences/{occurrence}", occurrences.occurrence_page),
+        Route("/queues", queues.queues_page),
+        Route("/runs", runs.runs_page),
+        Route("/runs/{run}", runs.run_page),
+        Route("/dead", letters.letters_page),
+        Route("/workers", members.members_page),
+        Route("/find", finding.find),
+        Route("/actions/{action}", acting.act, methods=["POST"]),
+        Route("/login", logging_in.login_page, methods=["GET"]),
+        Route("/login", logging_in.log_in, methods=["POST"]),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]

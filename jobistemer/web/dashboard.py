@@ -1,0 +1,77 @@
+"""One dashboard: what its pages and actions share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from jobistemer import __version__
+from jobistemer.app import JobControl
+from jobistemer.runtime.identity import user_name
+from jobistemer.store.connection import redacted
+from jobistemer.store.database import Database
+from jobistemer.store.namespace import Namespace
+from jobistemer.web.drawing import draw
+from jobistemer.web.entrance import Entrance
+from jobistemer.web.seals import Seal
+from jobistemer.web.settings import DashboardSettings
+
+SAID = "jobistemer_said"
+"""The cookie by which an action tells the next page what it has done."""
+LONGEST_BY = 100
+
+
+class Dashboard:
+    """The namespace that is shown, and how."""
+
+    def __init__(self, namespace: Namespace, settings: DashboardSettings) -> None:
+        self.namespace = namespace
+        self.read_only = settings.read_only
+        self.entrance = Entrance(settings.token)
+        self.seal = Seal()
+        self.by = settings.by or f"{user_name()[: LONGEST_BY - 16]} by dashboard"
+        # Refused here, at the start, not with the first action.
+        JobControl(namespace, self.by)
+
+    @property
+    def shards(self) -> list[Database]:
+        """The shards of the namespace. Raises NotConnected."""
+        return self.namespace.shards
+
+    def form_mark(self, request: Request) -> str:
+        """What a form has to bring back to show that a page of this browser has sent it."""
+        return self.seal.mark("form", request.state.session)
+
+    def page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page of the dashboard as it is now by the server's clock. Raises NotConnected."""
+        return self.draw(request, template, status, now_ms=self.shards[0].read_clock(), **values)
+
+    def draw(
+        self, request: Request, template: str, status: int = 200, *, now_ms: int, **values: Any
+    ) -> HTMLResponse:
+        """A page; nothing is asked of the server any more."""
+        said = self.seal.open("said", request.cookies.get(SAID, ""))
+        given = {
+            "path": request.url.path,
+            "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            "now_ms": now_ms,
+            "csrf": self.form_mark(request),
+            "said": said,
+            "read_only": self.read_only,
+            "locked": self.entrance.is_locked,
+            "namespace": self.namespace.name,
+            "server": redacted(self.namespace.url),
+            "version": __version__,
+        }
+        response = HTMLResponse(draw(template, given | values), status)
+        if said is not None:
+            response.delete_cookie(SAID)
+        return response
+
+
+def of(request: Request) -> Dashboard:
+    """The dashboard that a request is for."""
+    found: Dashboard = request.app.state.dashboard
+    return found

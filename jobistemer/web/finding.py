@@ -1,0 +1,19 @@
+"""From a name or an id to its page."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from jobistemer.web.drawing import segment
+
+_PLACES = {"occ_": "occurrences", "run_": "runs"}
+
+
+def find(request: Request) -> Response:
+    """Go where an id or the name of a job leads."""
+    asked = request.query_params.get("q", "").strip()
+    if not asked:
+        return RedirectResponse("/jobs", 303)
+    # An attempt's page is that of its run, which its id does not tell; what is none of these is a job's name.
+    return RedirectResponse(f"/{_PLACES.get(asked[:4], 'jobs')}/{segment(asked)}", 303)

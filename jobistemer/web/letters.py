@@ -1,0 +1,21 @@
+"""Dead letters: runs that are out of attempts."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobistemer.app import DeadLetters
+from jobistemer.store import dead
+from jobistemer.web.dashboard import of
+from jobistemer.web.paging import paged
+
+LETTERS_A_PAGE = 50
+
+
+def letters_page(request: Request) -> Response:
+    """The page, those that died last first."""
+    dashboard = of(request)
+    letters = DeadLetters(dashboard.namespace)
+    page = paged(request, LETTERS_A_PAGE, letters.page)
+    return dashboard.page(request, "dead.html", page=page, total=dead.dead_total(dashboard.shards))

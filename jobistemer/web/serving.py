@@ -1,0 +1,59 @@
+"""The server process of a dashboard."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import uvicorn
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.stopping import Stopping
+from jobistemer.store.connection import redacted
+from jobistemer.store.namespace import Namespace
+from jobistemer.web.application import make_application
+from jobistemer.web.settings import DashboardSettings
+
+GRACE_S = 3
+
+log = logging.getLogger(__name__)
+
+
+def serve(
+    namespace: Namespace, settings: DashboardSettings, host: str, port: int, stopping: Stopping
+) -> None:
+    """Serve until an end is asked for. Raises Misconfigured when the address cannot be listened on."""
+    listening = _listen(host, port)
+    config = uvicorn.Config(
+        make_application(namespace, settings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = uvicorn.Server(config)
+    # Beside the main thread, which hears the signals.
+    thread = start_thread(lambda: server.run(sockets=[listening]), "dashboard")
+    mode = "read-only, " if settings.read_only else ""
+    log.info("dashboard of %s at %s: %s%s", namespace.name, redacted(namespace.url), mode, _address(host, listening))
+    stopping.wait()
+    server.should_exit = True
+    thread.join(GRACE_S + 2)
+    listening.close()
+    namespace.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise Misconfigured(
+            f"the dashboard cannot listen on {host} port {port}: {error.strerror}; choose another with --host or --port"
+        ) from error
+
+
+def _address(host: str, listening: socket.socket) -> str:
+    named = f"[{host}]" if ":" in host else host
+    return f"http://{named}:{listening.getsockname()[1]}/"
