@@ -13,6 +13,8 @@ from markupsafe import Markup
 
 from jobistemer.cli.tables import duration, first_line
 from jobistemer.core.printable import printable
+from jobistemer.core.records import OccurrenceRecord
+from jobistemer.store.views import NEVER_RAN
 
 LONGEST_TEXT: Final = 20_000
 """So many characters of an error, a payload or a result are shown; the command line shows the rest."""
@@ -68,9 +70,9 @@ def when(ms: float | None, now_ms: int) -> Markup:
     )
 
 
-def state(word: str) -> Markup:
+def state(word: str, family: str = "") -> Markup:
     """A state with its colour."""
-    return Markup('<span class="state {}">{}</span>').format(tone(word), word.replace("_", " "))
+    return Markup('<span class="state {}">{}</span>').format(family or tone(word), word.replace("_", " "))
 
 
 def tone(word: str) -> str:
@@ -100,7 +102,15 @@ def pretty(raw: bytes) -> str:
 def short(identity: str) -> str:
     """An id as far as it tells it from others on a page."""
     kind, _, rest = identity.partition("_")
-    return f"{kind}_{rest[:8]}…" if len(rest) > 9 else identity
+    # Not the beginning, which is the time in many of them.
+    return f"{kind}_…{rest[-8:]}" if len(rest) > 9 else identity
+
+
+def lasted(record: OccurrenceRecord, now_ms: int) -> int | None:
+    """How long (ms) an occurrence took, or has taken so far; None for one that never ran."""
+    if record.state in NEVER_RAN:
+        return None
+    return max(0, (record.ended_at or now_ms) - (record.started_at or record.claimed_at))
 
 
 def _environment() -> Environment:
@@ -119,6 +129,7 @@ def _environment() -> Environment:
         "tone": tone,
         "segment": segment,
         "lines": lines,
+        "lasted": lasted,
         "pretty": pretty,
         "bytes": bytes,
         "payload": lambda raw: printable(bytes(raw)[:LONGEST_PAYLOAD].decode(errors="replace")),

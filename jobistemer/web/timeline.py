@@ -9,11 +9,14 @@ from typing import Final, NamedTuple
 from jobistemer.cli.tables import duration
 from jobistemer.core.records import OccurrenceRecord
 from jobistemer.store.views import NEVER_RAN
-from jobistemer.web.drawing import tone
+from jobistemer.web.drawing import lasted, tone
 
 LEFT: Final = 52
-STEP: Final = 16
-WIDE: Final = 12
+STEP: Final = 19
+WIDE: Final = 14
+PLACES: Final = 60
+"""For how many columns there is room; where there are fewer, the room on the left stays empty."""
+RIGHT: Final = 20
 TALL: Final = 96
 TOP: Final = 10
 STUB: Final = 8
@@ -63,10 +66,10 @@ def timeline(slots: list[Slot], now_ms: int) -> Timeline:
     """The picture of a page of history; `slots` begin with the newest."""
     ordered = slots[::-1]
     most = max((_took(each.record, now_ms) for each in ordered), default=0) or 1
-    columns = [_column(place, each, now_ms, most) for place, each in enumerate(ordered)]
-    marks = _marks([each.record.due for each in ordered])
-    width = LEFT + STEP * max(len(ordered), 12) + 8
-    return Timeline(width, TOP + TALL + 36, columns, marks, duration(most), duration(most / 4))
+    first = max(0, PLACES - len(ordered))
+    columns = [_column(place, each, now_ms, most) for place, each in enumerate(ordered, first)]
+    marks = _marks([each.record.due for each in ordered], first)
+    return Timeline(LEFT + STEP * max(len(ordered), PLACES) + RIGHT, TOP + TALL + 36, columns, marks, duration(most), duration(most / 4))
 
 
 def _column(place: int, slot: Slot, now_ms: int, most: int) -> Column:
@@ -78,19 +81,17 @@ def _column(place: int, slot: Slot, now_ms: int, most: int) -> Column:
 
 
 def _took(record: OccurrenceRecord, now_ms: int) -> int:
-    if record.state in NEVER_RAN:
-        return 0
-    return max(0, (record.ended_at or now_ms) - (record.started_at or record.claimed_at))
+    return lasted(record, now_ms) or 0
 
 
-def _marks(dues: list[int]) -> list[Mark]:
+def _marks(dues: list[int], first: int) -> list[Mark]:
     found: list[Mark] = []
     day = ""
-    for place in range(0, len(dues), APART):
+    for place in range((len(dues) - 1) % APART, len(dues), APART):
         moment = datetime.fromtimestamp(dues[place], UTC)
         new_day = f"{moment:%d %b}" != day
         day = f"{moment:%d %b}"
-        x = LEFT + place * STEP + WIDE // 2
+        x = LEFT + (first + place) * STEP + WIDE // 2
         found.append(Mark(x, f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}", day=False))
         if new_day:
             found.append(Mark(x, day, day=True))
