@@ -1,4 +1,4 @@
-"""Doing what a form asks for: only for pages of our own, not in a read-only dashboard, asked twice where it destroys."""
+"""Doing what a form asks for: only for our own pages, never in a read-only dashboard, asked twice where it destroys."""
 
 from __future__ import annotations
 

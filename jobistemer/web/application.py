@@ -12,7 +12,19 @@ from starlette.staticfiles import StaticFiles
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.namespace import Namespace
-from jobistemer.web import acting, answers, finding, jobs, letters, logging_in, members, occurrences, overview, queues, runs
+from jobistemer.web import (
+    acting,
+    answers,
+    finding,
+    jobs,
+    letters,
+    logging_in,
+    members,
+    occurrences,
+    overview,
+    queues,
+    runs,
+)
 from jobistemer.web.dashboard import Dashboard
 from jobistemer.web.guard import Guard
 from jobistemer.web.settings import DashboardSettings

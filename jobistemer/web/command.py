@@ -31,7 +31,9 @@ def is_installed() -> bool:
 @click.option("--read-only", is_flag=True, help="Refuse every action; a server user of role `viewer` is enough.")
 @click.option("--by", envvar="JOBISTEMER_BY", show_envvar=True, default="",
               help="Who acts, for audit lists; by default the user.")  # fmt: skip
-@click.option("--allow-host", "names", multiple=True, metavar="NAME", help="Answer to this name too, such as a proxy's.")
+@click.option(
+    "--allow-host", "names", multiple=True, metavar="NAME", help="Answer to this name too, such as a proxy's."
+)
 @click.option("--no-token", "trusting", is_flag=True, help="Let other machines in without a token.")
 @process_options
 @one_line_errors

@@ -48,9 +48,7 @@ class Dashboard:
         """A page of the dashboard as it is now by the server's clock. Raises NotConnected."""
         return self.draw(request, template, status, now_ms=self.shards[0].read_clock(), **values)
 
-    def draw(
-        self, request: Request, template: str, status: int = 200, *, now_ms: int, **values: Any
-    ) -> HTMLResponse:
+    def draw(self, request: Request, template: str, status: int = 200, *, now_ms: int, **values: Any) -> HTMLResponse:
         """A page; nothing is asked of the server any more."""
         said = self.seal.open("said", request.cookies.get(SAID, ""))
         given = {

@@ -18,6 +18,8 @@ from jobistemer.store.views import NEVER_RAN
 
 LONGEST_TEXT: Final = 20_000
 """So many characters of an error, a payload or a result are shown; the command line shows the rest."""
+LONGEST_VALUE: Final = 300
+"""So many characters of what differs between two versions are shown."""
 LONGEST_PAYLOAD: Final = 120
 """So many bytes of a payload stand in a list."""
 # Families of colour; the word itself always stands beside it.
@@ -99,6 +101,13 @@ def pretty(raw: bytes) -> str:
         return lines(raw.decode(errors="replace"))
 
 
+def value(found: Any) -> str:
+    """What a field of a definition says, on one line."""
+    if found is None:
+        return "–"
+    return printable(found if isinstance(found, str) else msgspec.json.encode(found).decode())[:LONGEST_VALUE]
+
+
 def short(identity: str) -> str:
     """An id as far as it tells it from others on a page."""
     kind, _, rest = identity.partition("_")
@@ -113,11 +122,17 @@ def lasted(record: OccurrenceRecord, now_ms: int) -> int | None:
     return max(0, (record.ended_at or now_ms) - (record.started_at or record.claimed_at))
 
 
+def _shown(found: Any) -> Any:
+    # Whatever a template shows comes by here, so that nowhere it can be forgotten.
+    return lines(found) if isinstance(found, str) and not isinstance(found, Markup) else found
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("jobistemer.web"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -128,13 +143,13 @@ def _environment() -> Environment:
         "state": state,
         "tone": tone,
         "segment": segment,
-        "lines": lines,
         "lasted": lasted,
         "pretty": pretty,
         "bytes": bytes,
+        "value": value,
         "payload": lambda raw: printable(bytes(raw)[:LONGEST_PAYLOAD].decode(errors="replace")),
         "short": short,
-        "line": lambda text: printable(first_line(text)),
+        "line": first_line,
     }
     return made
 

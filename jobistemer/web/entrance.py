@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from jobistemer.web.seals import Seal
 
-PASS: Final = "jobistemer_pass"
+COOKIE: Final = "jobistemer_pass"
 LASTS_S: Final = 12 * 3600
 
 
@@ -35,7 +35,7 @@ class Entrance:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self.knows(given)
-        until = self._seal.open("pass", request.cookies.get(PASS, ""))
+        until = self._seal.open("pass", request.cookies.get(COOKIE, ""))
         return until is not None and int(until) > time.time()
 
     def knows(self, given: str) -> bool:

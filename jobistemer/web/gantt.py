@@ -20,12 +20,14 @@ BAR: Final = 16
 THINNEST: Final = 3.0
 MOST_BARS: Final = 200
 LONGEST_LABEL: Final = 26
-_STEPS: Final = tuple(
-    size * unit
-    for unit, sizes in ((1, (1, 2, 5, 10, 20, 50, 100, 200, 500)), (1000, (1, 2, 5, 10, 15, 30)), (60_000, (1, 2, 5, 10, 15, 30)),
-                        (3_600_000, (1, 2, 3, 6, 12)), (86_400_000, (1, 2, 7, 30, 90, 365)))
-    for size in sizes
-)  # fmt: skip
+_UNITS: Final = {
+    1: (1, 2, 5, 10, 20, 50, 100, 200, 500),
+    1_000: (1, 2, 5, 10, 15, 30),
+    60_000: (1, 2, 5, 10, 15, 30),
+    3_600_000: (1, 2, 3, 6, 12),
+    86_400_000: (1, 2, 7, 30, 90, 365),
+}
+_STEPS: Final = tuple(unit * size for unit, sizes in _UNITS.items() for size in sizes)
 
 
 class Line(NamedTuple):

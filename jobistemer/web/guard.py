@@ -52,7 +52,9 @@ class Guard:
                     headers[name] = value
                 headers["Cache-Control"] = "max-age=3600" if request.url.path.startswith("/static/") else "no-store"
                 if not known:
-                    headers.append("Set-Cookie", f"{SESSION}={request.state.session}; Path=/; HttpOnly; SameSite=Strict")
+                    headers.append(
+                        "Set-Cookie", f"{SESSION}={request.state.session}; Path=/; HttpOnly; SameSite=Strict"
+                    )
             await send(message)
 
         await (self._refusal(request) or self._app)(scope, receive, send_guarded)

@@ -58,9 +58,7 @@ def job_page(request: Request) -> Response:
     if summary is None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
     now_ms = dashboard.shards[0].read_clock()
-    page = paged(
-        request, HISTORY_A_PAGE, lambda offset, limit: listings.list_history(database, job.id, offset, limit)
-    )
+    page = paged(request, HISTORY_A_PAGE, lambda offset, limit: listings.list_history(database, job.id, offset, limit))
     slots = _slots(database, list(page.rows))
     return dashboard.draw(
         request,

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from jobistemer.web.acting import check_form
 from jobistemer.web.dashboard import of
-from jobistemer.web.entrance import LASTS_S, PASS
+from jobistemer.web.entrance import LASTS_S, COOKIE
 from jobistemer.web.forms import first, read_form
 
 
@@ -28,7 +28,7 @@ async def log_in(request: Request) -> Response:
     if not entrance.knows(first(form, "token")):
         return _page(request, 401, "That is not the token.")
     response = RedirectResponse("/", 303)
-    response.set_cookie(PASS, entrance.issue(), max_age=LASTS_S, httponly=True, samesite="strict")
+    response.set_cookie(COOKIE, entrance.issue(), max_age=LASTS_S, httponly=True, samesite="strict")
     return response
 
 

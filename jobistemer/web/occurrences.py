@@ -70,7 +70,9 @@ def _found(shards: Sequence[Database], occurrence: str) -> tuple[Database, Occur
 
 
 def _troubles(report: Report) -> list[Trouble]:
-    found = [Trouble(task.name, task.run, attempt) for task in report.tasks for attempt in task.attempts if attempt.error]
+    found = [
+        Trouble(task.name, task.run, attempt) for task in report.tasks for attempt in task.attempts if attempt.error
+    ]
     return sorted(found, key=lambda trouble: trouble.attempt.started_at)
 
 

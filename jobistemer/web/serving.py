@@ -20,9 +20,7 @@ GRACE_S = 3
 log = logging.getLogger(__name__)
 
 
-def serve(
-    namespace: Namespace, settings: DashboardSettings, host: str, port: int, stopping: Stopping
-) -> None:
+def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: int, stopping: Stopping) -> None:
     """Serve until an end is asked for. Raises Misconfigured when the address cannot be listened on."""
     listening = _listen(host, port)
     config = uvicorn.Config(

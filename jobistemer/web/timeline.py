@@ -1,4 +1,4 @@
-"""The history of a job as a picture: a column for each occurrence, as high as it took long, in the colour of its end."""
+"""The history of a job as a picture: a column for each occurrence, as high as it took long, coloured by its end."""
 
 from __future__ import annotations
 
@@ -69,7 +69,14 @@ def timeline(slots: list[Slot], now_ms: int) -> Timeline:
     first = max(0, PLACES - len(ordered))
     columns = [_column(place, each, now_ms, most) for place, each in enumerate(ordered, first)]
     marks = _marks([each.record.due for each in ordered], first)
-    return Timeline(LEFT + STEP * max(len(ordered), PLACES) + RIGHT, TOP + TALL + 36, columns, marks, duration(most), duration(most / 4))
+    return Timeline(
+        LEFT + STEP * max(len(ordered), PLACES) + RIGHT,
+        TOP + TALL + 36,
+        columns,
+        marks,
+        duration(most),
+        duration(most / 4),
+    )
 
 
 def _column(place: int, slot: Slot, now_ms: int, most: int) -> Column:

@@ -1,0 +1,32 @@
+"""An app with jobs, what little has happened in it, and a visitor who looks at it."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobistemer import Jobistemer
+from tests.support.apps import empty_app, shard
+from tests.support.scenery import HOSTILE, shop
+from tests.support.stories import ended, finish, take_one
+from tests.support.visitors import Visitor
+
+
+@pytest.fixture
+def app(server_url: str) -> Jobistemer:
+    return empty_app(server_url)
+
+
+@pytest.fixture
+def visitor(app: Jobistemer) -> Visitor:
+    return Visitor(app.namespace)
+
+
+@pytest.fixture
+def ids(app: Jobistemer) -> dict[str, str]:
+    """An occurrence of `hostile` has failed, a call is dead, another one waits; ids by what they are of."""
+    shop(app).deploy()
+    hostile, _ = app.control.trigger("hostile")
+    finish(shard(app), ended(take_one(shard(app)), "failed", error=HOSTILE), app.control.find("hostile").job)
+    dead = app.enqueue("send_email", {"to": HOSTILE}).id
+    finish(shard(app), ended(take_one(shard(app)), "failed", error=HOSTILE))
+    return {"hostile": hostile, "dead": dead, "waiting": app.enqueue("send_email", {"to": "bob"}, queue="slow").id}

@@ -1,0 +1,176 @@
+"""Actions: what each does, who may do it, and what is asked before something is destroyed."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobistemer.core.states import RunState
+from jobistemer.store import census, listings, views
+from jobistemer.store.acl import rule
+from jobistemer.web.actions import ACTIONS
+from tests.support.apps import shard
+from tests.support.scenery import beat
+from tests.support.stories import ended, finish, take_one
+from tests.support.visitors import AT, Elements, Visitor
+
+
+def test_a_job_is_paused_resumed_and_triggered_and_its_list_says_by_whom(visitor, app, ids):
+    assert "hostile is paused until " in visitor.press("pause-job", "hostile", note="too loud", minutes="60")
+    assert app.control.is_paused("hostile")
+    assert "hostile goes on" in visitor.press("resume-job", "hostile")
+    assert not app.control.is_paused("hostile")
+    assert " is pending" in visitor.press("trigger-job", "hostile")
+    told = [(each.by, each.what) for each in app.control.log("hostile", 3)]
+    assert told == [("ana", "triggered"), ("ana", "resumed"), ("ana", "paused")]
+    assert "paused by ana: too loud" in app.control.log("hostile")[2].note or app.control.log("hostile")[2].note
+
+
+def test_what_was_done_is_said_once(visitor, ids):
+    assert "mail is paused; workers hear it" in visitor.press("pause-queue", "mail")
+    assert "workers hear it" not in visitor.look("/queues")
+
+
+def test_an_occurrence_is_replayed_and_canceled(visitor, app, ids):
+    visitor.press("replay-occurrence", ids["hostile"])
+    history = listings.list_history(shard(app), app.control.find("hostile").job.id)
+    (again,) = [each for each in history if each.origin == f"replay {ids['hostile']}"]
+    assert "is canceled" in visitor.press("cancel-occurrence", again.id)
+    (found,) = views.find_occurrences(shard(app), [again.id])
+    assert found.state == "canceled"
+    assert "by ana" in found.reason + found.error
+
+
+def test_a_run_is_canceled(visitor, app, ids):
+    assert f"{ids['waiting']} is canceled" in visitor.press("cancel-run", ids["waiting"])
+    assert app.run(ids["waiting"]).state() is RunState.CANCELED
+    assert "had ended before" in visitor.press("cancel-run", ids["waiting"])
+
+
+def test_dead_letters_are_replayed_and_purged_one_or_several_at_a_time(visitor, app, ids):
+    letters = [each.run.id for each in app.dead.page()]
+    assert len(letters) == 2
+    assert f"replays {ids['dead']}" in visitor.press("replay-dead", ids["dead"])
+    left = [each for each in letters if each != ids["dead"]]
+    assert "1 replayed; 1 refused, the first: run run_1 is no dead letter" in visitor.press("replay-dead", left[0], "run_1")
+    assert app.dead.page() == []
+    app.enqueue("send_email", {"to": "x"})
+    finish(shard(app), ended(take_one(shard(app)), "failed", error="no"))
+    (letter,) = app.dead.page()
+    assert "1 purged" in visitor.press("purge-dead", letter.run.id)
+    assert app.dead.page() == []
+
+
+def test_a_queue_is_paused_and_resumed(visitor, app, ids):
+    paused = lambda: {each.name for each in census.list_queues(app.namespace.shards) if each.paused}  # noqa: E731
+    visitor.press("pause-queue", "mail")
+    assert paused() == {"mail"}
+    visitor.press("resume-queue", "mail")
+    assert paused() == set()
+
+
+def test_a_worker_is_told_to_be_quiet(visitor, app):
+    beat(shard(app), "alice")
+    assert "alice will fetch nothing more" in visitor.press("quiet-worker", "alice")
+    assert census.list_workers(app.namespace.shards)[0].command == "quiet"
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "status"),
+    [
+        ("pause-job", "none", 404),
+        ("trigger-job", "none", 404),
+        ("cancel-run", "run_1", 404),
+        ("replay-occurrence", "occ_1", 404),
+        ("quiet-worker", "nobody", 404),
+        ("pause-queue", "a b", 400),
+        ("drop-everything", "x", 404),
+    ],
+)
+def test_what_cannot_be_done_says_why(visitor, ids, action, target, status):
+    answer = visitor.send(action, target, confirmed="yes")
+    assert answer.status_code == status
+    assert target in Elements(answer.text).text or action in Elements(answer.text).text
+
+
+def test_one_that_is_live_cannot_be_replayed(visitor, app, ids):
+    live, _ = app.control.trigger("hostile")
+    answer = visitor.send("replay-occurrence", live)
+    assert answer.status_code == 409
+    assert "wait for its end, or cancel it first" in answer.text
+
+
+@pytest.mark.parametrize("action", [name for name, action in ACTIONS.items() if action.question])
+def test_what_destroys_is_asked_before_and_not_done_until_it_is_confirmed(visitor, app, ids, action):
+    beat(shard(app), "alice")
+    live, _ = app.control.trigger("hostile")
+    target = {"cancel-occurrence": live, "cancel-run": ids["waiting"], "purge-dead": ids["dead"]}.get(action, "alice")
+    before = visitor.look("/dead") if action == "purge-dead" else visitor.look("/runs")
+    answer = visitor.send(action, target, back="/dead")
+    assert answer.status_code == 200
+    found = Elements(answer.text)
+    fields = {each["name"]: each.get("value") for each in found.named("input") if each.get("name")}
+    assert (fields["target"], fields["confirmed"], fields["back"]) == (target, "yes", "/dead")
+    assert target in found.text
+    after = visitor.look("/dead") if action == "purge-dead" else visitor.look("/runs")
+    assert after.count("<tr>") == before.count("<tr>")
+    assert visitor.send(action, target, confirmed="yes").status_code == 303
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_read_only_dashboard_refuses_every_action_and_shows_none(app, ids, action):
+    visitor = Visitor(app.namespace, read_only=True)
+    assert visitor.send(action, "hostile", confirmed="yes").status_code == 403
+    for path in ("/", "/jobs", "/jobs/hostile", f"/occurrences/{ids['hostile']}", f"/runs/{ids['dead']}", "/dead", "/queues"):
+        page = Elements(visitor.look(path))
+        assert [each for each in page.named("form") if "/actions/" in str(each["action"]) and page.named("button") == []] == []
+        assert [each.get("id") for each in page.named("button")] == ["live"], path
+        assert "read-only" in page.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "https://localhost:9999"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_a_form_of_another_site_is_refused(visitor, app, ids, headers):
+    assert visitor.send("pause-job", "hostile", headers=headers).status_code == 403
+    assert not app.control.is_paused("hostile")
+
+
+def test_a_form_without_the_mark_of_this_browser_is_refused(visitor, app, ids):
+    other = Visitor(app.namespace)
+    for mark in ("", "0" * 64, "é", other.mark()):
+        assert visitor.send("pause-job", "hostile", mark=mark).status_code == 403
+    mark = visitor.mark()
+    visitor.client.cookies.clear()
+    answer = visitor.client.post("/actions/pause-job", data={"target": "hostile", "csrf": mark}, headers={"origin": AT})
+    assert answer.status_code == 403
+    assert not app.control.is_paused("hostile")
+
+
+def test_a_page_cannot_be_asked_to_act(visitor, ids):
+    visitor.look("/actions/pause-job?target=hostile", 405)
+
+
+@pytest.mark.parametrize("back", ["http://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nb"])
+def test_an_action_leads_back_to_this_dashboard_and_nowhere_else(visitor, ids, back):
+    assert visitor.send("pause-queue", "mail", back=back).headers["location"] == "/"
+
+
+def test_too_much_at_once_is_refused(visitor, ids):
+    assert visitor.send("purge-dead", *(f"run_{n}" for n in range(101))).status_code == 400
+    assert visitor.send("pause-queue", "a", "b").status_code == 400
+    assert visitor.send("pause-queue").status_code == 400
+    assert visitor.send("pause-queue", "x" * 70_000).status_code == 413
+    mark = visitor.mark()
+    assert visitor.client.post("/actions/pause-queue", content=f"csrf={mark}&a=1" + "&a=1" * 600).status_code == 400
+
+
+def test_the_rights_of_a_viewer_are_no_scripts():
+    # What a read-only dashboard can do with these rights is tried on real servers in test_acl.py.
+    assert not any("eval" in each for each in rule(["viewer"], "test"))

@@ -1,0 +1,104 @@
+"""What stands before every page: names, tokens, headers, and a server that is away."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobistemer.core.errors import InvalidInput
+from jobistemer.store.namespace import Namespace
+from jobistemer.web.application import make_application
+from jobistemer.web.settings import DashboardSettings
+from tests.support.clusters import free_port
+from tests.support.visitors import AT, Visitor
+
+TOKEN = "a-token-of-this-test"
+
+
+@pytest.fixture
+def locked(app):
+    return Visitor(app.namespace, token=TOKEN, hosts=frozenset())
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/static/dashboard.css", "/login"])
+def test_every_answer_has_the_headers_that_keep_strangers_code_out(visitor, path):
+    headers = visitor.client.get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == ("max-age=3600" if path.startswith("/static") else "no-store")
+
+
+def test_cookies_are_for_this_site_and_for_no_script(visitor):
+    set_cookie = visitor.client.get("/").headers["set-cookie"]
+    assert "HttpOnly" in set_cookie
+    assert "SameSite=Strict" in set_cookie
+    assert "set-cookie" not in visitor.client.get("/").headers
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8787", "", "10.0.0.7:8787"])
+def test_a_strange_name_is_not_answered_to(visitor, host):
+    assert visitor.client.get("/", headers={"host": host}).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8787", "[::1]:8787"])
+def test_loopback_is_answered_to_by_all_its_names(visitor, host):
+    assert visitor.client.get("/", headers={"host": host}).status_code == 200
+
+
+def test_with_a_token_nobody_sees_anything_without_it(locked, app, ids=None):
+    for path in ("/", "/jobs", "/dead", "/find?q=x", "/nowhere"):
+        answer = locked.client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert locked.client.post("/actions/pause-queue", data={"target": "mail"}).status_code == 401
+    assert app.queues.list() == []
+
+
+def test_who_knows_the_token_comes_in_and_stays_in(locked):
+    wrong = locked.client.post("/login", data={"csrf": locked.mark(), "token": "guessed"}, headers={"origin": AT})
+    assert wrong.status_code == 401
+    assert "guessed" not in wrong.text
+    right = locked.client.post("/login", data={"csrf": locked.mark(), "token": TOKEN}, headers={"origin": AT})
+    assert right.status_code == 303
+    assert TOKEN not in right.headers["set-cookie"]
+    assert "No job has an instant" in locked.look("/")
+
+
+def test_a_pass_that_is_forged_is_none(locked):
+    for forged in ("x", "eA==.00", "é.é", "OTk5OTk5OTk5OTk=." + "0" * 64):
+        locked.client.cookies.set("jobistemer_pass", forged.encode("ascii", "replace").decode())
+        assert locked.client.get("/").status_code == 303
+
+
+def test_programs_bring_the_token_in_a_header(locked):
+    assert locked.client.get("/", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert locked.client.get("/", headers={"authorization": "Bearer other"}).status_code == 303
+
+
+def test_the_form_of_the_token_cannot_be_sent_by_another_site(locked):
+    data = {"csrf": locked.mark(), "token": TOKEN}
+    assert locked.client.post("/login", data=data, headers={"origin": "http://evil.example"}).status_code == 403
+
+
+def test_a_server_that_is_away_is_a_page_that_says_so_without_its_password():
+    visitor = Visitor(Namespace(f"redis://ann:s3cret@127.0.0.1:{free_port()}/0", "test"))
+    for path in ("/", "/jobs", "/jobs/x", "/runs/run_1", "/dead", "/workers", "/queues"):
+        page = visitor.look(path, 503)
+        assert "no Redis or Valkey server answers at redis://ann:***@127.0.0.1" in page
+        assert "s3cret" not in page
+    assert visitor.send("pause-queue", "mail").status_code == 503
+
+
+def test_a_fault_of_the_dashboard_is_a_page_that_gives_nothing_away(app, monkeypatch):
+    visitor = Visitor(app.namespace)
+    visitor.client = type(visitor.client)(visitor.application, base_url=AT, raise_server_exceptions=False)
+    monkeypatch.setattr("jobistemer.store.census.list_queues", lambda _: 1 / 0)
+    page = visitor.look("/queues", 500)
+    assert "That is a fault of the dashboard" in page
+    assert "ZeroDivisionError" not in page
+
+
+def test_who_acts_has_a_name_that_can_be_kept(app):
+    with pytest.raises(InvalidInput, match="printable characters"):
+        make_application(app.namespace, DashboardSettings(by="x" * 101))
