@@ -1,4 +1,4 @@
-"""Develop without setting anything up: a server, a ticker and workers as one command, and what they do on screen.
+"""Develop without setting anything up: server, ticker, workers and dashboard as one command, and what they do on screen.
 
 embedded    the server process: a real Valkey in a private folder
 children    one process of ours, started and ended
@@ -7,5 +7,6 @@ scene       what is going on, read once
 screen      a scene for a terminal
 chronicle   what has happened since the last scene, line by line
 takeover    kill a worker on purpose, and follow what becomes of its work
+ports       a port for the dashboard
 stage       the loop that brings them together
 """

@@ -8,6 +8,7 @@ from jobistemer.cli.project import load_app
 from jobistemer.cli.session import one_line_errors
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.dev.stage import Plan, Stage
+from jobistemer.web.command import DEFAULT_PORT, is_installed
 
 _DEFAULTS = WorkerSettings()
 
@@ -26,6 +27,8 @@ _DEFAULTS = WorkerSettings()
 @click.option("--namespace", envvar="JOBISTEMER_NAMESPACE", show_envvar=True, help="What all keys begin with.")
 @click.option("--kill-worker-after", "kill_after", type=float, metavar="SECONDS",
               help="Kill a worker once with SIGKILL, and follow what becomes of its work.")  # fmt: skip
+@click.option("--dashboard-port", "port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
+              help="Port of the dashboard, if that is installed; another where it is taken, 0 for none.")  # fmt: skip
 @one_line_errors
 def dev_command(
     *,
@@ -38,8 +41,9 @@ def dev_command(
     url: str | None,
     namespace: str | None,
     kill_after: float | None,
+    port: int,
 ) -> None:
-    """Run an app here: an embedded server, a ticker and workers, with its jobs deployed and on the screen."""
+    """Run an app here: an embedded server, a ticker, workers and a dashboard, with its jobs deployed and on the screen."""
     arguments = ("-c", str(concurrency), "-Q", queues, "--lease", str(lease), "--grace", "5")
     plan = Plan(
         load=lambda server: load_app(app, server, namespace),
@@ -49,5 +53,6 @@ def dev_command(
         worker_arguments=arguments,
         seconds=seconds,
         kill_after=kill_after,
+        port=port if is_installed() else 0,
     )
     Stage(plan).perform()

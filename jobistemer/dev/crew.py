@@ -1,4 +1,4 @@
-"""All processes of `jobistemer dev`: a server unless there is one, a ticker, and workers."""
+"""All processes of `jobistemer dev`: a server unless there is one, a ticker, workers, and a dashboard."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Post:
 
 
 class Crew:
-    """Starts in the order server, ticker, workers, and ends in the opposite one.
+    """Starts in the order server, ticker, workers, dashboard, and ends in the opposite one.
 
     hear: takes what the processes log. tell: takes what happens to them.
     """
@@ -67,8 +67,10 @@ class Crew:
                 return heard[-1]
         raise NotConnected(f"the embedded server did not start: {' '.join(heard[-3:])}")
 
-    def start(self, environment: Mapping[str, str], workers: int, worker_arguments: Sequence[str]) -> None:
-        """Start a ticker and workers."""
+    def start(
+        self, environment: Mapping[str, str], workers: int, worker_arguments: Sequence[str], port: int = 0
+    ) -> None:
+        """Start a ticker, workers, and a dashboard on a port, 0 for none."""
 
         def start(name: str, module: str, *arguments: str) -> None:
             given = (*arguments, "--until-eof")
@@ -77,6 +79,8 @@ class Crew:
         start("ticker", "jobistemer.cli.ticker")
         for number in range(1, workers + 1):
             start(f"worker {number}", "jobistemer.cli.worker", *worker_arguments)
+        if port:
+            start("dashboard", "jobistemer.web.command", "--port", str(port))
 
     def tend(self) -> None:
         """Replace whoever has died. Raises NotConnected when the embedded server has: there is nothing to go on."""
@@ -86,7 +90,7 @@ class Crew:
             post.tend(self._tell)
 
     def member(self, pid: int) -> Child | None:
-        """The ticker or worker that runs with this process id."""
+        """The process that runs with this process id."""
         return next((post.child for post in self._posts if post.child.pid == pid), None)
 
     def end(self, hurry: Event) -> None:

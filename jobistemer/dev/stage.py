@@ -18,6 +18,7 @@ from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.printable import printable
 from jobistemer.dev.chronicle import Chronicle
 from jobistemer.dev.crew import Crew
+from jobistemer.dev.ports import free_port
 from jobistemer.dev.scene import Pace, Scene, look
 from jobistemer.dev.screen import ANNOUNCED, screen
 from jobistemer.dev.takeover import Takeover
@@ -32,7 +33,7 @@ Show = Callable[[Scene, float], None]
 
 
 class Plan(NamedTuple):
-    """What is to be played. seconds and kill_after are None for never."""
+    """What is to be played. seconds and kill_after are None for never; port: that of the dashboard, 0 for none."""
 
     load: Callable[[str | None], Jobistemer]
     url: str | None
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
     worker_arguments: tuple[str, ...]
     seconds: float | None
     kill_after: float | None
+    port: int
 
 
 class Stage:
@@ -55,6 +57,7 @@ class Stage:
         self._chronicle = Chronicle()
         self._pace = Pace()
         self._shown_url = ""
+        self._address = ""
 
     def perform(self) -> None:
         """Play until Ctrl-C, SIGTERM or the end of the time; nobody is left behind, whatever happens."""
@@ -74,12 +77,16 @@ class Stage:
         app = plan.load(url)
         self._shown_url = redacted(url)
         click.echo(f"in another terminal: JOBISTEMER_URL={self._shown_url} jobistemer job list")
+        port = free_port(plan.port) if plan.port else 0
+        if port:
+            self._address = f"http://127.0.0.1:{port}/"
+            click.echo(f"dashboard: {self._address}")
         for registered in app.deploy():
             click.echo(printable(f"job {registered.job}: {registered.word.lower()}, version {registered.version}"))
         environment = {"JOBISTEMER_URL": url, "JOBISTEMER_NAMESPACE": app.namespace.name}
         if plan.app:
             environment["JOBISTEMER_APP"] = plan.app
-        self._crew.start(environment, plan.workers, plan.worker_arguments)
+        self._crew.start(environment, plan.workers, plan.worker_arguments, port)
         if plan.kill_after is None:
             return app, None
         at_ms = app.namespace.clock.now_ms() + round(plan.kill_after * 1000)
@@ -112,7 +119,9 @@ class Stage:
             )
 
     def _heading(self, scene: Scene, pace: float) -> str:
-        return f" JOBISTEMER_URL={self._shown_url} · {pace:.0f} runs/s · {scene.delayed} delayed · Ctrl-C ends it "
+        shown = f"{self._address} · " if self._address else ""
+        figures = f"{pace:.0f} runs/s · {scene.delayed} delayed"
+        return f" {shown}JOBISTEMER_URL={self._shown_url} · {figures} · Ctrl-C ends it "
 
     def _print_status(self, scene: Scene, pace: float) -> None:
         for line in self._chronicle.status(scene, pace):

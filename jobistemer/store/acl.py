@@ -95,7 +95,7 @@ VIEWER: Final = Role(
     "looks, and changes nothing: the command line's lists and reports, a read-only dashboard",
     (),
     tuple(
-        f"{_CONNECTING} {_READING} hexists hlen smembers xlen xpending xrange xrevrange zcard zrange zrangebyscore "
+        f"{_CONNECTING} {_READING} exists hexists hlen smembers xlen xpending xrange xrevrange zcard zrange zrangebyscore "
         "zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(

@@ -20,9 +20,14 @@ PAGE = 100
 
 def list_dead(shards: Sequence[Database], offset: int = 0, limit: int = PAGE) -> list[DeadRun]:
     """A page of the dead letters, those that died last first."""
-    found = [dead for database in shards for dead in _page(database, 0, offset + limit)]
-    found.sort(key=lambda dead: (dead.run.ended_at, dead.run.id), reverse=True)
-    return found[offset : offset + limit]
+    listed = [(at, run, number) for number, each in enumerate(shards) for run, at in _latest(each, offset + limit)]
+    page = sorted(listed, reverse=True)[offset : offset + limit]
+    found = [
+        dead
+        for number, database in enumerate(shards)
+        for dead in _read(database, [run for _, run, where in page if where == number])
+    ]
+    return sorted(found, key=lambda dead: (dead.run.ended_at, dead.run.id), reverse=True)
 
 
 def dead_total(shards: Sequence[Database]) -> int:
@@ -79,9 +84,10 @@ def purge(keys: Keys, runs: Sequence[str]) -> Call:
     return script("purge_dead")((keys.dead, *(keys.run(run) for run in chosen)), chosen)
 
 
-def _page(database: Database, offset: int, limit: int) -> list[DeadRun]:
-    members = database.ask("ZREVRANGE", database.keys.dead, offset, offset + limit - 1)
-    return _read(database, [run.decode() for run in members])
+def _latest(database: Database, limit: int) -> list[tuple[str, float]]:
+    # By when they expire, which for all that are kept equally long is the order in which they died.
+    flat = database.ask("ZREVRANGE", database.keys.dead, 0, limit - 1, "WITHSCORES")
+    return [(run.decode(), float(at)) for run, at in zip(flat[::2], flat[1::2], strict=True)]
 
 
 def _read(database: Database, runs: list[str]) -> list[DeadRun]:

@@ -23,7 +23,7 @@ def list_entries(shards: Sequence[Database], queue: str = "", after: str = "-", 
     """
     found = [run for database in shards for run in _of_shard(database, queue, after, limit)]
     found.sort(key=lambda run: _order(run.entry))
-    last = _order(found[limit - 1].entry) if len(found) > limit else None
+    last = _order(found[limit - 1].entry) if queue and len(found) > limit else None
     return [run for run in found if last is None or _order(run.entry) <= last]
 
 

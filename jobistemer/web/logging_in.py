@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from jobistemer.web.acting import check_form
 from jobistemer.web.dashboard import of
-from jobistemer.web.entrance import LASTS_S, COOKIE
+from jobistemer.web.entrance import COOKIE, LASTS_S
 from jobistemer.web.forms import first, read_form
 
 

@@ -26,6 +26,7 @@ def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: in
     config = uvicorn.Config(
         make_application(namespace, settings),
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         lifespan="off",

@@ -19,9 +19,11 @@ from jobistemer.store import acl, census, listings
 from jobistemer.store.connection import connect
 from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
+from jobistemer.web.actions import ACTIONS
 from tests.support.apps import working
 from tests.support.roles import admit
 from tests.support.servers import CLUSTER, FAKE, available, running
+from tests.support.visitors import Visitor
 from tests.support.worker_processes import until
 
 
@@ -198,6 +200,39 @@ def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_fi
     assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * 4
     assert [JobControl(viewer).is_running(f"job_{number}") for number in range(8)] == [number == 3 for number in range(8)]
     assert denied(admin) == []
+
+
+def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_operator_for_every_action(url, admin):
+    app = shop(url("operator", "producer"))
+    app.deploy()
+    occurrence, _ = app.control.trigger("every_second")
+    with working(shop(url("worker"))):
+        broken, waiting = app.enqueue("fail", {}), app.enqueue("quiet", {}, delay=3600)
+        until(app.dead.page, "the run is dead")
+        until(lambda: app.report(occurrence).ended_at, "the occurrence has ended")
+        viewer = Visitor(Namespace(url("viewer"), "test"), read_only=True)
+        for path in ("/", "/jobs", "/jobs/every_second", "/runs", "/runs?queue=default", "/queues", "/dead", "/workers"):
+            viewer.look(path)
+        for path in (f"/occurrences/{occurrence}", f"/runs/{broken.id}", f"/runs/{waiting.id}"):
+            viewer.look(path)
+        assert denied(admin) == []
+        live, _ = app.control.trigger("every_second")
+        operator = Visitor(Namespace(url("operator"), "test"))
+        (worker,) = census.list_workers(app.namespace.shards)
+        targets = {"job": "every_second", "queue": "mail", "worker": worker.id, "run": waiting.id, "dead": broken.id}
+        targets |= {"cancel-occurrence": live, "replay-occurrence": occurrence}
+        for action in ACTIONS:
+            target = targets.get(action) or targets[action.rpartition("-")[2]]
+            answer = operator.send(action, target, confirmed="yes")
+            assert answer.status_code in (303, 409), (action, answer.text)
+    assert denied(admin) == []
+
+
+def test_a_dashboard_that_is_not_read_only_says_which_right_a_viewer_lacks(url, admin):
+    shop(url("operator")).deploy()
+    answer = Visitor(Namespace(url("viewer"), "test")).send("pause-job", "every_second")
+    assert answer.status_code == 503
+    assert "jobistemer acl operator" in answer.text
 
 
 def test_a_rule_is_for_one_namespace_and_a_known_role():

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner
@@ -44,8 +47,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def dev(folder, *arguments):
-    return Process("dev", "app:app", *arguments, folder=folder)
+def dev(folder, *arguments, port=0):
+    return Process("dev", "app:app", "--dashboard-port", str(port), *arguments, folder=folder)
 
 
 def nobody_is_left(process):
@@ -111,6 +114,28 @@ def test_when_it_is_killed_itself_its_children_end_all_the_same(folder):
         process.send(signal.SIGKILL)
         assert process.ends() == -signal.SIGKILL
         nobody_is_left(process)
+
+
+def test_the_dashboard_shows_what_goes_on_also_where_its_port_is_taken(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with dev(folder, port=port) as process:
+            address = process.says(r"^dashboard: (http://127\.0\.0\.1:\d+/)$")[1]
+            assert not address.endswith(f":{port}/")
+            process.says(r"\[dashboard\] .* dashboard of jobistemer at ")
+            process.says(r"every_second of \S+ completed")
+            page = urlopen(address).read().decode()
+            process.send(signal.SIGTERM)
+            assert process.ends() == 0
+            nobody_is_left(process)
+    assert "every_second" in page
+    assert has_ended_listening(address)
+
+
+def has_ended_listening(address):
+    with pytest.raises(URLError):
+        urlopen(address)
+    return True
 
 
 def test_an_app_that_cannot_be_imported_ends_it_with_one_line(folder):

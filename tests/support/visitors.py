@@ -27,7 +27,7 @@ class Visitor:
     def look(self, path: str, status: int = 200) -> str:
         """The text of a page."""
         answer = self.client.get(path)
-        assert answer.status_code == status, (answer.status_code, answer.text[:500])
+        assert answer.status_code == status, (path, answer.status_code, Elements(answer.text).text)
         return answer.text
 
     def send(self, action: str, *targets: str, mark: str | None = None, **fields: Any) -> httpx2.Response:
