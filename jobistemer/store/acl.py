@@ -95,8 +95,8 @@ VIEWER: Final = Role(
     "looks, and changes nothing: the command line's lists and reports, a read-only dashboard",
     (),
     tuple(
-        f"{_CONNECTING} {_READING} exists hexists hlen smembers xlen xpending xrange xrevrange zcard zrange zrangebyscore "
-        "zrevrange zrevrangebyscore zscore".split()
+        f"{_CONNECTING} {_READING} exists hexists hlen smembers xlen xpending xrange xrevrange zcard zrange "
+        "zrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
         f"{_RECORDS} job occurrence history live queued versions audit backfill chores streams stream delayed dead due "

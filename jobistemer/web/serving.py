@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
+from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.repeating import start_thread
@@ -23,16 +25,7 @@ log = logging.getLogger(__name__)
 def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: int, stopping: Stopping) -> None:
     """Serve until an end is asked for. Raises Misconfigured when the address cannot be listened on."""
     listening = _listen(host, port)
-    config = uvicorn.Config(
-        make_application(namespace, settings),
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configured(make_application(namespace, settings)))
     # Beside the main thread, which hears the signals.
     thread = start_thread(lambda: server.run(sockets=[listening]), "dashboard")
     mode = "read-only, " if settings.read_only else ""
@@ -42,6 +35,20 @@ def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: in
     thread.join(GRACE_S + 2)
     listening.close()
     namespace.close()
+
+
+def configured(application: Starlette, **options: Any) -> uvicorn.Config:
+    """How a dashboard is served: nothing is logged but what goes wrong, and nothing says what serves it."""
+    return uvicorn.Config(
+        application,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACE_S,
+        **options,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,121 @@
+"""The dashboard in a real browser: what is seen, clicked and typed; every test fails when the console complains."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+FASTER = "window.setInterval = ((set) => (what, ms) => set(what, Math.min(ms, 100)))(window.setInterval)"
+"""Pages are loaded again ten times a second: a test need not wait for what is to come."""
+
+
+def test_an_occurrence_is_seen_with_a_bar_for_each_attempt(world, open_page):
+    page = open_page(f"{world.address}/jobs/warehouse%2Fetl")
+    page.locator("svg.timeline a").last.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("failed")
+    bars = page.locator("svg.gantt .bar")
+    expect(bars).to_have_count(4)
+    boxes = [bars.nth(number).bounding_box() for number in range(4)]
+    assert all(box["width"] >= 2 and box["height"] > 10 for box in boxes)
+    assert len({page.evaluate("each => getComputedStyle(each).fill", bars.nth(number).element_handle()) for number in range(4)}) == 2
+    page.locator("svg.gantt a").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("warehouse/etl.extract")
+
+
+def test_a_job_is_paused_and_resumed_by_clicking(world, open_page):
+    page = open_page(f"{world.address}/jobs/hostile")
+    page.get_by_text("Pause…").click()
+    page.get_by_label("For").select_option("an hour")
+    page.get_by_label("Why").fill("too loud")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status")).to_contain_text("hostile is paused until")
+    assert world.app.control.is_paused("hostile")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("status")).to_contain_text("hostile goes on")
+    assert not world.app.control.is_paused("hostile")
+
+
+def test_what_destroys_is_asked_before_and_can_be_left_as_it_is(world, open_page):
+    page = open_page(f"{world.address}/runs/{world.ids['waiting']}")
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("link", name="Leave it as it is").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("pending")
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel run").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("canceled")
+
+
+def test_a_read_only_dashboard_has_no_buttons_but_its_own(world, open_page):
+    for path in ("/", "/jobs", "/jobs/hostile", "/dead", f"/runs/{world.ids['dead']}", "/queues"):
+        page = open_page(world.read_only + path)
+        expect(page.get_by_text("read-only", exact=True)).to_be_visible()
+        assert [each.inner_text() for each in page.get_by_role("button").all()] == ["Live"]
+
+
+def test_hostile_names_and_errors_are_text(world, open_page):
+    for path in ("/dead", f"/runs/{world.ids['dead']}", f"/occurrences/{world.ids['hostile']}", "/jobs/hostile"):
+        page = open_page(world.address + path)
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+        assert page.locator("main script, main img").count() == 0
+        expect(page.get_by_text("<script>alert('x')</script>").first).to_be_attached()
+
+
+def test_everything_can_be_reached_with_the_keyboard(world, open_page):
+    page = open_page(f"{world.address}/jobs")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+    assert {"Overview", "Dead letters", "live", "hostile", "pause-job-hostile"} <= reached
+    page.locator("#pause-job-hostile").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("hostile is paused")
+    page.locator("#resume-job-hostile").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("hostile goes on")
+
+
+def test_a_page_is_loaded_again_with_focus_and_scrolling_kept_until_it_is_paused(world, open_page):
+    page = open_page("about:blank", viewport={"width": 500, "height": 300})
+    page.add_init_script(FASTER)
+    page.goto(f"{world.address}/jobs/hostile")
+    page.evaluate("scrollTo(0, 120)")
+    page.locator("main a").last.focus()
+    focused = page.evaluate("document.activeElement.getAttribute('href')")
+    scrolled = page.evaluate("scrollY")
+    assert scrolled > 0
+    world.app.control.pause("hostile", "seen without a click")
+    expect(page.get_by_text("seen without a click").first).to_be_visible()
+    assert page.evaluate("document.activeElement.getAttribute('href')") == focused
+    assert page.evaluate("scrollY") == scrolled
+    page.get_by_role("button", name="Live").click()
+    world.app.control.resume("hostile")
+    expect(page.get_by_role("button", name="Paused")).to_be_visible()
+    page.evaluate("refresh()")
+    expect(page.get_by_text("seen without a click").first).to_be_visible()
+    page.get_by_role("button", name="Paused").click()
+    expect(page.locator("p.notice.warn")).to_have_count(0)
+
+
+def test_it_works_without_a_script(world, open_page):
+    page = open_page(f"{world.address}/queues", java_script_enabled=False)
+    assert not page.locator("#live").is_visible()
+    page.locator("#pause-queue-default").click()
+    assert "default is paused" in page.get_by_role("status").inner_text()
+    page.locator("#resume-queue-default").click()
+    assert "default goes on" in page.get_by_role("status").inner_text()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_wider_than_the_window(world, open_page, width, scheme):
+    ids = world.ids
+    page = open_page(world.address, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    paths = ("/jobs", "/jobs/hostile", f"/occurrences/{ids['etl']}", f"/runs/{ids['dead']}", "/runs", "/queues", "/dead", "/workers")
+    for path in ("/", *paths):
+        page.goto(world.address + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
