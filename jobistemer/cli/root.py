@@ -12,6 +12,7 @@ from jobistemer import __version__
 _COMMANDS: Final = {
     "acl": ("jobistemer.cli.doctor:acl_command", "Print the least-privilege ACL rule of each role."),
     "audit": ("jobistemer.cli.audit:audit_command", "Name every due instant that is not accounted for."),
+    "bench": ("jobistemer.bench.command:bench_command", "Measure this machine and a server."),
     "backfill": ("jobistemer.cli.backfill:backfill_group", "Backfills: list, show, cancel."),
     "crontab": ("jobistemer.cli.crontab:crontab_group", "Crontabs: import."),
     "dead": ("jobistemer.cli.dead:dead_group", "Dead letters: list, show, replay, purge."),

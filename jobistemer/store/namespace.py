@@ -31,8 +31,9 @@ class Namespace:
         # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
         self._clocks_differ = clock is None and self._server.cluster is not None
         # What all shards share is in a slot of its own.
-        settings = self._server.client(settings_key(name))
-        self._settings = Database(settings, Keys(name, 0), self.clock, redacted(url))
+        self.settings_key = settings_key(name)
+        client = self._server.client(self.settings_key)
+        self.settings = Database(client, Keys(name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
 
     @property
@@ -40,7 +41,7 @@ class Namespace:
         """The databases of all shards. The first use asks the server how many there are, and for its time."""
         if not self._shards:
             count = self._agree_on_shards()
-            self._settings.read_clock()
+            self.settings.read_clock()
             self._shards = self._numbered(count)
         return self._shards
 
@@ -66,11 +67,11 @@ class Namespace:
 
     def read_clock(self) -> int:
         """Ask the server for its time, as the first use does, and return it in milliseconds."""
-        return self._settings.read_clock()
+        return self.settings.read_clock()
 
     async def read_clock_async(self) -> int:
         """The same, awaited."""
-        return await self.on_loop(self._settings).read_clock()
+        return await self.on_loop(self.settings).read_clock()
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
@@ -85,11 +86,11 @@ class Namespace:
         return Database(self._server.client(keys.tag), keys, clock, redacted(self.url))
 
     def _agree_on_shards(self) -> int:
-        key = settings_key(self.name)
+        key = self.settings_key
         wanted = 1 if self._wanted is None else self._wanted
         if not 1 <= wanted <= MAX_SHARDS:
             raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        stored = int(self._settings.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
+        stored = int(self.settings.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
         if self._wanted is not None and stored != self._wanted:
             raise Misconfigured(
                 f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
@@ -99,6 +100,6 @@ class Namespace:
 
     def _fix_shards(self, key: str, wanted: int) -> bytes:
         # Not before it is known to be missing: who may only look at a namespace may not write this.
-        self._settings.ask("HSETNX", key, "shards", wanted)
-        fixed: bytes = self._settings.ask("HGET", key, "shards")
+        self.settings.ask("HSETNX", key, "shards", wanted)
+        fixed: bytes = self.settings.ask("HGET", key, "shards")
         return fixed
