@@ -22,10 +22,11 @@ LOOK_S: Final = 0.02
 class Beside:
     """A worker or a ticker at work in a namespace."""
 
-    def __init__(self, namespace: Namespace, role: tuple[str, ...]) -> None:
+    def __init__(self, namespace: Namespace, role: str, seconds: float) -> None:
         self._lines: list[str] = []
         where = {"JOBISTEMER_URL": namespace.url, "JOBISTEMER_NAMESPACE": namespace.name}
-        self._child = Child(role[0], "jobistemer.bench.roles", role, where, lambda _, line: self._lines.append(line))
+        given = (role, str(seconds), "until-eof")
+        self._child = Child(role, "jobistemer.bench.roles", given, where, lambda _, line: self._lines.append(line))
 
     def finish(self, patience_s: float = PATIENCE_S) -> Spent:
         """Wait for its end, and hear what it did. Raises JobistemerError when it did not work."""
@@ -45,9 +46,9 @@ class Beside:
 
 
 @contextmanager
-def beside(namespace: Namespace, *role: str) -> Iterator[Beside]:
+def beside(namespace: Namespace, role: str, seconds: float = 0.0) -> Iterator[Beside]:
     """A process that is there as long as the context lasts, at the most."""
-    started = Beside(namespace, role)
+    started = Beside(namespace, role, seconds)
     try:
         yield started
     finally:

@@ -24,7 +24,7 @@ from jobistemer.store.namespace import Namespace
 @click.option("--url", help="Measure this server; without it, an embedded one.")
 @click.option("--namespace", default="jobistemer-bench", show_default=True,
               help="What all keys begin with meanwhile; it has to be empty, and is empty afterwards.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(5, 600), default=20.0, show_default=True, help="About how long.")
+@click.option("--seconds", type=click.FloatRange(1, 600), default=20.0, show_default=True, help="About how long.")
 @click.option("--rate", type=click.IntRange(1, 5_000), default=500, show_default=True,
               help="Runs a second for which the latency is measured.")  # fmt: skip
 @click.option("--clear", is_flag=True, help="Empty what a killed measurement has left behind first.")

@@ -39,7 +39,7 @@ class Bench:
     def drain(self, task: str, seconds: float) -> Throughput:
         """Have one worker process execute what waits, for so many seconds at the most."""
         server = self._gauge.cpu_seconds()
-        with beside(self.app.namespace, "drain", str(seconds)) as worker:
+        with beside(self.app.namespace, "drain", seconds) as worker:
             spent = worker.finish(PATIENCE_S + seconds)
         return Throughput(
             f"drain, {task}",
@@ -96,9 +96,8 @@ class Bench:
         runs, server, cpu, began = 0, self._gauge.cpu_seconds(), time.process_time(), time.perf_counter()
         while (took := time.perf_counter() - began) < seconds and runs < self._most_runs:
             runs += enqueue()
-        client = time.process_time() - cpu
-        per_run = {"client_us": micros(client, runs), "server_us": micros(self._gauge.since(server), runs)}
-        return Throughput(work, runs, round(runs / took) if took else 0, **per_run)
+        client, spent = time.process_time() - cpu, self._gauge.since(server)
+        return Throughput(work, runs, round(runs / took), client_us=micros(client, runs), server_us=micros(spent, runs))
 
     def _paced(self, phase: str, per_s: int, seconds: float) -> int:
         """Enqueue at even intervals; how many there were in the end."""

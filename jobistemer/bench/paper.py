@@ -12,9 +12,11 @@ from rich.text import Text
 from jobistemer.bench.figures import Delay, Report, Throughput
 from jobistemer.cli import tables
 
-MEANT = """CPU µs are of one core and for each run: client enqueues, worker executes with -c 8, both one process. Every run has its full
-records. Latency is from before the call to the first line of the handler; an instant is late when its run is on its queue late,
-by the server's time. What the figures mean: docs/how-to/bench.md"""
+MEANT = (
+    "CPU µs are of one core and for each run: client enqueues, worker executes with -c 8, both one process. Every run",
+    "has its full records. Latency is from before the call to the first line of the handler. A due instant is late",
+    "when its run is on its queue late, by the server's time.",
+)
 
 
 def paper(report: Report) -> RenderableType:
@@ -27,7 +29,7 @@ def paper(report: Report) -> RenderableType:
         Text(),
         _table(("", "p50 ms", "p99 ms", "max ms", "seen", "ticker µs", "server µs"), map(_delay, report.delays)),
         Text(),
-        tables.lines(f"{report.took_s:g} s in all. {' '.join(MEANT.split())}"),
+        tables.lines(f"{report.took_s:g} s in all. {' '.join(MEANT)}"),
     )
 
 

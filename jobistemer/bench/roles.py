@@ -1,7 +1,8 @@
-"""A process beside the one that measures: `python -m jobistemer.bench.roles drain|serve|tick [SECONDS]`.
+"""A process beside the one that measures: `python -m jobistemer.bench.roles drain|serve|tick [SECONDS [until-eof]]`.
 
 `drain` empties the queue, for so many seconds at the most. `serve` works until it is told to end, `tick` is a ticker.
 What each says at its end is one line of JSON on standard output. JOBISTEMER_URL and JOBISTEMER_NAMESPACE say where.
+With `until-eof` it also ends when its standard input closes, so that nobody is left behind.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ ROLES: Final = {"drain": drain, "serve": serve, "tick": tick}
 
 def main() -> None:
     """Play the role that is named, and say what it did."""
-    stopping = prepare_process(log_level="warning", log_json=False, until_eof=True)
-    role, seconds = ROLES[sys.argv[1]], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-    sys.stdout.write(msgspec.json.encode(role(stopping, seconds)).decode() + "\n")
+    role, seconds, until_eof = (*sys.argv[1:], "", "")[:3]
+    stopping = prepare_process(log_level="warning", log_json=False, until_eof=bool(until_eof))
+    sys.stdout.write(msgspec.json.encode(ROLES[role](stopping, float(seconds or 0))).decode() + "\n")
 
 
 if __name__ == "__main__":

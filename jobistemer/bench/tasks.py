@@ -15,7 +15,7 @@ SEEN: Final[list[tuple[str, float]]] = []
 
 
 def build_app(url: str | None = None, namespace: str | None = None) -> Jobistemer:
-    """An app with a plain function, a coroutine, and one that remembers when it began."""
+    """An app with a plain function, a coroutine, and two that know how long they were under way."""
     app = Jobistemer(url, namespace=namespace)
 
     @app.task
@@ -29,6 +29,10 @@ def build_app(url: str | None = None, namespace: str | None = None) -> Jobisteme
         # Both ends are on one machine, so its monotonic clock counts for both.
         SEEN.append((phase, time.monotonic() - sent))
         return SEEN[-1][1]
+
+    @app.task
+    async def stamp_coroutine(sent: float) -> float:
+        return time.monotonic() - sent
 
     return app
 
