@@ -12,11 +12,12 @@ import msgspec
 from jobistemer.bench.figures import Report
 from jobistemer.bench.paper import paper
 from jobistemer.bench.program import Wanted, perform
-from jobistemer.bench.venue import end_at_once, taken
+from jobistemer.bench.venue import taken
 from jobistemer.cli.session import one_line_errors
 from jobistemer.cli.tables import print_for_people
 from jobistemer.core.errors import Misconfigured
 from jobistemer.dev.crew import Crew
+from jobistemer.runtime.stopping import end_at_once
 from jobistemer.store.namespace import Namespace
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Final
 
 from jobistemer.core.errors import Conflict
@@ -53,8 +52,3 @@ def _undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def end_at_once(number: int, _frame: FrameType | None) -> None:
-    """What SIGTERM does: end like Ctrl-C, so that what was begun is cleaned up."""
-    raise SystemExit(128 + number)

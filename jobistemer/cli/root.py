@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "run": ("jobistemer.cli.run:run_group", "Task runs: show, cancel, watch."),
     "simulate": ("jobistemer.cli.simulate:simulate_command", "Play the schedules of an app without a server."),
     "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),
+    "top": ("jobistemer.cli.top.command:top_command", "Watch what goes on, live."),
     "worker": ("jobistemer.cli.members:worker_group", "Workers: list, quiet, stop."),
 }
 
