@@ -78,7 +78,7 @@ def _assumed(given: tuple[str, ...], jobs: list[Job]) -> dict[str, int]:
 def _report(found: Simulation) -> RenderableType:
     total, overlaps = sum(load.due for load in found.jobs), sum(load.overlaps for load in found.jobs)
     days = timedelta(seconds=found.end - found.start).days
-    begin = f"{len(found.jobs)} jobs from {_shown(found.start)} UTC, {days} days"
+    begin = f"{len(found.jobs)} job{'' if len(found.jobs) == 1 else 's'} from {_shown(found.start)} UTC, {days} days"
     lines = [
         f"{begin}: {total} due instants, {overlaps} while an earlier occurrence was still running",
         f"at most {found.peak} at a time, first at {_shown(found.peak_at)} UTC; that day by quarters of an hour:",

@@ -42,7 +42,7 @@ def test_a_unique_key_gives_the_run_that_holds_it(cli):
     ("arguments", "code", "message"),
     [
         (("greet", "{name"), 2, "'{name' is no JSON"),
-        (("greet", "[1]"), 1, "must be an object of keyword arguments, not b'[1]'"),
+        (("greet", "[1]"), 1, "must be an object of keyword arguments, not [1]"),
         (("gr eet",), 1, "task name 'gr eet' is not allowed"),
         (("greet", "--priority", "12"), 1, "priority is 12, allowed is 0–9"),
         (("greet", "--delay", "-1"), 1, "delay is -1.0, allowed are 0 and more seconds"),
