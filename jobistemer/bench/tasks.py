@@ -51,7 +51,7 @@ def lateness(namespace: Namespace, names: Iterable[str], instants: range) -> lis
     late: list[int] = []
     for name in names:
         job = ids.job_id(name)
-        database, task = namespace.for_id(job), ids.task_id(job, name)
+        database, task = namespace.for_job(job), ids.task_id(job, name)
         runs = [database.keys.run(ids.run_id(ids.occurrence_id(job, at), task)) for at in instants]
         entries = database.ask_all([("HGET", run, "entry") for run in runs])
         late += [int(entry.split(b"-")[0]) - at * 1000 for at, entry in zip(instants, entries, strict=True) if entry]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from zlib import crc32
+from collections.abc import Sequence
 
 from jobistemer.core.errors import Misconfigured
+from jobistemer.core.homes import hashed
 from jobistemer.store.clock import Clock, ServerClock
 from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
+from jobistemer.store.homes import SPREAD, Homes
 from jobistemer.store.keys import Keys, settings_key
 
 MAX_SHARDS = 1024
@@ -35,6 +37,7 @@ class Namespace:
         client = self._server.client(self.settings_key)
         self.settings = Database(client, Keys(name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
+        self.homes = Homes(self.settings, lambda: self.shards)
 
     @property
     def shards(self) -> list[Database]:
@@ -52,9 +55,18 @@ class Namespace:
             self._shards = self._numbered(shards)
 
     def for_id(self, text: str) -> Database:
-        """The shard that a job id, run id or unique key hashes to."""
+        """The shard that a run id, a unique key or the name of a limit hashes to. Jobs have homes instead."""
         shards = self.shards
-        return shards[crc32(text.encode()) % len(shards)] if len(shards) > 1 else shards[0]
+        return shards[hashed(text, len(shards))]
+
+    def for_job(self, job_id: str) -> Database:
+        """The shard that a job lives on; one that is unknown there is unknown everywhere."""
+        return self.for_jobs([job_id])[0]
+
+    def for_jobs(self, job_ids: Sequence[str]) -> list[Database]:
+        """The same for many, with one question."""
+        homes = zip(job_ids, self.homes.of(job_ids), strict=True)
+        return [self.for_id(job) if home is None else self.shards[home] for job, home in homes]
 
     def for_id_async(self, text: str) -> AsyncDatabase:
         """The same shard, on a client of the running event loop."""
@@ -100,6 +112,9 @@ class Namespace:
 
     def _fix_shards(self, key: str, wanted: int) -> bytes:
         # Not before it is known to be missing: who may only look at a namespace may not write this.
+        if wanted > 1:
+            # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
+            self.settings.ask("HSETNX", key, SPREAD, 1)
         self.settings.ask("HSETNX", key, "shards", wanted)
         fixed: bytes = self.settings.ask("HGET", key, "shards")
         return fixed
