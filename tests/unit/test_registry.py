@@ -73,3 +73,18 @@ def test_a_function_of_a_job_that_nobody_could_call_is_refused_where_it_is_decla
         def mail(to: str) -> None: ...
 
     assert [task.name for task in nightly.build().tasks] == ["extract", "load"]
+
+
+def test_tasks_and_runs_say_in_a_shell_which_ones_they_are():
+    app = Jobistemer("fake://shown")
+
+    @app.task
+    def send() -> None: ...
+
+    run = send.options(unique="ada").enqueue()
+    again = send.options(unique="ada").enqueue()
+    assert [repr(send), repr(run), repr(again)] == [
+        "<task send>",
+        f"<run {run.id}>",
+        f"<run {run.id}, which was there already>",
+    ]
