@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from zlib import crc32
 
 from jobistemer.core.errors import Misconfigured
@@ -75,6 +77,20 @@ class Namespace:
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self._server.close()
+
+    @contextmanager
+    def moved_to(self, url: str, clock: Clock) -> Iterator[None]:
+        """Be at another server, by another clock, for as long as the context lasts: for tests.
+
+        Whoever holds this namespace is there with it. Its own server is not asked for anything meanwhile.
+        """
+        before = dict(vars(self))
+        vars(self).update(vars(Namespace(url, self.name, self._wanted, clock)))
+        try:
+            yield
+        finally:
+            self.close()
+            vars(self).update(before)
 
     def _numbered(self, count: int) -> list[Database]:
         return [self._shard(number) for number in range(count)]

@@ -1,0 +1,135 @@
+"""A worker that fetches, executes and commits when it is told to: one run after the other, each recorded before the next.
+
+It is made of the parts of a real one. Only their threads are left out: what they would do at any time is done between
+two runs, so that a test has the same story each time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+
+from jobistemer.app import Jobistemer
+from jobistemer.core.handlers import Handler
+from jobistemer.core.permissions import Permissions
+from jobistemer.store import groups
+from jobistemer.store.database import Database
+from jobistemer.store.keys import split_place
+from jobistemer.testing.slot import Slot
+from jobistemer.worker.commit import Committer
+from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.desk import Desk, Support
+from jobistemer.worker.equip import equipped
+from jobistemer.worker.fetch import Fetcher
+from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.gather import GATHER
+from jobistemer.worker.herald import Herald
+from jobistemer.worker.inbox import MOST_AHEAD, Room
+from jobistemer.worker.order import Order
+
+NAME = "worker of the test"
+HOOKS_S = 60.0
+"""What hooks may take that are told of an end."""
+
+
+class EveryQueue(Order):
+    """Every queue that has anything in it, by name, each from its highest priority on."""
+
+    def __init__(self) -> None:
+        super().__init__({"default": 0})
+        self._open: list[str] = []
+
+    def see(self, places: Iterable[str]) -> None:
+        """Note which places there are."""
+        self._open = sorted(places, key=_reading_order)
+
+    def known(self) -> list[str]:
+        """All places, paused ones included."""
+        return list(self._open)
+
+    def places(self) -> list[str]:
+        """Those that are not paused."""
+        return [each for each in self._open if split_place(each)[0] not in self.paused] if self.paused else self._open
+
+
+class WorkerSteps:
+    """The worker of a test, for all shards and all queues."""
+
+    def __init__(self, app: Jobistemer, shards: Sequence[Database]) -> None:
+        self._app = app
+        self._handlers: dict[str, Handler] = {}
+        self._equipped_for: tuple[int, bool] = (0, False)
+        self._room = Room(MOST_AHEAD)
+        plugins = app.plugins
+        self.flights = Flights(open_desk=partial(Desk, support=Support(Permissions(), plugins.prepare)))
+        self._herald = Herald(plugins.hooks)
+        self._committer = Committer(NAME, self._room, Definitions(), self._herald)
+        self.slot = Slot(self.flights, self._committer.report)
+        self._taken: list[Flight] = []
+        self._orders = {each: EveryQueue() for each in shards}
+        self._fetchers = {each: self._fetcher(each, order) for each, order in self._orders.items()}
+
+    def fetch(self) -> Iterator[Flight]:
+        """Take what may start now; each is to be run by the slot before the next is asked for."""
+        self._equip()
+        for database in self._orders:
+            if self._hear(database):
+                self._fetchers[database].step(block=False)
+        taken, self._taken = self._taken, []
+        for position, flight in enumerate(taken):
+            if position:
+                # The runs before may have cancelled it.
+                self._heed_cancels(flight.database)
+            yield flight
+
+    def commit(self) -> None:
+        """Record the attempt that has ended, and have hooks told."""
+        self._committer.step()
+        self._herald.finish(time.monotonic() + HOOKS_S)
+
+    def close(self) -> None:
+        """End what was started for the test."""
+        self.slot.close()
+
+    def _fetcher(self, database: Database, order: Order) -> Fetcher:
+        return Fetcher(database, NAME, order, self._room, self._handlers, self._take)
+
+    def _take(self, flights: list[Flight]) -> None:
+        # As a worker's intake does: what belongs to a group that has failed meanwhile is not begun.
+        members = [flight for flight in flights if flight.delivery.message.member is not None]
+        if members:
+            self.flights.cancel(groups.halted(members[0].database, [each.delivery.message for each in members]))
+        self._taken.extend(flights)
+
+    def _equip(self) -> None:
+        """Take handlers and middleware as they are declared by now: tests declare some themselves."""
+        app, plugins = self._app, self._app.plugins
+        hooked = bool(plugins.chain.links or plugins.hooks.starting or plugins.hooks.occurrence_starting)
+        if self._equipped_for != (len(app.handlers), hooked):
+            self._equipped_for = (len(app.handlers), hooked)
+            found = {GATHER.name: GATHER, **equipped(app.handlers, plugins)}
+            self._handlers.update({name: self.slot.witnessed(handler) for name, handler in found.items()})
+
+    def _hear(self, database: Database) -> bool:
+        """What a worker hears with its beats; whether there is anything to read."""
+        keys, order = database.keys, self._orders[database]
+        places, paused, held = database.ask_all(
+            [
+                ("SMEMBERS", keys.streams),
+                ("SMEMBERS", keys.paused),
+                ("ZRANGEBYSCORE", keys.holds, f"({database.clock.now_ms()}", "+inf"),
+            ]
+        )
+        order.see(each.decode() for each in places)
+        order.paused, order.on_hold = {each.decode() for each in paused}, frozenset(each.decode() for each in held)
+        return bool(order.places())
+
+    def _heed_cancels(self, database: Database) -> None:
+        asked = database.ask("ZRANGE", database.keys.cancels, 0, -1)
+        self.flights.cancel(dict.fromkeys((each.decode() for each in asked), ""))
+
+
+def _reading_order(place: str) -> tuple[str, int]:
+    queue, priority = split_place(place)
+    return queue, -priority
