@@ -181,3 +181,8 @@ def _fake_server(url: str) -> Any:
     import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
 
     return _fake_servers.setdefault(url, fakeredis.FakeServer(version=(7, 0)))
+
+
+def forget_fake(url: str) -> None:
+    """Let go of an in-memory server with all that is in it."""
+    _fake_servers.pop(url, None)

@@ -28,6 +28,7 @@ class System:
     def settle(self) -> Iterator[Flight]:
         """Go on until nothing is left to do at this instant."""
         count, looked = 0, False
+        self.worker.hear()
         while True:
             moved = any([each.step() for each in self._tickers])
             for flight in self.worker.fetch():
@@ -43,6 +44,13 @@ class System:
             if not moved and (looked or not any(each.must_look for each in self._tickers)):
                 return
             looked = not moved
+
+    def perform(self, queue: str) -> Iterator[Flight]:
+        """Give what is in one queue, and nothing else; what comes of it stays."""
+        self.worker.hear()
+        for flight in self.worker.fetch(queue):
+            yield flight
+            self.worker.commit()
 
     def next_ms(self) -> int | None:
         """The first instant after this one at which there is something to do."""

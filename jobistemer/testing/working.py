@@ -70,11 +70,23 @@ class WorkerSteps:
         self._orders = {each: EveryQueue() for each in shards}
         self._fetchers = {each: self._fetcher(each, order) for each, order in self._orders.items()}
 
-    def fetch(self) -> Iterator[Flight]:
-        """Take what may start now; each is to be run by the slot before the next is asked for."""
+    def hear(self) -> None:
+        """What a worker hears with its beats: which queues are paused, and what is on hold."""
         self._equip()
-        for database in self._orders:
-            if self._hear(database):
+        for database, order in self._orders.items():
+            keys, now_ms = database.keys, database.clock.now_ms()
+            paused, held = database.ask_all(
+                [("SMEMBERS", keys.paused), ("ZRANGEBYSCORE", keys.holds, f"({now_ms}", "+inf")]
+            )
+            order.paused = {each.decode() for each in paused}
+            order.on_hold = frozenset(each.decode() for each in held)
+
+    def fetch(self, queue: str = "") -> Iterator[Flight]:
+        """Take what may start now, of one queue or of all; each is to be run before the next is asked for."""
+        for database, order in self._orders.items():
+            places = [each.decode() for each in database.ask("SMEMBERS", database.keys.streams)]
+            order.see(each for each in places if queue in ("", split_place(each)[0]))
+            if order.places():
                 self._fetchers[database].step(block=False)
         taken, self._taken = self._taken, []
         for position, flight in enumerate(taken):
@@ -110,20 +122,6 @@ class WorkerSteps:
             self._equipped_for = (len(app.handlers), hooked)
             found = {GATHER.name: GATHER, **equipped(app.handlers, plugins)}
             self._handlers.update({name: self.slot.witnessed(handler) for name, handler in found.items()})
-
-    def _hear(self, database: Database) -> bool:
-        """What a worker hears with its beats; whether there is anything to read."""
-        keys, order = database.keys, self._orders[database]
-        places, paused, held = database.ask_all(
-            [
-                ("SMEMBERS", keys.streams),
-                ("SMEMBERS", keys.paused),
-                ("ZRANGEBYSCORE", keys.holds, f"({database.clock.now_ms()}", "+inf"),
-            ]
-        )
-        order.see(each.decode() for each in places)
-        order.paused, order.on_hold = {each.decode() for each in paused}, frozenset(each.decode() for each in held)
-        return bool(order.places())
 
     def _heed_cancels(self, database: Database) -> None:
         asked = database.ask("ZRANGE", database.keys.cancels, 0, -1)
