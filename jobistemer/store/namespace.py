@@ -11,6 +11,7 @@ from jobistemer.store.clock import Clock, ServerClock
 from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.keys import Keys, settings_key
+from jobistemer.store.lull import Lull
 
 MAX_SHARDS = 1024
 
@@ -28,6 +29,7 @@ class Namespace:
         self.url = url
         self.name = name
         self.clock: Clock = clock or ServerClock()
+        self.lull = Lull()
         self._wanted = shards
         self._server = Server(url)
         # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
@@ -79,13 +81,13 @@ class Namespace:
         self._server.close()
 
     @contextmanager
-    def moved_to(self, url: str, clock: Clock) -> Iterator[None]:
+    def moved_to(self, url: str, clock: Clock, lull: Lull) -> Iterator[None]:
         """Be at another server, by another clock, for as long as the context lasts: for tests.
 
         Whoever holds this namespace is there with it. Its own server is not asked for anything meanwhile.
         """
         before = dict(vars(self))
-        vars(self).update(vars(Namespace(url, self.name, self._wanted, clock)))
+        vars(self).update(vars(Namespace(url, self.name, self._wanted, clock)), lull=lull)
         try:
             yield
         finally:

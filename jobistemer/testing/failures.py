@@ -43,10 +43,10 @@ class Failure(NamedTuple):
         return cls(delivery.message, delivery.attempt, at_ms, outcome.error.partition("\n")[0], cause)
 
 
-def ends_the_test(error: BaseException | None) -> bool:
+def ends_the_test(error: BaseException) -> bool:
     """Whether what a handler has raised is meant for who runs the tests: Ctrl-C, `pytest.fail`, `pytest.exit`."""
     ours = (Exception, SystemExit, CancelledError, Stopped, GeneratorExit)
-    return error is not None and not isinstance(error, ours)
+    return not isinstance(error, ours)
 
 
 def handler_failed(app: Jobistemer, failures: list[Failure]) -> HandlerFailed:
@@ -64,8 +64,8 @@ def handler_failed(app: Jobistemer, failures: list[Failure]) -> HandlerFailed:
 def _told(app: Jobistemer, failure: Failure) -> str:
     message = failure.message
     call = called(message.handler, arguments_of(app, message))
-    at = shown(from_ms(failure.at_ms))
-    return f"{call} failed: {failure.error}\n  attempt {failure.attempt} of {message.run}, at {at}; {_after(app, message)}"
+    when = f"attempt {failure.attempt} of {message.run}, at {shown(from_ms(failure.at_ms))}"
+    return f"{call} failed: {failure.error}\n  {when}; {_after(app, message)}"
 
 
 def _after(app: Jobistemer, message: Message) -> str:

@@ -17,4 +17,3 @@ def find_app(reference: str) -> Jobistemer:
         raise Misconfigured(
             f"{error}\nfor tests it can also be the ini option jobistemer_app, or what a fixture jobistemer_app returns"
         ) from error
-

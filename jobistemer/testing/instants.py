@@ -30,7 +30,7 @@ def span_ms(given: timedelta | None, parts: dict[str, float]) -> int:
         span = timedelta(**parts) if given is None else given
         length_ms = span // timedelta(milliseconds=1)
     except (TypeError, OverflowError) as error:
-        raise InvalidInput(f"{given or parts!r} is no span of time: {error}; write days=1, hours=2, minutes=…") from None
+        raise InvalidInput(f"{given or parts!r} is no span of time: {error}; write days=1, hours=2, …") from None
     if length_ms < 0:
         raise InvalidInput(f"{span} ago is over; time only goes on, so begin earlier: jobs.at(…)")
     return length_ms

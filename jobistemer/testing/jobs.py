@@ -49,14 +49,14 @@ class Jobs(Witness):
 
         Such as that of a web process, which enqueues by name. Its handlers are not run.
         """
-        self._stack.enter_context(app.namespace.moved_to(self._url, self._clock))
+        self._stack.enter_context(app.namespace.moved_to(self._url, self._clock, self._stage))
         app.hooks.enqueued.append(self._calls.note)
         self._stack.callback(app.hooks.enqueued.remove, self._calls.note)
 
     def at(self, when: When) -> None:
         """Begin the test at this instant: nothing happens on the way there. Raises InvalidInput once it has begun."""
         if self._stage.is_set or self._calls.all():
-            raise InvalidInput(f"the test has begun, at {shown(self.now)}: jobs.at(…) comes first, then jobs.advance(…)")
+            raise InvalidInput(f"the test has begun, at {shown(self.now)}: jobs.at(…) comes first of all")
         self._clock.move_to(instant_ms("at", when))
 
     def run_until_idle(self, *, raise_on_failure: bool = True) -> int:

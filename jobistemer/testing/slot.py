@@ -15,6 +15,7 @@ from contextvars import copy_context
 from typing import Any
 
 from jobistemer.core.handlers import Handler
+from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.worker.execute import run, run_async
 from jobistemer.worker.flight import Flight, Flights
@@ -37,11 +38,12 @@ class Slot:
     def run(self, flight: Flight) -> None:
         """Run an attempt here and now, and report how it ended."""
         self._begin()
-        if not flight.handler.is_coroutine:
+        if flight.handler.is_coroutine:
+            self._runner = self._runner or asyncio.Runner()
+            self._runner.run(self._run_coroutine(flight), context=copy_context())
+        else:
             self._run_plain(flight)
-            return
-        self._runner = self._runner or asyncio.Runner()
-        self._runner.run(self._run_coroutine(flight), context=copy_context())
+        self._end(flight)
 
     async def run_async(self, flight: Flight) -> None:
         """The same on the running loop; plain functions in a thread, as a loop is no place for them."""
@@ -50,6 +52,7 @@ class Slot:
             await self._run_coroutine(flight)
         else:
             await asyncio.to_thread(self._run_plain, flight)
+        self._end(flight)
 
     def witnessed(self, handler: Handler) -> Handler:
         """The handler, but what it raises is kept as it is: records keep the text of it."""
@@ -86,6 +89,11 @@ class Slot:
         if self._watching is None:
             self._watching = start_thread(self._look, "watch of the test")
 
+    def _end(self, flight: Flight) -> None:
+        if flight.outcome is not None and flight.outcome.state is AttemptState.SUCCEEDED:
+            # What was raised meanwhile was raised by another run that it has waited for.
+            self.raised = None
+
     def _look(self) -> None:
         while not self._closed.wait(self._watch.step()):
             pass
@@ -111,10 +119,11 @@ class Slot:
 
     async def _run_coroutine(self, flight: Flight) -> None:
         loop = asyncio.get_running_loop()
-        task = loop.create_task(run_async(flight, self._flights, lambda: stop()))
+        own: list[asyncio.Task[bool]] = []
 
         def stop() -> None:
-            loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(own[0].cancel)
 
-        if await task:
+        own.append(loop.create_task(run_async(flight, self._flights, stop)))
+        if await own[0]:
             self._report(flight)

@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Any
 
 from jobistemer.app import Jobistemer, Request
-from jobistemer.core.errors import InvalidInput, JobistemerError
+from jobistemer.core.errors import InvalidInput, JobistemerError, ResultTimeout
 from jobistemer.core.records import RunRecord
 from jobistemer.core.states import AttemptState
+from jobistemer.store.lull import Lull
 from jobistemer.testing.calls import PERFORMING, Calls
 from jobistemer.testing.clock import StandingClock
 from jobistemer.testing.failures import Failure, ends_the_test, handler_failed
@@ -25,7 +26,7 @@ from jobistemer.worker.flight import Flight
 Story = Iterator[Flight]
 
 
-class Stage:
+class Stage(Lull):
     """The system of one test, set up when it is first needed; jobs that are declared later are deployed as well."""
 
     def __init__(self, app: Jobistemer, clock: StandingClock, calls: Calls) -> None:
@@ -57,7 +58,7 @@ class Stage:
             yield flight
             self._calls.note_executed(flight.delivery.message)
             raised = system.worker.slot.raised
-            if ends_the_test(raised):
+            if raised is not None and ends_the_test(raised):
                 raise raised
             failures += [each for each in [Failure.of(flight, raised)] if each is not None]
         if failures and raising:
@@ -100,7 +101,7 @@ class Stage:
         """Run a story here and now; how many attempts there were."""
         slot = self.ready().worker.slot
         if any(handler.is_coroutine for handler in self._app.handlers.values()) and _on_loop():
-            raise InvalidInput("an event loop is running here and the app has coroutines; await the _async twin of this")
+            raise InvalidInput("an event loop is running here and the app has coroutines: await the _async twin")
         count = 0
         for flight in story:
             slot.run(flight)
@@ -114,6 +115,20 @@ class Stage:
             await slot.run_async(flight)
             count += 1
         return count
+
+    def sleep(self, seconds: float) -> None:
+        """Somebody waits for what others do: have it done. Raises ResultTimeout when there is nothing to do."""
+        if seconds and not self.drive(self.settling(raising=False)):
+            raise self._too_early()
+
+    async def sleep_async(self, seconds: float) -> None:
+        """The same on an event loop."""
+        if seconds and not await self.drive_async(self.settling(raising=False)):
+            raise self._too_early()
+
+    def _too_early(self) -> ResultTimeout:
+        now = shown(from_ms(self._clock.now_ms()))
+        return ResultTimeout(f"nothing is left to run at {now}, and what is waited for has not ended: jobs.advance(…)")
 
     def close(self) -> None:
         """End what was started for the test."""

@@ -30,7 +30,7 @@ class System:
         count, looked = 0, False
         self.worker.hear()
         while True:
-            moved = any([each.step() for each in self._tickers])
+            moved = sum(each.step() for each in self._tickers) > 0
             for flight in self.worker.fetch():
                 yield flight
                 self.worker.commit()
@@ -55,8 +55,8 @@ class System:
     def next_ms(self) -> int | None:
         """The first instant after this one at which there is something to do."""
         now_ms = self._clock.now_ms()
-        instants = [each.next_ms() for each in self._tickers]
-        return min((each if each > now_ms else now_ms + STUCK_MS for each in instants if each is not None), default=None)
+        instants = [instant for each in self._tickers if (instant := each.next_ms()) is not None]
+        return min((each if each > now_ms else now_ms + STUCK_MS for each in instants), default=None)
 
     def close(self) -> None:
         """End what was started for the test."""

@@ -1,4 +1,4 @@
-"""A worker that fetches, executes and commits when it is told to: one run after the other, each recorded before the next.
+"""A worker that takes its steps when it is told to: one run after the other, each recorded before the next.
 
 It is made of the parts of a real one. Only their threads are left out: what they would do at any time is done between
 two runs, so that a test has the same story each time.
@@ -7,6 +7,7 @@ two runs, so that a test has the same story each time.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
@@ -66,7 +67,8 @@ class WorkerSteps:
         self._herald = Herald(plugins.hooks)
         self._committer = Committer(NAME, self._room, Definitions(), self._herald)
         self.slot = Slot(self.flights, self._committer.report)
-        self._taken: list[Flight] = []
+        # Shared by whoever fetches: a handler that waits for another run has that one run meanwhile.
+        self._taken: deque[Flight] = deque()
         self._orders = {each: EveryQueue() for each in shards}
         self._fetchers = {each: self._fetcher(each, order) for each, order in self._orders.items()}
 
@@ -74,10 +76,13 @@ class WorkerSteps:
         """What a worker hears with its beats: which queues are paused, and what is on hold."""
         self._equip()
         for database, order in self._orders.items():
-            keys, now_ms = database.keys, database.clock.now_ms()
-            paused, held = database.ask_all(
-                [("SMEMBERS", keys.paused), ("ZRANGEBYSCORE", keys.holds, f"({now_ms}", "+inf")]
-            )
+            keys = database.keys
+            paused: Sequence[bytes] = ()
+            held: Sequence[bytes] = ()
+            # As a rule there is neither, and this is asked for at each instant of a story.
+            if database.ask("EXISTS", keys.paused, keys.holds):
+                paused = database.ask("SMEMBERS", keys.paused)
+                held = database.ask("ZRANGEBYSCORE", keys.holds, f"({database.clock.now_ms()}", "+inf")
             order.paused = {each.decode() for each in paused}
             order.on_hold = frozenset(each.decode() for each in held)
 
@@ -88,11 +93,13 @@ class WorkerSteps:
             order.see(each for each in places if queue in ("", split_place(each)[0]))
             if order.places():
                 self._fetchers[database].step(block=False)
-        taken, self._taken = self._taken, []
-        for position, flight in enumerate(taken):
-            if position:
+        begun = False
+        while self._taken:
+            flight = self._taken.popleft()
+            if begun:
                 # The runs before may have cancelled it.
                 self._heed_cancels(flight.database)
+            begun = True
             yield flight
 
     def commit(self) -> None:

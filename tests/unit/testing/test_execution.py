@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from jobistemer import NO_RETRIES, Concurrency, Context, Fail, Jobistemer, Rate, Results, Unique
-from jobistemer.core.errors import InvalidPayload, JobistemerError
+from jobistemer.core.errors import InvalidPayload, JobistemerError, ResultTimeout
 from jobistemer.testing import HandlerFailed, under_test
 
 
@@ -317,7 +317,11 @@ def test_a_job_can_be_triggered_and_controlled(app, jobs):
 def test_a_namespace_of_several_shards_is_run_whole():
     app = Jobistemer("redis://127.0.0.1:1/0", shards=4)
     done = []
-    app.task(lambda number: done.append(number), name="note")
+
+    @app.task
+    def note(number: int) -> None:
+        done.append(number)
+
     for name in ("a", "b", "c", "d"):
         app.job("* * * * *", name=name)(lambda: done.append("job"))
     with under_test(app) as jobs:
@@ -376,7 +380,9 @@ def test_performing_what_a_limit_holds_back_says_so(app, jobs):
 
     jobs.at("2027-01-15T08:00:00Z")
     jobs.perform(rare)
-    with pytest.raises(JobistemerError, match="'rare' was not run: a limit or a hold lets it start at 2027-01-15T08:01:00Z"):
+    with pytest.raises(
+        JobistemerError, match="'rare' was not run: a limit or a hold lets it start at 2027-01-15T08:01:00Z"
+    ):
         jobs.perform(rare)
     assert jobs.advance(hours=1) == 0
 
@@ -398,7 +404,9 @@ def test_a_failed_attempt_is_raised_with_the_error_of_its_handler_and_what_becom
     assert lines[2] == "also: send(to='bob') failed: ConnectionError: mail server is away"
     assert repr(caught.value.__cause__) == "ConnectionError('mail server is away')"
     # Both were recorded before that, and nobody is told again.
-    assert [letter.run.error.partition("\n")[0] for letter in jobs.dead(send)] == ["ConnectionError: mail server is away"] * 2
+    assert [letter.run.error.partition("\n")[0] for letter in jobs.dead(send)] == [
+        "ConnectionError: mail server is away"
+    ] * 2
     assert jobs.run_until_idle() == 0
 
 
@@ -419,3 +427,40 @@ def test_what_is_meant_for_the_runner_of_the_tests_ends_the_test_at_once(app, jo
     app.enqueue("fails")
     with pytest.raises(pytest.fail.Exception, match="seen by pytest"):
         jobs.run_until_idle()
+
+
+def test_who_asks_for_a_result_has_the_work_done(app, jobs):
+    @app.task
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @app.task
+    def add_three(numbers: list[int]) -> int:
+        # Which would wait for another slot in a worker.
+        return numbers[2] + add.enqueue(*numbers[:2]).result(timeout=5)
+
+    assert add.enqueue(1, 2).result() == 3
+    assert add_three.enqueue([1, 2, 3]).result(timeout=5) == 6
+
+
+def test_a_result_that_is_not_due_is_not_waited_for(app, jobs):
+    jobs.at("2027-01-15T08:00:00Z")
+    later = app.enqueue("anything", delay=60)
+    with pytest.raises(ResultTimeout, match="nothing is left to run at 2027-01-15T08:00:00Z"):
+        later.result()
+
+
+def test_an_asynchronous_test_awaits_results_as_well(app, jobs):
+    @app.task
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    @app.task
+    async def twice(number: int) -> int:
+        return await (await add.enqueue_async(number, number)).result_async()
+
+    async def story():
+        return await (await twice.enqueue_async(4)).result_async(timeout=5)
+
+    assert asyncio.run(story()) == 8
+    assert twice.enqueue(4).result() == 8
