@@ -53,6 +53,7 @@ class Stage(Lull):
 
     def settling(self, *, raising: bool) -> Story:
         """Everything that is to be done at this instant. Raises HandlerFailed at its end."""
+        __tracebackhide__ = True
         system, failures = self.ready(), []
         for flight in system.settle():
             yield flight
@@ -66,6 +67,7 @@ class Stage(Lull):
 
     def walking(self, until_ms: int, *, raising: bool) -> Story:
         """Everything that is to be done until an instant, each at its own."""
+        __tracebackhide__ = True
         yield from self.settling(raising=raising)
         system = self.ready()
         while (instant := system.next_ms()) is not None and instant <= until_ms:
@@ -75,6 +77,7 @@ class Stage(Lull):
 
     def performing(self, request: Request) -> Story:
         """One call, once, and nothing else; `result` has what came of it. Raises what the handler has raised."""
+        __tracebackhide__ = True
         system, done = self.ready(), None
         run = self._app.run(self._app.producer.send(request).run)
         for flight in system.perform(PERFORMING):
@@ -99,6 +102,7 @@ class Stage(Lull):
 
     def drive(self, story: Story) -> int:
         """Run a story here and now; how many attempts there were."""
+        __tracebackhide__ = True
         slot = self.ready().worker.slot
         if any(handler.is_coroutine for handler in self._app.handlers.values()) and _on_loop():
             raise InvalidInput("an event loop is running here and the app has coroutines: await the _async twin")
@@ -110,6 +114,7 @@ class Stage(Lull):
 
     async def drive_async(self, story: Story) -> int:
         """The same on the running loop."""
+        __tracebackhide__ = True
         slot, count = self.ready().worker.slot, 0
         for flight in story:
             await slot.run_async(flight)

@@ -29,6 +29,7 @@ class Witness:
 
         Calls that have been executed are among them: `state` tells. The runs of jobs are not: see `occurrences`.
         """
+        __tracebackhide__ = True
         calls = self._calls.all("" if task is None else self._task(task, arguments))
         return [each for each in calls if not each.differs(arguments)]
 
@@ -56,6 +57,7 @@ class Witness:
 
     def occurrences(self, job: Any, /) -> list[Occurrence]:
         """The slots of a job in the order of their instants, with what became of each; as long as they are kept."""
+        __tracebackhide__ = True
         return occurrences_of(self.app, self._job(job))
 
     def assert_occurred(self, job: Any, /, *, at: When | None = None, outcome: str | None = COMPLETED) -> Occurrence:
@@ -80,11 +82,13 @@ class Witness:
 
     def dead(self, task: Any = None, /) -> list[DeadRun]:
         """The dead letters of a task, or of all: what is out of attempts. `app.dead` replays and purges them."""
+        __tracebackhide__ = True
         return list(self.app.dead.all("" if task is None else self._task(task, {})))
 
     def _occurred(self, job: Any, at: When | None, outcome: str | None) -> list[Occurrence]:
+        __tracebackhide__ = True
         if outcome is not None and outcome not in set(OccurrenceState):
-            raise InvalidInput(f"outcome is {outcome!r}; {meant(outcome, set(OccurrenceState))}")
+            raise InvalidInput(f"outcome is {outcome!r}; {meant(outcome, [str(each) for each in OccurrenceState])}")
         due_at = None if at is None else from_ms(instant_ms("at", at))
         return [
             each
@@ -103,6 +107,7 @@ class Witness:
         return f"it has none; the next is due at {shown(next_run)}" if next_run else "it has none, and will have none"
 
     def _task(self, task: Any, arguments: dict[str, Any]) -> str:
+        __tracebackhide__ = True
         name = task if isinstance(task, str) else getattr(task, "name", None)
         handler = self.app.handlers.get(name) if isinstance(name, str) else None
         if handler is None:
@@ -117,6 +122,7 @@ class Witness:
         return handler.name
 
     def _job(self, job: Any) -> str:
+        __tracebackhide__ = True
         name = job if isinstance(job, str) else getattr(job, "name", None)
         declared = self.app.declarations
         if not isinstance(name, str) or name not in declared:
