@@ -45,7 +45,8 @@ def suite(pytester, monkeypatch):
 
     def run(tests, *arguments):
         pytester.makepyfile(test_shop=tests)
-        return pytester.runpytest(*arguments)
+        # Half of the time of each session goes into loading that one anew.
+        return pytester.runpytest("-p", "no:hypothesispytest", *arguments)
 
     return run
 
