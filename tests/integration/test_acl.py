@@ -188,6 +188,18 @@ def test_the_rules_of_several_roles_add_up(url, admin):
     assert denied(admin) == []
 
 
+def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_finds_them(url, admin):
+    app = Jobistemer(url("operator"), namespace="test", shards=4)
+    for number in range(8):
+        app.job("0 3 * * *", name=f"job_{number}")(lambda: None)
+    app.deploy()
+    app.control.trigger("job_3")
+    viewer = Namespace(url("viewer"), "test")
+    assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * 4
+    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(8)] == [number == 3 for number in range(8)]
+    assert denied(admin) == []
+
+
 def test_a_rule_is_for_one_namespace_and_a_known_role():
     assert "~{shop:*}:run:*" in acl.rule(["producer"], "shop")
     with pytest.raises(InvalidInput, match="role 'root' is not known; allowed are producer, ticker, worker"):
