@@ -27,17 +27,20 @@ class Namespace:
     def __init__(
         self, url: str, name: str = "jobistemer", shards: int | None = None, clock: Clock | None = None
     ) -> None:
-        self.url = url
         self.name = name
-        self.clock: Clock = clock or ServerClock()
         self.lull = Lull()
         self._wanted = shards
+        self._be_at(url, clock)
+
+    def _be_at(self, url: str, clock: Clock | None) -> None:
+        self.url = url
+        self.clock: Clock = clock or ServerClock()
         self._server = Server(url)
         # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
         self._clocks_differ = clock is None and self._server.cluster is not None
         # What all shards share is in a slot of its own.
-        settings = self._server.client(settings_key(name))
-        self._settings = Database(settings, Keys(name, 0), self.clock, redacted(url))
+        settings = self._server.client(settings_key(self.name))
+        self._settings = Database(settings, Keys(self.name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
         self.homes = Homes(self._settings, lambda: self.shards)
 
@@ -98,7 +101,8 @@ class Namespace:
         Whoever holds this namespace is there with it. Its own server is not asked for anything meanwhile.
         """
         before = dict(vars(self))
-        vars(self).update(vars(Namespace(url, self.name, self._wanted, clock)), lull=lull)
+        self._be_at(url, clock)
+        self.lull = lull
         try:
             yield
         finally:

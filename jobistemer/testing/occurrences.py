@@ -36,7 +36,7 @@ class Occurrence(msgspec.Struct, frozen=True):
 def occurrences_of(app: Jobistemer, job: str) -> list[Occurrence]:
     """The occurrences of a job that are on record, in the order of their instants."""
     job_id = ids.job_id(job)
-    found = list_history(app.namespace.for_id(job_id), job_id, 0, MOST)
+    found = list_history(app.namespace.for_job(job_id), job_id, 0, MOST)
     return [_occurrence(job, each) for each in reversed(found)]
 
 

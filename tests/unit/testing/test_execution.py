@@ -328,6 +328,7 @@ def test_a_namespace_of_several_shards_is_run_whole():
         for number in range(20):
             app.enqueue("note", {"number": number})
         jobs.advance(minutes=3)
+        assert [len(jobs.occurrences(name)) for name in ("a", "b", "c", "d")] == [3] * 4
     assert sorted(each for each in done if each != "job") == list(range(20))
     assert done.count("job") == 12
 

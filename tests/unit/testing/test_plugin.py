@@ -158,7 +158,7 @@ def test_the_error_of_a_handler_is_shown_with_its_own_trace(suite):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            ">*raise ValueError(f\"no address: {to}\")",
+            '>*raise ValueError(f"no address: {to}")',
             "E*ValueError: no address: nowhere",
             "*shop.py:*: ValueError",
             "The above exception was the direct cause of the following exception:",
