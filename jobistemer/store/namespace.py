@@ -48,7 +48,7 @@ class Namespace:
     def shards(self) -> list[Database]:
         """The databases of all shards. The first use asks the server how many there are, and for its time."""
         if not self._shards:
-            count = self._agree_on_shards()
+            count = _agreed(self._settings, self.name, self._wanted)
             self._settings.read_clock()
             self._shards = self._numbered(count)
         return self._shards
@@ -117,24 +117,26 @@ class Namespace:
         clock = ServerClock() if self._clocks_differ else self.clock
         return Database(self._server.client(keys.tag), keys, clock, redacted(self.url))
 
-    def _agree_on_shards(self) -> int:
-        key = settings_key(self.name)
-        wanted = 1 if self._wanted is None else self._wanted
-        if not 1 <= wanted <= MAX_SHARDS:
-            raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        stored = int(self._settings.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
-        if self._wanted is not None and stored != self._wanted:
-            raise Misconfigured(
-                f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
-                "the first process; use another namespace for another number",
-            )
-        return stored
 
-    def _fix_shards(self, key: str, wanted: int) -> bytes:
-        # Not before it is known to be missing: who may only look at a namespace may not write this.
-        if wanted > 1:
-            # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
-            self._settings.ask("HSETNX", key, SPREAD, 1)
-        self._settings.ask("HSETNX", key, "shards", wanted)
-        fixed: bytes = self._settings.ask("HGET", key, "shards")
-        return fixed
+def _agreed(settings: Database, name: str, wanted: int | None) -> int:
+    """How many shards a namespace has: what is stored, else what is wanted here. Raises Misconfigured."""
+    key, number = settings_key(name), 1 if wanted is None else wanted
+    if not 1 <= number <= MAX_SHARDS:
+        raise Misconfigured(f"shards is {number}, allowed are 1–{MAX_SHARDS}")
+    stored = int(settings.ask("HGET", key, "shards") or _fixed(settings, key, number))
+    if wanted is not None and stored != wanted:
+        raise Misconfigured(
+            f"namespace {name!r} has {stored} shards, {wanted} were asked for: the number is fixed by "
+            "the first process; use another namespace for another number",
+        )
+    return stored
+
+
+def _fixed(settings: Database, key: str, wanted: int) -> bytes:
+    # Not before it is known to be missing: who may only look at a namespace may not write this.
+    if wanted > 1:
+        # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
+        settings.ask("HSETNX", key, SPREAD, 1)
+    settings.ask("HSETNX", key, "shards", wanted)
+    fixed: bytes = settings.ask("HGET", key, "shards")
+    return fixed
