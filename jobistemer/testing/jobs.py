@@ -6,20 +6,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from time import time
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, overload
 from uuid import uuid4
 
 import msgspec
 
 from jobistemer.app import Jobistemer, Request, TaskHandle
 from jobistemer.app.requests import NOW
-from jobistemer.core.errors import InvalidInput
+from jobistemer.core.errors import InvalidInput, UnknownTask
 from jobistemer.store.connection import forget_fake
 from jobistemer.testing.calls import PERFORMING
 from jobistemer.testing.clock import StandingClock
 from jobistemer.testing.instants import When, from_ms, instant_ms, shown, span_ms
 from jobistemer.testing.stage import Stage
 from jobistemer.testing.witness import Witness
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Jobs(Witness):
@@ -108,7 +111,11 @@ class Jobs(Witness):
         self._stage.ready()
         self._clock.move_to(self._target(span, until, parts))
 
-    def perform(self, task: TaskHandle[..., Any] | str, /, *args: Any, **kwargs: Any) -> Any:
+    @overload
+    def perform(self, task: TaskHandle[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def perform(self, task: str, /, *args: Any, **kwargs: Any) -> Any: ...
+    def perform(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Run a task now with these arguments, as a run of its own, and give its result; nothing else is run.
 
         It is checked, executed and recorded as what a worker takes, but once: there are no retries, and what the
@@ -118,16 +125,22 @@ class Jobs(Witness):
         self._stage.drive(self._stage.performing(self._request(task, args, kwargs)))
         return self._stage.result()
 
-    async def perform_async(self, task: TaskHandle[..., Any] | str, /, *args: Any, **kwargs: Any) -> Any:
+    @overload
+    async def perform_async(self, task: TaskHandle[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def perform_async(self, task: str, /, *args: Any, **kwargs: Any) -> Any: ...
+    async def perform_async(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Like `perform`, awaited."""
         __tracebackhide__ = True
         await self._stage.drive_async(self._stage.performing(self._request(task, args, kwargs)))
         return self._stage.result()
 
-    def _request(self, task: TaskHandle[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        handler = self.app.handlers[self._task(task, {})]
+    def _request(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        name = self._task(task, {})
+        if name not in self.app.handlers:
+            raise UnknownTask(f"this app has no task {name!r}, so there is nothing to perform")
         asked = task.request(*args, **kwargs) if isinstance(task, TaskHandle) else None
-        request = asked or Request(handler.name, handler.encode(args, kwargs))
+        request = asked or Request(name, self.app.handlers[name].encode(args, kwargs))
         options = msgspec.structs.replace(request.options, queue=PERFORMING)
         return msgspec.structs.replace(request, options=options, timing=NOW, single=None)
 

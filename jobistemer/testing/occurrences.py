@@ -37,7 +37,7 @@ def occurrences_of(app: Jobistemer, job: str) -> list[Occurrence]:
     """The occurrences of a job that are on record, in the order of their instants."""
     job_id = ids.job_id(job)
     found = list_history(app.namespace.for_job(job_id), job_id, 0, MOST)
-    return [_occurrence(job, each) for each in reversed(found)]
+    return [_occurrence(job, each) for each in sorted(found, key=lambda each: (each.due, each.claimed_at))]
 
 
 def _occurrence(job: str, record: OccurrenceRecord) -> Occurrence:

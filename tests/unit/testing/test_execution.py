@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from jobistemer import NO_RETRIES, Concurrency, Context, Fail, Jobistemer, Rate, Results, Unique
-from jobistemer.core.errors import InvalidPayload, JobistemerError, ResultTimeout
+from jobistemer.app.backfilling import Backfills
+from jobistemer.core.alerts import Alert
+from jobistemer.core.errors import InvalidPayload, JobistemerError, ResultTimeout, UnknownTask
 from jobistemer.testing import HandlerFailed, under_test
 
 
@@ -465,3 +467,48 @@ def test_an_asynchronous_test_awaits_results_as_well(app, jobs):
 
     assert asyncio.run(story()) == 8
     assert twice.enqueue(4).result() == 8
+
+
+def test_what_the_app_does_not_have_cannot_be_performed(jobs):
+    with pytest.raises(UnknownTask, match="this app has no task 'elsewhere'"):
+        jobs.perform("elsewhere")
+
+
+def test_a_range_of_the_past_is_run_in_its_place(app, jobs):
+    jobs.at("2027-01-15T08:00:00Z")
+    app.job("0 * * * *", name="hourly")(lambda: None)
+    jobs.advance(hours=1)
+    backfills = Backfills(app.namespace)
+    backfills.start(backfills.ask("hourly", *(jobs.now - timedelta(hours=each) for each in (3, 1))))
+
+    jobs.advance(minutes=1)
+
+    found = [(each.at.hour, each.state, each.origin.partition(" ")[0]) for each in jobs.occurrences("hourly")]
+    assert found == [
+        (6, "completed", "backfill"),
+        (7, "completed", "backfill"),
+        (8, "completed", "backfill"),
+        (9, "completed", ""),
+    ]
+
+
+def test_who_is_to_be_told_of_a_job_that_does_not_complete_is_told_when_it_is_time(app, jobs):
+    told = []
+
+    @app.task
+    def page(alert: Alert) -> None:
+        told.append((alert.state, jobs.now.isoformat()))
+
+    jobs.at("2027-01-15T08:00:00Z")
+    app.job("0 * * * *", name="hourly", expect_within_s=5400, alert="page")(lambda: None)
+    jobs.advance(hours=1)
+    app.control.pause("hourly")
+    jobs.advance(hours=3)
+    assert told == []
+    app.control.resume("hourly")
+    app.queues.pause("default")
+    jobs.advance(hours=2)
+    app.queues.resume("default")
+    jobs.run_until_idle()
+
+    assert told == [("overdue", "2027-01-15T14:00:00+00:00"), ("recovered", "2027-01-15T14:00:00+00:00")]
