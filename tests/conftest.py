@@ -11,7 +11,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from tests.support.clocks import FrozenClock
-from tests.support.servers import available, emptied, is_clustered, running
+from tests.support.servers import available, emptied, folder_of, is_clustered, running
 
 Opening = Callable[[], Database]
 
@@ -19,7 +19,7 @@ Opening = Callable[[], Database]
 @pytest.fixture(scope="session", params=available())
 def server_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running server of each kind, without persistence."""
-    with running(request.param, tmp_path_factory.mktemp(request.param)) as url:
+    with running(request.param, tmp_path_factory.mktemp(folder_of(request.param))) as url:
         yield url
 
 

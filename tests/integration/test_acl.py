@@ -21,11 +21,11 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
 from tests.support.apps import working
 from tests.support.roles import admit
-from tests.support.servers import CLUSTER, FAKE, available, running
+from tests.support.servers import running, single
 from tests.support.worker_processes import until
 
 
-@pytest.fixture(scope="module", params=[kind for kind in available() if kind not in (FAKE, CLUSTER)])
+@pytest.fixture(scope="module", params=single())
 def server(request, tmp_path_factory):
     with running(request.param, tmp_path_factory.mktemp("acl")) as url:
         yield url

