@@ -18,7 +18,7 @@ from tests.chaos.test_outages import acknowledged
 from tests.chaos.verdict import judge_all
 from tests.support.clusters import LocalCluster, Node, clustered
 from tests.support.records import leaked
-from tests.support.servers import SHARDS, VALKEY, binary_of
+from tests.support.servers import SHARDS, cluster_binary
 
 pytestmark = pytest.mark.process
 
@@ -82,7 +82,7 @@ class ClusterStory(Scene):
 def at_work(folder, replicated: int = 0) -> Iterator[ClusterStory]:
     """A cluster with a producer, a ticker and two workers that have done something on every shard."""
     (folder / "nodes").mkdir()
-    with clustered(binary_of(VALKEY), folder / "nodes", replicated) as cluster:
+    with clustered(cluster_binary(), folder / "nodes", replicated) as cluster:
         story = ClusterStory(folder, cluster)
         try:
             assert len(story.shards) == SHARDS

@@ -19,26 +19,32 @@ from jobistemer.store.connection import Server
 from jobistemer.store.queues import StreamReader, open_streams
 from tests.support.apps import work_off, working
 from tests.support.clusters import LocalCluster, clustered
-from tests.support.servers import VALKEY, binary_of, emptied
+from tests.support.roles import admit_to
+from tests.support.servers import cluster_binary, emptied
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with clustered(binary_of(VALKEY), tmp_path_factory.mktemp("cluster")) as cluster:
+    with clustered(cluster_binary(), tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def app(cluster):
     emptied(cluster.url, shards=1)
-    app = Jobistemer(cluster.url, namespace="test")
+    app = app_as(cluster.url)
+    yield app
+    app.namespace.close()
+
+
+def app_as(url: str) -> Jobistemer:
+    app = Jobistemer(url, namespace="test")
 
     @app.task
     def double(number: int) -> int:
         return 2 * number
 
-    yield app
-    app.namespace.close()
+    return app
 
 
 class Move:
@@ -169,7 +175,31 @@ def test_the_command_line_works_on_a_cluster(cluster):
     assert runs[0].state() == "canceled"
     assert run(["audit", *where]).exit_code == 0
     found = json.loads(run(["doctor", *where]).stdout)["findings"]
-    assert [each["value"] for each in found if each["check"] == "cluster"] == ["ok, 16384 of 16384 slots are served"]
+    assert [each["value"] for each in found if each["check"] == "cluster"] == ["ok, 16384 of 16384 slots are served"] * 3
+
+
+async def state_of(app: Jobistemer, run: str) -> bytes:
+    database = app.namespace.on_loop(app.namespace.shards[0])
+    return await database.ask("HGET", database.keys.run(run), "state")
+
+
+def test_the_rights_of_a_role_are_enough_to_follow_a_slot(cluster, app, move):
+    # Given users with the rights of their roles, and a slot of which some keys are here and some there
+    nodes = [node.client for node in cluster.masters]
+    as_role = lambda *roles: app_as(admit_to(nodes, cluster.url, "test", *roles))  # noqa: E731
+    producer, worker, operator, viewer = (as_role(role) for role in ("producer", "worker", "operator", "viewer"))
+    run = producer.enqueue("double", {"number": 1})
+    move.begin(move.database.keys.run(run.id))
+
+    # When each asks for what has gone already, by threads and by coroutines
+    assert {each.run(run.id).state() for each in (producer, operator, viewer)} == {"pending"}
+    assert asyncio.run(state_of(producer, run.id)) == b"pending"
+    move.finish()
+    work_off(worker)
+
+    # Then nobody was refused anything
+    assert run.result(timeout=5) == 2
+    assert [entry for node in nodes for entry in node.acl_log()] == []
 
 
 @pytest.mark.parametrize("url", ["redis+cluster://", "redis+cluster://host:70x", "redis+cluster://host/3"])

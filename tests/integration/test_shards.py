@@ -21,16 +21,16 @@ from jobistemer.store.listings import delayed_total, list_jobs
 from jobistemer.ticker.ticker import Ticker
 from tests.support.apps import work_off, working
 from tests.support.records import leaked
-from tests.support.servers import CLUSTER, FAKE, SHARDS, available, emptied, running
+from tests.support.servers import FAKE, SHARDS, available, clusters, emptied, folder_of, running
 from tests.support.worker_processes import until
 
 # The cluster is among them whatever other servers were asked for: what is tested here needs shards on several nodes.
-KINDS = [FAKE, CLUSTER] if FAKE in available() else [CLUSTER]
+KINDS = [FAKE, *clusters()] if FAKE in available() else clusters()
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def url(request, tmp_path_factory):
-    with running(request.param, tmp_path_factory.mktemp(request.param)) as url:
+    with running(request.param, tmp_path_factory.mktemp(folder_of(request.param))) as url:
         yield url
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -27,11 +27,15 @@ OPTIONS = (
 
 
 class Node:
-    """One server of a cluster: a process that can be killed and come back."""
+    """One server of a cluster: a process that can be killed and come back.
 
-    def __init__(self, binary: str, folder: Path, port: int) -> None:
+    options: what it is started with besides; `--tls-…` among them makes its port one for TLS. secrets: of the client
+    that the test asks it with.
+    """
+
+    def __init__(self, binary: str, folder: Path, port: int, options: Sequence[str], secrets: dict[str, Any]) -> None:
         self.port = port
-        self._folder, self.binary_of = folder, binary
+        self._folder, self._binary, self._options, self._secrets = folder, binary, options, secrets
         folder.mkdir()
         self.start()
 
@@ -39,14 +43,14 @@ class Node:
         """Start it, with what it has on disk."""
         from tests.support.servers import wait_until_ready
 
-        place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
-        self.process = subprocess.Popen(
-            [self.binary_of, *place, *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        port = str(self.port)
+        place = ("--port", "0", "--tls-port", port) if self._secrets else ("--port", port)
+        command = [self._binary, *place, "--bind", "127.0.0.1", "--dir", str(self._folder), *OPTIONS, *self._options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self.process.stdout is not None
         wait_until_ready(self.process.stdout)
         Thread(target=self.process.stdout.read, daemon=True).start()
-        self.client = redis.Redis(port=self.port, protocol=2, socket_timeout=10)
+        self.client = redis.Redis(port=self.port, protocol=2, socket_timeout=10, **self._secrets)
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -83,9 +87,10 @@ class Node:
 class LocalCluster:
     """Three masters that share the slots, and replicas for some of them."""
 
-    def __init__(self, masters: list[Node]) -> None:
+    def __init__(self, masters: list[Node], scheme: str) -> None:
         self.masters = masters
         self.replicas: list[Node] = []
+        self._scheme = scheme
 
     @property
     def nodes(self) -> list[Node]:
@@ -93,7 +98,7 @@ class LocalCluster:
 
     @property
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.masters)
+        return f"{self._scheme}://" + ",".join(f"127.0.0.1:{node.port}" for node in self.masters)
 
     def owner(self, slot: int) -> Node:
         """The node that the masters say serves a slot."""
@@ -133,16 +138,21 @@ class LocalCluster:
 
 
 @contextmanager
-def clustered(binary: str, folder: Path, replicated: int = 0) -> Iterator[LocalCluster]:
-    """A cluster of three masters while the context lasts, the first `replicated` of them with a replica."""
+def clustered(
+    binary: str, folder: Path, replicated: int = 0, options: Sequence[str] = (), secrets: dict[str, Any] | None = None
+) -> Iterator[LocalCluster]:
+    """A cluster of three masters while the context lasts, the first `replicated` of them with a replica.
+
+    options, secrets: of each node, see there.
+    """
     nodes: list[Node] = []
 
     def node() -> Node:
-        nodes.append(Node(binary, folder / f"node{len(nodes)}", free_port()))
+        nodes.append(Node(binary, folder / f"node{len(nodes)}", free_port(), options, secrets or {}))
         return nodes[-1]
 
     try:
-        cluster = LocalCluster([node() for _ in range(3)])
+        cluster = LocalCluster([node() for _ in range(3)], "rediss+cluster" if secrets else "redis+cluster")
         for number, master in enumerate(cluster.masters):
             master.ask("CLUSTER", "ADDSLOTSRANGE", *_share(number)) if _knows_ranges(master) else master.ask(
                 "CLUSTER", "ADDSLOTS", *range(_share(number)[0], _share(number)[1] + 1)

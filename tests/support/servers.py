@@ -36,6 +36,16 @@ def single() -> list[str]:
     return [kind for kind in available() if kind != FAKE and not kind.startswith(CLUSTER)]
 
 
+def clusters() -> list[str]:
+    """The clusters among them; one of embedded servers where there is none, for what is to be seen on a cluster only."""
+    return [kind for kind in available() if kind.startswith(CLUSTER)] or [CLUSTER]
+
+
+def cluster_binary(kind: str = "") -> str:
+    """What the nodes of such a cluster are, by default of the first."""
+    return binary_of((kind or clusters()[0]).partition("@")[2] or VALKEY)
+
+
 def folder_of(kind: str) -> str:
     """What the folder of such a server may be called."""
     return kind.replace("/", "-").strip("-")
@@ -48,7 +58,7 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
         yield f"fake://{folder.name}"
         return
     if kind.startswith(CLUSTER):
-        with clustered(binary_of(kind.partition("@")[2] or VALKEY), folder) as cluster:
+        with clustered(cluster_binary(kind), folder) as cluster:
             yield cluster.url
         return
     port = free_port()
