@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -19,8 +20,10 @@ from jobistemer.store.connection import Server
 from jobistemer.store.queues import StreamReader, open_streams
 from tests.support.apps import work_off, working
 from tests.support.clusters import LocalCluster, clustered
+from tests.support.records import leaked
 from tests.support.roles import admit_to
-from tests.support.servers import cluster_binary, emptied
+from tests.support.servers import cluster_binary, emptied, moving_whole
+from tests.support.worlds import attempts_of
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,9 @@ class Move:
 
     def finish(self) -> None:
         self._cluster.move(self.slot, self.target)
+
+    def whole(self) -> None:
+        self._cluster.move_whole(self.slot, self.target)
 
 
 @pytest.fixture
@@ -148,6 +154,31 @@ def test_a_worker_that_waits_goes_on_waiting_where_the_slot_is_now(app, move):
         move.finish()
         # Then it is done
         assert app.enqueue("double", {"number": 2}).result(timeout=20) == 4
+
+
+@moving_whole
+def test_what_runs_while_its_slot_moves_as_a_whole_is_recorded_once_where_it_is_now(app, move):
+    began, go_on = threading.Event(), threading.Event()
+
+    @app.task
+    def slow() -> int:
+        began.set()
+        assert go_on.wait(20)
+        return 1
+
+    # Given a worker that is in the middle of a run, and waits for more
+    with working(app):
+        run = app.enqueue("slow", {})
+        assert began.wait(20)
+        # When its slot goes with all that is pending, and the run ends
+        move.whole()
+        go_on.set()
+        # Then its outcome is taken where its entry is now, and what comes next is done there
+        assert run.result(timeout=20) == 1
+        assert app.enqueue("double", {"number": 2}).result(timeout=20) == 4
+    (attempt,) = attempts_of(move.database, run.id)
+    assert attempt.state == "succeeded"
+    assert leaked(move.database) == {}
 
 
 def test_a_wait_that_is_under_way_is_ended_where_it_is(app):

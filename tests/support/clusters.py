@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -136,6 +137,19 @@ class LocalCluster:
         for node in (target, source, *self.masters):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
+    def move_whole(self, slot: int, target: Node) -> None:
+        """Move a slot as newer servers do: copied while the source goes on with it, then handed over at once."""
+        source = self.owner(slot)
+        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+
+        def done() -> bool:
+            latest = source.ask("CLUSTER", "GETSLOTMIGRATIONS")[0]
+            told = dict(zip(latest[::2], latest[1::2], strict=True))
+            assert told[b"state"] not in (b"failed", b"cancelled"), told[b"message"].decode()
+            return told[b"state"] == b"success"
+
+        until(done, f"slot {slot} has moved")
+
 
 @contextmanager
 def clustered(
@@ -182,6 +196,13 @@ def _follows(replica: Node, master: Node) -> bool:
 def _share(number: int) -> tuple[int, int]:
     each = SLOTS // 3
     return number * each, SLOTS - 1 if number == 2 else (number + 1) * each - 1
+
+
+def moves_slots_whole(binary: str) -> bool:
+    """Whether such servers have `CLUSTER MIGRATESLOTS`: Valkey from 9 on."""
+    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.match(r"Valkey server v=(\d+)", told)
+    return found is not None and int(found[1]) >= 9
 
 
 def _knows_ranges(node: Node) -> bool:

@@ -21,7 +21,9 @@ class Stream(NamedTuple):
 def records(database: Database) -> dict[str, Any]:
     """Everything in the shard by key, without the tag in front; what was told to audit lists stands in `audits`."""
     names = {key: _short(database, key) for key in _all_keys(database)}
-    return {name: _value(database, key) for key, name in names.items() if not name.startswith("audit:")}
+    found = {name: _value(database, key) for key, name in names.items() if not name.startswith("audit:")}
+    # Where workers are at work, a key may go while it is looked at.
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def audits(database: Database) -> dict[str, list[dict[str, str]]]:
@@ -112,6 +114,8 @@ def _value(database: Database, key: bytes) -> Any:
             return {member.decode() for member in client.smembers(key)}
         case b"stream":
             return _stream(database, key)
+        case b"none":
+            return None
         case _:
             return client.get(key).decode(errors="replace")
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from threading import Thread
 from typing import IO
 
+import pytest
+
 from jobistemer.store.connection import Server
 from jobistemer.store.keys import settings_key
-from tests.support.clusters import clustered, free_port
+from tests.support.clusters import clustered, free_port, moves_slots_whole
 
 FAKE, VALKEY, REDIS, CLUSTER = "fake", "valkey", "redis", "cluster"
 """`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower.
@@ -118,3 +120,9 @@ def until_said(log: IO[bytes], words: bytes) -> None:
         if words in line:
             return
     raise AssertionError("the server did not start: " + b"".join(seen).decode())
+
+
+# Never skipped on embedded servers: only a cluster of others that was asked for by name may lack it.
+moving_whole = pytest.mark.skipif(
+    clusters() != [CLUSTER] and not moves_slots_whole(cluster_binary()), reason="only Valkey 9 moves slots as a whole"
+)
