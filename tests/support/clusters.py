@@ -179,6 +179,7 @@ def clustered(
         cluster.settle()
         for master, replica in zip(cluster.masters, cluster.replicas, strict=False):
             until(lambda r=replica, m=master: _follows(r, m), "the replica is in step")  # type: ignore[misc]
+        until(lambda: all(_sees(node, replicated) for node in nodes), "every node knows who is a replica")
         yield cluster
     finally:
         for each in nodes:
@@ -191,6 +192,12 @@ def _follows(replica: Node, master: Node) -> bool:
         replica.ask("CLUSTER", "REPLICATE", master.id)
         return False
     return replica.client.info("replication")["master_link_status"] == "up"
+
+
+def _sees(node: Node, replicas: int) -> bool:
+    # Masters give no vote to one whom they still take for a master.
+    flags = [line.split()[2].split(",") for line in node.ask("CLUSTER", "NODES").decode().splitlines()]
+    return sum("slave" in each for each in flags) == replicas
 
 
 def _share(number: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import IO
+from zlib import crc32
 
 import pytest
 
@@ -82,6 +83,14 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
 
 def is_clustered(url: str) -> bool:
     return "+cluster" in url
+
+
+def home_of_test() -> int:
+    """The shard, on a cluster, that everything of the test that runs now is on, for the test to look at.
+
+    Another one from test to test, so that every shard of every node has its share of them.
+    """
+    return crc32(os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0].encode()) % SHARDS
 
 
 def emptied(url: str, shards: int = SHARDS, namespace: str = "test") -> None:
