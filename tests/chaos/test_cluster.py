@@ -169,7 +169,7 @@ def test_the_loss_of_a_node_stops_no_other_and_nothing_that_was_acknowledged_is_
         failing_over = story.on(replicated)
         assert failing_over
         seen = story.instants(failing_over)
-        replicated.kill()
+        story.cluster.lose(replicated, story.cluster.replicas[0])
         until("its replica has taken over", lambda: story.cluster.replicas[0].role() == "master")
         until("the jobs on it fire", lambda: story.instants(failing_over) > seen + 5)
 

@@ -116,6 +116,21 @@ class LocalCluster:
         for node in self.masters:
             node.client.flushall()
 
+    def lose(self, master: Node, replica: Node) -> None:
+        """Kill a master, in the middle of commands, when its replica has all that it has acknowledged.
+
+        What it had not passed on would be lost with it, and nobody can promise otherwise: replication is asynchronous.
+        On a busy machine a master is often stopped between an answer and its replica.
+        """
+        master.ask("CLIENT", "PAUSE", 30_000, "WRITE")
+
+        def caught_up() -> bool:
+            sent, had = (node.client.info("replication") for node in (master, replica))
+            return had["master_link_status"] == "up" and had["slave_repl_offset"] == sent["master_repl_offset"]
+
+        until(caught_up, "the replica has everything")
+        master.kill()
+
     def settle(self) -> None:
         """Wait until every node knows every other and all slots are served."""
 
