@@ -61,7 +61,8 @@ def open_database(server_url: str, clock: FrozenClock, home: int) -> Iterator[Op
         servers.append(Server(server_url))
         return Database(servers[-1].client(keys.tag), keys, clock, server_url)
 
-    emptied(server_url)
+    # Without homes everything is where its id hashes to, which is then the one shard.
+    emptied(server_url, homes=False)
     yield opened
     for server in servers:
         server.close()

@@ -82,8 +82,8 @@ OPERATOR: Final = Role(
     ),
     tuple(
         f"{_CONNECTING} {_SCRIPTING} {_READING} info cluster|info cluster|nodes scan type pttl exists hexists hlen "
-        "sadd smembers srem xlen xpending xrange xrevrange zadd zcard zrange zrangebyscore zrem zremrangebyscore zrevrange "
-        "zrevrangebyscore zscore".split()
+        "sadd smembers srem xlen xpending xrange xrevrange zadd zcard zmscore zrange zrangebyscore zrem "
+        "zremrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
         f"{_RECORDS} tickers ticker workers worker history live queued versions audit backfill holds parked limits "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -12,7 +12,7 @@ from jobistemer.core.planning import NEVER
 from jobistemer.core.topology import judge_slots
 from jobistemer.store import census
 from jobistemer.store.database import Database
-from jobistemer.store.keys import GROUP, split_place
+from jobistemer.store.keys import GROUP, Keys, split_place
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.nodes import look_over_nodes, offset_ms, told_by
 from jobistemer.store.orphans import find_orphans
@@ -27,10 +27,11 @@ NAMED: Final = 20
 
 def look_over(namespace: Namespace, most_keys: int) -> list[Finding]:
     """Everything that `doctor` finds. Raises NotConnected; when it is a cluster, only if no node answers."""
-    if namespace.cluster is None:
-        shards = namespace.shards
-        return [*_server(shards[0]), *(finding for shard in shards for finding in _shard(shard, most_keys))]
-    return [*look_over_nodes(namespace, namespace.cluster), *_shards_of_cluster(namespace, most_keys)]
+    if namespace.cluster is not None:
+        return [*look_over_nodes(namespace, namespace.cluster), *_shards_of_cluster(namespace, most_keys)]
+    shards = namespace.shards
+    found = [finding for shard in shards for finding in _shard(shard, most_keys)]
+    return [*_server(shards[0]), *found, *_misplaced(namespace, shards, most_keys)]
 
 
 def _server(database: Database) -> Iterator[Finding]:
@@ -50,13 +51,16 @@ def _shards_of_cluster(namespace: Namespace, most_keys: int) -> Iterator[Finding
     except NotConnected as error:
         yield fault("shards", f"the settings of {namespace.name} cannot be read: {error.__cause__}", NO_SHARD)
         return
+    reached = []
     for shard in shards:
         try:
             shard.read_clock()
             yield from at(shard.node(), list(_shard(shard, most_keys)))
+            reached.append(shard)
         except NotConnected as error:
             shown = f"{shard.keys.tag} cannot be looked at: {error.__cause__}"
             yield from at(shard.node(), [fault("shards", shown, NO_SHARD)])
+    yield from _misplaced(namespace, reached, most_keys)
 
 
 def _shard(database: Database, most_keys: int) -> Iterator[Finding]:
@@ -64,6 +68,27 @@ def _shard(database: Database, most_keys: int) -> Iterator[Finding]:
     for check, found in zip(("due", "workers", "entries", "keys"), checks, strict=True):
         wrong = list(islice(found, NAMED))
         yield from wrong or [fine(check, f"{database.keys.tag}: nothing wrong")]
+
+
+def _misplaced(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> list[Finding]:
+    """Jobs where nobody looks for them: they go on firing, and nobody can change or remove them."""
+    if len(namespace.shards) == 1:
+        return []
+    wrong: list[Finding] = []
+    for shard in shards:
+        jobs = [job.decode() for job in shard.ask("ZRANGE", shard.keys.due, 0, most_keys - 1)] if most_keys else []
+        strayed = [job for job, home in zip(jobs, namespace.for_jobs(jobs), strict=True) if home is not shard]
+        wrong += at(shard.node(), [_strayed(shard.keys, job) for job in strayed])
+    return wrong[:NAMED] or [fine("homes", "each job is on the shard where it is looked for")]
+
+
+def _strayed(keys: Keys, job: str) -> Finding:
+    return fault(
+        "homes",
+        f"{job} is on {keys.tag}, where nobody looks for it: a failover has lost its home",
+        "deploy the app that declares it. Should this be told again then, another job had taken its place: "
+        f"`redis-cli ZREM {keys.due} {job}`, and deploy once more",
+    )
 
 
 def _due(database: Database) -> Iterator[Finding]:

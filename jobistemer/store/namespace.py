@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
-from zlib import crc32
 
 from jobistemer.core.errors import Misconfigured
+from jobistemer.core.homes import hashed
 from jobistemer.store.clock import Clock, ServerClock
 from jobistemer.store.cluster import Address, Cluster
 from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
+from jobistemer.store.homes import SPREAD, Homes
 from jobistemer.store.keys import Keys, settings_key
 
 MAX_SHARDS = 1024
@@ -36,6 +38,7 @@ class Namespace:
         settings = self._server.client(settings_key(name))
         self._settings = Database(settings, Keys(name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
+        self.homes = Homes(self._settings, lambda: self.shards)
 
     @property
     def shards(self) -> list[Database]:
@@ -53,9 +56,18 @@ class Namespace:
             self._shards = self._numbered(shards)
 
     def for_id(self, text: str) -> Database:
-        """The shard that a job id, run id or unique key hashes to."""
+        """The shard that a run id, a unique key or the name of a limit hashes to. Jobs have homes instead."""
         shards = self.shards
-        return shards[crc32(text.encode()) % len(shards)] if len(shards) > 1 else shards[0]
+        return shards[hashed(text, len(shards))]
+
+    def for_job(self, job_id: str) -> Database:
+        """The shard that a job lives on; one that is unknown there is unknown everywhere."""
+        return self.for_jobs([job_id])[0]
+
+    def for_jobs(self, job_ids: Sequence[str]) -> list[Database]:
+        """The same for many, with one question."""
+        homes = zip(job_ids, self.homes.of(job_ids), strict=True)
+        return [self.for_id(job) if home is None else self.shards[home] for job, home in homes]
 
     def for_id_async(self, text: str) -> AsyncDatabase:
         """The same shard, on a client of the running event loop."""
@@ -111,6 +123,9 @@ class Namespace:
 
     def _fix_shards(self, key: str, wanted: int) -> bytes:
         # Not before it is known to be missing: who may only look at a namespace may not write this.
+        if wanted > 1:
+            # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
+            self._settings.ask("HSETNX", key, SPREAD, 1)
         self._settings.ask("HSETNX", key, "shards", wanted)
         fixed: bytes = self._settings.ask("HGET", key, "shards")
         return fixed

@@ -110,7 +110,7 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
         later = producer.enqueue("limited", {}, delay=3600)
         assert cancel_run(operator, later.id) == "canceled"
         viewer, job = Namespace(url("viewer"), "test"), ids.job_id("every_second")
-        history = lambda: listings.list_history(viewer.for_id(job), job)  # noqa: E731
+        history = lambda: listings.list_history(viewer.for_job(job), job)  # noqa: E731
         until(lambda: sum(each.state == "completed" for each in history()) > 1, "the job has run twice")
         JobControl(operator).pause("every_second")
         # Then the viewer sees all that, and nothing is unaccounted for
@@ -196,6 +196,18 @@ def test_the_rules_of_several_roles_add_up(url, admins):
     run = app.enqueue("quiet", {})
     assert run.cancel()
     assert denied(admins) == []
+
+
+def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_finds_them(url, admin):
+    app = Jobistemer(url("operator"), namespace="test", shards=4)
+    for number in range(8):
+        app.job("0 3 * * *", name=f"job_{number}")(lambda: None)
+    app.deploy()
+    app.control.trigger("job_3")
+    viewer = Namespace(url("viewer"), "test")
+    assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * 4
+    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(8)] == [number == 3 for number in range(8)]
+    assert denied(admin) == []
 
 
 def test_a_rule_is_for_one_namespace_and_a_known_role():

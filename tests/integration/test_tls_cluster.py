@@ -87,7 +87,7 @@ def test_work_on_all_shards_goes_over_tls_for_threads_and_coroutines_also_while_
         moving.result(20)
         assert cluster.owner(slot) is target
         job = ids.job_id("every_second")
-        until(lambda: list_history(app.namespace.for_id(job), job), "the job has fired")
+        until(lambda: list_history(app.namespace.for_job(job), job), "the job has fired")
 
 
 def test_each_role_works_with_a_user_of_its_own_over_tls_also_while_a_slot_moves(cluster, options):

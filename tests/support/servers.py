@@ -15,6 +15,7 @@ from zlib import crc32
 import pytest
 
 from jobistemer.store.connection import Server
+from jobistemer.store.homes import SPREAD
 from jobistemer.store.keys import settings_key
 from tests.support.clusters import clustered, free_port, moves_slots_whole
 
@@ -93,8 +94,11 @@ def home_of_test() -> int:
     return crc32(os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0].encode()) % SHARDS
 
 
-def emptied(url: str, shards: int = SHARDS, namespace: str = "test") -> None:
-    """Remove everything; on a cluster, fix the number of shards."""
+def emptied(url: str, shards: int = SHARDS, namespace: str = "test", *, homes: bool = True) -> None:
+    """Remove everything; on a cluster, fix the number of shards.
+
+    homes: whether jobs get homes there, which are on all shards; else they are where their ids hash to.
+    """
     server = Server(url)
     if server.cluster is None:
         server.client("").flushall()
@@ -104,6 +108,8 @@ def emptied(url: str, shards: int = SHARDS, namespace: str = "test") -> None:
         for address in server.cluster.nodes():
             server.cluster.client(address).flushall()
         client.hset(settings_key(namespace), "shards", shards)
+        if homes:
+            client.hset(settings_key(namespace), SPREAD, 1)
     server.close()
 
 
