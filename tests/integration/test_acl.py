@@ -22,7 +22,7 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
 from tests.support.apps import working
 from tests.support.roles import admit_to
-from tests.support.servers import clusters, emptied, running, single
+from tests.support.servers import SHARDS, clusters, emptied, running, single
 from tests.support.worker_processes import until
 
 
@@ -171,11 +171,10 @@ def test_a_role_cannot_do_what_another_one_does(url, role, command):
 
 
 def test_a_missing_permission_is_told_with_the_command_the_role_and_the_remedy(url):
-    app = shop(url("viewer", "producer"))
-    app.namespace.shards  # noqa: B018 - connects
+    shop(url("operator")).deploy()
     refused = pytest.raises(ServerRefused)
     with refused as told:
-        app.deploy()
+        shop(url("viewer", "producer")).control.trigger("every_second")
     assert "lacks a permission" in str(told.value)
     assert "`jobistemer acl ticker or operator` prints" in str(told.value)
     with refused as told:
@@ -198,16 +197,16 @@ def test_the_rules_of_several_roles_add_up(url, admins):
     assert denied(admins) == []
 
 
-def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_finds_them(url, admin):
-    app = Jobistemer(url("operator"), namespace="test", shards=4)
-    for number in range(8):
+def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_finds_them(url, admins):
+    app = Jobistemer(url("operator"), namespace="test", shards=SHARDS)
+    for number in range(2 * SHARDS):
         app.job("0 3 * * *", name=f"job_{number}")(lambda: None)
     app.deploy()
     app.control.trigger("job_3")
     viewer = Namespace(url("viewer"), "test")
-    assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * 4
-    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(8)] == [number == 3 for number in range(8)]
-    assert denied(admin) == []
+    assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * SHARDS
+    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(2 * SHARDS)] == [number == 3 for number in range(2 * SHARDS)]
+    assert denied(admins) == []
 
 
 def test_a_rule_is_for_one_namespace_and_a_known_role():
