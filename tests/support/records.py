@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP
+from tests.support.servers import is_clustered
 
 
 class Stream(NamedTuple):
@@ -93,8 +94,9 @@ def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
 
 def _all_keys(database: Database) -> list[bytes]:
     tag, found = f"{database.keys.tag}:".encode(), database.client.keys("*")
-    # What is in other shards is not looked at; on a cluster they may be on other nodes anyway.
-    return sorted(key for key in found if key.startswith(tag) or not _SHARD.match(key))
+    # What is in other shards is not looked at; on a cluster they, and the settings, may be on other nodes anyway.
+    alone = is_clustered(database.address)
+    return sorted(key for key in found if key.startswith(tag) or not (alone or _SHARD.match(key)))
 
 
 def _short(database: Database, key: bytes) -> str:
