@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.homes import hashed
 from jobistemer.store.clock import Clock, ServerClock
+from jobistemer.store.cluster import Address, Cluster
 from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.homes import SPREAD, Homes
@@ -90,6 +92,16 @@ class Namespace:
     async def read_clock_async(self) -> int:
         """The same, awaited."""
         return await self.on_loop(self.settings).read_clock()
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The cluster behind the URL, if it is one."""
+        return self._server.cluster
+
+    def node(self, cluster: Cluster, address: Address) -> Database:
+        """One node of the cluster by itself, with its own clock, whatever shards it has."""
+        shown = f"{urlsplit(self.url).scheme}://{address[0]}:{address[1]}"
+        return Database(cluster.client(address), self.settings.keys, ServerClock(), shown)
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
