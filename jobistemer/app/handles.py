@@ -69,7 +69,7 @@ class RunHandle(Generic[R]):
             record = self.record()
             if record.state in TERMINAL_RUNS:
                 return self._outcome(record)
-            time.sleep(pause)
+            self._namespace.lull.sleep(pause)
         raise AssertionError("unreachable")
 
     async def result_async(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the same meaning as in `result`
@@ -81,7 +81,7 @@ class RunHandle(Generic[R]):
             record = self._found(views.read_run(self.id, answer))
             if record.state in TERMINAL_RUNS:
                 return self._outcome(record)
-            await asyncio.sleep(pause)
+            await self._namespace.lull.sleep_async(pause)
         raise AssertionError("unreachable")
 
     def cancel(self, reason: str = BY_HAND) -> bool:
@@ -103,7 +103,7 @@ class RunHandle(Generic[R]):
             self._found(watcher.record)
             if watcher.is_over:
                 return
-            time.sleep(LONGEST_LOOK_S)
+            self._namespace.lull.sleep(LONGEST_LOOK_S)
 
     def _database(self) -> Database:
         if self._home is None and self._shard is not None:

@@ -70,6 +70,11 @@ class Handler:
         """Whether its calls may count under a limit."""
         return bool(self.limits or self.queue_limits)
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What a call may give, by name."""
+        return tuple(self._callable.parameters)
+
     def uses(self, message: Message) -> tuple[Use, ...]:
         """What a call counts under, the narrowest limit first: that is where it waits. Nothing for no limits."""
         own, shared = self.limits, self.queue_limits.get(message.queue, ())

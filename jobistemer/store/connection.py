@@ -186,3 +186,8 @@ def _fakeredis() -> Any:
             "such as the embedded one that `jobistemer dev` starts"
         ) from error
     return fakeredis
+
+
+def forget_fake(url: str) -> None:
+    """Let go of an in-memory server with all that is in it."""
+    _fake_servers.pop(url, None)
