@@ -22,9 +22,11 @@ def taken(namespace: Namespace, *, anew: bool) -> Iterator[None]:
     anew: one that an earlier measurement has left behind is emptied before, and nothing else is.
     """
     if anew and mark(namespace):
-        clear(namespace)
+        # What was left may have had another number of shards.
+        clear(Namespace(namespace.url, namespace.name))
     _take(namespace)
     try:
+        namespace.shards  # noqa: B018 - fixes their number, for all who come to it
         yield
     finally:
         with _undisturbed():
