@@ -15,7 +15,7 @@ from jobistemer import NO_RETRIES, Concurrency, Context, Fail, Jobistemer, Rate,
 from jobistemer.app.backfilling import Backfills
 from jobistemer.core.alerts import Alert
 from jobistemer.core.errors import InvalidPayload, JobistemerError, ResultTimeout, UnknownTask
-from jobistemer.testing import HandlerFailed, under_test
+from jobistemer.testing import HandlerFailed, system, under_test
 
 
 class Address(msgspec.Struct):
@@ -512,3 +512,24 @@ def test_who_is_to_be_told_of_a_job_that_does_not_complete_is_told_when_it_is_ti
     jobs.run_until_idle()
 
     assert told == [("overdue", "2027-01-15T14:00:00+00:00"), ("recovered", "2027-01-15T14:00:00+00:00")]
+
+
+def test_calls_that_are_enqueued_together_or_awaited_are_known_as_well(app, jobs):
+    @app.task
+    def note(number: int) -> None: ...
+
+    app.enqueue_many(note.request(number) for number in range(3))
+    asyncio.run(note.enqueue_async(3))
+    assert [call.arguments["number"] for call in jobs.enqueued(note)] == [0, 1, 2, 3]
+    assert jobs.run_until_idle() == 4
+
+
+def test_a_task_that_enqueues_itself_at_once_is_found_out(app, jobs, monkeypatch):
+    @app.task
+    def again() -> None:
+        again.enqueue()
+
+    monkeypatch.setattr(system, "MOST_RUNS", 10)
+    again.enqueue()
+    with pytest.raises(JobistemerError, match="more than 10 runs at one instant, the last of task 'again'"):
+        jobs.run_until_idle()
