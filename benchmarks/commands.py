@@ -1,6 +1,6 @@
 """What a run costs in commands, by the number of shards, workers and tickers: the server counts them.
 
-python benchmarks/commands.py [--runs 2000] [--seconds 6]
+python benchmarks/commands.py [--runs 2000] [--seconds 6] [--row 16,50,1 …]
 
 First everybody is idle and the server counts what that costs a second. Then a fixed number of calls is enqueued, one by
 one, and worked off; what being idle costs meanwhile is taken off. `sent` are the commands that clients send (scripts and
@@ -26,7 +26,11 @@ from jobistemer.store.census import list_workers
 from jobistemer.ticker.ticker import Ticker
 from jobistemer.worker import Worker
 
-ROWS = [(1, 1, 1), (4, 1, 1), (16, 1, 1), (1, 10, 1), (1, 50, 1), (16, 10, 1), (1, 1, 5), (16, 1, 5)]
+ROWS = [
+    *((1, 1, 1), (4, 1, 1), (16, 1, 1)),
+    *((1, 10, 1), (4, 10, 1), (16, 10, 1), (1, 50, 1), (4, 50, 1), (16, 50, 1)),
+    *((1, 1, 3), (1, 1, 10), (16, 1, 3), (16, 1, 10)),
+]
 """Shards, workers, tickers."""
 SENT = ("evalsha", "eval", "xreadgroup")
 
@@ -101,10 +105,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--row", action="append", help="shards,workers,tickers; by default all rows of the page")
     asked = parser.parse_args()
+    rows = [tuple(int(each) for each in row.split(",")) for row in asked.row or ()] or ROWS
     print("shards  workers  tickers   idle, a second:  sent     all   sent per member and shard     a run:  sent    all")
     with BenchServer() as server:
-        for place in ROWS:
+        for place in rows:
             idle, busy = measured(server.url, place, asked.runs, asked.seconds)
             shards, workers, tickers = place
             sent_s, all_s = idle.sent / idle.at, idle.all / idle.at

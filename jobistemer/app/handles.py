@@ -49,6 +49,9 @@ class RunHandle(Generic[R]):
         self._decode = decode
         self._home: Database | None = None
 
+    def __repr__(self) -> str:
+        return f"<run {self.id}{', which was there already' if self.existing else ''}>"
+
     def record(self) -> RunRecord:
         """What is on record. Raises UnknownRun when nothing is (any more)."""
         return self._found(views.find_run(self._database(), self.id))
@@ -131,6 +134,9 @@ class TaskHandle(Generic[P, R]):
         self._producer = producer
         self._request = request
         functools.update_wrapper(self, handler.function)
+
+    def __repr__(self) -> str:
+        return f"<task {self.name}>"
 
     @property
     def name(self) -> str:

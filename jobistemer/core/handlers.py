@@ -119,7 +119,8 @@ class Handler:
             return {}
         if self._decoder is None:
             raise InvalidPayload(
-                f"task {self.name!r} takes no arguments, the payload has some: {bytes(payload)[:80]!r}"
+                f"task {self.name!r} takes no arguments, the payload has some: "
+                f"{bytes(payload)[:80].decode(errors='replace')}"
             )
         try:
             return _as_arguments(self._decoder.decode(payload))
@@ -149,7 +150,8 @@ def _encoded(name: str, arguments: Mapping[str, Any], most: int) -> msgspec.Raw:
     if b"null" in payload and (unfit := _no_number(msgspec.to_builtins(arguments, enc_hook=_left_out))) is not None:
         raise InvalidPayload(f"payload of task {name!r} has the number {unfit!r}, which JSON cannot say")
     if payload[:1] != b"{":
-        raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {payload[:80]!r}")
+        shown = payload[:80].decode(errors="replace")
+        raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {shown}")
     if len(payload) > most:
         raise PayloadTooLarge(
             f"payload of task {name!r} has {len(payload)} bytes, allowed are {most}: "

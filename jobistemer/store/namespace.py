@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.homes import hashed
 from jobistemer.store.clock import Clock, ServerClock
+from jobistemer.store.cluster import Address, Cluster
 from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.homes import SPREAD, Homes
@@ -39,17 +41,18 @@ class Namespace:
         # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
         self._clocks_differ = clock is None and self._server.cluster is not None
         # What all shards share is in a slot of its own.
-        settings = self._server.client(settings_key(self.name))
-        self._settings = Database(settings, Keys(self.name, 0), self.clock, redacted(url))
+        self.settings_key = settings_key(self.name)
+        client = self._server.client(self.settings_key)
+        self.settings = Database(client, Keys(self.name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
-        self.homes = Homes(self._settings, lambda: self.shards)
+        self.homes = Homes(self.settings, lambda: self.shards)
 
     @property
     def shards(self) -> list[Database]:
         """The databases of all shards. The first use asks the server how many there are, and for its time."""
         if not self._shards:
-            count = _agreed(self._settings, self.name, self._wanted)
-            self._settings.read_clock()
+            count = _agreed(self.settings, self.name, self._wanted)
+            self.settings.read_clock()
             self._shards = self._numbered(count)
         return self._shards
 
@@ -84,11 +87,21 @@ class Namespace:
 
     def read_clock(self) -> int:
         """Ask the server for its time, as the first use does, and return it in milliseconds."""
-        return self._settings.read_clock()
+        return self.settings.read_clock()
 
     async def read_clock_async(self) -> int:
         """The same, awaited."""
-        return await self.on_loop(self._settings).read_clock()
+        return await self.on_loop(self.settings).read_clock()
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The cluster behind the URL, if it is one."""
+        return self._server.cluster
+
+    def node(self, cluster: Cluster, address: Address) -> Database:
+        """One node of the cluster by itself, with its own clock, whatever shards it has."""
+        shown = f"{urlsplit(self.url).scheme}://{address[0]}:{address[1]}"
+        return Database(cluster.client(address), self.settings.keys, ServerClock(), shown)
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
