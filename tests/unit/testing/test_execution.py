@@ -307,7 +307,7 @@ def test_a_run_that_an_earlier_one_cancels_is_not_begun(app, jobs):
 def test_a_job_can_be_triggered_and_controlled(app, jobs):
     app.job("0 2 * * *", name="nightly")(lambda: None)
     jobs.at("2027-01-15T08:00:00Z")
-    jobs.run_until_idle()
+    app.deploy()
     app.control.trigger("nightly")
     assert jobs.run_until_idle() == 1
     app.control.pause("nightly", "not today")
@@ -533,3 +533,25 @@ def test_a_task_that_enqueues_itself_at_once_is_found_out(app, jobs, monkeypatch
     again.enqueue()
     with pytest.raises(JobistemerError, match="more than 10 runs at one instant, the last of task 'again'"):
         jobs.run_until_idle()
+
+
+def test_tasks_of_other_apps_wait_for_them(app, jobs):
+    app.task(lambda: None, name="known")
+    elsewhere = app.enqueue("elsewhere", {"number": 7})
+    app.enqueue("known")
+
+    assert jobs.advance(days=1) == 1
+    call = jobs.assert_enqueued("elsewhere", number=7)
+    assert (call.state, call.due_at, call.note) == ("scheduled", None, "the app under test has no task elsewhere")
+    assert elsewhere.cancel()
+    assert elsewhere.state() == "canceled"
+
+
+def test_a_result_that_does_not_come_since_its_attempt_failed_says_so(app, jobs):
+    @app.task
+    def broken() -> None:
+        raise LookupError("no such user")
+
+    with pytest.raises(ResultTimeout, match="the last attempt that failed: LookupError: no such user") as caught:
+        broken.enqueue().result(timeout=60)
+    assert isinstance(caught.value.__cause__, LookupError)
