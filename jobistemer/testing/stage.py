@@ -161,8 +161,5 @@ def _on_loop() -> bool:
 
 
 def _why_not(record: RunRecord) -> str:
-    if record.waiting:
-        return f"it waits for the limit {record.waiting}"
-    if record.due_at:
-        return f"a limit or a hold lets it start at {shown(from_ms(record.due_at))}"
-    return f"it is {record.state}"
+    until = f", until {shown(from_ms(record.due_at))}" if record.due_at else ""
+    return f"it {record.note}{until}" if record.note else f"it is {record.state}{until}"

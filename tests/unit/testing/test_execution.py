@@ -384,7 +384,8 @@ def test_performing_what_a_limit_holds_back_says_so(app, jobs):
     jobs.at("2027-01-15T08:00:00Z")
     jobs.perform(rare)
     with pytest.raises(
-        JobistemerError, match="'rare' was not run: a limit or a hold lets it start at 2027-01-15T08:01:00Z"
+        JobistemerError,
+        match="'rare' was not run: it waits for its turn under a rate limit, until 2027-01-15T08:01:00Z",
     ):
         jobs.perform(rare)
     assert jobs.advance(hours=1) == 0
