@@ -9,7 +9,7 @@ from jobistemer.core.homes import hashed
 from jobistemer.store.clock import Clock, ServerClock
 from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
-from jobistemer.store.homes import SPREAD, Homes
+from jobistemer.store.homes import SHARDS, SPREAD, Homes
 from jobistemer.store.keys import Keys, settings_key
 
 MAX_SHARDS = 1024
@@ -101,7 +101,7 @@ class Namespace:
         wanted = 1 if self._wanted is None else self._wanted
         if not 1 <= wanted <= MAX_SHARDS:
             raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        stored = int(self._settings.ask("HGET", key, "shards") or self._fix_shards(key, wanted))
+        stored = int(self._settings.ask("HGET", key, SHARDS) or self._fix_shards(key, wanted))
         if self._wanted is not None and stored != self._wanted:
             raise Misconfigured(
                 f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
@@ -114,6 +114,6 @@ class Namespace:
         if wanted > 1:
             # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
             self._settings.ask("HSETNX", key, SPREAD, 1)
-        self._settings.ask("HSETNX", key, "shards", wanted)
-        fixed: bytes = self._settings.ask("HGET", key, "shards")
+        self._settings.ask("HSETNX", key, SHARDS, wanted)
+        fixed: bytes = self._settings.ask("HGET", key, SHARDS)
         return fixed
