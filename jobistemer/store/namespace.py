@@ -12,7 +12,7 @@ from jobistemer.store.clock import Clock, ServerClock
 from jobistemer.store.cluster import Address, Cluster
 from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
-from jobistemer.store.homes import SPREAD, Homes
+from jobistemer.store.homes import SHARDS, SPREAD, Homes
 from jobistemer.store.keys import Keys, settings_key
 from jobistemer.store.lull import Lull
 
@@ -136,7 +136,7 @@ def _agreed(settings: Database, name: str, wanted: int | None) -> int:
     key, number = settings_key(name), 1 if wanted is None else wanted
     if not 1 <= number <= MAX_SHARDS:
         raise Misconfigured(f"shards is {number}, allowed are 1–{MAX_SHARDS}")
-    stored = int(settings.ask("HGET", key, "shards") or _fixed(settings, key, number))
+    stored = int(settings.ask("HGET", key, SHARDS) or _fixed(settings, key, number))
     if wanted is not None and stored != wanted:
         raise Misconfigured(
             f"namespace {name!r} has {stored} shards, {wanted} were asked for: the number is fixed by "
@@ -150,6 +150,6 @@ def _fixed(settings: Database, key: str, wanted: int) -> bytes:
     if wanted > 1:
         # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
         settings.ask("HSETNX", key, SPREAD, 1)
-    settings.ask("HSETNX", key, "shards", wanted)
-    fixed: bytes = settings.ask("HGET", key, "shards")
+    settings.ask("HSETNX", key, SHARDS, wanted)
+    fixed: bytes = settings.ask("HGET", key, SHARDS)
     return fixed

@@ -68,7 +68,7 @@ class Worker:
         self._order = Order(settings.queues)
         self._definitions = Definitions()
         self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
-        self._committers = Committers(partial(Committer, self.id, self._room, self._definitions, self._herald))
+        self._committers = Committers(partial(Committer, self._room, self._definitions, self._herald))
         self._slots: Slots | None = None
         self._watch = Watch(self._flights, self._report, self._withdraw)
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.

@@ -60,7 +60,7 @@ class StepWorker:
         self.stopping = Stopping()
         self.waiting: list[Flight] = []
         definitions = Definitions()
-        self.committer = Committer(name, self.room, definitions)
+        self.committer = Committer(self.room, definitions)
         self.watch = Watch(self.flights, self.committer.report)
         self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions)
         handlers = {GATHER.name: GATHER, **app.handlers}
