@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from urllib.parse import urlsplit
 
 from jobistemer.core.errors import Misconfigured
@@ -38,6 +39,7 @@ class Namespace:
         settings = self._server.client(settings_key(name))
         self._settings = Database(settings, Keys(name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
+        self._opening = Lock()
         self.homes = Homes(self._settings, lambda: self.shards)
 
     @property
@@ -46,14 +48,13 @@ class Namespace:
         if not self._shards:
             count = self._agree_on_shards()
             self._settings.read_clock()
-            self._shards = self._numbered(count)
+            self._open(count)
         return self._shards
 
     def adopt(self, shards: int, server_ms: int) -> None:
         """Take over from another process of this namespace what would have to be asked of the server."""
         self.clock.correct(server_ms)
-        if not self._shards:
-            self._shards = self._numbered(shards)
+        self._open(shards)
 
     def for_id(self, text: str) -> Database:
         """The shard that a run id, a unique key or the name of a limit hashes to. Jobs have homes instead."""
@@ -99,6 +100,12 @@ class Namespace:
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self._server.close()
+
+    def _open(self, count: int) -> None:
+        # Threads may ask for the shards at the same time, such as a worker and who enqueues beside it. All of them are
+        # given the same: what belongs to a shard is found by it.
+        with self._opening:
+            self._shards = self._shards or self._numbered(count)
 
     def _numbered(self, count: int) -> list[Database]:
         return [self._shard(number) for number in range(count)]
