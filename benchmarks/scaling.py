@@ -16,8 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from drain import URL_VARIABLE, build_app
+from drain import URL_VARIABLE
 from server import BenchServer, client_of
+
+from jobistemer.bench.tasks import build_app
 
 TASK = "plain"
 app = build_app(os.environ[URL_VARIABLE]) if URL_VARIABLE in os.environ else None

@@ -15,10 +15,11 @@ OUT
   CLOSED     the queue takes no new runs: nothing was written
 KEEPS I3 I4 I9
 ]]
-local stream, streams, closed = KEYS[1], KEYS[2], KEYS[3]
+local stream, streams, closed, first = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local place = ARGV[1]
 
-if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
+-- A second send of what was created before the queue was closed is no new call.
+if redis.call('SISMEMBER', closed, place) == 1 and redis.call('EXISTS', first) == 0 then return {'CLOSED'} end
 local created = 0
 for i = 1, math.min(#KEYS - 3, 100) do
   local run, handler, message = KEYS[i + 3], ARGV[2 * i], ARGV[2 * i + 1]

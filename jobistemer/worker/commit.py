@@ -25,7 +25,7 @@ from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 
 MOST_AT_ONCE = 200
-"""How many go with one send: about a fifth of what is in flight at most, so that the server records one part while slots
+"""How many go with one send: a fifth of what is in flight at most, so that the server records one part while slots
 work on the next. At 500 worker and server took turns, and a fifth of the throughput was lost (decision 0001)."""
 WAIT_S = 0.5
 AGAIN_S = 0.5
@@ -54,6 +54,8 @@ class Committer:
         self._batch: list[Flight] = []
         self._put_off: dict[Flight, None] = {}
         self._put_off_until = 0.0
+        # Whether each of the batch goes by itself: of those that were refused together one may be the cause.
+        self._singly = False
         self.counts: Counter[str] = Counter()
 
     def report(self, flight: Flight) -> None:
@@ -80,7 +82,8 @@ class Committer:
         self._room.ended([flight.key for flight in ended], sum(flight.ended - flight.started for flight in ended))
 
     def _gather(self) -> bool:
-        if self._put_off and time.monotonic() >= self._put_off_until:
+        self._singly = bool(self._put_off) and time.monotonic() >= self._put_off_until
+        if self._singly:
             self._put_off_until = time.monotonic() + AGAIN_S
             self._batch, self._put_off = list(self._put_off), {}
             return True
@@ -97,9 +100,10 @@ class Committer:
     def _commit(self, database: Database, flights: list[Flight]) -> None:
         plain: dict[tuple[bytes, int, bool], list[Flight]] = {}
         entries: list[_Entry] = []
+        together = not self._singly
         for flight in flights:
             ended = self._ended(flight)
-            if bundles.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
+            if together and bundles.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
                 plain.setdefault(bundles.bundle_of(ended), []).append(flight)
             elif (entry := self._tried_entry(flight)) is not None:
                 entries.append(entry)
@@ -119,9 +123,9 @@ class Committer:
             database, [(each.delivery.message.run, *each.key, each.uses) for each in flights if each.uses]
         )
 
-    def _tried_entry(self, flight: Flight) -> _Entry | None:
+    def _tried_entry(self, flight: Flight, ending: Ending | None = None) -> _Entry | None:
         try:
-            return self._entry(flight)
+            return self._entry(flight, ending)
         except NotConnected:
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
@@ -188,20 +192,23 @@ class Committer:
             self._note_stale(entry.flight)
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
-            again = self._entry(entry.flight, CANCELED)
-            self._note(database, again, database.call_all([again.call])[0])
+            self._commit_otherwise(database, entry.flight, CANCELED)
         elif reply.word == "REFUSED":
             # Nothing was written. The work was done, but not what belongs to it; another try would find the same.
             error = f"the work was done, but its transaction was refused: {reply.values[0].decode()}"
             entry.flight.outcome = Outcome(AttemptState.FAILED, error=error, poison=True)
             entry.flight.record = None
-            again = self._entry(entry.flight)
-            self._note(database, again, database.call_all([again.call])[0])
+            self._commit_otherwise(database, entry.flight)
         else:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
             if reply.also:
                 follow(database, entry.ended, self._definitions, reply.also)
+
+    def _commit_otherwise(self, database: Database, flight: Flight, ending: Ending | None = None) -> None:
+        entry = self._tried_entry(flight, ending)
+        if entry is not None:
+            self._note(database, entry, database.call_all([entry.call])[0])
 
     def _postpone(self, flight: Flight, error: Exception) -> None:
         self._put_off[flight] = None

@@ -9,6 +9,7 @@ from jobistemer import Context, Jobistemer
 from jobistemer.app import DeadLetters, JobControl
 from jobistemer.app.auditing import audit_jobs
 from jobistemer.app.cancelling import cancel_run
+from jobistemer.cli.top.look import counting, look
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, ServerRefused
 from jobistemer.core.limits import Concurrency
@@ -116,6 +117,7 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
         # Then the viewer sees all that, and nothing is unaccounted for
         assert {each.name for each in census.list_queues(viewer.shards)} == {"default"}
         assert len(census.list_workers(viewer.shards)) == len(census.list_tickers(viewer.shards)) == 1
+        assert [each.name for each in look(counting(viewer)).queues] == ["default"]
         assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
     stopping.request()
     thread.join(10)

@@ -13,13 +13,13 @@ def test_threads_that_ask_for_the_shards_at_the_same_time_are_given_the_same(mon
     # Given two threads that both find that nobody has asked yet
     emptied("fake://namespace")
     namespace, both = Namespace("fake://namespace", "test", shards=3), Barrier(2)
-    agree = namespace._agree_on_shards
+    read_clock = namespace.settings.read_clock
 
     def together() -> int:
         both.wait(10)
-        return agree()
+        return read_clock()
 
-    monkeypatch.setattr(namespace, "_agree_on_shards", together)
+    monkeypatch.setattr(namespace.settings, "read_clock", together)
     # When they go on, the one after the other
     with ThreadPoolExecutor(2) as pool:
         first, second = (pool.submit(lambda: list(namespace.shards)) for _ in range(2))
