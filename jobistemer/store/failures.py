@@ -59,7 +59,11 @@ _UNREACHED: Final = (
         "none of the Sentinels names a master: is the service in the URL spelled as in their `sentinel monitor`, and "
         "do they listen at these ports? During a failover this passes",
     ),
-    Remedy(r"closed by server|reset by peer", "if this port speaks TLS, the URL begins with rediss:// instead of redis://"),
+    Remedy(
+        r"closed by server|reset by peer",
+        "it has ended the connection: it is stopping, or this port speaks TLS, and then the URL begins with rediss:// "
+        "instead of redis://",
+    ),
     Remedy(r"loading the dataset", "it is reading its data from the disk; this passes"),
 )
 _ANYTHING: Final = (
@@ -99,7 +103,7 @@ _REFUSED: Final = (
 
 def translated(error: redis.RedisError, address: str, call: Call | None = None) -> JobistemerError:
     """The error of this package that says what a failure of the client means for the caller; `call` is what failed."""
-    said = str(error)
+    said = str(error).strip().rstrip(".")
     # redis-py counts a wrong password among the lost connections.
     refused = isinstance(error, redis.AuthenticationError)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
@@ -126,7 +130,7 @@ def _role_of(call: Call | None) -> str:
 
 def _brief(said: str) -> str:
     # redis-py shows each Sentinel's client whole.
-    return said.partition(" : ")[0] if said.startswith("No master found") else said
+    return said.partition(" : ")[0].rstrip(".") if said.startswith("No master found") else said
 
 
 def _sentence(text: str) -> str:

@@ -48,6 +48,9 @@ class Namespace:
         self._opening = Lock()
         self.homes = Homes(self.settings, lambda: self.shards)
 
+    def __str__(self) -> str:
+        return f"namespace {self.name!r} on {redacted(self.url)}"
+
     @property
     def shards(self) -> list[Database]:
         """The databases of all shards. The first use asks the server how many there are, and for its time."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, in_words, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store import bundles, cancelling, elapsed, groups, limits, runs
@@ -204,8 +204,9 @@ class Committer:
         if self._herald is not None:
             announce(self._herald, entry.flight, entry.ended, ending)
         if entry.ended.outcome.error:
-            log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, entry.ended.delivery.attempt,
-                     entry.ended.outcome.state, entry.ended.outcome.error.partition("\n")[0])  # fmt: skip
+            outcome, number = entry.ended.outcome, entry.ended.delivery.attempt
+            why = f"{outcome.error.partition(chr(10))[0]}; {in_words(ending)}"
+            log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, number, outcome.state, why)
         if isinstance(ending, Over) and ending.verdict and message.slot is not None:
             job = self._definitions.find(database, message.slot.job, message.slot.version)
             if job is not None:

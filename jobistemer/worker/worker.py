@@ -112,8 +112,8 @@ class Worker:
 
     def _work(self, stopping: Stopping) -> None:
         beaters = {database: self._beater(database, stopping) for database in self._namespace.shards}
-        queued = ", ".join(self._settings.queues)
-        log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
+        room = f"{self._settings.concurrency} slots, queues {', '.join(self._settings.queues)}"
+        log.info("worker %s started: %s, %s", self.id, room, self._namespace)
         report, shards = self._committers.report, len(beaters)
         self._slots = slots = Slots(self._handlers, self._settings, self._flights, report, shards=shards)
         recycler = Recycler(self._settings, self._done, self._leaked, stopping)
