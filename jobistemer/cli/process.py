@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from jobistemer.cli.observing import health_options
 from jobistemer.cli.project import find_project
 from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.logging import LEVELS, LinesForMachines, LinesForPeople, set_up_logging
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 
-F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 ENVIRONMENT = {"auto_envvar_prefix": "JOBISTEMER"}
 """Every option of a process can be given as an environment variable too: -c as JOBISTEMER_CONCURRENCY."""
@@ -54,22 +56,39 @@ def _long_names(option: click.Option) -> list[str]:
     return [name.removeprefix("--") for name in option.opts if name.startswith("--")]
 
 
-def process_options(function: F) -> F:
-    """Add the options that every process has."""
+class ProcessOptions(NamedTuple):
+    """What the options of every process say, by their names."""
+
+    log_level: str
+    log_json: bool
+    until_eof: bool
+    health_port: int | None
+    health_host: str
+    health_socket: Path | None
+
+
+def process_options(function: Callable[..., R]) -> Callable[..., R]:
+    """Add the options that every process has; the function gets them as `process`, a ProcessOptions."""
+
+    @functools.wraps(function)
+    def wrapped(**given: Any) -> R:
+        process = ProcessOptions(**{name: given.pop(name) for name in ProcessOptions._fields})
+        return function(process=process, **given)
+
     level = click.option(
         "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged."
     )
     as_json = click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
     until_eof = click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input closes.")
-    return level(as_json(until_eof(function)))
+    return level(as_json(health_options(until_eof(wrapped))))
 
 
-def prepare_process(*, log_level: str, log_json: bool, until_eof: bool) -> Stopping:
+def prepare_process(options: ProcessOptions) -> Stopping:
     """Set up logging and signals; what is returned tells when to end."""
-    set_up_logging(log_level, LinesForMachines() if log_json else LinesForPeople())
+    set_up_logging(options.log_level, LinesForMachines() if options.log_json else LinesForPeople())
     stopping = Stopping()
     stopping.listen()
-    if until_eof:
+    if options.until_eof:
         start_thread(lambda: _end_with_input(stopping), "until-eof")
     return stopping
 

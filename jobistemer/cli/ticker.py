@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from jobistemer.cli.process import ENVIRONMENT, Process, prepare_process, process_options
+from jobistemer.cli.observing import observe
+from jobistemer.cli.process import ENVIRONMENT, Process, ProcessOptions, prepare_process, process_options
 from jobistemer.cli.project import open_namespace
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.settings import TickerSettings
@@ -25,14 +24,16 @@ from jobistemer.ticker import Ticker
 )
 @process_options
 @one_line_errors
-def ticker_command(url: str | None, namespace: str | None, max_jump: float, **process: Any) -> None:
+def ticker_command(url: str | None, namespace: str | None, max_jump: float, process: ProcessOptions) -> None:
     """Decide what is due and fire it. Start as many as you like, anywhere; they need no application code.
 
     SIGTERM ends it after its pass, a second one at once. Exit codes: 0 ended in order, 1 cannot work, 2 wrong usage.
     """
     opened = open_namespace(url, namespace)
-    stopping = prepare_process(**process)
-    Ticker(opened, TickerSettings(max_jump_s=max_jump)).run(stopping)
+    stopping = prepare_process(process)
+    ticker = Ticker(opened, TickerSettings(max_jump_s=max_jump))
+    observe(ticker, process)
+    ticker.run(stopping)
     leave(0)
 
 

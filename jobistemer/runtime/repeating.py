@@ -13,6 +13,8 @@ from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 
 Result = TypeVar("Result")
+Repeat = Callable[[Callable[[], float | None], threading.Event, str], None]
+"""What `repeat` is."""
 
 log = logging.getLogger("jobistemer")
 

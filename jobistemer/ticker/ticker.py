@@ -15,8 +15,9 @@ from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.jumps import Patience
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.identity import process_identity
-from jobistemer.runtime.repeating import repeat, start_thread, until_done
+from jobistemer.runtime.repeating import start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.vitals import Vitals
 from jobistemer.store import jobs, members
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.database import Database
@@ -52,9 +53,12 @@ class Ticker:
         self._settings = settings
         self.id = process_identity()
         self._tickers: list[ShardTicker] = []
+        self._stopping = Stopping()
+        self.vitals = Vitals()
 
     def run(self, stopping: Stopping) -> None:
         """Tick until `stopping` is requested. A lost connection is waited out."""
+        self._stopping = stopping
         if until_done(self._open, stopping.requested, f"ticker {self.id}"):
             log.info("ticker %s started", self.id)
             self._run_shards(stopping)
@@ -64,6 +68,8 @@ class Ticker:
         """Why nobody should rely on this ticker, shard by shard; empty when it is ready."""
         if not self._tickers:
             return ["it has not reached its server yet"]
+        if self._stopping.requested.is_set():
+            return ["it ends"]
         return [reason for each in self._tickers for reason in each.reasons_not_ready()]
 
     def _open(self) -> None:
@@ -73,7 +79,7 @@ class Ticker:
                 database.clock.patience = patience
 
     def _run_shards(self, stopping: Stopping) -> None:
-        tickers = [ShardTicker(database, self._settings, self.id) for database in self._namespace.shards]
+        tickers = [ShardTicker(each, self._settings, self.id, self.vitals) for each in self._namespace.shards]
         self._tickers = tickers
         threads = [
             start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
@@ -88,8 +94,11 @@ class Ticker:
 class ShardTicker:
     """The ticker of one shard."""
 
-    def __init__(self, database: Database, settings: TickerSettings, identity: str) -> None:
+    def __init__(
+        self, database: Database, settings: TickerSettings, identity: str, vitals: Vitals | None = None
+    ) -> None:
         self._database = database
+        self._vitals = vitals or Vitals()
         self._settings = settings
         self._id = identity
         self._upcoming = Upcoming()
@@ -127,7 +136,7 @@ class ShardTicker:
         listener = WakeListener(self._database)
         # Listening comes before the first look: what appears in between is heard.
         until_done(listener.listen, stop, f"ticker {self._id}")
-        repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
+        self._vitals.repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
         with suppress(NotConnected, ServerRefused):
             self._database.ask_all(members.forget_ticker(self._database.keys, self._id))
@@ -140,6 +149,8 @@ class ShardTicker:
 
     def look(self, *, full: bool) -> None:
         """Read the agenda and, when `full`, the definitions of jobs that are due soon and not known yet."""
+        # Between two looks stands at most one bundle of what is due, however much is.
+        self._vitals.mark()
         database = self._database
         now_ms = database.read_clock()
         if full:

@@ -15,8 +15,9 @@ from jobistemer.core.plugins import Plugins
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
-from jobistemer.runtime.repeating import repeat, start_thread, until_done
+from jobistemer.runtime.repeating import Repeat, repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.vitals import Vitals
 from jobistemer.store import members
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
@@ -70,6 +71,9 @@ class Worker:
         self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
         self._committers = Committers(partial(Committer, self.id, self._room, self._definitions, self._herald))
         self._slots: Slots | None = None
+        self._beaters: dict[Database, Beater] = {}
+        self._stopping = Stopping()
+        self.vitals = Vitals()
         self._watch = Watch(self._flights, self._report, self._withdraw)
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
         self._ended = threading.Event()
@@ -79,6 +83,7 @@ class Worker:
 
         Raises WornOut when it ended because too many of its threads never did.
         """
+        self._stopping = stopping
         if until_done(self._open, stopping.requested, f"worker {self.id}"):
             self._work(stopping)
         log.info("worker %s stopped", self.id)
@@ -89,6 +94,17 @@ class Worker:
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
         waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate), "leaked": self._leaked()}
         return {"done": self._done(), "failed": failed, "stale": counts["stale"], **waiting}
+
+    def ready(self) -> list[str]:
+        """Why nobody should rely on this worker; empty when it is ready."""
+        if not self._beaters:
+            return ["it has not reached its server yet"]
+        found = [beater.silence() for beater in self._beaters.values()]
+        if self._stopping.requested.is_set():
+            found.append("it ends: it takes no new work")
+        elif self._stopping.quiet.is_set():
+            found.append("it is quiet: it takes no new work until it is told to go on")
+        return [reason for reason in found if reason]
 
     def _done(self) -> int:
         counts = self._committers.counts
@@ -111,7 +127,7 @@ class Worker:
         self._committers.open(self._namespace.shards)
 
     def _work(self, stopping: Stopping) -> None:
-        beaters = {database: self._beater(database, stopping) for database in self._namespace.shards}
+        beaters = self._beaters = {each: self._beater(each, stopping) for each in self._namespace.shards}
         queued = ", ".join(self._settings.queues)
         log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
         report, shards = self._committers.report, len(beaters)
@@ -120,7 +136,7 @@ class Worker:
         keeping = self._keep(beaters.values(), recycler, slots)
         begun = {database: beater.begun for database, beater in beaters.items()}
         intake = Intake(
-            *(begun, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping),
+            *(begun, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping, self.vitals),
         )
         intake.start(burst=self._settings.burst)
         stopping.wait()
@@ -150,12 +166,12 @@ class Worker:
         steps += [(step, "commit") for step in self._committers.steps()]
         steps += [(recycler.step, "recycle"), (watch, "watch")]
         steps += [(self._support.journal.step, "journal")]
-        if self._herald is not None:
-            steps.append((self._herald.step, "herald"))
-        return [self._keep_on(step, name) for step, name in steps]
+        kept = [self._keep_on(self.vitals.repeat, step, name) for step, name in steps]
+        # What the herald waits for is the application's: a hook that hangs does not make this worker a stuck one.
+        return kept if self._herald is None else [*kept, self._keep_on(repeat, self._herald.step, "herald")]
 
-    def _keep_on(self, step: Callable[[], float | None], name: str) -> threading.Thread:
-        return start_thread(lambda: repeat(step, self._ended, f"worker {self.id} {name}"), name)
+    def _keep_on(self, repeating: Repeat, step: Callable[[], float | None], name: str) -> threading.Thread:
+        return start_thread(lambda: repeating(step, self._ended, f"worker {self.id} {name}"), name)
 
     def _drain(self, intake: Intake, stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
