@@ -13,7 +13,7 @@ import click
 from jobistemer.cli.observing import health_options
 from jobistemer.cli.project import find_project
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.logging import LEVELS, LinesForMachines, LinesForPeople, set_up_logging
+from jobistemer.runtime.logging import FORMATS, LEVELS, set_up_logging
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 
@@ -60,7 +60,7 @@ class ProcessOptions(NamedTuple):
     """What the options of every process say, by their names."""
 
     log_level: str
-    log_json: bool
+    log_format: str
     until_eof: bool
     health_port: int | None
     health_host: str
@@ -78,14 +78,15 @@ def process_options(function: Callable[..., R]) -> Callable[..., R]:
     level = click.option(
         "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged."
     )
-    as_json = click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
+    form = click.option("--log-format", type=click.Choice(list(FORMATS)), default="text", show_default=True,
+                        help="Lines for people, or one JSON object a line.")  # fmt: skip
     until_eof = click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input closes.")
-    return level(as_json(health_options(until_eof(wrapped))))
+    return level(form(health_options(until_eof(wrapped))))
 
 
 def prepare_process(options: ProcessOptions) -> Stopping:
     """Set up logging and signals; what is returned tells when to end."""
-    set_up_logging(options.log_level, LinesForMachines() if options.log_json else LinesForPeople())
+    set_up_logging(options.log_level, FORMATS[options.log_format]())
     stopping = Stopping()
     stopping.listen()
     if options.until_eof:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.models import Job, Overlap
 from jobistemer.core.planning import Decision, plan
+from jobistemer.runtime.logging import facts
 from jobistemer.store import firings, occurrences
 from jobistemer.store.database import Database
 from jobistemer.store.firings import Firing
@@ -224,7 +225,7 @@ def _planned(entry: Upcoming.Entry, now_ms: int, catch_up: int) -> list[Decision
         return plan(entry.job, entry.cursor, now_ms, catch_up, entry.since)
     except Exception as error:  # noqa: BLE001 - a custom schedule is user code
         # One job that cannot be planned (a custom schedule that this ticker does not know) holds up no other.
-        log.error("job %s cannot be planned here: %s", entry.job.name, error)
+        log.error("job %s cannot be planned here: %s", entry.job.name, error, extra=facts(job=entry.job_id))
         return []
 
 
@@ -265,5 +266,6 @@ def _made_ready(keys: Keys, entry: Upcoming.Entry, decision: Decision) -> Ahead:
 
 
 def _refused(entry: Upcoming.Entry, decision: Decision, error: JobistemerError) -> str:
-    log.error("job %s: instant %d could not be claimed: %s", entry.job.name, decision.instant, error)
+    known = facts(job=entry.job_id)
+    log.error("job %s: instant %d could not be claimed: %s", entry.job.name, decision.instant, error, extra=known)
     return "REFUSED"

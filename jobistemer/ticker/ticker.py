@@ -15,6 +15,7 @@ from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.jumps import Patience
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.identity import process_identity
+from jobistemer.runtime.logging import facts
 from jobistemer.runtime.repeating import start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.runtime.vitals import Vitals
@@ -273,5 +274,5 @@ def _readable(job_id: str, answer: list[bytes | None]) -> StoredJob | None:
     try:
         return jobs.read_stored(answer)
     except Exception as error:  # noqa: BLE001 - whatever a newer version has written, it holds up no other job
-        log.error("job %s has a definition that this ticker cannot read: %s", job_id, error)
+        log.error("job %s has a definition that this ticker cannot read: %s", job_id, error, extra=facts(job=job_id))
         return None

@@ -23,6 +23,7 @@ from jobistemer.worker.flight import Flight
 from jobistemer.worker.follow import follow
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
+from jobistemer.worker.run_logger import about
 
 MOST_AT_ONCE = 500
 WAIT_S = 0.5
@@ -174,9 +175,10 @@ class Committer:
                     self._herald.announce((self._ended(flight), SUCCEEDED))
 
     def _note_stale(self, flight: Flight) -> None:
-        message = flight.delivery.message
+        delivery = flight.delivery
         self.counts["stale"] += 1
-        log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+        log.warning("%s of %s was ended by somebody else; this outcome is dropped", delivery.message.run,
+                    delivery.message.handler, extra=about(delivery))  # fmt: skip
 
     def _note(self, database: Database, entry: _Entry, reply: Reply | JobistemerError) -> None:
         if isinstance(reply, JobistemerError):
@@ -204,7 +206,8 @@ class Committer:
     def _postpone(self, flight: Flight, error: Exception) -> None:
         self._put_off[flight] = None
         message = flight.delivery.message
-        log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, error)
+        log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, error,
+                  extra=about(flight.delivery))  # fmt: skip
 
     def _follow_up(self, database: Database, entry: _Entry) -> None:
         message, ending = entry.ended.delivery.message, entry.ending
@@ -212,7 +215,8 @@ class Committer:
             announce(self._herald, entry.flight, entry.ended, ending)
         if entry.ended.outcome.error:
             log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, entry.ended.delivery.attempt,
-                     entry.ended.outcome.state, entry.ended.outcome.error.partition("\n")[0])  # fmt: skip
+                     entry.ended.outcome.state, entry.ended.outcome.error.partition("\n")[0],
+                     extra=about(entry.ended.delivery))  # fmt: skip
         if isinstance(ending, Over) and ending.verdict and message.slot is not None:
             job = self._definitions.find(database, message.slot.job, message.slot.version)
             if job is not None:
