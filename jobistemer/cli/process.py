@@ -65,6 +65,7 @@ class ProcessOptions(NamedTuple):
     health_port: int | None
     health_host: str
     health_socket: Path | None
+    metrics: str
 
 
 def process_options(function: Callable[..., R]) -> Callable[..., R]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from jobistemer.cli.observing import observe
+from jobistemer.cli.observing import counts, observe
 from jobistemer.cli.process import ENVIRONMENT, Process, ProcessOptions, prepare_process, process_options
 from jobistemer.cli.project import open_namespace
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.leaving import leave
 from jobistemer.ticker import Ticker
+from jobistemer.ticker.tally import Tallies
 
 
 @click.command("jobistemer-ticker", cls=Process, context_settings=ENVIRONMENT)
@@ -31,8 +32,8 @@ def ticker_command(url: str | None, namespace: str | None, max_jump: float, proc
     """
     opened = open_namespace(url, namespace)
     stopping = prepare_process(process)
-    ticker = Ticker(opened, TickerSettings(max_jump_s=max_jump))
-    observe(ticker, process)
+    ticker = Ticker(opened, TickerSettings(max_jump_s=max_jump), Tallies() if counts(process) else None)
+    observe(ticker, opened, process)
     ticker.run(stopping)
     leave(0)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jobistemer.cli.observing import observe, observe_together, places_to_ask
+from jobistemer.cli.observing import counts, observe, observe_together, places_to_ask, share_out
 from jobistemer.cli.process import ENVIRONMENT, Process, ProcessOptions, prepare_process, process_options
 from jobistemer.cli.project import app_folders, app_reference, load_app
 from jobistemer.cli.session import one_line_errors, with_server
@@ -20,6 +20,7 @@ from jobistemer.runtime.leaving import leave
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.runtime.supervising import Supervisor
 from jobistemer.worker import Worker
+from jobistemer.worker.tally import Tallies
 
 _DEFAULTS = WorkerSettings()
 
@@ -73,8 +74,9 @@ def worker_command(
     if watch or processes:
         changes = Changes(app_folders(app)) if watch else None
         raise SystemExit(_supervise(max(1, processes), checked, changes, process, stopping))
-    worker = Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins)
-    observe(worker, process)
+    tallies = Tallies() if counts(process) else None
+    worker = Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins, tallies)
+    observe(worker, loaded.namespace, process)
     leave(_work(worker, stopping))
 
 
@@ -82,7 +84,7 @@ def _supervise(
     count: int, settings: WorkerSettings, changes: Changes | None, process: ProcessOptions, stopping: Stopping
 ) -> int:
     with places_to_ask(count, process) as sockets:
-        commands = [one_of_many(socket) for socket in sockets.values()] or [one_of_many(None)] * count
+        commands = [one_of_many(*told) for told in share_out(sockets, process)] or [one_of_many()] * count
         supervisor = Supervisor(commands, once=settings.burst, changed=changes)
         observe_together(supervisor, sockets, process)
         return supervisor.run(stopping)

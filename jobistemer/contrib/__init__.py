@@ -3,4 +3,5 @@
 shell       a task that runs a command, where the worker allows it
 http        a task that makes a request, with private addresses refused unless the worker allows them
 middleware  structured logging, exception capture, timeout
+prometheus  the page /metrics, which `--metrics` plugs in
 """

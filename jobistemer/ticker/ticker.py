@@ -13,6 +13,7 @@ import msgspec
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.jumps import Patience
+from jobistemer.core.measures import Measure
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.identity import process_identity
 from jobistemer.runtime.logging import facts
@@ -33,6 +34,7 @@ from jobistemer.ticker.fire import Share, fire_due, make_ready
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
 from jobistemer.ticker.sweep import Sweeper
+from jobistemer.ticker.tally import Tallies, Tally, state_of
 from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import Unaccounted
 from jobistemer.ticker.upcoming import Upcoming
@@ -49,7 +51,8 @@ log = logging.getLogger("jobistemer.ticker")
 class Ticker:
     """One ticker process: a thread for each shard."""
 
-    def __init__(self, namespace: Namespace, settings: TickerSettings) -> None:
+    def __init__(self, namespace: Namespace, settings: TickerSettings, tallies: Tallies | None = None) -> None:
+        self._tallies = tallies
         self._namespace = namespace
         self._settings = settings
         self.id = process_identity()
@@ -73,6 +76,12 @@ class Ticker:
             return ["it ends"]
         return [reason for each in self._tickers for reason in each.reasons_not_ready()]
 
+    def measures(self) -> list[Measure]:
+        """What it has to tell in numbers; what it has claimed only when it was given tallies."""
+        counted = self._tallies.measures() if self._tallies else []
+        stuck = sum(len(each.unaccounted.jobs) for each in self._tickers)
+        return [*counted, *state_of(self._namespace.shards if self._tickers else (), stuck)]
+
     def _open(self) -> None:
         for database in self._namespace.shards:
             if isinstance(database.clock, ServerClock):
@@ -80,7 +89,7 @@ class Ticker:
                 database.clock.patience = patience
 
     def _run_shards(self, stopping: Stopping) -> None:
-        tickers = [ShardTicker(each, self._settings, self.id, self.vitals) for each in self._namespace.shards]
+        tickers = [self._ticker(database) for database in self._namespace.shards]
         self._tickers = tickers
         threads = [
             start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
@@ -92,12 +101,23 @@ class Ticker:
                 thread.join(LOOK_ROUND_S)
 
 
+    def _ticker(self, database: Database) -> ShardTicker:
+        tally = self._tallies.new() if self._tallies else None
+        return ShardTicker(database, self._settings, self.id, self.vitals, tally)
+
+
 class ShardTicker:
     """The ticker of one shard."""
 
     def __init__(
-        self, database: Database, settings: TickerSettings, identity: str, vitals: Vitals | None = None
+        self,
+        database: Database,
+        settings: TickerSettings,
+        identity: str,
+        vitals: Vitals | None = None,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally
         self._database = database
         self._vitals = vitals or Vitals()
         self._settings = settings
@@ -174,7 +194,8 @@ class ShardTicker:
 
     def act(self) -> int:
         """Fire, promote and halt what is due, start what may start; how many occurrences were decided."""
-        fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms, self._share)
+        known = (self._upcoming, self._settings.catch_up, self._horizon_ms, self._share)
+        fired = fire_due(self._database, *known, self._tally)
         self._fired += fired.claimed
         self._late_ms_max = max(self._late_ms_max, fired.late_ms)
         self._trimmer.note(fired.grown)

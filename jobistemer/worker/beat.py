@@ -89,10 +89,15 @@ class Beater:
 
     def silence(self) -> str:
         """Why this worker is not heard; empty while it is."""
-        if self._beaten_at is None:
+        silent = self.silent_s
+        if silent is None:
             return "it has not beaten yet; is the server there?"
-        silent = time.monotonic() - self._beaten_at
         return f"it has not beaten for {silent:.1f} s; is the server there?" if silent > self._late_s else ""
+
+    @property
+    def silent_s(self) -> float | None:
+        """How long ago the server has heard it; None before the first time."""
+        return None if self._beaten_at is None else time.monotonic() - self._beaten_at
 
     def _show_long_ones(self) -> None:
         now = time.monotonic()

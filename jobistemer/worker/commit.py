@@ -24,6 +24,7 @@ from jobistemer.worker.follow import follow
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.run_logger import about
+from jobistemer.worker.tally import Tally
 
 MOST_AT_ONCE = 500
 WAIT_S = 0.5
@@ -43,12 +44,18 @@ class Committer:
     """The one thread of a worker that writes outcomes; nothing it holds is lost when the server is away."""
 
     def __init__(
-        self, worker: str, room: Room, definitions: Definitions, herald: Herald | None = None
+        self,
+        worker: str,
+        room: Room,
+        definitions: Definitions,
+        herald: Herald | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._worker = worker
         self._room = room
         self._definitions = definitions
         self._herald = herald
+        self._tally = tally
         self._outbox: SimpleQueue[Flight | None] = SimpleQueue()
         self._batch: list[Flight] = []
         self._put_off: dict[Flight, None] = {}
@@ -168,11 +175,15 @@ class Committer:
         self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
         for position in reply.values:
             self._note_stale(bundle[position - 1])
+        if self._herald is None and self._tally is None:
+            return
+        stale = set(reply.values)
+        ours = [flight for position, flight in enumerate(bundle, 1) if position not in stale]
+        if self._tally is not None:
+            self._tally.count_successes(ours)
         if self._herald is not None:
-            stale = set(reply.values)
-            for position, flight in enumerate(bundle, 1):
-                if position not in stale:
-                    self._herald.announce((self._ended(flight), SUCCEEDED))
+            for flight in ours:
+                self._herald.announce((self._ended(flight), SUCCEEDED))
 
     def _note_stale(self, flight: Flight) -> None:
         delivery = flight.delivery
@@ -211,6 +222,8 @@ class Committer:
 
     def _follow_up(self, database: Database, entry: _Entry) -> None:
         message, ending = entry.ended.delivery.message, entry.ending
+        if self._tally is not None:
+            self._tally.count(entry.flight, entry.ended, ending)
         if self._herald is not None:
             announce(self._herald, entry.flight, entry.ended, ending)
         if entry.ended.outcome.error:
