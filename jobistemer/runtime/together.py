@@ -70,11 +70,15 @@ def merged(pages: Iterable[tuple[str, str]]) -> str:
         for line in filter(None, text.split("\n")):
             if line.startswith("# HELP "):
                 head, samples = metrics.setdefault(line.split(" ", 3)[2], ([], []))
-            if not line.startswith("#"):
-                samples.append(_labelled(line, number))
-            elif line not in head:
-                head.append(line)
+            _add(line, number, head, samples)
     return "".join(f"{line}\n" for head, samples in metrics.values() for line in (*head, *samples))
+
+
+def _add(line: str, number: str, head: list[str], samples: list[str]) -> None:
+    if not line.startswith("#"):
+        samples.append(_labelled(line, number))
+    elif line not in head:
+        head.append(line)
 
 
 def _labelled(sample: str, number: str) -> str:
