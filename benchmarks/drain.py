@@ -1,8 +1,6 @@
 """Drain a backlog of no-op tasks with full records: one worker process `-c 8` against a real server.
 
-python benchmarks/drain.py [--runs 100000] [--task plain|coroutine] [--rounds 3] [--metrics]
-
---metrics: the worker counts what /metrics would show; nobody asks for it meanwhile.
+python benchmarks/drain.py [--runs 100000] [--task plain|coroutine] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -17,41 +15,12 @@ import time
 
 from server import BenchServer, client_of
 
-from jobistemer.app import Jobistemer
+from jobistemer.bench.tasks import build_app
 
 URL_VARIABLE = "JOBISTEMER_URL"
 
 
-def build_app(url: str) -> Jobistemer:
-    app = Jobistemer(url)
-
-    @app.task
-    def plain() -> None: ...
-
-    @app.task
-    async def coroutine() -> None: ...
-
-    return app
-
-
-def work(*, metrics: bool) -> None:
-    """What the worker's process does: drain, then say what it cost."""
-    from jobistemer.core.settings import WorkerSettings
-    from jobistemer.runtime.stopping import Stopping
-    from jobistemer.worker import Worker
-    from jobistemer.worker.tally import Tallies
-
-    app = build_app(os.environ[URL_VARIABLE])
-    app.namespace.shards  # noqa: B018 - connect before the clock starts
-    started, cpu = time.perf_counter(), time.process_time()
-    settings, tallies = WorkerSettings(concurrency=8, burst=True), Tallies() if metrics else None
-    Worker(app.namespace, app.handlers, settings, tallies=tallies).run(Stopping())
-    print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}))
-
-
-def drain(
-    server: BenchServer, task: str, runs: int, *, fresh: bool = True, metrics: bool = False
-) -> dict[str, float]:
+def drain(server: BenchServer, task: str, runs: int, *, fresh: bool = True) -> dict[str, float]:
     """One round; the figures of one worker that empties the queue. Unless `fresh`, what was there before stays."""
     client = client_of(server.url)
     if fresh:
@@ -63,7 +32,7 @@ def drain(
     waiting = client.info("memory")["used_memory"]
     server_cpu = server.cpu_seconds()
     env = {**os.environ, URL_VARIABLE: server.url}
-    command = [sys.executable, __file__, "--work", *(["--metrics"] if metrics else [])]
+    command = [sys.executable, "-m", "jobistemer.bench.roles", "drain", "3600"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     cost = json.loads(done.stdout.strip().splitlines()[-1])
     left = app.namespace.shards[0].ask("XLEN", app.namespace.shards[0].keys.stream("default:5"))
@@ -83,15 +52,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--task", choices=["plain", "coroutine"], nargs="*", default=["plain", "coroutine"])
-    parser.add_argument("--metrics", action="store_true")
-    parser.add_argument("--work", action="store_true")
     args = parser.parse_args()
-    if args.work:
-        work(metrics=args.metrics)
-        return
     with BenchServer() as server:
         for task in args.task:
-            rounds = [drain(server, task, args.runs, metrics=args.metrics) for _ in range(args.rounds)]
+            rounds = [drain(server, task, args.runs) for _ in range(args.rounds)]
             print(task, {key: round(statistics.median(each[key] for each in rounds), 1) for key in rounds[0]})
 
 

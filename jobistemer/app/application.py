@@ -107,7 +107,7 @@ class Jobistemer(Registry):
         Processes may do this at each start: an old one that starts beside new ones undoes nothing. To see a plan
         before, and to remove what is no longer declared, use `jobistemer deploy`.
         """
-        return [self.control.register(job, owner=self.owner) for job in self.jobs()]
+        return self.control.register_all(self.jobs(), owner=self.owner)
 
     def report(self, occurrence_id: str) -> Report:
         """The execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""

@@ -20,7 +20,7 @@ def audit_jobs(
     if after is not None and until is not None and until <= after:
         raise InvalidInput(f"the range from {after} to {until} is empty; were the two swapped?")
     if name:
-        return [_audited(namespace.for_id(ids.job_id(name)), name, after, until)]
+        return [_audited(namespace.for_job(ids.job_id(name)), name, after, until)]
     return [each for database in namespace.shards for each in audit_shard(database, after, until)]
 
 

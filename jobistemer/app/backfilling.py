@@ -136,7 +136,7 @@ class Backfills:
         return repeated
 
     def _job(self, name: str) -> tuple[Database, StoredJob]:
-        database = self._namespace.for_id(ids.job_id(name))
+        database = self._namespace.for_job(ids.job_id(name))
         stored = jobs.find_job(database, name)
         if stored is None:
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobistemer.core import ids
@@ -49,8 +50,14 @@ class Definitions:
         so that an old process that starts once more undoes nothing; force brings it back.
         Raises StaleDefinition when others keep changing the job at the same time.
         """
+        self._namespace.homes.give([job.id])
         changed = change(self._database(job.name), job, Author(self._by, owner), force=force)
         return Registered(job.name, changed.word, changed.version)
+
+    def register_all(self, jobs: Sequence[Job], *, owner: str = "", force: bool = False) -> list[Registered]:
+        """Register many, in their order; where the new ones live is decided for all of them together."""
+        self._namespace.homes.give([job.id for job in jobs])
+        return [self.register(job, owner=owner, force=force) for job in jobs]
 
     def versions(self, name: str) -> list[Version]:
         """The versions of a job that are kept, the earliest first. Raises UnknownJob."""
@@ -88,7 +95,7 @@ class Definitions:
         return found
 
     def _database(self, name: str) -> Database:
-        return self._namespace.for_id(ids.job_id(name))
+        return self._namespace.for_job(ids.job_id(name))
 
     def _now_ms(self) -> int:
         return self._namespace.clock.now_ms()

@@ -64,7 +64,8 @@ class DeployPlan(msgspec.Struct, frozen=True):
 
 def plan_deploy(namespace: Namespace, declared: Sequence[Job], owner: str, *, force: bool = False) -> DeployPlan:
     """What deploying these jobs would do. Raises InvalidDefinition for a change that could never be applied."""
-    planned = [_planned(namespace.for_id(job.id), job, force=force) for job in declared]
+    homes = namespace.for_jobs([job.id for job in declared])
+    planned = [_planned(home, job, force=force) for home, job in zip(homes, declared, strict=True)]
     removed = _no_longer_declared(namespace, {job.name for job in declared}, owner) if owner else []
     return DeployPlan((*planned, *removed), owner, force)
 
@@ -73,7 +74,7 @@ def apply_deploy(
     control: JobControl, plan: DeployPlan, declared: Sequence[Job], *, remove: bool = False
 ) -> list[Registered]:
     """Register the declared jobs, and with `remove` take away those that are no longer declared."""
-    done = [control.register(job, owner=plan.owner, force=plan.force) for job in declared]
+    done = control.register_all(declared, owner=plan.owner, force=plan.force)
     for each in plan.of(Step.REMOVE) if remove else ():
         control.remove(each.job)
         done.append(Registered(each.job, "REMOVED", each.version))

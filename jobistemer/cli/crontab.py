@@ -49,8 +49,7 @@ def import_command(session: Session, *, file: str, form: str | None, timezone: s
 
 
 def _registered(session: Session, jobs: list[Job]) -> dict[str, str]:
-    control = JobControl(session.namespace)
-    return {job.name: control.register(job).word for job in jobs}
+    return {done.job: done.word for done in JobControl(session.namespace).register_all(jobs)}
 
 
 def _shown(imported: Imported, words: dict[str, str], *, dry_run: bool) -> RenderableType:

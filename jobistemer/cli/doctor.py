@@ -24,7 +24,7 @@ def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: boo
 
     Every finding names the value, and what to do. Exit code 1 when something is at fault.
     """
-    found = look_over(session.namespace.shards, keys)
+    found = look_over(session.namespace, keys)
     rules = {role: " ".join(rule([role], session.namespace.name)) for role in ROLES} if with_rules else {}
     answer = {"findings": found, "acl": rules} if with_rules else {"findings": found}
     rows = [(each.check, tables.state(each.level), each.value, each.remedy) for each in found]

@@ -74,7 +74,7 @@ def list_command(session: Session, limit: int, offset: int) -> None:
 def show_command(session: Session, name: str) -> None:
     """Show one job: its schedule, tasks, policies and what comes next."""
     job = JobControl(session.namespace).find(name).job
-    summary = listings.summary_of(session.namespace.for_id(ids.job_id(name)), name)
+    summary = listings.summary_of(session.namespace.for_job(ids.job_id(name)), name)
     if summary is None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
     details = JobDetails(summary, _next_instants(job, session.now_ms, 5), job)
@@ -115,8 +115,8 @@ def next_command(session: Session, name: str, count: int) -> None:
 def history_command(session: Session, name: str, limit: int, offset: int) -> None:
     """Show the occurrences of a job, the newest first, each with its reason."""
     job = JobControl(session.namespace).find(name).job
-    found = listings.list_history(session.namespace.for_id(job.id), job.id, offset, limit)
-    others = views.find_occurrences(session.namespace.for_id(job.id), sorted(mentioned(found)))
+    found = listings.list_history(session.namespace.for_job(job.id), job.id, offset, limit)
+    others = views.find_occurrences(session.namespace.for_job(job.id), sorted(mentioned(found)))
     due = {each.id: each.due for each in (*found, *others)}
     session.answer(found, lambda: _history_table(found, due, session.now_ms))
 

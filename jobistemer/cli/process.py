@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from jobistemer.cli.observing import health_options
+from jobistemer.cli.observing import OFF, health_options
 from jobistemer.cli.project import find_project
 from jobistemer.core.errors import Misconfigured
+from jobistemer.runtime.endpoint import LOOPBACK
 from jobistemer.runtime.logging import FORMATS, LEVELS, set_up_logging
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
@@ -59,13 +60,13 @@ def _long_names(option: click.Option) -> list[str]:
 class ProcessOptions(NamedTuple):
     """What the options of every process say, by their names."""
 
-    log_level: str
-    log_format: str
-    until_eof: bool
-    health_port: int | None
-    health_host: str
-    health_socket: Path | None
-    metrics: str
+    log_level: str = LEVELS[1]
+    log_format: str = "text"
+    until_eof: bool = False
+    health_port: int | None = None
+    health_host: str = LOOPBACK
+    health_socket: Path | None = None
+    metrics: str = OFF
 
 
 def process_options(function: Callable[..., R]) -> Callable[..., R]:

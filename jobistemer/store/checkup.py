@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -11,7 +11,8 @@ from jobistemer.core.findings import Finding, fault, fine, judge_server, warning
 from jobistemer.core.planning import NEVER
 from jobistemer.store import census
 from jobistemer.store.database import Database
-from jobistemer.store.keys import GROUP, split_place
+from jobistemer.store.keys import GROUP, Keys, split_place
+from jobistemer.store.namespace import Namespace
 from jobistemer.store.orphans import find_orphans
 from jobistemer.store.queues import busy_consumers
 
@@ -21,9 +22,12 @@ NAMED: Final = 20
 """How many findings of one kind are told one by one."""
 
 
-def look_over(shards: Sequence[Database], most_keys: int) -> list[Finding]:
+def look_over(namespace: Namespace, most_keys: int) -> list[Finding]:
     """Everything that `doctor` finds. Raises NotConnected."""
-    return [*_server(shards[0]), *(finding for shard in shards for finding in _shard(shard, most_keys))]
+    found = list(_server(namespace.shards[0]))
+    for shard in namespace.shards:
+        found += _shard(shard, most_keys)
+    return found + (_misplaced(namespace, most_keys) if len(namespace.shards) > 1 else [])
 
 
 def _server(database: Database) -> Iterator[Finding]:
@@ -51,6 +55,25 @@ def _shard(database: Database, most_keys: int) -> Iterator[Finding]:
     for check, found in zip(("due", "workers", "entries", "keys"), checks, strict=True):
         wrong = list(islice(found, NAMED))
         yield from wrong or [fine(check, f"{database.keys.tag}: nothing wrong")]
+
+
+def _misplaced(namespace: Namespace, most_keys: int) -> list[Finding]:
+    """Jobs where nobody looks for them: they go on firing, and nobody can change or remove them."""
+    wrong = []
+    for shard in namespace.shards:
+        jobs = [job.decode() for job in shard.ask("ZRANGE", shard.keys.due, 0, most_keys - 1)] if most_keys else []
+        strayed = [job for job, home in zip(jobs, namespace.for_jobs(jobs), strict=True) if home is not shard]
+        wrong += [_strayed(shard.keys, job) for job in strayed]
+    return wrong[:NAMED] or [fine("homes", "each job is on the shard where it is looked for")]
+
+
+def _strayed(keys: Keys, job: str) -> Finding:
+    return fault(
+        "homes",
+        f"{job} is on {keys.tag}, where nobody looks for it: a failover has lost its home",
+        "deploy the app that declares it. Should this be told again then, another job had taken its place: "
+        f"`redis-cli ZREM {keys.due} {job}`, and deploy once more",
+    )
 
 
 def _due(database: Database) -> Iterator[Finding]:

@@ -16,8 +16,8 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 
-MOST = 100
-"""How many one call claims."""
+MOST = 50
+"""How many one call claims. The script takes a hundred; the server begins the sooner, the smaller the first call is."""
 
 
 class Firing(NamedTuple):

@@ -16,7 +16,10 @@ GROUP = "workers"
 
 
 def settings_key(namespace: str) -> str:
-    """Where a namespace keeps what all its processes must agree on: the number of shards."""
+    """Hash: what all processes of a namespace must agree on.
+
+    The number of shards; with several of them the `home:<bucket>` of jobs, each a shard's number that never changes.
+    """
     return f"{{{namespace}}}:settings"
 
 

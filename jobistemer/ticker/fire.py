@@ -20,7 +20,8 @@ from jobistemer.store.scripts import Call, Reply
 from jobistemer.ticker.tally import Tally
 from jobistemer.ticker.upcoming import Ahead, Upcoming
 
-BATCH = 200
+BATCH = 100
+"""How many go with one send: less, and round trips cost; more, and the server waits for the first of them."""
 MOST_LAGGING = 500
 """How many jobs that lag behind are worked on in one pass, so that others stay on time meanwhile."""
 MOST_LAGGING_SINGLY = 50

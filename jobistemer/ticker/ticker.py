@@ -89,8 +89,7 @@ class Ticker:
                 database.clock.patience = patience
 
     def _run_shards(self, stopping: Stopping) -> None:
-        tickers = [self._ticker(database) for database in self._namespace.shards]
-        self._tickers = tickers
+        tickers = self._tickers = [self._ticker(database) for database in self._namespace.shards]
         threads = [
             start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
             for number, each in enumerate(tickers)
@@ -133,11 +132,7 @@ class ShardTicker:
         self._next_look = 0.0
         self._horizon_ms = 0
         self._share = Share()
-        self._status = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started_at": database.clock.now_ms(),
-        }
+        self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": database.clock.now_ms()}
         self._fired = self._late_ms_max = 0
         self._looked_at: float | None = None
         self._held_ms = 0
@@ -231,13 +226,13 @@ class ShardTicker:
             raise
 
     def _pass(self, listener: WakeListener) -> None:
-        if time.monotonic() >= self._next_look:
+        if self.must_look:
             listener.listen()
             self.look(full=True)
             self._chores.look()
             self._sweeper.sweep_if_time()
             self._trimmer.trim_if_time()
-        elif self._something_due():
+        elif (instant := self._upcoming.next_ms()) is not None and instant <= self._database.clock.now_ms():
             # The server's time counts: should it have stepped back, nothing is fired early.
             self._database.read_clock()
         self.act()
@@ -261,10 +256,6 @@ class ShardTicker:
             log.warning("the server's clock is believed again")
         self._held_ms = held_ms
 
-    def _something_due(self) -> bool:
-        instant = self._upcoming.next_ms()
-        return instant is not None and instant <= self._database.clock.now_ms()
-
     def _learn(self, agenda: Agenda, now_ms: int) -> None:
         unknown = self._upcoming.unknown(agenda.due, now_ms)
         for start in range(0, len(unknown), 500):
@@ -275,14 +266,24 @@ class ShardTicker:
                 if stored is not None:
                     self._upcoming.add(job_id, stored, agenda.due[job_id])
 
+    def next_ms(self) -> int | None:
+        """The first instant at which there will be something to do, as far as the last look has shown."""
+        ordered = (self._delayed, self._deadlines, self._expected)
+        instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
+        return min((each for each in instants if each is not None), default=None)
+
+    @property
+    def must_look(self) -> bool:
+        """Whether it is time for a full look: the last one is too long ago, or was not true."""
+        return time.monotonic() >= self._next_look
+
     def _seconds_to_sleep(self) -> float:
         if self._upcoming.unready:
             return 0.0
-        now_ms = self._database.clock.now_ms()
-        ordered = (self._delayed, self._deadlines, self._expected)
-        instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
-        times = [(each - now_ms) / 1000 for each in instants if each is not None]
-        return max(0.0, min([self._next_look - time.monotonic(), *times]))
+        until_look, instant = self._next_look - time.monotonic(), self.next_ms()
+        if instant is None:
+            return max(0.0, until_look)
+        return max(0.0, min(until_look, (instant - self._database.clock.now_ms()) / 1000))
 
     def _encoded_status(self) -> bytes:
         counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming)}

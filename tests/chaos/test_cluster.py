@@ -46,8 +46,8 @@ class ClusterStory(Scene):
     def instants(self, shards: list[Database]) -> int:
         """How many instants of the jobs on some shards are on record."""
         jobs = [ids.job_id(f"second_{number}") for number in range(JOBS)]
-        homes = {job: self.namespace.for_id(job) for job in jobs}
         try:
+            homes = dict(zip(jobs, self.namespace.for_jobs(jobs), strict=True))
             return sum(home.ask("ZCARD", home.keys.history(job)) for job, home in homes.items() if home in shards)
         except NotConnected:
             # Not every node knows yet who has taken over.

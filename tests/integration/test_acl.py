@@ -9,6 +9,7 @@ from jobistemer import Context, Jobistemer
 from jobistemer.app import DeadLetters, JobControl
 from jobistemer.app.auditing import audit_jobs
 from jobistemer.app.cancelling import cancel_run
+from jobistemer.cli.top.look import counting, look
 from jobistemer.core.errors import InvalidInput, ServerRefused
 from jobistemer.core.limits import Concurrency
 from jobistemer.core.retries import NO_RETRIES
@@ -107,6 +108,7 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admin):
         assert {each.name for each in census.list_queues(viewer.shards)} == {"default"}
         assert {each.name for each in Gauges(viewer).measures()} >= {"queue_waiting", "dead_runs"}
         assert len(census.list_workers(viewer.shards)) == len(census.list_tickers(viewer.shards)) == 1
+        assert [each.name for each in look(counting(viewer)).queues] == ["default"]
         assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
     stopping.request()
     thread.join(10)
@@ -187,6 +189,18 @@ def test_the_rules_of_several_roles_add_up(url, admin):
     app.deploy()
     run = app.enqueue("quiet", {})
     assert run.cancel()
+    assert denied(admin) == []
+
+
+def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_finds_them(url, admin):
+    app = Jobistemer(url("operator"), namespace="test", shards=4)
+    for number in range(8):
+        app.job("0 3 * * *", name=f"job_{number}")(lambda: None)
+    app.deploy()
+    app.control.trigger("job_3")
+    viewer = Namespace(url("viewer"), "test")
+    assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * 4
+    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(8)] == [number == 3 for number in range(8)]
     assert denied(admin) == []
 
 

@@ -18,9 +18,10 @@ from tests.support.servers import SHARDS, emptied, is_clustered
 
 def empty_app(url: str, **settings: Any) -> Jobistemer:
     """An app on an empty server."""
-    emptied(url, settings.get("shards", SHARDS))
+    one_of_many = is_clustered(url) and "shards" not in settings
+    emptied(url, settings.get("shards", SHARDS), homes=not one_of_many)
     app = Jobistemer(url, namespace="test", **settings)
-    if is_clustered(url) and "shards" not in settings:
+    if one_of_many:
         # One shard of many, for tests that look at what is in it.
         app.namespace.for_id = lambda _: app.namespace.shards[0]  # type: ignore[method-assign]
     return app

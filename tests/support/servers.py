@@ -12,6 +12,7 @@ from threading import Thread
 from typing import IO
 
 from jobistemer.store.connection import Server
+from jobistemer.store.homes import SPREAD
 from jobistemer.store.keys import settings_key
 from tests.support.clusters import clustered, free_port
 
@@ -59,8 +60,11 @@ def is_clustered(url: str) -> bool:
     return "+cluster" in url
 
 
-def emptied(url: str, shards: int = SHARDS, namespace: str = "test") -> None:
-    """Remove everything; on a cluster, fix the number of shards."""
+def emptied(url: str, shards: int = SHARDS, namespace: str = "test", *, homes: bool = True) -> None:
+    """Remove everything; on a cluster, fix the number of shards.
+
+    homes: whether jobs get homes there, which are on all shards; else they are where their ids hash to.
+    """
     server = Server(url)
     if server.cluster is None:
         server.client("").flushall()
@@ -70,6 +74,8 @@ def emptied(url: str, shards: int = SHARDS, namespace: str = "test") -> None:
         for address in server.cluster.nodes():
             server.cluster.client(address).flushall()
         client.hset(settings_key(namespace), "shards", shards)
+        if homes:
+            client.hset(settings_key(namespace), SPREAD, 1)
     server.close()
 
 

@@ -134,7 +134,7 @@ def test_all_shards_are_listed_together(cli, url):
     for n in range(9):
         app.job(f"{n} 0 * * *", name=f"job{n}")(lambda: None)
     app.deploy()
-    assert len({id(app.namespace.for_id(ids.job_id(f"job{n}"))) for n in range(9)}) == 3
+    assert len({id(app.namespace.for_job(ids.job_id(f"job{n}"))) for n in range(9)}) == 3
     assert {job["name"] for job in told(cli("job", "list", "--json"))} == {f"job{n}" for n in range(9)}
     assert cli("job", "show", "job7").exit_code == 0
 

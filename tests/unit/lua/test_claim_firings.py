@@ -133,7 +133,7 @@ def test_an_instant_that_does_not_fire_is_not_made_ready(database):
     assert firing(database, job(), missed) is None
 
 
-def test_those_of_one_place_and_reason_go_together_a_hundred_at_a_time(database):
-    places = ["default"] * 150 + ["etl"]
+def test_those_of_one_place_and_reason_go_together_fifty_at_a_time(database):
+    places = ["default"] * 70 + ["etl"]
     ready = [firing(database, job(task("only", queue=queue), name=f"job-{at}"), decision(ONE)) for at, queue in enumerate(places)]
-    assert sorted(firings.bundles(ready)) == [[*range(100)], [*range(100, 150)], [150]]
+    assert sorted(firings.bundles(ready)) == [[*range(50)], [*range(50, 70)], [70]]

@@ -1,0 +1,85 @@
+"""Homes: the shards that jobs live on, decided once by the first who registers a job, and never changed.
+
+What is decided is a field of the namespace's settings for each bucket of job ids, so it is bounded and needs no
+removal; a job that was removed and comes back finds its history. As no field ever changes, what was read may be kept.
+See docs/decisions/0403-jobs-live-where-the-fewest-are.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
+
+from jobistemer.core.errors import NotConnected
+from jobistemer.core.homes import bucket_of, choose_homes
+from jobistemer.store.database import Database
+from jobistemer.store.keys import settings_key
+
+SPREAD = "spread"
+"""The field of the settings that says that homes are kept; without it jobs live where their ids hash to."""
+PAGE = 1_000
+
+
+class Homes:
+    """The homes of the jobs of one namespace. With one shard there is nothing to ask."""
+
+    def __init__(self, settings: Database, shards: Callable[[], Sequence[Database]]) -> None:
+        self._settings = settings
+        self._key = settings_key(settings.keys.namespace)
+        self._shards = shards
+        self._known: dict[int, int] = {}
+        self._are_kept = True
+
+    def of(self, job_ids: Sequence[str]) -> list[int | None]:
+        """The number of each job's shard; None for one whose bucket has no home, or where none are kept."""
+        self._look_up(job_ids)
+        return [self._known.get(bucket_of(job)) for job in job_ids]
+
+    def give(self, job_ids: Sequence[str]) -> None:
+        """Decide where jobs live that are about to be registered. Where others have decided first, that stands."""
+        homeless = self._look_up(job_ids)
+        if not homeless:
+            return
+        chosen = choose_homes(homeless, *self._census(homeless), len(self._shards()))
+        self._settings.ask_all([("HSETNX", self._key, _field(bucket), home) for bucket, home in chosen.items()])
+        self._look_up(homeless)
+
+    def _look_up(self, job_ids: Iterable[str]) -> list[str]:
+        """Ask for what is not known yet; the jobs that have no home."""
+        if not self._are_kept or len(self._shards()) == 1:
+            return []
+        missing = [job for job in job_ids if bucket_of(job) not in self._known]
+        buckets = sorted({bucket_of(job) for job in missing})
+        if not buckets:
+            return []
+        kept, *homes = self._settings.ask("HMGET", self._key, SPREAD, *map(_field, buckets))
+        self._are_kept = kept is not None
+        self._known |= {bucket: int(home) for bucket, home in zip(buckets, homes, strict=True) if home is not None}
+        return [job for job in missing if bucket_of(job) not in self._known] if self._are_kept else []
+
+    def _census(self, job_ids: Sequence[str]) -> tuple[dict[int, int], dict[str, int]]:
+        """How many jobs each shard has, and on which of them some of these are, though no home says so."""
+        counts, found = dict[int, int](), dict[str, int]()
+        for number, database in enumerate(self._shards()):
+            due = database.keys.due
+            try:
+                count, *pages = database.ask_all(
+                    [("ZCARD", due), *(("ZMSCORE", due, *page) for page in _pages(job_ids))],
+                )
+            except NotConnected:
+                # Its node is away: new jobs can do without it.
+                continue
+            counts[number] = count
+            # After a failover that has lost a home, so that the job is not registered a second time.
+            scores = zip(job_ids, chain.from_iterable(pages), strict=True)
+            found |= {job: number for job, score in scores if score is not None}
+        return counts, found
+
+
+def _field(bucket: int) -> str:
+    return f"home:{bucket}"
+
+
+def _pages(job_ids: Iterable[str]) -> Iterable[tuple[str, ...]]:
+    waiting = iter(job_ids)
+    return iter(lambda: tuple(islice(waiting, PAGE)), ())
