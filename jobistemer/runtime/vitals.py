@@ -24,15 +24,14 @@ _CLIENT = "redis"
 
 
 class _Watched:
-    """One thread; it alone writes here. `ended` says how, when it has ended and should not have."""
+    """One thread; it alone writes here."""
 
-    __slots__ = ("at", "ended", "ident", "name")
+    __slots__ = ("at", "ident", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.ident = threading.get_ident()
         self.at = time.monotonic()
-        self.ended = ""
 
 
 class Vitals:
@@ -40,6 +39,7 @@ class Vitals:
 
     def __init__(self) -> None:
         self._threads: dict[int, _Watched] = {}
+        self._ended: list[str] = []
 
     def repeat(self, step: Callable[[], float | None], stop: threading.Event, name: str) -> None:
         """Repeat a step until stopped, as `repeating.repeat` does, and be watched meanwhile."""
@@ -58,9 +58,11 @@ class Vitals:
         try:
             yield
         except BaseException as error:
-            mine.ended = f"{type(error).__name__}: {error}"
+            # Kept apart: the number of a thread that has ended is given to another one.
+            self._ended.append(f"{name} has ended: {type(error).__name__}: {error}")
             raise
-        del self._threads[mine.ident]
+        finally:
+            del self._threads[mine.ident]
 
     def mark(self) -> None:
         """Note that this thread moves: it begins a step, or gets on with a long one."""
@@ -71,12 +73,10 @@ class Vitals:
         """What no longer moves, with the place in the code where it stands; empty while all is well."""
         frames, now = sys._current_frames(), time.monotonic()  # noqa: SLF001 - the documented way to see other threads
         found = (_trouble(each, now, frames.get(each.ident)) for each in list(self._threads.values()))
-        return [trouble for trouble in found if trouble]
+        return [*self._ended, *(trouble for trouble in found if trouble)]
 
 
 def _trouble(thread: _Watched, now: float, frame: FrameType | None) -> str:
-    if thread.ended:
-        return f"{thread.name} has ended: {thread.ended}"
     lasts = now - thread.at
     if lasts <= STEP_S or (lasts <= SERVER_S and _waits_for_server(frame)):
         return ""
