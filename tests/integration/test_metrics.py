@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import sys
 from collections import Counter
@@ -22,13 +23,16 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.store import gauges
 from jobistemer.store.gauges import Gauges
 from jobistemer.ticker.tally import Tallies as TickerTallies
-from jobistemer.ticker.ticker import ShardTicker
+from jobistemer.ticker.ticker import ShardTicker, Ticker
+from jobistemer.worker.tally import Tallies
+from jobistemer.worker.worker import Worker
 from tests.integration.test_reclaim import buried, dies
 from tests.support.processes import Process
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import until
 from tests.support.worlds import TICKING, StepWorker, breaking
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 BOTH = WorkerSettings(queues={"default": 0, "mail": 0})
 
 
@@ -180,6 +184,20 @@ def test_a_spread_becomes_a_histogram_with_buckets_that_add_up():
     assert (values["0.001"], values["0.0025"], values["5.0"], values["10.0"], values["+Inf"]) == (1, 2, 2, 3, 4)
     assert (values["count"], values["sum"]) == (4, spread.total_s)
     assert {sample.labels["task"] for sample in found.samples} == {"t"}
+
+
+def test_the_page_about_observing_and_the_alerts_name_what_is_measured(app):
+    worker = Worker(app.namespace, app.handlers, BOTH, tallies=Tallies())
+    ticker = Ticker(app.namespace, TICKING, TickerTallies())
+    app.enqueue("fine")
+    measures = [*worker.measures(), *ticker.measures(), *Gauges(app.namespace).measures()]
+    ends = {"counter": "_total", "gauge": "", "spread": ""}
+    measured = {f"{each.name}{ends[each.kind]}" for each in measures} | {"last_beat_age_seconds"}
+    page = (DOCS / "how-to" / "observe.md").read_text().partition("## Metrics")[2].partition("## Traces")[0]
+    rows = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == measured
+    alerts = set(re.findall(r"jobistemer_(\w+)", (DOCS / "operations.md").read_text()))
+    assert {name.removesuffix("_bucket") for name in alerts} <= measured
 
 
 APP = """
