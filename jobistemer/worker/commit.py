@@ -180,7 +180,7 @@ class Committer:
         if self._herald is None and self._tally is None:
             return
         stale = set(reply.values)
-        ours = [flight for position, flight in enumerate(bundle, 1) if position not in stale]
+        ours = [flight for position, flight in enumerate(bundle, 1) if position not in stale] if stale else bundle
         if self._tally is not None:
             self._tally.count_successes(ours)
         if self._herald is not None:
