@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from jobistemer.bench.tasks import SEEN, build_app
-from jobistemer.cli.process import prepare_process
+from jobistemer.cli.process import ProcessOptions, prepare_process
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store.namespace import Namespace
@@ -75,7 +75,7 @@ ROLES: Final = {"drain": drain, "serve": serve, "tick": tick}
 def main() -> None:
     """Play the role that is named, and say what it did."""
     role, seconds, until_eof = (*sys.argv[1:], "", "")[:3]
-    stopping = prepare_process(log_level="warning", log_json=False, until_eof=bool(until_eof))
+    stopping = prepare_process(ProcessOptions(log_level="warning", until_eof=bool(until_eof)))
     sys.stdout.write(msgspec.json.encode(ROLES[role](stopping, float(seconds or 0))).decode() + "\n")
 
 

@@ -16,6 +16,8 @@ SAY_AGAIN_S = 30.0
 """How often a trouble is told that goes on unchanged."""
 
 Result = TypeVar("Result")
+Repeat = Callable[[Callable[[], float | None], threading.Event, str], None]
+"""What `repeat` is."""
 
 log = logging.getLogger("jobistemer")
 

@@ -11,9 +11,11 @@ import re
 from typing import Final, NamedTuple
 
 import redis
+from redis.exceptions import MovedError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.acl import roles_of
+from jobistemer.store.addresses import CLUSTER_SCHEMES
 from jobistemer.store.scripts import Call
 from jobistemer.store.slots import REDIRECTIONS
 
@@ -72,6 +74,7 @@ _ON_ITS_WAY: Final = (
     "its slot is being moved, or its node is lost and no replica has taken over: what was to be done was not done, and "
     "can be tried again"
 )
+_A_NODE: Final = "it is one node of a cluster: the URL begins with redis+cluster://, or rediss+cluster:// for TLS"
 _A_ROLE: Final = "ROLE"
 _NOT_ALLOWED: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
 _REFUSED: Final = (
@@ -106,6 +109,8 @@ def translated(error: redis.RedisError, address: str, call: Call | None = None) 
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
         remedy = _remedy(_UNREACHED, f"{address} {said}") or _ANYTHING
         return NotConnected(f"no Redis or Valkey server answers at {address} ({_brief(said)}). {_sentence(remedy)}")
+    if isinstance(error, MovedError) and not address.startswith(CLUSTER_SCHEMES):
+        return ServerRefused(f"the server at {address} refused a command: MOVED {said}. {_sentence(_A_NODE)}")
     if isinstance(error, REDIRECTIONS):
         now = f"the cluster at {address} does not serve this shard now"
         return NotConnected(f"{now} ({said}). {_sentence(_ON_ITS_WAY)}")

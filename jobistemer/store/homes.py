@@ -12,9 +12,11 @@ from itertools import chain, islice
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.homes import bucket_of, choose_homes
-from jobistemer.store.database import Database
+from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import settings_key
 
+SHARDS = "shards"
+"""The field of the settings that says how many shards there are."""
 SPREAD = "spread"
 """The field of the settings that says that homes are kept; without it jobs live where their ids hash to."""
 PAGE = 1_000
@@ -29,6 +31,7 @@ class Homes:
         self._shards = shards
         self._known: dict[int, int] = {}
         self._are_kept = True
+        self._founding: list[Command] = []
 
     def of(self, job_ids: Sequence[str]) -> list[int | None]:
         """The number of each job's shard; None for one whose bucket has no home, or where none are kept."""
@@ -42,7 +45,8 @@ class Homes:
         if not homeless:
             return
         chosen = choose_homes(homeless, *self._census(homeless), len(self._shards()))
-        self._settings.ask_all([("HSETNX", self._key, _field(bucket), home) for bucket, home in chosen.items()])
+        homes = [("HSETNX", self._key, _field(bucket), home) for bucket, home in chosen.items()]
+        self._settings.ask_all([*self._founding, *homes])
         self._ask(homeless)
 
     def _ask(self, job_ids: Sequence[str]) -> list[str]:
@@ -50,8 +54,11 @@ class Homes:
         if not job_ids or not self._are_kept or len(self._shards()) == 1:
             return []
         buckets = sorted({bucket_of(job) for job in job_ids})
-        kept, *homes = self._settings.ask("HMGET", self._key, SPREAD, *map(_field, buckets))
-        self._are_kept = kept is not None
+        count, kept, *homes = self._settings.ask("HMGET", self._key, SHARDS, SPREAD, *map(_field, buckets))
+        # Without a number of shards somebody has emptied the server: whoever registers a job next begins anew.
+        fields = ((SPREAD, 1), (SHARDS, len(self._shards()))) if count is None else ()
+        self._founding = [("HSETNX", self._key, *field) for field in fields]
+        self._are_kept = kept is not None or count is None
         found = {bucket: int(home) for bucket, home in zip(buckets, homes, strict=True) if home is not None}
         self._known |= found
         return [job for job in job_ids if bucket_of(job) not in found] if self._are_kept else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import redis
 
@@ -11,6 +12,7 @@ from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.findings import Finding, at, fault, judge_replica, judge_server, warning
 from jobistemer.core.topology import Member, View, judge_cluster, members_in
 from jobistemer.store.addresses import redacted
+from jobistemer.store.clock import ServerClock
 from jobistemer.store.cluster import Address, Cluster, places_in
 from jobistemer.store.database import Database
 from jobistemer.store.failures import translated
@@ -25,7 +27,8 @@ def look_over_nodes(namespace: Namespace, cluster: Cluster) -> list[Finding]:
     found: list[Finding] = []
     views: dict[str, View] = {}
     for member, address in _members(namespace, cluster):
-        node, name = namespace.node(cluster, address), f"{address[0]}:{address[1]}"
+        name = f"{address[0]}:{address[1]}"
+        node = _alone(namespace, cluster, address)
         try:
             found += at(name, _judged(node, member))
             if not member.is_replica:
@@ -35,6 +38,12 @@ def look_over_nodes(namespace: Namespace, cluster: Cluster) -> list[Finding]:
         except ServerRefused as error:
             found += at(name, [fault("node", str(error), _REFUSED)])
     return [*found, *judge_cluster(views)]
+
+
+def _alone(namespace: Namespace, cluster: Cluster, address: Address) -> Database:
+    """A node by itself, with its own clock, whatever shards it has."""
+    shown = f"{urlsplit(namespace.url).scheme}://{address[0]}:{address[1]}"
+    return Database(cluster.client(address), namespace.settings.keys, ServerClock(), shown)
 
 
 def told_by(node: Database) -> Mapping[str, Any] | Finding:

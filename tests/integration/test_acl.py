@@ -19,6 +19,7 @@ from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import acl, census, listings
 from jobistemer.store.connection import Server
+from jobistemer.store.gauges import Gauges
 from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
 from tests.support.apps import working
@@ -116,6 +117,7 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
         JobControl(operator).pause("every_second")
         # Then the viewer sees all that, and nothing is unaccounted for
         assert {each.name for each in census.list_queues(viewer.shards)} == {"default"}
+        assert {each.name for each in Gauges(viewer).measures()} >= {"queue_waiting", "dead_runs"}
         assert len(census.list_workers(viewer.shards)) == len(census.list_tickers(viewer.shards)) == 1
         assert [each.name for each in look(counting(viewer)).queues] == ["default"]
         assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]

@@ -13,10 +13,12 @@ from click.testing import CliRunner
 
 from jobistemer import Jobistemer
 from jobistemer.cli import main
-from jobistemer.core.errors import Misconfigured, NotConnected
+from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 from jobistemer.store import slots
 from jobistemer.store.cluster import slot_of
 from jobistemer.store.connection import Server
+from jobistemer.store.keys import settings_key
+from jobistemer.store.namespace import Namespace
 from jobistemer.store.queues import StreamReader, open_streams
 from tests.support.apps import work_off, working
 from tests.support.clusters import LocalCluster, clustered
@@ -231,6 +233,12 @@ def test_the_rights_of_a_role_are_enough_to_follow_a_slot(cluster, app, move):
     # Then nobody was refused anything
     assert run.result(timeout=5) == 2
     assert [entry for node in nodes for entry in node.acl_log()] == []
+
+
+def test_a_url_of_one_node_alone_is_told_what_it_is(cluster):
+    elsewhere = next(node for node in cluster.masters if node is not cluster.owner(slot_of(settings_key("test"))))
+    with pytest.raises(ServerRefused, match=r"It is one node of a cluster: the URL begins with redis\+cluster://"):
+        Namespace(f"redis://127.0.0.1:{elsewhere.port}/0", "test").shards  # noqa: B018 - connects
 
 
 @pytest.mark.parametrize("url", ["redis+cluster://", "redis+cluster://host:70x", "redis+cluster://host/3"])

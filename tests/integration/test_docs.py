@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -17,6 +19,11 @@ def test_the_python_blocks_of_a_page_run_one_after_another(page, monkeypatch):
     names = {"__name__": "page"}
     for block in BLOCK.findall(page.read_text()):
         exec(compile(block, str(page), "exec"), names)
+
+
+def test_what_is_shown_as_yaml_is_yaml():
+    blocks = [block for page in PAGES for block in YAML.findall(page.read_text())]
+    assert [type(yaml.safe_load(block)) for block in blocks] == [dict] * len(blocks) != []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -316,6 +316,21 @@ def test_who_has_known_a_home_all_along_repairs_it_as_well(url):
     assert opened(url).control.find(name).version == 1
 
 
+def test_after_everything_was_flushed_a_process_that_goes_on_founds_the_namespace_anew(url):
+    # Given an app that has deployed, and a server that somebody has emptied
+    app, jobs = opened(url), [job(f"job_{number}") for number in range(8)]
+    app.control.register_all(jobs)
+    connect(url).flushall()
+
+    # When the same process deploys again
+    app.control.register_all(jobs)
+
+    # Then who comes later, and leaves the number of shards open, finds every job
+    other = Jobistemer(url, namespace="test")
+    assert [other.control.find(each.name).version for each in jobs] == [1] * 8
+    assert counts(other) == [2] * 4
+
+
 def test_new_jobs_are_registered_while_a_shard_is_away(url):
     # Given a shard that nobody reaches
     app = opened(url)

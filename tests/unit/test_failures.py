@@ -24,6 +24,7 @@ from jobistemer.store.failures import translated
         (redis.ResponseError("MISCONF Errors writing to disk"), ServerRefused, "look at its log"),
         (redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ServerRefused, "memory limit"),
         (redis.exceptions.NoPermissionError("User a has no permissions to run 'get'"), ServerRefused, "`jobistemer acl ROLE`"),
+        (redis.exceptions.MovedError("1234 10.0.0.2:6379"), ServerRefused, "It is one node of a cluster: the URL begins with redis+cluster://"),
         (redis.ResponseError("WRONGTYPE Operation"), ServerRefused, "refused a command: WRONGTYPE Operation"),
     ],
 )

@@ -61,7 +61,7 @@ def test_a_command_that_fails_shows_no_password(command, url, monkeypatch):
 
 @pytest.mark.process
 @pytest.mark.parametrize("role", ["ticker", "worker"])
-@pytest.mark.parametrize("form", [(), ("--log-json",)])
+@pytest.mark.parametrize("form", [(), ("--log-format", "json")])
 def test_the_log_of_a_process_that_finds_no_server_shows_no_password(role, form, tmp_path):
     app = ("jobistemer_app:app",) if role == "worker" else ()
     (tmp_path / "jobistemer_app.py").write_text("from jobistemer import Jobistemer\n\napp = Jobistemer()\n")
