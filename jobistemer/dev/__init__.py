@@ -1,4 +1,4 @@
-"""Develop without setting anything up: server, ticker, workers and dashboard as one command, and what they do on screen.
+"""Develop without setting anything up: server, ticker, workers and dashboard in one command, and what they do.
 
 embedded    the server process: a real Valkey in a private folder
 children    one process of ours, started and ended

@@ -76,12 +76,13 @@ class Stage:
         url = plan.url or self._crew.start_server()
         app = plan.load(url)
         self._shown_url = redacted(url)
+        deployed = app.deploy()
         click.echo(f"in another terminal: JOBISTEMER_URL={self._shown_url} jobistemer job list")
         port = free_port(plan.port) if plan.port else 0
         if port:
             self._address = f"http://127.0.0.1:{port}/"
             click.echo(f"dashboard: {self._address}")
-        for registered in app.deploy():
+        for registered in deployed:
             click.echo(printable(f"job {registered.job}: {registered.word.lower()}, version {registered.version}"))
         environment = {"JOBISTEMER_URL": url, "JOBISTEMER_NAMESPACE": app.namespace.name}
         if plan.app:

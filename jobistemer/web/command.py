@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from jobistemer.cli.process import prepare_process, process_options
+from jobistemer.cli.process import ProcessOptions, logging_options, prepare_process
 from jobistemer.cli.project import open_namespace
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.errors import Misconfigured
@@ -35,7 +35,7 @@ def is_installed() -> bool:
     "--allow-host", "names", multiple=True, metavar="NAME", help="Answer to this name too, such as a proxy's."
 )
 @click.option("--no-token", "trusting", is_flag=True, help="Let other machines in without a token.")
-@process_options
+@logging_options
 @one_line_errors
 def dashboard_command(
     *,
@@ -48,7 +48,7 @@ def dashboard_command(
     names: tuple[str, ...],
     trusting: bool,
     log_level: str,
-    log_json: bool,
+    log_format: str,
     until_eof: bool,
 ) -> None:
     """Serve the dashboard of a namespace, on loopback unless told otherwise.
@@ -63,7 +63,7 @@ def dashboard_command(
     token = os.environ.get("JOBISTEMER_DASHBOARD_TOKEN", "")
     settings = settings_for(host, read_only=read_only, by=by, token=token, names=names, trusting=trusting)
     opened = open_namespace(url, namespace)
-    stopping = prepare_process(log_level=log_level, log_json=log_json, until_eof=until_eof)
+    stopping = prepare_process(ProcessOptions(log_level=log_level, log_format=log_format, until_eof=until_eof))
     serve(opened, settings, host, port, stopping)
 
 
