@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Final
 
@@ -12,8 +11,7 @@ from starlette.responses import Response
 
 from jobistemer.core.errors import Conflict, InvalidInput, JobistemerError, NotConnected, NotFound, ServerRefused
 from jobistemer.web.dashboard import of
-
-log = logging.getLogger(__name__)
+from jobistemer.web.guard import HEADERS
 
 _STATUS: Final[tuple[tuple[type[JobistemerError], int, str], ...]] = (
     (NotFound, 404, "Not found"),
@@ -30,7 +28,7 @@ def refused(request: Request, error: Exception) -> Response:
     for kind, status, title in _STATUS:
         if isinstance(error, kind):
             return _page(request, status, title, str(error))
-    return failed(request, error)
+    raise error
 
 
 def not_done(request: Request, error: Exception) -> Response:
@@ -40,10 +38,12 @@ def not_done(request: Request, error: Exception) -> Response:
     return _page(request, status, _TITLES.get(status, "Not done"), said)
 
 
-def failed(request: Request, error: Exception) -> Response:
-    """The page for an error of the dashboard; its trace is for the log."""
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _page(request, 500, "The dashboard has failed", "That is a fault of the dashboard; its log says more.")
+def failed(request: Request, _error: Exception) -> Response:
+    """The page for an error of the dashboard; its trace is for the log, where the server puts it."""
+    response = _page(request, 500, "The dashboard has failed", "That is a fault of the dashboard; its log says more.")
+    # What is answered here does not go by the guard any more.
+    response.headers.update(HEADERS)
+    return response
 
 
 def _page(request: Request, status: int, title: str, said: str) -> Response:

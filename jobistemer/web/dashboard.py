@@ -50,6 +50,8 @@ class Dashboard:
 
     def draw(self, request: Request, template: str, status: int = 200, *, now_ms: int, **values: Any) -> HTMLResponse:
         """A page; nothing is asked of the server any more."""
+        # Where a token is asked for, who has not given it yet need not know what is here.
+        known = self.entrance.admits(request)
         said = self.seal.open("said", request.cookies.get(SAID, ""))
         given = {
             "path": request.url.path,
@@ -59,8 +61,8 @@ class Dashboard:
             "said": said,
             "read_only": self.read_only,
             "locked": self.entrance.is_locked,
-            "namespace": self.namespace.name,
-            "server": redacted(self.namespace.url),
+            "namespace": self.namespace.name if known else "",
+            "server": redacted(self.namespace.url) if known else "",
             "version": __version__,
         }
         response = HTMLResponse(draw(template, given | values), status)

@@ -25,7 +25,6 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_OPEN: Final = ("/static/", "/login")
 
 
 class Guard:
@@ -47,14 +46,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                headers["Cache-Control"] = "max-age=3600" if request.url.path.startswith("/static/") else "no-store"
-                if not known:
-                    headers.append(
-                        "Set-Cookie", f"{SESSION}={request.state.session}; Path=/; HttpOnly; SameSite=Strict"
-                    )
+                _dress(MutableHeaders(scope=message), request, known)
             await send(message)
 
         await (self._refusal(request) or self._app)(scope, receive, send_guarded)
@@ -64,9 +56,18 @@ class Guard:
         if self._hosts and _name(host) not in self._hosts:
             said = f"This dashboard does not answer to the name {_name(host)!r:.80}; --allow-host lets it.\n"
             return PlainTextResponse(said, 400)
-        if request.url.path.startswith(_OPEN) or self._entrance.admits(request):
+        path = request.url.path
+        if path == "/login" or path.startswith("/static/") or self._entrance.admits(request):
             return None
         return RedirectResponse("/login", 303) if request.method == "GET" else PlainTextResponse("Log in first.\n", 401)
+
+
+def _dress(headers: MutableHeaders, request: Request, known: str) -> None:
+    for name, value in HEADERS.items():
+        headers[name] = value
+    headers["Cache-Control"] = "max-age=3600" if request.url.path.startswith("/static/") else "no-store"
+    if not known:
+        headers.append("Set-Cookie", f"{SESSION}={request.state.session}; Path=/; HttpOnly; SameSite=Strict")
 
 
 def is_from_here(request: Request) -> bool:

@@ -47,10 +47,14 @@ def test_loopback_is_answered_to_by_all_its_names(visitor, host):
     assert visitor.client.get("/", headers={"host": host}).status_code == 200
 
 
-def test_with_a_token_nobody_sees_anything_without_it(locked, app, ids=None):
+def test_with_a_token_nobody_sees_anything_without_it(locked, app):
     for path in ("/", "/jobs", "/dead", "/find?q=x", "/nowhere"):
         answer = locked.client.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    for path in ("/login", "/static/none.css"):
+        page = locked.client.get(path).text
+        assert app.namespace.url not in page
+        assert "test" not in page
     assert locked.client.post("/actions/pause-queue", data={"target": "mail"}).status_code == 401
     assert app.queues.list() == []
 
@@ -95,6 +99,7 @@ def test_a_fault_of_the_dashboard_is_a_page_that_gives_nothing_away(app, monkeyp
     visitor.client = type(visitor.client)(visitor.application, base_url=AT, raise_server_exceptions=False)
     monkeypatch.setattr("jobistemer.store.census.list_queues", lambda _: 1 / 0)
     page = visitor.look("/queues", 500)
+    assert "default-src 'none'" in visitor.client.get("/queues").headers["content-security-policy"]
     assert "That is a fault of the dashboard" in page
     assert "ZeroDivisionError" not in page
 
