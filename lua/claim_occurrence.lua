@@ -50,6 +50,7 @@ if expected ~= '' and held[2] ~= expected then
   return tonumber(held[2]) < tonumber(instant) and {'BEHIND', tonumber(held[2])} or {'TAKEN'}
 end
 local exists = redis.call('EXISTS', occurrence) == 1
+local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]
 if expected ~= '' then
   redis.call('HSET', job, 'cursor', instant)
   redis.call('ZADD', due, next_due, job_id)
@@ -60,7 +61,6 @@ if state == 'compressed' then redis.call('HSET', job, 'since', since)
 elseif held[5] and expected ~= '' and state ~= 'skipped' then redis.call('HDEL', job, 'since') end
 
 local fires = state == 'pending'
-local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]
 if fires and expected ~= '' and held[3] and (held[4] == '0' or instant * 1000 < tonumber(held[4])) then
   state, reason = 'skipped', held[3]
 elseif fires and busy and overlap == 'skip' then

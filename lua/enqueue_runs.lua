@@ -18,11 +18,12 @@ KEEPS I3 I4 I9
 local stream, streams, closed = KEYS[1], KEYS[2], KEYS[3]
 local place = ARGV[1]
 
-if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
-local created = 0
+local shut, created = redis.call('SISMEMBER', closed, place) == 1, 0
 for i = 1, math.min(#KEYS - 3, 100) do
   local run, handler, message = KEYS[i + 3], ARGV[2 * i], ARGV[2 * i + 1]
   if redis.call('EXISTS', run) == 0 then
+    -- What an earlier send created before the queue was closed is no new call; this is one.
+    if shut then return {'CLOSED'} end
     local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)
     if not entry then
       redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')

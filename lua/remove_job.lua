@@ -10,24 +10,29 @@ KEYS
   history   zset    {ns:shard}:history:<job_id>   gets an expiry
   audit     list    {ns:shard}:audit:<job_id>     is told, and gets an expiry
   chores    zset    {ns:shard}:chores             loses the update that was pending
+  live      zset    {ns:shard}:live:<job_id>      \ read: does anything of it go on?
+  queued    zset    {ns:shard}:queued:<job_id>    /
 ARGV
   job_id   str
   version  int  the current version
   keep_ms  int  how long history, versions and the audit list are kept
+  hold_ms  int  how long the versions are kept at least while something goes on under them
   now      int  ms
   by       str  who
 OUT
   REMOVED  it is gone
   STALE    it has another version, or was removed before: nothing was written
-KEEPS I1 I9
+KEEPS I1 I3 I9
 ]]
-local job, due, versions, history, audit, chores = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local job_id, version, keep_ms, now, by = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local job, due, versions, history, audit, chores, live, queued =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local job_id, version, keep_ms, hold_ms, now, by = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
 
 local held = redis.call('HMGET', job, 'version', 'definition', 'cursor')
 if held[1] ~= version then return {'STALE'} end
 redis.call('HSET', versions, version, held[2], version .. ':until', held[3], version .. ':over', now)
-redis.call('PEXPIRE', versions, keep_ms)
+local goes_on = redis.call('EXISTS', live, queued) > 0
+redis.call('PEXPIRE', versions, goes_on and math.max(keep_ms, hold_ms) or keep_ms)
 redis.call('PEXPIRE', history, keep_ms)
 redis.call('RPUSH', audit, table.concat({now, by, 'removed', 'version ' .. version}, '\n'))
 redis.call('LTRIM', audit, -1000, -1)

@@ -50,14 +50,16 @@ class Definitions:
         so that an old process that starts once more undoes nothing; force brings it back.
         Raises StaleDefinition when others keep changing the job at the same time.
         """
-        self._namespace.homes.give([job.id])
-        changed = change(self._database(job.name), job, Author(self._by, owner), force=force)
-        return Registered(job.name, changed.word, changed.version)
+        return self.register_all([job], owner=owner, force=force)[0]
 
     def register_all(self, jobs: Sequence[Job], *, owner: str = "", force: bool = False) -> list[Registered]:
         """Register many, in their order; where the new ones live is decided for all of them together."""
         self._namespace.homes.give([job.id for job in jobs])
-        return [self.register(job, owner=owner, force=force) for job in jobs]
+        author, registered = Author(self._by, owner), []
+        for job in jobs:
+            changed = change(self._database(job.name), job, author, force=force)
+            registered.append(Registered(job.name, changed.word, changed.version))
+        return registered
 
     def versions(self, name: str) -> list[Version]:
         """The versions of a job that are kept, the earliest first. Raises UnknownJob."""

@@ -25,13 +25,17 @@ from jobistemer.store.namespace import Namespace
 @click.option("--url", help="Measure this server; without it, an embedded one.")
 @click.option("--namespace", default="jobistemer-bench", show_default=True,
               help="What all keys begin with meanwhile; it has to be empty, and is empty afterwards.")  # fmt: skip
+@click.option("--shards", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="Of the namespace; on a cluster they lie on different nodes.")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(1, 600), default=20.0, show_default=True, help="About how long.")
 @click.option("--rate", type=click.IntRange(1, 5_000), default=500, show_default=True,
               help="Runs a second for which the latency is measured.")  # fmt: skip
 @click.option("--clear", is_flag=True, help="Empty what a killed measurement has left behind first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @one_line_errors
-def bench_command(*, url: str | None, namespace: str, seconds: float, rate: int, clear: bool, as_json: bool) -> None:
+def bench_command(
+    *, url: str | None, namespace: str, shards: int, seconds: float, rate: int, clear: bool, as_json: bool
+) -> None:
     """Measure this machine and a server: enqueueing, draining, latency, due instants.
 
     Everything is in a namespace of its own, which is emptied at the end, also after Ctrl-C. While it runs, the server
@@ -42,7 +46,8 @@ def bench_command(*, url: str | None, namespace: str, seconds: float, rate: int,
     signal.signal(signal.SIGTERM, end_at_once)
     crew = Crew(hear=_tell, tell=_tell)
     try:
-        report = _measured(url or crew.start_server(), namespace, Wanted(seconds, rate), clear=clear)
+        opened = Namespace(url or crew.start_server(), namespace, shards)
+        report = _measured(opened, Wanted(seconds, rate), clear=clear)
     finally:
         crew.end(Event())
     if as_json:
@@ -51,9 +56,9 @@ def bench_command(*, url: str | None, namespace: str, seconds: float, rate: int,
         print_for_people(paper(report))
 
 
-def _measured(url: str, name: str, wanted: Wanted, *, clear: bool) -> Report:
-    with taken(Namespace(url, name), anew=clear):
-        report = perform(url, name, wanted, lambda what: _progress(f"measuring: {what} …"))
+def _measured(namespace: Namespace, wanted: Wanted, *, clear: bool) -> Report:
+    with taken(namespace, anew=clear):
+        report = perform(namespace.url, namespace.name, wanted, lambda what: _progress(f"measuring: {what} …"))
         _progress("emptying the namespace …")
     _progress("")
     return report

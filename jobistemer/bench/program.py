@@ -13,9 +13,11 @@ from jobistemer.bench.figures import Delay, Report, Throughput
 from jobistemer.bench.gauge import Gauge
 from jobistemer.bench.measures import Bench
 from jobistemer.bench.tasks import build_app
+from jobistemer.core.errors import Misconfigured
 
 MOST_RUNS = 150_000
 """What is enqueued at the most, in three parts: figures change no more, and memory is somebody's."""
+LEAST_RUNS = 15_000
 JOBS = 100
 FILL, SINGLE, LATENCY, DUE = 0.05, 0.08, 0.12, 0.2
 """The parts of the time that the measurements have; what is left goes for starting, draining and emptying."""
@@ -52,7 +54,10 @@ def perform(url: str, namespace: str, wanted: Wanted, tell: Callable[[str], None
 def _measured(
     app: Jobistemer, gauge: Gauge, wanted: Wanted, tell: Callable[[str], None]
 ) -> tuple[list[Throughput], list[Delay]]:
-    bench = Bench(app, gauge, gauge.most_runs(MOST_RUNS) // 3)
+    room = gauge.most_runs(MOST_RUNS)
+    if room < LEAST_RUNS:
+        raise Misconfigured("the server's `maxmemory` leaves too little for a measurement, which needs about 50 MiB")
+    bench = Bench(app, gauge, room // 3)
     fill_s = FILL * wanted.seconds
     tell("enqueueing")
     throughput = [bench.single(SINGLE * wanted.seconds)]

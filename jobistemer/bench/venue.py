@@ -9,7 +9,6 @@ from typing import Final
 
 from jobistemer.core.errors import Conflict
 from jobistemer.runtime.identity import process_identity
-from jobistemer.store.connection import redacted
 from jobistemer.store.emptying import clear, mark, take
 from jobistemer.store.namespace import Namespace
 
@@ -23,9 +22,11 @@ def taken(namespace: Namespace, *, anew: bool) -> Iterator[None]:
     anew: one that an earlier measurement has left behind is emptied before, and nothing else is.
     """
     if anew and mark(namespace):
-        clear(namespace)
+        # What was left may have had another number of shards.
+        clear(Namespace(namespace.url, namespace.name))
     _take(namespace)
     try:
+        namespace.shards  # noqa: B018 - fixes their number, for all who come to it
         yield
     finally:
         with _undisturbed():
@@ -33,14 +34,13 @@ def taken(namespace: Namespace, *, anew: bool) -> Iterator[None]:
 
 
 def _take(namespace: Namespace) -> None:
-    place = f"namespace {namespace.name!r} on {redacted(namespace.url)}"
     if by := mark(namespace):
         raise Conflict(
-            f"{place} has what `jobistemer bench` by {by} has left there, or is using now: when it runs no more, "
+            f"{namespace} has what `jobistemer bench` by {by} has left there, or is using now: when it runs no more, "
             "`--clear` empties it first"
         )
     if not take(namespace, process_identity()):
-        raise Conflict(f"{place} is not empty: a measurement needs one of its own, such as --namespace bench")
+        raise Conflict(f"{namespace} is not empty: a measurement needs one of its own, such as --namespace bench")
 
 
 @contextmanager

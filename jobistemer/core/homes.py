@@ -29,7 +29,8 @@ def choose_homes(
     do not all choose the same.
     """
     crowd, homes = dict(counts), dict[int, int]()
-    for job in job_ids:
+    # Those that live somewhere come first: others may have to live with them.
+    for job in sorted(job_ids, key=lambda each: each not in found):
         first = hashed(job, shards)
         emptiest = min(crowd, key=lambda shard: (crowd[shard], (shard - first) % shards), default=first)
         home = homes.setdefault(bucket_of(job), found.get(job, emptiest))

@@ -81,8 +81,8 @@ OPERATOR: Final = Role(
         "replay_dead resume_job start_backfill".split()
     ),
     tuple(
-        f"{_CONNECTING} {_SCRIPTING} {_READING} info cluster|info scan type pttl exists hexists hlen sadd smembers "
-        "srem xinfo|groups xlen xpending xrange xrevrange zadd zcard zmscore zrange zrangebyscore zrem "
+        f"{_CONNECTING} {_SCRIPTING} {_READING} info cluster|info cluster|nodes scan type pttl exists hexists hlen "
+        "sadd smembers srem xinfo|groups xlen xpending xrange xrevrange zadd zcard zmscore zrange zrangebyscore zrem "
         "zremrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(

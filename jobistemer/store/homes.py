@@ -12,9 +12,11 @@ from itertools import chain, islice
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.homes import bucket_of, choose_homes
-from jobistemer.store.database import Database
+from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import settings_key
 
+SHARDS = "shards"
+"""The field of the settings that says how many shards there are."""
 SPREAD = "spread"
 """The field of the settings that says that homes are kept; without it jobs live where their ids hash to."""
 PAGE = 1_000
@@ -29,33 +31,37 @@ class Homes:
         self._shards = shards
         self._known: dict[int, int] = {}
         self._are_kept = True
+        self._founding: list[Command] = []
 
     def of(self, job_ids: Sequence[str]) -> list[int | None]:
         """The number of each job's shard; None for one whose bucket has no home, or where none are kept."""
-        self._look_up(job_ids)
+        self._ask([job for job in job_ids if bucket_of(job) not in self._known])
         return [self._known.get(bucket_of(job)) for job in job_ids]
 
     def give(self, job_ids: Sequence[str]) -> None:
         """Decide where jobs live that are about to be registered. Where others have decided first, that stands."""
-        homeless = self._look_up(job_ids)
+        # Also of those that are known: a failover may have lost a home since, and nobody else would find the job.
+        homeless = self._ask(job_ids)
         if not homeless:
             return
         chosen = choose_homes(homeless, *self._census(homeless), len(self._shards()))
-        self._settings.ask_all([("HSETNX", self._key, _field(bucket), home) for bucket, home in chosen.items()])
-        self._look_up(homeless)
+        homes = [("HSETNX", self._key, _field(bucket), home) for bucket, home in chosen.items()]
+        self._settings.ask_all([*self._founding, *homes])
+        self._ask(homeless)
 
-    def _look_up(self, job_ids: Iterable[str]) -> list[str]:
-        """Ask for what is not known yet; the jobs that have no home."""
-        if not self._are_kept or len(self._shards()) == 1:
+    def _ask(self, job_ids: Sequence[str]) -> list[str]:
+        """Ask the server where jobs live, and remember it; the jobs that have no home."""
+        if not job_ids or not self._are_kept or len(self._shards()) == 1:
             return []
-        missing = [job for job in job_ids if bucket_of(job) not in self._known]
-        buckets = sorted({bucket_of(job) for job in missing})
-        if not buckets:
-            return []
-        kept, *homes = self._settings.ask("HMGET", self._key, SPREAD, *map(_field, buckets))
-        self._are_kept = kept is not None
-        self._known |= {bucket: int(home) for bucket, home in zip(buckets, homes, strict=True) if home is not None}
-        return [job for job in missing if bucket_of(job) not in self._known] if self._are_kept else []
+        buckets = sorted({bucket_of(job) for job in job_ids})
+        count, kept, *homes = self._settings.ask("HMGET", self._key, SHARDS, SPREAD, *map(_field, buckets))
+        # Without a number of shards somebody has emptied the server: whoever registers a job next begins anew.
+        fields = ((SPREAD, 1), (SHARDS, len(self._shards()))) if count is None else ()
+        self._founding = [("HSETNX", self._key, *field) for field in fields]
+        self._are_kept = kept is not None or count is None
+        found = {bucket: int(home) for bucket, home in zip(buckets, homes, strict=True) if home is not None}
+        self._known |= found
+        return [job for job in job_ids if bucket_of(job) not in found] if self._are_kept else []
 
     def _census(self, job_ids: Sequence[str]) -> tuple[dict[int, int], dict[str, int]]:
         """How many jobs each shard has, and on which of them some of these are, though no home says so."""

@@ -8,6 +8,7 @@ from jobistemer.core import ids
 from jobistemer.core.models import Job, decode_job, encode_job
 from jobistemer.core.records import Change
 from jobistemer.store.database import Command, Database
+from jobistemer.store.groups import HOLD_MS
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
 
@@ -158,9 +159,9 @@ def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
     return script("remove_job")(
         (
             *(keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.audit(job.id)),
-            keys.chores,
+            *(keys.chores, keys.live(job.id), keys.queued(job.id)),
         ),
-        (job.id, stored.version, round(job.history_s * 1000), now_ms, by),
+        (job.id, stored.version, round(job.history_s * 1000), HOLD_MS, now_ms, by),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.homes import hashed
 from jobistemer.store.clock import Clock, ServerClock
 from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
-from jobistemer.store.homes import SPREAD, Homes
+from jobistemer.store.homes import SHARDS, SPREAD, Homes
 from jobistemer.store.keys import Keys, settings_key
 from jobistemer.store.lull import Lull
 
@@ -36,14 +37,19 @@ class Namespace:
         self.url = url
         self.clock: Clock = clock or ServerClock()
         self._server = Server(url)
+        self.cluster = self._server.cluster
         # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
-        self._clocks_differ = clock is None and self._server.cluster is not None
+        self._clocks_differ = clock is None and self.cluster is not None
         # What all shards share is in a slot of its own.
         self.settings_key = settings_key(self.name)
         client = self._server.client(self.settings_key)
         self.settings = Database(client, Keys(self.name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
+        self._opening = Lock()
         self.homes = Homes(self.settings, lambda: self.shards)
+
+    def __str__(self) -> str:
+        return f"namespace {self.name!r} on {redacted(self.url)}"
 
     @property
     def shards(self) -> list[Database]:
@@ -51,14 +57,13 @@ class Namespace:
         if not self._shards:
             count = _agreed(self.settings, self.name, self._wanted)
             self.settings.read_clock()
-            self._shards = self._numbered(count)
+            self._open(count)
         return self._shards
 
     def adopt(self, shards: int, server_ms: int) -> None:
         """Take over from another process of this namespace what would have to be asked of the server."""
         self.clock.correct(server_ms)
-        if not self._shards:
-            self._shards = self._numbered(shards)
+        self._open(shards)
 
     def for_id(self, text: str) -> Database:
         """The shard that a run id, a unique key or the name of a limit hashes to. Jobs have homes instead."""
@@ -110,13 +115,16 @@ class Namespace:
             self.close()
             vars(self).update(before)
 
-    def _numbered(self, count: int) -> list[Database]:
-        return [self._shard(number) for number in range(count)]
+    def _open(self, count: int) -> None:
+        # Threads may ask for the shards at the same time, such as a worker and who enqueues beside it. All of them are
+        # given the same: what belongs to a shard is found by it.
+        with self._opening:
+            self._shards = self._shards or self._numbered(count)
 
-    def _shard(self, number: int) -> Database:
-        keys = Keys(self.name, number)
-        clock = ServerClock() if self._clocks_differ else self.clock
-        return Database(self._server.client(keys.tag), keys, clock, redacted(self.url))
+    def _numbered(self, count: int) -> list[Database]:
+        clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))
+        shards = zip((Keys(self.name, number) for number in range(count)), clocks, strict=True)
+        return [Database(self._server.client(keys.tag), keys, clock, redacted(self.url)) for keys, clock in shards]
 
 
 def _agreed(settings: Database, name: str, wanted: int | None) -> int:
@@ -124,7 +132,7 @@ def _agreed(settings: Database, name: str, wanted: int | None) -> int:
     key, number = settings_key(name), 1 if wanted is None else wanted
     if not 1 <= number <= MAX_SHARDS:
         raise Misconfigured(f"shards is {number}, allowed are 1–{MAX_SHARDS}")
-    stored = int(settings.ask("HGET", key, "shards") or _fixed(settings, key, number))
+    stored = int(settings.ask("HGET", key, SHARDS) or _fixed(settings, key, number))
     if wanted is not None and stored != wanted:
         raise Misconfigured(
             f"namespace {name!r} has {stored} shards, {wanted} were asked for: the number is fixed by "
@@ -138,6 +146,6 @@ def _fixed(settings: Database, key: str, wanted: int) -> bytes:
     if wanted > 1:
         # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
         settings.ask("HSETNX", key, SPREAD, 1)
-    settings.ask("HSETNX", key, "shards", wanted)
-    fixed: bytes = settings.ask("HGET", key, "shards")
+    settings.ask("HSETNX", key, SHARDS, wanted)
+    fixed: bytes = settings.ask("HGET", key, SHARDS)
     return fixed

@@ -148,12 +148,22 @@ def pending_of(database: Database, where: str, consumer: str) -> Iterator[tuple[
     Each is given once, whatever becomes of it, so that walking along has an end.
     """
     stream, start = database.keys.stream(where), b"-"
-    while pending := database.ask("XPENDING", stream, GROUP, start, "+", PAGE, consumer):
+    while pending := _page_of_pending(database, stream, start, consumer):
         entries = [item[0] for item in pending]
         found = database.ask_all([("XRANGE", stream, entry, entry) for entry in entries])
         for entry, read in zip(entries, found, strict=True):
             yield entry, _delivery(stream.encode(), entry, read[0][1] if read else None)
         start = b"(" + entries[-1]
+
+
+def _page_of_pending(database: Database, stream: str, start: bytes, consumer: str) -> list[Any]:
+    try:
+        return list(database.ask("XPENDING", stream, GROUP, start, "+", PAGE, consumer))
+    except ServerRefused as error:
+        if any(words in str(error) for words in _NO_STREAM):
+            # Somebody has deleted it, and what was pending with it; what is in other streams is not to wait for that.
+            return []
+        raise
 
 
 def busy_consumers(database: Database, where: str) -> set[str]:
@@ -168,8 +178,11 @@ def busy_consumers(database: Database, where: str) -> set[str]:
 
 
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
-    """Acknowledge and delete an entry that holds no readable message."""
-    database.ask_all([("XACK", stream, GROUP, entry), ("XDEL", stream, entry)])
+    """Delete and acknowledge an entry that holds no readable message.
+
+    In this order: should only the first be done, the entry is still pending, and whoever comes next drops it.
+    """
+    database.ask_all([("XDEL", stream, entry), ("XACK", stream, GROUP, entry)])
 
 
 def pause_queue(shards: Sequence[Database], queue: str) -> None:

@@ -23,7 +23,7 @@ class Call(msgspec.Struct, frozen=True):
     """One call of a task. arguments: as the handler gets them, defaults included, where the app has the task.
 
     state: where its run stands now, None when the retention of its record is over. due_at: when it starts or is tried
-    again, None when it waits for no time.
+    again, None when it waits for no time. note: why it waits otherwise.
     """
 
     run: str
@@ -37,6 +37,7 @@ class Call(msgspec.Struct, frozen=True):
     metadata: dict[str, str]
     headers: dict[str, str]
     error: str
+    note: str
 
     def differs(self, expected: Mapping[str, Any]) -> list[str]:
         """Which of the expected arguments it does not have, in words."""
@@ -75,6 +76,10 @@ class Calls:
             # Later calls that were debounced have changed what it will do.
             held = database.ask("HGET", database.keys.run(record.id), "message")
             message = known if held is None else decode_message(held)
+        due_at = record.due_at if record else 0
+        if record and record.note and message.handler not in self._app.handlers:
+            # It waits for another app, whatever was written for want of one.
+            due_at = 0
         return Call(
             run=message.run,
             task=message.handler,
@@ -83,7 +88,8 @@ class Calls:
             queue=message.queue,
             priority=message.priority,
             enqueued_at=from_ms(message.enqueued_at),
-            due_at=from_ms(record.due_at) if record and record.due_at else None,
+            due_at=from_ms(due_at) if due_at else None,
+            note=record.note if record else "",
             metadata=message.metadata,
             headers=message.headers,
             error=record.error if record else "",

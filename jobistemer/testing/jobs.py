@@ -86,6 +86,7 @@ class Jobs(Witness):
     ) -> int:
         """Let time go on, by a span (`days=1, hours=2`, or a timedelta) or until an instant; how many attempts ran.
 
+        The jobs that the app declares by now are deployed before.
         On the way the clock stops at each instant at which something is due, and all of it is done there: ticker and
         worker are never late. Raises HandlerFailed at the first instant at which an attempt fails; time stands there.
         """
@@ -108,7 +109,7 @@ class Jobs(Witness):
 
     def outage(self, span: timedelta | None = None, /, *, until: When | None = None, **parts: float) -> None:
         """Let time go on while there is neither ticker nor worker; the next step finds what was missed."""
-        self._stage.ready()
+        self._stage.deployed()
         self._clock.move_to(self._target(span, until, parts))
 
     @overload

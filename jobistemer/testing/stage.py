@@ -27,7 +27,7 @@ Story = Iterator[Flight]
 
 
 class Stage(Lull):
-    """The system of one test, set up when it is first needed; jobs that are declared later are deployed as well."""
+    """The system of one test, set up when it is first needed."""
 
     def __init__(self, app: Jobistemer, clock: StandingClock, calls: Calls) -> None:
         self._app = app
@@ -36,6 +36,7 @@ class Stage(Lull):
         self._system: System | None = None
         self._declared = 0
         self._result: Any = None
+        self._last_failure: Failure | None = None
 
     @property
     def is_set(self) -> bool:
@@ -43,13 +44,17 @@ class Stage(Lull):
         return self._system is not None
 
     def ready(self) -> System:
-        """The system, with all jobs deployed that are declared by now."""
-        if len(self._app.declarations) != self._declared:
-            self._declared = len(self._app.declarations)
-            self._app.deploy()
+        """The system."""
         if self._system is None:
             self._system = System(self._app, self._clock)
         return self._system
+
+    def deployed(self) -> System:
+        """The system, with all jobs deployed that are declared by now: time is about to go on."""
+        if len(self._app.declarations) != self._declared:
+            self._declared = len(self._app.declarations)
+            self._app.deploy()
+        return self.ready()
 
     def settling(self, *, raising: bool) -> Story:
         """Everything that is to be done at this instant. Raises HandlerFailed at its end."""
@@ -61,15 +66,17 @@ class Stage(Lull):
             raised = system.worker.slot.raised
             if raised is not None and ends_the_test(raised):
                 raise raised
-            failures += [each for each in [Failure.of(flight, raised)] if each is not None]
+            if (failure := Failure.of(flight, raised)) is not None:
+                self._last_failure = failure
+                failures.append(failure)
         if failures and raising:
             raise handler_failed(self._app, failures)
 
     def walking(self, until_ms: int, *, raising: bool) -> Story:
         """Everything that is to be done until an instant, each at its own."""
         __tracebackhide__ = True
+        system = self.deployed()
         yield from self.settling(raising=raising)
-        system = self.ready()
         while (instant := system.next_ms()) is not None and instant <= until_ms:
             self._clock.move_to(instant)
             yield from self.settling(raising=raising)
@@ -132,8 +139,13 @@ class Stage(Lull):
             raise self._too_early()
 
     def _too_early(self) -> ResultTimeout:
-        now = shown(from_ms(self._clock.now_ms()))
-        return ResultTimeout(f"nothing is left to run at {now}, and what is waited for has not ended: jobs.advance(…)")
+        now, last = shown(from_ms(self._clock.now_ms())), self._last_failure
+        hint = f"; the last attempt that failed: {last.error}" if last is not None else ""
+        error = ResultTimeout(
+            f"nothing is left to run at {now}, and what is waited for is not over: advance the clock{hint}"
+        )
+        error.__cause__ = last.raised if last is not None else None
+        return error
 
     def close(self) -> None:
         """End what was started for the test."""
@@ -149,8 +161,5 @@ def _on_loop() -> bool:
 
 
 def _why_not(record: RunRecord) -> str:
-    if record.waiting:
-        return f"it waits for the limit {record.waiting}"
-    if record.due_at:
-        return f"a limit or a hold lets it start at {shown(from_ms(record.due_at))}"
-    return f"it is {record.state}"
+    until = f", until {shown(from_ms(record.due_at))}" if record.due_at else ""
+    return f"it {record.note}{until}" if record.note else f"it is {record.state}{until}"

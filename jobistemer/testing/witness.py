@@ -103,7 +103,7 @@ class Witness:
         try:
             next_run = self.app.control.next_run(name)
         except UnknownJob:
-            return "it is not deployed: that is done when the clock is advanced, or by jobs.run_until_idle()"
+            return "it is not deployed: jobs.advance(…) does that, and app.deploy()"
         return f"it has none; the next is due at {shown(next_run)}" if next_run else "it has none, and will have none"
 
     def _task(self, task: Any, arguments: dict[str, Any]) -> str:

@@ -36,7 +36,8 @@ def meant(name: str, known: Collection[str]) -> str:
 
 def _call_told(call: Call, expected: Mapping[str, Any] | None) -> str:
     at = f" for {shown(call.due_at)}" if call.due_at is not None else ""
-    error = f": {call.error.partition(chr(10))[0]}" if call.error else ""
+    why = call.error.partition("\n")[0] or call.note
+    error = f": {why}" if why else ""
     found = f"{called(call.task, call.arguments)} in queue {call.queue}, {call.state or 'long over'}{at}{error}"
     differences = call.differs(expected) if expected is not None else []
     return f"{found}   <- {'; '.join(differences)}" if differences else found

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from jobistemer.app import Jobistemer
+from jobistemer.app.requests import LONGEST_WAIT_S
 from jobistemer.core.handlers import Handler
+from jobistemer.core.messages import Delivery
 from jobistemer.core.permissions import Permissions
-from jobistemer.store import groups
+from jobistemer.store import groups, returning
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
 from jobistemer.testing.slot import Slot
@@ -30,6 +32,7 @@ from jobistemer.worker.inbox import MOST_AHEAD, Room
 from jobistemer.worker.order import Order
 
 NAME = "worker of the test"
+LONG_MS = LONGEST_WAIT_S * 1000
 HOOKS_S = 60.0
 """What hooks may take that are told of an end."""
 
@@ -54,6 +57,20 @@ class EveryQueue(Order):
         return [each for each in self._open if split_place(each)[0] not in self.paused] if self.paused else self._open
 
 
+class KnowingFetcher(Fetcher):
+    """Puts off what nobody here knows once and for all.
+
+    A real one does so for five seconds, again and again: a day of a test would be a long one, and nobody else comes.
+    """
+
+    def _refuse(self, stream: bytes, entry: bytes, delivery: Delivery | None) -> None:
+        if delivery is None:
+            super()._refuse(stream, entry, delivery)
+        else:
+            note = f"the app under test has no task {delivery.message.handler}"
+            returning.hand_back(self._database, [delivery], self._worker, LONG_MS, note)
+
+
 class WorkerSteps:
     """The worker of a test, for all shards and all queues."""
 
@@ -65,7 +82,7 @@ class WorkerSteps:
         plugins = app.plugins
         self.flights = Flights(open_desk=partial(Desk, support=Support(Permissions(), plugins.prepare)))
         self._herald = Herald(plugins.hooks)
-        self._committer = Committer(NAME, self._room, Definitions(), self._herald)
+        self._committer = Committer(self._room, Definitions(), self._herald)
         self.slot = Slot(self.flights, self._committer.report)
         # Shared by whoever fetches: a handler that waits for another run has that one run meanwhile.
         self._taken: deque[Flight] = deque()
@@ -112,7 +129,7 @@ class WorkerSteps:
         self.slot.close()
 
     def _fetcher(self, database: Database, order: Order) -> Fetcher:
-        return Fetcher(database, NAME, order, self._room, self._handlers, self._take)
+        return KnowingFetcher(database, NAME, order, self._room, self._handlers, self._take)
 
     def _take(self, flights: list[Flight]) -> None:
         # As a worker's intake does: what belongs to a group that has failed meanwhile is not begun.

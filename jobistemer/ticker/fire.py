@@ -149,9 +149,9 @@ class _Pass:
 
     def _note_together(self, bundle: list[_Ready], reply: Reply | JobistemerError) -> list[Upcoming.Entry]:
         if not isinstance(reply, Reply):
-            for each in bundle:
-                self._note(each.entry, each.decision, _refused(each.entry, each.decision, reply))
-            return []
+            log.error("%d instants could not be claimed together, so they are claimed singly: %s", len(bundle), reply)
+            # One of them may be the cause, and the others are not to wait for it.
+            return [each.entry for each in bundle]
         taken, left = (set(positions) for positions in reply.values)
         for position, (entry, decision, _) in enumerate(bundle, 1):
             entry.plain = position not in left

@@ -64,7 +64,7 @@ class Ticker:
         """Tick until `stopping` is requested. A lost connection is waited out."""
         self._stopping = stopping
         if until_done(self._open, stopping.requested, f"ticker {self.id}"):
-            log.info("ticker %s started", self.id)
+            log.info("ticker %s started: %s", self.id, self._namespace)
             self._run_shards(stopping)
         log.info("ticker %s stopped", self.id)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, in_words, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store import bundles, cancelling, elapsed, groups, limits, runs
@@ -43,17 +43,11 @@ class _Entry(NamedTuple):
 
 
 class Committer:
-    """The one thread of a worker that writes outcomes; nothing it holds is lost when the server is away."""
+    """The one thread of a worker that writes outcomes of a shard; nothing it holds is lost when the server is away."""
 
     def __init__(
-        self,
-        worker: str,
-        room: Room,
-        definitions: Definitions,
-        herald: Herald | None = None,
-        tally: Tally | None = None,
+        self, room: Room, definitions: Definitions, herald: Herald | None = None, tally: Tally | None = None
     ) -> None:
-        self._worker = worker
         self._room = room
         self._definitions = definitions
         self._herald = herald
@@ -62,6 +56,8 @@ class Committer:
         self._batch: list[Flight] = []
         self._put_off: dict[Flight, None] = {}
         self._put_off_until = 0.0
+        # Whether each of the batch goes by itself: of those that were refused together one may be the cause.
+        self._singly = False
         self.counts: Counter[str] = Counter()
 
     def report(self, flight: Flight) -> None:
@@ -76,19 +72,18 @@ class Committer:
         """Wait for outcomes, then commit all that are there. On an error the same batch is sent again."""
         if not self._batch and not self._gather():
             return
-        by_shard: dict[int, list[Flight]] = {}
-        for flight in self._batch:
+        if self._put_off:
             # When the batch is sent again, its refusals are counted anew.
-            self._put_off.pop(flight, None)
-            by_shard.setdefault(id(flight.database), []).append(flight)
-        for part in by_shard.values():
-            self._commit(part[0].database, part)
+            for flight in self._batch:
+                self._put_off.pop(flight, None)
+        self._commit(self._batch[0].database, self._batch)
         ended = [flight for flight in self._batch if flight not in self._put_off] if self._put_off else self._batch
         self._batch = []
         self._room.ended([flight.key for flight in ended], sum(flight.ended - flight.started for flight in ended))
 
     def _gather(self) -> bool:
-        if self._put_off and time.monotonic() >= self._put_off_until:
+        self._singly = bool(self._put_off) and time.monotonic() >= self._put_off_until
+        if self._singly:
             self._put_off_until = time.monotonic() + AGAIN_S
             self._batch, self._put_off = list(self._put_off), {}
             return True
@@ -105,14 +100,15 @@ class Committer:
     def _commit(self, database: Database, flights: list[Flight]) -> None:
         plain: dict[tuple[bytes, int, bool], list[Flight]] = {}
         entries: list[_Entry] = []
+        together = not self._singly
         for flight in flights:
-            ended = self._ended(flight)
-            if bundles.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
+            ended = _ended(flight)
+            if together and bundles.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
                 plain.setdefault(bundles.bundle_of(ended), []).append(flight)
             elif (entry := self._tried_entry(flight)) is not None:
                 entries.append(entry)
         parts = [each[at : at + bundles.MOST] for each in plain.values() for at in range(0, len(each), bundles.MOST)]
-        calls = [bundles.commit_bundle(database.keys, [self._ended(each) for each in part]) for part in parts]
+        calls = [bundles.commit_bundle(database.keys, [_ended(each) for each in part]) for part in parts]
         calls += [entry.call for entry in entries]
         # What handlers noted goes before their outcomes, as an attempt that has ended is not written to; and on its
         # own, since a pipeline does not keep its order where the server does not know a script yet.
@@ -127,9 +123,9 @@ class Committer:
             database, [(each.delivery.message.run, *each.key, each.uses) for each in flights if each.uses]
         )
 
-    def _tried_entry(self, flight: Flight) -> _Entry | None:
+    def _tried_entry(self, flight: Flight, ending: Ending | None = None) -> _Entry | None:
         try:
-            return self._entry(flight)
+            return self._entry(flight, ending)
         except NotConnected:
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
@@ -137,19 +133,8 @@ class Committer:
             self._postpone(flight, error)
             return None
 
-    def _ended(self, flight: Flight) -> Ended:
-        if flight.record is None:
-            outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
-            at_ms = flight.database.clock.at_ms
-            times = (at_ms(flight.started), at_ms(flight.ended))
-            # Made once: a second send is known by its times, and the clock may have been corrected meanwhile.
-            flight.record = Ended(flight.delivery, outcome, self._worker, *times)
-            if flight.mapped:
-                flight.record = flight.record._replace(reducers=flight.reducers, mapped=flight.mapped)
-        return flight.record
-
     def _entry(self, flight: Flight, ending: Ending | None = None) -> _Entry:
-        ended, delivery = self._ended(flight), flight.delivery
+        ended, delivery = _ended(flight), flight.delivery
         elapsed_ms = elapsed.elapsed_ms(flight.database, ended) if elapsed.matters(ended) else 0
         chosen = ending or settle(
             *(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random()), elapsed_ms
@@ -185,7 +170,7 @@ class Committer:
             self._tally.count_successes(ours)
         if self._herald is not None:
             for flight in ours:
-                self._herald.announce((self._ended(flight), SUCCEEDED))
+                self._herald.announce((_ended(flight), SUCCEEDED))
 
     def _note_stale(self, flight: Flight) -> None:
         delivery = flight.delivery
@@ -201,20 +186,23 @@ class Committer:
             self._note_stale(entry.flight)
         elif reply.word == "CANCELED":
             # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
-            again = self._entry(entry.flight, CANCELED)
-            self._note(database, again, database.call_all([again.call])[0])
+            self._commit_otherwise(database, entry.flight, CANCELED)
         elif reply.word == "REFUSED":
             # Nothing was written. The work was done, but not what belongs to it; another try would find the same.
             error = f"the work was done, but its transaction was refused: {reply.values[0].decode()}"
             entry.flight.outcome = Outcome(AttemptState.FAILED, error=error, poison=True)
             entry.flight.record = None
-            again = self._entry(entry.flight)
-            self._note(database, again, database.call_all([again.call])[0])
+            self._commit_otherwise(database, entry.flight)
         else:
             self.counts[entry.ended.outcome.state] += 1
             self._follow_up(database, entry)
             if reply.also:
                 follow(database, entry.ended, self._definitions, reply.also)
+
+    def _commit_otherwise(self, database: Database, flight: Flight, ending: Ending | None = None) -> None:
+        entry = self._tried_entry(flight, ending)
+        if entry is not None:
+            self._note(database, entry, database.call_all([entry.call])[0])
 
     def _postpone(self, flight: Flight, error: Exception) -> None:
         self._put_off[flight] = None
@@ -229,10 +217,23 @@ class Committer:
         if self._herald is not None:
             announce(self._herald, entry.flight, entry.ended, ending)
         if entry.ended.outcome.error:
-            log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, entry.ended.delivery.attempt,
-                     entry.ended.outcome.state, entry.ended.outcome.error.partition("\n")[0],
+            outcome, number = entry.ended.outcome, entry.ended.delivery.attempt
+            why = f"{outcome.error.partition(chr(10))[0]}; {in_words(ending)}"
+            log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, number, outcome.state, why,
                      extra=about(entry.ended.delivery))  # fmt: skip
         if isinstance(ending, Over) and ending.verdict and message.slot is not None:
             job = self._definitions.find(database, message.slot.job, message.slot.version)
             if job is not None:
                 cancelling.cancel_siblings(database, job, message.slot)
+
+
+def _ended(flight: Flight) -> Ended:
+    if flight.record is None:
+        outcome = flight.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
+        at_ms = flight.database.clock.at_ms
+        times = (at_ms(flight.started), at_ms(flight.ended))
+        # Made once: a second send is known by its times, and the clock may have been corrected meanwhile.
+        flight.record = Ended(flight.delivery, outcome, flight.worker, *times)
+        if flight.mapped:
+            flight.record = flight.record._replace(reducers=flight.reducers, mapped=flight.mapped)
+    return flight.record

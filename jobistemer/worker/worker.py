@@ -137,8 +137,8 @@ class Worker:
 
     def _work(self, stopping: Stopping) -> None:
         beaters = self._beaters = {each: self._beater(each, stopping) for each in self._namespace.shards}
-        queued = ", ".join(self._settings.queues)
-        log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
+        room = f"{self._settings.concurrency} slots, queues {', '.join(self._settings.queues)}"
+        log.info("worker %s started: %s, %s", self.id, room, self._namespace)
         report, shards = self._committers.report, len(beaters)
         self._slots = slots = Slots(self._handlers, self._settings, self._flights, report, shards=shards)
         recycler = Recycler(self._settings, lambda: self._committers.done, self._leaked, stopping)
@@ -157,7 +157,7 @@ class Worker:
 
     def _committer(self) -> Committer:
         tally = self._tallies.new() if self._tallies else None
-        return Committer(self.id, self._room, self._definitions, self._herald, tally)
+        return Committer(self._room, self._definitions, self._herald, tally)
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
         patience_s = self._settings.beat_s + COMING_BACK_S

@@ -70,5 +70,18 @@ def test_what_a_killed_measurement_has_left_is_named_and_emptied_when_that_is_as
     assert mark(bench) == ""
 
 
+def test_what_was_left_with_another_number_of_shards_is_emptied_too(bench, server_url):
+    old, new = Namespace(server_url, "bench", 2), Namespace(server_url, "bench", 3)
+    assert take(old, "killed")
+    left = [shard.keys.own("left") for shard in old.shards]
+    for shard, key in zip(old.shards, left, strict=True):
+        shard.ask("SET", key, 1)
+    with taken(new, anew=True):
+        assert [shard.ask("EXISTS", key) for shard, key in zip(old.shards, left, strict=True)] == [0, 0]
+        # Whoever comes to it now finds three.
+        assert len(Namespace(server_url, "bench").shards) == 3
+    assert new.settings.ask("EXISTS", new.settings_key) == 0
+
+
 def test_of_two_that_want_it_one_gets_it(bench, server_url):
     assert [take(bench, "one"), take(Namespace(server_url, "bench"), "two")] == [True, False]

@@ -303,6 +303,34 @@ def test_a_home_that_a_failover_has_lost_is_told_by_doctor_and_found_when_the_jo
     assert told() == []
 
 
+def test_who_has_known_a_home_all_along_repairs_it_as_well(url):
+    # Given a process that has registered a job before a failover lost its home
+    app = opened(url)
+    name = strayed(app)
+    connect(url).hdel(SETTINGS, f"home:{bucket_of(ids.job_id(name))}")
+
+    # When that very process deploys it again
+    assert app.control.register(job(name)).word == "UNCHANGED"
+
+    # Then others find it
+    assert opened(url).control.find(name).version == 1
+
+
+def test_after_everything_was_flushed_a_process_that_goes_on_founds_the_namespace_anew(url):
+    # Given an app that has deployed, and a server that somebody has emptied
+    app, jobs = opened(url), [job(f"job_{number}") for number in range(8)]
+    app.control.register_all(jobs)
+    connect(url).flushall()
+
+    # When the same process deploys again
+    app.control.register_all(jobs)
+
+    # Then who comes later, and leaves the number of shards open, finds every job
+    other = Jobistemer(url, namespace="test")
+    assert [other.control.find(each.name).version for each in jobs] == [1] * 8
+    assert counts(other) == [2] * 4
+
+
 def test_new_jobs_are_registered_while_a_shard_is_away(url):
     # Given a shard that nobody reaches
     app = opened(url)

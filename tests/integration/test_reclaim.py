@@ -210,3 +210,20 @@ def test_a_consumer_that_no_worker_stands_behind_is_announced_and_taken_over(app
 
     assert app.done == ["orphan"]
     assert set(records(database)["workers"]) == {"survivor"}
+
+
+def test_the_work_of_a_dead_worker_is_taken_over_although_somebody_has_deleted_a_stream(app, database, clock):
+    # Given a dead worker, and a stream of a queue that no other worker serves
+    app.enqueue("note", {"text": "elsewhere"}, queue="archive")
+    app.enqueue("note", {"text": "inherited"})
+    dies(app, database, "victim")
+    database.client.delete(database.keys.stream("archive:5"))
+    survivor = StepWorker(database, app, "survivor")
+
+    # When it is buried
+    buried(survivor, clock)
+    survivor.work()
+
+    # Then
+    assert app.done == ["inherited"]
+    assert set(records(database)["workers"]) == {"survivor"}

@@ -375,3 +375,41 @@ def test_of_three_tickers_that_share_many_jobs_one_may_die_and_each_instant_is_f
     # Then every job has each of its instants once
     assert decided == 750
     assert {tuple(states(database, job)) for job in app.jobs()} == {((60, "pending"), (120, "pending"), (180, "pending"))}
+
+
+def test_a_job_that_cannot_be_claimed_holds_up_none_of_those_that_are_claimed_with_it(app, database, clock, caplog):
+    # Given a job of which a stranger has broken a key, among others that are due in the same instant
+    jobs = [declare_another(app, name) for name in ("a", "b", "c", "d", "e")]
+    app.deploy()
+    database.client.set(database.keys.history(jobs[2].id), "broken")
+    others, ticking = [*jobs[:2], *jobs[3:]], ticker(database)
+    ticking.tick()
+
+    # When a ticker fires, instant by instant, then each of the others is on record every time
+    for times in (1, 2):
+        clock.advance(60)
+        ticking.tick()
+        assert [len(occurrences_of(database, job)) for job in others] == [times] * 4
+    assert "5 instants could not be claimed together, so they are claimed singly" in caplog.text
+
+
+def test_an_instant_that_could_not_be_claimed_is_claimed_when_that_is_mended(app, database, clock):
+    job = declare_another(app, "broken")
+    app.deploy()
+    database.client.set(database.keys.queued(job.id), "broken")
+    ticking = ticker(database)
+    clock.advance(60)
+    ticking.tick()
+    assert occurrences_of(database, job) == []
+
+    database.client.delete(database.keys.queued(job.id))
+    ticking.tick()
+
+    assert states(database, job) == [(60, "pending")]
+
+
+def declare_another(app, name):
+    @app.job("* * * * *", name=name, overlap="queue")
+    def work() -> None: ...
+
+    return next(job for job in app.jobs() if job.name == name)

@@ -16,9 +16,14 @@ import termios
 import time
 
 import pytest
+from click.testing import CliRunner
 
 from jobistemer import NO_RETRIES, Delays, Jobistemer
+from jobistemer.cli import main
+from jobistemer.cli.top import command
 from jobistemer.cli.top.look import Counting, look
+from jobistemer.core.errors import NotConnected
+from jobistemer.store.namespace import Namespace
 from jobistemer.store.queues import StreamReader
 from tests.support.servers import VALKEY, running
 from tests.support.worlds import StepWorker, app_on
@@ -157,12 +162,16 @@ def url(tmp_path_factory):
 
 
 @pytest.mark.process
-def test_in_a_terminal_it_looks_each_second_pauses_and_ends(url):
+def test_in_a_terminal_it_looks_each_second_pauses_follows_the_size_and_ends(url):
     with Terminal(url, SIZE) as terminal:
         terminal.shows(r"UTC · jobistemer top.*default\s+3 .*q ends it · p pauses")
         first = terminal.shows(r"(\d\d:\d\d:\d\d) UTC")[1]
         assert terminal.shows(r"(\d\d:\d\d:\d\d) UTC")[1] >= first
         terminal.press("p")
+        terminal.shows("PAUSED.*p goes on")
+        # Nothing would be drawn now, were it not for the size.
+        terminal.resize(LARGE)
+        os.kill(terminal.process.pid, signal.SIGWINCH)
         terminal.shows("PAUSED.*p goes on")
         terminal.press("p")
         terminal.shows("UTC · jobistemer top.*p pauses")
@@ -172,15 +181,17 @@ def test_in_a_terminal_it_looks_each_second_pauses_and_ends(url):
 
 
 @pytest.mark.process
-def test_it_is_drawn_anew_for_another_size_at_once_also_while_it_is_paused(url):
+def test_while_the_server_does_not_answer_it_says_so_and_hears_what_is_pressed(url):
+    server = Namespace(url).settings.ask("INFO", "server")["process_id"]
     with Terminal(url, SIZE) as terminal:
-        terminal.press("p")
-        terminal.shows("PAUSED.*p goes on")
-        terminal.resize(LARGE)
-        os.kill(terminal.process.pid, signal.SIGWINCH)
-        terminal.shows("PAUSED.*p goes on")
-        terminal.press("q")
-        assert terminal.ends() == 0
+        terminal.shows("p pauses")
+        os.kill(server, signal.SIGSTOP)
+        try:
+            terminal.shows("q ends it · p pauses · the server has not answered for 1 s")
+            terminal.press("q")
+            assert terminal.ends() == 0
+        finally:
+            os.kill(server, signal.SIGCONT)
 
 
 @pytest.mark.process
@@ -193,14 +204,24 @@ def test_a_signal_gives_the_terminal_back_as_it_was(url, number, code):
         assert terminal.ends() == code
 
 
-@pytest.mark.process
-def test_without_a_terminal_it_is_one_page_or_one_value(url):
-    environment = {**os.environ, "JOBISTEMER_URL": url}
-    given = {"env": environment, "capture_output": True, "text": True, "stdin": subprocess.DEVNULL}
-    page = subprocess.run(COMMAND, check=True, **given).stdout
+def test_without_a_terminal_it_is_one_page_or_one_value(url, monkeypatch):
+    monkeypatch.setattr("jobistemer.cli.top.command.EVERY_S", 0.0)
+    page = CliRunner().invoke(main, ["top", "--url", url]).stdout
     assert re.search(r"^default\s+3 ", page, re.MULTILINE)
     assert "\x1b" not in page
-    told = json.loads(subprocess.run([*COMMAND, "--json"], check=True, **given).stdout)
+    told = json.loads(CliRunner().invoke(main, ["top", "--json", "--url", url]).stdout)
     assert [(queue["name"], queue["waiting"]) for queue in told["seen"]["queues"]] == [("default", 3)]
-    assert told["rates"]["flows"] == {"default": {"came": 0.0, "went": 0.0}}
     assert told["seen"]["cost"]["commands"] < 100
+
+
+def test_a_server_that_goes_away_meanwhile_ends_a_single_page_with_the_reason(url, monkeypatch):
+    looks = iter([True, False])
+    real = command.look
+    monkeypatch.setattr(command, "EVERY_S", 0.0)
+    monkeypatch.setattr(command, "look", lambda shards: real(shards) if next(looks) else _raise(NotConnected("gone")))
+    result = CliRunner().invoke(main, ["top", "--once", "--url", url])
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "Error: gone\n")
+
+
+def _raise(error):
+    raise error

@@ -7,11 +7,12 @@ import pytest
 import redis
 
 from jobistemer.app import Jobistemer
+from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
 from jobistemer.worker.outcomes import NOTHING_RETURNED
-from tests.support.records import leaked
+from tests.support.records import leaked, records
 from tests.support.worlds import StepWorker, app_on, breaking
 
 
@@ -140,3 +141,52 @@ def test_outcomes_are_sent_again_when_the_connection_breaks_after_the_server_has
     assert run.state() is RunState.SUCCEEDED
     assert worker.committer.counts == {"succeeded": 1}
     assert worker.room.in_flight == 0
+
+
+def test_an_outcome_that_cannot_be_recorded_holds_up_none_of_those_that_go_with_it(app, database):
+    # Given a run of which a stranger has broken a key, among others that end at the same time
+    runs = [app.enqueue("note", {"text": str(number)}) for number in range(5)]
+    worker = StepWorker(database, app)
+    worker.fetch()
+    worker.execute()
+    key = database.keys.attempt(ids.attempt_id(runs[2].id, 0))
+    database.client.set(key, "broken")
+
+    # When they are committed, once and again
+    worker.commit()
+    worker.commit()
+
+    # Then the others have ended, also those behind it
+    states = [run.state() for run in runs]
+    assert states[:2] + states[3:] == [RunState.SUCCEEDED] * 4
+    assert worker.room.in_flight == 1
+
+
+def test_a_cancelled_run_of_a_job_that_cannot_be_read_here_holds_up_no_other_outcome(app, database, caplog):
+    # Given a run that was cancelled while it failed, of a job that a newer version of this package has defined anew
+    @app.job("0 0 1 1 *", name="sync")
+    def sync() -> None:
+        raise OSError("away")
+
+    app.deploy()
+    app.control.trigger("sync")
+    worker = StepWorker(database, app)
+    (flight,) = worker.fetch()
+    worker.execute()
+    database.client.hset(database.keys.run(flight.delivery.message.run), "cancel", 1)
+    definition = database.client.hget(database.keys.job(ids.job_id("sync")), "definition")
+    database.client.hset(database.keys.job(ids.job_id("sync")), "definition", "{}")
+
+    # When it is committed, and another one with it
+    other = app.enqueue("note", {"text": "other"})
+    worker.fetch()
+    worker.execute()
+    worker.commit()
+
+    # Then the other has ended, and the first does when that can be read
+    assert other.state() is RunState.SUCCEEDED
+    assert "could not be recorded, trying again" in caplog.text
+    database.client.hset(database.keys.job(ids.job_id("sync")), "definition", definition)
+    worker.commit()
+    assert worker.room.in_flight == 0
+    assert records(database)[f"run:{flight.delivery.message.run}"]["state"] == "canceled"

@@ -62,7 +62,7 @@ class StepWorker:
         self.waiting: list[Flight] = []
         definitions = Definitions()
         self.tallies = Tallies()
-        self.committer = Committer(name, self.room, definitions, tally=self.tallies.new())
+        self.committer = Committer(self.room, definitions, tally=self.tallies.new())
         self.watch = Watch(self.flights, self.committer.report)
         self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions, tally=self.tallies.new())
         handlers = {GATHER.name: GATHER, **app.handlers}

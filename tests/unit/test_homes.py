@@ -92,3 +92,18 @@ def test_those_who_choose_among_empty_shards_at_the_same_time_do_not_all_choose_
     )
     assert set(chosen) == set(range(8))
     assert max(chosen.values()) < 150
+
+
+def test_a_job_that_is_registered_already_decides_for_those_of_its_bucket_in_whatever_order_they_come():
+    # Given a new job and one that is registered, though its home was lost, which have to live together
+    seen: dict[int, str] = {}
+    for number in range(10_000):
+        job = ids.job_id(f"job_{number}")
+        if seen.setdefault(bucket_of(job), job) != job:
+            break
+    new = seen[bucket_of(job)]
+
+    # When both are deployed, then the registered one is not registered once more elsewhere
+    counts = {0: 0, 1: 0, 2: 0, 3: 5}
+    for order in ([new, job], [job, new]):
+        assert choose_homes(order, counts, {job: 3}, 4) == {bucket_of(job): 3}

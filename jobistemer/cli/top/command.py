@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from threading import Thread
 
 import click
 from rich.console import Console
@@ -16,10 +17,13 @@ from jobistemer.cli.top.look import Counting, Look, counting, look
 from jobistemer.cli.top.rates import Rates, rates
 from jobistemer.cli.top.screen import screen
 from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import end_at_once
 from jobistemer.store.connection import redacted
 
-EVERY_S = 1.0
+EVERY_S, GLIMPSE_S = 1.0, 0.05
+SLOW_S = 1.0
+"""A look that takes longer is told while it goes on."""
 
 
 class Top:
@@ -33,23 +37,72 @@ class Top:
         self.trouble = ""
 
     def look(self) -> None:
-        """Look again. When the server cannot be reached, what was seen stays, and why is told."""
+        """Look again. Raises NotConnected or ServerRefused; then what was seen stays."""
+        now = look(self._shards)
+        self.rates, self.seen, self.trouble = rates(self.seen, now, self.rates), now, ""
+
+    def look_or_tell(self) -> None:
+        """Look again; when that does not work, say why."""
         try:
-            now = look(self._shards)
+            self.look()
         except (NotConnected, ServerRefused) as error:
             self.trouble = str(error)
-            return
-        self.rates, self.seen, self.trouble = rates(self.seen, now, self.rates), now, ""
 
     def answer(self) -> dict[str, object]:
         """The same for scripts."""
         return {"seen": self.seen, "rates": self.rates}
 
 
+class Watch:
+    """A terminal, with somebody before it."""
+
+    def __init__(self, top: Top, keys: Keyboard, live: Live) -> None:
+        self._top = top
+        self._keys = keys
+        self._live = live
+        self._paused = False
+
+    def go_on(self) -> None:
+        """Look each second, until the end is asked for."""
+        self._show()
+        while not self._ended_within(EVERY_S):
+            if not self._paused:
+                if self._ended_while(start_thread(self._top.look_or_tell, "look")):
+                    return
+                self._show()
+
+    def _ended_while(self, looking: Thread) -> bool:
+        """Keys are heard also while a server does not answer, which takes until the client gives up."""
+        began = time.monotonic()
+        looking.join(GLIMPSE_S)
+        while looking.is_alive():
+            waited = time.monotonic() - began
+            if waited > SLOW_S:
+                self._top.trouble = f"the server has not answered for {waited:.0f} s"
+                self._show()
+            if self._ended_within(GLIMPSE_S):
+                return True
+        return False
+
+    def _ended_within(self, seconds: float) -> bool:
+        for key in self._keys.hear(seconds):
+            if key in ("q", "Q"):
+                return True
+            if key in ("p", "P"):
+                self._paused = not self._paused
+            if key in ("p", "P", RESIZED):
+                self._show()
+        return False
+
+    def _show(self) -> None:
+        top, height = self._top, self._live.console.height
+        place = f"{'PAUSED · ' if self._paused else ''}{top.place}"
+        foot = f" q ends it · p {'goes on' if self._paused else 'pauses'} · {top.trouble or _cost(top.seen)}"
+        self._live.update(screen(top.seen, top.rates, place, foot, height), refresh=True)
+
+
 @click.command("top")
-@click.option(
-    "--once", is_flag=True, help="Print what goes on within one second, and end; so it is without a terminal."
-)
+@click.option("--once", is_flag=True, help="Print one page about one second, as it does without a terminal.")
 @operating
 def top_command(session: Session, *, once: bool) -> None:
     """Watch queues, workers, tickers, what runs and what failed; q ends it, p pauses it.
@@ -57,38 +110,17 @@ def top_command(session: Session, *, once: bool) -> None:
     It looks each second. A look costs the same whatever is on record; the last line says how much. `in/s` and `out/s`
     need Redis 7 or newer, since older servers do not count what is taken from a stream.
     """
-    top = Top(f"jobistemer top · {redacted(session.namespace.url)} · {session.namespace.name}",
-              counting(session.namespace))  # fmt: skip
+    namespace = session.namespace
+    top = Top(f"jobistemer top · {redacted(namespace.url)} · {namespace.name}", counting(namespace))
     if once or session.as_json or not sys.stdout.isatty():
         time.sleep(EVERY_S)
         top.look()
-        session.answer(top.answer(), lambda: screen(top.seen, top.rates, top.place, _cost(top.seen)))
+        session.answer(top.answer(), lambda: screen(top.seen, top.rates, top.place, f" {_cost(top.seen)}"))
         return
     signal.signal(signal.SIGTERM, end_at_once)
     console = Console(highlight=False, markup=False)
     with keyboard() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
-        _watch(top, keys, live)
-
-
-def _watch(top: Top, keys: Keyboard, live: Live) -> None:
-    paused = False
-    while True:
-        _show(top, live, paused=paused)
-        for key in keys.hear(EVERY_S):
-            if key in ("q", "Q"):
-                return
-            paused ^= key in ("p", "P")
-            if key in ("p", "P", RESIZED):
-                _show(top, live, paused=paused)
-        if not paused:
-            top.look()
-
-
-def _show(top: Top, live: Live, *, paused: bool) -> None:
-    # What fills the last line to its end would move everything up.
-    height = live.console.height
-    foot = top.trouble or f" q ends it · p {'goes on' if paused else 'pauses'} · {_cost(top.seen)}"
-    live.update(screen(top.seen, top.rates, f"{'PAUSED · ' if paused else ''}{top.place}", foot, height), refresh=True)
+        Watch(top, keys, live).go_on()
 
 
 def _cost(seen: Look) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from rich.console import Console
 
+from jobistemer.bench import program
 from jobistemer.bench.figures import Report, Throughput, delay, micros
 from jobistemer.bench.gauge import Gauge
 from jobistemer.bench.paper import paper
-from jobistemer.core.errors import ServerRefused
+from jobistemer.core.errors import Misconfigured, ServerRefused
 from jobistemer.store.namespace import Namespace
 
 SERVER = {
@@ -126,3 +128,10 @@ def test_a_server_is_local_when_nothing_in_its_url_is_elsewhere():
 def test_no_more_is_put_into_a_server_than_half_of_what_it_has_left():
     assert gauge_of(told(maxmemory=4_000_000, used_memory=1_000_000)).most_runs(100_000) == 1_000
     assert gauge_of(told(maxmemory=0, used_memory=1_000_000)).most_runs(100_000) == 100_000
+
+
+def test_a_server_that_has_hardly_any_room_left_is_not_filled(monkeypatch):
+    monkeypatch.setattr(program, "Gauge", lambda _: gauge_of(told(maxmemory=30_000_000, used_memory=1_000_000)))
+    monkeypatch.setattr("jobistemer.bench.gauge.LOOK_S", 0.01)
+    with pytest.raises(Misconfigured, match="leaves too little for a measurement, which needs about 50 MiB"):
+        program.perform("fake://full", "bench", program.Wanted(1, 1), lambda _: None)

@@ -59,6 +59,13 @@ def test_a_queue_that_is_closed_takes_none_of_them(database):
         assert enqueue_many(database, message("run_1")) == Reply("CLOSED", [])
 
 
+def test_a_second_send_is_known_although_the_queue_was_closed_in_between(database):
+    enqueue_many(database, message("run_1"), message("run_2"))
+    database.client.sadd(database.keys.closed, "default:5")
+    with nothing_written(database):
+        assert enqueue_many(database, message("run_1"), message("run_2")) == Reply("CREATED", [0])
+
+
 def test_at_most_a_hundred_are_created_in_one_call(database):
     assert enqueue_many(database, *(message(f"run_{n}") for n in range(101))) == Reply("CREATED", [100])
     assert "run:run_100" not in records(database)

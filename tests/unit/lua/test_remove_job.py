@@ -1,3 +1,5 @@
+import pytest
+
 from jobistemer.core.models import Overlap
 from jobistemer.store import jobs
 from jobistemer.store.scripts import Reply
@@ -65,6 +67,24 @@ def test_what_waits_in_the_queue_of_a_removed_job_can_still_be_started(database)
     remove(database, jobs.find_job(database, "report"))
     assert records(database)["starts"] == {ID}
     assert jobs.find_version(database, ID, 1) == definition
+
+
+@pytest.mark.parametrize("waiting", [False, True], ids=["live", "queued"])
+def test_while_something_of_it_goes_on_its_definition_is_kept_longer_than_its_history(database, waiting):
+    # Given a job whose history is short, and an occurrence that may take longer
+    definition = job(overlap=Overlap.QUEUE, history_s=60)
+    register(database, definition)
+    claim(database, definition, decision(T0 + MINUTE))
+    if waiting:
+        claim(database, definition, decision(T0 + 2 * MINUTE))
+        finish(database, ended(take_one(database)), definition)
+
+    # When it is removed
+    remove(database, jobs.find_job(database, "report"))
+
+    # Then whoever ends or starts the occurrence still finds what comes after
+    assert lives_ms(database, f"history:{ID}") == 60_000
+    assert lives_ms(database, f"versions:{ID}") == 30 * 86_400_000
 
 
 def test_the_audit_stream_says_who_removed_the_job_and_goes_with_its_history(database):

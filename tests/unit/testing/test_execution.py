@@ -15,7 +15,7 @@ from jobistemer import NO_RETRIES, Concurrency, Context, Fail, Jobistemer, Rate,
 from jobistemer.app.backfilling import Backfills
 from jobistemer.core.alerts import Alert
 from jobistemer.core.errors import InvalidPayload, JobistemerError, ResultTimeout, UnknownTask
-from jobistemer.testing import HandlerFailed, under_test
+from jobistemer.testing import HandlerFailed, system, under_test
 
 
 class Address(msgspec.Struct):
@@ -307,7 +307,7 @@ def test_a_run_that_an_earlier_one_cancels_is_not_begun(app, jobs):
 def test_a_job_can_be_triggered_and_controlled(app, jobs):
     app.job("0 2 * * *", name="nightly")(lambda: None)
     jobs.at("2027-01-15T08:00:00Z")
-    jobs.run_until_idle()
+    app.deploy()
     app.control.trigger("nightly")
     assert jobs.run_until_idle() == 1
     app.control.pause("nightly", "not today")
@@ -384,7 +384,8 @@ def test_performing_what_a_limit_holds_back_says_so(app, jobs):
     jobs.at("2027-01-15T08:00:00Z")
     jobs.perform(rare)
     with pytest.raises(
-        JobistemerError, match="'rare' was not run: a limit or a hold lets it start at 2027-01-15T08:01:00Z"
+        JobistemerError,
+        match="'rare' was not run: it waits for its turn under a rate limit, until 2027-01-15T08:01:00Z",
     ):
         jobs.perform(rare)
     assert jobs.advance(hours=1) == 0
@@ -512,3 +513,46 @@ def test_who_is_to_be_told_of_a_job_that_does_not_complete_is_told_when_it_is_ti
     jobs.run_until_idle()
 
     assert told == [("overdue", "2027-01-15T14:00:00+00:00"), ("recovered", "2027-01-15T14:00:00+00:00")]
+
+
+def test_calls_that_are_enqueued_together_or_awaited_are_known_as_well(app, jobs):
+    @app.task
+    def note(number: int) -> None: ...
+
+    app.enqueue_many(note.request(number) for number in range(3))
+    asyncio.run(note.enqueue_async(3))
+    assert [call.arguments["number"] for call in jobs.enqueued(note)] == [0, 1, 2, 3]
+    assert jobs.run_until_idle() == 4
+
+
+def test_a_task_that_enqueues_itself_at_once_is_found_out(app, jobs, monkeypatch):
+    @app.task
+    def again() -> None:
+        again.enqueue()
+
+    monkeypatch.setattr(system, "MOST_RUNS", 10)
+    again.enqueue()
+    with pytest.raises(JobistemerError, match="more than 10 runs at one instant, the last of task 'again'"):
+        jobs.run_until_idle()
+
+
+def test_tasks_of_other_apps_wait_for_them(app, jobs):
+    app.task(lambda: None, name="known")
+    elsewhere = app.enqueue("elsewhere", {"number": 7})
+    app.enqueue("known")
+
+    assert jobs.advance(days=1) == 1
+    call = jobs.assert_enqueued("elsewhere", number=7)
+    assert (call.state, call.due_at, call.note) == ("scheduled", None, "the app under test has no task elsewhere")
+    assert elsewhere.cancel()
+    assert elsewhere.state() == "canceled"
+
+
+def test_a_result_that_does_not_come_since_its_attempt_failed_says_so(app, jobs):
+    @app.task
+    def broken() -> None:
+        raise LookupError("no such user")
+
+    with pytest.raises(ResultTimeout, match="the last attempt that failed: LookupError: no such user") as caught:
+        broken.enqueue().result(timeout=60)
+    assert isinstance(caught.value.__cause__, LookupError)

@@ -113,7 +113,7 @@ def test_an_assertion_that_fails_tells_what_was_there_instead(suite):
             "E*2027-01-16T02:00:00Z completed: fired on time",
             "E*2027-01-17T02:00:00Z completed: fired on time",
             "E*AssertionError: no occurrence of nightly is completed; it has none; the next is due at 2027-01-16T02:00:00Z",
-            "E*AssertionError: no occurrence of nightly is failed; it is not deployed: that is done when the clock is advanced*",
+            "E*AssertionError: no occurrence of nightly is failed; it is not deployed: jobs.advance(…) does that*",
             "E*AssertionError: no occurrence of nightly was to be one that is completed, but there is:",
             "E*2027-01-16T02:00:00Z completed: fired on time",
         ]
