@@ -166,6 +166,25 @@ def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):
     assert leaked(database).keys() <= {"worker:survivor"}
 
 
+def test_who_takes_over_much_beats_in_between_and_goes_on(app, database, clock):
+    app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(3))
+    dies(app, database, "victim")
+    survivor = StepWorker(database, app, "survivor")
+    clock.advance(LEASE_S + 1)
+    survivor.beat()
+    suspects, places = {"victim": int(records(database)["workers"]["victim"])}, survivor.order.known()
+
+    # Given no time at all, it takes over one at a time, and the dead one is remembered until nothing is left
+    taken = [survivor.reclaimer.observe(suspects, places, until=0.0) for _ in range(3)]
+
+    assert taken == [1, 1, 1]
+    assert set(records(database)["workers"]) == {"victim", "survivor"}
+    assert survivor.reclaimer.observe(suspects, places, until=0.0) == 0
+    assert set(records(database)["workers"]) == {"survivor"}
+    survivor.work()
+    assert sorted(app.done) == ["0", "1", "2"]
+
+
 def test_a_takeover_that_broke_off_is_completed(app, database, clock):
     app.enqueue("note", {"text": "x"})
     dies(app, database, "victim")
