@@ -26,6 +26,8 @@ MOST_LAGGING_SINGLY = 50
 MOST_MORE = 5_000
 """How many instants one pass claims beside the first of each job."""
 LAG_MS = 1_000
+REFUSED = "REFUSED"
+"""Stands for the answer to a claim that the server did not execute."""
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -44,9 +46,9 @@ class Share(NamedTuple):
 class Fired(NamedTuple):
     """What one pass of firing did.
 
-    replan: something that was thought of a job was not true. replaced: an occurrence may have replaced others, which
-    are to be cancelled. grown: the jobs whose history is longer now. timed: something was started that has a
-    deadline, which the agenda does not show yet.
+    replan: something that was thought of a job was not true, so that it is to be read anew at once. replaced: an
+    occurrence may have replaced others, which are to be cancelled. grown: the jobs whose history is longer now. timed:
+    something was started that has a deadline, which the agenda does not show yet.
     """
 
     claimed: int
@@ -90,7 +92,7 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
     for entry in (*later, *step.known.values()):
         if entry.job_id not in step.wrong:
             upcoming.put_back(entry, horizon_ms)
-    return Fired(step.claimed, step.late_ms, bool(step.wrong), step.replaced, step.grown, step.timed)
+    return Fired(step.claimed, step.late_ms, step.replan, step.replaced, step.grown, step.timed)
 
 
 def _within_reason(due: list[Upcoming.Entry], now_ms: int) -> tuple[list[Upcoming.Entry], list[Upcoming.Entry]]:
@@ -111,6 +113,7 @@ class _Pass:
         self._lagging_left, self._more_left = MOST_LAGGING_SINGLY, MOST_MORE
         self.known: dict[str, Upcoming.Entry] = {}
         self.wrong: set[str] = set()
+        self.replan = False
         self.claimed = self.late_ms = 0
         self.replaced = False
         self.grown: dict[str, Job] = {}
@@ -204,6 +207,8 @@ class _Pass:
             self.known[entry.job_id] = entry
         else:
             self.wrong.add(entry.job_id)
+            # What the server has refused it will refuse again: that waits for the next look.
+            self.replan |= word != REFUSED
 
     def _follow(self, entry: Upcoming.Entry, mark: float | None) -> None:
         if mark is not None and int(mark) > entry.due_ms and entry.since is None and entry.on_time(self._now_ms()):
@@ -214,6 +219,7 @@ class _Pass:
         decisions = _planned(entry, self._now_ms(), self._catch_up)
         if mark is None or not decisions or decisions[-1].look_at_ms != int(mark):
             self.wrong.add(entry.job_id)
+            self.replan = True
             return
         for decision in decisions:
             entry.advance(decision)
@@ -267,4 +273,4 @@ def _made_ready(keys: Keys, entry: Upcoming.Entry, decision: Decision) -> Ahead:
 
 def _refused(entry: Upcoming.Entry, decision: Decision, error: JobistemerError) -> str:
     log.error("job %s: instant %d could not be claimed: %s", entry.job.name, decision.instant, error)
-    return "REFUSED"
+    return REFUSED

@@ -402,6 +402,10 @@ def test_an_instant_that_could_not_be_claimed_is_claimed_when_that_is_mended(app
     ticking.tick()
     assert occurrences_of(database, job) == []
 
+    # A job that stays so does not keep its ticker busy: it is tried again with the next look
+    ticking.make_ready()
+    assert ticking._seconds_to_sleep() > 0.5
+
     database.client.delete(database.keys.queued(job.id))
     ticking.tick()
 
