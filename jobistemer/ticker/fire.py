@@ -206,9 +206,9 @@ class _Pass:
             entry.advance(decision)
             self.known[entry.job_id] = entry
         else:
+            # What the server has refused it will refuse again: that waits for the next look, with what is behind it.
+            self.replan |= word != REFUSED and entry.job_id not in self.wrong
             self.wrong.add(entry.job_id)
-            # What the server has refused it will refuse again: that waits for the next look.
-            self.replan |= word != REFUSED
 
     def _follow(self, entry: Upcoming.Entry, mark: float | None) -> None:
         if mark is not None and int(mark) > entry.due_ms and entry.since is None and entry.on_time(self._now_ms()):
