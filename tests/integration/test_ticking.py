@@ -394,7 +394,7 @@ def test_a_job_that_cannot_be_claimed_holds_up_none_of_those_that_are_claimed_wi
 
 
 def test_instants_that_could_not_be_claimed_are_claimed_when_that_is_mended_and_meanwhile_nobody_is_kept_busy(app, database, clock):
-    job = declare_another(app, "broken")
+    job = declare_another(app, "broken", grace_s=300)
     app.deploy()
     database.client.set(database.keys.queued(job.id), "broken")
     ticking = ticker(database)
@@ -412,8 +412,8 @@ def test_instants_that_could_not_be_claimed_are_claimed_when_that_is_mended_and_
     assert [each.due - T0 for each in occurrences_of(database, job)] == [60, 120, 180]
 
 
-def declare_another(app, name):
-    @app.job("* * * * *", name=name, overlap="queue")
+def declare_another(app, name, **policies):
+    @app.job("* * * * *", name=name, overlap="queue", **policies)
     def work() -> None: ...
 
     return next(job for job in app.jobs() if job.name == name)
