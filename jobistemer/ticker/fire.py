@@ -46,14 +46,15 @@ class Share(NamedTuple):
 class Fired(NamedTuple):
     """What one pass of firing did.
 
-    replan: something that was thought of a job was not true, so that it is to be read anew at once. replaced: an
-    occurrence may have replaced others, which are to be cancelled. grown: the jobs whose history is longer now. timed:
-    something was started that has a deadline, which the agenda does not show yet.
+    replan: something that was thought of a job was not true, so that it is to be read anew at once. refused: the server
+    has not executed a claim. replaced: an occurrence may have replaced others, which are to be cancelled. grown: the
+    jobs whose history is longer now. timed: something was started that has a deadline, which the agenda does not show.
     """
 
     claimed: int
     late_ms: int
     replan: bool
+    refused: bool
     replaced: bool
     grown: dict[str, Job]
     timed: bool
@@ -92,7 +93,8 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
     for entry in (*later, *step.known.values()):
         if entry.job_id not in step.wrong:
             upcoming.put_back(entry, horizon_ms)
-    return Fired(step.claimed, step.late_ms, step.replan, step.replaced, step.grown, step.timed)
+    found = (step.replan, step.refused, step.replaced)
+    return Fired(step.claimed, step.late_ms, *found, step.grown, step.timed)
 
 
 def _within_reason(due: list[Upcoming.Entry], now_ms: int) -> tuple[list[Upcoming.Entry], list[Upcoming.Entry]]:
@@ -113,7 +115,7 @@ class _Pass:
         self._lagging_left, self._more_left = MOST_LAGGING_SINGLY, MOST_MORE
         self.known: dict[str, Upcoming.Entry] = {}
         self.wrong: set[str] = set()
-        self.replan = False
+        self.replan = self.refused = False
         self.claimed = self.late_ms = 0
         self.replaced = False
         self.grown: dict[str, Job] = {}
@@ -206,7 +208,8 @@ class _Pass:
             entry.advance(decision)
             self.known[entry.job_id] = entry
         else:
-            # What the server has refused it will refuse again: that waits for the next look, with what is behind it.
+            # What the server refuses it may refuse for long: that waits a little, with what is behind it.
+            self.refused |= word == REFUSED
             self.replan |= word != REFUSED and entry.job_id not in self.wrong
             self.wrong.add(entry.job_id)
 

@@ -38,6 +38,8 @@ from jobistemer.ticker.upcoming import Upcoming
 LOOK_LIMIT = 20_000
 """How many due jobs one look lists; the rest is listed by the next."""
 LOOK_ROUND_S = 0.5
+AGAIN_S = 0.5
+"""How long a ticker waits before it claims again what the server has refused."""
 LOOK_LATE_S = 10.0
 """So much longer than its pass a look may take before the ticker no longer counts as ready."""
 
@@ -168,6 +170,8 @@ class ShardTicker:
         self._trimmer.note(fired.grown)
         if fired.replan or fired.timed:
             self._next_look = 0.0
+        elif fired.refused:
+            self._next_look = min(self._next_look, time.monotonic() + AGAIN_S)
         if fired.replaced:
             self._chores.look()
         while promote_due(self._database, self._delayed):
