@@ -2,6 +2,7 @@
 #
 #   make demo     see it run: a server, a ticker, two workers, one of which is killed  (DEMO_SECONDS=60 ends it by itself)
 #   make test     the tests
+#   make test-cluster   what runs on each kind of server, on a cluster
 #   make lint     ruff, mypy --strict, the layers
 #   make docs     draw the pages of the reference that come from the code
 #   make bench    the figures
@@ -14,7 +15,7 @@ RUN := .venv/bin
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test lint docs bench bench-peers clean
+.PHONY: demo test test-cluster lint docs bench bench-peers clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -26,6 +27,9 @@ demo: .venv/demo
 # Many tests wait for processes of their own, so twice as many at a time as a small machine has cores.
 test: .venv/dev
 	$(RUN)/pytest -m "not long" -n 4 --dist worksteal
+
+test-cluster: .venv/dev
+	JOBISTEMER_TEST_SERVERS=cluster $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/unit tests/integration
 
 lint: .venv/dev
 	$(RUN)/ruff check .
@@ -47,7 +51,7 @@ bench-peers: .venv/dev
 	$(RUN)/python -m benchmarks.peers.page
 
 clean:
-	rm -rf .venv .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .demo .bench .servers dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -1,6 +1,6 @@
 """What a run costs in commands, by the number of shards, workers and tickers: the server counts them.
 
-python benchmarks/commands.py [--runs 2000] [--seconds 6]
+python benchmarks/commands.py [--runs 2000] [--seconds 6] [--row 16,50,1 …]
 
 First everybody is idle and the server counts what that costs a second. Then a fixed number of calls is enqueued, one by
 one, and worked off; what being idle costs meanwhile is taken off. `sent` are the commands that clients send (scripts and
@@ -10,10 +10,12 @@ blocking reads), `all` includes what scripts do inside.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.synchronize import Event
 from typing import NamedTuple
 
 import redis
@@ -26,8 +28,14 @@ from jobistemer.store.census import list_workers
 from jobistemer.ticker.ticker import Ticker
 from jobistemer.worker import Worker
 
-ROWS = [(1, 1, 1), (4, 1, 1), (16, 1, 1), (1, 10, 1), (1, 50, 1), (16, 10, 1), (1, 1, 5), (16, 1, 5)]
+ROWS = [
+    *((1, 1, 1), (4, 1, 1), (16, 1, 1)),
+    *((1, 10, 1), (4, 10, 1), (16, 10, 1), (1, 50, 1), (4, 50, 1), (16, 50, 1)),
+    *((1, 1, 3), (1, 1, 10), (16, 1, 3), (16, 1, 10)),
+]
 """Shards, workers, tickers."""
+CREW = 5
+"""How many workers share a process."""
 SENT = ("evalsha", "eval", "xreadgroup")
 
 
@@ -49,7 +57,27 @@ def counted(client: redis.Redis) -> Count:
 
 @contextmanager
 def staffed(url: str, workers: int, tickers: int) -> Iterator[None]:
-    """So many workers and tickers at work in this process, each with connections of its own."""
+    """So many workers and tickers at work, each with connections of its own, in as many processes as it takes.
+
+    A worker on 16 shards has some fifty threads: too many workers in one process starve one another, miss their beats,
+    and what is counted then is how they take over from each other.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    ended = spawn.Event()
+    crews = [(0, tickers), *((min(CREW, workers - first), 0) for first in range(0, workers, CREW))]
+    processes = [spawn.Process(target=crew, args=(url, *each, ended)) for each in crews]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for process in processes:
+            process.join()
+
+
+def crew(url: str, workers: int, tickers: int, ended: Event) -> None:
+    """Some workers and tickers in this process, until they are to end."""
     stopping = Stopping()
     runs = [Ticker(built(url).namespace, TickerSettings()).run for _ in range(tickers)]
     apps = [built(url) for _ in range(workers)]
@@ -57,12 +85,10 @@ def staffed(url: str, workers: int, tickers: int) -> Iterator[None]:
     threads = [threading.Thread(target=run, args=(stopping,)) for run in runs]
     for thread in threads:
         thread.start()
-    try:
-        yield
-    finally:
-        stopping.request()
-        for thread in threads:
-            thread.join()
+    ended.wait()
+    stopping.request()
+    for thread in threads:
+        thread.join()
 
 
 def built(url: str, shards: int | None = None) -> Jobistemer:
@@ -83,7 +109,7 @@ def measured(url: str, place: tuple[int, int, int], runs: int, seconds: float) -
     app.namespace.shards  # noqa: B018 - fixes their number
     with staffed(url, workers, tickers):
         while not all(len(list_workers([shard])) == workers for shard in app.namespace.shards):
-            time.sleep(0.1)
+            time.sleep(0.5)
         # Everybody has loaded their scripts and looked once.
         time.sleep(2.5)
         before = counted(client)
@@ -101,10 +127,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--row", action="append", help="shards,workers,tickers; by default all rows of the page")
     asked = parser.parse_args()
+    rows = [tuple(int(each) for each in row.split(",")) for row in asked.row or ()] or ROWS
     print("shards  workers  tickers   idle, a second:  sent     all   sent per member and shard     a run:  sent    all")
     with BenchServer() as server:
-        for place in ROWS:
+        for place in rows:
             idle, busy = measured(server.url, place, asked.runs, asked.seconds)
             shards, workers, tickers = place
             sent_s, all_s = idle.sent / idle.at, idle.all / idle.at

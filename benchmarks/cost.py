@@ -16,12 +16,12 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
-from drain import build_app
 from due import job
 from registering import register_all
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
+from jobistemer.bench.tasks import build_app
 from jobistemer.core.endings import Outcome
 from jobistemer.core.planning import plan
 from jobistemer.core.settings import WorkerSettings
@@ -102,7 +102,9 @@ def one_run(meter: Meter, app: Jobistemer, number: int) -> None:
 def loop(meter: Meter, app: Jobistemer, number: int) -> None:
     app.enqueue_many(app.request("plain") for _ in range(number))
     settings = WorkerSettings(concurrency=8, burst=True)
-    meter.measure("loop: all of a worker", number, lambda: Worker(app.namespace, app.handlers, settings).run(Stopping()))
+    meter.measure(
+        "loop: all of a worker", number, lambda: Worker(app.namespace, app.handlers, settings).run(Stopping())
+    )
 
 
 def one_claim(meter: Meter, app: Jobistemer, number: int) -> None:
@@ -126,7 +128,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20_000)
     args = parser.parse_args()
-    print(f"{'for each':26}{'commands':>10}{'B in':>10}{'B out':>10}{'script µs':>10}{'server µs':>12}{'client µs':>12}")
+    print(
+        f"{'for each':26}{'commands':>10}{'B in':>10}{'B out':>10}{'script µs':>10}{'server µs':>12}{'client µs':>12}"
+    )
     with BenchServer() as server:
         meter, app = Meter(server), build_app(server.url)
         # Scripts are loaded and connections made before anything is measured.

@@ -15,34 +15,9 @@ import time
 
 from server import BenchServer, client_of
 
-from jobistemer.app import Jobistemer
+from jobistemer.bench.tasks import build_app
 
 URL_VARIABLE = "JOBISTEMER_URL"
-
-
-def build_app(url: str) -> Jobistemer:
-    app = Jobistemer(url)
-
-    @app.task
-    def plain() -> None: ...
-
-    @app.task
-    async def coroutine() -> None: ...
-
-    return app
-
-
-def work() -> None:
-    """What the worker's process does: drain, then say what it cost."""
-    from jobistemer.core.settings import WorkerSettings
-    from jobistemer.runtime.stopping import Stopping
-    from jobistemer.worker import Worker
-
-    app = build_app(os.environ[URL_VARIABLE])
-    app.namespace.shards  # noqa: B018 - connect before the clock starts
-    started, cpu = time.perf_counter(), time.process_time()
-    Worker(app.namespace, app.handlers, WorkerSettings(concurrency=8, burst=True)).run(Stopping())
-    print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}))
 
 
 def drain(server: BenchServer, task: str, runs: int, *, fresh: bool = True) -> dict[str, float]:
@@ -57,7 +32,8 @@ def drain(server: BenchServer, task: str, runs: int, *, fresh: bool = True) -> d
     waiting = client.info("memory")["used_memory"]
     server_cpu = server.cpu_seconds()
     env = {**os.environ, URL_VARIABLE: server.url}
-    done = subprocess.run([sys.executable, __file__, "--work"], env=env, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "jobistemer.bench.roles", "drain", "3600"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     cost = json.loads(done.stdout.strip().splitlines()[-1])
     left = app.namespace.shards[0].ask("XLEN", app.namespace.shards[0].keys.stream("default:5"))
     assert left == 0, f"{left} runs were left"
@@ -76,11 +52,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--task", choices=["plain", "coroutine"], nargs="*", default=["plain", "coroutine"])
-    parser.add_argument("--work", action="store_true")
     args = parser.parse_args()
-    if args.work:
-        work()
-        return
     with BenchServer() as server:
         for task in args.task:
             rounds = [drain(server, task, args.runs) for _ in range(args.rounds)]

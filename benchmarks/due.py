@@ -10,37 +10,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 
-from latency import cpu_seconds, wait_until
+from latency import cpu_seconds, start, wait_until
 from registering import register_all
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
-from jobistemer.core import ids
+from jobistemer.bench.tasks import lateness
 from jobistemer.core.models import Job, Overlap, Task
 from jobistemer.core.schedules import Cron
-
-URL_VARIABLE = "JOBISTEMER_URL"
 
 
 def job(number: int) -> Job:
     name = f"job-{number}"
     return Job(name, Cron("* * * * * *"), (Task(name, name),), overlap=Overlap.ALLOW, history_s=600)
-
-
-def ticker() -> None:
-    from jobistemer.core.settings import TickerSettings
-    from jobistemer.runtime.stopping import Stopping
-    from jobistemer.ticker import Ticker
-
-    stopping = Stopping()
-    stopping.listen()
-    Ticker(Jobistemer(os.environ[URL_VARIABLE]).namespace, TickerSettings()).run(stopping)
 
 
 def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[str, float]:
@@ -50,8 +35,7 @@ def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[
     # Undecided instants begin when all are registered and the tickers are up: there is nothing to catch up with.
     begin = int(time.time()) + 4 + jobs // 2000
     register_all(app.namespace.shards[0], map(job, range(jobs)), begin)
-    env = {**os.environ, URL_VARIABLE: server.url}
-    processes = [subprocess.Popen([sys.executable, __file__, "--role", "ticker"], env=env) for _ in range(tickers)]
+    processes = [start("ticker", server.url) for _ in range(tickers)]
     wait_until(lambda: client.zcard("{jobistemer:0}:tickers") == tickers)
     first = begin + 3
     assert time.time() < begin, "registering took too long for this machine: what follows would be catching up"
@@ -62,7 +46,7 @@ def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[
     spent = [cpu_seconds(pid) - before for pid, before in cpu.items()]
     server_spent = server.cpu_seconds() - server_cpu
     time.sleep(1)
-    late = lateness(app, jobs, range(first, first + seconds))
+    late = lateness(app.namespace, (job(number).name for number in range(jobs)), range(first, first + seconds))
     for process in processes:
         process.terminate()
         process.wait()
@@ -79,28 +63,12 @@ def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[
     }
 
 
-def lateness(app: Jobistemer, jobs: int, instants: range) -> list[int]:
-    database = app.namespace.shards[0]
-    late = []
-    for number in range(jobs):
-        job_id = ids.job_id(f"job-{number}")
-        task = ids.task_id(job_id, f"job-{number}")
-        runs = [ids.run_id(ids.occurrence_id(job_id, at), task) for at in instants]
-        entries = database.ask_all([("HGET", database.keys.run(run), "entry") for run in runs])
-        late += [int(entry.split(b"-")[0]) - at * 1000 for at, entry in zip(instants, entries, strict=True) if entry]
-    return late
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, nargs="*", default=[100, 1000, 10_000])
     parser.add_argument("--tickers", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=15)
-    parser.add_argument("--role", choices=["ticker"])
     args = parser.parse_args()
-    if args.role:
-        ticker()
-        return
     with BenchServer() as server:
         for jobs in args.jobs:
             print(json.dumps(measure(server, jobs, args.tickers, args.seconds), ensure_ascii=False), flush=True)

@@ -1,6 +1,6 @@
 """Enqueue-to-start latency on an idle system, and what idle processes cost.
 
-    python benchmarks/latency.py [--runs 300] [--idle-seconds 10]
+python benchmarks/latency.py [--runs 300] [--idle-seconds 10]
 """
 
 from __future__ import annotations
@@ -18,47 +18,15 @@ from pathlib import Path
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
+from jobistemer.bench.tasks import build_app
 
 URL_VARIABLE = "JOBISTEMER_URL"
-
-
-def build_app(url: str) -> Jobistemer:
-    app = Jobistemer(url)
-
-    @app.task
-    def plain(sent: float) -> float:
-        return time.monotonic() - sent
-
-    @app.task
-    async def coroutine(sent: float) -> float:
-        return time.monotonic() - sent
-
-    return app
-
-
-def worker() -> None:
-    from jobistemer.core.settings import WorkerSettings
-    from jobistemer.runtime.stopping import Stopping
-    from jobistemer.worker import Worker
-
-    stopping = Stopping()
-    stopping.listen()
-    app = build_app(os.environ[URL_VARIABLE])
-    Worker(app.namespace, app.handlers, WorkerSettings()).run(stopping)
-
-
-def ticker() -> None:
-    from jobistemer.core.settings import TickerSettings
-    from jobistemer.runtime.stopping import Stopping
-    from jobistemer.ticker import Ticker
-
-    stopping = Stopping()
-    stopping.listen()
-    Ticker(build_app(os.environ[URL_VARIABLE]).namespace, TickerSettings()).run(stopping)
+ROLES = {"worker": "serve", "ticker": "tick"}
 
 
 def start(role: str, url: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, __file__, "--role", role], env={**os.environ, URL_VARIABLE: url})
+    command = [sys.executable, "-m", "jobistemer.bench.roles", ROLES[role]]
+    return subprocess.Popen(command, env={**os.environ, URL_VARIABLE: url}, stdout=subprocess.DEVNULL)
 
 
 def latency(app: Jobistemer, task: str, runs: int, pause: float) -> dict[str, float]:
@@ -103,17 +71,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--idle-seconds", type=float, default=10)
-    parser.add_argument("--role", choices=["worker", "ticker"])
     args = parser.parse_args()
-    if args.role:
-        {"worker": worker, "ticker": ticker}[args.role]()
-        return
     with BenchServer() as server:
         for role in ("worker", "ticker"):
             print(f"idle {role}", json.dumps(idle(role, server, args.idle_seconds)), flush=True)
         process = start("worker", server.url)
         app = build_app(server.url)
-        for task in ("plain", "coroutine"):
+        for task in ("stamp", "stamp_coroutine"):
             latency(app, task, 20, 0.01)
             print(f"latency {task}", json.dumps(latency(app, task, args.runs, 0.01)), flush=True)
         process.terminate()

@@ -14,12 +14,12 @@ import time
 
 import redis
 from due import job as due_job
-from due import lateness
 from latency import cpu_seconds, start, wait_until
 from registering import register_all
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
+from jobistemer.bench.tasks import lateness
 from jobistemer.core.models import Job, Task
 from jobistemer.core.schedules import Cron
 
@@ -71,7 +71,9 @@ def main() -> None:
         used, theirs = cpu_seconds(ticker.pid), server.cpu_seconds()
         calls = commands_within(client, args.seconds)
         print(f"idle ticker: {(cpu_seconds(ticker.pid) - used) / args.seconds * 100:.2f} % of a core,", end=" ")
-        print(f"server {(server.cpu_seconds() - theirs) / args.seconds * 100:.2f} %, {calls / args.seconds:.1f} commands/s")
+        print(
+            f"server {(server.cpu_seconds() - theirs) / args.seconds * 100:.2f} %, {calls / args.seconds:.1f} commands/s"
+        )
 
         begin = int(time.time()) + 5
         register_all(database, map(due_job, range(args.due)), begin)
@@ -80,7 +82,9 @@ def main() -> None:
         fired = args.due * (args.seconds + 2)
         print(f"fire: CPU µs per instant: ticker {(cpu_seconds(ticker.pid) - used) / fired * 1e6:.1f},", end=" ")
         print(f"server {(server.cpu_seconds() - theirs) / fired * 1e6:.1f};", end=" ")
-        late = lateness(app, args.due, range(begin + 2, begin + 2 + args.seconds))
+        late = lateness(
+            app.namespace, (due_job(each).name for each in range(args.due)), range(begin + 2, begin + 2 + args.seconds)
+        )
         print(f"fired {len(late) / args.due / args.seconds:.2%}, ms late:", end=" ")
         print(f"p50 {statistics.median(late):.0f}, p99 {statistics.quantiles(late, n=100)[98]:.0f}, max {max(late)}")
         ticker.terminate()

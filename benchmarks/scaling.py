@@ -16,8 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from drain import URL_VARIABLE, build_app
+from drain import URL_VARIABLE
 from server import BenchServer, client_of
+
+from jobistemer.bench.tasks import build_app
 
 TASK = "plain"
 app = build_app(os.environ[URL_VARIABLE]) if URL_VARIABLE in os.environ else None
@@ -38,12 +40,13 @@ def drain_by(server: BenchServer, runs: int, commands: list[list[str]]) -> dict[
     while database.ask("XLEN", stream) == runs:
         time.sleep(0.005)
     began, had = time.perf_counter(), database.ask("XLEN", stream)
-    while (left := database.ask("XLEN", stream)) > 0:
+    while database.ask("XLEN", stream) > 0 and any(worker.poll() is None for worker in workers):
         time.sleep(0.005)
-        assert any(worker.poll() is None for worker in workers) or left == 0, f"{left} runs were left"
     took = time.perf_counter() - began
     for worker in workers:
         worker.wait()
+    left = database.ask("XLEN", stream)
+    assert left == 0, f"{left} runs were left"
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = spent.ru_utime + spent.ru_stime - own.ru_utime - own.ru_stime
     return {

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 
-from due import URL_VARIABLE, job
+from due import job
+from latency import URL_VARIABLE
 from registering import register_all
 from server import BenchServer, client_of
 

@@ -1,4 +1,4 @@
-"""Draw docs/reference/api.md and errors.md from the sources of the public names, so that the pages cannot go stale.
+"""Draw docs/reference/api.md, errors.md and testing.md from the sources of the public names, so that the pages cannot go stale.
 
 python docs/draw_api.py
 """
@@ -16,9 +16,11 @@ from jobistemer.app.declare import JobDeclaration
 from jobistemer.core import errors
 from jobistemer.core.schedules import EveryBuilder, Ready
 from jobistemer.core.sizes import Sizes
+from jobistemer.testing import Call, HandlerFailed, Jobs, Occurrence, under_test
 
 API = Path(__file__).parent / "reference" / "api.md"
 ERRORS = Path(__file__).parent / "reference" / "errors.md"
+TESTING = Path(__file__).parent / "reference" / "testing.md"
 LINE = 110
 
 API_HEAD = """# Python API
@@ -31,6 +33,20 @@ ERRORS_HEAD = """# Errors
 Drawn from `jobistemer/core/errors.py` by `docs/draw_api.py`. All are in `jobistemer.core.errors`, and every one is a `JobistemerError`.
 The first level says whose fault it is, because that decides what a caller does about it. Messages say what was wrong, with the value,
 and what to do; on the command line the message is the one line on standard error, and the exit code is 1.
+"""
+TESTING_HEAD = """# Testing an application
+
+Drawn from the sources by `docs/draw_api.py`. [Test an application](../how-to/test-an-application.md) shows it at work.
+
+| fixture | |
+| --- | --- |
+| `jobs` | `Jobs`, with the app at an in-memory server of this test's own and a clock that stands still |
+| `jobistemer_app` | the app under test; to be overridden by suites whose app is made by a factory |
+
+| ini option | |
+| --- | --- |
+| `jobistemer_app` | the app under test as `MODULE:APP`; without it `JOBISTEMER_APP`, else `[tool.jobistemer] app` in pyproject.toml |
+| `jobistemer_now` | the instant at which each test begins, such as `2027-01-15T08:00:00Z`; without it the present, to the second |
 """
 HANDED_OUT = {
     "what `app.job(…)` gives": JobDeclaration,
@@ -51,6 +67,15 @@ def api_page() -> str:
     parts += [section(each) for each in classes]
     parts += ["## Handed out", ""]
     parts += [section(each, where) for where, each in HANDED_OUT.items()]
+    return "\n".join(parts)
+
+
+def testing_page() -> str:
+    """The page of what tests of applications use."""
+    told = inspect.cleandoc(under_test.__doc__ or "")
+    given = "under_test(app: Jobistemer, *, at: When | None = None)"
+    parts = [TESTING_HEAD, "## from jobistemer.testing", "", "### under_test", "", "```text", given, "```", "", told, ""]
+    parts += [section(each) for each in (Jobs, Call, Occurrence, HandlerFailed)]
     return "\n".join(parts)
 
 
@@ -161,3 +186,4 @@ def paragraph(text: str | None) -> str:
 if __name__ == "__main__":
     API.write_text(api_page(), encoding="utf-8")
     ERRORS.write_text(errors_page(), encoding="utf-8")
+    TESTING.write_text(testing_page(), encoding="utf-8")

@@ -44,7 +44,7 @@ For every process and every command.
 COLUMNS = "| constructor | option | environment | pyproject.toml | default | range | |\n| --- | --- | --- | --- | --- | --- | --- |"
 RENAMED = {"shell": "allow_shell", "http_private": "allow_http_private"}
 SPECIAL = {"beat_s": "0.05 to a third of lease_s", "horizon_s": "pass_s–3600", "queues": "at least one; weights 0–1000"}
-PROCESS = ("log_level", "log_json", "processes", "watch")
+PROCESS = ("log_level", "log_format", "health_port", "health_host", "metrics", "processes", "watch")
 
 
 def page() -> str:

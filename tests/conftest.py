@@ -11,15 +11,22 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from tests.support.clocks import FrozenClock
-from tests.support.servers import available, emptied, is_clustered, running
+from tests.support.servers import available, emptied, folder_of, home_of_test, is_clustered, running
 
 Opening = Callable[[], Database]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m behaviour` chooses what is run on each kind of server."""
+    for item in items:
+        if "server_url" in getattr(item, "fixturenames", ()):
+            item.add_marker("behaviour")
 
 
 @pytest.fixture(scope="session", params=available())
 def server_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running server of each kind, without persistence."""
-    with running(request.param, tmp_path_factory.mktemp(request.param)) as url:
+    with running(request.param, tmp_path_factory.mktemp(folder_of(request.param))) as url:
         yield url
 
 
@@ -29,22 +36,33 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture
-def open_database(server_url: str, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opening]:
-    """Opens a connection of its own to the one empty shard: for a zombie, or a second ticker.
+def home(server_url: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The number of the shard that everything of a test is on; for what the test makes it is the first of the shards."""
+    if not is_clustered(server_url):
+        return 0
+    chosen, numbered = home_of_test(), Namespace._numbered
 
-    On a cluster it is one shard of many, and everything that these tests make goes there, for them to look at.
-    """
+    def chosen_first(namespace: Namespace, count: int) -> list[Database]:
+        shards = numbered(namespace, count)
+        return [*shards[chosen:], *shards[:chosen]]
+
+    monkeypatch.setattr(Namespace, "_numbered", chosen_first)
+    monkeypatch.setattr(Namespace, "for_id", lambda namespace, _: namespace.shards[0])
+    return chosen
+
+
+@pytest.fixture
+def open_database(server_url: str, clock: FrozenClock, home: int) -> Iterator[Opening]:
+    """Opens a connection of its own to the one empty shard: for a zombie, or a second ticker."""
     servers = []
 
     def opened() -> Database:
-        keys = Keys("test", 0)
+        keys = Keys("test", home)
         servers.append(Server(server_url))
         return Database(servers[-1].client(keys.tag), keys, clock, server_url)
 
     # Without homes everything is where its id hashes to, which is then the one shard.
     emptied(server_url, homes=False)
-    if is_clustered(server_url):
-        monkeypatch.setattr(Namespace, "for_id", lambda namespace, _: namespace.shards[0])
     yield opened
     for server in servers:
         server.close()

@@ -7,12 +7,12 @@ import platform
 import shutil
 import subprocess
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.environments import version
 from benchmarks.peers.servers import Server
+from jobistemer.bench.machine import processor
 
 
 def preferred_server() -> str:
@@ -23,7 +23,7 @@ def preferred_server() -> str:
 def described(kind: str, peers: tuple[Peer, ...], before: dict[str, Any]) -> dict[str, Any]:
     with Server(kind) as server:
         return {
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count(),
             "load before": round(os.getloadavg()[0], 1),
             "kernel": platform.release().split("-")[0],
@@ -33,11 +33,6 @@ def described(kind: str, peers: tuple[Peer, ...], before: dict[str, Any]) -> dic
             "day": datetime.now(UTC).date().isoformat(),
             "versions": {**before.get("versions", {}), **{peer.name: version(peer) for peer in peers}},
         }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def _node() -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+import msgspec
+
 from jobistemer.app.decorating import TaskDecorator
 from jobistemer.app.handles import TaskHandle
 from jobistemer.core import ids
 from jobistemer.core.context import Context
-from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.errors import InvalidDefinition, InvalidPayload
 from jobistemer.core.graph import upstream_of
 from jobistemer.core.handlers import Handler, encode_payload
 from jobistemer.core.models import FailureStrategy, Job, Task
@@ -181,9 +183,21 @@ class JobDeclaration(TaskDecorator):
         edges = {task.name: task.after for task in self._tasks}
         traits["upstream"] = upstream_of(edges, after)
         handle, effective, origin = self._handler(function, handler_name, traits, options)
-        checked = handle.handler.checked(payload) if payload else encode_payload(name, {})
+        checked = self._arguments(handle.handler, payload)
         self._tasks.append(Task(name, handler_name, checked, after, effective, failure, origin))
         return handle
+
+    def _arguments(self, handler: Handler, payload: Mapping[str, Any]) -> msgspec.Raw:
+        """What every call of a task gets. It must be enough: nobody else gives a task of a job anything."""
+        try:
+            return handler.checked(payload)
+        except InvalidPayload as error:
+            if payload:
+                raise
+            raise InvalidDefinition(
+                f"task {handler.name!r} of job {self.name!r} gets no arguments, but {error}: give its parameters "
+                "defaults or the task payload={…}, or name them like tasks that come before it"
+            ) from None
 
     def _handler(
         self, function: Callable[..., Any], name: str, traits: dict[str, Any], options: Options

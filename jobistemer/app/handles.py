@@ -49,6 +49,9 @@ class RunHandle(Generic[R]):
         self._decode = decode
         self._home: Database | None = None
 
+    def __repr__(self) -> str:
+        return f"<run {self.id}{', which was there already' if self.existing else ''}>"
+
     def record(self) -> RunRecord:
         """What is on record. Raises UnknownRun when nothing is (any more)."""
         return self._found(views.find_run(self._database(), self.id))
@@ -66,7 +69,7 @@ class RunHandle(Generic[R]):
             record = self.record()
             if record.state in TERMINAL_RUNS:
                 return self._outcome(record)
-            time.sleep(pause)
+            self._namespace.lull.sleep(pause)
         raise AssertionError("unreachable")
 
     async def result_async(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the same meaning as in `result`
@@ -78,7 +81,7 @@ class RunHandle(Generic[R]):
             record = self._found(views.read_run(self.id, answer))
             if record.state in TERMINAL_RUNS:
                 return self._outcome(record)
-            await asyncio.sleep(pause)
+            await self._namespace.lull.sleep_async(pause)
         raise AssertionError("unreachable")
 
     def cancel(self, reason: str = BY_HAND) -> bool:
@@ -100,7 +103,7 @@ class RunHandle(Generic[R]):
             self._found(watcher.record)
             if watcher.is_over:
                 return
-            time.sleep(LONGEST_LOOK_S)
+            self._namespace.lull.sleep(LONGEST_LOOK_S)
 
     def _database(self) -> Database:
         if self._home is None and self._shard is not None:
@@ -131,6 +134,9 @@ class TaskHandle(Generic[P, R]):
         self._producer = producer
         self._request = request
         functools.update_wrapper(self, handler.function)
+
+    def __repr__(self) -> str:
+        return f"<task {self.name}>"
 
     @property
     def name(self) -> str:

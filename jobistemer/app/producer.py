@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from jobistemer.app.requests import NOW, Debounce, Request, Unique, lock_of, milliseconds
+from jobistemer.app.stamping import Stamping, stamping
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
 from jobistemer.core.handlers import Handler, encode_payload
@@ -94,7 +95,13 @@ class Producer:
 
     def send(self, request: Request) -> Sent:
         """Enqueue one call, as a rule in one round trip. Raises what `prepare` raises, or QueueClosed."""
-        made = self._made(request, self._now_ms())
+        if self._hooks.enqueueing:
+            with stamping(self._hooks.enqueueing) as stamp:
+                return self._send(request, stamp)
+        return self._send(request)
+
+    def _send(self, request: Request, stamp: Stamping | None = None) -> Sent:
+        made = self._made(request, self._now_ms(), stamp)
         database = self.namespace.for_id(made.shard)
         if not isinstance(request.single, Debounce):
             return self._told(made, database.call(_call(database.keys, made)))
@@ -102,9 +109,15 @@ class Producer:
 
     async def send_async(self, request: Request) -> Sent:
         """The same, awaited."""
+        if self._hooks.enqueueing:
+            with stamping(self._hooks.enqueueing) as stamp:
+                return await self._send_async(request, stamp)
+        return await self._send_async(request)
+
+    async def _send_async(self, request: Request, stamp: Stamping | None = None) -> Sent:
         if age_s(self.namespace.clock) > CORRECT_S:
             await self.namespace.read_clock_async()
-        made = self._made(request, self.namespace.clock.now_ms())
+        made = self._made(request, self.namespace.clock.now_ms(), stamp)
         database = self.namespace.for_id_async(made.shard)
         if not isinstance(request.single, Debounce):
             return self._told(made, await database.call(_call(database.keys, made)))
@@ -118,10 +131,10 @@ class Producer:
 
     def send_many(self, requests: Iterable[Request]) -> Iterator[Sent]:
         """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
-        waiting = iter(requests)
+        waiting, make = iter(requests), self._stamped if self._hooks.enqueueing else self._made
         while batch := list(islice(waiting, BATCH)):
             now = self._now_ms()
-            made = [self._made(request, now) for request in batch]
+            made = [make(request, now) for request in batch]
             replies: dict[str, Reply] = {}
             by_shard: defaultdict[Database, list[_Made]] = defaultdict(list)
             for each in made:
@@ -139,7 +152,7 @@ class Producer:
         """
         if isinstance(request.single, Debounce):
             raise InvalidInput(f"a debounced call of {request.task!r} cannot be part of a transaction")
-        made = self._made(request, self._now_ms())
+        made = (self._stamped if self._hooks.enqueueing else self._made)(request, self._now_ms())
         if keys is None or request.single is not None:
             keys = self.namespace.for_id(made.shard).keys
         return made.message, _call(keys, made)
@@ -156,7 +169,11 @@ class Producer:
             tell(self._hooks.enqueued, made.message)
         return sent
 
-    def _made(self, request: Request, now: int) -> _Made:
+    def _stamped(self, request: Request, now: int) -> _Made:
+        with stamping(self._hooks.enqueueing) as stamp:
+            return self._made(request, now, stamp)
+
+    def _made(self, request: Request, now: int, stamp: Stamping | None = None) -> _Made:
         if not isinstance(request, Request):
             raise InvalidInput(f"a call is {request!r:.80}, allowed is what task.request(…) or app.request(…) gives")
         handler = self._handlers.get(request.task)
@@ -172,6 +189,8 @@ class Producer:
         # The very object that is the default is left out on the wire; an equal one would be sent.
         sent = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
         message = Message(run, request.task, now, sent, **fields)
+        if stamp is not None:
+            message = stamp(message)
         many = handler is not None and handler.is_limited and len(self.namespace.shards) > 1
         return _Made(request, message, lock, handler.gathered_by(message) if many and handler else "")
 

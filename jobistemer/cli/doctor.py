@@ -29,6 +29,9 @@ def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: boo
     answer = {"findings": found, "acl": rules} if with_rules else {"findings": found}
     rows = [(each.check, tables.state(each.level), each.value, each.remedy) for each in found]
     shown = tables.table(("check", "", "found", "what to do"), rows)
+    if session.namespace.cluster is not None:
+        placed = [(each.node, *row) for each, row in zip(found, rows, strict=True)]
+        shown = tables.table(("node", "check", "", "found", "what to do"), placed)
     session.answer(answer, lambda: tables.together(shown, *(tables.lines(f"{n}: {text}") for n, text in rules.items())))
     levels = {each.level for each in found}
     if Level.FAULT in levels or (strict and Level.WARNING in levels):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -11,23 +12,53 @@ import msgspec
 from jobistemer.app import Jobistemer
 from jobistemer.cli import tables
 from jobistemer.cli.calling import as_call, calling
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.project import load_app, open_namespace
+from jobistemer.cli.session import Session, one_line_errors, with_server
+from jobistemer.core.errors import NotFound
 
 
 @click.command("enqueue")
 @click.argument("task")
 @click.argument("payload", default="{}")
+@click.option("--app", "reference", metavar="MODULE:APP",
+              help="Whose task it is: then its own options count, and PAYLOAD is checked here.")  # fmt: skip
 @calling
-@operating
-def enqueue_command(session: Session, *, task: str, payload: str, **options: Any) -> None:
+@with_server
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@one_line_errors
+def enqueue_command(
+    *,
+    task: str,
+    payload: str,
+    reference: str | None,
+    url: str | None,
+    namespace: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Have a worker run TASK with PAYLOAD, a JSON object of keyword arguments; `-` reads standard input.
 
     Says the run's id; when the call is unique, throttled or debounced and its run is there already, the id of that one.
+    Without --app only the name of the task is known: queue, retries, timeout, … are those that are given here, else
+    the defaults, whatever the task is declared with.
     """
-    app = Jobistemer(session.namespace.url, namespace=session.namespace.name)
+    app = _app_of(task, reference, url, namespace)
+    session = Session(app.namespace, as_json=as_json)
     run = app.enqueue(task, _arguments(payload), **as_call(**options))
     said = f"{run.id}{' (it was there already)' if run.existing else ''}"
     session.answer({"run": run.id, "existing": run.existing}, lambda: tables.cell(said))
+
+
+def _app_of(task: str, reference: str | None, url: str | None, name: str | None) -> Jobistemer:
+    if reference is None:
+        opened = open_namespace(url, name)
+        return Jobistemer(opened.url, namespace=opened.name)
+    app = load_app(reference, url, name)
+    if task not in app.handlers:
+        near = get_close_matches(task, app.handlers, 1)
+        meant = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(app.handlers)) or 'none'}"
+        raise NotFound(f"app {reference!r} has no task {task!r}; {meant}")
+    return app
 
 
 def _arguments(payload: str) -> Any:

@@ -48,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 @click.command("next")
 @click.argument("schedule")
-@click.option("--tz", "timezone", default="UTC", show_default=True, help="Time zone of the schedule.")
+@click.option("--timezone", "--tz", "timezone", default="UTC", show_default=True, help="Time zone of the schedule.")
 @click.option("-n", "count", type=click.IntRange(1, _MOST), default=5, show_default=True, help="How many.")
 @click.option("--dst", type=click.Choice(get_args(Dst)), help="What a change of the clock does (cron only).")
 @click.option("--from", "since", metavar="INSTANT", help="Start after this ISO 8601 instant, not now.")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from jobistemer.cli.observing import OFF, health_options
 from jobistemer.cli.project import find_project
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.logging import LEVELS, LinesForMachines, LinesForPeople, set_up_logging
+from jobistemer.runtime.endpoint import LOOPBACK
+from jobistemer.runtime.logging import FORMATS, LEVELS, set_up_logging
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 
-F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 ENVIRONMENT = {"auto_envvar_prefix": "JOBISTEMER"}
 """Every option of a process can be given as an environment variable too: -c as JOBISTEMER_CONCURRENCY."""
@@ -54,22 +57,41 @@ def _long_names(option: click.Option) -> list[str]:
     return [name.removeprefix("--") for name in option.opts if name.startswith("--")]
 
 
-def process_options(function: F) -> F:
-    """Add the options that every process has."""
+class ProcessOptions(NamedTuple):
+    """What the options of every process say, by their names."""
+
+    log_level: str = LEVELS[1]
+    log_format: str = "text"
+    until_eof: bool = False
+    health_port: int | None = None
+    health_host: str = LOOPBACK
+    health_socket: Path | None = None
+    metrics: str = OFF
+
+
+def process_options(function: Callable[..., R]) -> Callable[..., R]:
+    """Add the options that every process has; the function gets them as `process`, a ProcessOptions."""
+
+    @functools.wraps(function)
+    def wrapped(**given: Any) -> R:
+        process = ProcessOptions(**{name: given.pop(name) for name in ProcessOptions._fields})
+        return function(process=process, **given)
+
     level = click.option(
         "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged."
     )
-    as_json = click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
+    form = click.option("--log-format", type=click.Choice(list(FORMATS)), default="text", show_default=True,
+                        help="Lines for people, or one JSON object a line.")  # fmt: skip
     until_eof = click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input closes.")
-    return level(as_json(until_eof(function)))
+    return level(form(health_options(until_eof(wrapped))))
 
 
-def prepare_process(*, log_level: str, log_json: bool, until_eof: bool) -> Stopping:
+def prepare_process(options: ProcessOptions) -> Stopping:
     """Set up logging and signals; what is returned tells when to end."""
-    set_up_logging(log_level, LinesForMachines() if log_json else LinesForPeople())
+    set_up_logging(options.log_level, FORMATS[options.log_format]())
     stopping = Stopping()
     stopping.listen()
-    if until_eof:
+    if options.until_eof:
         start_thread(lambda: _end_with_input(stopping), "until-eof")
     return stopping
 

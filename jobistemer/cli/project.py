@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+import traceback
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +109,16 @@ def _find_modules(project: Project, reference: str | None) -> None:
 def _imported(reference: str) -> Jobistemer:
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
-        raise Misconfigured(f"app {reference!r} must look like MODULE:APP, such as workers.quickstart:app")
+        raise Misconfigured(f"app {reference!r} must look like MODULE:APP, such as shop:app for `app` in shop.py")
+    if module_name.endswith(".py"):
+        meant = module_name.removesuffix(".py").replace("/", ".")
+        raise Misconfigured(f"app {reference!r} names a file; a module is named without .py: {meant}:{attribute}")
     try:
         module = import_module(module_name)
     except Exception as error:
         # Whatever goes wrong in there is the application's; its author needs the place, not our own stack.
         raise Misconfigured(
-            f"app {reference!r}: importing {module_name} failed: {_described(error)}"
+            f"app {reference!r}: importing {module_name} failed: {_described(error, module_name)}"
         ) from error
     found = getattr(module, attribute, None)
     if not isinstance(found, Jobistemer):
@@ -124,13 +129,27 @@ def _imported(reference: str) -> Jobistemer:
     return found
 
 
-def _described(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})" if trace is not None else ""
-    here = isinstance(error, ModuleNotFoundError)
-    return f"{type(error).__name__}: {error}{'; looked in the current folder too' if here else place}"
+def _described(error: Exception, module_name: str) -> str:
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or " "):
+        return f"{said}; looked in the current folder too"
+    if isinstance(error, SyntaxError):
+        # Where it is stands in what it says.
+        return said
+    place = _place(error)
+    return f"{said} ({place.filename}, line {place.lineno})" if place else said
+
+
+def _place(error: Exception) -> traceback.FrameSummary | None:
+    """The last line of the application's before our own code noticed: what is wrong is to be mended there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    began = dropwhile(lambda frame: _is_ours(frame) or "importlib" in frame.filename, frames)
+    theirs = [frame for frame in takewhile(lambda frame: not _is_ours(frame), began) if "<" not in frame.filename]
+    return theirs[-1] if theirs else None
+
+
+def _is_ours(frame: traceback.FrameSummary) -> bool:
+    return Path(__file__).parents[1] in Path(frame.filename).parents
 
 
 def _apps_in(names: dict[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from rich.console import RenderableType
 
 from jobistemer.app import QueueControl
 from jobistemer.cli import tables
+from jobistemer.cli.hints import hints
 from jobistemer.cli.session import Session, operating
 from jobistemer.core.listings import QueueSummary
 from jobistemer.store import census
@@ -26,7 +27,7 @@ def list_command(session: Session) -> None:
     """List the queues: what waits, what is in flight, what waits for its time."""
     shards = session.namespace.shards
     found, delayed = census.list_queues(shards), delayed_total(shards)
-    session.answer({"queues": found, "delayed": delayed}, lambda: _queues_table(found))
+    session.answer({"queues": found, "delayed": delayed}, lambda: _with_hints(session, found, delayed))
 
 
 @queue_group.command("pause")
@@ -78,6 +79,12 @@ def purge_command(session: Session, *, queue: str, reason: str, yes: bool) -> No
         click.confirm(f"Cancel everything that waits in {queue}?", abort=True, err=True)
     purged = QueueControl(session.namespace).purge(queue, reason)
     session.answer({"queue": queue, "purged": purged}, lambda: tables.cell(f"{purged} purged"))
+
+
+def _with_hints(session: Session, found: list[QueueSummary], delayed: int) -> RenderableType:
+    waiting = [each.name for each in found if each.waiting and not each.paused]
+    missing = hints(session.namespace.shards, waiting, delayed=bool(delayed), now_ms=session.now_ms)
+    return tables.together(_queues_table(found), *map(tables.cell, missing))
 
 
 def _queues_table(found: list[QueueSummary]) -> RenderableType:

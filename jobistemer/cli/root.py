@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -12,6 +13,7 @@ from jobistemer import __version__
 _COMMANDS: Final = {
     "acl": ("jobistemer.cli.doctor:acl_command", "Print the least-privilege ACL rule of each role."),
     "audit": ("jobistemer.cli.audit:audit_command", "Name every due instant that is not accounted for."),
+    "bench": ("jobistemer.bench.command:bench_command", "Measure this machine and a server."),
     "backfill": ("jobistemer.cli.backfill:backfill_group", "Backfills: list, show, cancel."),
     "crontab": ("jobistemer.cli.crontab:crontab_group", "Crontabs: import."),
     "dead": ("jobistemer.cli.dead:dead_group", "Dead letters: list, show, replay, purge."),
@@ -27,6 +29,7 @@ _COMMANDS: Final = {
     "run": ("jobistemer.cli.run:run_group", "Task runs: show, cancel, watch."),
     "simulate": ("jobistemer.cli.simulate:simulate_command", "Play the schedules of an app without a server."),
     "ticker": ("jobistemer.cli.members:ticker_group", "Tickers: list."),
+    "top": ("jobistemer.cli.top.command:top_command", "Watch what goes on, live."),
     "worker": ("jobistemer.cli.members:worker_group", "Workers: list, quiet, stop."),
 }
 
@@ -45,6 +48,25 @@ class LateGroup(click.Group):
         module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; one that there is not is told with those that look like it."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, _COMMANDS, 3)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C ends it with the exit code that shells know it by."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(130)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

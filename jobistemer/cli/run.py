@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 
 from jobistemer.app.cancelling import BY_HAND, cancel_run
 from jobistemer.cli import tables
+from jobistemer.cli.hints import hints_of
 from jobistemer.cli.occurrence import SAID
 from jobistemer.cli.session import Session, operating
 from jobistemer.cli.watch import watch_command
@@ -33,7 +34,7 @@ def show_command(session: Session, run_id: str) -> None:
         raise UnknownRun(f"run {run_id} is not on record: it never was, or its retention is over")
     database, run = located
     attempts = views.find_attempts(database, run)
-    session.answer({"run": run, "attempts": attempts}, lambda: _details(run, attempts, session.now_ms))
+    session.answer({"run": run, "attempts": attempts}, lambda: _with_hints(session, run, attempts))
 
 
 @run_group.command("cancel")
@@ -46,6 +47,11 @@ def cancel_command(session: Session, run_id: str, reason: str) -> None:
     session.answer({"run": run_id, "answer": word}, lambda: SAID[word].format(run_id))
     if word == "ended":
         raise click.exceptions.Exit(1)
+
+
+def _with_hints(session: Session, run: RunRecord, attempts: list[AttemptRecord]) -> RenderableType:
+    missing = hints_of(session.namespace.shards, run, session.now_ms)
+    return Group(_details(run, attempts, session.now_ms), *map(tables.cell, missing))
 
 
 def _details(run: RunRecord, attempts: list[AttemptRecord], now_ms: int) -> RenderableType:

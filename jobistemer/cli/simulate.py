@@ -78,7 +78,7 @@ def _assumed(given: tuple[str, ...], jobs: list[Job]) -> dict[str, int]:
 def _report(found: Simulation) -> RenderableType:
     total, overlaps = sum(load.due for load in found.jobs), sum(load.overlaps for load in found.jobs)
     days = timedelta(seconds=found.end - found.start).days
-    begin = f"{len(found.jobs)} jobs from {_shown(found.start)} UTC, {days} days"
+    begin = f"{_counted(len(found.jobs), 'job')} from {_shown(found.start)} UTC, {_counted(days, 'day')}"
     lines = [
         f"{begin}: {total} due instants, {overlaps} while an earlier occurrence was still running",
         f"at most {found.peak} at a time, first at {_shown(found.peak_at)} UTC; that day by quarters of an hour:",
@@ -100,6 +100,10 @@ def _table(loads: tuple[JobLoad, ...]) -> RenderableType:
         for each in loads
     ]
     return tables.table(headings, rows)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _shown(unix: int) -> str:

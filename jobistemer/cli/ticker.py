@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from jobistemer.cli.process import ENVIRONMENT, Process, prepare_process, process_options
+from jobistemer.cli.observing import counts, observe
+from jobistemer.cli.process import ENVIRONMENT, Process, ProcessOptions, prepare_process, process_options
 from jobistemer.cli.project import open_namespace
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.leaving import leave
 from jobistemer.ticker import Ticker
+from jobistemer.ticker.tally import Tallies
 
 
 @click.command("jobistemer-ticker", cls=Process, context_settings=ENVIRONMENT)
@@ -25,14 +25,16 @@ from jobistemer.ticker import Ticker
 )
 @process_options
 @one_line_errors
-def ticker_command(url: str | None, namespace: str | None, max_jump: float, **process: Any) -> None:
+def ticker_command(url: str | None, namespace: str | None, max_jump: float, process: ProcessOptions) -> None:
     """Decide what is due and fire it. Start as many as you like, anywhere; they need no application code.
 
     SIGTERM ends it after its pass, a second one at once. Exit codes: 0 ended in order, 1 cannot work, 2 wrong usage.
     """
     opened = open_namespace(url, namespace)
-    stopping = prepare_process(**process)
-    Ticker(opened, TickerSettings(max_jump_s=max_jump)).run(stopping)
+    stopping = prepare_process(process)
+    ticker = Ticker(opened, TickerSettings(max_jump_s=max_jump), Tallies() if counts(process) else None)
+    observe(ticker, opened, process)
+    ticker.run(stopping)
     leave(0)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from jobistemer.cli.process import ENVIRONMENT, Process, prepare_process, process_options
+from jobistemer.cli.observing import counts, observe, observe_together, places_to_ask, share_out
+from jobistemer.cli.process import ENVIRONMENT, Process, ProcessOptions, prepare_process, process_options
 from jobistemer.cli.project import app_folders, app_reference, load_app
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.cli.worker_options import one_of_many, recycling_options, supervising_options
@@ -19,6 +20,7 @@ from jobistemer.runtime.leaving import leave
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.runtime.supervising import Supervisor
 from jobistemer.worker import Worker
+from jobistemer.worker.tally import Tallies
 
 _DEFAULTS = WorkerSettings()
 
@@ -56,9 +58,7 @@ def worker_command(
     namespace: str | None,
     processes: int,
     watch: bool,
-    log_level: str,
-    log_json: bool,
-    until_eof: bool,
+    process: ProcessOptions,
     **settings: Any,
 ) -> None:
     """Run the tasks of an app: MODULE:APP, else JOBISTEMER_APP, else [tool.jobistemer] in pyproject.toml.
@@ -70,12 +70,24 @@ def worker_command(
     checked = _settings(app=app_reference(app), **settings)
     if not watch:
         loaded = load_app(app, url, namespace)
-    stopping = prepare_process(log_level=log_level, log_json=log_json, until_eof=until_eof)
+    stopping = prepare_process(process)
     if watch or processes:
         changes = Changes(app_folders(app)) if watch else None
-        supervisor = Supervisor(one_of_many(), max(1, processes), once=checked.burst, changed=changes)
-        raise SystemExit(supervisor.run(stopping))
-    leave(_work(Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins), stopping))
+        raise SystemExit(_supervise(max(1, processes), checked, changes, process, stopping))
+    tallies = Tallies() if counts(process) else None
+    worker = Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins, tallies)
+    observe(worker, loaded.namespace, process)
+    leave(_work(worker, stopping))
+
+
+def _supervise(
+    count: int, settings: WorkerSettings, changes: Changes | None, process: ProcessOptions, stopping: Stopping
+) -> int:
+    with places_to_ask(count, process) as sockets:
+        commands = [one_of_many(*told) for told in share_out(sockets, process)] or [one_of_many()] * count
+        supervisor = Supervisor(commands, once=settings.burst, changed=changes)
+        observe_together(supervisor, sockets, process)
+        return supervisor.run(stopping)
 
 
 def _work(worker: Worker, stopping: Stopping) -> int:

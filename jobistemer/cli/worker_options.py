@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -31,7 +32,11 @@ def recycling_options(function: F) -> F:
     return function
 
 
-def one_of_many() -> list[str]:
-    """The command line of one process under a supervisor: this process's own, with the last word in front of all."""
-    alone = ("--processes", "0", "--no-watch", "--until-eof")
-    return [sys.executable, "-m", "jobistemer.cli.worker", *sys.argv[1:], *alone]
+def one_of_many(socket: Path | None = None, metrics: str = "off") -> list[str]:
+    """The command line of one process under a supervisor: this process's own, with the last word in front of all.
+
+    socket: where the supervisor asks it how it is. metrics: what it is to tell there.
+    """
+    alone = ["--processes", "0", "--no-watch", "--until-eof"]
+    asked = [] if socket is None else ["--health-socket", str(socket), "--metrics", metrics]
+    return [sys.executable, "-m", "jobistemer.cli.worker", *sys.argv[1:], *alone, *asked]

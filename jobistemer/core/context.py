@@ -121,6 +121,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     stands_for: tuple[datetime, ...] = ()
     metadata: dict[str, str] = {}
     headers: dict[str, str] = {}
+    queue: str = ""
 
 
 class Context(Circumstances, frozen=True, kw_only=True):

@@ -80,6 +80,13 @@ def settle(
     return Later(delay, crashes)
 
 
+def in_words(ending: Ending) -> str:
+    """What becomes of the run, for logs."""
+    if isinstance(ending, Over):
+        return f"the run is {ending.state}"
+    return f"it is tried again in {ending.delay_ms / 1000:.1f} s" if ending.delay_ms else "it is tried again at once"
+
+
 def _after_loss(crashes: int, limit: int) -> Ending:
     # A message that kills its worker again and again must not wander through the whole fleet.
     return Over(RunState.DEAD, "failed_stale") if crashes >= limit else Later(0, crashes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -23,12 +23,21 @@ class Level(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at: what, the value that was found, and what to do unless it is fine."""
+    """One thing that was looked at: what, the value that was found, and what to do unless it is fine.
+
+    node: where, on a cluster.
+    """
 
     check: str
     level: Level
     value: str
     remedy: str = ""
+    node: str = ""
+
+
+def at(node: str, findings: Iterable[Finding]) -> list[Finding]:
+    """The same findings, of that node of a cluster."""
+    return [msgspec.structs.replace(finding, node=node) for finding in findings]
 
 
 def fine(check: str, value: str) -> Finding:
@@ -52,6 +61,12 @@ def judge_server(told: Mapping[str, Any], offset_ms: int) -> list[Finding]:
     return [finding for judge in judges for finding in judge(told)] + [_clock(offset_ms)]
 
 
+def judge_replica(told: Mapping[str, Any], offset_ms: int) -> list[Finding]:
+    """The same of one that follows another node of a cluster, and may have to take its place at any time."""
+    judges = (_version, _following, _eviction, _memory, _persistence)
+    return [finding for judge in judges for finding in judge(told)] + [_clock(offset_ms)]
+
+
 def _version(told: Mapping[str, Any]) -> Iterator[Finding]:
     name = str(told.get("server_name", "redis"))
     version = str(told.get("valkey_version") or told.get("redis_version", "0"))
@@ -67,6 +82,14 @@ def _role(told: Mapping[str, Any]) -> Iterator[Finding]:
         yield fault("role", "replica", "nothing can be written here: let the URL name the master, or the Sentinels")
     else:
         yield fine("role", str(told.get("role", "master")))
+
+
+def _following(told: Mapping[str, Any]) -> Iterator[Finding]:
+    if told.get("master_link_status") == "up":
+        yield fine("role", "replica, in step")
+    else:
+        remedy = "what it does not have is lost when it takes its primary's place: look at its log, and at the network"
+        yield warning("role", "replica, not in step with its primary", remedy)
 
 
 def _eviction(told: Mapping[str, Any]) -> Iterator[Finding]:

@@ -70,6 +70,11 @@ class Handler:
         """Whether its calls may count under a limit."""
         return bool(self.limits or self.queue_limits)
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What a call may give, by name."""
+        return tuple(self._callable.parameters)
+
     def uses(self, message: Message) -> tuple[Use, ...]:
         """What a call counts under, the narrowest limit first: that is where it waits. Nothing for no limits."""
         own, shared = self.limits, self.queue_limits.get(message.queue, ())
@@ -114,7 +119,8 @@ class Handler:
             return {}
         if self._decoder is None:
             raise InvalidPayload(
-                f"task {self.name!r} takes no arguments, the payload has some: {bytes(payload)[:80]!r}"
+                f"task {self.name!r} takes no arguments, the payload has some: "
+                f"{bytes(payload)[:80].decode(errors='replace')}"
             )
         try:
             return _as_arguments(self._decoder.decode(payload))
@@ -144,7 +150,8 @@ def _encoded(name: str, arguments: Mapping[str, Any], most: int) -> msgspec.Raw:
     if b"null" in payload and (unfit := _no_number(msgspec.to_builtins(arguments, enc_hook=_left_out))) is not None:
         raise InvalidPayload(f"payload of task {name!r} has the number {unfit!r}, which JSON cannot say")
     if payload[:1] != b"{":
-        raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {payload[:80]!r}")
+        shown = payload[:80].decode(errors="replace")
+        raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {shown}")
     if len(payload) > most:
         raise PayloadTooLarge(
             f"payload of task {name!r} has {len(payload)} bytes, allowed are {most}: "

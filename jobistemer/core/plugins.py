@@ -1,5 +1,7 @@
 """What an application hangs onto the way of a run: middleware around each attempt, and hooks that are told.
 
+One hook is not told but entered, around the call that enqueues: headers have to be known before a run is.
+
 Middleware is part of the attempt: an exception in it is the attempt's. A hook is only told: what it raises is logged
 and changes nothing.
 """
@@ -7,7 +9,7 @@ and changes nothing.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -23,8 +25,12 @@ Middleware = Callable[[Context], AbstractContextManager[Any]]
 """Makes the context manager that an attempt runs in; the same for plain functions and coroutines."""
 Prepare = Callable[[Any, Any], Any]
 """From the keys of a shard and a request to the message and the call that enqueues it on that shard."""
+Stamp = Callable[[Message], Mapping[str, str]]
+"""Gives the headers that are to travel with a run, from its message."""
+Enqueueing = Callable[[], AbstractContextManager[Stamp]]
+"""Makes the context manager that a call is enqueued in."""
 M = TypeVar("M", bound=Middleware)
-H = TypeVar("H", bound=Callable[[Any], object])
+H = TypeVar("H", bound=Callable[..., object])
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +58,21 @@ class Hooks:
     """Functions that are told what happens, each with one value; their decorators are the names of the moments."""
 
     def __init__(self) -> None:
+        self.enqueueing: list[Enqueueing] = []
         self.enqueued: list[Callable[[Message], object]] = []
         self.starting: list[Callable[[Context], object]] = []
         self.ended: list[Callable[[AttemptEnded], object]] = []
         self.retried: list[Callable[[AttemptEnded], object]] = []
         self.died: list[Callable[[AttemptEnded], object]] = []
         self.occurrence_starting: dict[str, list[Callable[[Context], object]]] = {}
+
+    def around_enqueue(self, hook: Enqueueing) -> Enqueueing:
+        """Entered around each call that is enqueued; what it gives is asked for headers. A call's own go before them.
+
+        It is part of the call, as middleware is of an attempt: what it raises, the call raises. Of many that are
+        enqueued together each has its own, which is left before they are sent.
+        """
+        return _added(self.enqueueing, hook)
 
     def on_enqueue(self, hook: Callable[[Message], object]) -> Callable[[Message], object]:
         """Told the message of each new run, by the process that enqueued it, after it was stored."""

@@ -6,6 +6,7 @@ import click
 
 from jobistemer.cli.project import load_app
 from jobistemer.cli.session import one_line_errors
+from jobistemer.core.errors import Misconfigured
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.dev.stage import Plan, Stage
 
@@ -40,6 +41,8 @@ def dev_command(
     kill_after: float | None,
 ) -> None:
     """Run an app here: an embedded server, a ticker and workers, with its jobs deployed and on the screen."""
+    if url and url.startswith("fake:"):
+        raise Misconfigured(f"--url {url}: a fake server lives in one process, and here are several: leave --url out")
     arguments = ("-c", str(concurrency), "-Q", queues, "--lease", str(lease), "--grace", "5")
     plan = Plan(
         load=lambda server: load_app(app, server, namespace),

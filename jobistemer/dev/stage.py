@@ -73,8 +73,9 @@ class Stage:
         url = plan.url or self._crew.start_server()
         app = plan.load(url)
         self._shown_url = redacted(url)
+        deployed = app.deploy()
         click.echo(f"in another terminal: JOBISTEMER_URL={self._shown_url} jobistemer job list")
-        for registered in app.deploy():
+        for registered in deployed:
             click.echo(printable(f"job {registered.job}: {registered.word.lower()}, version {registered.version}"))
         environment = {"JOBISTEMER_URL": url, "JOBISTEMER_NAMESPACE": app.namespace.name}
         if plan.app:

@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Final, TextIO
 
 import msgspec
 
 from jobistemer.core.errors import Misconfigured
+from jobistemer.core.hiding import without_secrets
 from jobistemer.core.printable import printable
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -22,27 +23,60 @@ class LinesForPeople(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as text; only the traceback may have lines of its own."""
-        at = datetime.fromtimestamp(record.created, UTC)
-        about = "".join(f" {key}={value}" for key, value in _facts(record).items() if key in ("task", "run"))
-        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {printable(record.getMessage() + about)}"
+        at, message = datetime.fromtimestamp(record.created, UTC), _message(record)
+        facts = {key: value for key, value in _facts(record).items() if key in ("task", "run")}
+        about = "".join(f" {key}={value}" for key, value in facts.items() if str(value) not in message)
+        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {printable(message + about)}"
         return "\n    ".join([line, *(printable(each) for each in _traceback(self, record))])
 
 
 class LinesForMachines(logging.Formatter):
-    """One JSON object per line: at, level, logger, message; run, task and attempt of a handler; traceback."""
+    """One JSON object per line; the fields are on the page about observing."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as JSON."""
-        fields = {
+        """One record as JSON, whatever its author has put into it."""
+        fields = self._fields(record)
+        try:
+            line = msgspec.json.encode(fields, enc_hook=repr).decode()
+        except Exception as error:  # noqa: BLE001 - halves of characters, circles, a `__repr__` that raises
+            lenient = {"message": printable(_message(record)), "unwritable": f"{type(error).__name__}: {error}"}
+            rest = {name: fields[name] for name in ("at", "level", "logger", "pid", "thread")}
+            line = msgspec.json.encode({**rest, **lenient}, enc_hook=repr).decode()
+        # These end a line too for some who read one.
+        return line.translate(_LINE_ENDS)
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        fields: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
-            **_facts(record),
+            "message": _message(record),
         }
-        if trace := _traceback(self, record):
-            fields["traceback"] = "\n".join(trace)
-        return msgspec.json.encode(fields).decode()
+        fields |= {name: _clean(value) for name, value in _facts(record).items() if name not in fields}
+        if trouble := self._trouble(record):
+            fields["exception"] = trouble
+        if extra := {name: _clean(value) for name, value in vars(record).items() if name not in _STANDARD}:
+            fields["extra"] = extra
+        return {**fields, "pid": record.process, "thread": record.threadName}
+
+    def _trouble(self, record: logging.LogRecord) -> dict[str, object]:
+        trace = _traceback(self, record)
+        if not trace:
+            return {}
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return {"traceback": trace}
+        return {"type": type(error).__qualname__, "message": _said(error), "traceback": trace}
+
+
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "facts"})
+FORMATS: Final[Mapping[str, type[logging.Formatter]]] = {"text": LinesForPeople, "json": LinesForMachines}
+
+
+def facts(**known: object) -> dict[str, dict[str, object]]:
+    """The `extra` of a log line about a run, a job or an occurrence: what machines find beside the words."""
+    return {"facts": known}
 
 
 def set_up_logging(level: str, formatter: logging.Formatter) -> None:
@@ -71,8 +105,26 @@ def _facts(record: logging.LogRecord) -> Mapping[str, object]:
     return facts
 
 
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return without_secrets(record.getMessage())
+    except Exception as error:  # noqa: BLE001 - arguments that do not fit, or a `__str__` that raises
+        return f"(a log line that cannot be formatted: {type(error).__name__}) {record.msg!s:.200}"
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return without_secrets(str(error))
+    except Exception:  # noqa: BLE001 - it is user code
+        return ""
+
+
+def _clean(value: object) -> object:
+    return without_secrets(value) if isinstance(value, str) else value
+
+
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
     if record.exc_info:
-        return formatter.formatException(record.exc_info).splitlines()
+        return without_secrets(formatter.formatException(record.exc_info)).splitlines()
     # What was logged in a process beside this one comes as text.
-    return (record.exc_text or "").splitlines()
+    return without_secrets(record.exc_text or "").splitlines()

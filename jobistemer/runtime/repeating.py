@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
+from jobistemer.core.errors import JobistemerError, Misconfigured, NotConnected, ServerRefused
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+SAY_AGAIN_S = 30.0
+"""How often a trouble is told that goes on unchanged."""
 
 Result = TypeVar("Result")
+Repeat = Callable[[Callable[[], float | None], threading.Event, str], None]
+"""What `repeat` is."""
 
 log = logging.getLogger("jobistemer")
 
@@ -23,9 +28,9 @@ def repeat(step: Callable[[], float | None], stop: threading.Event, name: str) -
     While the server is away or refuses, the step is tried again with growing pauses. Any other error is a bug of
     ours: it is logged whole and the thread goes on, because a scheduler that has silently ended is the worst of all.
     """
-    pause = FIRST_PAUSE_S
+    pause, trouble = FIRST_PAUSE_S, _Trouble(name)
     while not stop.is_set():
-        worked, wait = _tried(step, name)
+        worked, wait = _tried(step, trouble)
         if worked:
             pause = FIRST_PAUSE_S
             if wait:
@@ -39,24 +44,52 @@ def until_done(step: Callable[[], object], stop: threading.Event, name: str) -> 
 
     Raises Misconfigured.
     """
-    pause = FIRST_PAUSE_S
+    pause, trouble = FIRST_PAUSE_S, _Trouble(name)
     while not stop.is_set():
-        if _tried(step, name)[0]:
+        if _tried(step, trouble)[0]:
             return True
         pause = _rest(pause, stop)
     return False
 
 
-def _tried(step: Callable[[], Result], name: str) -> tuple[bool, Result | None]:
+class _Trouble:
+    """Why a step does not work: told when that begins or changes, from time to time while it lasts, and at its end."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._text = ""
+        self._since = self._told_at = 0.0
+
+    def met(self, error: JobistemerError) -> None:
+        """It is there."""
+        now, text = time.monotonic(), str(error)
+        if not self._text:
+            self._since = now
+        if text != self._text or now - self._told_at >= SAY_AGAIN_S:
+            self._told_at = now
+            log.warning("%s: %s", self.name, text)
+        self._text = text
+
+    def over(self) -> None:
+        """It is not there, or no more."""
+        if self._text:
+            log.info("%s: goes on after %.1f s", self.name, time.monotonic() - self._since)
+            self._text = ""
+
+
+def _tried(step: Callable[[], Result], trouble: _Trouble) -> tuple[bool, Result | None]:
     try:
-        return True, step()
+        result = step()
     except Misconfigured:
         # No waiting mends it, and a person has to hear of it.
         raise
     except (NotConnected, ServerRefused) as error:
-        log.warning("%s: %s", name, error)
+        trouble.met(error)
     except Exception:
-        log.exception("%s: unexpected error, trying again", name)
+        log.exception("%s: unexpected error, trying again", trouble.name)
+    else:
+        trouble.over()
+        return True, result
     return False, None
 
 

@@ -58,3 +58,8 @@ class Stopping:
                 self.quiet.set()
             else:
                 self.quiet.clear()
+
+
+def end_at_once(number: int, _frame: FrameType | None) -> None:
+    """A handler of SIGTERM for commands that are no role: they end like with Ctrl-C, and clean up what they began."""
+    raise SystemExit(128 + number)

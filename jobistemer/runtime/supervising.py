@@ -10,9 +10,10 @@ import logging
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.vitals import Vitals
 
 LOOK_S = 0.1
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
@@ -78,16 +79,17 @@ class Place:
 
 
 class Supervisor:
-    """Keeps `count` processes of one command.
+    """Keeps one process for each command.
 
     once: a process that ends with exit code 0 has done its work and is not replaced. changed: asked now and then;
     when it says yes, every process is renewed.
     """
 
     def __init__(
-        self, command: Sequence[str], count: int, *, once: bool = False, changed: Callable[[], bool] | None = None
+        self, commands: Iterable[Sequence[str]], *, once: bool = False, changed: Callable[[], bool] | None = None
     ) -> None:
-        self._places = [Place(f"process {number}", command) for number in range(1, count + 1)]
+        self._places = [Place(f"process {number}", command) for number, command in enumerate(commands, 1)]
+        self.vitals = Vitals()
         self._once = once
         self._changed = changed
         self._told: set[str] = set()
@@ -95,14 +97,20 @@ class Supervisor:
 
     def run(self, stopping: Stopping) -> int:
         """Supervise until `stopping` is requested and everybody has ended; the exit code."""
+        with self.vitals.watching("supervisor"):
+            return self._run(stopping)
+
+    def _run(self, stopping: Stopping) -> int:
         for place in self._places:
             place.fill()
         while not stopping.requested.is_set() and self._places:
+            self.vitals.mark()
             self._tend()
             self._pass_on(stopping)
             stopping.requested.wait(LOOK_S)
         killed_at = 0.0
         while any(place.everybody() for place in self._places):
+            self.vitals.mark()
             self._pass_on(stopping)
             if stopping.immediate.is_set():
                 killed_at = killed_at or time.monotonic() + KILL_S

@@ -81,9 +81,9 @@ OPERATOR: Final = Role(
         "replay_dead resume_job start_backfill".split()
     ),
     tuple(
-        f"{_CONNECTING} {_SCRIPTING} {_READING} info cluster|info scan type pttl exists hexists hlen sadd smembers "
-        "srem xlen xpending xrange xrevrange zadd zcard zmscore zrange zrangebyscore zrem zremrangebyscore "
-        "zrevrange zrevrangebyscore zscore".split()
+        f"{_CONNECTING} {_SCRIPTING} {_READING} info cluster|info cluster|nodes scan type pttl exists hexists hlen "
+        "sadd smembers srem xinfo|groups xlen xpending xrange xrevrange zadd zcard zmscore zrange zrangebyscore zrem "
+        "zremrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
         f"{_RECORDS} tickers ticker workers worker history live queued versions audit backfill holds parked limits "
@@ -95,8 +95,8 @@ VIEWER: Final = Role(
     "looks, and changes nothing: the command line's lists and reports, a read-only dashboard",
     (),
     tuple(
-        f"{_CONNECTING} {_READING} hexists hlen smembers xlen xpending xrange xrevrange zcard zrange zrangebyscore "
-        "zrevrange zrevrangebyscore zscore".split()
+        f"{_CONNECTING} {_READING} hexists hlen smembers xinfo|groups xlen xpending xrange xrevrange zcard zrange "
+        "zrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
         f"{_RECORDS} job occurrence history live queued versions audit backfill chores streams stream delayed dead due "

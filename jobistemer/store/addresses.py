@@ -46,6 +46,10 @@ def checked_url(url: str) -> SplitResult:
     """The parts of a URL that can be used. Raises Misconfigured, and never shows a secret in doing so."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
+        if "://" not in url:
+            # Shown only when it is plainly an address: without a scheme it cannot be told what in it is a password.
+            plain = re.fullmatch(r"[\w.-]+(:\d{1,5})?(/\d*)?", url)
+            raise Misconfigured(f"the URL of the server has no scheme; write redis://{url if plain else '…'}")
         raise Misconfigured(f"URL {redacted(url)!r} has scheme {parts.scheme!r}; allowed are {', '.join(SCHEMES)}")
     if parts.scheme == "fake":
         return parts

@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from jobistemer.core.errors import ServerRefused
-from jobistemer.core.findings import Finding, fault, fine, judge_server, warning
+from jobistemer.core.errors import NotConnected
+from jobistemer.core.findings import Finding, at, fault, fine, judge_server, warning
 from jobistemer.core.planning import NEVER
+from jobistemer.core.topology import judge_slots
 from jobistemer.store import census
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.nodes import look_over_nodes, offset_ms, told_by
 from jobistemer.store.orphans import find_orphans
 from jobistemer.store.queues import busy_consumers
 
 SILENT_MS: Final = 60_000
 """Whoever has not been heard for so long is not there; what should have been done so long ago is stuck."""
+NO_SHARD: Final = "its jobs and runs wait until its node is back, or a replica has taken over"
 NAMED: Final = 20
 """How many findings of one kind are told one by one."""
 
 
 def look_over(namespace: Namespace, most_keys: int) -> list[Finding]:
-    """Everything that `doctor` finds. Raises NotConnected."""
-    found = list(_server(namespace.shards[0]))
-    for shard in namespace.shards:
-        found += _shard(shard, most_keys)
-    return found + (_misplaced(namespace, most_keys) if len(namespace.shards) > 1 else [])
+    """Everything that `doctor` finds. Raises NotConnected; when it is a cluster, only if no node answers."""
+    if namespace.cluster is not None:
+        return [*look_over_nodes(namespace, namespace.cluster), *_shards_of_cluster(namespace, most_keys)]
+    shards = namespace.shards
+    found = [finding for shard in shards for finding in _shard(shard, most_keys)]
+    return [*_server(shards[0]), *found, *_misplaced(namespace, shards, most_keys)]
 
 
 def _server(database: Database) -> Iterator[Finding]:
     database.read_clock()
-    try:
-        told = database.ask("INFO")
-    except ServerRefused as error:
-        yield warning("server", "it tells nothing about itself", f"let this user run INFO: {error}")
+    told = told_by(database)
+    if isinstance(told, Finding):
+        yield told
         return
-    yield from judge_server(told, getattr(database.clock, "offset_ms", 0))
+    yield from judge_server(told, offset_ms(database))
     if int(told.get("cluster_enabled", 0)):
-        yield _cluster(database)
+        yield judge_slots(database.ask("CLUSTER INFO"))
 
 
-def _cluster(database: Database) -> Finding:
-    state = database.ask("CLUSTER INFO")
-    shown = f"{state.get('cluster_state')}, {state.get('cluster_slots_ok')} of 16384 slots are served"
-    if state.get("cluster_state") == "ok" and state.get("cluster_slots_ok") == "16384":
-        return fine("cluster", shown)
-    return fault("cluster", shown, "see `redis-cli --cluster check`; shards whose slots are not served stand still")
+def _shards_of_cluster(namespace: Namespace, most_keys: int) -> Iterator[Finding]:
+    try:
+        shards = namespace.shards
+    except NotConnected as error:
+        yield fault("shards", f"the settings of {namespace.name} cannot be read: {error.__cause__}", NO_SHARD)
+        return
+    reached = []
+    for shard in shards:
+        try:
+            shard.read_clock()
+            yield from at(shard.node(), list(_shard(shard, most_keys)))
+            reached.append(shard)
+        except NotConnected as error:
+            shown = f"{shard.keys.tag} cannot be looked at: {error.__cause__}"
+            yield from at(shard.node(), [fault("shards", shown, NO_SHARD)])
+    yield from _misplaced(namespace, reached, most_keys)
 
 
 def _shard(database: Database, most_keys: int) -> Iterator[Finding]:
@@ -57,13 +70,15 @@ def _shard(database: Database, most_keys: int) -> Iterator[Finding]:
         yield from wrong or [fine(check, f"{database.keys.tag}: nothing wrong")]
 
 
-def _misplaced(namespace: Namespace, most_keys: int) -> list[Finding]:
+def _misplaced(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> list[Finding]:
     """Jobs where nobody looks for them: they go on firing, and nobody can change or remove them."""
-    wrong = []
-    for shard in namespace.shards:
+    if len(namespace.shards) == 1:
+        return []
+    wrong: list[Finding] = []
+    for shard in shards:
         jobs = [job.decode() for job in shard.ask("ZRANGE", shard.keys.due, 0, most_keys - 1)] if most_keys else []
         strayed = [job for job, home in zip(jobs, namespace.for_jobs(jobs), strict=True) if home is not shard]
-        wrong += [_strayed(shard.keys, job) for job in strayed]
+        wrong += at(shard.node(), [_strayed(shard.keys, job) for job in strayed])
     return wrong[:NAMED] or [fine("homes", "each job is on the shard where it is looked for")]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from jobistemer.core.jumps import Held, Patience, judge
@@ -77,3 +77,13 @@ class ServerClock:
 def age_s(clock: Clock) -> float:
     """How long ago a clock was corrected; 0 for one that needs no correction."""
     return clock.age_s if isinstance(clock, ServerClock) else 0.0
+
+
+def offset_ms(clocks: Iterable[Clock]) -> int:
+    """How far server time is ahead of this machine's; of several clocks, the one that is off by most."""
+    return max((each.offset_ms for each in clocks if isinstance(each, ServerClock)), key=abs, default=0)
+
+
+def held_ms(clocks: Iterable[Clock]) -> int:
+    """How far server time has leapt ahead of what is gone by; of several clocks, the one that has most."""
+    return max((each.held_ms for each in clocks if isinstance(each, ServerClock)), default=0)

@@ -85,11 +85,25 @@ class Cluster:
         with self._lock:
             if time.monotonic() - self._looked_at < LOOK_AGAIN_S:
                 return
-            known = dict.fromkeys([*self._nodes, *self._seeds])
-            slots = self._asked(sorted(known, key=lambda node: node == failed))
+            slots = _slots_in(*self.ask_any("CLUSTER", "SLOTS", but=failed))
             self._slots = slots
             self._nodes = list(dict.fromkeys(slots.values()))
             self._looked_at = time.monotonic()
+
+    def ask_any(self, *command: str, but: Address | None = None) -> tuple[Any, Address]:
+        """What the first node says that answers, and which that is; one of them is asked last.
+
+        Raises redis.ConnectionError when no node answers, and what the last one said when it refuses.
+        """
+        known, failure = dict.fromkeys([*self._nodes, *self._seeds]), None
+        for node in sorted(known, key=lambda node: node == but):
+            try:
+                return _raw(self.client(node).connection_pool, command), node
+            except redis.RedisError as error:
+                failure = error
+        if isinstance(failure, redis.ResponseError | redis.AuthenticationError):
+            raise failure
+        raise redis.ConnectionError(f"no node of the cluster answers, the last said: {failure}") from failure
 
     def nodes(self) -> list[Address]:
         """The nodes that serve slots, as far as is known."""
@@ -105,22 +119,13 @@ class Cluster:
         for client in self._async.pop(asyncio.get_running_loop(), {}).values():
             await client.aclose()
 
-    def _asked(self, nodes: list[Address]) -> dict[int, Address]:
-        failure: redis.RedisError | None = None
-        for node in nodes:
-            try:
-                return _slots_in(_raw(self.client(node).connection_pool), node)
-            except redis.RedisError as error:
-                failure = error
-        raise redis.ConnectionError(f"no node of the cluster answers, the last said: {failure}") from failure
 
-
-def _raw(pool: Any) -> list[Any]:
+def _raw(pool: Any, command: tuple[str, ...]) -> Any:
     # Not by the client's own method, which reads the answer into words of its own.
     connection = pool.get_connection()
     try:
-        connection.send_command("CLUSTER", "SLOTS")
-        return list(connection.read_response())
+        connection.send_command(*command)
+        return connection.read_response()
     except BaseException:
         connection.disconnect()
         raise
@@ -131,11 +136,20 @@ def _raw(pool: Any) -> list[Any]:
 def _slots_in(answer: list[Any], asked: Address) -> dict[int, Address]:
     found: dict[int, Address] = {}
     for first, last, master, *_ in answer:
-        # A node that does not know its own name is known by the one that it was asked under.
-        host = master[0].decode() if master[0] else ""
-        address = (asked[0] if host in ("", "?") else host, int(master[1]))
-        found |= dict.fromkeys(range(first, last + 1), address)
+        found |= dict.fromkeys(range(first, last + 1), _address(master, asked))
     return found
+
+
+def places_in(answer: list[Any], asked: Address) -> dict[str, Address]:
+    """Where each node is reached, by its id, as a node says that was asked for `CLUSTER SLOTS`."""
+    nodes = (node for _, _, *serving in answer for node in serving)
+    return {node[2].decode(): _address(node, asked) for node in nodes}
+
+
+def _address(node: list[Any], asked: Address) -> Address:
+    # A node that does not know its own name is known by the one that it was asked under.
+    host = node[0].decode() if node[0] else ""
+    return asked[0] if host in ("", "?") else host, int(node[1])
 
 
 def slot_of(tag: str) -> int:

@@ -101,9 +101,7 @@ def connect_async(url: str) -> redis.asyncio.Redis:
     """A client for asyncio; it belongs to the event loop that first uses it."""
     scheme = checked_url(url).scheme
     if scheme == "fake":
-        import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
-
-        fake: redis.asyncio.Redis = fakeredis.FakeAsyncRedis(server=_fake_server(url), protocol=2)
+        fake: redis.asyncio.Redis = _fakeredis().FakeAsyncRedis(server=_fake_server(url), protocol=2)
         return fake
     retry = redis.asyncio.retry.Retry(_backoff(), 3)
     if scheme in SENTINEL_SCHEMES:
@@ -168,9 +166,7 @@ def _cluster(url: str) -> Cluster:
 
 
 def _fake(url: str) -> redis.Redis:
-    import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
-
-    client: redis.Redis = fakeredis.FakeRedis(server=_fake_server(url), protocol=2)
+    client: redis.Redis = _fakeredis().FakeRedis(server=_fake_server(url), protocol=2)
     return client
 
 
@@ -178,6 +174,20 @@ _fake_servers: dict[str, Any] = {}
 
 
 def _fake_server(url: str) -> Any:
-    import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
+    return _fake_servers.setdefault(url, _fakeredis().FakeServer(version=(7, 0)))
 
-    return _fake_servers.setdefault(url, fakeredis.FakeServer(version=(7, 0)))
+
+def _fakeredis() -> Any:
+    try:
+        import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            "a fake:// server is for tests and not installed: pip install 'jobistemer[testing]', or name a real one, "
+            "such as the embedded one that `jobistemer dev` starts"
+        ) from error
+    return fakeredis
+
+
+def forget_fake(url: str) -> None:
+    """Let go of an in-memory server with all that is in it."""
+    _fake_servers.pop(url, None)

@@ -89,6 +89,16 @@ class Database:
         """The client of the one server that has this shard now, for what must not be sent twice."""
         return self.client.serving() if isinstance(self.client, SlotClient) else self.client
 
+    def node(self) -> str:
+        """On a cluster, the host and port of the node that has this shard now, as far as is known."""
+        if not isinstance(self.client, SlotClient):
+            return ""
+        try:
+            host, port = self.client.nodes.address(self.client.slot)
+        except redis.RedisError:
+            return ""
+        return f"{host}:{port}"
+
     def heed(self, error: redis.RedisError) -> None:
         """On a cluster, learn from the failure of a command that was not sent by `ask` where the shard is."""
         if isinstance(self.client, SlotClient):

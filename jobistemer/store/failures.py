@@ -11,9 +11,11 @@ import re
 from typing import Final, NamedTuple
 
 import redis
+from redis.exceptions import MovedError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.acl import roles_of
+from jobistemer.store.addresses import CLUSTER_SCHEMES
 from jobistemer.store.scripts import Call
 from jobistemer.store.slots import REDIRECTIONS
 
@@ -57,7 +59,11 @@ _UNREACHED: Final = (
         "none of the Sentinels names a master: is the service in the URL spelled as in their `sentinel monitor`, and "
         "do they listen at these ports? During a failover this passes",
     ),
-    Remedy(r"closed by server|reset by peer", "if this port speaks TLS, the URL begins with rediss:// instead of redis://"),
+    Remedy(
+        r"closed by server|reset by peer",
+        "it has ended the connection: it is stopping, or this port speaks TLS, and then the URL begins with rediss:// "
+        "instead of redis://",
+    ),
     Remedy(r"loading the dataset", "it is reading its data from the disk; this passes"),
 )
 _ANYTHING: Final = (
@@ -68,6 +74,7 @@ _ON_ITS_WAY: Final = (
     "its slot is being moved, or its node is lost and no replica has taken over: what was to be done was not done, and "
     "can be tried again"
 )
+_A_NODE: Final = "it is one node of a cluster: the URL begins with redis+cluster://, or rediss+cluster:// for TLS"
 _A_ROLE: Final = "ROLE"
 _NOT_ALLOWED: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
 _REFUSED: Final = (
@@ -96,12 +103,14 @@ _REFUSED: Final = (
 
 def translated(error: redis.RedisError, address: str, call: Call | None = None) -> JobistemerError:
     """The error of this package that says what a failure of the client means for the caller; `call` is what failed."""
-    said = str(error)
+    said = str(error).strip().rstrip(".")
     # redis-py counts a wrong password among the lost connections.
     refused = isinstance(error, redis.AuthenticationError)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
         remedy = _remedy(_UNREACHED, f"{address} {said}") or _ANYTHING
         return NotConnected(f"no Redis or Valkey server answers at {address} ({_brief(said)}). {_sentence(remedy)}")
+    if isinstance(error, MovedError) and not address.startswith(CLUSTER_SCHEMES):
+        return ServerRefused(f"the server at {address} refused a command: MOVED {said}. {_sentence(_A_NODE)}")
     if isinstance(error, REDIRECTIONS):
         now = f"the cluster at {address} does not serve this shard now"
         return NotConnected(f"{now} ({said}). {_sentence(_ON_ITS_WAY)}")
@@ -121,7 +130,7 @@ def _role_of(call: Call | None) -> str:
 
 def _brief(said: str) -> str:
     # redis-py shows each Sentinel's client whole.
-    return said.partition(" : ")[0] if said.startswith("No master found") else said
+    return said.partition(" : ")[0].rstrip(".") if said.startswith("No master found") else said
 
 
 def _sentence(text: str) -> str:

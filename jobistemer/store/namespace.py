@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.homes import hashed
@@ -11,6 +13,7 @@ from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.homes import SHARDS, SPREAD, Homes
 from jobistemer.store.keys import Keys, settings_key
+from jobistemer.store.lull import Lull
 
 MAX_SHARDS = 1024
 
@@ -25,33 +28,42 @@ class Namespace:
     def __init__(
         self, url: str, name: str = "jobistemer", shards: int | None = None, clock: Clock | None = None
     ) -> None:
-        self.url = url
         self.name = name
-        self.clock: Clock = clock or ServerClock()
+        self.lull = Lull()
         self._wanted = shards
+        self._be_at(url, clock)
+
+    def _be_at(self, url: str, clock: Clock | None) -> None:
+        self.url = url
+        self.clock: Clock = clock or ServerClock()
         self._server = Server(url)
+        self.cluster = self._server.cluster
         # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
-        self._clocks_differ = clock is None and self._server.cluster is not None
+        self._clocks_differ = clock is None and self.cluster is not None
         # What all shards share is in a slot of its own.
-        settings = self._server.client(settings_key(name))
-        self._settings = Database(settings, Keys(name, 0), self.clock, redacted(url))
+        self.settings_key = settings_key(self.name)
+        client = self._server.client(self.settings_key)
+        self.settings = Database(client, Keys(self.name, 0), self.clock, redacted(url))
         self._shards: list[Database] = []
-        self.homes = Homes(self._settings, lambda: self.shards)
+        self._opening = Lock()
+        self.homes = Homes(self.settings, lambda: self.shards)
+
+    def __str__(self) -> str:
+        return f"namespace {self.name!r} on {redacted(self.url)}"
 
     @property
     def shards(self) -> list[Database]:
         """The databases of all shards. The first use asks the server how many there are, and for its time."""
         if not self._shards:
-            count = self._agree_on_shards()
-            self._settings.read_clock()
-            self._shards = self._numbered(count)
+            count = _agreed(self.settings, self.name, self._wanted)
+            self.settings.read_clock()
+            self._open(count)
         return self._shards
 
     def adopt(self, shards: int, server_ms: int) -> None:
         """Take over from another process of this namespace what would have to be asked of the server."""
         self.clock.correct(server_ms)
-        if not self._shards:
-            self._shards = self._numbered(shards)
+        self._open(shards)
 
     def for_id(self, text: str) -> Database:
         """The shard that a run id, a unique key or the name of a limit hashes to. Jobs have homes instead."""
@@ -78,42 +90,62 @@ class Namespace:
 
     def read_clock(self) -> int:
         """Ask the server for its time, as the first use does, and return it in milliseconds."""
-        return self._settings.read_clock()
+        return self.settings.read_clock()
 
     async def read_clock_async(self) -> int:
         """The same, awaited."""
-        return await self.on_loop(self._settings).read_clock()
+        return await self.on_loop(self.settings).read_clock()
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self._server.close()
 
+    @contextmanager
+    def moved_to(self, url: str, clock: Clock, lull: Lull) -> Iterator[None]:
+        """Be at another server, by another clock, for as long as the context lasts: for tests.
+
+        Whoever holds this namespace is there with it. Its own server is not asked for anything meanwhile.
+        """
+        before = dict(vars(self))
+        self._be_at(url, clock)
+        self.lull = lull
+        try:
+            yield
+        finally:
+            self.close()
+            vars(self).update(before)
+
+    def _open(self, count: int) -> None:
+        # Threads may ask for the shards at the same time, such as a worker and who enqueues beside it. All of them are
+        # given the same: what belongs to a shard is found by it.
+        with self._opening:
+            self._shards = self._shards or self._numbered(count)
+
     def _numbered(self, count: int) -> list[Database]:
-        return [self._shard(number) for number in range(count)]
+        clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))
+        shards = zip((Keys(self.name, number) for number in range(count)), clocks, strict=True)
+        return [Database(self._server.client(keys.tag), keys, clock, redacted(self.url)) for keys, clock in shards]
 
-    def _shard(self, number: int) -> Database:
-        keys = Keys(self.name, number)
-        clock = ServerClock() if self._clocks_differ else self.clock
-        return Database(self._server.client(keys.tag), keys, clock, redacted(self.url))
 
-    def _agree_on_shards(self) -> int:
-        key = settings_key(self.name)
-        wanted = 1 if self._wanted is None else self._wanted
-        if not 1 <= wanted <= MAX_SHARDS:
-            raise Misconfigured(f"shards is {wanted}, allowed are 1–{MAX_SHARDS}")
-        stored = int(self._settings.ask("HGET", key, SHARDS) or self._fix_shards(key, wanted))
-        if self._wanted is not None and stored != self._wanted:
-            raise Misconfigured(
-                f"namespace {self.name!r} has {stored} shards, {self._wanted} were asked for: the number is fixed by "
-                "the first process; use another namespace for another number",
-            )
-        return stored
+def _agreed(settings: Database, name: str, wanted: int | None) -> int:
+    """How many shards a namespace has: what is stored, else what is wanted here. Raises Misconfigured."""
+    key, number = settings_key(name), 1 if wanted is None else wanted
+    if not 1 <= number <= MAX_SHARDS:
+        raise Misconfigured(f"shards is {number}, allowed are 1–{MAX_SHARDS}")
+    stored = int(settings.ask("HGET", key, SHARDS) or _fixed(settings, key, number))
+    if wanted is not None and stored != wanted:
+        raise Misconfigured(
+            f"namespace {name!r} has {stored} shards, {wanted} were asked for: the number is fixed by "
+            "the first process; use another namespace for another number",
+        )
+    return stored
 
-    def _fix_shards(self, key: str, wanted: int) -> bytes:
-        # Not before it is known to be missing: who may only look at a namespace may not write this.
-        if wanted > 1:
-            # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
-            self._settings.ask("HSETNX", key, SPREAD, 1)
-        self._settings.ask("HSETNX", key, SHARDS, wanted)
-        fixed: bytes = self._settings.ask("HGET", key, SHARDS)
-        return fixed
+
+def _fixed(settings: Database, key: str, wanted: int) -> bytes:
+    # Not before it is known to be missing: who may only look at a namespace may not write this.
+    if wanted > 1:
+        # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
+        settings.ask("HSETNX", key, SPREAD, 1)
+    settings.ask("HSETNX", key, SHARDS, wanted)
+    fixed: bytes = settings.ask("HGET", key, SHARDS)
+    return fixed

@@ -6,6 +6,7 @@ import logging
 
 from jobistemer.core.alerts import OVERDUE, RECOVERED, alert_message
 from jobistemer.core.errors import NotConnected
+from jobistemer.runtime.logging import facts
 from jobistemer.store import jobs, outcomes
 from jobistemer.store.database import Database
 from jobistemer.store.jobs import StoredJob
@@ -26,7 +27,8 @@ def raise_due_alerts(database: Database, expected: list[tuple[str, int]]) -> int
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
             # One job that cannot be told of holds up no other, and is no reason to look at it again at once.
-            log.error("whether job %s has completed in time cannot be told here: %s", job_id, error)
+            known = facts(job=job_id)
+            log.error("whether job %s has completed in time cannot be told here: %s", job_id, error, extra=known)
             database.ask("ZADD", database.keys.expected, "XX", "GT", now_ms + AGAIN_MS, job_id)
     return len(due)
 
@@ -49,7 +51,7 @@ def _raise(database: Database, job_id: str, mark: int, now_ms: int) -> None:
     message = alert_message(stored.job.name, stored.job.alert, state, within_s, mark, now_ms)
     call = outcomes.raise_alert(database.keys, job_id, mark, 0 if mark else next_at, message, now_ms)
     if database.call(call).word == "RAISED":
-        log.warning("job %s is %s: %s is told", stored.job.name, state, stored.job.alert)
+        log.warning("job %s is %s: %s is told", stored.job.name, state, stored.job.alert, extra=facts(job=job_id))
 
 
 def _went_on_at(database: Database, stored: StoredJob) -> int:

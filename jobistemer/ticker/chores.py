@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from jobistemer.core.errors import NotConnected
+from jobistemer.runtime.logging import facts
 from jobistemer.store.backfills import take_step
 from jobistemer.store.changing import apply_pending
 from jobistemer.store.database import Database
@@ -61,7 +62,7 @@ class Chores:
         if kind == "update":
             changed = apply_pending(self._database, rest)
             if changed is not None and changed.word == "CHANGED":
-                log.info("job %s: version %d is applied", rest, changed.version)
+                log.info("job %s: version %d is applied", rest, changed.version, extra=facts(job=rest))
                 return True
         elif kind == "retire":
             version, _, job_id = rest.partition(":")

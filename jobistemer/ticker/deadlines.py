@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from jobistemer.runtime.logging import facts
 from jobistemer.store.database import Database
 from jobistemer.store.halting import end_overdue
 
@@ -16,5 +17,5 @@ def halt_overdue(database: Database, deadlines: list[tuple[str, int]]) -> int:
     overdue = [occurrence for occurrence, at in deadlines if at <= now_ms]
     for occurrence in overdue:
         if end_overdue(database, occurrence):
-            log.info("%s is past its deadline: its runs are cancelled", occurrence)
+            log.info("%s is past its deadline: its runs are cancelled", occurrence, extra=facts(occurrence=occurrence))
     return len(overdue)

@@ -10,11 +10,14 @@ from typing import NamedTuple
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.models import Job, Overlap
 from jobistemer.core.planning import Decision, plan
+from jobistemer.core.states import OccurrenceState
+from jobistemer.runtime.logging import facts
 from jobistemer.store import firings, occurrences
 from jobistemer.store.database import Database
 from jobistemer.store.firings import Firing
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
+from jobistemer.ticker.tally import Tally
 from jobistemer.ticker.upcoming import Ahead, Upcoming
 
 BATCH = 100
@@ -79,7 +82,9 @@ def make_ready(keys: Keys, upcoming: Upcoming, share: Share) -> None:
             entry.ahead = _ahead(keys, entry)
 
 
-def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: int, share: Share) -> Fired:
+def fire_due(
+    database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: int, share: Share, tally: Tally | None = None
+) -> Fired:
     """Have every known instant that is due by server time decided: by this ticker, or by another one.
 
     Everybody may decide everything, and the claim settles who did. To spare the server most of the lost claims, each
@@ -87,7 +92,7 @@ def fire_due(database: Database, upcoming: Upcoming, catch_up: int, horizon_ms: 
     """
     now_ms = database.clock.now_ms()
     now, later = _within_reason(upcoming.pop_due(now_ms), now_ms)
-    step = _Pass(database, now_ms, catch_up)
+    step = _Pass(database, now_ms, catch_up, tally)
     step.claim([entry for entry in now if share.has(entry)])
     step.claim(step.left_over([entry for entry in now if not share.has(entry)]))
     for entry in (*later, *step.known.values()):
@@ -107,7 +112,8 @@ def _within_reason(due: list[Upcoming.Entry], now_ms: int) -> tuple[list[Upcomin
 class _Pass:
     """One pass of firing; `known` are the jobs of which it knows what comes next, `wrong` those it was wrong about."""
 
-    def __init__(self, database: Database, now_ms: int, catch_up: int) -> None:
+    def __init__(self, database: Database, now_ms: int, catch_up: int, tally: Tally | None) -> None:
+        self._tally = tally
         self._database = database
         self._began_ms = now_ms
         self._clock_began_ms = database.clock.now_ms()
@@ -156,6 +162,8 @@ class _Pass:
             entry.plain = position not in left
             if entry.plain:
                 self._note(entry, decision, "TAKEN" if position in taken else "CLAIMED")
+                if position not in taken:
+                    self._count(decision, OccurrenceState.PENDING)
         return [bundle[position - 1].entry for position in sorted(left)]
 
     def _claim_singly(self, entries: list[Upcoming.Entry]) -> None:
@@ -166,6 +174,8 @@ class _Pass:
                 word = reply.word if isinstance(reply, Reply) else _refused(entry, decision, reply)
                 entry.plain = isinstance(reply, Reply) and b"pending" in reply.values
                 self._note(entry, decision, word)
+                if isinstance(reply, Reply) and word == "CLAIMED":
+                    self._count(decision, reply.values[0].decode())
 
     def left_over(self, entries: list[Upcoming.Entry]) -> Iterator[Upcoming.Entry]:
         """Those of the others' jobs that nobody has decided yet; of the rest, note what was decided."""
@@ -213,6 +223,10 @@ class _Pass:
             self.replan |= word != REFUSED and entry.job_id not in self.wrong
             self.wrong.add(entry.job_id)
 
+    def _count(self, decision: Decision, state: str) -> None:
+        if self._tally is not None:
+            self._tally.count(state, self._now_ms() - decision.instant * 1000)
+
     def _follow(self, entry: Upcoming.Entry, mark: float | None) -> None:
         if mark is not None and int(mark) > entry.due_ms and entry.since is None and entry.on_time(self._now_ms()):
             entry.follow(int(mark))
@@ -234,7 +248,7 @@ def _planned(entry: Upcoming.Entry, now_ms: int, catch_up: int) -> list[Decision
         return plan(entry.job, entry.cursor, now_ms, catch_up, entry.since)
     except Exception as error:  # noqa: BLE001 - a custom schedule is user code
         # One job that cannot be planned (a custom schedule that this ticker does not know) holds up no other.
-        log.error("job %s cannot be planned here: %s", entry.job.name, error)
+        log.error("job %s cannot be planned here: %s", entry.job.name, error, extra=facts(job=entry.job_id))
         return []
 
 
@@ -275,5 +289,6 @@ def _made_ready(keys: Keys, entry: Upcoming.Entry, decision: Decision) -> Ahead:
 
 
 def _refused(entry: Upcoming.Entry, decision: Decision, error: JobistemerError) -> str:
-    log.error("job %s: instant %d could not be claimed: %s", entry.job.name, decision.instant, error)
+    known = facts(job=entry.job_id)
+    log.error("job %s: instant %d could not be claimed: %s", entry.job.name, decision.instant, error, extra=known)
     return REFUSED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from jobistemer.core.errors import NotConnected
+from jobistemer.runtime.logging import facts
 from jobistemer.store import jobs, occurrences
 from jobistemer.store.database import Database
 
@@ -23,7 +24,7 @@ def _tried(database: Database, job_id: str) -> bool:
         raise
     except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
         # One queue that cannot move on holds up no other.
-        log.error("the next occurrence of %s cannot be started here: %s", job_id, error)
+        log.error("the next occurrence of %s cannot be started here: %s", job_id, error, extra=facts(job=job_id))
         return False
 
 
@@ -37,7 +38,8 @@ def _start_next(database: Database, job_id: str) -> bool:
     # It runs under the version that it was claimed with, whatever is current now.
     job = jobs.find_version(database, job_id, int(version)) if version else None
     if job is None:
-        log.error("%s waits in the queue of %s, whose definition is gone", occurrence, job_id)
+        known = facts(job=job_id, occurrence=occurrence)
+        log.error("%s waits in the queue of %s, whose definition is gone", occurrence, job_id, extra=known)
         return False
     now_ms = database.clock.now_ms()
     call = occurrences.start_queued(keys, job, int(version), instant, now_ms, None if since is None else int(since))

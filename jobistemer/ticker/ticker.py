@@ -13,10 +13,13 @@ import msgspec
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.jumps import Patience
+from jobistemer.core.measures import Measure
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.identity import process_identity
-from jobistemer.runtime.repeating import repeat, start_thread, until_done
+from jobistemer.runtime.logging import facts
+from jobistemer.runtime.repeating import start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.vitals import Vitals
 from jobistemer.store import jobs, members
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.database import Database
@@ -31,6 +34,7 @@ from jobistemer.ticker.fire import Share, fire_due, make_ready
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start import start_waiting
 from jobistemer.ticker.sweep import Sweeper
+from jobistemer.ticker.tally import Tallies, Tally, state_of
 from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import Unaccounted
 from jobistemer.ticker.upcoming import Upcoming
@@ -49,16 +53,20 @@ log = logging.getLogger("jobistemer.ticker")
 class Ticker:
     """One ticker process: a thread for each shard."""
 
-    def __init__(self, namespace: Namespace, settings: TickerSettings) -> None:
+    def __init__(self, namespace: Namespace, settings: TickerSettings, tallies: Tallies | None = None) -> None:
+        self._tallies = tallies
         self._namespace = namespace
         self._settings = settings
         self.id = process_identity()
         self._tickers: list[ShardTicker] = []
+        self._stopping = Stopping()
+        self.vitals = Vitals()
 
     def run(self, stopping: Stopping) -> None:
         """Tick until `stopping` is requested. A lost connection is waited out."""
+        self._stopping = stopping
         if until_done(self._open, stopping.requested, f"ticker {self.id}"):
-            log.info("ticker %s started", self.id)
+            log.info("ticker %s started: %s", self.id, self._namespace)
             self._run_shards(stopping)
         log.info("ticker %s stopped", self.id)
 
@@ -66,7 +74,15 @@ class Ticker:
         """Why nobody should rely on this ticker, shard by shard; empty when it is ready."""
         if not self._tickers:
             return ["it has not reached its server yet"]
+        if self._stopping.requested.is_set():
+            return ["it ends"]
         return [reason for each in self._tickers for reason in each.reasons_not_ready()]
+
+    def measures(self) -> list[Measure]:
+        """What it has to tell in numbers; what it has claimed only when it was given tallies."""
+        counted = self._tallies.measures() if self._tallies else []
+        stuck = sum(len(each.unaccounted.jobs) for each in self._tickers)
+        return [*counted, *state_of(self._namespace.shards if self._tickers else (), stuck)]
 
     def _open(self) -> None:
         for database in self._namespace.shards:
@@ -75,8 +91,7 @@ class Ticker:
                 database.clock.patience = patience
 
     def _run_shards(self, stopping: Stopping) -> None:
-        tickers = [ShardTicker(database, self._settings, self.id) for database in self._namespace.shards]
-        self._tickers = tickers
+        tickers = self._tickers = [self._ticker(database) for database in self._namespace.shards]
         threads = [
             start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
             for number, each in enumerate(tickers)
@@ -87,11 +102,25 @@ class Ticker:
                 thread.join(LOOK_ROUND_S)
 
 
+    def _ticker(self, database: Database) -> ShardTicker:
+        tally = self._tallies.new() if self._tallies else None
+        return ShardTicker(database, self._settings, self.id, self.vitals, tally)
+
+
 class ShardTicker:
     """The ticker of one shard."""
 
-    def __init__(self, database: Database, settings: TickerSettings, identity: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: TickerSettings,
+        identity: str,
+        vitals: Vitals | None = None,
+        tally: Tally | None = None,
+    ) -> None:
+        self._tally = tally
         self._database = database
+        self._vitals = vitals or Vitals()
         self._settings = settings
         self._id = identity
         self._upcoming = Upcoming()
@@ -105,11 +134,7 @@ class ShardTicker:
         self._next_look = 0.0
         self._horizon_ms = 0
         self._share = Share()
-        self._status = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started_at": database.clock.now_ms(),
-        }
+        self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": database.clock.now_ms()}
         self._fired = self._late_ms_max = 0
         self._looked_at: float | None = None
         self._held_ms = 0
@@ -129,7 +154,7 @@ class ShardTicker:
         listener = WakeListener(self._database)
         # Listening comes before the first look: what appears in between is heard.
         until_done(listener.listen, stop, f"ticker {self._id}")
-        repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
+        self._vitals.repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
         with suppress(NotConnected, ServerRefused):
             self._database.ask_all(members.forget_ticker(self._database.keys, self._id))
@@ -142,6 +167,8 @@ class ShardTicker:
 
     def look(self, *, full: bool) -> None:
         """Read the agenda and, when `full`, the definitions of jobs that are due soon and not known yet."""
+        # Between two looks stands at most one bundle of what is due, however much is.
+        self._vitals.mark()
         database = self._database
         now_ms = database.read_clock()
         if full:
@@ -164,7 +191,8 @@ class ShardTicker:
 
     def act(self) -> int:
         """Fire, promote and halt what is due, start what may start; how many occurrences were decided."""
-        fired = fire_due(self._database, self._upcoming, self._settings.catch_up, self._horizon_ms, self._share)
+        known = (self._upcoming, self._settings.catch_up, self._horizon_ms, self._share)
+        fired = fire_due(self._database, *known, self._tally)
         self._fired += fired.claimed
         self._late_ms_max = max(self._late_ms_max, fired.late_ms)
         self._trimmer.note(fired.grown)
@@ -202,13 +230,13 @@ class ShardTicker:
             raise
 
     def _pass(self, listener: WakeListener) -> None:
-        if time.monotonic() >= self._next_look:
+        if self.must_look:
             listener.listen()
             self.look(full=True)
             self._chores.look()
             self._sweeper.sweep_if_time()
             self._trimmer.trim_if_time()
-        elif self._something_due():
+        elif (instant := self._upcoming.next_ms()) is not None and instant <= self._database.clock.now_ms():
             # The server's time counts: should it have stepped back, nothing is fired early.
             self._database.read_clock()
         self.act()
@@ -232,10 +260,6 @@ class ShardTicker:
             log.warning("the server's clock is believed again")
         self._held_ms = held_ms
 
-    def _something_due(self) -> bool:
-        instant = self._upcoming.next_ms()
-        return instant is not None and instant <= self._database.clock.now_ms()
-
     def _learn(self, agenda: Agenda, now_ms: int) -> None:
         unknown = self._upcoming.unknown(agenda.due, now_ms)
         for start in range(0, len(unknown), 500):
@@ -246,14 +270,24 @@ class ShardTicker:
                 if stored is not None:
                     self._upcoming.add(job_id, stored, agenda.due[job_id])
 
+    def next_ms(self) -> int | None:
+        """The first instant at which there will be something to do, as far as the last look has shown."""
+        ordered = (self._delayed, self._deadlines, self._expected)
+        instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
+        return min((each for each in instants if each is not None), default=None)
+
+    @property
+    def must_look(self) -> bool:
+        """Whether it is time for a full look: the last one is too long ago, or was not true."""
+        return time.monotonic() >= self._next_look
+
     def _seconds_to_sleep(self) -> float:
         if self._upcoming.unready:
             return 0.0
-        now_ms = self._database.clock.now_ms()
-        ordered = (self._delayed, self._deadlines, self._expected)
-        instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
-        times = [(each - now_ms) / 1000 for each in instants if each is not None]
-        return max(0.0, min([self._next_look - time.monotonic(), *times]))
+        until_look, instant = self._next_look - time.monotonic(), self.next_ms()
+        if instant is None:
+            return max(0.0, until_look)
+        return max(0.0, min(until_look, (instant - self._database.clock.now_ms()) / 1000))
 
     def _encoded_status(self) -> bytes:
         counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming)}
@@ -266,5 +300,5 @@ def _readable(job_id: str, answer: list[bytes | None]) -> StoredJob | None:
     try:
         return jobs.read_stored(answer)
     except Exception as error:  # noqa: BLE001 - whatever a newer version has written, it holds up no other job
-        log.error("job %s has a definition that this ticker cannot read: %s", job_id, error)
+        log.error("job %s has a definition that this ticker cannot read: %s", job_id, error, extra=facts(job=job_id))
         return None

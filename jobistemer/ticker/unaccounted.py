@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
+from jobistemer.runtime.logging import facts
+
 log = logging.getLogger("jobistemer.ticker")
 
 
@@ -32,7 +34,8 @@ class Unaccounted:
                     "tickers say why",
                     job,
                     now_ms - mark,
+                    extra=facts(job=job),
                 )
         for job in self.jobs.keys() - stuck.keys():
-            log.info("job %s is accounted for again", job)
+            log.info("job %s is accounted for again", job, extra=facts(job=job))
         self._marks, self.jobs = overdue, stuck

@@ -23,6 +23,8 @@ from jobistemer.worker.watch import Watch
 
 HEARD_TWICE_MS = 2_000
 LEAST_S = 0.01
+SPARE_S = 2.0
+"""How much longer than two beats a worker may be silent and still count as ready."""
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -51,9 +53,11 @@ class Beater:
         self._reclaimer = reclaimer
         self._counts = counts
         self._stopping = stopping
+        self._late_s = 2 * settings.beat_s + SPARE_S
         self._heard_until = database.clock.now_ms()
         self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self._heard_until}
         self.last_beat_ms = 0
+        self._beaten_at: float | None = None
         self.begun = threading.Event()
 
     def step(self) -> float:
@@ -68,7 +72,7 @@ class Beater:
         # What was asked for while this beat was under way is heard with the next one as well.
         self._heard_until = now_ms - HEARD_TWICE_MS
         database.clock.correct(pulse.server_ms)
-        self.last_beat_ms = now_ms
+        self.last_beat_ms, self._beaten_at = now_ms, time.monotonic()
         self.begun.set()
         self._flights.beaten(database)
         self._order.paused, self._order.on_hold = pulse.paused, pulse.holds
@@ -82,6 +86,18 @@ class Beater:
         )
         # From beat to beat: what was asked for must be heard within a second, whatever else a beat has found to do.
         return max(LEAST_S, settings.beat_s - (time.monotonic() - began))
+
+    def silence(self) -> str:
+        """Why this worker is not heard; empty while it is."""
+        silent = self.silent_s
+        if silent is None:
+            return "it has not beaten yet; is the server there?"
+        return f"it has not beaten for {silent:.1f} s; is the server there?" if silent > self._late_s else ""
+
+    @property
+    def silent_s(self) -> float | None:
+        """How long ago the server has heard it; None before the first time."""
+        return None if self._beaten_at is None else time.monotonic() - self._beaten_at
 
     def _show_long_ones(self) -> None:
         now = time.monotonic()

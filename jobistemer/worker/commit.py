@@ -10,7 +10,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, in_words, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store import bundles, cancelling, elapsed, groups, limits, runs
@@ -23,6 +23,8 @@ from jobistemer.worker.flight import Flight
 from jobistemer.worker.follow import follow
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
+from jobistemer.worker.run_logger import about
+from jobistemer.worker.tally import Tally
 
 MOST_AT_ONCE = 200
 """How many go with one send: about a fifth of what is in flight at most, so that the server records one part while
@@ -43,10 +45,13 @@ class _Entry(NamedTuple):
 class Committer:
     """The one thread of a worker that writes outcomes of a shard; nothing it holds is lost when the server is away."""
 
-    def __init__(self, room: Room, definitions: Definitions, herald: Herald | None = None) -> None:
+    def __init__(
+        self, room: Room, definitions: Definitions, herald: Herald | None = None, tally: Tally | None = None
+    ) -> None:
         self._room = room
         self._definitions = definitions
         self._herald = herald
+        self._tally = tally
         self._outbox: SimpleQueue[Flight | None] = SimpleQueue()
         self._batch: list[Flight] = []
         self._put_off: dict[Flight, None] = {}
@@ -157,16 +162,21 @@ class Committer:
         self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
         for position in reply.values:
             self._note_stale(bundle[position - 1])
+        if self._herald is None and self._tally is None:
+            return
+        stale = set(reply.values)
+        ours = [flight for position, flight in enumerate(bundle, 1) if position not in stale] if stale else bundle
+        if self._tally is not None:
+            self._tally.count_successes(ours)
         if self._herald is not None:
-            stale = set(reply.values)
-            for position, flight in enumerate(bundle, 1):
-                if position not in stale:
-                    self._herald.announce((_ended(flight), SUCCEEDED))
+            for flight in ours:
+                self._herald.announce((_ended(flight), SUCCEEDED))
 
     def _note_stale(self, flight: Flight) -> None:
-        message = flight.delivery.message
+        delivery = flight.delivery
         self.counts["stale"] += 1
-        log.warning("%s of %s was ended by somebody else; this outcome is dropped", message.run, message.handler)
+        log.warning("%s of %s was ended by somebody else; this outcome is dropped", delivery.message.run,
+                    delivery.message.handler, extra=about(delivery))  # fmt: skip
 
     def _note(self, database: Database, entry: _Entry, reply: Reply | JobistemerError) -> None:
         if isinstance(reply, JobistemerError):
@@ -197,15 +207,20 @@ class Committer:
     def _postpone(self, flight: Flight, error: Exception) -> None:
         self._put_off[flight] = None
         message = flight.delivery.message
-        log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, error)
+        log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, error,
+                  extra=about(flight.delivery))  # fmt: skip
 
     def _follow_up(self, database: Database, entry: _Entry) -> None:
         message, ending = entry.ended.delivery.message, entry.ending
+        if self._tally is not None:
+            self._tally.count(entry.flight, entry.ended, ending)
         if self._herald is not None:
             announce(self._herald, entry.flight, entry.ended, ending)
         if entry.ended.outcome.error:
-            log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, entry.ended.delivery.attempt,
-                     entry.ended.outcome.state, entry.ended.outcome.error.partition("\n")[0])  # fmt: skip
+            outcome, number = entry.ended.outcome, entry.ended.delivery.attempt
+            why = f"{outcome.error.partition(chr(10))[0]}; {in_words(ending)}"
+            log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, number, outcome.state, why,
+                     extra=about(entry.ended.delivery))  # fmt: skip
         if isinstance(ending, Over) and ending.verdict and message.slot is not None:
             job = self._definitions.find(database, message.slot.job, message.slot.version)
             if job is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from jobistemer.core.states import AttemptState
 from jobistemer.store.database import Database
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.flight import Flight
@@ -33,6 +34,12 @@ class Committers:
         """Wait for nothing more: there will be none."""
         for each in self._by_shard.values():
             each.end()
+
+    @property
+    def done(self) -> int:
+        """How many attempts they have recorded so far."""
+        counts = self.counts
+        return sum(counts[state] for state in AttemptState)
 
     @property
     def counts(self) -> Counter[str]:

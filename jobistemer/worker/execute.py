@@ -102,4 +102,5 @@ def circumstances(flight: Flight) -> Circumstances:
         stands_for=instants_of(flight.database, slot),
         metadata=message.metadata,
         headers=message.headers,
+        queue=message.queue,
     )

@@ -17,6 +17,7 @@ from jobistemer.worker.flight import Flight
 from jobistemer.worker.gate import Gate
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.order import Order
+from jobistemer.worker.run_logger import about
 
 UNKNOWN_DELAY_MS = 5_000
 """How long a run whose task this worker does not know is put off, so that one that does can take it."""
@@ -173,5 +174,5 @@ class Fetcher:
             queues.drop_entry(self._database, stream, entry)
             return
         note = f"no worker that was asked knows task {delivery.message.handler}"
-        log.warning("%s: %s; it waits for one that does", delivery.message.run, note)
+        log.warning("%s: %s; it waits for one that does", delivery.message.run, note, extra=about(delivery))
         returning.hand_back(self._database, [delivery], self._worker, UNKNOWN_DELAY_MS, note)

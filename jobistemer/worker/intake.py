@@ -11,8 +11,9 @@ from functools import partial
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.handlers import Handler
-from jobistemer.runtime.repeating import repeat, start_thread, until_done
+from jobistemer.runtime.repeating import start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.vitals import Vitals
 from jobistemer.store import groups, queues, returning
 from jobistemer.store.database import Database
 from jobistemer.worker.fetch import Fetcher
@@ -42,7 +43,9 @@ class Intake:
         flights: Flights,
         slots: Slots,
         stopping: Stopping,
+        vitals: Vitals,
     ) -> None:
+        self._vitals = vitals
         self._shards = shards
         self._worker = worker
         self._room = room
@@ -87,7 +90,7 @@ class Intake:
 
         def fetch() -> None:
             if self._begin(database, name):
-                repeat(step, self._stopping.requested, name)
+                self._vitals.repeat(step, self._stopping.requested, name)
 
         return start_thread(fetch, "fetch")
 

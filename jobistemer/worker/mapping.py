@@ -79,6 +79,7 @@ class ItemMapping:
         # The only one takes the parent's place: in its occurrence, and in the group that the parent belongs to.
         parent = self._flight.delivery.message
         heirloom = {"slot": parent.slot, "member": parent.member, "metadata": parent.metadata}
+        heirloom["headers"] = parent.headers
         options = wire_options(complete(self._options(name)))
         if parent.slot is not None:
             options |= {"retention_ms": parent.retention_ms}
@@ -87,6 +88,8 @@ class ItemMapping:
 
     def _children(self, name: str, payloads: Iterable[msgspec.Raw], member: Member) -> Iterator[Message]:
         options = wire_options(complete(self._options(name)))
+        # What travels with the parent, such as its trace, travels on.
+        options["headers"] = self._flight.delivery.message.headers
         now_ms = self._flight.database.clock.now_ms()
         for index, payload in enumerate(payloads):
             own = Member(member.group, index, member.place)

@@ -12,7 +12,7 @@ import logging
 import time
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Later, Outcome, Over, settle
+from jobistemer.core.endings import Ending, Later, Outcome, Over, settle
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import LONGEST_PAUSE_S
@@ -22,6 +22,7 @@ from jobistemer.store.runs import Ended
 from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.follow import follow
 from jobistemer.worker.herald import Herald
+from jobistemer.worker.tally import Tally
 
 COMING_BACK_S = 2 * LONGEST_PAUSE_S
 """After an outage everybody's beat is old; so long a worker may take to notice that the server is back."""
@@ -33,12 +34,18 @@ class Reclaimer:
     """One for each shard; `observe` is called with each beat."""
 
     def __init__(
-        self, database: Database, patience_s: float, definitions: Definitions, herald: Herald | None = None
+        self,
+        database: Database,
+        patience_s: float,
+        definitions: Definitions,
+        herald: Herald | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._database = database
         self._patience_s = patience_s
         self._definitions = definitions
         self._herald = herald
+        self._tally = tally
         self._suspects: dict[str, tuple[int, float]] = {}
 
     def observe(self, suspects: dict[str, int], places: list[str]) -> int:
@@ -82,8 +89,8 @@ class Reclaimer:
 
     def _requeue(self, ended: Ended, ending: Later) -> bool:
         word = self._database.call(runs.retry(self._database.keys, ended, ending)).word
-        if word == "DONE" and self._herald is not None:
-            self._herald.announce((ended, ending))
+        if word == "DONE":
+            self._tell(ended, ending)
         # It was to be cancelled, and its worker died over it.
         return (returning.end_canceled(self._database, ended) if word == "CANCELED" else word) == "DONE"
 
@@ -95,11 +102,17 @@ class Reclaimer:
         done = reply.word == "DONE"
         if done:
             follow(database, ended, self._definitions, reply.also)
-        if done and self._herald is not None:
-            self._herald.announce((ended, ending))
+        if done:
+            self._tell(ended, ending)
         if done and slot and job:
             cancelling.cancel_siblings(database, job, slot)
         return done
+
+    def _tell(self, ended: Ended, ending: Ending) -> None:
+        if self._tally is not None:
+            self._tally.count_lost(ended, ending)
+        if self._herald is not None:
+            self._herald.announce((ended, ending))
 
     def _was_started(self, delivery: Delivery) -> bool:
         attempt = ids.attempt_id(delivery.message.run, delivery.attempt)

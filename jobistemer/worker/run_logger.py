@@ -11,19 +11,30 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.messages import Delivery
+from jobistemer.runtime.logging import facts
 
 log = logging.getLogger("jobistemer.run")
+
+
+def facts_of(delivery: Delivery) -> dict[str, Any]:
+    """What a log line about an attempt carries beside its words."""
+    message = delivery.message
+    known: dict[str, Any] = {"run": message.run, "task": message.handler, "attempt": delivery.attempt}
+    if message.slot is not None:
+        known |= {"job": message.slot.job, "occurrence": message.slot.occurrence}
+    return known
+
+
+def about(delivery: Delivery) -> dict[str, Any]:
+    """The same as `extra` of a log line."""
+    return facts(**facts_of(delivery))
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger whose records carry the run, its task and attempt, and its job and occurrence where it has them."""
 
     def __init__(self, delivery: Delivery, note: Callable[[str, str], None]) -> None:
-        message = delivery.message
-        facts: dict[str, Any] = {"run": message.run, "task": message.handler, "attempt": delivery.attempt}
-        if message.slot is not None:
-            facts |= {"job": message.slot.job, "occurrence": message.slot.occurrence}
-        super().__init__(log, facts)
+        super().__init__(log, facts_of(delivery))
         self._note = note
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:

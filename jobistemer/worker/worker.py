@@ -11,12 +11,14 @@ from typing import Any
 
 from jobistemer.core.errors import NotConnected, ServerRefused, WornOut
 from jobistemer.core.handlers import Handler
+from jobistemer.core.measures import Measure
 from jobistemer.core.plugins import Plugins
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.identity import process_identity
-from jobistemer.runtime.repeating import repeat, start_thread, until_done
+from jobistemer.runtime.repeating import Repeat, repeat, start_thread, until_done
 from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.vitals import Vitals
 from jobistemer.store import members
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
@@ -31,10 +33,12 @@ from jobistemer.worker.gather import GATHER
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.intake import Intake
+from jobistemer.worker.measures import measures_of
 from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
 from jobistemer.worker.recycling import Recycler
 from jobistemer.worker.slots import Slots, check_processes
+from jobistemer.worker.tally import Tallies
 from jobistemer.worker.watch import Watch
 
 POLL_S = 0.05
@@ -42,6 +46,9 @@ LAST_WORDS_S = 5.0
 """What hooks may take at the end to be told what has happened."""
 LEAVE_S = 3.0
 """How long a thread may take to end that has nothing more to do: a read that cannot be cut short takes two seconds."""
+
+Kept = tuple[Repeat, Callable[[], float | None], str]
+"""What a thread repeats, how, and what it is called."""
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -55,6 +62,7 @@ class Worker:
         handlers: Mapping[str, Handler],
         settings: WorkerSettings,
         plugins: Plugins | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
         check_processes(handlers, settings.app)
         plugins = plugins or Plugins()
@@ -68,8 +76,12 @@ class Worker:
         self._order = Order(settings.queues)
         self._definitions = Definitions()
         self._herald = Herald(plugins.hooks) if plugins.hooks.told_of_ends else None
-        self._committers = Committers(partial(Committer, self._room, self._definitions, self._herald))
+        self._tallies = tallies
+        self._committers = Committers(self._committer)
         self._slots: Slots | None = None
+        self._beaters: dict[Database, Beater] = {}
+        self._stopping = Stopping()
+        self.vitals = Vitals()
         self._watch = Watch(self._flights, self._report, self._withdraw)
         # Beats, commits and the watch go on while runs in flight finish, so they end after the fetching.
         self._ended = threading.Event()
@@ -79,6 +91,7 @@ class Worker:
 
         Raises WornOut when it ended because too many of its threads never did.
         """
+        self._stopping = stopping
         if until_done(self._open, stopping.requested, f"worker {self.id}"):
             self._work(stopping)
         log.info("worker %s stopped", self.id)
@@ -88,11 +101,23 @@ class Worker:
         counts = self._committers.counts
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
         waiting = {"in_flight": self._room.in_flight, "rate": round(self._room.rate), "leaked": self._leaked()}
-        return {"done": self._done(), "failed": failed, "stale": counts["stale"], **waiting}
+        return {"done": self._committers.done, "failed": failed, "stale": counts["stale"], **waiting}
 
-    def _done(self) -> int:
-        counts = self._committers.counts
-        return sum(counts[state] for state in AttemptState)
+    def ready(self) -> list[str]:
+        """Why nobody should rely on this worker; empty when it is ready."""
+        if not self._beaters:
+            return ["it has not reached its server yet"]
+        found = [beater.silence() for beater in self._beaters.values()]
+        if self._stopping.requested.is_set():
+            found.append("it ends: it takes no new work")
+        elif self._stopping.quiet.is_set():
+            found.append("it is quiet: it takes no new work until it is told to go on")
+        return [reason for reason in found if reason]
+
+    def measures(self) -> list[Measure]:
+        """What it has to tell in numbers; what its attempts came to only when it was given tallies."""
+        counted = self._tallies.measures() if self._tallies else []
+        return [*counted, *measures_of(self.counts(), self._settings, self._beaters)]
 
     def _leaked(self) -> int:
         return self._slots.leaked() if self._slots else 0
@@ -111,16 +136,16 @@ class Worker:
         self._committers.open(self._namespace.shards)
 
     def _work(self, stopping: Stopping) -> None:
-        beaters = {database: self._beater(database, stopping) for database in self._namespace.shards}
-        queued = ", ".join(self._settings.queues)
-        log.info("worker %s started: %d slots, queues %s", self.id, self._settings.concurrency, queued)
+        beaters = self._beaters = {each: self._beater(each, stopping) for each in self._namespace.shards}
+        room = f"{self._settings.concurrency} slots, queues {', '.join(self._settings.queues)}"
+        log.info("worker %s started: %s, %s", self.id, room, self._namespace)
         report, shards = self._committers.report, len(beaters)
         self._slots = slots = Slots(self._handlers, self._settings, self._flights, report, shards=shards)
-        recycler = Recycler(self._settings, self._done, self._leaked, stopping)
+        recycler = Recycler(self._settings, lambda: self._committers.done, self._leaked, stopping)
         keeping = self._keep(beaters.values(), recycler, slots)
         begun = {database: beater.begun for database, beater in beaters.items()}
         intake = Intake(
-            *(begun, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping),
+            *(begun, self.id, self._handlers, self._order, self._room, self._flights, slots, stopping, self.vitals),
         )
         intake.start(burst=self._settings.burst)
         stopping.wait()
@@ -130,9 +155,14 @@ class Worker:
         if recycler.failing:
             raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
 
+    def _committer(self) -> Committer:
+        tally = self._tallies.new() if self._tallies else None
+        return Committer(self._room, self._definitions, self._herald, tally)
+
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
         patience_s = self._settings.beat_s + COMING_BACK_S
-        reclaimer = Reclaimer(database, patience_s, self._definitions, self._herald)
+        tally = self._tallies.new() if self._tallies else None
+        reclaimer = Reclaimer(database, patience_s, self._definitions, self._herald, tally)
         return Beater(
             *(database, self.id, self._settings, self._order, self._flights, self._watch, reclaimer),
             counts=self.counts,
@@ -150,12 +180,13 @@ class Worker:
         steps += [(step, "commit") for step in self._committers.steps()]
         steps += [(recycler.step, "recycle"), (watch, "watch")]
         steps += [(self._support.journal.step, "journal")]
-        if self._herald is not None:
-            steps.append((self._herald.step, "herald"))
-        return [self._keep_on(step, name) for step, name in steps]
-
-    def _keep_on(self, step: Callable[[], float | None], name: str) -> threading.Thread:
-        return start_thread(lambda: repeat(step, self._ended, f"worker {self.id} {name}"), name)
+        # What the herald waits for is the application's: a hook that hangs does not make this worker a stuck one.
+        told: list[Kept] = [] if self._herald is None else [(repeat, self._herald.step, "herald")]
+        kept: list[Kept] = [*((self.vitals.repeat, step, name) for step, name in steps), *told]
+        return [
+            start_thread(partial(repeating, step, self._ended, f"worker {self.id} {name}"), name)
+            for repeating, step, name in kept
+        ]
 
     def _drain(self, intake: Intake, stopping: Stopping) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""

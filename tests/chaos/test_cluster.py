@@ -18,7 +18,7 @@ from tests.chaos.test_outages import acknowledged
 from tests.chaos.verdict import judge_all
 from tests.support.clusters import LocalCluster, Node, clustered
 from tests.support.records import leaked
-from tests.support.servers import SHARDS, VALKEY, binary_of
+from tests.support.servers import SHARDS, cluster_binary, moving_whole
 
 pytestmark = pytest.mark.process
 
@@ -82,7 +82,7 @@ class ClusterStory(Scene):
 def at_work(folder, replicated: int = 0) -> Iterator[ClusterStory]:
     """A cluster with a producer, a ticker and two workers that have done something on every shard."""
     (folder / "nodes").mkdir()
-    with clustered(binary_of(VALKEY), folder / "nodes", replicated) as cluster:
+    with clustered(cluster_binary(), folder / "nodes", replicated) as cluster:
         story = ClusterStory(folder, cluster)
         try:
             assert len(story.shards) == SHARDS
@@ -113,24 +113,52 @@ def held_half_way(keys: int = 15):
     return pace
 
 
-def test_slots_move_under_load_and_nothing_is_lost(tmp_path):
-    with at_work(tmp_path) as story:
-        # When every shard of one node is moved to the others, key by key
+@contextmanager
+def moving_away(folder) -> Iterator[tuple[ClusterStory, Iterator[tuple[int, Node]]]]:
+    """Everybody at work, and the slot of each shard of one node, with the node it is to go to.
+
+    Between two of them work goes on; afterwards the shards that were moved are where they should be, their jobs fire,
+    and everything has its effect.
+    """
+    with at_work(folder) as story:
         leaving, *others = story.cluster.masters
         moving = story.on(leaving)
         assert moving
-        for number, shard in enumerate(moving):
-            before = len(acknowledged(story))
-            story.cluster.move(slot_of(shard.keys.tag), others[number % 2], held_half_way())
-            until("the producer goes on", lambda: len(acknowledged(story)) > before + 20)  # noqa: B023 - called at once
-        assert story.on(leaving) == []
-        # Scripts did meet slots that were half here and half there.
-        assert sum(node.refusals("TRYAGAIN") for node in story.cluster.masters) > 0
 
-        # Then work goes on where they are now, and everything has its effect
+        def each() -> Iterator[tuple[int, Node]]:
+            for number, shard in enumerate(moving):
+                before = len(acknowledged(story))
+                yield slot_of(shard.keys.tag), others[number % 2]
+                until("the producer goes on", lambda: len(acknowledged(story)) > before + 20)  # noqa: B023 - called at once
+
+        yield story, each()
+        assert story.on(leaving) == []
         seen = story.instants(moving)
         until("the jobs that were moved fire", lambda: story.instants(moving) > seen + 5)
         story.comes_to_rest()
+
+
+def refusals(story: ClusterStory, word: str) -> int:
+    return sum(node.refusals(word) for node in story.cluster.masters)
+
+
+def test_slots_move_under_load_key_by_key_and_nothing_is_lost(tmp_path):
+    with moving_away(tmp_path) as (story, moves):
+        for slot, target in moves:
+            story.cluster.move(slot, target, held_half_way())
+        # Scripts did meet slots that were half here and half there.
+        assert refusals(story, "TRYAGAIN") > 0
+
+
+@moving_whole
+def test_slots_move_under_load_as_a_whole_and_nothing_is_lost(tmp_path):
+    with moving_away(tmp_path) as (story, moves):
+        moved = refusals(story, "MOVED")
+        for slot, target in moves:
+            story.cluster.move_whole(slot, target)
+        # Clients were sent on, and none of them met a slot that was half here and half there.
+        assert refusals(story, "MOVED") > moved
+        assert (refusals(story, "TRYAGAIN"), refusals(story, "ASK")) == (0, 0)
 
 
 def test_the_loss_of_a_node_stops_no_other_and_nothing_that_was_acknowledged_is_lost(tmp_path):
@@ -141,7 +169,7 @@ def test_the_loss_of_a_node_stops_no_other_and_nothing_that_was_acknowledged_is_
         failing_over = story.on(replicated)
         assert failing_over
         seen = story.instants(failing_over)
-        replicated.kill()
+        story.cluster.lose(replicated, story.cluster.replicas[0])
         until("its replica has taken over", lambda: story.cluster.replicas[0].role() == "master")
         until("the jobs on it fire", lambda: story.instants(failing_over) > seen + 5)
 

@@ -9,6 +9,8 @@ from jobistemer import Context, Jobistemer
 from jobistemer.app import DeadLetters, JobControl
 from jobistemer.app.auditing import audit_jobs
 from jobistemer.app.cancelling import cancel_run
+from jobistemer.cli.top.look import counting, look
+from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, ServerRefused
 from jobistemer.core.limits import Concurrency
 from jobistemer.core.retries import NO_RETRIES
@@ -16,34 +18,44 @@ from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
 from jobistemer.store import acl, census, listings
-from jobistemer.store.connection import connect
+from jobistemer.store.connection import Server
+from jobistemer.store.gauges import Gauges
 from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
 from tests.support.apps import working
-from tests.support.roles import admit
-from tests.support.servers import CLUSTER, FAKE, available, running
+from tests.support.roles import admit_to
+from tests.support.servers import SHARDS, clusters, emptied, running, single
 from tests.support.worker_processes import until
 
 
-@pytest.fixture(scope="module", params=[kind for kind in available() if kind not in (FAKE, CLUSTER)])
+@pytest.fixture(scope="module", params=[*single(), *clusters()])
 def server(request, tmp_path_factory):
     with running(request.param, tmp_path_factory.mktemp("acl")) as url:
         yield url
 
 
 @pytest.fixture
-def admin(server):
-    client = connect(server)
-    client.flushall()
-    client.execute_command("ACL", "LOG", "RESET")
-    yield client
-    client.close()
+def admins(server):
+    """A client for each node; there is one, or those of a cluster, each with users of its own."""
+    emptied(server)
+    opened = Server(server)
+    opened.client("{test:0}").ping()
+    clients = nodes_of(opened)
+    for client in clients:
+        client.execute_command("ACL", "LOG", "RESET")
+    yield clients
+    opened.close()
+
+
+def nodes_of(opened: Server) -> list[redis.Redis]:
+    nodes = opened.cluster
+    return [nodes.client(each) for each in nodes.nodes()] if nodes else [opened.client("")]
 
 
 @pytest.fixture
-def url(server, admin):
+def url(server, admins):
     """`url("worker")` is what a worker connects to."""
-    return lambda *roles: admit(admin, server, "test", *roles)
+    return lambda *roles: admit_to(admins, server, "test", *roles)
 
 
 def shop(url: str) -> Jobistemer:
@@ -74,15 +86,16 @@ def shop(url: str) -> Jobistemer:
     return app
 
 
-def denied(admin: redis.Redis) -> list[str]:
-    """What the server has refused its users."""
+def denied(admins: list[redis.Redis]) -> list[str]:
+    """What the servers have refused their users."""
+    logged = [entry for admin in admins for entry in admin.execute_command("ACL", "LOG")]
     return [
         f"{entry[b'username'].decode()}: {entry[b'reason'].decode()} {entry[b'object'].decode()}"
-        for entry in (dict(zip(each[::2], each[1::2], strict=True)) for each in admin.execute_command("ACL", "LOG"))
+        for entry in (dict(zip(each[::2], each[1::2], strict=True)) for each in logged)
     ]
 
 
-def test_every_role_can_do_all_its_work_and_is_never_refused(url, admin):
+def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
     # Given a user for each role, a ticker and a worker at work, and jobs that the operator has deployed
     shop(url("operator")).deploy()
     producer, stopping = shop(url("producer")), Stopping()
@@ -98,17 +111,19 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admin):
         assert DeadLetters(operator).replay(broken.id)
         later = producer.enqueue("limited", {}, delay=3600)
         assert cancel_run(operator, later.id) == "canceled"
-        viewer = Namespace(url("viewer"), "test")
-        history = lambda: listings.list_history(viewer.shards[0], JobControl(viewer).find("every_second").job.id)  # noqa: E731
+        viewer, job = Namespace(url("viewer"), "test"), ids.job_id("every_second")
+        history = lambda: listings.list_history(viewer.for_job(job), job)  # noqa: E731
         until(lambda: sum(each.state == "completed" for each in history()) > 1, "the job has run twice")
         JobControl(operator).pause("every_second")
         # Then the viewer sees all that, and nothing is unaccounted for
         assert {each.name for each in census.list_queues(viewer.shards)} == {"default"}
+        assert {each.name for each in Gauges(viewer).measures()} >= {"queue_waiting", "dead_runs"}
         assert len(census.list_workers(viewer.shards)) == len(census.list_tickers(viewer.shards)) == 1
+        assert [each.name for each in look(counting(viewer)).queues] == ["default"]
         assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
     stopping.request()
     thread.join(10)
-    assert denied(admin) == []
+    assert denied(admins) == []
 
 
 MORE = {
@@ -131,10 +146,9 @@ MORE = {
 @pytest.mark.parametrize("role", acl.ROLES)
 @pytest.mark.parametrize("more", MORE)
 def test_no_role_can_do_more(url, role, more):
-    client = connect(url(role))
+    client = Server(url(role)).client("{test:0}")
     with pytest.raises(redis.ResponseError, match="NOPERM|no permission|No permission|user executing|ACL failure"):
         client.execute_command(*MORE[more])
-    client.close()
 
 
 @pytest.mark.parametrize(
@@ -154,18 +168,17 @@ def test_no_role_can_do_more(url, role, more):
     ],
 )
 def test_a_role_cannot_do_what_another_one_does(url, role, command):
-    client = connect(url(role))
+    client = Server(url(role)).client("{test:0}")
     with pytest.raises(redis.ResponseError, match="(?i)no permission"):
         client.execute_command(*command)
     client.close()
 
 
 def test_a_missing_permission_is_told_with_the_command_the_role_and_the_remedy(url):
-    app = shop(url("viewer", "producer"))
-    app.namespace.shards  # noqa: B018 - connects
+    shop(url("operator")).deploy()
     refused = pytest.raises(ServerRefused)
     with refused as told:
-        app.deploy()
+        shop(url("viewer", "producer")).control.trigger("every_second")
     assert "lacks a permission" in str(told.value)
     assert "`jobistemer acl ticker or operator` prints" in str(told.value)
     with refused as told:
@@ -180,24 +193,24 @@ def test_a_wrong_password_is_told_without_showing_it(url):
     assert "guessed" not in str(told.value)
 
 
-def test_the_rules_of_several_roles_add_up(url, admin):
+def test_the_rules_of_several_roles_add_up(url, admins):
     app = shop(url("producer", "operator"))
     app.deploy()
     run = app.enqueue("quiet", {})
     assert run.cancel()
-    assert denied(admin) == []
+    assert denied(admins) == []
 
 
-def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_finds_them(url, admin):
-    app = Jobistemer(url("operator"), namespace="test", shards=4)
-    for number in range(8):
+def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_finds_them(url, admins):
+    app = Jobistemer(url("operator"), namespace="test", shards=SHARDS)
+    for number in range(2 * SHARDS):
         app.job("0 3 * * *", name=f"job_{number}")(lambda: None)
     app.deploy()
     app.control.trigger("job_3")
     viewer = Namespace(url("viewer"), "test")
-    assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * 4
-    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(8)] == [number == 3 for number in range(8)]
-    assert denied(admin) == []
+    assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * SHARDS
+    assert [JobControl(viewer).is_running(f"job_{number}") for number in range(2 * SHARDS)] == [number == 3 for number in range(2 * SHARDS)]
+    assert denied(admins) == []
 
 
 def test_a_rule_is_for_one_namespace_and_a_known_role():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -12,33 +13,43 @@ from click.testing import CliRunner
 
 from jobistemer import Jobistemer
 from jobistemer.cli import main
-from jobistemer.core.errors import Misconfigured, NotConnected
+from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 from jobistemer.store import slots
 from jobistemer.store.cluster import slot_of
 from jobistemer.store.connection import Server
+from jobistemer.store.keys import settings_key
+from jobistemer.store.namespace import Namespace
 from jobistemer.store.queues import StreamReader, open_streams
 from tests.support.apps import work_off, working
 from tests.support.clusters import LocalCluster, clustered
-from tests.support.servers import VALKEY, binary_of, emptied
+from tests.support.records import leaked
+from tests.support.roles import admit_to
+from tests.support.servers import cluster_binary, emptied, moving_whole
+from tests.support.worlds import attempts_of
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with clustered(binary_of(VALKEY), tmp_path_factory.mktemp("cluster")) as cluster:
+    with clustered(cluster_binary(), tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def app(cluster):
     emptied(cluster.url, shards=1)
-    app = Jobistemer(cluster.url, namespace="test")
+    app = app_as(cluster.url)
+    yield app
+    app.namespace.close()
+
+
+def app_as(url: str) -> Jobistemer:
+    app = Jobistemer(url, namespace="test")
 
     @app.task
     def double(number: int) -> int:
         return 2 * number
 
-    yield app
-    app.namespace.close()
+    return app
 
 
 class Move:
@@ -60,6 +71,9 @@ class Move:
 
     def finish(self) -> None:
         self._cluster.move(self.slot, self.target)
+
+    def whole(self) -> None:
+        self._cluster.move_whole(self.slot, self.target)
 
 
 @pytest.fixture
@@ -144,6 +158,31 @@ def test_a_worker_that_waits_goes_on_waiting_where_the_slot_is_now(app, move):
         assert app.enqueue("double", {"number": 2}).result(timeout=20) == 4
 
 
+@moving_whole
+def test_what_runs_while_its_slot_moves_as_a_whole_is_recorded_once_where_it_is_now(app, move):
+    began, go_on = threading.Event(), threading.Event()
+
+    @app.task
+    def slow() -> int:
+        began.set()
+        assert go_on.wait(20)
+        return 1
+
+    # Given a worker that is in the middle of a run, and waits for more
+    with working(app):
+        run = app.enqueue("slow", {})
+        assert began.wait(20)
+        # When its slot goes with all that is pending, and the run ends
+        move.whole()
+        go_on.set()
+        # Then its outcome is taken where its entry is now, and what comes next is done there
+        assert run.result(timeout=20) == 1
+        assert app.enqueue("double", {"number": 2}).result(timeout=20) == 4
+    (attempt,) = attempts_of(move.database, run.id)
+    assert attempt.state == "succeeded"
+    assert leaked(move.database) == {}
+
+
 def test_a_wait_that_is_under_way_is_ended_where_it_is(app):
     database = app.namespace.shards[0]
     open_streams(database, ["default:5"])
@@ -169,7 +208,37 @@ def test_the_command_line_works_on_a_cluster(cluster):
     assert runs[0].state() == "canceled"
     assert run(["audit", *where]).exit_code == 0
     found = json.loads(run(["doctor", *where]).stdout)["findings"]
-    assert [each["value"] for each in found if each["check"] == "cluster"] == ["ok, 16384 of 16384 slots are served"]
+    assert [each["value"] for each in found if each["check"] == "cluster"] == ["ok, 16384 of 16384 slots are served"] * 3
+
+
+async def state_of(app: Jobistemer, run: str) -> bytes:
+    database = app.namespace.on_loop(app.namespace.shards[0])
+    return await database.ask("HGET", database.keys.run(run), "state")
+
+
+def test_the_rights_of_a_role_are_enough_to_follow_a_slot(cluster, app, move):
+    # Given users with the rights of their roles, and a slot of which some keys are here and some there
+    nodes = [node.client for node in cluster.masters]
+    as_role = lambda *roles: app_as(admit_to(nodes, cluster.url, "test", *roles))  # noqa: E731
+    producer, worker, operator, viewer = (as_role(role) for role in ("producer", "worker", "operator", "viewer"))
+    run = producer.enqueue("double", {"number": 1})
+    move.begin(move.database.keys.run(run.id))
+
+    # When each asks for what has gone already, by threads and by coroutines
+    assert {each.run(run.id).state() for each in (producer, operator, viewer)} == {"pending"}
+    assert asyncio.run(state_of(producer, run.id)) == b"pending"
+    move.finish()
+    work_off(worker)
+
+    # Then nobody was refused anything
+    assert run.result(timeout=5) == 2
+    assert [entry for node in nodes for entry in node.acl_log()] == []
+
+
+def test_a_url_of_one_node_alone_is_told_what_it_is(cluster):
+    elsewhere = next(node for node in cluster.masters if node is not cluster.owner(slot_of(settings_key("test"))))
+    with pytest.raises(ServerRefused, match=r"It is one node of a cluster: the URL begins with redis\+cluster://"):
+        Namespace(f"redis://127.0.0.1:{elsewhere.port}/0", "test").shards  # noqa: B018 - connects
 
 
 @pytest.mark.parametrize("url", ["redis+cluster://", "redis+cluster://host:70x", "redis+cluster://host/3"])

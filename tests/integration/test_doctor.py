@@ -17,13 +17,13 @@ from jobistemer.ticker.ticker import ShardTicker
 from tests.chaos.scene import until
 from tests.chaos.sentinels import Deployment
 from tests.support.roles import admit
-from tests.support.servers import CLUSTER, FAKE, available, running
+from tests.support.servers import running, single
 from tests.support.worlds import StepWorker
 
 PREFIX = "{test:0}:"
 
 
-@pytest.fixture(scope="module", params=[kind for kind in available() if kind not in (FAKE, CLUSTER)])
+@pytest.fixture(scope="module", params=single())
 def server(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("doctor")
     with running(request.param, folder, "--appendonly", "yes", "--maxmemory-policy", "noeviction") as url:
@@ -181,7 +181,7 @@ def test_what_is_overdue_is_a_fault_and_names_the_missing_ticker(server, client)
     assert {each["remedy"] for each in found} == {"no ticker runs: start `jobistemer-ticker`"}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in available() if kind in ("valkey", "redis")])
+@pytest.mark.parametrize("kind", single())
 def test_slots_that_nobody_serves_are_a_fault(kind, tmp_path):
     whole = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
     with running(kind, tmp_path, "--appendonly", "yes", *whole) as url:

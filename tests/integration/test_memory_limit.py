@@ -12,7 +12,7 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW, FrozenClock
 from tests.support.records import leaked, nothing_written, records
-from tests.support.servers import CLUSTER, FAKE, available, running
+from tests.support.servers import running, single
 from tests.support.stories import (
     MINUTE,
     T0,
@@ -30,7 +30,7 @@ from tests.support.stories import (
 )
 
 # The fake server knows no limit, and that of a cluster's node is no other than that of a single server.
-REAL = [kind for kind in available() if kind not in (FAKE, CLUSTER)]
+REAL = single()
 
 
 @pytest.fixture(scope="module", params=REAL)

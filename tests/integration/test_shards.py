@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from jobistemer import NO_RETRIES, Concurrency, Jobistemer
+from jobistemer import NO_RETRIES, Concurrency, Context, Jobistemer, Results, Retry
 from jobistemer.app.auditing import audit_jobs
 from jobistemer.app.dead_letters import DeadLetters
 from jobistemer.app.operating import QueueControl
@@ -16,21 +16,21 @@ from jobistemer.core import ids
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.repeating import start_thread
 from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import census
+from jobistemer.store import census, views
 from jobistemer.store.listings import delayed_total, list_jobs
 from jobistemer.ticker.ticker import Ticker
 from tests.support.apps import work_off, working
 from tests.support.records import leaked
-from tests.support.servers import CLUSTER, FAKE, SHARDS, available, emptied, running
+from tests.support.servers import FAKE, SHARDS, available, clusters, emptied, folder_of, running
 from tests.support.worker_processes import until
 
 # The cluster is among them whatever other servers were asked for: what is tested here needs shards on several nodes.
-KINDS = [FAKE, CLUSTER] if FAKE in available() else [CLUSTER]
+KINDS = [FAKE, *clusters()] if FAKE in available() else clusters()
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def url(request, tmp_path_factory):
-    with running(request.param, tmp_path_factory.mktemp(request.param)) as url:
+    with running(request.param, tmp_path_factory.mktemp(folder_of(request.param))) as url:
         yield url
 
 
@@ -199,3 +199,60 @@ def test_jobs_fire_and_delayed_runs_are_promoted_on_every_shard(app, ticking):
     # Then the ticker is known on every shard, and the record of all is complete
     assert [len(census.list_tickers([shard])) for shard in app.namespace.shards] == [1] * SHARDS
     assert [audited.findings for audited in audit_jobs(app.namespace)] == [()] * 3 * SHARDS
+
+
+def test_graphs_retries_children_and_cancels_work_on_whatever_shard_they_are(app, ticking):
+    # Given a job of two tasks on each shard, calls that need a second attempt, calls with children, and some for later
+    for number in range(SHARDS):
+        job = app.job("0 3 1 1 *", name=f"graph_{number}")
+
+        @job.task
+        def extract() -> int:
+            return 20
+
+        @job.task(after=[extract])
+        def load(extract: int) -> int:
+            return extract + 1
+
+    @app.task
+    def again(context: Context) -> int:
+        if not context.attempt:
+            raise Retry(after=0.01)
+        return context.attempt
+
+    @app.task
+    def halve(number: int) -> int:
+        return number // 2
+
+    @app.task
+    def total(halves: Results[int]) -> int:
+        return sum(halves)
+
+    @app.task
+    def parent(context: Context) -> str:
+        return context.map(halve, [4, 6, 8], reduce=total)
+
+    app.deploy()
+    homes = [app.namespace.for_job(ids.job_id(f"graph_{number}")) for number in range(SHARDS)]
+    assert len(set(map(id, homes))) == SHARDS
+    later = [app.enqueue("double", {"number": number}, delay=3600) for number in range(3 * SHARDS)]
+
+    # When all of it is done, and what waits is cancelled
+    with working(app):
+        occurrences = [app.control.trigger(f"graph_{number}")[0] for number in range(SHARDS)]
+        tried = [app.enqueue("again") for _ in range(3 * SHARDS)]
+        reducers = [app.run(app.enqueue("parent").result(timeout=20)) for _ in range(SHARDS)]
+        assert [each.result(timeout=20) for each in tried] == [1] * 3 * SHARDS
+        assert [each.result(timeout=20) for each in reducers] == [9] * SHARDS
+        until(lambda: all(ended(*each) for each in zip(homes, occurrences, strict=True)), "each occurrence has ended")
+    assert all(each.cancel() for each in later)
+
+    # Then it was done on all shards, and nothing is left over on any
+    assert len(runs_by_shard(app)) == SHARDS
+    loads = [ids.run_id(occ, ids.task_id(ids.job_id(f"graph_{n}"), "load")) for n, occ in enumerate(occurrences)]
+    assert [app.run(load).result(timeout=1) for load in loads] == [21] * SHARDS
+    assert [leaked(shard) for shard in app.namespace.shards] == [{}] * SHARDS
+
+
+def ended(home, occurrence):
+    return views.find_occurrences(home, [occurrence])[0].state == "completed"

@@ -8,7 +8,7 @@ from jobistemer.core.errors import NotConnected
 from jobistemer.store.namespace import Namespace
 from tests.support.apps import empty_app, work_off
 from tests.support.secured import secured, speaks_tls, watched
-from tests.support.servers import CLUSTER, FAKE, available, running
+from tests.support.servers import running, single
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_plain_text_at_a_tls_port_is_recognised(server):
     assert "begins with rediss:// instead of redis://" in refusal(f"redis://localhost:{server.port}/0")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in available() if kind not in (FAKE, CLUSTER)])
+@pytest.mark.parametrize("kind", single())
 def test_work_goes_through_a_socket(kind, tmp_path_factory):
     folder = tmp_path_factory.mktemp("socket")
     path = folder / "s"

@@ -13,7 +13,7 @@ from jobistemer.runtime.stopping import Stopping
 from jobistemer.store.database import Database
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker
-from tests.support.servers import SHARDS, emptied, is_clustered
+from tests.support.servers import SHARDS, emptied, home_of_test, is_clustered
 
 
 def empty_app(url: str, **settings: Any) -> Jobistemer:
@@ -23,12 +23,13 @@ def empty_app(url: str, **settings: Any) -> Jobistemer:
     app = Jobistemer(url, namespace="test", **settings)
     if one_of_many:
         # One shard of many, for tests that look at what is in it.
-        app.namespace.for_id = lambda _: app.namespace.shards[0]  # type: ignore[method-assign]
+        app.namespace.for_id = lambda _: shard(app)  # type: ignore[method-assign]
     return app
 
 
 def shard(app: Jobistemer) -> Database:
-    return app.namespace.shards[0]
+    """Where everything is that such an app makes."""
+    return app.namespace.shards[home_of_test() if app.namespace.cluster else 0]
 
 
 def work_off(app: Jobistemer, **settings: Any) -> Worker:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -27,11 +28,15 @@ OPTIONS = (
 
 
 class Node:
-    """One server of a cluster: a process that can be killed and come back."""
+    """One server of a cluster: a process that can be killed and come back.
 
-    def __init__(self, binary: str, folder: Path, port: int) -> None:
+    options: what it is started with besides; `--tls-…` among them makes its port one for TLS. secrets: of the client
+    that the test asks it with.
+    """
+
+    def __init__(self, binary: str, folder: Path, port: int, options: Sequence[str], secrets: dict[str, Any]) -> None:
         self.port = port
-        self._folder, self.binary_of = folder, binary
+        self._folder, self._binary, self._options, self._secrets = folder, binary, options, secrets
         folder.mkdir()
         self.start()
 
@@ -39,14 +44,14 @@ class Node:
         """Start it, with what it has on disk."""
         from tests.support.servers import wait_until_ready
 
-        place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
-        self.process = subprocess.Popen(
-            [self.binary_of, *place, *OPTIONS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        port = str(self.port)
+        place = ("--port", "0", "--tls-port", port) if self._secrets else ("--port", port)
+        command = [self._binary, *place, "--bind", "127.0.0.1", "--dir", str(self._folder), *OPTIONS, *self._options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self.process.stdout is not None
         wait_until_ready(self.process.stdout)
         Thread(target=self.process.stdout.read, daemon=True).start()
-        self.client = redis.Redis(port=self.port, protocol=2, socket_timeout=10)
+        self.client = redis.Redis(port=self.port, protocol=2, socket_timeout=10, **self._secrets)
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -83,9 +88,10 @@ class Node:
 class LocalCluster:
     """Three masters that share the slots, and replicas for some of them."""
 
-    def __init__(self, masters: list[Node]) -> None:
+    def __init__(self, masters: list[Node], scheme: str) -> None:
         self.masters = masters
         self.replicas: list[Node] = []
+        self._scheme = scheme
 
     @property
     def nodes(self) -> list[Node]:
@@ -93,7 +99,7 @@ class LocalCluster:
 
     @property
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.masters)
+        return f"{self._scheme}://" + ",".join(f"127.0.0.1:{node.port}" for node in self.masters)
 
     def owner(self, slot: int) -> Node:
         """The node that the masters say serves a slot."""
@@ -109,6 +115,21 @@ class LocalCluster:
     def flush(self) -> None:
         for node in self.masters:
             node.client.flushall()
+
+    def lose(self, master: Node, replica: Node) -> None:
+        """Kill a master, in the middle of commands, when its replica has all that it has acknowledged.
+
+        What it had not passed on would be lost with it, and nobody can promise otherwise: replication is asynchronous.
+        On a busy machine a master is often stopped between an answer and its replica.
+        """
+        master.ask("CLIENT", "PAUSE", 30_000, "WRITE")
+
+        def caught_up() -> bool:
+            sent, had = (node.client.info("replication") for node in (master, replica))
+            return had["master_link_status"] == "up" and had["slave_repl_offset"] == sent["master_repl_offset"]
+
+        until(caught_up, "the replica has everything")
+        master.kill()
 
     def settle(self) -> None:
         """Wait until every node knows every other and all slots are served."""
@@ -131,18 +152,36 @@ class LocalCluster:
         for node in (target, source, *self.masters):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
+    def move_whole(self, slot: int, target: Node) -> None:
+        """Move a slot as newer servers do: copied while the source goes on with it, then handed over at once."""
+        source = self.owner(slot)
+        source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+
+        def done() -> bool:
+            latest = source.ask("CLUSTER", "GETSLOTMIGRATIONS")[0]
+            told = dict(zip(latest[::2], latest[1::2], strict=True))
+            assert told[b"state"] not in (b"failed", b"cancelled"), told[b"message"].decode()
+            return told[b"state"] == b"success"
+
+        until(done, f"slot {slot} has moved")
+
 
 @contextmanager
-def clustered(binary: str, folder: Path, replicated: int = 0) -> Iterator[LocalCluster]:
-    """A cluster of three masters while the context lasts, the first `replicated` of them with a replica."""
+def clustered(
+    binary: str, folder: Path, replicated: int = 0, options: Sequence[str] = (), secrets: dict[str, Any] | None = None
+) -> Iterator[LocalCluster]:
+    """A cluster of three masters while the context lasts, the first `replicated` of them with a replica.
+
+    options, secrets: of each node, see there.
+    """
     nodes: list[Node] = []
 
     def node() -> Node:
-        nodes.append(Node(binary, folder / f"node{len(nodes)}", free_port()))
+        nodes.append(Node(binary, folder / f"node{len(nodes)}", free_port(), options, secrets or {}))
         return nodes[-1]
 
     try:
-        cluster = LocalCluster([node() for _ in range(3)])
+        cluster = LocalCluster([node() for _ in range(3)], "rediss+cluster" if secrets else "redis+cluster")
         for number, master in enumerate(cluster.masters):
             master.ask("CLUSTER", "ADDSLOTSRANGE", *_share(number)) if _knows_ranges(master) else master.ask(
                 "CLUSTER", "ADDSLOTS", *range(_share(number)[0], _share(number)[1] + 1)
@@ -155,6 +194,7 @@ def clustered(binary: str, folder: Path, replicated: int = 0) -> Iterator[LocalC
         cluster.settle()
         for master, replica in zip(cluster.masters, cluster.replicas, strict=False):
             until(lambda r=replica, m=master: _follows(r, m), "the replica is in step")  # type: ignore[misc]
+        until(lambda: all(_sees(node, replicated) for node in nodes), "every node knows who is a replica")
         yield cluster
     finally:
         for each in nodes:
@@ -169,9 +209,22 @@ def _follows(replica: Node, master: Node) -> bool:
     return replica.client.info("replication")["master_link_status"] == "up"
 
 
+def _sees(node: Node, replicas: int) -> bool:
+    # Masters give no vote to one whom they still take for a master.
+    flags = [line.split()[2].split(",") for line in node.ask("CLUSTER", "NODES").decode().splitlines()]
+    return sum("slave" in each for each in flags) == replicas
+
+
 def _share(number: int) -> tuple[int, int]:
     each = SLOTS // 3
     return number * each, SLOTS - 1 if number == 2 else (number + 1) * each - 1
+
+
+def moves_slots_whole(binary: str) -> bool:
+    """Whether such servers have `CLUSTER MIGRATESLOTS`: Valkey from 9 on."""
+    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.match(r"Valkey server v=(\d+)", told)
+    return found is not None and int(found[1]) >= 9
 
 
 def _knows_ranges(node: Node) -> bool:

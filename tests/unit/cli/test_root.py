@@ -52,6 +52,22 @@ def test_a_command_that_is_not_there_is_a_wrong_usage(cli):
     assert "No such command 'jobs'" in result.stderr
 
 
+def test_a_command_that_is_nearly_there_is_named(cli):
+    assert "No such command 'workr'. Did you mean worker?" in cli("workr").stderr
+    assert "No such command 'jobs'. Did you mean job?" in cli("jobs").stderr
+    assert "No such command 'frobnicate'.\n" in cli("frobnicate").stderr
+
+
+def test_ctrl_c_ends_a_command_with_the_code_that_shells_know_it_by(cli, monkeypatch):
+    monkeypatch.setattr("jobistemer.cli.job.listings.list_jobs", _interrupted)
+    result = cli("job", "list")
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\n")
+
+
+def _interrupted(*_args, **_given):
+    raise KeyboardInterrupt
+
+
 def test_a_command_is_imported_when_it_is_asked_for_and_not_before():
     code = "import sys; import jobistemer.cli; print([name for name in sys.modules if name.startswith('jobistemer.cli.')])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

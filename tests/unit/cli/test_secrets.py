@@ -27,6 +27,7 @@ ASKING = {
     "acl": (),
     "audit": (),
     "backfill": ("list",),
+    "bench": (),
     "dead": ("list",),
     "deploy": ("tests.typing.typed_calls:app",),
     "doctor": (),
@@ -37,6 +38,7 @@ ASKING = {
     "queue": ("list",),
     "run": ("show", "run_1"),
     "ticker": ("list",),
+    "top": (),
     "worker": ("list",),
 }
 NO_SERVER = {"crontab", "dev", "next", "simulate"}
@@ -50,14 +52,16 @@ def test_every_command_that_asks_a_server_is_among_these():
 @pytest.mark.parametrize("command", sorted(ASKING))
 def test_a_command_that_fails_shows_no_password(command, url, monkeypatch):
     monkeypatch.setenv("JOBISTEMER_URL", url)
-    result = CliRunner().invoke(main, [command, *ASKING[command], "--json"])
+    # What is measured is named, or it is an embedded server.
+    named = ("--url", url) if command == "bench" else ()
+    result = CliRunner().invoke(main, [command, *ASKING[command], *named, "--json"])
     assert result.exit_code in ((0, 1) if command == "acl" else (1,)), result.output
     assert SECRET not in result.output + result.stderr + repr(result.exception)
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("role", ["ticker", "worker"])
-@pytest.mark.parametrize("form", [(), ("--log-json",)])
+@pytest.mark.parametrize("form", [(), ("--log-format", "json")])
 def test_the_log_of_a_process_that_finds_no_server_shows_no_password(role, form, tmp_path):
     app = ("jobistemer_app:app",) if role == "worker" else ()
     (tmp_path / "jobistemer_app.py").write_text("from jobistemer import Jobistemer\n\napp = Jobistemer()\n")

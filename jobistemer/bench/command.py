@@ -1,0 +1,74 @@
+"""`jobistemer bench`: measure this machine and a server."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from threading import Event
+
+import click
+import msgspec
+
+from jobistemer.bench.figures import Report
+from jobistemer.bench.paper import paper
+from jobistemer.bench.program import Wanted, perform
+from jobistemer.bench.venue import taken
+from jobistemer.cli.session import one_line_errors
+from jobistemer.cli.tables import print_for_people
+from jobistemer.core.errors import Misconfigured
+from jobistemer.dev.crew import Crew
+from jobistemer.runtime.stopping import end_at_once
+from jobistemer.store.namespace import Namespace
+
+
+@click.command("bench")
+@click.option("--url", help="Measure this server; without it, an embedded one.")
+@click.option("--namespace", default="jobistemer-bench", show_default=True,
+              help="What all keys begin with meanwhile; it has to be empty, and is empty afterwards.")  # fmt: skip
+@click.option("--shards", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="Of the namespace; on a cluster they lie on different nodes.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(1, 600), default=20.0, show_default=True, help="About how long.")
+@click.option("--rate", type=click.IntRange(1, 5_000), default=500, show_default=True,
+              help="Runs a second for which the latency is measured.")  # fmt: skip
+@click.option("--clear", is_flag=True, help="Empty what a killed measurement has left behind first.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@one_line_errors
+def bench_command(
+    *, url: str | None, namespace: str, shards: int, seconds: float, rate: int, clear: bool, as_json: bool
+) -> None:
+    """Measure this machine and a server: enqueueing, draining, latency, due instants.
+
+    Everything is in a namespace of its own, which is emptied at the end, also after Ctrl-C. While it runs, the server
+    is as busy as it can be: not for one that others need just then.
+    """
+    if url and url.startswith("fake:"):
+        raise Misconfigured(f"--url {url}: a fake server lives in one process, a worker of its own could not see it")
+    signal.signal(signal.SIGTERM, end_at_once)
+    crew = Crew(hear=_tell, tell=_tell)
+    try:
+        opened = Namespace(url or crew.start_server(), namespace, shards)
+        report = _measured(opened, Wanted(seconds, rate), clear=clear)
+    finally:
+        crew.end(Event())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report)))
+    else:
+        print_for_people(paper(report))
+
+
+def _measured(namespace: Namespace, wanted: Wanted, *, clear: bool) -> Report:
+    with taken(namespace, anew=clear):
+        report = perform(namespace.url, namespace.name, wanted, lambda what: _progress(f"measuring: {what} …"))
+        _progress("emptying the namespace …")
+    _progress("")
+    return report
+
+
+def _progress(line: str) -> None:
+    """One line that is written over, for somebody who waits at a terminal."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+
+
+def _tell(*line: str) -> None:
+    click.echo(" ".join(line), err=True)

@@ -1,0 +1,40 @@
+"""What is missing where something waits: a worker that serves its queue, a ticker for what is delayed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from jobistemer.core.listings import TickerSummary, WorkerSummary
+from jobistemer.core.printable import printable
+from jobistemer.core.records import RunRecord
+from jobistemer.core.states import RunState
+from jobistemer.store.census import list_tickers, list_workers
+from jobistemer.store.database import Database
+from jobistemer.store.keys import split_place
+
+SILENT_MS: Final = 60_000
+"""Whoever has not been heard for so long is not there."""
+
+
+def hints(shards: Sequence[Database], waiting: Collection[str], *, delayed: bool, now_ms: int) -> list[str]:
+    """What to start, for queues in which something waits, and whether something waits for its time."""
+    workers = list_workers(shards) if waiting else []
+    tickers = list_tickers(shards) if delayed else []
+    return list(_missing(workers, tickers, waiting, delayed=delayed, since=now_ms - SILENT_MS))
+
+
+def hints_of(shards: Sequence[Database], run: RunRecord, now_ms: int) -> list[str]:
+    """The same for one run."""
+    waiting = [split_place(run.place)[0]] if run.state is RunState.PENDING and run.place else []
+    return hints(shards, waiting, delayed=run.state is RunState.SCHEDULED, now_ms=now_ms)
+
+
+def _missing(
+    workers: list[WorkerSummary], tickers: list[TickerSummary], waiting: Collection[str], *, delayed: bool, since: int
+) -> Iterator[str]:
+    served = {queue for each in workers if each.beat_at > since for queue in each.queues}
+    for queue in sorted(set(waiting) - served):
+        yield f"no worker serves queue {printable(queue)}: start `jobistemer-worker -Q {printable(queue)}`"
+    if delayed and not any(each.beat_at > since for each in tickers):
+        yield "no ticker runs, so nothing that is delayed becomes due: start `jobistemer-ticker`"

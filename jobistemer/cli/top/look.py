@@ -1,0 +1,126 @@
+"""One moment of a namespace, and what it cost to look at it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from jobistemer.core.listings import DeadRun, DelayedRun, TickerSummary, WorkerSummary
+from jobistemer.core.planning import NEVER
+from jobistemer.store.census import list_tickers, list_workers
+from jobistemer.store.database import Command, Database
+from jobistemer.store.dead import list_dead
+from jobistemer.store.glance import Going, QueueGlance, glance_at_queues
+from jobistemer.store.listings import list_delayed
+from jobistemer.store.namespace import Namespace
+from jobistemer.store.scripts import Call
+
+MOST: Final = 20
+"""How many runs in flight, dead letters and waiting runs are looked at, however many there are."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An attempt that failed: when its run died, or when it is tried again."""
+
+    at: int
+    run: str
+    task: str
+    queue: str
+    dead: bool
+    error: str
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What one look cost: commands that the server was sent, and ms until all answers were there."""
+
+    commands: int
+    ms: float
+
+
+class Look(msgspec.Struct, frozen=True):
+    """One moment; times are Unix ms of the server. delayed, dead, jobs: how many there are. next_due: of any job."""
+
+    at_ms: int
+    queues: list[QueueGlance]
+    workers: list[WorkerSummary]
+    tickers: list[TickerSummary]
+    running: list[Going]
+    failures: list[Failure]
+    delayed: int
+    dead: int
+    jobs: int
+    next_due: int | None
+    cost: Cost
+
+
+class Counting(Database):
+    """A shard that counts what it is asked."""
+
+    commands = 0
+
+    def ask(self, *command: Any, script: Call | None = None) -> Any:
+        """Execute one command."""
+        self.commands += 1
+        return super().ask(*command, script=script)
+
+    def ask_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Execute many commands in one round trip."""
+        self.commands += len(commands)
+        return super().ask_all(commands)
+
+
+def counting(namespace: Namespace) -> list[Counting]:
+    """The shards of a namespace, so that what is asked of them can be told."""
+    return [Counting(each.client, each.keys, each.clock, each.address) for each in namespace.shards]
+
+
+def look(shards: Sequence[Counting]) -> Look:
+    """Read what goes on. Raises NotConnected or ServerRefused."""
+    before, began = sum(each.commands for each in shards), time.perf_counter()
+    at_ms = shards[0].read_clock()
+    queues, running = glance_at_queues(shards, MOST)
+    delayed, dead, jobs, due = _totals(shards)
+    found = Look(
+        at_ms=at_ms,
+        queues=queues,
+        workers=list_workers(shards),
+        tickers=list_tickers(shards),
+        running=running,
+        failures=_failures(list_dead(shards, limit=MOST), list_delayed(shards, MOST)),
+        delayed=delayed,
+        dead=dead,
+        jobs=jobs,
+        next_due=due,
+        cost=Cost(0, 0),
+    )
+    commands = sum(each.commands for each in shards) - before
+    return msgspec.structs.replace(found, cost=Cost(commands, round((time.perf_counter() - began) * 1000, 1)))
+
+
+def _totals(shards: Sequence[Database]) -> tuple[int, int, int, int | None]:
+    totals, dues = [0, 0, 0], []
+    for database in shards:
+        keys = database.keys
+        *counts, first = database.ask_all(
+            [*(("ZCARD", key) for key in (keys.delayed, keys.dead, keys.due)), ("ZRANGE", keys.due, 0, 0, "WITHSCORES")]
+        )
+        totals = [total + count for total, count in zip(totals, counts, strict=True)]
+        dues += [round(float(score)) for score in first[1::2] if float(score) < NEVER * 1000]
+    return totals[0], totals[1], totals[2], min(dues, default=None)
+
+
+def _failures(dead: list[DeadRun], waiting: list[DelayedRun]) -> list[Failure]:
+    """What is to be tried again, the soonest first, and then what died, the latest first."""
+    again = [
+        Failure(each.due_at, each.id, each.handler, each.place.rpartition(":")[0], dead=False, error=each.note)
+        for each in waiting
+        if each.note and each.attempt
+    ]
+    died = [
+        Failure(each.run.ended_at, each.run.id, each.run.handler, each.message.queue, dead=True, error=each.run.error)
+        for each in dead
+    ]
+    return [*again[: MOST // 2], *died]

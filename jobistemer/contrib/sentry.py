@@ -1,0 +1,58 @@
+"""Sentry: the exceptions of handlers, each with the run that it happened in.
+
+    pip install 'jobistemer[sentry]'
+
+    from jobistemer.contrib import sentry
+
+    sentry_sdk.init(…)
+    sentry.install(app)
+
+Each attempt has a scope of its own, so what a handler adds to it (a user, a tag) stays with it. A handler that asks for
+another attempt by `Retry` reports nothing. Payloads are not sent, but Sentry shows the local variables of a handler,
+its arguments among them, unless `include_local_variables=False` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import sentry_sdk
+
+from jobistemer.core.context import Context
+from jobistemer.core.plugins import Chain
+from jobistemer.core.verdicts import Retry
+
+
+class App(Protocol):
+    """An app, as far as its errors are concerned."""
+
+    middleware: Chain
+
+
+def install(app: App) -> None:
+    """Report what handlers of an app raise."""
+    app.middleware(_reporting)
+
+
+@contextmanager
+def _reporting(context: Context) -> Iterator[None]:
+    with sentry_sdk.isolation_scope() as scope:
+        scope.clear_breadcrumbs()
+        scope.set_transaction_name(context.handler, source="task")
+        scope.set_tag("jobistemer.task", context.handler)
+        scope.set_tag("jobistemer.queue", context.queue)
+        scope.set_context("jobistemer", _told(context))
+        try:
+            yield
+        except Retry:
+            raise
+        except Exception as error:
+            scope.capture_exception(error)
+            raise
+
+
+def _told(context: Context) -> dict[str, object]:
+    told: dict[str, object] = {"run": context.run, "attempt": context.attempt, "due_at": context.due_at.isoformat()}
+    return told if context.job is None else {**told, "job": context.job, "occurrence": context.occurrence}

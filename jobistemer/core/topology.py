@@ -1,0 +1,106 @@
+"""What the nodes of a cluster say of one another, and what is wrong with that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from jobistemer.core.findings import Finding, at, fault, fine, warning
+
+SLOTS: Final = 16_384
+_LOOK: Final = "see `redis-cli --cluster check`"
+
+
+class Member(NamedTuple):
+    """A node as another one describes it, or as it describes itself.
+
+    flags: such as `master`, `slave`, `myself`, `fail?` and `fail`. primary: the id of the node that it is a replica of.
+    open_slots: the slots that are on their way from or to it; only a node itself tells these.
+    """
+
+    id: str
+    name: str
+    flags: frozenset[str]
+    primary: str
+    serves: bool
+    open_slots: tuple[str, ...]
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether it follows another node."""
+        return "slave" in self.flags
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the one who was asked cannot reach it."""
+        return bool(self.flags & {"fail", "fail?"})
+
+
+class View(NamedTuple):
+    """What one node says: its `CLUSTER INFO`, and of each member."""
+
+    told: Mapping[str, str]
+    members: Sequence[Member]
+
+
+def members_in(text: str) -> list[Member]:
+    """The lines of `CLUSTER NODES`."""
+    return [_member(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def _member(words: Sequence[str]) -> Member:
+    own_id, place, flags, primary = words[:4]
+    slots = words[8:]
+    return Member(
+        own_id,
+        place.partition("@")[0],
+        frozenset(flags.split(",")),
+        primary.strip("-"),
+        any(not each.startswith("[") for each in slots),
+        tuple(each[1:].partition("-")[0] for each in slots if each.startswith("[")),
+    )
+
+
+def judge_cluster(views: Mapping[str, View]) -> list[Finding]:
+    """What there is to say of a cluster whose primaries, by their names, see it so."""
+    seen = [finding for name, view in views.items() for finding in at(name, _judged(view))]
+    lonely = [finding for view in list(views.values())[:1] for finding in _unevenly_replicated(view.members)]
+    return [*seen, *_lost(views), *lonely]
+
+
+def _judged(view: View) -> Iterator[Finding]:
+    yield judge_slots(view.told)
+    for slot in (slot for member in view.members for slot in member.open_slots):
+        yield warning(
+            "cluster",
+            f"slot {slot} is half way to another node",
+            "a shard in it stands still until it has arrived: when nobody is moving it, `redis-cli --cluster fix`",
+        )
+
+
+def judge_slots(told: Mapping[str, str]) -> Finding:
+    """Whether all slots are served, as one node says in its `CLUSTER INFO`."""
+    shown = f"{told.get('cluster_state')}, {told.get('cluster_slots_ok')} of {SLOTS} slots are served"
+    if told.get("cluster_state") == "ok" and told.get("cluster_slots_ok") == str(SLOTS):
+        return fine("cluster", shown)
+    return fault("cluster", shown, f"{_LOOK}; shards whose slots are not served stand still")
+
+
+def _lost(views: Mapping[str, View]) -> Iterator[Finding]:
+    """Nodes that others cannot reach, each once."""
+    lost: dict[str, list[str]] = {}
+    for name, view in views.items():
+        for member in (each for each in view.members if each.is_lost):
+            lost.setdefault(member.name, []).append(name)
+    for member_name, witnesses in lost.items():
+        shown = f"{', '.join(witnesses)} cannot reach it"
+        remedy = f"start it, or let the others forget it (`CLUSTER FORGET`); {_LOOK}"
+        yield from at(member_name, [fault("cluster", shown, remedy)])
+
+
+def _unevenly_replicated(members: Sequence[Member]) -> Iterator[Finding]:
+    """Nodes without a replica, where others have one: nobody has decided that, or has forgotten it."""
+    followed = {each.primary for each in members if each.is_replica and not each.is_lost}
+    for member in (each for each in members if followed and each.serves and each.id not in followed):
+        remedy = "others have one; when this node is lost, its shards wait until it is back: add a replica"
+        yield from at(member.name, [warning("replicas", "none", remedy)])

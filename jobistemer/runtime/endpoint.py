@@ -1,0 +1,149 @@
+"""A small HTTP endpoint for probes and scrapers, on threads of its own: a few pages, made when they are asked for.
+
+It stands at an address, or at a socket in the file system, by which a supervisor asks its processes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import socket
+import socketserver
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.runtime.repeating import start_thread
+
+LOOPBACK = "127.0.0.1"
+ASK_S = 2.0
+"""How long who asks and who answers wait for one another."""
+UNASKED_S = 3600.0
+"""How often it looks up while nobody asks; it is never shut down but with its process."""
+TEXT = "text/plain; charset=utf-8"
+
+log = logging.getLogger("jobistemer")
+
+
+class Answer(NamedTuple):
+    """What a page says."""
+
+    status: int
+    body: bytes
+    kind: str = TEXT
+
+
+Page = Callable[[], Answer]
+
+
+def verdict(reasons: list[str]) -> Answer:
+    """200 when there is no reason against it, else 503 with the reasons, one a line."""
+    if not reasons:
+        return Answer(200, b"ok\n")
+    return Answer(503, "".join(f"{reason}\n" for reason in reasons).encode("utf-8", "backslashreplace"))
+
+
+def serve(pages: Mapping[str, Page], host: str, port: int) -> str:
+    """Answer at an address until the process ends; its URL. Raises Misconfigured when that is not to be had."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        kind = type("_AtAddress", (_AtAddress,), {"address_family": family})
+        server = kind(address[:2], _handler(pages))
+    except OSError as error:
+        raise Misconfigured(f"health endpoint: {host} port {port} cannot be used: {error}") from error
+    start_thread(lambda: server.serve_forever(UNASKED_S), "endpoint")
+    shown = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+    return f"http://{shown}:{server.server_address[1]}"
+
+
+def serve_at_socket(pages: Mapping[str, Page], path: Path) -> None:
+    """Answer at a socket in the file system; who stood there before is heard no more."""
+    path.unlink(missing_ok=True)
+    server = _AtSocket(str(path), _handler(pages))
+    start_thread(lambda: server.serve_forever(UNASKED_S), "endpoint")
+
+
+def ask(path: Path, page: str) -> Answer:
+    """What the process at a socket says. Raises OSError when there is nobody, or nobody who answers."""
+    connection = _ToSocket(path)
+    try:
+        connection.request("GET", page)
+        found = connection.getresponse()
+        return Answer(found.status, found.read(), found.headers.get("Content-Type", TEXT))
+    except http.client.HTTPException as error:
+        raise OSError(f"no proper answer: {type(error).__name__}") from error
+    finally:
+        connection.close()
+
+
+class _Answering(socketserver.ThreadingMixIn):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - as the class above
+        """Who asks may hang up before the answer: nothing to tell people of."""
+        log.debug("endpoint: an answer could not be given to %s", client_address)
+
+
+class _AtAddress(_Answering, HTTPServer):
+
+    def server_bind(self) -> None:
+        """Take the address, without asking a name server what it is called, as the class above does."""
+        socketserver.TCPServer.server_bind(self)
+
+
+class _AtSocket(_Answering, socketserver.UnixStreamServer):
+    pass
+
+
+class _ToSocket(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=ASK_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(ASK_S)
+        self.sock.connect(str(self._path))
+
+
+def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = ASK_S
+
+        def do_GET(self) -> None:
+            """Answer with a page."""
+            answer = _made(pages, urlsplit(self.path).path)
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(answer.body)
+
+        do_HEAD = do_GET  # noqa: N815 - the name that the class above looks for
+
+        def version_string(self) -> str:
+            """Who answers; of which version is nobody's business."""
+            return "jobistemer"
+
+        def log_message(self, form: str, *args: object) -> None:
+            """Probes come every few seconds, and what they ask is theirs to choose."""
+            log.debug("endpoint: %s", form % args)
+
+    return Handler
+
+
+def _made(pages: Mapping[str, Page], path: str) -> Answer:
+    page = pages.get(path)
+    if page is None:
+        return Answer(404, f"there is no such page; there are {', '.join(pages)}\n".encode())
+    try:
+        return page()
+    except Exception as error:
+        log.exception("endpoint: %s cannot be answered", path)
+        return Answer(500, f"{type(error).__name__}, see the log\n".encode())

@@ -1,0 +1,19 @@
+"""Where the app under test comes from, for the plugin: the same places as for the command line."""
+
+from __future__ import annotations
+
+import os
+
+from jobistemer.app import Jobistemer
+from jobistemer.cli.project import load_app
+from jobistemer.core.errors import Misconfigured
+
+
+def find_app(reference: str) -> Jobistemer:
+    """The app that the ini option says, else JOBISTEMER_APP, else `[tool.jobistemer] app`. Raises Misconfigured."""
+    try:
+        return load_app(reference or os.environ.get("JOBISTEMER_APP"), None, None)
+    except Misconfigured as error:
+        raise Misconfigured(
+            f"{error}\nfor tests it can also be the ini option jobistemer_app, or what a fixture jobistemer_app returns"
+        ) from error

@@ -1,0 +1,46 @@
+"""Instants and spans as tests write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from jobistemer.core.errors import InvalidInput
+
+When = datetime | str
+
+
+def instant_ms(what: str, value: When) -> int:
+    """An instant as Unix milliseconds. Raises InvalidInput when it is none, or has no time zone."""
+    try:
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise InvalidInput(f"{what} is {value!r:.80}, which is no instant: {error}") from None
+    if not isinstance(instant, datetime):
+        raise InvalidInput(f"{what} is {value!r:.80}, allowed are a datetime and a text such as 2027-01-15T08:00:00Z")
+    if instant.tzinfo is None:
+        raise InvalidInput(f"{what} is {value!r:.80}, which has no time zone; write 2027-01-15T08:00:00Z, or +01:00")
+    return round(instant.timestamp() * 1000)
+
+
+def span_ms(given: timedelta | None, parts: dict[str, float]) -> int:
+    """A span of time as milliseconds: a timedelta, or what one takes (days, hours, …). Raises InvalidInput."""
+    if (given is None) == (not parts):
+        raise InvalidInput("say once how long: jobs.advance(days=1), or jobs.advance(timedelta(days=1))")
+    try:
+        span = timedelta(**parts) if given is None else given
+        length_ms = span // timedelta(milliseconds=1)
+    except (TypeError, OverflowError) as error:
+        raise InvalidInput(f"{given or parts!r} is no span of time: {error}; write days=1, hours=2, …") from None
+    if length_ms < 0:
+        raise InvalidInput(f"{span} ago is over; time only goes on, so begin earlier: jobs.at(…)")
+    return length_ms
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Unix milliseconds as an instant."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def shown(instant: datetime) -> str:
+    """An instant as messages have it."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace(".000", "").replace("+00:00", "Z")

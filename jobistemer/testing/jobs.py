@@ -1,0 +1,169 @@
+"""What a test acts with: time goes on when it says so, and what is due is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from time import time
+from typing import Any, ParamSpec, TypeVar, overload
+from uuid import uuid4
+
+import msgspec
+
+from jobistemer.app import Jobistemer, Request, TaskHandle
+from jobistemer.app.requests import NOW
+from jobistemer.core.errors import InvalidInput, UnknownTask
+from jobistemer.store.connection import forget_fake
+from jobistemer.testing.calls import PERFORMING
+from jobistemer.testing.clock import StandingClock
+from jobistemer.testing.instants import When, from_ms, instant_ms, shown, span_ms
+from jobistemer.testing.stage import Stage
+from jobistemer.testing.witness import Witness
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Jobs(Witness):
+    """An app under test, on an in-memory server and a clock that stands still until it is advanced.
+
+    Handlers run one after the other in the test's own thread. What they raise ends the step that ran them, as
+    HandlerFailed with the handler's own error as its cause, unless `raise_on_failure` is False.
+    Each step that runs handlers has an `_async` twin for asynchronous tests: there coroutines run on the test's loop.
+    """
+
+    def __init__(self, app: Jobistemer, clock: StandingClock, url: str, stack: ExitStack) -> None:
+        super().__init__(app)
+        self._clock = clock
+        self._url = url
+        self._stack = stack
+        self._stage = Stage(app, clock, self._calls)
+        stack.callback(self._stage.close)
+        self.include(app)
+
+    @property
+    def now(self) -> datetime:
+        """What the clock says; `datetime.now()` and `time.time()` say the same."""
+        return from_ms(self._clock.now_ms())
+
+    def include(self, app: Jobistemer) -> None:
+        """Take another app object of the same system to the same server, for as long as the test lasts.
+
+        Such as that of a web process, which enqueues by name. Its handlers are not run.
+        """
+        self._stack.enter_context(app.namespace.moved_to(self._url, self._clock, self._stage))
+        app.hooks.enqueued.append(self._calls.note)
+        self._stack.callback(app.hooks.enqueued.remove, self._calls.note)
+
+    def at(self, when: When) -> None:
+        """Begin the test at this instant: nothing happens on the way there. Raises InvalidInput once it has begun."""
+        if self._stage.is_set or self._calls.all():
+            raise InvalidInput(f"the test has begun, at {shown(self.now)}: jobs.at(…) comes first of all")
+        self._clock.move_to(instant_ms("at", when))
+
+    def run_until_idle(self, *, raise_on_failure: bool = True) -> int:
+        """Run what is due, and what comes of it, until nothing is left at this instant; how many attempts ran.
+
+        What is delayed or to be tried again later stays: advance the clock. Raises HandlerFailed.
+        """
+        __tracebackhide__ = True
+        return self._stage.drive(self._stage.settling(raising=raise_on_failure))
+
+    async def run_until_idle_async(self, *, raise_on_failure: bool = True) -> int:
+        """Like `run_until_idle`, awaited."""
+        __tracebackhide__ = True
+        return await self._stage.drive_async(self._stage.settling(raising=raise_on_failure))
+
+    def advance(
+        self,
+        span: timedelta | None = None,
+        /,
+        *,
+        until: When | None = None,
+        raise_on_failure: bool = True,
+        **parts: float,
+    ) -> int:
+        """Let time go on, by a span (`days=1, hours=2`, or a timedelta) or until an instant; how many attempts ran.
+
+        The jobs that the app declares by now are deployed before.
+        On the way the clock stops at each instant at which something is due, and all of it is done there: ticker and
+        worker are never late. Raises HandlerFailed at the first instant at which an attempt fails; time stands there.
+        """
+        __tracebackhide__ = True
+        return self._stage.drive(self._stage.walking(self._target(span, until, parts), raising=raise_on_failure))
+
+    async def advance_async(
+        self,
+        span: timedelta | None = None,
+        /,
+        *,
+        until: When | None = None,
+        raise_on_failure: bool = True,
+        **parts: float,
+    ) -> int:
+        """Like `advance`, awaited."""
+        __tracebackhide__ = True
+        story = self._stage.walking(self._target(span, until, parts), raising=raise_on_failure)
+        return await self._stage.drive_async(story)
+
+    def outage(self, span: timedelta | None = None, /, *, until: When | None = None, **parts: float) -> None:
+        """Let time go on while there is neither ticker nor worker; the next step finds what was missed."""
+        self._stage.deployed()
+        self._clock.move_to(self._target(span, until, parts))
+
+    @overload
+    def perform(self, task: TaskHandle[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def perform(self, task: str, /, *args: Any, **kwargs: Any) -> Any: ...
+    def perform(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Run a task now with these arguments, as a run of its own, and give its result; nothing else is run.
+
+        It is checked, executed and recorded as what a worker takes, but once: there are no retries, and what the
+        handler raises is raised as it is.
+        """
+        __tracebackhide__ = True
+        self._stage.drive(self._stage.performing(self._request(task, args, kwargs)))
+        return self._stage.result()
+
+    @overload
+    async def perform_async(self, task: TaskHandle[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def perform_async(self, task: str, /, *args: Any, **kwargs: Any) -> Any: ...
+    async def perform_async(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Like `perform`, awaited."""
+        __tracebackhide__ = True
+        await self._stage.drive_async(self._stage.performing(self._request(task, args, kwargs)))
+        return self._stage.result()
+
+    def _request(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        name = self._task(task, {})
+        if name not in self.app.handlers:
+            raise UnknownTask(f"this app has no task {name!r}, so there is nothing to perform")
+        asked = task.request(*args, **kwargs) if isinstance(task, TaskHandle) else None
+        request = asked or Request(name, self.app.handlers[name].encode(args, kwargs))
+        options = msgspec.structs.replace(request.options, queue=PERFORMING)
+        return msgspec.structs.replace(request, options=options, timing=NOW, single=None)
+
+    def _target(self, span: timedelta | None, until: When | None, parts: dict[str, float]) -> int:
+        if until is None:
+            return self._clock.now_ms() + span_ms(span, parts)
+        until_ms = instant_ms("until", until)
+        if span is not None or parts or until_ms < self._clock.now_ms():
+            raise InvalidInput(f"until is {until!r}, and it is {shown(self.now)}: give a later instant, and no span")
+        return until_ms
+
+
+@contextmanager
+def under_test(app: Jobistemer, *, at: When | None = None) -> Iterator[Jobs]:
+    """Have an app under test while the context lasts; the fixture `jobs` does it for pytest.
+
+    It is moved to an in-memory server that nobody else uses, and is back at its own server afterwards. The time of this
+    process stands still meanwhile: at the second in which the context begins, or `at` an instant.
+    """
+    url = f"fake://{uuid4()}"
+    with ExitStack() as stack:
+        clock = StandingClock(int(time()) * 1000 if at is None else instant_ms("at", at))
+        stack.callback(clock.close)
+        stack.callback(forget_fake, url)
+        yield Jobs(app, clock, url, stack)

@@ -1,0 +1,53 @@
+"""What occurred: the slots of a job, each with what became of it and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from jobistemer.app import Jobistemer
+from jobistemer.core import ids
+from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.states import OccurrenceState
+from jobistemer.store.listings import list_history
+from jobistemer.testing.instants import from_ms
+
+MOST = 1_000_000
+
+
+class Occurrence(msgspec.Struct, frozen=True):
+    """One due instant of a job. at: when it was due. late_s: how long after that it was decided.
+
+    reason: why it ran, or why it did not. origin: what it came from if not from the clock.
+    `app.report(occurrence.id)` has its tasks, with their attempts and errors.
+    """
+
+    id: str
+    job: str
+    at: datetime
+    state: OccurrenceState
+    reason: str
+    late_s: float
+    error: str
+    origin: str
+
+
+def occurrences_of(app: Jobistemer, job: str) -> list[Occurrence]:
+    """The occurrences of a job that are on record, in the order of their instants."""
+    job_id = ids.job_id(job)
+    found = list_history(app.namespace.for_job(job_id), job_id, 0, MOST)
+    return [_occurrence(job, each) for each in sorted(found, key=lambda each: (each.due, each.claimed_at))]
+
+
+def _occurrence(job: str, record: OccurrenceRecord) -> Occurrence:
+    return Occurrence(
+        id=record.id,
+        job=job,
+        at=from_ms(record.due * 1000),
+        state=record.state,
+        reason=record.reason,
+        late_s=record.late_ms / 1000,
+        error=record.error,
+        origin=record.origin,
+    )

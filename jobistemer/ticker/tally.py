@@ -1,0 +1,57 @@
+"""Tally: what a ticker has claimed, and how late. Each shard's thread has one; nobody has unless it was asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import add
+
+from jobistemer.core.measures import Measure, Spread, gauge
+from jobistemer.core.states import OccurrenceState
+from jobistemer.store.clock import held_ms, offset_ms
+from jobistemer.store.database import Database
+
+
+class Tally:
+    """Occurrences by the state they were given, and how late those were that fired."""
+
+    def __init__(self) -> None:
+        self.claimed: Counter[str] = Counter()
+        self.late = Spread()
+
+    def count(self, state: str, late_ms: int) -> None:
+        """An instant that this ticker has decided."""
+        self.claimed[state] += 1
+        if state == OccurrenceState.PENDING:
+            self.late.add(max(0, late_ms) / 1000)
+
+
+class Tallies:
+    """All the tallies of a ticker."""
+
+    def __init__(self) -> None:
+        self._tallies: list[Tally] = []
+
+    def new(self) -> Tally:
+        """One more, for a thread of its own."""
+        self._tallies.append(Tally())
+        return self._tallies[-1]
+
+    def measures(self) -> list[Measure]:
+        """What has been counted so far."""
+        claimed = sum((each.claimed for each in self._tallies), Counter[str]())
+        late = reduce(add, (each.late for each in self._tallies), Spread())
+        return [
+            Measure("counter", "occurrences_claimed", "Due instants that it decided, by the state they were given.",
+                    ("state",), [((state,), count) for state, count in claimed.items()]),
+            Measure("spread", "occurrence_lateness_seconds", "How late those were that fired.", (), [((), late)]),
+        ]  # fmt: skip
+
+
+def state_of(shards: Sequence[Database], unaccounted: int) -> Iterable[Measure]:
+    """How a ticker stands at this moment."""
+    clocks = [database.clock for database in shards]
+    yield gauge("unaccounted_jobs", "Jobs that are due beyond their grace and of which nothing becomes.", unaccounted)
+    yield gauge("clock_offset_seconds", "How far server time is ahead of this machine.", offset_ms(clocks) / 1000)
+    yield gauge("clock_held_seconds", "How far the server has leapt and is not believed.", held_ms(clocks) / 1000)

@@ -1,0 +1,82 @@
+"""The endpoint answers with the pages that it was given, at an address or a socket, and with nothing else."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+
+import pytest
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.runtime.endpoint import Answer, ask, serve, serve_at_socket, verdict
+
+
+def fails():
+    raise ValueError("secret of the page")
+
+
+PAGES = {"/livez": lambda: verdict([]), "/readyz": lambda: verdict(["it is quiet", "it ends"]), "/fails": fails}
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return int(serve(PAGES, "127.0.0.1", 0).rpartition(":")[2])
+
+
+def asked(port: int, path: str, method: str = "GET") -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request(method, path)
+    found = connection.getresponse()
+    text = found.read().decode()
+    connection.close()
+    return found.status, text
+
+
+def test_without_a_reason_against_it_the_answer_is_200_and_with_one_503_and_the_reasons(port):
+    assert asked(port, "/livez") == (200, "ok\n")
+    assert asked(port, "/livez?verbose=1") == (200, "ok\n")
+    assert asked(port, "/readyz") == (503, "it is quiet\nit ends\n")
+    assert asked(port, "/readyz", "HEAD") == (503, "")
+
+
+def test_other_pages_and_methods_are_refused(port):
+    assert asked(port, "/etc/passwd") == (404, "there is no such page; there are /livez, /readyz, /fails\n")
+    assert asked(port, "/livez", "POST")[0] == 501
+
+
+def test_a_page_that_fails_shows_nothing_of_its_error(port, caplog):
+    assert asked(port, "/fails") == (500, "ValueError, see the log\n")
+    assert "secret of the page" in caplog.text
+
+
+def test_who_asks_and_says_nothing_more_keeps_nobody_from_an_answer(port):
+    with socket.create_connection(("127.0.0.1", port)) as silent:
+        silent.sendall(b"GET /liv")
+        assert asked(port, "/livez") == (200, "ok\n")
+
+
+def test_a_port_that_is_taken_is_refused_by_name(port):
+    with pytest.raises(Misconfigured, match=rf"health endpoint: 127\.0\.0\.1 port {port} cannot be used: .*in use"):
+        serve(PAGES, "127.0.0.1", port)
+    with pytest.raises(Misconfigured, match="health endpoint: 256.0.0.1 port 0 cannot be used"):
+        serve(PAGES, "256.0.0.1", 0)
+
+
+def test_a_socket_answers_like_an_address_and_belongs_to_who_took_it_last(tmp_path):
+    path = tmp_path / "1"
+    with pytest.raises(FileNotFoundError):
+        ask(path, "/livez")
+    serve_at_socket({"/livez": lambda: verdict(["the one before"])}, path)
+    assert ask(path, "/livez") == Answer(503, b"the one before\n")
+    serve_at_socket(PAGES, path)
+    assert ask(path, "/livez") == Answer(200, b"ok\n")
+
+
+def test_it_answers_at_addresses_of_ipv6_too():
+    if not socket.has_ipv6:
+        pytest.fail("this machine has no IPv6 at all, not even loopback")
+    url = serve(PAGES, "::1", 0)
+    assert url.startswith("http://[::1]:")
+    with socket.create_connection(("::1", int(url.rpartition(":")[2]))) as found:
+        found.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert found.recv(100).startswith(b"HTTP/1.0 200 OK")

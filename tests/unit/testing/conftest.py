@@ -1,0 +1,19 @@
+"""An app of each test's own, as a user would have it: at a server that nobody can reach."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobistemer import Jobistemer
+
+UNREACHABLE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def app() -> Jobistemer:
+    return Jobistemer(UNREACHABLE)
+
+
+@pytest.fixture
+def jobistemer_app(app) -> Jobistemer:
+    return app
