@@ -13,6 +13,7 @@ import time
 
 from jobistemer.core import ids
 from jobistemer.core.endings import Ending, Later, Outcome, Over, settle
+from jobistemer.core.errors import NotConnected
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import LONGEST_PAUSE_S
@@ -63,13 +64,24 @@ class Reclaimer:
         taken = 0
         for where in places:
             for entry, delivery in queues.pending_of(self._database, where, worker):
-                taken += self._lose(where, entry, delivery, worker)
-                if delivery is not None:
-                    limits.give_back_deliveries(self._database, [delivery])
+                taken += self._tried(where, entry, delivery, worker)
         if taken:
             log.warning("worker %s is dead: %d of its runs were taken over", worker, taken)
         beat = self._suspects.pop(worker)[0]
         members.forget_worker(self._database, worker, beat, places)
+        return taken
+
+    def _tried(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
+        try:
+            taken = self._lose(where, entry, delivery, worker)
+            if delivery is not None:
+                limits.give_back_deliveries(self._database, [delivery])
+        except NotConnected:
+            raise
+        except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
+            # One run that cannot be ended holds up no other. It stays pending, so its worker stays a suspect.
+            log.error("entry %s of %s, from worker %s, cannot be taken over here: %s", entry, where, worker, error)
+            return False
         return taken
 
     def _lose(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
