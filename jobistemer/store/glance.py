@@ -16,6 +16,8 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, split_place
 
 NOTHING_YET = b"0-0"
+MOST_STREAMS = 1_000
+"""So many streams of a shard are looked at, the first in the order of their names: some ninety queues."""
 
 
 class QueueGlance(msgspec.Struct, frozen=True):
@@ -54,24 +56,25 @@ class _Stream(msgspec.Struct, frozen=True):
     oldest_at: int | None = None
 
 
-def glance_at_queues(shards: Sequence[Database], most_going: int) -> tuple[list[QueueGlance], list[Going]]:
-    """Every queue by name, and the runs that have been with a worker for the longest time."""
+def glance_at_queues(shards: Sequence[Database], most_going: int) -> tuple[list[QueueGlance], list[Going], int]:
+    """The queues by name, the runs that have been with a worker for longest, and how many streams were left out."""
     streams: list[_Stream] = []
     going: list[Going] = []
-    paused, closed = set[str](), set[str]()
+    paused, closed, unseen = set[str](), set[str](), 0
     for database in shards:
         keys = database.keys
         places, resting, shut = database.ask_all(
             [("SMEMBERS", key) for key in (keys.streams, keys.paused, keys.closed)]
         )
-        found = _dated(database, _streams(database, sorted(place.decode() for place in places)))
+        found = _dated(database, _streams(database, sorted(place.decode() for place in places)[:MOST_STREAMS]))
+        unseen += max(0, len(places) - MOST_STREAMS)
         streams += found
         going += _going(database, found, most_going)
         paused |= {queue.decode() for queue in resting}
         closed |= {split_place(place.decode())[0] for place in shut}
     names = {split_place(each.place)[0] for each in streams} | paused | closed
     queues = [_queue(name, streams, paused=name in paused, draining=name in closed) for name in sorted(names)]
-    return queues, sorted(going, key=lambda each: -each.for_ms)[:most_going]
+    return queues, sorted(going, key=lambda each: -each.for_ms)[:most_going], unseen
 
 
 def _streams(database: Database, places: list[str]) -> list[_Stream]:

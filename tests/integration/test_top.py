@@ -23,8 +23,10 @@ from jobistemer.cli import main
 from jobistemer.cli.top import command
 from jobistemer.cli.top.look import Counting, look
 from jobistemer.core.errors import NotConnected
+from jobistemer.store import glance
+from jobistemer.store.keys import places_of
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.queues import StreamReader
+from jobistemer.store.queues import StreamReader, open_streams
 from tests.support.servers import VALKEY, running
 from tests.support.worlds import StepWorker, app_on
 
@@ -97,6 +99,14 @@ def test_a_look_costs_the_same_whatever_is_on_record_and_whatever_waits(app, dat
         return seen(database).cost.commands
 
     assert crowd(50) == crowd(400)
+
+
+def test_of_very_many_queues_the_first_are_looked_at_and_the_rest_is_counted(app, database, monkeypatch):
+    monkeypatch.setattr(glance, "MOST_STREAMS", 15)
+    open_streams(database, [*places_of("a"), *places_of("b")])
+    found = seen(database)
+    assert ([queue.name for queue in found.queues], found.unseen) == (["a", "b"], 2 * len(places_of("a")) - 15)
+    assert found.cost.commands < 2 * 15 + 20
 
 
 def test_a_look_at_a_namespace_that_is_empty_finds_nothing(database):

@@ -41,10 +41,14 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One moment; times are Unix ms of the server. delayed, dead, jobs: how many there are. next_due: of any job."""
+    """One moment; times are Unix ms of the server. delayed, dead, jobs: how many there are. next_due: of any job.
+
+    unseen: streams that were left out, since there are too many of them.
+    """
 
     at_ms: int
     queues: list[QueueGlance]
+    unseen: int
     workers: list[WorkerSummary]
     tickers: list[TickerSummary]
     running: list[Going]
@@ -81,11 +85,12 @@ def look(shards: Sequence[Counting]) -> Look:
     """Read what goes on. Raises NotConnected or ServerRefused."""
     before, began = sum(each.commands for each in shards), time.perf_counter()
     at_ms = shards[0].read_clock()
-    queues, running = glance_at_queues(shards, MOST)
+    queues, running, unseen = glance_at_queues(shards, MOST)
     delayed, dead, jobs, due = _totals(shards)
     found = Look(
         at_ms=at_ms,
         queues=queues,
+        unseen=unseen,
         workers=list_workers(shards),
         tickers=list_tickers(shards),
         running=running,

@@ -66,6 +66,7 @@ def _head(look: Look, rates: Rates, place: str) -> list[Text]:
         f"{look.delayed:,} delayed",
         f"{look.dead:,} dead",
         f"{_counted(look.jobs, 'job')}{upcoming}",
+        *([f"{_counted(look.unseen, 'stream')} of queues not looked at"] if look.unseen else []),
     )
     return [_line(f" {at} · {place}", "reverse"), _line(" · ".join(parts), "bold")]
 

@@ -19,6 +19,7 @@ TICKER = TickerSummary("web-1.8.bb", NOW - 400, fired=10, late_ms_max=12, offset
 LOOK = Look(
     at_ms=NOW,
     queues=[QUEUE],
+    unseen=0,
     workers=[WORKER],
     tickers=[TICKER],
     running=[Going("run_1", "resize", "default", "web-1.7.aa", 2_500)],
@@ -29,7 +30,7 @@ LOOK = Look(
     next_due=NOW + 3_000,
     cost=Cost(42, 1.5),
 )
-NOTHING = Look(NOW, [], [], [], [], [], 0, 0, 0, None, Cost(9, 0.4))
+NOTHING = Look(NOW, [], 0, [], [], [], [], 0, 0, 0, None, Cost(9, 0.4))
 
 
 def later(ms=1_000, **changes):
@@ -85,6 +86,11 @@ def test_it_fits_into_any_terminal(width, height):
     assert len(lines) <= height
     assert max(len(line) for line in lines) <= width
     assert lines[-1].startswith(" the foot")
+
+
+def test_streams_that_were_left_out_are_counted():
+    assert "12 streams of queues not looked at" in shown(later(unseen=12))[1]
+    assert "not looked at" not in shown(LOOK)[1]
 
 
 def test_what_is_cut_off_is_counted_and_the_busiest_queue_is_not():
