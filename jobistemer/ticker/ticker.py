@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -87,20 +88,16 @@ class Ticker:
     def _open(self) -> None:
         for database in self._namespace.shards:
             if isinstance(database.clock, ServerClock):
-                patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
-                database.clock.patience = patience
+                database.clock.patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
 
     def _run_shards(self, stopping: Stopping) -> None:
         tickers = self._tickers = [self._ticker(database) for database in self._namespace.shards]
-        threads = [
-            start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
-            for number, each in enumerate(tickers)
-        ]
+        runs = (partial(each.run, stopping.requested) for each in tickers)
+        threads = [start_thread(run, f"shard {number}") for number, run in enumerate(runs)]
         # A pass that waits for a server which does not answer may take its time: who asks twice does not wait for it.
         while not stopping.immediate.is_set() and any(thread.is_alive() for thread in threads):
             for thread in threads:
                 thread.join(LOOK_ROUND_S)
-
 
     def _ticker(self, database: Database) -> ShardTicker:
         tally = self._tallies.new() if self._tallies else None
@@ -253,8 +250,7 @@ class ShardTicker:
             log.warning(
                 "the server's clock has leapt ahead by %.1f s: going on by the time before until that has lasted %g s; "
                 "a ticker that is started anew believes it at once",
-                held_ms / 1000,
-                self._settings.jump_hold_s,
+                *(held_ms / 1000, self._settings.jump_hold_s),
             )
         elif self._held_ms and not held_ms:
             log.warning("the server's clock is believed again")
