@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from jobistemer.core import ids
 from jobistemer.core.endings import Ending, Later, Outcome, Over, settle
+from jobistemer.core.errors import NotConnected
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import LONGEST_PAUSE_S
@@ -68,9 +69,7 @@ class Reclaimer:
     def _take_over(self, worker: str, places: list[str], until: float) -> int:
         taken, left = 0, False
         for where, entry, delivery in self._pending(worker, places):
-            taken += self._lose(where, entry, delivery, worker)
-            if delivery is not None:
-                limits.give_back_deliveries(self._database, [delivery])
+            taken += self._tried(where, entry, delivery, worker)
             if left := time.monotonic() >= until:
                 break
         if taken:
@@ -84,6 +83,19 @@ class Reclaimer:
         for where in places:
             for entry, delivery in queues.pending_of(self._database, where, worker):
                 yield where, entry, delivery
+
+    def _tried(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
+        try:
+            taken = self._lose(where, entry, delivery, worker)
+            if delivery is not None:
+                limits.give_back_deliveries(self._database, [delivery])
+        except NotConnected:
+            raise
+        except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
+            # One run that cannot be ended holds up no other. It stays pending, so its worker stays a suspect.
+            log.error("entry %s of %s, from worker %s, cannot be taken over here: %s", entry, where, worker, error)
+            return False
+        return taken
 
     def _lose(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
         database = self._database

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.store import cancelling
 from jobistemer.store.database import Database
@@ -245,4 +246,35 @@ def test_the_work_of_a_dead_worker_is_taken_over_although_somebody_has_deleted_a
 
     # Then
     assert app.done == ["inherited"]
+    assert set(records(database)["workers"]) == {"survivor"}
+
+
+def test_a_run_that_cannot_be_taken_over_keeps_no_other_from_being(app, database, clock, caplog):
+    # Given a dead worker that had a cancelled run of a job which a newer version of this package has defined anew
+    @app.job("0 0 1 1 *", name="sync")
+    def sync() -> None: ...
+
+    app.deploy()
+    app.control.trigger("sync")
+    run = app.enqueue("note", {"text": "inherited"})
+    victim = dies(app, database, "victim")
+    (canceled,) = (each.delivery.message.run for each in victim.waiting if each.handler.name == "sync")
+    database.client.hset(database.keys.run(canceled), "cancel", 1)
+    job = database.keys.job(ids.job_id("sync"))
+    definition = database.client.hget(job, "definition")
+    database.client.hset(job, "definition", "{}")
+    survivor = StepWorker(database, app, "survivor")
+
+    # When it is buried by one that cannot read that
+    buried(survivor, clock)
+    survivor.work()
+
+    # Then the other run is done
+    assert run.state() == "succeeded"
+    assert "cannot be taken over here" in caplog.text
+
+    # And when it can be read, this one ends as well: until then nobody forgets whose it was
+    database.client.hset(job, "definition", definition)
+    buried(survivor, clock)
+    assert [each["state"] for key, each in records(database).items() if key.startswith("occurrence:")] == ["canceled"]
     assert set(records(database)["workers"]) == {"survivor"}
