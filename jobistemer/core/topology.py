@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 from jobistemer.core.findings import Finding, at, fault, fine, warning
 
 SLOTS: Final = 16_384
+NAMED: Final = 20
+"""How many shards of a node are told one by one."""
 _LOOK: Final = "see `redis-cli --cluster check`"
 
 
@@ -104,3 +106,16 @@ def _unevenly_replicated(members: Sequence[Member]) -> Iterator[Finding]:
     for member in (each for each in members if followed and each.serves and each.id not in followed):
         remedy = "others have one; when this node is lost, its shards wait until it is back: add a replica"
         yield from at(member.name, [warning("replicas", "none", remedy)])
+
+
+def judge_spread(shards: Mapping[str, Sequence[int]]) -> Iterator[Finding]:
+    """How the shards of a namespace, by their numbers, are spread over the nodes that serve slots."""
+    total = sum(len(numbers) for numbers in shards.values())
+    for name, numbers in shards.items():
+        shown = f"{len(numbers) or 'none'} of {total}"
+        if not numbers and total >= len(shards):
+            remedy = "it does nothing for this namespace, and others do its part: move the slot of a shard there"
+            yield from at(name, [warning("shards", shown, remedy)])
+            continue
+        named = ", ".join(map(str, numbers[:NAMED])) + (", …" if len(numbers) > NAMED else "")
+        yield from at(name, [fine("shards", f"{shown}: {named}" if numbers else shown)])

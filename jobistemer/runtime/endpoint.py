@@ -9,10 +9,12 @@ import http.client
 import logging
 import socket
 import socketserver
+import threading
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from jobistemer.core.errors import Misconfigured
@@ -21,6 +23,8 @@ from jobistemer.runtime.repeating import start_thread
 LOOPBACK = "127.0.0.1"
 ASK_S = 2.0
 """How long who asks and who answers wait for one another."""
+MOST_AT_ONCE = 50
+"""How many are answered at a time: whoever may reach the endpoint, it costs a process no more threads than that."""
 UNASKED_S = 3600.0
 """How often it looks up while nobody asks; it is never shut down but with its process."""
 TEXT = "text/plain; charset=utf-8"
@@ -81,8 +85,27 @@ def ask(path: Path, page: str) -> Answer:
 
 class _Answering(socketserver.ThreadingMixIn):
     daemon_threads = True
+    request_queue_size = 128
 
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - as the class above
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer on a thread of its own; who comes when too many ask already is turned away."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            request.close()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for another one."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    @cached_property
+    def _places(self) -> threading.Semaphore:
+        return threading.Semaphore(MOST_AT_ONCE)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as the class above
         """Who asks may hang up before the answer: nothing to tell people of."""
         log.debug("endpoint: an answer could not be given to %s", client_address)
 

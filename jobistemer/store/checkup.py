@@ -9,8 +9,9 @@ from typing import Final
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.findings import Finding, at, fault, fine, judge_server, warning
 from jobistemer.core.planning import NEVER
-from jobistemer.core.topology import judge_slots
+from jobistemer.core.topology import judge_slots, judge_spread
 from jobistemer.store import census
+from jobistemer.store.cluster import Cluster
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place
 from jobistemer.store.namespace import Namespace
@@ -28,7 +29,7 @@ NAMED: Final = 20
 def look_over(namespace: Namespace, most_keys: int) -> list[Finding]:
     """Everything that `doctor` finds. Raises NotConnected; when it is a cluster, only if no node answers."""
     if namespace.cluster is not None:
-        return [*look_over_nodes(namespace, namespace.cluster), *_shards_of_cluster(namespace, most_keys)]
+        return [*look_over_nodes(namespace, namespace.cluster), *_of_cluster(namespace, namespace.cluster, most_keys)]
     shards = namespace.shards
     found = [finding for shard in shards for finding in _shard(shard, most_keys)]
     return [*_server(shards[0]), *found, *_misplaced(namespace, shards, most_keys)]
@@ -45,12 +46,21 @@ def _server(database: Database) -> Iterator[Finding]:
         yield judge_slots(database.ask("CLUSTER INFO"))
 
 
-def _shards_of_cluster(namespace: Namespace, most_keys: int) -> Iterator[Finding]:
+def _of_cluster(namespace: Namespace, cluster: Cluster, most_keys: int) -> Iterator[Finding]:
     try:
         shards = namespace.shards
     except NotConnected as error:
         yield fault("shards", f"the settings of {namespace.name} cannot be read: {error.__cause__}", NO_SHARD)
         return
+    placed: dict[str, list[int]] = {f"{host}:{port}": [] for host, port in cluster.nodes()}
+    for shard in shards:
+        placed.setdefault(shard.node(), []).append(shard.keys.shard)
+    yield from judge_spread(placed)
+    yield from _reached(namespace, shards, most_keys)
+
+
+def _reached(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> Iterator[Finding]:
+    """What is found in the shards whose nodes answer, and which these are not."""
     reached = []
     for shard in shards:
         try:

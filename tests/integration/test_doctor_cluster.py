@@ -86,6 +86,9 @@ def test_of_each_node_everything_is_told_and_of_each_shard_where_it_is(cluster, 
     assert ("role", "replica, in step") in {(e["check"], e["value"]) for e in found if e["node"] == name_of(cluster.replicas[0])}
     lonely = [each["node"] for each in found if (each["check"], each["level"]) == ("replicas", "warning")]
     assert sorted(lonely) == sorted([second, third])
+    spread = {each["node"]: each["value"] for each in found if each["check"] == "shards"}
+    numbers = {name_of(node): cluster.shards_of(node, "test", SHARDS) for node in cluster.masters}
+    assert spread == {node: f"{len(own)} of {SHARDS}: {', '.join(map(str, own))}" for node, own in numbers.items()}
     places = {each["value"].partition(": ")[0]: each["node"] for each in found if each["check"] == "entries"}
     assert places == {Keys("test", n).tag: name_of(cluster.owner(slot_of(Keys("test", n).tag))) for n in range(SHARDS)}
 

@@ -29,7 +29,7 @@ from jobistemer.store.listings import list_history, list_jobs
 from jobistemer.store.namespace import Namespace
 from tests.support.apps import ticking, work_off, working
 from tests.support.records import leaked
-from tests.support.servers import CLUSTER, FAKE, available, emptied, running
+from tests.support.servers import CLUSTER, available, emptied, folder_of, running, single
 from tests.support.worker_processes import until
 
 SETTINGS = settings_key("test")
@@ -40,9 +40,9 @@ def served(kind, folder):
         yield url
 
 
-@pytest.fixture(scope="module", params=[kind for kind in available() if kind != CLUSTER])
+@pytest.fixture(scope="module", params=[kind for kind in available() if not kind.startswith(CLUSTER)])
 def server(request, tmp_path_factory):
-    yield from served(request.param, tmp_path_factory.mktemp(request.param))
+    yield from served(request.param, tmp_path_factory.mktemp(folder_of(request.param)))
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def url(server):
     return server
 
 
-@pytest.fixture(scope="module", params=[kind for kind in available() if kind not in (FAKE, CLUSTER)])
+@pytest.fixture(scope="module", params=single())
 def real_url(request, tmp_path_factory):
     """A server that is fast, and that counts commands."""
-    yield from served(request.param, tmp_path_factory.mktemp(request.param))
+    yield from served(request.param, tmp_path_factory.mktemp(folder_of(request.param)))
 
 
 def opened(url: str, shards: int = 4) -> Jobistemer:

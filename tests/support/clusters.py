@@ -30,8 +30,8 @@ OPTIONS = (
 class Node:
     """One server of a cluster: a process that can be killed and come back.
 
-    options: what it is started with besides; `--tls-…` among them makes its port one for TLS. secrets: of the client
-    that the test asks it with.
+    options: what it is started with besides. secrets: of the client that the test asks it with; `ssl` among them makes
+    its port one for TLS.
     """
 
     def __init__(self, binary: str, folder: Path, port: int, options: Sequence[str], secrets: dict[str, Any]) -> None:
@@ -45,7 +45,7 @@ class Node:
         from tests.support.servers import wait_until_ready
 
         port = str(self.port)
-        place = ("--port", "0", "--tls-port", port) if self._secrets else ("--port", port)
+        place = ("--port", "0", "--tls-port", port) if "ssl" in self._secrets else ("--port", port)
         command = [self._binary, *place, "--bind", "127.0.0.1", "--dir", str(self._folder), *OPTIONS, *self._options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert self.process.stdout is not None
@@ -181,7 +181,7 @@ def clustered(
         return nodes[-1]
 
     try:
-        cluster = LocalCluster([node() for _ in range(3)], "rediss+cluster" if secrets else "redis+cluster")
+        cluster = LocalCluster([node() for _ in range(3)], "rediss+cluster" if "ssl" in (secrets or {}) else "redis+cluster")
         for number, master in enumerate(cluster.masters):
             master.ask("CLUSTER", "ADDSLOTSRANGE", *_share(number)) if _knows_ranges(master) else master.ask(
                 "CLUSTER", "ADDSLOTS", *range(_share(number)[0], _share(number)[1] + 1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import socket
+from contextlib import ExitStack
 
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.endpoint import Answer, ask, serve, serve_at_socket, verdict
+from jobistemer.runtime.endpoint import MOST_AT_ONCE, Answer, ask, serve, serve_at_socket, verdict
+from tests.support.worker_processes import until
 
 
 def fails():
@@ -53,6 +55,23 @@ def test_who_asks_and_says_nothing_more_keeps_nobody_from_an_answer(port):
     with socket.create_connection(("127.0.0.1", port)) as silent:
         silent.sendall(b"GET /liv")
         assert asked(port, "/livez") == (200, "ok\n")
+
+
+def test_who_comes_when_too_many_ask_already_is_turned_away_and_the_next_is_answered():
+    port = int(serve(PAGES, "127.0.0.1", 0).rpartition(":")[2])
+    with ExitStack() as stack:
+        for _ in range(MOST_AT_ONCE):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(b"GET /liv")
+        late = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert late.recv(100) == b""
+    until(lambda: answered(port), "there is room again")
+
+
+def answered(port: int) -> bool:
+    try:
+        return asked(port, "/livez") == (200, "ok\n")
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def test_a_port_that_is_taken_is_refused_by_name(port):

@@ -1,6 +1,6 @@
 """What `doctor` reads off the nodes' views of a cluster; the same on real nodes stands in test_doctor_cluster."""
 
-from jobistemer.core.topology import View, judge_cluster, members_in
+from jobistemer.core.topology import View, judge_cluster, judge_spread, members_in
 
 NODES = """\
 aaa 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-5460 [93->-bbb]
@@ -65,3 +65,18 @@ def test_slots_that_one_node_does_not_see_served_are_its_fault():
 
 def test_of_a_cluster_whose_primaries_do_not_answer_nothing_is_known():
     assert judge_cluster({}) == []
+
+
+def test_of_each_node_it_is_told_which_shards_it_has_and_one_without_any_is_a_warning():
+    found = judge_spread({"a": [0, 2], "b": [], "c": [1]})
+    assert [(each.node, each.check, each.level, each.value) for each in found] == [
+        ("a", "shards", "fine", "2 of 3: 0, 2"),
+        ("b", "shards", "warning", "none of 3"),
+        ("c", "shards", "fine", "1 of 3: 1"),
+    ]
+
+
+def test_fewer_shards_than_nodes_leave_some_without_and_many_are_told_in_part():
+    assert [each.level for each in judge_spread({"a": [0], "b": [], "c": []})] == ["fine"] * 3
+    (many,) = judge_spread({"a": range(24)})
+    assert many.value.endswith("18, 19, …")
