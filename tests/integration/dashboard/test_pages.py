@@ -23,6 +23,9 @@ class Past(NamedTuple):
 @pytest.fixture(scope="module")
 def past(server_url):
     app = empty_app(server_url)
+    # On a cluster each test has its own shard; these share what is on that of the first.
+    home = shard(app)
+    app.namespace.for_id = lambda _: home
     ids = lived_through(app)
     app.control.pause("hostile", HOSTILE)
     return Past(app, ids)
