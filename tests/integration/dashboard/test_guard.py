@@ -85,13 +85,27 @@ def test_the_form_of_the_token_cannot_be_sent_by_another_site(locked):
     assert locked.client.post("/login", data=data, headers={"origin": "http://evil.example"}).status_code == 403
 
 
-def test_a_server_that_is_away_is_a_page_that_says_so_without_its_password():
+def test_a_server_that_is_away_is_a_page_that_says_so():
     visitor = Visitor(Namespace(f"redis://ann:s3cret@127.0.0.1:{free_port()}/0", "test"))
     for path in ("/", "/jobs", "/jobs/x", "/runs/run_1", "/dead", "/workers", "/queues"):
-        page = visitor.look(path, 503)
-        assert "no Redis or Valkey server answers at redis://ann:***@127.0.0.1" in page
-        assert "s3cret" not in page
+        assert "no Redis or Valkey server answers at redis://ann:***@127.0.0.1" in visitor.look(path, 503)
     assert visitor.send("pause-queue", "mail").status_code == 503
+    assert visitor.client.get("/").headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rediss://ann:s3cret@127.0.0.1:1/0",
+        "redis+sentinel://ann:s3cret@127.0.0.1:1/main/0?sentinel_password=s3cret",
+        "unix://ann:s3cret@/nowhere/socket",
+        "redis://127.0.0.1:1/0?password=s3cret",
+    ],
+)
+def test_the_password_of_a_server_is_on_no_page(url):
+    page = Visitor(Namespace(url, "test")).look("/", 503)
+    assert "***" in page
+    assert "s3cret" not in page
 
 
 def test_a_fault_of_the_dashboard_is_a_page_that_gives_nothing_away(app, monkeypatch):
