@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,6 +22,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "server_url" in getattr(item, "fixturenames", ()):
             item.add_marker("behaviour")
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """What a command tells its app by the environment is gone with the test: the processes of the next one inherit it."""
+    before = dict(os.environ)
+    yield
+    for name in [each for each in os.environ if each.startswith("JOBISTEMER_") and each not in before]:
+        del os.environ[name]
+    os.environ.update({name: value for name, value in before.items() if name.startswith("JOBISTEMER_")})
 
 
 @pytest.fixture(scope="session", params=available())
