@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,13 +26,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_environment() -> Iterator[None]:
-    """What a command tells its app by the environment is gone with the test: the processes of the next one inherit it."""
-    before = dict(os.environ)
+def _traceless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test leaves in this process is no business of the next one.
+
+    A command tells its app by the environment where to connect, which processes of a later test would inherit; and the
+    modules of an app that was written for one test are not those of another one by the same name.
+    """
+    environment, modules = dict(os.environ), set(sys.modules)
+    folder = str(tmp_path_factory.getbasetemp())
     yield
-    for name in [each for each in os.environ if each.startswith("JOBISTEMER_") and each not in before]:
+    for name in [each for each in os.environ if each.startswith("JOBISTEMER_") and each not in environment]:
         del os.environ[name]
-    os.environ.update({name: value for name, value in before.items() if name.startswith("JOBISTEMER_")})
+    os.environ.update({name: value for name, value in environment.items() if name.startswith("JOBISTEMER_")})
+    for name in sys.modules.keys() - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(folder):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session", params=available())
