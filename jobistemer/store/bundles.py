@@ -13,6 +13,8 @@ from jobistemer.store.scripts import Call, script
 
 MOST = 100
 """How many go into one call."""
+LARGEST_RESULT = 16_384
+"""In bytes; what is larger goes by itself, so that no call keeps the server busy for long."""
 
 
 def is_plain_success(ended: Ended) -> bool:
@@ -25,6 +27,7 @@ def is_plain_success(ended: Ended) -> bool:
         and not message.unique
         and not message.reduces
         and not ended.mapped
+        and len(ended.outcome.result) <= LARGEST_RESULT
     )
 
 

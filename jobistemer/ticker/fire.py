@@ -29,6 +29,8 @@ MOST_LAGGING_SINGLY = 50
 MOST_MORE = 5_000
 """How many instants one pass claims beside the first of each job."""
 LAG_MS = 1_000
+REFUSED = "REFUSED"
+"""Stands for the answer to a claim that the server did not execute."""
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -47,14 +49,15 @@ class Share(NamedTuple):
 class Fired(NamedTuple):
     """What one pass of firing did.
 
-    replan: something that was thought of a job was not true. replaced: an occurrence may have replaced others, which
-    are to be cancelled. grown: the jobs whose history is longer now. timed: something was started that has a
-    deadline, which the agenda does not show yet.
+    replan: something that was thought of a job was not true, so that it is to be read anew at once. refused: the server
+    has not executed a claim. replaced: an occurrence may have replaced others, which are to be cancelled. grown: the
+    jobs whose history is longer now. timed: something was started that has a deadline, which the agenda does not show.
     """
 
     claimed: int
     late_ms: int
     replan: bool
+    refused: bool
     replaced: bool
     grown: dict[str, Job]
     timed: bool
@@ -95,7 +98,8 @@ def fire_due(
     for entry in (*later, *step.known.values()):
         if entry.job_id not in step.wrong:
             upcoming.put_back(entry, horizon_ms)
-    return Fired(step.claimed, step.late_ms, bool(step.wrong), step.replaced, step.grown, step.timed)
+    found = (step.replan, step.refused, step.replaced)
+    return Fired(step.claimed, step.late_ms, *found, step.grown, step.timed)
 
 
 def _within_reason(due: list[Upcoming.Entry], now_ms: int) -> tuple[list[Upcoming.Entry], list[Upcoming.Entry]]:
@@ -117,6 +121,7 @@ class _Pass:
         self._lagging_left, self._more_left = MOST_LAGGING_SINGLY, MOST_MORE
         self.known: dict[str, Upcoming.Entry] = {}
         self.wrong: set[str] = set()
+        self.replan = self.refused = False
         self.claimed = self.late_ms = 0
         self.replaced = False
         self.grown: dict[str, Job] = {}
@@ -213,6 +218,9 @@ class _Pass:
             entry.advance(decision)
             self.known[entry.job_id] = entry
         else:
+            # What the server refuses it may refuse for long: that waits a little, with what is behind it.
+            self.refused |= word == REFUSED
+            self.replan |= word != REFUSED and entry.job_id not in self.wrong
             self.wrong.add(entry.job_id)
 
     def _count(self, decision: Decision, state: str) -> None:
@@ -228,6 +236,7 @@ class _Pass:
         decisions = _planned(entry, self._now_ms(), self._catch_up)
         if mark is None or not decisions or decisions[-1].look_at_ms != int(mark):
             self.wrong.add(entry.job_id)
+            self.replan = True
             return
         for decision in decisions:
             entry.advance(decision)
@@ -282,4 +291,4 @@ def _made_ready(keys: Keys, entry: Upcoming.Entry, decision: Decision) -> Ahead:
 def _refused(entry: Upcoming.Entry, decision: Decision, error: JobistemerError) -> str:
     known = facts(job=entry.job_id)
     log.error("job %s: instant %d could not be claimed: %s", entry.job.name, decision.instant, error, extra=known)
-    return "REFUSED"
+    return REFUSED

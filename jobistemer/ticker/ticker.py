@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -42,6 +43,8 @@ from jobistemer.ticker.upcoming import Upcoming
 LOOK_LIMIT = 20_000
 """How many due jobs one look lists; the rest is listed by the next."""
 LOOK_ROUND_S = 0.5
+AGAIN_S = 0.5
+"""How long a ticker waits before it claims again what the server has refused."""
 LOOK_LATE_S = 10.0
 """So much longer than its pass a look may take before the ticker no longer counts as ready."""
 
@@ -85,20 +88,16 @@ class Ticker:
     def _open(self) -> None:
         for database in self._namespace.shards:
             if isinstance(database.clock, ServerClock):
-                patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
-                database.clock.patience = patience
+                database.clock.patience = Patience(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
 
     def _run_shards(self, stopping: Stopping) -> None:
         tickers = self._tickers = [self._ticker(database) for database in self._namespace.shards]
-        threads = [
-            start_thread(lambda each=each: each.run(stopping.requested), f"shard {number}")  # type: ignore[misc]
-            for number, each in enumerate(tickers)
-        ]
+        runs = (partial(each.run, stopping.requested) for each in tickers)
+        threads = [start_thread(run, f"shard {number}") for number, run in enumerate(runs)]
         # A pass that waits for a server which does not answer may take its time: who asks twice does not wait for it.
         while not stopping.immediate.is_set() and any(thread.is_alive() for thread in threads):
             for thread in threads:
                 thread.join(LOOK_ROUND_S)
-
 
     def _ticker(self, database: Database) -> ShardTicker:
         tally = self._tallies.new() if self._tallies else None
@@ -196,6 +195,8 @@ class ShardTicker:
         self._trimmer.note(fired.grown)
         if fired.replan or fired.timed:
             self._next_look = 0.0
+        elif fired.refused:
+            self._next_look = min(self._next_look, time.monotonic() + AGAIN_S)
         if fired.replaced:
             self._chores.look()
         while promote_due(self._database, self._delayed):
@@ -249,8 +250,7 @@ class ShardTicker:
             log.warning(
                 "the server's clock has leapt ahead by %.1f s: going on by the time before until that has lasted %g s; "
                 "a ticker that is started anew believes it at once",
-                held_ms / 1000,
-                self._settings.jump_hold_s,
+                *(held_ms / 1000, self._settings.jump_hold_s),
             )
         elif self._held_ms and not held_ms:
             log.warning("the server's clock is believed again")

@@ -81,9 +81,8 @@ class Beater:
         self._cancel_halted()
         self._obey(pulse.command)
         self._show_long_ones()
-        self._reclaimer.observe(
-            {name: beat for name, beat in pulse.suspects.items() if name != self._worker}, pulse.places
-        )
+        others = {name: beat for name, beat in pulse.suspects.items() if name != self._worker}
+        self._reclaimer.observe(others, pulse.places, until=began + settings.beat_s)
         # From beat to beat: what was asked for must be heard within a second, whatever else a beat has found to do.
         return max(LEAST_S, settings.beat_s - (time.monotonic() - began))
 

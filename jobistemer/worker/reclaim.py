@@ -9,10 +9,13 @@ lost attempt by the same scripts that its own worker would use, so that a zombie
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Iterator
 
 from jobistemer.core import ids
 from jobistemer.core.endings import Ending, Later, Outcome, Over, settle
+from jobistemer.core.errors import NotConnected
 from jobistemer.core.messages import Delivery
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeating import LONGEST_PAUSE_S
@@ -48,8 +51,12 @@ class Reclaimer:
         self._tally = tally
         self._suspects: dict[str, tuple[int, float]] = {}
 
-    def observe(self, suspects: dict[str, int], places: list[str]) -> int:
-        """Look at the suspects (worker id -> beat in ms); how many entries of dead ones were taken over."""
+    def observe(self, suspects: dict[str, int], places: list[str], until: float = math.inf) -> int:
+        """Look at the suspects (worker id -> beat in ms); how many entries of dead ones were taken over.
+
+        until: by `time.monotonic()`. At least one entry is taken over; what is left then is for the next time, so that
+        who takes over much still beats.
+        """
         now = time.monotonic()
         known = self._suspects
         self._suspects = {
@@ -57,19 +64,37 @@ class Reclaimer:
             for worker, beat in suspects.items()
         }
         dead = [each for each, (_, since) in self._suspects.items() if now - since >= self._patience_s]
-        return sum(self._take_over(worker, places) for worker in dead)
+        return sum(self._take_over(worker, places, until) for worker in dead)
 
-    def _take_over(self, worker: str, places: list[str]) -> int:
-        taken = 0
-        for where in places:
-            for entry, delivery in queues.pending_of(self._database, where, worker):
-                taken += self._lose(where, entry, delivery, worker)
-                if delivery is not None:
-                    limits.give_back_deliveries(self._database, [delivery])
+    def _take_over(self, worker: str, places: list[str], until: float) -> int:
+        taken, left = 0, False
+        for where, entry, delivery in self._pending(worker, places):
+            taken += self._tried(where, entry, delivery, worker)
+            if left := time.monotonic() >= until:
+                break
         if taken:
             log.warning("worker %s is dead: %d of its runs were taken over", worker, taken)
-        beat = self._suspects.pop(worker)[0]
-        members.forget_worker(self._database, worker, beat, places)
+        if not left:
+            beat = self._suspects.pop(worker)[0]
+            members.forget_worker(self._database, worker, beat, places)
+        return taken
+
+    def _pending(self, worker: str, places: list[str]) -> Iterator[tuple[str, bytes, Delivery | None]]:
+        for where in places:
+            for entry, delivery in queues.pending_of(self._database, where, worker):
+                yield where, entry, delivery
+
+    def _tried(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
+        try:
+            taken = self._lose(where, entry, delivery, worker)
+            if delivery is not None:
+                limits.give_back_deliveries(self._database, [delivery])
+        except NotConnected:
+            raise
+        except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
+            # One run that cannot be ended holds up no other. It stays pending, so its worker stays a suspect.
+            log.error("entry %s of %s, from worker %s, cannot be taken over here: %s", entry, where, worker, error)
+            return False
         return taken
 
     def _lose(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:

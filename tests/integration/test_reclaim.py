@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.store import cancelling
 from jobistemer.store.database import Database
@@ -166,6 +167,25 @@ def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):
     assert leaked(database).keys() <= {"worker:survivor"}
 
 
+def test_who_takes_over_much_beats_in_between_and_goes_on(app, database, clock):
+    app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(3))
+    dies(app, database, "victim")
+    survivor = StepWorker(database, app, "survivor")
+    clock.advance(LEASE_S + 1)
+    survivor.beat()
+    suspects, places = {"victim": int(records(database)["workers"]["victim"])}, survivor.order.known()
+
+    # Given no time at all, it takes over one at a time, and the dead one is remembered until nothing is left
+    taken = [survivor.reclaimer.observe(suspects, places, until=0.0) for _ in range(3)]
+
+    assert taken == [1, 1, 1]
+    assert set(records(database)["workers"]) == {"victim", "survivor"}
+    assert survivor.reclaimer.observe(suspects, places, until=0.0) == 0
+    assert set(records(database)["workers"]) == {"survivor"}
+    survivor.work()
+    assert sorted(app.done) == ["0", "1", "2"]
+
+
 def test_a_takeover_that_broke_off_is_completed(app, database, clock):
     app.enqueue("note", {"text": "x"})
     dies(app, database, "victim")
@@ -226,4 +246,35 @@ def test_the_work_of_a_dead_worker_is_taken_over_although_somebody_has_deleted_a
 
     # Then
     assert app.done == ["inherited"]
+    assert set(records(database)["workers"]) == {"survivor"}
+
+
+def test_a_run_that_cannot_be_taken_over_keeps_no_other_from_being(app, database, clock, caplog):
+    # Given a dead worker that had a cancelled run of a job which a newer version of this package has defined anew
+    @app.job("0 0 1 1 *", name="sync")
+    def sync() -> None: ...
+
+    app.deploy()
+    app.control.trigger("sync")
+    run = app.enqueue("note", {"text": "inherited"})
+    victim = dies(app, database, "victim")
+    (canceled,) = (each.delivery.message.run for each in victim.waiting if each.handler.name == "sync")
+    database.client.hset(database.keys.run(canceled), "cancel", 1)
+    job = database.keys.job(ids.job_id("sync"))
+    definition = database.client.hget(job, "definition")
+    database.client.hset(job, "definition", "{}")
+    survivor = StepWorker(database, app, "survivor")
+
+    # When it is buried by one that cannot read that
+    buried(survivor, clock)
+    survivor.work()
+
+    # Then the other run is done
+    assert run.state() == "succeeded"
+    assert "cannot be taken over here" in caplog.text
+
+    # And when it can be read, this one ends as well: until then nobody forgets whose it was
+    database.client.hset(job, "definition", definition)
+    buried(survivor, clock)
+    assert [each["state"] for key, each in records(database).items() if key.startswith("occurrence:")] == ["canceled"]
     assert set(records(database)["workers"]) == {"survivor"}

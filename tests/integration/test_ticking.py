@@ -393,23 +393,26 @@ def test_a_job_that_cannot_be_claimed_holds_up_none_of_those_that_are_claimed_wi
     assert "5 instants could not be claimed together, so they are claimed singly" in caplog.text
 
 
-def test_an_instant_that_could_not_be_claimed_is_claimed_when_that_is_mended(app, database, clock):
-    job = declare_another(app, "broken")
+def test_instants_that_could_not_be_claimed_are_claimed_when_that_is_mended_and_meanwhile_nobody_is_kept_busy(app, database, clock):
+    job = declare_another(app, "broken", grace_s=300)
     app.deploy()
     database.client.set(database.keys.queued(job.id), "broken")
     ticking = ticker(database)
-    clock.advance(60)
+    clock.advance(180)
     ticking.tick()
     assert occurrences_of(database, job) == []
 
+    # It does not look again at once, or a job that stays so would keep it busy
+    assert ticking._next_look != 0.0
+
     database.client.delete(database.keys.queued(job.id))
-    ticking.tick()
+    caught_up(ticking, clock)
 
-    assert states(database, job) == [(60, "pending")]
+    assert [each.due - T0 for each in occurrences_of(database, job)] == [60, 120, 180]
 
 
-def declare_another(app, name):
-    @app.job("* * * * *", name=name, overlap="queue")
+def declare_another(app, name, **policies):
+    @app.job("* * * * *", name=name, overlap="queue", **policies)
     def work() -> None: ...
 
     return next(job for job in app.jobs() if job.name == name)

@@ -33,7 +33,8 @@ from jobistemer.worker.tally import Tallies
 from jobistemer.worker.watch import Watch
 
 TICKING = TickerSettings()
-WORKING = WorkerSettings()
+WORKING = WorkerSettings(beat_s=5.0)
+"""With time enough in a beat to take over all of a dead worker, on however busy a machine."""
 TWO_LOOKS = 1e-9
 """The patience of a reclaimer that takes over at its second look, however soon that comes."""
 

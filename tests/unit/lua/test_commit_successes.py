@@ -107,6 +107,12 @@ def test_only_successes_that_move_nothing_else_are_committed_together(changes, s
     assert bundles.is_plain_success(ended(delivery, state)) is plain
 
 
+def test_a_large_result_goes_by_itself():
+    delivery, largest = Delivery(b"", b"1-1", message(), 0, 0), b"x" * bundles.LARGEST_RESULT
+    assert bundles.is_plain_success(ended(delivery, result=largest))
+    assert not bundles.is_plain_success(ended(delivery, result=largest + b"x"))
+
+
 def test_times_are_the_ones_that_the_worker_measured(database):
     enqueue(database)
     finish_all(database, ended(take_one(database)))
