@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,6 +23,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "server_url" in getattr(item, "fixturenames", ()):
             item.add_marker("behaviour")
+
+
+@pytest.fixture(autouse=True)
+def _traceless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test leaves in this process is no business of the next one.
+
+    A command tells its app by the environment where to connect, which processes of a later test would inherit; and the
+    modules of an app that was written for one test are not those of another one by the same name.
+    """
+    environment, modules = dict(os.environ), set(sys.modules)
+    folder = str(tmp_path_factory.getbasetemp())
+    yield
+    for name in [each for each in os.environ if each.startswith("JOBISTEMER_") and each not in environment]:
+        del os.environ[name]
+    os.environ.update({name: value for name, value in environment.items() if name.startswith("JOBISTEMER_")})
+    for name in sys.modules.keys() - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(folder):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session", params=available())
