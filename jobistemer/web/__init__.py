@@ -3,12 +3,13 @@
 command       `jobistemer dashboard`
 settings      what it is told: read-only or not, who acts, the token, the names it answers to
 application   the routes
-guard         what stands before every request: its host, who asks, cross-site forgery; and the headers of every answer
-seals         what browsers keep for us, signed
-drawing       templates, and how times and states are written
+dashboard     what pages and actions share
+guard, entrance, logging_in   what stands before every request: its host, who asks; and the headers of every answer
+acting, forms, seals   what a form has to bring; what browsers keep for us, signed
 actions       everything that changes something, as a table
 answers       errors as pages
-overview, jobs, occurrences, runs, queues, members, letters   the pages
+drawing, paging   templates; how times and states are written; lists page by page
+overview, jobs, occurrences, runs, queues, members, letters, finding   the pages
 timeline, gantt   pictures as shapes, computed here and drawn by templates
 serving       the server process
 
