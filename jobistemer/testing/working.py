@@ -83,7 +83,7 @@ class WorkerSteps:
         self.flights = Flights(open_desk=partial(Desk, support=Support(Permissions(), plugins.prepare)))
         self._herald = Herald(plugins.hooks)
         self._committer = Committer(self._room, Definitions(), self._herald)
-        self.slot = Slot(self.flights, self._committer.report)
+        self.slot = Slot(self.flights, self._committer.outbox.put)
         # Shared by whoever fetches: a handler that waits for another run has that one run meanwhile.
         self._taken: deque[Flight] = deque()
         self._orders = {each: EveryQueue() for each in shards}

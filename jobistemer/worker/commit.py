@@ -6,8 +6,6 @@ import logging
 import random
 import time
 from collections import Counter
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, in_words, settle
@@ -23,13 +21,13 @@ from jobistemer.worker.flight import Flight
 from jobistemer.worker.follow import follow
 from jobistemer.worker.herald import Herald
 from jobistemer.worker.inbox import Room
+from jobistemer.worker.outbox import Outbox
 from jobistemer.worker.run_logger import about
 from jobistemer.worker.tally import Tally
 
 MOST_AT_ONCE = 200
-"""How many go with one send: about a fifth of what is in flight at most, so that the server records one part while
-slots work on the next. At 500 worker and server took turns, and a fifth of the throughput was lost (decision 0001)."""
-WAIT_S = 0.5
+"""How many go with one send: a fifth of what is in flight at most, so that the server records one part while slots work
+on the next (decision 0001)."""
 AGAIN_S = 0.5
 
 log = logging.getLogger("jobistemer.worker")
@@ -43,30 +41,31 @@ class _Entry(NamedTuple):
 
 
 class Committer:
-    """The one thread of a worker that writes outcomes of a shard; nothing it holds is lost when the server is away."""
+    """One thread of a worker that writes outcomes of a shard; nothing it holds is lost when the server is away.
+
+    helped: the outbox of another one that this one helps: it takes what is left over when one send is full.
+    """
 
     def __init__(
-        self, room: Room, definitions: Definitions, herald: Herald | None = None, tally: Tally | None = None
+        self,
+        room: Room,
+        definitions: Definitions,
+        herald: Herald | None = None,
+        tally: Tally | None = None,
+        helped: Outbox | None = None,
     ) -> None:
         self._room = room
         self._definitions = definitions
         self._herald = herald
         self._tally = tally
-        self._outbox: SimpleQueue[Flight | None] = SimpleQueue()
+        self.outbox = helped or Outbox()
+        self._take = self.outbox.take_rest if helped else self.outbox.take
         self._batch: list[Flight] = []
         self._put_off: dict[Flight, None] = {}
         self._put_off_until = 0.0
         # Whether each of the batch goes by itself: of those that were refused together one may be the cause.
         self._singly = False
         self.counts: Counter[str] = Counter()
-
-    def report(self, flight: Flight) -> None:
-        """Hand over an attempt that has ended; called by slots."""
-        self._outbox.put(flight)
-
-    def end(self) -> None:
-        """Wait for nothing more: there will be none."""
-        self._outbox.put(None)
 
     def step(self) -> None:
         """Wait for outcomes, then commit all that are there. On an error the same batch is sent again."""
@@ -87,15 +86,8 @@ class Committer:
             self._put_off_until = time.monotonic() + AGAIN_S
             self._batch, self._put_off = list(self._put_off), {}
             return True
-        batch = self._batch
-        with suppress(Empty):
-            flight = self._outbox.get(timeout=WAIT_S)
-            while flight is not None:
-                batch.append(flight)
-                if len(batch) >= MOST_AT_ONCE:
-                    break
-                flight = self._outbox.get_nowait()
-        return bool(batch)
+        self._batch = self._take(MOST_AT_ONCE)
+        return bool(self._batch)
 
     def _commit(self, database: Database, flights: list[Flight]) -> None:
         plain: dict[tuple[bytes, int, bool], list[Flight]] = {}

@@ -1,4 +1,8 @@
-"""Committers: one for each shard, so that no outcome waits for a node that another shard is on."""
+"""Committers: two for each shard, so that no outcome waits for a node that another shard is on.
+
+While one waits for the server's answer, the other makes the next part ready; else server and worker would take turns.
+The second one sleeps until there is more than one send can take, so that light load costs what it costs with one.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +13,36 @@ from jobistemer.core.states import AttemptState
 from jobistemer.store.database import Database
 from jobistemer.worker.commit import Committer
 from jobistemer.worker.flight import Flight
+from jobistemer.worker.outbox import Outbox
 
 
 class Committers:
     """The committers of a worker, each with a thread of its own."""
 
-    def __init__(self, made: Callable[[], Committer]) -> None:
+    def __init__(self, made: Callable[[Outbox | None], Committer]) -> None:
+        """made: makes one, by itself or for an outbox that it helps with."""
         self._made = made
         self._by_shard: dict[Database, Committer] = {}
+        self._all: list[Committer] = []
 
     def open(self, shards: Iterable[Database]) -> None:
-        """Have one for each shard."""
-        self._by_shard = {shard: self._made() for shard in shards}
+        """Have two for each shard."""
+        self._by_shard = {shard: self._made(None) for shard in shards}
+        self._all = list(self._by_shard.values())
+        self._all += [self._made(each.outbox) for each in self._by_shard.values()]
 
     def report(self, flight: Flight) -> None:
         """Hand over an attempt that has ended; called by slots."""
-        self._by_shard[flight.database].report(flight)
+        self._by_shard[flight.database].outbox.put(flight)
 
     def steps(self) -> list[Callable[[], None]]:
         """What each of them has to repeat."""
-        return [each.step for each in self._by_shard.values()]
+        return [each.step for each in self._all]
 
     def end(self) -> None:
         """Wait for nothing more: there will be none."""
-        for each in self._by_shard.values():
-            each.end()
+        for each in self._all:
+            each.outbox.end()
 
     @property
     def done(self) -> int:
@@ -44,4 +53,4 @@ class Committers:
     @property
     def counts(self) -> Counter[str]:
         """What they have recorded so far."""
-        return sum((each.counts for each in self._by_shard.values()), Counter[str]())
+        return sum((each.counts for each in self._all), Counter[str]())

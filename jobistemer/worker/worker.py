@@ -35,6 +35,7 @@ from jobistemer.worker.inbox import Room
 from jobistemer.worker.intake import Intake
 from jobistemer.worker.measures import measures_of
 from jobistemer.worker.order import Order
+from jobistemer.worker.outbox import Outbox
 from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
 from jobistemer.worker.recycling import Recycler
 from jobistemer.worker.slots import Slots, check_processes
@@ -155,9 +156,9 @@ class Worker:
         if recycler.failing:
             raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
 
-    def _committer(self) -> Committer:
+    def _committer(self, helped: Outbox | None) -> Committer:
         tally = self._tallies.new() if self._tallies else None
-        return Committer(self._room, self._definitions, self._herald, tally)
+        return Committer(self._room, self._definitions, self._herald, tally, helped)
 
     def _beater(self, database: Database, stopping: Stopping) -> Beater:
         patience_s = self._settings.beat_s + COMING_BACK_S

@@ -178,7 +178,7 @@ def test_coroutines_map_without_blocking_their_loop(app, database):
     (flight,) = worker.fetch()
     worker.waiting.clear()
     assert asyncio.run(run_async(flight, worker.flights, lambda: None))
-    worker.committer.report(flight)
+    worker.committer.outbox.put(flight)
     worker.commit()
     worker.work()
     assert app.reduced == [[25]]
@@ -470,7 +470,7 @@ def children(app, database):
         worker = StepWorker(database, app)
         worker.fetch()
         worker.execute()
-        end_of_parent = worker.committer._outbox.get_nowait()
+        (end_of_parent,) = worker.committer.outbox.take(1)
         # The children have been added; one of them fails, one runs, one waits.
         worker.fetch()
         rest = worker.waiting[1:]
@@ -479,7 +479,7 @@ def children(app, database):
         worker.waiting[:] = rest
         worker.begin(rest[0])
         worker.commit()
-        worker.committer.report(end_of_parent)
+        worker.committer.outbox.put(end_of_parent)
         worker.commit()
         return run, worker
 

@@ -90,7 +90,7 @@ def test_a_zombie_changes_nothing_and_does_not_begin_what_it_had_fetched(app, da
     # When it wakes up, ends the one and comes to the other
     (begun,) = zombie.flights.running()
     zombie.flights.end(begun, NOTHING_RETURNED)
-    zombie.committer.report(begun)
+    zombie.committer.outbox.put(begun)
     zombie.flights._lease_s = 0.0
     with nothing_written(database):
         zombie.execute()

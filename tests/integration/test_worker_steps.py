@@ -11,6 +11,8 @@ from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
+from jobistemer.worker.commit import MOST_AT_ONCE, Committer
+from jobistemer.worker.definitions import Definitions
 from jobistemer.worker.outcomes import NOTHING_RETURNED
 from tests.support.records import leaked, records
 from tests.support.worlds import StepWorker, app_on, breaking
@@ -35,6 +37,26 @@ def test_what_is_enqueued_is_executed_once_and_leaves_nothing_behind(app, databa
 
     assert app.done == ["hello"]
     assert run.state() is RunState.SUCCEEDED
+    assert leaked(database) == {}
+
+
+def test_what_one_send_cannot_take_is_committed_by_a_helper_that_sleeps_until_then(app, database):
+    worker = StepWorker(database, app, settings=WorkerSettings(concurrency=MOST_AT_ONCE + 1))
+    helper = Committer(worker.room, Definitions(), helped=worker.committer.outbox)
+    runs = app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(MOST_AT_ONCE + 1))
+    while worker.fetcher.step(block=False):
+        worker.execute()
+
+    # Given more than one send takes; until it is full, nobody calls the helper
+    assert not worker.committer.outbox._plenty.is_set()
+    worker.committer.step()
+    helper.step()
+
+    # Then both have recorded their part, the order is nobody's matter, and the helper sleeps again
+    assert (worker.committer.counts["succeeded"], helper.counts["succeeded"]) == (MOST_AT_ONCE, 1)
+    assert {run.state() for run in runs} == {RunState.SUCCEEDED}
+    assert not worker.committer.outbox._plenty.is_set()
+    assert worker.room.in_flight == 0
     assert leaked(database) == {}
 
 

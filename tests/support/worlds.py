@@ -64,7 +64,7 @@ class StepWorker:
         definitions = Definitions()
         self.tallies = Tallies()
         self.committer = Committer(self.room, definitions, tally=self.tallies.new())
-        self.watch = Watch(self.flights, self.committer.report)
+        self.watch = Watch(self.flights, self.committer.outbox.put)
         self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions, tally=self.tallies.new())
         handlers = {GATHER.name: GATHER, **app.handlers}
         self.fetcher = Fetcher(database, name, self.order, self.room, handlers, self._take)
@@ -92,7 +92,7 @@ class StepWorker:
         while self.waiting:
             flight = self.waiting.pop(0)
             if run(flight, self.flights, lambda: None):
-                self.committer.report(flight)
+                self.committer.outbox.put(flight)
 
     def begin(self, flight: Flight) -> Flight:
         """Have a slot begin an attempt that goes on for as long as the test wants."""
@@ -104,7 +104,7 @@ class StepWorker:
         """Commit what is there: new outcomes, a batch that was cut off, and what was put off."""
         committer = self.committer
         committer._put_off_until = 0.0
-        while committer._batch or not committer._outbox.empty():
+        while committer._batch or not committer.outbox.is_empty:
             committer.step()
         if committer._put_off:
             committer.step()
