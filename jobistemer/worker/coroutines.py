@@ -125,6 +125,9 @@ class CoroutineSlots:
             try:
                 return self._waiting.popleft()
             except IndexError:
+                if self._ended:
+                    # Woken for work that another slot has taken, after those that were idle were told.
+                    raise asyncio.CancelledError from None
                 turn = self._loop.create_future()
             self._idle.append(turn)
             if self._waiting:
