@@ -40,7 +40,7 @@ what is fast there is so at another price, which the table of guarantees names.
     python -m benchmarks.peers --server valkey          # the embedded server instead of the machine's redis-server
     python -m benchmarks.peers.page                     # this page from .bench/results.jsonl
 
-Needed beside Python: `taskset`, and for BullMQ `node` and `npm`. The steps of one peer are in its file in `benchmarks/peers/adapters/`.
+The rows that this page was made from are in `benchmarks/peers/rows/`. Needed beside Python: `taskset`, and for BullMQ `node` and `npm`. The steps of one peer are in its file in `benchmarks/peers/adapters/`.
 
 ## Our own figures
 
