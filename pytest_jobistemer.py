@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def jobistemer_app(pytestconfig: pytest.Config) -> Jobistemer:
     """The app under test. Override this fixture to give one that is made by a factory."""
     from jobistemer.core.errors import Misconfigured  # noqa: PLC0415 - see above
-    from jobistemer.testing.finding import find_app  # noqa: PLC0415
+    from jobistemer.testing.plugin_app import find_app  # noqa: PLC0415
 
     try:
         return find_app(str(pytestconfig.getini("jobistemer_app")))

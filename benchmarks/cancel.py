@@ -52,7 +52,7 @@ def start(url: str, *arguments: str) -> subprocess.Popen[bytes]:
     """A worker that has done something."""
     here = Path(__file__).resolve()
     env = {**os.environ, "JOBISTEMER_URL": url, "PYTHONPATH": f"{here.parent.parent}:{here.parent}"}
-    command = [sys.executable, "-m", "jobistemer.cli.worker", "cancel:app", "--grace", "0", *arguments]
+    command = [sys.executable, "-m", "jobistemer.cli.commands.worker", "cancel:app", "--grace", "0", *arguments]
     return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

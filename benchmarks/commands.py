@@ -23,8 +23,8 @@ from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.settings import TickerSettings, WorkerSettings
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store.census import list_workers
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.reads.queues import list_workers
 from jobistemer.ticker.ticker import Ticker
 from jobistemer.worker import Worker
 

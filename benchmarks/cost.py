@@ -22,13 +22,13 @@ from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
 from jobistemer.bench.tasks import build_app
-from jobistemer.core.endings import Outcome
-from jobistemer.core.planning import plan
+from jobistemer.core.planning.plan import plan
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import bundles, firings, queues
-from jobistemer.store.runs import Ended
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.calls import bulk_claim, bulk_commit, streams
+from jobistemer.store.calls.runs import Ended
 from jobistemer.worker import Worker
 
 BUNDLE = 100
@@ -81,13 +81,13 @@ def in_bundles(items: list[Any], each: Callable[[list[Any]], Any]) -> None:
 def one_run(meter: Meter, app: Jobistemer, number: int) -> None:
     database = app.namespace.shards[0]
     meter.measure("enqueue in bulk", number, lambda: app.enqueue_many(app.request("plain") for _ in range(number)))
-    reader = queues.StreamReader(database, "worker-1")
+    reader = streams.StreamReader(database, "worker-1")
 
     def fetch() -> list[Any]:
         found = []
         for _ in range(0, number, BUNDLE):
             for key, entries in reader.fetch(["default:5"], BUNDLE, block=False):
-                found += [delivery for delivery, _ in queues.deliveries(key, entries) if delivery is not None]
+                found += [delivery for delivery, _ in streams.deliveries(key, entries) if delivery is not None]
         return found
 
     deliveries = meter.measure("fetch", number, fetch)
@@ -95,7 +95,7 @@ def one_run(meter: Meter, app: Jobistemer, number: int) -> None:
     meter.measure(
         "commit, plain success",
         number,
-        lambda: in_bundles(over, lambda part: database.call(bundles.commit_successes(database.keys, part))),
+        lambda: in_bundles(over, lambda part: database.call(bulk_commit.commit_successes(database.keys, part))),
     )
 
 
@@ -114,13 +114,13 @@ def one_claim(meter: Meter, app: Jobistemer, number: int) -> None:
 
     def prepare() -> list[Any]:
         planned = [(each, plan(each, at, (at + 1) * 1000, 2)[0]) for each in definitions]
-        return [firings.prepare(database.keys, each, 1, decision) for each, decision in planned]
+        return [bulk_claim.prepare(database.keys, each, 1, decision) for each, decision in planned]
 
     ready = meter.measure("plan and prepare a claim", number, prepare)
     meter.measure(
         "claim",
         number,
-        lambda: in_bundles(ready, lambda part: database.call(firings.claim_firings(database.keys, part, at * 1000))),
+        lambda: in_bundles(ready, lambda part: database.call(bulk_claim.claim_firings(database.keys, part, at * 1000))),
     )
 
 

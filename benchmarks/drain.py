@@ -32,7 +32,7 @@ def drain(server: BenchServer, task: str, runs: int, *, fresh: bool = True) -> d
     waiting = client.info("memory")["used_memory"]
     server_cpu = server.cpu_seconds()
     env = {**os.environ, URL_VARIABLE: server.url}
-    command = [sys.executable, "-m", "jobistemer.bench.roles", "drain", "3600"]
+    command = [sys.executable, "-m", "jobistemer.bench.role_process", "drain", "3600"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     cost = json.loads(done.stdout.strip().splitlines()[-1])
     left = app.namespace.shards[0].ask("XLEN", app.namespace.shards[0].keys.stream("default:5"))

@@ -19,7 +19,7 @@ from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
 from jobistemer.bench.tasks import lateness
-from jobistemer.core.models import Job, Overlap, Task
+from jobistemer.core.jobs.job import Job, Overlap, Task
 from jobistemer.core.schedules import Cron
 
 

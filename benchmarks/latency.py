@@ -25,7 +25,7 @@ ROLES = {"worker": "serve", "ticker": "tick"}
 
 
 def start(role: str, url: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "jobistemer.bench.roles", ROLES[role]]
+    command = [sys.executable, "-m", "jobistemer.bench.role_process", ROLES[role]]
     return subprocess.Popen(command, env={**os.environ, URL_VARIABLE: url}, stdout=subprocess.DEVNULL)
 
 

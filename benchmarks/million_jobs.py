@@ -20,7 +20,7 @@ from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
 from jobistemer.bench.tasks import lateness
-from jobistemer.core.models import Job, Task
+from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.schedules import Cron
 
 FAR = Cron("0 0 1 1 *")

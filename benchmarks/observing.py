@@ -19,9 +19,9 @@ from jobistemer.app import Jobistemer
 from jobistemer.bench.tasks import build_app
 from jobistemer.contrib import opentelemetry
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.shutdown import Stopping
 from jobistemer.worker import Worker
-from jobistemer.worker.tally import Tallies
+from jobistemer.worker.attempts.metrics import Tallies
 
 WHAT = ("off", "metrics", "traces")
 

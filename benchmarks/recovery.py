@@ -20,7 +20,7 @@ from server import BenchServer
 
 from jobistemer.app import Jobistemer
 from jobistemer.store.database import Database
-from jobistemer.store.views import find_occurrences
+from jobistemer.store.reads.records import find_occurrences
 
 URL_VARIABLE = "JOBISTEMER_URL"
 
@@ -62,8 +62,8 @@ def measure(missed: int, rate: float, pulses: int, tickers: int) -> dict[str, ob
         database.client.hset(database.keys.job(job.id), "cursor", now - missed)
         database.client.zadd(database.keys.due, {job.id: (now - missed + 1) * 1000})
         os.environ.update({"PULSES": str(pulses), "RATE": str(rate)})
-        processes = [start("jobistemer.cli.ticker", server.url) for _ in range(tickers)]
-        processes.append(start("jobistemer.cli.worker", server.url, "recovery:app"))
+        processes = [start("jobistemer.cli.commands.ticker", server.url) for _ in range(tickers)]
+        processes.append(start("jobistemer.cli.commands.worker", server.url, "recovery:app"))
         began = time.monotonic()
         try:
             while int(database.client.hget(database.keys.job(job.id), "cursor")) < now:

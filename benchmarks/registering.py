@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from jobistemer.core.models import Job, fingerprint
-from jobistemer.core.planning import first_due
-from jobistemer.store import jobs
+from jobistemer.core.jobs.job import Job, fingerprint
+from jobistemer.core.planning.plan import first_due
+from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 
 BATCH = 500

@@ -19,7 +19,7 @@ from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.shutdown import Stopping
 from jobistemer.worker import Worker
 
 STREAM = "{jobistemer:0}:stream:default:5"

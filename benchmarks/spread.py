@@ -17,7 +17,7 @@ import redis
 from server import BenchServer, client_of
 
 from jobistemer import Jobistemer
-from jobistemer.core.models import Job, Task
+from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.schedules import Cron
 
 NAMES = ["job_{}", "report-{:04}", "customer_{}_sync", "tenant{}.nightly"]

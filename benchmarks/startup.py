@@ -26,7 +26,7 @@ from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
 
-MODULES = ("jobistemer", "jobistemer.cli.worker", "jobistemer.cli.ticker", "redis", "msgspec")
+MODULES = ("jobistemer", "jobistemer.cli.commands.worker", "jobistemer.cli.commands.ticker", "redis", "msgspec")
 APP = """
 import time
 from jobistemer import Jobistemer
@@ -63,7 +63,7 @@ def worker_start(server: BenchServer, folder: Path) -> Figures:
     client_of(server.url).flushall()
     run = Jobistemer(server.url).enqueue("told")
     begin = time.time()
-    with process("jobistemer.cli.worker", server, folder, "starting:app") as started:
+    with process("jobistemer.cli.commands.worker", server, folder, "starting:app") as started:
         ran_at = run.result(timeout=20)
         return {"wall ms": (ran_at - begin) * 1000, "cpu ms": cpu_ms(started.pid)}
 
@@ -73,7 +73,7 @@ def ticker_start(server: BenchServer, folder: Path) -> Figures:
     client = client_of(server.url)
     client.flushall()
     begin = time.time()
-    with process("jobistemer.cli.ticker", server, folder) as started:
+    with process("jobistemer.cli.commands.ticker", server, folder) as started:
         while not client.exists("{jobistemer:0}:tickers"):
             time.sleep(0.002)
         return {"wall ms": (time.time() - begin) * 1000, "cpu ms": cpu_ms(started.pid)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jobistemer
 from jobistemer import app
-from jobistemer.app.declare import JobDeclaration
+from jobistemer.app.job_declaration import JobDeclaration
 from jobistemer.core import errors
 from jobistemer.core.schedules import EveryBuilder, Ready
 from jobistemer.core.sizes import Sizes

@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from jobistemer.cli import main
-from jobistemer.cli.ticker import ticker_command
-from jobistemer.cli.worker import worker_command
+from jobistemer.cli.commands.ticker import ticker_command
+from jobistemer.cli.commands.worker import worker_command
 
 PAGE = Path(__file__).parent / "reference" / "commands.md"
 

@@ -15,9 +15,9 @@ import click
 import msgspec
 
 from jobistemer.app import Jobistemer
-from jobistemer.cli.ticker import ticker_command
-from jobistemer.cli.worker import worker_command
-from jobistemer.core.options import DEFAULTS, Options
+from jobistemer.cli.commands.ticker import ticker_command
+from jobistemer.cli.commands.worker import worker_command
+from jobistemer.core.jobs.options import DEFAULTS, Options
 from jobistemer.core.settings import TICKER_RANGES, WORKER_RANGES, TickerSettings, WorkerSettings
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"

@@ -6,16 +6,16 @@ app = Jobistemer("redis://localhost:6379/0")
 """
 
 from jobistemer.app import Debounce, JobControl, Jobistemer, Request, RunHandle, TaskHandle, Throttle, Unique
-from jobistemer.core.context import Context
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.letters import DeadLetter
-from jobistemer.core.limits import Concurrency, Rate
-from jobistemer.core.options import Options
-from jobistemer.core.report import Report
-from jobistemer.core.results import Results
-from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.control_errors import Fail, Retry
+from jobistemer.core.jobs.limits import Concurrency, Rate
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.runs.dead_letter import DeadLetter
+from jobistemer.core.runs.report import Report
+from jobistemer.core.runs.results import Results
 from jobistemer.core.schedules import Cron, Interval, Once
-from jobistemer.core.verdicts import Fail, Retry
 
 __version__ = "0.1.0"
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from jobistemer.store.connection import Server
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.server.connection import Server
 from tests.support.clocks import FrozenClock
 from tests.support.servers import available, emptied, folder_of, home_of_test, is_clustered, running
 

@@ -1,12 +1,12 @@
 """The role of application code: declare tasks and jobs, enqueue calls, look up and control."""
 
 from jobistemer.app.application import Jobistemer
-from jobistemer.app.control import JobControl
-from jobistemer.app.dead_letters import DeadLetters
 from jobistemer.app.handles import RunHandle, TaskHandle
-from jobistemer.app.operating import Holds, QueueControl
 from jobistemer.app.producer import Producer
-from jobistemer.app.requests import Debounce, Request, Throttle, Unique
+from jobistemer.app.request import Debounce, Request, Throttle, Unique
+from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.control.jobs import JobControl
+from jobistemer.control.queues import Holds, QueueControl
 
 __all__ = [
     "DeadLetters",

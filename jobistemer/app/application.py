@@ -10,23 +10,23 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.app.control import JobControl
-from jobistemer.app.dead_letters import DeadLetters
-from jobistemer.app.definitions import Registered
-from jobistemer.app.follow_ups import prepare_beside
 from jobistemer.app.handles import RunHandle, run_handle
-from jobistemer.app.operating import Holds, QueueControl
 from jobistemer.app.producer import Sent
 from jobistemer.app.registry import Registry
-from jobistemer.app.requests import Request, build_request, is_writable
+from jobistemer.app.request import Request, build_request, is_writable
+from jobistemer.app.transaction_enqueue import prepare_beside
+from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.control.definitions import Registered
+from jobistemer.control.jobs import JobControl
+from jobistemer.control.queues import Holds, QueueControl
 from jobistemer.core.errors import InvalidInput, Misconfigured
-from jobistemer.core.options import Options
-from jobistemer.core.plugins import Chain, Plugins
-from jobistemer.core.report import Report
+from jobistemer.core.handlers.hooks import Chain, Plugins
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.runs.report import Report
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
-from jobistemer.store.connection import DEFAULT_URL
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reports import find_report
+from jobistemer.store.reads.reports import find_report
+from jobistemer.store.server.connection import DEFAULT_URL
 
 
 class Jobistemer(Registry):

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from jobistemer.app.handles import TaskHandle
-from jobistemer.core.context import Context
+from jobistemer.core.handlers.context import Context
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
-from jobistemer.app.requests import checked_texts
-from jobistemer.core.messages import Message
-from jobistemer.core.plugins import Enqueueing, Stamp
+from jobistemer.app.request import checked_texts
+from jobistemer.core.handlers.hooks import Enqueueing, Stamp
+from jobistemer.core.runs.message import Message
 
 Stamping = Callable[[Message], Message]
 

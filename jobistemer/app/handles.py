@@ -12,19 +12,20 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from jobistemer.app.cancelling import BY_HAND, cancel_run
 from jobistemer.app.producer import Producer, Sent
-from jobistemer.app.requests import Debounce, Request, Seconds, Throttle, Unique, build_request
-from jobistemer.core.context import Context
+from jobistemer.app.request import Debounce, Request, Throttle, Unique, build_request
+from jobistemer.control.cancel import BY_HAND, cancel_run
+from jobistemer.core.durations import Seconds
 from jobistemer.core.errors import InvalidInput, ResultTimeout, RunFailed, UnknownRun
-from jobistemer.core.handlers import Handler
-from jobistemer.core.records import RunRecord
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
-from jobistemer.store import views
 from jobistemer.store.database import Database
-from jobistemer.store.listings import locate_run
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.watching import Sight, Watcher
+from jobistemer.store.reads import records
+from jobistemer.store.reads.jobs import locate_run
+from jobistemer.store.reads.run_watcher import Sight, Watcher
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +55,7 @@ class RunHandle(Generic[R]):
 
     def record(self) -> RunRecord:
         """What is on record. Raises UnknownRun when nothing is (any more)."""
-        return self._found(views.find_run(self._database(), self.id))
+        return self._found(records.find_run(self._database(), self.id))
 
     def state(self) -> RunState:
         """Where the run stands. Raises UnknownRun."""
@@ -77,8 +78,8 @@ class RunHandle(Generic[R]):
         found = await asyncio.to_thread(self._database) if self._shard is None else self._database()
         database = self._namespace.on_loop(found)
         for pause in _looks(timeout, self.id):
-            answer = await database.ask(*views.run_command(database.keys, self.id))
-            record = self._found(views.read_run(self.id, answer))
+            answer = await database.ask(*records.run_command(database.keys, self.id))
+            record = self._found(records.read_run(self.id, answer))
             if record.state in TERMINAL_RUNS:
                 return self._outcome(record)
             await self._namespace.lull.sleep_async(pause)

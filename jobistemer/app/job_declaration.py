@@ -7,17 +7,17 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
-from jobistemer.app.decorating import TaskDecorator
+from jobistemer.app.decorators import TaskDecorator
 from jobistemer.app.handles import TaskHandle
 from jobistemer.core import ids
-from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload
-from jobistemer.core.graph import upstream_of
-from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.models import FailureStrategy, Job, Task
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.handler import Handler, encode_payload
+from jobistemer.core.handlers.hooks import Hooks
+from jobistemer.core.jobs.graph import upstream_of
+from jobistemer.core.jobs.job import FailureStrategy, Job, Task
+from jobistemer.core.jobs.options import Options, resolve
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options, resolve
-from jobistemer.core.plugins import Hooks
 from jobistemer.core.schedules import AnySchedule, parse_schedule
 
 P = ParamSpec("P")

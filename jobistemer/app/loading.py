@@ -17,8 +17,8 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import Misconfigured
-from jobistemer.store.connection import DEFAULT_URL, redacted
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.server.connection import DEFAULT_URL, redacted
 
 DEFAULT_NAMESPACE = "jobistemer"
 

@@ -10,22 +10,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from jobistemer.app.requests import NOW, Debounce, Request, Unique, lock_of, milliseconds
-from jobistemer.app.stamping import Stamping, stamping
+from jobistemer.app.enqueue_hooks import Stamping, stamping
+from jobistemer.app.request import NOW, Debounce, Request, Unique, lock_of
 from jobistemer.core import ids
+from jobistemer.core.durations import milliseconds
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
-from jobistemer.core.handlers import Handler, encode_payload
-from jobistemer.core.messages import EMPTY_PAYLOAD, Message, differing, wire_options
+from jobistemer.core.handlers.handler import Handler, encode_payload
+from jobistemer.core.handlers.hooks import Hooks
+from jobistemer.core.jobs.options import Options, complete
+from jobistemer.core.jobs.retries import with_retries
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options, complete
-from jobistemer.core.plugins import Hooks
-from jobistemer.core.retries import with_retries
+from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, differing, wire_options
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
-from jobistemer.runtime.telling import tell
-from jobistemer.store import enqueueing, runs
+from jobistemer.runtime.hooks import tell
+from jobistemer.store.calls import enqueueing, runs
+from jobistemer.store.calls.enqueueing import BUNDLE
 from jobistemer.store.clock import age_s
 from jobistemer.store.database import CORRECT_S, Database
-from jobistemer.store.enqueueing import BUNDLE
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.scripts import Call, Reply

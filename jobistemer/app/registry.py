@@ -7,22 +7,22 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
-from jobistemer.app.declare import JobDeclaration, taken_apart
-from jobistemer.app.decorating import Do, TaskDecorator
+from jobistemer.app.decorators import Do, TaskDecorator
 from jobistemer.app.handles import TaskHandle
+from jobistemer.app.job_declaration import JobDeclaration, taken_apart
 from jobistemer.app.producer import Producer
-from jobistemer.app.requests import Request, build_request
-from jobistemer.core.cascade import options_of
-from jobistemer.core.context import Context
+from jobistemer.app.request import Request, build_request
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
-from jobistemer.core.handlers import Handler
-from jobistemer.core.limits import Limit, checked_limits
-from jobistemer.core.models import Job
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.hooks import Hooks
+from jobistemer.core.jobs.effective_options import options_of
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.jobs.limits import Limit, checked_limits
+from jobistemer.core.jobs.options import Effective, Options, merged, resolve
+from jobistemer.core.jobs.retries import with_retries
+from jobistemer.core.jobs.retryable import retrying
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Effective, Options, merged, resolve
-from jobistemer.core.plugins import Hooks
-from jobistemer.core.retries import with_retries
-from jobistemer.core.retrying import retrying
 from jobistemer.core.schedules import AnySchedule, EveryBuilder, Ready, parse_schedule
 from jobistemer.core.schedules import at as once_at
 from jobistemer.core.sizes import Sizes

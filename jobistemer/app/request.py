@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha1
 from typing import Any, Literal
 
 import msgspec
 
+from jobistemer.core.durations import LONGEST_WAIT_S, LONGEST_WINDOW_S, Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.options import Options
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.jobs.retries import MAX_RETRIES
 from jobistemer.core.ranges import check_whole
-from jobistemer.core.retries import MAX_RETRIES
 
-LONGEST_WINDOW_S = 366 * 86_400
-LONGEST_WAIT_S = 100 * 366 * 86_400
-"""How far ahead a call may be put off: a century, so that a number in the wrong unit is found."""
 MOST_TEXT_BYTES = 4_096
-
-Seconds = float | timedelta
-
-
-def milliseconds(what: str, value: Seconds, least: int = 0, most_s: float = LONGEST_WINDOW_S) -> int:
-    """A number of seconds or a timedelta as milliseconds. Raises InvalidInput when it is out of range."""
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds * 1000 < float("inf"):
-        raise InvalidInput(f"{what} is {value!r}, allowed are {least / 1000:g} and more seconds")
-    if seconds > most_s:
-        raise InvalidInput(f"{what} is {value!r}, allowed are at most {most_s} seconds")
-    return round(seconds * 1000)
-
-
-def instant_ms(what: str, value: datetime) -> int:
-    """An instant as Unix milliseconds. Raises InvalidInput when it is none, or has no time zone."""
-    if not isinstance(value, datetime):
-        raise InvalidInput(f"{what} is {value!r:.80}, allowed is a datetime with a time zone")
-    if value.tzinfo is None:
-        raise InvalidInput(f"{what} is {value!r}, which has no time zone; write datetime(…, tzinfo=UTC)")
-    return round(value.timestamp() * 1000)
-
 
 class Timing(msgspec.Struct, frozen=True):
     """When a call may start: after a delay, or at an instant; at most one of the two. And until when it may.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jobistemer.app.producer import Producer
-from jobistemer.app.requests import Request
+from jobistemer.app.request import Request
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.messages import Message
+from jobistemer.core.runs.message import Message
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call
 

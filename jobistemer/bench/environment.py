@@ -8,8 +8,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from jobistemer.core.errors import ServerRefused
-from jobistemer.store.connection import redacted
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.server.connection import redacted
 
 HERE: Final = ("localhost", "127.", "[::1]", "::1")
 BYTES_A_RUN: Final = 1_500

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from jobistemer.core.errors import Conflict
-from jobistemer.runtime.identity import process_identity
-from jobistemer.store.emptying import clear, mark, take
+from jobistemer.runtime.process_info import process_identity
+from jobistemer.store.actions.scratch_namespace import clear, mark, take
 from jobistemer.store.namespace import Namespace
 
 ENDINGS: Final = (signal.SIGINT, signal.SIGTERM)

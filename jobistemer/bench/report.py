@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jobistemer.bench.figures import Delay, Report, Throughput
-from jobistemer.cli import tables
+from jobistemer.bench.results import Delay, Report, Throughput
+from jobistemer.terminal import tables
 
 MEANT = (
     "CPU µs are of one core and for each run: client enqueues, worker executes with -c 8, both one process. Every run",

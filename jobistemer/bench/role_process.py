@@ -1,4 +1,4 @@
-"""A process beside the one that measures: `python -m jobistemer.bench.roles drain|serve|tick [SECONDS [until-eof]]`.
+"""A process beside the one that measures: `-m jobistemer.bench.role_process drain|serve|tick [SECONDS [until-eof]]`.
 
 `drain` empties the queue, for so many seconds at the most. `serve` works until it is told to end, `tick` is a ticker.
 What each says at its end is one line of JSON on standard output. JOBISTEMER_URL and JOBISTEMER_NAMESPACE say where.
@@ -16,9 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from jobistemer.bench.tasks import SEEN, build_app
-from jobistemer.cli.process import ProcessOptions, prepare_process
 from jobistemer.core.settings import TickerSettings, WorkerSettings
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.process import ProcessOptions, prepare_process
+from jobistemer.runtime.shutdown import Stopping
 from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker

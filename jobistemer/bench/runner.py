@@ -9,10 +9,10 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.bench import machine
-from jobistemer.bench.figures import Delay, Report, Throughput
-from jobistemer.bench.gauge import Gauge
-from jobistemer.bench.measures import Bench
+from jobistemer.bench.environment import Gauge
+from jobistemer.bench.results import Delay, Report, Throughput
 from jobistemer.bench.tasks import build_app
+from jobistemer.bench.workloads import Bench
 from jobistemer.core.errors import Misconfigured
 
 MOST_RUNS = 150_000

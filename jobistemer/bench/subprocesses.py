@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from jobistemer.bench.roles import Spent
+from jobistemer.bench.role_process import Spent
 from jobistemer.core.errors import JobistemerError
-from jobistemer.dev.children import Child
+from jobistemer.runtime.child_process import Child
 from jobistemer.store.namespace import Namespace
 
 PATIENCE_S: Final = 15.0
@@ -26,7 +26,9 @@ class Beside:
         self._lines: list[str] = []
         where = {"JOBISTEMER_URL": namespace.url, "JOBISTEMER_NAMESPACE": namespace.name}
         given = (role, str(seconds), "until-eof")
-        self._child = Child(role, "jobistemer.bench.roles", given, where, lambda _, line: self._lines.append(line))
+        self._child = Child(
+            role, "jobistemer.bench.role_process", given, where, lambda _, line: self._lines.append(line)
+        )
 
     def finish(self, patience_s: float = PATIENCE_S) -> Spent:
         """Wait for its end, and hear what it did. Raises JobistemerError when it did not work."""

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from jobistemer.app import Jobistemer
 from jobistemer.app.handles import RunHandle
-from jobistemer.bench.beside import PATIENCE_S, beside, until
-from jobistemer.bench.figures import Delay, Throughput, delay, micros
-from jobistemer.bench.gauge import Gauge
+from jobistemer.bench.environment import Gauge
+from jobistemer.bench.results import Delay, Throughput, delay, micros
+from jobistemer.bench.subprocesses import PATIENCE_S, beside, until
 from jobistemer.bench.tasks import declare_ticks, lateness
-from jobistemer.store.census import list_queues, list_tickers
+from jobistemer.store.reads.queues import list_queues, list_tickers
 
 BATCH: Final = 1_000
 IDLE_PER_S: Final = 100

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
+from jobistemer.core.planning.simulation import SLOTS, Simulation, Span
 from jobistemer.core.schedules.instants import DAY
-from jobistemer.core.simulation import SLOTS, Simulation, Span
 
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _ROW, _LEFT, _WIDTH, _CHART, _TOP = 18, 190, 960, 90, 46

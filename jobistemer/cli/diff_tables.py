@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from rich.console import RenderableType
 
-from jobistemer.cli import tables
-from jobistemer.core.diff import Difference, FireTimes
+from jobistemer.core.planning.diff import Difference, FireTimes
+from jobistemer.terminal import tables
 
 
 def fields_table(difference: Difference) -> RenderableType:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
@@ -13,18 +12,19 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.measures import Measure
-from jobistemer.runtime.endpoint import LOOPBACK, Page, serve, serve_at_socket, verdict
-from jobistemer.runtime.supervising import Supervisor
-from jobistemer.runtime.together import Together
-from jobistemer.runtime.vitals import Vitals
-from jobistemer.store.gauges import Gauges
+from jobistemer.core.reads.metrics import Measure
+from jobistemer.runtime.http_endpoint import LOOPBACK, Page, serve, serve_at_socket, verdict
+from jobistemer.runtime.liveness import Vitals
+from jobistemer.runtime.process import METRICS_OFF
+from jobistemer.runtime.supervised_health import Together
+from jobistemer.runtime.supervisor import Supervisor
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.metrics import Gauges
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 Source = Callable[[], list[Measure]]
-OFF, PROCESS, CLUSTER = METRICS = ("off", "process", "cluster")
+OFF, PROCESS, CLUSTER = METRICS = (METRICS_OFF, "process", "cluster")
 
 log = logging.getLogger("jobistemer")
 
@@ -133,11 +133,11 @@ def _check(where: Where) -> None:
 
 def _metrics(sources: list[Source]) -> Page:
     try:
-        # What is an extra is no part of the package's imports: the option plugs it in.
-        page: Page = import_module("jobistemer.contrib.prometheus").page(sources)
+        # prometheus_client is an extra: it is imported only where the option asks for it.
+        from jobistemer.contrib import prometheus  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise Misconfigured(f"--metrics: {error}; install it: pip install 'jobistemer[prometheus]'") from error
-    return page
+    return prometheus.page(sources)
 
 
 def _serve(pages: Mapping[str, Page], where: Where) -> None:

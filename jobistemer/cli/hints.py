@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from jobistemer.core.listings import TickerSummary, WorkerSummary
-from jobistemer.core.printable import printable
-from jobistemer.core.records import RunRecord
+from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
+from jobistemer.core.runs.records import RunRecord
+from jobistemer.core.safe_text import printable
 from jobistemer.core.states import RunState
-from jobistemer.store.census import list_tickers, list_workers
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
+from jobistemer.store.reads.queues import list_tickers, list_workers
 
 SILENT_MS: Final = 60_000
 """Whoever has not been heard for so long is not there."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from jobistemer.cli.observing import OFF, health_options
-from jobistemer.cli.project import find_project
+from jobistemer.app.loading import find_project
+from jobistemer.cli.health_options import health_options
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.endpoint import LOOPBACK
-from jobistemer.runtime.logging import FORMATS, LEVELS, set_up_logging
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.logging import FORMATS, LEVELS
+from jobistemer.runtime.process import ProcessOptions
 
 R = TypeVar("R")
 
@@ -57,18 +54,6 @@ def _long_names(option: click.Option) -> list[str]:
     return [name.removeprefix("--") for name in option.opts if name.startswith("--")]
 
 
-class ProcessOptions(NamedTuple):
-    """What the options of every process say, by their names."""
-
-    log_level: str = LEVELS[1]
-    log_format: str = "text"
-    until_eof: bool = False
-    health_port: int | None = None
-    health_host: str = LOOPBACK
-    health_socket: Path | None = None
-    metrics: str = OFF
-
-
 def process_options(function: Callable[..., R]) -> Callable[..., R]:
     """Add the options that every process has; the function gets them as `process`, a ProcessOptions."""
 
@@ -89,21 +74,3 @@ def logging_options(function: Callable[..., R]) -> Callable[..., R]:
                         help="Lines for people, or one JSON object a line.")  # fmt: skip
     until_eof = click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input closes.")
     return level(form(until_eof(function)))
-
-
-def prepare_process(options: ProcessOptions) -> Stopping:
-    """Set up logging and signals; what is returned tells when to end."""
-    set_up_logging(options.log_level, FORMATS[options.log_format]())
-    stopping = Stopping()
-    stopping.listen()
-    if options.until_eof:
-        start_thread(lambda: _end_with_input(stopping), "until-eof")
-    return stopping
-
-
-def _end_with_input(stopping: Stopping) -> None:
-    # The supervisor holds the other end and never writes: the pipe closes when it ends, however it ends.
-    # The file descriptor itself is read: a daemon thread inside sys.stdin would break the interpreter's shutdown.
-    while os.read(0, 1):
-        pass
-    stopping.request()

@@ -10,11 +10,11 @@ import click
 import msgspec
 from rich.console import RenderableType
 
-from jobistemer.cli.project import open_namespace
-from jobistemer.cli.tables import print_for_people
+from jobistemer.app.loading import open_namespace
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.printable import printable
+from jobistemer.core.safe_text import printable
 from jobistemer.store.namespace import Namespace
+from jobistemer.terminal.tables import print_for_people
 
 P = ParamSpec("P")
 R = TypeVar("R")

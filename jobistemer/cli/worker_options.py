@@ -39,4 +39,4 @@ def one_of_many(socket: Path | None = None, metrics: str = "off") -> list[str]:
     """
     alone = ["--processes", "0", "--no-watch", "--until-eof"]
     asked = [] if socket is None else ["--health-socket", str(socket), "--metrics", metrics]
-    return [sys.executable, "-m", "jobistemer.cli.worker", *sys.argv[1:], *alone, *asked]
+    return [sys.executable, "-m", "jobistemer.cli.commands.worker", *sys.argv[1:], *alone, *asked]

@@ -22,9 +22,9 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import msgspec
 
 from jobistemer.contrib.installing import TaskMaker
-from jobistemer.core.builtin import HTTP_TASK
-from jobistemer.core.context import Context
-from jobistemer.core.verdicts import Fail
+from jobistemer.core.builtin_tasks import HTTP_TASK
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.control_errors import Fail
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MOST_BODY = 64 * 1024

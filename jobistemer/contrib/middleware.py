@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.handlers.context import Context
 from jobistemer.core.ranges import check_range
-from jobistemer.runtime.telling import tell
+from jobistemer.runtime.hooks import tell
 
 LONGEST_S = 366 * 86_400
 

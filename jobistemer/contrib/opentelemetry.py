@@ -25,10 +25,10 @@ from opentelemetry import propagate, trace
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
 
 from jobistemer.core import ids
-from jobistemer.core.context import Context
-from jobistemer.core.messages import Message
-from jobistemer.core.models import Job
-from jobistemer.core.plugins import Chain, Hooks, Stamp
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.hooks import Chain, Hooks, Stamp
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.runs.message import Message
 
 SYSTEM = "jobistemer"
 MOST_HEADER = 2_000

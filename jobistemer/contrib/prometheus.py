@@ -15,8 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector as AnyCollector
 
-from jobistemer.core.measures import BOUNDS_S, Measure, Spread
-from jobistemer.runtime.endpoint import Answer, Page
+from jobistemer.core.reads.metrics import BOUNDS_S, Measure, Spread
+from jobistemer.runtime.http_endpoint import Answer, Page
 
 PREFIX = "jobistemer_"
 

@@ -20,9 +20,9 @@ from typing import Protocol
 
 import sentry_sdk
 
-from jobistemer.core.context import Context
-from jobistemer.core.plugins import Chain
-from jobistemer.core.verdicts import Retry
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.control_errors import Retry
+from jobistemer.core.handlers.hooks import Chain
 
 
 class App(Protocol):

@@ -27,10 +27,10 @@ from typing import IO, Any
 import msgspec
 
 from jobistemer.contrib.installing import TaskMaker
-from jobistemer.core.builtin import SHELL_TASK
-from jobistemer.core.context import Context
+from jobistemer.core.builtin_tasks import SHELL_TASK
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.permissions import ANYTHING
-from jobistemer.core.verdicts import Fail
 
 MOST_OUTPUT = 64 * 1024
 """How many bytes of the output are kept in the result, the last ones."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from jobistemer.core import ids
-from jobistemer.core.audit import Audited, audit
 from jobistemer.core.errors import InvalidInput, UnknownJob
+from jobistemer.core.planning.audit import Audited, audit
 from jobistemer.store.database import Database
-from jobistemer.store.ledgers import job_names, read_ledger
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.audit import job_names, read_ledger
 
 
 def audit_jobs(

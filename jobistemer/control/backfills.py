@@ -11,18 +11,20 @@ from typing import TypeVar
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.backfill import Backfill, Order, all_instants, is_excluded
 from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownJob
-from jobistemer.core.models import Job
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.planning.backfill import Backfill, Order, all_instants, is_excluded
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
-from jobistemer.runtime.identity import user_name
-from jobistemer.store import backfills, jobs, occurrences, views
-from jobistemer.store.backfills import Known
+from jobistemer.runtime.process_info import user_name
+from jobistemer.store.actions import backfill as backfills
+from jobistemer.store.actions.backfill import Known
+from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.jobs import StoredJob
+from jobistemer.store.calls.occurrences import Asked
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import StoredJob
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.occurrences import Asked
+from jobistemer.store.reads import records
 
 PAGE = 1_000
 _Word = TypeVar("_Word", Order, OccurrenceState)
@@ -151,7 +153,7 @@ class Backfills:
 
     def _occurrence(self, occurrence_id: str) -> tuple[Database, OccurrenceRecord]:
         for database in self._namespace.shards:
-            if found := views.find_occurrences(database, [occurrence_id]):
+            if found := records.find_occurrences(database, [occurrence_id]):
                 return database, found[0]
         raise NotFound(f"no occurrence {occurrence_id} is on record: it never was, or its retention is over")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobistemer.core.errors import Conflict, NotFound, UnknownRun
-from jobistemer.store import cancelling, halting
+from jobistemer.store.actions import cancel, halting
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
@@ -17,7 +17,7 @@ def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND) -> str:
 
     A worker hears a request within a second. Raises UnknownRun, or Conflict when the run moves too fast to be caught.
     """
-    word = _everywhere(namespace, lambda shard: cancelling.cancel_run(shard, run_id, reason))
+    word = _everywhere(namespace, lambda shard: cancel.cancel_run(shard, run_id, reason))
     if word == "UNKNOWN":
         raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
     if word == "BUSY":

@@ -8,9 +8,9 @@ from typing import Any
 
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, DuplicateRun, NotFound
-from jobistemer.core.handlers import encode_payload
-from jobistemer.core.listings import DeadRun
-from jobistemer.store import dead
+from jobistemer.core.handlers.handler import encode_payload
+from jobistemer.core.reads.summaries import DeadRun
+from jobistemer.store.actions import dead_letters
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
@@ -21,9 +21,9 @@ class DeadLetters:
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
 
-    def page(self, offset: int = 0, limit: int = dead.PAGE) -> list[DeadRun]:
+    def page(self, offset: int = 0, limit: int = dead_letters.PAGE) -> list[DeadRun]:
         """A page of them, those that died last first."""
-        return dead.list_dead(self._namespace.shards, offset, limit)
+        return dead_letters.list_dead(self._namespace.shards, offset, limit)
 
     def all(self, handler: str = "", *, job: str = "", error: str = "") -> Iterator[DeadRun]:
         """Those that fit, the oldest first; without a condition all of them.
@@ -31,7 +31,7 @@ class DeadLetters:
         handler: name of the task's callable. job: name of the job. error: text that is part of the last error.
         """
         for database in self._namespace.shards:
-            for letter in dead.all_dead(database):
+            for letter in dead_letters.all_dead(database):
                 slot = letter.message.slot
                 of_job = not job or (slot is not None and slot.job == ids.job_id(job))
                 if handler in {"", letter.message.handler} and of_job and error in letter.run.error:
@@ -51,30 +51,28 @@ class DeadLetters:
         database, letter = self._locate(run_id)
         new_run = self._new_run_id(database)
         edited = None if payload is None else encode_payload(letter.message.handler, payload)
-        reply = database.call(dead.replay(database.keys, letter, new_run, self._namespace.clock.now_ms(), edited))
+        reply = database.call(
+            dead_letters.replay(database.keys, letter, new_run, self._namespace.clock.now_ms(), edited)
+        )
         if reply.word == "GONE":
-            raise Conflict(
-                f"run {run_id} was replayed or purged at the same time; look at the dead letters again"
-            )
+            raise Conflict(f"run {run_id} was replayed or purged at the same time; look at the dead letters again")
         if reply.word == "EXISTS":
             holder = reply.values[0].decode()
-            raise DuplicateRun(
-                f"run {run_id} cannot be replayed while {holder} holds its unique key; wait for its end"
-            )
+            raise DuplicateRun(f"run {run_id} cannot be replayed while {holder} holds its unique key; wait for its end")
         return new_run
 
     def purge(self, run_ids: list[str]) -> int:
         """Delete them with what they carry; how many there were."""
         purged = 0
         for database in self._namespace.shards:
-            for start in range(0, len(run_ids), dead.PAGE):
-                call = dead.purge(database.keys, run_ids[start : start + dead.PAGE])
+            for start in range(0, len(run_ids), dead_letters.PAGE):
+                call = dead_letters.purge(database.keys, run_ids[start : start + dead_letters.PAGE])
                 purged += database.call(call).values[0]
         return purged
 
     def _locate(self, run_id: str) -> tuple[Database, DeadRun]:
         for database in self._namespace.shards:
-            letter = dead.find_dead(database, run_id)
+            letter = dead_letters.find_dead(database, run_id)
             if letter is not None:
                 return database, letter
         raise NotFound(

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.diff import Difference, difference
 from jobistemer.core.errors import InvalidInput, UnknownJob, UnknownVersion
-from jobistemer.core.models import Job
-from jobistemer.core.versions import Version
-from jobistemer.runtime.identity import user_name
-from jobistemer.store import jobs
-from jobistemer.store.changing import Author, change
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.jobs.versions import Version
+from jobistemer.core.planning.diff import Difference, difference
+from jobistemer.runtime.process_info import user_name
+from jobistemer.store.actions.update_job import Author, change
+from jobistemer.store.calls import jobs
+from jobistemer.store.calls.job_versions import find_versions
+from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import StoredJob
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.versions import find_versions
 
 LONGEST_PERSON = 100
 

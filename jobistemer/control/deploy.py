@@ -7,15 +7,15 @@ from enum import StrEnum
 
 import msgspec
 
-from jobistemer.app.control import JobControl
-from jobistemer.app.definitions import Registered
-from jobistemer.core.diff import Difference, difference
-from jobistemer.core.models import Job, fingerprint
-from jobistemer.core.versions import apply_at_ms
-from jobistemer.store import jobs
-from jobistemer.store.changing import has_been_replaced, kept_anchor
+from jobistemer.control.definitions import Registered
+from jobistemer.control.jobs import JobControl
+from jobistemer.core.jobs.job import Job, fingerprint
+from jobistemer.core.jobs.versions import apply_at_ms
+from jobistemer.core.planning.diff import Difference, difference
+from jobistemer.store.actions.update_job import has_been_replaced, kept_anchor
+from jobistemer.store.calls import jobs
+from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import StoredJob
 from jobistemer.store.namespace import Namespace
 
 PAGE = 500

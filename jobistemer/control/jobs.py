@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from jobistemer.app.definitions import Definitions
+from jobistemer.control.definitions import Definitions
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
-from jobistemer.core.records import Change
-from jobistemer.store import jobs, occurrences
-from jobistemer.store.changing import settle
-from jobistemer.store.trimming import trim_step
+from jobistemer.core.runs.records import Change
+from jobistemer.store.actions.trim import trim_step
+from jobistemer.store.actions.update_job import settle
+from jobistemer.store.calls import jobs, occurrences
 
 
 class JobControl(Definitions):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobistemer.app.requests import LONGEST_WINDOW_S, instant_ms, milliseconds
+from jobistemer.core.durations import LONGEST_WINDOW_S, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, NotFound
-from jobistemer.core.limits import name_of
-from jobistemer.core.listings import Hold, QueueSummary
+from jobistemer.core.jobs.limits import name_of
 from jobistemer.core.names import checked_name
-from jobistemer.store import census, holds, purging, queues
-from jobistemer.store.members import command_worker
+from jobistemer.core.reads.summaries import Hold, QueueSummary
+from jobistemer.store.actions import purge
+from jobistemer.store.calls import holds, streams
+from jobistemer.store.calls.heartbeats import command_worker
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads import queues as census
 
 
 class QueueControl:
@@ -27,23 +29,23 @@ class QueueControl:
 
     def pause(self, queue: str) -> None:
         """Let no worker fetch from it; what is in flight ends, what is enqueued waits. Raises InvalidName."""
-        queues.pause_queue(self._namespace.shards, queue)
+        streams.pause_queue(self._namespace.shards, queue)
 
     def resume(self, queue: str) -> None:
         """Let workers fetch from it again. Raises InvalidName."""
-        queues.resume_queue(self._namespace.shards, queue)
+        streams.resume_queue(self._namespace.shards, queue)
 
     def drain(self, queue: str) -> None:
         """Refuse new runs with QueueClosed, while what is there is worked off. Raises InvalidName."""
-        queues.close_queue(self._namespace.shards, queue)
+        streams.close_queue(self._namespace.shards, queue)
 
     def open(self, queue: str) -> None:
         """Take new runs again. Raises InvalidName."""
-        queues.open_queue(self._namespace.shards, queue)
+        streams.open_queue(self._namespace.shards, queue)
 
     def purge(self, queue: str, reason: str = "by hand") -> int:
         """End what waits in it as canceled, with the reason; how many runs that were. Raises InvalidName."""
-        return purging.purge_queue(self._namespace.shards, checked_name("queue", queue), reason)
+        return purge.purge_queue(self._namespace.shards, checked_name("queue", queue), reason)
 
 
 class Holds:

@@ -31,7 +31,7 @@ about it; the second is what went wrong. Messages carry the value and the remedy
 
 from __future__ import annotations
 
-from jobistemer.core.printable import printable
+from jobistemer.core.safe_text import printable
 
 
 class JobistemerError(Exception):

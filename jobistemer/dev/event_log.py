@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from jobistemer.cli.tables import first_line
-from jobistemer.core.printable import printable
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.runs.records import OccurrenceRecord
+from jobistemer.core.safe_text import printable
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
-from jobistemer.dev.scene import Scene
+from jobistemer.core.text import first_line
+from jobistemer.dev.snapshot import Scene
 
 STATUS_EVERY_MS = 3_000
 

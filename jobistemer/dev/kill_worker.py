@@ -7,16 +7,16 @@ from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
-from jobistemer.core.listings import WorkerSummary
-from jobistemer.core.records import AttemptRecord
+from jobistemer.core.reads.summaries import WorkerSummary
+from jobistemer.core.runs.records import AttemptRecord
 from jobistemer.core.states import TERMINAL_ATTEMPTS, AttemptState
-from jobistemer.dev.children import Child
-from jobistemer.dev.crew import Crew
-from jobistemer.dev.scene import Scene
-from jobistemer.store import queues
+from jobistemer.dev.processes import Crew
+from jobistemer.dev.snapshot import Scene
+from jobistemer.runtime.child_process import Child
+from jobistemer.store.calls import streams
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.views import find_attempts, find_run
+from jobistemer.store.reads.records import find_attempts, find_run
 
 Tell = Callable[[str], None]
 MOST = 1_000
@@ -83,7 +83,7 @@ class Takeover:
         found = []
         for database in self._namespace.shards:
             for where in sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams)):
-                held = [each for _, each in islice(queues.pending_of(database, where, worker), MOST) if each]
+                held = [each for _, each in islice(streams.pending_of(database, where, worker), MOST) if each]
                 found += [Abandoned(database, each.message.run, each.message.handler, each.attempt) for each in held]
         return found
 

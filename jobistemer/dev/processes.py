@@ -8,8 +8,8 @@ from queue import Empty, SimpleQueue
 from threading import Event
 
 from jobistemer.core.errors import NotConnected
-from jobistemer.dev.children import Child, Hear
-from jobistemer.dev.embedded import check_installed
+from jobistemer.dev.embedded_server import check_installed
+from jobistemer.runtime.child_process import Child, Hear
 
 GRACE_S = 10.0
 """What the crew may take to end in order before it is ended by force."""
@@ -56,7 +56,7 @@ class Crew:
         """Start an embedded server; its URL. Raises Misconfigured when it is not installed, or NotConnected."""
         check_installed()
         said: SimpleQueue[str] = SimpleQueue()
-        self._server = Child("server", "jobistemer.dev.embedded", (), {}, lambda _, line: said.put(line))
+        self._server = Child("server", "jobistemer.dev.embedded_server", (), {}, lambda _, line: said.put(line))
         heard = []
         while self._server.ended is None or not said.empty():
             try:
@@ -76,11 +76,11 @@ class Crew:
             given = (*arguments, "--until-eof")
             self._posts.append(Post(lambda: Child(name, module, given, environment, self._hear)))
 
-        start("ticker", "jobistemer.cli.ticker")
+        start("ticker", "jobistemer.cli.commands.ticker")
         for number in range(1, workers + 1):
-            start(f"worker {number}", "jobistemer.cli.worker", *worker_arguments)
+            start(f"worker {number}", "jobistemer.cli.commands.worker", *worker_arguments)
         if port:
-            start("dashboard", "jobistemer.web.command", "--port", str(port))
+            start("dashboard", "jobistemer.cli.commands.dashboard", "--port", str(port))
 
     def tend(self) -> None:
         """Replace whoever has died. Raises NotConnected when the embedded server has: there is nothing to go on."""

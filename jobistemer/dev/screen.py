@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from jobistemer.cli import tables
-from jobistemer.dev.scene import Scene
+from jobistemer.core.text import duration, first_line
+from jobistemer.dev.snapshot import Scene
+from jobistemer.terminal import tables
 
 FIXED_LINES = 26
 """What the tables need that do not grow; the rest of the terminal is shared by occurrences and events."""
@@ -50,8 +51,8 @@ def _occurrences(scene: Scene, room: int) -> RenderableType:
             scene.job_name(each.job),
             tables.instant(each.due * 1000, scene.at_ms),
             tables.state(each.state),
-            tables.duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
-            tables.first_line(each.error) or each.reason,
+            duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
+            first_line(each.error) or each.reason,
         )
         for each in scene.occurrences[:room]
     ]
@@ -70,7 +71,7 @@ def _workers(scene: Scene) -> RenderableType:
     rows = [
         (
             each.id,
-            f"{tables.duration(max(0, scene.at_ms - each.beat_at))} ago",
+            f"{duration(max(0, scene.at_ms - each.beat_at))} ago",
             *(each.in_flight, each.concurrency, each.done, each.failed),
             "quiet" if each.quiet else "",
         )
@@ -81,7 +82,7 @@ def _workers(scene: Scene) -> RenderableType:
 
 def _waiting(scene: Scene) -> RenderableType:
     rows = [
-        (each.handler, each.attempt, tables.instant(each.due_at, scene.at_ms), tables.first_line(each.note))
+        (each.handler, each.attempt, tables.instant(each.due_at, scene.at_ms), first_line(each.note))
         for each in scene.waiting[:2]
     ]
     return tables.table(("waits for its time", "attempt", "due (UTC)", "because"), _one_line(rows))

@@ -15,15 +15,15 @@ from rich.live import Live
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.core.printable import printable
-from jobistemer.dev.chronicle import Chronicle
-from jobistemer.dev.crew import Crew
+from jobistemer.core.safe_text import printable
+from jobistemer.dev.event_log import Chronicle
+from jobistemer.dev.kill_worker import Takeover
 from jobistemer.dev.ports import free_port
-from jobistemer.dev.scene import Pace, Scene, look
+from jobistemer.dev.processes import Crew
 from jobistemer.dev.screen import ANNOUNCED, screen
-from jobistemer.dev.takeover import Takeover
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store.connection import redacted
+from jobistemer.dev.snapshot import Pace, Scene, look
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.server.connection import redacted
 
 LOOK_S = 0.5
 KEPT_EVENTS = 200

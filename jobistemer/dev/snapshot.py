@@ -6,10 +6,11 @@ from collections import deque
 
 import msgspec
 
-from jobistemer.core.listings import DelayedRun, JobSummary, QueueSummary, TickerSummary, WorkerSummary
-from jobistemer.core.records import OccurrenceRecord
-from jobistemer.store import census, listings
+from jobistemer.core.reads.summaries import DelayedRun, JobSummary, QueueSummary, TickerSummary, WorkerSummary
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads import jobs as listings
+from jobistemer.store.reads import queues as census
 
 JOBS, OCCURRENCES, WAITING = 12, 50, 6
 PACE_OVER_MS = 3_000

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.repeat import start_thread
 
 LEAVE_S = 5.0
 """What handlers have registered to be called at the end, and threads they left, may take so long."""

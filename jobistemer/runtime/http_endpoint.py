@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.repeat import start_thread
 
 LOOPBACK = "127.0.0.1"
 ASK_S = 2.0

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from jobistemer.runtime.repeating import repeat
+from jobistemer.runtime.repeat import repeat
 
 STEP_S = 30.0
 """No step of ours takes so long, the pause after it included."""

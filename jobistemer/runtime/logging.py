@@ -13,7 +13,7 @@ import msgspec
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.hiding import without_secrets
-from jobistemer.core.printable import printable
+from jobistemer.core.safe_text import printable
 
 LEVELS = ("debug", "info", "warning", "error")
 

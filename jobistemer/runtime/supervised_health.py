@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jobistemer.runtime.endpoint import TEXT, Answer, ask, verdict
-from jobistemer.runtime.vitals import Vitals
+from jobistemer.runtime.http_endpoint import TEXT, Answer, ask, verdict
+from jobistemer.runtime.liveness import Vitals
 
 MOST_AT_ONCE = 32
 _OK = 200

@@ -12,8 +12,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.runtime.vitals import Vitals
+from jobistemer.runtime.liveness import Vitals
+from jobistemer.runtime.shutdown import Stopping
 
 LOOK_S = 0.1
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0

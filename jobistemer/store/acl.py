@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.names import checked_name
-from jobistemer.core.transactions import ALLOWED
+from jobistemer.core.runs.transaction import ALLOWED
 from jobistemer.store.scripts import script
 
 

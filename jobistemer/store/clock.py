@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from jobistemer.core.jumps import Held, Patience, judge
+from jobistemer.core.planning.clock_jumps import Held, Patience, judge
 
 
 class Clock(Protocol):

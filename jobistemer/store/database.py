@@ -15,10 +15,10 @@ from redis.exceptions import NoScriptError
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.clock import Clock, age_s
-from jobistemer.store.failures import translated
+from jobistemer.store.errors import translated
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
-from jobistemer.store.slots import AsyncSlotClient, SlotClient
+from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
 
 Command = tuple[Any, ...]
 TIME: Command = ("TIME",)

@@ -15,9 +15,9 @@ from redis.exceptions import MovedError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.acl import roles_of
-from jobistemer.store.addresses import CLUSTER_SCHEMES
 from jobistemer.store.scripts import Call
-from jobistemer.store.slots import REDIRECTIONS
+from jobistemer.store.server.cluster_client import REDIRECTIONS
+from jobistemer.store.server.urls import CLUSTER_SCHEMES
 
 
 class Remedy(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.homes import bucket_of, choose_homes
+from jobistemer.core.placement import bucket_of, choose_homes
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import settings_key
 

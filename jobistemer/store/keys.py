@@ -6,8 +6,8 @@ and every script touches one node only.
 
 from __future__ import annotations
 
+from jobistemer.core.jobs.options import HIGHEST_PRIORITY
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import HIGHEST_PRIORITY
 
 FRONT = HIGHEST_PRIORITY + 1
 """The place that is read before all priorities of its queue: for runs whose turn had come when a limit held them up."""

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from threading import Lock
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.homes import hashed
+from jobistemer.core.placement import hashed
 from jobistemer.store.clock import Clock, ServerClock
-from jobistemer.store.connection import Server, redacted
 from jobistemer.store.database import AsyncDatabase, Database
-from jobistemer.store.homes import SHARDS, SPREAD, Homes
+from jobistemer.store.job_placement import SHARDS, SPREAD, Homes
 from jobistemer.store.keys import Keys, settings_key
-from jobistemer.store.lull import Lull
+from jobistemer.store.pause import Lull
+from jobistemer.store.server.connection import Server, redacted
 
 MAX_SHARDS = 1024
 

@@ -12,7 +12,7 @@ import redis
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.database import Database
-from jobistemer.store.failures import translated
+from jobistemer.store.errors import translated
 
 
 class WakeListener:

@@ -12,7 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jobistemer.core.printable import printable
+from jobistemer.core.safe_text import printable
+from jobistemer.core.text import duration
 
 Cell = str | int | Text
 PIPE_WIDTH: Final = 10_000
@@ -44,7 +45,6 @@ _STYLES: Final = {
     "scheduled": "blue",
     "queued": "blue",
 }
-_UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = "") -> Table:
@@ -84,11 +84,6 @@ def cell(value: Cell) -> Text:
     return value if isinstance(value, Text) else Text(printable(str(value)))
 
 
-def first_line(text: str) -> str:
-    """The first line of an error, which says what it was; what follows is where."""
-    return text.strip().partition("\n")[0]
-
-
 def lines(text: str) -> Text:
     """Several lines of plain text, such as a traceback."""
     return Text("\n".join(printable(line) for line in text.splitlines()))
@@ -112,16 +107,6 @@ def instant(ms: int | None, now_ms: int) -> str:
     shown = f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
     distance = f"in {duration(ms - now_ms)}" if ms > now_ms else f"{duration(now_ms - ms)} ago"
     return f"{shown} ({distance})"
-
-
-def duration(ms: float) -> str:
-    """A length of time in its largest fitting unit."""
-    # Clocks of processes differ by a few milliseconds: what ended before it began took no time.
-    ms = max(0, ms)
-    for size, unit in _UNITS:
-        if ms >= size:
-            return f"{ms / size:.1f} {unit}" if ms < 10 * size else f"{ms / size:.0f} {unit}"
-    return f"{ms:.0f} ms"
 
 
 def print_for_people(what: RenderableType) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import InvalidInput, UnknownJob, UnknownTask
-from jobistemer.core.listings import DeadRun
+from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.core.states import OccurrenceState
 from jobistemer.testing.calls import Call, Calls
-from jobistemer.testing.instants import When, from_ms, instant_ms, shown
+from jobistemer.testing.failure_text import called, calls_told, meant, occurrences_told
 from jobistemer.testing.occurrences import Occurrence, occurrences_of
-from jobistemer.testing.wording import called, calls_told, meant, occurrences_told
+from jobistemer.testing.times import When, from_ms, instant_ms, shown
 
 COMPLETED = str(OccurrenceState.COMPLETED)
 

@@ -10,10 +10,10 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import InvalidPayload
-from jobistemer.core.messages import Message, decode_message
+from jobistemer.core.runs.message import Message, decode_message
 from jobistemer.core.states import RunState
-from jobistemer.store.listings import locate_run
-from jobistemer.testing.instants import from_ms
+from jobistemer.store.reads.jobs import locate_run
+from jobistemer.testing.times import from_ms
 
 PERFORMING = "performed-by-the-test"
 """The queue of what a test performs itself, which nobody has enqueued."""

@@ -13,15 +13,15 @@ from typing import Any
 
 from jobistemer.app import Jobistemer, Request
 from jobistemer.core.errors import InvalidInput, JobistemerError, ResultTimeout
-from jobistemer.core.records import RunRecord
+from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import AttemptState
-from jobistemer.store.lull import Lull
+from jobistemer.store.pause import Lull
 from jobistemer.testing.calls import PERFORMING, Calls
 from jobistemer.testing.clock import StandingClock
 from jobistemer.testing.failures import Failure, ends_the_test, handler_failed
-from jobistemer.testing.instants import from_ms, shown
 from jobistemer.testing.system import System
-from jobistemer.worker.flight import Flight
+from jobistemer.testing.times import from_ms, shown
+from jobistemer.worker.attempts.attempt import Flight
 
 Story = Iterator[Flight]
 

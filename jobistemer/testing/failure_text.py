@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from jobistemer.testing.calls import Call
-from jobistemer.testing.instants import shown
 from jobistemer.testing.occurrences import Occurrence
+from jobistemer.testing.times import shown
 
 MOST_LINES = 20
 

@@ -6,16 +6,16 @@ from asyncio import CancelledError
 from typing import NamedTuple
 
 from jobistemer.app import Jobistemer
-from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.messages import Message
+from jobistemer.core.handlers.control_errors import Retry
+from jobistemer.core.runs.message import Message
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.core.verdicts import Retry
 from jobistemer.testing.calls import arguments_of
-from jobistemer.testing.instants import from_ms, shown
-from jobistemer.testing.wording import called
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.threads import Stopped
+from jobistemer.testing.failure_text import called
+from jobistemer.testing.times import from_ms, shown
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.slots.threads import Stopped
 
 
 class HandlerFailed(JobistemerError):

@@ -14,13 +14,13 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
-from jobistemer.core.handlers import Handler
+from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.states import AttemptState
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.execute import run, run_async
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.threads import Stopped, raise_stopped
-from jobistemer.worker.watch import Watch
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.attempts.watchdog import Watch
+from jobistemer.worker.execute.execute import run, run_async
+from jobistemer.worker.slots.threads import Stopped, raise_stopped
 
 
 class Slot:

@@ -12,14 +12,14 @@ from uuid import uuid4
 import msgspec
 
 from jobistemer.app import Jobistemer, Request, TaskHandle
-from jobistemer.app.requests import NOW
+from jobistemer.app.request import NOW
 from jobistemer.core.errors import InvalidInput, UnknownTask
-from jobistemer.store.connection import forget_fake
+from jobistemer.store.server.connection import forget_fake
+from jobistemer.testing.assertions import Witness
 from jobistemer.testing.calls import PERFORMING
 from jobistemer.testing.clock import StandingClock
-from jobistemer.testing.instants import When, from_ms, instant_ms, shown, span_ms
-from jobistemer.testing.stage import Stage
-from jobistemer.testing.witness import Witness
+from jobistemer.testing.driver import Stage
+from jobistemer.testing.times import When, from_ms, instant_ms, shown, span_ms
 
 P = ParamSpec("P")
 R = TypeVar("R")

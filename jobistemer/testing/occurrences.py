@@ -8,10 +8,10 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.core import ids
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store.listings import list_history
-from jobistemer.testing.instants import from_ms
+from jobistemer.store.reads.jobs import list_history
+from jobistemer.testing.times import from_ms
 
 MOST = 1_000_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from jobistemer.app import Jobistemer
-from jobistemer.cli.project import load_app
+from jobistemer.app.loading import load_app
 from jobistemer.core.errors import Misconfigured
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import JobistemerError
 from jobistemer.testing.clock import StandingClock
-from jobistemer.testing.ticking import TickerSteps
-from jobistemer.testing.working import WorkerSteps
-from jobistemer.worker.flight import Flight
+from jobistemer.testing.ticker_steps import TickerSteps
+from jobistemer.testing.worker_steps import WorkerSteps
+from jobistemer.worker.attempts.attempt import Flight
 
 MOST_RUNS = 100_000
 STUCK_MS = 1_000

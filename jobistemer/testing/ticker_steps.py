@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobistemer.core.settings import TickerSettings
 from jobistemer.store.database import Database
-from jobistemer.store.waking import WakeListener
+from jobistemer.store.wakeup import WakeListener
 from jobistemer.ticker.ticker import ShardTicker
 
 HORIZON_S = 3_600

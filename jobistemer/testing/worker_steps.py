@@ -12,24 +12,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from jobistemer.app import Jobistemer
-from jobistemer.app.requests import LONGEST_WAIT_S
-from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import Delivery
+from jobistemer.core.durations import LONGEST_WAIT_S
+from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.permissions import Permissions
-from jobistemer.store import groups, returning
+from jobistemer.core.runs.message import Delivery
+from jobistemer.store.actions import hand_back
+from jobistemer.store.calls import groups
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
-from jobistemer.testing.slot import Slot
-from jobistemer.worker.commit import Committer
-from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.desk import Desk, Support
-from jobistemer.worker.equip import equipped
-from jobistemer.worker.fetch import Fetcher
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.gather import GATHER
-from jobistemer.worker.herald import Herald
-from jobistemer.worker.inbox import MOST_AHEAD, Room
-from jobistemer.worker.order import Order
+from jobistemer.testing.inline_executor import Slot
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.attempts.definition_cache import Definitions
+from jobistemer.worker.attempts.prefetch import MOST_AHEAD, Room
+from jobistemer.worker.commit.committer import Committer
+from jobistemer.worker.commit.hook_notifier import Herald
+from jobistemer.worker.execute.context_tools import Desk, Support
+from jobistemer.worker.execute.default_reducer import GATHER
+from jobistemer.worker.execute.middleware import equipped
+from jobistemer.worker.fetch.fetcher import Fetcher
+from jobistemer.worker.fetch.queue_order import Order
 
 NAME = "worker of the test"
 LONG_MS = LONGEST_WAIT_S * 1000
@@ -68,7 +69,7 @@ class KnowingFetcher(Fetcher):
             super()._refuse(stream, entry, delivery)
         else:
             note = f"the app under test has no task {delivery.message.handler}"
-            returning.hand_back(self._database, [delivery], self._worker, LONG_MS, note)
+            hand_back.hand_back(self._database, [delivery], self._worker, LONG_MS, note)
 
 
 class WorkerSteps:

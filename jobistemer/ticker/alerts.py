@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from jobistemer.core.alerts import OVERDUE, RECOVERED, alert_message
 from jobistemer.core.errors import NotConnected
+from jobistemer.core.planning.alerts import OVERDUE, RECOVERED, alert_message
 from jobistemer.runtime.logging import facts
-from jobistemer.store import jobs, outcomes
+from jobistemer.store.calls import jobs, outcome_counts
+from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import StoredJob
 
 AGAIN_MS = 30_000
 
@@ -49,7 +49,7 @@ def _raise(database: Database, job_id: str, mark: int, now_ms: int) -> None:
         return
     state = OVERDUE if mark else RECOVERED
     message = alert_message(stored.job.name, stored.job.alert, state, within_s, mark, now_ms)
-    call = outcomes.raise_alert(database.keys, job_id, mark, 0 if mark else next_at, message, now_ms)
+    call = outcome_counts.raise_alert(database.keys, job_id, mark, 0 if mark else next_at, message, now_ms)
     if database.call(call).word == "RAISED":
         log.warning("job %s is %s: %s is told", stored.job.name, state, stored.job.alert, extra=facts(job=job_id))
 

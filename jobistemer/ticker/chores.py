@@ -10,10 +10,10 @@ import logging
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.runtime.logging import facts
-from jobistemer.store.backfills import take_step
-from jobistemer.store.changing import apply_pending
+from jobistemer.store.actions.backfill import take_step
+from jobistemer.store.actions.retiring import replace, retire
+from jobistemer.store.actions.update_job import apply_pending
 from jobistemer.store.database import Database
-from jobistemer.store.retiring import replace, retire
 
 SEEN_AT_ONCE = 20
 AGAIN_MS = 5_000

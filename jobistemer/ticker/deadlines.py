@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from jobistemer.runtime.logging import facts
+from jobistemer.store.actions.halting import end_overdue
 from jobistemer.store.database import Database
-from jobistemer.store.halting import end_overdue
 
 log = logging.getLogger("jobistemer.ticker")
 

@@ -8,16 +8,16 @@ from itertools import islice
 from typing import NamedTuple
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.models import Job, Overlap
-from jobistemer.core.planning import Decision, plan
+from jobistemer.core.jobs.job import Job, Overlap
+from jobistemer.core.planning.plan import Decision, plan
 from jobistemer.core.states import OccurrenceState
 from jobistemer.runtime.logging import facts
-from jobistemer.store import firings, occurrences
+from jobistemer.store.calls import bulk_claim, occurrences
+from jobistemer.store.calls.bulk_claim import Firing
 from jobistemer.store.database import Database
-from jobistemer.store.firings import Firing
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
-from jobistemer.ticker.tally import Tally
+from jobistemer.ticker.metrics import Tally
 from jobistemer.ticker.upcoming import Ahead, Upcoming
 
 BATCH = 100
@@ -146,8 +146,8 @@ class _Pass:
         """Claim what is plain; give what is not."""
         keys, now_ms = self._database.keys, self._now_ms()
         ready, rest = _split(keys, entries, now_ms)
-        bundles = [[ready[at] for at in bundle] for bundle in firings.bundles(each.firing for each in ready)]
-        calls = [firings.claim_firings(keys, [each.firing for each in bundle], now_ms) for bundle in bundles]
+        bundles = [[ready[at] for at in bundle] for bundle in bulk_claim.bundles(each.firing for each in ready)]
+        calls = [bulk_claim.claim_firings(keys, [each.firing for each in bundle], now_ms) for bundle in bundles]
         for bundle, reply in zip(bundles, self._database.call_all(calls) if calls else (), strict=True):
             rest += self._note_together(bundle, reply)
         return rest
@@ -285,7 +285,7 @@ def _ahead(keys: Keys, entry: Upcoming.Entry) -> Ahead | None:
 
 
 def _made_ready(keys: Keys, entry: Upcoming.Entry, decision: Decision) -> Ahead:
-    return Ahead(decision, firings.prepare(keys, entry.job, entry.version, decision))
+    return Ahead(decision, bulk_claim.prepare(keys, entry.job, entry.version, decision))
 
 
 def _refused(entry: Upcoming.Entry, decision: Decision, error: JobistemerError) -> str:

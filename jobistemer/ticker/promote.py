@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobistemer.store import runs
+from jobistemer.store.calls import runs
 from jobistemer.store.database import Database
 
 

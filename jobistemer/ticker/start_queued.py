@@ -6,7 +6,7 @@ import logging
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.runtime.logging import facts
-from jobistemer.store import jobs, occurrences
+from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.database import Database
 
 log = logging.getLogger("jobistemer.ticker")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from jobistemer.store import limits, members, queues
+from jobistemer.store.calls import heartbeats, limits, streams
 from jobistemer.store.database import Database
 
 SWEEP_EVERY_S = 30.0
@@ -42,7 +42,7 @@ class Sweeper:
         limits.sweep_limits(self._database)
         known = {worker.decode(): float(beat) for worker, beat in zip(beats[::2], beats[1::2], strict=True)}
         names = [place.decode() for place in places]
-        self._announce({each for where in names for each in queues.busy_consumers(self._database, where)} - set(known))
+        self._announce({each for where in names for each in streams.busy_consumers(self._database, where)} - set(known))
         return sum(self._forget(worker, beat, names) for worker, beat in self._silent(known))
 
     def _announce(self, orphans: set[str]) -> None:
@@ -59,7 +59,7 @@ class Sweeper:
         return [(worker, beat) for worker, (beat, since) in self._seen.items() if now - since >= SILENT_S]
 
     def _forget(self, worker: str, beat: float, places: list[str]) -> bool:
-        reply = members.forget_worker(self._database, worker, round(beat), places)
+        reply = heartbeats.forget_worker(self._database, worker, round(beat), places)
         if reply.word == "FORGOTTEN":
             log.info("worker %s has been silent for a minute and has nothing pending: forgotten", worker)
         return reply.word == "FORGOTTEN"

@@ -13,29 +13,29 @@ from functools import partial
 import msgspec
 
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.core.jumps import Patience
-from jobistemer.core.measures import Measure
+from jobistemer.core.planning.clock_jumps import Patience
+from jobistemer.core.reads.metrics import Measure
 from jobistemer.core.settings import TickerSettings
-from jobistemer.runtime.identity import process_identity
+from jobistemer.runtime.liveness import Vitals
 from jobistemer.runtime.logging import facts
-from jobistemer.runtime.repeating import start_thread, until_done
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.runtime.vitals import Vitals
-from jobistemer.store import jobs, members
+from jobistemer.runtime.process_info import process_identity
+from jobistemer.runtime.repeat import start_thread, until_done
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.calls import heartbeats, jobs
+from jobistemer.store.calls.heartbeats import Agenda
+from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import StoredJob
-from jobistemer.store.members import Agenda
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.waking import WakeListener
+from jobistemer.store.wakeup import WakeListener
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
 from jobistemer.ticker.fire import Share, fire_due, make_ready
+from jobistemer.ticker.metrics import Tallies, Tally, state_of
 from jobistemer.ticker.promote import promote_due
-from jobistemer.ticker.start import start_waiting
+from jobistemer.ticker.start_queued import start_waiting
 from jobistemer.ticker.sweep import Sweeper
-from jobistemer.ticker.tally import Tallies, Tally, state_of
 from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import Unaccounted
 from jobistemer.ticker.upcoming import Upcoming
@@ -154,7 +154,7 @@ class ShardTicker:
         self._vitals.repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
         with suppress(NotConnected, ServerRefused):
-            self._database.ask_all(members.forget_ticker(self._database.keys, self._id))
+            self._database.ask_all(heartbeats.forget_ticker(self._database.keys, self._id))
 
     def tick(self) -> int:
         """One pass over everything that is due now, without sleeping; how many occurrences it decided."""
@@ -172,8 +172,8 @@ class ShardTicker:
             self._next_look = time.monotonic() + self._settings.pass_s
             self._horizon_ms = now_ms + round(self._settings.horizon_s * 1000)
         limit = LOOK_LIMIT if full else 0
-        beat = members.beat_ticker(database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit)
-        agenda = members.read_agenda(database.call(beat))
+        beat = heartbeats.beat_ticker(database.keys, self._id, now_ms, self._encoded_status(), self._horizon_ms, limit)
+        agenda = heartbeats.read_agenda(database.call(beat))
         self._delayed = agenda.delayed
         self._deadlines = agenda.deadlines
         self._expected = agenda.expected

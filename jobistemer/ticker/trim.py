@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from jobistemer.core.models import Job
+from jobistemer.core.jobs.job import Job
+from jobistemer.store.actions.trim import STEP, trim_step
 from jobistemer.store.database import Database
-from jobistemer.store.trimming import STEP, trim_step
 
 TRIM_EVERY_S = 10.0
 MOST_STEPS = 50

@@ -7,10 +7,10 @@ from collections import deque
 from typing import NamedTuple
 from zlib import crc32
 
-from jobistemer.core.planning import ON_TIME_MS, Decision
+from jobistemer.core.planning.plan import ON_TIME_MS, Decision
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store.firings import Firing
-from jobistemer.store.jobs import StoredJob
+from jobistemer.store.calls.bulk_claim import Firing
+from jobistemer.store.calls.jobs import StoredJob
 
 DEFAULT_GRACE_S = 60.0
 

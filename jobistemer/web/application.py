@@ -12,22 +12,22 @@ from starlette.staticfiles import StaticFiles
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.namespace import Namespace
-from jobistemer.web import (
-    acting,
-    answers,
-    finding,
+from jobistemer.web.dashboard.dashboard import Dashboard
+from jobistemer.web.dashboard.settings import DashboardSettings
+from jobistemer.web.pages import (
+    actions,
+    dead_letters,
+    errors,
     jobs,
-    letters,
-    logging_in,
-    members,
+    login,
     occurrences,
     overview,
     queues,
     runs,
+    search,
+    workers,
 )
-from jobistemer.web.dashboard import Dashboard
-from jobistemer.web.guard import Guard
-from jobistemer.web.settings import DashboardSettings
+from jobistemer.web.security.middleware import Guard
 
 STATIC = Path(__file__).parent / "static"
 
@@ -38,11 +38,11 @@ def make_application(namespace: Namespace, settings: DashboardSettings | None = 
     dashboard = Dashboard(namespace, chosen)
     application = Starlette(
         routes=_routes(),
-        middleware=[Middleware(Guard, settings=chosen, entrance=dashboard.entrance)],
+        middleware=[Middleware(Guard, hosts=chosen.hosts, entrance=dashboard.entrance)],
         exception_handlers={
-            JobistemerError: answers.refused,
-            HTTPException: answers.not_done,
-            Exception: answers.failed,
+            JobistemerError: errors.refused,
+            HTTPException: errors.not_done,
+            Exception: errors.failed,
         },
     )
     application.state.dashboard = dashboard
@@ -60,11 +60,11 @@ def _routes() -> list[Route | Mount]:
         Route("/queues", queues.queues_page),
         Route("/runs", runs.runs_page),
         Route("/runs/{run}", runs.run_page),
-        Route("/dead", letters.letters_page),
-        Route("/workers", members.members_page),
-        Route("/find", finding.find),
-        Route("/actions/{action}", acting.act, methods=["POST"]),
-        Route("/login", logging_in.login_page, methods=["GET"]),
-        Route("/login", logging_in.log_in, methods=["POST"]),
+        Route("/dead", dead_letters.letters_page),
+        Route("/workers", workers.members_page),
+        Route("/find", search.find),
+        Route("/actions/{action}", actions.act, methods=["POST"]),
+        Route("/login", login.login_page, methods=["GET"]),
+        Route("/login", login.log_in, methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]

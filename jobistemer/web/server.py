@@ -10,16 +10,16 @@ import uvicorn
 from starlette.applications import Starlette
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store.connection import redacted
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.shutdown import Stopping
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.server.connection import redacted
 from jobistemer.web.application import make_application
-from jobistemer.web.settings import DashboardSettings
+from jobistemer.web.dashboard.settings import DashboardSettings
 
 GRACE_S = 3
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("jobistemer.web.serving")
 
 
 def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: int, stopping: Stopping) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.memory import memory_mib
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.shutdown import Stopping
 
 LOOK_S = 0.25
 

@@ -10,37 +10,37 @@ from functools import partial
 from typing import Any
 
 from jobistemer.core.errors import NotConnected, ServerRefused, WornOut
-from jobistemer.core.handlers import Handler
-from jobistemer.core.measures import Measure
-from jobistemer.core.plugins import Plugins
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.hooks import Plugins
+from jobistemer.core.reads.metrics import Measure
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
-from jobistemer.runtime.identity import process_identity
-from jobistemer.runtime.repeating import Repeat, repeat, start_thread, until_done
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.runtime.vitals import Vitals
-from jobistemer.store import members
+from jobistemer.runtime.liveness import Vitals
+from jobistemer.runtime.process_info import process_identity
+from jobistemer.runtime.repeat import Repeat, repeat, start_thread, until_done
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.calls import heartbeats
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.worker.beat import Beater
-from jobistemer.worker.commit import Committer
-from jobistemer.worker.committers import Committers
-from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.desk import Desk, Support
-from jobistemer.worker.equip import equipped
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.gather import GATHER
-from jobistemer.worker.herald import Herald
-from jobistemer.worker.inbox import Room
-from jobistemer.worker.intake import Intake
-from jobistemer.worker.measures import measures_of
-from jobistemer.worker.order import Order
-from jobistemer.worker.outbox import Outbox
-from jobistemer.worker.reclaim import COMING_BACK_S, Reclaimer
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.attempts.definition_cache import Definitions
+from jobistemer.worker.attempts.metrics import Tallies
+from jobistemer.worker.attempts.prefetch import Room
+from jobistemer.worker.attempts.watchdog import Watch
+from jobistemer.worker.commit.committer import Committer
+from jobistemer.worker.commit.committer_threads import Committers
+from jobistemer.worker.commit.finished import Outbox
+from jobistemer.worker.commit.hook_notifier import Herald
+from jobistemer.worker.execute.context_tools import Desk, Support
+from jobistemer.worker.execute.default_reducer import GATHER
+from jobistemer.worker.execute.middleware import equipped
+from jobistemer.worker.fetch.dispatcher import Intake
+from jobistemer.worker.fetch.queue_order import Order
+from jobistemer.worker.lease.beat import Beater
+from jobistemer.worker.lease.reclaim import COMING_BACK_S, Reclaimer
+from jobistemer.worker.lease.worker_metrics import measures_of
 from jobistemer.worker.recycling import Recycler
-from jobistemer.worker.slots import Slots, check_processes
-from jobistemer.worker.tally import Tallies
-from jobistemer.worker.watch import Watch
+from jobistemer.worker.slots.slots import Slots, check_processes
 
 POLL_S = 0.05
 LAST_WORDS_S = 5.0
@@ -218,6 +218,6 @@ class Worker:
             return
         for database, beater in beaters.items():
             try:
-                members.forget_worker(database, self.id, beater.last_beat_ms, self._order.known())
+                heartbeats.forget_worker(database, self.id, beater.last_beat_ms, self._order.known())
             except (NotConnected, ServerRefused) as error:
                 log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)

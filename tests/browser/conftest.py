@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from jobistemer import Jobistemer
 from jobistemer.web.application import make_application
-from jobistemer.web.serving import configured
-from jobistemer.web.settings import DashboardSettings
+from jobistemer.web.dashboard.settings import DashboardSettings
+from jobistemer.web.server import configured
 from tests.support.apps import empty_app
 from tests.support.scenery import lived_through
 from tests.support.servers import VALKEY, running

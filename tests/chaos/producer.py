@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.runtime.repeating import until_done
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.repeat import until_done
+from jobistemer.runtime.shutdown import Stopping
 from tests.chaos.app import app
 
 

@@ -91,10 +91,10 @@ class Scene:
         subprocess.run(command, env=self.environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
     def ticker(self) -> subprocess.Popen[bytes]:
-        return self._start("jobistemer.cli.ticker")
+        return self._start("jobistemer.cli.commands.ticker")
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
-        return self._start("jobistemer.cli.worker", self.app, "-c", "4", "--lease", "3", *options)
+        return self._start("jobistemer.cli.commands.worker", self.app, "-c", "4", "--lease", "3", *options)
 
     def producer(self, *options: str) -> subprocess.Popen[bytes]:
         return self._start("tests.chaos.producer", *options)

@@ -10,9 +10,9 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
-from jobistemer.store.cluster import slot_of
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.server.cluster_map import slot_of
 from tests.chaos.scene import Scene, at_rest, until
 from tests.chaos.test_outages import acknowledged
 from tests.chaos.verdict import judge_all

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from jobistemer.core.listings import WorkerSummary
-from jobistemer.store import census
+from jobistemer.core.reads.summaries import WorkerSummary
+from jobistemer.store.reads import queues
 from tests.chaos.scene import Scene, at_rest, scene, until
 from tests.chaos.verdict import judge
 from tests.support.records import leaked
@@ -26,7 +26,7 @@ def occurrences(story: Scene) -> int:
 
 
 def workers(story: Scene) -> dict[int, WorkerSummary]:
-    return {worker.pid: worker for worker in census.list_workers([story.database()])}
+    return {worker.pid: worker for worker in queues.list_workers([story.database()])}
 
 
 def dead(story: Scene, process: subprocess.Popen[bytes]) -> bool:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from jobistemer import Jobistemer
-from jobistemer.store import census
+from jobistemer.store.reads import queues
 from tests.chaos.scene import Scene, at_rest, scene, until
 from tests.chaos.verdict import Verdict, judge
 from tests.support.records import leaked
@@ -152,7 +152,7 @@ def test_sigterm_under_load_ends_with_zero_and_hands_back_what_was_not_started(t
         assert first.wait(timeout=15) == 0
 
         # Then nothing is left with it: what it had not started waits for anybody, and it is forgotten
-        assert census.list_workers([database]) == []
+        assert queues.list_workers([database]) == []
         assert database.client.xpending(database.keys.stream("default:5"), "workers")[0] == 0
         done_by_first = len(story.effects())
         assert done_by_first < 3020
@@ -185,4 +185,4 @@ def test_a_second_sigterm_ends_a_worker_at_once_and_its_lease_brings_its_work_ba
 
 
 def _worker_quiet(story: Scene) -> list[bool]:
-    return [worker.quiet for worker in census.list_workers([story.database()])]
+    return [worker.quiet for worker in queues.list_workers([story.database()])]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.app.control import JobControl
+from jobistemer.control.jobs import JobControl
 from jobistemer.core import ids
-from jobistemer.core.records import OccurrenceRecord
-from jobistemer.store import jobs, views
+from jobistemer.core.runs.records import OccurrenceRecord
+from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads import records
 from tests.chaos.scene import Scene, at_rest, scene, until
 from tests.support.records import leaked
 from tests.support.worlds import occurrences_of
@@ -71,7 +72,7 @@ def test_old_and_new_processes_side_by_side_lose_and_fail_nothing_and_flip_no_ve
         assert [each.wait() for each in [*tickers, *new]] == [0] * 4
         found = occurrences(database, "steady") + occurrences(database, "extra")
         assert {each.state if each.reason != "paused by ana" else "" for each in found} <= {"completed", ""}
-        ran = views.find_runs(database, runs(database, found))
+        ran = records.find_runs(database, runs(database, found))
         assert [each for each in ran if each.state != "succeeded" or each.attempt] == []
         assert sorted(each.run for each in story.effects()) == sorted(each.id for each in ran)
         told = [(each.what, each.note) for each in jobs.read_audit(database, ids.job_id("steady"), 100)]

@@ -6,11 +6,11 @@ from collections import Counter
 from typing import NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.models import decode_job
-from jobistemer.core.records import RunRecord
+from jobistemer.core.jobs.job import decode_job
+from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, AttemptState, OccurrenceState, RunState
-from jobistemer.store import views
 from jobistemer.store.database import Database
+from jobistemer.store.reads import records as views
 from tests.chaos.scene import Effect
 from tests.support.audits import faults
 

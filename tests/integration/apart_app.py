@@ -13,8 +13,8 @@ from contextvars import ContextVar
 
 from jobistemer import NO_RETRIES, Context, Fail, Jobistemer, Options, Results
 from jobistemer.contrib.middleware import log_attempts, timeout
-from jobistemer.core.report import Report
-from jobistemer.worker.frames import Reading
+from jobistemer.core.runs.report import Report
+from jobistemer.worker.process.protocol import Reading
 
 app = Jobistemer(defaults=Options(executor="process", retry=NO_RETRIES, timeout_s=30))
 seen: ContextVar[str] = ContextVar("seen", default="nothing")

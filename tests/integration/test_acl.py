@@ -7,22 +7,23 @@ import redis
 
 from jobistemer import Context, Jobistemer
 from jobistemer.app import DeadLetters, JobControl
-from jobistemer.app.auditing import audit_jobs
-from jobistemer.app.cancelling import cancel_run
-from jobistemer.cli.top.look import counting, look
+from jobistemer.cli.top.snapshot import counting, look
+from jobistemer.control.audit import audit_jobs
+from jobistemer.control.cancel import cancel_run
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, ServerRefused
-from jobistemer.core.limits import Concurrency
-from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.jobs.limits import Concurrency
+from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.settings import TickerSettings
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import acl, census, listings
-from jobistemer.store.connection import Server
-from jobistemer.store.gauges import Gauges
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store import acl
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads import jobs, queues
+from jobistemer.store.reads.metrics import Gauges
+from jobistemer.store.server.connection import Server
 from jobistemer.ticker import Ticker
-from jobistemer.web.actions import ACTIONS
+from jobistemer.web.dashboard.actions import ACTIONS
 from tests.support.apps import working
 from tests.support.roles import admit_to
 from tests.support.servers import SHARDS, clusters, emptied, running, single
@@ -114,13 +115,13 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
         later = producer.enqueue("limited", {}, delay=3600)
         assert cancel_run(operator, later.id) == "canceled"
         viewer, job = Namespace(url("viewer"), "test"), ids.job_id("every_second")
-        history = lambda: listings.list_history(viewer.for_job(job), job)  # noqa: E731
+        history = lambda: jobs.list_history(viewer.for_job(job), job)  # noqa: E731
         until(lambda: sum(each.state == "completed" for each in history()) > 1, "the job has run twice")
         JobControl(operator).pause("every_second")
         # Then the viewer sees all that, and nothing is unaccounted for
-        assert {each.name for each in census.list_queues(viewer.shards)} == {"default"}
+        assert {each.name for each in queues.list_queues(viewer.shards)} == {"default"}
         assert {each.name for each in Gauges(viewer).measures()} >= {"queue_waiting", "dead_runs"}
-        assert len(census.list_workers(viewer.shards)) == len(census.list_tickers(viewer.shards)) == 1
+        assert len(queues.list_workers(viewer.shards)) == len(queues.list_tickers(viewer.shards)) == 1
         assert [each.name for each in look(counting(viewer)).queues] == ["default"]
         assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
     stopping.request()
@@ -210,7 +211,7 @@ def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_fi
     app.deploy()
     app.control.trigger("job_3")
     viewer = Namespace(url("viewer"), "test")
-    assert [len(listings.list_jobs([shard])) for shard in viewer.shards] == [2] * SHARDS
+    assert [len(jobs.list_jobs([shard])) for shard in viewer.shards] == [2] * SHARDS
     assert [JobControl(viewer).is_running(f"job_{number}") for number in range(2 * SHARDS)] == [number == 3 for number in range(2 * SHARDS)]
     assert denied(admins) == []
 
@@ -231,7 +232,7 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
         assert denied(admins) == []
         live, _ = app.control.trigger("every_second")
         operator = Visitor(Namespace(url("operator"), "test"))
-        (worker,) = census.list_workers(app.namespace.shards)
+        (worker,) = queues.list_workers(app.namespace.shards)
         targets = {"job": "every_second", "queue": "mail", "worker": worker.id, "run": waiting.id, "dead": broken.id}
         targets |= {"cancel-occurrence": live, "replay-occurrence": occurrence}
         for action in ACTIONS:

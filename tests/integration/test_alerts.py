@@ -9,8 +9,8 @@ import pytest
 
 from jobistemer.contrib import http
 from jobistemer.core import ids
-from jobistemer.core.alerts import Alert
 from jobistemer.core.errors import InvalidDefinition, InvalidName
+from jobistemer.core.jobs.alert import Alert
 from jobistemer.core.permissions import Permissions
 from tests.support.apps import empty_app, ticking, working
 from tests.support.records import leaked, records

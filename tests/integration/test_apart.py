@@ -11,9 +11,10 @@ import pytest
 from jobistemer import Jobistemer
 from jobistemer.core import ids
 from jobistemer.core.errors import RunFailed
-from jobistemer.core.notes import Progress
+from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.states import RunState
-from jobistemer.store import notes, views
+from jobistemer.store.calls import attempt_log
+from jobistemer.store.reads import records
 from tests.integration import apart_app
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import Worker, until, working
@@ -46,7 +47,7 @@ def worker(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worke
 def lines(app, run):
     database = app.namespace.shards[0]
     record = run.record()
-    return [line.text for line in notes.find_notes(database, ids.attempt_id(run.id, record.attempt)).lines]
+    return [line.text for line in attempt_log.find_notes(database, ids.attempt_id(run.id, record.attempt)).lines]
 
 
 def balance(app) -> int:
@@ -61,7 +62,7 @@ def test_it_knows_about_its_call_and_what_it_tells_is_on_record(app, worker):
     assert found == {"run": run.id, "attempt": 0, "shell": ["true"], "ending": ""}
     assert apart != worker.pid
     database = app.namespace.shards[0]
-    kept = notes.find_notes(database, ids.attempt_id(run.id, 0))
+    kept = attempt_log.find_notes(database, ids.attempt_id(run.id, 0))
     assert kept.progress == Progress(3, 6, "rows")
     said = [line.text.partition("\n")[0] for line in kept.lines]
     assert said == [
@@ -139,7 +140,7 @@ def test_nothing_is_applied_when_the_attempt_is_cancelled(app, worker):
     before = balance(app)
     run = app.enqueue("pay", {"amount": 5, "then": "wait"})
     database = app.namespace.shards[0]
-    until(lambda: notes.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+    until(lambda: attempt_log.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
     assert run.cancel("changed our mind")
     until(lambda: run.state() is RunState.CANCELED, "the run is cancelled")
     assert balance(app) == before
@@ -215,7 +216,7 @@ def test_tasks_of_a_job_get_results_and_reports(app, worker):
     occurrence, _ = deployed.control.trigger("nightly")
     job = ids.job_id("nightly")
     done = deployed.run(ids.completion_run_id(occurrence))
-    until(lambda: views.find_run(app.namespace.shards[0], done.id), "the occurrence has ended")
+    until(lambda: records.find_run(app.namespace.shards[0], done.id), "the occurrence has ended")
     assert done.result(WAIT) == ["extract succeeded", "spread succeeded", "load succeeded"]
     runs = {name: deployed.run(ids.run_id(occurrence, ids.task_id(job, name))) for name in ("extract", "spread", "load")}
     assert runs["load"].result(WAIT) == {"extract": [1, 2, 3], "spread": [1, 4, 9], "last_run_at": None}
@@ -227,7 +228,7 @@ def test_it_is_told_when_its_worker_shuts_down(url, tmp_path):
     with working(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:
         run = own_app.enqueue("until_it_should_end")
         database = own_app.namespace.shards[0]
-        until(lambda: notes.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+        until(lambda: attempt_log.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
         assert worker.end() == 0
         assert run.result(WAIT) == "shutdown"
 
@@ -274,7 +275,7 @@ def test_a_reducer_that_kills_its_worker_dies_alone_the_second_time(url, tmp_pat
     with suspicious(url, tmp_path / "log", "reducer") as supervisor:
         reducer = own_app.run(own_app.enqueue("fan_to_poison").result(WAIT))
         until(lambda: reducer.state() is RunState.DEAD, "the reducer is buried", 60)
-        attempts = views.find_attempts(own_app.namespace.shards[0], reducer.record())
+        attempts = records.find_attempts(own_app.namespace.shards[0], reducer.record())
         assert [attempt.error.partition(" ")[0] for attempt in attempts] == ["its"] * 3
         assert [attempt.error.startswith("its process ended with exit code 5") for attempt in attempts] == [False, True, True]
         assert supervisor.said().count("a new one is started") == 1
@@ -288,7 +289,7 @@ def test_a_zombie_whose_process_has_ended_has_its_transaction_refused(url, tmp_p
     arguments = (APP, "-c", "1", "--namespace", "zombie", "--lease", "1", "--grace", "1")
     run = own_app.enqueue("pay_when", {"amount": 5, "file": str(mark)})
     with working(url, tmp_path / "log", *arguments) as zombie:
-        until(lambda: notes.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+        until(lambda: attempt_log.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
         zombie.process.send_signal(signal.SIGSTOP)
         # When its process comes to the end, another worker takes over, and then the first one hears of that end
         mark.touch()
@@ -298,4 +299,4 @@ def test_a_zombie_whose_process_has_ended_has_its_transaction_refused(url, tmp_p
             until(lambda: "this outcome is dropped" in zombie.said(), "its outcome is refused")
     # Then it was applied once
     assert balance(own_app) == 5
-    assert [each.state.value for each in views.find_attempts(database, run.record())] == ["lost", "succeeded"]
+    assert [each.state.value for each in records.find_attempts(database, run.record())] == ["lost", "succeeded"]

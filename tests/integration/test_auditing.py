@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.app.auditing import audit_jobs
+from jobistemer.control.audit import audit_jobs
 from jobistemer.core import ids
-from jobistemer.core.audit import Fault
-from jobistemer.core.models import Job, Task
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.planning.audit import Fault
 from jobistemer.core.schedules import Cron
 from tests.support.audits import audited
 from tests.support.clocks import NOW

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobistemer.app.backfilling import Backfills
+from jobistemer.control.backfills import Backfills
 from jobistemer.core import ids
-from jobistemer.core.backfill import Status
 from jobistemer.core.errors import Conflict, InvalidInput, NotConnected, NotFound, UnknownJob
-from jobistemer.core.models import Job, Task
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.planning.backfill import Status
 from jobistemer.core.schedules import Cron, parse_calendar
-from jobistemer.store import backfills, jobs
+from jobistemer.store.actions import backfill as backfills
+from jobistemer.store.calls import jobs
 from tests.support.audits import audited
 from tests.support.clocks import NOW
 from tests.support.records import leaked, nothing_written

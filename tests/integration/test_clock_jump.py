@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from jobistemer import Jobistemer
-from jobistemer.store.views import find_occurrences
+from jobistemer.store.reads.records import find_occurrences
 from tests.chaos.scene import until
 from tests.support.faketime import Hands
 from tests.support.processes import Process
@@ -48,7 +48,7 @@ def test_a_leap_is_held_and_a_step_back_fires_nothing_twice(tmp_path):
             wanted = database.client.zcard(history) + count
             until(f"{count} more occurrences", lambda: database.client.zcard(history) >= wanted)
 
-        with Process("--url", url, folder=tmp_path, command=("-m", "jobistemer.cli.ticker")) as ticker:
+        with Process("--url", url, folder=tmp_path, command=("-m", "jobistemer.cli.commands.ticker")) as ticker:
             ticker.says("started")
             fired(2)
             hands.turn(3600)

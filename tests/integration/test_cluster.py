@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from jobistemer import Jobistemer
 from jobistemer.cli import main
 from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
-from jobistemer.store import slots
-from jobistemer.store.cluster import slot_of
-from jobistemer.store.connection import Server
+from jobistemer.store.calls.streams import StreamReader, open_streams
 from jobistemer.store.keys import settings_key
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.queues import StreamReader, open_streams
+from jobistemer.store.server import cluster_client
+from jobistemer.store.server.cluster_map import slot_of
+from jobistemer.store.server.connection import Server
 from tests.support.apps import work_off, working
 from tests.support.clusters import LocalCluster, clustered
 from tests.support.records import leaked
@@ -124,7 +124,7 @@ def test_a_script_waits_for_a_slot_that_is_half_moved_and_is_executed_once(app, 
 
 
 def test_a_slot_that_stays_half_moved_is_an_outage_and_nothing_is_written(app, move, monkeypatch):
-    monkeypatch.setattr(slots, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(cluster_client, "PATIENCE_S", 0.1)
     app.enqueue("double", {"number": 1})
     move.begin(move.database.keys.stream("default:5"))
     with pytest.raises(NotConnected, match="does not serve this shard now.*Its slot is being moved"):

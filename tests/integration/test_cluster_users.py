@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from jobistemer import Jobistemer
 from jobistemer.cli import main
-from jobistemer.store.cluster import slot_of
+from jobistemer.store.server.cluster_map import slot_of
 from tests.support.apps import ticking, working
 from tests.support.clusters import clustered
 from tests.support.roles import admit_to

@@ -7,9 +7,9 @@ allows leads where the table says; what it forbids leaves the record as it was, 
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.endings import CANCELED, SUCCEEDED, Later, Over
-from jobistemer.core.planning import runs_of
-from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.jobs.retries import NO_RETRIES
+from jobistemer.core.planning.plan import runs_of
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, Later, Over
 from jobistemer.core.states import (
     ATTEMPT_TRANSITIONS,
     RUN_TRANSITIONS,
@@ -17,7 +17,7 @@ from jobistemer.core.states import (
     RunState,
     after,
 )
-from jobistemer.store import runs
+from jobistemer.store.calls import runs
 from tests.support.clocks import NOW
 from tests.support.records import records
 from tests.support.stories import (

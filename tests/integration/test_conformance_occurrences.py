@@ -6,11 +6,11 @@ What the table allows leads where it says; what it forbids leaves the record as 
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.endings import SUCCEEDED, Over
-from jobistemer.core.models import Overlap
-from jobistemer.core.planning import runs_of
+from jobistemer.core.jobs.job import Overlap
+from jobistemer.core.planning.plan import runs_of
+from jobistemer.core.runs.settle import SUCCEEDED, Over
 from jobistemer.core.states import OCCURRENCE_TRANSITIONS, OccurrenceState, RunState, after
-from jobistemer.store import occurrences, runs
+from jobistemer.store.calls import occurrences, runs
 from tests.support.clocks import NOW
 from tests.support.records import records
 from tests.support.stories import MINUTE, T0, claim, commit, decision, delivery_of, ended, job, register, take

@@ -9,9 +9,10 @@ import pytest
 
 from jobistemer import Context, Delays, Retry
 from jobistemer.core import ids
-from jobistemer.core.notes import LogLine, Progress
+from jobistemer.core.handlers.attempt_log import LogLine, Progress
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store import notes, views
+from jobistemer.store.calls import attempt_log
+from jobistemer.store.reads import records as views
 from tests.support.apps import empty_app, shard, work_off, working
 from tests.support.records import lives_ms, records
 from tests.support.stories import decision
@@ -60,7 +61,7 @@ def test_lines_and_progress_are_stored_with_the_attempt_and_go_with_it(app):
     run = chatty.enqueue()
     work_off(app)
     attempt = ids.attempt_id(run.id, 0)
-    found = notes.find_notes(shard(app), attempt)
+    found = attempt_log.find_notes(shard(app), attempt)
     assert [(line.n, line.level, line.text) for line in found.lines] == [
         (0, "debug", "for the record only"),
         (1, "info", "row 1 of ten"),
@@ -85,12 +86,12 @@ def test_notes_can_be_read_while_the_handler_runs(app):
     attempt = ids.attempt_id(run.id, 0)
     with working(app):
         assert seen.wait(WAIT)
-        while not (live := notes.find_notes(shard(app), attempt)).lines:
+        while not (live := attempt_log.find_notes(shard(app), attempt)).lines:
             pass
         assert texts(live) == ["begun"]
         go_on.set()
         run.result(timeout=WAIT)
-    assert texts(notes.find_notes(shard(app), attempt, after=1)) == ["ended"]
+    assert texts(attempt_log.find_notes(shard(app), attempt, after=1)) == ["ended"]
 
 
 def test_only_the_last_thousand_lines_are_kept(app):
@@ -101,7 +102,7 @@ def test_only_the_last_thousand_lines_are_kept(app):
 
     run = flood.enqueue()
     work_off(app)
-    found = notes.find_notes(shard(app), ids.attempt_id(run.id, 0))
+    found = attempt_log.find_notes(shard(app), ids.attempt_id(run.id, 0))
     assert [line.n for line in found.lines] == list(range(4000, 5000))
     assert found.written == 5000
 
@@ -114,7 +115,7 @@ def test_lines_are_bounded_by_their_size_too(app):
 
     run = wide.enqueue()
     work_off(app)
-    found = notes.find_notes(shard(app), ids.attempt_id(run.id, 0))
+    found = attempt_log.find_notes(shard(app), ids.attempt_id(run.id, 0))
     stored = shard(app).client.lrange(shard(app).keys.log(ids.attempt_id(run.id, 0)), 0, -1)
     assert sum(map(len, stored)) <= 256 * 1024
     assert 60 <= len(found.lines) < 70
@@ -137,7 +138,7 @@ def test_what_cannot_be_formatted_is_logged_as_such_and_costs_nothing(app):
     work_off(app)
     logging.raiseExceptions = True
     assert run.result(0) == "done"
-    assert all("cannot be formatted" in text for text in texts(notes.find_notes(shard(app), ids.attempt_id(run.id, 0))))
+    assert all("cannot be formatted" in text for text in texts(attempt_log.find_notes(shard(app), ids.attempt_id(run.id, 0))))
 
 
 def test_an_exception_that_is_logged_is_stored_with_its_trace(app):
@@ -150,7 +151,7 @@ def test_an_exception_that_is_logged_is_stored_with_its_trace(app):
 
     run = risky.enqueue()
     work_off(app)
-    (line,) = notes.find_notes(shard(app), ids.attempt_id(run.id, 0)).lines
+    (line,) = attempt_log.find_notes(shard(app), ids.attempt_id(run.id, 0)).lines
     assert line.level == "error"
     assert line.text.startswith("not found\nTraceback") and "KeyError: 'lost'" in line.text
 
@@ -200,11 +201,11 @@ def test_a_handler_sees_that_it_was_cancelled_and_why(app, colour):
                 note(ctx)
 
     run = patient.enqueue()
-    from jobistemer.store import cancelling
+    from jobistemer.store.actions import cancel
 
     with working(app):
         assert begun.wait(WAIT)
-        while cancelling.cancel_run(shard(app), run.id, "test") == "BUSY":
+        while cancel.cancel_run(shard(app), run.id, "test") == "BUSY":
             pass
         assert ended.wait(WAIT)
     assert seen == [(True, "canceled")]
@@ -237,7 +238,7 @@ def test_the_task_of_a_job_is_told_when_the_job_ran_before(app):
 
     app.deploy()
     stored, database = app.control.find("report"), shard(app)
-    from jobistemer.store import occurrences
+    from jobistemer.store.calls import occurrences
 
     for n, state in ((1, "pending"), (2, "skipped"), (3, "pending")):
         at = stored.cursor + n
@@ -262,7 +263,7 @@ def test_the_lines_of_a_lost_attempt_stay_and_can_die(app):
     run = doomed.enqueue()
     attempt = ids.attempt_id(run.id, 0)
     with working(app, grace_s=0.0):
-        while not notes.find_notes(shard(app), attempt).lines:
+        while not attempt_log.find_notes(shard(app), attempt).lines:
             pass
     state = records(shard(app))
     assert isinstance(msgspec.json.decode(state[f"log:{attempt}"][0], type=LogLine), LogLine)

@@ -3,10 +3,12 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.models import Overlap
+from jobistemer.core.jobs.job import Overlap
 from jobistemer.core.settings import TickerSettings
 from jobistemer.core.states import OccurrenceState, RunState
-from jobistemer.store import halting, occurrences, views
+from jobistemer.store.actions import halting
+from jobistemer.store.calls import occurrences
+from jobistemer.store.reads import records
 from jobistemer.ticker.ticker import ShardTicker
 from tests.support.records import leaked
 from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one, task
@@ -26,11 +28,11 @@ def ticker(database):
 
 
 def state(database, occurrence):
-    return views.find_occurrences(database, [occurrence])[0].state
+    return records.find_occurrences(database, [occurrence])[0].state
 
 
 def run_of(database, definition, name, occurrence):
-    return views.find_run(database, ids.run_id(occurrence, ids.task_id(definition.id, name)))
+    return records.find_run(database, ids.run_id(occurrence, ids.task_id(definition.id, name)))
 
 
 CHAIN = job(task("a"), task("b", "a"), task("c", "b"), occurrence_timeout_s=30.0)
@@ -47,7 +49,7 @@ def test_an_occurrence_of_which_nothing_runs_is_timed_out_at_its_deadline(databa
     occurrence = start(database, CHAIN, clock)
     clock.advance(30)
     ticker(database).tick()
-    record = views.find_occurrences(database, [occurrence])[0]
+    record = records.find_occurrences(database, [occurrence])[0]
     assert (record.state, record.error) == (OccurrenceState.TIMED_OUT, "timed out after 30 s")
     states = {name: run_of(database, CHAIN, name, occurrence).state for name in "abc"}
     assert states == {"a": RunState.CANCELED, "b": RunState.SKIPPED, "c": RunState.SKIPPED}
@@ -91,9 +93,9 @@ def test_two_tickers_time_out_an_occurrence_once(database, clock):
     first.look(full=True)
     second.look(full=True)
     first.act()
-    before = views.find_occurrences(database, [occurrence])
+    before = records.find_occurrences(database, [occurrence])
     second.act()
-    assert views.find_occurrences(database, [occurrence]) == before
+    assert records.find_occurrences(database, [occurrence]) == before
 
 
 def test_a_halt_that_was_left_half_way_is_finished_by_a_ticker(database, clock):
@@ -105,7 +107,7 @@ def test_a_halt_that_was_left_half_way_is_finished_by_a_ticker(database, clock):
     database.call(call)
     clock.advance(5)
     ticker(database).tick()
-    record = views.find_occurrences(database, [occurrence])[0]
+    record = records.find_occurrences(database, [occurrence])[0]
     assert (record.state, record.error) == (OccurrenceState.CANCELED, "canceled: wrong data")
     assert "wrong data" in run_of(database, job(), "only", occurrence).error
 
@@ -135,7 +137,7 @@ def test_an_occurrence_is_cancelled_with_everything_that_waits(database, clock, 
     definition = job(task("a"), task("b", "a"), task("c"), failure=strategy)
     occurrence = start(database, definition, clock)
     assert halting.cancel_occurrence(database, occurrence, "not needed") == "CANCELED"
-    record = views.find_occurrences(database, [occurrence])[0]
+    record = records.find_occurrences(database, [occurrence])[0]
     assert (record.state, record.error) == (OccurrenceState.CANCELED, "canceled: not needed")
     assert halting.cancel_occurrence(database, occurrence, "again") == "ENDED"
     # What is left is listed until its retention is over; the deadline goes at the ticker's next look.

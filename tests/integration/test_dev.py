@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from jobistemer.cli import main
 from jobistemer.core.errors import NotConnected
-from jobistemer.store.listings import list_jobs
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.jobs import list_jobs
 from tests.support.processes import Process, has_ended
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import until

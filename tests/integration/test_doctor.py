@@ -12,7 +12,7 @@ from jobistemer import Jobistemer
 from jobistemer.cli import main
 from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
-from jobistemer.store.connection import connect
+from jobistemer.store.server.connection import connect
 from jobistemer.ticker.ticker import ShardTicker
 from tests.chaos.scene import until
 from tests.chaos.sentinels import Deployment

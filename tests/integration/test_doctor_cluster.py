@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from jobistemer import Jobistemer
 from jobistemer.cli import main
-from jobistemer.store.cluster import slot_of
 from jobistemer.store.keys import Keys, settings_key
+from jobistemer.store.server.cluster_map import slot_of
 from tests.support.clusters import LocalCluster, Node, clustered, free_port
 from tests.support.faketime import Hands
 from tests.support.servers import SHARDS, cluster_binary, emptied

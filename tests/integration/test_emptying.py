@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jobistemer import Jobistemer
-from jobistemer.bench.venue import taken
+from jobistemer.bench.namespace import taken
 from jobistemer.core.errors import Conflict
-from jobistemer.store.emptying import mark, take
+from jobistemer.store.actions.scratch_namespace import mark, take
 from jobistemer.store.namespace import Namespace
 
 NEIGHBOUR = "bench2"

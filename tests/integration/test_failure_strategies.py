@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.models import FailureStrategy
-from jobistemer.core.retries import NO_RETRIES, Delays
-from jobistemer.store import cancelling, runs, views
+from jobistemer.core.jobs.job import FailureStrategy
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import runs
 from jobistemer.store.keys import delayed_member
+from jobistemer.store.reads import records as views
 from tests.support.records import leaked, records
 from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, task
 
@@ -62,7 +64,7 @@ def lived_through(database, strategy, mode):
     if RETRYING in flights:
         finish(database, ended(flights[RETRYING], "failed", error="first try"), definition)
     finish(database, ended(flights[FAILED], "failed", error="oops"), definition)
-    cancelling.cancel_siblings(database, definition, flights[FAILED].message.slot)
+    cancel.cancel_siblings(database, definition, flights[FAILED].message.slot)
     if FLYING in flights:
         asked = flights[FLYING].message.run in records(database).get("cancels", {})
         finish(database, ended(flights[FLYING], "canceled" if asked else "succeeded"), definition)
@@ -96,7 +98,7 @@ def test_a_task_may_say_for_itself_what_its_failure_does(database):
     claim(database, definition, decision(ONE))
     flights = {each.message.slot.task: each for each in take(database)}
     finish(database, ended(flights[FAILED], "failed"), definition)
-    cancelling.cancel_siblings(database, definition, flights[FAILED].message.slot)
+    cancel.cancel_siblings(database, definition, flights[FAILED].message.slot)
     finish(database, ended(flights[FLYING]), definition)
     until_nothing_is_left(database, definition)
     states = {each.name: views.find_run(database, run_id(definition, each.name)).state for each in definition.tasks}

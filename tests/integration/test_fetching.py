@@ -6,17 +6,17 @@ from random import Random
 
 import pytest
 
-from jobistemer.core.handlers import Handler
-from jobistemer.core.options import Options
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.store import queues
-from jobistemer.store.connection import connect
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.options import Options
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.store.calls import streams
+from jobistemer.store.calls.streams import StreamReader
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
-from jobistemer.store.queues import StreamReader
-from jobistemer.worker.fetch import Fetcher
-from jobistemer.worker.inbox import AHEAD_S, Room
-from jobistemer.worker.order import Order
+from jobistemer.store.server.connection import connect
+from jobistemer.worker.attempts.prefetch import AHEAD_S, Room
+from jobistemer.worker.fetch.fetcher import Fetcher
+from jobistemer.worker.fetch.queue_order import Order
 from tests.support.clocks import FrozenClock
 from tests.support.servers import VALKEY, running
 from tests.support.stories import ended, enqueue, finish
@@ -27,7 +27,7 @@ class Bench:
 
     def __init__(self, database, queues_and_weights, room=1, seed=7):
         self.order = Order(queues_and_weights, Random(seed))
-        queues.open_streams(database, self.order.known())
+        streams.open_streams(database, self.order.known())
         self.database = database
         self.taken = []
         self.room = Room(room)
@@ -109,7 +109,7 @@ def test_a_wait_that_is_cut_short_loses_no_entry(tmp_path):
     with running(VALKEY, tmp_path) as url:
         client = connect(url)
         database = Database(client, Keys("test", 0), FrozenClock(), url)
-        queues.open_streams(database, ["default:5"])
+        streams.open_streams(database, ["default:5"])
         stream = database.keys.stream("default:5")
         reader, read, over = StreamReader(database, "alice"), [], threading.Event()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.core.retries import NO_RETRIES
-from jobistemer.core.verdicts import Fail
+from jobistemer.core.handlers.control_errors import Fail
+from jobistemer.core.jobs.retries import NO_RETRIES
 from tests.support.records import leaked
 from tests.support.worlds import StepWorker, occurrences_of, run_records, ticker
 

@@ -39,7 +39,7 @@ BLOCKED = """
 import threading
 
 from jobistemer.runtime import vitals
-from jobistemer.worker.beat import Beater
+from jobistemer.worker.lease.beat import Beater
 from observed import app
 
 vitals.STEP_S = 3.0
@@ -63,7 +63,7 @@ def start(server: tuple[str, ExitStack], tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def started(role: str, *arguments: str) -> tuple[Process, int]:
-            command = ("-m", f"jobistemer.cli.{role}")
+            command = ("-m", f"jobistemer.cli.commands.{role}")
             process = Process(*arguments, "--health-port", "0", folder=tmp_path,
                               environment={"JOBISTEMER_URL": server[0]}, command=command)  # fmt: skip
             stack.enter_context(process)

@@ -11,22 +11,22 @@ import pytest
 from click.testing import CliRunner
 
 from jobistemer import Jobistemer
-from jobistemer.app.auditing import audit_jobs
-from jobistemer.app.backfilling import Backfills
-from jobistemer.app.deployment import Step, apply_deploy, plan_deploy
 from jobistemer.cli import main
+from jobistemer.control.audit import audit_jobs
+from jobistemer.control.backfills import Backfills
+from jobistemer.control.deploy import Step, apply_deploy, plan_deploy
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownJob
-from jobistemer.core.homes import bucket_of
-from jobistemer.core.models import Job, Task
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.placement import bucket_of
 from jobistemer.core.schedules import Cron
-from jobistemer.store import homes
-from jobistemer.store.checkup import look_over
-from jobistemer.store.connection import connect
+from jobistemer.store import job_placement
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, settings_key
-from jobistemer.store.listings import list_history, list_jobs
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.doctor import look_over
+from jobistemer.store.reads.jobs import list_history, list_jobs
+from jobistemer.store.server.connection import connect
 from tests.support.apps import ticking, work_off, working
 from tests.support.records import leaked
 from tests.support.servers import CLUSTER, available, emptied, folder_of, running, single
@@ -110,7 +110,7 @@ def test_jobs_that_are_registered_one_by_one_are_spread_as_evenly(url):
 
 
 def test_more_jobs_than_a_question_takes_are_spread_as_evenly(url):
-    app, jobs = opened(url, 8), [ids.job_id(f"job_{number}") for number in range(homes.PAGE * 2 + 500)]
+    app, jobs = opened(url, 8), [ids.job_id(f"job_{number}") for number in range(job_placement.PAGE * 2 + 500)]
     app.namespace.homes.give(jobs)
     found = Counter(shard.keys.shard for shard in opened(url, 8).namespace.for_jobs(jobs))
     assert sum(found.values()) == len(jobs)
@@ -121,7 +121,7 @@ def test_two_who_register_a_job_at_once_and_have_counted_differently_agree(url, 
     # Given one who has counted, and stops there
     slow, fast = opened(url), opened(url)
     slow.namespace.shards  # noqa: B018 - connects
-    census = homes.Homes._census
+    census = job_placement.Homes._census
 
     def interrupted(self, jobs):
         counted = census(self, jobs)
@@ -131,7 +131,7 @@ def test_two_who_register_a_job_at_once_and_have_counted_differently_agree(url, 
             fast.control.register(job("both"))
         return counted
 
-    monkeypatch.setattr(homes.Homes, "_census", interrupted)
+    monkeypatch.setattr(job_placement.Homes, "_census", interrupted)
 
     # When it goes on, and is told once more as after a time-out
     words = [slow.control.register(job("both")).word for _ in range(2)]

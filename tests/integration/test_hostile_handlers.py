@@ -14,8 +14,8 @@ import pytest
 from jobistemer import Jobistemer
 from jobistemer.core.errors import InvalidPayload, RunFailed
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store import census, views
-from jobistemer.store.dead import find_dead
+from jobistemer.store.actions.dead_letters import find_dead
+from jobistemer.store.reads import queues, records
 from tests.integration import hostile
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import Worker, alive, until, working
@@ -239,7 +239,7 @@ def test_a_worker_that_has_lost_too_many_threads_ends_for_its_supervisor(url, tm
         for run in [own.enqueue("never_ends", timeout_s=0.2) for _ in range(10)]:
             with pytest.raises(RunFailed, match="timed out"):
                 run.result(timeout=30)
-        (seen,) = census.list_workers(own.namespace.shards)
+        (seen,) = queues.list_workers(own.namespace.shards)
         until(lambda: worker.process.poll() is not None, "the worker has ended", 40)
         assert worker.process.returncode == 1
         assert "10 threads or coroutines were stopped and never ended" in worker.said()
@@ -264,7 +264,7 @@ def test_what_kills_its_worker_is_buried_and_its_neighbours_are_not(url, tmp_pat
         # Then it has killed a worker once, and after that only processes that were its own
         for neighbour in neighbours:
             assert neighbour.result(timeout=30) is None
-        attempts = views.find_attempts(database, poison.record())
+        attempts = records.find_attempts(database, poison.record())
         assert [attempt.state for attempt in attempts] == [AttemptState.LOST] * 3
         assert attempts[0].error.endswith("died")
         assert all(attempt.error.startswith("its process") for attempt in attempts[1:])

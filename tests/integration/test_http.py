@@ -10,9 +10,9 @@ import pytest
 
 from jobistemer import Context
 from jobistemer.contrib import http
+from jobistemer.core.handlers.control_errors import Fail
+from jobistemer.core.handlers.local_tools import Unattached
 from jobistemer.core.permissions import Permissions
-from jobistemer.core.unattached import Unattached
-from jobistemer.core.verdicts import Fail
 
 PRIVATE = Permissions(http_private=True)
 

@@ -9,8 +9,8 @@ import redis
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.settings import TickerSettings, WorkerSettings
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.shutdown import Stopping
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker
 from tests.support.servers import VALKEY, running

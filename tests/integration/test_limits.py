@@ -5,11 +5,11 @@ import itertools
 import pytest
 
 from jobistemer.app import Jobistemer
-from jobistemer.core.limits import Concurrency, Rate
+from jobistemer.core.jobs.limits import Concurrency, Rate
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
-from jobistemer.store import limits
-from jobistemer.store.cancelling import cancel_run
+from jobistemer.store.actions.cancel import cancel_run
+from jobistemer.store.calls import limits
 from jobistemer.ticker.sweep import Sweeper
 from tests.support.records import leaked, records
 from tests.support.worlds import StepWorker, app_on, ticker
@@ -212,12 +212,12 @@ def test_a_run_that_is_to_be_tried_again_gives_its_slot_to_others_meanwhile(app,
 
 
 def test_a_run_that_is_handed_back_gives_its_slot_back(app, database):
-    from jobistemer.store import returning
+    from jobistemer.store.actions import hand_back
 
     enqueued(limited(app, Concurrency(1)), 2)
     alice, bob = (StepWorker(database, app, name, MANY) for name in ("alice", "bob"))
     (flight,) = alice.fetch()
-    returning.hand_back(database, [flight.delivery], "alice")
+    hand_back.hand_back(database, [flight.delivery], "alice")
     assert running(bob.fetch()) == [1]
     bob.execute()
     bob.commit()

@@ -8,15 +8,17 @@ from contextlib import suppress
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.context import Context
 from jobistemer.core.errors import Misconfigured, NotConnected
-from jobistemer.core.messages import Message
-from jobistemer.core.report import Report
-from jobistemer.core.results import Results
-from jobistemer.core.retries import NO_RETRIES, Delays
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.control_errors import Fail
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays
+from jobistemer.core.runs.message import Message
+from jobistemer.core.runs.report import Report
+from jobistemer.core.runs.results import Results
 from jobistemer.core.states import RunState
-from jobistemer.core.verdicts import Fail
-from jobistemer.store import cancelling, groups, views
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import groups
+from jobistemer.store.reads import records as views
 from tests.integration.test_failure_strategies import table
 from tests.support.clocks import NOW
 from tests.support.records import leaked, records
@@ -167,7 +169,7 @@ def test_a_run_that_was_mapped_may_map_in_its_turn(app, database):
 def test_coroutines_map_without_blocking_their_loop(app, database):
     import asyncio
 
-    from jobistemer.worker.execute import run_async
+    from jobistemer.worker.execute.execute import run_async
 
     @app.task
     async def later(ctx: Context) -> str:
@@ -254,7 +256,7 @@ def test_a_failed_group_cancels_what_waits_for_a_retry(app, database, clock):
     worker = StepWorker(database, app)
     worker.work()
     assert len(records(database)["delayed"]) == 2
-    assert cancelling.cancel_run(database, run.id, "asked for") == "REQUESTED"
+    assert cancel.cancel_run(database, run.id, "asked for") == "REQUESTED"
     assert "delayed" not in records(database)
     worker.work()
     assert record(database, reducer_of(run)).state is RunState.FAILED
@@ -268,7 +270,7 @@ def test_a_reducer_that_waits_is_cancelled_with_its_group(app, database):
     worker.fetch()
     worker.execute()
     worker.commit()
-    assert cancelling.cancel_run(database, reducer_of(run), "asked for") == "REQUESTED"
+    assert cancel.cancel_run(database, reducer_of(run), "asked for") == "REQUESTED"
     worker.work()
     assert app.reduced == []
     assert "canceled: asked for" in record(database, reducer_of(run)).error
@@ -413,7 +415,7 @@ def test_all_groups_of_a_run_are_cancelled_with_it(app, database, clock):
     worker = StepWorker(database, app)
     worker.work()
     assert len(records(database)["delayed"]) == 2
-    assert cancelling.cancel_run(database, run.id, "asked for") == "REQUESTED"
+    assert cancel.cancel_run(database, run.id, "asked for") == "REQUESTED"
     worker.work()
     assert "delayed" not in records(database)
     assert record(database, ids.join_run_id(run.id)).state is RunState.FAILED
@@ -529,7 +531,7 @@ def test_children_end_when_their_parent_fails_in_a_later_attempt_that_has_not_ma
 
 def test_children_end_when_their_parent_is_cancelled_between_two_attempts(app, database, children):
     run, worker = children("later")
-    assert cancelling.cancel_run(database, run.id, "asked for") == "CANCELED"
+    assert cancel.cancel_run(database, run.id, "asked for") == "CANCELED"
     cancel_in(worker)
     assert {state for state, _ in ends_of_children(database, run)} == {"canceled"}
     assert leaked(database) == {}
@@ -696,7 +698,7 @@ def test_a_group_whose_occurrence_fails_fast_is_halted(app, database):
 
 
 def test_a_plain_message_carries_nothing_of_groups():
-    from jobistemer.core.messages import encode_message
+    from jobistemer.core.runs.message import encode_message
 
     assert b"member" not in encode_message(Message("run_1", "greet", 0))
     assert b"reduces" not in encode_message(Message("run_1", "greet", 0))
@@ -705,7 +707,7 @@ def test_a_plain_message_carries_nothing_of_groups():
 def test_items_without_an_end_are_refused(app, database, monkeypatch):
     from itertools import count
 
-    from jobistemer.worker import items
+    from jobistemer.worker.execute import fan_out_items as items
 
     monkeypatch.setattr(items, "MOST_ITEMS", 1_500)
 

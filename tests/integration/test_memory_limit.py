@@ -4,12 +4,12 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.errors import ServerRefused
-from jobistemer.core.retries import NO_RETRIES
-from jobistemer.store import members, runs
-from jobistemer.store.connection import connect
+from jobistemer.core.jobs.retries import NO_RETRIES
+from jobistemer.store.calls import heartbeats, runs
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
+from jobistemer.store.server.connection import connect
 from tests.support.clocks import NOW, FrozenClock
 from tests.support.records import leaked, nothing_written, records
 from tests.support.servers import running, single
@@ -127,8 +127,8 @@ def test_an_occurrence_moves_on_to_its_end(database):
 
 def test_workers_and_tickers_do_not_pass_for_dead(database):
     fill_up(database)
-    database.call(members.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}"))
-    database.call(members.beat_ticker(database.keys, "t1", NOW, b"{}", NOW, 100))
+    database.call(heartbeats.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}"))
+    database.call(heartbeats.beat_ticker(database.keys, "t1", NOW, b"{}", NOW, 100))
     assert records(database)["workers"] == {"alice": NOW}
     assert records(database)["tickers"] == {"t1": NOW}
 
@@ -137,7 +137,7 @@ def test_waiting_work_can_be_cancelled(database):
     database.call(runs.enqueue_run(database.keys, message(), due_at=NOW))
     fill_up(database)
     assert database.client.zcard(database.keys.delayed) == 1
-    from jobistemer.store.cancelling import cancel_run
+    from jobistemer.store.actions.cancel import cancel_run
 
     assert cancel_run(database, "run_1", "not needed") == "CANCELED"
     assert leaked(database) == {}

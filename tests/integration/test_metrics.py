@@ -15,16 +15,16 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobistemer import NO_RETRIES, Delays, Fail, Jobistemer
-from jobistemer.cli.ticker import ticker_command
+from jobistemer.cli.commands.ticker import ticker_command
 from jobistemer.contrib.prometheus import Collector
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.measures import Measure, Spread
+from jobistemer.core.reads.metrics import Measure, Spread
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.store import gauges
-from jobistemer.store.gauges import Gauges
-from jobistemer.ticker.tally import Tallies as TickerTallies
+from jobistemer.store.reads import metrics
+from jobistemer.store.reads.metrics import Gauges
+from jobistemer.ticker.metrics import Tallies as TickerTallies
 from jobistemer.ticker.ticker import ShardTicker, Ticker
-from jobistemer.worker.tally import Tallies
+from jobistemer.worker.attempts.metrics import Tallies
 from jobistemer.worker.worker import Worker
 from tests.integration.test_reclaim import buried, dies
 from tests.support.processes import Process
@@ -167,11 +167,11 @@ def test_a_server_that_is_away_leaves_the_gauges_out_and_says_so(app):
 
 def test_who_asks_again_at_once_is_told_the_same_without_asking_the_server(app, monkeypatch):
     moment = [0.0]
-    monkeypatch.setattr(gauges.time, "monotonic", lambda: moment[0])
+    monkeypatch.setattr(metrics.time, "monotonic", lambda: moment[0])
     asked = Gauges(app.namespace)
     before = asked.measures()
     app.enqueue("fine")
-    moment[0] += gauges.KEEP_S - 0.1
+    moment[0] += metrics.KEEP_S - 0.1
     assert asked.measures() is before
     moment[0] += 0.2
     assert told(asked.measures())["queue_waiting"] == {("default",): 1}
@@ -240,7 +240,7 @@ def test_what_processes_answer_together_is_what_really_ran(tmp_path: Path):
     (tmp_path / "measured.py").write_text(APP)
     with running(VALKEY, tmp_path) as url:
         arguments = ("measured:app", "--processes", "2", "-c", "1", "--metrics", "cluster", "--health-port", "0")
-        with Process(*arguments, folder=tmp_path, environment={"JOBISTEMER_URL": url}, command=("-m", "jobistemer.cli.worker")) as process:
+        with Process(*arguments, folder=tmp_path, environment={"JOBISTEMER_URL": url}, command=("-m", "jobistemer.cli.commands.worker")) as process:
             port = int(process.says(r"health endpoint: http://127\.0\.0\.1:(\d+)")[1])
             for _ in range(2):
                 process.says("started: 1 slots")
@@ -271,6 +271,6 @@ def test_metrics_without_what_makes_them_are_refused_by_name(monkeypatch, tmp_pa
     assert result.stderr == "Error: --metrics process: say where they are to be asked for, by --health-port\n"
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.delitem(sys.modules, "jobistemer.contrib.prometheus", raising=False)
-    monkeypatch.setattr("jobistemer.cli.ticker.prepare_process", lambda _: None)
+    monkeypatch.setattr("jobistemer.cli.commands.ticker.prepare_process", lambda _: None)
     result = CliRunner().invoke(ticker_command, ["--metrics", "process", "--health-port", "0"])
     assert "pip install 'jobistemer[prometheus]'" in result.stderr

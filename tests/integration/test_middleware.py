@@ -9,12 +9,12 @@ import pytest
 from jobistemer import Context, Delays, Fail
 from jobistemer.contrib.middleware import capture_exceptions, log_attempts, timeout
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.plugins import Plugins
-from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.handlers.hooks import Plugins
+from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.sizes import Sizes
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store import occurrences
-from jobistemer.worker.equip import equipped
+from jobistemer.store.calls import occurrences
+from jobistemer.worker.execute.middleware import equipped
 from tests.support.apps import empty_app, shard, work_off
 from tests.support.stories import decision
 

@@ -6,10 +6,10 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
-from jobistemer.store import cancelling
+from jobistemer.store.actions import cancel
 from jobistemer.store.database import Database
 from jobistemer.ticker.sweep import Sweeper
-from jobistemer.worker.outcomes import NOTHING_RETURNED
+from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
 from tests.support.records import leaked, nothing_written, records
 from tests.support.worlds import StepWorker, attempts_of, breaking
 
@@ -125,7 +125,7 @@ def test_a_run_whose_worker_died_over_its_cancellation_is_cancelled(app, databas
     # Given a request to cancel that the worker did not live to hear
     run, other = app.enqueue("note", {"text": "x"}), app.enqueue("note", {"text": "y"})
     dies(app, database, "victim", run.id)
-    assert cancelling.cancel_run(database, run.id, "no") == "REQUESTED"
+    assert cancel.cancel_run(database, run.id, "no") == "REQUESTED"
     survivor = StepWorker(database, app, "survivor")
 
     # When it is buried

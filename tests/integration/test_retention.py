@@ -3,7 +3,7 @@
 import pytest
 
 from jobistemer import NO_RETRIES
-from jobistemer.store.trimming import trim_step
+from jobistemer.store.actions.trim import trim_step
 from tests.support.records import records
 from tests.support.stories import T0
 from tests.support.worlds import StepWorker, app_on, occurrences_of, ticker

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from jobistemer.app import Jobistemer
-from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.options import Effective, Options
-from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.control_errors import Fail, Retry
+from jobistemer.core.jobs.options import Effective, Options
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.states import RunState
-from jobistemer.core.verdicts import Fail, Retry
 from tests.support.clusters import free_port
 from tests.support.records import leaked, records
 from tests.support.servers import binary_of, wait_until_ready

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from jobistemer.core.errors import NotConnected, ResultTimeout, RunFailed
-from jobistemer.core.retries import NO_RETRIES, Delays
-from jobistemer.core.verdicts import Fail, Retry
-from jobistemer.store import cancelling
+from jobistemer.core.handlers.control_errors import Fail, Retry
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays
+from jobistemer.store.actions import cancel
 from jobistemer.store.scripts import Reply
 from tests.support.records import leaked, nothing_written, records
 from tests.support.worlds import StepWorker, attempts_of, ticker
@@ -161,14 +161,14 @@ def test_a_result_that_has_not_come_in_time_is_an_error_that_says_so(app):
 class TestCancelling:
     def test_a_queued_run_is_cancelled_at_once(self, app, database):
         run = app.enqueue("note", {"text": "x"})
-        assert cancelling.cancel_run(database, run.id, "changed my mind") == "CANCELED"
+        assert cancel.cancel_run(database, run.id, "changed my mind") == "CANCELED"
         assert (run.state(), run.record().error) == ("canceled", "canceled: changed my mind")
         assert StepWorker(database, app).work() == 0
         assert leaked(database) == {}
 
     def test_a_delayed_run_is_cancelled_at_once(self, app, database, clock):
         run = app.enqueue("note", {"text": "x"}, delay=5)
-        assert cancelling.cancel_run(database, run.id, "no") == "CANCELED"
+        assert cancel.cancel_run(database, run.id, "no") == "CANCELED"
         clock.advance(5)
         ticker(database).tick()
         assert StepWorker(database, app).work() == 0
@@ -178,7 +178,7 @@ class TestCancelling:
         run = app.enqueue("note", {"text": "x"})
         worker = StepWorker(database, app)
         worker.begin(*worker.fetch())
-        assert cancelling.cancel_run(database, run.id, "no") == "REQUESTED"
+        assert cancel.cancel_run(database, run.id, "no") == "REQUESTED"
 
         worker.beat()
         worker.commit()
@@ -191,7 +191,7 @@ class TestCancelling:
         run = app.enqueue("note", {"text": "x"})
         worker = StepWorker(database, app)
         worker.fetch()
-        cancelling.cancel_run(database, run.id, "no")
+        cancel.cancel_run(database, run.id, "no")
 
         worker.beat()
         worker.execute()
@@ -204,7 +204,7 @@ class TestCancelling:
         worker = StepWorker(database, app)
         worker.beat()
         worker.begin(*worker.fetch())
-        cancelling.cancel_run(database, run.id, "no")
+        cancel.cancel_run(database, run.id, "no")
         clock.advance(10)
         from tests.support.worlds import breaking
 
@@ -218,14 +218,14 @@ class TestCancelling:
         assert run.state() == "canceled"
 
     def test_a_run_that_is_handed_back_after_the_request_is_cancelled(self, app, database):
-        from jobistemer.store import returning
+        from jobistemer.store.actions import hand_back
 
         run = app.enqueue("note", {"text": "x"})
         worker = StepWorker(database, app)
         (flight,) = worker.fetch()
-        cancelling.cancel_run(database, run.id, "no")
+        cancel.cancel_run(database, run.id, "no")
 
-        returning.hand_back(database, [flight.delivery], "alice")
+        hand_back.hand_back(database, [flight.delivery], "alice")
 
         assert run.state() == "canceled"
         assert leaked(database) == {}
@@ -234,7 +234,7 @@ class TestCancelling:
         run = app.enqueue("fragile", {"error": "broken"})
         worker = StepWorker(database, app)
         worker.fetch()
-        cancelling.cancel_run(database, run.id, "no")
+        cancel.cancel_run(database, run.id, "no")
 
         worker.execute()
         worker.commit()
@@ -246,8 +246,8 @@ class TestCancelling:
         run = app.enqueue("note", {"text": "x"})
         StepWorker(database, app).work()
         with nothing_written(database):
-            assert cancelling.cancel_run(database, run.id, "too late") == "ENDED"
-            assert cancelling.cancel_run(database, "run_00000000", "who?") == "UNKNOWN"
+            assert cancel.cancel_run(database, run.id, "too late") == "ENDED"
+            assert cancel.cancel_run(database, "run_00000000", "who?") == "UNKNOWN"
 
 
 def test_no_retries_means_one_attempt(app, database):

@@ -3,10 +3,10 @@
 import pytest
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.store import runs
-from jobistemer.store.connection import Server
+from jobistemer.store.calls import runs
 from jobistemer.store.database import AsyncDatabase
 from jobistemer.store.scripts import Reply
+from jobistemer.store.server.connection import Server
 from tests.support.records import records
 from tests.support.stories import enqueue, message, take
 

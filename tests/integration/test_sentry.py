@@ -11,7 +11,7 @@ from sentry_sdk.transport import Transport
 
 from jobistemer import NO_RETRIES, Retry
 from jobistemer.contrib import sentry
-from jobistemer.core.retries import Delays
+from jobistemer.core.jobs.retries import Delays
 from tests.support.apps import empty_app, work_off
 
 

@@ -9,15 +9,15 @@ from collections import Counter
 import pytest
 
 from jobistemer import NO_RETRIES, Concurrency, Context, Jobistemer, Results, Retry
-from jobistemer.app.auditing import audit_jobs
-from jobistemer.app.dead_letters import DeadLetters
-from jobistemer.app.operating import QueueControl
+from jobistemer.control.audit import audit_jobs
+from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.control.queues import QueueControl
 from jobistemer.core import ids
 from jobistemer.core.settings import TickerSettings
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import census, views
-from jobistemer.store.listings import delayed_total, list_jobs
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.reads import queues, records
+from jobistemer.store.reads.jobs import delayed_total, list_jobs
 from jobistemer.ticker.ticker import Ticker
 from tests.support.apps import work_off, working
 from tests.support.records import leaked
@@ -197,7 +197,7 @@ def test_jobs_fire_and_delayed_runs_are_promoted_on_every_shard(app, ticking):
         until(lambda: all(each.last for each in list_jobs(app.namespace.shards)), "each job has fired")
 
     # Then the ticker is known on every shard, and the record of all is complete
-    assert [len(census.list_tickers([shard])) for shard in app.namespace.shards] == [1] * SHARDS
+    assert [len(queues.list_tickers([shard])) for shard in app.namespace.shards] == [1] * SHARDS
     assert [audited.findings for audited in audit_jobs(app.namespace)] == [()] * 3 * SHARDS
 
 
@@ -255,4 +255,4 @@ def test_graphs_retries_children_and_cancels_work_on_whatever_shard_they_are(app
 
 
 def ended(home, occurrence):
-    return views.find_occurrences(home, [occurrence])[0].state == "completed"
+    return records.find_occurrences(home, [occurrence])[0].state == "completed"

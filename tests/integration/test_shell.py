@@ -7,10 +7,11 @@ import pytest
 
 from jobistemer.contrib import shell
 from jobistemer.core import ids
+from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.permissions import Permissions
-from jobistemer.core.retries import NO_RETRIES
 from jobistemer.core.states import RunState
-from jobistemer.store import cancelling, notes
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import attempt_log
 from tests.support.apps import empty_app, work_off, working
 from tests.support.apps import shard as shard_of
 
@@ -34,7 +35,7 @@ def executed(app, run, permissions=ANY):
 
 
 def lines(app, run):
-    return [line.text for line in notes.find_notes(shard_of(app), ids.attempt_id(run.id, 0)).lines]
+    return [line.text for line in attempt_log.find_notes(shard_of(app), ids.attempt_id(run.id, 0)).lines]
 
 
 def test_a_list_is_a_program_with_its_arguments(app, command):
@@ -118,7 +119,7 @@ def test_a_cancelled_command_is_ended(app, command, tmp_path):
     run = command.enqueue(f"echo $$ > {pids}; exec sleep 60")
     with working(app, permissions=ANY):
         pid = int(pids.read_text())
-        while cancelling.cancel_run(shard_of(app), run.id, "test") == "BUSY":
+        while cancel.cancel_run(shard_of(app), run.id, "test") == "BUSY":
             pass
         assert has_ended(pid)
     assert run.state() is RunState.CANCELED

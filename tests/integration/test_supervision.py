@@ -13,8 +13,8 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.core.states import RunState
-from jobistemer.runtime.supervising import FIRST_PAUSE_S, Place
-from jobistemer.store import census
+from jobistemer.runtime.supervisor import FIRST_PAUSE_S, Place
+from jobistemer.store.reads import queues
 from tests.support.processes import Process, has_ended
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import until
@@ -53,7 +53,7 @@ def hoards(mib: int) -> None:
 def version() -> int:
     return 1
 """
-ROLE = ("-m", "jobistemer.cli.worker")
+ROLE = ("-m", "jobistemer.cli.commands.worker")
 Start = Callable[..., Process]
 
 
@@ -86,7 +86,7 @@ def workers(app: Jobistemer, count: int) -> dict[str, int]:
     """Wait until so many workers beat; their pids by id."""
 
     def found() -> dict[str, int]:
-        return {each.id: each.pid for each in census.list_workers(app.namespace.shards)}
+        return {each.id: each.pid for each in queues.list_workers(app.namespace.shards)}
 
     until(lambda: len(found()) == count, f"{count} workers beat")
     return found()
@@ -107,7 +107,7 @@ def test_who_dies_is_replaced_and_the_others_go_on(app, start):
 
 
 def workers_now(app: Jobistemer) -> dict[str, int]:
-    return {each.id: each.pid for each in census.list_workers(app.namespace.shards)}
+    return {each.id: each.pid for each in queues.list_workers(app.namespace.shards)}
 
 
 def test_who_ends_soon_again_and_again_is_started_after_growing_pauses():
@@ -133,7 +133,7 @@ def test_sigterm_lets_everybody_finish_what_runs(app, start, tmp_path):
     for run in runs:
         until(lambda each=run: each.state() is RunState.RUNNING, "it runs")
     supervisor.send(signal.SIGTERM)
-    until(lambda: all(each.quiet for each in census.list_workers(app.namespace.shards)), "both have heard it")
+    until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "both have heard it")
     (tmp_path / "go").touch()
     assert supervisor.ends() == 0
     assert {run.result(timeout=1) for run in runs} == set(pids.values())
@@ -148,7 +148,7 @@ def test_a_second_signal_ends_everybody_at_once(app, start, processes, second):
     run = app.enqueue("waits", {"file": "/nowhere"})
     until(lambda: run.state() is RunState.RUNNING, "it runs")
     worker.send(signal.SIGTERM)
-    until(lambda: all(each.quiet for each in census.list_workers(app.namespace.shards)), "it has heard the first")
+    until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "it has heard the first")
     worker.send(second)
     # Long before its grace period is over.
     assert worker.ends() == 0
@@ -162,7 +162,7 @@ def test_sigtstp_stops_fetching_and_sigcont_lets_everybody_go_on(app, start):
     workers(app, 2)
     assert app.enqueue("where").result(timeout=10)
     worker.send(signal.SIGTSTP)
-    until(lambda: all(each.quiet for each in census.list_workers(app.namespace.shards)), "all are quiet")
+    until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "all are quiet")
     # A read that was under way may still take one.
     until(lambda: not waits(app), "no read is under way")
     waiting = app.enqueue("where")
@@ -217,8 +217,8 @@ def test_a_burst_ends_when_the_queues_are_empty(app, start):
 
 
 def test_a_ticker_leaves_in_order(app, start):
-    ticker = start(command=("-m", "jobistemer.cli.ticker"))
-    until(lambda: census.list_tickers(app.namespace.shards), "it beats")
+    ticker = start(command=("-m", "jobistemer.cli.commands.ticker"))
+    until(lambda: queues.list_tickers(app.namespace.shards), "it beats")
     ticker.send(signal.SIGTERM)
     assert ticker.ends() == 0
-    assert census.list_tickers(app.namespace.shards) == []
+    assert queues.list_tickers(app.namespace.shards) == []

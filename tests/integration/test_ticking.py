@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.planning import NEVER
+from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.schedules import Once
 from jobistemer.core.schedules.custom import Custom, register_schedule
 from jobistemer.core.settings import TickerSettings

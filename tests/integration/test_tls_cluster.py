@@ -14,9 +14,9 @@ from jobistemer import Jobistemer
 from jobistemer.cli import main
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.store.cluster import slot_of
-from jobistemer.store.listings import list_history
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.jobs import list_history
+from jobistemer.store.server.cluster_map import slot_of
 from tests.support.apps import ticking, working
 from tests.support.clusters import LocalCluster
 from tests.support.roles import admit_to

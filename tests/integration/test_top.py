@@ -21,12 +21,12 @@ from click.testing import CliRunner
 from jobistemer import NO_RETRIES, Delays, Jobistemer
 from jobistemer.cli import main
 from jobistemer.cli.top import command
-from jobistemer.cli.top.look import Counting, look
+from jobistemer.cli.top.snapshot import Counting, look
 from jobistemer.core.errors import NotConnected
-from jobistemer.store import glance
+from jobistemer.store.calls.streams import StreamReader, open_streams
 from jobistemer.store.keys import places_of
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.queues import StreamReader, open_streams
+from jobistemer.store.reads import queues_snapshot
 from tests.support.servers import VALKEY, running
 from tests.support.worlds import StepWorker, app_on
 
@@ -102,7 +102,7 @@ def test_a_look_costs_the_same_whatever_is_on_record_and_whatever_waits(app, dat
 
 
 def test_of_very_many_queues_the_first_are_looked_at_and_the_rest_is_counted(app, database, monkeypatch):
-    monkeypatch.setattr(glance, "MOST_STREAMS", 15)
+    monkeypatch.setattr(queues_snapshot, "MOST_STREAMS", 15)
     open_streams(database, [*places_of("a"), *places_of("b")])
     found = seen(database)
     assert ([queue.name for queue in found.queues], found.unseen) == (["a", "b"], 2 * len(places_of("a")) - 15)

@@ -16,7 +16,7 @@ from jobistemer import Context, Delays
 from jobistemer.contrib import opentelemetry
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidPayload
-from jobistemer.core.messages import Message, decode_message
+from jobistemer.core.runs.message import Message, decode_message
 from tests.support.apps import empty_app, shard, work_off
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from jobistemer import Context, Fail, Jobistemer
-from jobistemer.app.follow_ups import prepare_beside
+from jobistemer.app.transaction_enqueue import prepare_beside
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.states import RunState
-from jobistemer.store import views
+from jobistemer.store.reads import records as views
 from tests.support.apps import empty_app, shard, work_off
 from tests.support.records import records
 from tests.support.servers import VALKEY, running

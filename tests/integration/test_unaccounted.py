@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from jobistemer.core.jumps import Patience
+from jobistemer.core.planning.clock_jumps import Patience
 from jobistemer.core.settings import TickerSettings
-from jobistemer.store.census import list_tickers
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.queues import list_tickers
 from jobistemer.ticker import Ticker
 from tests.support.clocks import NOW
 from tests.support.stories import T0, job, register

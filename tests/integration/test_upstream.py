@@ -7,9 +7,9 @@ import pytest
 
 from jobistemer.app import DeadLetters, Jobistemer
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, UnknownJob, UnknownOccurrence
-from jobistemer.core.report import Report
-from jobistemer.core.results import Results
-from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.jobs.retries import NO_RETRIES
+from jobistemer.core.runs.report import Report
+from jobistemer.core.runs.results import Results
 from tests.support.records import leaked
 from tests.support.worlds import StepWorker, app_on, run_records
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from jobistemer.core.errors import InvalidDefinition, UnknownVersion
-from jobistemer.core.models import Job, Task, Update
+from jobistemer.core.jobs.job import Job, Task, Update
+from jobistemer.core.jobs.versions import KEPT
 from jobistemer.core.schedules import Cron, Once
-from jobistemer.core.versions import KEPT
-from jobistemer.store import jobs
-from jobistemer.store.versions import find_versions
+from jobistemer.store.calls import jobs
+from jobistemer.store.calls.job_versions import find_versions
 from tests.support.clocks import NOW
 from tests.support.records import leaked, records
 from tests.support.worlds import StepWorker, app_on, occurrences_of, ticker

@@ -1,6 +1,6 @@
 """The bell of a shard, as a ticker hears it."""
 
-from jobistemer.store.waking import WakeListener
+from jobistemer.store.wakeup import WakeListener
 
 
 def test_who_gave_up_a_connection_listens_again_on_another_one(database):

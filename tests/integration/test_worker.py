@@ -13,11 +13,13 @@ import msgspec
 import pytest
 
 from jobistemer.app import Jobistemer
-from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import cancelling, census, queues
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import streams
+from jobistemer.store.reads import queues as census
 from jobistemer.worker import Worker
 from tests.support.records import leaked
 from tests.support.servers import VALKEY, running
@@ -157,7 +159,7 @@ def test_a_running_thread_is_cancelled_with_the_next_beat(app, database):
     with at_work(app):
         run = app.enqueue("held")
         assert app.begun.acquire(timeout=PATIENCE_S)
-        assert cancelling.cancel_run(database, run.id, "no") == "REQUESTED"
+        assert cancel.cancel_run(database, run.id, "no") == "REQUESTED"
         with pytest.raises(Exception, match="ended canceled: canceled while it ran"):
             run.result(PATIENCE_S)
         app.gate.set()
@@ -176,7 +178,7 @@ def test_a_run_that_waits_for_a_slot_is_cancelled_with_the_next_beat_and_the_oth
         others = [run for run in runs if run is not waiting]
 
         # When one of those is cancelled
-        assert cancelling.cancel_run(database, waiting.id, "no") == "REQUESTED"
+        assert cancel.cancel_run(database, waiting.id, "no") == "REQUESTED"
 
         # Then it ends although no slot has become free, and the others go on
         _until(lambda: waiting.state() == "canceled")
@@ -188,7 +190,7 @@ def test_a_run_that_waits_for_a_slot_is_cancelled_with_the_next_beat_and_the_oth
 
 def test_an_idle_worker_does_not_wait_for_its_read_to_end(tmp_path, monkeypatch, caplog):
     # Given a read that would wait for ever, or until the connection gives it up
-    monkeypatch.setattr(queues, "BLOCK_MS", 0)
+    monkeypatch.setattr(streams, "BLOCK_MS", 0)
     with running(VALKEY, tmp_path) as url:
         app = Jobistemer(url)
         app.task(lambda: "done", name="quick")

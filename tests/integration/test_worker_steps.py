@@ -11,9 +11,9 @@ from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
-from jobistemer.worker.commit import MOST_AT_ONCE, Committer
-from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.outcomes import NOTHING_RETURNED
+from jobistemer.worker.attempts.definition_cache import Definitions
+from jobistemer.worker.commit.committer import MOST_AT_ONCE, Committer
+from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
 from tests.support.records import leaked, records
 from tests.support.worlds import StepWorker, app_on, breaking
 

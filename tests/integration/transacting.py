@@ -6,7 +6,7 @@ import os
 
 from jobistemer import Context, Exponential, Jobistemer
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.shutdown import Stopping
 from jobistemer.worker import Worker
 
 app = Jobistemer(os.environ.get("JOBISTEMER_URL", "fake://transacting"), namespace="test")

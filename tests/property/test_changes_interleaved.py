@@ -8,12 +8,12 @@ from uuid import uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobistemer.app.backfilling import Backfills
-from jobistemer.core.models import Job, Task
+from jobistemer.control.backfills import Backfills
+from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.schedules import Cron
 from jobistemer.core.settings import TickerSettings
 from jobistemer.core.states import TERMINAL_OCCURRENCES
-from jobistemer.store.versions import find_versions
+from jobistemer.store.calls.job_versions import find_versions
 from tests.support.audits import audited
 from tests.support.clocks import FrozenClock
 from tests.support.worlds import StepWorker, app_on, occurrences_of, ticker

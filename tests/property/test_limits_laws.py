@@ -9,11 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from jobistemer.core.limits import Concurrency, Rate
+from jobistemer.core.jobs.limits import Concurrency, Rate
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import TERMINAL_RUNS
-from jobistemer.store import limits, returning
-from jobistemer.store.cancelling import cancel_run
+from jobistemer.store.actions import hand_back
+from jobistemer.store.actions.cancel import cancel_run
+from jobistemer.store.calls import limits
 from jobistemer.ticker.sweep import Sweeper
 from tests.support.clocks import FrozenClock
 from tests.support.records import leaked
@@ -72,7 +73,7 @@ class Limits(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def hand_back(self, which: int) -> None:
         worker = self.workers[which]
-        returning.hand_back(self.database, [each.delivery for each in worker.waiting], worker.name)
+        hand_back.hand_back(self.database, [each.delivery for each in worker.waiting], worker.name)
         for flight in worker.waiting:
             self.flying.pop(flight)
             # It never started, whatever the rate has counted.

@@ -18,10 +18,10 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected, UnknownJob
 from jobistemer.core.settings import TickerSettings
-from jobistemer.store.connection import connect
+from jobistemer.store.calls.jobs import find_job
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import find_job
 from jobistemer.store.keys import Keys
+from jobistemer.store.server.connection import connect
 from tests.support.audits import faults
 from tests.support.clocks import FrozenClock
 from tests.support.people import OVERLAPS, RECOVERIES, People

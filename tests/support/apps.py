@@ -8,8 +8,8 @@ from typing import Any
 
 from jobistemer import Jobistemer
 from jobistemer.core.settings import TickerSettings, WorkerSettings
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.shutdown import Stopping
 from jobistemer.store.database import Database
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobistemer.app.auditing import audit_jobs, audit_shard
-from jobistemer.core.audit import Audited
+from jobistemer.control.audit import audit_jobs, audit_shard
+from jobistemer.core.planning.audit import Audited
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import redis
 
-from jobistemer.store.cluster import slot_of
 from jobistemer.store.keys import Keys
+from jobistemer.store.server.cluster_map import slot_of
 from tests.support.worker_processes import until
 
 SLOTS = 16384

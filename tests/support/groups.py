@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from jobistemer.core import ids
-from jobistemer.core.endings import SUCCEEDED
-from jobistemer.core.messages import Delivery, Member, Message
-from jobistemer.core.models import Job
-from jobistemer.store import groups, runs
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.runs.message import Delivery, Member, Message
+from jobistemer.core.runs.settle import SUCCEEDED
+from jobistemer.store.calls import groups, runs
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 from tests.support.stories import ended, message

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from jobistemer import Jobistemer
-from jobistemer.app.backfilling import Backfills
-from jobistemer.app.cancelling import cancel_occurrence
+from jobistemer.control.backfills import Backfills
+from jobistemer.control.cancel import cancel_occurrence
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.schedules import Cron
 from jobistemer.core.states import TERMINAL_OCCURRENCES
-from jobistemer.store.cancelling import cancel_run
+from jobistemer.store.actions.cancel import cancel_run
+from jobistemer.store.calls.jobs import find_job
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import find_job
 from tests.support.clocks import FrozenClock
 from tests.support.promises import NAMES, Ledger, declared
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from jobistemer import NO_RETRIES, Concurrency, Context, Jobistemer
 from jobistemer.core import ids
-from jobistemer.core.models import Job, Overlap
-from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
-from jobistemer.core.retries import Delays
+from jobistemer.core.jobs.job import Job, Overlap
+from jobistemer.core.jobs.retries import Delays
+from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.states import TERMINAL_ATTEMPTS, TERMINAL_OCCURRENCES, TERMINAL_RUNS
-from jobistemer.store import jobs, views
+from jobistemer.store.calls import jobs
+from jobistemer.store.calls.job_versions import find_versions
 from jobistemer.store.database import Database
-from jobistemer.store.versions import find_versions
+from jobistemer.store.reads import records
 from tests.support.clocks import FrozenClock
 from tests.support.worlds import app_on
 
@@ -36,13 +37,13 @@ class Ledger:
 
     def occurrences(self, name: str) -> list[OccurrenceRecord]:
         history = self._database.client.zrange(self._database.keys.history(ids.job_id(name)), 0, -1)
-        return views.find_occurrences(self._database, [each.decode() for each in history])
+        return records.find_occurrences(self._database, [each.decode() for each in history])
 
     def runs_of(self, occurrence: OccurrenceRecord) -> list[RunRecord]:
         job = self.definition(occurrence)
-        if occurrence.state in views.NEVER_RAN:
+        if occurrence.state in records.NEVER_RAN:
             return []
-        return views.find_runs(
+        return records.find_runs(
             self._database, [ids.run_id(occurrence.id, ids.task_id(job.id, task.name)) for task in job.tasks]
         )
 
@@ -63,7 +64,7 @@ class Ledger:
         listed = [("ZRANGE", key(each), 0, -1) for key in (keys.history, keys.live) for each in job_ids]
         answers = [[each.decode() for each in answer] for answer in self._database.ask_all(listed)]
         for name, history, live in zip(NAMES, answers[:3], answers[3:], strict=True):
-            found = views.find_occurrences(self._database, [each for each in history if each not in self._settled])
+            found = records.find_occurrences(self._database, [each for each in history if each not in self._settled])
             self._rows[name].update((each.id, each) for each in found)
             for each in found:
                 self._check_occurrence(each)
@@ -94,7 +95,7 @@ class Ledger:
 
     def _check_run(self, run: RunRecord) -> None:
         self._never_changes(run.id, run, run.state in TERMINAL_RUNS)
-        attempts = views.find_attempts(self._database, run)
+        attempts = records.find_attempts(self._database, run)
         for attempt in attempts:
             self._never_changes(attempt.id, attempt, attempt.state in TERMINAL_ATTEMPTS)
         numbers = [attempt.number for attempt in attempts]
@@ -124,7 +125,7 @@ class Ledger:
                 assert each.state in TERMINAL_OCCURRENCES, f"{each.id} never ended: I3"
                 for run in self.runs_of(each):
                     assert run.state in TERMINAL_RUNS, f"{run.id} never ended: I3"
-                    attempts = views.find_attempts(self._database, run)
+                    attempts = records.find_attempts(self._database, run)
                     self._executed_as_recorded(run, attempts, deaths)
 
     def _executed_as_recorded(self, run: RunRecord, attempts: list[AttemptRecord], deaths: int) -> None:

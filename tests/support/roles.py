@@ -14,9 +14,9 @@ import redis
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.acl import rule
-from jobistemer.store.connection import connect
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.server.connection import connect
 from jobistemer.ticker.ticker import ShardTicker
 from tests.support import worlds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jobistemer import NO_RETRIES, Context, Delays, Jobistemer
-from jobistemer.store import members
+from jobistemer.store.calls import heartbeats
 from jobistemer.store.database import Database
 from tests.support.apps import ticking, working
 from tests.support.worker_processes import until
@@ -65,4 +65,4 @@ def beat(database: Database, worker: str = "alice", **status: object) -> None:
     """A worker says that it lives."""
     now_ms = database.read_clock()
     told = {"pid": 7, "queues": {"mail": 3}, "concurrency": 8, "in_flight": 2, **status}
-    database.call(members.beat_worker(database.keys, worker, now_ms, 15_000, now_ms, msgspec.json.encode(told)))
+    database.call(heartbeats.beat_worker(database.keys, worker, now_ms, 15_000, now_ms, msgspec.json.encode(told)))

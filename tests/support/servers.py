@@ -14,9 +14,9 @@ from zlib import crc32
 
 import pytest
 
-from jobistemer.store.connection import Server
-from jobistemer.store.homes import SPREAD
+from jobistemer.store.job_placement import SPREAD
 from jobistemer.store.keys import settings_key
+from jobistemer.store.server.connection import Server
 from tests.support.clusters import clustered, free_port, moves_slots_whole
 
 FAKE, VALKEY, REDIS, CLUSTER = "fake", "valkey", "redis", "cluster"

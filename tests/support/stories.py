@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobistemer.core.endings import Outcome, Over, settle
-from jobistemer.core.messages import Delivery, Message
-from jobistemer.core.models import Job, Task, encode_job
-from jobistemer.core.options import Options
-from jobistemer.core.planning import Decision
+from jobistemer.core.jobs.job import Job, Task, encode_job
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.planning.plan import Decision
+from jobistemer.core.runs.message import Delivery, Message
+from jobistemer.core.runs.settle import Outcome, Over, settle
 from jobistemer.core.schedules import Cron
 from jobistemer.core.states import AttemptState, OccurrenceState
-from jobistemer.store import jobs, occurrences, queues, runs
+from jobistemer.store.calls import jobs, occurrences, runs, streams
+from jobistemer.store.calls.runs import Ended
 from jobistemer.store.database import Database
-from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import records
@@ -33,9 +33,9 @@ def enqueue(database: Database, run: str = "run_1", **changes: Any) -> Reply:
 
 def take(database: Database, worker: str = "alice", where: str = "default:5", count: int = 10) -> list[Delivery]:
     """What a worker fetches from a stream."""
-    fetched = queues.StreamReader(database, worker).fetch([where], count, block=False)
+    fetched = streams.StreamReader(database, worker).fetch([where], count, block=False)
     return [
-        delivery for key, entries in fetched for delivery, _ in queues.deliveries(key, entries) if delivery is not None
+        delivery for key, entries in fetched for delivery, _ in streams.deliveries(key, entries) if delivery is not None
     ]
 
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from jobistemer.store.namespace import Namespace
 from jobistemer.web.application import make_application
-from jobistemer.web.settings import DashboardSettings
+from jobistemer.web.dashboard.settings import DashboardSettings
 
 AT = "http://localhost:8787"
 _MARK = re.compile(r'name="csrf" value="([0-9a-f]{64})"')

@@ -20,7 +20,7 @@ class Worker:
     def __init__(self, url: str, log: Path, *arguments: str) -> None:
         self.log = log
         environment = {**os.environ, "JOBISTEMER_URL": url, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "jobistemer.cli.worker", *arguments]
+        command = [sys.executable, "-m", "jobistemer.cli.commands.worker", *arguments]
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output

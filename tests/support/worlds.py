@@ -8,29 +8,30 @@ from functools import partial
 from typing import Any
 
 from jobistemer.app import Jobistemer
-from jobistemer.core.models import Job
+from jobistemer.core.jobs.job import Job
 from jobistemer.core.permissions import Permissions
-from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.settings import TickerSettings, WorkerSettings
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import groups, queues, views
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.calls import groups, streams
 from jobistemer.store.clock import Clock
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads import records as views
 from jobistemer.ticker.ticker import ShardTicker
-from jobistemer.worker.beat import Beater
-from jobistemer.worker.commit import Committer
-from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.desk import Desk, Support
-from jobistemer.worker.execute import run
-from jobistemer.worker.fetch import Fetcher
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.gather import GATHER
-from jobistemer.worker.inbox import Room
-from jobistemer.worker.order import Order
-from jobistemer.worker.reclaim import Reclaimer
-from jobistemer.worker.tally import Tallies
-from jobistemer.worker.watch import Watch
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.attempts.definition_cache import Definitions
+from jobistemer.worker.attempts.metrics import Tallies
+from jobistemer.worker.attempts.prefetch import Room
+from jobistemer.worker.attempts.watchdog import Watch
+from jobistemer.worker.commit.committer import Committer
+from jobistemer.worker.execute.context_tools import Desk, Support
+from jobistemer.worker.execute.default_reducer import GATHER
+from jobistemer.worker.execute.execute import run
+from jobistemer.worker.fetch.fetcher import Fetcher
+from jobistemer.worker.fetch.queue_order import Order
+from jobistemer.worker.lease.beat import Beater
+from jobistemer.worker.lease.reclaim import Reclaimer
 
 TICKING = TickerSettings()
 WORKING = WorkerSettings(beat_s=5.0)
@@ -71,7 +72,7 @@ class StepWorker:
         self.beater = Beater(
             database, name, settings, self.order, self.flights, self.watch, self.reclaimer, dict, self.stopping
         )
-        queues.open_streams(database, self.order.known())
+        streams.open_streams(database, self.order.known())
 
     def _take(self, flights: list[Flight]) -> None:
         # As a worker's intake does: what belongs to a group that has failed meanwhile is not begun.

@@ -8,14 +8,14 @@ from jobistemer.store.acl import ROLES, rule
 from jobistemer.store.scripts import all_scripts
 from tests.support.reach import Source
 
-ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.requests")
+ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.request")
 CODE = {
     "producer": ENQUEUEING,
     "ticker": ("jobistemer.ticker",),
     # Handlers enqueue, and a transaction takes enqueueing with it.
     "worker": ("jobistemer.worker", *ENQUEUEING),
-    "operator": ("jobistemer.app", "jobistemer.cli"),
-    "viewer": ("jobistemer.store.census", "jobistemer.store.listings", "jobistemer.store.views", "jobistemer.store.ledgers"),
+    "operator": ("jobistemer.app", "jobistemer.control", "jobistemer.cli"),
+    "viewer": ("jobistemer.store.reads.queues", "jobistemer.store.reads.jobs", "jobistemer.store.reads.records", "jobistemer.store.reads.audit"),
 }
 source = cache(Source)
 

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.store.addresses import redacted
-from jobistemer.store.connection import connect, connect_async
+from jobistemer.store.server.connection import connect, connect_async
+from jobistemer.store.server.urls import redacted
 
 SECRETS = ("hunter2", "hun", "ter2", "s3nt", "k3y")
 

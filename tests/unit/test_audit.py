@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.audit import SLACK_S, Fault, Ledger, Row, audit
-from jobistemer.core.models import Job, Task
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.jobs.versions import Version
+from jobistemer.core.planning.audit import SLACK_S, Fault, Ledger, Row, audit
 from jobistemer.core.schedules import Cron
-from jobistemer.core.versions import Version
 
 MINUTE = 60
 T = 1_800_000_000

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jobistemer import Concurrency, Context, Delays, Jobistemer, Retry
-from jobistemer.app.requests import Timing, build_request
+from jobistemer.app.request import Timing, build_request
 from jobistemer.core.errors import (
     InvalidDefinition,
     InvalidInput,
@@ -19,9 +19,9 @@ from jobistemer.core.errors import (
     UnknownOccurrence,
     UnknownRun,
 )
-from jobistemer.core.handlers import encode_payload
-from jobistemer.core.options import Options
-from jobistemer.core.retries import NO_RETRIES, Exponential, with_retries
+from jobistemer.core.handlers.handler import encode_payload
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.jobs.retries import NO_RETRIES, Exponential, with_retries
 from tests.support.apps import work_off
 
 

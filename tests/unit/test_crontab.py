@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jobistemer.core.crontab import Form, guessed_form, read_crontab, source_name, split_command
-from jobistemer.core.models import Overlap, fingerprint
+from jobistemer.core.jobs.crontab_import import Form, guessed_form, read_crontab, source_name, split_command
+from jobistemer.core.jobs.job import Overlap, fingerprint
 
 FILES = Path(__file__).parent / "crontabs"
 

@@ -1,8 +1,8 @@
 import pytest
 
-from jobistemer.core.endings import CANCELED, SUCCEEDED, Later, Outcome, Over, in_words, settle
-from jobistemer.core.messages import Message
-from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.runs.message import Message
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, Later, Outcome, Over, in_words, settle
 from jobistemer.core.states import AttemptState, RunState
 
 DEAD, FAILED, STALE = Over(RunState.DEAD, "failed"), Over(RunState.FAILED, "failed"), Over(RunState.DEAD, "failed_stale")

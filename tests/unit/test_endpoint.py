@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.endpoint import MOST_AT_ONCE, Answer, ask, serve, serve_at_socket, verdict
+from jobistemer.runtime.http_endpoint import MOST_AT_ONCE, Answer, ask, serve, serve_at_socket, verdict
 from tests.support.worker_processes import until
 
 

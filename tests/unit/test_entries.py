@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobistemer.store.entries import list_entries
+from jobistemer.store.reads.entries import list_entries
 from tests.support.stories import enqueue, take
 
 

@@ -4,12 +4,12 @@ import pytest
 
 from jobistemer import Context, Jobistemer, Options
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, Misconfigured
-from jobistemer.core.messages import Delivery
-from jobistemer.core.report import Report
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.report import Report
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.worker import Worker
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.gather import GATHER
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.execute.default_reducer import GATHER
 from tests.support.stories import message
 from tests.unit.worker.test_execute import HERE
 

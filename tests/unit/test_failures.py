@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.store.failures import translated
+from jobistemer.store.errors import translated
 
 
 @pytest.mark.parametrize(

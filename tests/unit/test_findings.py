@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobistemer.core.findings import judge_server
+from jobistemer.core.reads.findings import judge_server
 
 WELL = {
     "redis_version": "7.2.4",

@@ -1,7 +1,7 @@
 import pytest
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.graph import check_graph, ready, released_by, skipped_by
+from jobistemer.core.jobs.graph import check_graph, ready, released_by, skipped_by
 
 CHAIN = {"a": (), "b": ("a",), "c": ("b",)}
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}

@@ -7,10 +7,10 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, InvalidName, InvalidPayload, PayloadTooLarge
-from jobistemer.core.handlers import MAX_PAYLOAD_BYTES, Handler, encode_payload, encode_result
-from jobistemer.core.options import Options
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.handler import MAX_PAYLOAD_BYTES, Handler, encode_payload, encode_result
+from jobistemer.core.jobs.options import Options
 
 
 class Address(msgspec.Struct):

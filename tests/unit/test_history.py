@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobistemer.core.history import explain, mentioned
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.runs.history_text import explain, mentioned
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
 from tests.support.stories import T0
 

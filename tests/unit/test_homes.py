@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.homes import bucket_of, choose_homes, hashed
+from jobistemer.core.placement import bucket_of, choose_homes, hashed
 
 NAMES = ["job_{}", "second_{}", "report-{:04}", "customer_{}_sync", "tenant{}.nightly"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.jumps import Held, Patience, judge
+from jobistemer.core.planning.clock_jumps import Held, Patience, judge
 from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
 from tests.support.clocks import NOW

@@ -2,8 +2,8 @@ import pytest
 
 from jobistemer import Concurrency, Jobistemer, Options, Rate
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidName
-from jobistemer.core.limits import Use, name_of, uses_of
-from jobistemer.core.messages import Message
+from jobistemer.core.jobs.limits import Use, name_of, uses_of
+from jobistemer.core.runs.message import Message
 
 
 def uses(*limits, **arguments):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jobistemer.core.models import Overlap
-from jobistemer.core.planning import NEVER
-from jobistemer.store import census, listings
+from jobistemer.core.jobs.job import Overlap
+from jobistemer.core.planning.plan import NEVER
+from jobistemer.store.reads import jobs, queues
 from tests.support.clocks import NOW
 from tests.support.stories import MINUTE, T0, claim, decision, ended, enqueue, finish, job, register, take, take_one
 
@@ -20,11 +20,11 @@ def test_a_job_is_summed_up_with_its_last_occurrence(database, shards):
     register(database, DEFINITION)
     claim(database, DEFINITION, decision(T0 + MINUTE))
     claim(database, DEFINITION, decision(T0 + 2 * MINUTE))
-    (summary,) = listings.list_jobs(shards)
+    (summary,) = jobs.list_jobs(shards)
     assert (summary.name, summary.version, summary.live, summary.queued) == ("report", 1, 1, 1)
     assert summary.next_due == (T0 + 3 * MINUTE) * 1000
     assert (summary.last.due, summary.last.state) == (T0 + 2 * MINUTE, "queued")
-    assert listings.summary_of(database, "report") == summary
+    assert jobs.summary_of(database, "report") == summary
 
 
 def test_a_job_with_no_instant_left_comes_last_and_is_due_never(database, shards):
@@ -32,22 +32,22 @@ def test_a_job_with_no_instant_left_comes_last_and_is_due_never(database, shards
     over = job(name="over")
     register(database, over)
     database.ask("ZADD", database.keys.due, NEVER * 1000, over.id)
-    assert [(each.name, each.next_due is None) for each in listings.list_jobs(shards)] == [
+    assert [(each.name, each.next_due is None) for each in jobs.list_jobs(shards)] == [
         ("report", False),
         ("over", True),
     ]
 
 
 def test_a_job_that_is_not_registered_has_no_summary(database, shards):
-    assert listings.summary_of(database, "report") is None
-    assert listings.list_jobs(shards) == []
+    assert jobs.summary_of(database, "report") is None
+    assert jobs.list_jobs(shards) == []
 
 
 def test_the_history_is_paged_from_the_newest(database):
     register(database, DEFINITION)
     for n in range(1, 6):
         claim(database, DEFINITION, decision(T0 + n * MINUTE))
-    page = listings.list_history(database, DEFINITION.id, offset=1, limit=2)
+    page = jobs.list_history(database, DEFINITION.id, offset=1, limit=2)
     assert [each.due for each in page] == [T0 + 4 * MINUTE, T0 + 3 * MINUTE]
 
 
@@ -57,7 +57,7 @@ def test_the_latest_occurrences_of_several_jobs_stand_together(database, shards)
         register(database, each)
         claim(database, each, decision(T0 + MINUTE))
     claim(database, other, decision(T0 + 2 * MINUTE))
-    latest = listings.latest_occurrences(shards, [DEFINITION.id, other.id], limit=2)
+    latest = jobs.latest_occurrences(shards, [DEFINITION.id, other.id], limit=2)
     assert [each.due for each in latest] == [T0 + 2 * MINUTE, T0 + MINUTE]
     assert latest[0].job == other.id
 
@@ -65,10 +65,10 @@ def test_the_latest_occurrences_of_several_jobs_stand_together(database, shards)
 def test_a_run_that_waits_for_its_retry_says_why(database, shards):
     enqueue(database)
     finish(database, ended(take_one(database), "failed", error="oops"))
-    (waiting,) = listings.list_delayed(shards)
+    (waiting,) = jobs.list_delayed(shards)
     assert (waiting.id, waiting.handler, waiting.attempt, waiting.note) == ("run_1", "greet", 1, "oops")
     assert waiting.due_at > NOW
-    assert listings.delayed_total(shards) == 1
+    assert jobs.delayed_total(shards) == 1
 
 
 def test_a_queue_counts_what_waits_apart_from_what_is_in_flight(database, shards):
@@ -76,12 +76,12 @@ def test_a_queue_counts_what_waits_apart_from_what_is_in_flight(database, shards
         enqueue(database, f"run_{n}")
     enqueue(database, "run_urgent", priority=9)
     take(database, count=2)
-    (queue,) = census.list_queues(shards)
+    (queue,) = queues.list_queues(shards)
     assert (queue.waiting, queue.in_flight, queue.priorities) == (2, 2, {9: 1, 5: 1})
 
 
 def test_a_run_is_found_on_whatever_shard_it_lives(database, shards):
     enqueue(database)
-    found, record = listings.locate_run(shards, "run_1")
+    found, record = jobs.locate_run(shards, "run_1")
     assert (found, record.state) == (database, "pending")
-    assert listings.locate_run(shards, "run_2") is None
+    assert jobs.locate_run(shards, "run_2") is None

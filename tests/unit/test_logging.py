@@ -7,10 +7,10 @@ import pytest
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.hiding import without_secrets
-from jobistemer.core.messages import Delivery, Message, Slot
-from jobistemer.core.printable import printable
+from jobistemer.core.runs.message import Delivery, Message, Slot
+from jobistemer.core.safe_text import printable
 from jobistemer.runtime.logging import LinesForMachines, LinesForPeople, set_up_logging
-from jobistemer.worker.run_logger import about
+from jobistemer.worker.attempts.run_logger import about
 
 
 def written(formatter, message, *args, trouble=None, **extra):

@@ -1,8 +1,8 @@
 import msgspec
 import pytest
 
-from jobistemer.core.messages import Message, Slot, compose, decode_message, encode_message
-from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.runs.message import Message, Slot, compose, decode_message, encode_message
 
 SLOT = Slot("occ_1", "job_1", 2, 1_800_000_060, "load")
 PLAIN = Message("run_1", "greet", 1_800_000_000_000)

@@ -1,8 +1,8 @@
 import pytest
 
 from jobistemer.core.errors import InvalidDefinition, InvalidName
-from jobistemer.core.options import DEFAULTS, Complete, Effective, Options, complete, merged, resolve
-from jobistemer.core.retries import NO_RETRIES
+from jobistemer.core.jobs.options import DEFAULTS, Complete, Effective, Options, complete, merged, resolve
+from jobistemer.core.jobs.retries import NO_RETRIES
 
 APP, JOB, TASK = Options(queue="slow", timeout_s=60), Options(queue="etl", priority=0), Options(retry=NO_RETRIES)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobistemer.core.models import Recovery
-from jobistemer.core.planning import NEVER, plan, runs_of
+from jobistemer.core.jobs.job import Recovery
+from jobistemer.core.planning.plan import NEVER, plan, runs_of
 from jobistemer.core.schedules import Cron, Once
 from jobistemer.core.schedules.instants import instant_at
 from tests.support.stories import MINUTE, T0, job, task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.core.planning import NEVER, fired_reason, first_due, plan, runs_of, start_delay_ms
+from jobistemer.core.planning.plan import NEVER, fired_reason, first_due, plan, runs_of, start_delay_ms
 from jobistemer.core.schedules import Cron, Once
 from jobistemer.core.schedules.calendars import Dates
 from tests.support.clocks import NOW

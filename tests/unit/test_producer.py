@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobistemer.app import Jobistemer
-from jobistemer.app.requests import Timing
+from jobistemer.app.request import Timing
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidName, InvalidPayload
-from jobistemer.core.messages import encode_message
-from jobistemer.core.options import Options
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.runs.message import encode_message
 from tests.support.clocks import NOW
 
 AT = datetime.fromtimestamp(NOW / 1000, UTC)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.models import Recovery
-from jobistemer.core.planning import plan
-from jobistemer.core.recovery import backlog, missed_before, stood_for
+from jobistemer.core.jobs.job import Recovery
+from jobistemer.core.planning.plan import plan
+from jobistemer.core.planning.recovery import backlog, missed_before, stood_for
 from jobistemer.core.schedules import Cron
 from jobistemer.core.schedules.calendars import Dates
 from tests.support.stories import MINUTE, T0, job

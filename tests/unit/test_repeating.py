@@ -10,9 +10,9 @@ import threading
 import pytest
 
 from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
-from jobistemer.runtime import repeating
-from jobistemer.runtime.repeating import LONGEST_PAUSE_S, SAY_AGAIN_S, repeat, until_done
-from jobistemer.runtime.stopping import Stopping
+from jobistemer.runtime import repeat as repeating
+from jobistemer.runtime.repeat import LONGEST_PAUSE_S, SAY_AGAIN_S, repeat, until_done
+from jobistemer.runtime.shutdown import Stopping
 from tests.support.worker_processes import until
 
 

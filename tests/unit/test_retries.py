@@ -1,7 +1,7 @@
 import pytest
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.retries import NO_RETRIES, Delays, Exponential
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
 
 
 @pytest.mark.parametrize(

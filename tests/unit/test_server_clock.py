@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jobistemer import Jobistemer
-from jobistemer.core.messages import decode_message
+from jobistemer.core.runs.message import decode_message
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.namespace import Namespace
 from tests.support.clocks import NOW

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobistemer.core.models import Job, Overlap, Task
-from jobistemer.core.playing import Player
+from jobistemer.core.jobs.job import Job, Overlap, Task
+from jobistemer.core.planning.simulated_job import Player
+from jobistemer.core.planning.simulation import SLOTS, simulate
 from jobistemer.core.schedules import Cron, Interval, parse_calendar
 from jobistemer.core.schedules.instants import DAY
-from jobistemer.core.simulation import SLOTS, simulate
 
 START = int(datetime(2026, 3, 28, tzinfo=UTC).timestamp())
 HOUR = 3600

@@ -1,6 +1,6 @@
 """What `doctor` reads off the nodes' views of a cluster; the same on real nodes stands in test_doctor_cluster."""
 
-from jobistemer.core.topology import View, judge_cluster, judge_spread, members_in
+from jobistemer.core.reads.cluster_health import View, judge_cluster, judge_spread, members_in
 
 NODES = """\
 aaa 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-5460 [93->-bbb]

@@ -3,7 +3,7 @@
 import pytest
 
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.transactions import ALLOWED, Transaction
+from jobistemer.core.runs.transaction import ALLOWED, Transaction
 
 
 def collected():

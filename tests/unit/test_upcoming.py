@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.store.jobs import StoredJob
+from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.ticker.upcoming import Upcoming
 from tests.support.stories import T0, decision, job
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from jobistemer.core.errors import Misconfigured, NotConnected
-from jobistemer.runtime import vitals as module
-from jobistemer.runtime.vitals import SERVER_S, STEP_S, Vitals
+from jobistemer.runtime import liveness as module
+from jobistemer.runtime.liveness import SERVER_S, STEP_S, Vitals
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 import bench
 
 from jobistemer import Jobistemer
-from jobistemer.core.models import Job, Task
+from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.schedules import Cron
 
 app = Jobistemer(bench.URL)

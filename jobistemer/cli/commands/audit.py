@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.app.auditing import audit_jobs
-from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
-from jobistemer.core.audit import Audited
+from jobistemer.control.audit import audit_jobs
+from jobistemer.core.planning.audit import Audited
 from jobistemer.core.schedules.iso8601 import read_instant
+from jobistemer.terminal import tables
 
 
 @click.command("audit")

@@ -8,13 +8,13 @@ from typing import Final
 import click
 from rich.console import RenderableType
 
-from jobistemer.app.backfilling import Backfills, Preview
-from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
-from jobistemer.core.backfill import MOST_AT_ONCE, REPEATABLE, Order
+from jobistemer.control.backfills import Backfills, Preview
+from jobistemer.core.planning.backfill import MOST_AT_ONCE, REPEATABLE, Order
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
-from jobistemer.store.backfills import Known
+from jobistemer.store.actions.backfill import Known
+from jobistemer.terminal import tables
 
 _NAMED: Final = 10
 _ORDERS: Final = [str(each) for each in Order]

@@ -9,16 +9,16 @@ from threading import Event
 import click
 import msgspec
 
-from jobistemer.bench.figures import Report
-from jobistemer.bench.paper import paper
-from jobistemer.bench.program import Wanted, perform
-from jobistemer.bench.venue import taken
+from jobistemer.bench.namespace import taken
+from jobistemer.bench.report import paper
+from jobistemer.bench.results import Report
+from jobistemer.bench.runner import Wanted, perform
 from jobistemer.cli.session import one_line_errors
-from jobistemer.cli.tables import print_for_people
 from jobistemer.core.errors import Misconfigured
-from jobistemer.dev.crew import Crew
-from jobistemer.runtime.stopping import end_at_once
+from jobistemer.dev.processes import Crew
+from jobistemer.runtime.shutdown import end_at_once
 from jobistemer.store.namespace import Namespace
+from jobistemer.terminal.tables import print_for_people
 
 
 @click.command("bench")

@@ -9,10 +9,10 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.app import JobControl
-from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
-from jobistemer.core.crontab import Form, Imported, guessed_form, read_crontab, source_name
-from jobistemer.core.models import Job
+from jobistemer.core.jobs.crontab_import import Form, Imported, guessed_form, read_crontab, source_name
+from jobistemer.core.jobs.job import Job
+from jobistemer.terminal import tables
 
 
 @click.group("crontab")

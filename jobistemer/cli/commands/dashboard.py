@@ -8,11 +8,12 @@ from typing import Final
 
 import click
 
-from jobistemer.cli.process import ProcessOptions, logging_options, prepare_process
-from jobistemer.cli.project import open_namespace
+from jobistemer.app.loading import open_namespace
+from jobistemer.cli.process_options import logging_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.errors import Misconfigured
-from jobistemer.web.settings import settings_for
+from jobistemer.runtime.process import ProcessOptions, prepare_process
+from jobistemer.web.dashboard.settings import settings_for
 
 NEEDED: Final = ("starlette", "uvicorn", "jinja2")
 DEFAULT_PORT: Final = 8787
@@ -58,7 +59,7 @@ def dashboard_command(
     """
     if not is_installed():
         raise Misconfigured("the dashboard is not installed: pip install 'jobistemer[dashboard]'")
-    from jobistemer.web.serving import serve  # noqa: PLC0415 - an extra; its absence is told above
+    from jobistemer.web.server import serve  # noqa: PLC0415 - an extra; its absence is told above
 
     token = os.environ.get("JOBISTEMER_DASHBOARD_TOKEN", "")
     settings = settings_for(host, read_only=read_only, by=by, token=token, names=names, trusting=trusting)

@@ -11,11 +11,12 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.app import DeadLetters
-from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
 from jobistemer.core.errors import JobistemerError, NotFound
-from jobistemer.core.listings import DeadRun
-from jobistemer.core.printable import printable
+from jobistemer.core.reads.summaries import DeadRun
+from jobistemer.core.safe_text import printable
+from jobistemer.core.text import first_line
+from jobistemer.terminal import tables
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -139,7 +140,7 @@ def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:
             each.run.place,
             each.run.attempt + 1,
             tables.instant(each.run.ended_at, now_ms),
-            tables.first_line(each.run.error),
+            first_line(each.run.error),
         )
         for each in found
     ]

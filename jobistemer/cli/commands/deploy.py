@@ -8,11 +8,12 @@ from typing import Final
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.app.definitions import Registered
-from jobistemer.app.deployment import DeployPlan, JobPlan, Step, apply_deploy, plan_deploy
-from jobistemer.cli import differences, tables
-from jobistemer.cli.project import load_app
+from jobistemer.app.loading import load_app
+from jobistemer.cli import diff_tables
 from jobistemer.cli.session import Session, one_line_errors, with_server
+from jobistemer.control.definitions import Registered
+from jobistemer.control.deploy import DeployPlan, JobPlan, Step, apply_deploy, plan_deploy
+from jobistemer.terminal import tables
 
 PENDING: Final = 2
 """The exit code of --dry-run when there is something to do."""
@@ -84,9 +85,9 @@ def _lines(plan: JobPlan, now_ms: int, *, remove: bool) -> list[RenderableType]:
         sign += "" if remove else "; it stays (--remove removes it)"
     shown: list[RenderableType] = [tables.lines(sign)]
     if plan.step is Step.CHANGE:
-        shown.append(differences.fields_table(plan.difference))
+        shown.append(diff_tables.fields_table(plan.difference))
     if plan.step in (Step.ADD, Step.CHANGE, Step.REMOVE):
-        shown.append(differences.fires_table(plan.difference.fires))
+        shown.append(diff_tables.fires_table(plan.difference.fires))
     return shown
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from jobistemer.cli.project import load_app
+from jobistemer.app.loading import load_app
+from jobistemer.cli.commands.dashboard import DEFAULT_PORT, is_installed
 from jobistemer.cli.session import one_line_errors
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.dev.stage import Plan, Stage
-from jobistemer.web.command import DEFAULT_PORT, is_installed
+from jobistemer.dev.session import Plan, Stage
 
 _DEFAULTS = WorkerSettings()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
-from jobistemer.core.findings import Level
+from jobistemer.core.reads.findings import Level
 from jobistemer.store.acl import ROLES, rule
-from jobistemer.store.checkup import look_over
+from jobistemer.store.reads.doctor import look_over
+from jobistemer.terminal import tables
 
 KEYS = 100_000
 

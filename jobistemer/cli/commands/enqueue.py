@@ -10,11 +10,11 @@ import click
 import msgspec
 
 from jobistemer.app import Jobistemer
-from jobistemer.cli import tables
-from jobistemer.cli.calling import as_call, calling
-from jobistemer.cli.project import load_app, open_namespace
+from jobistemer.app.loading import load_app, open_namespace
+from jobistemer.cli.call_options import as_call, calling
 from jobistemer.cli.session import Session, one_line_errors, with_server
 from jobistemer.core.errors import NotFound
+from jobistemer.terminal import tables
 
 
 @click.command("enqueue")

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from jobistemer.app import Holds
-from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
+from jobistemer.terminal import tables
 
 
 def naming(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,22 +12,23 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.app import JobControl
-from jobistemer.cli import tables
-from jobistemer.cli.backfill import job_backfill_command
+from jobistemer.cli.commands.backfill import job_backfill_command
+from jobistemer.cli.commands.versions import diff_command, rollback_command, versions_command
 from jobistemer.cli.session import Session, operating
-from jobistemer.cli.versions import diff_command, rollback_command, versions_command
 from jobistemer.core import ids
-from jobistemer.core.cascade import options_of
 from jobistemer.core.errors import UnknownJob, UnknownTask
-from jobistemer.core.history import explain, mentioned
-from jobistemer.core.listings import JobSummary
-from jobistemer.core.models import Job
-from jobistemer.core.options import Effective, Options
-from jobistemer.core.records import Change, OccurrenceRecord
+from jobistemer.core.jobs.effective_options import options_of
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.jobs.options import Effective, Options
+from jobistemer.core.reads.summaries import JobSummary
+from jobistemer.core.runs.history_text import explain, mentioned
+from jobistemer.core.runs.records import Change, OccurrenceRecord
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store import listings, views
+from jobistemer.core.text import duration, first_line
+from jobistemer.store.reads import jobs, records
+from jobistemer.terminal import tables
 
 _GOES_ON = (OccurrenceState.PENDING, OccurrenceState.QUEUED)
 
@@ -64,7 +65,7 @@ job_group.add_command(rollback_command)
 @operating
 def list_command(session: Session, limit: int, offset: int) -> None:
     """List the registered jobs, those that are due next first."""
-    found = listings.list_jobs(session.namespace.shards, offset, limit)
+    found = jobs.list_jobs(session.namespace.shards, offset, limit)
     session.answer(found, lambda: _jobs_table(found, session.now_ms))
 
 
@@ -74,7 +75,7 @@ def list_command(session: Session, limit: int, offset: int) -> None:
 def show_command(session: Session, name: str) -> None:
     """Show one job: its schedule, tasks, policies and what comes next."""
     job = JobControl(session.namespace).find(name).job
-    summary = listings.summary_of(session.namespace.for_job(ids.job_id(name)), name)
+    summary = jobs.summary_of(session.namespace.for_job(ids.job_id(name)), name)
     if summary is None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
     details = JobDetails(summary, _next_instants(job, session.now_ms, 5), job)
@@ -115,8 +116,8 @@ def next_command(session: Session, name: str, count: int) -> None:
 def history_command(session: Session, name: str, limit: int, offset: int) -> None:
     """Show the occurrences of a job, the newest first, each with its reason."""
     job = JobControl(session.namespace).find(name).job
-    found = listings.list_history(session.namespace.for_job(job.id), job.id, offset, limit)
-    others = views.find_occurrences(session.namespace.for_job(job.id), sorted(mentioned(found)))
+    found = jobs.list_history(session.namespace.for_job(job.id), job.id, offset, limit)
+    others = records.find_occurrences(session.namespace.for_job(job.id), sorted(mentioned(found)))
     due = {each.id: each.due for each in (*found, *others)}
     session.answer(found, lambda: _history_table(found, due, session.now_ms))
 
@@ -222,7 +223,7 @@ def _activity(summary: JobSummary) -> str:
 def _last(last: OccurrenceRecord | None, now_ms: int) -> tuple[tables.Cell, ...]:
     if last is None:
         return "–", "–", ""
-    reason = tables.first_line(last.error) or last.reason
+    reason = first_line(last.error) or last.reason
     return tables.instant(last.due * 1000, now_ms), tables.state(last.state), reason
 
 
@@ -233,8 +234,8 @@ def _history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: i
         (
             tables.instant(each.due * 1000, now_ms),
             tables.state(each.state),
-            tables.duration(each.late_ms),
-            tables.duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
+            duration(each.late_ms),
+            duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
             each.id,
             explain(each, due),
         )
@@ -254,7 +255,7 @@ def _instants_table(instants: list[datetime], now_ms: int) -> RenderableType:
     if not instants:
         return "no instant is due after this"
     rows = [
-        (f"{at:%a %Y-%m-%d %H:%M:%S}", tables.duration(at.timestamp() * 1000 - now_ms)) for at in instants
+        (f"{at:%a %Y-%m-%d %H:%M:%S}", duration(at.timestamp() * 1000 - now_ms)) for at in instants
     ]
     return tables.table(("due (UTC)", "in"), rows)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.app.cancelling import BY_HAND, cancel_occurrence
-from jobistemer.cli import tables
-from jobistemer.cli.backfill import replay_command
+from jobistemer.cli.commands.backfill import replay_command
 from jobistemer.cli.session import Session, operating
-from jobistemer.core.report import Report, TaskReport
-from jobistemer.store.reports import find_report
+from jobistemer.control.cancel import BY_HAND, cancel_occurrence
+from jobistemer.core.runs.report import Report, TaskReport
+from jobistemer.core.text import duration
+from jobistemer.store.reads.reports import find_report
+from jobistemer.terminal import tables
 
 
 @click.group("occurrence")
@@ -35,8 +36,8 @@ def _details(report: Report, now_ms: int) -> RenderableType:
             ("due", tables.instant(report.due * 1000, now_ms)),
             ("state", tables.state(report.state)),
             ("reason", report.reason),
-            ("late", tables.duration(report.late_ms)),
-            ("took", tables.duration(report.took_ms) if report.took_ms is not None else ""),
+            ("late", duration(report.late_ms)),
+            ("took", duration(report.took_ms) if report.took_ms is not None else ""),
             ("error", report.error),
         )
     )
@@ -47,8 +48,8 @@ def _details(report: Report, now_ms: int) -> RenderableType:
             task.name,
             tables.state(task.state),
             len(task.attempts),
-            tables.duration(task.waited_ms) if task.waited_ms is not None else "–",
-            tables.duration(task.took_ms) if task.took_ms is not None else "–",
+            duration(task.waited_ms) if task.waited_ms is not None else "–",
+            duration(task.took_ms) if task.took_ms is not None else "–",
             _mapped(task),
             task.run,
             (task.error or (task.group.error if task.group else "")).strip().partition("\n")[0],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 from rich.console import RenderableType
 
-from jobistemer.app.operating import tell_worker
-from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
-from jobistemer.core.listings import TickerSummary, WorkerSummary
-from jobistemer.store import census
+from jobistemer.control.queues import tell_worker
+from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
+from jobistemer.store.reads import queues
+from jobistemer.terminal import tables
 
 
 @click.group("worker")
@@ -21,7 +21,7 @@ def worker_group() -> None:
 @operating
 def list_workers_command(session: Session) -> None:
     """List the workers with their last beat."""
-    found = census.list_workers(session.namespace.shards)
+    found = queues.list_workers(session.namespace.shards)
     session.answer(found, lambda: _workers_table(found, session.now_ms))
 
 
@@ -50,7 +50,7 @@ def ticker_group() -> None:
 @operating
 def list_tickers_command(session: Session) -> None:
     """List the tickers with their last beat."""
-    found = census.list_tickers(session.namespace.shards)
+    found = queues.list_tickers(session.namespace.shards)
     session.answer(found, lambda: _tickers_table(found, session.now_ms))
 
 

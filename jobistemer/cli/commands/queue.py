@@ -6,14 +6,14 @@ import click
 from rich.console import RenderableType
 
 from jobistemer.app import QueueControl
-from jobistemer.cli import tables
 from jobistemer.cli.hints import hints
 from jobistemer.cli.session import Session, operating
-from jobistemer.core.listings import QueueSummary
-from jobistemer.store import census
+from jobistemer.core.reads.summaries import QueueSummary
+from jobistemer.store.calls.streams import pause_queue, resume_queue
 from jobistemer.store.keys import FRONT
-from jobistemer.store.listings import delayed_total
-from jobistemer.store.queues import pause_queue, resume_queue
+from jobistemer.store.reads import queues
+from jobistemer.store.reads.jobs import delayed_total
+from jobistemer.terminal import tables
 
 
 @click.group("queue")
@@ -26,7 +26,7 @@ def queue_group() -> None:
 def list_command(session: Session) -> None:
     """List the queues: what waits, what is in flight, what waits for its time."""
     shards = session.namespace.shards
-    found, delayed = census.list_queues(shards), delayed_total(shards)
+    found, delayed = queues.list_queues(shards), delayed_total(shards)
     session.answer({"queues": found, "delayed": delayed}, lambda: _with_hints(session, found, delayed))
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.app.cancelling import BY_HAND, cancel_run
-from jobistemer.cli import tables
+from jobistemer.cli.commands.occurrence import SAID
+from jobistemer.cli.commands.watch import watch_command
 from jobistemer.cli.hints import hints_of
-from jobistemer.cli.occurrence import SAID
 from jobistemer.cli.session import Session, operating
-from jobistemer.cli.watch import watch_command
+from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.core.errors import UnknownRun
-from jobistemer.core.records import AttemptRecord, RunRecord
-from jobistemer.store import listings, views
+from jobistemer.core.runs.records import AttemptRecord, RunRecord
+from jobistemer.core.text import duration, first_line
+from jobistemer.store.reads import jobs, records
+from jobistemer.terminal import tables
 
 
 @click.group("run")
@@ -29,11 +30,11 @@ run_group.add_command(watch_command)
 @operating
 def show_command(session: Session, run_id: str) -> None:
     """Show one task run with all its attempts."""
-    located = listings.locate_run(session.namespace.shards, run_id)
+    located = jobs.locate_run(session.namespace.shards, run_id)
     if located is None:
         raise UnknownRun(f"run {run_id} is not on record: it never was, or its retention is over")
     database, run = located
-    attempts = views.find_attempts(database, run)
+    attempts = records.find_attempts(database, run)
     session.answer({"run": run, "attempts": attempts}, lambda: _with_hints(session, run, attempts))
 
 
@@ -78,8 +79,8 @@ def _details(run: RunRecord, attempts: list[AttemptRecord], now_ms: int) -> Rend
             tables.state(attempt.state),
             attempt.worker,
             tables.instant(attempt.started_at, now_ms),
-            tables.duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else "–",
-            tables.first_line(attempt.error),
+            duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else "–",
+            first_line(attempt.error),
         )
         for attempt in attempts
     ]

@@ -11,15 +11,17 @@ import click
 import msgspec
 from rich.console import Group, RenderableType
 
-from jobistemer.cli import pictures, tables
-from jobistemer.cli.project import load_app
+from jobistemer.app.loading import load_app
+from jobistemer.cli import day_chart
 from jobistemer.cli.session import one_line_errors
 from jobistemer.core.errors import InvalidInput, UnknownJob
-from jobistemer.core.models import Job
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.planning.simulation import LONGEST_S, JobLoad, Simulation, simulate
 from jobistemer.core.schedules import anchored
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
-from jobistemer.core.simulation import LONGEST_S, JobLoad, Simulation, simulate
+from jobistemer.core.text import duration
+from jobistemer.terminal import tables
 
 _UNITS: Final = {"s": 1, "min": 60, "m": 60, "h": 3600}
 
@@ -42,7 +44,7 @@ def simulate_command(
     jobs = [_with_anchor(job, start) for job in load_app(app, None, None).jobs()]
     found = simulate(jobs, _assumed(durations, jobs), start, start + days * 86_400)
     if svg is not None:
-        svg.write_text(pictures.svg(found), encoding="utf-8")
+        svg.write_text(day_chart.svg(found), encoding="utf-8")
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
         return
@@ -82,7 +84,7 @@ def _report(found: Simulation) -> RenderableType:
     lines = [
         f"{begin}: {total} due instants, {overlaps} while an earlier occurrence was still running",
         f"at most {found.peak} at a time, first at {_shown(found.peak_at)} UTC; that day by quarters of an hour:",
-        *pictures.strip(found).splitlines(),
+        *day_chart.strip(found).splitlines(),
     ]
     for event in found.clock_events:
         lines.append(f"{event.change.at:%Y-%m-%d %H:%M:%S} UTC, {event.timezone}: {event.change}")
@@ -95,7 +97,7 @@ def _table(loads: tuple[JobLoad, ...]) -> RenderableType:
     rows = [
         (
             *(each.job, each.due, each.ran, each.skipped, each.queued, each.replaced, each.excluded, each.most),
-            tables.duration(each.duration_s * 1000),
+            duration(each.duration_s * 1000),
         )
         for each in loads
     ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 
-from jobistemer.cli.observing import counts, observe
-from jobistemer.cli.process import ENVIRONMENT, Process, ProcessOptions, prepare_process, process_options
-from jobistemer.cli.project import open_namespace
+from jobistemer.app.loading import open_namespace
+from jobistemer.cli.health_options import counts, observe
+from jobistemer.cli.process_options import ENVIRONMENT, Process, process_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.settings import TickerSettings
-from jobistemer.runtime.leaving import leave
+from jobistemer.runtime.exit import leave
+from jobistemer.runtime.process import ProcessOptions, prepare_process
 from jobistemer.ticker import Ticker
-from jobistemer.ticker.tally import Tallies
+from jobistemer.ticker.metrics import Tallies
 
 
 @click.command("jobistemer-ticker", cls=Process, context_settings=ENVIRONMENT)

@@ -6,10 +6,11 @@ import click
 from rich.console import Group, RenderableType
 
 from jobistemer.app import JobControl
-from jobistemer.cli import differences, tables
+from jobistemer.cli import diff_tables
 from jobistemer.cli.session import Session, operating
+from jobistemer.core.jobs.versions import Version
 from jobistemer.core.schedules import describe
-from jobistemer.core.versions import Version
+from jobistemer.terminal import tables
 
 
 @click.command("versions")
@@ -32,7 +33,7 @@ def versions_command(session: Session, name: str) -> None:
 def diff_command(session: Session, name: str, older: int, newer: int) -> None:
     """Show what version NEWER of a job has otherwise than version OLDER, and which fire times differ."""
     found = JobControl(session.namespace).diff(name, older, newer)
-    session.answer(found, lambda: Group(differences.fields_table(found), differences.fires_table(found.fires)))
+    session.answer(found, lambda: Group(diff_tables.fields_table(found), diff_tables.fires_table(found.fires)))
 
 
 @click.command("rollback")

@@ -11,14 +11,14 @@ import click
 import msgspec
 from rich.text import Text
 
-from jobistemer.cli import tables
 from jobistemer.cli.session import Session, operating
 from jobistemer.core.errors import UnknownRun
-from jobistemer.core.notes import Progress
-from jobistemer.core.printable import printable
+from jobistemer.core.handlers.attempt_log import Progress
+from jobistemer.core.safe_text import printable
 from jobistemer.core.states import RunState
-from jobistemer.store import listings
-from jobistemer.store.watching import Sight, Watcher
+from jobistemer.store.reads import jobs
+from jobistemer.store.reads.run_watcher import Sight, Watcher
+from jobistemer.terminal import tables
 
 LOOK_S = 0.25
 _LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
@@ -29,7 +29,7 @@ _LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical
 @operating
 def watch_command(session: Session, run_id: str) -> None:
     """Follow a run until it has ended; exit code 0 when it succeeded, 1 when it did not."""
-    located = listings.locate_run(session.namespace.shards, run_id)
+    located = jobs.locate_run(session.namespace.shards, run_id)
     if located is None:
         raise UnknownRun(f"run {run_id} is not on record: it never was, or its retention is over")
     watcher = Watcher(located[0], run_id)

@@ -7,20 +7,21 @@ from typing import Any
 
 import click
 
-from jobistemer.cli.observing import counts, observe, observe_together, places_to_ask, share_out
-from jobistemer.cli.process import ENVIRONMENT, Process, ProcessOptions, prepare_process, process_options
-from jobistemer.cli.project import app_folders, app_reference, load_app
+from jobistemer.app.loading import app_folders, app_reference, load_app
+from jobistemer.cli.health_options import counts, observe, observe_together, places_to_ask, share_out
+from jobistemer.cli.process_options import ENVIRONMENT, Process, process_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.cli.worker_options import one_of_many, recycling_options, supervising_options
 from jobistemer.core.errors import WornOut
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.settings import WorkerSettings, parse_queues
-from jobistemer.runtime.changes import Changes
-from jobistemer.runtime.leaving import leave
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.runtime.supervising import Supervisor
+from jobistemer.runtime.exit import leave
+from jobistemer.runtime.file_watcher import Changes
+from jobistemer.runtime.process import ProcessOptions, prepare_process
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.supervisor import Supervisor
 from jobistemer.worker import Worker
-from jobistemer.worker.tally import Tallies
+from jobistemer.worker.attempts.metrics import Tallies
 
 _DEFAULTS = WorkerSettings()
 

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.live import Live
 
 from jobistemer.cli.session import Session, operating
-from jobistemer.cli.top.keyboard import RESIZED, Keyboard, keyboard
-from jobistemer.cli.top.look import Counting, Look, counting, look
 from jobistemer.cli.top.rates import Rates, rates
 from jobistemer.cli.top.screen import screen
+from jobistemer.cli.top.snapshot import Counting, Look, counting, look
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.runtime.stopping import end_at_once
-from jobistemer.store.connection import redacted
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.shutdown import end_at_once
+from jobistemer.store.server.connection import redacted
+from jobistemer.terminal.keyboard import RESIZED, Keyboard, keyboard
 
 EVERY_S, GLIMPSE_S = 1.0, 0.05
 SLOW_S = 1.0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jobistemer.cli.top.look import Look
-from jobistemer.core.listings import TickerSummary, WorkerSummary
+from jobistemer.cli.top.snapshot import Look
+from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
 
 Member = WorkerSummary | TickerSummary
 

@@ -10,11 +10,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jobistemer.cli import tables
-from jobistemer.cli.top.look import Look
 from jobistemer.cli.top.rates import Flow, Rates
-from jobistemer.core.listings import WorkerSummary
-from jobistemer.core.printable import printable
+from jobistemer.cli.top.snapshot import Look
+from jobistemer.core.reads.summaries import WorkerSummary
+from jobistemer.core.safe_text import printable
+from jobistemer.core.text import duration, first_line
+from jobistemer.terminal import tables
 
 SILENT_MS = 5_000
 """A member that has not beaten for so long is told apart."""
@@ -97,7 +98,7 @@ def _queues(look: Look, rates: Rates) -> list[tuple[tables.Cell, ...]]:
     rows: list[tuple[tables.Cell, ...]] = []
     for each in sorted(look.queues, key=lambda queue: (-queue.waiting - queue.in_flight, queue.name)):
         flow = rates.flows.get(each.name, Flow())
-        since = tables.duration(look.at_ms - each.oldest_at) if each.oldest_at else "–"
+        since = duration(look.at_ms - each.oldest_at) if each.oldest_at else "–"
         state = "paused" if each.paused else "draining" if each.draining else "open"
         counts = (f"{each.waiting:,}", since, f"{each.in_flight:,}", _rate(flow.came), _rate(flow.went))
         rows.append((each.name, *counts, tables.state(state)))
@@ -129,7 +130,7 @@ def _tickers(look: Look, rates: Rates) -> list[tuple[tables.Cell, ...]]:
 
 
 def _running(look: Look) -> list[tuple[tables.Cell, ...]]:
-    return [(each.task, tables.duration(each.for_ms), each.queue, each.worker, each.run) for each in look.running]
+    return [(each.task, duration(each.for_ms), each.queue, each.worker, each.run) for each in look.running]
 
 
 def _failures(look: Look) -> list[tuple[tables.Cell, ...]]:
@@ -137,7 +138,7 @@ def _failures(look: Look) -> list[tuple[tables.Cell, ...]]:
         (
             Text(printable(each.task), style="red" if each.dead else "yellow"),
             f"{'dead' if each.dead else 'again'} {_distance(each.at, look.at_ms)}",
-            *(each.run, tables.first_line(each.error)),
+            *(each.run, first_line(each.error)),
         )
         for each in look.failures
     ]
@@ -189,7 +190,7 @@ def _busy(worker: WorkerSummary) -> int:
 
 
 def _distance(at_ms: int, now_ms: int) -> str:
-    return f"in {tables.duration(at_ms - now_ms)}" if at_ms > now_ms else f"{tables.duration(now_ms - at_ms)} ago"
+    return f"in {duration(at_ms - now_ms)}" if at_ms > now_ms else f"{duration(now_ms - at_ms)} ago"
 
 
 def _counted(number: int, what: str) -> str:
@@ -208,7 +209,7 @@ def _rate(value: float | None) -> str:
 
 def _beat(at: int, now_ms: int) -> Text:
     ago = max(0, now_ms - at)
-    return Text(f"{tables.duration(ago)} ago", style="red" if ago > SILENT_MS else "")
+    return Text(f"{duration(ago)} ago", style="red" if ago > SILENT_MS else "")
 
 
 def _warned(value: int, most: int, unit: str) -> Text:

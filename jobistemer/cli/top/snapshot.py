@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
-from jobistemer.core.listings import DeadRun, DelayedRun, TickerSummary, WorkerSummary
-from jobistemer.core.planning import NEVER
-from jobistemer.store.census import list_tickers, list_workers
+from jobistemer.core.planning.plan import NEVER
+from jobistemer.core.reads.summaries import DeadRun, DelayedRun, TickerSummary, WorkerSummary
+from jobistemer.store.actions.dead_letters import list_dead
 from jobistemer.store.database import Command, Database
-from jobistemer.store.dead import list_dead
-from jobistemer.store.glance import Going, QueueGlance, glance_at_queues
-from jobistemer.store.listings import list_delayed
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.jobs import list_delayed
+from jobistemer.store.reads.queues import list_tickers, list_workers
+from jobistemer.store.reads.queues_snapshot import Going, QueueGlance, glance_at_queues
 from jobistemer.store.scripts import Call
 
 MOST: Final = 20

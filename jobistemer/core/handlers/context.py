@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import msgspec
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.notes import Progress
+from jobistemer.core.handlers.attempt_log import Progress
+from jobistemer.core.handlers.local_tools import Unattached
 from jobistemer.core.permissions import Permissions
-from jobistemer.core.transactions import Transaction
-from jobistemer.core.unattached import Unattached
+from jobistemer.core.runs.transaction import Transaction
 
 Facts = dict[str, object] | None
 

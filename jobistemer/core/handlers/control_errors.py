@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from jobistemer.core.errors import InvalidInput
+from jobistemer.core.jobs.retries import LONGEST_DELAY_S
 from jobistemer.core.ranges import check_range
-from jobistemer.core.retries import LONGEST_DELAY_S
 
 
 class Retry(Exception):

@@ -13,15 +13,15 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
-from jobistemer.core.limits import Limit, Use, check_keys, gathered_by, uses_of
-from jobistemer.core.messages import EMPTY_PAYLOAD, Message
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.injected import supplies_of
+from jobistemer.core.jobs.limits import Limit, Use, check_keys, gathered_by, uses_of
+from jobistemer.core.jobs.options import Options, complete
+from jobistemer.core.jobs.retryable import ALWAYS, Retrying
 from jobistemer.core.names import checked_name
-from jobistemer.core.options import Options, complete
-from jobistemer.core.retrying import ALWAYS, Retrying
+from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message
 from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
-from jobistemer.core.supplies import supplies_of
 
 MAX_PAYLOAD_BYTES = DEFAULT_BYTES
 MAX_RESULT_BYTES = DEFAULT_BYTES

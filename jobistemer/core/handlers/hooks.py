@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from jobistemer.core.context import Context
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.messages import Message
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.runs.message import Message
 from jobistemer.core.states import AttemptState, RunState
 
 Middleware = Callable[[Context], AbstractContextManager[Any]]

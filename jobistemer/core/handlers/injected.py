@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, get_args, get_origin
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.report import Report
-from jobistemer.core.results import Results
+from jobistemer.core.runs.report import Report
+from jobistemer.core.runs.results import Results
 
 Decode = Callable[[bytes], Any]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from jobistemer.core.notes import Progress
+from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.permissions import ANYTHING, Permissions
-from jobistemer.core.transactions import Transaction
+from jobistemer.core.runs.transaction import Transaction
 
 
 class Lines:

@@ -16,11 +16,11 @@ from hashlib import sha1
 
 import msgspec
 
-from jobistemer.core.builtin import SHELL_TASK
+from jobistemer.core.builtin_tasks import SHELL_TASK
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.models import Job, Task
-from jobistemer.core.options import Options
-from jobistemer.core.retries import Exponential
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.jobs.retries import Exponential
 from jobistemer.core.schedules import Cron
 
 _VARIABLE = re.compile(r"""\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*|"[^"]*"|'[^']*')\s*=\s*(?P<value>.*?)\s*""", re.DOTALL)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobistemer.core.models import FailureStrategy, Job, Task
-from jobistemer.core.options import Effective, Options, complete
+from jobistemer.core.jobs.job import FailureStrategy, Job, Task
+from jobistemer.core.jobs.options import Effective, Options, complete
 
 
 def options_of(job: Job, task: Task) -> dict[str, Effective]:

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.limits import Limit, checked_limits
+from jobistemer.core.jobs.limits import Limit, checked_limits
+from jobistemer.core.jobs.retries import Exponential, RetryPolicy
 from jobistemer.core.names import checked_name
 from jobistemer.core.ranges import check_range, check_whole
-from jobistemer.core.retries import Exponential, RetryPolicy
 
 DEFAULT_PRIORITY = 5
 DEFAULT_MAX_CRASHES = 3

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.models import Job, Update
+from jobistemer.core.jobs.job import Job, Update
 
 KEPT = 20
 """How many versions are kept whether or not anything refers to them."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.versions import Version
+from jobistemer.core.jobs.versions import Version
 
 SLACK_S = 60
 """So much sooner than its retention says a row may be gone: clocks differ, and trimming is not instantaneous."""

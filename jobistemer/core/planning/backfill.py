@@ -9,9 +9,9 @@ from itertools import islice
 import msgspec
 
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.models import Job
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.planning.recovery import excluding
 from jobistemer.core.ranges import check_range
-from jobistemer.core.recovery import excluding
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 
 MOST_INSTANTS = 100_000

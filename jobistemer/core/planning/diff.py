@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.models import Job, Task
-from jobistemer.core.recovery import excluding
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.planning.recovery import excluding
 
 DAYS = 30
 """How far ahead fire times are compared."""

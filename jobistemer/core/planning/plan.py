@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Message, Slot, compose, wire_options
-from jobistemer.core.models import Job, Recovery, Task
-from jobistemer.core.options import complete
-from jobistemer.core.recovery import Backlog, backlog, excluding, missed_before, recover
+from jobistemer.core.jobs.job import Job, Recovery, Task
+from jobistemer.core.jobs.options import complete
+from jobistemer.core.planning.recovery import Backlog, backlog, excluding, missed_before, recover
+from jobistemer.core.runs.message import Message, Slot, compose, wire_options
 from jobistemer.core.schedules import jitter_ms, spread_ms
 from jobistemer.core.states import OccurrenceState
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.models import Job, Recovery
+from jobistemer.core.jobs.job import Job, Recovery
 from jobistemer.core.schedules import AnyCalendar
 from jobistemer.core.states import OccurrenceState
 

@@ -12,9 +12,9 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.models import Job, Overlap
-from jobistemer.core.planning import start_delay_ms
-from jobistemer.core.recovery import excluding
+from jobistemer.core.jobs.job import Job, Overlap
+from jobistemer.core.planning.plan import start_delay_ms
+from jobistemer.core.planning.recovery import excluding
 from jobistemer.core.schedules.instants import DAY
 
 MOST_KEPT = 500

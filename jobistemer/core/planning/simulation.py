@@ -13,8 +13,8 @@ from itertools import accumulate, islice
 
 import msgspec
 
-from jobistemer.core.models import Job
-from jobistemer.core.playing import Player, Shape
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.planning.simulated_job import Player, Shape
 from jobistemer.core.schedules import Cron, Interval
 from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes, shift_note
 from jobistemer.core.schedules.instants import DAY, instant_at, unix_floor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from jobistemer.core.findings import Finding, at, fault, fine, warning
+from jobistemer.core.reads.findings import Finding, at, fault, fine, warning
 
 SLOTS: Final = 16_384
 NAMED: Final = 20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from jobistemer.core.messages import Message
-from jobistemer.core.records import OccurrenceRecord, RunRecord
+from jobistemer.core.runs.message import Message
+from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 
 
 class JobSummary(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Outcome
-from jobistemer.core.messages import Message, compose
+from jobistemer.core.runs.message import Message, compose
+from jobistemer.core.runs.settle import Outcome
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Member, Message, compose
-from jobistemer.core.models import FailureStrategy
+from jobistemer.core.jobs.job import FailureStrategy
+from jobistemer.core.runs.message import Member, Message, compose
 
 FOR_ALL_ADDED = -1
 

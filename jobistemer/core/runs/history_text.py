@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
 
 _OCCURRENCE = re.compile(r"occ_[0-9a-f-]{36}")

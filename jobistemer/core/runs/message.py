@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.options import DEFAULT_MAX_CRASHES, DEFAULT_PRIORITY, Complete
-from jobistemer.core.retries import Exponential, RetryPolicy
+from jobistemer.core.jobs.options import DEFAULT_MAX_CRASHES, DEFAULT_PRIORITY, Complete
+from jobistemer.core.jobs.retries import Exponential, RetryPolicy
 
 EMPTY_PAYLOAD = msgspec.Raw(b"{}")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from jobistemer.core.models import Job, Task
-from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.states import OccurrenceState, RunState
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from jobistemer.core.messages import Message
+from jobistemer.core.runs.message import Message
 from jobistemer.core.states import AttemptState, RunState
 
 

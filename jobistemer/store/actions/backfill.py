@@ -12,14 +12,14 @@ from typing import NamedTuple
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.backfill import Backfill, Progress, Status, instants_from, is_excluded
-from jobistemer.core.models import Job, Overlap
+from jobistemer.core.jobs.job import Job, Overlap
+from jobistemer.core.planning.backfill import Backfill, Progress, Status, instants_from, is_excluded
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
-from jobistemer.store import jobs, occurrences
+from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.jobs import StoredJob
+from jobistemer.store.calls.occurrences import Asked
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import StoredJob
 from jobistemer.store.keys import Keys
-from jobistemer.store.occurrences import Asked
 from jobistemer.store.scripts import Call, script
 
 LOOKED_AT = 100

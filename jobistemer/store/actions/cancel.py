@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from jobistemer.core import ids
-from jobistemer.core.endings import CANCELED, Outcome
-from jobistemer.core.messages import Delivery, Message, Slot, decode_message
-from jobistemer.core.models import FailureStrategy, Job
-from jobistemer.core.records import RunRecord
+from jobistemer.core.jobs.job import FailureStrategy, Job
+from jobistemer.core.runs.message import Delivery, Message, Slot, decode_message
+from jobistemer.core.runs.records import RunRecord
+from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import TERMINAL_RUNS, AttemptState, RunState
-from jobistemer.store import groups, jobs, limits, runs, views
+from jobistemer.store.calls import groups, jobs, limits, runs
+from jobistemer.store.calls.runs import Ended
 from jobistemer.store.database import Database
 from jobistemer.store.keys import front_of
-from jobistemer.store.runs import Ended
+from jobistemer.store.reads import records
 
 MOST_RETRIES = 500
 """How many waiting retries of a group are cancelled at once; the others are when their time comes."""
@@ -22,7 +23,7 @@ TRIES = 5
 def cancel_run(database: Database, run_id: str, reason: str) -> str:
     """Cancel a run: CANCELED at once, REQUESTED of the worker that has it, ENDED before, UNKNOWN or BUSY."""
     for _ in range(TRIES):
-        record = views.find_run(database, run_id)
+        record = records.find_run(database, run_id)
         if record is None:
             return "UNKNOWN"
         if record.state in TERMINAL_RUNS:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from jobistemer.core.listings import DeadRun
-from jobistemer.core.messages import Message, decode_message, encode_message
-from jobistemer.core.records import RunRecord
+from jobistemer.core.reads.summaries import DeadRun
+from jobistemer.core.runs.message import Message, decode_message, encode_message
+from jobistemer.core.runs.records import RunRecord
+from jobistemer.store.calls.runs import LONGEST_UNIQUE_MS
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.runs import LONGEST_UNIQUE_MS
+from jobistemer.store.reads.records import read_run, run_command
 from jobistemer.store.scripts import Call, script
-from jobistemer.store.views import read_run, run_command
 
 PAGE = 100
 

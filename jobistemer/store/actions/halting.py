@@ -8,12 +8,13 @@ the mark, and a ticker goes on: the occurrence stays among the deadlines until i
 from __future__ import annotations
 
 from jobistemer.core import ids
-from jobistemer.core.models import Job
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
-from jobistemer.store import jobs, occurrences, views
-from jobistemer.store.cancelling import cancel_run
+from jobistemer.store.actions.cancel import cancel_run
+from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.database import Database
+from jobistemer.store.reads import records
 
 AGAIN_MS = 5_000
 """After so long a ticker looks again whether all runs of a halted occurrence have ended."""
@@ -65,4 +66,4 @@ def _cancel_queued(database: Database, record: OccurrenceRecord, job: Job | None
 
 
 def _find(database: Database, occurrence: str) -> OccurrenceRecord | None:
-    return next(iter(views.find_occurrences(database, [occurrence])), None)
+    return next(iter(records.find_occurrences(database, [occurrence])), None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobistemer.core.endings import CANCELED, Outcome
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.messages import Delivery
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.store import cancelling, groups, jobs, limits, runs
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import groups, jobs, limits, runs
+from jobistemer.store.calls.runs import Ended
 from jobistemer.store.database import Database
-from jobistemer.store.runs import Ended
 
 BATCH = 200
 
@@ -45,5 +46,5 @@ def end_canceled(database: Database, ended: Ended) -> str:
     slot = ended.delivery.message.slot
     job = jobs.find_version(database, slot.job, slot.version) if slot else None
     word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
-    cancelling.cancel_children(database, run, ended.mapped)
+    cancel.cancel_children(database, run, ended.mapped)
     return word

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jobistemer.core.endings import CANCELED, Outcome
-from jobistemer.core.messages import Delivery, decode_message
+from jobistemer.core.runs.message import Delivery, decode_message
+from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.store import cancelling, jobs, limits, queues, runs
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import jobs, limits, runs, streams
+from jobistemer.store.calls.ended_attempt import Ended
 from jobistemer.store.database import Database
-from jobistemer.store.ended import Ended
 from jobistemer.store.keys import places_of, split_delayed_member, split_place
 from jobistemer.store.scripts import Reply
 
@@ -42,7 +43,7 @@ def _on_stream(database: Database, place: str) -> Iterator[list[Delivery]]:
     last = database.ask("XREVRANGE", stream, "+", "-", "COUNT", 1)
     start = b"-"
     while last and (entries := database.ask("XRANGE", stream, start, last[0][0], "COUNT", PAGE)):
-        yield [each for each, _ in queues.deliveries(stream.encode(), entries) if each is not None]
+        yield [each for each, _ in streams.deliveries(stream.encode(), entries) if each is not None]
         start = b"(" + entries[-1][0]
 
 
@@ -82,5 +83,5 @@ def _end(database: Database, page: list[Delivery], source: str, limit: str, reas
         slot = delivery.message.slot
         job = jobs.find_version(database, slot.job, slot.version) if slot else None
         if slot and job:
-            cancelling.cancel_siblings(database, job, slot)
+            cancel.cancel_siblings(database, job, slot)
     return len(done)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from jobistemer.core import ids
-from jobistemer.store import jobs, occurrences, views
-from jobistemer.store.cancelling import cancel_run
+from jobistemer.store.actions.cancel import cancel_run
+from jobistemer.store.actions.halting import cancel_occurrence
+from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.job_versions import live_versions
 from jobistemer.store.database import Database
-from jobistemer.store.halting import cancel_occurrence
 from jobistemer.store.keys import Keys
-from jobistemer.store.versions import live_versions
+from jobistemer.store.reads import records
 
 
 def retire(database: Database, job_id: str, version: int) -> int:
@@ -28,7 +29,7 @@ def replace(database: Database, job_id: str, instant: int) -> int:
     keys, by = database.keys, ids.occurrence_id(job_id, instant)
     found = database.ask_all([("ZRANGEBYSCORE", key, "-inf", f"({instant}") for key in _unended(keys, job_id)])
     earlier = [each.decode() for part in found for each in part]
-    for record in views.find_occurrences(database, earlier):
+    for record in records.find_occurrences(database, earlier):
         _cancel(database, job_id, record.id, record.version, f"replaced by {by}")
     return len(earlier)
 

@@ -7,11 +7,12 @@ in the list of the dead, where it can be replayed, for as long as that keeps it.
 from __future__ import annotations
 
 from jobistemer.core import ids
-from jobistemer.core.models import Job
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, RunState
-from jobistemer.store import jobs, views
+from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
+from jobistemer.store.reads import records
 from jobistemer.store.scripts import Call, script
 
 STEP = 100
@@ -23,7 +24,7 @@ def trim_step(database: Database, job: Job) -> int:
     history = database.keys.history(job.id)
     total, first = database.ask_all([("ZCARD", history), ("ZRANGE", history, 0, STEP - 1)])
     earliest = [each.decode() for each in first]
-    found = {record.id: record for record in views.find_occurrences(database, earliest)}
+    found = {record.id: record for record in records.find_occurrences(database, earliest)}
     expired = [each for each in earliest if each not in found]
     if expired:
         database.ask("ZREM", history, *expired)
@@ -45,7 +46,7 @@ def _records_of(database: Database, record: OccurrenceRecord) -> list[str]:
     job = jobs.find_version(database, record.job, record.version)
     tasks = [ids.run_id(record.id, ids.task_id(record.job, task.name)) for task in job.tasks] if job else []
     ended = TERMINAL_RUNS - {RunState.DEAD}
-    runs = [run for run in views.find_runs(database, tasks) if run.state in ended]
+    runs = [run for run in records.find_runs(database, tasks) if run.state in ended]
     attempts = [ids.attempt_id(run.id, number) for run in runs for number in range(run.attempt + 1)]
     keys = database.keys
     return [*(keys.attempt(each) for each in attempts), *(keys.run(run.id) for run in runs)]

@@ -13,16 +13,16 @@ from typing import NamedTuple
 import msgspec
 
 from jobistemer.core.errors import InvalidSchedule, JobistemerError, StaleDefinition
-from jobistemer.core.models import Job, Update, decode_job, fingerprint
-from jobistemer.core.planning import first_due, plan
+from jobistemer.core.jobs.job import Job, Update, decode_job, fingerprint
+from jobistemer.core.jobs.versions import KEPT, apply_at_ms, forgettable, is_older, opens_at_ms
+from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
-from jobistemer.core.versions import KEPT, apply_at_ms, forgettable, is_older, opens_at_ms
-from jobistemer.store import jobs, occurrences
+from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.job_versions import find_versions, pinned_versions
+from jobistemer.store.calls.jobs import Registration, StoredJob
 from jobistemer.store.database import Database
-from jobistemer.store.jobs import Registration, StoredJob
 from jobistemer.store.scripts import Call
-from jobistemer.store.versions import find_versions, pinned_versions
 
 TRIES = 5
 """How often a change is tried again when somebody else changes the same job at the same time."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Delivery
-from jobistemer.core.notes import MOST_LINES, Notes, decode_line, decode_progress
+from jobistemer.core.handlers.attempt_log import MOST_LINES, Notes, decode_line, decode_progress
+from jobistemer.core.runs.message import Delivery
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.messages import encode_message
-from jobistemer.core.models import Job, Overlap
-from jobistemer.core.planning import Decision, runs_of, start_delay_ms
+from jobistemer.core.jobs.job import Job, Overlap
+from jobistemer.core.planning.plan import Decision, runs_of, start_delay_ms
+from jobistemer.core.runs.message import encode_message
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobistemer.core import ids
 from jobistemer.core.states import AttemptState
-from jobistemer.store.ended import Ended
+from jobistemer.store.calls.ended_attempt import Ended
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
 

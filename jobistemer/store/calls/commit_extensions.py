@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Over
-from jobistemer.core.fan_in import heirs_of
-from jobistemer.core.letters import letter_message
-from jobistemer.core.messages import Message, encode_message
-from jobistemer.core.models import Job
-from jobistemer.core.options import complete
-from jobistemer.core.planning import completion_of
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.jobs.options import complete
+from jobistemer.core.planning.plan import completion_of
+from jobistemer.core.runs.dead_letter import letter_message
+from jobistemer.core.runs.fan_in import heirs_of
+from jobistemer.core.runs.message import Message, encode_message
+from jobistemer.core.runs.settle import Over
 from jobistemer.core.states import RunState
-from jobistemer.store import groups, outcomes
-from jobistemer.store.ended import Ended
-from jobistemer.store.groups import HOLD_MS
+from jobistemer.store.calls import groups, outcome_counts
+from jobistemer.store.calls.ended_attempt import Ended
+from jobistemer.store.calls.groups import HOLD_MS
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 
@@ -52,8 +52,8 @@ def companions(keys: Keys, ended: Ended, over: Over, job: Job | None, retention_
         calls.append(groups.count(keys, message.run, message.member))
     if _is_mourned(message, over):
         calls.append(_send_letter(keys, message, ended.ended_at))
-    if message.slot is not None and job is not None and outcomes.matters(job):
-        calls.append(outcomes.count(keys, job, message.slot, ended.ended_at))
+    if message.slot is not None and job is not None and outcome_counts.matters(job):
+        calls.append(outcome_counts.count(keys, job, message.slot, ended.ended_at))
     if message.slot is not None and job is not None and goes_on(job):
         calls.append(_end_occurrence(keys, message, job, ended.ended_at))
     return tuple(calls)

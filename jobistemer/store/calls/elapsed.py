@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobistemer.core import ids
 from jobistemer.core.states import AttemptState
+from jobistemer.store.calls.ended_attempt import Ended
 from jobistemer.store.database import Database
-from jobistemer.store.ended import Ended
 
 
 def matters(ended: Ended) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobistemer.core.endings import Outcome, Over
-from jobistemer.core.messages import Delivery, Message
+from jobistemer.core.runs.message import Delivery, Message
+from jobistemer.core.runs.settle import Outcome, Over
 from jobistemer.core.states import RunState
 
 

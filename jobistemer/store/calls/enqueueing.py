@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jobistemer.core.messages import Message, encode_message
+from jobistemer.core.runs.message import Message, encode_message
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 

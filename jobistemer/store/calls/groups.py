@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.fan_in import Heir
-from jobistemer.core.messages import Delivery, Member, Message, encode_message
-from jobistemer.core.models import Job
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.runs.fan_in import Heir
+from jobistemer.core.runs.message import Delivery, Member, Message, encode_message
 from jobistemer.core.states import RunState
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobistemer.core.limits import name_of
-from jobistemer.core.listings import Hold
-from jobistemer.core.messages import Delivery, encode_message
+from jobistemer.core.jobs.limits import name_of
+from jobistemer.core.reads.summaries import Hold
+from jobistemer.core.runs.message import Delivery, encode_message
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script

@@ -5,8 +5,8 @@ The definition of the current one, which is the only one of most jobs, stands wi
 
 from __future__ import annotations
 
-from jobistemer.core.models import decode_job
-from jobistemer.core.versions import Version
+from jobistemer.core.jobs.job import decode_job
+from jobistemer.core.jobs.versions import Version
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 

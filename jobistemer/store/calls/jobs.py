@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.models import Job, decode_job, encode_job
-from jobistemer.core.records import Change
+from jobistemer.core.jobs.job import Job, decode_job, encode_job
+from jobistemer.core.runs.records import Change
+from jobistemer.store.calls.groups import HOLD_MS
 from jobistemer.store.database import Command, Database
-from jobistemer.store.groups import HOLD_MS
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.limits import Use
-from jobistemer.core.messages import Delivery, encode_message
+from jobistemer.core.jobs.limits import Use
+from jobistemer.core.runs.message import Delivery, encode_message
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, front_of, place, place_of_stream, split_delayed_member
 from jobistemer.store.scripts import Call, Reply, script

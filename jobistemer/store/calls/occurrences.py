@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.messages import encode_message
-from jobistemer.core.models import Job, Overlap
-from jobistemer.core.planning import NEVER, Decision, runs_of, start_delay_ms
+from jobistemer.core.jobs.job import Job, Overlap
+from jobistemer.core.planning.plan import NEVER, Decision, runs_of, start_delay_ms
+from jobistemer.core.runs.message import encode_message
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobistemer.core.messages import Message, Slot, encode_message
-from jobistemer.core.models import Job
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.runs.message import Message, Slot, encode_message
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 

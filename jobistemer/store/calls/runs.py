@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Later, Over
-from jobistemer.core.graph import released_by, skipped_by
-from jobistemer.core.messages import Delivery, Message, encode_message
-from jobistemer.core.models import FailureStrategy, Job
-from jobistemer.core.options import complete
+from jobistemer.core.jobs.graph import released_by, skipped_by
+from jobistemer.core.jobs.job import FailureStrategy, Job
+from jobistemer.core.jobs.options import complete
+from jobistemer.core.runs.message import Delivery, Message, encode_message
+from jobistemer.core.runs.settle import Later, Over
 from jobistemer.core.states import RunState
-from jobistemer.store.companions import companions, marks
-from jobistemer.store.ended import Ended as Ended  # noqa: PLC0414 - who ends runs finds it here
-from jobistemer.store.groups import HOLD_MS
+from jobistemer.store.calls.commit_extensions import companions, marks
+from jobistemer.store.calls.ended_attempt import Ended as Ended  # noqa: PLC0414 - who ends runs finds it here
+from jobistemer.store.calls.groups import HOLD_MS
 from jobistemer.store.keys import Keys, place, split_delayed_member
 from jobistemer.store.scripts import Call, script
 

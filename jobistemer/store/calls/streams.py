@@ -10,13 +10,13 @@ import redis
 from redis.exceptions import ResponseError
 
 from jobistemer.core.errors import ServerRefused
-from jobistemer.core.messages import Delivery, decode_message
 from jobistemer.core.names import checked_name
-from jobistemer.store.connection import BLOCK_MS
+from jobistemer.core.runs.message import Delivery, decode_message
 from jobistemer.store.database import Database
-from jobistemer.store.failures import translated
+from jobistemer.store.errors import translated
 from jobistemer.store.keys import GROUP, places_of
 from jobistemer.store.scripts import script
+from jobistemer.store.server.connection import BLOCK_MS
 
 OPENED_A_CALL = 100
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jobistemer.core.messages import Delivery
-from jobistemer.core.transactions import Write
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.transaction import Write
 from jobistemer.store.scripts import Call, composed
 
 

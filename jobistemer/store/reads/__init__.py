@@ -1,1 +1,4 @@
-"""."""
+"""Read-only questions to the server, for commands, the dashboard, metrics and `doctor`. Nothing here writes.
+
+May import `store.calls` and what is below it.
+"""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from jobistemer.core import ids
-from jobistemer.core.audit import Ledger, Row
-from jobistemer.core.models import name_in
+from jobistemer.core.jobs.job import name_in
+from jobistemer.core.planning.audit import Ledger, Row
+from jobistemer.store.calls.job_versions import find_versions
 from jobistemer.store.database import Database
-from jobistemer.store.versions import find_versions
 
 PAGE = 1_000
 

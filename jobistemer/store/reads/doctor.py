@@ -7,17 +7,17 @@ from itertools import islice
 from typing import Final
 
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.findings import Finding, at, fault, fine, judge_server, warning
-from jobistemer.core.planning import NEVER
-from jobistemer.core.topology import judge_slots, judge_spread
-from jobistemer.store import census
-from jobistemer.store.cluster import Cluster
+from jobistemer.core.planning.plan import NEVER
+from jobistemer.core.reads.cluster_health import judge_slots, judge_spread
+from jobistemer.core.reads.findings import Finding, at, fault, fine, judge_server, warning
+from jobistemer.store.calls.streams import busy_consumers
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.nodes import look_over_nodes, offset_ms, told_by
-from jobistemer.store.orphans import find_orphans
-from jobistemer.store.queues import busy_consumers
+from jobistemer.store.reads import queues
+from jobistemer.store.reads.doctor_cluster import look_over_nodes, offset_ms, told_by
+from jobistemer.store.reads.leaked_keys import find_orphans
+from jobistemer.store.server.cluster_map import Cluster
 
 SILENT_MS: Final = 60_000
 """Whoever has not been heard for so long is not there; what should have been done so long ago is stuck."""
@@ -106,7 +106,7 @@ def _due(database: Database) -> Iterator[Finding]:
     now_ms, keys = database.clock.now_ms(), database.keys
     jobs = database.ask("ZRANGEBYSCORE", keys.due, "-inf", min(now_ms - SILENT_MS, NEVER * 1000), "LIMIT", 0, NAMED)
     runs = database.ask("ZRANGEBYSCORE", keys.delayed, "-inf", now_ms - SILENT_MS, "LIMIT", 0, NAMED)
-    tickers = [each for each in census.list_tickers([database]) if each.beat_at > now_ms - SILENT_MS]
+    tickers = [each for each in queues.list_tickers([database]) if each.beat_at > now_ms - SILENT_MS]
     remedy = "look at its log; `jobistemer ticker list`" if tickers else "no ticker runs: start `jobistemer-ticker`"
     for job in jobs:
         yield fault("due", f"{job.decode()} has been due for more than a minute", remedy)
@@ -117,8 +117,8 @@ def _due(database: Database) -> Iterator[Finding]:
 def _waiting(database: Database) -> Iterator[Finding]:
     """Queues that nobody works on."""
     since = database.clock.now_ms() - SILENT_MS
-    served = {queue for each in census.list_workers([database]) if each.beat_at > since for queue in each.queues}
-    for queue in census.list_queues([database]):
+    served = {queue for each in queues.list_workers([database]) if each.beat_at > since for queue in each.queues}
+    for queue in queues.list_queues([database]):
         if queue.waiting and queue.name not in served:
             remedy = f"no worker serves this queue: start `jobistemer-worker -Q {queue.name}`"
             yield warning("workers", f"{queue.waiting} runs wait in {queue.name}", remedy)
@@ -127,7 +127,7 @@ def _waiting(database: Database) -> Iterator[Finding]:
 def _stuck(database: Database) -> Iterator[Finding]:
     """Entries that were handed out to somebody who is not there, and that nobody has taken over."""
     since = database.clock.now_ms() - SILENT_MS
-    beats = {each.id: each.beat_at for each in census.list_workers([database])}
+    beats = {each.id: each.beat_at for each in queues.list_workers([database])}
     for where in sorted(place.decode() for place in database.ask("SMEMBERS", database.keys.streams)):
         gone = (each for each in sorted(busy_consumers(database, where)) if beats.get(each, 0) <= since)
         for consumer in gone:

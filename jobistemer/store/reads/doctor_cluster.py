@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 import redis
 
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.core.findings import Finding, at, fault, judge_replica, judge_server, warning
-from jobistemer.core.topology import Member, View, judge_cluster, members_in
-from jobistemer.store.addresses import redacted
+from jobistemer.core.reads.cluster_health import Member, View, judge_cluster, members_in
+from jobistemer.core.reads.findings import Finding, at, fault, judge_replica, judge_server, warning
 from jobistemer.store.clock import ServerClock
-from jobistemer.store.cluster import Address, Cluster, places_in
 from jobistemer.store.database import Database
-from jobistemer.store.failures import translated
+from jobistemer.store.errors import translated
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.server.cluster_map import Address, Cluster, places_in
+from jobistemer.store.server.urls import redacted
 
 _UNREACHED: Final = "start it, or see why it cannot be reached from here"
 _REFUSED: Final = "each node has users of its own: make the same on all of them"

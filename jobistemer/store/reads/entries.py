@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jobistemer.core.listings import StreamRun
-from jobistemer.core.messages import Delivery
+from jobistemer.core.reads.summaries import StreamRun
+from jobistemer.core.runs.message import Delivery
+from jobistemer.store.calls.streams import deliveries
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import GROUP, split_place
-from jobistemer.store.queues import deliveries
 
 FEWEST = 5
 """How many of each place are looked at, however many places there are."""

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.listings import DelayedRun, JobSummary
-from jobistemer.core.planning import NEVER
-from jobistemer.core.records import OccurrenceRecord, RunRecord
+from jobistemer.core.planning.plan import NEVER
+from jobistemer.core.reads.summaries import DelayedRun, JobSummary
+from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.schedules import describe
+from jobistemer.store.calls.jobs import read_command, read_stored
 from jobistemer.store.database import Command, Database
-from jobistemer.store.jobs import read_command, read_stored
 from jobistemer.store.keys import Keys, split_delayed_member
-from jobistemer.store.views import find_occurrences, find_run, find_runs
+from jobistemer.store.reads.records import find_occurrences, find_run, find_runs
 
 _PARTS = 4
 """How many commands `_job_commands` sends for one job."""

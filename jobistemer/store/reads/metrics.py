@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.measures import Measure, gauge, gauges
+from jobistemer.core.reads.metrics import Measure, gauge, gauges
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import GROUP, split_place
 from jobistemer.store.namespace import Namespace

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from jobistemer.core.listings import QueueSummary, TickerSummary, WorkerSummary
+from jobistemer.core.reads.summaries import QueueSummary, TickerSummary, WorkerSummary
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, split_delayed_member, split_place
 

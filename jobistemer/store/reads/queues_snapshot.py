@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.messages import decode_message
+from jobistemer.core.runs.message import decode_message
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, split_place
 

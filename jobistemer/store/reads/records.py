@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys

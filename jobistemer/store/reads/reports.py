@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownOccurrence
-from jobistemer.core.models import Job, Task
-from jobistemer.core.report import GroupReport, Report, TaskRecords, make_report
-from jobistemer.store import groups, jobs, views
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.runs.report import GroupReport, Report, TaskRecords, make_report
+from jobistemer.store.calls import groups, jobs
 from jobistemer.store.database import Database
+from jobistemer.store.reads import records
 
 
 def read_report(database: Database, occurrence_id: str) -> Report | None:
     """The report of an occurrence of this shard; None when it is not on record (any more)."""
-    found = views.find_occurrences(database, [occurrence_id])
+    found = records.find_occurrences(database, [occurrence_id])
     if not found:
         return None
     occurrence = found[0]
@@ -34,10 +35,10 @@ def find_report(shards: Sequence[Database], occurrence_id: str) -> Report:
 
 def _records(database: Database, occurrence: str, job: Job, task: Task) -> TaskRecords:
     run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
-    record = views.find_run(database, run)
+    record = records.find_run(database, run)
     if record is None:
         return TaskRecords(run, None)
-    attempts = tuple(views.find_attempts(database, record))
+    attempts = tuple(records.find_attempts(database, record))
     return TaskRecords(run, record, attempts, _group(database, groups.heir_of(database, run)))
 
 
@@ -45,7 +46,7 @@ def _group(database: Database, group: str) -> GroupReport | None:
     state = groups.find(database, group)
     if state is None:
         return None
-    reducer = views.find_run(database, group)
+    reducer = records.find_run(database, group)
     return GroupReport(
         total=state.added if state.total is None else state.total,
         done=state.done,

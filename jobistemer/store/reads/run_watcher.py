@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.notes import LogLine, Progress
-from jobistemer.core.records import RunRecord
+from jobistemer.core.handlers.attempt_log import LogLine, Progress
+from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
-from jobistemer.store import notes, views
+from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
+from jobistemer.store.reads import records
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ class Watcher:
     def look(self) -> Iterator[Sight]:
         """What is new, in order; nothing when the run is not on record."""
         # The record first: what an attempt noted was stored before its end, so a run that has ended hides nothing.
-        self.record = record = views.find_run(self._database, self._run_id)
+        self.record = record = records.find_run(self._database, self._run_id)
         if record is None:
             return
         while self._attempt < record.attempt:
@@ -65,7 +66,7 @@ class Watcher:
             yield Sight(run=record.id, attempt=record.attempt, state=record.state)
 
     def _noted(self, record: RunRecord, attempt: int) -> Iterator[Sight]:
-        found = notes.find_notes(self._database, ids.attempt_id(record.id, attempt), self._lines_seen)
+        found = attempt_log.find_notes(self._database, ids.attempt_id(record.id, attempt), self._lines_seen)
         for line in found.lines:
             missed, self._lines_seen = line.n - self._lines_seen, line.n + 1
             yield Sight(run=record.id, attempt=attempt, state=record.state, line=line, missed=missed)

@@ -16,7 +16,7 @@ from typing import Any
 import redis
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
-from jobistemer.store.cluster import Address, Cluster
+from jobistemer.store.server.cluster_map import Address, Cluster
 
 PATIENCE_S = 2.0
 """How long a command waits for a slot that is on its way; whoever sent it tries again later anyway."""

@@ -22,7 +22,10 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.store.addresses import (
+from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
+from jobistemer.store.server.cluster_map import Cluster, slot_of
+from jobistemer.store.server.sentinel import Following, FollowingAsync, FollowingTls, FollowingTlsAsync
+from jobistemer.store.server.urls import (
     CLUSTER_SCHEMES,
     DEFAULT_URL,
     SENTINEL_SCHEMES,
@@ -31,9 +34,6 @@ from jobistemer.store.addresses import (
     redacted,
     sentinels_of,
 )
-from jobistemer.store.cluster import Cluster, slot_of
-from jobistemer.store.sentinel import Following, FollowingAsync, FollowingTls, FollowingTlsAsync
-from jobistemer.store.slots import AsyncSlotClient, SlotClient
 
 __all__ = ["BLOCK_MS", "DEFAULT_URL", "Server", "connect", "connect_async", "redacted"]
 

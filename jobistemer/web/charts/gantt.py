@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from jobistemer.cli.tables import duration
-from jobistemer.core.records import AttemptRecord
-from jobistemer.core.report import Report, TaskReport
-from jobistemer.web.drawing import tone
+from jobistemer.core.runs.records import AttemptRecord
+from jobistemer.core.runs.report import Report, TaskReport
+from jobistemer.core.text import duration
+from jobistemer.web.charts.templating import tone
 
 LEFT: Final = 190
 WIDTH: Final = 760

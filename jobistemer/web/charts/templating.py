@@ -11,10 +11,10 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from jobistemer.cli.tables import duration, first_line
-from jobistemer.core.printable import printable
-from jobistemer.core.records import OccurrenceRecord
-from jobistemer.store.views import NEVER_RAN
+from jobistemer.core.runs.records import OccurrenceRecord
+from jobistemer.core.safe_text import printable
+from jobistemer.core.text import duration, first_line
+from jobistemer.store.reads.records import NEVER_RAN
 
 LONGEST_TEXT: Final = 20_000
 """So many characters of an error, a payload or a result are shown; the command line shows the rest."""

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from math import sqrt
 from typing import Final, NamedTuple
 
-from jobistemer.cli.tables import duration
-from jobistemer.core.records import OccurrenceRecord
-from jobistemer.store.views import NEVER_RAN
-from jobistemer.web.drawing import lasted, tone
+from jobistemer.core.runs.records import OccurrenceRecord
+from jobistemer.core.text import duration
+from jobistemer.store.reads.records import NEVER_RAN
+from jobistemer.web.charts.templating import lasted, tone
 
 LEFT: Final = 52
 STEP: Final = 19

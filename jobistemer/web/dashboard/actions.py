@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from jobistemer.app import DeadLetters, JobControl, QueueControl
-from jobistemer.app.backfilling import Backfills
-from jobistemer.app.cancelling import cancel_occurrence, cancel_run
-from jobistemer.app.operating import tell_worker
+from jobistemer.control.backfills import Backfills
+from jobistemer.control.cancel import cancel_occurrence, cancel_run
+from jobistemer.control.queues import tell_worker
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.namespace import Namespace
 

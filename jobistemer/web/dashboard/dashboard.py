@@ -9,14 +9,14 @@ from starlette.responses import HTMLResponse
 
 from jobistemer import __version__
 from jobistemer.app import JobControl
-from jobistemer.runtime.identity import user_name
-from jobistemer.store.connection import redacted
+from jobistemer.runtime.process_info import user_name
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.web.drawing import draw
-from jobistemer.web.entrance import Entrance
-from jobistemer.web.seals import Seal
-from jobistemer.web.settings import DashboardSettings
+from jobistemer.store.server.connection import redacted
+from jobistemer.web.charts.templating import draw
+from jobistemer.web.dashboard.settings import DashboardSettings
+from jobistemer.web.security.authentication import Entrance
+from jobistemer.web.security.signing import Seal
 
 SAID = "jobistemer_said"
 """The cookie by which an action tells the next page what it has done."""

@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from jobistemer.web.actions import ACTIONS, Action, Asked
-from jobistemer.web.dashboard import SAID, Dashboard, of
-from jobistemer.web.forms import Form, first, local, read_form
-from jobistemer.web.guard import is_from_here
+from jobistemer.web.dashboard.actions import ACTIONS, Action, Asked
+from jobistemer.web.dashboard.dashboard import SAID, Dashboard, of
+from jobistemer.web.dashboard.forms import Form, first, local, read_form
+from jobistemer.web.security.middleware import is_from_here
 
 MOST_TARGETS = 100
 LONGEST_SAID = 1_000

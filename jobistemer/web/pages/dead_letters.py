@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.app import DeadLetters
-from jobistemer.store import dead
-from jobistemer.web.dashboard import of
-from jobistemer.web.paging import paged
+from jobistemer.store.actions import dead_letters
+from jobistemer.web.dashboard.dashboard import of
+from jobistemer.web.dashboard.pagination import paged
 
 LETTERS_A_PAGE = 50
 
@@ -18,4 +18,4 @@ def letters_page(request: Request) -> Response:
     dashboard = of(request)
     letters = DeadLetters(dashboard.namespace)
     page = paged(request, LETTERS_A_PAGE, letters.page)
-    return dashboard.page(request, "dead.html", page=page, total=dead.dead_total(dashboard.shards))
+    return dashboard.page(request, "dead.html", page=page, total=dead_letters.dead_total(dashboard.shards))

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.core.errors import Conflict, InvalidInput, JobistemerError, NotConnected, NotFound, ServerRefused
-from jobistemer.web.dashboard import of
-from jobistemer.web.guard import HEADERS
+from jobistemer.web.dashboard.dashboard import of
+from jobistemer.web.security.middleware import HEADERS
 
 _STATUS: Final[tuple[tuple[type[JobistemerError], int, str], ...]] = (
     (NotFound, 404, "Not found"),

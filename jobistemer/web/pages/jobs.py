@@ -10,18 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.app import JobControl
-from jobistemer.core.diff import FieldChange, changed_fields
 from jobistemer.core.errors import UnknownJob
-from jobistemer.core.history import explain, mentioned
-from jobistemer.core.models import Job
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.jobs.versions import Version
+from jobistemer.core.planning.diff import FieldChange, changed_fields
+from jobistemer.core.runs.history_text import explain, mentioned
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.schedules import describe
-from jobistemer.core.versions import Version
-from jobistemer.store import listings, views
 from jobistemer.store.database import Database
-from jobistemer.web.dashboard import of
-from jobistemer.web.paging import paged
-from jobistemer.web.timeline import Slot, timeline
+from jobistemer.store.reads import jobs, records
+from jobistemer.web.charts.timeline import Slot, timeline
+from jobistemer.web.dashboard.dashboard import of
+from jobistemer.web.dashboard.pagination import paged
 
 JOBS_A_PAGE, OUTCOMES = 25, 24
 HISTORY_A_PAGE = 60
@@ -41,9 +41,9 @@ def jobs_page(request: Request) -> Response:
     """The jobs, those that are due next first, each with its last outcomes."""
     dashboard = of(request)
     shards = dashboard.shards
-    page = paged(request, JOBS_A_PAGE, lambda offset, limit: listings.list_jobs(shards, offset, limit))
-    recent = listings.recent_of(shards, [job.id for job in page.rows], OUTCOMES)
-    total = listings.jobs_total(shards)
+    page = paged(request, JOBS_A_PAGE, lambda offset, limit: jobs.list_jobs(shards, offset, limit))
+    recent = jobs.recent_of(shards, [job.id for job in page.rows], OUTCOMES)
+    total = jobs.jobs_total(shards)
     return dashboard.page(request, "jobs.html", page=page, recent=recent, total=total)
 
 
@@ -54,11 +54,11 @@ def job_page(request: Request) -> Response:
     control = JobControl(dashboard.namespace)
     job = control.find(name).job
     database = dashboard.namespace.for_job(job.id)
-    summary = listings.summary_of(database, name)
+    summary = jobs.summary_of(database, name)
     if summary is None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
     now_ms = dashboard.shards[0].read_clock()
-    page = paged(request, HISTORY_A_PAGE, lambda offset, limit: listings.list_history(database, job.id, offset, limit))
+    page = paged(request, HISTORY_A_PAGE, lambda offset, limit: jobs.list_history(database, job.id, offset, limit))
     slots = _slots(database, list(page.rows))
     return dashboard.draw(
         request,
@@ -77,7 +77,7 @@ def job_page(request: Request) -> Response:
 
 
 def _slots(database: Database, history: list[OccurrenceRecord]) -> list[Slot]:
-    others = views.find_occurrences(database, sorted(mentioned(history)))
+    others = records.find_occurrences(database, sorted(mentioned(history)))
     due = {each.id: each.due for each in (*history, *others)}
     return [Slot(each, explain(each, due)) for each in history]
 

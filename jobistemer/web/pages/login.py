@@ -7,10 +7,10 @@ import time
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from jobistemer.web.acting import check_form
-from jobistemer.web.dashboard import of
-from jobistemer.web.entrance import COOKIE, LASTS_S
-from jobistemer.web.forms import first, read_form
+from jobistemer.web.dashboard.dashboard import of
+from jobistemer.web.dashboard.forms import first, read_form
+from jobistemer.web.pages.actions import check_form
+from jobistemer.web.security.authentication import COOKIE, LASTS_S
 
 
 def login_page(request: Request) -> Response:

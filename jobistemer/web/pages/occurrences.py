@@ -9,15 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.core.errors import UnknownOccurrence
-from jobistemer.core.notes import LogLine
-from jobistemer.core.records import AttemptRecord, OccurrenceRecord
-from jobistemer.core.report import Report
+from jobistemer.core.handlers.attempt_log import LogLine
+from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord
+from jobistemer.core.runs.report import Report
 from jobistemer.core.states import TERMINAL_OCCURRENCES
-from jobistemer.store import notes, views
+from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
-from jobistemer.store.reports import read_report
-from jobistemer.web.dashboard import of
-from jobistemer.web.gantt import of_report
+from jobistemer.store.reads import records as views
+from jobistemer.store.reads.reports import read_report
+from jobistemer.web.charts.gantt import of_report
+from jobistemer.web.dashboard.dashboard import of
 
 LOGS, LINES = 12, 20
 """Of how many attempts the last so many lines are shown; the page of a run shows more."""
@@ -80,5 +81,5 @@ def _logs(database: Database, report: Report) -> Iterator[Logged]:
     spoke = [(task, attempt) for task in report.tasks for attempt in task.attempts if attempt.lines]
     for task, attempt in spoke[-LOGS:]:
         before = max(0, attempt.lines - LINES)
-        found = notes.find_notes(database, attempt.id, before)
+        found = attempt_log.find_notes(database, attempt.id, before)
         yield Logged(task.name, task.run, attempt, found.lines[-LINES:], before)

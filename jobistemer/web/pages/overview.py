@@ -7,11 +7,13 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobistemer.core.listings import JobSummary, QueueSummary, TickerSummary, WorkerSummary
+from jobistemer.core.reads.summaries import JobSummary, QueueSummary, TickerSummary, WorkerSummary
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store import census, dead, listings
+from jobistemer.store.actions import dead_letters as dead
 from jobistemer.store.database import Database
-from jobistemer.web.dashboard import of
+from jobistemer.store.reads import jobs as listings
+from jobistemer.store.reads import queues as census
+from jobistemer.web.dashboard.dashboard import of
 
 JOBS, COMING, LATEST = 50, 8, 12
 _BAD = frozenset({OccurrenceState.FAILED, OccurrenceState.FAILED_STALE, OccurrenceState.TIMED_OUT})

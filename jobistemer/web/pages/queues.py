@@ -5,9 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobistemer.store import census, holds, listings
+from jobistemer.store.calls import holds
 from jobistemer.store.keys import FRONT
-from jobistemer.web.dashboard import of
+from jobistemer.store.reads import jobs, queues
+from jobistemer.web.dashboard.dashboard import of
 
 
 def queues_page(request: Request) -> Response:
@@ -17,8 +18,8 @@ def queues_page(request: Request) -> Response:
     return dashboard.page(
         request,
         "queues.html",
-        queues=census.list_queues(shards),
-        delayed_total=listings.delayed_total(shards),
+        queues=queues.list_queues(shards),
+        delayed_total=jobs.delayed_total(shards),
         holds=holds.list_holds(shards),
         front=FRONT,
     )

@@ -9,13 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.core.errors import UnknownRun
-from jobistemer.core.notes import LogLine, Notes
-from jobistemer.core.records import AttemptRecord
+from jobistemer.core.handlers.attempt_log import LogLine, Notes
+from jobistemer.core.runs.records import AttemptRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
-from jobistemer.store import census, dead, entries, listings, notes, views
+from jobistemer.store.actions import dead_letters
+from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
-from jobistemer.web.dashboard import of
-from jobistemer.web.gantt import of_attempts
+from jobistemer.store.reads import entries, jobs, queues, records
+from jobistemer.web.charts.gantt import of_attempts
+from jobistemer.web.dashboard.dashboard import of
 
 ON_STREAMS, DELAYED = 50, 30
 ATTEMPTS, SPEAKING, LINES = 100, 5, 200
@@ -37,9 +39,9 @@ def runs_page(request: Request) -> Response:
         queue=queue,
         after=start,
         following=found[-1].entry if queue and len(found) >= ON_STREAMS else "",
-        queues=census.list_queues(shards),
-        delayed=listings.list_delayed(shards, DELAYED),
-        delayed_total=listings.delayed_total(shards),
+        queues=queues.list_queues(shards),
+        delayed=jobs.list_delayed(shards, DELAYED),
+        delayed_total=jobs.delayed_total(shards),
     )
 
 
@@ -47,12 +49,12 @@ def run_page(request: Request) -> Response:
     """One run. Raises UnknownRun."""
     dashboard = of(request)
     identity = request.path_params["run"]
-    located = listings.locate_run(dashboard.shards, identity)
+    located = jobs.locate_run(dashboard.shards, identity)
     if located is None:
         raise UnknownRun(f"run {identity:.100} is not on record: it never was, or its retention is over")
     database, run = located
     now_ms = database.read_clock()
-    attempts = views.find_attempts(database, run)[-ATTEMPTS:]
+    attempts = records.find_attempts(database, run)[-ATTEMPTS:]
     return dashboard.draw(
         request,
         "run.html",
@@ -61,12 +63,14 @@ def run_page(request: Request) -> Response:
         result=bytes(run.result) if bytes(run.result) != b"null" else b"",
         attempts=attempts,
         is_over=run.state in TERMINAL_RUNS,
-        letter=dead.find_dead(database, identity) if run.state is RunState.DEAD else None,
+        letter=dead_letters.find_dead(database, identity) if run.state is RunState.DEAD else None,
         picture=of_attempts(run.enqueued_at, attempts, now_ms),
         logs=_logs(database, attempts),
     )
 
 
 def _logs(database: Database, attempts: list[AttemptRecord]) -> list[tuple[AttemptRecord, Notes, list[LogLine]]]:
-    found = [(each, notes.find_notes(database, each.id, max(0, each.lines - LINES))) for each in attempts[-SPEAKING:]]
+    found = [
+        (each, attempt_log.find_notes(database, each.id, max(0, each.lines - LINES))) for each in attempts[-SPEAKING:]
+    ]
     return [(each, noted, noted.lines[-LINES:]) for each, noted in found if noted.lines or noted.progress]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from jobistemer.web.drawing import segment
+from jobistemer.web.charts.templating import segment
 
 _PLACES = {"occ_": "occurrences", "run_": "runs"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobistemer.store import census
-from jobistemer.web.dashboard import of
+from jobistemer.store.reads import queues
+from jobistemer.web.dashboard.dashboard import of
 
 
 def members_page(request: Request) -> Response:
@@ -14,5 +14,5 @@ def members_page(request: Request) -> Response:
     dashboard = of(request)
     shards = dashboard.shards
     return dashboard.page(
-        request, "workers.html", workers=census.list_workers(shards), tickers=census.list_tickers(shards)
+        request, "workers.html", workers=queues.list_workers(shards), tickers=queues.list_tickers(shards)
     )

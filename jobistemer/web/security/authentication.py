@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from jobistemer.web.seals import Seal
+from jobistemer.web.security.signing import Seal
 
 COOKIE: Final = "jobistemer_pass"
 LASTS_S: Final = 12 * 3600

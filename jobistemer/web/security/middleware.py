@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobistemer.web.entrance import Entrance
-from jobistemer.web.settings import DashboardSettings
+from jobistemer.web.security.authentication import Entrance
 
 SESSION: Final = "jobistemer_session"
 HEADERS: Final = {
@@ -30,9 +29,9 @@ HEADERS: Final = {
 class Guard:
     """Refuses strange hosts and strangers, gives each browser a session, adds the headers."""
 
-    def __init__(self, app: ASGIApp, settings: DashboardSettings, entrance: Entrance) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], entrance: Entrance) -> None:
         self._app = app
-        self._hosts = settings.hosts
+        self._hosts = hosts
         self._entrance = entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,19 +8,19 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from jobistemer.core.context import Tools
-from jobistemer.core.endings import Outcome
-from jobistemer.core.handlers import Handler
-from jobistemer.core.limits import Use
-from jobistemer.core.messages import Delivery, Message
-from jobistemer.core.options import PROCESS
+from jobistemer.core.handlers.context import Tools
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.limits import Use
+from jobistemer.core.jobs.options import PROCESS
+from jobistemer.core.runs.message import Delivery, Message
+from jobistemer.core.runs.settle import Outcome
+from jobistemer.core.runs.transaction import Transaction
 from jobistemer.core.states import AttemptState
-from jobistemer.core.transactions import Transaction
-from jobistemer.store import runs
+from jobistemer.store.calls import runs
+from jobistemer.store.calls.runs import Ended
 from jobistemer.store.database import Database
-from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call
-from jobistemer.worker.notebook import Notebook
+from jobistemer.worker.attempts.log_buffer import Notebook
 
 CANCELS_KEPT = 10_000
 MISSING = object()

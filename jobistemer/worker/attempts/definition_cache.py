@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobistemer.core.models import Job
-from jobistemer.store import jobs
+from jobistemer.core.jobs.job import Job
+from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 
 MOST_KEPT = 2_000

@@ -5,9 +5,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from jobistemer.core.messages import Delivery
-from jobistemer.core.notes import MOST_BYTES, MOST_LINES, LogLine, Progress, encode_line, encode_progress, shortened
-from jobistemer.store import notes
+from jobistemer.core.handlers.attempt_log import (
+    MOST_BYTES,
+    MOST_LINES,
+    LogLine,
+    Progress,
+    encode_line,
+    encode_progress,
+    shortened,
+)
+from jobistemer.core.runs.message import Delivery
+from jobistemer.store.calls import attempt_log
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call
 
@@ -53,9 +61,13 @@ class Notebook:
             first = max(self._acknowledged, self.written - kept)
             progress = b"" if self._progress == self._progress_sent else self._progress
         waiting = lines[kept - (self.written - first) :] if self.written > first else []
-        parts = [waiting[at : at + notes.MOST_AT_ONCE] for at in range(0, len(waiting), notes.MOST_AT_ONCE)] or [[]]
+        parts = [
+            waiting[at : at + attempt_log.MOST_AT_ONCE] for at in range(0, len(waiting), attempt_log.MOST_AT_ONCE)
+        ] or [[]]
         return [
-            notes.write_notes(keys, delivery, part, first + at * notes.MOST_AT_ONCE, kept, progress, expiry_ms)
+            attempt_log.write_notes(
+                keys, delivery, part, first + at * attempt_log.MOST_AT_ONCE, kept, progress, expiry_ms
+            )
             for at, part in enumerate(parts)
         ]
 

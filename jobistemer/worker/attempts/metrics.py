@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from jobistemer.core.endings import Ending, Over
-from jobistemer.core.measures import Measure, Spread
-from jobistemer.core.messages import Message
+from jobistemer.core.reads.metrics import Measure, Spread
+from jobistemer.core.runs.message import Message
+from jobistemer.core.runs.settle import Ending, Over
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store.runs import Ended
-from jobistemer.worker.flight import Flight
+from jobistemer.store.calls.runs import Ended
+from jobistemer.worker.attempts.attempt import Flight
 
 GOES_ON = ""
 """Stands in the place of a run's terminal state while there is none."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.messages import Delivery
+from jobistemer.core.runs.message import Delivery
 from jobistemer.runtime.logging import facts
 
 log = logging.getLogger("jobistemer.run")

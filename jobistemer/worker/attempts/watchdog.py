@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from jobistemer.core.endings import Outcome
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.flight import Flight, Flights
+from jobistemer.worker.attempts.attempt import Flight, Flights
 
 LOOK_S = 0.05
 IDLE_LOOK_S = 0.25

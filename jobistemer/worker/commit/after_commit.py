@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from jobistemer.store import cancelling, groups
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import groups
+from jobistemer.store.calls.ended_attempt import Ended
 from jobistemer.store.database import Database
-from jobistemer.store.ended import Ended
 from jobistemer.store.scripts import Reply
-from jobistemer.worker.definitions import Definitions
+from jobistemer.worker.attempts.definition_cache import Definitions
 
 
 def follow(database: Database, ended: Ended, definitions: Definitions, replies: tuple[Reply, ...]) -> None:
     """Look at what the companions of a commit answered."""
     words, message = {reply.word for reply in replies}, ended.delivery.message
     if "HALTED" in words:
-        cancelling.cancel_children(database, message.run, ended.mapped)
+        cancel.cancel_children(database, message.run, ended.mapped)
         if message.member is not None:
-            cancelling.cancel_retries(database, message.member.group)
+            cancel.cancel_retries(database, message.member.group)
     slot = message.slot
     if "ENDED" in words and slot is not None:
         job = definitions.find(database, slot.job, slot.version)

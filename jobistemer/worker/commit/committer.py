@@ -8,22 +8,23 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-from jobistemer.core.endings import CANCELED, SUCCEEDED, Ending, Outcome, Over, in_words, settle
 from jobistemer.core.errors import JobistemerError, NotConnected
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, Ending, Outcome, Over, in_words, settle
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store import bundles, cancelling, elapsed, groups, limits, runs
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import bulk_commit, elapsed, groups, limits, runs
+from jobistemer.store.calls.runs import Ended
 from jobistemer.store.database import Database
-from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
-from jobistemer.worker.collected import announce, last_notes, with_transaction
-from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.follow import follow
-from jobistemer.worker.herald import Herald
-from jobistemer.worker.inbox import Room
-from jobistemer.worker.outbox import Outbox
-from jobistemer.worker.run_logger import about
-from jobistemer.worker.tally import Tally
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.attempts.definition_cache import Definitions
+from jobistemer.worker.attempts.metrics import Tally
+from jobistemer.worker.attempts.prefetch import Room
+from jobistemer.worker.attempts.run_logger import about
+from jobistemer.worker.commit.after_commit import follow
+from jobistemer.worker.commit.effects import announce, last_notes, with_transaction
+from jobistemer.worker.commit.finished import Outbox
+from jobistemer.worker.commit.hook_notifier import Herald
 
 MOST_AT_ONCE = 200
 """How many go with one send: a fifth of what is in flight at most, so that the server records one part while slots work
@@ -95,12 +96,14 @@ class Committer:
         together = not self._singly
         for flight in flights:
             ended = _ended(flight)
-            if together and bundles.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
-                plain.setdefault(bundles.bundle_of(ended), []).append(flight)
+            if together and bulk_commit.is_plain_success(ended) and (flight.desk is None or not flight.desk.used):
+                plain.setdefault(bulk_commit.bundle_of(ended), []).append(flight)
             elif (entry := self._tried_entry(flight)) is not None:
                 entries.append(entry)
-        parts = [each[at : at + bundles.MOST] for each in plain.values() for at in range(0, len(each), bundles.MOST)]
-        calls = [bundles.commit_bundle(database.keys, [_ended(each) for each in part]) for part in parts]
+        parts = [
+            each[at : at + bulk_commit.MOST] for each in plain.values() for at in range(0, len(each), bulk_commit.MOST)
+        ]
+        calls = [bulk_commit.commit_bundle(database.keys, [_ended(each) for each in part]) for part in parts]
         calls += [entry.call for entry in entries]
         # What handlers noted goes before their outcomes, as an attempt that has ended is not written to; and on its
         # own, since a pipeline does not keep its order where the server does not know a script yet.
@@ -111,9 +114,7 @@ class Committer:
             self._note_bundle(part, reply)
         for entry, reply in zip(entries, replies[len(parts) :], strict=True):
             self._note(database, entry, reply)
-        limits.give_back(
-            database, [(each.delivery.message.run, *each.key, each.uses) for each in flights if each.uses]
-        )
+        limits.give_back(database, [(each.delivery.message.run, *each.key, each.uses) for each in flights if each.uses])
 
     def _tried_entry(self, flight: Flight, ending: Ending | None = None) -> _Entry | None:
         try:
@@ -216,7 +217,7 @@ class Committer:
         if isinstance(ending, Over) and ending.verdict and message.slot is not None:
             job = self._definitions.find(database, message.slot.job, message.slot.version)
             if job is not None:
-                cancelling.cancel_siblings(database, job, message.slot)
+                cancel.cancel_siblings(database, job, message.slot)
 
 
 def _ended(flight: Flight) -> Ended:

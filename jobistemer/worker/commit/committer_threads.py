@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 
 from jobistemer.core.states import AttemptState
 from jobistemer.store.database import Database
-from jobistemer.worker.commit import Committer
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.outbox import Outbox
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.commit.committer import Committer
+from jobistemer.worker.commit.finished import Outbox
 
 
 class Committers:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from jobistemer.core.endings import SUCCEEDED, Ending
-from jobistemer.store import runs, transactions
-from jobistemer.store.runs import Ended
+from jobistemer.core.runs.settle import SUCCEEDED, Ending
+from jobistemer.store.calls import runs, transactions
+from jobistemer.store.calls.runs import Ended
 from jobistemer.store.scripts import Call
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.herald import Herald
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.commit.hook_notifier import Herald
 
 
 def with_transaction(flight: Flight, ending: Ending, commit: Call) -> Call:

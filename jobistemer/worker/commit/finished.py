@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from jobistemer.worker.flight import Flight
+from jobistemer.worker.attempts.attempt import Flight
 
 WAIT_S = 0.5
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
-from jobistemer.core.endings import Ending, Later, Over
-from jobistemer.core.messages import Message
-from jobistemer.core.plugins import AttemptEnded, Hooks
+from jobistemer.core.handlers.hooks import AttemptEnded, Hooks
+from jobistemer.core.runs.message import Message
+from jobistemer.core.runs.settle import Ending, Later, Over
 from jobistemer.core.states import RunState
-from jobistemer.runtime.telling import tell
-from jobistemer.store.runs import Ended
+from jobistemer.runtime.hooks import tell
+from jobistemer.store.calls.runs import Ended
 
 WAIT_S = 0.5
 MOST_WAITING = 100_000

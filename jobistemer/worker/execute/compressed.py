@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobistemer.core.errors import UnknownJob
-from jobistemer.core.messages import Slot
-from jobistemer.core.recovery import stood_for
-from jobistemer.store import jobs
+from jobistemer.core.planning.recovery import stood_for
+from jobistemer.core.runs.message import Slot
+from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 
 

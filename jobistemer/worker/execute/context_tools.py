@@ -8,17 +8,17 @@ from functools import partial
 from typing import Any
 
 from jobistemer.core import ids
-from jobistemer.core.context import Logger
-from jobistemer.core.notes import Progress
+from jobistemer.core.handlers.attempt_log import Progress
+from jobistemer.core.handlers.context import Logger
+from jobistemer.core.handlers.hooks import Prepare
 from jobistemer.core.permissions import Permissions
-from jobistemer.core.plugins import Prepare
-from jobistemer.core.transactions import Transaction
-from jobistemer.store import occurrences
-from jobistemer.store.views import last_run_before
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.journal import Journal
-from jobistemer.worker.notebook import Notebook
-from jobistemer.worker.run_logger import RunLogger
+from jobistemer.core.runs.transaction import Transaction
+from jobistemer.store.calls import occurrences
+from jobistemer.store.reads.records import last_run_before
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.attempts.log_buffer import Notebook
+from jobistemer.worker.attempts.run_logger import RunLogger
+from jobistemer.worker.execute.log_shipper import Journal
 
 
 def refuse(_keys: Any, request: Any) -> Any:

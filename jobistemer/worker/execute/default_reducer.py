@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobistemer.core.handlers import Handler
+from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.ids import GATHER_NAME
-from jobistemer.core.options import Options
-from jobistemer.core.results import Results
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.runs.results import Results
 
 
 def _gather(results: Results[Any]) -> None:

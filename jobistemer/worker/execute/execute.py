@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.context import Circumstances, Context
 from jobistemer.core.errors import InvalidPayload, JobistemerError
-from jobistemer.worker.compressed import instants_of
-from jobistemer.worker.flight import Flight, Flights, OpenDesk
-from jobistemer.worker.mapping import ItemMapping
-from jobistemer.worker.outcomes import Refused, raised, returned
-from jobistemer.worker.supply import is_supplied, supplied
+from jobistemer.core.handlers.context import Circumstances, Context
+from jobistemer.worker.attempts.attempt import Flight, Flights, OpenDesk
+from jobistemer.worker.execute.compressed import instants_of
+from jobistemer.worker.execute.fan_out import ItemMapping
+from jobistemer.worker.execute.injection import is_supplied, supplied
+from jobistemer.worker.execute.outcomes import Refused, raised, returned
 
 
 def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:

@@ -16,16 +16,16 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
-from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import EMPTY_PAYLOAD, Member, Message, compose, wire_options
-from jobistemer.core.models import FailureStrategy
-from jobistemer.core.options import Options, complete
-from jobistemer.store import groups, jobs
-from jobistemer.store.groups import BATCH
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.job import FailureStrategy
+from jobistemer.core.jobs.options import Options, complete
+from jobistemer.core.runs.message import EMPTY_PAYLOAD, Member, Message, compose, wire_options
+from jobistemer.store.calls import groups, jobs
+from jobistemer.store.calls.groups import BATCH
 from jobistemer.store.keys import place
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.gather import GATHER
-from jobistemer.worker.items import name_of, payloads_of
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.execute.default_reducer import GATHER
+from jobistemer.worker.execute.fan_out_items import name_of, payloads_of
 
 MOST_MAPS = 50
 """How many groups one attempt may make; they are sealed in one script."""

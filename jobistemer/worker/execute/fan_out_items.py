@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.errors import InvalidInput, InvalidPayload
-from jobistemer.core.handlers import Handler, encode_payload
+from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.names import checked_name
 
 MOST_ITEMS = 1_000_000

@@ -11,10 +11,8 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.messages import Message
-from jobistemer.core.models import FailureStrategy
-from jobistemer.core.results import Results
-from jobistemer.core.supplies import (
+from jobistemer.core.handlers.control_errors import Fail
+from jobistemer.core.handlers.injected import (
     Decode,
     GroupResults,
     ReportOfEnd,
@@ -22,12 +20,15 @@ from jobistemer.core.supplies import (
     UpstreamResult,
     UpstreamResults,
 )
-from jobistemer.core.verdicts import Fail
-from jobistemer.store import groups, reports
+from jobistemer.core.jobs.job import FailureStrategy
+from jobistemer.core.runs.message import Message
+from jobistemer.core.runs.results import Results
+from jobistemer.store.calls import groups
+from jobistemer.store.calls.groups import GroupState
 from jobistemer.store.database import Database
-from jobistemer.store.groups import GroupState
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.outcomes import Refused
+from jobistemer.store.reads import reports
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.execute.outcomes import Refused
 
 PATIENCE_S, PAUSE_S = 60.0, 0.2
 """How long an attempt that has begun waits for a server that is away before it fails."""

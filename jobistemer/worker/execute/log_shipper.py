@@ -6,11 +6,11 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.messages import Message
+from jobistemer.core.runs.message import Message
+from jobistemer.store.calls.runs import KEEP_EARLIER_MS
 from jobistemer.store.database import Database
-from jobistemer.store.runs import KEEP_EARLIER_MS
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.notebook import Notebook
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.attempts.log_buffer import Notebook
 
 WAIT_S = 0.5
 PAUSE_S = 0.1

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from jobistemer.core.context import Context
-from jobistemer.core.handlers import Handler
-from jobistemer.core.plugins import Plugins
-from jobistemer.runtime.telling import tell
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.hooks import Plugins
+from jobistemer.runtime.hooks import tell
 
 _HIDDEN = "context of this attempt"
 """The name under which the context travels to handlers without a parameter for it: no identifier, so nobody's own."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import traceback
 
-from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
-from jobistemer.core.handlers import encode_result
-from jobistemer.core.retrying import ALWAYS, Retrying
+from jobistemer.core.handlers.control_errors import Fail, Retry
+from jobistemer.core.handlers.handler import encode_result
+from jobistemer.core.jobs.retryable import ALWAYS, Retrying
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.sizes import DEFAULT_BYTES
 from jobistemer.core.states import AttemptState
-from jobistemer.core.verdicts import Fail, Retry
 
 MAX_ERROR_CHARS = 4_000
 LONGEST_DELAY_MS = 366 * 86_400_000

@@ -9,18 +9,19 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
-from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.limits import Use
-from jobistemer.core.messages import Delivery
+from jobistemer.core.jobs.limits import Use
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.store import enqueueing, holds, limits, returning
+from jobistemer.store.actions import hand_back
+from jobistemer.store.calls import enqueueing, holds, limits
+from jobistemer.store.calls.runs import Ended
 from jobistemer.store.database import Database
 from jobistemer.store.keys import is_front
-from jobistemer.store.runs import Ended
 from jobistemer.store.scripts import Call, Reply
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.order import Order
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.fetch.queue_order import Order
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -46,7 +47,7 @@ class Gate:
             error = f"expired: it was to start {late:.1f} s earlier at the latest"
             outcome = Outcome(AttemptState.CANCELED, error=error)
             ended = Ended(flight.delivery, outcome, flight.worker, now_ms, now_ms)
-            returning.end_canceled(self._database, ended)
+            hand_back.end_canceled(self._database, ended)
             limits.give_back_deliveries(self._database, [flight.delivery])
         return [each for each in flights if each not in expired] if expired else flights
 

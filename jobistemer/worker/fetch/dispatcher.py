@@ -10,17 +10,18 @@ from contextlib import suppress
 from functools import partial
 
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.core.handlers import Handler
-from jobistemer.runtime.repeating import start_thread, until_done
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.runtime.vitals import Vitals
-from jobistemer.store import groups, queues, returning
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.runtime.liveness import Vitals
+from jobistemer.runtime.repeat import start_thread, until_done
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.actions import hand_back
+from jobistemer.store.calls import groups, streams
 from jobistemer.store.database import Database
-from jobistemer.worker.fetch import Fetcher
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.inbox import Room
-from jobistemer.worker.order import Order
-from jobistemer.worker.slots import Slots
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.attempts.prefetch import Room
+from jobistemer.worker.fetch.fetcher import Fetcher
+from jobistemer.worker.fetch.queue_order import Order
+from jobistemer.worker.slots.slots import Slots
 
 QUIET_S = 0.05
 
@@ -78,7 +79,7 @@ class Intake:
         for database in self._shards:
             mine = [flight for flight in waiting if flight.database is database]
             try:
-                returning.hand_back(database, [flight.delivery for flight in mine], self._worker)
+                hand_back.hand_back(database, [flight.delivery for flight in mine], self._worker)
                 self._room.give_back([flight.key for flight in mine])
             except (NotConnected, ServerRefused) as error:
                 log.warning("worker %s could not hand back %d runs yet: %s", self._worker, len(mine), error)
@@ -100,7 +101,7 @@ class Intake:
         Each shard begins by itself: the node of another may be away.
         """
         stop = self._stopping.requested
-        if not until_done(partial(queues.open_streams, database, self._order.known()), stop, name):
+        if not until_done(partial(streams.open_streams, database, self._order.known()), stop, name):
             return False
         while not self._shards[database].wait(QUIET_S):
             if stop.is_set():

@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import Delivery
-from jobistemer.store import queues, returning
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.runs.message import Delivery
+from jobistemer.store.actions import hand_back
+from jobistemer.store.calls import streams
+from jobistemer.store.calls.streams import StreamReader
 from jobistemer.store.database import Database
 from jobistemer.store.keys import is_front, place_of_stream
-from jobistemer.store.queues import StreamReader
-from jobistemer.worker.flight import Flight
-from jobistemer.worker.gate import Gate
-from jobistemer.worker.inbox import Room
-from jobistemer.worker.order import Order
-from jobistemer.worker.run_logger import about
+from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.attempts.prefetch import Room
+from jobistemer.worker.attempts.run_logger import about
+from jobistemer.worker.fetch.admission import Gate
+from jobistemer.worker.fetch.queue_order import Order
 
 UNKNOWN_DELAY_MS = 5_000
 """How long a run whose task this worker does not know is put off, so that one that does can take it."""
@@ -128,8 +129,8 @@ class Fetcher:
         returned = 0
         for stream, entries in reversed(fetched):
             last = entries[max(0, len(entries) - (count - returned)) :] if count > returned else []
-            readable = [delivery for delivery, _ in queues.deliveries(stream, last) if delivery is not None]
-            returning.hand_back(self._database, readable, self._worker)
+            readable = [delivery for delivery, _ in streams.deliveries(stream, last) if delivery is not None]
+            hand_back.hand_back(self._database, readable, self._worker)
             gone = {delivery.entry for delivery in readable}
             entries[:] = [each for each in entries if each[0] not in gone]
             returned += len(last)
@@ -147,7 +148,7 @@ class Fetcher:
         asking: list[Flight] = []
         strangers: list[tuple[Delivery | None, bytes]] = []
         all_ask = bool(self._order.on_hold) or is_front(stream)
-        for delivery, entry in queues.deliveries(stream, entries):
+        for delivery, entry in streams.deliveries(stream, entries):
             message = delivery.message if delivery else None
             handler = self._handlers.get(message.handler) if message else None
             if delivery is not None and message is not None and handler is not None:
@@ -171,8 +172,8 @@ class Fetcher:
     def _refuse(self, stream: bytes, entry: bytes, delivery: Delivery | None) -> None:
         if delivery is None:
             log.error("entry %s of %s holds no readable message and is dropped", entry, stream)
-            queues.drop_entry(self._database, stream, entry)
+            streams.drop_entry(self._database, stream, entry)
             return
         note = f"no worker that was asked knows task {delivery.message.handler}"
         log.warning("%s: %s; it waits for one that does", delivery.message.run, note, extra=about(delivery))
-        returning.hand_back(self._database, [delivery], self._worker, UNKNOWN_DELAY_MS, note)
+        hand_back.hand_back(self._database, [delivery], self._worker, UNKNOWN_DELAY_MS, note)

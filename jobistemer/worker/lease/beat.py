@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.stopping import Stopping
-from jobistemer.store import groups, members
+from jobistemer.runtime.shutdown import Stopping
+from jobistemer.store.calls import groups
+from jobistemer.store.calls import heartbeats as members
 from jobistemer.store.database import Database
-from jobistemer.worker.flight import Flights
-from jobistemer.worker.order import Order
-from jobistemer.worker.reclaim import Reclaimer
-from jobistemer.worker.watch import Watch
+from jobistemer.worker.attempts.attempt import Flights
+from jobistemer.worker.attempts.watchdog import Watch
+from jobistemer.worker.fetch.queue_order import Order
+from jobistemer.worker.lease.reclaim import Reclaimer
 
 HEARD_TWICE_MS = 2_000
 LEAST_S = 0.01

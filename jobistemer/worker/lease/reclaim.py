@@ -14,18 +14,19 @@ import time
 from collections.abc import Iterator
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Ending, Later, Outcome, Over, settle
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.messages import Delivery
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.settle import Ending, Later, Outcome, Over, settle
 from jobistemer.core.states import AttemptState
-from jobistemer.runtime.repeating import LONGEST_PAUSE_S
-from jobistemer.store import cancelling, groups, limits, members, queues, returning, runs
+from jobistemer.runtime.repeat import LONGEST_PAUSE_S
+from jobistemer.store.actions import cancel, hand_back
+from jobistemer.store.calls import groups, heartbeats, limits, runs, streams
+from jobistemer.store.calls.runs import Ended
 from jobistemer.store.database import Database
-from jobistemer.store.runs import Ended
-from jobistemer.worker.definitions import Definitions
-from jobistemer.worker.follow import follow
-from jobistemer.worker.herald import Herald
-from jobistemer.worker.tally import Tally
+from jobistemer.worker.attempts.definition_cache import Definitions
+from jobistemer.worker.attempts.metrics import Tally
+from jobistemer.worker.commit.after_commit import follow
+from jobistemer.worker.commit.hook_notifier import Herald
 
 COMING_BACK_S = 2 * LONGEST_PAUSE_S
 """After an outage everybody's beat is old; so long a worker may take to notice that the server is back."""
@@ -76,12 +77,12 @@ class Reclaimer:
             log.warning("worker %s is dead: %d of its runs were taken over", worker, taken)
         if not left:
             beat = self._suspects.pop(worker)[0]
-            members.forget_worker(self._database, worker, beat, places)
+            heartbeats.forget_worker(self._database, worker, beat, places)
         return taken
 
     def _pending(self, worker: str, places: list[str]) -> Iterator[tuple[str, bytes, Delivery | None]]:
         for where in places:
-            for entry, delivery in queues.pending_of(self._database, where, worker):
+            for entry, delivery in streams.pending_of(self._database, where, worker):
                 yield where, entry, delivery
 
     def _tried(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
@@ -100,12 +101,12 @@ class Reclaimer:
     def _lose(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
         database = self._database
         if delivery is None:
-            queues.drop_entry(database, database.keys.stream(where).encode(), entry)
+            streams.drop_entry(database, database.keys.stream(where).encode(), entry)
             return False
         if delivery.crashes and not self._was_started(delivery):
             # It crashed a worker before, so it would have been shown as running before it was started again.
             # It was not, so it is only a neighbour of what killed this worker, and no attempt is used up.
-            returning.hand_back(database, [delivery], worker)
+            hand_back.hand_back(database, [delivery], worker)
             return True
         outcome = Outcome(AttemptState.LOST, error=f"its worker {worker} died")
         ended = Ended(delivery, outcome, worker, 0, database.clock.now_ms())
@@ -117,7 +118,7 @@ class Reclaimer:
         if word == "DONE":
             self._tell(ended, ending)
         # It was to be cancelled, and its worker died over it.
-        return (returning.end_canceled(self._database, ended) if word == "CANCELED" else word) == "DONE"
+        return (hand_back.end_canceled(self._database, ended) if word == "CANCELED" else word) == "DONE"
 
     def _bury(self, ended: Ended, ending: Over) -> bool:
         database, slot = self._database, ended.delivery.message.slot
@@ -130,7 +131,7 @@ class Reclaimer:
         if done:
             self._tell(ended, ending)
         if done and slot and job:
-            cancelling.cancel_siblings(database, job, slot)
+            cancel.cancel_siblings(database, job, slot)
         return done
 
     def _tell(self, ended: Ended, ending: Ending) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jobistemer.core.measures import Measure, gauge
+from jobistemer.core.reads.metrics import Measure, gauge
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.store.clock import offset_ms
 from jobistemer.store.database import Database
-from jobistemer.worker.beat import Beater
+from jobistemer.worker.lease.beat import Beater
 
 
 def measures_of(

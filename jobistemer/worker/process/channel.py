@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from jobistemer.worker.frames import Frame
+from jobistemer.worker.process.protocol import Frame
 
 MOST_BYTES = 256 * 1024 * 1024
 """A frame carries a payload or a result, and sizes of an app end at 64 MiB; what is longer is no frame."""

@@ -1,6 +1,6 @@
 """The process beside a worker: imports the app once, then calls handlers as it is told, one at a time.
 
-    python -m jobistemer.worker.child FD
+    python -m jobistemer.worker.process.child FD
 
 It runs handlers in its main thread, with the app's middleware around them, and dies at once when its worker does:
 nobody would take what it has to say.
@@ -22,25 +22,36 @@ from typing import Any, Protocol
 
 import msgspec
 
-from jobistemer.core.context import Circumstances, Context
-from jobistemer.core.endings import Outcome
 from jobistemer.core.errors import InvalidPayload, Misconfigured
-from jobistemer.core.handlers import Handler
-from jobistemer.core.plugins import Plugins
-from jobistemer.core.report import Report
-from jobistemer.core.supplies import GroupResults, ReportOfEnd, UpstreamResult, UpstreamResults
-from jobistemer.runtime.leaving import leave
+from jobistemer.core.handlers.context import Circumstances, Context
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.hooks import Plugins
+from jobistemer.core.handlers.injected import GroupResults, ReportOfEnd, UpstreamResult, UpstreamResults
+from jobistemer.core.runs.report import Report
+from jobistemer.core.runs.settle import Outcome
+from jobistemer.runtime.exit import leave
 from jobistemer.runtime.memory import memory_mib
-from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.repeat import start_thread
 from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
-from jobistemer.worker.channel import Channel, Closed
-from jobistemer.worker.equip import equipped
-from jobistemer.worker.far_desk import FarDesk, FarMapping, Line, far_results
-from jobistemer.worker.frames import Assignment, Done, Ending, FollowUp, Frame, Place, Ready, Recorded, Start, Step
-from jobistemer.worker.gather import GATHER
-from jobistemer.worker.outcomes import Refused, described, raised, returned
-from jobistemer.worker.run_logger import SendingHandler
+from jobistemer.worker.attempts.run_logger import SendingHandler
+from jobistemer.worker.execute.default_reducer import GATHER
+from jobistemer.worker.execute.middleware import equipped
+from jobistemer.worker.execute.outcomes import Refused, described, raised, returned
+from jobistemer.worker.process.channel import Channel, Closed
+from jobistemer.worker.process.child_side import FarDesk, FarMapping, Line, far_results
+from jobistemer.worker.process.protocol import (
+    Assignment,
+    Done,
+    Ending,
+    FollowUp,
+    Frame,
+    Place,
+    Ready,
+    Recorded,
+    Start,
+    Step,
+)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGHUP)
 

@@ -12,20 +12,20 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import errors
-from jobistemer.core.context import Logger
 from jobistemer.core.errors import Conflict, JobistemerError, Misconfigured
-from jobistemer.core.handlers import Handler
-from jobistemer.core.notes import Progress
+from jobistemer.core.handlers.attempt_log import Progress
+from jobistemer.core.handlers.context import Logger
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.hooks import Prepare
+from jobistemer.core.handlers.injected import Decode
 from jobistemer.core.permissions import Permissions
-from jobistemer.core.plugins import Prepare
-from jobistemer.core.results import Results
-from jobistemer.core.supplies import Decode
-from jobistemer.core.transactions import Transaction, Value
+from jobistemer.core.runs.results import Results
+from jobistemer.core.runs.transaction import Transaction, Value
 from jobistemer.store.keys import Keys
-from jobistemer.worker import frames
-from jobistemer.worker.channel import Channel
-from jobistemer.worker.items import name_of, payloads_of
-from jobistemer.worker.run_logger import SendingLogger
+from jobistemer.worker.attempts.run_logger import SendingLogger
+from jobistemer.worker.execute.fan_out_items import name_of, payloads_of
+from jobistemer.worker.process import protocol
+from jobistemer.worker.process.channel import Channel
 
 MOST_ITEMS_AT_ONCE, MOST_BYTES_AT_ONCE = 1_000, 1024 * 1024
 
@@ -39,47 +39,47 @@ class Line:
         # A handler's threads take turns; one that asks while its own items are mapped goes on.
         self._asking = threading.RLock()
         self._is_over = False
-        self.answers: SimpleQueue[frames.Frame] = SimpleQueue()
+        self.answers: SimpleQueue[protocol.Frame] = SimpleQueue()
         self.ending = ""
 
-    def tell(self, frame: frames.Frame) -> bool:
+    def tell(self, frame: protocol.Frame) -> bool:
         """Say something; whether the attempt goes on."""
         with self._speaking:
             if not self._is_over:
                 self._channel.send(frame)
             return not self._is_over
 
-    def ask(self, question: frames.Frame) -> Any:
+    def ask(self, question: protocol.Frame) -> Any:
         """Ask, and wait for the answer. Raises what the worker says, or Conflict."""
         with self._asking:
             self._begin(question)
             return self._answer(self.answers.get())
 
-    def map(self, what: frames.Mapping, payloads: Iterator[msgspec.Raw]) -> str:
+    def map(self, what: protocol.Mapping, payloads: Iterator[msgspec.Raw]) -> str:
         """Have a run made of each payload; the id of the run that waits for them."""
         with self._asking:
             self._begin(what)
-            while isinstance(frame := self.answers.get(), frames.More):
+            while isinstance(frame := self.answers.get(), protocol.More):
                 try:
-                    self.tell(frames.Items(_some(payloads)))
+                    self.tell(protocol.Items(_some(payloads)))
                 except BaseException:
-                    self.tell(frames.Abandoned())
+                    self.tell(protocol.Abandoned())
                     self.answers.get()
                     raise
             return str(self._answer(frame))
 
-    def close(self, last: frames.Done) -> None:
+    def close(self, last: protocol.Done) -> None:
         """Say how the attempt ended, and nothing more."""
         with self._speaking:
             self._is_over = True
             self._channel.send(last)
 
-    def _begin(self, question: frames.Frame) -> None:
+    def _begin(self, question: protocol.Frame) -> None:
         if not self.tell(question):
             raise Conflict("this attempt has ended: its context answers no more")
 
-    def _answer(self, frame: frames.Frame) -> Any:
-        assert isinstance(frame, frames.Answer)  # noqa: S101 - a worker answers what it was asked
+    def _answer(self, frame: protocol.Frame) -> Any:
+        assert isinstance(frame, protocol.Answer)  # noqa: S101 - a worker answers what it was asked
         if frame.error:
             kind = getattr(errors, frame.error, JobistemerError)
             raise kind(frame.text)
@@ -89,7 +89,7 @@ class Line:
 class FarDesk:
     """The tools of an attempt."""
 
-    def __init__(self, line: Line, assignment: frames.Assignment, prepare: Prepare | None) -> None:
+    def __init__(self, line: Line, assignment: protocol.Assignment, prepare: Prepare | None) -> None:
         self._line = line
         self._place = assignment.place
         self._prepare = prepare
@@ -101,7 +101,7 @@ class FarDesk:
     def logger(self) -> Logger:
         """What it logs appears in the worker's log."""
         if self._logger is None:
-            self._logger = SendingLogger(lambda *said: self._line.tell(frames.Logged(*said)))
+            self._logger = SendingLogger(lambda *said: self._line.tell(protocol.Logged(*said)))
         return self._logger
 
     @property
@@ -112,26 +112,26 @@ class FarDesk:
             self._transaction = Transaction(keys.own, lambda request: self._prepared(keys, request))
         return self._transaction
 
-    def collected(self) -> tuple[list[frames.Step], list[frames.FollowUp]]:
+    def collected(self) -> tuple[list[protocol.Step], list[protocol.FollowUp]]:
         """Writes and follow-up calls as they are sent."""
         if self._transaction is None:
             return [], []
         writes = [
-            frames.Step(each.command, each.key, [_as_sent(arg) for arg in each.args])
+            protocol.Step(each.command, each.key, [_as_sent(arg) for arg in each.args])
             for each in self._transaction.writes
         ]
         return writes, [
-            frames.FollowUp(msgspec.json.encode(message), call.script.name, list(call.keys), list(call.args))
+            protocol.FollowUp(msgspec.json.encode(message), call.script.name, list(call.keys), list(call.args))
             for message, call in self._transaction.follow_ups
         ]
 
     def note(self, text: str, level: str) -> None:
         """The worker stores it."""
-        self._line.tell(frames.Noted(text, level))
+        self._line.tell(protocol.Noted(text, level))
 
     def show_progress(self, progress: Progress) -> None:
         """The worker stores it."""
-        self._line.tell(frames.Shown(progress))
+        self._line.tell(protocol.Shown(progress))
 
     def ending(self) -> str:
         """As the worker has said; a cancelled attempt is not told, its process is killed."""
@@ -139,16 +139,16 @@ class FarDesk:
 
     def last_run_at(self) -> datetime | None:
         """The worker looks."""
-        found: datetime | None = self._line.ask(frames.Asked("last_run_at"))
+        found: datetime | None = self._line.ask(protocol.Asked("last_run_at"))
         return found
 
     def first_of_occurrence(self) -> bool:
         """The worker asks."""
-        return bool(self._line.ask(frames.Asked("first_of_occurrence")))
+        return bool(self._line.ask(protocol.Asked("first_of_occurrence")))
 
     def limit(self, seconds: float) -> None:
         """The worker's watch looks at it."""
-        self._line.tell(frames.Limited(seconds))
+        self._line.tell(protocol.Limited(seconds))
 
     def _prepared(self, keys: Keys, request: Any) -> Any:
         if self._prepare is None:
@@ -166,7 +166,7 @@ class FarMapping:
     def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """Add a run for each item; the id of the run that waits for them. Raises what `Context.map` says."""
         name = name_of(task)
-        what = frames.Mapping(name, None if reduce is None else name_of(reduce), failure)
+        what = protocol.Mapping(name, None if reduce is None else name_of(reduce), failure)
         return self._line.map(what, payloads_of(name, self._handlers.get(name), items))
 
     async def in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
@@ -180,7 +180,7 @@ def far_results(line: Line, parameter: str, total: int, failed: int, decode: Dec
     def read(first: int, count: int) -> list[bytes | None]:
         found: list[bytes | None] = []
         while len(found) < count:
-            found += line.ask(frames.Reading(parameter, first + len(found), count - len(found)))
+            found += line.ask(protocol.Reading(parameter, first + len(found), count - len(found)))
         return found
 
     return Results(total, failed, read, decode)

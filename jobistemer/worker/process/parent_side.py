@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.messages import decode_message
-from jobistemer.core.results import Results
-from jobistemer.core.transactions import ALLOWED, Write
+from jobistemer.core.runs.message import decode_message
+from jobistemer.core.runs.results import Results
+from jobistemer.core.runs.transaction import ALLOWED, Write
 from jobistemer.store.scripts import script
-from jobistemer.worker import frames
-from jobistemer.worker.channel import Closed
-from jobistemer.worker.flight import AnyDesk, Flight
-from jobistemer.worker.mapping import ItemMapping
-from jobistemer.worker.pool import Child
-from jobistemer.worker.run_logger import relay
+from jobistemer.worker.attempts.attempt import AnyDesk, Flight
+from jobistemer.worker.attempts.run_logger import relay
+from jobistemer.worker.execute.fan_out import ItemMapping
+from jobistemer.worker.process import protocol
+from jobistemer.worker.process.channel import Closed
+from jobistemer.worker.process.pool import Child
 
 MOST_PAGE_BYTES = 4 * 1024 * 1024
 """Results of a group are sent in pages of about this size."""
@@ -43,35 +43,35 @@ class Errands:
         why = self._desk.ending()
         if why != self._told:
             self._told = why
-            self._child.tell(frames.Ending(why))
+            self._child.tell(protocol.Ending(why))
 
-    def serve(self, frame: frames.Frame) -> None:
+    def serve(self, frame: protocol.Frame) -> None:
         """Do what the process asks for. Raises Closed when that is nothing that can be asked for."""
         desk = self._desk
         match frame:
-            case frames.Noted():
+            case protocol.Noted():
                 desk.note(frame.text, frame.level)
-            case frames.Logged():
+            case protocol.Logged():
                 desk.pass_on(frame.level, frame.text, frame.trace)
-            case frames.Recorded():
+            case protocol.Recorded():
                 facts = msgspec.json.decode(frame.facts)
                 relay(logging.getLogger(frame.logger), frame.level, frame.text, frame.trace, facts)
-            case frames.Shown():
+            case protocol.Shown():
                 desk.show_progress(frame.progress)
-            case frames.Limited():
+            case protocol.Limited():
                 desk.limit(frame.seconds)
-            case frames.Asked(what="last_run_at"):
+            case protocol.Asked(what="last_run_at"):
                 self._answer(desk.last_run_at)
-            case frames.Asked():
+            case protocol.Asked():
                 self._answer(desk.first_of_occurrence)
-            case frames.Reading():
+            case protocol.Reading():
                 self._answer(lambda: _page(self._given[frame.parameter], frame.first, frame.count))
-            case frames.Mapping():
+            case protocol.Mapping():
                 self._map(frame)
             case _:
                 raise Closed(f"a {type(frame).__name__} came that nobody had asked for")
 
-    def finish(self, done: frames.Done) -> None:
+    def finish(self, done: protocol.Done) -> None:
         """Take over what the handler has collected, to be applied with its outcome."""
         transaction = self._desk.transaction if done.writes or done.follow_ups else None
         if transaction is not None:
@@ -83,20 +83,20 @@ class Errands:
                 for each in done.follow_ups
             ]
 
-    def _map(self, frame: frames.Mapping) -> None:
+    def _map(self, frame: protocol.Mapping) -> None:
         mapping = ItemMapping(self._flight, self._flight.handlers)
         try:
             self._answer(lambda: mapping.add(frame.task, self._payloads(), frame.reduce, frame.failure))
         except _Abandoned:
-            self._child.tell(frames.Answer())
+            self._child.tell(protocol.Answer())
 
     def _payloads(self) -> Iterator[msgspec.Raw]:
         while True:
-            self._child.tell(frames.More())
+            self._child.tell(protocol.More())
             # What makes the items may note something, or ask for something itself.
-            while not isinstance(frame := self._child.hear(), frames.Items | frames.Abandoned):
+            while not isinstance(frame := self._child.hear(), protocol.Items | protocol.Abandoned):
                 self.serve(frame)
-            if isinstance(frame, frames.Abandoned):
+            if isinstance(frame, protocol.Abandoned):
                 raise _Abandoned
             if not frame.payloads:
                 return
@@ -104,9 +104,9 @@ class Errands:
 
     def _answer(self, question: Callable[[], Any]) -> None:
         try:
-            answer = frames.Answer(question())
+            answer = protocol.Answer(question())
         except JobistemerError as error:
-            answer = frames.Answer(error=type(error).__name__, text=str(error))
+            answer = protocol.Answer(error=type(error).__name__, text=str(error))
         self._child.tell(answer)
 
 

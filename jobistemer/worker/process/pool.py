@@ -17,9 +17,9 @@ from typing import Protocol
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.memory import memory_mib
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.channel import Channel, Closed
-from jobistemer.worker.frames import Assignment, Done, Frame, Ready, Start
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.worker.process.channel import Channel, Closed
+from jobistemer.worker.process.protocol import Assignment, Done, Frame, Ready, Start
 
 START_S = 60.0
 """How long importing the app may take."""
@@ -59,7 +59,7 @@ class Child:
         self._most_mib = most_mib
         self._look_at = 0.0
         ours, theirs = (_high(end) for end in socket.socketpair())
-        command = [sys.executable, "-m", "jobistemer.worker.child", str(theirs.fileno())]
+        command = [sys.executable, "-m", "jobistemer.worker.process.child", str(theirs.fileno())]
         try:
             with theirs:
                 # A session of its own: signals of a terminal are for the worker, and a whole group can be killed.

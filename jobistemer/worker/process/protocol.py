@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from jobistemer.core.endings import Outcome
-from jobistemer.core.notes import Progress
+from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.permissions import Permissions
+from jobistemer.core.runs.settle import Outcome
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):

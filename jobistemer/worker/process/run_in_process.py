@@ -9,18 +9,18 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.endings import Outcome
-from jobistemer.core.options import PROCESS
-from jobistemer.core.results import Results
+from jobistemer.core.jobs.options import PROCESS
+from jobistemer.core.runs.results import Results
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.errands import Errands
-from jobistemer.worker.execute import begin, circumstances
-from jobistemer.worker.flight import AnyDesk, Flight, Flights, OpenDesk
-from jobistemer.worker.frames import Assignment, Place
-from jobistemer.worker.outcomes import raised
-from jobistemer.worker.pool import Child, Died, NotStarted, Pool
-from jobistemer.worker.supply import is_supplied, supplied
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.worker.attempts.attempt import AnyDesk, Flight, Flights, OpenDesk
+from jobistemer.worker.execute.execute import begin, circumstances
+from jobistemer.worker.execute.injection import is_supplied, supplied
+from jobistemer.worker.execute.outcomes import raised
+from jobistemer.worker.process.parent_side import Errands
+from jobistemer.worker.process.pool import Child, Died, NotStarted, Pool
+from jobistemer.worker.process.protocol import Assignment, Place
 
 log = logging.getLogger("jobistemer.worker")
 

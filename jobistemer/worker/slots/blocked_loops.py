@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
-from jobistemer.core.endings import Outcome
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.event_loop import EventLoop
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.pool import Pool
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.process.pool import Pool
+from jobistemer.worker.slots.event_loop import EventLoop
 
 ASK_S = 0.5
 STALLED_S = 2.0

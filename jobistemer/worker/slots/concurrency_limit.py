@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from jobistemer.worker.flight import Flight
+from jobistemer.worker.attempts.attempt import Flight
 
 
 class Executor(Protocol):

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 
-from jobistemer.worker.apart import run_apart_async
-from jobistemer.worker.execute import run_async
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.outcomes import raised
-from jobistemer.worker.pool import Pool
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.execute.execute import run_async
+from jobistemer.worker.execute.outcomes import raised
+from jobistemer.worker.process.pool import Pool
+from jobistemer.worker.process.run_in_process import run_apart_async
 
 BREATHS = 64
 """After so many coroutines that never waited, the loop gets a turn for what else it has to do."""

@@ -7,11 +7,11 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.coroutines import CoroutineSlots
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.pool import Pool
-from jobistemer.worker.threads import raise_stopped
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.process.pool import Pool
+from jobistemer.worker.slots.coroutines import CoroutineSlots
+from jobistemer.worker.slots.threads import raise_stopped
 
 log = logging.getLogger("jobistemer.worker")
 

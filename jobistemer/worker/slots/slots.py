@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.handlers import Handler
-from jobistemer.core.options import PROCESS
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.gather import GATHER
-from jobistemer.worker.loops import LoopSlots
-from jobistemer.worker.pool import NotStarted, Pool
-from jobistemer.worker.sharing import Executor, Sharing
-from jobistemer.worker.threads import ThreadSlots
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.execute.default_reducer import GATHER
+from jobistemer.worker.process.pool import NotStarted, Pool
+from jobistemer.worker.slots.blocked_loops import LoopSlots
+from jobistemer.worker.slots.concurrency_limit import Executor, Sharing
+from jobistemer.worker.slots.threads import ThreadSlots
 
 LEAK_S = 5.0
 """What was stopped may take so long to end before it counts as leaked."""

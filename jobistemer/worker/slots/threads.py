@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from jobistemer.runtime.repeating import start_thread
-from jobistemer.worker.apart import run_apart
-from jobistemer.worker.execute import run
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.outcomes import raised
-from jobistemer.worker.pool import Pool
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.execute.execute import run
+from jobistemer.worker.execute.outcomes import raised
+from jobistemer.worker.process.pool import Pool
+from jobistemer.worker.process.run_in_process import run_apart
 
 Report = Callable[[Flight], None]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jobistemer.core.states import RunState
-from jobistemer.store import census, listings, views
 from jobistemer.store.acl import rule
-from jobistemer.web.actions import ACTIONS
+from jobistemer.store.reads import jobs, queues, records
+from jobistemer.web.dashboard.actions import ACTIONS
 from tests.support.apps import shard
 from tests.support.scenery import beat
 from tests.support.stories import ended, finish, take_one
@@ -32,10 +32,10 @@ def test_what_was_done_is_said_once(visitor, ids):
 
 def test_an_occurrence_is_replayed_and_canceled(visitor, app, ids):
     visitor.press("replay-occurrence", ids["hostile"])
-    history = listings.list_history(shard(app), app.control.find("hostile").job.id)
+    history = jobs.list_history(shard(app), app.control.find("hostile").job.id)
     (again,) = [each for each in history if each.origin == f"replay {ids['hostile']}"]
     assert "is canceled" in visitor.press("cancel-occurrence", again.id)
-    (found,) = views.find_occurrences(shard(app), [again.id])
+    (found,) = records.find_occurrences(shard(app), [again.id])
     assert found.state == "canceled"
     assert "by ana" in found.reason + found.error
 
@@ -61,7 +61,7 @@ def test_dead_letters_are_replayed_and_purged_one_or_several_at_a_time(visitor, 
 
 
 def test_a_queue_is_paused_and_resumed(visitor, app, ids):
-    paused = lambda: {each.name for each in census.list_queues(app.namespace.shards) if each.paused}  # noqa: E731
+    paused = lambda: {each.name for each in queues.list_queues(app.namespace.shards) if each.paused}  # noqa: E731
     visitor.press("pause-queue", "mail")
     assert paused() == {"mail"}
     visitor.press("resume-queue", "mail")
@@ -71,7 +71,7 @@ def test_a_queue_is_paused_and_resumed(visitor, app, ids):
 def test_a_worker_is_told_to_be_quiet(visitor, app):
     beat(shard(app), "alice")
     assert "alice will fetch nothing more" in visitor.press("quiet-worker", "alice")
-    assert census.list_workers(app.namespace.shards)[0].command == "quiet"
+    assert queues.list_workers(app.namespace.shards)[0].command == "quiet"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from jobistemer.core.errors import InvalidInput
 from jobistemer.store.namespace import Namespace
 from jobistemer.web.application import make_application
-from jobistemer.web.settings import DashboardSettings
+from jobistemer.web.dashboard.settings import DashboardSettings
 from tests.support.clusters import free_port
 from tests.support.visitors import AT, Visitor
 
@@ -111,7 +111,7 @@ def test_the_password_of_a_server_is_on_no_page(url):
 def test_a_fault_of_the_dashboard_is_a_page_that_gives_nothing_away(app, monkeypatch):
     visitor = Visitor(app.namespace)
     visitor.client = type(visitor.client)(visitor.application, base_url=AT, raise_server_exceptions=False)
-    monkeypatch.setattr("jobistemer.store.census.list_queues", lambda _: 1 / 0)
+    monkeypatch.setattr("jobistemer.store.reads.queues.list_queues", lambda _: 1 / 0)
     page = visitor.look("/queues", 500)
     assert "default-src 'none'" in visitor.client.get("/queues").headers["content-security-policy"]
     assert "That is a fault of the dashboard" in page

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from jobistemer.store import listings
+from jobistemer.store.reads import jobs
 from tests.support.apps import shard
 from tests.support.scenery import beat
 from tests.support.stories import ended, finish, take, take_one
@@ -36,7 +36,7 @@ def test_runs_wait_are_in_flight_or_delayed(visitor, app, ids):
 
 
 def test_the_runs_of_a_queue_are_read_page_by_page_and_none_twice(visitor, app, ids, monkeypatch):
-    monkeypatch.setattr("jobistemer.web.runs.ON_STREAMS", 3)
+    monkeypatch.setattr("jobistemer.web.pages.runs.ON_STREAMS", 3)
     expected = {ids["waiting"], *(app.enqueue("send_email", {"to": f"{n}@shop"}, queue="slow").id for n in range(7))}
     path, seen = "/runs?queue=slow", []
     while path:
@@ -49,7 +49,7 @@ def test_the_runs_of_a_queue_are_read_page_by_page_and_none_twice(visitor, app, 
 
 
 def test_histories_and_dead_letters_are_read_page_by_page(visitor, app, monkeypatch, ids):
-    monkeypatch.setattr("jobistemer.web.letters.LETTERS_A_PAGE", 2)
+    monkeypatch.setattr("jobistemer.web.pages.dead_letters.LETTERS_A_PAGE", 2)
     app.enqueue("send_email", {"to": "x"})
     finish(shard(app), ended(take_one(shard(app)), "failed", error="no"))
     first, second = visitor.look("/dead"), visitor.look("/dead?page=2")
@@ -97,7 +97,7 @@ def test_a_page_costs_the_same_number_of_commands_however_long_the_history(visit
     short = len(asked)
     for instant in range(200):
         due = 1_700_000_000 + instant
-        database.ask("ZADD", database.keys.history(listings.summary_of(database, "hostile").id), due, f"occ_{instant}")
+        database.ask("ZADD", database.keys.history(jobs.summary_of(database, "hostile").id), due, f"occ_{instant}")
     asked.clear()
     visitor.look("/jobs/hostile")
     assert len(asked) <= short + 65

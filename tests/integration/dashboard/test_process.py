@@ -62,7 +62,7 @@ def test_a_port_that_is_taken_is_named(tmp_path):
     assert f"Error: the dashboard cannot listen on 127.0.0.1 port {port}: Address already in use" in process.text
 
 
-@pytest.mark.parametrize("module", ["jobistemer", "jobistemer.cli", "jobistemer.web.command", "jobistemer.dev.command"])
+@pytest.mark.parametrize("module", ["jobistemer", "jobistemer.cli", "jobistemer.cli.commands.dashboard", "jobistemer.cli.commands.dev"])
 def test_nobody_pays_for_the_dashboard_who_does_not_serve_it(module):
     code = f"import sys, {module}; print(sorted({{'starlette', 'uvicorn', 'jinja2', 'anyio'}} & set(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))

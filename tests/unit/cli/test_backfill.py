@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobistemer.store.jobs import find_job
+from jobistemer.store.calls.jobs import find_job
 from tests.support.stories import ended, finish, take_one
 from tests.support.worlds import ticker
 

@@ -122,7 +122,7 @@ def test_a_version_that_is_not_on_record_is_one_line(deploy, cli):
 
 
 def test_what_is_not_confirmed_is_not_applied(deploy, cli, monkeypatch):
-    monkeypatch.setattr("jobistemer.cli.deploy.sys", type("Terminal", (), {"stdin": type("In", (), {"isatty": lambda self: True})()}))
+    monkeypatch.setattr("jobistemer.cli.commands.deploy.sys", type("Terminal", (), {"stdin": type("In", (), {"isatty": lambda self: True})()}))
     monkeypatch.setattr("click.confirm", _declined)
     assert deploy(OLD).exit_code == 1
     assert told(cli("job", "list", "--json")) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from jobistemer.store import members
+from jobistemer.store.calls import heartbeats
 
 NO_WORKER = "no worker serves queue mail: start `jobistemer-worker -Q mail`"
 NO_TICKER = "no ticker runs, so nothing that is delayed becomes due: start `jobistemer-ticker`"
@@ -17,7 +17,7 @@ def beat(shard):
 
     def beat(queue=""):
         now, status = shard.clock.now_ms(), msgspec.json.encode({"queues": {queue: 0}} if queue else {})
-        worker, ticker = members.beat_worker, members.beat_ticker
+        worker, ticker = heartbeats.beat_worker, heartbeats.beat_ticker
         call = worker(shard.keys, "alice", now, 15_000, now, status) if queue else ticker(shard.keys, "t", now, status, now, 10)
         shard.call(call)
 

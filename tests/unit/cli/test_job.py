@@ -4,7 +4,7 @@ import pytest
 
 from jobistemer import Delays
 from jobistemer.core import ids
-from jobistemer.store.jobs import find_job
+from jobistemer.store.calls.jobs import find_job
 from tests.support.stories import ended, finish, take_one
 
 

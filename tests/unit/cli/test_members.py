@@ -3,7 +3,8 @@ import json
 import msgspec
 
 from jobistemer import Jobistemer
-from jobistemer.store import census, members
+from jobistemer.store.calls import heartbeats
+from jobistemer.store.reads import queues
 
 
 def told(result):
@@ -14,14 +15,14 @@ def told(result):
 def beat(shard, worker="alice", **status):
     now_ms = shard.clock.now_ms()
     encoded = msgspec.json.encode({"pid": 7, "queues": {"mail": 3}, "concurrency": 8, "in_flight": 2, **status})
-    shard.call(members.beat_worker(shard.keys, worker, now_ms, 15_000, now_ms, encoded))
+    shard.call(heartbeats.beat_worker(shard.keys, worker, now_ms, 15_000, now_ms, encoded))
     return now_ms
 
 
 def tick(shard, ticker="tick", now_ms=0, **status):
     now_ms = now_ms or shard.clock.now_ms()
     encoded = msgspec.json.encode(status)
-    shard.call(members.beat_ticker(shard.keys, ticker, now_ms, encoded, now_ms, 0))
+    shard.call(heartbeats.beat_ticker(shard.keys, ticker, now_ms, encoded, now_ms, 0))
     return now_ms
 
 
@@ -71,8 +72,8 @@ def test_members_beat_into_every_shard_and_are_listed_once(url):
         beat(shard, done=5)
     tick(shards[0], now_ms=1_000, fired=2, late_ms_max=9)
     tick(shards[1], now_ms=2_000, fired=3, late_ms_max=4)
-    (worker,) = census.list_workers(shards)
-    (ticker,) = census.list_tickers(shards)
+    (worker,) = queues.list_workers(shards)
+    (ticker,) = queues.list_tickers(shards)
     # A worker counts as a whole, a ticker shard by shard.
     assert worker.done == 5
     assert (ticker.beat_at, ticker.fired, ticker.late_ms_max) == (2_000, 5, 9)

@@ -3,8 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from jobistemer.cli.ticker import ticker_command
-from jobistemer.cli.worker import worker_command
+from jobistemer.cli.commands.ticker import ticker_command
+from jobistemer.cli.commands.worker import worker_command
 
 
 @pytest.fixture

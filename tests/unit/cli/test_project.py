@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from jobistemer.cli.worker import worker_command
+from jobistemer.cli.commands.worker import worker_command
 
 APP = """
 from jobistemer import Jobistemer
@@ -147,7 +147,7 @@ def test_a_worker_setting_that_cannot_be_is_refused_with_what_is_allowed(url, ar
 def test_a_shortest_lease_leaves_room_for_three_beats(project):
     write_app(project, "short")
     # A process of its own, because it takes over the signals and the log.
-    command = [sys.executable, "-m", "jobistemer.cli.worker", "short:app", "--lease", "1", "--burst"]
+    command = [sys.executable, "-m", "jobistemer.cli.commands.worker", "short:app", "--lease", "1", "--burst"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "started: 8 slots, queues default" in done.stderr

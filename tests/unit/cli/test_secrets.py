@@ -67,7 +67,7 @@ def test_the_log_of_a_process_that_finds_no_server_shows_no_password(role, form,
     app = ("jobistemer_app:app",) if role == "worker" else ()
     (tmp_path / "jobistemer_app.py").write_text("from jobistemer import Jobistemer\n\napp = Jobistemer()\n")
     environment = {"JOBISTEMER_URL": UNREACHABLE[0], "PYTHONUNBUFFERED": "1"}
-    command = ("-m", f"jobistemer.cli.{role}")
+    command = ("-m", f"jobistemer.cli.commands.{role}")
     with Process(*app, *form, "--log-level", "debug", folder=tmp_path, environment=environment, command=command) as process:
         process.says("no Redis or Valkey server answers at redis://ann:")
         assert SECRET not in process.text

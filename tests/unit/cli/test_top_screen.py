@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from jobistemer.cli.top.look import Cost, Failure, Look
 from jobistemer.cli.top.rates import Flow, Rates, rates
 from jobistemer.cli.top.screen import screen, shares
-from jobistemer.core.listings import TickerSummary, WorkerSummary
-from jobistemer.store.glance import Going, QueueGlance
+from jobistemer.cli.top.snapshot import Cost, Failure, Look
+from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
+from jobistemer.store.reads.queues_snapshot import Going, QueueGlance
 from tests.support.clocks import NOW
 
 QUEUE = QueueGlance("default", 1_200, 9, NOW - 90_000, 5_000, paused=False, draining=False)

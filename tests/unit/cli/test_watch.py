@@ -3,9 +3,9 @@ import json
 import pytest
 
 from jobistemer import Context, Delays, Retry
-from jobistemer.core.notes import LogLine, encode_line
-from jobistemer.store.notes import write_notes
-from jobistemer.store.watching import Watcher
+from jobistemer.core.handlers.attempt_log import LogLine, encode_line
+from jobistemer.store.calls.attempt_log import write_notes
+from jobistemer.store.reads.run_watcher import Watcher
 from tests.support.apps import work_off
 from tests.support.stories import enqueue, take_one
 

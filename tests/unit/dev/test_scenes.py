@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from jobistemer.core.listings import DelayedRun, JobSummary, QueueSummary, WorkerSummary
-from jobistemer.core.records import OccurrenceRecord
+from jobistemer.core.reads.summaries import DelayedRun, JobSummary, QueueSummary, WorkerSummary
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
-from jobistemer.dev.chronicle import Chronicle
-from jobistemer.dev.scene import Pace, Scene
+from jobistemer.dev.event_log import Chronicle
 from jobistemer.dev.screen import screen
+from jobistemer.dev.snapshot import Pace, Scene
 from tests.support.clocks import NOW
 
 JOB = JobSummary("index", "job_1", 1, "every 10 seconds", "", "", 0, NOW + 4_000, 1, 0, None)

@@ -1,6 +1,6 @@
 import pytest
 
-from jobistemer.core.messages import encode_message
+from jobistemer.core.runs.message import encode_message
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.groups import add, child, child_id, group_of

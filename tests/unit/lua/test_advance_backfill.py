@@ -1,7 +1,7 @@
 import msgspec
 
-from jobistemer.core.backfill import Backfill, Progress, Status
-from jobistemer.store import backfills
+from jobistemer.core.planning.backfill import Backfill, Progress, Status
+from jobistemer.store.actions import backfill
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import leaked, mortal, nothing_written, records
@@ -12,18 +12,18 @@ FURTHER = Progress(position=T0 - 1800, flying=("occ_1",), fired=1)
 
 
 def advance(database, known, progress):
-    return database.call(backfills._advance(database.keys, known, progress, NOW + 100))
+    return database.call(backfill._advance(database.keys, known, progress, NOW + 100))
 
 
 def started(database):
-    database.call(backfills.start(database.keys, ASKED))
-    return backfills.find_backfill(database, "bf_1")
+    database.call(backfill.start(database.keys, ASKED))
+    return backfill.find_backfill(database, "bf_1")
 
 
 def test_progress_is_noted_and_the_chore_comes_back(database):
     known = started(database)
     assert advance(database, known, FURTHER) == Reply("ADVANCED", [])
-    assert backfills.find_backfill(database, "bf_1") == (ASKED, FURTHER, "1")
+    assert backfill.find_backfill(database, "bf_1") == (ASKED, FURTHER, "1")
     assert records(database)["chores"] == {"backfill:bf_1": NOW + 100}
 
 

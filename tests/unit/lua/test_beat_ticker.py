@@ -1,15 +1,15 @@
-from jobistemer.store import members, runs
+from jobistemer.store.calls import heartbeats, runs
 from tests.support.clocks import NOW
 from tests.support.records import leaked, lives_ms, nothing_written, records
 from tests.support.stories import message
 
 
 def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):
-    return members.read_agenda(database.call(members.beat_ticker(database.keys, ticker, now, b"{}", horizon, limit)))
+    return heartbeats.read_agenda(database.call(heartbeats.beat_ticker(database.keys, ticker, now, b"{}", horizon, limit)))
 
 
 def test_a_ticker_says_that_it_lives_until_it_no_longer_does(database):
-    assert beat(database) == members.Agenda({}, [], [], ["t1"], [], [])
+    assert beat(database) == heartbeats.Agenda({}, [], [], ["t1"], [], [])
     assert records(database) == {"tickers": {"t1": NOW}, "ticker:t1": {"status": "{}"}}
     assert lives_ms(database, "tickers") == lives_ms(database, "ticker:t1") == 60_000
     assert leaked(database) == {}
@@ -37,7 +37,7 @@ def test_tickers_hear_of_one_another_in_an_order_that_all_of_them_see(database):
 def test_a_ticker_that_ends_in_order_is_no_longer_listed(database):
     beat(database, "t1")
     beat(database, "t2")
-    database.ask_all(members.forget_ticker(database.keys, "t1"))
+    database.ask_all(heartbeats.forget_ticker(database.keys, "t1"))
     assert records(database) == {"tickers": {"t2": NOW}, "ticker:t2": {"status": "{}"}}
 
 

@@ -1,4 +1,4 @@
-from jobistemer.store import members
+from jobistemer.store.calls import heartbeats
 from tests.support.clocks import NOW
 from tests.support.records import leaked, lives_ms, nothing_written, records
 
@@ -6,12 +6,12 @@ LEASE = 15_000
 
 
 def beat(database, worker="alice", now=NOW, since=NOW - 1000):
-    return members.read_pulse(database.call(members.beat_worker(database.keys, worker, now, LEASE, since, b"{}")))
+    return heartbeats.read_pulse(database.call(heartbeats.beat_worker(database.keys, worker, now, LEASE, since, b"{}")))
 
 
 def test_a_worker_says_that_it_lives(database):
     pulse = beat(database)
-    assert pulse == members.Pulse({}, [], [], set(), "", pulse.server_ms, frozenset())
+    assert pulse == heartbeats.Pulse({}, [], [], set(), "", pulse.server_ms, frozenset())
     assert pulse.server_ms > 0
     assert records(database) == {"workers": {"alice": NOW}, "worker:alice": {"status": "{}"}}
     assert lives_ms(database, "worker:alice") == 86_400_000

@@ -1,8 +1,8 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.models import Overlap
-from jobistemer.store import occurrences
+from jobistemer.core.jobs.job import Overlap
+from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.records import lives_ms, nothing_written, records
 from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one

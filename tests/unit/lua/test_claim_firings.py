@@ -1,10 +1,10 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.models import Overlap
-from jobistemer.core.planning import Decision
+from jobistemer.core.jobs.job import Overlap
+from jobistemer.core.planning.plan import Decision
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store import firings, jobs
+from jobistemer.store.calls import bulk_claim, jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import leaked, nothing_written, records
@@ -14,13 +14,13 @@ ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE
 
 
 def firing(database, definition, decided, version=1):
-    return firings.prepare(database.keys, definition, version, decided)
+    return bulk_claim.prepare(database.keys, definition, version, decided)
 
 
 def fire(database, definition, decided, version=1):
     """Claim one instant by the script for many."""
     ready = firing(database, definition, decided, version)
-    return database.call(firings.claim_firings(database.keys, [ready], decided.instant * 1000))
+    return database.call(bulk_claim.claim_firings(database.keys, [ready], decided.instant * 1000))
 
 
 def without_entries(state):
@@ -52,7 +52,7 @@ def test_a_hundred_jobs_fire_in_one_call_and_their_due_marks_move(database):
     for each in definitions:
         register(database, each)
     ready = [firing(database, each, decision(ONE)) for each in definitions]
-    reply = database.call(firings.claim_firings(database.keys, ready, ONE * 1000))
+    reply = database.call(bulk_claim.claim_firings(database.keys, ready, ONE * 1000))
     assert reply == Reply("CLAIMED", [[], []])
     assert records(database)["due"] == {each.id: TWO * 1000 for each in definitions}
     assert len(take(database, count=200)) == 100
@@ -79,7 +79,7 @@ def test_what_is_not_plain_is_left_alone_and_the_others_fire(database):
     register(database, job(name="paused"))
     database.call(jobs.pause(database.keys, job(name="paused").id, "maintenance", 0, NOW))
     ready = [firing(database, job(name=name), decision(ONE)) for name in ("gone", "paused", "plain")]
-    reply = database.call(firings.claim_firings(database.keys, ready, ONE * 1000))
+    reply = database.call(bulk_claim.claim_firings(database.keys, ready, ONE * 1000))
     assert reply == Reply("CLAIMED", [[], [1, 2]])
     state = records(database)
     assert [state[f"job:{job(name=name).id}"]["cursor"] for name in ("paused", "plain")] == [str(T0), str(ONE)]
@@ -136,4 +136,4 @@ def test_an_instant_that_does_not_fire_is_not_made_ready(database):
 def test_those_of_one_place_and_reason_go_together_fifty_at_a_time(database):
     places = ["default"] * 70 + ["etl"]
     ready = [firing(database, job(task("only", queue=queue), name=f"job-{at}"), decision(ONE)) for at, queue in enumerate(places)]
-    assert sorted(firings.bundles(ready)) == [[*range(50)], [*range(50, 70)], [70]]
+    assert sorted(bulk_claim.bundles(ready)) == [[*range(50)], [*range(50, 70)], [70]]

@@ -2,11 +2,11 @@ import msgspec
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.messages import encode_message
-from jobistemer.core.models import Overlap
-from jobistemer.core.planning import runs_of
+from jobistemer.core.jobs.job import Overlap
+from jobistemer.core.planning.plan import runs_of
+from jobistemer.core.runs.message import encode_message
 from jobistemer.core.schedules import Cron
-from jobistemer.store import jobs, occurrences
+from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records

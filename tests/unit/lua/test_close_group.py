@@ -1,5 +1,5 @@
-from jobistemer.core.endings import SUCCEEDED
-from jobistemer.store import groups, runs
+from jobistemer.core.runs.settle import SUCCEEDED
+from jobistemer.store.calls import groups, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.groups import add, group_of, hand_over

@@ -1,16 +1,16 @@
-from jobistemer.store import members
+from jobistemer.store.calls import heartbeats
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
 
 
 def beat(database):
-    call = members.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}")
-    return members.read_pulse(database.call(call))
+    call = heartbeats.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}")
+    return heartbeats.read_pulse(database.call(call))
 
 
 def tell(database, command, worker="alice"):
-    return database.call(members.command_worker(database.keys, worker, command))
+    return database.call(heartbeats.command_worker(database.keys, worker, command))
 
 
 def test_a_worker_hears_its_command_with_its_next_beat(database):

@@ -1,8 +1,8 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.models import Overlap, Task
-from jobistemer.store import bundles
+from jobistemer.core.jobs.job import Overlap, Task
+from jobistemer.store.calls import bulk_commit
 from jobistemer.store.scripts import Reply
 from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
 from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, task
@@ -25,7 +25,7 @@ def fired(database, definition=ALLOWED, times=1):
 
 
 def finish_all(database, *all_ended):
-    return database.call(bundles.commit_firings(database.keys, all_ended))
+    return database.call(bulk_commit.commit_firings(database.keys, all_ended))
 
 
 def without_entries(database):
@@ -135,9 +135,9 @@ def test_an_occurrence_with_a_deadline_has_it_no_more(database):
 )
 def test_only_a_task_that_is_alone_ends_with_others(database, definition, plain):
     delivery = fired(database, definition)[0]
-    assert bundles.is_plain_success(ended(delivery)) is plain
+    assert bulk_commit.is_plain_success(ended(delivery)) is plain
 
 
 def test_a_failure_of_it_does_not(database):
     (delivery,) = fired(database)
-    assert not bundles.is_plain_success(ended(delivery, "failed"))
+    assert not bulk_commit.is_plain_success(ended(delivery, "failed"))

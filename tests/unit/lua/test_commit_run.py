@@ -1,10 +1,10 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.endings import CANCELED, SUCCEEDED
-from jobistemer.core.messages import Delivery, encode_message
-from jobistemer.core.retries import NO_RETRIES
-from jobistemer.store import runs
+from jobistemer.core.jobs.retries import NO_RETRIES
+from jobistemer.core.runs.message import Delivery, encode_message
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records

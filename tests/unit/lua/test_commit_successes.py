@@ -1,8 +1,8 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Delivery, Member
-from jobistemer.store import bundles
+from jobistemer.core.runs.message import Delivery, Member
+from jobistemer.store.calls import bulk_commit
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
@@ -12,7 +12,7 @@ DAY = 86_400_000
 
 
 def finish_all(database, *all_ended):
-    return database.call(bundles.commit_successes(database.keys, all_ended))
+    return database.call(bulk_commit.commit_successes(database.keys, all_ended))
 
 
 def lose(database, delivery):
@@ -104,13 +104,13 @@ def test_nothing_is_written_when_the_keys_are_missing(database):
 )
 def test_only_successes_that_move_nothing_else_are_committed_together(changes, state, plain):
     delivery = Delivery(b"", b"1-1", message(**changes), 0, 0)
-    assert bundles.is_plain_success(ended(delivery, state)) is plain
+    assert bulk_commit.is_plain_success(ended(delivery, state)) is plain
 
 
 def test_a_large_result_goes_by_itself():
-    delivery, largest = Delivery(b"", b"1-1", message(), 0, 0), b"x" * bundles.LARGEST_RESULT
-    assert bundles.is_plain_success(ended(delivery, result=largest))
-    assert not bundles.is_plain_success(ended(delivery, result=largest + b"x"))
+    delivery, largest = Delivery(b"", b"1-1", message(), 0, 0), b"x" * bulk_commit.LARGEST_RESULT
+    assert bulk_commit.is_plain_success(ended(delivery, result=largest))
+    assert not bulk_commit.is_plain_success(ended(delivery, result=largest + b"x"))
 
 
 def test_times_are_the_ones_that_the_worker_measured(database):

@@ -1,13 +1,13 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.endings import CANCELED
-from jobistemer.core.messages import Delivery
-from jobistemer.core.models import FailureStrategy, Overlap
-from jobistemer.core.planning import runs_of
-from jobistemer.core.retries import NO_RETRIES, Delays
+from jobistemer.core.jobs.job import FailureStrategy, Overlap
+from jobistemer.core.jobs.retries import NO_RETRIES, Delays
+from jobistemer.core.planning.plan import runs_of
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.settle import CANCELED
 from jobistemer.core.schedules import Cron
-from jobistemer.store import runs
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
 from tests.support.stories import (

@@ -1,11 +1,11 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.endings import SUCCEEDED
-from jobistemer.core.transactions import Transaction
-from jobistemer.store import runs
+from jobistemer.core.runs.settle import SUCCEEDED
+from jobistemer.core.runs.transaction import Transaction
+from jobistemer.store.calls import runs
+from jobistemer.store.calls.transactions import commit_transaction
 from jobistemer.store.scripts import Reply
-from jobistemer.store.transactions import commit_transaction
 from tests.support.records import Stream, nothing_written, records
 from tests.support.stories import (
     MINUTE,

@@ -1,7 +1,7 @@
 import pytest
 
-from jobistemer.core.retries import NO_RETRIES
-from jobistemer.store import groups
+from jobistemer.core.jobs.retries import NO_RETRIES
+from jobistemer.store.calls import groups
 from jobistemer.store.scripts import Reply
 from tests.support.groups import add, child, group_of, hand_over
 from tests.support.records import mortal, nothing_written, records
@@ -93,8 +93,8 @@ def test_the_first_failure_halts_a_group_that_fails_fast_and_is_kept_with_its_in
 
 
 def count_word(database, delivery, state, error):
-    from jobistemer.core.endings import settle
-    from jobistemer.store import runs
+    from jobistemer.core.runs.settle import settle
+    from jobistemer.store.calls import runs
 
     over = ended(delivery, state, error=error)
     ending = settle(delivery.message, 0, 0, over.outcome, 0.0)
@@ -142,7 +142,7 @@ def test_a_group_that_has_expired_leaves_nothing_that_lives_for_ever(database, c
 
 
 def test_a_child_carries_its_group_on_the_wire():
-    from jobistemer.core.messages import decode_message, encode_message
+    from jobistemer.core.runs.message import decode_message, encode_message
 
     assert decode_message(encode_message(child(7))) == child(7)
     assert b'"member":{"group"' in encode_message(child(7))

@@ -1,8 +1,8 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.messages import Slot
-from jobistemer.store import jobs, outcomes
+from jobistemer.core.runs.message import Slot
+from jobistemer.store.calls import jobs, outcome_counts
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import audits, leaked, nothing_written, records
@@ -26,7 +26,7 @@ def end(database, number, state="failed", definition=PATIENT):
 
 
 def count(database, number, definition=PATIENT, now=NOW):
-    return database.call(outcomes.count(database.keys, definition, slot(number), now))
+    return database.call(outcome_counts.count(database.keys, definition, slot(number), now))
 
 
 def test_failures_in_a_row_are_counted_with_the_end_of_each_occurrence(database):
@@ -142,6 +142,6 @@ def test_a_failure_leaves_what_is_expected_as_it_was(database):
 
 
 def test_a_job_that_asks_for_none_of_this_is_committed_without_it():
-    assert not outcomes.matters(job())
-    assert outcomes.matters(PATIENT)
-    assert outcomes.matters(AWAITED)
+    assert not outcome_counts.matters(job())
+    assert outcome_counts.matters(PATIENT)
+    assert outcome_counts.matters(AWAITED)

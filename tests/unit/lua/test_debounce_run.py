@@ -1,7 +1,7 @@
 import pytest
 
-from jobistemer.core.messages import encode_message
-from jobistemer.store import enqueueing, runs
+from jobistemer.core.runs.message import encode_message
+from jobistemer.store.calls import enqueueing, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records

@@ -1,5 +1,5 @@
-from jobistemer.core.messages import encode_message
-from jobistemer.store import runs
+from jobistemer.core.runs.message import encode_message
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records

@@ -2,10 +2,10 @@ import msgspec
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.endings import SUCCEEDED
-from jobistemer.core.models import Task
-from jobistemer.core.retries import NO_RETRIES
-from jobistemer.store import runs
+from jobistemer.core.jobs.job import Task
+from jobistemer.core.jobs.retries import NO_RETRIES
+from jobistemer.core.runs.settle import SUCCEEDED
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.groups import group_of, reducer
 from tests.support.records import leaked, lives_ms, nothing_written, records

@@ -1,5 +1,5 @@
-from jobistemer.core.messages import encode_message
-from jobistemer.store import runs
+from jobistemer.core.runs.message import encode_message
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
 from tests.support.stories import ended, enqueue, finish, message, take_one

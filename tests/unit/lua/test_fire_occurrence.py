@@ -1,9 +1,9 @@
 from jobistemer.core import ids
-from jobistemer.core.messages import encode_message
-from jobistemer.core.models import Overlap
-from jobistemer.core.planning import runs_of
-from jobistemer.store import jobs, occurrences
-from jobistemer.store.occurrences import Asked
+from jobistemer.core.jobs.job import Overlap
+from jobistemer.core.planning.plan import runs_of
+from jobistemer.core.runs.message import encode_message
+from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.occurrences import Asked
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, nothing_written, records

@@ -1,4 +1,4 @@
-from jobistemer.store import members, runs
+from jobistemer.store.calls import heartbeats, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
@@ -6,11 +6,11 @@ from tests.support.stories import ended, enqueue, finish, take_one
 
 
 def beat(database, worker="alice", now=NOW):
-    database.call(members.beat_worker(database.keys, worker, now, 15_000, now, b"{}"))
+    database.call(heartbeats.beat_worker(database.keys, worker, now, 15_000, now, b"{}"))
 
 
 def forget(database, beat_ms=NOW, places=("default:5",)):
-    return members.forget_worker(database, "alice", beat_ms, list(places))
+    return heartbeats.forget_worker(database, "alice", beat_ms, list(places))
 
 
 def consumers(database):

@@ -1,4 +1,4 @@
-from jobistemer.store import enqueueing
+from jobistemer.store.calls import enqueueing
 from jobistemer.store.scripts import Reply
 from tests.support.records import nothing_written, records
 from tests.support.stories import enqueue, message

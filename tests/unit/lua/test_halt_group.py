@@ -1,4 +1,4 @@
-from jobistemer.store import groups
+from jobistemer.store.calls import groups
 from jobistemer.store.scripts import Reply
 from tests.support.groups import add, group_of
 from tests.support.records import mortal, nothing_written, records

@@ -1,7 +1,7 @@
 import pytest
 
-from jobistemer.core.messages import encode_message
-from jobistemer.store import holds
+from jobistemer.core.runs.message import encode_message
+from jobistemer.store.calls import holds
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, lives_ms, mortal, nothing_written, records

@@ -1,5 +1,5 @@
 from jobistemer.core import ids
-from jobistemer.store import occurrences
+from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.records import nothing_written, records
 from tests.support.stories import MINUTE, T0, claim, decision, job, register

@@ -1,4 +1,4 @@
-from jobistemer.store import jobs
+from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import audits, leaked, nothing_written

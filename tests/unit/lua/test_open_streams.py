@@ -1,4 +1,4 @@
-from jobistemer.store import queues
+from jobistemer.store.calls import streams
 from jobistemer.store.scripts import Reply, script
 from tests.support.records import Stream, nothing_written, records
 from tests.support.stories import enqueue, take_one
@@ -48,5 +48,5 @@ def test_a_stream_that_is_not_listed_is_listed_again(database):
 
 def test_more_places_than_a_call_takes_are_opened_in_several(database):
     places = [f"q{n}:5" for n in range(150)]
-    queues.open_streams(database, places)
+    streams.open_streams(database, places)
     assert records(database)["streams"] == set(places)

@@ -1,4 +1,4 @@
-from jobistemer.store import dead
+from jobistemer.store.actions import dead_letters
 from jobistemer.store.scripts import Reply
 from tests.support.records import nothing_written, records
 from tests.support.stories import enqueue
@@ -6,7 +6,7 @@ from tests.unit.lua.test_replay_dead import die
 
 
 def purge(database, *runs):
-    return database.call(dead.purge(database.keys, runs))
+    return database.call(dead_letters.purge(database.keys, runs))
 
 
 def test_a_purged_letter_is_gone_with_what_it_carried(database):

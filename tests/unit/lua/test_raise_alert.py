@@ -1,7 +1,7 @@
 import json
 
-from jobistemer.core.alerts import alert_message
-from jobistemer.store import jobs, outcomes
+from jobistemer.core.planning.alerts import alert_message
+from jobistemer.store.calls import jobs, outcome_counts
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
@@ -15,7 +15,7 @@ BY = NOW + 600_000
 def raise_it(database, seen=BY, next_at=0, now=BY):
     state = "overdue" if seen else "recovered"
     message = alert_message("report", "notify", state, 600, seen, now)
-    return database.call(outcomes.raise_alert(database.keys, ID, seen, next_at, message, now))
+    return database.call(outcome_counts.raise_alert(database.keys, ID, seen, next_at, message, now))
 
 
 def test_the_job_is_marked_and_a_run_tells_it_in_one_step(database):

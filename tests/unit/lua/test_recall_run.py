@@ -1,8 +1,8 @@
 import pytest
 
-from jobistemer.core.limits import Use
-from jobistemer.core.messages import encode_message
-from jobistemer.store import limits
+from jobistemer.core.jobs.limits import Use
+from jobistemer.core.runs.message import encode_message
+from jobistemer.store.calls import limits
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, nothing_written, records

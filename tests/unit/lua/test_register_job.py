@@ -1,5 +1,5 @@
-from jobistemer.core.models import encode_job
-from jobistemer.store import jobs
+from jobistemer.core.jobs.job import encode_job
+from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import leaked, mortal, nothing_written, records

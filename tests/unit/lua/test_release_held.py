@@ -1,6 +1,6 @@
 import pytest
 
-from jobistemer.store import holds, runs
+from jobistemer.store.calls import holds, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records

@@ -1,7 +1,7 @@
 import pytest
 
-from jobistemer.core.limits import Use
-from jobistemer.store import limits
+from jobistemer.core.jobs.limits import Use
+from jobistemer.store.calls import limits
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records

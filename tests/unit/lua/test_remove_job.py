@@ -1,7 +1,7 @@
 import pytest
 
-from jobistemer.core.models import Overlap
-from jobistemer.store import jobs
+from jobistemer.core.jobs.job import Overlap
+from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import audits, leaked, lives_ms, mortal, nothing_written, records

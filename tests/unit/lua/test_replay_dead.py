@@ -1,8 +1,8 @@
 import pytest
 
-from jobistemer.core.messages import Slot, encode_message
-from jobistemer.core.retries import NO_RETRIES
-from jobistemer.store import dead
+from jobistemer.core.jobs.retries import NO_RETRIES
+from jobistemer.core.runs.message import Slot, encode_message
+from jobistemer.store.actions import dead_letters
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, leaked, nothing_written, records
@@ -15,11 +15,11 @@ def die(database, run="run_1", **changes):
     """A run without retries fails."""
     enqueue(database, run, retry=NO_RETRIES, **changes)
     finish(database, ended(take_one(database), "failed", error="ValueError: no"))
-    return dead.find_dead(database, run)
+    return dead_letters.find_dead(database, run)
 
 
 def replay(database, letter, run="run_2"):
-    return database.call(dead.replay(database.keys, letter, run, LATER))
+    return database.call(dead_letters.replay(database.keys, letter, run, LATER))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_work_of_a_dead_run_waits_again_as_a_new_run_and_the_dead_one_stays_
     assert replay(database, letter) == Reply("REPLAYED", [])
 
     entry = records(database)["run:run_2"]["entry"]
-    again = encode_message(dead.replayed(letter.message, "run_2", LATER)).decode()
+    again = encode_message(dead_letters.replayed(letter.message, "run_2", LATER)).decode()
     expected = before | {
         "run:run_1": before["run:run_1"] | {"note": "replayed as run_2"},
         "run:run_2": {"state": "pending", "handler": "greet", "place": "default:5", "entry": entry},
@@ -51,7 +51,7 @@ def test_the_new_message_says_what_it_replays_and_keeps_what_was_asked_for(datab
 
 def test_a_task_of_an_occurrence_is_replayed_outside_of_it_because_that_has_ended(letter):
     slot = Slot("occ_1", "job_1", 3, 1_800_000_000, "send")
-    message = dead.replayed(type(letter.message)(run="run_1", handler="h", enqueued_at=NOW, slot=slot), "run_2", LATER)
+    message = dead_letters.replayed(type(letter.message)(run="run_1", handler="h", enqueued_at=NOW, slot=slot), "run_2", LATER)
     assert message.slot is None
     assert message.metadata == {"replay_of": "run_1", "job": "job_1", "occurrence": "occ_1"}
 
@@ -69,7 +69,7 @@ def test_of_two_who_replay_the_same_letter_one_comes_too_late(database, letter):
 
 
 def test_a_purged_letter_cannot_be_replayed(database, letter):
-    database.call(dead.purge(database.keys, ["run_1"]))
+    database.call(dead_letters.purge(database.keys, ["run_1"]))
     with nothing_written(database):
         assert replay(database, letter) == Reply("GONE", [])
 

@@ -1,4 +1,4 @@
-from jobistemer.store import runs
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import lives_ms, nothing_written, records

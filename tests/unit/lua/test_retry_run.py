@@ -1,12 +1,12 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.endings import Later, Outcome
-from jobistemer.core.messages import encode_message
-from jobistemer.core.retries import Delays
+from jobistemer.core.jobs.retries import Delays
+from jobistemer.core.runs.message import encode_message
+from jobistemer.core.runs.settle import Later, Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.store import runs
-from jobistemer.store.runs import KEEP_EARLIER_MS
+from jobistemer.store.calls import runs
+from jobistemer.store.calls.runs import KEEP_EARLIER_MS
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, lives_ms, mortal, nothing_written, records

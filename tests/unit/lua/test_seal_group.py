@@ -1,6 +1,6 @@
 import pytest
 
-from jobistemer.core.messages import encode_message
+from jobistemer.core.runs.message import encode_message
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.groups import add, child_id, group_of, hand_over, reducer
@@ -65,7 +65,7 @@ def test_a_zombie_seals_nothing_and_its_successor_does(database, parent):
 
 
 def test_a_reducer_belongs_to_the_occurrence_of_its_parent(database):
-    from jobistemer.core.messages import Slot
+    from jobistemer.core.runs.message import Slot
 
     slot = Slot("occ_1", "job_1", 1, 1, "fan")
     enqueue(database, slot=slot)

@@ -2,9 +2,9 @@ import msgspec
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.letters import DeadLetter
-from jobistemer.core.retries import NO_RETRIES
-from jobistemer.store import companions
+from jobistemer.core.jobs.retries import NO_RETRIES
+from jobistemer.core.runs.dead_letter import DeadLetter
+from jobistemer.store.calls import commit_extensions
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
@@ -79,6 +79,6 @@ def test_a_task_of_an_occurrence_is_named_in_the_letter(database):
 
 
 def test_without_a_mark_nothing_is_written(database, doomed):
-    call = companions._send_letter(database.keys, doomed.message, NOW)
+    call = commit_extensions._send_letter(database.keys, doomed.message, NOW)
     with nothing_written(database):
         assert database.call(call) == Reply("BEFORE", [])

@@ -1,7 +1,7 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.store import runs
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import leaked, nothing_written, records

@@ -1,5 +1,5 @@
-from jobistemer.core.backfill import Backfill, Progress
-from jobistemer.store import backfills
+from jobistemer.core.planning.backfill import Backfill, Progress
+from jobistemer.store.actions import backfill
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
@@ -10,15 +10,15 @@ ASKED = Backfill("bf_1", "report", T0 - 3600, T0, started_at=NOW)
 
 
 def start(database):
-    return database.call(backfills.start(database.keys, ASKED))
+    return database.call(backfill.start(database.keys, ASKED))
 
 
 def test_a_backfill_is_on_record_and_a_chore(database):
     assert start(database) == Reply("STARTED", [])
     assert set(records(database)) == {"backfill:bf_1", "chores"}
     assert records(database)["chores"] == {"backfill:bf_1": NOW}
-    assert backfills.find_backfill(database, "bf_1") == (ASKED, Progress(), "0")
-    assert backfills.list_running(database) == ["bf_1"]
+    assert backfill.find_backfill(database, "bf_1") == (ASKED, Progress(), "0")
+    assert backfill.list_running(database) == ["bf_1"]
 
 
 def test_a_second_send_is_told_so(database):

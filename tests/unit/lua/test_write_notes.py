@@ -1,7 +1,7 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.store import notes
+from jobistemer.store.calls import attempt_log
 from jobistemer.store.scripts import Reply
 from tests.support.records import lives_ms, nothing_written, records
 from tests.support.stories import ended, enqueue, finish, take_one
@@ -12,7 +12,7 @@ HOUR = 3_600_000
 
 
 def write(database, delivery, *lines, first=0, keep=1000, progress="", expiry_ms=HOUR):
-    call = notes.write_notes(database.keys, delivery, lines, first, keep, progress, expiry_ms)
+    call = attempt_log.write_notes(database.keys, delivery, lines, first, keep, progress, expiry_ms)
     return database.call(call)
 
 

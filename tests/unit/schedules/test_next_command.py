@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from jobistemer.cli.next import next_command
+from jobistemer.cli.commands.next import next_command
 
 
 def run(*arguments):

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from jobistemer import NO_RETRIES, Concurrency, Context, Fail, Jobistemer, Rate, Results, Unique
-from jobistemer.app.backfilling import Backfills
-from jobistemer.core.alerts import Alert
+from jobistemer.control.backfills import Backfills
 from jobistemer.core.errors import InvalidPayload, JobistemerError, ResultTimeout, UnknownTask
+from jobistemer.core.jobs.alert import Alert
 from jobistemer.testing import HandlerFailed, system, under_test
 
 

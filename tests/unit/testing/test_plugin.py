@@ -8,7 +8,7 @@ import sys
 import pytest
 
 # Kept by the sessions inside of the tests, which would import them anew.
-import jobistemer.testing.finding  # noqa: F401
+import jobistemer.testing.plugin_app  # noqa: F401
 
 pytest_plugins = ["pytester"]
 

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobistemer.core.records import AttemptRecord, OccurrenceRecord
+from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord
 from jobistemer.core.states import AttemptState, OccurrenceState
-from jobistemer.web.gantt import LEFT, WIDTH, Line, gantt, of_attempts
-from jobistemer.web.timeline import PLACES, STUB, TALL, TOP, Slot, timeline
+from jobistemer.web.charts.gantt import LEFT, WIDTH, Line, gantt, of_attempts
+from jobistemer.web.charts.timeline import PLACES, STUB, TALL, TOP, Slot, timeline
 
 NOW = 1_800_000_000_000
 

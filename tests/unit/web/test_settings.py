@@ -3,7 +3,7 @@
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.web.settings import LOOPBACK, settings_for
+from jobistemer.web.dashboard.settings import LOOPBACK, settings_for
 
 TOKEN = "long-enough-a-token"
 

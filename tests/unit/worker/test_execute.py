@@ -12,15 +12,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobistemer.core.context import Context
-from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import Delivery, Slot, encode_message
-from jobistemer.core.options import Options
+from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.options import Options
 from jobistemer.core.permissions import Permissions
-from jobistemer.worker.desk import Desk, Support
-from jobistemer.worker.event_loop import EventLoop
-from jobistemer.worker.execute import run, run_async
-from jobistemer.worker.flight import Flight, Flights
+from jobistemer.core.runs.message import Delivery, Slot, encode_message
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.execute.context_tools import Desk, Support
+from jobistemer.worker.execute.execute import run, run_async
+from jobistemer.worker.slots.event_loop import EventLoop
 from tests.support.clocks import NOW, FrozenClock
 from tests.support.stories import message
 

@@ -6,15 +6,15 @@ import threading
 
 import pytest
 
-from jobistemer.core.endings import Outcome
-from jobistemer.core.handlers import Handler
-from jobistemer.core.messages import Delivery
-from jobistemer.core.options import Options
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.execute import run
-from jobistemer.worker.flight import Flight, Flights
-from jobistemer.worker.outcomes import NOTHING_RETURNED
-from jobistemer.worker.watch import Watch
+from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.attempts.watchdog import Watch
+from jobistemer.worker.execute.execute import run
+from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
 from tests.support.stories import message
 
 STOPPED = Outcome(AttemptState.TIMED_OUT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.worker.inbox import MOST_AHEAD, Room
+from jobistemer.worker.attempts.prefetch import MOST_AHEAD, Room
 
 
 def keys(count, stream=b"s"):

@@ -1,7 +1,7 @@
 from collections import Counter
 from random import Random
 
-from jobistemer.worker.order import Order
+from jobistemer.worker.fetch.queue_order import Order
 
 DRAWS = 20_000
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.core.endings import Outcome
-from jobistemer.core.handlers import MAX_RESULT_BYTES
+from jobistemer.core.handlers.control_errors import Fail, Retry
+from jobistemer.core.handlers.handler import MAX_RESULT_BYTES
+from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.core.verdicts import Fail, Retry
-from jobistemer.worker.outcomes import MAX_ERROR_CHARS, Refused, raised, returned
+from jobistemer.worker.execute.outcomes import MAX_ERROR_CHARS, Refused, raised, returned
 
 OK, FAILED = AttemptState.SUCCEEDED, AttemptState.FAILED
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from jobistemer.runtime.repeating import start_thread
+from jobistemer.runtime.repeat import start_thread
 
 Hear = Callable[[str, str], None]
 """Takes the name of a child and a line that it wrote."""

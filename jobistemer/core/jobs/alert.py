@@ -1,0 +1,33 @@
+"""The alert of a job: who is told when it has not completed for longer than `expect_within_s`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.names import checked_name
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """What the receiver is told. state: `overdue` or `recovered`; at: Unix milliseconds."""
+
+    job: str
+    state: str
+    at: int
+    text: str
+
+
+def check_alert(job: str, expect_within_s: float | None, alert: str) -> None:
+    """Raise InvalidDefinition unless both are given or neither is, and the target is one."""
+    if (expect_within_s is None) != (not alert):
+        raise InvalidDefinition(
+            f"job {job!r}: expect_within_s is {expect_within_s!r} and alert is {alert!r}; they go together: say within "
+            "how many seconds the job has to complete, and the address or the task that is told when it does not",
+        )
+    if alert and not is_address(alert):
+        checked_name("alert task", alert)
+
+
+def is_address(alert: str) -> bool:
+    """Whether the target of an alert is an address, and not the name of a task."""
+    return alert.startswith(("http://", "https://"))

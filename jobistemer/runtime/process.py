@@ -1,0 +1,44 @@
+"""Prepare a process of ours: its logging, its signals, and its end together with its supervisor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from jobistemer.runtime.http_endpoint import LOOPBACK
+from jobistemer.runtime.logging import FORMATS, LEVELS, set_up_logging
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.runtime.shutdown import Stopping
+
+METRICS_OFF: Final = "off"
+
+
+class ProcessOptions(NamedTuple):
+    """What the options of every process say, by their names."""
+
+    log_level: str = LEVELS[1]
+    log_format: str = "text"
+    until_eof: bool = False
+    health_port: int | None = None
+    health_host: str = LOOPBACK
+    health_socket: Path | None = None
+    metrics: str = METRICS_OFF
+
+
+def prepare_process(options: ProcessOptions) -> Stopping:
+    """Set up logging and signals; what is returned tells when to end."""
+    set_up_logging(options.log_level, FORMATS[options.log_format]())
+    stopping = Stopping()
+    stopping.listen()
+    if options.until_eof:
+        start_thread(lambda: _end_with_input(stopping), "until-eof")
+    return stopping
+
+
+def _end_with_input(stopping: Stopping) -> None:
+    # The supervisor holds the other end and never writes: the pipe closes when it ends, however it ends.
+    # The file descriptor itself is read: a daemon thread inside sys.stdin would break the interpreter's shutdown.
+    while os.read(0, 1):
+        pass
+    stopping.request()
