@@ -100,9 +100,14 @@ class Call(NamedTuple):
 
 
 @cache
+def _find_files() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(LUA_FOLDER.rglob("*.lua"))}
+
+
+@cache
 def script(name: str) -> Script:
-    """The script in the file `lua/{name}.lua`."""
-    text = (LUA_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+    """Load the script in the file `lua/*/{name}.lua`."""
+    text = _find_files()[name].read_text(encoding="utf-8")
     return Script(name, text, read_header(text))
 
 
@@ -142,7 +147,7 @@ def _in_front(names: tuple[str, ...], text: str) -> str:
 
 def all_scripts() -> list[Script]:
     """Every script there is."""
-    return [script(path.stem) for path in sorted(LUA_FOLDER.glob("*.lua"))]
+    return [script(name) for name in sorted(_find_files())]
 
 
 def read_header(text: str) -> Header:

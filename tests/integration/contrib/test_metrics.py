@@ -26,13 +26,14 @@ from jobistemer.ticker.metrics import Tallies as TickerTallies
 from jobistemer.ticker.ticker import ShardTicker, Ticker
 from jobistemer.worker.attempts.metrics import Tallies
 from jobistemer.worker.worker import Worker
-from tests.integration.test_reclaim import buried, dies
+from tests.integration.worker.test_reclaim import buried, dies
+from tests.support.paths import ROOT
 from tests.support.processes import Process
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import until
 from tests.support.worlds import TICKING, StepWorker, breaking
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = ROOT / "docs"
 BOTH = WorkerSettings(queues={"default": 0, "mail": 0})
 
 

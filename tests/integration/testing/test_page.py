@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "test-an-application.md"
+from tests.support.paths import ROOT
+
+PAGE = ROOT / "docs" / "how-to" / "test-an-application.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 pytest_plugins = ["pytester"]

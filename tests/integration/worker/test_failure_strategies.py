@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -14,10 +12,11 @@ from jobistemer.store.actions import cancel
 from jobistemer.store.calls import runs
 from jobistemer.store.keys import delayed_member
 from jobistemer.store.reads import records as views
+from tests.support.paths import ROOT
 from tests.support.records import leaked, records
 from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, task
 
-PAGE = Path(__file__).parents[2] / "docs/reference/failure-strategies.md"
+PAGE = ROOT / "docs/reference/failure-strategies.md"
 ONE = T0 + MINUTE
 FAILED, FLYING, READY, RETRYING, AFTER_FAILED, AFTER_FLYING = "failed", "flying", "ready", "retrying", "after", "later"
 COLUMNS = (FAILED, FLYING, READY, RETRYING, AFTER_FAILED, AFTER_FLYING)

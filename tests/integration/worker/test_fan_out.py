@@ -19,7 +19,7 @@ from jobistemer.core.states import RunState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import groups
 from jobistemer.store.reads import records as views
-from tests.integration.test_failure_strategies import table
+from tests.integration.worker.test_failure_strategies import table
 from tests.support.clocks import NOW
 from tests.support.records import leaked, records
 from tests.support.worlds import StepWorker, app_on, breaking, ticker

@@ -8,7 +8,7 @@ import pytest
 
 from jobistemer import NO_RETRIES, Context, Jobistemer, Results
 from jobistemer.core.errors import RunFailed
-from tests.integration.test_worker import at_work
+from tests.integration.worker.test_worker import at_work
 from tests.support.records import leaked
 
 PATIENCE_S = 20.0

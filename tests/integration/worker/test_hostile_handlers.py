@@ -16,14 +16,14 @@ from jobistemer.core.errors import InvalidPayload, RunFailed
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store.actions.dead_letters import find_dead
 from jobistemer.store.reads import queues, records
-from tests.integration import hostile
+from tests.integration.worker import hostile
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import Worker, alive, until, working
 
 pytestmark = pytest.mark.process
 
 SLOTS = 4
-APP = "tests.integration.hostile:app"
+APP = "tests.integration.worker.hostile:app"
 
 
 @pytest.fixture(scope="module")

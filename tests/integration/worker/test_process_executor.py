@@ -15,12 +15,12 @@ from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.states import RunState
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.reads import records
-from tests.integration import apart_app
+from tests.integration.worker import process_executor_app
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import Worker, until, working
 
 pytestmark = pytest.mark.process
-APP = "tests.integration.apart_app:app"
+APP = "tests.integration.worker.process_executor_app:app"
 WAIT = 30
 
 
@@ -33,7 +33,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def app(url: str) -> Jobistemer:
     """The producer's side: it knows no handlers."""
-    return Jobistemer(url, namespace="apart", defaults=apart_app.app.defaults)
+    return Jobistemer(url, namespace="apart", defaults=process_executor_app.app.defaults)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_what_threads_say_after_the_end_is_heard_by_nobody_and_harms_nobody(app,
 
 def test_tasks_of_a_job_get_results_and_reports(app, worker):
     deployed = Jobistemer(app.namespace.url, namespace="apart")
-    for job in apart_app.app.jobs():
+    for job in process_executor_app.app.jobs():
         deployed.control.register(job)
     occurrence, _ = deployed.control.trigger("nightly")
     job = ids.job_id("nightly")
@@ -224,7 +224,7 @@ def test_tasks_of_a_job_get_results_and_reports(app, worker):
 
 
 def test_it_is_told_when_its_worker_shuts_down(url, tmp_path):
-    own_app = Jobistemer(url, namespace="leaving", defaults=apart_app.app.defaults)
+    own_app = Jobistemer(url, namespace="leaving", defaults=process_executor_app.app.defaults)
     with working(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:
         run = own_app.enqueue("until_it_should_end")
         database = own_app.namespace.shards[0]
@@ -234,7 +234,7 @@ def test_it_is_told_when_its_worker_shuts_down(url, tmp_path):
 
 
 def test_a_thread_that_a_handler_left_does_not_keep_its_process_when_the_worker_dies(url, tmp_path):
-    own_app = Jobistemer(url, namespace="left", defaults=apart_app.app.defaults)
+    own_app = Jobistemer(url, namespace="left", defaults=process_executor_app.app.defaults)
     with working(url, tmp_path / "log", APP, "-c", "1", "--namespace", "left") as worker:
         beside = own_app.enqueue("leaves_a_thread").result(WAIT)
         assert lives(beside)
@@ -258,7 +258,7 @@ def suspicious(url, log, namespace):
 
 
 def test_a_suspect_with_a_context_runs_in_a_process_with_its_context(url, tmp_path):
-    own_app = Jobistemer(url, namespace="suspect", defaults=apart_app.app.defaults)
+    own_app = Jobistemer(url, namespace="suspect", defaults=process_executor_app.app.defaults)
     with suspicious(url, tmp_path / "log", "suspect") as supervisor:
         run = own_app.enqueue("kills_its_worker_once", {"file": str(tmp_path / "mark")})
         found = run.result(60)
@@ -271,7 +271,7 @@ def test_a_suspect_with_a_context_runs_in_a_process_with_its_context(url, tmp_pa
 
 @pytest.mark.long
 def test_a_reducer_that_kills_its_worker_dies_alone_the_second_time(url, tmp_path):
-    own_app = Jobistemer(url, namespace="reducer", defaults=apart_app.app.defaults)
+    own_app = Jobistemer(url, namespace="reducer", defaults=process_executor_app.app.defaults)
     with suspicious(url, tmp_path / "log", "reducer") as supervisor:
         reducer = own_app.run(own_app.enqueue("fan_to_poison").result(WAIT))
         until(lambda: reducer.state() is RunState.DEAD, "the reducer is buried", 60)
@@ -284,7 +284,7 @@ def test_a_reducer_that_kills_its_worker_dies_alone_the_second_time(url, tmp_pat
 
 def test_a_zombie_whose_process_has_ended_has_its_transaction_refused(url, tmp_path):
     # Given a worker that is stopped while its process runs a handler
-    own_app, mark = Jobistemer(url, namespace="zombie", defaults=apart_app.app.defaults), tmp_path / "mark"
+    own_app, mark = Jobistemer(url, namespace="zombie", defaults=process_executor_app.app.defaults), tmp_path / "mark"
     database = own_app.namespace.shards[0]
     arguments = (APP, "-c", "1", "--namespace", "zombie", "--lease", "1", "--grace", "1")
     run = own_app.enqueue("pay_when", {"amount": 5, "file": str(mark)})

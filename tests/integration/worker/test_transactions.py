@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +17,10 @@ from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.states import RunState
 from jobistemer.store.reads import records as views
 from tests.support.apps import empty_app, shard, work_off
+from tests.support.paths import ROOT
 from tests.support.records import records
 from tests.support.servers import VALKEY, running
 
-ROOT = Path(__file__).resolve().parents[2]
 WAIT = 30
 
 
@@ -174,7 +173,7 @@ def url(tmp_path):
 @contextmanager
 def worker(url):
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.transacting"],
+        [sys.executable, "-m", "tests.integration.worker.transacting"],
         cwd=ROOT,
         env={"JOBISTEMER_URL": url, "PATH": ""},
         stderr=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-FILES = Path(__file__).resolve().parents[1] / "crontabs"
+FILES = Path(__file__).resolve().parents[1] / "core" / "jobs" / "crontabs"
 
 
 def test_a_dry_run_shows_the_jobs_and_registers_none(cli, app):

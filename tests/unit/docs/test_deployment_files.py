@@ -6,15 +6,14 @@ import re
 import subprocess
 import tomllib
 from importlib import import_module
-from pathlib import Path
 
 import click
 import pytest
 import yaml
 
 from jobistemer.core.settings import WorkerSettings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: each for name, each in COMPOSE["services"].items() if name != "redis"}

@@ -2,14 +2,12 @@
 
 import inspect
 import runpy
-from pathlib import Path
 
 import pytest
 
 import jobistemer
 from jobistemer.core import errors
-
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+from tests.support.paths import DOCS
 
 
 def drawn(script):

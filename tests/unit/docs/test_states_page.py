@@ -1,7 +1,8 @@
 import runpy
-from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "draw_states.py"
+from tests.support.paths import ROOT
+
+SCRIPT = ROOT / "docs" / "draw_states.py"
 
 
 def test_the_page_of_states_is_what_the_tables_say():

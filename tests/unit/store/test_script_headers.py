@@ -5,13 +5,13 @@ After that they occur only where their number varies: with a computed index, as 
 """
 
 import re
-from pathlib import Path
 
 import pytest
 
 from jobistemer.store.scripts import LUA_FOLDER, Script, all_scripts, read_header, script
+from tests.support.paths import ROOT
 
-TESTS = Path(__file__).parent / "lua"
+TESTS = ROOT / "tests" / "store"
 MOST_LINES = 40
 LONGER = {
     # Each is one decision that must be taken and written in one step, so it cannot become two scripts.
@@ -152,11 +152,12 @@ def test_a_script_that_has_become_short_is_no_longer_called_long():
 
 @every_script
 def test_each_script_has_a_test_file_of_its_name(each):
-    assert (TESTS / f"test_{each.name}.py").is_file()
+    folder = next(LUA_FOLDER.rglob(f"{each.name}.lua")).parent.name
+    assert (TESTS / folder / f"test_{each.name}.py").is_file()
 
 
 def test_each_test_file_has_its_script():
-    assert {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")} == {each.name for each in all_scripts()}
+    assert {path.stem.removeprefix("test_") for path in TESTS.glob("*/test_*.py")} == {each.name for each in all_scripts()}
 
 
 def test_a_header_without_its_sections_is_refused():
@@ -170,4 +171,4 @@ def test_a_word_that_the_header_does_not_list_is_an_error():
 
 
 def test_the_scripts_are_found_where_they_stand():
-    assert len(all_scripts()) == len(list(LUA_FOLDER.glob("*.lua"))) > 0
+    assert len(all_scripts()) == len(list(LUA_FOLDER.rglob("*.lua"))) > 0

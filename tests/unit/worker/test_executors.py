@@ -11,7 +11,7 @@ from jobistemer.worker import Worker
 from jobistemer.worker.attempts.attempt import Flight
 from jobistemer.worker.execute.default_reducer import GATHER
 from tests.support.stories import message
-from tests.unit.worker.test_execute import HERE
+from tests.unit.worker.execute.test_execute import HERE
 
 
 @pytest.fixture

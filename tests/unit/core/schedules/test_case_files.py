@@ -7,11 +7,11 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
-from case_files import cases
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, Interval, describe, parse_schedule
 from jobistemer.core.schedules.cron_grammar import read_cron
+from tests.unit.core.schedules.case_files import cases
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
