@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobistemer import Jobistemer
     from jobistemer.testing import Jobs
 
-NEEDED = ("fakeredis", "lupa", "time_machine")
+REQUIRED_MODULES = ("fakeredis", "lupa", "time_machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,7 +40,7 @@ def jobistemer_app(pytestconfig: pytest.Config) -> Jobistemer:
 @pytest.fixture
 def jobs(request: pytest.FixtureRequest) -> Iterator[Jobs]:
     """The app on an in-memory server of this test's own, with a clock that stands still until it is advanced."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in REQUIRED_MODULES if find_spec(name) is None]
     if missing:
         pytest.fail(f"the fixture `jobs` needs {', '.join(missing)}: pip install 'jobistemer[testing]'", pytrace=False)
     from jobistemer.testing import under_test  # noqa: PLC0415

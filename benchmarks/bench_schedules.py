@@ -63,7 +63,7 @@ def median_us(call, arguments, rounds):
     return statistics.median(means)
 
 
-def next_instants(expressions, moments, rounds):
+def time_next_instants(expressions, moments, rounds):
     rows = []
     for text in expressions:
         schedule = Cron(text, timezone=ZONE)
@@ -76,18 +76,18 @@ def next_instants(expressions, moments, rounds):
                 "next_after": median_us(schedule.next_after, moments, rounds),
                 "next_unix": median_us(schedule.next_unix, unix, rounds),
                 "previous_before": median_us(schedule.previous_before, moments, rounds),
-                "croniter": asked(
+                "croniter": time_other(
                     lambda moment, text=text: croniter(text, moment).get_next(datetime), few, rounds
                 ),
-                "croniter_step": asked(croniter_walk(text, few[0]), few, rounds),
-                "cronsim": asked(lambda moment, text=text: next(CronSim(text, moment)), few, rounds),
-                "cronsim_step": asked(cronsim_walk(text, few[0]), few, rounds),
+                "croniter_step": time_other(build_croniter_step(text, few[0]), few, rounds),
+                "cronsim": time_other(lambda moment, text=text: next(CronSim(text, moment)), few, rounds),
+                "cronsim_step": time_other(build_cronsim_step(text, few[0]), few, rounds),
             }
         )
     return rows
 
 
-def croniter_walk(text, start):
+def build_croniter_step(text, start):
     walkers = []
 
     def step(_):
@@ -97,7 +97,7 @@ def croniter_walk(text, start):
     return step
 
 
-def cronsim_walk(text, start):
+def build_cronsim_step(text, start):
     walkers = []
 
     def step(_):
@@ -107,7 +107,7 @@ def cronsim_walk(text, start):
     return step
 
 
-def asked(call, moments, rounds):
+def time_other(call, moments, rounds):
     """Time another engine, or give None where it does not know the expression."""
     try:
         return median_us(call, moments, rounds)
@@ -115,14 +115,14 @@ def asked(call, moments, rounds):
         return None
 
 
-def cold(text):
+def time_first_answer(text):
     """Give the first answer of a schedule that nobody has asked before, in a zone that is known."""
     start = time.perf_counter()
     Cron(text, timezone=ZONE).next_after(datetime(2026, 1, 1, tzinfo=UTC))
     return (time.perf_counter() - start) * 1e6
 
 
-def parsing(rounds):
+def time_parsing(rounds):
     texts = [*COMMON, *SPARSE, *LETTERS]
     uncached = read_cron.__wrapped__
     return {
@@ -136,7 +136,7 @@ def parsing(rounds):
     }
 
 
-def a_year_of_minutes():
+def time_year_of_minutes():
     schedule = Cron("* * * * *", timezone=ZONE)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     begun = time.perf_counter()
@@ -144,7 +144,7 @@ def a_year_of_minutes():
     return {"instants": found[0][0], "seconds": time.perf_counter() - begun}
 
 
-def hostile():
+def time_hostile_texts():
     """Give the slowest and the largest of the texts that were made to be expensive."""
     worst_ms, worst_kb = 0.0, 0.0
     for text in HOSTILE:
@@ -196,13 +196,13 @@ def main():
     moments = [start + timedelta(hours=37 * step, seconds=step) for step in range(2000)]
     Cron("* * * * *", timezone=ZONE).next_after(start)
     figures = {
-        "first_answer_us": {text: cold(text) for text in ("7 3 * * *", "0 1 29 2 *", "13 * * * 2")},
-        "common": next_instants(COMMON, moments, chosen.rounds),
-        "sparse": next_instants(SPARSE, moments, chosen.rounds),
-        "letters": next_instants(LETTERS, moments, chosen.rounds),
-        "parsing_us": parsing(chosen.rounds),
-        "a_year_of_minutes": a_year_of_minutes(),
-        "hostile_texts": hostile(),
+        "first_answer_us": {text: time_first_answer(text) for text in ("7 3 * * *", "0 1 29 2 *", "13 * * * 2")},
+        "common": time_next_instants(COMMON, moments, chosen.rounds),
+        "sparse": time_next_instants(SPARSE, moments, chosen.rounds),
+        "letters": time_next_instants(LETTERS, moments, chosen.rounds),
+        "parsing_us": time_parsing(chosen.rounds),
+        "a_year_of_minutes": time_year_of_minutes(),
+        "hostile_texts": time_hostile_texts(),
     }
     if chosen.json:
         json.dump(figures, sys.stdout, indent=1)

@@ -48,7 +48,7 @@ def process() -> None:
 def quick() -> None: ...
 
 
-def start(url: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start_worker(url: str, *arguments: str) -> subprocess.Popen[bytes]:
     """A worker that has done something."""
     here = Path(__file__).resolve()
     env = {**os.environ, "JOBISTEMER_URL": url, "PYTHONPATH": f"{here.parent.parent}:{here.parent}"}
@@ -56,27 +56,27 @@ def start(url: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def until(what: Callable[[], object]) -> None:
+def wait_until(what: Callable[[], object]) -> None:
     while not what():
         time.sleep(0.001)
 
 
-def took_ms(run: RunHandle[object]) -> int:
+def measure_cancel_ms(run: RunHandle[object]) -> int:
     """Cancel a run at any moment of a worker's beat; from the request to its end."""
     time.sleep(random.random())
     asked = run._namespace.shards[0].read_clock()
     run.cancel()
-    until(lambda: run.state() == "canceled")
+    wait_until(lambda: run.state() == "canceled")
     return run.record().ended_at - asked
 
 
-def begun(client: Jobistemer, task: str) -> RunHandle[object]:
+def enqueue_running(client: Jobistemer, task: str) -> RunHandle[object]:
     run = client.enqueue(task)
-    until(lambda: run.state() == "running")
+    wait_until(lambda: run.state() == "running")
     return run
 
 
-def waiting(client: Jobistemer) -> RunHandle[object]:
+def enqueue_fetched(client: Jobistemer) -> RunHandle[object]:
     """A run that the worker has fetched and that no slot is free for."""
     runs = client.enqueue_many(client.request("thread") for _ in range(60))
     database = client.namespace.shards[0]
@@ -86,7 +86,7 @@ def waiting(client: Jobistemer) -> RunHandle[object]:
     return held[-1]
 
 
-def tell(what: str, times: list[float]) -> None:
+def print_times(what: str, times: list[float]) -> None:
     print(f"{what:32} median {statistics.median(times):6.0f} ms, longest {max(times):6.0f} ms", flush=True)
 
 
@@ -96,28 +96,28 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with BenchServer() as server:
         client = Jobistemer(server.url)
-        tell("queued", [took_ms(client.enqueue("thread", queue="nobody")) for _ in range(rounds)])
-        tell("delayed", [took_ms(client.enqueue("thread", delay=3_600)) for _ in range(rounds)])
-        worker = start(server.url, "-c", "4")
+        print_times("queued", [measure_cancel_ms(client.enqueue("thread", queue="nobody")) for _ in range(rounds)])
+        print_times("delayed", [measure_cancel_ms(client.enqueue("thread", delay=3_600)) for _ in range(rounds)])
+        worker = start_worker(server.url, "-c", "4")
         client.enqueue("quick").result(30)
         for task in ("thread", "coroutine", "process"):
-            tell(f"running, {task}", [took_ms(begun(client, task)) for _ in range(rounds)])
+            print_times(f"running, {task}", [measure_cancel_ms(enqueue_running(client, task)) for _ in range(rounds)])
         for _ in range(200):
             client.enqueue("quick").result(30)
-        tell("fetched, waiting for a slot", [took_ms(waiting(client))])
+        print_times("fetched, waiting for a slot", [measure_cancel_ms(enqueue_fetched(client))])
         worker.kill()
         worker.wait()
         client.namespace.shards[0].client.flushall()
         ends = []
         for _ in range(max(3, rounds // 4)):
-            worker = start(server.url)
+            worker = start_worker(server.url)
             client.enqueue("quick").result(30)
             time.sleep(0.2 + random.random())
             asked = time.monotonic()
             worker.send_signal(signal.SIGTERM)
             worker.wait()
             ends.append((time.monotonic() - asked) * 1000)
-        tell("SIGTERM to an idle worker's end", ends)
+        print_times("SIGTERM to an idle worker's end", ends)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.settings import TickerSettings, WorkerSettings
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.reads.queues import list_workers
 from jobistemer.ticker.ticker import Ticker
 from jobistemer.worker import Worker
@@ -34,29 +34,29 @@ ROWS = [
     *((1, 1, 3), (1, 1, 10), (16, 1, 3), (16, 1, 10)),
 ]
 """Shards, workers, tickers."""
-CREW = 5
+WORKERS_PER_PROCESS = 5
 """How many workers share a process."""
 SENT = ("evalsha", "eval", "xreadgroup")
 
 
-class Count(NamedTuple):
+class CommandCount(NamedTuple):
     """Commands since the server started, and when that was asked."""
 
     sent: int
     all: int
     at: float
 
-    def since(self, earlier: Count) -> Count:
-        return Count(self.sent - earlier.sent, self.all - earlier.all, self.at - earlier.at)
+    def since(self, earlier: CommandCount) -> CommandCount:
+        return CommandCount(self.sent - earlier.sent, self.all - earlier.all, self.at - earlier.at)
 
 
-def counted(client: redis.Redis) -> Count:
+def count_commands(client: redis.Redis) -> CommandCount:
     calls = {name.removeprefix("cmdstat_"): each["calls"] for name, each in client.info("commandstats").items()}
-    return Count(sum(calls.get(name, 0) for name in SENT), sum(calls.values()), time.monotonic())
+    return CommandCount(sum(calls.get(name, 0) for name in SENT), sum(calls.values()), time.monotonic())
 
 
 @contextmanager
-def staffed(url: str, workers: int, tickers: int) -> Iterator[None]:
+def running_members(url: str, workers: int, tickers: int) -> Iterator[None]:
     """So many workers and tickers at work, each with connections of its own, in as many processes as it takes.
 
     A worker on 16 shards has some fifty threads: too many workers in one process starve one another, miss their beats,
@@ -64,8 +64,8 @@ def staffed(url: str, workers: int, tickers: int) -> Iterator[None]:
     """
     spawn = multiprocessing.get_context("spawn")
     ended = spawn.Event()
-    crews = [(0, tickers), *((min(CREW, workers - first), 0) for first in range(0, workers, CREW))]
-    processes = [spawn.Process(target=crew, args=(url, *each, ended)) for each in crews]
+    groups = [(0, tickers), *((min(WORKERS_PER_PROCESS, workers - first), 0) for first in range(0, workers, WORKERS_PER_PROCESS))]
+    processes = [spawn.Process(target=run_members, args=(url, *each, ended)) for each in groups]
     for process in processes:
         process.start()
     try:
@@ -76,22 +76,22 @@ def staffed(url: str, workers: int, tickers: int) -> Iterator[None]:
             process.join()
 
 
-def crew(url: str, workers: int, tickers: int, ended: Event) -> None:
+def run_members(url: str, workers: int, tickers: int, ended: Event) -> None:
     """Some workers and tickers in this process, until they are to end."""
-    stopping = Stopping()
-    runs = [Ticker(built(url).namespace, TickerSettings()).run for _ in range(tickers)]
-    apps = [built(url) for _ in range(workers)]
+    shutdown = Shutdown()
+    runs = [Ticker(build_app(url).namespace, TickerSettings()).run for _ in range(tickers)]
+    apps = [build_app(url) for _ in range(workers)]
     runs += [Worker(app.namespace, app.handlers, WorkerSettings(concurrency=8)).run for app in apps]
-    threads = [threading.Thread(target=run, args=(stopping,)) for run in runs]
+    threads = [threading.Thread(target=run, args=(shutdown,)) for run in runs]
     for thread in threads:
         thread.start()
     ended.wait()
-    stopping.request()
+    shutdown.request()
     for thread in threads:
         thread.join()
 
 
-def built(url: str, shards: int | None = None) -> Jobistemer:
+def build_app(url: str, shards: int | None = None) -> Jobistemer:
     app = Jobistemer(url, shards=shards)
 
     @app.task
@@ -100,27 +100,27 @@ def built(url: str, shards: int | None = None) -> Jobistemer:
     return app
 
 
-def measured(url: str, place: tuple[int, int, int], runs: int, seconds: float) -> tuple[Count, Count]:
+def measure(url: str, row: tuple[int, int, int], runs: int, seconds: float) -> tuple[CommandCount, CommandCount]:
     """What was counted while idle, and while the runs were enqueued and worked off."""
     client = client_of(url)
     client.flushall()
-    shards, workers, tickers = place
-    app = built(url, shards)
+    shards, workers, tickers = row
+    app = build_app(url, shards)
     app.namespace.shards  # noqa: B018 - fixes their number
-    with staffed(url, workers, tickers):
+    with running_members(url, workers, tickers):
         while not all(len(list_workers([shard])) == workers for shard in app.namespace.shards):
             time.sleep(0.5)
         # Everybody has loaded their scripts and looked once.
         time.sleep(2.5)
-        before = counted(client)
+        before = count_commands(client)
         time.sleep(seconds)
-        idle = counted(client).since(before)
-        before = counted(client)
+        idle = count_commands(client).since(before)
+        before = count_commands(client)
         for _ in range(runs):
             app.enqueue("nothing")
         while any(client.xlen(key) for key in client.scan_iter("*:stream:*", count=10_000)):
             time.sleep(0.05)
-        return idle, counted(client).since(before)
+        return idle, count_commands(client).since(before)
 
 
 def main() -> None:
@@ -132,9 +132,9 @@ def main() -> None:
     rows = [tuple(int(each) for each in row.split(",")) for row in asked.row or ()] or ROWS
     print("shards  workers  tickers   idle, a second:  sent     all   sent per member and shard     a run:  sent    all")
     with BenchServer() as server:
-        for place in rows:
-            idle, busy = measured(server.url, place, asked.runs, asked.seconds)
-            shards, workers, tickers = place
+        for row in rows:
+            idle, busy = measure(server.url, row, asked.runs, asked.seconds)
+            shards, workers, tickers = row
             sent_s, all_s = idle.sent / idle.at, idle.all / idle.at
             sent = (busy.sent - sent_s * busy.at) / asked.runs
             total = (busy.all - all_s * busy.at) / asked.runs

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
-from due import job
+from due import build_job
 from registering import register_all
 from server import BenchServer, client_of
 
@@ -26,9 +26,9 @@ from jobistemer.core.planning.plan import plan
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import bulk_claim, bulk_commit, streams
-from jobistemer.store.calls.runs import Ended
+from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.worker import Worker
 
 BUNDLE = 100
@@ -42,43 +42,43 @@ class Meter:
         self._client = client_of(server.url)
 
     def measure(self, name: str, number: int, step: Callable[[], Any]) -> Any:
-        before, bytes_before = self._look()
+        before, bytes_before = self._read_stats()
         theirs, own = self._server.cpu_seconds(), time.process_time()
         found = step()
         own, theirs = time.process_time() - own, self._server.cpu_seconds() - theirs
-        after, bytes_after = self._look()
+        after, bytes_after = self._read_stats()
         inner, usec = 0, 0.0
         for command, stats in after.items():
             known = before.get(command, {"calls": 0, "usec": 0})
             calls, spent = stats["calls"] - known["calls"], stats["usec"] - known["usec"]
             inner += 0 if "evalsha" in command or "info" in command else calls
-            usec += spent if command in TOP else 0
+            usec += spent if command in CLIENT_COMMANDS else 0
         received, sent = (b - a for a, b in zip(bytes_before, bytes_after, strict=True))
         cells = (inner / number, received / number, sent / number, usec / number)
         print(f"{name:26}" + "".join(f"{cell:10.1f}" for cell in cells), end="")
         print(f"{theirs / number * 1e6:12.1f}{own / number * 1e6:12.1f}")
         return found
 
-    def _look(self) -> tuple[dict[str, Any], tuple[int, int]]:
+    def _read_stats(self) -> tuple[dict[str, Any], tuple[int, int]]:
         stats = self._client.info("stats")
         return self._client.info("commandstats"), (stats["total_net_input_bytes"], stats["total_net_output_bytes"])
 
 
-TOP = {"cmdstat_evalsha", "cmdstat_xreadgroup", "cmdstat_eval"}
+CLIENT_COMMANDS = {"cmdstat_evalsha", "cmdstat_xreadgroup", "cmdstat_eval"}
 """The commands that clients send here; the others are inside of scripts and their time is in that of the script."""
 
 
-def ended(delivery: Any) -> Ended:
+def build_ended(delivery: Any) -> EndedAttempt:
     now = int(time.time() * 1000)
-    return Ended(delivery, Outcome(AttemptState.SUCCEEDED), "worker-1", now, now, "attempt")
+    return EndedAttempt(delivery, Outcome(AttemptState.SUCCEEDED), "worker-1", now, now, "attempt")
 
 
-def in_bundles(items: list[Any], each: Callable[[list[Any]], Any]) -> None:
+def call_in_bundles(items: list[Any], each: Callable[[list[Any]], Any]) -> None:
     for at in range(0, len(items), BUNDLE):
         each(items[at : at + BUNDLE])
 
 
-def one_run(meter: Meter, app: Jobistemer, number: int) -> None:
+def measure_run(meter: Meter, app: Jobistemer, number: int) -> None:
     database = app.namespace.shards[0]
     meter.measure("enqueue in bulk", number, lambda: app.enqueue_many(app.request("plain") for _ in range(number)))
     reader = streams.StreamReader(database, "worker-1")
@@ -87,40 +87,40 @@ def one_run(meter: Meter, app: Jobistemer, number: int) -> None:
         found = []
         for _ in range(0, number, BUNDLE):
             for key, entries in reader.fetch(["default:5"], BUNDLE, block=False):
-                found += [delivery for delivery, _ in streams.deliveries(key, entries) if delivery is not None]
+                found += [delivery for delivery, _ in streams.read_deliveries(key, entries) if delivery is not None]
         return found
 
     deliveries = meter.measure("fetch", number, fetch)
-    over = [ended(delivery) for delivery in deliveries]
+    over = [build_ended(delivery) for delivery in deliveries]
     meter.measure(
         "commit, plain success",
         number,
-        lambda: in_bundles(over, lambda part: database.call(bulk_commit.commit_successes(database.keys, part))),
+        lambda: call_in_bundles(over, lambda part: database.call(bulk_commit.commit_successes(database.keys, part))),
     )
 
 
-def loop(meter: Meter, app: Jobistemer, number: int) -> None:
+def measure_worker(meter: Meter, app: Jobistemer, number: int) -> None:
     app.enqueue_many(app.request("plain") for _ in range(number))
     settings = WorkerSettings(concurrency=8, burst=True)
     meter.measure(
-        "loop: all of a worker", number, lambda: Worker(app.namespace, app.handlers, settings).run(Stopping())
+        "loop: all of a worker", number, lambda: Worker(app.namespace, app.handlers, settings).run(Shutdown())
     )
 
 
-def one_claim(meter: Meter, app: Jobistemer, number: int) -> None:
+def measure_claim(meter: Meter, app: Jobistemer, number: int) -> None:
     database, at = app.namespace.shards[0], int(time.time())
-    definitions = [job(each) for each in range(number)]
+    definitions = [build_job(each) for each in range(number)]
     meter.measure("register a job", number, lambda: register_all(database, definitions, at))
 
     def prepare() -> list[Any]:
         planned = [(each, plan(each, at, (at + 1) * 1000, 2)[0]) for each in definitions]
-        return [bulk_claim.prepare(database.keys, each, 1, decision) for each, decision in planned]
+        return [bulk_claim.prepare_claim(database.keys, each, 1, decision) for each, decision in planned]
 
     ready = meter.measure("plan and prepare a claim", number, prepare)
     meter.measure(
         "claim",
         number,
-        lambda: in_bundles(ready, lambda part: database.call(bulk_claim.claim_firings(database.keys, part, at * 1000))),
+        lambda: call_in_bundles(ready, lambda part: database.call(bulk_claim.claim_occurrences(database.keys, part, at * 1000))),
     )
 
 
@@ -135,16 +135,16 @@ def main() -> None:
         meter, app = Meter(server), build_app(server.url)
         # Scripts are loaded and connections made before anything is measured.
         warm_up(app)
-        one_run(meter, app, args.runs)
-        loop(meter, app, args.runs)
-        one_claim(meter, app, args.runs)
+        measure_run(meter, app, args.runs)
+        measure_worker(meter, app, args.runs)
+        measure_claim(meter, app, args.runs)
         client: redis.Redis = client_of(server.url)
         client.flushall()
 
 
 def warm_up(app: Jobistemer) -> None:
     app.enqueue_many(app.request("plain") for _ in range(10))
-    Worker(app.namespace, app.handlers, WorkerSettings(burst=True)).run(Stopping())
+    Worker(app.namespace, app.handlers, WorkerSettings(burst=True)).run(Shutdown())
 
 
 if __name__ == "__main__":

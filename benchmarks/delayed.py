@@ -23,7 +23,7 @@ def enqueue(app: Jobistemer, delays: list[float]) -> list[str]:
     return [handle.id for handle in app.enqueue_many(app.request("plain", delay=delay) for delay in delays)]
 
 
-def entries_of(app: Jobistemer, runs: list[str]) -> list[bytes | None]:
+def read_entries(app: Jobistemer, runs: list[str]) -> list[bytes | None]:
     database = app.namespace.shards[0]
     found: list[bytes | None] = []
     for at in range(0, len(runs), 1000):
@@ -53,7 +53,7 @@ def main() -> None:
             offsets = [(at + each) / args.rate for each in range(min(1000, number - at))]
             runs += enqueue(app, [max(0.001, first + offset - time.time()) for offset in offsets])
         assert time.time() < first, "enqueueing took too long for this machine"
-        marks = delays_of(app, runs)
+        marks = read_due_ms(app, runs)
         ticker = start("ticker", server.url)
         time.sleep(max(0.0, first - time.time()))
         used, theirs = cpu_seconds(ticker.pid), server.cpu_seconds()
@@ -62,13 +62,13 @@ def main() -> None:
         print(f"server {(server.cpu_seconds() - theirs) / number * 1e6:.1f}")
         ticker.terminate()
         ticker.wait()
-        entries = entries_of(app, runs)
+        entries = read_entries(app, runs)
         late = [int(entry.split(b"-")[0]) - mark for entry, mark in zip(entries, marks, strict=True) if entry]
         print(f"promoted {len(late) / number:.2%} at {args.rate}/s, ms late: p50 {statistics.median(late):.0f}", end=", ")
         print(f"p99 {statistics.quantiles(late, n=100)[98]:.0f}, max {max(late):.0f}")
 
 
-def delays_of(app: Jobistemer, runs: list[str]) -> list[int]:
+def read_due_ms(app: Jobistemer, runs: list[str]) -> list[int]:
     """The ms that each run waits for."""
     database = app.namespace.shards[0]
     found: list[int] = []

@@ -18,12 +18,12 @@ from registering import register_all
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
-from jobistemer.bench.tasks import lateness
+from jobistemer.bench.tasks import read_lateness
 from jobistemer.core.jobs.job import Job, Overlap, Task
 from jobistemer.core.schedules import Cron
 
 
-def job(number: int) -> Job:
+def build_job(number: int) -> Job:
     name = f"job-{number}"
     return Job(name, Cron("* * * * * *"), (Task(name, name),), overlap=Overlap.ALLOW, history_s=600)
 
@@ -34,7 +34,7 @@ def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[
     app = Jobistemer(server.url)
     # Undecided instants begin when all are registered and the tickers are up: there is nothing to catch up with.
     begin = int(time.time()) + 4 + jobs // 2000
-    register_all(app.namespace.shards[0], map(job, range(jobs)), begin)
+    register_all(app.namespace.shards[0], map(build_job, range(jobs)), begin)
     processes = [start("ticker", server.url) for _ in range(tickers)]
     wait_until(lambda: client.zcard("{jobistemer:0}:tickers") == tickers)
     first = begin + 3
@@ -46,7 +46,7 @@ def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[
     spent = [cpu_seconds(pid) - before for pid, before in cpu.items()]
     server_spent = server.cpu_seconds() - server_cpu
     time.sleep(1)
-    late = lateness(app.namespace, (job(number).name for number in range(jobs)), range(first, first + seconds))
+    late = read_lateness(app.namespace, (build_job(number).name for number in range(jobs)), range(first, first + seconds))
     for process in processes:
         process.terminate()
         process.wait()

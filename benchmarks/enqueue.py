@@ -15,7 +15,7 @@ from server import BenchServer, client_of
 
 from jobistemer import Jobistemer
 
-AT_A_TIME = 16
+COROUTINES = 16
 """How many coroutines enqueue at the same time."""
 
 
@@ -28,36 +28,36 @@ def build_app(url: str) -> Jobistemer:
     return app
 
 
-def many(app: Jobistemer, runs: int) -> None:
+def enqueue_many(app: Jobistemer, runs: int) -> None:
     app.enqueue_many(app.request("plain", {"number": number}) for number in range(runs))
 
 
-def single(app: Jobistemer, runs: int) -> None:
+def enqueue_single(app: Jobistemer, runs: int) -> None:
     for number in range(runs):
         app.enqueue("plain", {"number": number})
 
 
-def unique(app: Jobistemer, runs: int) -> None:
+def enqueue_unique(app: Jobistemer, runs: int) -> None:
     for number in range(runs):
         app.enqueue("plain", {"number": number}, unique=f"order-{number}")
 
 
-def awaited(app: Jobistemer, runs: int) -> None:
+def enqueue_awaited(app: Jobistemer, runs: int) -> None:
     async def one_after_another(numbers: range) -> None:
         for number in numbers:
             await app.enqueue_async("plain", {"number": number})
 
     async def together() -> None:
-        await asyncio.gather(*(one_after_another(range(start, runs, AT_A_TIME)) for start in range(AT_A_TIME)))
+        await asyncio.gather(*(one_after_another(range(start, runs, COROUTINES)) for start in range(COROUTINES)))
 
     asyncio.run(together())
 
 
 WAYS: dict[str, tuple[Callable[[Jobistemer, int], None], int]] = {
-    "enqueue_many": (many, 1),
-    "enqueue": (single, 4),
-    "enqueue, unique": (unique, 4),
-    "enqueue_async": (awaited, 8),
+    "enqueue_many": (enqueue_many, 1),
+    "enqueue": (enqueue_single, 4),
+    "enqueue, unique": (enqueue_unique, 4),
+    "enqueue_async": (enqueue_awaited, 8),
 }
 """Each way, and the part of the runs that it is measured with."""
 

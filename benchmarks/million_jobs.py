@@ -13,25 +13,25 @@ import threading
 import time
 
 import redis
-from due import job as due_job
+from due import build_job as due_job
 from latency import cpu_seconds, start, wait_until
 from registering import register_all
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
-from jobistemer.bench.tasks import lateness
+from jobistemer.bench.tasks import read_lateness
 from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.schedules import Cron
 
 FAR = Cron("0 0 1 1 *")
 
 
-def far(number: int) -> Job:
+def build_far_job(number: int) -> Job:
     name = f"far-{number}"
     return Job(name, FAR, (Task(name, "far"),))
 
 
-def commands_within(client: redis.Redis, seconds: float) -> int:
+def count_commands(client: redis.Redis, seconds: float) -> int:
     """How many commands the server is sent within some seconds; those inside of scripts are not."""
     seen = 0
     with client.monitor() as monitor:
@@ -55,7 +55,7 @@ def main() -> None:
         client, app = client_of(server.url), Jobistemer(server.url)
         database = app.namespace.shards[0]
         began, own, theirs = time.perf_counter(), time.process_time(), server.cpu_seconds()
-        register_all(database, map(far, range(args.jobs)), int(time.time()))
+        register_all(database, map(build_far_job, range(args.jobs)), int(time.time()))
         took = time.perf_counter() - began
         print(f"register: {took:.1f} s, {args.jobs / took:.0f}/s, CPU µs per job:", end=" ")
         print(f"client {(time.process_time() - own) / args.jobs * 1e6:.1f}", end=", ")
@@ -69,7 +69,7 @@ def main() -> None:
         print(f"start of a ticker until its first beat: {time.perf_counter() - began:.2f} s")
         time.sleep(2)
         used, theirs = cpu_seconds(ticker.pid), server.cpu_seconds()
-        calls = commands_within(client, args.seconds)
+        calls = count_commands(client, args.seconds)
         print(f"idle ticker: {(cpu_seconds(ticker.pid) - used) / args.seconds * 100:.2f} % of a core,", end=" ")
         print(
             f"server {(server.cpu_seconds() - theirs) / args.seconds * 100:.2f} %, {calls / args.seconds:.1f} commands/s"
@@ -82,7 +82,7 @@ def main() -> None:
         fired = args.due * (args.seconds + 2)
         print(f"fire: CPU µs per instant: ticker {(cpu_seconds(ticker.pid) - used) / fired * 1e6:.1f},", end=" ")
         print(f"server {(server.cpu_seconds() - theirs) / fired * 1e6:.1f};", end=" ")
-        late = lateness(
+        late = read_lateness(
             app.namespace, (due_job(each).name for each in range(args.due)), range(begin + 2, begin + 2 + args.seconds)
         )
         print(f"fired {len(late) / args.due / args.seconds:.2%}, ms late:", end=" ")

@@ -19,35 +19,35 @@ from jobistemer.app import Jobistemer
 from jobistemer.bench.tasks import build_app
 from jobistemer.contrib import opentelemetry
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.worker import Worker
-from jobistemer.worker.attempts.metrics import Tallies
+from jobistemer.worker.attempts.metrics import AttemptMetrics
 
 WHAT = ("off", "metrics", "traces")
 
 
-def observed(what: str, url: str) -> Jobistemer:
+def build_observed_app(what: str, url: str) -> Jobistemer:
     app = build_app(url)
     if what == "traces":
         opentelemetry.install(app, TracerProvider())
     return app
 
 
-def work(what: str) -> None:
+def run_worker(what: str) -> None:
     """What the worker's process does: drain, then say what it cost."""
-    app = observed(what, os.environ["JOBISTEMER_URL"])
+    app = build_observed_app(what, os.environ["JOBISTEMER_URL"])
     app.namespace.shards  # noqa: B018 - connect before the clock starts
-    settings, tallies = WorkerSettings(concurrency=8, burst=True), Tallies() if what == "metrics" else None
-    worker = Worker(app.namespace, app.handlers, settings, app.plugins, tallies)
+    settings, attempt_metrics = WorkerSettings(concurrency=8, burst=True), AttemptMetrics() if what == "metrics" else None
+    worker = Worker(app.namespace, app.handlers, settings, app.plugins, attempt_metrics)
     cpu = time.process_time()
-    worker.run(Stopping())
+    worker.run(Shutdown())
     print(time.process_time() - cpu)
 
 
 def drain(server: BenchServer, what: str, runs: int) -> tuple[float, float]:
     """CPU µs for a run: of who enqueues it, and of its worker."""
     client_of(server.url).flushall()
-    app = observed(what, server.url)
+    app = build_observed_app(what, server.url)
     cpu = time.process_time()
     app.enqueue_many(app.request("plain") for _ in range(runs))
     enqueued = time.process_time() - cpu
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--work", choices=WHAT)
     args = parser.parse_args()
     if args.work:
-        work(args.work)
+        run_worker(args.work)
         return
     with BenchServer() as server:
         # In turn, so that what else the machine does meets all of them alike.

@@ -18,10 +18,10 @@ def register_all(database: Database, definitions: Iterable[Job], cursor: int) ->
     now_ms = database.read_clock()
     waiting = iter(definitions)
     while batch := list(islice(waiting, BATCH)):
-        calls = [jobs.register(database.keys, _new(job, cursor, now_ms)) for job in batch]
+        calls = [jobs.register(database.keys, _build_registration(job, cursor, now_ms)) for job in batch]
         words = {reply.word for reply in database.call_all(calls)}
         assert words == {"CREATED"}, words
 
 
-def _new(job: Job, cursor: int, now_ms: int) -> jobs.Registration:
+def _build_registration(job: Job, cursor: int, now_ms: int) -> jobs.Registration:
     return jobs.Registration(job, fingerprint(job), 0, cursor, first_due(job, cursor), now_ms, by="benchmark")

@@ -12,34 +12,34 @@ import subprocess
 import sys
 import time
 
-from due import job
+from due import build_job
 from latency import URL_VARIABLE
 from registering import register_all
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.worker import Worker
 
 STREAM = "{jobistemer:0}:stream:default:5"
 
 
-def work(jobs: int) -> None:
+def run_worker(jobs: int) -> None:
     """What the worker's process does: drain, then say what it cost."""
     app = Jobistemer(os.environ[URL_VARIABLE])
     for number in range(jobs):
         app.task(name=f"job-{number}")(lambda: None)
     app.namespace.shards  # noqa: B018 - connect before the clock starts
     started, cpu = time.perf_counter(), time.process_time()
-    Worker(app.namespace, app.handlers, WorkerSettings(concurrency=8, burst=True)).run(Stopping())
+    Worker(app.namespace, app.handlers, WorkerSettings(concurrency=8, burst=True)).run(Shutdown())
     print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}))
 
 
 def fire(server: BenchServer, jobs: int, seconds: int) -> None:
     """Leave `seconds` instants of every job on the stream."""
     begin = int(time.time()) + 4 + jobs // 2000
-    register_all(Jobistemer(server.url).namespace.shards[0], map(job, range(jobs)), begin)
+    register_all(Jobistemer(server.url).namespace.shards[0], map(build_job, range(jobs)), begin)
     command = [sys.executable, "benchmarks/due.py", "--role", "ticker"]
     ticker = subprocess.Popen(command, env={**os.environ, URL_VARIABLE: server.url})
     time.sleep(begin + seconds + 0.5 - time.time())
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--work", action="store_true")
     args = parser.parse_args()
     if args.work:
-        work(args.jobs)
+        run_worker(args.jobs)
         return
     with BenchServer() as server:
         fire(server, args.jobs, args.seconds)

@@ -24,12 +24,12 @@ NAMES = ["job_{}", "report-{:04}", "customer_{}_sync", "tenant{}.nightly"]
 SHARDS = [2, 4, 8, 16, 32, 64]
 
 
-def jobs_named(name: str, count: int) -> list[Job]:
+def build_jobs(name: str, count: int) -> list[Job]:
     found = (name.format(number) for number in range(count))
     return [Job(name=each, schedule=Cron("0 3 * * *"), tasks=(Task("work", "work"),)) for each in found]
 
 
-def registered(client: redis.Redis, url: str, shards: int, jobs: list[Job], at_once: int) -> list[int]:
+def count_registered(client: redis.Redis, url: str, shards: int, jobs: list[Job], at_once: int) -> list[int]:
     """How many jobs each shard has, after processes have registered so many each."""
     client.flushall()
     for start in range(0, len(jobs), at_once):
@@ -39,37 +39,37 @@ def registered(client: redis.Redis, url: str, shards: int, jobs: list[Job], at_o
     return [shard.ask("ZCARD", shard.keys.due) for shard in Jobistemer(url).namespace.shards]
 
 
-def hashed(url: str, jobs: list[Job]) -> list[int]:
+def count_hashed(url: str, jobs: list[Job]) -> list[int]:
     namespace = Jobistemer(url).namespace
     counted = Counter(namespace.for_id(job.id).keys.shard for job in jobs)
     return [counted[shard] for shard in range(len(namespace.shards))]
 
 
-def told(counts: list[int]) -> str:
+def format_counts(counts: list[int]) -> str:
     return f"{max(counts):4}/{min(counts):<4} {max(counts) / max(min(counts), 1):5.3f}"
 
 
-def spread(client: redis.Redis, url: str, count: int) -> None:
+def print_spread(client: redis.Redis, url: str, count: int) -> None:
     print(f"{count} jobs, most/fewest on a shard and their ratio")
     print(f"{'shards':>6}  {'names':18} {'by hash':>15} {'one deploy':>17} {'ten deploys':>17} {'one by one':>17}")
     for shards in SHARDS:
         for name in NAMES:
-            jobs = jobs_named(name, count)
-            ways = [registered(client, url, shards, jobs, at_once) for at_once in (count, max(1, count // 10), 1)]
-            print(f"{shards:6}  {name:18} {'   '.join(map(told, (hashed(url, jobs), *ways)))}", flush=True)
+            jobs = build_jobs(name, count)
+            ways = [count_registered(client, url, shards, jobs, at_once) for at_once in (count, max(1, count // 10), 1)]
+            print(f"{shards:6}  {name:18} {'   '.join(map(format_counts, (count_hashed(url, jobs), *ways)))}", flush=True)
 
 
-def executed(client: redis.Redis, act: Callable[[], object]) -> int:
+def count_commands(client: redis.Redis, act: Callable[[], object]) -> int:
     """How many commands the server executes meanwhile, those that scripts call included."""
     client.config_resetstat()
     act()
     return sum(each["calls"] for each in client.info("commandstats").values())
 
 
-def commands(client: redis.Redis, url: str) -> None:
+def print_commands(client: redis.Redis, url: str) -> None:
     print("\ncommands that the server executes, in scripts too")
     print(f"{'shards':>6} {'a new job':>12} {'one of 100 new':>16} {'one of 100 unchanged':>22} {'pause':>8}")
-    jobs = jobs_named("job_{}", 101)
+    jobs = build_jobs("job_{}", 101)
 
     def connected() -> Jobistemer:
         app = Jobistemer(url)
@@ -77,13 +77,13 @@ def commands(client: redis.Redis, url: str) -> None:
         return app
 
     for shards in (1, 4, 16):
-        registered(client, url, shards, jobs_named("other_{}", 50), 50)
+        count_registered(client, url, shards, build_jobs("other_{}", 50), 50)
         apps = [connected() for _ in range(4)]
         # The server has the script.
         apps[0].control.pause("other_0")
-        alone = executed(client, partial(apps[0].control.register, jobs[100]))
-        new, again = (executed(client, partial(app.control.register_all, jobs[:100])) for app in apps[1:3])
-        pause = executed(client, partial(apps[3].control.pause, "job_5"))
+        alone = count_commands(client, partial(apps[0].control.register, jobs[100]))
+        new, again = (count_commands(client, partial(app.control.register_all, jobs[:100])) for app in apps[1:3])
+        pause = count_commands(client, partial(apps[3].control.pause, "job_5"))
         print(f"{shards:6} {alone:12} {new / 100:16.2f} {again / 100:22.2f} {pause:8}", flush=True)
 
 
@@ -93,8 +93,8 @@ def main() -> None:
     asked = parser.parse_args()
     with BenchServer() as server:
         client = client_of(server.url)
-        spread(client, server.url, asked.jobs)
-        commands(client, server.url)
+        print_spread(client, server.url, asked.jobs)
+        print_commands(client, server.url)
 
 
 if __name__ == "__main__":

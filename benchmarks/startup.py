@@ -50,7 +50,7 @@ print((time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000)
 """
 
 
-def importing(module: str) -> Figures:
+def time_import(module: str) -> Figures:
     """A fresh interpreter that imports one module."""
     command = [sys.executable, "-c", IMPORT.format(module)]
     told = subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True, text=True).stdout
@@ -58,7 +58,7 @@ def importing(module: str) -> Figures:
     return {"wall ms": wall, "cpu ms": cpu}
 
 
-def worker_start(server: BenchServer, folder: Path) -> Figures:
+def time_worker_start(server: BenchServer, folder: Path) -> Figures:
     """From the start of the process to the first line of a handler whose run was waiting already."""
     client_of(server.url).flushall()
     run = Jobistemer(server.url).enqueue("told")
@@ -68,7 +68,7 @@ def worker_start(server: BenchServer, folder: Path) -> Figures:
         return {"wall ms": (ran_at - begin) * 1000, "cpu ms": cpu_ms(started.pid)}
 
 
-def ticker_start(server: BenchServer, folder: Path) -> Figures:
+def time_ticker_start(server: BenchServer, folder: Path) -> Figures:
     """From the start of the process to its first beat."""
     client = client_of(server.url)
     client.flushall()
@@ -104,7 +104,7 @@ def cpu_ms(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
-def compiled(modules: list[str]) -> list[str]:
+def compile_modules(modules: list[str]) -> list[str]:
     """Those modules that are installed, with their byte code written."""
     found = []
     for module in modules:
@@ -120,13 +120,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--peers", default="celery,rq,dramatiq,arq,huey,taskiq,procrastinate,apscheduler")
     chosen = parser.parse_args()
-    modules = compiled([*MODULES, *filter(None, chosen.peers.split(","))])
+    modules = compile_modules([*MODULES, *filter(None, chosen.peers.split(","))])
     with BenchServer() as server, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "starting.py").write_text(APP)
-        subjects: dict[str, Callable[[], Figures]] = {f"import {module}": lambda module=module: importing(module) for module in modules}
-        subjects["worker to its first run"] = lambda: worker_start(server, folder)
-        subjects["ticker to its first beat"] = lambda: ticker_start(server, folder)
+        subjects: dict[str, Callable[[], Figures]] = {f"import {module}": lambda module=module: time_import(module) for module in modules}
+        subjects["worker to its first run"] = lambda: time_worker_start(server, folder)
+        subjects["ticker to its first beat"] = lambda: time_ticker_start(server, folder)
         seen: dict[str, list[Figures]] = {subject: [] for subject in subjects}
         for repeat in range(chosen.repeats + 1):
             for subject, measure in subjects.items():

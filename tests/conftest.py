@@ -13,7 +13,7 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import Server
 from tests.support.clocks import FrozenClock
-from tests.support.servers import available, emptied, folder_of, home_of_test, is_clustered, running
+from tests.support.servers import available, empty_server, folder_of, shard_of_test, is_clustered, running
 
 Opening = Callable[[], Database]
 
@@ -60,7 +60,7 @@ def home(server_url: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """The number of the shard that everything of a test is on; for what the test makes it is the first of the shards."""
     if not is_clustered(server_url):
         return 0
-    chosen, numbered = home_of_test(), Namespace._numbered
+    chosen, numbered = shard_of_test(), Namespace._numbered
 
     def chosen_first(namespace: Namespace, count: int) -> list[Database]:
         shards = numbered(namespace, count)
@@ -82,7 +82,7 @@ def open_database(server_url: str, clock: FrozenClock, home: int) -> Iterator[Op
         return Database(servers[-1].client(keys.tag), keys, clock, server_url)
 
     # Without homes everything is where its id hashes to, which is then the one shard.
-    emptied(server_url, homes=False)
+    empty_server(server_url, homes=False)
     yield opened
     for server in servers:
         server.close()

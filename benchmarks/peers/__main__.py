@@ -16,12 +16,12 @@ from pathlib import Path
 from benchmarks.peers import environments, machine
 from benchmarks.peers.catalogue import BY_NAME, NAMES, Peer
 from benchmarks.peers.places import RESULTS
-from benchmarks.peers.plan import FULL, QUICK, Entry, Measures, entries
+from benchmarks.peers.plan import FULL, QUICK, PlannedStep, Durations, plan_steps
 from benchmarks.peers.results import Results, Row
-from benchmarks.peers.stage import staged
+from benchmarks.peers.stage import open_harness
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="PEER", help=", ".join(NAMES))
     parser.add_argument("--work", nargs="+", default=[""], help="what the names of the work begin with: drain, latency")
@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     # What is started has a session of its own, so it would outlive a SIGTERM that ends this process on the spot.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    args = arguments()
+    args = parse_arguments()
     path = args.results or (RESULTS.with_stem("quick") if args.quick else RESULTS)
     if args.fresh:
         path.unlink(missing_ok=True)
@@ -48,14 +48,14 @@ def main() -> int:
         print(f"{name}: not installed: {reason}", file=sys.stderr)
     peers = tuple(peer for peer in peers if peer.name not in without)
     results = Results(path)
-    results.describe({**results.machine, **machine.described(args.server, peers, results.machine)})
+    results.describe({**results.machine, **machine.describe_machine(args.server, peers, results.machine)})
     measures = QUICK if args.quick else FULL
     deadline = time.monotonic() + args.minutes * 60
     rounds = args.rounds or (1 if args.quick else 3)
     for number in range(rounds):
-        for peer, entry in _interleaved(peers, measures, results):
+        for peer, entry in _interleave(peers, measures, results):
             wanted = entry.key.work.startswith(tuple(args.work)) and args.setting in (None, entry.key.setting)
-            if not wanted or results.has(entry.key, number) or (entry.once and number < rounds - 1) or entry.hopeless():
+            if not wanted or results.has(entry.key, number) or (entry.once and number < rounds - 1) or entry.is_hopeless():
                 continue
             if time.monotonic() > deadline:
                 print(f"{args.minutes:g} minutes are over; the same command goes on from here")
@@ -65,18 +65,18 @@ def main() -> int:
     return 0
 
 
-def _interleaved(peers: tuple[Peer, ...], measures: Measures, results: Results) -> list[tuple[Peer, Entry]]:
+def _interleave(peers: tuple[Peer, ...], measures: Durations, results: Results) -> list[tuple[Peer, PlannedStep]]:
     """The same work of all peers one after another, so that what slows the machine for a minute hits all."""
-    each = [(peer, entry) for peer in peers for entry in entries(peer, measures, results)]
+    each = [(peer, entry) for peer in peers for entry in plan_steps(peer, measures, results)]
     works = list(dict.fromkeys((entry.key.work, entry.key.placement) for _, entry in each))
     return sorted(each, key=lambda pair: works.index((pair[1].key.work, pair[1].key.placement)))
 
 
-def _measure(peer: Peer, entry: Entry, number: int, results: Results, kind: str) -> None:
+def _measure(peer: Peer, entry: PlannedStep, number: int, results: Results, kind: str) -> None:
     began = time.monotonic()
     try:
-        with staged(peer, entry.key.setting, entry.key.placement, kind, schedules=entry.schedules) as stage:
-            row = Row(entry.key, number, entry.step(stage))
+        with open_harness(peer, entry.key.setting, entry.key.placement, kind, schedules=entry.schedules) as harness:
+            row = Row(entry.key, number, entry.step(harness))
     except Exception as error:
         row = Row(entry.key, number, failed=f"{error}" if type(error).__name__ == "StepFailed" else repr(error))
     results.add(row)

@@ -56,7 +56,7 @@ class Peer:
         return BENCH / f"{self.name}{suffix}" / ("" if self.node else "bin")
 
 
-def each(*arguments: str) -> Commands:
+def per_process(*arguments: str) -> Commands:
     """One worker command, started as often as there are worker processes."""
 
     def commands(programs: Path, setting: str, processes: int) -> list[list[str]]:
@@ -145,7 +145,7 @@ JOBISTEMER = Peer(
     distribution="jobistemer",
     tasks=("plain", "coroutine"),
     bulk="enqueue_many",
-    worker=each("jobistemer-worker", "on_jobistemer:app", "-c", "8"),
+    worker=per_process("jobistemer-worker", "on_jobistemer:app", "-c", "8"),
     scheduler=_three_tickers,
     registered=True,
     most_schedules=1_000_000,
@@ -167,7 +167,7 @@ PEERS = (
         ["celery[redis]", "hiredis"],
         "celery",
         worker=_celery,
-        scheduler=each("celery", "-A", "on_celery", "beat", "-s", "{scratch}/beat", "-l", "WARNING"),
+        scheduler=per_process("celery", "-A", "on_celery", "beat", "-s", "{scratch}/beat", "-l", "WARNING"),
         aligned=False,
         unfinished=_length("list celery", "hash unacked"),
         rate={"default": 1500, "tuned": 2000},
@@ -258,7 +258,7 @@ PEERS = (
         ["arq", "hiredis"],
         "arq",
         tasks=("coroutine",),
-        worker=each("arq", "on_arq.Worker"),
+        worker=per_process("arq", "on_arq.Worker"),
         unfinished=_length("zset arq:queue"),
         rate={"default": 200, "tuned": 2500},
         defaults="`arq` (10 at a time, polls each 0.5 s)",
@@ -275,7 +275,7 @@ PEERS = (
         ["saq[redis,hiredis]", "croniter", "typing_extensions"],
         distribution="saq",
         tasks=("plain", "coroutine"),
-        worker=each("saq", "on_saq.settings"),
+        worker=per_process("saq", "on_saq.settings"),
         unfinished=_length("zset saq:default:incomplete"),
         rate={"default": 2500, "tuned": 2500},
         defaults="`saq` (10 at a time)",
@@ -296,7 +296,7 @@ PEERS = (
         "streaq",
         tasks=("plain", "coroutine"),
         bulk="enqueue_many",
-        worker=each("streaq", "run", "on_streaq:worker"),
+        worker=per_process("streaq", "run", "on_streaq:worker"),
         unfinished=_length("stream streaq:default:queues:normal"),
         rate={"default": 1500, "tuned": 1700},
         defaults="`streaq run` (16 at a time)",
@@ -314,7 +314,7 @@ PEERS = (
         "taskiq",
         tasks=("plain", "coroutine"),
         worker=_taskiq,
-        scheduler=each("taskiq", "scheduler", "on_taskiq:scheduler", "--log-level", "WARNING"),
+        scheduler=per_process("taskiq", "scheduler", "on_taskiq:scheduler", "--log-level", "WARNING"),
         unfinished=_group("taskiq"),
         rate={"default": 4000, "tuned": 5000},
         defaults="`taskiq worker -w 1` with RedisStreamBroker, no result store",
@@ -385,7 +385,7 @@ PEERS = (
         distribution="apscheduler",
         tasks=(),
         worker=lambda programs, setting, processes: [],
-        scheduler=each("python", "on_apscheduler.py"),
+        scheduler=per_process("python", "on_apscheduler.py"),
         registered=True,
         defaults="BlockingScheduler with RedisJobStore (10 threads)",
         guarantee={

@@ -6,38 +6,38 @@ import math
 import time
 from collections import defaultdict
 
-from benchmarks.peers.processes import Started, StepFailed, wait_until
-from benchmarks.peers.stage import Figures, Stage
+from benchmarks.peers.processes import ProcessSet, StepFailed, wait_until
+from benchmarks.peers.stage import Figures, Harness
 
 SECOND_NS = 1_000_000_000
 EDGE_S = 0.05
 """A window begins and ends so long before a second, when what was due has been dealt with by all who keep up."""
-KEPT_UP = 0.8
+KEPT_UP_SHARE = 0.8
 """The share that must have started in the window for lateness to mean anything: who is behind is late by more each second."""
 
 
-def every_second(stage: Stage, seconds: int, settle: float, patience: float) -> Figures:
+def measure_every_second(harness: Harness, seconds: int, settle: float, patience: float) -> Figures:
     """From the due instant to the first line of the task, by the wall clock of this one machine."""
-    registered = _register(stage)
+    registered = _register(harness)
     began = time.perf_counter()
-    with stage.workers() as workers, stage.schedulers() as schedulers:
-        _started(stage, workers, schedulers, patience)
+    with harness.workers() as workers, harness.schedulers() as schedulers:
+        _wait_for_first_mark(harness, workers, schedulers, patience)
         start_up = time.perf_counter() - began
         first = math.ceil(time.time() + settle)
         time.sleep(first - EDGE_S - time.time())
-        cpu, server = workers.cpu_seconds() + schedulers.cpu_seconds(), stage.server.cpu_seconds()
-        waiting = stage.unfinished()
+        cpu, server = workers.cpu_seconds() + schedulers.cpu_seconds(), harness.server.cpu_seconds()
+        waiting = harness.unfinished()
         time.sleep(first + seconds - EDGE_S - time.time())
-        waiting = stage.unfinished() - waiting
+        waiting = harness.unfinished() - waiting
         spent = workers.cpu_seconds() + schedulers.cpu_seconds() - cpu
-        server_spent = stage.server.cpu_seconds() - server
+        server_spent = harness.server.cpu_seconds() - server
         workers.check()
         schedulers.check()
-    started, late = lateness(stage.marks.read_text(), first, seconds, aligned=stage.peer.aligned)
-    expected, fired = stage.schedules * seconds, started + waiting
+    started, late = read_lateness(harness.marks.read_text(), first, seconds, aligned=harness.peer.aligned)
+    expected, fired = harness.schedules * seconds, started + waiting
     if fired <= 0:
         raise StepFailed("nothing was fired in the window")
-    keeps_up = started >= KEPT_UP * expected
+    keeps_up = started >= KEPT_UP_SHARE * expected
     return {
         "fired %": 100 * fired / expected,
         "started %": 100 * started / expected,
@@ -50,7 +50,7 @@ def every_second(stage: Stage, seconds: int, settle: float, patience: float) -> 
     }
 
 
-def lateness(marks: str, first: int, seconds: int, *, aligned: bool) -> tuple[int, list[float]]:
+def read_lateness(marks: str, first: int, seconds: int, *, aligned: bool) -> tuple[int, list[float]]:
     """How many started in the window, and their lateness in milliseconds, sorted.
 
     Of what is due at whole seconds it is the time since the second; of what repeats from wherever it began, the time
@@ -72,40 +72,40 @@ def lateness(marks: str, first: int, seconds: int, *, aligned: bool) -> tuple[in
     return len(late), sorted(late)
 
 
-def not_due(stage: Stage, seconds: float, settle: float) -> Figures:
+def measure_not_due(harness: Harness, seconds: float, settle: float) -> Figures:
     """What schedules cost that are due in months; no worker, except where the worker is the scheduler."""
-    stage.due = "year"
-    stage.server.refuse_beyond_half_of_memory()
-    registered = _register(stage)
-    held = stage.server.used_bytes()
-    with stage.schedulers() if stage.peer.scheduler else stage.workers() as schedulers:
+    harness.due = "year"
+    harness.server.refuse_beyond_half_of_memory()
+    registered = _register(harness)
+    held = harness.server.used_bytes()
+    with harness.schedulers() if harness.peer.scheduler else harness.workers() as schedulers:
         time.sleep(settle)
         schedulers.check()
-        cpu, server = schedulers.cpu_seconds(), stage.server.cpu_seconds()
-        asked = stage.server.commands()
+        cpu, server = schedulers.cpu_seconds(), harness.server.cpu_seconds()
+        asked = harness.server.commands()
         time.sleep(seconds)
         schedulers.check()
-        stored = {"bytes each": held / stage.schedules, "register s": registered} if stage.peer.registered else {}
+        stored = {"bytes each": held / harness.schedules, "register s": registered} if harness.peer.registered else {}
         return {
             "cpu %": 100 * (schedulers.cpu_seconds() - cpu) / seconds,
-            "server cpu %": 100 * (stage.server.cpu_seconds() - server) / seconds,
-            "commands/s": (stage.server.commands() - asked) / seconds,
+            "server cpu %": 100 * (harness.server.cpu_seconds() - server) / seconds,
+            "commands/s": (harness.server.commands() - asked) / seconds,
             "start-up cpu s": cpu,
             **stored,
         }
 
 
-def _register(stage: Stage) -> float:
-    if not stage.peer.registered:
+def _register(harness: Harness) -> float:
+    if not harness.peer.registered:
         return 0.0
-    with stage.producer(patience=60) as producer:
-        return producer.ask("register", count=stage.schedules, timeout=420)["seconds"]
+    with harness.producer(patience=60) as producer:
+        return producer.ask("register", count=harness.schedules, timeout=420)["seconds"]
 
 
-def _started(stage: Stage, workers: Started, schedulers: Started, patience: float) -> None:
+def _wait_for_first_mark(harness: Harness, workers: ProcessSet, schedulers: ProcessSet, patience: float) -> None:
     def any_mark() -> bool:
         workers.check()
         schedulers.check()
-        return stage.marks.exists() and stage.marks.stat().st_size > 0
+        return harness.marks.exists() and harness.marks.stat().st_size > 0
 
     wait_until(any_mark, patience, "the first firing", 0.02)

@@ -33,7 +33,7 @@ def install(peer: Peer) -> None:
         stamp.write_text(json.dumps(packages))
 
 
-def version(peer: Peer) -> str:
+def read_version(peer: Peer) -> str:
     if peer.node:
         package = peer.programs("default") / "node_modules" / peer.distribution / "package.json"
         return str(json.loads(package.read_text())["version"])

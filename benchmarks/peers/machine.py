@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.peers.catalogue import Peer
-from benchmarks.peers.environments import version
+from benchmarks.peers.environments import read_version
 from benchmarks.peers.servers import Server
-from jobistemer.bench.machine import processor
+from jobistemer.bench.machine import processor_name
 
 
 def preferred_server() -> str:
@@ -20,10 +20,10 @@ def preferred_server() -> str:
     return "redis" if shutil.which("redis-server") else "valkey"
 
 
-def described(kind: str, peers: tuple[Peer, ...], before: dict[str, Any]) -> dict[str, Any]:
+def describe_machine(kind: str, peers: tuple[Peer, ...], before: dict[str, Any]) -> dict[str, Any]:
     with Server(kind) as server:
         return {
-            "processor": processor(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
             "load before": round(os.getloadavg()[0], 1),
             "kernel": platform.release().split("-")[0],
@@ -31,7 +31,7 @@ def described(kind: str, peers: tuple[Peer, ...], before: dict[str, Any]) -> dic
             "node": _node(),
             "server": server.version(),
             "day": datetime.now(UTC).date().isoformat(),
-            "versions": {**before.get("versions", {}), **{peer.name: version(peer) for peer in peers}},
+            "versions": {**before.get("versions", {}), **{peer.name: read_version(peer) for peer in peers}},
         }
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.places import REPOSITORY, RESULTS
 from benchmarks.peers.prose import AFTERWORD, FOREWORD
-from benchmarks.peers.results import Key, Results, Spread, failures, summed
-from benchmarks.peers.verdict import verdict
+from benchmarks.peers.results import Key, Results, Spread, find_failures, summarize
+from benchmarks.peers.verdict import render_verdict
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 Column = tuple[str, str, int]
@@ -111,11 +111,11 @@ SECTIONS: Sequence[tuple[str, str, str, Sequence[Column], str]] = (
 )
 
 
-def page(results: Results) -> str:
+def render_page(results: Results) -> str:
     """The whole page, as it stands in the repository."""
-    sums, failed = summed(results.rows), failures(results.rows)
+    sums, failed = summarize(results.rows), find_failures(results.rows)
     parts = [FOREWORD.strip(), _machine(results)]
-    if judged := verdict(sums):
+    if judged := render_verdict(sums):
         parts.append(judged)
     for title, work, placement, columns, note in SECTIONS:
         if rows := _rows(work, placement, columns, sums, failed):
@@ -124,12 +124,12 @@ def page(results: Results) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def shown(spread: Spread | None, decimals: int) -> str:
+def format_spread(spread: Spread | None, decimals: int) -> str:
     """Median, and from least to most where rounds differ in what is shown."""
     if spread is None:
         return "–"
@@ -157,10 +157,10 @@ def _rows(
     for key in known:
         name = f"**{key.peer}**" if key.peer == "jobistemer" else key.peer
         if key in sums:
-            rows.append([name, key.setting, *(shown(sums[key].get(figure), digits) for _, figure, digits in columns)])
+            rows.append([name, key.setting, *(format_spread(sums[key].get(figure), digits) for _, figure, digits in columns)])
         else:
             rows.append([name, key.setting, f"failed: {failed[key].replace('|', '/')}", *[""] * (len(columns) - 1)])
-    return table(["", "settings", *(heading for heading, _, _ in columns)], rows) if rows else ""
+    return format_table(["", "settings", *(heading for heading, _, _ in columns)], rows) if rows else ""
 
 
 def _memory(sums: dict[Key, dict[str, Spread]]) -> str:
@@ -170,12 +170,12 @@ def _memory(sums: dict[Key, dict[str, Spread]]) -> str:
         task = peer.tasks[-1] if peer.tasks else ""
         done = sums.get(Key(f"drain {task}", peer.name, "default", "two cores"), {}).get("bytes finished")
         if waiting or done:
-            rows.append([peer.name, shown(waiting, 0), shown(done, 0)])
+            rows.append([peer.name, format_spread(waiting, 0), format_spread(done, 0)])
     note = (
         "Growth of `used_memory` for each run, with defaults. What is finished is looked at right after the drain, so it "
         "depends on what is kept and for how long; of short backlogs it includes the worker's own keys."
     )
-    return f"## Memory\n\n{note}\n\n{table(['', 'bytes a waiting run', 'bytes a finished run'], rows)}" if rows else ""
+    return f"## Memory\n\n{note}\n\n{format_table(['', 'bytes a waiting run', 'bytes a finished run'], rows)}" if rows else ""
 
 
 def _machine(results: Results) -> str:
@@ -195,14 +195,14 @@ def _settings(results: Results) -> str:
     for peer in PEERS:
         tuning = "<br>".join(f"{setting}: {why}" for setting, why in peer.tuning) or "no tuning"
         rows.append([peer.name, versions.get(peer.name, "–"), peer.defaults, tuning])
-    return "## Versions and settings\n\n" + table(["", "version", "default", "tuned: what and why"], rows)
+    return "## Versions and settings\n\n" + format_table(["", "version", "default", "tuned: what and why"], rows)
 
 
 def _guarantees() -> str:
     rows = [
         [peer.name, peer.guarantee["delivery"], peer.guarantee["results"], peer.guarantee["audit"]] for peer in PEERS
     ]
-    return "## What each guarantees meanwhile\n\n" + table(
+    return "## What each guarantees meanwhile\n\n" + format_table(
         ["", "a run that its worker dies with", "results", "records"], rows
     )
 
@@ -212,5 +212,5 @@ if __name__ == "__main__":
     results = Results(source)
     if not results.rows:
         sys.exit(f"{source.name} has no rows: nothing was measured into it")
-    PAGE.write_text(page(results))
+    PAGE.write_text(render_page(results))
     print(f"{PAGE.name} is made from {source.name}")

@@ -10,7 +10,7 @@ from functools import partial
 from benchmarks.peers import due, work
 from benchmarks.peers.catalogue import Peer, settings_of
 from benchmarks.peers.results import Key, Results
-from benchmarks.peers.stage import Figures, Stage, Step
+from benchmarks.peers.stage import Figures, Harness, Step
 
 SCHEDULE_COUNTS = (100, 1000, 10_000)
 SLEEPING_RATE = 8000
@@ -20,7 +20,7 @@ NEAR_ENOUGH = 60.0
 
 
 @dataclass(frozen=True)
-class Measures:
+class Durations:
     """How long each kind of step goes on."""
 
     drain_s: float = 1.6
@@ -31,8 +31,8 @@ class Measures:
     a_million: bool = True
 
 
-FULL = Measures()
-QUICK = Measures(drain_s=0.6, enqueue_s=0.3, latencies=40, window_s=3, idle_s=2.0, a_million=False)
+FULL = Durations()
+QUICK = Durations(drain_s=0.6, enqueue_s=0.3, latencies=40, window_s=3, idle_s=2.0, a_million=False)
 
 
 def _never() -> bool:
@@ -40,17 +40,17 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True)
-class Entry:
+class PlannedStep:
     key: Key
     step: Step
     schedules: int = 0
     once: bool = False
     """Measured in the last round alone: it is long, and steady."""
-    hopeless: Callable[[], bool] = _never
+    is_hopeless: Callable[[], bool] = _never
     """Asked when its turn comes: whether what was measured before says that there is no use in trying."""
 
 
-def entries(peer: Peer, measures: Measures, results: Results) -> Iterator[Entry]:
+def plan_steps(peer: Peer, measures: Durations, results: Results) -> Iterator[PlannedStep]:
     """All that one peer does in a round."""
     for setting in settings_of(peer):
         if peer.tasks:
@@ -59,7 +59,7 @@ def entries(peer: Peer, measures: Measures, results: Results) -> Iterator[Entry]
         yield from _schedules(peer, settings_of(peer)[-1], measures, results)
 
 
-def _queue(peer: Peer, setting: str, measures: Measures, results: Results) -> Iterator[Entry]:
+def _queue(peer: Peer, setting: str, measures: Durations, results: Results) -> Iterator[PlannedStep]:
     best = setting == settings_of(peer)[-1]
     native = peer.tasks[-1]
     for task in peer.tasks:
@@ -70,19 +70,19 @@ def _queue(peer: Peer, setting: str, measures: Measures, results: Results) -> It
         yield _drain(peer, setting, "two cores", "drain 1 ms", slow, 1, measures, results, native)
         yield _drain(peer, setting, "free", "drain two processes", native, 2, measures, results, native)
     if setting == "default":
-        yield Entry(
+        yield PlannedStep(
             Key("enqueue", peer.name, setting, "two cores"),
             partial(work.enqueue, way="single", seconds=measures.enqueue_s),
         )
         if peer.bulk:
-            yield Entry(
+            yield PlannedStep(
                 Key("enqueue bulk", peer.name, setting, "two cores"),
                 partial(work.enqueue, way="bulk", seconds=measures.enqueue_s),
             )
     idle = partial(work.latency, per_s=50, count=measures.latencies)
-    yield Entry(Key("latency idle", peer.name, setting, "two cores"), idle)
+    yield PlannedStep(Key("latency idle", peer.name, setting, "two cores"), idle)
     busy = partial(work.latency, per_s=500, count=measures.latencies * 8)
-    yield Entry(Key("latency 500/s", peer.name, setting, "two cores"), busy)
+    yield PlannedStep(Key("latency 500/s", peer.name, setting, "two cores"), busy)
 
 
 def _drain(
@@ -92,37 +92,37 @@ def _drain(
     name: str,
     task: str,
     processes: int,
-    measures: Measures,
+    measures: Durations,
     results: Results,
     native: str = "",
-) -> Entry:
+) -> PlannedStep:
     key = Key(name, peer.name, setting, placement)
     like = Key(f"drain {native}", peer.name, setting, "two cores") if native else key
     expected = peer.rate.get(setting, peer.rate["default"])
     highest = SLEEPING_RATE if "sleep" in task else math.inf
 
-    def step(stage: Stage) -> Figures:
+    def step(harness: Harness) -> Figures:
         seen = results.last(key) or results.last(like)
         rate = min(highest, seen.get("runs/s", expected))
-        return work.drain(stage, task, processes, rate, measures.drain_s)
+        return work.drain(harness, task, processes, rate, measures.drain_s)
 
-    return Entry(key, step)
+    return PlannedStep(key, step)
 
 
-def _schedules(peer: Peer, setting: str, measures: Measures, results: Results) -> Iterator[Entry]:
+def _schedules(peer: Peer, setting: str, measures: Durations, results: Results) -> Iterator[PlannedStep]:
     if peer.seconds:
         for count in SCHEDULE_COUNTS:
             key = Key(f"schedules {count}", peer.name, setting, "free")
             every = partial(
-                due.every_second, seconds=measures.window_s, settle=2.0 + count / 5000, patience=20.0 + count / 250
+                due.measure_every_second, seconds=measures.window_s, settle=2.0 + count / 5000, patience=20.0 + count / 250
             )
-            yield Entry(key, every, count, hopeless=partial(_too_far, results, key) if count > 1000 else _never)
+            yield PlannedStep(key, every, count, is_hopeless=partial(_is_out_of_reach, results, key) if count > 1000 else _never)
     for count in (10_000, 1_000_000):
         if count <= peer.most_schedules and (count <= 10_000 or measures.a_million):
-            idle = partial(due.not_due, seconds=measures.idle_s, settle=5.0)
-            yield Entry(Key(f"not due {count}", peer.name, setting, "free"), idle, count, once=True)
+            idle = partial(due.measure_not_due, seconds=measures.idle_s, settle=5.0)
+            yield PlannedStep(Key(f"not due {count}", peer.name, setting, "free"), idle, count, once=True)
 
 
-def _too_far(results: Results, key: Key) -> bool:
+def _is_out_of_reach(results: Results, key: Key) -> bool:
     fewer = Key(f"schedules {SCHEDULE_COUNTS[1]}", key.peer, key.setting, key.placement)
     return results.last(fewer).get("fired %", 0.0) < NEAR_ENOUGH

@@ -33,11 +33,11 @@ def wait_until(condition: Callable[[], object], timeout: float, what: str, every
         time.sleep(every)
 
 
-def pinned(command: list[str], cores: Cores) -> list[str]:
+def pin_to_cores(command: list[str], cores: Cores) -> list[str]:
     return ["taskset", "-c", ",".join(map(str, cores)), *command] if cores else command
 
 
-class Started:
+class ProcessSet:
     """Some commands, each the leader of its own session, so that what they fork can be found and ended."""
 
     def __init__(self, commands: Iterable[list[str]], env: Mapping[str, str], cores: Cores, log: Path) -> None:
@@ -46,7 +46,7 @@ class Started:
         with log.open("ab") as output:
             self._leaders = [
                 subprocess.Popen(
-                    pinned(command, cores),
+                    pin_to_cores(command, cores),
                     cwd=ADAPTERS,
                     env=dict(env),
                     stdin=subprocess.DEVNULL,
@@ -74,7 +74,7 @@ class Started:
 
     def cpu_seconds(self) -> float:
         """User and system time of everything in these sessions, with the children that have ended."""
-        return sum(sum(map(int, fields[11:15])) / TICK for _, fields in self._members())
+        return sum(sum(map(int, fields[11:15])) / TICK for _, fields in self._session_processes())
 
     def end(self, patience: float = 0.5) -> None:
         for sign, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 2.0)):
@@ -85,11 +85,11 @@ class Started:
             deadline = time.monotonic() + wait
             while time.monotonic() < deadline and any(leader.poll() is None for leader in self._leaders):
                 time.sleep(0.02)
-        for pid, _ in self._members():
+        for pid, _ in self._session_processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _members(self) -> list[tuple[int, list[str]]]:
+    def _session_processes(self) -> list[tuple[int, list[str]]]:
         found = []
         for entry in os.scandir("/proc"):
             if entry.name.isdigit():
@@ -110,7 +110,7 @@ class Producer:
         self._log, self._patience = log, patience
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                pinned(command, cores),
+                pin_to_cores(command, cores),
                 cwd=ADAPTERS,
                 env=dict(env),
                 stdin=subprocess.PIPE,

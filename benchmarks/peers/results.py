@@ -47,7 +47,7 @@ class Results:
         self.machine: dict[str, Any] = {}
         self.rows: list[Row] = []
         for line in path.read_text().splitlines() if path.exists() else []:
-            self._take(json.loads(line))
+            self._load_line(json.loads(line))
 
     def describe(self, machine: dict[str, Any]) -> None:
         self.machine = machine
@@ -63,7 +63,7 @@ class Results:
     def last(self, key: Key) -> dict[str, float]:
         return next((row.figures for row in reversed(self.rows) if row.key == key and row.figures), {})
 
-    def _take(self, line: dict[str, Any]) -> None:
+    def _load_line(self, line: dict[str, Any]) -> None:
         if "machine" in line:
             self.machine = line["machine"]
             return
@@ -76,7 +76,7 @@ class Results:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def summed(rows: Iterable[Row]) -> dict[Key, dict[str, Spread]]:
+def summarize(rows: Iterable[Row]) -> dict[Key, dict[str, Spread]]:
     """Median, least and most of each figure over the rounds that worked."""
     figures: dict[Key, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -88,7 +88,7 @@ def summed(rows: Iterable[Row]) -> dict[Key, dict[str, Spread]]:
     }
 
 
-def failures(rows: Iterable[Row]) -> dict[Key, str]:
+def find_failures(rows: Iterable[Row]) -> dict[Key, str]:
     """Why there is no figure, for the keys that have none in any round."""
     all_rows = list(rows)
     worked = {row.key for row in all_rows if row.figures}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.places import LOGS
-from benchmarks.peers.processes import Cores, Producer, Started
+from benchmarks.peers.processes import Cores, Producer, ProcessSet
 from benchmarks.peers.servers import Server
 
 PLACEMENTS: dict[str, tuple[Cores, Cores]] = {"one core": ((0,), (0,)), "two cores": ((0,), (1,)), "free": ((), ())}
@@ -19,7 +19,7 @@ PLACEMENTS: dict[str, tuple[Cores, Cores]] = {"one core": ((0,), (0,)), "two cor
 
 
 @dataclass
-class Stage:
+class Harness:
     """A fresh server for one peer and setting, and the ways to start what works on it."""
 
     peer: Peer
@@ -43,19 +43,19 @@ class Stage:
         command = ["node", f"{name}.mjs"] if self.peer.node else [str(programs / "python"), "produce.py", name]
         return Producer(command, self._environment(), self.cores, self._log("producer"), patience)
 
-    def workers(self, processes: int = 1) -> Started:
+    def workers(self, processes: int = 1) -> ProcessSet:
         assert self.peer.worker is not None
-        return self._start(self.peer.worker(*self._how(), processes), "worker")
+        return self._start(self.peer.worker(*self._worker_args(), processes), "worker")
 
-    def schedulers(self) -> Started:
-        return self._start([] if self.peer.scheduler is None else self.peer.scheduler(*self._how(), 1), "scheduler")
+    def schedulers(self) -> ProcessSet:
+        return self._start([] if self.peer.scheduler is None else self.peer.scheduler(*self._worker_args(), 1), "scheduler")
 
-    def _how(self) -> tuple[Path, str]:
+    def _worker_args(self) -> tuple[Path, str]:
         return self.peer.programs(self.setting), self.setting
 
-    def _start(self, commands: list[list[str]], role: str) -> Started:
+    def _start(self, commands: list[list[str]], role: str) -> ProcessSet:
         placed = [[part.replace("{scratch}", str(self.scratch)) for part in command] for command in commands]
-        return Started(placed, self._environment(), self.cores, self._log(role))
+        return ProcessSet(placed, self._environment(), self.cores, self._log(role))
 
     def _log(self, role: str) -> Path:
         return LOGS / f"{self.peer.name}-{self.setting}-{role}.log"
@@ -81,11 +81,11 @@ class Stage:
 
 
 @contextmanager
-def staged(peer: Peer, setting: str, placement: str, kind: str, **more: object) -> Iterator[Stage]:
+def open_harness(peer: Peer, setting: str, placement: str, kind: str, **more: object) -> Iterator[Harness]:
     server_cores, cores = PLACEMENTS[placement]
     with tempfile.TemporaryDirectory() as scratch, Server(kind, server_cores) as server:
-        yield Stage(peer, setting, server, cores, Path(scratch), **more)  # type: ignore[arg-type]
+        yield Harness(peer, setting, server, cores, Path(scratch), **more)  # type: ignore[arg-type]
 
 
 Figures = dict[str, float]
-Step = Callable[[Stage], Figures]
+Step = Callable[[Harness], Figures]

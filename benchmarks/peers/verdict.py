@@ -8,7 +8,7 @@ OURS = "jobistemer"
 DRAINS = ("drain plain", "drain coroutine")
 
 
-def verdict(sums: dict[Key, dict[str, Spread]]) -> str:
+def render_verdict(sums: dict[Key, dict[str, Spread]]) -> str:
     """A line for each comparison that the results allow."""
     rates = {
         key: figures["runs/s"].median
@@ -17,9 +17,9 @@ def verdict(sums: dict[Key, dict[str, Spread]]) -> str:
     }
     ours = min((rate for key, rate in rates.items() if key.peer == OURS), default=0.0)
     lines = [
-        _line(ours, "the fastest Python peer with its defaults", _some(rates, setting="default", python=True)),
-        _line(ours, "the fastest Python peer, tuned", _some(rates, setting="tuned", python=True)),
-        _line(ours, "BullMQ, tuned", _some(rates, setting="tuned", python=False)),
+        _format_comparison(ours, "the fastest Python peer with its defaults", _find_fastest(rates, setting="default", python=True)),
+        _format_comparison(ours, "the fastest Python peer, tuned", _find_fastest(rates, setting="tuned", python=True)),
+        _format_comparison(ours, "BullMQ, tuned", _find_fastest(rates, setting="tuned", python=False)),
     ]
     known = [line for line in lines if line]
     if not ours or not known:
@@ -31,7 +31,7 @@ def verdict(sums: dict[Key, dict[str, Spread]]) -> str:
     return f"{opening}\n\n" + "\n".join(known)
 
 
-def _some(rates: dict[Key, float], *, setting: str, python: bool) -> tuple[str, float]:
+def _find_fastest(rates: dict[Key, float], *, setting: str, python: bool) -> tuple[str, float]:
     some = {
         key.peer: rate
         for key, rate in sorted(rates.items(), key=lambda pair: pair[1])
@@ -40,6 +40,6 @@ def _some(rates: dict[Key, float], *, setting: str, python: bool) -> tuple[str, 
     return max(some.items(), key=lambda pair: pair[1], default=("", 0.0))
 
 
-def _line(ours: float, whom: str, fastest: tuple[str, float]) -> str:
+def _format_comparison(ours: float, whom: str, fastest: tuple[str, float]) -> str:
     name, rate = fastest
     return f"- {ours / rate:.1f} times {whom} ({name}: {rate:,.0f});" if rate else ""

@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.app.handles import RunHandle, run_handle
-from jobistemer.app.producer import Sent
+from jobistemer.app.handles import RunHandle, build_run_handle
+from jobistemer.app.producer import SentCall
 from jobistemer.app.registry import Registry
-from jobistemer.app.request import Request, build_request, is_writable
-from jobistemer.app.transaction_enqueue import prepare_beside
+from jobistemer.app.request import Request, build_request, is_encodable
+from jobistemer.app.transaction_enqueue import prepare_follow_up
 from jobistemer.control.dead_letters import DeadLetters
-from jobistemer.control.definitions import Registered
+from jobistemer.control.definitions import Registration
 from jobistemer.control.jobs import JobControl
 from jobistemer.control.queues import Holds, QueueControl
 from jobistemer.core.errors import InvalidInput, Misconfigured
-from jobistemer.core.handlers.hooks import Chain, Plugins
+from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.report import Report
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
@@ -56,7 +56,7 @@ class Jobistemer(Registry):
         if defaults is not None and not isinstance(defaults, Options):
             raise Misconfigured(f"defaults are {defaults!r:.80}, allowed are Options(queue=…, timeout_s=…, …)")
         super().__init__(opened, defaults or Options(), sizes)
-        self.middleware = Chain()
+        self.middleware = MiddlewareChain()
         self.owner = ""
         self.control = JobControl(self.namespace)
         self.queues = QueueControl(self.namespace)
@@ -66,18 +66,18 @@ class Jobistemer(Registry):
     @property
     def plugins(self) -> Plugins:
         """What a worker takes besides the handlers."""
-        return Plugins(self.middleware, self.hooks, partial(prepare_beside, self.producer))
+        return Plugins(self.middleware, self.hooks, partial(prepare_follow_up, self.producer))
 
     def enqueue(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Have a worker run the task of this name; its code need not be known here.
 
         call: what `TaskHandle.options` takes. Raises InvalidPayload, InvalidInput, QueueClosed, NotConnected, ….
         """
-        return self._handle(self.producer.send(build_request(task, payload, **call)))
+        return self._build_handle(self.producer.send(build_request(task, payload, **call)))
 
     async def enqueue_async(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Like `enqueue`, awaited."""
-        return self._handle(await self.producer.send_async(build_request(task, payload, **call)))
+        return self._build_handle(await self.producer.send_async(build_request(task, payload, **call)))
 
     def enqueue_at(
         self, at: datetime, task: str, payload: Mapping[str, Any] | None = None, **call: Any
@@ -89,7 +89,7 @@ class Jobistemer(Registry):
         """Enqueue many calls, a thousand a round trip; requests come from `task.request(…)` or `app.request(…)`."""
         if not isinstance(requests, Iterable):
             raise InvalidInput(f"calls are {requests!r:.80}, allowed are several: enqueue_many([task.request(…), …])")
-        return [self._handle(sent) for sent in self.producer.send_many(requests)]
+        return [self._build_handle(sent) for sent in self.producer.send_many(requests)]
 
     def request(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> Request:
         """A call as a value."""
@@ -97,11 +97,11 @@ class Jobistemer(Registry):
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """The handle of a run by its id; whether it is on record shows when it is asked. Raises InvalidInput."""
-        if not isinstance(run_id, str) or not is_writable(run_id):
+        if not isinstance(run_id, str) or not is_encodable(run_id):
             raise InvalidInput(f"run id is {run_id!r:.80}, allowed is the text that a handle has as its id")
         return RunHandle(self.namespace, run_id, None, msgspec.json.decode, existing=True)
 
-    def deploy(self) -> list[Registered]:
+    def deploy(self) -> list[Registration]:
         """Register every declared job; unchanged ones stay as they are, and so do those that are newer.
 
         Processes may do this at each start: an old one that starts beside new ones undoes nothing. To see a plan
@@ -113,6 +113,6 @@ class Jobistemer(Registry):
         """The execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""
         return find_report(self.namespace.shards, occurrence_id)
 
-    def _handle(self, sent: Sent) -> RunHandle[Any]:
+    def _build_handle(self, sent: SentCall) -> RunHandle[Any]:
         handler = self.handlers.get(sent.task)
-        return run_handle(self.namespace, sent, handler.decode_result if handler else msgspec.json.decode)
+        return build_run_handle(self.namespace, sent, handler.decode_result if handler else msgspec.json.decode)

@@ -7,25 +7,25 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
-from jobistemer.app.request import checked_texts
-from jobistemer.core.handlers.hooks import Enqueueing, Stamp
+from jobistemer.app.request import check_texts
+from jobistemer.core.handlers.hooks import EnqueueHook, HeaderSource
 from jobistemer.core.runs.message import Message
 
-Stamping = Callable[[Message], Message]
+AddHeaders = Callable[[Message], Message]
 
 
 @contextmanager
-def stamping(hooks: Iterable[Enqueueing]) -> Iterator[Stamping]:
+def enter_enqueue_hooks(hooks: Iterable[EnqueueHook]) -> Iterator[AddHeaders]:
     """Enter the hooks; what is given adds their headers to a message. Raises what they raise."""
     with ExitStack() as stack:
         stamps = [stack.enter_context(hook()) for hook in hooks]
-        yield lambda message: _stamped(message, stamps)
+        yield lambda message: _add_headers(message, stamps)
 
 
-def _stamped(message: Message, stamps: list[Stamp]) -> Message:
+def _add_headers(message: Message, stamps: list[HeaderSource]) -> Message:
     headers: dict[str, str] = {}
     for stamp in stamps:
         headers |= stamp(message)
     if not headers:
         return message
-    return msgspec.structs.replace(message, headers=checked_texts("headers", {**headers, **message.headers}))
+    return msgspec.structs.replace(message, headers=check_texts("headers", {**headers, **message.headers}))

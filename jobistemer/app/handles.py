@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from jobistemer.app.producer import Producer, Sent
+from jobistemer.app.producer import Producer, SentCall
 from jobistemer.app.request import Debounce, Request, Throttle, Unique, build_request
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.core.durations import Seconds
@@ -25,12 +25,12 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
 from jobistemer.store.reads.jobs import locate_run
-from jobistemer.store.reads.run_watcher import Sight, Watcher
+from jobistemer.store.reads.run_watcher import RunUpdate, RunWatcher
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FIRST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.1
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.1
 
 
 class RunHandle(Generic[R]):
@@ -48,14 +48,14 @@ class RunHandle(Generic[R]):
         self._namespace = namespace
         self._shard = shard
         self._decode = decode
-        self._home: Database | None = None
+        self._found_database: Database | None = None
 
     def __repr__(self) -> str:
         return f"<run {self.id}{', which was there already' if self.existing else ''}>"
 
     def record(self) -> RunRecord:
         """What is on record. Raises UnknownRun when nothing is (any more)."""
-        return self._found(records.find_run(self._database(), self.id))
+        return self._require_record(records.find_run(self._database(), self.id))
 
     def state(self) -> RunState:
         """Where the run stands. Raises UnknownRun."""
@@ -66,23 +66,23 @@ class RunHandle(Generic[R]):
 
         timeout: seconds, None for ever. Raises ResultTimeout, or RunFailed when it ended without a result.
         """
-        for pause in _looks(timeout, self.id):
+        for pause in _poll_pauses(timeout, self.id):
             record = self.record()
             if record.state in TERMINAL_RUNS:
-                return self._outcome(record)
-            self._namespace.lull.sleep(pause)
+                return self._result_or_raise(record)
+            self._namespace.sleeper.sleep(pause)
         raise AssertionError("unreachable")
 
     async def result_async(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the same meaning as in `result`
         """Like `result`, awaited."""
         found = await asyncio.to_thread(self._database) if self._shard is None else self._database()
-        database = self._namespace.on_loop(found)
-        for pause in _looks(timeout, self.id):
+        database = self._namespace.async_shard(found)
+        for pause in _poll_pauses(timeout, self.id):
             answer = await database.ask(*records.run_command(database.keys, self.id))
-            record = self._found(records.read_run(self.id, answer))
+            record = self._require_record(records.read_run(self.id, answer))
             if record.state in TERMINAL_RUNS:
-                return self._outcome(record)
-            await self._namespace.lull.sleep_async(pause)
+                return self._result_or_raise(record)
+            await self._namespace.sleeper.sleep_async(pause)
         raise AssertionError("unreachable")
 
     def cancel(self, reason: str = BY_HAND) -> bool:
@@ -96,30 +96,30 @@ class RunHandle(Generic[R]):
         """Like `cancel`, awaited."""
         return await asyncio.to_thread(self.cancel, reason)
 
-    def watch(self) -> Iterator[Sight]:
+    def watch(self) -> Iterator[RunUpdate]:
         """What is new about the run as it comes, until it has ended: lines, progress, states. Raises UnknownRun."""
-        watcher = Watcher(self._database(), self.id)
+        watcher = RunWatcher(self._database(), self.id)
         while True:
-            yield from watcher.look()
-            self._found(watcher.record)
+            yield from watcher.poll()
+            self._require_record(watcher.record)
             if watcher.is_over:
                 return
-            self._namespace.lull.sleep(LONGEST_LOOK_S)
+            self._namespace.sleeper.sleep(LONGEST_PAUSE_S)
 
     def _database(self) -> Database:
-        if self._home is None and self._shard is not None:
-            self._home = self._namespace.for_id(self._shard)
-        if self._home is None and (located := locate_run(self._namespace.shards, self.id)):
-            self._home = located[0]
+        if self._found_database is None and self._shard is not None:
+            self._found_database = self._namespace.for_id(self._shard)
+        if self._found_database is None and (located := locate_run(self._namespace.shards, self.id)):
+            self._found_database = located[0]
         # What is on no shard is looked for again, should it be there later.
-        return self._home or self._namespace.shards[0]
+        return self._found_database or self._namespace.shards[0]
 
-    def _found(self, record: RunRecord | None) -> RunRecord:
+    def _require_record(self, record: RunRecord | None) -> RunRecord:
         if record is None:
             raise UnknownRun(f"run {self.id:.100} is not on record: it never was, or its retention is over")
         return record
 
-    def _outcome(self, record: RunRecord) -> R:
+    def _result_or_raise(self, record: RunRecord) -> R:
         if record.state is RunState.SUCCEEDED:
             return self._decode(bytes(record.result))
         raise RunFailed(
@@ -158,11 +158,11 @@ class TaskHandle(Generic[P, R]):
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Have a worker call it. Raises InvalidPayload with the path of what does not fit, or NotConnected."""
-        return self._handle(self._producer.send(self.request(*args, **kwargs)))
+        return self._build_handle(self._producer.send(self.request(*args, **kwargs)))
 
     async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Like `enqueue`, awaited."""
-        return self._handle(await self._producer.send_async(self.request(*args, **kwargs)))
+        return self._build_handle(await self._producer.send_async(self.request(*args, **kwargs)))
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
         """The call as a value, for `app.enqueue_many`."""
@@ -205,25 +205,25 @@ class TaskHandle(Generic[P, R]):
         )
         return TaskHandle(self.handler, self._producer, request)
 
-    def _handle(self, sent: Sent) -> RunHandle[R]:
-        return run_handle(self._producer.namespace, sent, self.handler.decode_result)
+    def _build_handle(self, sent: SentCall) -> RunHandle[R]:
+        return build_run_handle(self._producer.namespace, sent, self.handler.decode_result)
 
 
-def run_handle(namespace: Namespace, sent: Sent, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
+def build_run_handle(namespace: Namespace, sent: SentCall, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
     """The handle for what an enqueueing script answered: the new run, or the one that is there already."""
     existing = sent.reply.word in ("EXISTS", "MOVED")
     run = sent.reply.values[0].decode() if existing else sent.run
     return RunHandle(namespace, run, sent.shard, decode, existing=existing)
 
 
-def _looks(timeout: float | None, run_id: str) -> Iterator[float]:
+def _poll_pauses(timeout: float | None, run_id: str) -> Iterator[float]:
     """Pauses between looks, growing to a tenth of a second; raises ResultTimeout when the time is over."""
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or isnan(timeout)):
         raise InvalidInput(f"timeout is {timeout!r:.80}, allowed are seconds, or None for ever")
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause = FIRST_LOOK_S
+    pause = FIRST_PAUSE_S
     while True:
         yield pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic()))
         if deadline is not None and time.monotonic() >= deadline:
             raise ResultTimeout(f"run {run_id} has not ended within {timeout} s; it goes on, ask again later")
-        pause = min(pause * 1.5, LONGEST_LOOK_S)
+        pause = min(pause * 1.5, LONGEST_PAUSE_S)

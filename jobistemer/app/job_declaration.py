@@ -14,10 +14,10 @@ from jobistemer.core.errors import InvalidDefinition, InvalidPayload
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.handlers.hooks import Hooks
-from jobistemer.core.jobs.graph import upstream_of
+from jobistemer.core.jobs.graph import find_upstream
 from jobistemer.core.jobs.job import FailureStrategy, Job, Task
-from jobistemer.core.jobs.options import Options, resolve
-from jobistemer.core.names import checked_name
+from jobistemer.core.jobs.options import Options, resolve_options
+from jobistemer.core.names import check_name
 from jobistemer.core.schedules import AnySchedule, parse_schedule
 
 P = ParamSpec("P")
@@ -31,7 +31,7 @@ COMPLETION = "on_complete"
 MODES = ("graph", "sequential", "parallel")
 
 
-class Declarer(Protocol):
+class DeclaringApp(Protocol):
     """What a declaration needs of its app."""
 
     handlers: dict[str, Handler]
@@ -54,11 +54,11 @@ class JobDeclaration(TaskDecorator):
     after), `sequential` (each after the one before) or `parallel` (no edges).
     """
 
-    def __init__(self, app: Declarer, schedule: AnySchedule, name: str | None, policies: Mapping[str, Any]) -> None:
-        super().__init__(self._only)
+    def __init__(self, app: DeclaringApp, schedule: AnySchedule, name: str | None, policies: Mapping[str, Any]) -> None:
+        super().__init__(self._add_only_task)
         self._app = app
         self._schedule = schedule
-        self._policies, self._options = _split(policies)
+        self._policies, self._options = _split_policies(policies)
         self._mode = self._policies.pop("mode", "graph")
         self._payload = self._policies.pop("payload", {})
         if self._policies.get("update_window") is not None:
@@ -70,7 +70,7 @@ class JobDeclaration(TaskDecorator):
         self._completion: Task | None = None
         self.name = ""
         if name is not None:
-            self._take_name(name)
+            self._set_name(name)
 
     @overload
     def task(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> TaskHandle[P, R]: ...
@@ -110,7 +110,7 @@ class JobDeclaration(TaskDecorator):
 
         def add(each: Callable[..., Any]) -> TaskHandle[Any, Any]:
             own = name or each.__name__
-            return self._add(each, own, f"{self.name}.{own}", self._upstream(after), payload or {}, options)
+            return self._add_task(each, own, f"{self.name}.{own}", self._upstream_names(after), payload or {}, options)
 
         return TaskDecorator(add) if function is None else add(function)
 
@@ -126,8 +126,8 @@ class JobDeclaration(TaskDecorator):
             raise InvalidDefinition('name the job before its on_complete: app.job(schedule, name="nightly")')
         if self._completion is not None:
             raise InvalidDefinition(f"job {self.name!r} has two functions for on_complete; it can have one")
-        own, levels = taken_apart(options)
-        handle, effective, origin = self._handler(function, f"{self.name}.{COMPLETION}", own, levels)
+        own, levels = split_task_options(options)
+        handle, effective, origin = self._add_handler(function, f"{self.name}.{COMPLETION}", own, levels)
         payload = encode_payload(handle.name, {})
         self._completion = Task(COMPLETION, handle.name, payload, options=effective, origin=origin)
         return handle
@@ -146,21 +146,21 @@ class JobDeclaration(TaskDecorator):
             **self._policies,
         )
 
-    def _only(self, function: Callable[..., Any]) -> TaskHandle[Any, Any]:
+    def _add_only_task(self, function: Callable[..., Any]) -> TaskHandle[Any, Any]:
         """Make the function the job's one task."""
         if not self.name:
-            self._take_name(function.__name__)
-        return self._add(function, self.name, self.name, (), self._payload, {})
+            self._set_name(function.__name__)
+        return self._add_task(function, self.name, self.name, (), self._payload, {})
 
-    def _take_name(self, name: str) -> None:
-        self.name = checked_name("job", name)
+    def _set_name(self, name: str) -> None:
+        self.name = check_name("job", name)
         if name in self._app.declarations:
             raise InvalidDefinition(f"job {name!r} is declared twice; names of an app's jobs are unique")
         self._app.declarations[name] = self
         if self._on_start is not None:
             self.on_start(self._on_start)
 
-    def _upstream(self, after: Sequence[str | TaskHandle[..., Any]]) -> tuple[str, ...]:
+    def _upstream_names(self, after: Sequence[str | TaskHandle[..., Any]]) -> tuple[str, ...]:
         if isinstance(after, str) or not isinstance(after, Sequence):
             raise InvalidDefinition(f"after is {after!r:.80}, allowed is a list of tasks: after=[extract]")
         if self._mode == "parallel" or (self._mode == "sequential" and not self._tasks):
@@ -169,7 +169,7 @@ class JobDeclaration(TaskDecorator):
             return (self._tasks[-1].name,)
         return tuple(each if isinstance(each, str) else each.name.rpartition(".")[2] for each in after)
 
-    def _add(
+    def _add_task(
         self,
         function: Callable[..., Any],
         name: str,
@@ -178,19 +178,19 @@ class JobDeclaration(TaskDecorator):
         payload: Mapping[str, Any],
         given: Mapping[str, Any],
     ) -> TaskHandle[Any, Any]:
-        failure = _strategy(name, given.get("failure"))
-        traits, options = taken_apart({key: value for key, value in given.items() if key != "failure"})
+        failure = _parse_strategy(name, given.get("failure"))
+        traits, options = split_task_options({key: value for key, value in given.items() if key != "failure"})
         edges = {task.name: task.after for task in self._tasks}
-        traits["upstream"] = upstream_of(edges, after)
-        handle, effective, origin = self._handler(function, handler_name, traits, options)
-        checked = self._arguments(handle.handler, payload)
+        traits["upstream"] = find_upstream(edges, after)
+        handle, effective, origin = self._add_handler(function, handler_name, traits, options)
+        checked = self._check_arguments(handle.handler, payload)
         self._tasks.append(Task(name, handler_name, checked, after, effective, failure, origin))
         return handle
 
-    def _arguments(self, handler: Handler, payload: Mapping[str, Any]) -> msgspec.Raw:
+    def _check_arguments(self, handler: Handler, payload: Mapping[str, Any]) -> msgspec.Raw:
         """What every call of a task gets. It must be enough: nobody else gives a task of a job anything."""
         try:
-            return handler.checked(payload)
+            return handler.encode_arguments(payload)
         except InvalidPayload as error:
             if payload:
                 raise
@@ -199,17 +199,17 @@ class JobDeclaration(TaskDecorator):
                 "defaults or the task payload={…}, or name them like tasks that come before it"
             ) from None
 
-    def _handler(
+    def _add_handler(
         self, function: Callable[..., Any], name: str, traits: dict[str, Any], options: Options
     ) -> tuple[TaskHandle[Any, Any], Options, dict[str, str]]:
         """The handler of a task, its effective options, and the level that each of them comes from."""
         levels = [("app", self._app.defaults), ("job", self._options), ("task", options)]
         handle = self._app.add_handler(function, name, levels, **traits)
-        said = {field: found.source for field, found in resolve(levels).items() if found.source != "default"}
-        return handle, handle.handler.options, said
+        sources = {field: found.source for field, found in resolve_options(levels).items() if found.source != "default"}
+        return handle, handle.handler.options, sources
 
 
-def taken_apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+def split_task_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     """What a task is declared with: its lists of exceptions, and its options. Raises InvalidDefinition."""
     unknown = set(given) - _OPTION_NAMES - _TRAIT_NAMES
     if unknown:
@@ -219,7 +219,7 @@ def taken_apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     return traits, Options(**{name: value for name, value in given.items() if name in _OPTION_NAMES})
 
 
-def _strategy(task: str, given: Any) -> FailureStrategy | None:
+def _parse_strategy(task: str, given: Any) -> FailureStrategy | None:
     if given is None:
         return None
     if given not in list(FailureStrategy):
@@ -227,7 +227,7 @@ def _strategy(task: str, given: Any) -> FailureStrategy | None:
     return FailureStrategy(given)
 
 
-def _split(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+def _split_policies(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     unknown = set(policies) - _OPTION_NAMES - _POLICY_NAMES
     if unknown:
         known = ", ".join(sorted(_OPTION_NAMES | _POLICY_NAMES))
@@ -235,5 +235,5 @@ def _split(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     options = Options(**{key: value for key, value in policies.items() if key in _OPTION_NAMES})
     found = {key: value for key, value in policies.items() if key in _POLICY_NAMES}
     if "failure" in found:
-        found["failure"] = _strategy("(every)", found["failure"])
+        found["failure"] = _parse_strategy("(every)", found["failure"])
     return found, options

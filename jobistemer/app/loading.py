@@ -18,7 +18,7 @@ import msgspec
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.server.connection import DEFAULT_URL, redacted
+from jobistemer.store.server.connection import DEFAULT_URL, redact_url
 
 DEFAULT_NAMESPACE = "jobistemer"
 
@@ -62,7 +62,7 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
 
     Raises Misconfigured when there is no such app, or when it contradicts `url` or `name`.
     """
-    project, chosen = find_project(Path.cwd()), app_reference(reference)
+    project, chosen = find_project(Path.cwd()), resolve_app_reference(reference)
     # The app's own code enqueues too, so it has to find the same server; the environment is how it is told.
     for variable, value in (
         ("JOBISTEMER_URL", url or project.url),
@@ -70,15 +70,15 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
     ):
         if value:
             os.environ[variable] = value
-    _find_modules(project, reference)
-    app = _imported(chosen)
-    _check_agreement(chosen, app, url, name)
+    _extend_sys_path(project, reference)
+    app = _import_app(chosen)
+    _check_no_conflict(chosen, app, url, name)
     # Its jobs carry this mark, by which a later deployment knows which ones were its own.
     app.owner = app.owner or chosen
     return app
 
 
-def app_reference(reference: str | None) -> str:
+def resolve_app_reference(reference: str | None) -> str:
     """The app that is meant, as MODULE:APP. Raises Misconfigured when none is."""
     chosen = reference or find_project(Path.cwd()).app
     if not chosen:
@@ -89,10 +89,10 @@ def app_reference(reference: str | None) -> str:
     return chosen
 
 
-def app_folders(reference: str | None) -> list[Path]:
+def find_app_folders(reference: str | None) -> list[Path]:
     """Where the source files of the app are; nothing is imported. Raises Misconfigured when there are none."""
-    chosen = app_reference(reference)
-    _find_modules(find_project(Path.cwd()), reference)
+    chosen = resolve_app_reference(reference)
+    _extend_sys_path(find_project(Path.cwd()), reference)
     top = chosen.partition(":")[0].partition(".")[0]
     spec = find_spec(top) if top else None
     if spec is None:
@@ -101,66 +101,66 @@ def app_folders(reference: str | None) -> list[Path]:
     return [Path(folder) for folder in folders]
 
 
-def _find_modules(project: Project, reference: str | None) -> None:
+def _extend_sys_path(project: Project, reference: str | None) -> None:
     folders = [str(Path.cwd()), *([project.folder] if project.folder and not reference else [])]
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
 
 
-def _imported(reference: str) -> Jobistemer:
+def _import_app(reference: str) -> Jobistemer:
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
         raise Misconfigured(f"app {reference!r} must look like MODULE:APP, such as shop:app for `app` in shop.py")
     if module_name.endswith(".py"):
-        meant = module_name.removesuffix(".py").replace("/", ".")
-        raise Misconfigured(f"app {reference!r} names a file; a module is named without .py: {meant}:{attribute}")
+        dotted_name = module_name.removesuffix(".py").replace("/", ".")
+        raise Misconfigured(f"app {reference!r} names a file; a module is named without .py: {dotted_name}:{attribute}")
     try:
         module = import_module(module_name)
     except Exception as error:
         # Whatever goes wrong in there is the application's; its author needs the place, not our own stack.
         raise Misconfigured(
-            f"app {reference!r}: importing {module_name} failed: {_described(error, module_name)}"
+            f"app {reference!r}: importing {module_name} failed: {_describe_error(error, module_name)}"
         ) from error
     found = getattr(module, attribute, None)
     if not isinstance(found, Jobistemer):
-        apps = ", ".join(_apps_in(vars(module))) or "none"
+        apps = ", ".join(_find_apps(vars(module))) or "none"
         raise Misconfigured(
             f"app {reference!r}: {module_name} has no Jobistemer app {attribute!r}; apps there: {apps}"
         )
     return found
 
 
-def _described(error: Exception, module_name: str) -> str:
-    said = f"{type(error).__name__}: {error}"
+def _describe_error(error: Exception, module_name: str) -> str:
+    text = f"{type(error).__name__}: {error}"
     if isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or " "):
-        return f"{said}; looked in the current folder too"
+        return f"{text}; looked in the current folder too"
     if isinstance(error, SyntaxError):
         # Where it is stands in what it says.
-        return said
-    place = _place(error)
-    return f"{said} ({place.filename}, line {place.lineno})" if place else said
+        return text
+    place = _find_frame(error)
+    return f"{text} ({place.filename}, line {place.lineno})" if place else text
 
 
-def _place(error: Exception) -> traceback.FrameSummary | None:
+def _find_frame(error: Exception) -> traceback.FrameSummary | None:
     """The last line of the application's before our own code noticed: what is wrong is to be mended there."""
     frames = traceback.extract_tb(error.__traceback__)
-    began = dropwhile(lambda frame: _is_ours(frame) or "importlib" in frame.filename, frames)
-    theirs = [frame for frame in takewhile(lambda frame: not _is_ours(frame), began) if "<" not in frame.filename]
-    return theirs[-1] if theirs else None
+    after_import = dropwhile(lambda frame: _is_own_frame(frame) or "importlib" in frame.filename, frames)
+    app_frames = [frame for frame in takewhile(lambda frame: not _is_own_frame(frame), after_import) if "<" not in frame.filename]
+    return app_frames[-1] if app_frames else None
 
 
-def _is_ours(frame: traceback.FrameSummary) -> bool:
+def _is_own_frame(frame: traceback.FrameSummary) -> bool:
     return Path(__file__).parents[1] in Path(frame.filename).parents
 
 
-def _apps_in(names: dict[str, Any]) -> Iterator[str]:
+def _find_apps(names: dict[str, Any]) -> Iterator[str]:
     return (name for name, value in names.items() if isinstance(value, Jobistemer))
 
 
-def _check_agreement(reference: str, app: Jobistemer, url: str | None, name: str | None) -> None:
+def _check_no_conflict(reference: str, app: Jobistemer, url: str | None, name: str | None) -> None:
     own = app.namespace
     if url and own.url != url:
         raise Misconfigured(
-            f"app {reference!r} says url={redacted(own.url)!r} itself, but {redacted(url)!r} was asked for: "
+            f"app {reference!r} says url={redact_url(own.url)!r} itself, but {redact_url(url)!r} was asked for: "
             "leave url out of Jobistemer(…), or do not ask for another one"
         )
     if name and own.name != name:

@@ -10,30 +10,30 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from jobistemer.app.enqueue_hooks import Stamping, stamping
-from jobistemer.app.request import NOW, Debounce, Request, Unique, lock_of
+from jobistemer.app.enqueue_hooks import AddHeaders, enter_enqueue_hooks
+from jobistemer.app.request import NOW, Debounce, Request, Unique, lock_name
 from jobistemer.core import ids
 from jobistemer.core.durations import milliseconds
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
 from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.handlers.hooks import Hooks
-from jobistemer.core.jobs.options import Options, complete
+from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.jobs.retries import with_retries
-from jobistemer.core.names import checked_name
-from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, differing, wire_options
+from jobistemer.core.names import check_name
+from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, drop_defaults, to_message_fields
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
-from jobistemer.runtime.hooks import tell
+from jobistemer.runtime.hooks import call_hooks
 from jobistemer.store.calls import enqueueing, runs
-from jobistemer.store.calls.enqueueing import BUNDLE
+from jobistemer.store.calls.enqueueing import MAX_RUNS_PER_CALL
 from jobistemer.store.clock import age_s
-from jobistemer.store.database import CORRECT_S, Database
+from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.scripts import Call, Reply
 
 BATCH = 1_000
 """How many runs `send_many` puts into one round trip."""
-KEPT = 1_000
+CACHE_SIZE = 1_000
 LONG_SILENCE_S = 300.0
 TRIES = 5
 """How often a debounced call looks again, when others keep changing what it saw."""
@@ -42,7 +42,7 @@ Steps = Generator[Call, Reply, Reply]
 """Calls to be made in turn; each is answered before the next is known. Returns the last answer."""
 
 
-class Sent(NamedTuple):
+class SentCall(NamedTuple):
     """A call that has been made: its task, the run made for it, what its shard is found by, what the server said."""
 
     task: str
@@ -51,7 +51,7 @@ class Sent(NamedTuple):
     reply: Reply
 
 
-class _Made(NamedTuple):
+class PreparedCall(NamedTuple):
     """A call ready to be sent; lock is the name of its unique lock, limit that of the limit its shard is found by."""
 
     request: Request
@@ -63,7 +63,7 @@ class _Made(NamedTuple):
     def shard(self) -> str:
         return self.lock or self.limit or self.message.run
 
-    def accepted(self, reply: Reply) -> Sent:
+    def to_sent(self, reply: Reply) -> SentCall:
         """The call, made. Raises QueueClosed when the server said so."""
         if reply.word == "CLOSED":
             queue = self.message.queue
@@ -71,7 +71,7 @@ class _Made(NamedTuple):
                 f"queue {queue!r} is being drained and takes no new runs: {self.request.task!r} was not enqueued; "
                 f"use another queue, or open it again with `jobistemer queue open {queue}`"
             )
-        return Sent(self.request.task, self.message.run, self.shard, reply)
+        return SentCall(self.request.task, self.message.run, self.shard, reply)
 
 
 
@@ -94,56 +94,56 @@ class Producer:
         # What the options of a call make of its message; calls repeat them.
         self._fields: dict[tuple[str, bool, Options, int | None], dict[str, Any]] = {}
 
-    def send(self, request: Request) -> Sent:
+    def send(self, request: Request) -> SentCall:
         """Enqueue one call, as a rule in one round trip. Raises what `prepare` raises, or QueueClosed."""
         if self._hooks.enqueueing:
-            with stamping(self._hooks.enqueueing) as stamp:
-                return self._send(request, stamp)
+            with enter_enqueue_hooks(self._hooks.enqueueing) as add_headers:
+                return self._send(request, add_headers)
         return self._send(request)
 
-    def _send(self, request: Request, stamp: Stamping | None = None) -> Sent:
-        made = self._made(request, self._now_ms(), stamp)
-        database = self.namespace.for_id(made.shard)
+    def _send(self, request: Request, add_headers: AddHeaders | None = None) -> SentCall:
+        prepared = self._prepare(request, self._now_ms(), add_headers)
+        database = self.namespace.for_id(prepared.shard)
         if not isinstance(request.single, Debounce):
-            return self._told(made, database.call(_call(database.keys, made)))
-        return self._told(made, _walked(database, made))
+            return self._notify(prepared, database.call(_build_call(database.keys, prepared)))
+        return self._notify(prepared, _run_debounce(database, prepared))
 
-    async def send_async(self, request: Request) -> Sent:
+    async def send_async(self, request: Request) -> SentCall:
         """The same, awaited."""
         if self._hooks.enqueueing:
-            with stamping(self._hooks.enqueueing) as stamp:
-                return await self._send_async(request, stamp)
+            with enter_enqueue_hooks(self._hooks.enqueueing) as add_headers:
+                return await self._send_async(request, add_headers)
         return await self._send_async(request)
 
-    async def _send_async(self, request: Request, stamp: Stamping | None = None) -> Sent:
-        if age_s(self.namespace.clock) > CORRECT_S:
+    async def _send_async(self, request: Request, add_headers: AddHeaders | None = None) -> SentCall:
+        if age_s(self.namespace.clock) > CLOCK_MAX_AGE_S:
             await self.namespace.read_clock_async()
-        made = self._made(request, self.namespace.clock.now_ms(), stamp)
-        database = self.namespace.for_id_async(made.shard)
+        prepared = self._prepare(request, self.namespace.clock.now_ms(), add_headers)
+        database = self.namespace.for_id_async(prepared.shard)
         if not isinstance(request.single, Debounce):
-            return self._told(made, await database.call(_call(database.keys, made)))
-        steps = _debounced(database.keys, request.single, made)
+            return self._notify(prepared, await database.call(_build_call(database.keys, prepared)))
+        steps = _debounce_steps(database.keys, request.single, prepared)
         call = next(steps)
         while True:
             try:
                 call = steps.send(await database.call(call))
             except StopIteration as end:
-                return self._told(made, end.value)
+                return self._notify(prepared, end.value)
 
-    def send_many(self, requests: Iterable[Request]) -> Iterator[Sent]:
+    def send_many(self, requests: Iterable[Request]) -> Iterator[SentCall]:
         """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
-        waiting, make = iter(requests), self._stamped if self._hooks.enqueueing else self._made
+        waiting, make = iter(requests), self._prepare_with_hooks if self._hooks.enqueueing else self._prepare
         while batch := list(islice(waiting, BATCH)):
             now = self._now_ms()
-            made = [make(request, now) for request in batch]
+            prepared = [make(request, now) for request in batch]
             replies: dict[str, Reply] = {}
-            by_shard: defaultdict[Database, list[_Made]] = defaultdict(list)
-            for each in made:
+            by_shard: defaultdict[Database, list[PreparedCall]] = defaultdict(list)
+            for each in prepared:
                 by_shard[self.namespace.for_id(each.shard)].append(each)
             for database, part in by_shard.items():
-                replies |= _send_to(database, part)
-            for each in made:
-                yield self._told(each, replies[each.message.run])
+                replies |= _send_to_shard(database, part)
+            for each in prepared:
+                yield self._notify(each, replies[each.message.run])
 
     def prepare(self, request: Request, keys: Keys | None = None) -> tuple[Message, Call]:
         """The message of a request and the one call that creates its run; nothing is sent.
@@ -153,10 +153,10 @@ class Producer:
         """
         if isinstance(request.single, Debounce):
             raise InvalidInput(f"a debounced call of {request.task!r} cannot be part of a transaction")
-        made = (self._stamped if self._hooks.enqueueing else self._made)(request, self._now_ms())
+        prepared = (self._prepare_with_hooks if self._hooks.enqueueing else self._prepare)(request, self._now_ms())
         if keys is None or request.single is not None:
-            keys = self.namespace.for_id(made.shard).keys
-        return made.message, _call(keys, made)
+            keys = self.namespace.for_id(prepared.shard).keys
+        return prepared.message, _build_call(keys, prepared)
 
     def _now_ms(self) -> int:
         # Calls correct the clock along the way. After a long silence there was none, and the machine may have slept.
@@ -164,49 +164,49 @@ class Producer:
             return self.namespace.read_clock()
         return self.namespace.clock.now_ms()
 
-    def _told(self, made: _Made, reply: Reply) -> Sent:
-        sent = made.accepted(reply)
+    def _notify(self, prepared: PreparedCall, reply: Reply) -> SentCall:
+        sent = prepared.to_sent(reply)
         if self._hooks.enqueued and reply.word == "CREATED":
-            tell(self._hooks.enqueued, made.message)
+            call_hooks(self._hooks.enqueued, prepared.message)
         return sent
 
-    def _stamped(self, request: Request, now: int) -> _Made:
-        with stamping(self._hooks.enqueueing) as stamp:
-            return self._made(request, now, stamp)
+    def _prepare_with_hooks(self, request: Request, now: int) -> PreparedCall:
+        with enter_enqueue_hooks(self._hooks.enqueueing) as add_headers:
+            return self._prepare(request, now, add_headers)
 
-    def _made(self, request: Request, now: int, stamp: Stamping | None = None) -> _Made:
+    def _prepare(self, request: Request, now: int, add_headers: AddHeaders | None = None) -> PreparedCall:
         if not isinstance(request, Request):
             raise InvalidInput(f"a call is {request!r:.80}, allowed is what task.request(…) or app.request(…) gives")
         handler = self._handlers.get(request.task)
-        fields, lock = self._fields_of(request, handler), ""
+        fields, lock = self._message_fields(request, handler), ""
         if request.single is not None or request.timing.expires or request.metadata or request.headers:
-            lock = lock_of(request.task, request.single) if request.single else ""
+            lock = lock_name(request.task, request.single) if request.single else ""
             fields = fields | _rare_fields(request, lock, now)
         payload = request.payload
         if not isinstance(payload, msgspec.Raw):
             most = self._sizes.payload_bytes
-            payload = handler.checked(payload) if handler else encode_payload(request.task, payload, most)
+            payload = handler.encode_arguments(payload) if handler else encode_payload(request.task, payload, most)
         run = ids.enqueued_run_id(now, secrets.randbits(74))
         # The very object that is the default is left out on the wire; an equal one would be sent.
         sent = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
         message = Message(run, request.task, now, sent, **fields)
-        if stamp is not None:
-            message = stamp(message)
+        if add_headers is not None:
+            message = add_headers(message)
         many = handler is not None and handler.is_limited and len(self.namespace.shards) > 1
-        return _Made(request, message, lock, handler.gathered_by(message) if many and handler else "")
+        return PreparedCall(request, message, lock, handler.shard_key(message) if many and handler else "")
 
-    def _fields_of(self, request: Request, handler: Handler | None) -> dict[str, Any]:
+    def _message_fields(self, request: Request, handler: Handler | None) -> dict[str, Any]:
         task, options = request.task, request.options
         key = (task, handler is not None, options, request.max_retries)
         if (known := self._fields.get(key)) is not None:
             return known
-        checked_name("task", task)
-        chosen = complete(self._defaults, handler.options if handler else Options(), options)
+        check_name("task", task)
+        chosen = complete_options(self._defaults, handler.options if handler else Options(), options)
         if request.max_retries is not None:
             chosen = msgspec.structs.replace(chosen, retry=with_retries(chosen.retry, request.max_retries))
-        if len(self._fields) >= KEPT:
+        if len(self._fields) >= CACHE_SIZE:
             self._fields.clear()
-        fields = self._fields[key] = differing(**wire_options(chosen))
+        fields = self._fields[key] = drop_defaults(**to_message_fields(chosen))
         return fields
 
 
@@ -221,30 +221,30 @@ def _rare_fields(request: Request, lock: str, now: int) -> dict[str, Any]:
     return fields
 
 
-def _call(keys: Keys, made: _Made) -> Call:
-    message, single = made.message, made.request.single
-    due_at = made.request.timing.due_at(message.enqueued_at)
+def _build_call(keys: Keys, prepared: PreparedCall) -> Call:
+    message, single = prepared.message, prepared.request.single
+    due_at = prepared.request.timing.due_at(message.enqueued_at)
     if single is None:
         return runs.enqueue_run(keys, message, due_at)
     window = None if isinstance(single, Debounce) else single.window
-    held_ms = runs.LONGEST_UNIQUE_MS if window is None else milliseconds("window", window)
-    return runs.enqueue_run(keys, message, due_at, held_ms, made.lock)
+    held_ms = runs.MAX_UNIQUE_MS if window is None else milliseconds("window", window)
+    return runs.enqueue_run(keys, message, due_at, held_ms, prepared.lock)
 
 
-def _debounced(keys: Keys, single: Debounce, made: _Made) -> Steps:
-    message, seen = made.message, ""
+def _debounce_steps(keys: Keys, single: Debounce, prepared: PreparedCall) -> Steps:
+    message, seen = prepared.message, ""
     now_ms = message.enqueued_at
     for _ in range(TRIES):
-        reply = yield enqueueing.debounce_run(keys, message, made.lock, single.window(now_ms), now_ms, seen)
+        reply = yield enqueueing.debounce_run(keys, message, prepared.lock, single.window(now_ms), now_ms, seen)
         if reply.word != "EXISTS":
             break
         seen = reply.values[0].decode()
     return reply
 
 
-def _walked(database: Database, made: _Made) -> Reply:
-    assert isinstance(made.request.single, Debounce)  # noqa: S101 - the callers have looked
-    steps = _debounced(database.keys, made.request.single, made)
+def _run_debounce(database: Database, prepared: PreparedCall) -> Reply:
+    assert isinstance(prepared.request.single, Debounce)  # noqa: S101 - the callers have looked
+    steps = _debounce_steps(database.keys, prepared.request.single, prepared)
     call = next(steps)
     while True:
         try:
@@ -254,25 +254,25 @@ def _walked(database: Database, made: _Made) -> Reply:
             return reply
 
 
-def _send_to(database: Database, made: list[_Made]) -> dict[str, Reply]:
+def _send_to_shard(database: Database, prepared: list[PreparedCall]) -> dict[str, Reply]:
     """Send calls to one shard in one round trip, debounced ones by themselves; the answers by run."""
-    parcels: list[tuple[Call, list[str]]] = []
+    batches: list[tuple[Call, list[str]]] = []
     bundles: dict[str, list[Message]] = {}
     replies: dict[str, Reply] = {}
-    for each in made:
+    for each in prepared:
         message = each.message
         if isinstance(each.request.single, Debounce):
-            replies[message.run] = _walked(database, each)
+            replies[message.run] = _run_debounce(database, each)
         elif each.lock or each.request.timing is not NOW:
-            parcels.append((_call(database.keys, each), [message.run]))
+            batches.append((_build_call(database.keys, each), [message.run]))
         else:
             bundles.setdefault(place(message.queue, message.priority), []).append(message)
     for where, messages in bundles.items():
-        for start in range(0, len(messages), BUNDLE):
-            part = messages[start : start + BUNDLE]
-            parcels.append((enqueueing.enqueue_runs(database.keys, where, part), [each.run for each in part]))
-    answers = database.call_all([call for call, _ in parcels])
-    for (_, created), answer in zip(parcels, answers, strict=True):
+        for start in range(0, len(messages), MAX_RUNS_PER_CALL):
+            part = messages[start : start + MAX_RUNS_PER_CALL]
+            batches.append((enqueueing.enqueue_runs(database.keys, where, part), [each.run for each in part]))
+    answers = database.call_all([call for call, _ in batches])
+    for (_, created), answer in zip(batches, answers, strict=True):
         if isinstance(answer, JobistemerError):
             raise answer
         replies |= dict.fromkeys(created, answer)

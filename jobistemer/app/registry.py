@@ -9,20 +9,20 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from jobistemer.app.decorators import Do, TaskDecorator
 from jobistemer.app.handles import TaskHandle
-from jobistemer.app.job_declaration import JobDeclaration, taken_apart
+from jobistemer.app.job_declaration import JobDeclaration, split_task_options
 from jobistemer.app.producer import Producer
 from jobistemer.app.request import Request, build_request
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Hooks
-from jobistemer.core.jobs.effective_options import options_of
+from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.jobs.limits import Limit, checked_limits
-from jobistemer.core.jobs.options import Effective, Options, merged, resolve
+from jobistemer.core.jobs.limits import Limit, check_limits
+from jobistemer.core.jobs.options import EffectiveOption, Options, merge_options, resolve_options
 from jobistemer.core.jobs.retries import with_retries
-from jobistemer.core.jobs.retryable import retrying
-from jobistemer.core.names import checked_name
+from jobistemer.core.jobs.retryable import build_retry_filter
+from jobistemer.core.names import check_name
 from jobistemer.core.schedules import AnySchedule, EveryBuilder, Ready, parse_schedule
 from jobistemer.core.schedules import at as once_at
 from jobistemer.core.sizes import Sizes
@@ -63,7 +63,7 @@ class Registry:
         """
         if function is not None and not callable(function):
             raise InvalidDefinition(f"a task is made of a function, not of {function!r:.80}; write @app.task(name=…)")
-        traits, own = taken_apart(options)
+        traits, own = split_task_options(options)
         levels = [("app", self.defaults), ("task", own)]
         make = TaskDecorator(lambda each: self.add_handler(each, name or each.__name__, levels, **traits))
         return make if function is None else make(function)
@@ -84,11 +84,11 @@ class Registry:
 
         `do` takes the function and the policies of `job`. Raises InvalidSchedule.
         """
-        return EveryBuilder(partial(_doing, self), count, timezone)
+        return EveryBuilder(partial(_build_job_decorator, self), count, timezone)
 
     def at(self, when: datetime | str, timezone: str | None = None) -> Ready[Do]:
         """Declare a job that is due once: `app.at("2030-01-01T00:00:00Z").do(celebrate)`. Raises InvalidSchedule."""
-        return once_at(when, partial(_doing, self), timezone)
+        return once_at(when, partial(_build_job_decorator, self), timezone)
 
     def limit_queue(self, queue: str, *limits: Limit) -> None:
         """Limit what runs from a queue, in the whole cluster: `app.limit_queue("mail", Concurrency(5))`.
@@ -97,27 +97,27 @@ class Registry:
         """
         if not limits:
             raise InvalidDefinition(f"queue {queue!r:.80} is given no limit, write limit_queue(…, Concurrency(5))")
-        self.queue_limits[checked_name("queue", queue)] = checked_limits(f"queue {queue!r}", limits)
+        self.queue_limits[check_name("queue", queue)] = check_limits(f"queue {queue!r}", limits)
 
     def jobs(self) -> list[Job]:
         """The jobs as they are declared."""
         return [declaration.build() for declaration in self.declarations.values()]
 
-    def effective_options(self, task: str, **call: Any) -> dict[str, Effective]:
+    def effective_options(self, task: str, **call: Any) -> dict[str, EffectiveOption]:
         """What applies when a task is enqueued so, and which level says it: call, task, job, app or default."""
         levels = self._levels.get(task, [("app", self.defaults)])
         request = build_request(task, **call)
-        found = resolve([*levels, ("call", request.options)])
+        found = resolve_options([*levels, ("call", request.options)])
         if request.max_retries is not None:
-            found["retry"] = Effective(with_retries(found["retry"].value, request.max_retries), "call")
+            found["retry"] = EffectiveOption(with_retries(found["retry"].value, request.max_retries), "call")
         return found
 
-    def job_options(self, job: str) -> dict[str, dict[str, Effective]]:
+    def job_options(self, job: str) -> dict[str, dict[str, EffectiveOption]]:
         """What applies in an occurrence of a declared job, by task. Raises UnknownJob."""
         if job not in self.declarations:
             raise UnknownJob(f"no job {job!r} is declared on this app; declared are {', '.join(self.declarations)}")
         definition = self.declarations[job].build()
-        return {task.name: options_of(definition, task) for task in definition.tasks}
+        return {task.name: find_effective_options(definition, task) for task in definition.tasks}
 
     def add_handler(
         self, function: Callable[..., Any], name: str, levels: list[tuple[str, Options]], **traits: Any
@@ -131,14 +131,14 @@ class Registry:
                 "function itself, so leave out @app.task there"
             )
         upstream = traits.pop("upstream", ())
-        options = merged(*(level for _, level in levels))
-        traits = {"retrying": retrying(name, **traits), "sizes": self.sizes}
+        options = merge_options(*(level for _, level in levels))
+        traits = {"retry_filter": build_retry_filter(name, **traits), "sizes": self.sizes}
         handler = Handler(name, function, options, upstream=upstream, queue_limits=self.queue_limits, **traits)
         self.handlers[name], self._levels[name] = handler, levels
         return TaskHandle(handler, self.producer, Request(name))
 
 
-def _doing(registry: Registry, schedule: AnySchedule) -> Do:
+def _build_job_decorator(registry: Registry, schedule: AnySchedule) -> Do:
     return partial(_make_job, registry, schedule)
 
 

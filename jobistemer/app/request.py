@@ -15,7 +15,7 @@ from jobistemer.core.jobs.options import Options
 from jobistemer.core.jobs.retries import MAX_RETRIES
 from jobistemer.core.ranges import check_whole
 
-MOST_TEXT_BYTES = 4_096
+MAX_TEXT_BYTES = 4_096
 
 class Timing(msgspec.Struct, frozen=True):
     """When a call may start: after a delay, or at an instant; at most one of the two. And until when it may.
@@ -150,29 +150,29 @@ def build_request(
     if max_retries is not None:
         check_whole("max_retries", max_retries, 0, MAX_RETRIES, InvalidInput)
     if timeout is not None:
-        options["timeout_s"] = _timeout_s(task, timeout, options)
+        options["timeout_s"] = _convert_timeout(task, timeout, options)
     timing = NOW if delay is None and at is None and expires is None else Timing(delay, at, expires)
-    single = _single(unique, throttle, debounce)
+    single = _choose_single(unique, throttle, debounce)
     if isinstance(single, Debounce) and (delay is not None or at is not None):
         raise InvalidInput("debounce says itself when the run starts: leave out delay and at")
     return Request(
         task,
         {} if payload is None else payload,
-        Options(**options) if options else _SAYS_NOTHING,
+        Options(**options) if options else _NO_OPTIONS,
         timing,
         single,
-        checked_texts("metadata", metadata) if metadata else {},
-        checked_texts("headers", headers) if headers else {},
+        check_texts("metadata", metadata) if metadata else {},
+        check_texts("headers", headers) if headers else {},
         max_retries,
     )
 
 
-_SAYS_NOTHING = Options()
-_MEANT = {"retention": "retention_s=…"}
+_NO_OPTIONS = Options()
+_SUGGESTIONS = {"retention": "retention_s=…"}
 _CALL_OPTIONS = {
     *("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers", "timeout", "max_retries")
 }
-_KNOWN = (_CALL_OPTIONS | set(Options.__struct_fields__)) - {"executor", "limits"}
+_KNOWN_OPTIONS = (_CALL_OPTIONS | set(Options.__struct_fields__)) - {"executor", "limits"}
 
 
 def _check_known(task: str, options: Mapping[str, Any]) -> None:
@@ -185,33 +185,33 @@ def _check_known(task: str, options: Mapping[str, Any]) -> None:
         raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
     for name in options:
         if name not in Options.__struct_fields__:
-            meant = f"write {_MEANT[name]}" if name in _MEANT else f"known are {', '.join(sorted(_KNOWN))}"
-            raise InvalidInput(f"a call of task {task!r} has no option {name}; {meant}")
+            hint = f"write {_SUGGESTIONS[name]}" if name in _SUGGESTIONS else f"known are {', '.join(sorted(_KNOWN_OPTIONS))}"
+            raise InvalidInput(f"a call of task {task!r} has no option {name}; {hint}")
 
 
-def _timeout_s(task: str, timeout: Seconds, options: Mapping[str, Any]) -> float:
+def _convert_timeout(task: str, timeout: Seconds, options: Mapping[str, Any]) -> float:
     if options.get("timeout_s") is not None:
         raise InvalidInput(f"timeout and timeout_s of a call of task {task!r} are both given; give one of them")
     return milliseconds("timeout", timeout, least=1) / 1000
 
 
-def _single(
+def _choose_single(
     unique: str | Unique, throttle: Seconds | Throttle | None, debounce: Seconds | Debounce | None
 ) -> Single | None:
-    said: list[Single] = []
+    given: list[Single] = []
     if unique:
-        said.append(unique if isinstance(unique, Unique) else Unique(unique))
+        given.append(unique if isinstance(unique, Unique) else Unique(unique))
     if throttle is not None:
-        said.append(throttle if isinstance(throttle, Throttle) else Throttle(throttle))
+        given.append(throttle if isinstance(throttle, Throttle) else Throttle(throttle))
     if debounce is not None:
-        said.append(debounce if isinstance(debounce, Debounce) else Debounce(debounce))
-    if len(said) > 1:
-        names = " and ".join(type(each).__name__.lower() for each in said)
+        given.append(debounce if isinstance(debounce, Debounce) else Debounce(debounce))
+    if len(given) > 1:
+        names = " and ".join(type(each).__name__.lower() for each in given)
         raise InvalidInput(f"{names} are given together: a call has one of unique, throttle and debounce")
-    return said[0] if said else None
+    return given[0] if given else None
 
 
-def lock_of(task: str, single: Single) -> str:
+def lock_name(task: str, single: Single) -> str:
     """The name of the lock of a call that is to be one of its kind."""
     # The key is the user's text, which may not enter a Redis key as it is.
     prefix = "" if isinstance(single, Unique) else f"{type(single).__name__.lower()}:"
@@ -220,17 +220,17 @@ def lock_of(task: str, single: Single) -> str:
 
 def check_key(what: str, key: object) -> None:
     """Raise InvalidInput unless `key` is a text of a size that one would use as a key."""
-    if not isinstance(key, str) or not is_writable(key) or len(key.encode()) > MOST_TEXT_BYTES:
-        raise InvalidInput(f"{what} is {key!r:.80}, allowed are texts of at most {MOST_TEXT_BYTES} bytes")
+    if not isinstance(key, str) or not is_encodable(key) or len(key.encode()) > MAX_TEXT_BYTES:
+        raise InvalidInput(f"{what} is {key!r:.80}, allowed are texts of at most {MAX_TEXT_BYTES} bytes")
 
 
-def is_writable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
     """Whether a text can be sent: has a form in UTF-8."""
     # Half of a surrogate pair, as a cut JSON escape leaves it, has none.
     return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
-def checked_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
+def check_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
     """Metadata or headers. Raises InvalidInput unless they are texts by name and of modest size."""
     if not isinstance(texts, Mapping):
         raise InvalidInput(f"{what} is {texts!r:.80}, allowed are texts by name, such as {{'order': '7'}}")
@@ -238,9 +238,9 @@ def checked_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, allowed are texts; write str(…) around it")
-        if not (is_writable(name) and is_writable(value)):
+        if not (is_encodable(name) and is_encodable(value)):
             raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, which cannot be written as UTF-8")
     size = sum(len(name) + len(value.encode()) for name, value in found.items())
-    if size > MOST_TEXT_BYTES:
-        raise InvalidInput(f"{what} has {size} bytes, allowed are {MOST_TEXT_BYTES}; put what is longer in the payload")
+    if size > MAX_TEXT_BYTES:
+        raise InvalidInput(f"{what} has {size} bytes, allowed are {MAX_TEXT_BYTES}; put what is longer in the payload")
     return found

@@ -12,7 +12,7 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call
 
 
-def prepare_beside(producer: Producer, keys: Keys, request: Any) -> tuple[Message, Call]:
+def prepare_follow_up(producer: Producer, keys: Keys, request: Any) -> tuple[Message, Call]:
     """The message of a request and the call that creates its run, on the shard that has these keys.
 
     A queue that is being drained takes it all the same: a follow-up belongs to what is being worked off, and an outcome

@@ -11,21 +11,21 @@ from typing import Any
 from jobistemer import __version__
 
 
-def described() -> dict[str, Any]:
+def describe_host() -> dict[str, Any]:
     """This machine, as it is before anything is measured."""
     return {
-        "processor": processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count() or 1,
         "load": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "jobistemer": __version__,
-        "redis-py": _installed("redis"),
-        "hiredis": _installed("hiredis"),
+        "redis-py": _installed_version("redis"),
+        "hiredis": _installed_version("hiredis"),
     }
 
 
-def processor() -> str:
+def processor_name() -> str:
     """The name of the processor, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -35,7 +35,7 @@ def processor() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def _installed(package: str) -> str:
+def _installed_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:

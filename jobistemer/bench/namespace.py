@@ -9,44 +9,44 @@ from typing import Final
 
 from jobistemer.core.errors import Conflict
 from jobistemer.runtime.process_info import process_identity
-from jobistemer.store.actions.scratch_namespace import clear, mark, take
+from jobistemer.store.actions.scratch_namespace import clear, find_owner, acquire
 from jobistemer.store.namespace import Namespace
 
-ENDINGS: Final = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def taken(namespace: Namespace, *, anew: bool) -> Iterator[None]:
+def reserve_namespace(namespace: Namespace, *, clear_first: bool) -> Iterator[None]:
     """Have the namespace while the context lasts. Raises Conflict when it is not empty.
 
-    anew: one that an earlier measurement has left behind is emptied before, and nothing else is.
+    clear_first: one that an earlier measurement has left behind is emptied before, and nothing else is.
     """
-    if anew and mark(namespace):
+    if clear_first and find_owner(namespace):
         # What was left may have had another number of shards.
         clear(Namespace(namespace.url, namespace.name))
-    _take(namespace)
+    _reserve(namespace)
     try:
         namespace.shards  # noqa: B018 - fixes their number, for all who come to it
         yield
     finally:
-        with _undisturbed():
+        with _ignore_signals():
             clear(namespace)
 
 
-def _take(namespace: Namespace) -> None:
-    if by := mark(namespace):
+def _reserve(namespace: Namespace) -> None:
+    if by := find_owner(namespace):
         raise Conflict(
             f"{namespace} has what `jobistemer bench` by {by} has left there, or is using now: when it runs no more, "
             "`--clear` empties it first"
         )
-    if not take(namespace, process_identity()):
+    if not acquire(namespace, process_identity()):
         raise Conflict(f"{namespace} is not empty: a measurement needs one of its own, such as --namespace bench")
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _ignore_signals() -> Iterator[None]:
     """Nobody who presses Ctrl-C twice leaves half of it behind."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDINGS}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
     try:
         yield
     finally:

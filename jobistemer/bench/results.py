@@ -23,7 +23,7 @@ class Throughput(msgspec.Struct, frozen=True):
     unfinished: int = 0
 
 
-class Delay(msgspec.Struct, frozen=True):
+class Lateness(msgspec.Struct, frozen=True):
     """Milliseconds between what should happen and what did; of `expected`, `seen` did. CPU µs are for each of them."""
 
     work: str
@@ -36,7 +36,7 @@ class Delay(msgspec.Struct, frozen=True):
     server_us: float | None = None
 
 
-class Report(msgspec.Struct, frozen=True):
+class BenchReport(msgspec.Struct, frozen=True):
     """One measurement: where, what to be careful about, and the figures."""
 
     took_s: float
@@ -44,18 +44,18 @@ class Report(msgspec.Struct, frozen=True):
     server: dict[str, Any]
     warnings: list[str]
     throughput: list[Throughput]
-    delays: list[Delay]
+    delays: list[Lateness]
 
 
-def delay(work: str, expected: int, ms: Sequence[float], **cost: float | None) -> Delay:
+def summarize_lateness(work: str, expected: int, ms: Sequence[float], **cost: float | None) -> Lateness:
     """The usual cuts of what was seen."""
     if not ms:
-        return Delay(work, expected, 0, **cost)
+        return Lateness(work, expected, 0, **cost)
     ordered = sorted(ms)
     cuts = [ordered[min(len(ordered) - 1, int(len(ordered) * part))] for part in (0.5, 0.99, 1.0)]
-    return Delay(work, expected, len(ordered), *(round(cut, 2) for cut in cuts), **cost)
+    return Lateness(work, expected, len(ordered), *(round(cut, 2) for cut in cuts), **cost)
 
 
-def micros(seconds: float | None, runs: int) -> float | None:
+def micros_per_run(seconds: float | None, runs: int) -> float | None:
     """CPU seconds as µs for each run; None when they are not known, or nothing ran."""
     return round(seconds / runs * 1e6, 1) if seconds is not None and runs else None

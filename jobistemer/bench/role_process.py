@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import msgspec
 
-from jobistemer.bench.tasks import SEEN, build_app
+from jobistemer.bench.tasks import STAMPS, build_app
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.process import ProcessOptions, prepare_process
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.namespace import Namespace
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker
@@ -26,7 +26,7 @@ from jobistemer.worker import Worker
 SLOTS: Final = 8
 
 
-class Spent(msgspec.Struct, frozen=True):
+class RoleResult(msgspec.Struct, frozen=True):
     """What a process has done: attempts, seconds from its first beat to its end, CPU seconds of its own meanwhile.
 
     seen: the phase of each stamped run, and the seconds until it began.
@@ -38,35 +38,35 @@ class Spent(msgspec.Struct, frozen=True):
     seen: list[tuple[str, float]] = []
 
 
-def drain(stopping: Stopping, seconds: float) -> Spent:
+def drain(shutdown: Shutdown, seconds: float) -> RoleResult:
     """Work until the queue is empty, or for so many seconds."""
     app = build_app()
     worker = Worker(app.namespace, app.handlers, WorkerSettings(concurrency=SLOTS, burst=True))
-    timer = threading.Timer(seconds, stopping.request)
+    timer = threading.Timer(seconds, shutdown.request)
     timer.daemon = True
     timer.start()
-    return _timed(app.namespace, lambda: worker.run(stopping), worker.counts)
+    return _run_timed(app.namespace, lambda: worker.run(shutdown), worker.counts)
 
 
-def serve(stopping: Stopping, _seconds: float) -> Spent:
+def serve(shutdown: Shutdown, _seconds: float) -> RoleResult:
     """Work until told to end."""
     app = build_app()
     worker = Worker(app.namespace, app.handlers, WorkerSettings(concurrency=SLOTS))
-    return _timed(app.namespace, lambda: worker.run(stopping), worker.counts)
+    return _run_timed(app.namespace, lambda: worker.run(shutdown), worker.counts)
 
 
-def tick(stopping: Stopping, _seconds: float) -> Spent:
+def tick(shutdown: Shutdown, _seconds: float) -> RoleResult:
     """Be a ticker until told to end."""
     namespace = build_app().namespace
-    return _timed(namespace, lambda: Ticker(namespace, TickerSettings()).run(stopping), dict)
+    return _run_timed(namespace, lambda: Ticker(namespace, TickerSettings()).run(shutdown), dict)
 
 
-def _timed(namespace: Namespace, work: Callable[[], None], counts: Callable[[], dict[str, Any]]) -> Spent:
+def _run_timed(namespace: Namespace, work: Callable[[], None], counts: Callable[[], dict[str, Any]]) -> RoleResult:
     namespace.shards  # noqa: B018 - connect before the clock starts
     began, cpu = time.perf_counter(), time.process_time()
     work()
     seconds, spent = time.perf_counter() - began, time.process_time() - cpu
-    return Spent(done=counts().get("done", 0), seconds=seconds, cpu=spent, seen=SEEN)
+    return RoleResult(done=counts().get("done", 0), seconds=seconds, cpu=spent, seen=STAMPS)
 
 
 ROLES: Final = {"drain": drain, "serve": serve, "tick": tick}
@@ -75,8 +75,8 @@ ROLES: Final = {"drain": drain, "serve": serve, "tick": tick}
 def main() -> None:
     """Play the role that is named, and say what it did."""
     role, seconds, until_eof = (*sys.argv[1:], "", "")[:3]
-    stopping = prepare_process(ProcessOptions(log_level="warning", until_eof=bool(until_eof)))
-    sys.stdout.write(msgspec.json.encode(ROLES[role](stopping, float(seconds or 0))).decode() + "\n")
+    shutdown = prepare_process(ProcessOptions(log_level="warning", until_eof=bool(until_eof)))
+    sys.stdout.write(msgspec.json.encode(ROLES[role](shutdown, float(seconds or 0))).decode() + "\n")
 
 
 if __name__ == "__main__":

@@ -9,66 +9,66 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.bench import machine
-from jobistemer.bench.environment import Gauge
-from jobistemer.bench.results import Delay, Report, Throughput
+from jobistemer.bench.environment import ServerProbe
+from jobistemer.bench.results import Lateness, BenchReport, Throughput
 from jobistemer.bench.tasks import build_app
-from jobistemer.bench.workloads import Bench
+from jobistemer.bench.workloads import Workloads
 from jobistemer.core.errors import Misconfigured
 
-MOST_RUNS = 150_000
+MAX_RUNS = 150_000
 """What is enqueued at the most, in three parts: figures change no more, and memory is somebody's."""
-LEAST_RUNS = 15_000
+MIN_RUNS = 15_000
 JOBS = 100
-FILL, SINGLE, LATENCY, DUE = 0.05, 0.08, 0.12, 0.2
+FILL_SHARE, SINGLE_SHARE, LATENCY_SHARE, DUE_SHARE = 0.05, 0.08, 0.12, 0.2
 """The parts of the time that the measurements have; what is left goes for starting, draining and emptying."""
-SLOWEST = 10
+MAX_SLOWDOWN = 10
 """A worker that takes so many times as long as enqueueing did is stopped: the time is to be kept."""
-AT_LEAST_S = 5
+MIN_DRAIN_S = 5
 """What it gets in any case: on a busy machine even its threads take a while to be there."""
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class BenchOptions(msgspec.Struct, frozen=True):
     """How long it may take in all, about, and the rate for which the latency is wanted."""
 
     seconds: float
     rate: int
 
 
-def perform(url: str, namespace: str, wanted: Wanted, tell: Callable[[str], None]) -> Report:
-    """Measure everything in a namespace that is this measurement's own. `tell` hears what comes next."""
+def run_benchmark(url: str, namespace: str, options: BenchOptions, on_step: Callable[[str], None]) -> BenchReport:
+    """Measure everything in a namespace that is this measurement's own. `on_step` hears what comes next."""
     began = time.monotonic()
     app = build_app(url, namespace)
-    gauge, here = Gauge(app.namespace), machine.described()
-    tell("what else goes on")
-    warnings = gauge.warnings(here["load"], here["cores"])
-    throughput, delays = _measured(app, gauge, wanted, tell)
+    probe, host = ServerProbe(app.namespace), machine.describe_host()
+    on_step("what else goes on")
+    warnings = probe.warnings(host["load"], host["cores"])
+    throughput, delays = _measure_all(app, probe, options, on_step)
     warnings += [f"{each.work}: {each.unfinished} runs were left" for each in throughput if each.unfinished]
-    return Report(
+    return BenchReport(
         took_s=round(time.monotonic() - began, 1),
-        machine=here,
-        server=gauge.described(),
+        machine=host,
+        server=probe.describe(),
         warnings=warnings,
         throughput=throughput,
         delays=delays,
     )
 
 
-def _measured(
-    app: Jobistemer, gauge: Gauge, wanted: Wanted, tell: Callable[[str], None]
-) -> tuple[list[Throughput], list[Delay]]:
-    room = gauge.most_runs(MOST_RUNS)
-    if room < LEAST_RUNS:
+def _measure_all(
+    app: Jobistemer, probe: ServerProbe, options: BenchOptions, on_step: Callable[[str], None]
+) -> tuple[list[Throughput], list[Lateness]]:
+    max_runs = probe.max_runs(MAX_RUNS)
+    if max_runs < MIN_RUNS:
         raise Misconfigured("the server's `maxmemory` leaves too little for a measurement, which needs about 50 MiB")
-    bench = Bench(app, gauge, room // 3)
-    fill_s = FILL * wanted.seconds
-    tell("enqueueing")
-    throughput = [bench.single(SINGLE * wanted.seconds)]
+    workloads = Workloads(app, probe, max_runs // 3)
+    fill_s = FILL_SHARE * options.seconds
+    on_step("enqueueing")
+    throughput = [workloads.enqueue_single(SINGLE_SHARE * options.seconds)]
     for task in ("plain", "coroutine"):
-        filled = bench.bulk(task, fill_s)
-        tell(f"draining {task} functions" if task == "plain" else "draining coroutines")
-        throughput += [*([filled] if task == "plain" else []), bench.drain(task, SLOWEST * fill_s + AT_LEAST_S)]
-    tell("latency")
-    delays = bench.latency(LATENCY * wanted.seconds, wanted.rate)
-    tell("due instants")
-    delays.append(bench.due(JOBS, max(2, round(DUE * wanted.seconds))))
+        filled = workloads.enqueue_bulk(task, fill_s)
+        on_step(f"draining {task} functions" if task == "plain" else "draining coroutines")
+        throughput += [*([filled] if task == "plain" else []), workloads.drain(task, MAX_SLOWDOWN * fill_s + MIN_DRAIN_S)]
+    on_step("latency")
+    delays = workloads.measure_latency(LATENCY_SHARE * options.seconds, options.rate)
+    on_step("due instants")
+    delays.append(workloads.measure_due(JOBS, max(2, round(DUE_SHARE * options.seconds))))
     return throughput, delays

@@ -10,7 +10,7 @@ from jobistemer.app import Jobistemer
 from jobistemer.core import ids
 from jobistemer.store.namespace import Namespace
 
-SEEN: Final[list[tuple[str, float]]] = []
+STAMPS: Final[list[tuple[str, float]]] = []
 """What this process has seen of stamped runs: the phase that they belong to, and the seconds until they began."""
 
 
@@ -27,8 +27,8 @@ def build_app(url: str | None = None, namespace: str | None = None) -> Jobisteme
     @app.task
     def stamp(sent: float, phase: str = "") -> float:
         # Both ends are on one machine, so its monotonic clock counts for both.
-        SEEN.append((phase, time.monotonic() - sent))
-        return SEEN[-1][1]
+        STAMPS.append((phase, time.monotonic() - sent))
+        return STAMPS[-1][1]
 
     @app.task
     async def stamp_coroutine(sent: float) -> float:
@@ -46,7 +46,7 @@ def declare_ticks(app: Jobistemer, count: int) -> list[str]:
     return names
 
 
-def lateness(namespace: Namespace, names: Iterable[str], instants: range) -> list[int]:
+def read_lateness(namespace: Namespace, names: Iterable[str], instants: range) -> list[int]:
     """How many ms after each instant the run's entry was made, by the server's time: what a worker would see."""
     late: list[int] = []
     for name in names:

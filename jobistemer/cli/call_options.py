@@ -35,57 +35,57 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def calling(function: F) -> F:
+def call_options(function: F) -> F:
     """Add the options of a call."""
-    for flag, traits in reversed(_OPTIONS):
-        function = click.option(flag, **traits)(function)
+    for flag, parameters in reversed(_OPTIONS):
+        function = click.option(flag, **parameters)(function)
     return function
 
 
-def as_call(*, at: str | None, retention: float | None, **given: Any) -> dict[str, Any]:
+def build_enqueue_arguments(*, at: str | None, retention: float | None, **given: Any) -> dict[str, Any]:
     """What `app.enqueue` is called with. Raises InvalidInput, or click.UsageError for what does not go together."""
     return {
         "at": instant_at(read_instant(at, "UTC")) if at else None,
         "retention_s": retention,
-        "unique": _unique(given.pop("unique"), given.pop("unique_until"), given.pop("unique_window")),
-        "throttle": _throttle(given.pop("throttle"), given.pop("throttle_key")),
-        "debounce": _debounce(given.pop("debounce"), given.pop("debounce_longest"), given.pop("debounce_key")),
-        "metadata": _texts("--metadata", given.pop("metadata")),
-        "headers": _texts("--header", given.pop("header")),
+        "unique": _build_unique(given.pop("unique"), given.pop("unique_until"), given.pop("unique_window")),
+        "throttle": _build_throttle(given.pop("throttle"), given.pop("throttle_key")),
+        "debounce": _build_debounce(given.pop("debounce"), given.pop("debounce_longest"), given.pop("debounce_key")),
+        "metadata": _parse_pairs("--metadata", given.pop("metadata")),
+        "headers": _parse_pairs("--header", given.pop("header")),
         **given,
     }
 
 
-def _unique(key: str, until: str | None, window: float | None) -> Unique | str:
+def _build_unique(key: str, until: str | None, window: float | None) -> Unique | str:
     if not key:
-        _needs("--unique", unique_until=until, unique_window=window)
+        _check_dependents("--unique", unique_until=until, unique_window=window)
         return ""
     if until and window:
         raise click.UsageError("--unique-until and --unique-window are given together: the key is free by one of them")
     return Unique(key, until="started" if until == "started" else "ended", window=window)
 
 
-def _throttle(window: float | None, key: str | None) -> Throttle | None:
+def _build_throttle(window: float | None, key: str | None) -> Throttle | None:
     if window is None:
-        _needs("--throttle", throttle_key=key)
+        _check_dependents("--throttle", throttle_key=key)
         return None
     return Throttle(window, key or "")
 
 
-def _debounce(wait: float | None, longest: float | None, key: str | None) -> Debounce | None:
+def _build_debounce(wait: float | None, longest: float | None, key: str | None) -> Debounce | None:
     if wait is None:
-        _needs("--debounce", debounce_longest=longest, debounce_key=key)
+        _check_dependents("--debounce", debounce_longest=longest, debounce_key=key)
         return None
     return Debounce(wait, longest, key or "")
 
 
-def _needs(option: str, **others: object) -> None:
-    for name, value in others.items():
+def _check_dependents(option: str, **dependents: object) -> None:
+    for name, value in dependents.items():
         if value is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} says more about {option}, which is not given")
 
 
-def _texts(option: str, given: tuple[str, ...]) -> dict[str, str]:
+def _parse_pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for text in given:
         name, equals, value = text.partition("=")

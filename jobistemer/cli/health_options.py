@@ -13,26 +13,26 @@ import click
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.reads.metrics import Measure
-from jobistemer.runtime.http_endpoint import LOOPBACK, Page, serve, serve_at_socket, verdict
-from jobistemer.runtime.liveness import Vitals
+from jobistemer.runtime.http_endpoint import LOOPBACK, Page, serve, serve_at_socket, health_response
+from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.process import METRICS_OFF
-from jobistemer.runtime.supervised_health import Together
+from jobistemer.runtime.supervised_health import SupervisedHealth
 from jobistemer.runtime.supervisor import Supervisor
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.metrics import Gauges
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Source = Callable[[], list[Measure]]
+MeasureSource = Callable[[], list[Measure]]
 OFF, PROCESS, CLUSTER = METRICS = (METRICS_OFF, "process", "cluster")
 
 log = logging.getLogger("jobistemer")
 
 
-class Role(Protocol):
+class HealthSource(Protocol):
     """A worker or a ticker."""
 
-    vitals: Vitals
+    liveness: Liveness
 
     def ready(self) -> list[str]:
         """Why nobody should rely on it."""
@@ -43,7 +43,7 @@ class Role(Protocol):
         ...
 
 
-class Where(Protocol):
+class HealthOptions(Protocol):
     """What the options say."""
 
     @property
@@ -80,58 +80,58 @@ def health_options(function: F) -> F:
     return port(host(metrics(path(function))))
 
 
-def counts(where: Where) -> bool:
+def has_metrics(options: HealthOptions) -> bool:
     """Whether a process is to count what it does."""
-    return where.metrics != OFF
+    return options.metrics != OFF
 
 
-def observe(role: Role, namespace: Namespace, where: Where) -> None:
+def serve_health(source: HealthSource, namespace: Namespace, options: HealthOptions) -> None:
     """Let a process answer how it is, as long as it lives. Raises Misconfigured."""
-    _check(where)
+    _check_options(options)
     pages: dict[str, Page] = {
-        "/livez": lambda: verdict(role.vitals.stuck()),
-        "/readyz": lambda: verdict(role.ready()),
+        "/livez": lambda: health_response(source.liveness.stuck_threads()),
+        "/readyz": lambda: health_response(source.ready()),
     }
-    if counts(where):
-        of_cluster = [Gauges(namespace).measures] if where.metrics == CLUSTER else []
-        pages["/metrics"] = _metrics([role.measures, *of_cluster])
-    if where.health_socket is not None:
-        serve_at_socket(pages, where.health_socket)
+    if has_metrics(options):
+        cluster_sources = [Gauges(namespace).measures] if options.metrics == CLUSTER else []
+        pages["/metrics"] = _build_metrics_page([source.measures, *cluster_sources])
+    if options.health_socket is not None:
+        serve_at_socket(pages, options.health_socket)
     else:
-        _serve(pages, where)
+        _serve_pages(pages, options)
 
 
 @contextmanager
-def places_to_ask(count: int, where: Where) -> Iterator[dict[str, Path]]:
+def open_health_sockets(count: int, options: HealthOptions) -> Iterator[dict[str, Path]]:
     """Sockets for the processes of a supervisor, by their names; none when nobody will ask. Raises Misconfigured."""
-    _check(where)
-    if where.health_port is None:
+    _check_options(options)
+    if options.health_port is None:
         yield {}
         return
     with TemporaryDirectory(prefix="jobistemer-") as folder:
         yield {f"process {number}": Path(folder) / str(number) for number in range(1, count + 1)}
 
 
-def share_out(sockets: Mapping[str, Path], where: Where) -> Iterator[tuple[Path, str]]:
+def assign_sockets(sockets: Mapping[str, Path], options: HealthOptions) -> Iterator[tuple[Path, str]]:
     """Where each process of a supervisor answers, and what it tells: the first speaks of the cluster for all."""
     for number, socket in enumerate(sockets.values()):
-        yield socket, PROCESS if number and where.metrics == CLUSTER else where.metrics
+        yield socket, PROCESS if number and options.metrics == CLUSTER else options.metrics
 
 
-def observe_together(supervisor: Supervisor, sockets: Mapping[str, Path], where: Where) -> None:
+def serve_supervised_health(supervisor: Supervisor, sockets: Mapping[str, Path], options: HealthOptions) -> None:
     """Let a supervisor answer for its processes. Raises Misconfigured."""
     if sockets:
-        together = Together(sockets, supervisor.vitals)
-        pages: dict[str, Page] = {"/livez": together.livez, "/readyz": together.readyz}
-        _serve({**pages, "/metrics": together.metrics} if counts(where) else pages, where)
+        health = SupervisedHealth(sockets, supervisor.liveness)
+        pages: dict[str, Page] = {"/livez": health.livez, "/readyz": health.readyz}
+        _serve_pages({**pages, "/metrics": health.metrics} if has_metrics(options) else pages, options)
 
 
-def _check(where: Where) -> None:
-    if counts(where) and where.health_port is None and where.health_socket is None:
-        raise Misconfigured(f"--metrics {where.metrics}: say where they are to be asked for, by --health-port")
+def _check_options(options: HealthOptions) -> None:
+    if has_metrics(options) and options.health_port is None and options.health_socket is None:
+        raise Misconfigured(f"--metrics {options.metrics}: say where they are to be asked for, by --health-port")
 
 
-def _metrics(sources: list[Source]) -> Page:
+def _build_metrics_page(sources: list[MeasureSource]) -> Page:
     try:
         # prometheus_client is an extra: it is imported only where the option asks for it.
         from jobistemer.contrib import prometheus  # noqa: PLC0415
@@ -140,6 +140,6 @@ def _metrics(sources: list[Source]) -> Page:
     return prometheus.page(sources)
 
 
-def _serve(pages: Mapping[str, Page], where: Where) -> None:
-    if where.health_port is not None:
-        log.info("health endpoint: %s", serve(pages, where.health_host, where.health_port))
+def _serve_pages(pages: Mapping[str, Page], options: HealthOptions) -> None:
+    if options.health_port is not None:
+        log.info("health endpoint: %s", serve(pages, options.health_host, options.health_port))

@@ -7,34 +7,34 @@ from typing import Final
 
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
 from jobistemer.core.runs.records import RunRecord
-from jobistemer.core.safe_text import printable
+from jobistemer.core.safe_text import escape_text
 from jobistemer.core.states import RunState
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
 from jobistemer.store.reads.queues import list_tickers, list_workers
 
-SILENT_MS: Final = 60_000
+SILENT_AFTER_MS: Final = 60_000
 """Whoever has not been heard for so long is not there."""
 
 
-def hints(shards: Sequence[Database], waiting: Collection[str], *, delayed: bool, now_ms: int) -> list[str]:
+def find_hints(shards: Sequence[Database], waiting: Collection[str], *, delayed: bool, now_ms: int) -> list[str]:
     """What to start, for queues in which something waits, and whether something waits for its time."""
     workers = list_workers(shards) if waiting else []
     tickers = list_tickers(shards) if delayed else []
-    return list(_missing(workers, tickers, waiting, delayed=delayed, since=now_ms - SILENT_MS))
+    return list(_find_missing(workers, tickers, waiting, delayed=delayed, since=now_ms - SILENT_AFTER_MS))
 
 
-def hints_of(shards: Sequence[Database], run: RunRecord, now_ms: int) -> list[str]:
+def find_run_hints(shards: Sequence[Database], run: RunRecord, now_ms: int) -> list[str]:
     """The same for one run."""
     waiting = [split_place(run.place)[0]] if run.state is RunState.PENDING and run.place else []
-    return hints(shards, waiting, delayed=run.state is RunState.SCHEDULED, now_ms=now_ms)
+    return find_hints(shards, waiting, delayed=run.state is RunState.SCHEDULED, now_ms=now_ms)
 
 
-def _missing(
+def _find_missing(
     workers: list[WorkerSummary], tickers: list[TickerSummary], waiting: Collection[str], *, delayed: bool, since: int
 ) -> Iterator[str]:
     served = {queue for each in workers if each.beat_at > since for queue in each.queues}
     for queue in sorted(set(waiting) - served):
-        yield f"no worker serves queue {printable(queue)}: start `jobistemer-worker -Q {printable(queue)}`"
+        yield f"no worker serves queue {escape_text(queue)}: start `jobistemer-worker -Q {escape_text(queue)}`"
     if delayed and not any(each.beat_at > since for each in tickers):
         yield "no ticker runs, so nothing that is delayed becomes due: start `jobistemer-ticker`"

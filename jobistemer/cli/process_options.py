@@ -17,11 +17,11 @@ from jobistemer.runtime.process import ProcessOptions
 
 R = TypeVar("R")
 
-ENVIRONMENT = {"auto_envvar_prefix": "JOBISTEMER"}
+CONTEXT_SETTINGS = {"auto_envvar_prefix": "JOBISTEMER"}
 """Every option of a process can be given as an environment variable too: -c as JOBISTEMER_CONCURRENCY."""
 
 
-class Process(click.Command):
+class ConfiguredCommand(click.Command):
     """A command whose options may stand in `[tool.jobistemer.worker]` or `[tool.jobistemer.ticker]` too.
 
     The command line goes before the environment, the environment before the file, the file before the default.
@@ -30,12 +30,12 @@ class Process(click.Command):
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
         """Read the file where the process is started."""
         try:
-            extra["default_map"] = self._from_project()
+            extra["default_map"] = self._read_project_options()
         except Misconfigured as error:
             raise click.ClickException(str(error)) from error
         return super().make_context(info_name, args, parent, **extra)
 
-    def _from_project(self) -> dict[str, Any]:
+    def _read_project_options(self) -> dict[str, Any]:
         section = (self.name or "").removeprefix("jobistemer-")
         given: dict[str, Any] = getattr(find_project(Path.cwd()), section)
         options = [each for each in self.params if isinstance(each, click.Option)]

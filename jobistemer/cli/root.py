@@ -35,7 +35,7 @@ _COMMANDS: Final = {
 }
 
 
-class LateGroup(click.Group):
+class LazyGroup(click.Group):
     """A group that knows the names and one-line helps of its commands, and imports one when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -56,9 +56,9 @@ class LateGroup(click.Group):
         """The command that is meant; one that there is not is told with those that look like it."""
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-"):
-            near = get_close_matches(name, _COMMANDS, 3)
-            meant = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+            matches = get_close_matches(name, _COMMANDS, 3)
+            hint = f" Did you mean {' or '.join(matches)}?" if matches else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -75,7 +75,7 @@ class LateGroup(click.Group):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(_COMMANDS.items())])
 
 
-@click.command("jobistemer", cls=LateGroup)
+@click.command("jobistemer", cls=LazyGroup)
 @click.version_option(__version__, prog_name="jobistemer")
 def main() -> None:
     """Distributed cron and job queue on Redis.

@@ -12,9 +12,9 @@ from rich.console import RenderableType
 
 from jobistemer.app.loading import open_namespace
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.safe_text import printable
+from jobistemer.core.safe_text import escape_text
 from jobistemer.store.namespace import Namespace
-from jobistemer.terminal.tables import print_for_people
+from jobistemer.terminal.tables import print_renderable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,12 +33,12 @@ class Session:
         """Server time."""
         return self.namespace.clock.now_ms()
 
-    def answer(self, value: Any, for_people: Callable[[], RenderableType]) -> None:
-        """Print the answer: `value` as JSON, or what `for_people` makes of it."""
+    def print_answer(self, value: Any, render: Callable[[], RenderableType]) -> None:
+        """Print the answer: `value` as JSON, or what `render` returns."""
         if self.as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(value)))
         else:
-            print_for_people(for_people())
+            print_renderable(render())
 
 
 def with_server(function: F) -> F:
@@ -63,12 +63,12 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except JobistemerError as error:
-            raise click.ClickException(printable(str(error))) from error
+            raise click.ClickException(escape_text(str(error))) from error
 
     return guarded
 
 
-def operating(command: Callable[..., R]) -> Callable[..., R]:
+def with_session(command: Callable[..., R]) -> Callable[..., R]:
     """Give a command a Session, `--url`, `--namespace` and `--json`."""
 
     @with_server

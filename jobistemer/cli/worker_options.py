@@ -12,7 +12,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def supervising_options(function: F) -> F:
+def supervisor_options(function: F) -> F:
     """Add the options that make it a supervisor of several processes."""
     processes = click.option("--processes", type=click.IntRange(0, 256), default=0, show_default=True,
                              help="Supervise so many worker processes; 0: be one.")  # fmt: skip
@@ -32,11 +32,11 @@ def recycling_options(function: F) -> F:
     return function
 
 
-def one_of_many(socket: Path | None = None, metrics: str = "off") -> list[str]:
+def build_process_command(socket: Path | None = None, metrics: str = "off") -> list[str]:
     """The command line of one process under a supervisor: this process's own, with the last word in front of all.
 
     socket: where the supervisor asks it how it is. metrics: what it is to tell there.
     """
-    alone = ["--processes", "0", "--no-watch", "--until-eof"]
-    asked = [] if socket is None else ["--health-socket", str(socket), "--metrics", metrics]
-    return [sys.executable, "-m", "jobistemer.cli.commands.worker", *sys.argv[1:], *alone, *asked]
+    single_process = ["--processes", "0", "--no-watch", "--until-eof"]
+    endpoint = [] if socket is None else ["--health-socket", str(socket), "--metrics", metrics]
+    return [sys.executable, "-m", "jobistemer.cli.commands.worker", *sys.argv[1:], *single_process, *endpoint]

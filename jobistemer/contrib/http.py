@@ -27,9 +27,9 @@ from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-MOST_BODY = 64 * 1024
+MAX_BODY = 64 * 1024
 """How many bytes of a response are read and kept."""
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 _SECRET = ("authorization", "cookie", "proxy-authorization")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -84,75 +84,75 @@ def request(
         sent = msgspec.json.encode(json)
         given.setdefault("Content-Type", "application/json")
     deadline = time.monotonic() + timeout_s
-    for _ in range(MOST_REDIRECTS + 1):
-        result = _one(url, method, given, sent, deadline, private=ctx.permissions.http_private)
-        following = result.headers.get("location") if result.status in REDIRECTS else None
-        if following is None:
+    for _ in range(MAX_REDIRECTS + 1):
+        result = _request_once(url, method, given, sent, deadline, private=ctx.permissions.http_private)
+        location = result.headers.get("location") if result.status in REDIRECTS else None
+        if location is None:
             break
-        ctx.log(f"{method} {_shown(url)}: {result.status}, on to {following[:200]}")
-        method, given, sent, url = _redirected(result, method, given, sent, urljoin(url, following))
+        ctx.log(f"{method} {_redact_url(url)}: {result.status}, on to {location[:200]}")
+        method, given, sent, url = _build_redirect(result, method, given, sent, urljoin(url, location))
     else:
-        raise Fail(f"http: more than {MOST_REDIRECTS} redirects, the last one to {_shown(url)}")
-    ctx.log(f"{method} {_shown(url)}: {result.status}")
+        raise Fail(f"http: more than {MAX_REDIRECTS} redirects, the last one to {_redact_url(url)}")
+    ctx.log(f"{method} {_redact_url(url)}: {result.status}")
     if result.status not in expect if expect is not None else not 200 <= result.status < 300:
-        raise UnexpectedStatus(f"{method} {_shown(url)} answered {result.status}: {result.body[:200]}")
+        raise UnexpectedStatus(f"{method} {_redact_url(url)} answered {result.status}: {result.body[:200]}")
     return result
 
 
-def _one(
+def _request_once(
     url: str, method: str, headers: dict[str, str], body: bytes | None, deadline: float, *, private: bool
 ) -> HttpResult:
-    parts = _checked_url(url)
-    address = _checked_address(parts, private=private)
-    connection = _connection(parts, address, deadline)
+    parts = _parse_url(url)
+    address = _resolve_address(parts, private=private)
+    connection = _build_connection(parts, address, deadline)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()
         text = _read(response, connection, deadline)
         found = {name.lower(): value for name, value in response.getheaders()}
-        return HttpResult(response.status, _shown(url), found, text)
+        return HttpResult(response.status, _redact_url(url), found, text)
     except (http.client.HTTPException, ValueError) as error:
         if isinstance(error, http.client.HTTPException):
-            raise OSError(f"{_shown(url)} gave no proper answer: {type(error).__name__} {error}") from error
-        raise Fail(f"http: the request to {_shown(url)} cannot be made: {error}") from None
+            raise OSError(f"{_redact_url(url)} gave no proper answer: {type(error).__name__} {error}") from error
+        raise Fail(f"http: the request to {_redact_url(url)} cannot be made: {error}") from None
     finally:
         connection.close()
 
 
 def _read(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float) -> str:
     found = b""
-    while len(found) < MOST_BODY:
+    while len(found) < MAX_BODY:
         if connection.sock is not None:
-            connection.sock.settimeout(_left(deadline))
-        part = response.read1(MOST_BODY - len(found))
+            connection.sock.settimeout(_seconds_left(deadline))
+        part = response.read1(MAX_BODY - len(found))
         if not part:
             break
         found += part
     return found.decode(response.headers.get_content_charset("utf-8"), errors="replace")
 
 
-def _left(deadline: float) -> float:
+def _seconds_left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("the time for the request is over")
     return left
 
 
-def _checked_url(url: str) -> SplitResult:
+def _parse_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise Fail(f"http: url {url!r:.200} cannot be read: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise Fail(f"http: url {_shown(url)!r} is not allowed: it must begin with http:// or https:// and a host")
+        raise Fail(f"http: url {_redact_url(url)!r} is not allowed: it must begin with http:// or https:// and a host")
     if parts.username is not None or parts.password is not None:
-        raise Fail(f"http: url {_shown(url)!r} has a user or password; give an Authorization header")
+        raise Fail(f"http: url {_redact_url(url)!r} has a user or password; give an Authorization header")
     return parts
 
 
-def _checked_address(parts: SplitResult, *, private: bool) -> tuple[str, int]:
+def _resolve_address(parts: SplitResult, *, private: bool) -> tuple[str, int]:
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [str(each[4][0]) for each in found]
@@ -201,12 +201,12 @@ class _TlsConnection(_PlainConnection):
         self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
 
-def _connection(parts: SplitResult, address: tuple[str, int], deadline: float) -> http.client.HTTPConnection:
+def _build_connection(parts: SplitResult, address: tuple[str, int], deadline: float) -> http.client.HTTPConnection:
     kind = _TlsConnection if parts.scheme == "https" else _PlainConnection
-    return kind(parts, address, _left(deadline))
+    return kind(parts, address, _seconds_left(deadline))
 
 
-def _redirected(
+def _build_redirect(
     result: HttpResult, method: str, headers: dict[str, str], body: bytes | None, url: str
 ) -> tuple[str, dict[str, str], bytes | None, str]:
     old, new = urlsplit(result.url), urlsplit(url)
@@ -219,7 +219,7 @@ def _redirected(
     return method, headers, body, url
 
 
-def _shown(url: str) -> str:
+def _redact_url(url: str) -> str:
     # Without user and password, which may stand there by mistake, and cut for people.
     scheme, found, rest = url.partition("://")
     host = rest.partition("/")[0]

@@ -16,7 +16,7 @@ from typing import Any
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.ranges import check_range
-from jobistemer.runtime.hooks import tell
+from jobistemer.runtime.hooks import call_hooks
 
 LONGEST_S = 366 * 86_400
 
@@ -34,11 +34,11 @@ def log_attempts(context: Context) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        taken = round((time.monotonic() - started) * 1000, 1)
-        log.warning("attempt fails", extra={"facts": {**facts, "took_ms": taken, "error": type(error).__name__}})
+        took_ms = round((time.monotonic() - started) * 1000, 1)
+        log.warning("attempt fails", extra={"facts": {**facts, "took_ms": took_ms, "error": type(error).__name__}})
         raise
-    taken = round((time.monotonic() - started) * 1000, 1)
-    log.info("attempt ends", extra={"facts": {**facts, "took_ms": taken}})
+    took_ms = round((time.monotonic() - started) * 1000, 1)
+    log.info("attempt ends", extra={"facts": {**facts, "took_ms": took_ms}})
 
 
 def capture_exceptions(
@@ -47,14 +47,14 @@ def capture_exceptions(
     """Hand each exception of a handler to `report`, such as that of an error tracker; it is raised on all the same."""
 
     @contextmanager
-    def capturing(context: Context) -> Iterator[None]:  # noqa: ARG001 - the form of all middleware
+    def capture(context: Context) -> Iterator[None]:  # noqa: ARG001 - the form of all middleware
         try:
             yield
         except Exception as error:
-            tell([report], error)
+            call_hooks([report], error)
             raise
 
-    return capturing
+    return capture
 
 
 def timeout(seconds: float) -> Callable[[Context], AbstractContextManager[None]]:
@@ -65,8 +65,8 @@ def timeout(seconds: float) -> Callable[[Context], AbstractContextManager[None]]
     check_range("timeout: seconds", seconds, 0.001, LONGEST_S, InvalidDefinition)
 
     @contextmanager
-    def limited(context: Context) -> Iterator[None]:
+    def limit_time(context: Context) -> Iterator[None]:
         context.tools.limit(seconds)
         yield
 
-    return limited
+    return limit_time

@@ -26,64 +26,64 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, S
 
 from jobistemer.core import ids
 from jobistemer.core.handlers.context import Context
-from jobistemer.core.handlers.hooks import Chain, Hooks, Stamp
+from jobistemer.core.handlers.hooks import MiddlewareChain, Hooks, HeaderSource
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import Message
 
 SYSTEM = "jobistemer"
-MOST_HEADER = 2_000
+MAX_HEADER = 2_000
 """Longer headers, which baggage may be, do not travel."""
 
 
-class App(Protocol):
+class TracedApp(Protocol):
     """An app, as far as its traces are concerned."""
 
     hooks: Hooks
-    middleware: Chain
+    middleware: MiddlewareChain
 
     def jobs(self) -> list[Job]:
         """The jobs it has declared."""
         ...
 
 
-def install(app: App, tracer_provider: trace.TracerProvider | None = None) -> None:
+def install(app: TracedApp, tracer_provider: trace.TracerProvider | None = None) -> None:
     """Trace what an app enqueues and what its workers run. tracer_provider: by default the global one.
 
     Middleware that was added before stays outside of the spans.
     """
     tracer = trace.get_tracer("jobistemer", tracer_provider=tracer_provider)
-    app.hooks.around_enqueue(_sending(tracer))
-    app.middleware(_processing(tracer, app))
+    app.hooks.around_enqueue(_trace_enqueue(tracer))
+    app.middleware(_trace_attempts(tracer, app))
 
 
-def _sending(tracer: Tracer) -> Callable[[], AbstractContextManager[Stamp]]:
+def _trace_enqueue(tracer: Tracer) -> Callable[[], AbstractContextManager[HeaderSource]]:
     @contextmanager
-    def sending() -> Iterator[Stamp]:
+    def trace_enqueue() -> Iterator[HeaderSource]:
         with tracer.start_as_current_span("send", kind=SpanKind.PRODUCER) as span:
 
             def stamp(message: Message) -> Mapping[str, str]:
                 span.update_name(f"send {message.handler}")
-                span.set_attributes(_attributes("send", message.handler, message.queue, message.run))
+                span.set_attributes(_messaging_attributes("send", message.handler, message.queue, message.run))
                 headers: dict[str, str] = {}
                 propagate.inject(headers)
-                return {name: value for name, value in headers.items() if len(value) <= MOST_HEADER}
+                return {name: value for name, value in headers.items() if len(value) <= MAX_HEADER}
 
             yield stamp
 
-    return sending
+    return trace_enqueue
 
 
-def _processing(tracer: Tracer, app: App) -> Callable[[Context], AbstractContextManager[None]]:
+def _trace_attempts(tracer: Tracer, app: TracedApp) -> Callable[[Context], AbstractContextManager[None]]:
     # Asked for with the first attempt, when all of them are declared.
     jobs = cache(lambda: {job.id: job for job in app.jobs()})
 
     @contextmanager
-    def processing(context: Context) -> Iterator[None]:
-        parent = _parent(context)
+    def trace_attempt(context: Context) -> Iterator[None]:
+        parent = _parent_context(context)
         if context.attempt == 0:
-            _show_wait(tracer, context, parent, jobs().get(context.job or ""))
-        name, attributes = f"process {context.handler}", _of_attempt(context)
-        links = [Link(came_from)] if context.headers and (came_from := _span_context(parent)).is_valid else []
+            _record_wait(tracer, context, parent, jobs().get(context.job or ""))
+        name, attributes = f"process {context.handler}", _attempt_attributes(context)
+        links = [Link(linked)] if context.headers and (linked := _span_context(parent)).is_valid else []
         with tracer.start_as_current_span(
             name, parent, SpanKind.CONSUMER, attributes, links, record_exception=False, set_status_on_exception=False
         ) as span:
@@ -96,38 +96,38 @@ def _processing(tracer: Tracer, app: App) -> Callable[[Context], AbstractContext
                 span.set_status(StatusCode.ERROR, type(error).__qualname__)
                 raise
 
-    return processing
+    return trace_attempt
 
 
-def _parent(context: Context) -> contexts.Context:
+def _parent_context(context: Context) -> contexts.Context:
     """What a run goes back to: the call that enqueued it, or the occurrence that it belongs to."""
     found = propagate.extract(context.headers, contexts.Context())
-    occurrence = context.occurrence or _completed(context)
+    occurrence = context.occurrence or _completed_occurrence(context)
     if _span_context(found).is_valid or not occurrence:
         return found
     # Tickers know no traces, and any worker may run what belongs together: all of them compute the same one.
-    return trace.set_span_in_context(NonRecordingSpan(_root_of(occurrence)), found)
+    return trace.set_span_in_context(NonRecordingSpan(_root_span(occurrence)), found)
 
 
-def _completed(context: Context) -> str:
+def _completed_occurrence(context: Context) -> str:
     """The occurrence whose end a run of `on_complete` is told of; empty for all other runs."""
     about = context.metadata.get("occurrence", "")
     return about if about and context.run == ids.completion_run_id(about) else ""
 
 
-def _root_of(occurrence: str) -> SpanContext:
+def _root_span(occurrence: str) -> SpanContext:
     span = int.from_bytes(sha256(occurrence.encode()).digest()[:8], "big")
     trace_id = UUID(occurrence.partition("_")[2]).int
     return SpanContext(trace_id, span or 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
 
-def _show_wait(tracer: Tracer, context: Context, parent: contexts.Context, job: Job | None) -> None:
+def _record_wait(tracer: Tracer, context: Context, parent: contexts.Context, job: Job | None) -> None:
     """A span for the time before the first attempt: of an enqueued run, or of an occurrence since it was due."""
     if context.job is None:
-        name, attributes = f"wait {context.handler}", _of_attempt(context)
+        name, attributes = f"wait {context.handler}", _attempt_attributes(context)
     elif _begins_occurrence(context, job):
-        shown = context.job if job is None else job.name
-        name, attributes = f"occurrence {shown}", {"jobistemer.job.name": shown, **_of_occurrence(context)}
+        job_name = context.job if job is None else job.name
+        name, attributes = f"occurrence {job_name}", {"jobistemer.job.name": job_name, **_occurrence_attributes(context)}
     else:
         # It waited for other tasks, and when these released it is not told.
         return
@@ -140,16 +140,16 @@ def _show_wait(tracer: Tracer, context: Context, parent: contexts.Context, job: 
 def _begins_occurrence(context: Context, job: Job | None) -> bool:
     if job is not None and len(job.tasks) == 1 and context.handler == job.tasks[0].handler:
         return True
-    return context.tools.first_of_occurrence()
+    return context.tools.is_first_of_occurrence()
 
 
-def _of_attempt(context: Context) -> dict[str, Any]:
-    attributes = _attributes("process", context.handler, context.queue, context.run)
+def _attempt_attributes(context: Context) -> dict[str, Any]:
+    attributes = _messaging_attributes("process", context.handler, context.queue, context.run)
     attributes |= {"jobistemer.attempt.id": context.attempt_id, "jobistemer.attempt.number": context.attempt}
-    return attributes if context.job is None else {**attributes, **_of_occurrence(context)}
+    return attributes if context.job is None else {**attributes, **_occurrence_attributes(context)}
 
 
-def _of_occurrence(context: Context) -> dict[str, Any]:
+def _occurrence_attributes(context: Context) -> dict[str, Any]:
     return {
         "jobistemer.job.id": context.job or "",
         "jobistemer.occurrence.id": context.occurrence or "",
@@ -157,7 +157,7 @@ def _of_occurrence(context: Context) -> dict[str, Any]:
     }
 
 
-def _attributes(operation: str, task: str, queue: str, run: str) -> dict[str, Any]:
+def _messaging_attributes(operation: str, task: str, queue: str, run: str) -> dict[str, Any]:
     return {
         "messaging.system": SYSTEM,
         "messaging.operation.name": operation,

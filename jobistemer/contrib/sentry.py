@@ -22,28 +22,28 @@ import sentry_sdk
 
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Retry
-from jobistemer.core.handlers.hooks import Chain
+from jobistemer.core.handlers.hooks import MiddlewareChain
 
 
-class App(Protocol):
+class MonitoredApp(Protocol):
     """An app, as far as its errors are concerned."""
 
-    middleware: Chain
+    middleware: MiddlewareChain
 
 
-def install(app: App) -> None:
+def install(app: MonitoredApp) -> None:
     """Report what handlers of an app raise."""
-    app.middleware(_reporting)
+    app.middleware(_report_exceptions)
 
 
 @contextmanager
-def _reporting(context: Context) -> Iterator[None]:
+def _report_exceptions(context: Context) -> Iterator[None]:
     with sentry_sdk.isolation_scope() as scope:
         scope.clear_breadcrumbs()
         scope.set_transaction_name(context.handler, source="task")
         scope.set_tag("jobistemer.task", context.handler)
         scope.set_tag("jobistemer.queue", context.queue)
-        scope.set_context("jobistemer", _told(context))
+        scope.set_context("jobistemer", _describe_run(context))
         try:
             yield
         except Retry:
@@ -53,6 +53,6 @@ def _reporting(context: Context) -> Iterator[None]:
             raise
 
 
-def _told(context: Context) -> dict[str, object]:
-    told: dict[str, object] = {"run": context.run, "attempt": context.attempt, "due_at": context.due_at.isoformat()}
-    return told if context.job is None else {**told, "job": context.job, "occurrence": context.occurrence}
+def _describe_run(context: Context) -> dict[str, object]:
+    description: dict[str, object] = {"run": context.run, "attempt": context.attempt, "due_at": context.due_at.isoformat()}
+    return description if context.job is None else {**description, "job": context.job, "occurrence": context.occurrence}

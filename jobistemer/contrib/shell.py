@@ -32,7 +32,7 @@ from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.permissions import ANYTHING
 
-MOST_OUTPUT = 64 * 1024
+MAX_OUTPUT = 64 * 1024
 """How many bytes of the output are kept in the result, the last ones."""
 LOOK_S = 0.1
 GRACE_S = 3.0
@@ -74,16 +74,16 @@ def shell(
     Raises Fail for what the worker does not allow or cannot do, CommandFailed for an unexpected exit code.
     """
     arguments = command if isinstance(command, list) else [shell, "-c", command]
-    surroundings = {**os.environ, **(env or {}), **_identity(user)}
-    program = _allowed_program(arguments, ctx.permissions.shell, surroundings)
-    process = _started([program, *arguments[1:]], surroundings, cwd, _other_user(user))
+    environment = {**os.environ, **(env or {}), **_user_environment(user)}
+    program = _allowed_program(arguments, ctx.permissions.shell, environment)
+    process = _start_process([program, *arguments[1:]], environment, cwd, _target_user(user))
     _running.add(process.pid)
     try:
         output = _Output(ctx)
-        _follow(process, stdin.encode(), output, ctx)
+        _communicate(process, stdin.encode(), output, ctx)
     finally:
         # Also when the attempt was stopped in the middle: then an exception was raised in this very thread.
-        _surely_ended(process)
+        _ensure_ended(process)
     code = process.returncode
     if code not in (expect or [0]):
         raise CommandFailed(f"the command ended with exit code {code}: {output.text()[-500:].strip() or 'no output'}")
@@ -98,20 +98,20 @@ def _allowed_program(arguments: list[str], allowed: tuple[str, ...], env: dict[s
     found = shutil.which(arguments[0], path=env.get("PATH"))
     if found is None:
         raise Fail(f"shell: program {arguments[0]!r:.120} is not found on this worker")
-    place = _place(found)
+    resolved = _resolve_program(found)
     # Names of the list are looked up on the worker's own PATH, never on one that came with the call.
-    if ANYTHING in allowed or any(place == _place(shutil.which(each) or "") for each in allowed):
-        return place
+    if ANYTHING in allowed or any(resolved == _resolve_program(shutil.which(each) or "") for each in allowed):
+        return resolved
     raise Fail(f"shell: program {found!r} is not allowed on this worker; allowed are {', '.join(allowed)}")
 
 
-def _place(program: str) -> str:
+def _resolve_program(program: str) -> str:
     # The folder is followed, so that /bin/sh is /usr/bin/sh; the program is not, since one file may be many programs.
     path = Path(program)
     return str(path.parent.resolve() / path.name) if program else ""
 
 
-def _other_user(user: str | None) -> str | None:
+def _target_user(user: str | None) -> str | None:
     if user is None or user == pwd.getpwuid(os.geteuid()).pw_name:
         return None
     if os.geteuid() != 0:
@@ -119,7 +119,7 @@ def _other_user(user: str | None) -> str | None:
     return user
 
 
-def _identity(user: str | None) -> dict[str, str]:
+def _user_environment(user: str | None) -> dict[str, str]:
     if user is None:
         return {}
     try:
@@ -129,7 +129,7 @@ def _identity(user: str | None) -> dict[str, str]:
     return {"HOME": entry.pw_dir, "LOGNAME": user, "USER": user}
 
 
-def _started(arguments: list[str], env: dict[str, str], cwd: str | None, user: str | None) -> subprocess.Popen[bytes]:
+def _start_process(arguments: list[str], env: dict[str, str], cwd: str | None, user: str | None) -> subprocess.Popen[bytes]:
     entry = pwd.getpwnam(user) if user is not None else None
     try:
         return subprocess.Popen(  # noqa: S603 - running commands is what this is for, and the list was looked at
@@ -154,82 +154,82 @@ class _Output:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._parts: deque[bytes] = deque()
-        self._kept = 0
+        self._size = 0
         self._line = b""
         self.dropped = 0
 
-    def take(self, part: bytes) -> None:
+    def add(self, part: bytes) -> None:
         self._parts.append(part)
-        self._kept += len(part)
-        while self._kept > MOST_OUTPUT + len(self._parts[0]):
+        self._size += len(part)
+        while self._size > MAX_OUTPUT + len(self._parts[0]):
             self._drop(self._parts.popleft())
         *lines, self._line = (self._line + part).split(b"\n")
         for line in lines:
             self._ctx.log(line.decode(errors="replace"))
         # A line without an end must not grow for ever.
-        self._line = self._line[-MOST_OUTPUT:]
+        self._line = self._line[-MAX_OUTPUT:]
 
-    def end(self) -> None:
+    def finish(self) -> None:
         if self._line:
             self._ctx.log(self._line.decode(errors="replace"))
         whole = b"".join(self._parts)
-        self._parts = deque([whole[-MOST_OUTPUT:]])
-        self.dropped += max(0, len(whole) - MOST_OUTPUT)
+        self._parts = deque([whole[-MAX_OUTPUT:]])
+        self.dropped += max(0, len(whole) - MAX_OUTPUT)
 
     def text(self) -> str:
         return b"".join(self._parts).decode(errors="replace")
 
     def _drop(self, part: bytes) -> None:
-        self._kept -= len(part)
+        self._size -= len(part)
         self.dropped += len(part)
 
 
-def _follow(process: subprocess.Popen[bytes], given: bytes, output: _Output, ctx: Context) -> None:
+def _communicate(process: subprocess.Popen[bytes], pending_input: bytes, output: _Output, ctx: Context) -> None:
     assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
     with selectors.DefaultSelector() as selector:
         for stream in (process.stdin, process.stdout):
             os.set_blocking(stream.fileno(), False)
         selector.register(process.stdout, selectors.EVENT_READ)
-        if given:
+        if pending_input:
             selector.register(process.stdin, selectors.EVENT_WRITE)
         else:
             process.stdin.close()
         # A command may leave a child behind that holds the pipe; it ends with the command itself.
-        while selector.get_map() and not (process.poll() is not None and not _ready(selector)):
+        while selector.get_map() and not (process.poll() is not None and not _has_output(selector)):
             if ctx.ending not in ("", "shutdown"):
                 break
             for key, _ in selector.select(LOOK_S):
-                given = _moved(selector, key.fileobj, process, given, output)  # type: ignore[arg-type]
-    output.end()
+                pending_input = _transfer(selector, key.fileobj, process, pending_input, output)  # type: ignore[arg-type]
+    output.finish()
     while process.poll() is None and ctx.ending in ("", "shutdown"):
         time.sleep(LOOK_S)
 
 
-def _ready(selector: selectors.BaseSelector) -> bool:
+def _has_output(selector: selectors.BaseSelector) -> bool:
     return any(events & selectors.EVENT_READ for _, events in selector.select(0))
 
 
-def _moved(
-    selector: selectors.BaseSelector, stream: IO[bytes], process: subprocess.Popen[bytes], given: bytes, output: _Output
+def _transfer(
+    selector: selectors.BaseSelector, stream: IO[bytes], process: subprocess.Popen[bytes], pending_input: bytes, output: _Output
 ) -> bytes:
     if stream is process.stdout:
         part = os.read(stream.fileno(), 65_536)
         if part:
-            output.take(part)
+            output.add(part)
         else:
             selector.unregister(stream)
-        return given
+        return pending_input
     try:
-        given = given[os.write(stream.fileno(), given) :]
+        pending_input = pending_input[os.write(stream.fileno(), pending_input) :]
     except BrokenPipeError:
-        given = b""
-    if not given:
+        pending_input = b""
+    if not pending_input:
         selector.unregister(stream)
         stream.close()
-    return given
+    return pending_input
 
 
-def _surely_ended(process: subprocess.Popen[bytes]) -> None:
+def _ensure_ended(process: subprocess.Popen[bytes]) -> None:
     try:
         _end_group(process)
     except BaseException:
@@ -264,7 +264,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 @atexit.register
-def _leave_nothing_behind() -> None:
+def _kill_running() -> None:
     # A worker that ends at once gives its runs back; their commands must not go on beside those of the next worker.
     for group in list(_running):
         _signal_group(group, signal.SIGKILL)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, UnknownJob
-from jobistemer.core.planning.audit import Audited, audit
+from jobistemer.core.planning.audit import AuditResult, audit
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads.audit import job_names, read_ledger
+from jobistemer.store.reads.audit import list_job_names, read_ledger
 
 
 def audit_jobs(
     namespace: Namespace, name: str = "", after: int | None = None, until: int | None = None
-) -> list[Audited]:
+) -> list[AuditResult]:
     """Audit one job, or all that are registered: instants after `after` up to `until` (Unix seconds; all by default).
 
     Raises UnknownJob for a name of which nothing is on record, InvalidInput for a range that ends before it begins.
@@ -20,16 +20,16 @@ def audit_jobs(
     if after is not None and until is not None and until <= after:
         raise InvalidInput(f"the range from {after} to {until} is empty; were the two swapped?")
     if name:
-        return [_audited(namespace.for_job(ids.job_id(name)), name, after, until)]
+        return [_audit_job(namespace.for_job(ids.job_id(name)), name, after, until)]
     return [each for database in namespace.shards for each in audit_shard(database, after, until)]
 
 
-def audit_shard(database: Database, after: int | None = None, until: int | None = None) -> list[Audited]:
+def audit_shard(database: Database, after: int | None = None, until: int | None = None) -> list[AuditResult]:
     """Audit the jobs that are registered in one shard."""
-    return [_audited(database, each, after, until) for each in job_names(database)]
+    return [_audit_job(database, each, after, until) for each in list_job_names(database)]
 
 
-def _audited(database: Database, name: str, after: int | None, until: int | None) -> Audited:
+def _audit_job(database: Database, name: str, after: int | None, until: int | None) -> AuditResult:
     now_ms = database.read_clock()
     ledger = read_ledger(database, name)
     if not ledger.versions:

@@ -13,24 +13,24 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownJob
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.planning.backfill import Backfill, Order, all_instants, is_excluded
+from jobistemer.core.planning.backfill import Backfill, BackfillOrder, list_instants, is_excluded
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions import backfill as backfills
-from jobistemer.store.actions.backfill import Known
+from jobistemer.store.actions.backfill import StoredBackfill
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.calls.jobs import StoredJob
-from jobistemer.store.calls.occurrences import Asked
+from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
 
 PAGE = 1_000
-_Word = TypeVar("_Word", Order, OccurrenceState)
+_Choice = TypeVar("_Choice", BackfillOrder, OccurrenceState)
 
 
-class Preview(msgspec.Struct, frozen=True):
+class BackfillPreview(msgspec.Struct, frozen=True):
     """What a backfill would do.
 
     to_run: instants (Unix seconds) in their order. left_alone: how many have a record, by its state, or are undecided
@@ -56,7 +56,7 @@ class Backfills:
         first: datetime,
         last: datetime,
         *,
-        order: Order | str = Order.FORWARD,
+        order: BackfillOrder | str = BackfillOrder.FORWARD,
         concurrency: int = 1,
         again: Collection[str] = (),
     ) -> Backfill:
@@ -70,36 +70,36 @@ class Backfills:
         range_ = (int(first.timestamp()), int(last.timestamp()))
         return Backfill(
             *(_backfill_id(name, range_, order, again, now_ms), name, *range_),
-            order=_member(Order, "order", order),
+            order=_parse_choice(BackfillOrder, "order", order),
             concurrency=concurrency,
-            again=tuple(_member(OccurrenceState, "again", each) for each in sorted(again)),
+            again=tuple(_parse_choice(OccurrenceState, "again", each) for each in sorted(again)),
             by=self._by,
             started_at=now_ms,
         )
 
-    def preview(self, backfill: Backfill) -> Preview:
+    def preview(self, backfill: Backfill) -> BackfillPreview:
         """What it would do at this moment; nothing is written. Raises UnknownJob, or InvalidInput for too much."""
-        database, stored = self._job(backfill.job)
+        database, stored = self._find_job(backfill.job)
         job = stored.job
-        instants = all_instants(job, backfill)
+        instants = list_instants(job, backfill)
         usable = [each for each in instants if not is_excluded(job, each)]
         states: dict[int, str] = {each: "undecided" for each in usable if each > stored.cursor}
-        states |= _states(database, job, usable)
+        states |= _read_states(database, job, usable)
         to_run = [each for each in usable if each not in states or states[each] in backfill.again]
         left = Counter(states[each] for each in usable if each in states and states[each] not in backfill.again)
-        return Preview(backfill, to_run, dict(left), len(instants) - len(usable))
+        return BackfillPreview(backfill, to_run, dict(left), len(instants) - len(usable))
 
     def start(self, backfill: Backfill) -> str:
         """Give it to the tickers, which go on with it whatever dies; its id. Raises what `preview` raises."""
-        database, stored = self._job(backfill.job)
+        database, stored = self._find_job(backfill.job)
         job = stored.job
-        all_instants(job, backfill)
+        list_instants(job, backfill)
         database.call(backfills.start(database.keys, backfill))
         about = f"{backfill.id}: {backfill.first} to {backfill.last}"
-        database.call(jobs.note(database.keys, job.id, backfill.started_at, self._by, "backfilled", about))
+        database.call(jobs.record_job_change(database.keys, job.id, backfill.started_at, self._by, "backfilled", about))
         return backfill.id
 
-    def find(self, backfill_id: str) -> Known:
+    def find(self, backfill_id: str) -> StoredBackfill:
         """A backfill and how far it has come. Raises NotFound."""
         return self._locate(backfill_id)[1]
 
@@ -107,7 +107,7 @@ class Backfills:
         """Fire nothing more of it; whether it was running. Raises NotFound."""
         return backfills.cancel(self._locate(backfill_id)[0], backfill_id)
 
-    def running(self) -> list[Known]:
+    def running(self) -> list[StoredBackfill]:
         """Those that tickers work on."""
         listed = [(database, each) for database in self._namespace.shards for each in backfills.list_running(database)]
         found = [backfills.find_backfill(database, each) for database, each in listed]
@@ -119,7 +119,7 @@ class Backfills:
         The old record stays as it is; the new one stands for the same instant and says what it repeats.
         Raises NotFound, or Conflict while the old one, or another one of a job that allows no two, is going on.
         """
-        database, old = self._occurrence(occurrence_id)
+        database, old = self._find_occurrence(occurrence_id)
         if old.state not in TERMINAL_OCCURRENCES:
             raise Conflict(f"occurrence {occurrence_id} is {old.state}; wait for its end, or cancel it first")
         stored = jobs.read_stored(database.ask(*jobs.read_command(database.keys, old.job)))
@@ -127,38 +127,38 @@ class Backfills:
             raise UnknownJob(f"the job of occurrence {occurrence_id} was removed; deploy it again to replay this")
         now_ms = database.read_clock()
         repeated = ids.repeated_id(old.job, old.due, f"replay:{now_ms // 1000}")
-        asked = Asked(old.due, f"replayed by {self._by}: it was {old.state}", f"replay {occurrence_id}", repeated)
+        asked = FireRequest(old.due, f"replayed by {self._by}: it was {old.state}", f"replay {occurrence_id}", repeated)
         reply = database.call(occurrences.fire(database.keys, stored.job, stored.version, asked, now_ms))
         if reply.word == "BUSY":
             busy = reply.values[0].decode()
             raise Conflict(f"{busy} of job {stored.job.name!r} is going on, and it allows no two at once; wait for it")
         if reply.word == "STALE":
             raise Conflict(f"job {stored.job.name!r} was changed at the same time; replay it again")
-        database.call(jobs.note(database.keys, old.job, now_ms, self._by, "replayed", f"{occurrence_id} as {repeated}"))
+        database.call(jobs.record_job_change(database.keys, old.job, now_ms, self._by, "replayed", f"{occurrence_id} as {repeated}"))
         return repeated
 
-    def _job(self, name: str) -> tuple[Database, StoredJob]:
+    def _find_job(self, name: str) -> tuple[Database, StoredJob]:
         database = self._namespace.for_job(ids.job_id(name))
         stored = jobs.find_job(database, name)
         if stored is None:
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
         return database, stored
 
-    def _locate(self, backfill_id: str) -> tuple[Database, Known]:
+    def _locate(self, backfill_id: str) -> tuple[Database, StoredBackfill]:
         for database in self._namespace.shards:
             known = backfills.find_backfill(database, backfill_id)
             if known is not None:
                 return database, known
         raise NotFound(f"no backfill {backfill_id} is on record: it never was, or ended more than a week ago")
 
-    def _occurrence(self, occurrence_id: str) -> tuple[Database, OccurrenceRecord]:
+    def _find_occurrence(self, occurrence_id: str) -> tuple[Database, OccurrenceRecord]:
         for database in self._namespace.shards:
             if found := records.find_occurrences(database, [occurrence_id]):
                 return database, found[0]
         raise NotFound(f"no occurrence {occurrence_id} is on record: it never was, or its retention is over")
 
 
-def _states(database: Database, job: Job, instants: Sequence[int]) -> dict[int, str]:
+def _read_states(database: Database, job: Job, instants: Sequence[int]) -> dict[int, str]:
     keys, found = database.keys, {}
     for start in range(0, len(instants), PAGE):
         page = instants[start : start + PAGE]
@@ -175,7 +175,7 @@ def _backfill_id(name: str, range_: tuple[int, int], order: str, again: Collecti
     return "bf_" + sha1(text.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
-def _member(kind: type[_Word], field: str, value: str) -> _Word:
+def _parse_choice(kind: type[_Choice], field: str, value: str) -> _Choice:
     try:
         return kind(value)
     except ValueError:

@@ -17,7 +17,7 @@ def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND) -> str:
 
     A worker hears a request within a second. Raises UnknownRun, or Conflict when the run moves too fast to be caught.
     """
-    word = _everywhere(namespace, lambda shard: cancel.cancel_run(shard, run_id, reason))
+    word = _ask_shards(namespace, lambda shard: cancel.cancel_run(shard, run_id, reason))
     if word == "UNKNOWN":
         raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
     if word == "BUSY":
@@ -30,13 +30,13 @@ def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HA
 
     Raises NotFound.
     """
-    word = _everywhere(namespace, lambda shard: halting.cancel_occurrence(shard, occurrence, reason))
+    word = _ask_shards(namespace, lambda shard: halting.cancel_occurrence(shard, occurrence, reason))
     if word == "UNKNOWN":
         raise NotFound(f"occurrence {occurrence} is not on record: it never was, or its retention is over")
     return word.lower()
 
 
-def _everywhere(namespace: Namespace, ask: Callable[[Database], str]) -> str:
+def _ask_shards(namespace: Namespace, ask: Callable[[Database], str]) -> str:
     # The id of a run or an occurrence does not tell its shard: that is its job's, or its unique key's.
     words = (ask(shard) for shard in namespace.shards)
     return next((word for word in words if word != "UNKNOWN"), "UNKNOWN")

@@ -31,7 +31,7 @@ class DeadLetters:
         handler: name of the task's callable. job: name of the job. error: text that is part of the last error.
         """
         for database in self._namespace.shards:
-            for letter in dead_letters.all_dead(database):
+            for letter in dead_letters.iter_dead(database):
                 slot = letter.message.slot
                 of_job = not job or (slot is not None and slot.job == ids.job_id(job))
                 if handler in {"", letter.message.handler} and of_job and error in letter.run.error:

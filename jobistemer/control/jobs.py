@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from jobistemer.control.definitions import Definitions
+from jobistemer.control.definitions import JobDefinitions
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
-from jobistemer.core.runs.records import Change
+from jobistemer.core.runs.records import JobChange
 from jobistemer.store.actions.trim import trim_step
-from jobistemer.store.actions.update_job import settle
+from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
 
 
-class JobControl(Definitions):
+class JobControl(JobDefinitions):
     """Control of the jobs of one namespace, effective at the next instant and kept across restarts."""
 
     def pause(self, name: str, note: str = "", until: datetime | None = None) -> None:
@@ -22,20 +22,20 @@ class JobControl(Definitions):
         now_ms = database.read_clock()
         until_ms = _pause_end(until, now_ms)
         reason = f"paused by {self._by}" + (f": {note}" if note else "")
-        told = f"until {until.isoformat()}: {note}".removesuffix(": ") if until else note
-        call = jobs.pause(database.keys, ids.job_id(name), reason, until_ms, now_ms, self._by, told)
-        self._changed(name, database.call(call).word)
+        detail = f"until {until.isoformat()}: {note}".removesuffix(": ") if until else note
+        call = jobs.pause(database.keys, ids.job_id(name), reason, until_ms, now_ms, self._by, detail)
+        self._check_registered(name, database.call(call).word)
 
     def resume(self, name: str) -> None:
         """End the pause. Raises UnknownJob."""
         database = self._database(name)
         call = jobs.resume(database.keys, ids.job_id(name), database.read_clock(), self._by)
-        self._changed(name, database.call(call).word)
+        self._check_registered(name, database.call(call).word)
 
     def remove(self, name: str) -> None:
         """Forget the job; what runs ends, and its history expires by itself. Raises UnknownJob or Conflict."""
         database = self._database(name)
-        settle(database, self.find(name), database.read_clock())
+        decide_backlog(database, self.find(name), database.read_clock())
         if database.call(jobs.remove(database.keys, self.find(name), database.read_clock(), self._by)).word == "STALE":
             raise Conflict(f"job {name!r} was changed or removed at the same time; look again")
 
@@ -53,7 +53,7 @@ class JobControl(Definitions):
             if reply.word == "CLAIMED":
                 occurrence = ids.occurrence_id(stored.job.id, instant)
                 # The occurrence says itself who triggered it, so nothing is lost should this not be noted any more.
-                database.call(jobs.note(database.keys, stored.job.id, now, self._by, "triggered", occurrence))
+                database.call(jobs.record_job_change(database.keys, stored.job.id, now, self._by, "triggered", occurrence))
                 # Tickers trim what they have made longer themselves.
                 trim_step(database, stored.job)
                 return occurrence, reply.values[0].decode()
@@ -61,7 +61,7 @@ class JobControl(Definitions):
                 raise Conflict(f"job {name!r} was changed at the same time; trigger it again")
         raise Conflict(f"job {name!r} was triggered in each of the last 60 seconds; wait a moment")
 
-    def log(self, name: str, limit: int = 100) -> list[Change]:
+    def log(self, name: str, limit: int = 100) -> list[JobChange]:
         """Who did what to the job and when, the latest first; of a removed one as long as its history is kept."""
         return jobs.read_audit(self._database(name), ids.job_id(name), limit)
 
@@ -87,7 +87,7 @@ class JobControl(Definitions):
         """The next due instant, or None. Raises UnknownJob."""
         return self.find(name).job.schedule.next_after(datetime.fromtimestamp(self._now_ms() // 1000, UTC))
 
-    def _changed(self, name: str, word: str) -> None:
+    def _check_registered(self, name: str, word: str) -> None:
         if word == "UNKNOWN":
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
 

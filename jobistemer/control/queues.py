@@ -7,8 +7,8 @@ from typing import Any
 
 from jobistemer.core.durations import LONGEST_WINDOW_S, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, NotFound
-from jobistemer.core.jobs.limits import name_of
-from jobistemer.core.names import checked_name
+from jobistemer.core.jobs.limits import limit_name
+from jobistemer.core.names import check_name
 from jobistemer.core.reads.summaries import Hold, QueueSummary
 from jobistemer.store.actions import purge
 from jobistemer.store.calls import holds, streams
@@ -45,7 +45,7 @@ class QueueControl:
 
     def purge(self, queue: str, reason: str = "by hand") -> int:
         """End what waits in it as canceled, with the reason; how many runs that were. Raises InvalidName."""
-        return purge.purge_queue(self._namespace.shards, checked_name("queue", queue), reason)
+        return purge.purge_queue(self._namespace.shards, check_name("queue", queue), reason)
 
 
 class Holds:
@@ -68,7 +68,7 @@ class Holds:
         `put("send", key=7, seconds=600)`: customer 7 waits for ten minutes. Workers hear it with their next beat; what
         runs goes on. A hold that is put again counts from now. Raises InvalidInput or InvalidName.
         """
-        name = _name(task, key, limit)
+        name = _limit_name(task, key, limit)
         now_ms = self._namespace.shards[0].read_clock()
         if (seconds is None) == (until is None):
             raise InvalidInput(f"hold of {name!r}: give either seconds or until")
@@ -80,7 +80,7 @@ class Holds:
 
     def release(self, task: str = "", *, key: Any = None, limit: str = "") -> None:
         """End a hold now; what it has put off comes back at once. Raises NotFound."""
-        name = _name(task, key, limit)
+        name = _limit_name(task, key, limit)
         if not holds.release_hold(self._namespace.shards, name):
             raise NotFound(f"{name!r} is not on hold; `jobistemer hold list` shows what is")
 
@@ -89,15 +89,15 @@ class Holds:
         return holds.list_holds(self._namespace.shards)
 
 
-def tell_worker(namespace: Namespace, worker: str, command: str) -> None:
+def send_worker_command(namespace: Namespace, worker: str, command: str) -> None:
     """Tell a worker `quiet` or `stop`; it hears it with its next beat. Raises NotFound."""
     words = [each.call(command_worker(each.keys, worker, command)).word for each in namespace.shards]
     if "TOLD" not in words:
         raise NotFound(f"no worker {worker!r} is on record; `jobistemer worker list` shows those there are")
 
 
-def _name(task: str, key: Any, limit: str) -> str:
+def _limit_name(task: str, key: Any, limit: str) -> str:
     if bool(task) == bool(limit):
         raise InvalidInput("say what to hold: a task, or a limit that has a name of its own")
-    scope = checked_name("limit", limit) if limit else f"task/{checked_name('task', task)}"
-    return name_of(scope, None if key is None else str(key))
+    scope = check_name("limit", limit) if limit else f"task/{check_name('task', task)}"
+    return limit_name(scope, None if key is None else str(key))

@@ -31,7 +31,7 @@ about it; the second is what went wrong. Messages carry the value and the remedy
 
 from __future__ import annotations
 
-from jobistemer.core.safe_text import printable
+from jobistemer.core.safe_text import escape_text
 
 
 class JobistemerError(Exception):
@@ -69,9 +69,9 @@ class Misconfigured(InvalidInput):
 class NotFound(JobistemerError, LookupError):
     """A name or an id that nobody has registered."""
 
-    def __init__(self, *said: object) -> None:
+    def __init__(self, *parts: object) -> None:
         # What was asked for is anybody's text.
-        super().__init__(*(printable(each) if isinstance(each, str) else each for each in said))
+        super().__init__(*(escape_text(each) if isinstance(each, str) else each for each in parts))
 
 
 class UnknownJob(NotFound):

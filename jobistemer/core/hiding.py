@@ -12,7 +12,7 @@ _NAMES: Final = r"\w{0,40}(?:password|passwd|token|secret|signature)\w{0,40}|api
 _OPTION: Final = re.compile(rf"([?&;](?:{_NAMES})=)[^&;#\s]+", re.IGNORECASE)
 
 
-def without_secrets(text: str) -> str:
+def hide_secrets(text: str) -> str:
     """The text with the secrets of its URLs hidden."""
     if "://" not in text:
         return text

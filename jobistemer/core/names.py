@@ -10,7 +10,7 @@ from jobistemer.core.errors import InvalidName
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,127}", re.ASCII)
 
 
-def checked_name(kind: str, name: object) -> str:
+def check_name(kind: str, name: object) -> str:
     """Return `name` when it may enter a key; raises InvalidName with the kind, the value and the rule."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidName(

@@ -9,7 +9,7 @@ BUCKETS = 1 << 16
 """How many homes are remembered at the most: the jobs whose ids fall into one bucket live together, for good."""
 
 
-def hashed(text: str, shards: int) -> int:
+def hash_to_shard(text: str, shards: int) -> int:
     """The number of the shard that a text hashes to."""
     return crc32(text.encode()) % shards if shards > 1 else 0
 
@@ -31,7 +31,7 @@ def choose_homes(
     crowd, homes = dict(counts), dict[int, int]()
     # Those that live somewhere come first: others may have to live with them.
     for job in sorted(job_ids, key=lambda each: each not in found):
-        first = hashed(job, shards)
+        first = hash_to_shard(job, shards)
         emptiest = min(crowd, key=lambda shard: (crowd[shard], (shard - first) % shards), default=first)
         home = homes.setdefault(bucket_of(job), found.get(job, emptiest))
         crowd[home] = crowd.get(home, 0) + (job not in found)

@@ -15,9 +15,9 @@ def check_range(field: str, value: object, low: float, high: float, error: type[
     """Raise `error` unless `value` is a number (and no bool) from `low` to `high`."""
     # bool is an int to Python, but `priority=True` is a mistake.
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise error(f"{field} is {value!r:.80}, allowed is {plain(low)}–{plain(high)}")
+        raise error(f"{field} is {value!r:.80}, allowed is {format_number(low)}–{format_number(high)}")
 
 
-def plain(number: float) -> str:
+def format_number(number: float) -> str:
     """A number as people write it: 31622400, and not 3.16224e+07."""
     return f"{number:.15g}"

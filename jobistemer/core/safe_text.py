@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 
-def printable(text: str) -> str:
+def escape_text(text: str) -> str:
     """The text with control characters, line ends and invisible marks written as escapes."""
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

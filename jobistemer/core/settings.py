@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.names import checked_name
+from jobistemer.core.names import check_name
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.ranges import check_range
 
@@ -66,7 +66,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if not self.queues:
             raise Misconfigured("queues is empty; name at least one, such as `default`")
         for name, weight in self.queues.items():
-            checked_name("queue", name)
+            check_name("queue", name)
             check_range(f"weight of queue {name}", weight, 0, 1000, Misconfigured)
 
 

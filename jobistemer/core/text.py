@@ -12,7 +12,7 @@ def first_line(text: str) -> str:
     return text.strip().partition("\n")[0]
 
 
-def duration(ms: float) -> str:
+def format_duration(ms: float) -> str:
     """A length of time in its largest fitting unit."""
     # Clocks of processes differ by a few milliseconds: what ended before it began took no time.
     ms = max(0, ms)

@@ -1,4 +1,4 @@
-"""What has happened since the last scene, as lines: how occurrences began and ended, what is tried again."""
+"""What has happened since the last snapshot, as lines: how occurrences began and ended, what is tried again."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from jobistemer.core.runs.records import OccurrenceRecord
-from jobistemer.core.safe_text import printable
+from jobistemer.core.safe_text import escape_text
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.core.text import first_line
-from jobistemer.dev.snapshot import Scene
+from jobistemer.dev.snapshot import Snapshot
 
 STATUS_EVERY_MS = 3_000
 
 
-class Chronicle:
+class EventLog:
     """Remembers what it has told."""
 
     def __init__(self) -> None:
@@ -24,23 +24,23 @@ class Chronicle:
         self._status_at = 0
         self._done: dict[str, int] = {}
 
-    def news(self, scene: Scene) -> Iterator[str]:
-        """Tell what is new in a scene, the earliest first."""
-        for record in reversed(scene.occurrences):
+    def new_events(self, snapshot: Snapshot) -> Iterator[str]:
+        """Tell what is new in a snapshot, the earliest first."""
+        for record in reversed(snapshot.occurrences):
             if self._states.get(record.id) is not record.state:
                 self._states[record.id] = record.state
-                yield _occurrence(scene, record)
-        for run in scene.waiting:
+                yield _format_occurrence(snapshot, record)
+        for run in snapshot.waiting:
             if run.note and (run.id, run.attempt) not in self._retries:
                 self._retries.add((run.id, run.attempt))
-                yield printable(f"{_clock(scene.at_ms)} {run.handler} is tried again: {first_line(run.note)}")
-        self._done |= {worker.id: worker.done for worker in scene.workers}
+                yield escape_text(f"{_format_time(snapshot.at_ms)} {run.handler} is tried again: {first_line(run.note)}")
+        self._done |= {worker.id: worker.done for worker in snapshot.workers}
 
-    def status(self, scene: Scene, pace: float) -> Iterator[str]:
+    def status_lines(self, snapshot: Snapshot, rate: float) -> Iterator[str]:
         """Tell how things stand, every few seconds."""
-        if scene.at_ms - self._status_at >= STATUS_EVERY_MS:
-            self._status_at = scene.at_ms
-            yield _status(scene, pace)
+        if snapshot.at_ms - self._status_at >= STATUS_EVERY_MS:
+            self._status_at = snapshot.at_ms
+            yield _format_status(snapshot, rate)
 
     def summary(self) -> Iterator[str]:
         """Tell what there was in all."""
@@ -51,25 +51,25 @@ class Chronicle:
         yield f"attempts: {sum(self._done.values())}, of which {len(self._retries)} were seen to be tried again"
 
 
-def _occurrence(scene: Scene, record: OccurrenceRecord) -> str:
+def _format_occurrence(snapshot: Snapshot, record: OccurrenceRecord) -> str:
     took = f" in {(record.ended_at - record.claimed_at) / 1000:.1f} s" if record.ended_at else ""
     why = first_line(record.error) or record.reason
-    due = _clock(record.due * 1000)
-    return printable(f"{_clock(scene.at_ms)} {scene.job_name(record.job)} of {due} {record.state}{took}: {why}")
+    due = _format_time(record.due * 1000)
+    return escape_text(f"{_format_time(snapshot.at_ms)} {snapshot.job_name(record.job)} of {due} {record.state}{took}: {why}")
 
 
-def _status(scene: Scene, pace: float) -> str:
-    queues = [f"{each.name} {each.waiting} waiting, {each.in_flight} in flight" for each in scene.queues]
-    upcoming = [f"{job.name} at {_clock(job.next_due)}" for job in scene.jobs[:2] if job.next_due]
+def _format_status(snapshot: Snapshot, rate: float) -> str:
+    queues = [f"{each.name} {each.waiting} waiting, {each.in_flight} in flight" for each in snapshot.queues]
+    upcoming = [f"{job.name} at {_format_time(job.next_due)}" for job in snapshot.jobs[:2] if job.next_due]
     parts = [
         *(queues or ["no queue yet"]),
-        f"{scene.delayed} delayed",
-        f"{pace:.0f} runs/s",
-        f"workers {len(scene.workers)}",
+        f"{snapshot.delayed} delayed",
+        f"{rate:.0f} runs/s",
+        f"workers {len(snapshot.workers)}",
         f"next {', '.join(upcoming) or 'never'}",
     ]
-    return printable(f"{_clock(scene.at_ms)} · {' | '.join(parts)}")
+    return escape_text(f"{_format_time(snapshot.at_ms)} · {' | '.join(parts)}")
 
 
-def _clock(ms: int) -> str:
+def _format_time(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S}"

@@ -10,22 +10,22 @@ from typing import NamedTuple
 from jobistemer.core.reads.summaries import WorkerSummary
 from jobistemer.core.runs.records import AttemptRecord
 from jobistemer.core.states import TERMINAL_ATTEMPTS, AttemptState
-from jobistemer.dev.processes import Crew
-from jobistemer.dev.snapshot import Scene
-from jobistemer.runtime.child_process import Child
+from jobistemer.dev.processes import ProcessGroup
+from jobistemer.dev.snapshot import Snapshot
+from jobistemer.runtime.child_process import ChildProcess
 from jobistemer.store.calls import streams
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.records import find_attempts, find_run
 
-Tell = Callable[[str], None]
-MOST = 1_000
-PATIENCE_MS = 10_000
+Notify = Callable[[str], None]
+MAX_RUNS = 1_000
+WAIT_UNTIL_FULL_MS = 10_000
 """For so long a moment is waited for in which all slots of a worker are taken; then any work in flight will do."""
-SHOWN = 3
+MAX_REPORTED = 3
 
 
-class Abandoned(NamedTuple):
+class AbandonedRun(NamedTuple):
     """One run that a killed worker had in flight."""
 
     database: Database
@@ -34,80 +34,80 @@ class Abandoned(NamedTuple):
     attempt: int
 
 
-class Takeover:
-    """Kills one worker once, at a scene after `at_ms` in which it has work in flight."""
+class WorkerKiller:
+    """Kills one worker once, at a snapshot after `at_ms` in which it has work in flight."""
 
-    def __init__(self, crew: Crew, namespace: Namespace, at_ms: int, tell: Tell) -> None:
-        self._crew = crew
+    def __init__(self, processes: ProcessGroup, namespace: Namespace, at_ms: int, notify: Notify) -> None:
+        self._processes = processes
         self._namespace = namespace
         self._at_ms = at_ms
-        self._tell = tell
-        self._victim = ""
+        self._notify = notify
+        self._killed_worker = ""
         self._killed_at_ms = 0
-        self._open: list[Abandoned] = []
-        self._takers: Counter[str] = Counter()
+        self._pending: list[AbandonedRun] = []
+        self._taken_over_by: Counter[str] = Counter()
 
-    def follow(self, scene: Scene) -> None:
+    def update(self, snapshot: Snapshot) -> None:
         """Kill when it is time, and tell what has become of the abandoned runs."""
-        if not self._victim:
-            if scene.at_ms >= self._at_ms:
-                self._strike(scene)
-        elif self._open:
-            self._look_after(scene.at_ms)
+        if not self._killed_worker:
+            if snapshot.at_ms >= self._at_ms:
+                self._try_kill(snapshot)
+        elif self._pending:
+            self._report_takeovers(snapshot.at_ms)
 
     def summary(self) -> list[str]:
         """What there is to say at the end."""
-        if not self._victim:
+        if not self._killed_worker:
             return ["no worker was killed: the time had not come, or none had work in flight"]
-        taken = ", ".join(f"{count} by {worker}" for worker, count in sorted(self._takers.items()))
-        left = f"; {len(self._open)} not yet" if self._open else ""
-        return [f"takeover: of what worker {self._victim} had in flight, run again: {taken or 'none'}{left}"]
+        taken = ", ".join(f"{count} by {worker}" for worker, count in sorted(self._taken_over_by.items()))
+        left = f"; {len(self._pending)} not yet" if self._pending else ""
+        return [f"takeover: of what worker {self._killed_worker} had in flight, run again: {taken or 'none'}{left}"]
 
-    def _strike(self, scene: Scene) -> None:
-        impatient = scene.at_ms >= self._at_ms + PATIENCE_MS
-        for worker in sorted(scene.workers, key=lambda each: each.in_flight, reverse=True):
-            child = self._crew.member(worker.pid)
+    def _try_kill(self, snapshot: Snapshot) -> None:
+        impatient = snapshot.at_ms >= self._at_ms + WAIT_UNTIL_FULL_MS
+        for worker in sorted(snapshot.workers, key=lambda each: each.in_flight, reverse=True):
+            child = self._processes.find_by_pid(worker.pid)
             enough = 1 if impatient else worker.concurrency
-            if child is not None and child.ended is None and len(self._in_flight(worker.id)) >= enough:
+            if child is not None and child.exit_code is None and len(self._in_flight(worker.id)) >= enough:
                 self._kill(worker, child)
                 return
 
-    def _kill(self, worker: WorkerSummary, child: Child) -> None:
+    def _kill(self, worker: WorkerSummary, child: ChildProcess) -> None:
         child.kill()
-        self._victim, self._killed_at_ms = worker.id, self._namespace.shards[0].read_clock()
+        self._killed_worker, self._killed_at_ms = worker.id, self._namespace.shards[0].read_clock()
         # Only now nobody can end them any more but whoever takes them over.
-        self._open = self._in_flight(worker.id)
-        self._tell(f"KILLED {child.name} ({worker.id}) with SIGKILL: runs it had in flight: {len(self._open)}")
+        self._pending = self._in_flight(worker.id)
+        self._notify(f"KILLED {child.name} ({worker.id}) with SIGKILL: runs it had in flight: {len(self._pending)}")
 
-    def _in_flight(self, worker: str) -> list[Abandoned]:
+    def _in_flight(self, worker: str) -> list[AbandonedRun]:
         found = []
         for database in self._namespace.shards:
-            for where in sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams)):
-                held = [each for _, each in islice(streams.pending_of(database, where, worker), MOST) if each]
-                found += [Abandoned(database, each.message.run, each.message.handler, each.attempt) for each in held]
+            for place in sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams)):
+                held = [each for _, each in islice(streams.list_pending(database, place, worker), MAX_RUNS) if each]
+                found += [AbandonedRun(database, each.message.run, each.message.handler, each.attempt) for each in held]
         return found
 
-    def _look_after(self, now_ms: int) -> None:
+    def _report_takeovers(self, now_ms: int) -> None:
         still_open = []
-        for abandoned in self._open:
-            lost, again = _fate(abandoned)
+        for abandoned in self._pending:
+            lost, again = _find_takeover(abandoned)
             if lost is None or again is None:
                 still_open.append(abandoned)
                 continue
-            self._takers[again.worker] += 1
-            if self._takers.total() <= SHOWN:
-                self._tell(
+            self._taken_over_by[again.worker] += 1
+            if self._taken_over_by.total() <= MAX_REPORTED:
+                self._notify(
                     f"TAKEN OVER {abandoned.handler} {abandoned.run}: attempt {lost.number} lost with {lost.worker}, "
                     f"attempt {again.number} {again.state} on {again.worker}"
                 )
-        self._open = still_open
+        self._pending = still_open
         if not still_open:
             took = (now_ms - self._killed_at_ms) / 1000
-            count = self._takers.total()
-            self._tell(f"TAKEOVER COMPLETE after {took:.1f} s: lost attempts {count}, all of them run again")
+            count = self._taken_over_by.total()
+            self._notify(f"TAKEOVER COMPLETE after {took:.1f} s: lost attempts {count}, all of them run again")
 
 
-def _fate(abandoned: Abandoned) -> tuple[AttemptRecord | None, AttemptRecord | None]:
+def _find_takeover(abandoned: AbandonedRun) -> tuple[AttemptRecord | None, AttemptRecord | None]:
     """The lost attempt of an abandoned run, and the later one that has ended; None for what is not there yet."""
     run = find_run(abandoned.database, abandoned.run)
     attempts = find_attempts(abandoned.database, run) if run is not None else []

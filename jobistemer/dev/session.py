@@ -15,24 +15,24 @@ from rich.live import Live
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.core.safe_text import printable
-from jobistemer.dev.event_log import Chronicle
-from jobistemer.dev.kill_worker import Takeover
+from jobistemer.core.safe_text import escape_text
+from jobistemer.dev.event_log import EventLog
+from jobistemer.dev.kill_worker import WorkerKiller
 from jobistemer.dev.ports import free_port
-from jobistemer.dev.processes import Crew
-from jobistemer.dev.screen import ANNOUNCED, screen
-from jobistemer.dev.snapshot import Pace, Scene, look
-from jobistemer.runtime.shutdown import Stopping
-from jobistemer.store.server.connection import redacted
+from jobistemer.dev.processes import ProcessGroup
+from jobistemer.dev.screen import HIGHLIGHT_PREFIX, render_screen
+from jobistemer.dev.snapshot import RunRate, Snapshot, read_snapshot
+from jobistemer.runtime.shutdown import Shutdown
+from jobistemer.store.server.connection import redact_url
 
-LOOK_S = 0.5
-KEPT_EVENTS = 200
+POLL_S = 0.5
+MAX_EVENTS = 200
 
-Show = Callable[[Scene, float], None]
-"""Shows a scene and the pace, in runs per second."""
+Display = Callable[[Snapshot, float], None]
+"""Shows a snapshot and the rate, in runs per second."""
 
 
-class Plan(NamedTuple):
+class SessionOptions(NamedTuple):
     """What is to be played. seconds and kill_after are None for never; port: that of the dashboard, 0 for none."""
 
     load: Callable[[str | None], Jobistemer]
@@ -45,93 +45,93 @@ class Plan(NamedTuple):
     port: int
 
 
-class Stage:
+class DevSession:
     """One performance: events are kept for the screen, or printed as they come when there is no terminal."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._events: deque[str] = deque(maxlen=KEPT_EVENTS)
-        self._printing = not sys.stdout.isatty()
-        self._stopping = Stopping()
-        self._crew = Crew(hear=lambda name, line: self._tell(f"[{name}] {line}"), tell=self._tell)
-        self._chronicle = Chronicle()
-        self._pace = Pace()
-        self._shown_url = ""
-        self._address = ""
+    def __init__(self, options: SessionOptions) -> None:
+        self._options = options
+        self._events: deque[str] = deque(maxlen=MAX_EVENTS)
+        self._prints_lines = not sys.stdout.isatty()
+        self._shutdown = Shutdown()
+        self._processes = ProcessGroup(on_line=lambda name, line: self._log(f"[{name}] {line}"), on_event=self._log)
+        self._event_log = EventLog()
+        self._run_rate = RunRate()
+        self._redacted_url = ""
+        self._dashboard_url = ""
 
-    def perform(self) -> None:
+    def run(self) -> None:
         """Play until Ctrl-C, SIGTERM or the end of the time; nobody is left behind, whatever happens."""
-        self._stopping.listen()
+        self._shutdown.listen()
         try:
-            app, takeover = self._set_up()
-            with self._curtain() as show:
-                self._play(app, takeover, show)
+            app, killer = self._set_up()
+            with self._open_display() as display:
+                self._loop(app, killer, display)
         finally:
-            self._crew.end(self._stopping.immediate)
-        for line in (*self._chronicle.summary(), *(takeover.summary() if takeover else ())):
+            self._processes.end(self._shutdown.immediate)
+        for line in (*self._event_log.summary(), *(killer.summary() if killer else ())):
             click.echo(line)
 
-    def _set_up(self) -> tuple[Jobistemer, Takeover | None]:
-        plan = self._plan
-        url = plan.url or self._crew.start_server()
-        app = plan.load(url)
-        self._shown_url = redacted(url)
+    def _set_up(self) -> tuple[Jobistemer, WorkerKiller | None]:
+        options = self._options
+        url = options.url or self._processes.start_server()
+        app = options.load(url)
+        self._redacted_url = redact_url(url)
         deployed = app.deploy()
-        click.echo(f"in another terminal: JOBISTEMER_URL={self._shown_url} jobistemer job list")
-        port = free_port(plan.port) if plan.port else 0
+        click.echo(f"in another terminal: JOBISTEMER_URL={self._redacted_url} jobistemer job list")
+        port = free_port(options.port) if options.port else 0
         if port:
-            self._address = f"http://127.0.0.1:{port}/"
-            click.echo(f"dashboard: {self._address}")
+            self._dashboard_url = f"http://127.0.0.1:{port}/"
+            click.echo(f"dashboard: {self._dashboard_url}")
         for registered in deployed:
-            click.echo(printable(f"job {registered.job}: {registered.word.lower()}, version {registered.version}"))
+            click.echo(escape_text(f"job {registered.job}: {registered.word.lower()}, version {registered.version}"))
         environment = {"JOBISTEMER_URL": url, "JOBISTEMER_NAMESPACE": app.namespace.name}
-        if plan.app:
-            environment["JOBISTEMER_APP"] = plan.app
-        self._crew.start(environment, plan.workers, plan.worker_arguments, port)
-        if plan.kill_after is None:
+        if options.app:
+            environment["JOBISTEMER_APP"] = options.app
+        self._processes.start(environment, options.workers, options.worker_arguments, port)
+        if options.kill_after is None:
             return app, None
-        at_ms = app.namespace.clock.now_ms() + round(plan.kill_after * 1000)
-        return app, Takeover(self._crew, app.namespace, at_ms, self._announce)
+        at_ms = app.namespace.clock.now_ms() + round(options.kill_after * 1000)
+        return app, WorkerKiller(self._processes, app.namespace, at_ms, self._announce)
 
-    def _play(self, app: Jobistemer, takeover: Takeover | None, show: Show) -> None:
-        ends_at = time.monotonic() + (self._plan.seconds or float("inf"))
-        while time.monotonic() < ends_at and not self._stopping.requested.wait(LOOK_S):
-            self._crew.tend()
+    def _loop(self, app: Jobistemer, killer: WorkerKiller | None, display: Display) -> None:
+        ends_at = time.monotonic() + (self._options.seconds or float("inf"))
+        while time.monotonic() < ends_at and not self._shutdown.requested.wait(POLL_S):
+            self._processes.restart_ended()
             try:
-                scene = look(app.namespace)
-                if takeover is not None:
-                    takeover.follow(scene)
+                snapshot = read_snapshot(app.namespace)
+                if killer is not None:
+                    killer.update(snapshot)
             except (NotConnected, ServerRefused) as error:
-                self._tell(str(error))
+                self._log(str(error))
                 continue
-            for line in self._chronicle.news(scene):
-                self._tell(line)
-            show(scene, self._pace.of(scene))
+            for line in self._event_log.new_events(snapshot):
+                self._log(line)
+            display(snapshot, self._run_rate.update(snapshot))
 
     @contextmanager
-    def _curtain(self) -> Iterator[Show]:
-        if self._printing:
+    def _open_display(self) -> Iterator[Display]:
+        if self._prints_lines:
             yield self._print_status
             return
         console = Console(highlight=False, markup=False)
         with Live(console=console, screen=True, auto_refresh=False) as live:
-            yield lambda scene, pace: live.update(
-                screen(scene, self._heading(scene, pace), list(self._events), console.height), refresh=True
+            yield lambda snapshot, rate: live.update(
+                render_screen(snapshot, self._heading(snapshot, rate), list(self._events), console.height), refresh=True
             )
 
-    def _heading(self, scene: Scene, pace: float) -> str:
-        shown = f"{self._address} · " if self._address else ""
-        figures = f"{pace:.0f} runs/s · {scene.delayed} delayed"
-        return f" {shown}JOBISTEMER_URL={self._shown_url} · {figures} · Ctrl-C ends it "
+    def _heading(self, snapshot: Snapshot, rate: float) -> str:
+        dashboard = f"{self._dashboard_url} · " if self._dashboard_url else ""
+        figures = f"{rate:.0f} runs/s · {snapshot.delayed} delayed"
+        return f" {dashboard}JOBISTEMER_URL={self._redacted_url} · {figures} · Ctrl-C ends it "
 
-    def _print_status(self, scene: Scene, pace: float) -> None:
-        for line in self._chronicle.status(scene, pace):
-            self._tell(line)
+    def _print_status(self, snapshot: Snapshot, rate: float) -> None:
+        for line in self._event_log.status_lines(snapshot, rate):
+            self._log(line)
 
     def _announce(self, line: str) -> None:
-        self._tell(f"{ANNOUNCED} {line}")
+        self._log(f"{HIGHLIGHT_PREFIX} {line}")
 
-    def _tell(self, line: str) -> None:
-        self._events.append(printable(line))
-        if self._printing:
-            click.echo(printable(line))
+    def _log(self, line: str) -> None:
+        self._events.append(escape_text(line))
+        if self._prints_lines:
+            click.echo(escape_text(line))

@@ -13,19 +13,19 @@ from typing import NoReturn
 
 from jobistemer.runtime.repeat import start_thread
 
-LEAVE_S = 5.0
+EXIT_TIMEOUT_S = 5.0
 """What handlers have registered to be called at the end, and threads they left, may take so long."""
 
 log = logging.getLogger("jobistemer")
 
 
-def leave(code: int, seconds: float = LEAVE_S) -> NoReturn:
+def exit_process(code: int, seconds: float = EXIT_TIMEOUT_S) -> NoReturn:
     """End the process as the interpreter would, but within a time: threads that are no daemons, functions for the exit.
 
     The interpreter's own end waits for those without a limit, and may wait for ever for a lock that one of its frozen
     daemon threads holds.
     """
-    start_thread(lambda: _cut_short(code, seconds), "leaving")
+    start_thread(lambda: _exit_after(code, seconds), "leaving")
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
             thread.join()
@@ -36,7 +36,7 @@ def leave(code: int, seconds: float = LEAVE_S) -> NoReturn:
     os._exit(code)
 
 
-def _cut_short(code: int, seconds: float) -> None:
+def _exit_after(code: int, seconds: float) -> None:
     time.sleep(seconds)
     log.warning("something of the application keeps this process from ending; it is ended now")
     os._exit(code)

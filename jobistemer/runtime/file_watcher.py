@@ -8,34 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LOOK_S = 0.5
-MOST_FILES = 20_000
+MAX_FILES = 20_000
 
 
-class Changes:
+class FileWatcher:
     """Asked as often as one likes, it looks twice a second. Hidden folders and virtual environments are left out."""
 
     def __init__(self, folders: list[Path]) -> None:
         self._folders = folders
-        self._seen = self._look()
+        self._seen = self._scan()
         self._next = time.monotonic() + LOOK_S
 
     def __call__(self) -> bool:
         """Whether a file was changed, added or removed since this was asked the last time."""
         if time.monotonic() < self._next:
             return False
-        before, self._seen = self._seen, self._look()
+        before, self._seen = self._seen, self._scan()
         self._next = time.monotonic() + LOOK_S
         return before != self._seen
 
-    def _look(self) -> dict[str, tuple[int, int]]:
+    def _scan(self) -> dict[str, tuple[int, int]]:
         found = {}
         for entry in self._files():
             try:
-                about = entry.stat()
+                status = entry.stat()
             except OSError:
                 continue
-            found[entry.path] = (about.st_mtime_ns, about.st_size)
-            if len(found) >= MOST_FILES:
+            found[entry.path] = (status.st_mtime_ns, status.st_size)
+            if len(found) >= MAX_FILES:
                 break
         return found
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 log = logging.getLogger("jobistemer.hooks")
 
 
-def tell(hooks: Iterable[Callable[[T], object]], value: T) -> None:
+def call_hooks(hooks: Iterable[Callable[[T], object]], value: T) -> None:
     """Call each hook with the value; one that raises is logged, and the next one is called."""
     for hook in hooks:
         try:

@@ -19,11 +19,11 @@ STEP_S = 30.0
 """No step of ours takes so long, the pause after it included."""
 SERVER_S = 300.0
 """Nor does one that waits for a server which never answers: some tries of some seconds each, to connect and to read."""
-_CLIENT = "redis"
+_REDIS_MODULE = "redis"
 """Where a thread is that waits for the server."""
 
 
-class _Watched:
+class _WatchedThread:
     """One thread; it alone writes here."""
 
     __slots__ = ("at", "ident", "name")
@@ -34,27 +34,27 @@ class _Watched:
         self.at = time.monotonic()
 
 
-class Vitals:
+class Liveness:
     """The threads of one process that have to move as long as it lives."""
 
     def __init__(self) -> None:
-        self._threads: dict[int, _Watched] = {}
+        self._threads: dict[int, _WatchedThread] = {}
         self._ended: list[str] = []
 
     def repeat(self, step: Callable[[], float | None], stop: threading.Event, name: str) -> None:
         """Repeat a step until stopped, as `repeating.repeat` does, and be watched meanwhile."""
 
-        def watched() -> float | None:
-            self.mark()
+        def watched_step() -> float | None:
+            self.touch()
             return step()
 
-        with self.watching(name):
-            repeat(watched, stop, name)
+        with self.watch_thread(name):
+            repeat(watched_step, stop, name)
 
     @contextmanager
-    def watching(self, name: str) -> Iterator[None]:
-        """Watch this thread meanwhile; it says by `mark` that it moves."""
-        mine = self._threads[threading.get_ident()] = _Watched(name)
+    def watch_thread(self, name: str) -> Iterator[None]:
+        """Watch this thread meanwhile; it says by `touch` that it moves."""
+        mine = self._threads[threading.get_ident()] = _WatchedThread(name)
         try:
             yield
         except BaseException as error:
@@ -64,34 +64,34 @@ class Vitals:
         finally:
             del self._threads[mine.ident]
 
-    def mark(self) -> None:
+    def touch(self) -> None:
         """Note that this thread moves: it begins a step, or gets on with a long one."""
         if (mine := self._threads.get(threading.get_ident())) is not None:
             mine.at = time.monotonic()
 
-    def stuck(self) -> list[str]:
+    def stuck_threads(self) -> list[str]:
         """What no longer moves, with the place in the code where it stands; empty while all is well."""
         frames, now = sys._current_frames(), time.monotonic()  # noqa: SLF001 - the documented way to see other threads
-        found = (_trouble(each, now, frames.get(each.ident)) for each in list(self._threads.values()))
+        found = (_describe_if_stuck(each, now, frames.get(each.ident)) for each in list(self._threads.values()))
         return [*self._ended, *(trouble for trouble in found if trouble)]
 
 
-def _trouble(thread: _Watched, now: float, frame: FrameType | None) -> str:
+def _describe_if_stuck(thread: _WatchedThread, now: float, frame: FrameType | None) -> str:
     lasts = now - thread.at
     if lasts <= STEP_S or (lasts <= SERVER_S and _waits_for_server(frame)):
         return ""
-    return f"{thread.name} has made no step for {lasts:.0f} s{_place(frame)}"
+    return f"{thread.name} has made no step for {lasts:.0f} s{_code_location(frame)}"
 
 
 def _waits_for_server(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] == _CLIENT:
+        if frame.f_globals.get("__name__", "").partition(".")[0] == _REDIS_MODULE:
             return True
         frame = frame.f_back
     return False
 
 
-def _place(frame: FrameType | None) -> str:
+def _code_location(frame: FrameType | None) -> str:
     if frame is None:
         return ""
     return f", it is at {frame.f_globals.get('__name__', '?')} line {frame.f_lineno} ({frame.f_code.co_name})"

@@ -12,13 +12,13 @@ from typing import Final, TextIO
 import msgspec
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.hiding import without_secrets
-from jobistemer.core.safe_text import printable
+from jobistemer.core.hiding import hide_secrets
+from jobistemer.core.safe_text import escape_text
 
 LEVELS = ("debug", "info", "warning", "error")
 
 
-class LinesForPeople(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """`12:30:05 warning  message`, with a traceback indented below."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -26,11 +26,11 @@ class LinesForPeople(logging.Formatter):
         at, message = datetime.fromtimestamp(record.created, UTC), _message(record)
         facts = {key: value for key, value in _facts(record).items() if key in ("task", "run")}
         about = "".join(f" {key}={value}" for key, value in facts.items() if str(value) not in message)
-        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {printable(message + about)}"
-        return "\n    ".join([line, *(printable(each) for each in _traceback(self, record))])
+        line = f"{at:%H:%M:%S} {record.levelname.lower():8} {escape_text(message + about)}"
+        return "\n    ".join([line, *(escape_text(each) for each in _traceback(self, record))])
 
 
-class LinesForMachines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object per line; the fields are on the page about observing."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -39,9 +39,9 @@ class LinesForMachines(logging.Formatter):
         try:
             line = msgspec.json.encode(fields, enc_hook=repr).decode()
         except Exception as error:  # noqa: BLE001 - halves of characters, circles, a `__repr__` that raises
-            lenient = {"message": printable(_message(record)), "unwritable": f"{type(error).__name__}: {error}"}
+            fallback = {"message": escape_text(_message(record)), "unwritable": f"{type(error).__name__}: {error}"}
             rest = {name: fields[name] for name in ("at", "level", "logger", "pid", "thread")}
-            line = msgspec.json.encode({**rest, **lenient}, enc_hook=repr).decode()
+            line = msgspec.json.encode({**rest, **fallback}, enc_hook=repr).decode()
         # These end a line too for some who read one.
         return line.translate(_LINE_ENDS)
 
@@ -52,26 +52,26 @@ class LinesForMachines(logging.Formatter):
             "logger": record.name,
             "message": _message(record),
         }
-        fields |= {name: _clean(value) for name, value in _facts(record).items() if name not in fields}
-        if trouble := self._trouble(record):
-            fields["exception"] = trouble
-        if extra := {name: _clean(value) for name, value in vars(record).items() if name not in _STANDARD}:
+        fields |= {name: _redact(value) for name, value in _facts(record).items() if name not in fields}
+        if exception := self._exception_fields(record):
+            fields["exception"] = exception
+        if extra := {name: _redact(value) for name, value in vars(record).items() if name not in _STANDARD}:
             fields["extra"] = extra
         return {**fields, "pid": record.process, "thread": record.threadName}
 
-    def _trouble(self, record: logging.LogRecord) -> dict[str, object]:
+    def _exception_fields(self, record: logging.LogRecord) -> dict[str, object]:
         trace = _traceback(self, record)
         if not trace:
             return {}
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return {"traceback": trace}
-        return {"type": type(error).__qualname__, "message": _said(error), "traceback": trace}
+        return {"type": type(error).__qualname__, "message": _error_text(error), "traceback": trace}
 
 
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "facts"})
-FORMATS: Final[Mapping[str, type[logging.Formatter]]] = {"text": LinesForPeople, "json": LinesForMachines}
+FORMATS: Final[Mapping[str, type[logging.Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
 
 
 def facts(**known: object) -> dict[str, dict[str, object]]:
@@ -107,24 +107,24 @@ def _facts(record: logging.LogRecord) -> Mapping[str, object]:
 
 def _message(record: logging.LogRecord) -> str:
     try:
-        return without_secrets(record.getMessage())
+        return hide_secrets(record.getMessage())
     except Exception as error:  # noqa: BLE001 - arguments that do not fit, or a `__str__` that raises
         return f"(a log line that cannot be formatted: {type(error).__name__}) {record.msg!s:.200}"
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     try:
-        return without_secrets(str(error))
+        return hide_secrets(str(error))
     except Exception:  # noqa: BLE001 - it is user code
         return ""
 
 
-def _clean(value: object) -> object:
-    return without_secrets(value) if isinstance(value, str) else value
+def _redact(value: object) -> object:
+    return hide_secrets(value) if isinstance(value, str) else value
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
     if record.exc_info:
-        return without_secrets(formatter.formatException(record.exc_info)).splitlines()
+        return hide_secrets(formatter.formatException(record.exc_info)).splitlines()
     # What was logged in a process beside this one comes as text.
-    return without_secrets(record.exc_text or "").splitlines()
+    return hide_secrets(record.exc_text or "").splitlines()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from jobistemer.runtime.http_endpoint import LOOPBACK
 from jobistemer.runtime.logging import FORMATS, LEVELS, set_up_logging
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 
 METRICS_OFF: Final = "off"
 
@@ -26,19 +26,19 @@ class ProcessOptions(NamedTuple):
     metrics: str = METRICS_OFF
 
 
-def prepare_process(options: ProcessOptions) -> Stopping:
+def prepare_process(options: ProcessOptions) -> Shutdown:
     """Set up logging and signals; what is returned tells when to end."""
     set_up_logging(options.log_level, FORMATS[options.log_format]())
-    stopping = Stopping()
-    stopping.listen()
+    shutdown = Shutdown()
+    shutdown.listen()
     if options.until_eof:
-        start_thread(lambda: _end_with_input(stopping), "until-eof")
-    return stopping
+        start_thread(lambda: _stop_at_eof(shutdown), "until-eof")
+    return shutdown
 
 
-def _end_with_input(stopping: Stopping) -> None:
+def _stop_at_eof(shutdown: Shutdown) -> None:
     # The supervisor holds the other end and never writes: the pipe closes when it ends, however it ends.
     # The file descriptor itself is read: a daemon thread inside sys.stdin would break the interpreter's shutdown.
     while os.read(0, 1):
         pass
-    stopping.request()
+    shutdown.request()

@@ -10,19 +10,19 @@ from types import FrameType
 SLICE_S = 0.5
 
 
-class Stopping:
+class Shutdown:
     """What signals have asked for; roles look at it, tests set it."""
 
     def __init__(self) -> None:
         self.requested = threading.Event()
         self.immediate = threading.Event()
         self.quiet = threading.Event()
-        self._asking = threading.Lock()
-        self._to_be_quiet = False
+        self._lock = threading.Lock()
+        self._quiet_requested = False
 
     def request(self) -> None:
         """Ask for an orderly end; asked again, for an immediate one."""
-        with self._asking:
+        with self._lock:
             if self.requested.is_set():
                 self.immediate.set()
             self.requested.set()
@@ -49,17 +49,17 @@ class Stopping:
 
     def _on_quiet(self, number: int, _frame: FrameType | None) -> None:
         # The last signal counts, whichever of the threads that make it known comes last.
-        self._to_be_quiet = number == signal.SIGTSTP
-        _thread.start_new_thread(self._make_known, ())
+        self._quiet_requested = number == signal.SIGTSTP
+        _thread.start_new_thread(self._apply_quiet, ())
 
-    def _make_known(self) -> None:
-        with self._asking:
-            if self._to_be_quiet:
+    def _apply_quiet(self) -> None:
+        with self._lock:
+            if self._quiet_requested:
                 self.quiet.set()
             else:
                 self.quiet.clear()
 
 
-def end_at_once(number: int, _frame: FrameType | None) -> None:
+def exit_on_signal(number: int, _frame: FrameType | None) -> None:
     """A handler of SIGTERM for commands that are no role: they end like with Ctrl-C, and clean up what they began."""
     raise SystemExit(128 + number)

@@ -7,62 +7,62 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jobistemer.runtime.http_endpoint import TEXT, Answer, ask, verdict
-from jobistemer.runtime.liveness import Vitals
+from jobistemer.runtime.http_endpoint import TEXT, Response, fetch_page, health_response
+from jobistemer.runtime.liveness import Liveness
 
-MOST_AT_ONCE = 32
+MAX_AT_ONCE = 32
 _OK = 200
-_NOBODY = (FileNotFoundError, ConnectionRefusedError)
+_NOT_LISTENING = (FileNotFoundError, ConnectionRefusedError)
 
 
-class Together:
+class SupervisedHealth:
     """A supervisor and its processes, `{"process 1": socket, …}`."""
 
-    def __init__(self, sockets: Mapping[str, Path], supervisor: Vitals) -> None:
+    def __init__(self, sockets: Mapping[str, Path], supervisor: Liveness) -> None:
         self._sockets = sockets
         self._supervisor = supervisor
-        self._askers = ThreadPoolExecutor(min(MOST_AT_ONCE, len(sockets)), "asking")
+        self._executor = ThreadPoolExecutor(min(MAX_AT_ONCE, len(sockets)), "asking")
 
-    def livez(self) -> Answer:
+    def livez(self) -> Response:
         """Whether all move. One that has ended, or is starting, is its supervisor's business."""
-        told = self._reasons("/livez", nobody="")
-        return verdict([*self._supervisor.stuck(), *told])
+        reasons = self._reasons("/livez", nobody="")
+        return health_response([*self._supervisor.stuck_threads(), *reasons])
 
-    def readyz(self) -> Answer:
+    def readyz(self) -> Response:
         """Whether every process is ready."""
-        return verdict(list(self._reasons("/readyz", nobody="it is not there yet")))
+        return health_response(list(self._reasons("/readyz", nobody="it is not there yet")))
 
-    def metrics(self) -> Answer:
+    def metrics(self) -> Response:
         """What all of them measure, each sample with the number of its process."""
-        answers = [(name.rpartition(" ")[2], said) for name, said in self.ask("/metrics")]
-        told = [(number, said) for number, said in answers if isinstance(said, Answer) and said.status == _OK]
-        kind = told[0][1].kind if told else TEXT
-        return Answer(_OK, merged([(number, said.body.decode()) for number, said in told]).encode(), kind)
+        answers = [(name.rpartition(" ")[2], answer) for name, answer in self.fetch("/metrics")]
+        answered = [(number, answer) for number, answer in answers if isinstance(answer, Response) and answer.status == _OK]
+        content_type = answered[0][1].content_type if answered else TEXT
+        return Response(_OK, merge_metrics([(number, answer.body.decode()) for number, answer in answered]).encode(), content_type)
 
-    def ask(self, page: str) -> list[tuple[str, Answer | OSError]]:
+    def fetch(self, page: str) -> list[tuple[str, Response | OSError]]:
         """What each of them says."""
-        said = self._askers.map(lambda path: _asked(path, page), self._sockets.values())
-        return list(zip(self._sockets, said, strict=True))
+        answers = self._executor.map(lambda path: _try_fetch(path, page), self._sockets.values())
+        return list(zip(self._sockets, answers, strict=True))
 
     def _reasons(self, page: str, nobody: str) -> Iterator[str]:
-        for name, answer in self.ask(page):
-            if isinstance(answer, Answer):
+        for name, answer in self.fetch(page):
+            if isinstance(answer, Response):
                 reasons = answer.body.decode().splitlines() if answer.status != _OK else []
-            elif isinstance(answer, _NOBODY):
+            elif isinstance(answer, _NOT_LISTENING):
                 reasons = [nobody] if nobody else []
             else:
                 reasons = [f"it does not answer: {answer}"]
             yield from (f"{name}: {reason}" for reason in reasons)
 
 
-def _asked(path: Path, page: str) -> Answer | OSError:
+def _try_fetch(path: Path, page: str) -> Response | OSError:
     try:
-        return ask(path, page)
+        return fetch_page(path, page)
     except OSError as error:
         return error
 
 
-def merged(pages: Iterable[tuple[str, str]]) -> str:
+def merge_metrics(pages: Iterable[tuple[str, str]]) -> str:
     """Pages of several processes in Prometheus's text form as one: each metric once, with a label `process`."""
     metrics: dict[str, tuple[list[str], list[str]]] = {}
     for number, text in pages:
@@ -70,17 +70,17 @@ def merged(pages: Iterable[tuple[str, str]]) -> str:
         for line in filter(None, text.split("\n")):
             if line.startswith("# HELP "):
                 head, samples = metrics.setdefault(line.split(" ", 3)[2], ([], []))
-            _add(line, number, head, samples)
+            _add_line(line, number, head, samples)
     return "".join(f"{line}\n" for head, samples in metrics.values() for line in (*head, *samples))
 
 
-def _add(line: str, number: str, head: list[str], samples: list[str]) -> None:
+def _add_line(line: str, number: str, head: list[str], samples: list[str]) -> None:
     if not line.startswith("#"):
-        samples.append(_labelled(line, number))
+        samples.append(_add_label(line, number))
     elif line not in head:
         head.append(line)
 
 
-def _labelled(sample: str, number: str) -> str:
+def _add_label(sample: str, number: str) -> str:
     name, mark, rest = re.split(r"([{ ])", sample, maxsplit=1)
     return f'{name}{{process="{number}",{rest}' if mark == "{" else f'{name}{{process="{number}"}}{mark}{rest}'

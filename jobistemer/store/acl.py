@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.names import checked_name
-from jobistemer.core.runs.transaction import ALLOWED
+from jobistemer.core.names import check_name
+from jobistemer.core.runs.transaction import ALLOWED_COMMANDS
 from jobistemer.store.scripts import script
 
 
@@ -21,72 +21,72 @@ class Role(NamedTuple):
     """A role: the scripts it runs, the commands it sends besides, and the kinds of keys that these touch."""
 
     name: str
-    what: str
+    description: str
     scripts: tuple[str, ...]
     commands: tuple[str, ...]
     kinds: tuple[str, ...]
 
 
 # The last two on a cluster only, where slots move.
-_CONNECTING: Final = "ping select client|setname time hget cluster|slots asking"
-_SCRIPTING: Final = "evalsha eval script|load hsetnx"
-_READING: Final = "hgetall hkeys hmget lrange"
-_ENDING: Final = (
-    "commit_run commit_task count_member count_outcome end_occurrence close_group halt_group seal_group send_letter"
+_CONNECT_COMMANDS: Final = "ping select client|setname time hget cluster|slots asking"
+_SCRIPT_COMMANDS: Final = "evalsha eval script|load hsetnx"
+_READ_COMMANDS: Final = "hgetall hkeys hmget lrange"
+_END_SCRIPTS: Final = (
+    "commit_run commit_task count_member count_outcome end_occurrence expire_group halt_group seal_group enqueue_on_dead"
 )
-_CANCELLING: Final = f"{_ENDING} recall_run release_limits request_cancel cancel_queued halt_occurrence"
-_ENQUEUEING: Final = "enqueue_run enqueue_runs delay_run debounce_run"
-_RECORDS: Final = "run attempt log"
+_CANCEL_SCRIPTS: Final = f"{_END_SCRIPTS} admit_waiting_run release_limits request_cancel cancel_queued halt_occurrence"
+_ENQUEUE_SCRIPTS: Final = "enqueue_run enqueue_runs delay_run debounce_run"
+_RECORD_KINDS: Final = "run attempt log"
 
 PRODUCER: Final = Role(
     "producer",
     "enqueues, and waits for results",
-    tuple(_ENQUEUEING.split()),
-    tuple(f"{_CONNECTING} {_SCRIPTING} {_READING}".split()),
-    tuple(f"{_RECORDS} occurrence".split()),
+    tuple(_ENQUEUE_SCRIPTS.split()),
+    tuple(f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS}".split()),
+    tuple(f"{_RECORD_KINDS} occurrence".split()),
 )
 TICKER: Final = Role(
     "ticker",
     "decides what is due; needs no other role beside it",
     tuple(
-        f"{_CANCELLING} beat_ticker claim_occurrence claim_firings fire_occurrence start_occurrence promote_runs "
+        f"{_CANCEL_SCRIPTS} beat_ticker claim_occurrence claim_occurrences fire_occurrence start_occurrence promote_runs "
         "forget_worker forget_occurrence advance_backfill postpone_job register_job raise_alert".split()
     ),
     tuple(
-        f"{_CONNECTING} {_SCRIPTING} {_READING} subscribe unsubscribe hexists hlen del smembers xrange xinfo|consumers "
+        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} subscribe unsubscribe hexists hlen del smembers xrange xinfo|consumers "
         "zadd zcard zmscore zrange zrangebyscore zrem zremrangebyscore".split()
     ),
-    tuple(f"{_RECORDS} stream results backfill".split()),
+    tuple(f"{_RECORD_KINDS} stream results backfill".split()),
 )
 WORKER: Final = Role(
     "worker",
     "executes, takes over from the dead, and enqueues what its handlers ask for",
     tuple(
-        f"{_ENDING} {_ENQUEUEING} recall_run release_limits request_cancel commit_firings commit_successes "
-        "commit_transaction retry_run add_children admit_run beat_worker forget_worker free_unique hold_run mark_start "
-        "open_streams start_attempt write_notes".split()
+        f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} admit_waiting_run release_limits request_cancel commit_occurrences commit_successes "
+        "commit_transaction retry_run add_children admit_run beat_worker forget_worker free_unique hold_run claim_first_start "
+        "open_streams start_attempt write_attempt_log".split()
     ),
     tuple(
-        f"{_CONNECTING} {_SCRIPTING} {_READING} client|id client|unblock exists hexists pexpire xack xdel xpending "
-        f"xrange xreadgroup zrange zrevrangebyscore {' '.join(ALLOWED)}".lower().split()
+        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} client|id client|unblock exists hexists pexpire xack xdel xpending "
+        f"xrange xreadgroup zrange zrevrangebyscore {' '.join(ALLOWED_COMMANDS)}".lower().split()
     ),
-    tuple(f"{_RECORDS} app job history versions limits held waiting".split()),
+    tuple(f"{_RECORD_KINDS} app job history versions limits held waiting".split()),
 )
 OPERATOR: Final = Role(
     "operator",
     "deploys and controls jobs, queues, runs and workers, and cancels: the command line",
     tuple(
-        f"{_CANCELLING} {_ENQUEUEING} advance_backfill claim_occurrence command_worker fire_occurrence "
-        "forget_occurrence note_control pause_job postpone_job purge_dead register_job release_held remove_job "
+        f"{_CANCEL_SCRIPTS} {_ENQUEUE_SCRIPTS} advance_backfill claim_occurrence command_worker fire_occurrence "
+        "forget_occurrence record_job_change pause_job postpone_job purge_dead register_job release_held remove_job "
         "replay_dead resume_job start_backfill".split()
     ),
     tuple(
-        f"{_CONNECTING} {_SCRIPTING} {_READING} info cluster|info cluster|nodes scan type pttl exists hexists hlen "
+        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} info cluster|info cluster|nodes scan type pttl exists hexists hlen "
         "sadd smembers srem xinfo|groups xlen xpending xrange xrevrange zadd zcard zmscore zrange zrangebyscore zrem "
         "zremrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
-        f"{_RECORDS} tickers ticker workers worker history live queued versions audit backfill holds parked limits "
+        f"{_RECORD_KINDS} tickers ticker workers worker history live queued versions audit backfill holds parked limits "
         "held waiting rate promised paused closed streams stream results group dead due".split()
     ),
 )
@@ -95,67 +95,67 @@ VIEWER: Final = Role(
     "looks, and changes nothing: the command line's lists and reports, a read-only dashboard",
     (),
     tuple(
-        f"{_CONNECTING} {_READING} exists hexists hlen smembers xinfo|groups xlen xpending xrange xrevrange zcard "
+        f"{_CONNECT_COMMANDS} {_READ_COMMANDS} exists hexists hlen smembers xinfo|groups xlen xpending xrange xrevrange zcard "
         "zrange zrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
-        f"{_RECORDS} job occurrence history live queued versions audit backfill chores streams stream delayed dead due "
+        f"{_RECORD_KINDS} job occurrence history live queued versions audit backfill chores streams stream delayed dead due "
         "paused closed limits held waiting holds parked group results workers worker tickers ticker expected".split()
     ),
 )
 ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR, VIEWER)}
 
-_CALLED = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?")
+_REDIS_CALL = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?")
 # These do very different things by their second word, so only that one is allowed.
-_FAMILIES = ("XGROUP", "XINFO")
+_COMMANDS_WITH_SUBCOMMANDS = ("XGROUP", "XINFO")
 _KEY = re.compile(r"\{ns:shard\}:([a-z]+)")
 # Keys of one value in each shard; the others are followed by a name or an id.
-_WHOLE: Final = "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds"
-_SINGLE: Final = frozenset(f"{_WHOLE} workers tickers nothing wake".split())
+_SINGLE_KINDS: Final = "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds"
+_KINDS_WITHOUT_NAME: Final = frozenset(f"{_SINGLE_KINDS} workers tickers nothing wake".split())
 
 
-def rule(roles: Iterable[str], namespace: str) -> list[str]:
+def build_rule(roles: Iterable[str], namespace: str) -> list[str]:
     """What `ACL SETUSER name on >password …` has to go on with for one who has all these roles.
 
     Raises InvalidInput for a role that there is not.
     """
-    chosen = [_role(name) for name in roles]
-    commands = sorted({command for role in chosen for command in _commands(role)})
-    space = checked_name("namespace", namespace)
-    kinds = sorted({kind for role in chosen for kind in kinds_of(role)})
-    keys = [f"~{{{space}:*}}:{kind if kind in _SINGLE else f'{kind}:*'}" for kind in kinds]
+    chosen = [_get_role(name) for name in roles]
+    commands = sorted({command for role in chosen for command in _list_commands(role)})
+    space = check_name("namespace", namespace)
+    kinds = sorted({kind for role in chosen for kind in list_key_kinds(role)})
+    keys = [f"~{{{space}:*}}:{kind if kind in _KINDS_WITHOUT_NAME else f'{kind}:*'}" for kind in kinds]
     channels = [f"&{{{space}:*}}:wake"] if any(role.scripts for role in chosen) else []
     allowed = [f"+{command}" for command in commands]
     return ["resetkeys", "resetchannels", "-@all", *allowed, f"~{{{space}}}:settings", *keys, *channels]
 
 
-def roles_of(script_name: str) -> list[str]:
+def find_roles(script_name: str) -> list[str]:
     """The roles whose rule covers a script, or several that are executed as one."""
     names = set(script_name.split(" and "))
     return [role.name for role in ROLES.values() if names <= set(role.scripts)]
 
 
-def _role(name: str) -> Role:
+def _get_role(name: str) -> Role:
     if name not in ROLES:
         raise InvalidInput(f"role {name!r} is not known; allowed are {', '.join(ROLES)}")
     return ROLES[name]
 
 
-def _commands(role: Role) -> set[str]:
-    inside = [called for name in role.scripts for called in _CALLED.findall(script(name).text)]
-    return {_allowed(*called) for called in inside} | set(role.commands)
+def _list_commands(role: Role) -> set[str]:
+    inside = [called for name in role.scripts for called in _REDIS_CALL.findall(script(name).text)]
+    return {_to_permission(*called) for called in inside} | set(role.commands)
 
 
-def _allowed(command: str, word: str) -> str:
-    return (f"{command}|{word}" if command in _FAMILIES else command).lower()
+def _to_permission(command: str, word: str) -> str:
+    return (f"{command}|{word}" if command in _COMMANDS_WITH_SUBCOMMANDS else command).lower()
 
 
-def kinds_of(role: Role) -> set[str]:
+def list_key_kinds(role: Role) -> set[str]:
     """The kinds of keys that a role touches."""
-    found = {kind for name in role.scripts for kind in _named_in_header(name)}
+    found = {kind for name in role.scripts for kind in _read_key_kinds(name)}
     # A script is given a key that is never written where there is nothing for it to count.
     return found | set(role.kinds) | ({"nothing", "wake"} if role.scripts else set())
 
 
-def _named_in_header(name: str) -> list[str]:
+def _read_key_kinds(name: str) -> list[str]:
     return _KEY.findall(script(name).text.partition("]]")[0])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from jobistemer.core.planning.clock_jumps import Held, Patience, judge
+from jobistemer.core.planning.clock_jumps import HeldJump, JumpPolicy, judge_jump
 
 
 class Clock(Protocol):
@@ -29,7 +29,7 @@ class ServerClock:
     """Server time, carried on by this process's monotonic clock between two looks at the server's.
 
     A jump of this machine's wall clock is thus not even noticed; a jump of the server's is taken over by the
-    next correction, one forward that is longer than `patience` allows only after it has lasted.
+    next correction, one forward that is longer than `jump_policy` allows only after it has lasted.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
@@ -38,8 +38,8 @@ class ServerClock:
         # Before the first correction the wall clock is the best guess there is.
         self._ahead_ms = (wall() - monotonic()) * 1000
         self._corrected = False
-        self._held: Held | None = None
-        self.patience = Patience()
+        self._held: HeldJump | None = None
+        self.jump_policy = JumpPolicy()
         self._corrected_at = monotonic()
         # What this machine's own clock is off by is for `ticker list` and `doctor` to show.
         self.offset_ms = 0
@@ -68,7 +68,7 @@ class ServerClock:
         ahead_ms = server_ms - steady_ms
         self.offset_ms = round(server_ms - self._wall() * 1000)
         if self._corrected:
-            self._held = judge(ahead_ms - self._ahead_ms, self._held, self.patience, steady_ms)
+            self._held = judge_jump(ahead_ms - self._ahead_ms, self._held, self.jump_policy, steady_ms)
         if self._held is None:
             self._ahead_ms = ahead_ms
         self._corrected, self._corrected_at = True, steady_ms / 1000

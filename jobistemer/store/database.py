@@ -15,14 +15,14 @@ from redis.exceptions import NoScriptError
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.clock import Clock, age_s
-from jobistemer.store.errors import translated
+from jobistemer.store.errors import translate_error
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
 from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
 
 Command = tuple[Any, ...]
 TIME: Command = ("TIME",)
-CORRECT_S = 10.0
+CLOCK_MAX_AGE_S = 10.0
 """Who has not heard the server's time for so long asks for it along with what it has to say anyway."""
 TRIES = 3
 """How often scripts are loaded that the server does not know."""
@@ -39,13 +39,13 @@ class Database:
 
     def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
-        if age_s(self.clock) > CORRECT_S:
+        if age_s(self.clock) > CLOCK_MAX_AGE_S:
             (answer,) = self.call_all([call])
             if isinstance(answer, JobistemerError):
                 raise answer
             return answer
-        sent = call.sent
-        return call.read(self.ask(*sent.command, script=sent))
+        combined = call.combined
+        return call.read(self.ask(*combined.command, script=combined))
 
     def ask(self, *command: Any, script: Call | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
@@ -57,52 +57,52 @@ class Database:
                     raise
                 return self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
-            raise translated(error, self.address, script) from error
+            raise translate_error(error, self.address, script) from error
 
     def call_all(self, calls: Sequence[Call]) -> list[Reply | JobistemerError]:
         """Execute many calls in one round trip; a call that the server refuses is answered by its error.
 
         Raises NotConnected when the round trip failed as a whole.
         """
-        sent = [call.sent for call in calls]
-        raw = self._with_time([each.command for each in sent])
+        combined = [call.combined for call in calls]
+        raw = self._with_time([each.command for each in combined])
         for _ in range(TRIES):
             # On a cluster the shard may go to a node that does not know them either.
             unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
             if not unknown:
                 break
-            self._load(sent[index] for index in unknown)
-            again = self._pipeline([sent[index].command for index in unknown])
+            self._load_scripts(combined[index] for index in unknown)
+            again = self._pipeline([combined[index].command for index in unknown])
             for index, answer in zip(unknown, again, strict=True):
                 raw[index] = answer
-        return [self._read(call, answer) for call, answer in zip(calls, raw, strict=True)]
+        return [self._read_answer(call, answer) for call, answer in zip(calls, raw, strict=True)]
 
     def ask_all(self, commands: Sequence[Command]) -> list[Any]:
         """Execute many commands in one round trip. Raises NotConnected, or ServerRefused for the first refusal."""
         answers = self._pipeline(commands)
         for answer in answers:
             if isinstance(answer, redis.RedisError):
-                raise translated(answer, self.address)
+                raise translate_error(answer, self.address)
         return answers
 
-    def serving(self) -> redis.Redis:
+    def node_client(self) -> redis.Redis:
         """The client of the one server that has this shard now, for what must not be sent twice."""
-        return self.client.serving() if isinstance(self.client, SlotClient) else self.client
+        return self.client.node_client() if isinstance(self.client, SlotClient) else self.client
 
     def node(self) -> str:
         """On a cluster, the host and port of the node that has this shard now, as far as is known."""
         if not isinstance(self.client, SlotClient):
             return ""
         try:
-            host, port = self.client.nodes.address(self.client.slot)
+            host, port = self.client.cluster_map.address(self.client.slot)
         except redis.RedisError:
             return ""
         return f"{host}:{port}"
 
-    def heed(self, error: redis.RedisError) -> None:
+    def learn_from_error(self, error: redis.RedisError) -> None:
         """On a cluster, learn from the failure of a command that was not sent by `ask` where the shard is."""
         if isinstance(self.client, SlotClient):
-            self.client.heed(error)
+            self.client.learn_from_error(error)
 
     def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
@@ -110,7 +110,7 @@ class Database:
         return self.clock.now_ms()
 
     def _with_time(self, commands: Sequence[Command]) -> list[Any]:
-        if age_s(self.clock) <= CORRECT_S:
+        if age_s(self.clock) <= CLOCK_MAX_AGE_S:
             return self._pipeline(commands)
         *answers, time = self._pipeline([*commands, TIME])
         if not isinstance(time, redis.RedisError):
@@ -124,14 +124,14 @@ class Database:
                 pipe.execute_command(*command)
             return pipe.execute(raise_on_error=False)
         except redis.RedisError as error:
-            raise translated(error, self.address) from error
+            raise translate_error(error, self.address) from error
 
-    def _load(self, calls: Any) -> None:
+    def _load_scripts(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
 
-    def _read(self, call: Call, answer: Any) -> Reply | JobistemerError:
+    def _read_answer(self, call: Call, answer: Any) -> Reply | JobistemerError:
         if isinstance(answer, redis.RedisError):
-            return translated(answer, self.address, call)
+            return translate_error(answer, self.address, call)
         return call.read(answer)
 
 
@@ -153,8 +153,8 @@ class AsyncDatabase:
 
     async def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
-        sent = call.sent
-        return call.read(await self.ask(*sent.command, script=sent))
+        combined = call.combined
+        return call.read(await self.ask(*combined.command, script=combined))
 
     async def ask(self, *command: Any, script: Call | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
@@ -166,7 +166,7 @@ class AsyncDatabase:
                     raise
                 return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
-            raise translated(error, self.address, script) from error
+            raise translate_error(error, self.address, script) from error
 
 
 def _server_ms(answer: Sequence[bytes]) -> float:

@@ -14,9 +14,9 @@ import redis
 from redis.exceptions import MovedError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
-from jobistemer.store.acl import roles_of
+from jobistemer.store.acl import find_roles
 from jobistemer.store.scripts import Call
-from jobistemer.store.server.cluster_client import REDIRECTIONS
+from jobistemer.store.server.cluster_client import REDIRECTION_ERRORS
 from jobistemer.store.server.urls import CLUSTER_SCHEMES
 
 
@@ -27,7 +27,7 @@ class Remedy(NamedTuple):
     text: str
 
 
-_UNREACHED: Final = (
+_CONNECTION_REMEDIES: Final = (
     Remedy(
         r"Hostname mismatch|IP address mismatch|doesn't match",
         "its certificate is for another name: name the server in the URL as its certificate does, or give it a "
@@ -66,18 +66,18 @@ _UNREACHED: Final = (
     ),
     Remedy(r"loading the dataset", "it is reading its data from the disk; this passes"),
 )
-_ANYTHING: Final = (
+_START_A_SERVER: Final = (
     "Start one (`redis-server`, `docker compose up`, or `jobistemer dev` for an embedded one), or set JOBISTEMER_URL "
     "to where one is"
 )
-_ON_ITS_WAY: Final = (
+_SLOT_IS_MOVING: Final = (
     "its slot is being moved, or its node is lost and no replica has taken over: what was to be done was not done, and "
     "can be tried again"
 )
-_A_NODE: Final = "it is one node of a cluster: the URL begins with redis+cluster://, or rediss+cluster:// for TLS"
-_A_ROLE: Final = "ROLE"
-_NOT_ALLOWED: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
-_REFUSED: Final = (
+_USE_CLUSTER_URL: Final = "it is one node of a cluster: the URL begins with redis+cluster://, or rediss+cluster:// for TLS"
+_ROLE_PLACEHOLDER: Final = "ROLE"
+_NO_PERMISSION: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
+_REFUSAL_REMEDIES: Final = (
     Remedy(r"READONLY", "it is a replica: the URL must name the master, or the Sentinels (redis+sentinel://…)"),
     Remedy(
         r"unknown command",
@@ -87,8 +87,8 @@ _REFUSED: Final = (
     Remedy(r"MISCONF", "it cannot write to its disk: look at its log and at the free space"),
     Remedy(r"OOM|maxmemory", "it is at its memory limit (`maxmemory`): raise it, or purge what is not needed"),
     Remedy(
-        _NOT_ALLOWED,
-        f"its user lacks a permission; `jobistemer acl {_A_ROLE}` prints the rule that a role needs",
+        _NO_PERMISSION,
+        f"its user lacks a permission; `jobistemer acl {_ROLE_PLACEHOLDER}` prints the rule that a role needs",
     ),
     Remedy(
         r"NOAUTH|Authentication required|called without any password|HELLO must be called",
@@ -101,37 +101,37 @@ _REFUSED: Final = (
 )
 
 
-def translated(error: redis.RedisError, address: str, call: Call | None = None) -> JobistemerError:
+def translate_error(error: redis.RedisError, address: str, call: Call | None = None) -> JobistemerError:
     """The error of this package that says what a failure of the client means for the caller; `call` is what failed."""
     said = str(error).strip().rstrip(".")
     # redis-py counts a wrong password among the lost connections.
     refused = isinstance(error, redis.AuthenticationError)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
-        remedy = _remedy(_UNREACHED, f"{address} {said}") or _ANYTHING
-        return NotConnected(f"no Redis or Valkey server answers at {address} ({_brief(said)}). {_sentence(remedy)}")
+        remedy = _find_remedy(_CONNECTION_REMEDIES, f"{address} {said}") or _START_A_SERVER
+        return NotConnected(f"no Redis or Valkey server answers at {address} ({_shorten(said)}). {_to_sentence(remedy)}")
     if isinstance(error, MovedError) and not address.startswith(CLUSTER_SCHEMES):
-        return ServerRefused(f"the server at {address} refused a command: MOVED {said}. {_sentence(_A_NODE)}")
-    if isinstance(error, REDIRECTIONS):
+        return ServerRefused(f"the server at {address} refused a command: MOVED {said}. {_to_sentence(_USE_CLUSTER_URL)}")
+    if isinstance(error, REDIRECTION_ERRORS):
         now = f"the cluster at {address} does not serve this shard now"
-        return NotConnected(f"{now} ({said}). {_sentence(_ON_ITS_WAY)}")
-    remedy = _remedy(_REFUSED, said).replace(_A_ROLE, _role_of(call))
-    advice = f". {_sentence(remedy)}" if remedy else ""
+        return NotConnected(f"{now} ({said}). {_to_sentence(_SLOT_IS_MOVING)}")
+    remedy = _find_remedy(_REFUSAL_REMEDIES, said).replace(_ROLE_PLACEHOLDER, _name_roles(call))
+    advice = f". {_to_sentence(remedy)}" if remedy else ""
     return ServerRefused(f"the server at {address} refused a command: {said}{advice}")
 
 
-def _remedy(table: tuple[Remedy, ...], said: str) -> str:
+def _find_remedy(table: tuple[Remedy, ...], said: str) -> str:
     return next((each.text for each in table if re.search(each.said, said, re.IGNORECASE)), "")
 
 
-def _role_of(call: Call | None) -> str:
+def _name_roles(call: Call | None) -> str:
     """Who may run the script that was refused."""
-    return " or ".join(roles_of(call.script.name) if call else []) or _A_ROLE
+    return " or ".join(find_roles(call.script.name) if call else []) or _ROLE_PLACEHOLDER
 
 
-def _brief(said: str) -> str:
+def _shorten(said: str) -> str:
     # redis-py shows each Sentinel's client whole.
     return said.partition(" : ")[0].rstrip(".") if said.startswith("No master found") else said
 
 
-def _sentence(text: str) -> str:
+def _to_sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."

@@ -7,7 +7,7 @@ and every script touches one node only.
 from __future__ import annotations
 
 from jobistemer.core.jobs.options import HIGHEST_PRIORITY
-from jobistemer.core.names import checked_name
+from jobistemer.core.names import check_name
 
 FRONT = HIGHEST_PRIORITY + 1
 """The place that is read before all priorities of its queue: for runs whose turn had come when a limit held them up."""
@@ -69,7 +69,7 @@ class Keys:
     """The keys of one shard."""
 
     def __init__(self, namespace: str, shard: int) -> None:
-        tag = f"{{{checked_name('namespace', namespace)}:{shard}}}"
+        tag = f"{{{check_name('namespace', namespace)}:{shard}}}"
         self.namespace, self.shard = namespace, shard
         self.tag = tag
         self.due = f"{tag}:due"

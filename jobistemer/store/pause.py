@@ -6,7 +6,7 @@ import asyncio
 import time
 
 
-class Lull:
+class Sleeper:
     """Waits a moment; whoever tests an application has the work done meanwhile."""
 
     def sleep(self, seconds: float) -> None:

@@ -34,11 +34,11 @@ class Header(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a script answered: one of its words, and the values behind it; `also` is what its companions answered."""
+    """What a script answered: one of its words, and the values behind it; `extensions` is what its companions answered."""
 
     word: str
     values: list[Any]
-    also: tuple[Reply, ...] = ()
+    extensions: tuple[Reply, ...] = ()
 
 
 class Script:
@@ -67,14 +67,14 @@ class Script:
 class Call(NamedTuple):
     """A script with its keys and arguments.
 
-    `also` are calls that belong to it: they are executed right after it as one step, whatever it answers. Each looks
+    `extensions` are calls that belong to it: they are executed right after it as one step, whatever it answers. Each looks
     for itself at what the one before has written, so that a refused call leaves them nothing to do.
     """
 
     script: Script
     keys: tuple[str, ...]
     args: tuple[Any, ...]
-    also: tuple[Call, ...] = ()
+    extensions: tuple[Call, ...] = ()
 
     @property
     def command(self) -> tuple[Any, ...]:
@@ -82,21 +82,21 @@ class Call(NamedTuple):
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
     @property
-    def sent(self) -> Call:
+    def combined(self) -> Call:
         """The call to send: this one, or one script that executes it and all that belongs to it."""
-        if not self.also:
+        if not self.extensions:
             return self
-        parts = (self._replace(also=()), *self.also)
+        parts = (self._replace(extensions=()), *self.extensions)
         args = [arg for each in parts for arg in (each.script.sha, len(each.keys), len(each.args), *each.args)]
         keys = tuple(key for each in parts for key in each.keys)
-        return Call(_together(tuple(each.script for each in parts)), keys, (len(parts), *args))
+        return Call(_combine(tuple(each.script for each in parts)), keys, (len(parts), *args))
 
     def read(self, raw: Any) -> Reply:
         """Turn what the server sent into a word and values, those of what belongs to it beside them."""
-        if not self.also:
+        if not self.extensions:
             return self.script.read(raw)
-        first, *others = (each.script.read(answer) for each, answer in zip((self, *self.also), raw, strict=True))
-        return first._replace(also=tuple(others))
+        first, *others = (each.script.read(answer) for each, answer in zip((self, *self.extensions), raw, strict=True))
+        return first._replace(extensions=tuple(others))
 
 
 @cache
@@ -113,7 +113,7 @@ def script(name: str) -> Script:
 
 # Not MULTI: at the memory limit a transaction is refused while it is queued, and a script that begins with a removal
 # is not, see docs/decisions/0221-companions-of-a-commit.md.
-_EACH = """
+_RUN_EACH = """
 local at, from, answers = 2, 1, {}
 for i = 1, math.min(tonumber(ARGV[1]), 100) do
   local name, keys, args = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
@@ -125,27 +125,27 @@ return answers
 
 
 @cache
-def _together(parts: tuple[Script, ...]) -> Script:
+def _combine(parts: tuple[Script, ...]) -> Script:
     """A script that executes several: each stands in front of it as a function of its KEYS and ARGV."""
     functions = [f"scripts['{each.sha}'] = function(KEYS, ARGV)\n{each.text}\nend" for each in dict.fromkeys(parts)]
-    text = "\n".join(["local scripts = {}", *functions, _EACH])
+    text = "\n".join(["local scripts = {}", *functions, _RUN_EACH])
     return Script(" and ".join(each.name for each in parts), text, parts[0].header)
 
 
 @cache
-def composed(outer: str, inner: tuple[str, ...]) -> Script:
+def compose(outer: str, inner: tuple[str, ...]) -> Script:
     """A script that calls others, which stand in front of it in the same way."""
     header = script(outer).header
     words = header.words.union(*(script(name).header.words for name in inner))
-    return Script(outer, _in_front(inner, script(outer).text), header._replace(words=words), inner)
+    return Script(outer, _prepend(inner, script(outer).text), header._replace(words=words), inner)
 
 
-def _in_front(names: tuple[str, ...], text: str) -> str:
+def _prepend(names: tuple[str, ...], text: str) -> str:
     functions = [f"scripts['{name}'] = function(KEYS, ARGV)\n{script(name).text}\nend" for name in dict.fromkeys(names)]
     return "\n".join(["local scripts = {}", *functions, text])
 
 
-def all_scripts() -> list[Script]:
+def list_scripts() -> list[Script]:
     """Every script there is."""
     return [script(name) for name in sorted(_find_files())]
 
@@ -167,14 +167,14 @@ def read_header(text: str) -> Header:
     return Header(
         name,
         summary,
-        tuple(_names(sections["KEYS"])),
-        tuple(_names(sections["ARGV"])),
+        tuple(_read_names(sections["KEYS"])),
+        tuple(_read_names(sections["ARGV"])),
         frozenset(word for word in _first_words(sections["OUT"]) if word.isupper()),
         tuple(" ".join(sections["KEEPS"]).split()),
     )
 
 
-def _names(lines: list[str]) -> list[str]:
+def _read_names(lines: list[str]) -> list[str]:
     # Names stand alone or in a list, two blanks before what is said of them.
     rows = [line.split("  ")[0] for line in lines if line and not line.startswith(" ")]
     return [name.split()[0] for row in rows for name in row.split(", ")]

@@ -12,7 +12,7 @@ import redis
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.database import Database
-from jobistemer.store.errors import translated
+from jobistemer.store.errors import translate_error
 
 
 class WakeListener:
@@ -29,11 +29,11 @@ class WakeListener:
         self.listen()
         try:
             while not heard and (left := deadline - time.monotonic()) > 0:
-                self._hear(left, heard)
-            while self._hear(0.0, heard):
+                self._receive(left, heard)
+            while self._receive(0.0, heard):
                 pass
         except redis.RedisError as error:
-            raise self._broken(error) from error
+            raise self._handle_error(error) from error
         return heard
 
     def listen(self) -> None:
@@ -44,7 +44,7 @@ class WakeListener:
             if not self._subscription.subscribed:
                 self._subscription.subscribe(self._database.keys.wake)
         except redis.RedisError as error:
-            raise self._broken(error) from error
+            raise self._handle_error(error) from error
 
     def close(self) -> None:
         """Give the connection back; who listens again gets another one."""
@@ -52,13 +52,13 @@ class WakeListener:
         if subscription is not None:
             subscription.close()
 
-    def _broken(self, error: redis.RedisError) -> JobistemerError:
+    def _handle_error(self, error: redis.RedisError) -> JobistemerError:
         # On a cluster the next subscription may have to be at another node.
         self.close()
-        self._database.heed(error)
-        return translated(error, self._database.address)
+        self._database.learn_from_error(error)
+        return translate_error(error, self._database.address)
 
-    def _hear(self, seconds: float, heard: set[str]) -> bool:
+    def _receive(self, seconds: float, heard: set[str]) -> bool:
         message = self._subscription.get_message(timeout=seconds)
         if message is None:
             return False

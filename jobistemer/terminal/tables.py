@@ -12,8 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jobistemer.core.safe_text import printable
-from jobistemer.core.text import duration
+from jobistemer.core.safe_text import escape_text
+from jobistemer.core.text import format_duration
 
 Cell = str | int | Text
 PIPE_WIDTH: Final = 10_000
@@ -60,7 +60,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = 
     return result
 
 
-def bare(rows: Iterable[Sequence[Cell]]) -> Table:
+def plain_columns(rows: Iterable[Sequence[Cell]]) -> Table:
     """Columns without headings."""
     result = Table(show_header=False, box=None, pad_edge=False)
     for row in rows:
@@ -75,46 +75,46 @@ def properties(pairs: Iterable[tuple[str, Cell]]) -> Table:
     result.add_column()
     for name, value in pairs:
         if value != "":
-            result.add_row(name, value if isinstance(value, Text) else lines(str(value)))
+            result.add_row(name, value if isinstance(value, Text) else multiline(str(value)))
     return result
 
 
 def cell(value: Cell) -> Text:
     """One line of plain text."""
-    return value if isinstance(value, Text) else Text(printable(str(value)))
+    return value if isinstance(value, Text) else Text(escape_text(str(value)))
 
 
-def lines(text: str) -> Text:
+def multiline(text: str) -> Text:
     """Several lines of plain text, such as a traceback."""
-    return Text("\n".join(printable(line) for line in text.splitlines()))
+    return Text("\n".join(escape_text(line) for line in text.splitlines()))
 
 
-def together(*parts: RenderableType) -> RenderableType:
+def stack(*parts: RenderableType) -> RenderableType:
     """Several things below one another."""
     return Group(*parts)
 
 
-def state(value: str) -> Text:
+def style_state(value: str) -> Text:
     """A state in its colour."""
     return Text(value, style=_STYLES.get(value, ""))
 
 
-def instant(ms: int | None, now_ms: int) -> str:
+def format_instant(ms: int | None, now_ms: int) -> str:
     """An instant in UTC and how far it is from now; a dash for none."""
     if not ms:
         return "–"
     at, now = datetime.fromtimestamp(ms / 1000, UTC), datetime.fromtimestamp(now_ms / 1000, UTC)
-    shown = f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
-    distance = f"in {duration(ms - now_ms)}" if ms > now_ms else f"{duration(now_ms - ms)} ago"
-    return f"{shown} ({distance})"
+    text = f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
+    distance = f"in {format_duration(ms - now_ms)}" if ms > now_ms else f"{format_duration(now_ms - ms)} ago"
+    return f"{text} ({distance})"
 
 
-def print_for_people(what: RenderableType) -> None:
+def print_renderable(content: RenderableType) -> None:
     """Print to standard output, as wide as the terminal; in a pipe lines are neither broken nor padded."""
     if sys.stdout.isatty():
-        Console(highlight=False, markup=False).print(what)
+        Console(highlight=False, markup=False).print(content)
         return
     console = Console(width=PIPE_WIDTH, highlight=False, markup=False)
     with console.capture() as captured:
-        console.print(what)
+        console.print(content)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

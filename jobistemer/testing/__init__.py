@@ -1,8 +1,8 @@
 """Test an application: without a server, without waiting, and with what a ticker and a worker would really do.
 
-    Jobs ──> Stage ──> System ──> TickerSteps   what is due at this instant is decided,
-     │                       └──> WorkerSteps   fetched, run in a Slot and committed
-     └── Witness: what was enqueued, what occurred, what is dead
+    Jobs ──> Driver ──> System ──> TickerSteps   what is due at this instant is decided,
+     │                       └──> WorkerSteps   fetched, run in an InlineExecutor and committed
+     └── Assertions: what was enqueued, what occurred, what is dead
 
 Nothing is simulated: planning, scripts, execution and commits are those of the real roles, on an in-memory server.
 `pytest_jobistemer`, beside this package, makes it a fixture; `under_test` is for whoever uses no pytest.

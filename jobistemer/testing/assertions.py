@@ -9,20 +9,20 @@ from jobistemer.app import Jobistemer
 from jobistemer.core.errors import InvalidInput, UnknownJob, UnknownTask
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.core.states import OccurrenceState
-from jobistemer.testing.calls import Call, Calls
-from jobistemer.testing.failure_text import called, calls_told, meant, occurrences_told
-from jobistemer.testing.occurrences import Occurrence, occurrences_of
-from jobistemer.testing.times import When, from_ms, instant_ms, shown
+from jobistemer.testing.calls import Call, CallLog
+from jobistemer.testing.failure_text import format_call, format_calls, suggest, format_occurrences
+from jobistemer.testing.occurrences import Occurrence, list_occurrences
+from jobistemer.testing.times import When, from_ms, parse_instant_ms, format_instant
 
 COMPLETED = str(OccurrenceState.COMPLETED)
 
 
-class Witness:
+class Assertions:
     """Tells what has happened to an app since its test began. Tasks and jobs are given as themselves or by name."""
 
     def __init__(self, app: Jobistemer) -> None:
         self.app = app
-        self._calls = Calls(app)
+        self._calls = CallLog(app)
 
     def enqueued(self, task: Any = None, /, **arguments: Any) -> list[Call]:
         """The calls of a task that have these arguments, in their order; of all tasks when none is given.
@@ -30,7 +30,7 @@ class Witness:
         Calls that have been executed are among them: `state` tells. The runs of jobs are not: see `occurrences`.
         """
         __tracebackhide__ = True
-        calls = self._calls.all("" if task is None else self._task(task, arguments))
+        calls = self._calls.all("" if task is None else self._task_name(task, arguments))
         return [each for each in calls if not each.differs(arguments)]
 
     def assert_enqueued(self, task: Any, /, **arguments: Any) -> Call:
@@ -39,26 +39,26 @@ class Witness:
         found = self.enqueued(task, **arguments)
         if found:
             return found[0]
-        name, others = self._task(task, arguments), self._calls.all()
-        wanted = f"no call {called(name, arguments)} was enqueued" if arguments else f"no call of {name} was enqueued"
+        name, others = self._task_name(task, arguments), self._calls.all()
+        wanted = f"no call {format_call(name, arguments)} was enqueued" if arguments else f"no call of {name} was enqueued"
         if not others:
             raise AssertionError(f"{wanted}, nor any other call")
         own = [each for each in others if each.task == name]
-        told = calls_told(own, arguments) if own else calls_told(others)
-        raise AssertionError(f"{wanted}; {f'those of {name}' if own else 'what was enqueued'}:\n{told}")
+        listing = format_calls(own, arguments) if own else format_calls(others)
+        raise AssertionError(f"{wanted}; {f'those of {name}' if own else 'what was enqueued'}:\n{listing}")
 
     def refute_enqueued(self, task: Any = None, /, **arguments: Any) -> None:
         """Fail if a call of the task with these arguments was enqueued; of any task when none is given."""
         __tracebackhide__ = True
         found = self.enqueued(task, **arguments)
         if found:
-            what = called(self._task(task, arguments), arguments) if task is not None else "any task"
-            raise AssertionError(f"no call of {what} was to be enqueued, but there is:\n{calls_told(found)}")
+            what = format_call(self._task_name(task, arguments), arguments) if task is not None else "any task"
+            raise AssertionError(f"no call of {what} was to be enqueued, but there is:\n{format_calls(found)}")
 
     def occurrences(self, job: Any, /) -> list[Occurrence]:
         """The slots of a job in the order of their instants, with what became of each; as long as they are kept."""
         __tracebackhide__ = True
-        return occurrences_of(self.app, self._job(job))
+        return list_occurrences(self.app, self._job_name(job))
 
     def assert_occurred(self, job: Any, /, *, at: When | None = None, outcome: str | None = COMPLETED) -> Occurrence:
         """Fail unless an occurrence of the job had this outcome, at that due instant; the first one.
@@ -66,47 +66,47 @@ class Witness:
         outcome: `completed`, `failed`, `skipped`, `missed`, … (see the states); None for whichever.
         """
         __tracebackhide__ = True
-        found = self._occurred(job, at, outcome)
+        found = self._find_occurrences(job, at, outcome)
         if found:
             return found[0]
-        name = self._job(job)
-        raise AssertionError(f"no occurrence of {name} {_described(at, outcome)}; {self._history(name)}")
+        name = self._job_name(job)
+        raise AssertionError(f"no occurrence of {name} {_describe_expected(at, outcome)}; {self._describe_history(name)}")
 
     def refute_occurred(self, job: Any, /, *, at: When | None = None, outcome: str | None = COMPLETED) -> None:
         """Fail if an occurrence of the job had this outcome, at that due instant."""
         __tracebackhide__ = True
-        found = self._occurred(job, at, outcome)
+        found = self._find_occurrences(job, at, outcome)
         if found:
-            wanted = f"no occurrence of {self._job(job)} was to be one that {_described(at, outcome)}"
-            raise AssertionError(f"{wanted}, but there is:\n{occurrences_told(found)}")
+            wanted = f"no occurrence of {self._job_name(job)} was to be one that {_describe_expected(at, outcome)}"
+            raise AssertionError(f"{wanted}, but there is:\n{format_occurrences(found)}")
 
     def dead(self, task: Any = None, /) -> list[DeadRun]:
         """The dead letters of a task, or of all: what is out of attempts. `app.dead` replays and purges them."""
         __tracebackhide__ = True
-        return list(self.app.dead.all("" if task is None else self._task(task, {})))
+        return list(self.app.dead.all("" if task is None else self._task_name(task, {})))
 
-    def _occurred(self, job: Any, at: When | None, outcome: str | None) -> list[Occurrence]:
+    def _find_occurrences(self, job: Any, at: When | None, outcome: str | None) -> list[Occurrence]:
         __tracebackhide__ = True
         if outcome is not None and outcome not in set(OccurrenceState):
-            raise InvalidInput(f"outcome is {outcome!r}; {meant(outcome, [str(each) for each in OccurrenceState])}")
-        due_at = None if at is None else from_ms(instant_ms("at", at))
+            raise InvalidInput(f"outcome is {outcome!r}; {suggest(outcome, [str(each) for each in OccurrenceState])}")
+        due_at = None if at is None else from_ms(parse_instant_ms("at", at))
         return [
             each
             for each in self.occurrences(job)
             if outcome in (None, each.state) and (due_at is None or each.at == due_at)
         ]
 
-    def _history(self, name: str) -> str:
-        found = occurrences_of(self.app, name)
+    def _describe_history(self, name: str) -> str:
+        found = list_occurrences(self.app, name)
         if found:
-            return f"what it has is:\n{occurrences_told(found)}"
+            return f"what it has is:\n{format_occurrences(found)}"
         try:
             next_run = self.app.control.next_run(name)
         except UnknownJob:
             return "it is not deployed: jobs.advance(…) does that, and app.deploy()"
-        return f"it has none; the next is due at {shown(next_run)}" if next_run else "it has none, and will have none"
+        return f"it has none; the next is due at {format_instant(next_run)}" if next_run else "it has none, and will have none"
 
-    def _task(self, task: Any, arguments: dict[str, Any]) -> str:
+    def _task_name(self, task: Any, arguments: dict[str, Any]) -> str:
         __tracebackhide__ = True
         name = task if isinstance(task, str) else getattr(task, "name", None)
         handler = self.app.handlers.get(name) if isinstance(name, str) else None
@@ -114,22 +114,22 @@ class Witness:
             # Of a task of another app only the name is known; but one that looks like a slip of the pen is one.
             if isinstance(name, str) and not get_close_matches(name, self.app.handlers, 1):
                 return name
-            raise UnknownTask(f"this app has no task {name or task!r:.80}; {meant(str(name), self.app.handlers)}")
+            raise UnknownTask(f"this app has no task {name or task!r:.80}; {suggest(str(name), self.app.handlers)}")
         known = handler.parameters
         for each in arguments:
             if each not in known:
-                raise InvalidInput(f"task {name!r} has no parameter {each!r}; {meant(each, known)}")
+                raise InvalidInput(f"task {name!r} has no parameter {each!r}; {suggest(each, known)}")
         return handler.name
 
-    def _job(self, job: Any) -> str:
+    def _job_name(self, job: Any) -> str:
         __tracebackhide__ = True
         name = job if isinstance(job, str) else getattr(job, "name", None)
         declared = self.app.declarations
         if not isinstance(name, str) or name not in declared:
-            raise UnknownJob(f"this app has no job {name or job!r:.80}; {meant(str(name), declared)}")
+            raise UnknownJob(f"this app has no job {name or job!r:.80}; {suggest(str(name), declared)}")
         return name
 
 
-def _described(at: When | None, outcome: str | None) -> str:
+def _describe_expected(at: When | None, outcome: str | None) -> str:
     what = "is on record" if outcome is None else f"is {outcome}"
-    return what if at is None else f"{what} at {shown(from_ms(instant_ms('at', at)))}"
+    return what if at is None else f"{what} at {format_instant(from_ms(parse_instant_ms('at', at)))}"

@@ -15,7 +15,7 @@ from jobistemer.core.states import RunState
 from jobistemer.store.reads.jobs import locate_run
 from jobistemer.testing.times import from_ms
 
-PERFORMING = "performed-by-the-test"
+PERFORM_QUEUE = "performed-by-the-test"
 """The queue of what a test performs itself, which nobody has enqueued."""
 
 
@@ -44,32 +44,32 @@ class Call(msgspec.Struct, frozen=True):
         return [
             f"{name} is {self.arguments[name]!r:.200}" if name in self.arguments else f"there is no {name}"
             for name, value in expected.items()
-            if name not in self.arguments or not _same(value, self.arguments[name])
+            if name not in self.arguments or not _is_equal(value, self.arguments[name])
         ]
 
 
-class Calls:
+class CallLog:
     """The calls of one app; a hook of it tells them."""
 
     def __init__(self, app: Jobistemer) -> None:
         self._app = app
         self._messages: dict[str, Message] = {}
 
-    def note(self, message: Message) -> None:
+    def record_enqueued(self, message: Message) -> None:
         """Take note of a call."""
-        if message.queue != PERFORMING:
+        if message.queue != PERFORM_QUEUE:
             self._messages[message.run] = message
 
-    def note_executed(self, message: Message) -> None:
+    def record_executed(self, message: Message) -> None:
         """A debounced call is executed with what the last of its kind has said."""
         if message.run in self._messages:
             self._messages[message.run] = message
 
     def all(self, task: str = "") -> list[Call]:
         """Those of one task, or all of them, in their order."""
-        return [self._call(each) for each in self._messages.values() if task in ("", each.handler)]
+        return [self._build_call(each) for each in self._messages.values() if task in ("", each.handler)]
 
-    def _call(self, known: Message) -> Call:
+    def _build_call(self, known: Message) -> Call:
         database, record = locate_run(self._app.namespace.shards, known.run) or (None, None)
         message = known
         if database is not None and record is not None and record.state is RunState.SCHEDULED:
@@ -83,7 +83,7 @@ class Calls:
         return Call(
             run=message.run,
             task=message.handler,
-            arguments=arguments_of(self._app, message),
+            arguments=decode_arguments(self._app, message),
             state=record.state if record else None,
             queue=message.queue,
             priority=message.priority,
@@ -96,7 +96,7 @@ class Calls:
         )
 
 
-def arguments_of(app: Jobistemer, message: Message) -> dict[str, Any]:
+def decode_arguments(app: Jobistemer, message: Message) -> dict[str, Any]:
     """The arguments of a call, typed where the app has the task and they fit it."""
     handler = app.handlers.get(message.handler)
     try:
@@ -107,7 +107,7 @@ def arguments_of(app: Jobistemer, message: Message) -> dict[str, Any]:
     return plain if found is None else found
 
 
-def _same(expected: Any, found: Any) -> bool:
+def _is_equal(expected: Any, found: Any) -> bool:
     # First as they are: so mock.ANY, pytest.approx and the like mean what they mean.
     if expected == found:
         return True

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import time_machine
 
 
-class StandingClock:
+class ManualClock:
     """Implements `jobistemer.store.clock.Clock`.
 
     While it is open, `datetime.now()` and `time.time()` say the same as it does, in handlers, in the test and in the
@@ -16,7 +16,7 @@ class StandingClock:
 
     def __init__(self, now_ms: int) -> None:
         self._now_ms = now_ms
-        self._travel = time_machine.travel(_instant(now_ms), tick=False)
+        self._travel = time_machine.travel(_to_datetime(now_ms), tick=False)
         self._coordinates = self._travel.start()
 
     def now_ms(self) -> int:
@@ -34,12 +34,12 @@ class StandingClock:
         """Move it, and the time of this process."""
         if now_ms != self._now_ms:
             self._now_ms = now_ms
-            self._coordinates.move_to(_instant(now_ms))
+            self._coordinates.move_to(_to_datetime(now_ms))
 
     def close(self) -> None:
         """Give this process its own time back."""
         self._travel.stop()
 
 
-def _instant(now_ms: int) -> datetime:
+def _to_datetime(now_ms: int) -> datetime:
     return datetime.fromtimestamp(now_ms / 1000, UTC)

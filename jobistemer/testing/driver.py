@@ -15,90 +15,90 @@ from jobistemer.app import Jobistemer, Request
 from jobistemer.core.errors import InvalidInput, JobistemerError, ResultTimeout
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import AttemptState
-from jobistemer.store.pause import Lull
-from jobistemer.testing.calls import PERFORMING, Calls
-from jobistemer.testing.clock import StandingClock
-from jobistemer.testing.failures import Failure, ends_the_test, handler_failed
+from jobistemer.store.pause import Sleeper
+from jobistemer.testing.calls import PERFORM_QUEUE, CallLog
+from jobistemer.testing.clock import ManualClock
+from jobistemer.testing.failures import FailedAttempt, aborts_test, build_handler_failed
 from jobistemer.testing.system import System
-from jobistemer.testing.times import from_ms, shown
-from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.testing.times import from_ms, format_instant
+from jobistemer.worker.attempts.attempt import Attempt
 
-Story = Iterator[Flight]
+Steps = Iterator[Attempt]
 
 
-class Stage(Lull):
+class Driver(Sleeper):
     """The system of one test, set up when it is first needed."""
 
-    def __init__(self, app: Jobistemer, clock: StandingClock, calls: Calls) -> None:
+    def __init__(self, app: Jobistemer, clock: ManualClock, calls: CallLog) -> None:
         self._app = app
         self._clock = clock
         self._calls = calls
         self._system: System | None = None
         self._declared = 0
         self._result: Any = None
-        self._last_failure: Failure | None = None
+        self._last_failure: FailedAttempt | None = None
 
     @property
-    def is_set(self) -> bool:
+    def is_started(self) -> bool:
         """Whether anything has been done on it."""
         return self._system is not None
 
-    def ready(self) -> System:
+    def get_system(self) -> System:
         """The system."""
         if self._system is None:
             self._system = System(self._app, self._clock)
         return self._system
 
-    def deployed(self) -> System:
+    def deploy_jobs(self) -> System:
         """The system, with all jobs deployed that are declared by now: time is about to go on."""
         if len(self._app.declarations) != self._declared:
             self._declared = len(self._app.declarations)
             self._app.deploy()
-        return self.ready()
+        return self.get_system()
 
-    def settling(self, *, raising: bool) -> Story:
+    def iter_until_idle(self, *, raise_on_failure: bool) -> Steps:
         """Everything that is to be done at this instant. Raises HandlerFailed at its end."""
         __tracebackhide__ = True
-        system, failures = self.ready(), []
-        for flight in system.settle():
-            yield flight
-            self._calls.note_executed(flight.delivery.message)
-            raised = system.worker.slot.raised
-            if raised is not None and ends_the_test(raised):
-                raise raised
-            if (failure := Failure.of(flight, raised)) is not None:
+        system, failures = self.get_system(), []
+        for attempt in system.run_until_idle():
+            yield attempt
+            self._calls.record_executed(attempt.delivery.message)
+            exception = system.worker.executor.exception
+            if exception is not None and aborts_test(exception):
+                raise exception
+            if (failure := FailedAttempt.from_attempt(attempt, exception)) is not None:
                 self._last_failure = failure
                 failures.append(failure)
-        if failures and raising:
-            raise handler_failed(self._app, failures)
+        if failures and raise_on_failure:
+            raise build_handler_failed(self._app, failures)
 
-    def walking(self, until_ms: int, *, raising: bool) -> Story:
+    def iter_until(self, until_ms: int, *, raise_on_failure: bool) -> Steps:
         """Everything that is to be done until an instant, each at its own."""
         __tracebackhide__ = True
-        system = self.deployed()
-        yield from self.settling(raising=raising)
+        system = self.deploy_jobs()
+        yield from self.iter_until_idle(raise_on_failure=raise_on_failure)
         while (instant := system.next_ms()) is not None and instant <= until_ms:
             self._clock.move_to(instant)
-            yield from self.settling(raising=raising)
+            yield from self.iter_until_idle(raise_on_failure=raise_on_failure)
         self._clock.move_to(until_ms)
 
-    def performing(self, request: Request) -> Story:
+    def iter_call(self, request: Request) -> Steps:
         """One call, once, and nothing else; `result` has what came of it. Raises what the handler has raised."""
         __tracebackhide__ = True
-        system, done = self.ready(), None
+        system, done = self.get_system(), None
         run = self._app.run(self._app.producer.send(request).run)
-        for flight in system.perform(PERFORMING):
-            yield flight
-            done = flight
-        raised, record = system.worker.slot.raised, run.record()
-        failure = Failure.of(done, raised) if done is not None else None
-        failed = handler_failed(self._app, [failure]) if failure is not None else None
+        for attempt in system.run_queue(PERFORM_QUEUE):
+            yield attempt
+            done = attempt
+        exception, record = system.worker.executor.exception, run.record()
+        failure = FailedAttempt.from_attempt(done, exception) if done is not None else None
+        failed = build_handler_failed(self._app, [failure]) if failure is not None else None
         # It was to be run once, so it is not tried again, or later.
         run.cancel("it was performed by a test")
         if done is None or done.outcome is None:
-            raise JobistemerError(f"task {request.task!r} was not run: {_why_not(record)}")
-        if raised is not None and done.outcome.state is not AttemptState.TIMED_OUT:
-            raise raised
+            raise JobistemerError(f"task {request.task!r} was not run: {_explain_not_run(record)}")
+        if exception is not None and done.outcome.state is not AttemptState.TIMED_OUT:
+            raise exception
         if failed is not None:
             raise failed
         self._result = done.handler.decode_result(done.outcome.result or b"null")
@@ -107,44 +107,44 @@ class Stage(Lull):
         """What the handler that was performed last has returned."""
         return self._result
 
-    def drive(self, story: Story) -> int:
+    def drive(self, steps: Steps) -> int:
         """Run a story here and now; how many attempts there were."""
         __tracebackhide__ = True
-        slot = self.ready().worker.slot
-        if any(handler.is_coroutine for handler in self._app.handlers.values()) and _on_loop():
+        executor = self.get_system().worker.executor
+        if any(handler.is_coroutine for handler in self._app.handlers.values()) and _is_loop_running():
             raise InvalidInput("an event loop is running here and the app has coroutines: await the _async twin")
         count = 0
-        for flight in story:
-            slot.run(flight)
+        for attempt in steps:
+            executor.run(attempt)
             count += 1
         return count
 
-    async def drive_async(self, story: Story) -> int:
+    async def drive_async(self, steps: Steps) -> int:
         """The same on the running loop."""
         __tracebackhide__ = True
-        slot, count = self.ready().worker.slot, 0
-        for flight in story:
-            await slot.run_async(flight)
+        executor, count = self.get_system().worker.executor, 0
+        for attempt in steps:
+            await executor.run_async(attempt)
             count += 1
         return count
 
     def sleep(self, seconds: float) -> None:
         """Somebody waits for what others do: have it done. Raises ResultTimeout when there is nothing to do."""
-        if seconds and not self.drive(self.settling(raising=False)):
-            raise self._too_early()
+        if seconds and not self.drive(self.iter_until_idle(raise_on_failure=False)):
+            raise self._build_timeout()
 
     async def sleep_async(self, seconds: float) -> None:
         """The same on an event loop."""
-        if seconds and not await self.drive_async(self.settling(raising=False)):
-            raise self._too_early()
+        if seconds and not await self.drive_async(self.iter_until_idle(raise_on_failure=False)):
+            raise self._build_timeout()
 
-    def _too_early(self) -> ResultTimeout:
-        now, last = shown(from_ms(self._clock.now_ms())), self._last_failure
+    def _build_timeout(self) -> ResultTimeout:
+        now, last = format_instant(from_ms(self._clock.now_ms())), self._last_failure
         hint = f"; the last attempt that failed: {last.error}" if last is not None else ""
         error = ResultTimeout(
             f"nothing is left to run at {now}, and what is waited for is not over: advance the clock{hint}"
         )
-        error.__cause__ = last.raised if last is not None else None
+        error.__cause__ = last.exception if last is not None else None
         return error
 
     def close(self) -> None:
@@ -153,13 +153,13 @@ class Stage(Lull):
             self._system.close()
 
 
-def _on_loop() -> bool:
+def _is_loop_running() -> bool:
     with suppress(RuntimeError):
         asyncio.get_running_loop()
         return True
     return False
 
 
-def _why_not(record: RunRecord) -> str:
-    until = f", until {shown(from_ms(record.due_at))}" if record.due_at else ""
+def _explain_not_run(record: RunRecord) -> str:
+    until = f", until {format_instant(from_ms(record.due_at))}" if record.due_at else ""
     return f"it {record.note}{until}" if record.note else f"it is {record.state}{until}"

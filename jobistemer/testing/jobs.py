@@ -14,18 +14,18 @@ import msgspec
 from jobistemer.app import Jobistemer, Request, TaskHandle
 from jobistemer.app.request import NOW
 from jobistemer.core.errors import InvalidInput, UnknownTask
-from jobistemer.store.server.connection import forget_fake
-from jobistemer.testing.assertions import Witness
-from jobistemer.testing.calls import PERFORMING
-from jobistemer.testing.clock import StandingClock
-from jobistemer.testing.driver import Stage
-from jobistemer.testing.times import When, from_ms, instant_ms, shown, span_ms
+from jobistemer.store.server.connection import forget_fake_server
+from jobistemer.testing.assertions import Assertions
+from jobistemer.testing.calls import PERFORM_QUEUE
+from jobistemer.testing.clock import ManualClock
+from jobistemer.testing.driver import Driver
+from jobistemer.testing.times import When, from_ms, parse_instant_ms, format_instant, parse_span_ms
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Jobs(Witness):
+class Jobs(Assertions):
     """An app under test, on an in-memory server and a clock that stands still until it is advanced.
 
     Handlers run one after the other in the test's own thread. What they raise ends the step that ran them, as
@@ -33,13 +33,13 @@ class Jobs(Witness):
     Each step that runs handlers has an `_async` twin for asynchronous tests: there coroutines run on the test's loop.
     """
 
-    def __init__(self, app: Jobistemer, clock: StandingClock, url: str, stack: ExitStack) -> None:
+    def __init__(self, app: Jobistemer, clock: ManualClock, url: str, stack: ExitStack) -> None:
         super().__init__(app)
         self._clock = clock
         self._url = url
         self._stack = stack
-        self._stage = Stage(app, clock, self._calls)
-        stack.callback(self._stage.close)
+        self._driver = Driver(app, clock, self._calls)
+        stack.callback(self._driver.close)
         self.include(app)
 
     @property
@@ -52,15 +52,15 @@ class Jobs(Witness):
 
         Such as that of a web process, which enqueues by name. Its handlers are not run.
         """
-        self._stack.enter_context(app.namespace.moved_to(self._url, self._clock, self._stage))
-        app.hooks.enqueued.append(self._calls.note)
-        self._stack.callback(app.hooks.enqueued.remove, self._calls.note)
+        self._stack.enter_context(app.namespace.moved_to(self._url, self._clock, self._driver))
+        app.hooks.enqueued.append(self._calls.record_enqueued)
+        self._stack.callback(app.hooks.enqueued.remove, self._calls.record_enqueued)
 
     def at(self, when: When) -> None:
         """Begin the test at this instant: nothing happens on the way there. Raises InvalidInput once it has begun."""
-        if self._stage.is_set or self._calls.all():
-            raise InvalidInput(f"the test has begun, at {shown(self.now)}: jobs.at(…) comes first of all")
-        self._clock.move_to(instant_ms("at", when))
+        if self._driver.is_started or self._calls.all():
+            raise InvalidInput(f"the test has begun, at {format_instant(self.now)}: jobs.at(…) comes first of all")
+        self._clock.move_to(parse_instant_ms("at", when))
 
     def run_until_idle(self, *, raise_on_failure: bool = True) -> int:
         """Run what is due, and what comes of it, until nothing is left at this instant; how many attempts ran.
@@ -68,12 +68,12 @@ class Jobs(Witness):
         What is delayed or to be tried again later stays: advance the clock. Raises HandlerFailed.
         """
         __tracebackhide__ = True
-        return self._stage.drive(self._stage.settling(raising=raise_on_failure))
+        return self._driver.drive(self._driver.iter_until_idle(raise_on_failure=raise_on_failure))
 
     async def run_until_idle_async(self, *, raise_on_failure: bool = True) -> int:
         """Like `run_until_idle`, awaited."""
         __tracebackhide__ = True
-        return await self._stage.drive_async(self._stage.settling(raising=raise_on_failure))
+        return await self._driver.drive_async(self._driver.iter_until_idle(raise_on_failure=raise_on_failure))
 
     def advance(
         self,
@@ -91,7 +91,7 @@ class Jobs(Witness):
         worker are never late. Raises HandlerFailed at the first instant at which an attempt fails; time stands there.
         """
         __tracebackhide__ = True
-        return self._stage.drive(self._stage.walking(self._target(span, until, parts), raising=raise_on_failure))
+        return self._driver.drive(self._driver.iter_until(self._target_ms(span, until, parts), raise_on_failure=raise_on_failure))
 
     async def advance_async(
         self,
@@ -104,13 +104,13 @@ class Jobs(Witness):
     ) -> int:
         """Like `advance`, awaited."""
         __tracebackhide__ = True
-        story = self._stage.walking(self._target(span, until, parts), raising=raise_on_failure)
-        return await self._stage.drive_async(story)
+        steps = self._driver.iter_until(self._target_ms(span, until, parts), raise_on_failure=raise_on_failure)
+        return await self._driver.drive_async(steps)
 
     def outage(self, span: timedelta | None = None, /, *, until: When | None = None, **parts: float) -> None:
         """Let time go on while there is neither ticker nor worker; the next step finds what was missed."""
-        self._stage.deployed()
-        self._clock.move_to(self._target(span, until, parts))
+        self._driver.deploy_jobs()
+        self._clock.move_to(self._target_ms(span, until, parts))
 
     @overload
     def perform(self, task: TaskHandle[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -123,8 +123,8 @@ class Jobs(Witness):
         handler raises is raised as it is.
         """
         __tracebackhide__ = True
-        self._stage.drive(self._stage.performing(self._request(task, args, kwargs)))
-        return self._stage.result()
+        self._driver.drive(self._driver.iter_call(self._build_request(task, args, kwargs)))
+        return self._driver.result()
 
     @overload
     async def perform_async(self, task: TaskHandle[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -133,24 +133,24 @@ class Jobs(Witness):
     async def perform_async(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Like `perform`, awaited."""
         __tracebackhide__ = True
-        await self._stage.drive_async(self._stage.performing(self._request(task, args, kwargs)))
-        return self._stage.result()
+        await self._driver.drive_async(self._driver.iter_call(self._build_request(task, args, kwargs)))
+        return self._driver.result()
 
-    def _request(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        name = self._task(task, {})
+    def _build_request(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        name = self._task_name(task, {})
         if name not in self.app.handlers:
             raise UnknownTask(f"this app has no task {name!r}, so there is nothing to perform")
-        asked = task.request(*args, **kwargs) if isinstance(task, TaskHandle) else None
-        request = asked or Request(name, self.app.handlers[name].encode(args, kwargs))
-        options = msgspec.structs.replace(request.options, queue=PERFORMING)
+        given = task.request(*args, **kwargs) if isinstance(task, TaskHandle) else None
+        request = given or Request(name, self.app.handlers[name].encode(args, kwargs))
+        options = msgspec.structs.replace(request.options, queue=PERFORM_QUEUE)
         return msgspec.structs.replace(request, options=options, timing=NOW, single=None)
 
-    def _target(self, span: timedelta | None, until: When | None, parts: dict[str, float]) -> int:
+    def _target_ms(self, span: timedelta | None, until: When | None, parts: dict[str, float]) -> int:
         if until is None:
-            return self._clock.now_ms() + span_ms(span, parts)
-        until_ms = instant_ms("until", until)
+            return self._clock.now_ms() + parse_span_ms(span, parts)
+        until_ms = parse_instant_ms("until", until)
         if span is not None or parts or until_ms < self._clock.now_ms():
-            raise InvalidInput(f"until is {until!r}, and it is {shown(self.now)}: give a later instant, and no span")
+            raise InvalidInput(f"until is {until!r}, and it is {format_instant(self.now)}: give a later instant, and no span")
         return until_ms
 
 
@@ -163,7 +163,7 @@ def under_test(app: Jobistemer, *, at: When | None = None) -> Iterator[Jobs]:
     """
     url = f"fake://{uuid4()}"
     with ExitStack() as stack:
-        clock = StandingClock(int(time()) * 1000 if at is None else instant_ms("at", at))
+        clock = ManualClock(int(time()) * 1000 if at is None else parse_instant_ms("at", at))
         stack.callback(clock.close)
-        stack.callback(forget_fake, url)
+        stack.callback(forget_fake_server, url)
         yield Jobs(app, clock, url, stack)

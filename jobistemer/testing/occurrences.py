@@ -13,7 +13,7 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.store.reads.jobs import list_history
 from jobistemer.testing.times import from_ms
 
-MOST = 1_000_000
+MAX_OCCURRENCES = 1_000_000
 
 
 class Occurrence(msgspec.Struct, frozen=True):
@@ -33,14 +33,14 @@ class Occurrence(msgspec.Struct, frozen=True):
     origin: str
 
 
-def occurrences_of(app: Jobistemer, job: str) -> list[Occurrence]:
+def list_occurrences(app: Jobistemer, job: str) -> list[Occurrence]:
     """The occurrences of a job that are on record, in the order of their instants."""
     job_id = ids.job_id(job)
-    found = list_history(app.namespace.for_job(job_id), job_id, 0, MOST)
-    return [_occurrence(job, each) for each in sorted(found, key=lambda each: (each.due, each.claimed_at))]
+    found = list_history(app.namespace.for_job(job_id), job_id, 0, MAX_OCCURRENCES)
+    return [_build_occurrence(job, each) for each in sorted(found, key=lambda each: (each.due, each.claimed_at))]
 
 
-def _occurrence(job: str, record: OccurrenceRecord) -> Occurrence:
+def _build_occurrence(job: str, record: OccurrenceRecord) -> Occurrence:
     return Occurrence(
         id=record.id,
         job=job,

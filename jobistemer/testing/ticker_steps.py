@@ -18,29 +18,29 @@ class TickerSteps:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._ticker = ShardTicker(database, SETTINGS, "ticker of the test")
-        self._bell = WakeListener(database)
-        self._bell.listen()
-        self._looks_until_ms = 0
+        self._wakeups = WakeListener(database)
+        self._wakeups.listen()
+        self._horizon_ms = 0
 
     def step(self) -> bool:
         """Look at what has changed and do what is due; whether there was anything."""
-        heard = self._bell.wait(0.0)
-        if "job" in heard or self._ticker.must_look or self._database.clock.now_ms() > self._looks_until_ms:
-            self._looks_until_ms = self._database.clock.now_ms() + HORIZON_S * 1000
+        heard = self._wakeups.wait(0.0)
+        if "job" in heard or self._ticker.must_poll or self._database.clock.now_ms() > self._horizon_ms:
+            self._horizon_ms = self._database.clock.now_ms() + HORIZON_S * 1000
             return self._ticker.tick() > 0 or bool(heard)
         if heard:
-            self._ticker.look(full=False)
-        return self._ticker.act() > 0 or bool(heard)
+            self._ticker.poll(full=False)
+        return self._ticker.process_due() > 0 or bool(heard)
 
     @property
-    def must_look(self) -> bool:
+    def must_poll(self) -> bool:
         """Whether it has found that it knows less than there is."""
-        return self._ticker.must_look
+        return self._ticker.must_poll
 
     def next_ms(self) -> int | None:
         """The first instant to come at which there is something to do."""
         known = self._ticker.next_ms()
-        if known is not None and known <= self._looks_until_ms:
+        if known is not None and known <= self._horizon_ms:
             return known
         # Behind the horizon it does not know the jobs; those that have no further instant are not waited for.
         first = self._database.ask("ZRANGE", self._database.keys.due, 0, 0, "WITHSCORES")
@@ -49,4 +49,4 @@ class TickerSteps:
 
     def close(self) -> None:
         """Hear the bell no more."""
-        self._bell.close()
+        self._wakeups.close()

@@ -9,7 +9,7 @@ from jobistemer.core.errors import InvalidInput
 When = datetime | str
 
 
-def instant_ms(what: str, value: When) -> int:
+def parse_instant_ms(what: str, value: When) -> int:
     """An instant as Unix milliseconds. Raises InvalidInput when it is none, or has no time zone."""
     try:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -22,7 +22,7 @@ def instant_ms(what: str, value: When) -> int:
     return round(instant.timestamp() * 1000)
 
 
-def span_ms(given: timedelta | None, parts: dict[str, float]) -> int:
+def parse_span_ms(given: timedelta | None, parts: dict[str, float]) -> int:
     """A span of time as milliseconds: a timedelta, or what one takes (days, hours, …). Raises InvalidInput."""
     if (given is None) == (not parts):
         raise InvalidInput("say once how long: jobs.advance(days=1), or jobs.advance(timedelta(days=1))")
@@ -41,6 +41,6 @@ def from_ms(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def shown(instant: datetime) -> str:
+def format_instant(instant: datetime) -> str:
     """An instant as messages have it."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace(".000", "").replace("+00:00", "Z")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.planning.alerts import OVERDUE, RECOVERED, alert_message
+from jobistemer.core.planning.alerts import OVERDUE, RECOVERED, build_alert_message
 from jobistemer.runtime.logging import facts
 from jobistemer.store.calls import jobs, outcome_counts
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 
-AGAIN_MS = 30_000
+RETRY_MS = 30_000
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -22,18 +22,18 @@ def raise_due_alerts(database: Database, expected: list[tuple[str, int]]) -> int
     due = [(job_id, mark) for job_id, mark in expected if mark <= now_ms]
     for job_id, mark in due:
         try:
-            _raise(database, job_id, mark, now_ms)
+            _raise_alert(database, job_id, mark, now_ms)
         except NotConnected:
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
             # One job that cannot be told of holds up no other, and is no reason to look at it again at once.
             known = facts(job=job_id)
             log.error("whether job %s has completed in time cannot be told here: %s", job_id, error, extra=known)
-            database.ask("ZADD", database.keys.expected, "XX", "GT", now_ms + AGAIN_MS, job_id)
+            database.ask("ZADD", database.keys.expected, "XX", "GT", now_ms + RETRY_MS, job_id)
     return len(due)
 
 
-def _raise(database: Database, job_id: str, mark: int, now_ms: int) -> None:
+def _raise_alert(database: Database, job_id: str, mark: int, now_ms: int) -> None:
     stored = jobs.read_stored(database.ask(*jobs.read_command(database.keys, job_id)))
     within_s = stored.job.expect_within_s if stored else None
     if stored is None or within_s is None:
@@ -43,18 +43,18 @@ def _raise(database: Database, job_id: str, mark: int, now_ms: int) -> None:
     within_ms = round(within_s * 1000)
     next_at = now_ms + within_ms
     # Nobody expects a paused job to complete; the time begins anew when it goes on.
-    begun = now_ms if _is_paused(stored, now_ms) else _went_on_at(database, stored)
-    if mark and begun + within_ms > now_ms:
-        database.ask("ZADD", database.keys.expected, "XX", "GT", begun + within_ms, job_id)
+    started_at = now_ms if _is_paused(stored, now_ms) else _resumed_at(database, stored)
+    if mark and started_at + within_ms > now_ms:
+        database.ask("ZADD", database.keys.expected, "XX", "GT", started_at + within_ms, job_id)
         return
     state = OVERDUE if mark else RECOVERED
-    message = alert_message(stored.job.name, stored.job.alert, state, within_s, mark, now_ms)
+    message = build_alert_message(stored.job.name, stored.job.alert, state, within_s, mark, now_ms)
     call = outcome_counts.raise_alert(database.keys, job_id, mark, 0 if mark else next_at, message, now_ms)
     if database.call(call).word == "RAISED":
         log.warning("job %s is %s: %s is told", stored.job.name, state, stored.job.alert, extra=facts(job=job_id))
 
 
-def _went_on_at(database: Database, stored: StoredJob) -> int:
+def _resumed_at(database: Database, stored: StoredJob) -> int:
     resumed_at = database.ask("HGET", database.keys.job(stored.job.id), "resumed_at")
     return max(int(resumed_at or 0), stored.paused_until)
 

@@ -7,49 +7,49 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 
-from jobistemer.core.reads.metrics import Measure, Spread, gauge
+from jobistemer.core.reads.metrics import Measure, Histogram, gauge
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.clock import held_ms, offset_ms
 from jobistemer.store.database import Database
 
 
-class Tally:
+class ShardMetrics:
     """Occurrences by the state they were given, and how late those were that fired."""
 
     def __init__(self) -> None:
         self.claimed: Counter[str] = Counter()
-        self.late = Spread()
+        self.late = Histogram()
 
-    def count(self, state: str, late_ms: int) -> None:
+    def count_claim(self, state: str, late_ms: int) -> None:
         """An instant that this ticker has decided."""
         self.claimed[state] += 1
         if state == OccurrenceState.PENDING:
             self.late.add(max(0, late_ms) / 1000)
 
 
-class Tallies:
-    """All the tallies of a ticker."""
+class TickerMetrics:
+    """All the metrics of a ticker."""
 
     def __init__(self) -> None:
-        self._tallies: list[Tally] = []
+        self._shards: list[ShardMetrics] = []
 
-    def new(self) -> Tally:
+    def add_shard(self) -> ShardMetrics:
         """One more, for a thread of its own."""
-        self._tallies.append(Tally())
-        return self._tallies[-1]
+        self._shards.append(ShardMetrics())
+        return self._shards[-1]
 
     def measures(self) -> list[Measure]:
         """What has been counted so far."""
-        claimed = sum((each.claimed for each in self._tallies), Counter[str]())
-        late = reduce(add, (each.late for each in self._tallies), Spread())
+        claimed = sum((each.claimed for each in self._shards), Counter[str]())
+        late = reduce(add, (each.late for each in self._shards), Histogram())
         return [
             Measure("counter", "occurrences_claimed", "Due instants that it decided, by the state they were given.",
                     ("state",), [((state,), count) for state, count in claimed.items()]),
-            Measure("spread", "occurrence_lateness_seconds", "How late those were that fired.", (), [((), late)]),
+            Measure("histogram", "occurrence_lateness_seconds", "How late those were that fired.", (), [((), late)]),
         ]  # fmt: skip
 
 
-def state_of(shards: Sequence[Database], unaccounted: int) -> Iterable[Measure]:
+def read_gauges(shards: Sequence[Database], unaccounted: int) -> Iterable[Measure]:
     """How a ticker stands at this moment."""
     clocks = [database.clock for database in shards]
     yield gauge("unaccounted_jobs", "Jobs that are due beyond their grace and of which nothing becomes.", unaccounted)

@@ -12,12 +12,12 @@ from jobistemer.store.database import Database
 log = logging.getLogger("jobistemer.ticker")
 
 
-def start_waiting(database: Database, job_ids: list[str]) -> int:
+def start_queued_occurrences(database: Database, job_ids: list[str]) -> int:
     """Start the next occurrence of each job; how many this call started. Others may have been faster."""
-    return sum(_tried(database, job_id) for job_id in job_ids)
+    return sum(_try_start(database, job_id) for job_id in job_ids)
 
 
-def _tried(database: Database, job_id: str) -> bool:
+def _try_start(database: Database, job_id: str) -> bool:
     try:
         return _start_next(database, job_id)
     except NotConnected:

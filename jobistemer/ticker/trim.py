@@ -14,7 +14,7 @@ from jobistemer.store.actions.trim import STEP, trim_step
 from jobistemer.store.database import Database
 
 TRIM_EVERY_S = 10.0
-MOST_STEPS = 50
+MAX_STEPS = 50
 """How many steps one pass takes, so that instants stay on time meanwhile."""
 
 
@@ -26,11 +26,11 @@ class Trimmer:
         self._grown: dict[str, Job] = {}
         self._next = 0.0
 
-    def note(self, grown: Mapping[str, Job]) -> None:
+    def remember(self, grown: Mapping[str, Job]) -> None:
         """Remember jobs whose history has grown."""
         self._grown.update(grown)
 
-    def trim_if_time(self) -> int:
+    def trim_if_due(self) -> int:
         """Do one pass when it is time for it; how many occurrences were removed."""
         if time.monotonic() < self._next:
             return 0
@@ -40,7 +40,7 @@ class Trimmer:
     def trim(self) -> int:
         """Do one pass; how many occurrences were removed."""
         removed = 0
-        for _ in range(min(MOST_STEPS, len(self._grown))):
+        for _ in range(min(MAX_STEPS, len(self._grown))):
             job_id, job = next(iter(self._grown.items()))
             del self._grown[job_id]
             step = trim_step(self._database, job)

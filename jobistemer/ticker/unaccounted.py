@@ -15,7 +15,7 @@ from jobistemer.runtime.logging import facts
 log = logging.getLogger("jobistemer.ticker")
 
 
-class Unaccounted:
+class UnaccountedJobs:
     """Compares each full look with the one before."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ from jobistemer.web.pages import (
     search,
     workers,
 )
-from jobistemer.web.security.middleware import Guard
+from jobistemer.web.security.middleware import DashboardMiddleware
 
 STATIC = Path(__file__).parent / "static"
 
@@ -38,11 +38,11 @@ def make_application(namespace: Namespace, settings: DashboardSettings | None = 
     dashboard = Dashboard(namespace, chosen)
     application = Starlette(
         routes=_routes(),
-        middleware=[Middleware(Guard, hosts=chosen.hosts, entrance=dashboard.entrance)],
+        middleware=[Middleware(DashboardMiddleware, hosts=chosen.hosts, authenticator=dashboard.authenticator)],
         exception_handlers={
-            JobistemerError: errors.refused,
-            HTTPException: errors.not_done,
-            Exception: errors.failed,
+            JobistemerError: errors.handle_jobistemer_error,
+            HTTPException: errors.handle_http_error,
+            Exception: errors.handle_unexpected_error,
         },
     )
     application.state.dashboard = dashboard
@@ -60,10 +60,10 @@ def _routes() -> list[Route | Mount]:
         Route("/queues", queues.queues_page),
         Route("/runs", runs.runs_page),
         Route("/runs/{run}", runs.run_page),
-        Route("/dead", dead_letters.letters_page),
+        Route("/dead", dead_letters.dead_letters_page),
         Route("/workers", workers.members_page),
-        Route("/find", search.find),
-        Route("/actions/{action}", actions.act, methods=["POST"]),
+        Route("/find", search.search),
+        Route("/actions/{action}", actions.handle_action, methods=["POST"]),
         Route("/login", login.login_page, methods=["GET"]),
         Route("/login", login.log_in, methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),

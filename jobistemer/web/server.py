@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.server.connection import redacted
+from jobistemer.store.server.connection import redact_url
 from jobistemer.web.application import make_application
 from jobistemer.web.dashboard.settings import DashboardSettings
 
@@ -22,22 +22,22 @@ GRACE_S = 3
 log = logging.getLogger("jobistemer.web.serving")
 
 
-def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: int, stopping: Stopping) -> None:
+def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: int, shutdown: Shutdown) -> None:
     """Serve until an end is asked for. Raises Misconfigured when the address cannot be listened on."""
-    listening = _listen(host, port)
-    server = uvicorn.Server(configured(make_application(namespace, settings)))
+    listener = _listen(host, port)
+    server = uvicorn.Server(build_config(make_application(namespace, settings)))
     # Beside the main thread, which hears the signals.
-    thread = start_thread(lambda: server.run(sockets=[listening]), "dashboard")
+    thread = start_thread(lambda: server.run(sockets=[listener]), "dashboard")
     mode = "read-only, " if settings.read_only else ""
-    log.info("dashboard of %s at %s: %s%s", namespace.name, redacted(namespace.url), mode, _address(host, listening))
-    stopping.wait()
+    log.info("dashboard of %s at %s: %s%s", namespace.name, redact_url(namespace.url), mode, _format_address(host, listener))
+    shutdown.wait()
     server.should_exit = True
     thread.join(GRACE_S + 2)
-    listening.close()
+    listener.close()
     namespace.close()
 
 
-def configured(application: Starlette, **options: Any) -> uvicorn.Config:
+def build_config(application: Starlette, **options: Any) -> uvicorn.Config:
     """How a dashboard is served: nothing is logged but what goes wrong, and nothing says what serves it."""
     return uvicorn.Config(
         application,
@@ -60,6 +60,6 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _address(host: str, listening: socket.socket) -> str:
-    named = f"[{host}]" if ":" in host else host
-    return f"http://{named}:{listening.getsockname()[1]}/"
+def _format_address(host: str, listener: socket.socket) -> str:
+    host_part = f"[{host}]" if ":" in host else host
+    return f"http://{host_part}:{listener.getsockname()[1]}/"

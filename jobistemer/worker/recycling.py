@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.memory import memory_mib
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 
-LOOK_S = 0.25
+CHECK_S = 0.25
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -19,28 +19,28 @@ class Recycler:
     """Looks at the worker's own limits. `failing` tells that it ends because it is no longer well."""
 
     def __init__(
-        self, settings: WorkerSettings, done: Callable[[], int], leaked: Callable[[], int], stopping: Stopping
+        self, settings: WorkerSettings, count_done: Callable[[], int], count_leaked: Callable[[], int], shutdown: Shutdown
     ) -> None:
         self._settings = settings
-        self._done = done
-        self._leaked = leaked
-        self._stopping = stopping
+        self._count_done = count_done
+        self._count_leaked = count_leaked
+        self._shutdown = shutdown
         self.failing = False
 
     def step(self) -> float:
         """One look; the seconds until the next."""
-        if not self._stopping.requested.is_set() and (reason := self._reason()):
+        if not self._shutdown.requested.is_set() and (reason := self._reason()):
             log.info("this worker ends to make room for a fresh one: %s", reason)
-            self._stopping.request()
-        return LOOK_S
+            self._shutdown.request()
+        return CHECK_S
 
     def _reason(self) -> str:
         settings = self._settings
-        if 0 < settings.max_runs <= (done := self._done()):
+        if 0 < settings.max_runs <= (done := self._count_done()):
             return f"{done} runs are done, {settings.max_runs} were asked for"
         if 0 < settings.max_memory_mib < (held := memory_mib(os.getpid())):
             return f"it holds {held:.0f} MiB, allowed are {settings.max_memory_mib}"
-        if settings.max_leaked <= (leaked := self._leaked()):
+        if settings.max_leaked <= (leaked := self._count_leaked()):
             self.failing = True
             return f"{leaked} threads or coroutines were stopped and never ended, {settings.max_leaked} are too many"
         return ""

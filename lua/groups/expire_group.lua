@@ -1,5 +1,5 @@
 --[[
-close_group: the reducer of a group has ended: its results go when the reducer's own record goes. Executed with the
+expire_group: the reducer of a group has ended: its results go when the reducer's own record goes. Executed with the
 commit that ends the reducer, as one atomic step.
 
 KEYS

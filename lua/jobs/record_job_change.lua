@@ -1,5 +1,5 @@
 --[[
-note_control: tell the audit list of a job what somebody did that changed nothing of the job itself.
+record_job_change: tell the audit list of a job what somebody did that changed nothing of the job itself.
 
 KEYS
   job    hash    {ns:shard}:job:<job_id>    read: is it there?

@@ -1,5 +1,5 @@
 --[[
-recall_run: let a run that waits for a limit have its slots, and put it at the front of its queue; or have it wait
+admit_waiting_run: let a run that waits for a limit have its slots, and put it at the front of its queue; or have it wait
 for another of its limits that is full.
 
 KEYS

@@ -1,5 +1,5 @@
 --[[
-claim_firings: fire up to 100 due instants of jobs whose case is plain: one task, which starts at once, without a
+claim_occurrences: fire up to 100 due instants of jobs whose case is plain: one task, which starts at once, without a
 deadline; the job is not paused, nothing of it was compressed, and nothing stands in its way. The same as
 claim_occurrence for each of them, at half the cost; whatever is not plain is left to that.
 

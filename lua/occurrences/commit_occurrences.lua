@@ -1,5 +1,5 @@
 --[[
-commit_firings: end up to 100 runs of one stream that succeeded, each the only task of its occurrence, and with each the
+commit_occurrences: end up to 100 runs of one stream that succeeded, each the only task of its occurrence, and with each the
 occurrence; ask for the next one in the job's queue to be started. For jobs without `on_complete` and without a count of
 outcomes, the same as commit_task for each of them, at a third of the cost.
 

@@ -1,5 +1,5 @@
 --[[
-send_letter: tell a task that a run is dead. Executed with the commit that buries the run, as one atomic step: the
+enqueue_on_dead: tell a task that a run is dead. Executed with the commit that buries the run, as one atomic step: the
 commit leaves the message of the task's run, which this script takes away.
 
 KEYS

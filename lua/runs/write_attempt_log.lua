@@ -1,5 +1,5 @@
 --[[
-write_notes: keep what a handler notes while it runs, log lines and progress, with its attempt.
+write_attempt_log: keep what a handler notes while it runs, log lines and progress, with its attempt.
 
 KEYS
   run      hash  {ns:shard}:run:<run_id>          read: is it still this attempt?

@@ -16,11 +16,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from jobistemer import Jobistemer
 from jobistemer.web.application import make_application
 from jobistemer.web.dashboard.settings import DashboardSettings
-from jobistemer.web.server import configured
+from jobistemer.web.server import build_config
 from tests.support.apps import empty_app
-from tests.support.scenery import lived_through
+from tests.support.scenery import populate
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import until
+from tests.support.worker_processes import wait_until
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -44,11 +44,11 @@ class World(NamedTuple):
 def served(app: Jobistemer, **settings: object) -> Iterator[str]:
     """A dashboard on a port of its own; its address."""
     application = make_application(app.namespace, DashboardSettings(**{"by": "ana", **settings}))
-    server = uvicorn.Server(configured(application, port=0))
+    server = uvicorn.Server(build_config(application, port=0))
     thread = Thread(target=server.run)
     thread.start()
     try:
-        until(lambda: server.started, "the dashboard listens")
+        wait_until(lambda: server.started, "the dashboard listens")
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
@@ -59,7 +59,7 @@ def served(app: Jobistemer, **settings: object) -> Iterator[str]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with running(VALKEY, tmp_path_factory.mktemp("browser")) as url:
         app = empty_app(url)
-        ids = lived_through(app)
+        ids = populate(app)
         with served(app) as address, served(app, read_only=True) as read_only:
             yield World(app, ids, address, read_only)
 

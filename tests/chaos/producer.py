@@ -11,20 +11,20 @@ import threading
 from pathlib import Path
 
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.runtime.repeat import until_done
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.repeat import retry_until_done
+from jobistemer.runtime.shutdown import Shutdown
 from tests.chaos.app import app
 
 
 def main(acknowledged: Path, pause: float) -> None:
-    stopping, never = Stopping(), threading.Event()
-    stopping.listen()
+    shutdown, never = Shutdown(), threading.Event()
+    shutdown.listen()
     with acknowledged.open("a", buffering=1) as notes:
-        while not stopping.requested.wait(pause):
+        while not shutdown.requested.wait(pause):
             # The same call until it is acknowledged: its run id makes a second send harmless.
             message, call = app.producer.prepare(app.request("call", {}))
             database = app.namespace.for_id(message.run)
-            until_done(lambda: database.call(call), never, "producer")  # noqa: B023 - called at once
+            retry_until_done(lambda: database.call(call), never, "producer")  # noqa: B023 - called at once
             notes.write(f"{message.run}\n")
 
 

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from tests.support.audits import faults
+from tests.support.audits import find_faults
 from tests.support.clusters import free_port
 from tests.support.servers import VALKEY, binary_of, wait_until_ready
 
@@ -66,7 +66,7 @@ class Server:
         self._process.communicate()
 
 
-class Scene:
+class ChaosSystem:
     """A server, tickers, workers and the ledger."""
 
     def __init__(self, folder: Path, server: Any, **environment: str) -> None:
@@ -108,12 +108,12 @@ class Scene:
         lines = self.ledger.read_text().splitlines()
         return [Effect(run, int(attempt), int(pid)) for run, attempt, pid in (line.split() for line in lines)]
 
-    def log_of(self, process: subprocess.Popen[bytes]) -> str:
+    def read_log(self, process: subprocess.Popen[bytes]) -> str:
         return (self.folder / f"{process.pid}.log").read_text()
 
-    def complaints(self) -> list[str]:
+    def logged_faults(self) -> list[str]:
         """What processes logged that must not come about, whatever happens to them."""
-        logs = [self.log_of(process).splitlines() for process in self.processes]
+        logs = [self.read_log(process).splitlines() for process in self.processes]
         bad = ("Traceback", "unexpected error", "was destroyed", "never retrieved")
         return [line for log in logs for line in log if any(words in line for words in bad)]
 
@@ -140,20 +140,20 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, server: Any = None, **environment: str) -> Iterator[Scene]:
+def running_system(folder: Path, server: Any = None, **environment: str) -> Iterator[ChaosSystem]:
     """A scene with its server started, or another one than `Server`; at its end it is audited, and everything is ended."""
-    opened = Scene(folder, server or Server(folder), **environment)
+    opened = ChaosSystem(folder, server or Server(folder), **environment)
     try:
         opened.server.start()
         yield opened
         # Whatever the story was about: each due instant has its one row.
-        assert faults(opened.database()) == []
+        assert find_faults(opened.database()) == []
     finally:
         opened.end()
         opened.server.kill()
 
 
-def until(what: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(what: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a named condition; fails with its name."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -11,7 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.chaos.scene import until
+from tests.chaos.scene import wait_until
 from tests.support.clusters import free_port
 from tests.support.servers import VALKEY, binary_of
 
@@ -28,34 +28,34 @@ sentinel failover-timeout {service} 2000
 """
 
 
-class Deployment:
+class SentinelDeployment:
     """`options` are given to master and replica alike; who is the master changes."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
         self._options = ("--save", "", "--appendonly", "yes", "--appendfsync", "no", *_QUICK, *options)
-        self._first, self._second, *self._asked = (free_port() for _ in range(5))
+        self._first, self._second, *self._sentinel_ports = (free_port() for _ in range(5))
         self._servers: dict[int, subprocess.Popen[bytes]] = {}
         self._sentinels: list[subprocess.Popen[bytes]] = []
-        where = ",".join(f"127.0.0.1:{port}" for port in self._asked)
+        where = ",".join(f"127.0.0.1:{port}" for port in self._sentinel_ports)
         self.url = f"redis+sentinel://{where}/{SERVICE}/0"
 
     def start(self) -> None:
         """Start all of them; the Sentinels last, because they look for replicas at once and then every ten seconds."""
-        self._serve(self._first)
-        self._serve(self._second, "--replicaof", "127.0.0.1", str(self._first))
-        until("the replica follows", lambda: self._replicas(self._first) == 1)
-        for port in self._asked:
+        self._start_server(self._first)
+        self._start_server(self._second, "--replicaof", "127.0.0.1", str(self._first))
+        wait_until("the replica follows", lambda: self._replicas(self._first) == 1)
+        for port in self._sentinel_ports:
             file = self._folder / f"sentinel-{port}.conf"
             file.write_text(
                 _SENTINEL.format(port=port, folder=self._folder, master=self._first, service=SERVICE), encoding="ascii"
             )
             self._sentinels.append(self._run(f"sentinel-{port}", str(file), "--sentinel"))
-        until("every Sentinel knows the replica and the others", lambda: all(map(self._knows, self._asked)))
+        wait_until("every Sentinel knows the replica and the others", lambda: all(map(self._is_complete, self._sentinel_ports)))
 
     def master(self) -> int:
         """The port that the first Sentinel that answers names."""
-        return int(self._ask(self._asked[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
+        return int(self._ask(self._sentinel_ports[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
 
     def kill_master(self) -> int:
         """Kill the master, in the middle of commands, when its replica has all that it has acknowledged; its port.
@@ -64,7 +64,7 @@ class Deployment:
         """
         port = self.master()
         self._ask(port, "CLIENT", "PAUSE", "30000", "WRITE")
-        until("the replica has everything", self.caught_up)
+        wait_until("the replica has everything", self.caught_up)
         self._servers[port].kill()
         self._servers[port].wait()
         return port
@@ -90,7 +90,7 @@ class Deployment:
 
     def restart(self, port: int) -> None:
         """Start a server again where it was, as a replica; the Sentinels would see to that within ten seconds."""
-        self._serve(port, "--replicaof", "127.0.0.1", str(self.master()))
+        self._start_server(port, "--replicaof", "127.0.0.1", str(self.master()))
 
     def followed(self) -> bool:
         """Whether the master has a replica again."""
@@ -101,7 +101,7 @@ class Deployment:
             process.kill()
             process.wait()
 
-    def _serve(self, port: int, *options: str) -> None:
+    def _start_server(self, port: int, *options: str) -> None:
         folder = self._folder / str(port)
         folder.mkdir(exist_ok=True)
         place = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder))
@@ -111,7 +111,7 @@ class Deployment:
         with (self._folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen([binary_of(VALKEY), *arguments], stdout=log, stderr=log)
 
-    def _knows(self, port: int) -> bool:
+    def _is_complete(self, port: int) -> bool:
         try:
             others = self._ask(port, "SENTINEL", "SENTINELS", SERVICE)
             return len(others) == 2 and len(self._ask(port, "SENTINEL", "REPLICAS", SERVICE)) == 1

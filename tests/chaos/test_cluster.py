@@ -12,12 +12,12 @@ from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.server.cluster_map import slot_of
-from tests.chaos.scene import Scene, at_rest, until
+from jobistemer.store.server.cluster_map import hash_slot
+from tests.chaos.scene import ChaosSystem, at_rest, wait_until
 from tests.chaos.test_outages import acknowledged
-from tests.chaos.verdict import judge_all
-from tests.support.clusters import LocalCluster, Node, clustered
-from tests.support.records import leaked
+from tests.chaos.verdict import check_all_effects
+from tests.support.clusters import LocalCluster, Node, running_cluster
+from tests.support.records import find_leaks
 from tests.support.servers import SHARDS, cluster_binary, moving_whole
 
 pytestmark = pytest.mark.process
@@ -27,7 +27,7 @@ HALF_WAY_S = 0.5
 """How long a slot stays half moved: longer than a command waits for it would be 2 s."""
 
 
-class ClusterStory(Scene):
+class ClusterStory(ChaosSystem):
     """A scene on a cluster; its jobs are on all shards."""
 
     def __init__(self, folder, cluster: LocalCluster) -> None:
@@ -41,7 +41,7 @@ class ClusterStory(Scene):
 
     def on(self, *nodes: Node) -> list[Database]:
         """The shards that are on some nodes."""
-        return [each for each in self.shards if self.cluster.owner(slot_of(each.keys.tag)) in nodes]
+        return [each for each in self.shards if self.cluster.owner(hash_slot(each.keys.tag)) in nodes]
 
     def instants(self, shards: list[Database]) -> int:
         """How many instants of the jobs on some shards are on record."""
@@ -56,7 +56,7 @@ class ClusterStory(Scene):
     def tell(self) -> None:
         """What everybody said last, and who the nodes say they are: for whoever has to find out why it failed."""
         for process in self.processes:
-            print(f"-- {process.args}: {process.poll()}", *self.log_of(process).splitlines()[-15:], sep="\n")
+            print(f"-- {process.args}: {process.poll()}", *self.read_log(process).splitlines()[-15:], sep="\n")
         for node in self.cluster.nodes:
             if node.process.poll() is None:
                 print(f"-- {node.port}", node.state(), node.ask("CLUSTER", "NODES").decode(), sep="\n")
@@ -67,22 +67,22 @@ class ClusterStory(Scene):
         for process in (producer, ticker):
             process.terminate()
         assert [producer.wait(), ticker.wait()] == [0, 0]
-        until("nothing waits or runs any more", lambda: all(at_rest(each) for each in self.shards))
+        wait_until("nothing waits or runs any more", lambda: all(at_rest(each) for each in self.shards))
         for worker in workers:
             worker.terminate()
         assert [worker.wait() for worker in workers] == [0] * len(workers)
         calls = {run: self.namespace.for_id(run) for run in acknowledged(self)}
-        verdict = judge_all(self.shards, self.effects(), calls)
+        verdict = check_all_effects(self.shards, self.effects(), calls)
         assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
-        assert [leaked(each) for each in self.shards] == [{}] * SHARDS
-        assert self.complaints() == []
+        assert [find_leaks(each) for each in self.shards] == [{}] * SHARDS
+        assert self.logged_faults() == []
 
 
 @contextmanager
 def at_work(folder, replicated: int = 0) -> Iterator[ClusterStory]:
     """A cluster with a producer, a ticker and two workers that have done something on every shard."""
     (folder / "nodes").mkdir()
-    with clustered(cluster_binary(), folder / "nodes", replicated) as cluster:
+    with running_cluster(cluster_binary(), folder / "nodes", replicated) as cluster:
         story = ClusterStory(folder, cluster)
         try:
             assert len(story.shards) == SHARDS
@@ -90,7 +90,7 @@ def at_work(folder, replicated: int = 0) -> Iterator[ClusterStory]:
             story.producer(str(folder / "acknowledged"), "0.005")
             for start in (story.ticker, story.worker, story.worker):
                 start()
-            until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
+            wait_until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
             yield story
         except BaseException:
             story.tell()
@@ -108,7 +108,7 @@ def held_half_way(keys: int = 15):
         moved[0] += 1
         if moved[0] == keys:
             begun[0] = time.monotonic()
-            until("the slot was half moved for a while", lambda: time.monotonic() - begun[0] >= HALF_WAY_S)
+            wait_until("the slot was half moved for a while", lambda: time.monotonic() - begun[0] >= HALF_WAY_S)
 
     return pace
 
@@ -128,13 +128,13 @@ def moving_away(folder) -> Iterator[tuple[ClusterStory, Iterator[tuple[int, Node
         def each() -> Iterator[tuple[int, Node]]:
             for number, shard in enumerate(moving):
                 before = len(acknowledged(story))
-                yield slot_of(shard.keys.tag), others[number % 2]
-                until("the producer goes on", lambda: len(acknowledged(story)) > before + 20)  # noqa: B023 - called at once
+                yield hash_slot(shard.keys.tag), others[number % 2]
+                wait_until("the producer goes on", lambda: len(acknowledged(story)) > before + 20)  # noqa: B023 - called at once
 
         yield story, each()
         assert story.on(leaving) == []
         seen = story.instants(moving)
-        until("the jobs that were moved fire", lambda: story.instants(moving) > seen + 5)
+        wait_until("the jobs that were moved fire", lambda: story.instants(moving) > seen + 5)
         story.comes_to_rest()
 
 
@@ -170,8 +170,8 @@ def test_the_loss_of_a_node_stops_no_other_and_nothing_that_was_acknowledged_is_
         assert failing_over
         seen = story.instants(failing_over)
         story.cluster.lose(replicated, story.cluster.replicas[0])
-        until("its replica has taken over", lambda: story.cluster.replicas[0].role() == "master")
-        until("the jobs on it fire", lambda: story.instants(failing_over) > seen + 5)
+        wait_until("its replica has taken over", lambda: story.cluster.replicas[0].role() == "master")
+        wait_until("the jobs on it fire", lambda: story.instants(failing_over) > seen + 5)
 
         # And when one is lost that has none
         lost, seen_lost = story.on(single), story.instants(story.on(single))
@@ -179,14 +179,14 @@ def test_the_loss_of_a_node_stops_no_other_and_nothing_that_was_acknowledged_is_
         assert lost
         single.kill()
         seen = story.instants(living)
-        until("the jobs on the other nodes fire", lambda: story.instants(living) > seen + 2 * JOBS)
+        wait_until("the jobs on the other nodes fire", lambda: story.instants(living) > seen + 2 * JOBS)
         late = story.worker()
-        until("a worker that starts now works there", lambda: late.pid in {each.pid for each in story.effects()})
+        wait_until("a worker that starts now works there", lambda: late.pid in {each.pid for each in story.effects()})
         seen = [len(acknowledged(story))]
 
         # Then all is well again as soon as it is back
         single.start()
-        until("the producer goes on", lambda: len(acknowledged(story)) > seen[0] + 50)
-        until("the jobs on the lost node fire", lambda: story.instants(lost) > seen_lost + 5)
+        wait_until("the producer goes on", lambda: len(acknowledged(story)) > seen[0] + 50)
+        wait_until("the jobs on the lost node fire", lambda: story.instants(lost) > seen_lost + 5)
         assert [process.poll() for process in story.processes] == [None] * 5
         story.comes_to_rest()

@@ -10,9 +10,9 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.store.reads import queues
-from tests.chaos.scene import Scene, at_rest, scene, until
-from tests.chaos.verdict import Verdict, judge
-from tests.support.records import leaked
+from tests.chaos.scene import ChaosSystem, at_rest, running_system, wait_until
+from tests.chaos.verdict import EffectCheck, check_effects
+from tests.support.records import find_leaks
 
 pytestmark = pytest.mark.process
 
@@ -21,34 +21,34 @@ HANGS_S = 7.0
 AWAY_S = 10.0 if "JOBISTEMER_CHAOS_LONG" in os.environ else 2.0
 
 
-def acknowledged(story: Scene) -> list[str]:
+def acknowledged(story: ChaosSystem) -> list[str]:
     notes = story.folder / "acknowledged"
     # The last line may be half written.
     return notes.read_text().split("\n")[:-1] if notes.exists() else []
 
 
-def judged_at_rest(story: Scene) -> Verdict:
+def judged_at_rest(story: ChaosSystem) -> EffectCheck:
     database = story.database()
-    until("nothing waits or runs any more", lambda: at_rest(database))
-    return judge(database, story.effects(), acknowledged(story))
+    wait_until("nothing waits or runs any more", lambda: at_rest(database))
+    return check_effects(database, story.effects(), acknowledged(story))
 
 
 def test_an_outage_of_the_server_stops_nobody_and_loses_nothing_that_was_acknowledged(tmp_path):
-    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
+    with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
         # Given two tickers, two workers and a producer at work
         story.deploy()
         tickers, hands = [story.ticker(), story.ticker()], [story.worker(), story.worker()]
         producer = story.producer(str(tmp_path / "acknowledged"), "0.005")
-        until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
+        wait_until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
 
         # When the server is killed and comes back on the same port
         story.server.kill()
         gone = time.monotonic()
         before = len(acknowledged(story))
-        until("the outage is over", lambda: time.monotonic() - gone >= AWAY_S)
+        wait_until("the outage is over", lambda: time.monotonic() - gone >= AWAY_S)
         story.server.start()
-        until("the producer goes on", lambda: len(acknowledged(story)) > before + 50)
-        until("the instants of the outage are caught up with", lambda: len(story.effects()) > 20 * (AWAY_S + 4))
+        wait_until("the producer goes on", lambda: len(acknowledged(story)) > before + 50)
+        wait_until("the instants of the outage are caught up with", lambda: len(story.effects()) > 20 * (AWAY_S + 4))
 
         # Then everybody is still there, ends in order, and every call and instant has its effect
         assert [process.poll() for process in [*tickers, *hands, producer]] == [None] * 5
@@ -60,25 +60,25 @@ def test_an_outage_of_the_server_stops_nobody_and_loses_nothing_that_was_acknowl
             hand.terminate()
         assert [hand.wait() for hand in hands] == [0, 0]
         assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
-        assert leaked(story.database()) == {}
-        assert story.complaints() == []
+        assert find_leaks(story.database()) == {}
+        assert story.logged_faults() == []
 
 
 def test_a_server_that_hangs_for_longer_than_anybody_waits_loses_nothing(tmp_path):
-    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
+    with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
         # Given everybody at work
         story.deploy()
         ticker, hands = story.ticker(), [story.worker(), story.worker()]
         producer = story.producer(str(tmp_path / "acknowledged"), "0.005")
-        until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
+        wait_until("work is under way", lambda: len(story.effects()) > 100 and len(acknowledged(story)) > 50)
 
         # When the server hangs with connections open, for longer than the client's time-out and the lease
         story.server.freeze()
         hung = time.monotonic()
         before = len(acknowledged(story))
-        until("everybody has given up waiting", lambda: time.monotonic() - hung >= HANGS_S)
+        wait_until("everybody has given up waiting", lambda: time.monotonic() - hung >= HANGS_S)
         story.server.thaw()
-        until("the producer goes on", lambda: len(acknowledged(story)) > before + 50)
+        wait_until("the producer goes on", lambda: len(acknowledged(story)) > before + 50)
 
         # Then nobody was taken for dead, and every call and instant has its effect
         for process in (producer, ticker):
@@ -87,17 +87,17 @@ def test_a_server_that_hangs_for_longer_than_anybody_waits_loses_nothing(tmp_pat
         verdict = judged_at_rest(story)
         assert (verdict.lost, verdict.duplicated, verdict.unexpected) == ([], [], [])
         assert [process.poll() for process in hands] == [None, None]
-        assert story.complaints() == []
+        assert story.logged_faults() == []
 
 
 def test_scripts_that_vanish_under_load_are_loaded_again(tmp_path):
-    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
+    with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="20") as story:
         story.deploy()
         ticker, hand = story.ticker(), story.worker()
         producer = story.producer(str(tmp_path / "acknowledged"), "0.002")
         client = story.database().client
         for goal in (50, 100, 150, 200):
-            until("more calls were acknowledged", lambda goal=goal: len(acknowledged(story)) > goal)
+            wait_until("more calls were acknowledged", lambda goal=goal: len(acknowledged(story)) > goal)
             client.script_flush()
 
         for process in (producer, ticker):
@@ -106,45 +106,45 @@ def test_scripts_that_vanish_under_load_are_loaded_again(tmp_path):
         verdict = judged_at_rest(story)
         hand.terminate()
         assert hand.wait() == 0
-        assert verdict == Verdict([], [], [], 0)
+        assert verdict == EffectCheck([], [], [], 0)
 
 
 def test_processes_that_find_no_server_say_what_to_do_wait_and_start_when_it_comes(tmp_path):
-    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="2") as story:
+    with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="2") as story:
         # Given no server
         story.server.kill()
         ticker, hand = story.ticker(), story.worker()
         for process in (ticker, hand):
-            until("it says what to do", lambda each=process: "or set JOBISTEMER_URL" in story.log_of(each))
+            wait_until("it says what to do", lambda each=process: "or set JOBISTEMER_URL" in story.read_log(each))
 
         # When it comes
         story.server.start()
         story.deploy()
 
         # Then they work
-        until("there are effects", lambda: len(story.effects()) >= 2)
-        assert "Traceback" not in story.log_of(ticker) + story.log_of(hand)
+        wait_until("there are effects", lambda: len(story.effects()) >= 2)
+        assert "Traceback" not in story.read_log(ticker) + story.read_log(hand)
 
 
 def test_a_process_that_waits_for_a_server_ends_when_it_is_asked_to(tmp_path):
-    with scene(tmp_path) as story:
+    with running_system(tmp_path) as story:
         story.server.kill()
         waiting = [story.ticker(), story.worker()]
         for process in waiting:
-            until("it waits", lambda each=process: "no Redis or Valkey server answers" in story.log_of(each))
+            wait_until("it waits", lambda each=process: "no Redis or Valkey server answers" in story.read_log(each))
             process.terminate()
         assert [process.wait(timeout=10) for process in waiting] == [0, 0]
         story.server.start()
 
 
 def test_sigterm_under_load_ends_with_zero_and_hands_back_what_was_not_started(tmp_path):
-    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="0") as story:
+    with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="0") as story:
         # Given one worker with slow calls in its slots and others fetched ahead
         database = story.database()
         producer = Jobistemer(story.server.url)
         producer.enqueue_many(producer.request("call", {"seconds": 0.001}) for _ in range(3000))
         first = story.worker()
-        until("it is busy", lambda: len(story.effects()) > 200)
+        wait_until("it is busy", lambda: len(story.effects()) > 200)
         producer.enqueue_many(producer.request("call", {"seconds": 0.5}) for _ in range(20))
 
         # When it is asked to end
@@ -163,18 +163,18 @@ def test_sigterm_under_load_ends_with_zero_and_hands_back_what_was_not_started(t
         effects = story.effects()
         assert len(effects) == len({effect.run for effect in effects}) == 3020
         assert {effect.attempt for effect in effects} == {0}
-        assert leaked(database) == {}
+        assert find_leaks(database) == {}
 
 
 def test_a_second_sigterm_ends_a_worker_at_once_and_its_lease_brings_its_work_back(tmp_path):
-    with scene(tmp_path, JOBISTEMER_CHAOS_JOBS="0") as story:
+    with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="0") as story:
         producer = Jobistemer(story.server.url)
         first = story.worker()
         long_ones = [producer.enqueue("call", {"seconds": 6}) for _ in range(2)]
-        until("they are shown as running", lambda: all(run.state() == "running" for run in long_ones))
+        wait_until("they are shown as running", lambda: all(run.state() == "running" for run in long_ones))
 
         first.terminate()
-        until("it has heard the first signal", lambda: next(iter(_worker_quiet(story)), False))
+        wait_until("it has heard the first signal", lambda: next(iter(_worker_quiet(story)), False))
         first.send_signal(signal.SIGTERM)
         assert first.wait(timeout=10) == 0
         assert story.effects() == []
@@ -184,5 +184,5 @@ def test_a_second_sigterm_ends_a_worker_at_once_and_its_lease_brings_its_work_ba
         assert {effect.attempt for effect in story.effects()} == {1}
 
 
-def _worker_quiet(story: Scene) -> list[bool]:
+def _worker_quiet(story: ChaosSystem) -> list[bool]:
     return [worker.quiet for worker in queues.list_workers([story.database()])]

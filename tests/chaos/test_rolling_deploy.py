@@ -11,14 +11,14 @@ from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
-from tests.chaos.scene import Scene, at_rest, scene, until
-from tests.support.records import leaked
-from tests.support.worlds import occurrences_of
+from tests.chaos.scene import ChaosSystem, at_rest, running_system, wait_until
+from tests.support.records import find_leaks
+from tests.support.worlds import read_occurrences
 
 pytestmark = pytest.mark.process
 
 
-def release(story: Scene, which: str) -> Scene:
+def release(story: ChaosSystem, which: str) -> ChaosSystem:
     """What is started from now on is of this release."""
     story.environment["JOBISTEMER_RELEASE"] = which
     return story
@@ -26,7 +26,7 @@ def release(story: Scene, which: str) -> Scene:
 
 def occurrences(database: Database, name: str) -> list[OccurrenceRecord]:
     stored = jobs.find_job(database, name)
-    return occurrences_of(database, stored.job) if stored else []
+    return read_occurrences(database, stored.job) if stored else []
 
 
 def runs(database: Database, found: list[OccurrenceRecord]) -> list[str]:
@@ -41,18 +41,18 @@ def completed(database: Database, version: int) -> int:
 
 
 def test_old_and_new_processes_side_by_side_lose_and_fail_nothing_and_flip_no_version(tmp_path):
-    with scene(tmp_path) as story:
+    with running_system(tmp_path) as story:
         # Given the old release at work
         story.app, database = "tests.chaos.rolling:app", story.database()
         release(story, "old").deploy()
         tickers, old = [story.ticker(), story.ticker()], [story.worker(), story.worker()]
-        until("the old release is at work", lambda: completed(database, 1) >= 2)
+        wait_until("the old release is at work", lambda: completed(database, 1) >= 2)
 
         # When the new one is rolled out beside it, and old processes start once more meanwhile
         release(story, "new").deploy()
         release(story, "old").deploy()
         new = [release(story, "new").worker()]
-        until("the new release is at work beside the old one", lambda: completed(database, 2) >= 1)
+        wait_until("the new release is at work beside the old one", lambda: completed(database, 2) >= 1)
         old[0].terminate()
         release(story, "old").deploy()
         new.append(release(story, "new").worker())
@@ -60,13 +60,13 @@ def test_old_and_new_processes_side_by_side_lose_and_fail_nothing_and_flip_no_ve
         old[1].terminate()
         assert [each.wait() for each in old] == [0, 0]
         before = completed(database, 2)
-        until("the new release goes on alone", lambda: completed(database, 2) >= before + 2)
+        wait_until("the new release goes on alone", lambda: completed(database, 2) >= before + 2)
 
         # Then there were two versions, and each occurrence has completed under its own, each of its runs once
         control = JobControl(Namespace(story.server.url), "ana")
         for name in ("steady", "extra"):
             control.pause(name)
-        until("nothing waits or runs any more", lambda: at_rest(database))
+        wait_until("nothing waits or runs any more", lambda: at_rest(database))
         for each in [*tickers, *new]:
             each.terminate()
         assert [each.wait() for each in [*tickers, *new]] == [0] * 4
@@ -77,5 +77,5 @@ def test_old_and_new_processes_side_by_side_lose_and_fail_nothing_and_flip_no_ve
         assert sorted(each.run for each in story.effects()) == sorted(each.id for each in ran)
         told = [(each.what, each.note) for each in jobs.read_audit(database, ids.job_id("steady"), 100)]
         assert told == [("paused", ""), ("changed", "version 2"), ("created", "version 1")]
-        assert leaked(database) == {}
-        assert story.complaints() == []
+        assert find_leaks(database) == {}
+        assert story.logged_faults() == []

@@ -12,10 +12,10 @@ from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, AttemptS
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records as views
 from tests.chaos.scene import Effect
-from tests.support.audits import faults
+from tests.support.audits import find_faults
 
 
-class Verdict(NamedTuple):
+class EffectCheck(NamedTuple):
     """What came out; each list names what it counts.
 
     lost: instants without an occurrence, runs that did not end, runs that succeeded without an effect.
@@ -29,16 +29,16 @@ class Verdict(NamedTuple):
     recovered: int
 
 
-def judge(database: Database, effects: list[Effect], enqueued: list[str] = ()) -> Verdict:  # type: ignore[assignment]
-    return judge_all([database], effects, dict.fromkeys(enqueued, database))
+def check_effects(database: Database, effects: list[Effect], enqueued: list[str] = ()) -> EffectCheck:  # type: ignore[assignment]
+    return check_all_effects([database], effects, dict.fromkeys(enqueued, database))
 
 
-def judge_all(shards: list[Database], effects: list[Effect], enqueued: dict[str, Database]) -> Verdict:
+def check_all_effects(shards: list[Database], effects: list[Effect], enqueued: dict[str, Database]) -> EffectCheck:
     """The same over several shards; enqueued: calls that were acknowledged, with their shards."""
-    lost, unexpected, runs = [each for database in shards for each in faults(database)], [], dict(enqueued)
+    lost, unexpected, runs = [each for database in shards for each in find_faults(database)], [], dict(enqueued)
     for database in shards:
         for key in database.client.scan_iter(f"{database.keys.tag}:job:*", count=1000):
-            missing, odd, found = _job(database, key)
+            missing, odd, found = _check_job(database, key)
             lost += missing
             unexpected += odd
             runs |= dict.fromkeys(found, database)
@@ -60,10 +60,10 @@ def judge_all(shards: list[Database], effects: list[Effect], enqueued: dict[str,
         if count > 1 + losses.get(run, 0)
     ]
     recovered = sum(count for run, count in losses.items() if known[run].state is RunState.SUCCEEDED)
-    return Verdict(lost, duplicated, unexpected, recovered)
+    return EffectCheck(lost, duplicated, unexpected, recovered)
 
 
-def _job(database: Database, key: bytes) -> tuple[list[str], list[str], list[str]]:
+def _check_job(database: Database, key: bytes) -> tuple[list[str], list[str], list[str]]:
     """What is missing of a job, what is odd, and its runs."""
     definition, cursor, version = database.client.hmget(key, "definition", "cursor", "version")
     job = decode_job(definition)

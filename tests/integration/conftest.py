@@ -6,10 +6,10 @@ import pytest
 
 from jobistemer.app import Jobistemer
 from tests.support.clocks import FrozenClock
-from tests.support.worlds import app_on
+from tests.support.worlds import open_app
 
 
 @pytest.fixture
 def app(server_url: str, clock: FrozenClock, database: object) -> Jobistemer:
     """An app that shares the empty shard and the clock of the test."""
-    return app_on(server_url, clock)
+    return open_app(server_url, clock)

@@ -14,9 +14,9 @@ from jobistemer.core.schedules import Cron
 from jobistemer.core.settings import TickerSettings
 from jobistemer.core.states import TERMINAL_OCCURRENCES
 from jobistemer.store.calls.job_versions import find_versions
-from tests.support.audits import audited
+from tests.support.audits import audit_all
 from tests.support.clocks import FrozenClock
-from tests.support.worlds import StepWorker, app_on, occurrences_of, ticker
+from tests.support.worlds import StepWorker, open_app, read_occurrences, build_ticker
 
 SCHEDULES = ("* * * * *", "*/7 * * * * *", "30 * * * * *", "0 9 * * *")
 UPDATES = ("graceful", "immediate", "windowed")
@@ -50,11 +50,11 @@ class Story:
 
     def __init__(self) -> None:
         self.clock = FrozenClock()
-        self.app = app_on(f"fake://{uuid4()}", self.clock)
+        self.app = open_app(f"fake://{uuid4()}", self.clock)
         self.app.task(lambda: None, name="report")
         self.app.control.register(report("* * * * *", "graceful", "execute_last", "skip"))
         self.database = self.app.namespace.shards[0]
-        self.tickers = [ticker(self.database, TickerSettings(catch_up=3), name) for name in ("one", "other")]
+        self.tickers = [build_ticker(self.database, TickerSettings(catch_up=3), name) for name in ("one", "other")]
         self.worker = StepWorker(self.database, self.app)
 
     def take(self, step, given_):
@@ -68,10 +68,10 @@ class Story:
             case "wait":
                 self.clock.advance(given_)
             case "look":
-                self.tickers[given_].look(full=True)
-                self.tickers[given_]._chores.look()
+                self.tickers[given_].poll(full=True)
+                self.tickers[given_]._chores.refresh()
             case "act":
-                self.tickers[given_].act()
+                self.tickers[given_].process_due()
             case "work":
                 self.worker.work()
             case "backfill":
@@ -102,8 +102,8 @@ def test_no_order_of_changes_and_ticks_leaves_a_hole_or_a_double(steps):
     for step, given_ in steps:
         story.take(step, given_)
     story.come_to_rest()
-    (found,) = audited(story.app.namespace)
-    rows = occurrences_of(story.database, story.app.control.find("report").job)
+    (found,) = audit_all(story.app.namespace)
+    rows = read_occurrences(story.database, story.app.control.find("report").job)
     assert [each for each in rows if each.state not in TERMINAL_OCCURRENCES] == []
     versions = find_versions(story.database, story.app.control.find("report").job.id)
     assert [each.until for each in versions[:-1]] == [each.after for each in versions[1:]]

@@ -17,8 +17,8 @@ from jobistemer.store.actions.cancel import cancel_run
 from jobistemer.store.calls import limits
 from jobistemer.ticker.sweep import Sweeper
 from tests.support.clocks import FrozenClock
-from tests.support.records import leaked
-from tests.support.worlds import StepWorker, app_on, ticker
+from tests.support.records import find_leaks
+from tests.support.worlds import StepWorker, open_app, build_ticker
 
 AT_A_TIME, PER_CUSTOMER, STARTS, PERIOD_S = 3, 1, 4, 10.0
 _names = itertools.count()
@@ -30,7 +30,7 @@ class Limits(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.clock = FrozenClock()
-        self.app = app_on(f"fake://limits-{next(_names)}", self.clock)
+        self.app = open_app(f"fake://limits-{next(_names)}", self.clock)
 
         @self.app.task(
             limits=[Concurrency(AT_A_TIME), Concurrency(PER_CUSTOMER, key="{customer}"), Rate(STARTS, per_s=PERIOD_S)]
@@ -55,18 +55,18 @@ class Limits(RuleBasedStateMachine):
     def fetch(self, which: int) -> None:
         worker = self.workers[which]
         before = set(worker.waiting)
-        for flight in worker.fetch():
-            if flight not in before:
+        for attempt in worker.fetch():
+            if attempt not in before:
                 self.starts.append(self.clock.now_ms())
-                self.flying[flight] = worker
+                self.flying[attempt] = worker
 
     @rule(which=st.integers(0, 1), leaks=st.booleans())
     def end(self, which: int, leaks: bool) -> None:
         """What a worker has ends; perhaps the worker dies before it gives back what its runs held."""
         worker = self.workers[which]
-        for flight in list(worker.waiting):
-            flight.uses = () if leaks else flight.uses
-            self.flying.pop(flight)
+        for attempt in list(worker.waiting):
+            attempt.uses = () if leaks else attempt.uses
+            self.flying.pop(attempt)
         worker.execute()
         worker.commit()
 
@@ -74,20 +74,20 @@ class Limits(RuleBasedStateMachine):
     def hand_back(self, which: int) -> None:
         worker = self.workers[which]
         hand_back.hand_back(self.database, [each.delivery for each in worker.waiting], worker.name)
-        for flight in worker.waiting:
-            self.flying.pop(flight)
+        for attempt in worker.waiting:
+            self.flying.pop(attempt)
             # It never started, whatever the rate has counted.
-        worker.room.give_back([each.key for each in worker.waiting])
+        worker.prefetch.remove([each.key for each in worker.waiting])
         worker.waiting.clear()
 
     @rule(which=st.integers(0, 1))
     def die(self, which: int) -> None:
         dead = self.workers[which]
-        for flight in dead.waiting:
-            self.flying.pop(flight)
+        for attempt in dead.waiting:
+            self.flying.pop(attempt)
         heir = self.workers[1 - which]
         for _ in range(2):
-            heir.reclaimer.observe({dead.name: dead.beater.last_beat_ms}, heir.order.known())
+            heir.reclaimer.observe({dead.name: dead.beater.last_beat_ms}, heir.queue_order.all_places())
         self.workers[which] = self.hire(f"{dead.name}+")
 
     @rule(which=st.integers(0, 50))
@@ -98,7 +98,7 @@ class Limits(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.5, 3.0, 11.0]))
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
-        ticker(self.database).tick()
+        build_ticker(self.database).tick()
 
     @rule()
     def sweep(self) -> None:
@@ -107,7 +107,7 @@ class Limits(RuleBasedStateMachine):
     @invariant()
     def no_limit_is_exceeded(self) -> None:
         flying = Counter(
-            flight.handler.decode(flight.delivery.message.payload)["customer"] for flight in getattr(self, "flying", ())
+            attempt.handler.decode(attempt.delivery.message.payload)["customer"] for attempt in getattr(self, "flying", ())
         )
         assert flying.total() <= AT_A_TIME
         assert all(count <= PER_CUSTOMER for count in flying.values())
@@ -134,7 +134,7 @@ class Limits(RuleBasedStateMachine):
                 self.end(which, leaks=False)
         assert all(handle.state() in TERMINAL_RUNS for handle in self.handles)
         limits.sweep_limits(self.database)
-        assert not {key: value for key, value in leaked(self.database).items() if not key.startswith("run:")}
+        assert not {key: value for key, value in find_leaks(self.database).items() if not key.startswith("run:")}
 
 
 TestLimits = Limits.TestCase

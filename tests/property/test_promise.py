@@ -22,12 +22,12 @@ from jobistemer.store.calls.jobs import find_job
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
-from tests.support.audits import faults
+from tests.support.audits import find_faults
 from tests.support.clocks import FrozenClock
-from tests.support.people import OVERLAPS, RECOVERIES, People
-from tests.support.promises import NAMES, Ledger, declared
-from tests.support.records import leaked
-from tests.support.worlds import StepWorker, breaking, ticker
+from tests.support.people import OVERLAPS, RECOVERIES, OperatorRules
+from tests.support.promises import NAMES, InvariantChecker, deploy_app
+from tests.support.records import find_leaks
+from tests.support.worlds import StepWorker, break_next, build_ticker
 
 EXAMPLES, STEPS = (int(each) for each in os.environ.get("JOBISTEMER_PROMISE", "200x50").split("x"))
 SERVERS = count()
@@ -58,7 +58,7 @@ def policies():
     return st.fixed_dictionaries(dict.fromkeys(NAMES, chosen))
 
 
-class Promise(People):
+class Promise(OperatorRules):
     """Two tickers and two workers; those that die are followed by others, and zombies wake up."""
 
     @initialize(chosen=policies())
@@ -66,13 +66,13 @@ class Promise(People):
         self.url = f"fake://promise{next(SERVERS)}"
         self.clock = FrozenClock()
         self.database = self.opened()
-        self.ledger = Ledger(self.database, self.clock)
+        self.ledger = InvariantChecker(self.database, self.clock)
         self.outcomes: list[str] = []
         self.policies = chosen
         self.earlier = []
-        self.app = declared(self.url, self.clock, self.ledger, chosen, self.outcomes)
+        self.app = deploy_app(self.url, self.clock, self.ledger, chosen, self.outcomes)
         self.names = count()
-        self.tickers = [ticker(self.opened(), SLOWLY, f"ticker{n}") for n in (0, 1)]
+        self.tickers = [build_ticker(self.opened(), SLOWLY, f"ticker{n}") for n in (0, 1)]
         self.workers = [self.hired(), self.hired()]
         self.zombies: list[StepWorker] = []
         self.deaths = self.checked = 0
@@ -126,7 +126,7 @@ class Promise(People):
             each.tick()
         for each in self.workers:
             each.beat()
-            each.watch.step()
+            each.watchdog.step()
             each.execute()
             each.commit()
             each.work()
@@ -142,17 +142,17 @@ class Promise(People):
     def both_look_before_either_acts(self):
         with self.whatever_happens():
             for each in self.tickers:
-                each.look(full=True)
+                each.poll(full=True)
             for each in self.tickers:
-                each.act()
+                each.process_due()
 
     @rule(which=which, after=st.booleans())
     def a_ticker_dies_over_its_claims(self, which, after):
         dying = self.tickers[which]
-        cut = breaking(dying._database, "call_all", KeyboardInterrupt, after=after)
+        cut = break_next(dying._database, "call_all", KeyboardInterrupt, after=after)
         with cut, suppress(KeyboardInterrupt, NotConnected):
             dying.tick()
-        self.tickers[which] = ticker(self.opened(), SLOWLY, f"ticker{next(self.names)}")
+        self.tickers[which] = build_ticker(self.opened(), SLOWLY, f"ticker{next(self.names)}")
 
     # Workers
 
@@ -181,7 +181,7 @@ class Promise(People):
     @rule(which=which, after=st.booleans())
     def the_answer_to_a_commit_is_lost(self, which, after):
         worker = self.workers[which]
-        with breaking(worker.database, "call_all", lambda: NotConnected("cut"), after=after) as broken:
+        with break_next(worker.database, "call_all", lambda: NotConnected("cut"), after=after) as broken:
             try:
                 worker.commit()
             except NotConnected:
@@ -191,7 +191,7 @@ class Promise(People):
     def a_worker_beats(self, which):
         with self.whatever_happens():
             self.workers[which].beat()
-            self.workers[which].watch.step()
+            self.workers[which].watchdog.step()
 
     @rule(which=which)
     def a_worker_dies(self, which):
@@ -235,8 +235,8 @@ class Promise(People):
                 break
         assert self.at_rest(), "it does not come to rest: I3"
         self.ledger.check_at_rest(self.deaths)
-        assert faults(self.database) == [], "I1, I2"
-        assert leaked(self.database) == {}, "I9"
+        assert find_faults(self.database) == [], "I1, I2"
+        assert find_leaks(self.database) == {}, "I9"
 
     def at_rest(self):
         keys, client = self.database.keys, self.database.client

@@ -20,8 +20,8 @@ from jobistemer.core.schedules import Cron, Interval, Once, parse_calendar, pars
 from jobistemer.core.schedules.zones import zone_of
 
 FUZZ = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
-MOST_CALLS = 12_000
-MOST_BYTES = 10_000_000
+MAX_CALLS = 12_000
+MAX_BYTES = 10_000_000
 
 cron_like = st.text("0123456789*,-/?LW# @JANMONsu\t", max_size=256)
 iso_like = st.text("0123456789PTYMWDHSR/:.,+-Z W", max_size=256)
@@ -71,8 +71,8 @@ def work_of(parse, text):
 @given(texts, st.sampled_from([Cron, Interval, Once, parse_schedule, parse_calendar]))
 def test_a_parser_refuses_with_the_declared_error_or_gives_a_value(text, parse):
     calls, peak = work_of(parse, text)
-    assert calls < MOST_CALLS
-    assert peak < MOST_BYTES
+    assert calls < MAX_CALLS
+    assert peak < MAX_BYTES
 
 
 @FUZZ
@@ -122,8 +122,8 @@ EXPENSIVE = [
 @pytest.mark.parametrize("text", EXPENSIVE)
 def test_the_most_expensive_texts_stay_within_the_bounds(text):
     calls, peak = work_of(parse_schedule, text)
-    assert calls < MOST_CALLS
-    assert peak < MOST_BYTES
+    assert calls < MAX_CALLS
+    assert peak < MAX_BYTES
 
 
 @pytest.mark.parametrize("value", [None, 5, 5.0, b"* * * * *", ["* * * * *"], {"a": 1}])

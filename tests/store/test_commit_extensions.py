@@ -13,7 +13,7 @@ def created(database, *names):
 
 
 def together(first, *others):
-    return first._replace(also=others)
+    return first._replace(extensions=others)
 
 
 def test_each_part_answers_for_itself(database):
@@ -42,14 +42,14 @@ def test_a_part_may_occur_twice(database):
 
 def test_a_call_alone_is_sent_as_it_is(database):
     (one,) = created(database, "run_1")
-    assert one.sent is one
+    assert one.combined is one
     assert one.command[0] == "EVALSHA"
 
 
 def test_a_part_may_be_a_script_that_is_made_of_others_itself(database):
     one, two, three = created(database, "run_1", "run_2", "run_3")
-    inner = together(one, two).sent
-    outer = together(three, three).sent
-    assert inner.script is together(one, three).sent.script
+    inner = together(one, two).combined
+    outer = together(three, three).combined
+    assert inner.script is together(one, three).combined.script
     assert outer.script is not three.script
     assert database.ask(*inner.command, script=inner) == [[b"CREATED"], [b"CREATED"]]

@@ -3,7 +3,7 @@
 import pytest
 
 from jobistemer.store.reads.entries import list_entries
-from tests.support.stories import enqueue, take
+from tests.support.stories import enqueue, fetch
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_nothing_is_on_no_stream(shards):
 def test_runs_are_listed_as_they_came_whatever_their_priority_with_the_worker_that_has_them(database, shards):
     for number in range(4):
         enqueue(database, f"run_{number}", priority=5 - number % 2)
-    take(database, "alice", "default:5", count=1)
+    fetch(database, "alice", "default:5", count=1)
     # What comes within a millisecond is in order only among its own kind.
     assert sorted((each.id, each.place, each.worker) for each in list_entries(shards, "default")) == [
         ("run_0", "default:5", "alice"),

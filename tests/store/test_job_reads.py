@@ -6,7 +6,7 @@ from jobistemer.core.jobs.job import Overlap
 from jobistemer.core.planning.plan import NEVER
 from jobistemer.store.reads import jobs, queues
 from tests.support.clocks import NOW
-from tests.support.stories import MINUTE, T0, claim, decision, ended, enqueue, finish, job, register, take, take_one
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, enqueue, finish, job, register, fetch, fetch_one
 
 DEFINITION = job(overlap=Overlap.QUEUE)
 
@@ -24,7 +24,7 @@ def test_a_job_is_summed_up_with_its_last_occurrence(database, shards):
     assert (summary.name, summary.version, summary.live, summary.queued) == ("report", 1, 1, 1)
     assert summary.next_due == (T0 + 3 * MINUTE) * 1000
     assert (summary.last.due, summary.last.state) == (T0 + 2 * MINUTE, "queued")
-    assert jobs.summary_of(database, "report") == summary
+    assert jobs.find_summary(database, "report") == summary
 
 
 def test_a_job_with_no_instant_left_comes_last_and_is_due_never(database, shards):
@@ -39,7 +39,7 @@ def test_a_job_with_no_instant_left_comes_last_and_is_due_never(database, shards
 
 
 def test_a_job_that_is_not_registered_has_no_summary(database, shards):
-    assert jobs.summary_of(database, "report") is None
+    assert jobs.find_summary(database, "report") is None
     assert jobs.list_jobs(shards) == []
 
 
@@ -57,25 +57,25 @@ def test_the_latest_occurrences_of_several_jobs_stand_together(database, shards)
         register(database, each)
         claim(database, each, decision(T0 + MINUTE))
     claim(database, other, decision(T0 + 2 * MINUTE))
-    latest = jobs.latest_occurrences(shards, [DEFINITION.id, other.id], limit=2)
+    latest = jobs.list_latest(shards, [DEFINITION.id, other.id], limit=2)
     assert [each.due for each in latest] == [T0 + 2 * MINUTE, T0 + MINUTE]
     assert latest[0].job == other.id
 
 
 def test_a_run_that_waits_for_its_retry_says_why(database, shards):
     enqueue(database)
-    finish(database, ended(take_one(database), "failed", error="oops"))
+    finish(database, build_ended(fetch_one(database), "failed", error="oops"))
     (waiting,) = jobs.list_delayed(shards)
     assert (waiting.id, waiting.handler, waiting.attempt, waiting.note) == ("run_1", "greet", 1, "oops")
     assert waiting.due_at > NOW
-    assert jobs.delayed_total(shards) == 1
+    assert jobs.count_delayed(shards) == 1
 
 
 def test_a_queue_counts_what_waits_apart_from_what_is_in_flight(database, shards):
     for n in range(3):
         enqueue(database, f"run_{n}")
     enqueue(database, "run_urgent", priority=9)
-    take(database, count=2)
+    fetch(database, count=2)
     (queue,) = queues.list_queues(shards)
     assert (queue.waiting, queue.in_flight, queue.priorities) == (2, 2, {9: 1, 5: 1})
 

@@ -9,59 +9,59 @@ from typing import Any
 from jobistemer import Jobistemer
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.database import Database
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker
-from tests.support.servers import SHARDS, emptied, home_of_test, is_clustered
+from tests.support.servers import SHARDS, empty_server, shard_of_test, is_clustered
 
 
 def empty_app(url: str, **settings: Any) -> Jobistemer:
     """An app on an empty server."""
     one_of_many = is_clustered(url) and "shards" not in settings
-    emptied(url, settings.get("shards", SHARDS), homes=not one_of_many)
+    empty_server(url, settings.get("shards", SHARDS), homes=not one_of_many)
     app = Jobistemer(url, namespace="test", **settings)
     if one_of_many:
         # One shard of many, for tests that look at what is in it.
-        app.namespace.for_id = lambda _: shard(app)  # type: ignore[method-assign]
+        app.namespace.for_id = lambda _: shard_of(app)  # type: ignore[method-assign]
     return app
 
 
-def shard(app: Jobistemer) -> Database:
+def shard_of(app: Jobistemer) -> Database:
     """Where everything is that such an app makes."""
-    return app.namespace.shards[home_of_test() if app.namespace.cluster else 0]
+    return app.namespace.shards[shard_of_test() if app.namespace.cluster else 0]
 
 
-def work_off(app: Jobistemer, **settings: Any) -> Worker:
+def drain_queues(app: Jobistemer, **settings: Any) -> Worker:
     """Run a worker until the queues are empty and nothing is in flight."""
     worker = Worker(app.namespace, app.handlers, WorkerSettings(**{"burst": True, **settings}), app.plugins)
-    worker.run(Stopping())
+    worker.run(Shutdown())
     return worker
 
 
 @contextmanager
-def working(app: Jobistemer, **settings: Any) -> Iterator[Stopping]:
+def running_worker(app: Jobistemer, **settings: Any) -> Iterator[Shutdown]:
     """A worker that goes on while the context lasts; it is then stopped in order."""
-    stopping = Stopping()
+    shutdown = Shutdown()
     settings = {"beat_s": 0.1, "grace_s": 5.0, **settings}
     worker = Worker(app.namespace, app.handlers, WorkerSettings(**settings), app.plugins)
-    thread = start_thread(lambda: worker.run(stopping), "worker of the test")
+    thread = start_thread(lambda: worker.run(shutdown), "worker of the test")
     try:
-        yield stopping
+        yield shutdown
     finally:
-        stopping.request()
+        shutdown.request()
         thread.join(20)
         assert not thread.is_alive()
 
 
 @contextmanager
-def ticking(app: Jobistemer) -> Iterator[None]:
+def running_ticker(app: Jobistemer) -> Iterator[None]:
     """A ticker while the context lasts."""
-    stopping = Stopping()
-    thread = start_thread(lambda: Ticker(app.namespace, TickerSettings()).run(stopping), "ticker of the test")
+    shutdown = Shutdown()
+    thread = start_thread(lambda: Ticker(app.namespace, TickerSettings()).run(shutdown), "ticker of the test")
     try:
         yield
     finally:
-        stopping.request()
+        shutdown.request()
         thread.join(20)
         assert not thread.is_alive()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from jobistemer.control.audit import audit_jobs, audit_shard
-from jobistemer.core.planning.audit import Audited
+from jobistemer.core.planning.audit import AuditResult
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
 
-def audited(namespace: Namespace) -> list[Audited]:
+def audit_all(namespace: Namespace) -> list[AuditResult]:
     """Audit every job of a namespace; fails with the name of each hole, double and stranger."""
     found = audit_jobs(namespace)
-    assert _said(found) == []
+    assert _format_findings(found) == []
     return found
 
 
-def faults(database: Database) -> list[str]:
+def find_faults(database: Database) -> list[str]:
     """Each hole, double and stranger in a shard, in words."""
-    return _said(audit_shard(database))
+    return _format_findings(audit_shard(database))
 
 
-def _said(found: list[Audited]) -> list[str]:
+def _format_findings(found: list[AuditResult]) -> list[str]:
     return [f"{row.job} at {row.due}: {row.fault}, {row.text}" for each in found for row in each.findings]

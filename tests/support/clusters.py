@@ -14,8 +14,8 @@ from typing import Any
 import redis
 
 from jobistemer.store.keys import Keys
-from jobistemer.store.server.cluster_map import slot_of
-from tests.support.worker_processes import until
+from jobistemer.store.server.cluster_map import hash_slot
+from tests.support.worker_processes import wait_until
 
 SLOTS = 16384
 OPTIONS = (
@@ -110,7 +110,7 @@ class LocalCluster:
 
     def shards_of(self, node: Node, namespace: str, shards: int) -> list[int]:
         """The shards of a namespace that are on a node."""
-        return [each for each in range(shards) if self.owner(slot_of(Keys(namespace, each).tag)) is node]
+        return [each for each in range(shards) if self.owner(hash_slot(Keys(namespace, each).tag)) is node]
 
     def flush(self) -> None:
         for node in self.masters:
@@ -128,7 +128,7 @@ class LocalCluster:
             sent, had = (node.client.info("replication") for node in (master, replica))
             return had["master_link_status"] == "up" and had["slave_repl_offset"] == sent["master_repl_offset"]
 
-        until(caught_up, "the replica has everything")
+        wait_until(caught_up, "the replica has everything")
         master.kill()
 
     def settle(self) -> None:
@@ -138,7 +138,7 @@ class LocalCluster:
             told = [node.state() for node in self.nodes]
             return all(each["cluster_state"] == "ok" and int(each["cluster_known_nodes"]) == len(told) for each in told)
 
-        until(settled, "the cluster is complete")
+        wait_until(settled, "the cluster is complete")
 
     def move(self, slot: int, target: Node, pace: Any = lambda: None) -> None:
         """Move a slot key by key, as `valkey-cli --cluster reshard` does; `pace` is called after each key."""
@@ -163,11 +163,11 @@ class LocalCluster:
             assert told[b"state"] not in (b"failed", b"cancelled"), told[b"message"].decode()
             return told[b"state"] == b"success"
 
-        until(done, f"slot {slot} has moved")
+        wait_until(done, f"slot {slot} has moved")
 
 
 @contextmanager
-def clustered(
+def running_cluster(
     binary: str, folder: Path, replicated: int = 0, options: Sequence[str] = (), secrets: dict[str, Any] | None = None
 ) -> Iterator[LocalCluster]:
     """A cluster of three masters while the context lasts, the first `replicated` of them with a replica.
@@ -183,8 +183,8 @@ def clustered(
     try:
         cluster = LocalCluster([node() for _ in range(3)], "rediss+cluster" if "ssl" in (secrets or {}) else "redis+cluster")
         for number, master in enumerate(cluster.masters):
-            master.ask("CLUSTER", "ADDSLOTSRANGE", *_share(number)) if _knows_ranges(master) else master.ask(
-                "CLUSTER", "ADDSLOTS", *range(_share(number)[0], _share(number)[1] + 1)
+            master.ask("CLUSTER", "ADDSLOTSRANGE", *_slot_range(number)) if _knows_ranges(master) else master.ask(
+                "CLUSTER", "ADDSLOTS", *range(_slot_range(number)[0], _slot_range(number)[1] + 1)
             )
             master.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for _ in range(replicated):
@@ -193,8 +193,8 @@ def clustered(
             other.ask("CLUSTER", "MEET", "127.0.0.1", cluster.masters[0].port)
         cluster.settle()
         for master, replica in zip(cluster.masters, cluster.replicas, strict=False):
-            until(lambda r=replica, m=master: _follows(r, m), "the replica is in step")  # type: ignore[misc]
-        until(lambda: all(_sees(node, replicated) for node in nodes), "every node knows who is a replica")
+            wait_until(lambda r=replica, m=master: _follows(r, m), "the replica is in step")  # type: ignore[misc]
+        wait_until(lambda: all(_knows_replicas(node, replicated) for node in nodes), "every node knows who is a replica")
         yield cluster
     finally:
         for each in nodes:
@@ -209,13 +209,13 @@ def _follows(replica: Node, master: Node) -> bool:
     return replica.client.info("replication")["master_link_status"] == "up"
 
 
-def _sees(node: Node, replicas: int) -> bool:
+def _knows_replicas(node: Node, replicas: int) -> bool:
     # Masters give no vote to one whom they still take for a master.
     flags = [line.split()[2].split(",") for line in node.ask("CLUSTER", "NODES").decode().splitlines()]
     return sum("slave" in each for each in flags) == replicas
 
 
-def _share(number: int) -> tuple[int, int]:
+def _slot_range(number: int) -> tuple[int, int]:
     each = SLOTS // 3
     return number * each, SLOTS - 1 if number == 2 else (number + 1) * each - 1
 

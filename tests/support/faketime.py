@@ -18,7 +18,7 @@ def library() -> str:
     return found[0]
 
 
-class Hands:
+class ServerClock:
     """Sets the clock of a server that is started with this environment."""
 
     def __init__(self, folder: Path) -> None:

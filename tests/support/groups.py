@@ -6,12 +6,12 @@ from typing import Any
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.runs.message import Delivery, Member, Message
+from jobistemer.core.runs.message import Delivery, GroupMember, Message
 from jobistemer.core.runs.settle import SUCCEEDED
 from jobistemer.store.calls import groups, runs
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
-from tests.support.stories import ended, message
+from tests.support.stories import build_ended, message
 
 
 def group_of(parent: str = "run_1") -> str:
@@ -23,21 +23,21 @@ def child_id(index: int, parent: str = "run_1") -> str:
 
 
 def child(index: int, parent: str = "run_1", **changes: Any) -> Message:
-    return message(child_id(index, parent), handler="square", member=Member(group_of(parent), index), **changes)
+    return message(child_id(index, parent), handler="square", member=GroupMember(group_of(parent), index), **changes)
 
 
 def reducer(parent: str = "run_1", failure: str = "fail_fast", **changes: Any) -> Message:
     return message(group_of(parent), handler="total", reduces=failure, **changes)
 
 
-def add(database: Database, parent: Delivery, indices: range, failure: str = "fail_fast", **changes: Any) -> Reply:
+def add_children(database: Database, parent: Delivery, indices: range, failure: str = "fail_fast", **changes: Any) -> Reply:
     """The parent adds children; indices of the items."""
     children = [child(index, parent.message.run, **changes) for index in indices]
-    return database.call(groups.add(database.keys, parent, failure, indices.start, children))
+    return database.call(groups.add_children(database.keys, parent, failure, indices.start, children))
 
 
 def hand_over(database: Database, parent: Delivery, failure: str = "fail_fast", **changes: Any) -> Reply:
     """The parent succeeds; gives what was answered, with what sealing the group answered."""
-    over = ended(parent)._replace(reducers=(reducer(parent.message.run, failure, **changes),), mapped=1)
+    over = build_ended(parent)._replace(reducers=(reducer(parent.message.run, failure, **changes),), mapped=1)
     job: Job | None = None
     return database.call(runs.commit(database.keys, over, SUCCEEDED, job))

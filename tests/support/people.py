@@ -20,7 +20,7 @@ from jobistemer.store.actions.cancel import cancel_run
 from jobistemer.store.calls.jobs import find_job
 from jobistemer.store.database import Database
 from tests.support.clocks import FrozenClock
-from tests.support.promises import NAMES, Ledger, declared
+from tests.support.promises import NAMES, InvariantChecker, deploy_app
 
 WINDOW = {"update": "windowed", "update_window": Cron("*/2 * * * *"), "update_window_s": 50}
 OVERLAPS, RECOVERIES = (
@@ -37,13 +37,13 @@ changes = st.one_of(
 updates = st.sampled_from([{"update": "graceful"}, {"update": "immediate"}, WINDOW])
 
 
-class People(RuleBasedStateMachine):
+class OperatorRules(RuleBasedStateMachine):
     """Rules for a machine that has these, and that says whether the server can be reached."""
 
     url: str
     clock: FrozenClock
     database: Database
-    ledger: Ledger
+    ledger: InvariantChecker
     app: Jobistemer
     policies: dict[str, dict[str, Any]]
     outcomes: list[str]
@@ -60,7 +60,7 @@ class People(RuleBasedStateMachine):
     def deployed(self) -> None:
         """Deploy what the policies say, from a new process."""
         self.earlier.append(self.app)
-        self.app = declared(self.url, self.clock, self.ledger, self.policies, self.outcomes)
+        self.app = deploy_app(self.url, self.clock, self.ledger, self.policies, self.outcomes)
 
     def one_of(self, name: str, number: int, *, ended: bool) -> OccurrenceRecord | None:
         """One of a job's occurrences, any."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-GIVE_UP_S = 30.0
+TIMEOUT_S = 30.0
 
 
 class Process:
@@ -76,6 +76,6 @@ def has_ended(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([descriptor], [], [], GIVE_UP_S)[0])
+        return bool(select.select([descriptor], [], [], TIMEOUT_S)[0])
     finally:
         os.close(descriptor)

@@ -16,13 +16,13 @@ from jobistemer.store.calls.job_versions import find_versions
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 from tests.support.clocks import FrozenClock
-from tests.support.worlds import app_on
+from tests.support.worlds import open_app
 
 SCHEDULES = {"alone": "* * * * *", "chain": "30 */2 * * * *", "caught_up": "PT90S"}
 NAMES = tuple(SCHEDULES)
 
 
-class Ledger:
+class InvariantChecker:
     """What was seen of the records so far, and what handlers really did."""
 
     def __init__(self, database: Database, clock: FrozenClock) -> None:
@@ -135,11 +135,11 @@ class Ledger:
         assert executed <= len(attempts) + deaths, f"{run.id} was executed {executed} times: I5"
 
 
-def declared(
-    url: str, clock: FrozenClock, ledger: Ledger, policies: dict[str, dict[str, Any]], outcomes: list[str]
+def deploy_app(
+    url: str, clock: FrozenClock, ledger: InvariantChecker, policies: dict[str, dict[str, Any]], outcomes: list[str]
 ) -> Jobistemer:
     """An app with the three jobs; `outcomes` says how the next executions end, the last one first."""
-    app = app_on(url, clock)
+    app = open_app(url, clock)
 
     def work(context: Context) -> None:
         ledger.executions[context.run] += 1

@@ -11,7 +11,7 @@ STORE = "jobistemer.store"
 Name = tuple[str, str]
 
 
-class Source:
+class SourceGraph:
     """The package as definitions and what each of them mentions."""
 
     def __init__(self) -> None:

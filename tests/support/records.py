@@ -30,19 +30,19 @@ def records(database: Database) -> dict[str, Any]:
 def audits(database: Database) -> dict[str, list[dict[str, str]]]:
     """The audit list of each job, the oldest entry first."""
     lists = [key for key in _all_keys(database) if _short(database, key).startswith("audit:")]
-    return {_short(database, key): [_told(text) for text in database.client.lrange(key, 0, -1)] for key in lists}
+    return {_short(database, key): [_parse_audit(text) for text in database.client.lrange(key, 0, -1)] for key in lists}
 
 
-def _told(text: bytes) -> dict[str, str]:
+def _parse_audit(text: bytes) -> dict[str, str]:
     return dict(zip(("at", "by", "what", "note"), text.decode().split("\n", 3), strict=True))
 
 
-def mortal(database: Database) -> set[str]:
+def expiring_keys(database: Database) -> set[str]:
     """The keys that have an expiry."""
     return {_short(database, key) for key in _all_keys(database) if database.client.pttl(key) > 0}
 
 
-def lives_ms(database: Database, key: str) -> int:
+def ttl_ms(database: Database, key: str) -> int:
     """How long a key still lives, rounded up to whole minutes since real servers count on."""
     remaining = database.client.pttl(f"{database.keys.tag}:{key}")
     return -(-remaining // 60_000) * 60_000 if remaining > 0 else remaining
@@ -51,23 +51,23 @@ def lives_ms(database: Database, key: str) -> int:
 @contextmanager
 def nothing_written(database: Database) -> Iterator[None]:
     """What happens inside must leave the shard exactly as it was."""
-    before, before_mortal, before_audits = records(database), mortal(database), audits(database)
+    before, before_mortal, before_audits = records(database), expiring_keys(database), audits(database)
     yield
     assert audits(database) == before_audits
     assert records(database) == before
-    assert mortal(database) == before_mortal
+    assert expiring_keys(database) == before_mortal
 
 
 # What may stay for ever: definitions and what is known of queues; and members, as long as they live.
 _CONFIGURATION = re.compile(r"(due|streams|expected|paused|workers|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+|audit:\w+)$")
 
 
-def leaked(database: Database) -> dict[str, Any]:
+def find_leaks(database: Database) -> dict[str, Any]:
     """What would stay although nothing is going on (invariant I9): empty when the shard is at rest and clean.
 
     Streams may stay when they are empty and nothing is pending; a history or versions only beside their job.
     """
-    state, dying = records(database) | audits(database), mortal(database)
+    state, dying = records(database) | audits(database), expiring_keys(database)
     left = {key: value for key, value in state.items() if key not in dying and not _CONFIGURATION.fullmatch(key)}
     orphaned = {
         key: value

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.store.acl import rule
+from jobistemer.store.acl import build_rule
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import connect
@@ -23,20 +23,20 @@ from tests.support import worlds
 SECRET = "s3cret"
 
 
-def admit(admin: redis.Redis, url: str, namespace: str, *roles: str) -> str:
+def create_user(admin: redis.Redis, url: str, namespace: str, *roles: str) -> str:
     """Make a user who has these roles, and no other rights; the URL to connect as."""
-    return admit_to([admin], url, namespace, *roles)
+    return create_user_on([admin], url, namespace, *roles)
 
 
-def admit_to(nodes: Iterable[redis.Redis], url: str, namespace: str, *roles: str) -> str:
+def create_user_on(nodes: Iterable[redis.Redis], url: str, namespace: str, *roles: str) -> str:
     """The same on each node of a cluster, which have users of their own."""
     user = "-".join(roles)
     for admin in nodes:
-        admin.execute_command("ACL", "SETUSER", user, "reset", "on", f">{SECRET}", *rule(roles, namespace))
+        admin.execute_command("ACL", "SETUSER", user, "reset", "on", f">{SECRET}", *build_rule(roles, namespace))
     return url.replace("://", f"://{user}:{SECRET}@")
 
 
-class Confined(Database):
+class RoleDatabase(Database):
     """A database with a user of its own; what a test breaks or replaces of the first one is so here as well."""
 
     outer: Database | None = None
@@ -47,13 +47,13 @@ class Confined(Database):
         return (outer.__dict__.get(name) if shared else None) or object.__getattribute__(self, name)
 
 
-def in_role(database: Database, *roles: str) -> Database:
+def connect_as(database: Database, *roles: str) -> Database:
     """The same shard, for a user who has these roles; as it is for other servers than plain ones."""
     if not database.address.startswith("redis://"):
         return database
     url = f"redis://127.0.0.1:{database.client.connection_pool.connection_kwargs['port']}/0"
-    own = connect(admit(connect(url), url, database.keys.tag.strip("{}").partition(":")[0], *roles))
-    confined = Confined(own, database.keys, database.clock, database.address)
+    own = connect(create_user(connect(url), url, database.keys.tag.strip("{}").partition(":")[0], *roles))
+    confined = RoleDatabase(own, database.keys, database.clock, database.address)
     confined.outer = database
     return confined
 
@@ -65,22 +65,22 @@ def pytest_configure(config: pytest.Config) -> None:
     patch = pytest.MonkeyPatch()
     _confine(patch, ShardTicker, "ticker")
     _confine(patch, worlds.StepWorker, "worker")
-    original = worlds.app_on
+    original = worlds.open_app
 
-    def app_on(url: str, clock: Any) -> Any:
+    def open_app(url: str, clock: Any) -> Any:
         app = original(url, clock)
         if url.startswith("redis://"):
-            confined = Namespace(admit(connect(url), url, "test", "producer", "operator"), "test", clock=clock)
+            confined = Namespace(create_user(connect(url), url, "test", "producer", "operator"), "test", clock=clock)
             app.namespace = app.producer.namespace = app.control._namespace = confined
         return app
 
-    patch.setattr(worlds, "app_on", app_on)
+    patch.setattr(worlds, "open_app", open_app)
 
 
 def _confine(patch: pytest.MonkeyPatch, kind: Any, role: str) -> None:
     original = kind.__init__
 
     def confined(self: Any, database: Database, *args: Any, **kwargs: Any) -> None:
-        original(self, in_role(database, role), *args, **kwargs)
+        original(self, connect_as(database, role), *args, **kwargs)
 
     patch.setattr(kind, "__init__", confined)

@@ -7,13 +7,13 @@ import msgspec
 from jobistemer import NO_RETRIES, Context, Delays, Jobistemer
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.database import Database
-from tests.support.apps import ticking, working
-from tests.support.worker_processes import until
+from tests.support.apps import running_ticker, running_worker
+from tests.support.worker_processes import wait_until
 
 HOSTILE = """<script>alert('x')</script>"><img src=x onerror=alert(1)> \x1b[31m {{ 7 * 7 }}"""
 
 
-def shop(app: Jobistemer) -> Jobistemer:
+def declare_shop(app: Jobistemer) -> Jobistemer:
     """A job of three tasks, one that says nothing but hostile things, and tasks that can be called."""
     etl = app.job("0 2 * * *", name="warehouse/etl", description="Orders into the warehouse", failure="continue")
 
@@ -45,23 +45,23 @@ def shop(app: Jobistemer) -> Jobistemer:
     return app
 
 
-def lived_through(app: Jobistemer) -> dict[str, str]:
+def populate(app: Jobistemer) -> dict[str, str]:
     """Both jobs have run, a call has died, one waits in a paused queue; ids by what they are of."""
-    shop(app).deploy()
+    declare_shop(app).deploy()
     etl, _ = app.control.trigger("warehouse/etl")
     hostile, _ = app.control.trigger("hostile")
     dead = app.enqueue("send_email", {"to": HOSTILE}, metadata={"about": HOSTILE}).id
     sent = app.enqueue("send_email", {"to": "ann@shop"}).id
-    with ticking(app), working(app):
-        until(lambda: app.report(etl).ended_at and app.run(dead).state() == "dead", "the job and the call have ended")
-        until(lambda: app.report(hostile).ended_at and app.run(sent).state() == "succeeded", "the others have, too")
+    with running_ticker(app), running_worker(app):
+        wait_until(lambda: app.report(etl).ended_at and app.run(dead).state() == "dead", "the job and the call have ended")
+        wait_until(lambda: app.report(hostile).ended_at and app.run(sent).state() == "succeeded", "the others have, too")
     app.queues.pause("slow")
     waiting = app.enqueue("send_email", {"to": "bob@shop"}, queue="slow").id
     delayed = app.enqueue("send_email", {"to": "cid@shop"}, delay=3600).id
     return {"etl": etl, "hostile": hostile, "dead": dead, "sent": sent, "waiting": waiting, "delayed": delayed}
 
 
-def beat(database: Database, worker: str = "alice", **status: object) -> None:
+def record_beat(database: Database, worker: str = "alice", **status: object) -> None:
     """A worker says that it lives."""
     now_ms = database.read_clock()
     told = {"pid": 7, "queues": {"mail": 3}, "concurrency": 8, "in_flight": 2, **status}

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 import trustme
 
-from tests.support.clusters import LocalCluster, clustered, free_port
-from tests.support.servers import REDIS, binary_of, running, until_said
+from tests.support.clusters import LocalCluster, running_cluster, free_port
+from tests.support.servers import REDIS, binary_of, running, wait_for_line
 
 # The embedded server is built without TLS. `.ci/run` installs redis-server, so nothing is skipped there.
 speaks_tls = pytest.mark.skipif(not shutil.which("redis-server"), reason="only redis-server speaks TLS here: install it")
@@ -56,7 +56,7 @@ sentinel monitor main 127.0.0.1 {master} 1
 """
 
 
-class Secured:
+class TlsServer:
     """A server with a port for plain text and one for TLS, which asks for client certificates or does not."""
 
     def __init__(self, port: int, plain: str, certificates: Certificates) -> None:
@@ -67,21 +67,21 @@ class Secured:
 
 
 @contextmanager
-def secured(folder: Path, *, clients: str) -> Iterator[Secured]:
+def running_tls_server(folder: Path, *, clients: str) -> Iterator[TlsServer]:
     """A TLS server while the context lasts; `clients` is what `tls-auth-clients` says: no, optional, yes."""
     made, port = Certificates(folder), free_port()
     options = ("--bind", "127.0.0.1", "--tls-port", str(port), *_files(made), "--tls-auth-clients", clients)
     with running(REDIS, folder, *options) as plain:
-        yield Secured(port, plain, made)
+        yield TlsServer(port, plain, made)
 
 
 @contextmanager
-def secured_cluster(folder: Path, made: Certificates, *, clients: str, options: Sequence[str] = ()) -> Iterator[LocalCluster]:
+def running_tls_cluster(folder: Path, made: Certificates, *, clients: str, options: Sequence[str] = ()) -> Iterator[LocalCluster]:
     """A cluster that speaks TLS only, also among its nodes; the first of them has a replica."""
     mutual = ("--tls-cluster", "yes", "--tls-replication", "yes", "--tls-auth-clients", clients)
     asking = {"ssl": True, "ssl_ca_certs": made.ca, "ssl_certfile": made.client, "ssl_keyfile": made.client_key}
     unchecked = {**asking, "ssl_check_hostname": False}
-    with clustered(binary_of(REDIS), folder, 1, (*_files(made), *mutual, *options), unchecked) as cluster:
+    with running_cluster(binary_of(REDIS), folder, 1, (*_files(made), *mutual, *options), unchecked) as cluster:
         yield cluster
 
 
@@ -90,7 +90,7 @@ def _files(made: Certificates) -> tuple[str, ...]:
 
 
 @contextmanager
-def watched(folder: Path, master: Secured) -> Iterator[str]:
+def running_tls_sentinel(folder: Path, master: TlsServer) -> Iterator[str]:
     """A Sentinel that speaks TLS too and has a password, and names this server as `main`; gives its place."""
     port, file = free_port(), folder / "sentinel.conf"
     file.write_text(_SENTINEL.format(port=port, folder=folder, made=master.certificates, master=master.port))
@@ -99,7 +99,7 @@ def watched(folder: Path, master: Secured) -> Iterator[str]:
     process = subprocess.Popen([binary, str(file), "--sentinel"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         assert process.stdout is not None
-        until_said(process.stdout, b"+monitor master main")
+        wait_for_line(process.stdout, b"+monitor master main")
         yield f"localhost:{port}"
     finally:
         process.terminate()

@@ -14,10 +14,10 @@ from zlib import crc32
 
 import pytest
 
-from jobistemer.store.job_placement import SPREAD
+from jobistemer.store.job_placement import SPREAD_FIELD
 from jobistemer.store.keys import settings_key
 from jobistemer.store.server.connection import Server
-from tests.support.clusters import clustered, free_port, moves_slots_whole
+from tests.support.clusters import running_cluster, free_port, moves_slots_whole
 
 FAKE, VALKEY, REDIS, CLUSTER = "fake", "valkey", "redis", "cluster"
 """`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower.
@@ -62,7 +62,7 @@ def running(kind: str, folder: Path, *options: str) -> Iterator[str]:
         yield f"fake://{folder.name}"
         return
     if kind.startswith(CLUSTER):
-        with clustered(cluster_binary(kind), folder) as cluster:
+        with running_cluster(cluster_binary(kind), folder) as cluster:
             yield cluster.url
         return
     port = free_port()
@@ -86,7 +86,7 @@ def is_clustered(url: str) -> bool:
     return "+cluster" in url
 
 
-def home_of_test() -> int:
+def shard_of_test() -> int:
     """The shard, on a cluster, that everything of the test that runs now is on, for the test to look at.
 
     Another one from test to test, so that every shard of every node has its share of them.
@@ -94,7 +94,7 @@ def home_of_test() -> int:
     return crc32(os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0].encode()) % SHARDS
 
 
-def emptied(url: str, shards: int = SHARDS, namespace: str = "test", *, homes: bool = True) -> None:
+def empty_server(url: str, shards: int = SHARDS, namespace: str = "test", *, homes: bool = True) -> None:
     """Remove everything; on a cluster, fix the number of shards.
 
     homes: whether jobs get homes there, which are on all shards; else they are where their ids hash to.
@@ -109,7 +109,7 @@ def emptied(url: str, shards: int = SHARDS, namespace: str = "test", *, homes: b
             server.cluster.client(address).flushall()
         client.hset(settings_key(namespace), "shards", shards)
         if homes:
-            client.hset(settings_key(namespace), SPREAD, 1)
+            client.hset(settings_key(namespace), SPREAD_FIELD, 1)
     server.close()
 
 
@@ -124,10 +124,10 @@ def binary_of(kind: str) -> str:
 
 
 def wait_until_ready(log: IO[bytes]) -> None:
-    until_said(log, b"eady to accept connections")
+    wait_for_line(log, b"eady to accept connections")
 
 
-def until_said(log: IO[bytes], words: bytes) -> None:
+def wait_for_line(log: IO[bytes], words: bytes) -> None:
     """Read what a server says until it says that."""
     seen = []
     for line in log:

@@ -8,11 +8,11 @@ from jobistemer.core.jobs.job import Job, Task, encode_job
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.planning.plan import Decision
 from jobistemer.core.runs.message import Delivery, Message
-from jobistemer.core.runs.settle import Outcome, Over, settle
+from jobistemer.core.runs.settle import Outcome, FinalState, settle
 from jobistemer.core.schedules import Cron
 from jobistemer.core.states import AttemptState, OccurrenceState
 from jobistemer.store.calls import jobs, occurrences, runs, streams
-from jobistemer.store.calls.runs import Ended
+from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
@@ -31,32 +31,32 @@ def enqueue(database: Database, run: str = "run_1", **changes: Any) -> Reply:
     return database.call(runs.enqueue_run(database.keys, message(run, **changes)))
 
 
-def take(database: Database, worker: str = "alice", where: str = "default:5", count: int = 10) -> list[Delivery]:
+def fetch(database: Database, worker: str = "alice", where: str = "default:5", count: int = 10) -> list[Delivery]:
     """What a worker fetches from a stream."""
     fetched = streams.StreamReader(database, worker).fetch([where], count, block=False)
     return [
-        delivery for key, entries in fetched for delivery, _ in streams.deliveries(key, entries) if delivery is not None
+        delivery for key, entries in fetched for delivery, _ in streams.read_deliveries(key, entries) if delivery is not None
     ]
 
 
-def take_one(database: Database, worker: str = "alice", where: str = "default:5") -> Delivery:
-    (delivery,) = take(database, worker, where, count=1)
+def fetch_one(database: Database, worker: str = "alice", where: str = "default:5") -> Delivery:
+    (delivery,) = fetch(database, worker, where, count=1)
     return delivery
 
 
-def ended(
+def build_ended(
     delivery: Delivery, state: str = "succeeded", worker: str = "alice", source: str = "attempt", **outcome: Any
-) -> Ended:
+) -> EndedAttempt:
     """The attempt began at NOW and took a second."""
-    return Ended(delivery, Outcome(AttemptState(state), **outcome), worker, NOW, NOW + 1000, source)
+    return EndedAttempt(delivery, Outcome(AttemptState(state), **outcome), worker, NOW, NOW + 1000, source)
 
 
-def finish(database: Database, over: Ended, job: Job | None = None) -> Reply:
+def finish(database: Database, over: EndedAttempt, job: Job | None = None) -> Reply:
     """Settle and record how an attempt ended, as a worker does; chance is 0."""
     delivery = over.delivery
     ending = settle(delivery.message, delivery.attempt, delivery.crashes, over.outcome, 0.0)
-    if isinstance(ending, Over):
-        return database.call(runs.commit(database.keys, over, ending, job))._replace(also=())
+    if isinstance(ending, FinalState):
+        return database.call(runs.commit(database.keys, over, ending, job))._replace(extensions=())
     return database.call(runs.retry(database.keys, over, ending))
 
 
@@ -117,10 +117,10 @@ def commit(
     database: Database,
     definition: Job | None,
     delivery: Delivery,
-    over: Over,
+    over: FinalState,
     state: str,
     source: str = "attempt",
     worker: str = "alice",
 ) -> Reply:
     """End a run as the caller decides, whatever `settle` would say."""
-    return database.call(runs.commit(database.keys, ended(delivery, state, worker, source), over, definition))
+    return database.call(runs.commit(database.keys, build_ended(delivery, state, worker, source), over, definition))

@@ -17,7 +17,7 @@ AT = "http://localhost:8787"
 _MARK = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
-class Visitor:
+class DashboardClient:
     """Keeps cookies, follows redirects after an action, as browsers do."""
 
     def __init__(self, namespace: Namespace, **settings: Any) -> None:
@@ -27,7 +27,7 @@ class Visitor:
     def look(self, path: str, status: int = 200) -> str:
         """The text of a page."""
         answer = self.client.get(path)
-        assert answer.status_code == status, (path, answer.status_code, Elements(answer.text).text)
+        assert answer.status_code == status, (path, answer.status_code, HtmlPage(answer.text).text)
         return answer.text
 
     def send(self, action: str, *targets: str, mark: str | None = None, **fields: Any) -> httpx2.Response:
@@ -45,15 +45,15 @@ class Visitor:
     def mark(self) -> str:
         """What a form of this visitor's pages carries."""
         found = _MARK.search(self.look("/login" if self._locked() else "/actions-are-nowhere", 200 if self._locked() else 404))
-        return found[1] if found else self.application.state.dashboard.seal.mark(
+        return found[1] if found else self.application.state.dashboard.signer.sign(
             "form", self.client.cookies["jobistemer_session"]
         )
 
     def _locked(self) -> bool:
-        return bool(self.application.state.dashboard.entrance.is_locked)
+        return bool(self.application.state.dashboard.authenticator.requires_token)
 
 
-class Elements(HTMLParser):
+class HtmlPage(HTMLParser):
     """The tags and attributes of a page as a browser understands them, and the text between them."""
 
     def __init__(self, page: str) -> None:

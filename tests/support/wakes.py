@@ -11,7 +11,7 @@ _END = "end of the test"
 
 
 @contextmanager
-def woken_by(database: Database) -> Iterator[list[str]]:
+def collect_wakeups(database: Database) -> Iterator[list[str]]:
     """Collects what is published on the wake channel; the list is complete when the context is over."""
     heard: list[str] = []
     channel = database.client.pubsub(ignore_subscribe_messages=True)

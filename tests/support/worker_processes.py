@@ -14,7 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Worker:
+class WorkerProcess:
     """A `jobistemer-worker` process."""
 
     def __init__(self, url: str, log: Path, *arguments: str) -> None:
@@ -40,9 +40,9 @@ class Worker:
 
 
 @contextmanager
-def working(url: str, log: Path, *arguments: str) -> Iterator[Worker]:
+def running_worker(url: str, log: Path, *arguments: str) -> Iterator[WorkerProcess]:
     """A worker while the context lasts."""
-    worker = Worker(url, log, *arguments)
+    worker = WorkerProcess(url, log, *arguments)
     try:
         yield worker
     finally:
@@ -51,7 +51,7 @@ def working(url: str, log: Path, *arguments: str) -> Iterator[Worker]:
             worker.process.wait()
 
 
-def until(what: Callable[[], Any], condition: str, seconds: float = 30) -> Any:
+def wait_until(what: Callable[[], Any], condition: str, seconds: float = 30) -> Any:
     """Wait for a named condition; what made it true."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
@@ -60,7 +60,7 @@ def until(what: Callable[[], Any], condition: str, seconds: float = 30) -> Any:
     return found
 
 
-def alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Whether a process runs; one that is dead and not yet waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -12,42 +12,42 @@ from jobistemer.core.jobs.job import Job
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.settings import TickerSettings, WorkerSettings
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import groups, streams
 from jobistemer.store.clock import Clock
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records as views
 from jobistemer.ticker.ticker import ShardTicker
-from jobistemer.worker.attempts.attempt import Flight, Flights
-from jobistemer.worker.attempts.definition_cache import Definitions
-from jobistemer.worker.attempts.metrics import Tallies
-from jobistemer.worker.attempts.prefetch import Room
-from jobistemer.worker.attempts.watchdog import Watch
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.definition_cache import DefinitionCache
+from jobistemer.worker.attempts.metrics import AttemptMetrics
+from jobistemer.worker.attempts.prefetch import Prefetch
+from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.commit.committer import Committer
-from jobistemer.worker.execute.context_tools import Desk, Support
-from jobistemer.worker.execute.default_reducer import GATHER
+from jobistemer.worker.execute.context_tools import ContextTools, ContextResources
+from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import run
 from jobistemer.worker.fetch.fetcher import Fetcher
-from jobistemer.worker.fetch.queue_order import Order
+from jobistemer.worker.fetch.queue_order import QueueOrder
 from jobistemer.worker.lease.beat import Beater
 from jobistemer.worker.lease.reclaim import Reclaimer
 
-TICKING = TickerSettings()
-WORKING = WorkerSettings(beat_s=5.0)
+TICKER_SETTINGS = TickerSettings()
+WORKER_SETTINGS = WorkerSettings(beat_s=5.0)
 """With time enough in a beat to take over all of a dead worker, on however busy a machine."""
-TWO_LOOKS = 1e-9
+SECOND_LOOK_S = 1e-9
 """The patience of a reclaimer that takes over at its second look, however soon that comes."""
 
 
-def app_on(url: str, clock: Clock) -> Jobistemer:
+def open_app(url: str, clock: Clock) -> Jobistemer:
     """An app in the namespace of the `database` fixture, on its clock."""
     app = Jobistemer(url, namespace="test")
     app.namespace = app.producer.namespace = app.control._namespace = Namespace(url, "test", clock=clock)
     return app
 
 
-def ticker(database: Database, settings: TickerSettings = TICKING, name: str = "ticker") -> ShardTicker:
+def build_ticker(database: Database, settings: TickerSettings = TICKER_SETTINGS, name: str = "ticker") -> ShardTicker:
     return ShardTicker(database, settings, name)
 
 
@@ -55,34 +55,34 @@ class StepWorker:
     """The parts of a worker, moved by hand: what a slot does is done where the test says so."""
 
     def __init__(
-        self, database: Database, app: Jobistemer, name: str = "alice", settings: WorkerSettings = WORKING
+        self, database: Database, app: Jobistemer, name: str = "alice", settings: WorkerSettings = WORKER_SETTINGS
     ) -> None:
         self.database, self.name = database, name
-        self.room, self.order = Room(settings.concurrency), Order(settings.queues)
-        self.flights = Flights(open_desk=partial(Desk, support=Support(Permissions())))
-        self.stopping = Stopping()
-        self.waiting: list[Flight] = []
-        definitions = Definitions()
-        self.tallies = Tallies()
-        self.committer = Committer(self.room, definitions, tally=self.tallies.new())
-        self.watch = Watch(self.flights, self.committer.outbox.put)
-        self.reclaimer = Reclaimer(database, TWO_LOOKS, definitions, tally=self.tallies.new())
-        handlers = {GATHER.name: GATHER, **app.handlers}
-        self.fetcher = Fetcher(database, name, self.order, self.room, handlers, self._take)
+        self.prefetch, self.queue_order = Prefetch(settings.concurrency), QueueOrder(settings.queues)
+        self.attempts = RunningAttempts(create_tools=partial(ContextTools, resources=ContextResources(Permissions())))
+        self.shutdown = Shutdown()
+        self.waiting: list[Attempt] = []
+        definitions = DefinitionCache()
+        self.attempt_metrics = AttemptMetrics()
+        self.committer = Committer(self.prefetch, definitions, metrics=self.attempt_metrics.add_thread())
+        self.watchdog = Watchdog(self.attempts, self.committer.finished.put)
+        self.reclaimer = Reclaimer(database, SECOND_LOOK_S, definitions, metrics=self.attempt_metrics.add_thread())
+        handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **app.handlers}
+        self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers, self._take)
         self.beater = Beater(
-            database, name, settings, self.order, self.flights, self.watch, self.reclaimer, dict, self.stopping
+            database, name, settings, self.queue_order, self.attempts, self.watchdog, self.reclaimer, dict, self.shutdown
         )
-        streams.open_streams(database, self.order.known())
+        streams.open_streams(database, self.queue_order.all_places())
 
-    def _take(self, flights: list[Flight]) -> None:
+    def _take(self, attempts: list[Attempt]) -> None:
         # As a worker's intake does: what belongs to a group that has failed meanwhile is not begun.
-        self.flights.cancel(groups.halted(self.database, [each.delivery.message for each in flights]))
-        self.waiting.extend(flights)
+        self.attempts.cancel(groups.find_halted(self.database, [each.delivery.message for each in attempts]))
+        self.waiting.extend(attempts)
 
     def beat(self) -> None:
         self.beater.step()
 
-    def fetch(self) -> list[Flight]:
+    def fetch(self) -> list[Attempt]:
         """Take what is there from all known places; it waits in this worker, unstarted."""
         while self.fetcher.step(block=False):
             pass
@@ -91,23 +91,23 @@ class StepWorker:
     def execute(self) -> None:
         """Run what waits, one by one, and hand the outcomes to the committer."""
         while self.waiting:
-            flight = self.waiting.pop(0)
-            if run(flight, self.flights, lambda: None):
-                self.committer.outbox.put(flight)
+            attempt = self.waiting.pop(0)
+            if run(attempt, self.attempts, lambda: None):
+                self.committer.finished.put(attempt)
 
-    def begin(self, flight: Flight) -> Flight:
+    def begin(self, attempt: Attempt) -> Attempt:
         """Have a slot begin an attempt that goes on for as long as the test wants."""
-        self.waiting.remove(flight)
-        self.flights.begin(flight, lambda: None)
-        return flight
+        self.waiting.remove(attempt)
+        self.attempts.begin(attempt, lambda: None)
+        return attempt
 
     def commit(self) -> None:
         """Commit what is there: new outcomes, a batch that was cut off, and what was put off."""
         committer = self.committer
-        committer._put_off_until = 0.0
-        while committer._batch or not committer.outbox.is_empty:
+        committer._retry_at = 0.0
+        while committer._batch or not committer.finished.is_empty:
             committer.step()
-        if committer._put_off:
+        if committer._postponed:
             committer.step()
 
     def work(self) -> int:
@@ -120,7 +120,7 @@ class StepWorker:
         return done
 
 
-def run_records(app: Jobistemer, occurrence: str, job: Job) -> dict[str, RunRecord]:
+def read_runs(app: Jobistemer, occurrence: str, job: Job) -> dict[str, RunRecord]:
     """The runs of an occurrence by task name."""
     from jobistemer.core import ids
 
@@ -130,19 +130,19 @@ def run_records(app: Jobistemer, occurrence: str, job: Job) -> dict[str, RunReco
     return {name: record for name, record in records.items() if record is not None}
 
 
-def occurrences_of(database: Database, job: Job) -> list[OccurrenceRecord]:
+def read_occurrences(database: Database, job: Job) -> list[OccurrenceRecord]:
     """The occurrences of a job in the order of their instants."""
     ids_found = [each.decode() for each in database.client.zrange(database.keys.history(job.id), 0, -1)]
     return views.find_occurrences(database, ids_found)
 
 
-def attempts_of(database: Database, run_id: str) -> list[AttemptRecord]:
+def read_attempts(database: Database, run_id: str) -> list[AttemptRecord]:
     record = views.find_run(database, run_id)
     return views.find_attempts(database, record) if record else []
 
 
 @contextmanager
-def breaking(database: Database, name: str, error: Callable[[], BaseException], after: bool = False) -> Iterator[list[Any]]:
+def break_next(database: Database, name: str, error: Callable[[], BaseException], after: bool = False) -> Iterator[list[Any]]:
     """The next use of a method of the database breaks: before it reaches the server, or `after` the answer was sent."""
     broken: list[Any] = []
     original = getattr(database, name)

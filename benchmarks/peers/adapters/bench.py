@@ -73,7 +73,7 @@ class _Producer:
 
     async def bulk(self, task: str, count: int) -> None:
         assert self._send_many is not None, "no bulk call"
-        await _settled(self._send_many(task, count))
+        await _await_if_needed(self._send_many(task, count))
 
     async def fill(self, task: str, count: int) -> None:
         """A backlog, in the quickest way there is; not measured."""
@@ -90,13 +90,13 @@ class _Producer:
         first = time.monotonic() + 0.05
         for number in range(count):
             await asyncio.sleep(max(0.0, first + number / per_s - time.monotonic()))
-            await _settled(self._send("stamp", time.monotonic_ns()))
+            await _await_if_needed(self._send("stamp", time.monotonic_ns()))
 
     async def register(self, count: int) -> None:
         if self._register is not None:
-            await _settled(self._register(count))
+            await _await_if_needed(self._register(count))
 
 
-async def _settled(value: Any) -> None:
+async def _await_if_needed(value: Any) -> None:
     if inspect.isawaitable(value):
         await value

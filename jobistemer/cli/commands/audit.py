@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.session import Session, with_session
 from jobistemer.control.audit import audit_jobs
-from jobistemer.core.planning.audit import Audited
+from jobistemer.core.planning.audit import AuditResult
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.terminal import tables
 
@@ -18,31 +18,31 @@ from jobistemer.terminal import tables
 @click.argument("name", required=False, default="")
 @click.option("--from", "since", metavar="INSTANT", help="From this instant on; by default all whose rows are kept.")
 @click.option("--to", "until", metavar="INSTANT", help="Up to this one; by default up to now.")
-@operating
+@with_session
 def audit_command(session: Session, name: str, since: str | None, until: str | None) -> None:
     """Recompute what was due, of one job or of all, and name every hole and every double.
 
     Exit code 1 when there is one.
     """
-    first = _unix(since)
-    found = audit_jobs(session.namespace, name, None if first is None else first - 1, _unix(until))
-    session.answer(found, lambda: _audit_table(found))
+    first = _parse_instant(since)
+    found = audit_jobs(session.namespace, name, None if first is None else first - 1, _parse_instant(until))
+    session.print_answer(found, lambda: _audit_table(found))
     if any(each.findings for each in found):
         raise click.exceptions.Exit(1)
 
 
-def _unix(instant: str | None) -> int | None:
+def _parse_instant(instant: str | None) -> int | None:
     return None if instant is None else read_instant(instant, "UTC")
 
 
-def _audit_table(found: list[Audited]) -> RenderableType:
+def _audit_table(found: list[AuditResult]) -> RenderableType:
     expected, findings = sum(each.expected for each in found), [row for each in found for row in each.findings]
-    rows = [(each.job, tables.state(each.fault), _shown(each.due), each.text) for each in findings]
+    rows = [(each.job, tables.style_state(each.fault), _format_time(each.due), each.text) for each in findings]
     counts = {"job": len(found), "due instant": expected, "finding": len(findings)}
-    verdict = ", ".join(f"{count} {what}{'s' if count != 1 else ''}" for what, count in counts.items())
-    shown = tables.table(("job", "fault", "due (UTC)", "what is wrong"), rows)
-    return Group(shown, tables.lines(verdict)) if rows else tables.lines(verdict)
+    summary = ", ".join(f"{count} {what}{'s' if count != 1 else ''}" for what, count in counts.items())
+    table = tables.table(("job", "fault", "due (UTC)", "what is wrong"), rows)
+    return Group(table, tables.multiline(summary)) if rows else tables.multiline(summary)
 
 
-def _shown(unix: int) -> str:
+def _format_time(unix: int) -> str:
     return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S}"

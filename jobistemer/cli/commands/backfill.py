@@ -8,17 +8,17 @@ from typing import Final
 import click
 from rich.console import RenderableType
 
-from jobistemer.cli.session import Session, operating
-from jobistemer.control.backfills import Backfills, Preview
-from jobistemer.core.planning.backfill import MOST_AT_ONCE, REPEATABLE, Order
+from jobistemer.cli.session import Session, with_session
+from jobistemer.control.backfills import Backfills, BackfillPreview
+from jobistemer.core.planning.backfill import MAX_AT_ONCE, REPEATABLE, BackfillOrder
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
-from jobistemer.store.actions.backfill import Known
+from jobistemer.store.actions.backfill import StoredBackfill
 from jobistemer.terminal import tables
 
-_NAMED: Final = 10
-_ORDERS: Final = [str(each) for each in Order]
-_ENDS: Final = sorted(map(str, REPEATABLE))
+_MAX_SHOWN: Final = 10
+_ORDERS: Final = [str(each) for each in BackfillOrder]
+_REPEATABLE_STATES: Final = sorted(map(str, REPEATABLE))
 
 
 @click.command("backfill")
@@ -29,15 +29,15 @@ _ENDS: Final = sorted(map(str, REPEATABLE))
 @click.option("--order", type=click.Choice(_ORDERS), default="forward", show_default=True, help="Which first.")
 @click.option(
     "--concurrency",
-    type=click.IntRange(1, MOST_AT_ONCE),
+    type=click.IntRange(1, MAX_AT_ONCE),
     default=1,
     show_default=True,
     help="How many occurrences at a time, where the job allows overlaps.",
 )
 @click.option(
-    "--again", multiple=True, type=click.Choice(_ENDS), help="Run once more what ended so; may be given several times."
+    "--again", multiple=True, type=click.Choice(_REPEATABLE_STATES), help="Run once more what ended so; may be given several times."
 )
-@operating
+@with_session
 def job_backfill_command(
     session: Session,
     *,
@@ -52,14 +52,14 @@ def job_backfill_command(
     """Run the instants of a past range that have no record; tickers work on it, whatever happens to this command."""
     control = Backfills(session.namespace)
     start, end = (instant_at(read_instant(each, "UTC")) for each in (first, last))
-    asked = control.ask(name, start, end, order=order, concurrency=concurrency, again=again)
-    preview = control.preview(asked)
+    spec = control.ask(name, start, end, order=order, concurrency=concurrency, again=again)
+    preview = control.preview(spec)
     if dry_run:
-        session.answer(preview, lambda: _preview_table(preview))
+        session.print_answer(preview, lambda: _preview_table(preview))
         return
-    control.start(asked)
-    said = f"{asked.id} runs {len(preview.to_run)} instants of {name}; see `jobistemer backfill show {asked.id}`"
-    session.answer({"id": asked.id, "to_run": len(preview.to_run)}, lambda: tables.lines(said))
+    control.start(spec)
+    message = f"{spec.id} runs {len(preview.to_run)} instants of {name}; see `jobistemer backfill show {spec.id}`"
+    session.print_answer({"id": spec.id, "to_run": len(preview.to_run)}, lambda: tables.multiline(message))
 
 
 @click.group("backfill")
@@ -68,66 +68,66 @@ def backfill_group() -> None:
 
 
 @backfill_group.command("list")
-@operating
+@with_session
 def list_command(session: Session) -> None:
     """List the backfills that are running."""
     found = Backfills(session.namespace).running()
-    session.answer([_answer(each) for each in found], lambda: _known_table(found))
+    session.print_answer([_to_json(each) for each in found], lambda: _backfills_table(found))
 
 
 @backfill_group.command("show")
 @click.argument("backfill")
-@operating
+@with_session
 def show_command(session: Session, backfill: str) -> None:
     """Show how far a backfill has come."""
     known = Backfills(session.namespace).find(backfill)
-    session.answer(_answer(known), lambda: _known_table([known]))
+    session.print_answer(_to_json(known), lambda: _backfills_table([known]))
 
 
 @backfill_group.command("cancel")
 @click.argument("backfill")
-@operating
+@with_session
 def cancel_command(session: Session, backfill: str) -> None:
     """Fire nothing more of a backfill; what was fired comes to its end."""
     canceled = Backfills(session.namespace).cancel(backfill)
-    said = f"{backfill} is canceled" if canceled else f"{backfill} had ended before"
-    session.answer({"id": backfill, "canceled": canceled}, lambda: tables.lines(said))
+    message = f"{backfill} is canceled" if canceled else f"{backfill} had ended before"
+    session.print_answer({"id": backfill, "canceled": canceled}, lambda: tables.multiline(message))
 
 
 @click.command("replay")
 @click.argument("occurrence")
-@operating
+@with_session
 def replay_command(session: Session, occurrence: str) -> None:
     """Run an occurrence once more, as a new one that stands for the same instant; the old record stays."""
     new = Backfills(session.namespace).replay(occurrence)
-    session.answer({"occurrence": new, "replay_of": occurrence}, lambda: tables.lines(f"{new} replays {occurrence}"))
+    session.print_answer({"occurrence": new, "replay_of": occurrence}, lambda: tables.multiline(f"{new} replays {occurrence}"))
 
 
-def _preview_table(preview: Preview) -> RenderableType:
-    named = ", ".join(_shown(each) for each in preview.to_run[:_NAMED])
-    rows = [("to run", f"{len(preview.to_run)}: {named}" + (", …" if len(preview.to_run) > _NAMED else ""))]
+def _preview_table(preview: BackfillPreview) -> RenderableType:
+    instants = ", ".join(_format_time(each) for each in preview.to_run[:_MAX_SHOWN])
+    rows = [("to run", f"{len(preview.to_run)}: {instants}" + (", …" if len(preview.to_run) > _MAX_SHOWN else ""))]
     rows += [(f"left alone: {state}", str(count)) for state, count in sorted(preview.left_alone.items())]
     rows += [("excluded by calendars", str(preview.excluded))] if preview.excluded else []
     return tables.properties(rows)
 
 
-def _answer(known: Known) -> dict[str, object]:
+def _to_json(known: StoredBackfill) -> dict[str, object]:
     return {"backfill": known.backfill, "progress": known.progress}
 
 
-def _known_table(found: list[Known]) -> RenderableType:
+def _backfills_table(found: list[StoredBackfill]) -> RenderableType:
     if not found:
         return "no backfill is running"
     headings = ("id", "job", "range (UTC)", "state", "fired", "completed", "failed", "in flight", "left alone", "note")
     rows = [
         (
-            *(asked.id, asked.job, f"{_shown(asked.first)} – {_shown(asked.last)}", tables.state(far.status)),
-            *(far.fired, far.completed, far.failed, len(far.flying), far.existing, far.note),
+            *(spec.id, spec.job, f"{_format_time(spec.first)} – {_format_time(spec.last)}", tables.style_state(progress.status)),
+            *(progress.fired, progress.completed, progress.failed, len(progress.flying), progress.existing, progress.note),
         )
-        for asked, far, _ in found
+        for spec, progress, _ in found
     ]
     return tables.table(headings, rows)
 
 
-def _shown(unix: int) -> str:
+def _format_time(unix: int) -> str:
     return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S}"

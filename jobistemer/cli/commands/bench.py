@@ -9,16 +9,16 @@ from threading import Event
 import click
 import msgspec
 
-from jobistemer.bench.namespace import taken
-from jobistemer.bench.report import paper
-from jobistemer.bench.results import Report
-from jobistemer.bench.runner import Wanted, perform
+from jobistemer.bench.namespace import reserve_namespace
+from jobistemer.bench.report import render_report
+from jobistemer.bench.results import BenchReport
+from jobistemer.bench.runner import BenchOptions, run_benchmark
 from jobistemer.cli.session import one_line_errors
 from jobistemer.core.errors import Misconfigured
-from jobistemer.dev.processes import Crew
-from jobistemer.runtime.shutdown import end_at_once
+from jobistemer.dev.processes import ProcessGroup
+from jobistemer.runtime.shutdown import exit_on_signal
 from jobistemer.store.namespace import Namespace
-from jobistemer.terminal.tables import print_for_people
+from jobistemer.terminal.tables import print_renderable
 
 
 @click.command("bench")
@@ -43,32 +43,32 @@ def bench_command(
     """
     if url and url.startswith("fake:"):
         raise Misconfigured(f"--url {url}: a fake server lives in one process, a worker of its own could not see it")
-    signal.signal(signal.SIGTERM, end_at_once)
-    crew = Crew(hear=_tell, tell=_tell)
+    signal.signal(signal.SIGTERM, exit_on_signal)
+    processes = ProcessGroup(on_line=_print_line, on_event=_print_line)
     try:
-        opened = Namespace(url or crew.start_server(), namespace, shards)
-        report = _measured(opened, Wanted(seconds, rate), clear=clear)
+        opened = Namespace(url or processes.start_server(), namespace, shards)
+        report = _run(opened, BenchOptions(seconds, rate), clear=clear)
     finally:
-        crew.end(Event())
+        processes.end(Event())
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
     else:
-        print_for_people(paper(report))
+        print_renderable(render_report(report))
 
 
-def _measured(namespace: Namespace, wanted: Wanted, *, clear: bool) -> Report:
-    with taken(namespace, anew=clear):
-        report = perform(namespace.url, namespace.name, wanted, lambda what: _progress(f"measuring: {what} …"))
-        _progress("emptying the namespace …")
-    _progress("")
+def _run(namespace: Namespace, options: BenchOptions, *, clear: bool) -> BenchReport:
+    with reserve_namespace(namespace, clear_first=clear):
+        report = run_benchmark(namespace.url, namespace.name, options, lambda what: _print_progress(f"measuring: {what} …"))
+        _print_progress("emptying the namespace …")
+    _print_progress("")
     return report
 
 
-def _progress(line: str) -> None:
+def _print_progress(line: str) -> None:
     """One line that is written over, for somebody who waits at a terminal."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{line}", nl=False, err=True)
 
 
-def _tell(*line: str) -> None:
+def _print_line(*line: str) -> None:
     click.echo(" ".join(line), err=True)

@@ -9,8 +9,8 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.app import JobControl
-from jobistemer.cli.session import Session, operating
-from jobistemer.core.jobs.crontab_import import Form, Imported, guessed_form, read_crontab, source_name
+from jobistemer.cli.session import Session, with_session
+from jobistemer.core.jobs.crontab_import import CrontabFormat, CrontabImport, guess_format, read_crontab, source_name
 from jobistemer.core.jobs.job import Job
 from jobistemer.terminal import tables
 
@@ -27,7 +27,7 @@ def crontab_group() -> None:
               "By default what stands in /etc/crontab and /etc/cron.d.")  # fmt: skip
 @click.option("--timezone", default="UTC", show_default=True, help="What times mean where no CRON_TZ says it.")
 @click.option("--dry-run", is_flag=True, help="Show the jobs, register nothing.")
-@operating
+@with_session
 def import_command(session: Session, *, file: str, form: str | None, timezone: str, dry_run: bool) -> None:
     """Make a job of each line of FILE (`-` for standard input): overlap is skipped, failures are tried again.
 
@@ -35,28 +35,28 @@ def import_command(session: Session, *, file: str, form: str | None, timezone: s
     """
     with click.open_file(file, encoding="utf-8", errors="replace") as opened:
         text = opened.read()
-    chosen = Form(form) if form else guessed_form(str(Path(file).absolute()))
+    chosen = CrontabFormat(form) if form else guess_format(str(Path(file).absolute()))
     imported = read_crontab(text, source_name(file) if file != "-" else "crontab", chosen, timezone)
-    words = {} if dry_run else _registered(session, imported.jobs)
+    states = {} if dry_run else _register(session, imported.jobs)
     rows = [
         {"job": job.name, "schedule": job.schedule, "task": msgspec.json.decode(job.tasks[0].payload),
-         "registered": words.get(job.name, "")}
+         "registered": states.get(job.name, "")}
         for job in imported.jobs
     ]  # fmt: skip
-    session.answer({"jobs": rows, "notes": imported.notes}, lambda: _shown(imported, words, dry_run=dry_run))
+    session.print_answer({"jobs": rows, "notes": imported.notes}, lambda: _render_import(imported, states, dry_run=dry_run))
     if any(note.refused for note in imported.notes):
         raise click.exceptions.Exit(1)
 
 
-def _registered(session: Session, jobs: list[Job]) -> dict[str, str]:
+def _register(session: Session, jobs: list[Job]) -> dict[str, str]:
     return {done.job: done.word for done in JobControl(session.namespace).register_all(jobs)}
 
 
-def _shown(imported: Imported, words: dict[str, str], *, dry_run: bool) -> RenderableType:
+def _render_import(imported: CrontabImport, states: dict[str, str], *, dry_run: bool) -> RenderableType:
     rows = []
     for job in imported.jobs:
         payload = msgspec.json.decode(job.tasks[0].payload)
-        word = tables.cell("would be made") if dry_run else tables.state(words[job.name])
+        word = tables.cell("would be made") if dry_run else tables.style_state(states[job.name])
         when = f"{getattr(job.schedule, 'expression', '')} {getattr(job.schedule, 'timezone', '')}"
         rows.append((job.name, word, when, payload.get("user", ""), payload["command"]))
     notes = [(note.line, "refused" if note.refused else "note", note.text) for note in imported.notes]

@@ -13,15 +13,15 @@ from jobistemer.cli.process_options import logging_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.process import ProcessOptions, prepare_process
-from jobistemer.web.dashboard.settings import settings_for
+from jobistemer.web.dashboard.settings import build_settings
 
-NEEDED: Final = ("starlette", "uvicorn", "jinja2")
+REQUIRED_MODULES: Final = ("starlette", "uvicorn", "jinja2")
 DEFAULT_PORT: Final = 8787
 
 
 def is_installed() -> bool:
     """Whether the extra is there."""
-    return all(importlib.util.find_spec(each) is not None for each in NEEDED)
+    return all(importlib.util.find_spec(each) is not None for each in REQUIRED_MODULES)
 
 
 @click.command("dashboard")
@@ -35,7 +35,7 @@ def is_installed() -> bool:
 @click.option(
     "--allow-host", "names", multiple=True, metavar="NAME", help="Answer to this name too, such as a proxy's."
 )
-@click.option("--no-token", "trusting", is_flag=True, help="Let other machines in without a token.")
+@click.option("--no-token", "without_token", is_flag=True, help="Let other machines in without a token.")
 @logging_options
 @one_line_errors
 def dashboard_command(
@@ -47,7 +47,7 @@ def dashboard_command(
     read_only: bool,
     by: str,
     names: tuple[str, ...],
-    trusting: bool,
+    without_token: bool,
     log_level: str,
     log_format: str,
     until_eof: bool,
@@ -62,10 +62,10 @@ def dashboard_command(
     from jobistemer.web.server import serve  # noqa: PLC0415 - an extra; its absence is told above
 
     token = os.environ.get("JOBISTEMER_DASHBOARD_TOKEN", "")
-    settings = settings_for(host, read_only=read_only, by=by, token=token, names=names, trusting=trusting)
+    settings = build_settings(host, read_only=read_only, by=by, token=token, names=names, without_token=without_token)
     opened = open_namespace(url, namespace)
-    stopping = prepare_process(ProcessOptions(log_level=log_level, log_format=log_format, until_eof=until_eof))
-    serve(opened, settings, host, port, stopping)
+    shutdown = prepare_process(ProcessOptions(log_level=log_level, log_format=log_format, until_eof=until_eof))
+    serve(opened, settings, host, port, shutdown)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,17 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.app import DeadLetters
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.session import Session, with_session
 from jobistemer.core.errors import JobistemerError, NotFound
 from jobistemer.core.reads.summaries import DeadRun
-from jobistemer.core.safe_text import printable
+from jobistemer.core.safe_text import escape_text
 from jobistemer.core.text import first_line
 from jobistemer.terminal import tables
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def narrowing(function: F) -> F:
+def filter_options(function: F) -> F:
     """Add the options that say what the dead letters meant have in common."""
     options = (
         click.option("--handler", default="", help="Those of this task."),
@@ -33,9 +33,9 @@ def narrowing(function: F) -> F:
     return function
 
 
-def choosing(function: F) -> F:
+def selection_options(function: F) -> F:
     """Add the options that say which dead letters are meant."""
-    return narrowing(click.option("--all", "every", is_flag=True, help="All dead letters.")(function))
+    return filter_options(click.option("--all", "every", is_flag=True, help="All dead letters.")(function))
 
 
 @click.group("dead")
@@ -44,74 +44,74 @@ def dead_group() -> None:
 
 
 @dead_group.command("list")
-@narrowing
+@filter_options
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most."
 )
 @click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
-@operating
+@with_session
 def list_command(session: Session, limit: int, offset: int, **which: str) -> None:
     """List the dead letters, those that died last first; those that are chosen, the oldest first."""
     letters = DeadLetters(session.namespace)
     chosen = islice(letters.all(**which), offset, offset + limit)
     found = list(chosen) if any(which.values()) else letters.page(offset, limit)
-    session.answer(found, lambda: _dead_table(found, session.now_ms))
+    session.print_answer(found, lambda: _dead_table(found, session.now_ms))
 
 
 @dead_group.command("show")
 @click.argument("run_id")
-@operating
+@with_session
 def show_command(session: Session, run_id: str) -> None:
     """Show one dead letter with its payload and its whole error."""
     letter = DeadLetters(session.namespace).find(run_id)
-    session.answer(letter, lambda: _details(letter, session.now_ms))
+    session.print_answer(letter, lambda: _details(letter, session.now_ms))
 
 
 @dead_group.command("replay")
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
-@choosing
+@selection_options
 @click.option("--payload", help="A JSON object of keyword arguments, in place of those that ONE run died with.")
-@operating
+@with_session
 def replay_command(session: Session, run_ids: tuple[str, ...], payload: str | None, **chosen: Any) -> None:
     """Have the work of dead runs done by new runs; the dead ones stay dead and leave the list."""
     letters = DeadLetters(session.namespace)
-    edited = _edited(payload, run_ids)
+    new_payload = _parse_payload(payload, run_ids)
     replayed: dict[str, str] = {}
     refused: dict[str, str] = {}
-    for run_id in _chosen(letters, run_ids, **chosen):
+    for run_id in _select_runs(letters, run_ids, **chosen):
         try:
-            replayed[run_id] = letters.replay(run_id, edited)
+            replayed[run_id] = letters.replay(run_id, new_payload)
         except JobistemerError as error:
             refused[run_id] = str(error)
     rows = list(replayed.items())
-    session.answer(
+    session.print_answer(
         {"replayed": replayed, "refused": refused},
         lambda: tables.table(("dead run", "new run"), rows) if rows else tables.cell("0 replayed"),
     )
     for reason in refused.values():
-        click.echo(f"Error: {printable(reason)}", err=True)
+        click.echo(f"Error: {escape_text(reason)}", err=True)
     if refused:
         raise click.exceptions.Exit(1)
 
 
 @dead_group.command("purge")
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
-@choosing
+@selection_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@operating
+@with_session
 def purge_command(session: Session, run_ids: tuple[str, ...], *, yes: bool, **which: Any) -> None:
     """Delete dead letters with their payloads, for good."""
     letters = DeadLetters(session.namespace)
-    chosen = _chosen(letters, run_ids, **which)
+    chosen = _select_runs(letters, run_ids, **which)
     if chosen and not yes:
         click.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True, err=True)
     purged = letters.purge(chosen)
-    session.answer({"purged": purged}, lambda: tables.cell(f"{purged} purged"))
+    session.print_answer({"purged": purged}, lambda: tables.cell(f"{purged} purged"))
     if run_ids and purged < len(chosen):
         raise NotFound(f"{len(chosen) - purged} of the {len(chosen)} given are no dead letters (any more)")
 
 
-def _chosen(
+def _select_runs(
     letters: DeadLetters, run_ids: Sequence[str], *, handler: str, job: str, error: str, every: bool
 ) -> list[str]:
     if bool(run_ids) + bool(handler or job or error) + every != 1:
@@ -119,7 +119,7 @@ def _chosen(
     return list(dict.fromkeys(run_ids)) or [letter.run.id for letter in letters.all(handler, job=job, error=error)]
 
 
-def _edited(payload: str | None, run_ids: Sequence[str]) -> Any:
+def _parse_payload(payload: str | None, run_ids: Sequence[str]) -> Any:
     if payload is None:
         return None
     if len(run_ids) != 1:
@@ -139,7 +139,7 @@ def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:
             each.message.handler,
             each.run.place,
             each.run.attempt + 1,
-            tables.instant(each.run.ended_at, now_ms),
+            tables.format_instant(each.run.ended_at, now_ms),
             first_line(each.run.error),
         )
         for each in found
@@ -150,17 +150,17 @@ def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:
 def _details(letter: DeadRun, now_ms: int) -> RenderableType:
     run, message = letter.run, letter.message
     slot = f"{message.slot.task} of {message.slot.occurrence}" if message.slot else ""
-    shown = tables.properties(
+    properties = tables.properties(
         (
             ("run", run.id),
             ("task", message.handler),
             ("of", slot),
             ("queue", run.place),
             ("attempts", run.attempt + 1),
-            ("died", tables.instant(run.ended_at, now_ms)),
+            ("died", tables.format_instant(run.ended_at, now_ms)),
             ("payload", bytes(message.payload).decode()),
             ("metadata", ", ".join(f"{key}={value}" for key, value in message.metadata.items())),
             ("error", run.error),
         )
     )
-    return Group(shown, tables.cell(f"replay it with: jobistemer dead replay {run.id}"))
+    return Group(properties, tables.cell(f"replay it with: jobistemer dead replay {run.id}"))

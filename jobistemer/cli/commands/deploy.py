@@ -11,18 +11,18 @@ from rich.console import Group, RenderableType
 from jobistemer.app.loading import load_app
 from jobistemer.cli import diff_tables
 from jobistemer.cli.session import Session, one_line_errors, with_server
-from jobistemer.control.definitions import Registered
-from jobistemer.control.deploy import DeployPlan, JobPlan, Step, apply_deploy, plan_deploy
+from jobistemer.control.definitions import Registration
+from jobistemer.control.deploy import DeployPlan, JobPlan, DeployStep, apply_deploy, plan_deploy
 from jobistemer.terminal import tables
 
-PENDING: Final = 2
+EXIT_PENDING: Final = 2
 """The exit code of --dry-run when there is something to do."""
-_SIGNS: Final = {
-    Step.ADD: "+ {job}: new",
-    Step.CHANGE: "~ {job}: version {version} becomes {next}",
-    Step.WAIT: "… {job}: version {version}, the change waits for its time",
-    Step.LEAVE: "! {job}: version {version} is newer than this app's; it stays (--force brings this one back)",
-    Step.REMOVE: "- {job}: no longer declared",
+_STEP_HEADINGS: Final = {
+    DeployStep.ADD: "+ {job}: new",
+    DeployStep.CHANGE: "~ {job}: version {version} becomes {next}",
+    DeployStep.WAIT: "… {job}: version {version}, the change waits for its time",
+    DeployStep.LEAVE: "! {job}: version {version} is newer than this app's; it stays (--force brings this one back)",
+    DeployStep.REMOVE: "- {job}: no longer declared",
 }
 
 
@@ -55,42 +55,42 @@ def deploy_command(
     session = Session(loaded.namespace, as_json=as_json)
     declared = loaded.jobs()
     plan = plan_deploy(loaded.namespace, declared, loaded.owner, force=force)
-    pending = bool(plan.of(Step.ADD, Step.CHANGE, *([Step.REMOVE] if remove else [])))
+    pending = bool(plan.with_step(DeployStep.ADD, DeployStep.CHANGE, *([DeployStep.REMOVE] if remove else [])))
     if not as_json:
-        tables.print_for_people(plan_text(plan, session.now_ms, remove=remove))
+        tables.print_renderable(render_plan(plan, session.now_ms, remove=remove))
     if pending and not dry_run and not yes and not as_json and sys.stdin.isatty():
         click.confirm("Apply this?", abort=True)
-    done = [] if dry_run else apply_deploy(loaded.control, plan, declared, remove=remove)
-    answer = {"plan": plan.jobs, "applied": [each._asdict() for each in done]}
-    if as_json or done:
-        session.answer(answer, lambda: _done_table(done))
+    applied = [] if dry_run else apply_deploy(loaded.control, plan, declared, remove=remove)
+    answer = {"plan": plan.jobs, "applied": [each._asdict() for each in applied]}
+    if as_json or applied:
+        session.print_answer(answer, lambda: _applied_table(applied))
     if pending and dry_run:
-        raise click.exceptions.Exit(PENDING)
+        raise click.exceptions.Exit(EXIT_PENDING)
 
 
-def plan_text(plan: DeployPlan, now_ms: int, *, remove: bool) -> RenderableType:
+def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool) -> RenderableType:
     """The plan for people; what stays as it is is only counted."""
     if not plan.jobs:
         return "this app declares no jobs; its tasks can be enqueued all the same"
-    parts = [part for each in plan.jobs if each.step in _SIGNS for part in _lines(each, now_ms, remove=remove)]
-    kept = len(plan.of(Step.KEEP))
-    return Group(*parts, *([tables.lines(f"{kept} unchanged")] if kept else []))
+    parts = [part for each in plan.jobs if each.step in _STEP_HEADINGS for part in _render_job(each, now_ms, remove=remove)]
+    kept = len(plan.with_step(DeployStep.KEEP))
+    return Group(*parts, *([tables.multiline(f"{kept} unchanged")] if kept else []))
 
 
-def _lines(plan: JobPlan, now_ms: int, *, remove: bool) -> list[RenderableType]:
-    sign = _SIGNS[plan.step].format(job=plan.job, version=plan.version, next=plan.version + 1)
+def _render_job(plan: JobPlan, now_ms: int, *, remove: bool) -> list[RenderableType]:
+    heading = _STEP_HEADINGS[plan.step].format(job=plan.job, version=plan.version, next=plan.version + 1)
     if plan.apply_at is not None:
-        sign += f", applied {tables.instant(plan.apply_at, now_ms)}"
-    if plan.step is Step.REMOVE:
-        sign += "" if remove else "; it stays (--remove removes it)"
-    shown: list[RenderableType] = [tables.lines(sign)]
-    if plan.step is Step.CHANGE:
-        shown.append(diff_tables.fields_table(plan.difference))
-    if plan.step in (Step.ADD, Step.CHANGE, Step.REMOVE):
-        shown.append(diff_tables.fires_table(plan.difference.fires))
-    return shown
+        heading += f", applied {tables.format_instant(plan.apply_at, now_ms)}"
+    if plan.step is DeployStep.REMOVE:
+        heading += "" if remove else "; it stays (--remove removes it)"
+    parts: list[RenderableType] = [tables.multiline(heading)]
+    if plan.step is DeployStep.CHANGE:
+        parts.append(diff_tables.fields_table(plan.difference))
+    if plan.step in (DeployStep.ADD, DeployStep.CHANGE, DeployStep.REMOVE):
+        parts.append(diff_tables.fires_table(plan.difference.fires))
+    return parts
 
 
-def _done_table(done: list[Registered]) -> RenderableType:
-    rows = [(each.job, tables.state(each.word), each.version) for each in done]
+def _applied_table(applied: list[Registration]) -> RenderableType:
+    rows = [(each.job, tables.style_state(each.word), each.version) for each in applied]
     return tables.table(("job", "deployed as", "version"), rows)

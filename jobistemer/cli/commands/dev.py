@@ -9,7 +9,7 @@ from jobistemer.cli.commands.dashboard import DEFAULT_PORT, is_installed
 from jobistemer.cli.session import one_line_errors
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.dev.session import Plan, Stage
+from jobistemer.dev.session import SessionOptions, DevSession
 
 _DEFAULTS = WorkerSettings()
 
@@ -48,7 +48,7 @@ def dev_command(
     if url and url.startswith("fake:"):
         raise Misconfigured(f"--url {url}: a fake server lives in one process, and here are several: leave --url out")
     arguments = ("-c", str(concurrency), "-Q", queues, "--lease", str(lease), "--grace", "5")
-    plan = Plan(
+    options = SessionOptions(
         load=lambda server: load_app(app, server, namespace),
         url=url,
         app=app,
@@ -58,4 +58,4 @@ def dev_command(
         kill_after=kill_after,
         port=port if is_installed() else 0,
     )
-    Stage(plan).perform()
+    DevSession(options).run()

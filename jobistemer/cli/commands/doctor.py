@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import click
 
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.session import Session, with_session
 from jobistemer.core.reads.findings import Level
-from jobistemer.store.acl import ROLES, rule
-from jobistemer.store.reads.doctor import look_over
+from jobistemer.store.acl import ROLES, build_rule
+from jobistemer.store.reads.doctor import diagnose
 from jobistemer.terminal import tables
 
-KEYS = 100_000
+DEFAULT_KEYS = 100_000
 
 
 @click.command("doctor")
-@click.option("--keys", type=click.IntRange(0), default=KEYS, show_default=True,
+@click.option("--keys", type=click.IntRange(0), default=DEFAULT_KEYS, show_default=True,
               help="How many keys of each shard are looked at for orphans; 0 for none.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--acl", "with_rules", is_flag=True, help="Print the least-privilege ACL rule of each role too.")
-@operating
+@with_session
 def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: bool) -> None:
     """Look the server and the namespace over; nothing is changed.
 
     Every finding names the value, and what to do. Exit code 1 when something is at fault.
     """
-    found = look_over(session.namespace, keys)
-    rules = {role: " ".join(rule([role], session.namespace.name)) for role in ROLES} if with_rules else {}
+    found = diagnose(session.namespace, keys)
+    rules = {role: " ".join(build_rule([role], session.namespace.name)) for role in ROLES} if with_rules else {}
     answer = {"findings": found, "acl": rules} if with_rules else {"findings": found}
-    rows = [(each.check, tables.state(each.level), each.value, each.remedy) for each in found]
-    shown = tables.table(("check", "", "found", "what to do"), rows)
+    rows = [(each.check, tables.style_state(each.level), each.value, each.remedy) for each in found]
+    table = tables.table(("check", "", "found", "what to do"), rows)
     if session.namespace.cluster is not None:
-        placed = [(each.node, *row) for each, row in zip(found, rows, strict=True)]
-        shown = tables.table(("node", "check", "", "found", "what to do"), placed)
-    session.answer(answer, lambda: tables.together(shown, *(tables.lines(f"{n}: {text}") for n, text in rules.items())))
+        node_rows = [(each.node, *row) for each, row in zip(found, rows, strict=True)]
+        table = tables.table(("node", "check", "", "found", "what to do"), node_rows)
+    session.print_answer(answer, lambda: tables.stack(table, *(tables.multiline(f"{n}: {text}") for n, text in rules.items())))
     levels = {each.level for each in found}
     if Level.FAULT in levels or (strict and Level.WARNING in levels):
         raise click.exceptions.Exit(1)
@@ -40,7 +40,7 @@ def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: boo
 
 @click.command("acl")
 @click.argument("roles", nargs=-1, type=click.Choice(tuple(ROLES)))
-@operating
+@with_session
 def acl_command(session: Session, roles: tuple[str, ...]) -> None:
     """Print the least-privilege ACL rule of a role, of several together, or of each.
 
@@ -49,9 +49,9 @@ def acl_command(session: Session, roles: tuple[str, ...]) -> None:
     """
     name = session.namespace.name
     if roles:
-        text = " ".join(rule(roles, name))
-        session.answer({"roles": roles, "rule": text}, lambda: tables.lines(text))
+        text = " ".join(build_rule(roles, name))
+        session.print_answer({"roles": roles, "rule": text}, lambda: tables.multiline(text))
         return
-    rules = [{"role": each, "what": role.what, "rule": " ".join(rule([each], name))} for each, role in ROLES.items()]
+    rules = [{"role": each, "what": role.description, "rule": " ".join(build_rule([each], name))} for each, role in ROLES.items()]
     rows = [(each["role"], f"{each['what']}\n{each['rule']}") for each in rules]
-    session.answer(rules, lambda: tables.properties(rows))
+    session.print_answer(rules, lambda: tables.properties(rows))

@@ -11,7 +11,7 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.app.loading import load_app, open_namespace
-from jobistemer.cli.call_options import as_call, calling
+from jobistemer.cli.call_options import build_enqueue_arguments, call_options
 from jobistemer.cli.session import Session, one_line_errors, with_server
 from jobistemer.core.errors import NotFound
 from jobistemer.terminal import tables
@@ -22,7 +22,7 @@ from jobistemer.terminal import tables
 @click.argument("payload", default="{}")
 @click.option("--app", "reference", metavar="MODULE:APP",
               help="Whose task it is: then its own options count, and PAYLOAD is checked here.")  # fmt: skip
-@calling
+@call_options
 @with_server
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @one_line_errors
@@ -42,26 +42,26 @@ def enqueue_command(
     Without --app only the name of the task is known: queue, retries, timeout, … are those that are given here, else
     the defaults, whatever the task is declared with.
     """
-    app = _app_of(task, reference, url, namespace)
+    app = _open_app(task, reference, url, namespace)
     session = Session(app.namespace, as_json=as_json)
-    run = app.enqueue(task, _arguments(payload), **as_call(**options))
-    said = f"{run.id}{' (it was there already)' if run.existing else ''}"
-    session.answer({"run": run.id, "existing": run.existing}, lambda: tables.cell(said))
+    run = app.enqueue(task, _parse_payload(payload), **build_enqueue_arguments(**options))
+    message = f"{run.id}{' (it was there already)' if run.existing else ''}"
+    session.print_answer({"run": run.id, "existing": run.existing}, lambda: tables.cell(message))
 
 
-def _app_of(task: str, reference: str | None, url: str | None, name: str | None) -> Jobistemer:
+def _open_app(task: str, reference: str | None, url: str | None, name: str | None) -> Jobistemer:
     if reference is None:
         opened = open_namespace(url, name)
         return Jobistemer(opened.url, namespace=opened.name)
     app = load_app(reference, url, name)
     if task not in app.handlers:
-        near = get_close_matches(task, app.handlers, 1)
-        meant = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(app.handlers)) or 'none'}"
-        raise NotFound(f"app {reference!r} has no task {task!r}; {meant}")
+        matches = get_close_matches(task, app.handlers, 1)
+        hint = f"did you mean {matches[0]!r}?" if matches else f"it has {', '.join(sorted(app.handlers)) or 'none'}"
+        raise NotFound(f"app {reference!r} has no task {task!r}; {hint}")
     return app
 
 
-def _arguments(payload: str) -> Any:
+def _parse_payload(payload: str) -> Any:
     text = sys.stdin.read() if payload == "-" else payload
     try:
         return msgspec.json.decode(text)

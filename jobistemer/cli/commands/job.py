@@ -14,23 +14,23 @@ from rich.console import Group, RenderableType
 from jobistemer.app import JobControl
 from jobistemer.cli.commands.backfill import job_backfill_command
 from jobistemer.cli.commands.versions import diff_command, rollback_command, versions_command
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.session import Session, with_session
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownJob, UnknownTask
-from jobistemer.core.jobs.effective_options import options_of
+from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.jobs.options import Effective, Options
+from jobistemer.core.jobs.options import EffectiveOption, Options
 from jobistemer.core.reads.summaries import JobSummary
-from jobistemer.core.runs.history_text import explain, mentioned
-from jobistemer.core.runs.records import Change, OccurrenceRecord
+from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
+from jobistemer.core.runs.records import JobChange, OccurrenceRecord
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.states import OccurrenceState
-from jobistemer.core.text import duration, first_line
+from jobistemer.core.text import format_duration, first_line
 from jobistemer.store.reads import jobs, records
 from jobistemer.terminal import tables
 
-_GOES_ON = (OccurrenceState.PENDING, OccurrenceState.QUEUED)
+_ONGOING_STATES = (OccurrenceState.PENDING, OccurrenceState.QUEUED)
 
 
 class JobDetails(NamedTuple):
@@ -41,7 +41,7 @@ class JobDetails(NamedTuple):
     definition: Job
 
 
-by_whom = click.option(
+by_option = click.option(
     "--by", envvar="JOBISTEMER_BY", show_envvar=True, help="Who is at it, by default the user; `job log` shows it."
 )
 
@@ -62,48 +62,48 @@ job_group.add_command(rollback_command)
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most."
 )
 @click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
-@operating
+@with_session
 def list_command(session: Session, limit: int, offset: int) -> None:
     """List the registered jobs, those that are due next first."""
     found = jobs.list_jobs(session.namespace.shards, offset, limit)
-    session.answer(found, lambda: _jobs_table(found, session.now_ms))
+    session.print_answer(found, lambda: _jobs_table(found, session.now_ms))
 
 
 @job_group.command("show")
 @click.argument("name")
-@operating
+@with_session
 def show_command(session: Session, name: str) -> None:
     """Show one job: its schedule, tasks, policies and what comes next."""
     job = JobControl(session.namespace).find(name).job
-    summary = jobs.summary_of(session.namespace.for_job(ids.job_id(name)), name)
+    summary = jobs.find_summary(session.namespace.for_job(ids.job_id(name)), name)
     if summary is None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
     details = JobDetails(summary, _next_instants(job, session.now_ms, 5), job)
-    session.answer(details._asdict(), lambda: _details(details, session.now_ms))
+    session.print_answer(details._asdict(), lambda: _details(details, session.now_ms))
 
 
 @job_group.command("options")
 @click.argument("name")
 @click.option("--task", default="", help="Of this task alone.")
-@operating
+@with_session
 def options_command(session: Session, name: str, task: str) -> None:
     """Show the effective options of each task of a job, and the level that each of them comes from."""
     job = JobControl(session.namespace).find(name).job
-    found = {each.name: options_of(job, each) for each in job.tasks if task in {"", each.name}}
+    found = {each.name: find_effective_options(job, each) for each in job.tasks if task in {"", each.name}}
     if not found:
         raise UnknownTask(f"job {name!r} has no task {task!r}; its tasks are {', '.join(job.edges)}")
-    session.answer(found, lambda: _options_table(found))
+    session.print_answer(found, lambda: _options_table(found))
 
 
 @job_group.command("next")
 @click.argument("name")
 @click.option("-n", "count", type=click.IntRange(1, 10_000), default=5, show_default=True, help="How many.")
-@operating
+@with_session
 def next_command(session: Session, name: str, count: int) -> None:
     """Show the next due instants of a job."""
     job = JobControl(session.namespace).find(name).job
     instants = _next_instants(job, session.now_ms, count)
-    session.answer(instants, lambda: _instants_table(instants, session.now_ms))
+    session.print_answer(instants, lambda: _instants_table(instants, session.now_ms))
 
 
 @job_group.command("history")
@@ -112,14 +112,14 @@ def next_command(session: Session, name: str, count: int) -> None:
     "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at the most."
 )
 @click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
-@operating
+@with_session
 def history_command(session: Session, name: str, limit: int, offset: int) -> None:
     """Show the occurrences of a job, the newest first, each with its reason."""
     job = JobControl(session.namespace).find(name).job
     found = jobs.list_history(session.namespace.for_job(job.id), job.id, offset, limit)
-    others = records.find_occurrences(session.namespace.for_job(job.id), sorted(mentioned(found)))
+    others = records.find_occurrences(session.namespace.for_job(job.id), sorted(find_mentioned(found)))
     due = {each.id: each.due for each in (*found, *others)}
-    session.answer(found, lambda: _history_table(found, due, session.now_ms))
+    session.print_answer(found, lambda: _history_table(found, due, session.now_ms))
 
 
 @job_group.command("log")
@@ -127,64 +127,64 @@ def history_command(session: Session, name: str, limit: int, offset: int) -> Non
 @click.option(
     "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at the most."
 )
-@operating
+@with_session
 def log_command(session: Session, name: str, limit: int) -> None:
     """Show who changed, paused, resumed, triggered or removed a job, the latest first."""
     found = JobControl(session.namespace).log(name, limit)
-    session.answer(found, lambda: _log_table(found, session.now_ms))
+    session.print_answer(found, lambda: _log_table(found, session.now_ms))
 
 
 @job_group.command("pause")
 @click.argument("name")
-@by_whom
+@by_option
 @click.option("--note", default="", help="Why; it stands in the history.")
 @click.option(
     "--until",
     metavar="INSTANT",
     help="When the pause ends by itself: ISO 8601, UTC unless it says another offset.",
 )
-@operating
+@with_session
 def pause_command(session: Session, name: str, note: str, until: str | None, by: str | None) -> None:
     """Record the job's instants as skipped from now on."""
     ends = instant_at(read_instant(until, "UTC")) if until else None
     JobControl(session.namespace, by).pause(name, note, ends)
-    session.answer({"job": name, "paused": True, "until": ends}, lambda: _said(f"{name} is paused"))
+    session.print_answer({"job": name, "paused": True, "until": ends}, lambda: _line(f"{name} is paused"))
 
 
 @job_group.command("resume")
 @click.argument("name")
-@by_whom
-@operating
+@by_option
+@with_session
 def resume_command(session: Session, name: str, by: str | None) -> None:
     """End the pause of a job."""
     JobControl(session.namespace, by).resume(name)
-    session.answer({"job": name, "paused": False}, lambda: _said(f"{name} is not paused"))
+    session.print_answer({"job": name, "paused": False}, lambda: _line(f"{name} is not paused"))
 
 
 @job_group.command("trigger")
 @click.argument("name")
-@by_whom
-@operating
+@by_option
+@with_session
 def trigger_command(session: Session, name: str, by: str | None) -> None:
     """Fire a job now, beside its schedule; its overlap policy applies. Exit code 1 when it was skipped."""
     occurrence, word = JobControl(session.namespace, by).trigger(name)
     fired = {"job": name, "occurrence": occurrence, "state": word}
-    session.answer(fired, lambda: _said(f"{occurrence} is {word}"))
-    if word not in _GOES_ON:
+    session.print_answer(fired, lambda: _line(f"{occurrence} is {word}"))
+    if word not in _ONGOING_STATES:
         raise click.exceptions.Exit(1)
 
 
 @job_group.command("remove")
 @click.argument("name")
-@by_whom
-@operating
+@by_option
+@with_session
 def remove_command(session: Session, name: str, by: str | None) -> None:
     """Forget a job: what runs ends, its history expires by itself; `deploy` brings it back."""
     JobControl(session.namespace, by).remove(name)
-    session.answer({"job": name, "removed": True}, lambda: _said(f"{name} is removed"))
+    session.print_answer({"job": name, "removed": True}, lambda: _line(f"{name} is removed"))
 
 
-def _options_table(found: Mapping[str, Mapping[str, Effective]]) -> RenderableType:
+def _options_table(found: Mapping[str, Mapping[str, EffectiveOption]]) -> RenderableType:
     rows = [
         (task, option, msgspec.json.encode(effective.value).decode(), effective.source)
         for task, options in found.items()
@@ -204,27 +204,27 @@ def _jobs_table(found: list[JobSummary], now_ms: int) -> RenderableType:
     rows = [
         (
             summary.name,
-            tables.state("paused") if summary.is_paused(now_ms) else _activity(summary),
+            tables.style_state("paused") if summary.is_paused(now_ms) else _describe_activity(summary),
             summary.schedule,
-            tables.instant(summary.next_due, now_ms),
-            *_last(summary.last, now_ms),
+            tables.format_instant(summary.next_due, now_ms),
+            *_last_cells(summary.last, now_ms),
         )
         for summary in found
     ]
     return tables.table(("job", "state", "schedule", "next due (UTC)", "last", "ended", "reason"), rows)
 
 
-def _activity(summary: JobSummary) -> str:
+def _describe_activity(summary: JobSummary) -> str:
     if summary.live or summary.queued:
         return f"{summary.live} live" + (f", {summary.queued} queued" if summary.queued else "")
     return "waiting" if summary.next_due else "over"
 
 
-def _last(last: OccurrenceRecord | None, now_ms: int) -> tuple[tables.Cell, ...]:
+def _last_cells(last: OccurrenceRecord | None, now_ms: int) -> tuple[tables.Cell, ...]:
     if last is None:
         return "–", "–", ""
     reason = first_line(last.error) or last.reason
-    return tables.instant(last.due * 1000, now_ms), tables.state(last.state), reason
+    return tables.format_instant(last.due * 1000, now_ms), tables.style_state(last.state), reason
 
 
 def _history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: int) -> RenderableType:
@@ -232,22 +232,22 @@ def _history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: i
         return "no occurrence is on record"
     rows = [
         (
-            tables.instant(each.due * 1000, now_ms),
-            tables.state(each.state),
-            duration(each.late_ms),
-            duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
+            tables.format_instant(each.due * 1000, now_ms),
+            tables.style_state(each.state),
+            format_duration(each.late_ms),
+            format_duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
             each.id,
-            explain(each, due),
+            explain_occurrence(each, due),
         )
         for each in found
     ]
     return tables.table(("due (UTC)", "state", "late", "took", "occurrence", "reason"), rows)
 
 
-def _log_table(found: list[Change], now_ms: int) -> RenderableType:
+def _log_table(found: list[JobChange], now_ms: int) -> RenderableType:
     if not found:
         return "nothing is on record: no job of this name was ever registered, or it was removed long ago"
-    rows = [(tables.instant(each.at, now_ms), each.what, each.by, each.note) for each in found]
+    rows = [(tables.format_instant(each.at, now_ms), each.what, each.by, each.note) for each in found]
     return tables.table(("when (UTC)", "what", "by", "note"), rows)
 
 
@@ -255,7 +255,7 @@ def _instants_table(instants: list[datetime], now_ms: int) -> RenderableType:
     if not instants:
         return "no instant is due after this"
     rows = [
-        (f"{at:%a %Y-%m-%d %H:%M:%S}", duration(at.timestamp() * 1000 - now_ms)) for at in instants
+        (f"{at:%a %Y-%m-%d %H:%M:%S}", format_duration(at.timestamp() * 1000 - now_ms)) for at in instants
     ]
     return tables.table(("due (UTC)", "in"), rows)
 
@@ -265,29 +265,29 @@ def _details(details: JobDetails, now_ms: int) -> RenderableType:
     policies = (
         f"overlap {job.overlap}, recovery {job.recovery}, on failure {job.failure}, grace {job.grace_s:g} s"
     )
-    shown = tables.properties(
+    properties = tables.properties(
         (
             ("job", summary.name),
             ("version", summary.version),
             ("description", summary.description),
             ("schedule", summary.schedule),
-            ("state", summary.paused if summary.is_paused(now_ms) else _activity(summary)),
+            ("state", summary.paused if summary.is_paused(now_ms) else _describe_activity(summary)),
             ("policies", policies),
             ("calendars", ", ".join(calendar.name for calendar in job.calendars)),
             ("next (UTC)", "\n".join(f"{at:%a %Y-%m-%d %H:%M:%S}" for at in details.next) or "never"),
             ("last", f"{summary.last.state}: {summary.last.reason}" if summary.last else "none yet"),
         )
     )
-    rows = [(task.name, task.handler, ", ".join(task.after), _options(task.options)) for task in job.tasks]
-    return Group(shown, tables.table(("task", "handler", "after", "options"), rows))
+    rows = [(task.name, task.handler, ", ".join(task.after), _format_options(task.options)) for task in job.tasks]
+    return Group(properties, tables.table(("task", "handler", "after", "options"), rows))
 
 
-def _options(options: Options) -> str:
-    said = {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
+def _format_options(options: Options) -> str:
+    given = {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
     if options.retry is not None:
-        said["retry"] = f"{options.retry.max_retries} times"
-    return ", ".join(f"{name} {value}" for name, value in said.items())
+        given["retry"] = f"{options.retry.max_retries} times"
+    return ", ".join(f"{name} {value}" for name, value in given.items())
 
 
-def _said(text: str) -> RenderableType:
+def _line(text: str) -> RenderableType:
     return tables.cell(text)

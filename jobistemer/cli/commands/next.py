@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
-_MOST: Final = 10_000
-_FOREVER: Final = datetime(9999, 12, 28, tzinfo=UTC)
+_MAX_COUNT: Final = 10_000
+_LATEST: Final = datetime(9999, 12, 28, tzinfo=UTC)
 
 
-class Upcoming(msgspec.Struct, frozen=True, omit_defaults=True):
+class NextInstant(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of the answer: a due instant, how its zone's clock shows it, and what is special."""
 
     at: datetime
@@ -37,19 +37,19 @@ class Upcoming(msgspec.Struct, frozen=True, omit_defaults=True):
     excluded_by: str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class NextInstants(msgspec.Struct, frozen=True):
     """What `--json` prints."""
 
     description: str
     timezone: str
-    instants: list[Upcoming]
+    instants: list[NextInstant]
     clock_changes: list[ClockChange]
 
 
 @click.command("next")
 @click.argument("schedule")
 @click.option("--timezone", "--tz", "timezone", default="UTC", show_default=True, help="Time zone of the schedule.")
-@click.option("-n", "count", type=click.IntRange(1, _MOST), default=5, show_default=True, help="How many.")
+@click.option("-n", "count", type=click.IntRange(1, _MAX_COUNT), default=5, show_default=True, help="How many.")
 @click.option("--dst", type=click.Choice(get_args(Dst)), help="What a change of the clock does (cron only).")
 @click.option("--from", "since", metavar="INSTANT", help="Start after this ISO 8601 instant, not now.")
 @click.option(
@@ -73,9 +73,9 @@ def next_command(
     """Show the next instants of SCHEDULE: a cron expression, an ISO 8601 interval or an instant."""
     try:
         start = datetime.now(UTC) if since is None else instant_at(read_instant(since, timezone))
-        asked = _schedule_of(schedule, timezone, dst, start)
-        excluding = [parse_calendar(text, timezone) for text in calendars]
-        answer = answer_of(asked, timezone, start, count, excluding)
+        parsed = _parse_schedule(schedule, timezone, dst, start)
+        exclusions = [parse_calendar(text, timezone) for text in calendars]
+        answer = find_next_instants(parsed, timezone, start, count, exclusions)
     except InvalidSchedule as error:
         raise click.UsageError(str(error)) from error
     if as_json:
@@ -84,25 +84,25 @@ def next_command(
         Console().print(_table(answer))
 
 
-def answer_of(
+def find_next_instants(
     schedule: AnySchedule, timezone: str, start: datetime, count: int, calendars: list[AnyCalendar]
-) -> Answer:
+) -> NextInstants:
     """Give the next `count` instants after `start`, with the clock changes among them."""
     zone = ZoneInfo(timezone)
     instants = [
-        Upcoming(
+        NextInstant(
             instant,
             instant.astimezone(zone),
             shift_note(schedule, instant, timezone),
             next((calendar.name for calendar in calendars if calendar.excludes(instant)), None),
         )
-        for instant in islice(schedule.between(start, _FOREVER), count)
+        for instant in islice(schedule.between(start, _LATEST), count)
     ]
-    changes = _changes_among([upcoming.at for upcoming in instants], timezone)
-    return Answer(describe(schedule), timezone, instants, changes)
+    changes = _find_clock_changes([upcoming.at for upcoming in instants], timezone)
+    return NextInstants(describe(schedule), timezone, instants, changes)
 
 
-def _schedule_of(text: str, timezone: str, dst: Dst | None, start: datetime) -> AnySchedule:
+def _parse_schedule(text: str, timezone: str, dst: Dst | None, start: datetime) -> AnySchedule:
     schedule = parse_schedule(text, timezone)
     if dst is not None:
         if not isinstance(schedule, Cron):
@@ -113,13 +113,13 @@ def _schedule_of(text: str, timezone: str, dst: Dst | None, start: datetime) -> 
     return schedule
 
 
-def _changes_among(instants: list[datetime], timezone: str) -> list[ClockChange]:
+def _find_clock_changes(instants: list[datetime], timezone: str) -> list[ClockChange]:
     """Give the clock changes between instants that are near enough for a change to matter to them."""
     pairs = pairwise(instants)
     return list(chain.from_iterable(clock_changes(timezone, first, second) for first, second in pairs))
 
 
-def _table(answer: Answer) -> Table:
+def _table(answer: NextInstants) -> Table:
     table = Table(title=answer.description, title_justify="left", box=None, pad_edge=False)
     table.add_column(f"local ({answer.timezone})", no_wrap=True)
     table.add_column("UTC", no_wrap=True)
@@ -129,7 +129,7 @@ def _table(answer: Answer) -> Table:
     return table
 
 
-def _rows(answer: Answer) -> Iterator[tuple[str, str, str]]:
+def _rows(answer: NextInstants) -> Iterator[tuple[str, str, str]]:
     if not answer.instants:
         yield "never", "", "no instant is due after this"
     changes = iter(answer.clock_changes)

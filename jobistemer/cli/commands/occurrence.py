@@ -6,10 +6,10 @@ import click
 from rich.console import Group, RenderableType
 
 from jobistemer.cli.commands.backfill import replay_command
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_occurrence
 from jobistemer.core.runs.report import Report, TaskReport
-from jobistemer.core.text import duration
+from jobistemer.core.text import format_duration
 from jobistemer.store.reads.reports import find_report
 from jobistemer.terminal import tables
 
@@ -21,45 +21,45 @@ def occurrence_group() -> None:
 
 @occurrence_group.command("show")
 @click.argument("occurrence_id")
-@operating
+@with_session
 def show_command(session: Session, occurrence_id: str) -> None:
     """Show the execution report of an occurrence: outcome, and of each task the state, attempts and errors."""
     report = find_report(session.namespace.shards, occurrence_id)
-    session.answer(report, lambda: _details(report, session.now_ms))
+    session.print_answer(report, lambda: _details(report, session.now_ms))
 
 
 def _details(report: Report, now_ms: int) -> RenderableType:
-    shown = tables.properties(
+    properties = tables.properties(
         (
             ("occurrence", report.occurrence),
             ("job", f"{report.job} version {report.version}"),
-            ("due", tables.instant(report.due * 1000, now_ms)),
-            ("state", tables.state(report.state)),
+            ("due", tables.format_instant(report.due * 1000, now_ms)),
+            ("state", tables.style_state(report.state)),
             ("reason", report.reason),
-            ("late", duration(report.late_ms)),
-            ("took", duration(report.took_ms) if report.took_ms is not None else ""),
+            ("late", format_duration(report.late_ms)),
+            ("took", format_duration(report.took_ms) if report.took_ms is not None else ""),
             ("error", report.error),
         )
     )
     if not report.tasks:
-        return Group(shown, "it has no tasks on record")
+        return Group(properties, "it has no tasks on record")
     rows = [
         (
             task.name,
-            tables.state(task.state),
+            tables.style_state(task.state),
             len(task.attempts),
-            duration(task.waited_ms) if task.waited_ms is not None else "–",
-            duration(task.took_ms) if task.took_ms is not None else "–",
-            _mapped(task),
+            format_duration(task.waited_ms) if task.waited_ms is not None else "–",
+            format_duration(task.took_ms) if task.took_ms is not None else "–",
+            _format_group(task),
             task.run,
             (task.error or (task.group.error if task.group else "")).strip().partition("\n")[0],
         )
         for task in report.tasks
     ]
-    return Group(shown, tables.table(("task", "state", "attempts", "waited", "took", "mapped", "run", "error"), rows))
+    return Group(properties, tables.table(("task", "state", "attempts", "waited", "took", "mapped", "run", "error"), rows))
 
 
-def _mapped(task: TaskReport) -> str:
+def _format_group(task: TaskReport) -> str:
     if task.group is None:
         return "–"
     failed = f", {task.group.failed} failed" if task.group.failed else ""
@@ -69,16 +69,16 @@ def _mapped(task: TaskReport) -> str:
 @occurrence_group.command("cancel")
 @click.argument("occurrence")
 @click.option("--reason", default=BY_HAND, show_default=True, help="What its record says.")
-@operating
+@with_session
 def cancel_command(session: Session, occurrence: str, reason: str) -> None:
     """Cancel an occurrence with all its runs: what waits ends at once, what runs within a second."""
     word = cancel_occurrence(session.namespace, occurrence, reason)
-    session.answer({"occurrence": occurrence, "answer": word}, lambda: SAID[word].format(occurrence))
+    session.print_answer({"occurrence": occurrence, "answer": word}, lambda: CANCEL_MESSAGES[word].format(occurrence))
     if word == "ended":
         raise click.exceptions.Exit(1)
 
 
-SAID = {
+CANCEL_MESSAGES = {
     "canceled": "{} is canceled",
     "requested": "{} is being canceled: its worker has been asked and ends it within a second",
     "ended": "{} had ended before; nothing was changed",

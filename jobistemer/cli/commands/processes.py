@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from rich.console import RenderableType
 
-from jobistemer.cli.session import Session, operating
-from jobistemer.control.queues import tell_worker
+from jobistemer.cli.session import Session, with_session
+from jobistemer.control.queues import send_worker_command
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
 from jobistemer.store.reads import queues
 from jobistemer.terminal import tables
@@ -18,27 +18,27 @@ def worker_group() -> None:
 
 
 @worker_group.command("list")
-@operating
+@with_session
 def list_workers_command(session: Session) -> None:
     """List the workers with their last beat."""
     found = queues.list_workers(session.namespace.shards)
-    session.answer(found, lambda: _workers_table(found, session.now_ms))
+    session.print_answer(found, lambda: _workers_table(found, session.now_ms))
 
 
 @worker_group.command("quiet")
 @click.argument("worker")
-@operating
+@with_session
 def quiet_command(session: Session, worker: str) -> None:
     """Let a worker fetch nothing more; what it has in flight ends."""
-    _tell(session, worker, "quiet")
+    _send_command(session, worker, "quiet")
 
 
 @worker_group.command("stop")
 @click.argument("worker")
-@operating
+@with_session
 def stop_command(session: Session, worker: str) -> None:
     """Let a worker end in order, as SIGTERM does."""
-    _tell(session, worker, "stop")
+    _send_command(session, worker, "stop")
 
 
 @click.group("ticker")
@@ -47,17 +47,17 @@ def ticker_group() -> None:
 
 
 @ticker_group.command("list")
-@operating
+@with_session
 def list_tickers_command(session: Session) -> None:
     """List the tickers with their last beat."""
     found = queues.list_tickers(session.namespace.shards)
-    session.answer(found, lambda: _tickers_table(found, session.now_ms))
+    session.print_answer(found, lambda: _tickers_table(found, session.now_ms))
 
 
-def _tell(session: Session, worker: str, command: str) -> None:
-    tell_worker(session.namespace, worker, command)
-    said = f"{worker} will hear {command} with its next beat"
-    session.answer({"worker": worker, "command": command}, lambda: tables.cell(said))
+def _send_command(session: Session, worker: str, command: str) -> None:
+    send_worker_command(session.namespace, worker, command)
+    message = f"{worker} will hear {command} with its next beat"
+    session.print_answer({"worker": worker, "command": command}, lambda: tables.cell(message))
 
 
 def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
@@ -79,7 +79,7 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
     rows = [
         (
             each.id,
-            tables.instant(each.beat_at, now_ms),
+            tables.format_instant(each.beat_at, now_ms),
             ", ".join(f"{queue}:{weight}" if weight else queue for queue, weight in each.queues.items()),
             *(each.in_flight, each.concurrency, each.done, each.failed, each.stale, each.leaked, round(each.rate)),
             each.command or ("quiet" if each.quiet else ""),
@@ -95,7 +95,7 @@ def _tickers_table(found: list[TickerSummary], now_ms: int) -> RenderableType:
     rows = [
         (
             each.id,
-            tables.instant(each.beat_at, now_ms),
+            tables.format_instant(each.beat_at, now_ms),
             each.fired,
             each.prepared,
             f"{each.late_ms_max} ms",

@@ -6,13 +6,13 @@ import click
 from rich.console import RenderableType
 
 from jobistemer.app import QueueControl
-from jobistemer.cli.hints import hints
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.hints import find_hints
+from jobistemer.cli.session import Session, with_session
 from jobistemer.core.reads.summaries import QueueSummary
 from jobistemer.store.calls.streams import pause_queue, resume_queue
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
-from jobistemer.store.reads.jobs import delayed_total
+from jobistemer.store.reads.jobs import count_delayed
 from jobistemer.terminal import tables
 
 
@@ -22,69 +22,69 @@ def queue_group() -> None:
 
 
 @queue_group.command("list")
-@operating
+@with_session
 def list_command(session: Session) -> None:
     """List the queues: what waits, what is in flight, what waits for its time."""
     shards = session.namespace.shards
-    found, delayed = queues.list_queues(shards), delayed_total(shards)
-    session.answer({"queues": found, "delayed": delayed}, lambda: _with_hints(session, found, delayed))
+    found, delayed = queues.list_queues(shards), count_delayed(shards)
+    session.print_answer({"queues": found, "delayed": delayed}, lambda: _with_hints(session, found, delayed))
 
 
 @queue_group.command("pause")
 @click.argument("queue")
-@operating
+@with_session
 def pause_command(session: Session, queue: str) -> None:
     """Let no worker fetch from a queue; what is in flight ends, what is enqueued waits."""
     pause_queue(session.namespace.shards, queue)
-    said = f"{queue} is paused; workers hear it with their next beat"
-    session.answer({"queue": queue, "paused": True}, lambda: tables.cell(said))
+    message = f"{queue} is paused; workers hear it with their next beat"
+    session.print_answer({"queue": queue, "paused": True}, lambda: tables.cell(message))
 
 
 @queue_group.command("resume")
 @click.argument("queue")
-@operating
+@with_session
 def resume_command(session: Session, queue: str) -> None:
     """Let workers fetch from a queue again."""
     resume_queue(session.namespace.shards, queue)
-    session.answer({"queue": queue, "paused": False}, lambda: tables.cell(f"{queue} is not paused"))
+    session.print_answer({"queue": queue, "paused": False}, lambda: tables.cell(f"{queue} is not paused"))
 
 
 @queue_group.command("drain")
 @click.argument("queue")
-@operating
+@with_session
 def drain_command(session: Session, queue: str) -> None:
     """Let a queue take no new runs, while what is there is worked off."""
     QueueControl(session.namespace).drain(queue)
-    said = f"{queue} takes no new runs; what is there is worked off"
-    session.answer({"queue": queue, "draining": True}, lambda: tables.cell(said))
+    message = f"{queue} takes no new runs; what is there is worked off"
+    session.print_answer({"queue": queue, "draining": True}, lambda: tables.cell(message))
 
 
 @queue_group.command("open")
 @click.argument("queue")
-@operating
+@with_session
 def open_command(session: Session, queue: str) -> None:
     """Let a queue take new runs again."""
     QueueControl(session.namespace).open(queue)
-    session.answer({"queue": queue, "draining": False}, lambda: tables.cell(f"{queue} takes new runs"))
+    session.print_answer({"queue": queue, "draining": False}, lambda: tables.cell(f"{queue} takes new runs"))
 
 
 @queue_group.command("purge")
 @click.argument("queue")
 @click.option("--reason", default="by hand", help="Why, for the records.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@operating
+@with_session
 def purge_command(session: Session, *, queue: str, reason: str, yes: bool) -> None:
     """End what waits in a queue as canceled; what is in flight comes to its own end."""
     if not yes:
         click.confirm(f"Cancel everything that waits in {queue}?", abort=True, err=True)
     purged = QueueControl(session.namespace).purge(queue, reason)
-    session.answer({"queue": queue, "purged": purged}, lambda: tables.cell(f"{purged} purged"))
+    session.print_answer({"queue": queue, "purged": purged}, lambda: tables.cell(f"{purged} purged"))
 
 
 def _with_hints(session: Session, found: list[QueueSummary], delayed: int) -> RenderableType:
     waiting = [each.name for each in found if each.waiting and not each.paused]
-    missing = hints(session.namespace.shards, waiting, delayed=bool(delayed), now_ms=session.now_ms)
-    return tables.together(_queues_table(found), *map(tables.cell, missing))
+    hints = find_hints(session.namespace.shards, waiting, delayed=bool(delayed), now_ms=session.now_ms)
+    return tables.stack(_queues_table(found), *map(tables.cell, hints))
 
 
 def _queues_table(found: list[QueueSummary]) -> RenderableType:
@@ -96,8 +96,8 @@ def _queues_table(found: list[QueueSummary]) -> RenderableType:
             each.waiting,
             each.in_flight,
             each.delayed,
-            tables.state(_state(each)),
-            ", ".join(f"{_named(priority)}: {waiting}" for priority, waiting in each.priorities.items()),
+            tables.style_state(_state(each)),
+            ", ".join(f"{_format_priority(priority)}: {waiting}" for priority, waiting in each.priorities.items()),
             ", ".join(f"{limit}: {waiting}" for limit, waiting in each.limited.items()),
         )
         for each in found
@@ -112,5 +112,5 @@ def _state(queue: QueueSummary) -> str:
     return "draining" if queue.draining else "open"
 
 
-def _named(priority: int) -> str:
+def _format_priority(priority: int) -> str:
     return "let in" if priority == FRONT else str(priority)

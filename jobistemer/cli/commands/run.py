@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.cli.commands.occurrence import SAID
+from jobistemer.cli.commands.occurrence import CANCEL_MESSAGES
 from jobistemer.cli.commands.watch import watch_command
-from jobistemer.cli.hints import hints_of
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.hints import find_run_hints
+from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
-from jobistemer.core.text import duration, first_line
+from jobistemer.core.text import format_duration, first_line
 from jobistemer.store.reads import jobs, records
 from jobistemer.terminal import tables
 
@@ -27,7 +27,7 @@ run_group.add_command(watch_command)
 
 @run_group.command("show")
 @click.argument("run_id")
-@operating
+@with_session
 def show_command(session: Session, run_id: str) -> None:
     """Show one task run with all its attempts."""
     located = jobs.locate_run(session.namespace.shards, run_id)
@@ -35,53 +35,53 @@ def show_command(session: Session, run_id: str) -> None:
         raise UnknownRun(f"run {run_id} is not on record: it never was, or its retention is over")
     database, run = located
     attempts = records.find_attempts(database, run)
-    session.answer({"run": run, "attempts": attempts}, lambda: _with_hints(session, run, attempts))
+    session.print_answer({"run": run, "attempts": attempts}, lambda: _with_hints(session, run, attempts))
 
 
 @run_group.command("cancel")
 @click.argument("run_id")
 @click.option("--reason", default=BY_HAND, show_default=True, help="What its record says.")
-@operating
+@with_session
 def cancel_command(session: Session, run_id: str, reason: str) -> None:
     """Cancel a run: one that waits ends at once, one that runs within a second."""
     word = cancel_run(session.namespace, run_id, reason)
-    session.answer({"run": run_id, "answer": word}, lambda: SAID[word].format(run_id))
+    session.print_answer({"run": run_id, "answer": word}, lambda: CANCEL_MESSAGES[word].format(run_id))
     if word == "ended":
         raise click.exceptions.Exit(1)
 
 
 def _with_hints(session: Session, run: RunRecord, attempts: list[AttemptRecord]) -> RenderableType:
-    missing = hints_of(session.namespace.shards, run, session.now_ms)
-    return Group(_details(run, attempts, session.now_ms), *map(tables.cell, missing))
+    hints = find_run_hints(session.namespace.shards, run, session.now_ms)
+    return Group(_details(run, attempts, session.now_ms), *map(tables.cell, hints))
 
 
 def _details(run: RunRecord, attempts: list[AttemptRecord], now_ms: int) -> RenderableType:
-    shown = tables.properties(
+    properties = tables.properties(
         (
             ("run", run.id),
             ("task", run.handler),
-            ("state", tables.state(run.state)),
+            ("state", tables.style_state(run.state)),
             ("queue", run.place),
             ("occurrence", run.occurrence),
-            ("enqueued", tables.instant(run.enqueued_at, now_ms)),
-            ("due", tables.instant(run.due_at, now_ms) if run.due_at else ""),
-            ("ended", tables.instant(run.ended_at, now_ms) if run.ended_at else ""),
+            ("enqueued", tables.format_instant(run.enqueued_at, now_ms)),
+            ("due", tables.format_instant(run.due_at, now_ms) if run.due_at else ""),
+            ("ended", tables.format_instant(run.ended_at, now_ms) if run.ended_at else ""),
             ("note", run.note),
             ("result", bytes(run.result).decode() if bytes(run.result) != b"null" else ""),
             ("error", run.error),
         )
     )
     if not attempts:
-        return Group(shown, "no attempt is on record yet")
+        return Group(properties, "no attempt is on record yet")
     rows = [
         (
             attempt.number,
-            tables.state(attempt.state),
+            tables.style_state(attempt.state),
             attempt.worker,
-            tables.instant(attempt.started_at, now_ms),
-            duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else "–",
+            tables.format_instant(attempt.started_at, now_ms),
+            format_duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else "–",
             first_line(attempt.error),
         )
         for attempt in attempts
     ]
-    return Group(shown, tables.table(("attempt", "state", "worker", "started (UTC)", "took", "error"), rows))
+    return Group(properties, tables.table(("attempt", "state", "worker", "started (UTC)", "took", "error"), rows))

@@ -20,7 +20,7 @@ from jobistemer.core.planning.simulation import LONGEST_S, JobLoad, Simulation, 
 from jobistemer.core.schedules import anchored
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
-from jobistemer.core.text import duration
+from jobistemer.core.text import format_duration
 from jobistemer.terminal import tables
 
 _UNITS: Final = {"s": 1, "min": 60, "m": 60, "h": 3600}
@@ -41,14 +41,14 @@ def simulate_command(
 ) -> None:
     """Play the schedules of an app: what fires, what overlaps, how many run at a time, what changes of the clock do."""
     start = _midnight() if since is None else read_instant(since, "UTC")
-    jobs = [_with_anchor(job, start) for job in load_app(app, None, None).jobs()]
-    found = simulate(jobs, _assumed(durations, jobs), start, start + days * 86_400)
+    jobs = [_anchor_job(job, start) for job in load_app(app, None, None).jobs()]
+    found = simulate(jobs, _parse_durations(durations, jobs), start, start + days * 86_400)
     if svg is not None:
-        svg.write_text(day_chart.svg(found), encoding="utf-8")
+        svg.write_text(day_chart.render_svg(found), encoding="utf-8")
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
         return
-    tables.print_for_people(_report(found))
+    tables.print_renderable(_render_report(found))
     if svg is not None:
         click.echo(f"{svg} shows that day")
 
@@ -58,12 +58,12 @@ def _midnight() -> int:
     return int(today.timestamp())
 
 
-def _with_anchor(job: Job, start: int) -> Job:
+def _anchor_job(job: Job, start: int) -> Job:
     # What counts from its registration is taken as registered at the beginning.
     return msgspec.structs.replace(job, schedule=anchored(job.schedule, instant_at(start)))
 
 
-def _assumed(given: tuple[str, ...], jobs: list[Job]) -> dict[str, int]:
+def _parse_durations(given: tuple[str, ...], jobs: list[Job]) -> dict[str, int]:
     known, found = {job.name for job in jobs}, {}
     for text in given:
         name, _, length = text.rpartition("=")
@@ -77,19 +77,19 @@ def _assumed(given: tuple[str, ...], jobs: list[Job]) -> dict[str, int]:
     return found
 
 
-def _report(found: Simulation) -> RenderableType:
+def _render_report(found: Simulation) -> RenderableType:
     total, overlaps = sum(load.due for load in found.jobs), sum(load.overlaps for load in found.jobs)
     days = timedelta(seconds=found.end - found.start).days
-    begin = f"{_counted(len(found.jobs), 'job')} from {_shown(found.start)} UTC, {_counted(days, 'day')}"
+    begin = f"{_pluralize(len(found.jobs), 'job')} from {_format_time(found.start)} UTC, {_pluralize(days, 'day')}"
     lines = [
         f"{begin}: {total} due instants, {overlaps} while an earlier occurrence was still running",
-        f"at most {found.peak} at a time, first at {_shown(found.peak_at)} UTC; that day by quarters of an hour:",
-        *day_chart.strip(found).splitlines(),
+        f"at most {found.peak} at a time, first at {_format_time(found.peak_at)} UTC; that day by quarters of an hour:",
+        *day_chart.render_strip(found).splitlines(),
     ]
     for event in found.clock_events:
         lines.append(f"{event.change.at:%Y-%m-%d %H:%M:%S} UTC, {event.timezone}: {event.change}")
         lines += [f"    {note}" for note in event.notes]
-    return Group(_table(found.jobs), tables.lines("\n".join(lines)))
+    return Group(_table(found.jobs), tables.multiline("\n".join(lines)))
 
 
 def _table(loads: tuple[JobLoad, ...]) -> RenderableType:
@@ -97,16 +97,16 @@ def _table(loads: tuple[JobLoad, ...]) -> RenderableType:
     rows = [
         (
             *(each.job, each.due, each.ran, each.skipped, each.queued, each.replaced, each.excluded, each.most),
-            duration(each.duration_s * 1000),
+            format_duration(each.duration_s * 1000),
         )
         for each in loads
     ]
     return tables.table(headings, rows)
 
 
-def _counted(number: int, what: str) -> str:
+def _pluralize(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _shown(unix: int) -> str:
+def _format_time(unix: int) -> str:
     return f"{instant_at(unix):%a %Y-%m-%d %H:%M:%S}"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import click
 
 from jobistemer.app.loading import open_namespace
-from jobistemer.cli.health_options import counts, observe
-from jobistemer.cli.process_options import ENVIRONMENT, Process, process_options
+from jobistemer.cli.health_options import has_metrics, serve_health
+from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.settings import TickerSettings
-from jobistemer.runtime.exit import leave
+from jobistemer.runtime.exit import exit_process
 from jobistemer.runtime.process import ProcessOptions, prepare_process
 from jobistemer.ticker import Ticker
-from jobistemer.ticker.metrics import Tallies
+from jobistemer.ticker.metrics import TickerMetrics
 
 
-@click.command("jobistemer-ticker", cls=Process, context_settings=ENVIRONMENT)
+@click.command("jobistemer-ticker", cls=ConfiguredCommand, context_settings=CONTEXT_SETTINGS)
 @with_server
 @click.option(
     "--max-jump",
@@ -32,11 +32,11 @@ def ticker_command(url: str | None, namespace: str | None, max_jump: float, proc
     SIGTERM ends it after its pass, a second one at once. Exit codes: 0 ended in order, 1 cannot work, 2 wrong usage.
     """
     opened = open_namespace(url, namespace)
-    stopping = prepare_process(process)
-    ticker = Ticker(opened, TickerSettings(max_jump_s=max_jump), Tallies() if counts(process) else None)
-    observe(ticker, opened, process)
-    ticker.run(stopping)
-    leave(0)
+    shutdown = prepare_process(process)
+    ticker = Ticker(opened, TickerSettings(max_jump_s=max_jump), TickerMetrics() if has_metrics(process) else None)
+    serve_health(ticker, opened, process)
+    ticker.run(shutdown)
+    exit_process(0)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 
 from jobistemer.app import JobControl
 from jobistemer.cli import diff_tables
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.session import Session, with_session
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.schedules import describe
 from jobistemer.terminal import tables
@@ -15,55 +15,55 @@ from jobistemer.terminal import tables
 
 @click.command("versions")
 @click.argument("name")
-@operating
+@with_session
 def versions_command(session: Session, name: str) -> None:
     """List the versions of a job: when each took over, and the instants that it decided."""
     control = JobControl(session.namespace)
     kept, stored = control.versions(name), control.find(name)
     pending = {"at": stored.pending_at} if stored.pending else None
     answer = {"versions": kept, "pending": pending}
-    session.answer(answer, lambda: _versions_table(kept, stored.pending_at if stored.pending else None, session.now_ms))
+    session.print_answer(answer, lambda: _versions_table(kept, stored.pending_at if stored.pending else None, session.now_ms))
 
 
 @click.command("diff")
 @click.argument("name")
 @click.argument("older", type=click.IntRange(1))
 @click.argument("newer", type=click.IntRange(1))
-@operating
+@with_session
 def diff_command(session: Session, name: str, older: int, newer: int) -> None:
     """Show what version NEWER of a job has otherwise than version OLDER, and which fire times differ."""
     found = JobControl(session.namespace).diff(name, older, newer)
-    session.answer(found, lambda: Group(diff_tables.fields_table(found), diff_tables.fires_table(found.fires)))
+    session.print_answer(found, lambda: Group(diff_tables.fields_table(found), diff_tables.fires_table(found.fires)))
 
 
 @click.command("rollback")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(1))
-@operating
+@with_session
 def rollback_command(session: Session, name: str, version: int) -> None:
     """Make the definition of an earlier version the next one, now. Of the current one: take back what waits."""
     done = JobControl(session.namespace).rollback(name, version)
-    said = {
+    texts = {
         "UNCHANGED": f"{name} stays at version {done.version}; nothing is waiting to replace it",
         "POSTPONED": f"{name} goes back to version {version} when what version {done.version} left is worked off",
     }
-    shown = said.get(done.word, f"{name} has the definition of version {version} again, as version {done.version}")
-    session.answer(done._asdict(), lambda: tables.lines(shown))
+    text = texts.get(done.word, f"{name} has the definition of version {version} again, as version {done.version}")
+    session.print_answer(done._asdict(), lambda: tables.multiline(text))
 
 
 def _versions_table(kept: list[Version], pending_at: int | None, now_ms: int) -> RenderableType:
     rows = [
         (
             each.number,
-            tables.instant(each.registered_at, now_ms),
-            tables.instant(each.after * 1000, now_ms),
-            "now" if each.until is None else tables.instant(each.until * 1000, now_ms),
+            tables.format_instant(each.registered_at, now_ms),
+            tables.format_instant(each.after * 1000, now_ms),
+            "now" if each.until is None else tables.format_instant(each.until * 1000, now_ms),
             each.fingerprint,
             describe(each.job.schedule),
         )
         for each in reversed(kept)
     ]
-    shown = tables.table(("version", "registered (UTC)", "decides after", "up to", "fingerprint", "schedule"), rows)
+    table = tables.table(("version", "registered (UTC)", "decides after", "up to", "fingerprint", "schedule"), rows)
     if pending_at is None:
-        return shown
-    return Group(shown, tables.lines(f"another version takes over {tables.instant(pending_at, now_ms)}"))
+        return table
+    return Group(table, tables.multiline(f"another version takes over {tables.format_instant(pending_at, now_ms)}"))

@@ -11,61 +11,61 @@ import click
 import msgspec
 from rich.text import Text
 
-from jobistemer.cli.session import Session, operating
+from jobistemer.cli.session import Session, with_session
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.handlers.attempt_log import Progress
-from jobistemer.core.safe_text import printable
+from jobistemer.core.safe_text import escape_text
 from jobistemer.core.states import RunState
 from jobistemer.store.reads import jobs
-from jobistemer.store.reads.run_watcher import Sight, Watcher
+from jobistemer.store.reads.run_watcher import RunUpdate, RunWatcher
 from jobistemer.terminal import tables
 
-LOOK_S = 0.25
+POLL_S = 0.25
 _LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 
 
 @click.command("watch")
 @click.argument("run_id")
-@operating
+@with_session
 def watch_command(session: Session, run_id: str) -> None:
     """Follow a run until it has ended; exit code 0 when it succeeded, 1 when it did not."""
     located = jobs.locate_run(session.namespace.shards, run_id)
     if located is None:
         raise UnknownRun(f"run {run_id} is not on record: it never was, or its retention is over")
-    watcher = Watcher(located[0], run_id)
+    watcher = RunWatcher(located[0], run_id)
     while True:
-        for sight in watcher.look():
+        for sight in watcher.poll():
             _show(session, sight)
         sys.stdout.flush()
         if watcher.is_over:
             break
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     if watcher.record is None or watcher.record.state is not RunState.SUCCEEDED:
         error = watcher.record.error if watcher.record is not None else "its retention is over"
-        raise click.ClickException(printable(f"run {run_id} ended without a result: {error.partition(chr(10))[0]}"))
+        raise click.ClickException(escape_text(f"run {run_id} ended without a result: {error.partition(chr(10))[0]}"))
 
 
-def _show(session: Session, sight: Sight) -> None:
+def _show(session: Session, sight: RunUpdate) -> None:
     if session.as_json:
         click.echo(msgspec.json.encode(sight))
         return
     if sight.missed:
-        tables.print_for_people(Text(f"… {sight.missed} lines are no longer kept", style="dim"))
-    tables.print_for_people(_described(sight))
+        tables.print_renderable(Text(f"… {sight.missed} lines are no longer kept", style="dim"))
+    tables.print_renderable(_describe(sight))
 
 
-def _described(sight: Sight) -> Text:
+def _describe(sight: RunUpdate) -> Text:
     if sight.line is not None:
         at = datetime.fromtimestamp(sight.line.at / 1000, UTC)
-        shown = Text(f"{at:%H:%M:%S} {printable(sight.line.level):8}", style=_LEVELS.get(sight.line.level, ""))
-        return shown.append(" ").append(tables.lines(sight.line.text))
+        text = Text(f"{at:%H:%M:%S} {escape_text(sight.line.level):8}", style=_LEVELS.get(sight.line.level, ""))
+        return text.append(" ").append(tables.multiline(sight.line.text))
     if sight.progress is not None:
-        return Text(f"         progress {_progress(sight.progress)}", style="cyan")
-    return Text(f"attempt {sight.attempt}: ", style="bold").append(tables.state(sight.state))
+        return Text(f"         progress {_format_progress(sight.progress)}", style="cyan")
+    return Text(f"attempt {sight.attempt}: ", style="bold").append(tables.style_state(sight.state))
 
 
-def _progress(progress: Progress) -> str:
+def _format_progress(progress: Progress) -> str:
     done = f"{progress.done:g}"
     if progress.total:
         done += f" of {progress.total:g} ({progress.done / progress.total:.0%})"
-    return f"{done} {printable(progress.note)}".rstrip()
+    return f"{done} {escape_text(progress.note)}".rstrip()

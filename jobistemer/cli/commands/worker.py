@@ -7,26 +7,26 @@ from typing import Any
 
 import click
 
-from jobistemer.app.loading import app_folders, app_reference, load_app
-from jobistemer.cli.health_options import counts, observe, observe_together, places_to_ask, share_out
-from jobistemer.cli.process_options import ENVIRONMENT, Process, process_options
+from jobistemer.app.loading import find_app_folders, resolve_app_reference, load_app
+from jobistemer.cli.health_options import has_metrics, serve_health, serve_supervised_health, open_health_sockets, assign_sockets
+from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, with_server
-from jobistemer.cli.worker_options import one_of_many, recycling_options, supervising_options
+from jobistemer.cli.worker_options import build_process_command, recycling_options, supervisor_options
 from jobistemer.core.errors import WornOut
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.settings import WorkerSettings, parse_queues
-from jobistemer.runtime.exit import leave
-from jobistemer.runtime.file_watcher import Changes
+from jobistemer.runtime.exit import exit_process
+from jobistemer.runtime.file_watcher import FileWatcher
 from jobistemer.runtime.process import ProcessOptions, prepare_process
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.runtime.supervisor import Supervisor
 from jobistemer.worker import Worker
-from jobistemer.worker.attempts.metrics import Tallies
+from jobistemer.worker.attempts.metrics import AttemptMetrics
 
 _DEFAULTS = WorkerSettings()
 
 
-@click.command("jobistemer-worker", cls=Process, context_settings=ENVIRONMENT)
+@click.command("jobistemer-worker", cls=ConfiguredCommand, context_settings=CONTEXT_SETTINGS)
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
 @click.option(
     "-c",
@@ -44,7 +44,7 @@ _DEFAULTS = WorkerSettings()
               help="What runs may take so long to end after SIGTERM.")  # fmt: skip
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @recycling_options
-@supervising_options
+@supervisor_options
 @click.option("--allow-shell", default="", metavar="PROGRAM,…",
               help="Programs that the built-in task `shell` may run, * for all; none by default.")  # fmt: skip
 @click.option("--allow-http-private", is_flag=True,
@@ -68,39 +68,39 @@ def worker_command(
     registers no jobs: `jobistemer deploy` does. Exit codes: 0 ended in order, 1 no longer well or cannot work, 2
     wrong usage.
     """
-    checked = _settings(app=app_reference(app), **settings)
+    worker_settings = _build_settings(app=resolve_app_reference(app), **settings)
     if not watch:
         loaded = load_app(app, url, namespace)
-    stopping = prepare_process(process)
+    shutdown = prepare_process(process)
     if watch or processes:
-        changes = Changes(app_folders(app)) if watch else None
-        raise SystemExit(_supervise(max(1, processes), checked, changes, process, stopping))
-    tallies = Tallies() if counts(process) else None
-    worker = Worker(loaded.namespace, loaded.handlers, checked, loaded.plugins, tallies)
-    observe(worker, loaded.namespace, process)
-    leave(_work(worker, stopping))
+        changes = FileWatcher(find_app_folders(app)) if watch else None
+        raise SystemExit(_supervise(max(1, processes), worker_settings, changes, process, shutdown))
+    attempt_metrics = AttemptMetrics() if has_metrics(process) else None
+    worker = Worker(loaded.namespace, loaded.handlers, worker_settings, loaded.plugins, attempt_metrics)
+    serve_health(worker, loaded.namespace, process)
+    exit_process(_run_worker(worker, shutdown))
 
 
 def _supervise(
-    count: int, settings: WorkerSettings, changes: Changes | None, process: ProcessOptions, stopping: Stopping
+    count: int, settings: WorkerSettings, changes: FileWatcher | None, process: ProcessOptions, shutdown: Shutdown
 ) -> int:
-    with places_to_ask(count, process) as sockets:
-        commands = [one_of_many(*told) for told in share_out(sockets, process)] or [one_of_many()] * count
+    with open_health_sockets(count, process) as sockets:
+        commands = [build_process_command(*assigned) for assigned in assign_sockets(sockets, process)] or [build_process_command()] * count
         supervisor = Supervisor(commands, once=settings.burst, changed=changes)
-        observe_together(supervisor, sockets, process)
-        return supervisor.run(stopping)
+        serve_supervised_health(supervisor, sockets, process)
+        return supervisor.run(shutdown)
 
 
-def _work(worker: Worker, stopping: Stopping) -> int:
+def _run_worker(worker: Worker, shutdown: Shutdown) -> int:
     try:
-        worker.run(stopping)
+        worker.run(shutdown)
     except WornOut as error:
         logging.getLogger("jobistemer.worker").error("%s", error)
         return 1
     return 0
 
 
-def _settings(
+def _build_settings(
     *,
     app: str,
     queues: str,
@@ -108,7 +108,7 @@ def _settings(
     grace: float,
     allow_shell: str,
     allow_http_private: bool,
-    **named_alike: Any,
+    **other_settings: Any,
 ) -> WorkerSettings:
     return WorkerSettings(
         app=app,
@@ -120,7 +120,7 @@ def _settings(
             shell=tuple(filter(None, (each.strip() for each in allow_shell.split(",")))),
             http_private=allow_http_private,
         ),
-        **named_alike,
+        **other_settings,
     )
 
 

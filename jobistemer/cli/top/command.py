@@ -11,99 +11,99 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from jobistemer.cli.session import Session, operating
-from jobistemer.cli.top.rates import Rates, rates
-from jobistemer.cli.top.screen import screen
-from jobistemer.cli.top.snapshot import Counting, Look, counting, look
+from jobistemer.cli.session import Session, with_session
+from jobistemer.cli.top.rates import Rates, compute_rates
+from jobistemer.cli.top.screen import render_screen
+from jobistemer.cli.top.snapshot import CountingDatabase, TopSnapshot, open_counting_shards, take_snapshot
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.runtime.shutdown import end_at_once
-from jobistemer.store.server.connection import redacted
-from jobistemer.terminal.keyboard import RESIZED, Keyboard, keyboard
+from jobistemer.runtime.shutdown import exit_on_signal
+from jobistemer.store.server.connection import redact_url
+from jobistemer.terminal.keyboard import RESIZED, Keyboard, open_keyboard
 
-EVERY_S, GLIMPSE_S = 1.0, 0.05
-SLOW_S = 1.0
+REFRESH_S, KEY_POLL_S = 1.0, 0.05
+SLOW_AFTER_S = 1.0
 """A look that takes longer is told while it goes on."""
 
 
-class Top:
+class Monitor:
     """What has been seen last, and what it is compared with."""
 
-    def __init__(self, place: str, shards: list[Counting]) -> None:
-        self.place = place
+    def __init__(self, title: str, shards: list[CountingDatabase]) -> None:
+        self.title = title
         self._shards = shards
-        self.seen = look(shards)
+        self.snapshot = take_snapshot(shards)
         self.rates = Rates()
-        self.trouble = ""
+        self.error = ""
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Look again. Raises NotConnected or ServerRefused; then what was seen stays."""
-        now = look(self._shards)
-        self.rates, self.seen, self.trouble = rates(self.seen, now, self.rates), now, ""
+        now = take_snapshot(self._shards)
+        self.rates, self.snapshot, self.error = compute_rates(self.snapshot, now, self.rates), now, ""
 
-    def look_or_tell(self) -> None:
+    def try_refresh(self) -> None:
         """Look again; when that does not work, say why."""
         try:
-            self.look()
+            self.refresh()
         except (NotConnected, ServerRefused) as error:
-            self.trouble = str(error)
+            self.error = str(error)
 
-    def answer(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """The same for scripts."""
-        return {"seen": self.seen, "rates": self.rates}
+        return {"seen": self.snapshot, "rates": self.rates}
 
 
-class Watch:
+class LiveView:
     """A terminal, with somebody before it."""
 
-    def __init__(self, top: Top, keys: Keyboard, live: Live) -> None:
+    def __init__(self, top: Monitor, keys: Keyboard, live: Live) -> None:
         self._top = top
         self._keys = keys
         self._live = live
         self._paused = False
 
-    def go_on(self) -> None:
+    def run(self) -> None:
         """Look each second, until the end is asked for."""
-        self._show()
-        while not self._ended_within(EVERY_S):
+        self._draw()
+        while not self._handle_keys(REFRESH_S):
             if not self._paused:
-                if self._ended_while(start_thread(self._top.look_or_tell, "look")):
+                if self._wait_for(start_thread(self._top.try_refresh, "look")):
                     return
-                self._show()
+                self._draw()
 
-    def _ended_while(self, looking: Thread) -> bool:
+    def _wait_for(self, refresh: Thread) -> bool:
         """Keys are heard also while a server does not answer, which takes until the client gives up."""
         began = time.monotonic()
-        looking.join(GLIMPSE_S)
-        while looking.is_alive():
+        refresh.join(KEY_POLL_S)
+        while refresh.is_alive():
             waited = time.monotonic() - began
-            if waited > SLOW_S:
-                self._top.trouble = f"the server has not answered for {waited:.0f} s"
-                self._show()
-            if self._ended_within(GLIMPSE_S):
+            if waited > SLOW_AFTER_S:
+                self._top.error = f"the server has not answered for {waited:.0f} s"
+                self._draw()
+            if self._handle_keys(KEY_POLL_S):
                 return True
         return False
 
-    def _ended_within(self, seconds: float) -> bool:
-        for key in self._keys.hear(seconds):
+    def _handle_keys(self, seconds: float) -> bool:
+        for key in self._keys.read_keys(seconds):
             if key in ("q", "Q"):
                 return True
             if key in ("p", "P"):
                 self._paused = not self._paused
             if key in ("p", "P", RESIZED):
-                self._show()
+                self._draw()
         return False
 
-    def _show(self) -> None:
+    def _draw(self) -> None:
         top, height = self._top, self._live.console.height
-        place = f"{'PAUSED · ' if self._paused else ''}{top.place}"
-        foot = f" q ends it · p {'goes on' if self._paused else 'pauses'} · {top.trouble or _cost(top.seen)}"
-        self._live.update(screen(top.seen, top.rates, place, foot, height), refresh=True)
+        title = f"{'PAUSED · ' if self._paused else ''}{top.title}"
+        footer = f" q ends it · p {'goes on' if self._paused else 'pauses'} · {top.error or _format_cost(top.snapshot)}"
+        self._live.update(render_screen(top.snapshot, top.rates, title, footer, height), refresh=True)
 
 
 @click.command("top")
 @click.option("--once", is_flag=True, help="Print one page about one second, as it does without a terminal.")
-@operating
+@with_session
 def top_command(session: Session, *, once: bool) -> None:
     """Watch queues, workers, tickers, what runs and what failed; q ends it, p pauses it.
 
@@ -111,17 +111,17 @@ def top_command(session: Session, *, once: bool) -> None:
     need Redis 7 or newer, since older servers do not count what is taken from a stream.
     """
     namespace = session.namespace
-    top = Top(f"jobistemer top · {redacted(namespace.url)} · {namespace.name}", counting(namespace))
+    top = Monitor(f"jobistemer top · {redact_url(namespace.url)} · {namespace.name}", open_counting_shards(namespace))
     if once or session.as_json or not sys.stdout.isatty():
-        time.sleep(EVERY_S)
-        top.look()
-        session.answer(top.answer(), lambda: screen(top.seen, top.rates, top.place, f" {_cost(top.seen)}"))
+        time.sleep(REFRESH_S)
+        top.refresh()
+        session.print_answer(top.to_dict(), lambda: render_screen(top.snapshot, top.rates, top.title, f" {_format_cost(top.snapshot)}"))
         return
-    signal.signal(signal.SIGTERM, end_at_once)
+    signal.signal(signal.SIGTERM, exit_on_signal)
     console = Console(highlight=False, markup=False)
-    with keyboard() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
-        Watch(top, keys, live).go_on()
+    with open_keyboard() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
+        LiveView(top, keys, live).run()
 
 
-def _cost(seen: Look) -> str:
-    return f"{seen.cost.commands} commands in {seen.cost.ms:g} ms a look"
+def _format_cost(snapshot: TopSnapshot) -> str:
+    return f"{snapshot.cost.commands} commands in {snapshot.cost.ms:g} ms a look"

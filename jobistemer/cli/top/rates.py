@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jobistemer.cli.top.snapshot import Look
+from jobistemer.cli.top.snapshot import TopSnapshot
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
 
-Member = WorkerSummary | TickerSummary
+ProcessSummary = WorkerSummary | TickerSummary
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -31,17 +31,17 @@ class Rates(msgspec.Struct, frozen=True):
     fired: dict[str, float] = {}
 
 
-def rates(before: Look, now: Look, known: Rates) -> Rates:
+def compute_rates(before: TopSnapshot, now: TopSnapshot, known: Rates) -> Rates:
     """The rates of a moment; those `known` of the moment before hold for members that have not beaten since."""
     return Rates(
-        flows=_flows(before, now),
-        runs=_counted(before.workers, now.workers, "done", known.runs),
-        failed=_counted(before.workers, now.workers, "failed", known.failed),
-        fired=_counted(before.tickers, now.tickers, "fired", known.fired),
+        flows=_compute_flows(before, now),
+        runs=_rates_by_process(before.workers, now.workers, "done", known.runs),
+        failed=_rates_by_process(before.workers, now.workers, "failed", known.failed),
+        fired=_rates_by_process(before.tickers, now.tickers, "fired", known.fired),
     )
 
 
-def _flows(before: Look, now: Look) -> dict[str, Flow]:
+def _compute_flows(before: TopSnapshot, now: TopSnapshot) -> dict[str, Flow]:
     seconds, earlier = (now.at_ms - before.at_ms) / 1000, {each.name: each for each in before.queues}
     found = {}
     for each in now.queues:
@@ -54,7 +54,7 @@ def _flows(before: Look, now: Look) -> dict[str, Flow]:
     return found
 
 
-def _counted(before: Sequence[Member], now: Sequence[Member], field: str, known: dict[str, float]) -> dict[str, float]:
+def _rates_by_process(before: Sequence[ProcessSummary], now: Sequence[ProcessSummary], field: str, known: dict[str, float]) -> dict[str, float]:
     earlier, found = {each.id: each for each in before}, {}
     for each in now:
         then = earlier.get(each.id)

@@ -11,157 +11,157 @@ from rich.table import Table
 from rich.text import Text
 
 from jobistemer.cli.top.rates import Flow, Rates
-from jobistemer.cli.top.snapshot import Look
+from jobistemer.cli.top.snapshot import TopSnapshot
 from jobistemer.core.reads.summaries import WorkerSummary
-from jobistemer.core.safe_text import printable
-from jobistemer.core.text import duration, first_line
+from jobistemer.core.safe_text import escape_text
+from jobistemer.core.text import format_duration, first_line
 from jobistemer.terminal import tables
 
-SILENT_MS = 5_000
+SILENT_AFTER_MS = 5_000
 """A member that has not beaten for so long is told apart."""
-LATE_MS, OFF_MS = 1_000, 1_000
-FIXED = 3
+LATE_MS, CLOCK_OFF_MS = 1_000, 1_000
+FIXED_LINES = 3
 """Lines that are always there: two at the head, one at the foot."""
-FRAME = 2
+PART_EXTRA_LINES = 2
 """Lines that each part has besides its rows: the heads of its columns, and an empty one."""
 
 
 class Part(NamedTuple):
     """One table: the heads of its columns, its rows, and what to say when there are none."""
 
-    heads: tuple[str, ...]
+    headings: tuple[str, ...]
     rows: list[tuple[tables.Cell, ...]]
     empty: str
 
 
-def screen(look: Look, rates: Rates, place: str, foot: str, height: int | None = None) -> RenderableType:
+def render_screen(snapshot: TopSnapshot, rates: Rates, title: str, footer: str, height: int | None = None) -> RenderableType:
     """Everything about one moment, within `height` lines; None for as many as it takes."""
-    parts = _parts(look, rates)
+    parts = _build_parts(snapshot, rates)
     if height is not None:
         # What has no room for a single row is left out, from the last one on.
-        parts = parts[: max(1, (height - FIXED) // (FRAME + 1))]
+        parts = parts[: max(1, (height - FIXED_LINES) // (PART_EXTRA_LINES + 1))]
     wants = [max(1, len(part.rows)) for part in parts]
-    room = shares(wants, height - FIXED - FRAME * len(parts)) if height is not None else wants
-    shown = [line for part, rows in zip(parts, room, strict=True) for line in _part(part, rows)]
-    return Group(*_head(look, rates, place), *shown, _line(foot, "reverse"))
+    room = share_lines(wants, height - FIXED_LINES - PART_EXTRA_LINES * len(parts)) if height is not None else wants
+    body = [line for part, rows in zip(parts, room, strict=True) for line in _render_part(part, rows)]
+    return Group(*_render_header(snapshot, rates, title), *body, _styled_line(footer, "reverse"))
 
 
-def shares(wants: Sequence[int], room: int) -> list[int]:
+def share_lines(wants: Sequence[int], room: int) -> list[int]:
     """How many lines each gets: what it wants, unless that is too much; then those that want most get less."""
     given = [0] * len(wants)
-    while room > 0 and (open_ := [index for index, want in enumerate(wants) if given[index] < want]):
-        for index in open_[:room]:
+    while room > 0 and (unfilled := [index for index, want in enumerate(wants) if given[index] < want]):
+        for index in unfilled[:room]:
             given[index] += 1
-        room -= len(open_)
+        room -= len(unfilled)
     return given
 
 
-def _head(look: Look, rates: Rates, place: str) -> list[Text]:
-    at = f"{datetime.fromtimestamp(look.at_ms / 1000, UTC):%H:%M:%S} UTC"
-    busy, slots = sum(map(_busy, look.workers)), sum(each.concurrency for each in look.workers)
+def _render_header(snapshot: TopSnapshot, rates: Rates, title: str) -> list[Text]:
+    at = f"{datetime.fromtimestamp(snapshot.at_ms / 1000, UTC):%H:%M:%S} UTC"
+    busy, slots = sum(map(_busy_slots, snapshot.workers)), sum(each.concurrency for each in snapshot.workers)
     runs, failed = sum(rates.runs.values()), sum(rates.failed.values())
-    upcoming = f", next due {_distance(look.next_due, look.at_ms)}" if look.next_due else ""
+    upcoming = f", next due {_format_distance(snapshot.next_due, snapshot.at_ms)}" if snapshot.next_due else ""
     parts = (
-        f"{_counted(len(look.workers), 'worker')}, {busy:,} of {_counted(slots, 'slot')} in use",
+        f"{_pluralize(len(snapshot.workers), 'worker')}, {busy:,} of {_pluralize(slots, 'slot')} in use",
         f"{runs:,.0f} runs/s, {failed:,.0f} failed/s",
-        f"{look.delayed:,} delayed",
-        f"{look.dead:,} dead",
-        f"{_counted(look.jobs, 'job')}{upcoming}",
-        *([f"{_counted(look.unseen, 'stream')} of queues not looked at"] if look.unseen else []),
+        f"{snapshot.delayed:,} delayed",
+        f"{snapshot.dead:,} dead",
+        f"{_pluralize(snapshot.jobs, 'job')}{upcoming}",
+        *([f"{_pluralize(snapshot.unseen, 'stream')} of queues not looked at"] if snapshot.unseen else []),
     )
-    return [_line(f" {at} · {place}", "reverse"), _line(" · ".join(parts), "bold")]
+    return [_styled_line(f" {at} · {title}", "reverse"), _styled_line(" · ".join(parts), "bold")]
 
 
-def _parts(look: Look, rates: Rates) -> list[Part]:
+def _build_parts(snapshot: TopSnapshot, rates: Rates) -> list[Part]:
     return [
         Part(
             ("queue", "waiting", "oldest", "in flight", "in/s", "out/s", "state"),
-            _queues(look, rates),
+            _queue_rows(snapshot, rates),
             "no queue yet: nothing has been enqueued here",
         ),
         Part(
             ("worker", "slots in use", "in flight", "runs/s", "failed/s", "last beat", "queues"),
-            _workers(look, rates),
+            _worker_rows(snapshot, rates),
             "no worker runs; start one with `jobistemer-worker`",
         ),
         Part(
             ("ticker", "fired/s", "latest", "clock off by", "unaccounted", "last beat"),
-            _tickers(look, rates),
+            _ticker_rows(snapshot, rates),
             "no ticker runs, so nothing becomes due; start one with `jobistemer-ticker`",
         ),
-        Part(("running", "for", "queue", "worker", "run"), _running(look), "nothing is in flight"),
-        Part(("failed", "when", "run", "error"), _failures(look), "no failure is on record"),
+        Part(("running", "for", "queue", "worker", "run"), _running_rows(snapshot), "nothing is in flight"),
+        Part(("failed", "when", "run", "error"), _failure_rows(snapshot), "no failure is on record"),
     ]
 
 
-def _queues(look: Look, rates: Rates) -> list[tuple[tables.Cell, ...]]:
+def _queue_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell, ...]]:
     rows: list[tuple[tables.Cell, ...]] = []
-    for each in sorted(look.queues, key=lambda queue: (-queue.waiting - queue.in_flight, queue.name)):
+    for each in sorted(snapshot.queues, key=lambda queue: (-queue.waiting - queue.in_flight, queue.name)):
         flow = rates.flows.get(each.name, Flow())
-        since = duration(look.at_ms - each.oldest_at) if each.oldest_at else "–"
+        since = format_duration(snapshot.at_ms - each.oldest_at) if each.oldest_at else "–"
         state = "paused" if each.paused else "draining" if each.draining else "open"
-        counts = (f"{each.waiting:,}", since, f"{each.in_flight:,}", _rate(flow.came), _rate(flow.went))
-        rows.append((each.name, *counts, tables.state(state)))
+        counts = (f"{each.waiting:,}", since, f"{each.in_flight:,}", _format_rate(flow.came), _format_rate(flow.went))
+        rows.append((each.name, *counts, tables.style_state(state)))
     return rows
 
 
-def _workers(look: Look, rates: Rates) -> list[tuple[tables.Cell, ...]]:
+def _worker_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell, ...]]:
     return [
         (
-            *(each.id, f"{_busy(each)} of {each.concurrency}", f"{each.in_flight:,}"),
-            *(_rate(rates.runs.get(each.id)), _rate(rates.failed.get(each.id))),
-            _beat(each.beat_at, look.at_ms),
+            *(each.id, f"{_busy_slots(each)} of {each.concurrency}", f"{each.in_flight:,}"),
+            *(_format_rate(rates.runs.get(each.id)), _format_rate(rates.failed.get(each.id))),
+            _format_beat(each.beat_at, snapshot.at_ms),
             ", ".join(each.queues) + (f" ({each.command or 'quiet'})" if each.command or each.quiet else ""),
         )
-        for each in sorted(look.workers, key=lambda worker: (-worker.in_flight, worker.id))
+        for each in sorted(snapshot.workers, key=lambda worker: (-worker.in_flight, worker.id))
     ]
 
 
-def _tickers(look: Look, rates: Rates) -> list[tuple[tables.Cell, ...]]:
+def _ticker_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell, ...]]:
     return [
         (
-            *(each.id, _rate(rates.fired.get(each.id)), _warned(each.late_ms_max, LATE_MS, "ms late")),
-            _warned(each.offset_ms, OFF_MS, "ms" if not each.held_ms else f"ms, {each.held_ms:,} ms not believed"),
-            _warned(each.unaccounted, 1, ""),
-            _beat(each.beat_at, look.at_ms),
+            *(each.id, _format_rate(rates.fired.get(each.id)), _highlight(each.late_ms_max, LATE_MS, "ms late")),
+            _highlight(each.offset_ms, CLOCK_OFF_MS, "ms" if not each.held_ms else f"ms, {each.held_ms:,} ms not believed"),
+            _highlight(each.unaccounted, 1, ""),
+            _format_beat(each.beat_at, snapshot.at_ms),
         )
-        for each in look.tickers
+        for each in snapshot.tickers
     ]
 
 
-def _running(look: Look) -> list[tuple[tables.Cell, ...]]:
-    return [(each.task, duration(each.for_ms), each.queue, each.worker, each.run) for each in look.running]
+def _running_rows(snapshot: TopSnapshot) -> list[tuple[tables.Cell, ...]]:
+    return [(each.task, format_duration(each.for_ms), each.queue, each.worker, each.run) for each in snapshot.running]
 
 
-def _failures(look: Look) -> list[tuple[tables.Cell, ...]]:
+def _failure_rows(snapshot: TopSnapshot) -> list[tuple[tables.Cell, ...]]:
     return [
         (
-            Text(printable(each.task), style="red" if each.dead else "yellow"),
-            f"{'dead' if each.dead else 'again'} {_distance(each.at, look.at_ms)}",
+            Text(escape_text(each.task), style="red" if each.dead else "yellow"),
+            f"{'dead' if each.dead else 'again'} {_format_distance(each.at, snapshot.at_ms)}",
             *(each.run, first_line(each.error)),
         )
-        for each in look.failures
+        for each in snapshot.failures
     ]
 
 
-def _part(part: Part, room: int) -> list[RenderableType]:
-    shown = Table(box=None, pad_edge=False, header_style="bold cyan", expand=False)
-    numbers = {index for index, head in enumerate(part.heads) if head in _NUMBERS}
-    for index, head in enumerate(part.heads):
+def _render_part(part: Part, room: int) -> list[RenderableType]:
+    table = Table(box=None, pad_edge=False, header_style="bold cyan", expand=False)
+    numbers = {index for index, head in enumerate(part.headings) if head in _NUMERIC}
+    for index, head in enumerate(part.headings):
         # What is long gives way; all else keeps its width.
-        shown.add_column(head, justify="right" if index in numbers else "left", no_wrap=head not in _LONG)
+        table.add_column(head, justify="right" if index in numbers else "left", no_wrap=head not in _SHRINKABLE)
     # Where there is room for one line only, a row says more than how many there are.
     rows = room if len(part.rows) <= room or room == 1 else room - 1
     for row in part.rows[:rows]:
-        shown.add_row(*(_one_line(value) for value in row))
+        table.add_row(*(_one_line(value) for value in row))
     words = [] if part.rows else [part.empty]
     if rows < room and part.rows and rows < len(part.rows):
         words = [f"… {len(part.rows) - rows:,} more"]
-    return [Text(), shown, *(_line(word, "dim") for word in words)]
+    return [Text(), table, *(_styled_line(word, "dim") for word in words)]
 
 
-_LONG = frozenset(("run", "error", "queues", "state"))
-_NUMBERS = frozenset(
+_SHRINKABLE = frozenset(("run", "error", "queues", "state"))
+_NUMERIC = frozenset(
     (
         "waiting",
         "oldest",
@@ -184,33 +184,33 @@ def _one_line(value: tables.Cell) -> Text:
     return text
 
 
-def _busy(worker: WorkerSummary) -> int:
+def _busy_slots(worker: WorkerSummary) -> int:
     """What is in flight beyond the slots has been fetched ahead."""
     return min(worker.in_flight, worker.concurrency)
 
 
-def _distance(at_ms: int, now_ms: int) -> str:
-    return f"in {duration(at_ms - now_ms)}" if at_ms > now_ms else f"{duration(now_ms - at_ms)} ago"
+def _format_distance(at_ms: int, now_ms: int) -> str:
+    return f"in {format_duration(at_ms - now_ms)}" if at_ms > now_ms else f"{format_duration(now_ms - at_ms)} ago"
 
 
-def _counted(number: int, what: str) -> str:
+def _pluralize(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _line(text: str, style: str) -> Text:
-    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
+def _styled_line(text: str, style: str) -> Text:
+    return Text(escape_text(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _rate(value: float | None) -> str:
+def _format_rate(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.1f}"
 
 
-def _beat(at: int, now_ms: int) -> Text:
+def _format_beat(at: int, now_ms: int) -> Text:
     ago = max(0, now_ms - at)
-    return Text(f"{duration(ago)} ago", style="red" if ago > SILENT_MS else "")
+    return Text(f"{format_duration(ago)} ago", style="red" if ago > SILENT_AFTER_MS else "")
 
 
-def _warned(value: int, most: int, unit: str) -> Text:
+def _highlight(value: int, most: int, unit: str) -> Text:
     return Text(f"{value:,} {unit}".rstrip(), style="red" if abs(value) >= most else "")

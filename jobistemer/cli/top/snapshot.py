@@ -15,14 +15,14 @@ from jobistemer.store.database import Command, Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import list_delayed
 from jobistemer.store.reads.queues import list_tickers, list_workers
-from jobistemer.store.reads.queues_snapshot import Going, QueueGlance, glance_at_queues
+from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot, snapshot_queues
 from jobistemer.store.scripts import Call
 
-MOST: Final = 20
+MAX_LISTED: Final = 20
 """How many runs in flight, dead letters and waiting runs are looked at, however many there are."""
 
 
-class Failure(msgspec.Struct, frozen=True):
+class TopFailure(msgspec.Struct, frozen=True):
     """An attempt that failed: when its run died, or when it is tried again."""
 
     at: int
@@ -40,19 +40,19 @@ class Cost(msgspec.Struct, frozen=True):
     ms: float
 
 
-class Look(msgspec.Struct, frozen=True):
+class TopSnapshot(msgspec.Struct, frozen=True):
     """One moment; times are Unix ms of the server. delayed, dead, jobs: how many there are. next_due: of any job.
 
     unseen: streams that were left out, since there are too many of them.
     """
 
     at_ms: int
-    queues: list[QueueGlance]
+    queues: list[QueueSnapshot]
     unseen: int
     workers: list[WorkerSummary]
     tickers: list[TickerSummary]
-    running: list[Going]
-    failures: list[Failure]
+    running: list[InFlightRun]
+    failures: list[TopFailure]
     delayed: int
     dead: int
     jobs: int
@@ -60,7 +60,7 @@ class Look(msgspec.Struct, frozen=True):
     cost: Cost
 
 
-class Counting(Database):
+class CountingDatabase(Database):
     """A shard that counts what it is asked."""
 
     commands = 0
@@ -76,25 +76,25 @@ class Counting(Database):
         return super().ask_all(commands)
 
 
-def counting(namespace: Namespace) -> list[Counting]:
+def open_counting_shards(namespace: Namespace) -> list[CountingDatabase]:
     """The shards of a namespace, so that what is asked of them can be told."""
-    return [Counting(each.client, each.keys, each.clock, each.address) for each in namespace.shards]
+    return [CountingDatabase(each.client, each.keys, each.clock, each.address) for each in namespace.shards]
 
 
-def look(shards: Sequence[Counting]) -> Look:
+def take_snapshot(shards: Sequence[CountingDatabase]) -> TopSnapshot:
     """Read what goes on. Raises NotConnected or ServerRefused."""
     before, began = sum(each.commands for each in shards), time.perf_counter()
     at_ms = shards[0].read_clock()
-    queues, running, unseen = glance_at_queues(shards, MOST)
-    delayed, dead, jobs, due = _totals(shards)
-    found = Look(
+    queues, running, unseen = snapshot_queues(shards, MAX_LISTED)
+    delayed, dead, jobs, due = _read_totals(shards)
+    found = TopSnapshot(
         at_ms=at_ms,
         queues=queues,
         unseen=unseen,
         workers=list_workers(shards),
         tickers=list_tickers(shards),
         running=running,
-        failures=_failures(list_dead(shards, limit=MOST), list_delayed(shards, MOST)),
+        failures=_list_failures(list_dead(shards, limit=MAX_LISTED), list_delayed(shards, MAX_LISTED)),
         delayed=delayed,
         dead=dead,
         jobs=jobs,
@@ -105,7 +105,7 @@ def look(shards: Sequence[Counting]) -> Look:
     return msgspec.structs.replace(found, cost=Cost(commands, round((time.perf_counter() - began) * 1000, 1)))
 
 
-def _totals(shards: Sequence[Database]) -> tuple[int, int, int, int | None]:
+def _read_totals(shards: Sequence[Database]) -> tuple[int, int, int, int | None]:
     totals, dues = [0, 0, 0], []
     for database in shards:
         keys = database.keys
@@ -117,15 +117,15 @@ def _totals(shards: Sequence[Database]) -> tuple[int, int, int, int | None]:
     return totals[0], totals[1], totals[2], min(dues, default=None)
 
 
-def _failures(dead: list[DeadRun], waiting: list[DelayedRun]) -> list[Failure]:
+def _list_failures(dead: list[DeadRun], waiting: list[DelayedRun]) -> list[TopFailure]:
     """What is to be tried again, the soonest first, and then what died, the latest first."""
     again = [
-        Failure(each.due_at, each.id, each.handler, each.place.rpartition(":")[0], dead=False, error=each.note)
+        TopFailure(each.due_at, each.id, each.handler, each.place.rpartition(":")[0], dead=False, error=each.note)
         for each in waiting
         if each.note and each.attempt
     ]
     died = [
-        Failure(each.run.ended_at, each.run.id, each.run.handler, each.message.queue, dead=True, error=each.run.error)
+        TopFailure(each.run.ended_at, each.run.id, each.run.handler, each.message.queue, dead=True, error=each.run.error)
         for each in dead
     ]
-    return [*again[: MOST // 2], *died]
+    return [*again[: MAX_LISTED // 2], *died]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-MOST_LINES = 1_000
+MAX_LINES = 1_000
 """How many lines of one attempt are kept, the last ones."""
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 """How many bytes of lines of one attempt are kept, as they are stored."""
 LONGEST_LINE = 4_000
 """How many characters of one line are kept."""
@@ -29,7 +29,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
 
 
-class Notes(msgspec.Struct, frozen=True):
+class AttemptLogRecord(msgspec.Struct, frozen=True):
     """What is on record of one attempt: the lines asked for, how many were ever written, and the progress."""
 
     lines: list[LogLine]
@@ -37,7 +37,7 @@ class Notes(msgspec.Struct, frozen=True):
     progress: Progress | None
 
 
-def shortened(text: str) -> str:
+def shorten_line(text: str) -> str:
     """The text of one line, cut where it is too long."""
     return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]} … ({len(text)} characters)"
 

@@ -14,33 +14,33 @@ import msgspec
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.attempt_log import Progress
-from jobistemer.core.handlers.local_tools import Unattached
+from jobistemer.core.handlers.local_tools import LocalTools
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.transaction import Transaction
 
-Facts = dict[str, object] | None
+LogExtra = dict[str, object] | None
 
 
 class Logger(Protocol):
     """What `context.logger` can do; a `logging.LoggerAdapter` in a worker."""
 
-    def debug(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
+    def debug(self, msg: object, *args: object, exc_info: Any = None, extra: LogExtra = None) -> None:
         """Log at level debug."""
         ...
 
-    def info(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
+    def info(self, msg: object, *args: object, exc_info: Any = None, extra: LogExtra = None) -> None:
         """Log at level info."""
         ...
 
-    def warning(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
+    def warning(self, msg: object, *args: object, exc_info: Any = None, extra: LogExtra = None) -> None:
         """Log at level warning."""
         ...
 
-    def error(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
+    def error(self, msg: object, *args: object, exc_info: Any = None, extra: LogExtra = None) -> None:
         """Log at level error."""
         ...
 
-    def exception(self, msg: object, *args: object, exc_info: Any = None, extra: Facts = None) -> None:
+    def exception(self, msg: object, *args: object, exc_info: Any = None, extra: LogExtra = None) -> None:
         """Log at level error, with the traceback of the exception that is being handled."""
         ...
 
@@ -79,7 +79,7 @@ class Tools(Protocol):
         """When the job ran before this occurrence."""
         ...
 
-    def first_of_occurrence(self) -> bool:
+    def is_first_of_occurrence(self) -> bool:
         """Whether no attempt of the same occurrence has begun before this one."""
         ...
 
@@ -88,19 +88,19 @@ class Tools(Protocol):
         ...
 
 
-class Mapping(Protocol):
+class Mapper(Protocol):
     """What `Context.map` does, given by the worker."""
 
     def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """Add the runs; the id of the run that waits for them."""
         ...
 
-    async def in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
+    async def call_in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """The same without blocking the event loop."""
         ...
 
 
-class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What can be told of one attempt, wherever it runs.
 
     attempt counts from 0. due_at is the due instant of the occurrence, or when the call was enqueued; started_at is
@@ -124,11 +124,11 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = ""
 
 
-class Context(Circumstances, frozen=True, kw_only=True):
+class Context(AttemptInfo, frozen=True, kw_only=True):
     """The circumstances of one attempt, and what its handler can do beside returning."""
 
-    tools: Tools = msgspec.field(default_factory=Unattached)
-    mapping: Mapping | None = None
+    tools: Tools = msgspec.field(default_factory=LocalTools)
+    mapping: Mapper | None = None
 
     @property
     def logger(self) -> Logger:
@@ -181,16 +181,16 @@ class Context(Circumstances, frozen=True, kw_only=True):
         for good or is cancelled, what it has made so far is cancelled with it.
         Raises Conflict, InvalidPayload, PayloadTooLarge, UnknownTask or NotConnected.
         """
-        return _found(self.mapping)(task, items, reduce, failure)
+        return _require_mapping(self.mapping)(task, items, reduce, failure)
 
     async def map_async(
         self, task: Any, items: Iterable[Any], *, reduce: Any = None, failure: str | None = None
     ) -> str:
         """Like `map`, awaited."""
-        return await _found(self.mapping).in_thread(task, items, reduce, failure)
+        return await _require_mapping(self.mapping).call_in_thread(task, items, reduce, failure)
 
 
-def _found(mapping: Mapping | None) -> Mapping:
+def _require_mapping(mapping: Mapper | None) -> Mapper:
     if mapping is None:
         raise Misconfigured(
             "ctx.map works inside a worker; in a test give the context a `mapping`"

@@ -18,14 +18,14 @@ class Retry(Exception):
 
     def __init__(self, reason: str = "asked to be tried again", *, after: float | timedelta | None = None) -> None:
         super().__init__(reason)
-        self.after_ms = None if after is None else _until_next_ms(after)
+        self.after_ms = None if after is None else _to_delay_ms(after)
 
 
 class Fail(Exception):
     """Give up: `raise Fail("no such customer")`. The run fails and is not tried again."""
 
 
-def _until_next_ms(after: float | timedelta) -> int:
+def _to_delay_ms(after: float | timedelta) -> int:
     seconds = after.total_seconds() if isinstance(after, timedelta) else after
     if isinstance(seconds, int | float) and seconds < 0:
         return 0

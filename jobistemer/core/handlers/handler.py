@@ -15,11 +15,11 @@ import msgspec
 
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.context import Context
-from jobistemer.core.handlers.injected import supplies_of
-from jobistemer.core.jobs.limits import Limit, Use, check_keys, gathered_by, uses_of
-from jobistemer.core.jobs.options import Options, complete
-from jobistemer.core.jobs.retryable import ALWAYS, Retrying
-from jobistemer.core.names import checked_name
+from jobistemer.core.handlers.injected import find_injected
+from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, shard_key, find_uses
+from jobistemer.core.jobs.options import Options, complete_options
+from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
+from jobistemer.core.names import check_name
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message
 from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
 
@@ -39,10 +39,10 @@ class Handler:
         *,
         upstream: Collection[str] = (),
         queue_limits: Mapping[str, tuple[Limit, ...]] = NO_LIMITS,
-        retrying: Retrying = ALWAYS,
+        retry_filter: RetryFilter = ALWAYS,
         sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
-        self.name = checked_name("handler", name)
+        self.name = check_name("handler", name)
         self.limits = options.limits or ()
         # What its calls count under in each queue; shared with the other handlers of the app.
         self.queue_limits = queue_limits
@@ -50,20 +50,20 @@ class Handler:
         self.options = options
         self.is_coroutine = inspect.iscoroutinefunction(function)
         # The app's defaults are known where it is added to an app.
-        self.executor = complete(options).executor
-        signature = _signature(name, function)
+        self.executor = complete_options(options).executor
+        signature = _read_signature(name, function)
         hints = get_type_hints(function, include_extras=True)
-        self.context_parameter = _context_parameter(signature, hints)
-        self.supplies = supplies_of(name, signature, hints, upstream)
-        self.retrying = retrying
+        self.context_parameter = _find_context_parameter(signature, hints)
+        self.supplies = find_injected(name, signature, hints, upstream)
+        self.retry_filter = retry_filter
         self.sizes = sizes
         # What is the worker's to give, callers do not see.
         hidden = {self.context_parameter, *self.supplies}
         given = [each for each in signature.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
-        self._decoder = _decoder(name, given, hints)
+        self._decoder = _build_decoder(name, given, hints)
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
-        self._result_decoder = msgspec.json.Decoder(_result_type(name, hints))
+        self._result_decoder = msgspec.json.Decoder(_read_result_type(name, hints))
 
     @property
     def is_limited(self) -> bool:
@@ -75,21 +75,21 @@ class Handler:
         """What a call may give, by name."""
         return tuple(self._callable.parameters)
 
-    def uses(self, message: Message) -> tuple[Use, ...]:
+    def limit_uses(self, message: Message) -> tuple[LimitUse, ...]:
         """What a call counts under, the narrowest limit first: that is where it waits. Nothing for no limits."""
         own, shared = self.limits, self.queue_limits.get(message.queue, ())
-        arguments = self._arguments_of(message) if any(limit.key for limit in (*own, *shared)) else {}
-        found = uses_of(f"task/{self.name}", own, arguments) + uses_of(f"queue/{message.queue}", shared, arguments)
+        arguments = self._decode_or_empty(message) if any(limit.key for limit in (*own, *shared)) else {}
+        found = find_uses(f"task/{self.name}", own, arguments) + find_uses(f"queue/{message.queue}", shared, arguments)
         return tuple(sorted(found, key=lambda use: (use.most, use.name)))
 
-    def gathered_by(self, message: Message) -> str:
+    def shard_key(self, message: Message) -> str:
         """The limit whose calls are all on one shard, this one among them; empty for no limits."""
         own, shared = self.limits, self.queue_limits.get(message.queue, ())
-        arguments = self._arguments_of(message) if any(limit.key for limit in (*own, *shared)) else {}
+        arguments = self._decode_or_empty(message) if any(limit.key for limit in (*own, *shared)) else {}
         queue, task = f"queue/{message.queue}", f"task/{self.name}"
-        return gathered_by([*((queue, limit) for limit in shared), *((task, limit) for limit in own)], arguments)
+        return shard_key([*((queue, limit) for limit in shared), *((task, limit) for limit in own)], arguments)
 
-    def _arguments_of(self, message: Message) -> dict[str, Any]:
+    def _decode_or_empty(self, message: Message) -> dict[str, Any]:
         try:
             return self.decode(message.payload)
         except InvalidPayload:
@@ -98,7 +98,7 @@ class Handler:
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> msgspec.Raw:
         """The payload of a call. Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge."""
-        return self.checked(self.bind(args, kwargs))
+        return self.encode_arguments(self.bind(args, kwargs))
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name, without the context. Raises InvalidPayload when they do not fit."""
@@ -107,9 +107,9 @@ class Handler:
         except TypeError as error:
             raise InvalidPayload(f"task {self.name!r} cannot be called so: {error}") from None
 
-    def checked(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
+    def encode_arguments(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
         """The payload of keyword arguments, checked against the handler's annotations."""
-        payload = _encoded(self.name, arguments, self.sizes.payload_bytes)
+        payload = _encode_object(self.name, arguments, self.sizes.payload_bytes)
         self.decode(payload)
         return payload
 
@@ -123,7 +123,7 @@ class Handler:
                 f"{bytes(payload)[:80].decode(errors='replace')}"
             )
         try:
-            return _as_arguments(self._decoder.decode(payload))
+            return _to_arguments(self._decoder.decode(payload))
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidPayload(f"payload of task {self.name!r} does not fit: {error}") from None
 
@@ -138,16 +138,16 @@ def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_
     for key in arguments if isinstance(arguments, dict) else ():
         if not isinstance(key, str):
             raise InvalidPayload(f"payload of task {name!r} has the key {key!r:.80}, allowed are names of arguments")
-    return _encoded(name, arguments, most)
+    return _encode_object(name, arguments, most)
 
 
-def _encoded(name: str, arguments: Mapping[str, Any], most: int) -> msgspec.Raw:
+def _encode_object(name: str, arguments: Mapping[str, Any], most: int) -> msgspec.Raw:
     try:
         payload = msgspec.json.encode(arguments)
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
     # JSON has no such numbers; they would arrive as null.
-    if b"null" in payload and (unfit := _no_number(msgspec.to_builtins(arguments, enc_hook=_left_out))) is not None:
+    if b"null" in payload and (unfit := _find_non_finite(msgspec.to_builtins(arguments, enc_hook=_skip_raw))) is not None:
         raise InvalidPayload(f"payload of task {name!r} has the number {unfit!r}, which JSON cannot say")
     if payload[:1] != b"{":
         shown = payload[:80].decode(errors="replace")
@@ -160,7 +160,7 @@ def _encoded(name: str, arguments: Mapping[str, Any], most: int) -> msgspec.Raw:
     return msgspec.Raw(payload)
 
 
-def _no_number(value: Any) -> float | None:
+def _find_non_finite(value: Any) -> float | None:
     """The first number in it that is none, such as NaN."""
     waiting = [value]
     while waiting:
@@ -172,7 +172,7 @@ def _no_number(value: Any) -> float | None:
     return None
 
 
-def _left_out(_: Any) -> None:
+def _skip_raw(_: Any) -> None:
     """What stands for a msgspec.Raw, which is JSON already."""
 
 
@@ -189,7 +189,7 @@ def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
     return result
 
 
-def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
+def _read_signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidDefinition(
             f"task {name!r} yields, so calling it would run nothing of it: "
@@ -204,16 +204,16 @@ def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
     return signature
 
 
-def _context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
+def _find_context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
     # Any parameter: the annotation is what asks. One that may be left out is what checkers accept behind others.
     asking = (Context, Context | None)
     return next((name for name in signature.parameters if hints.get(name) in asking), None)
 
 
-def _decoder(
+def _build_decoder(
     name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
 ) -> msgspec.json.Decoder[Any] | None:
-    fields = [_field(parameter, hints) for parameter in parameters]
+    fields = [_build_field(parameter, hints) for parameter in parameters]
     if not fields:
         return None
     try:
@@ -223,7 +223,7 @@ def _decoder(
         raise InvalidDefinition(f"task {name!r} has a parameter that cannot be read from JSON: {error}") from None
 
 
-def _field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Any, ...]:
+def _build_field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Any, ...]:
     annotation = hints.get(parameter.name, Any)
     if parameter.default is inspect.Parameter.empty:
         return (parameter.name, annotation)
@@ -231,11 +231,11 @@ def _field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Any,
     return (parameter.name, annotation, msgspec.field(default_factory=lambda: default))
 
 
-def _as_arguments(payload: Any) -> dict[str, Any]:
+def _to_arguments(payload: Any) -> dict[str, Any]:
     return {field: getattr(payload, field) for field in payload.__struct_fields__}
 
 
-def _result_type(name: str, hints: Mapping[str, Any]) -> Any:
+def _read_result_type(name: str, hints: Mapping[str, Any]) -> Any:
     result = hints.get("return", Any)
     result = Any if result is type(None) else result
     try:

@@ -23,11 +23,11 @@ from jobistemer.core.states import AttemptState, RunState
 
 Middleware = Callable[[Context], AbstractContextManager[Any]]
 """Makes the context manager that an attempt runs in; the same for plain functions and coroutines."""
-Prepare = Callable[[Any, Any], Any]
+PrepareCall = Callable[[Any, Any], Any]
 """From the keys of a shard and a request to the message and the call that enqueues it on that shard."""
-Stamp = Callable[[Message], Mapping[str, str]]
+HeaderSource = Callable[[Message], Mapping[str, str]]
 """Gives the headers that are to travel with a run, from its message."""
-Enqueueing = Callable[[], AbstractContextManager[Stamp]]
+EnqueueHook = Callable[[], AbstractContextManager[HeaderSource]]
 """Makes the context manager that a call is enqueued in."""
 M = TypeVar("M", bound=Middleware)
 H = TypeVar("H", bound=Callable[..., object])
@@ -58,7 +58,7 @@ class Hooks:
     """Functions that are told what happens, each with one value; their decorators are the names of the moments."""
 
     def __init__(self) -> None:
-        self.enqueueing: list[Enqueueing] = []
+        self.enqueueing: list[EnqueueHook] = []
         self.enqueued: list[Callable[[Message], object]] = []
         self.starting: list[Callable[[Context], object]] = []
         self.ended: list[Callable[[AttemptEnded], object]] = []
@@ -66,45 +66,45 @@ class Hooks:
         self.died: list[Callable[[AttemptEnded], object]] = []
         self.occurrence_starting: dict[str, list[Callable[[Context], object]]] = {}
 
-    def around_enqueue(self, hook: Enqueueing) -> Enqueueing:
+    def around_enqueue(self, hook: EnqueueHook) -> EnqueueHook:
         """Entered around each call that is enqueued; what it gives is asked for headers. A call's own go before them.
 
         It is part of the call, as middleware is of an attempt: what it raises, the call raises. Of many that are
         enqueued together each has its own, which is left before they are sent.
         """
-        return _added(self.enqueueing, hook)
+        return _register(self.enqueueing, hook)
 
     def on_enqueue(self, hook: Callable[[Message], object]) -> Callable[[Message], object]:
         """Told the message of each new run, by the process that enqueued it, after it was stored."""
-        return _added(self.enqueued, hook)
+        return _register(self.enqueued, hook)
 
     def before_run(self, hook: Callable[[Context], object]) -> Callable[[Context], object]:
         """Told the context of each attempt, in its slot, right before its handler is called."""
-        return _added(self.starting, hook)
+        return _register(self.starting, hook)
 
     def after_run(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
         """Told of each attempt, after its end was recorded; outcomes that were refused are not told."""
-        return _added(self.ended, hook)
+        return _register(self.ended, hook)
 
     def on_retry(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
         """Told of each attempt that another one follows."""
-        return _added(self.retried, hook)
+        return _register(self.retried, hook)
 
     def on_dead(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
         """Told of each attempt that left its run in the dead letters."""
-        return _added(self.died, hook)
+        return _register(self.died, hook)
 
     def on_start(self, job: str, hook: Callable[[Context], object]) -> Callable[[Context], object]:
         """Told the context of the first attempt of each occurrence of the job with this id."""
-        return _added(self.occurrence_starting.setdefault(job, []), hook)
+        return _register(self.occurrence_starting.setdefault(job, []), hook)
 
     @property
-    def told_of_ends(self) -> bool:
+    def has_outcome_hooks(self) -> bool:
         """Whether anybody wants to know how attempts end."""
         return bool(self.ended or self.retried or self.died or self.enqueued)
 
 
-class Chain:
+class MiddlewareChain:
     """The middleware of an app, the outermost first; `@app.middleware` adds to it."""
 
     def __init__(self) -> None:
@@ -112,18 +112,18 @@ class Chain:
 
     def __call__(self, middleware: M) -> M:
         """Add a link inside of those that are there. Raises InvalidDefinition."""
-        return _added(self.links, middleware)
+        return _register(self.links, middleware)
 
 
 class Plugins(msgspec.Struct, frozen=True):
     """Everything that a worker takes from its app besides the handlers; prepare is None without an app."""
 
-    chain: Chain = msgspec.field(default_factory=Chain)
+    chain: MiddlewareChain = msgspec.field(default_factory=MiddlewareChain)
     hooks: Hooks = msgspec.field(default_factory=Hooks)
-    prepare: Prepare | None = None
+    prepare: PrepareCall | None = None
 
 
-def _added(where: list[Any], function: H) -> H:
+def _register(where: list[Any], function: H) -> H:
     if not callable(function) or inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidDefinition(
             f"{function!r:.120} cannot be middleware or a hook: give a plain function of one argument "

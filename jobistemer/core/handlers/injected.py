@@ -35,31 +35,31 @@ class GroupResults(NamedTuple):
     decode: Decode
 
 
-class ReportOfEnd(NamedTuple):
+class InjectedReport(NamedTuple):
     """The execution report of the occurrence that has ended."""
 
 
-Supply = UpstreamResult | UpstreamResults | GroupResults | ReportOfEnd
+Injected = UpstreamResult | UpstreamResults | GroupResults | InjectedReport
 
 
-def supplies_of(
+def find_injected(
     name: str, signature: inspect.Signature, hints: Mapping[str, Any], upstream: Collection[str]
-) -> dict[str, Supply]:
+) -> dict[str, Injected]:
     """What a worker gives for which parameter; `upstream` are the tasks whose results may be asked for by name."""
-    found: dict[str, Supply] = {}
+    found: dict[str, Injected] = {}
     for parameter in signature.parameters:
         hint = hints.get(parameter, Any)
         if hint is Report:
-            found[parameter] = ReportOfEnd()
+            found[parameter] = InjectedReport()
         elif hint is Results or get_origin(hint) is Results:
-            decode = decoder(name, parameter, (*get_args(hint), Any)[0])
+            decode = build_result_decoder(name, parameter, (*get_args(hint), Any)[0])
             found[parameter] = UpstreamResults(parameter, decode) if parameter in upstream else GroupResults(decode)
         elif parameter in upstream:
-            found[parameter] = UpstreamResult(parameter, decoder(name, parameter, hint))
+            found[parameter] = UpstreamResult(parameter, build_result_decoder(name, parameter, hint))
     return found
 
 
-def decoder(name: str, parameter: str, hint: Any) -> Decode:
+def build_result_decoder(name: str, parameter: str, hint: Any) -> Decode:
     """Reads a stored result as the type that a parameter is annotated with. Raises InvalidDefinition."""
     try:
         return msgspec.json.Decoder(hint).decode

@@ -14,11 +14,11 @@ from jobistemer.core.permissions import ANYTHING, Permissions
 from jobistemer.core.runs.transaction import Transaction
 
 
-class Lines:
+class LogCapture:
     """A logger that keeps what it is told as (level, text)."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[str, str]] = []
+        self.lines: list[tuple[str, str]] = []
         self.debug = self._at("debug")
         self.info = self._at("info")
         self.warning = self._at("warning")
@@ -26,28 +26,28 @@ class Lines:
 
     def _at(self, level: str) -> Callable[..., None]:
         def log(msg: object, *args: object, **_: Any) -> None:
-            self.kept.append((level, str(msg) % args if args else str(msg)))
+            self.lines.append((level, str(msg) % args if args else str(msg)))
 
         return log
 
 
-class Unattached:
+class LocalTools:
     """Stands for a worker's tools."""
 
     def __init__(self) -> None:
-        self.logger = Lines()
-        self.shown: list[Progress] = []
-        self.transaction = Transaction(own_key=str, prepare=_as_it_is)
+        self.logger = LogCapture()
+        self.progress: list[Progress] = []
+        self.transaction = Transaction(own_key=str, prepare=_keep_request)
         # Whoever calls the function can do all that it does.
         self.permissions = Permissions(shell=(ANYTHING,), http_private=True)  # noqa: S604 - a name of a field
 
     def note(self, text: str, level: str) -> None:
         """Keep the line among those of the logger."""
-        self.logger.kept.append((level, text))
+        self.logger.lines.append((level, text))
 
     def show_progress(self, progress: Progress) -> None:
         """Keep it."""
-        self.shown.append(progress)
+        self.progress.append(progress)
 
     def ending(self) -> str:
         """Nobody can stop it."""
@@ -57,7 +57,7 @@ class Unattached:
         """It belongs to no job."""
         return None
 
-    def first_of_occurrence(self) -> bool:
+    def is_first_of_occurrence(self) -> bool:
         """It belongs to no occurrence."""
         return False
 
@@ -65,5 +65,5 @@ class Unattached:
         """Nobody stops it."""
 
 
-def _as_it_is(request: Any) -> Any:
+def _keep_request(request: Any) -> Any:
     return request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.names import checked_name
+from jobistemer.core.names import check_name
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ def check_alert(job: str, expect_within_s: float | None, alert: str) -> None:
             "how many seconds the job has to complete, and the address or the task that is told when it does not",
         )
     if alert and not is_address(alert):
-        checked_name("alert task", alert)
+        check_name("alert task", alert)
 
 
 def is_address(alert: str) -> bool:

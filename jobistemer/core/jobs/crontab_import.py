@@ -38,14 +38,14 @@ RETRIES = Exponential(max_retries=3, first_s=60.0, cap_s=3600.0)
 DEFAULT_SHELL = "/bin/sh"
 
 
-class Form(StrEnum):
+class CrontabFormat(StrEnum):
     """Whose crontab it is: a system's names a user on each line."""
 
     USER = "user"
     SYSTEM = "system"
 
 
-class Note(msgspec.Struct, frozen=True):
+class ImportNote(msgspec.Struct, frozen=True):
     """Something to be said about a line; refused: no job was made of it."""
 
     line: int
@@ -53,14 +53,14 @@ class Note(msgspec.Struct, frozen=True):
     refused: bool = False
 
 
-class Imported(msgspec.Struct, frozen=True):
+class CrontabImport(msgspec.Struct, frozen=True):
     """What a crontab comes to."""
 
     jobs: list[Job]
-    notes: list[Note]
+    notes: list[ImportNote]
 
 
-class _Surroundings:
+class _Environment:
     """What environment lines have said so far."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class _Surroundings:
         self.shell = DEFAULT_SHELL
         self.timezone = "UTC"
 
-    def take(self, name: str, value: str) -> str:
+    def set_variable(self, name: str, value: str) -> str:
         """Take a variable; what is to be said about it."""
         if name in _IGNORED:
             return f"{name} is ignored: {_IGNORED[name]}" if value or name != "MAILTO" else ""
@@ -81,36 +81,36 @@ class _Surroundings:
         return ""
 
 
-def read_crontab(text: str, source: str, form: Form, timezone: str = "UTC") -> Imported:
+def read_crontab(text: str, source: str, form: CrontabFormat, timezone: str = "UTC") -> CrontabImport:
     """The jobs of a crontab. source: what it is called, the beginning of the jobs' names.
 
     timezone: what times mean where no CRON_TZ says it. The same text gives the same names.
     """
-    around, jobs, notes, names = _Surroundings(), [], [], Counter[str]()
-    around.timezone = timezone
+    environment, jobs, notes, names = _Environment(), [], [], Counter[str]()
+    environment.timezone = timezone
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if variable := _VARIABLE.fullmatch(line):
-            said = around.take(_unquoted(variable["name"]), _unquoted(variable["value"]))
-            notes += [Note(number, said)] if said else []
+            remark = environment.set_variable(_unquote(variable["name"]), _unquote(variable["value"]))
+            notes += [ImportNote(number, remark)] if remark else []
             continue
         try:
-            job = _job(line, source, form, around)
+            job = _build_job(line, source, form, environment)
         except ValueError as error:
-            notes.append(Note(number, str(error), refused=True))
+            notes.append(ImportNote(number, str(error), refused=True))
             continue
         names[job.name] += 1
         if names[job.name] > 1:
             job = msgspec.structs.replace(job, name=f"{job.name}-{names[job.name]}")
         jobs.append(job)
-    return Imported(jobs, notes)
+    return CrontabImport(jobs, notes)
 
 
-def guessed_form(path: str) -> Form:
+def guess_format(path: str) -> CrontabFormat:
     """Whose crontab a file is, by where it stands."""
     is_system = path == "/etc/crontab" or path.startswith("/etc/cron.d/")
-    return Form.SYSTEM if is_system else Form.USER
+    return CrontabFormat.SYSTEM if is_system else CrontabFormat.USER
 
 
 def source_name(path: str) -> str:
@@ -125,14 +125,14 @@ def split_command(text: str) -> tuple[str, str]:
     return command.strip(), "\n".join(rest) + "\n" if rest else ""
 
 
-def _job(line: str, source: str, form: Form, around: _Surroundings) -> Job:
+def _build_job(line: str, source: str, form: CrontabFormat, environment: _Environment) -> Job:
     match = _MACRO.fullmatch(line) or _FIELDS.fullmatch(line)
     if match is None:
         raise ValueError(f"{line.strip()[:80]!r} has no five fields of time and a command")
     expression, rest, user = " ".join(match["schedule"].split()), match["rest"], None
     if expression == "@reboot":
         raise ValueError("@reboot names no instant: a cluster does not boot; let the service manager of the host do it")
-    if form is Form.SYSTEM:
+    if form is CrontabFormat.SYSTEM:
         named = _USER.fullmatch(rest)
         if named is None:
             raise ValueError(f"{rest[:80]!r} has no user and command; a user's crontab is imported with --user")
@@ -141,26 +141,26 @@ def _job(line: str, source: str, form: Form, around: _Surroundings) -> Job:
     if not command:
         raise ValueError("there is no command")
     try:
-        schedule = Cron(expression, timezone=around.timezone)
+        schedule = Cron(expression, timezone=environment.timezone)
     except InvalidSchedule as error:
         raise ValueError(str(error)) from None
-    payload = {"command": command, "stdin": stdin, "env": around.env, "shell": around.shell, "user": user}
-    said = {name: value for name, value in payload.items() if value and (name, value) != ("shell", DEFAULT_SHELL)}
-    task = Task("command", SHELL_TASK, msgspec.Raw(msgspec.json.encode(said)), options=Options(retry=RETRIES))
-    return Job(_name(source, user, command), schedule, (task,), description=f"{source}: {command}"[:200])
+    payload = {"command": command, "stdin": stdin, "env": environment.env, "shell": environment.shell, "user": user}
+    given = {name: value for name, value in payload.items() if value and (name, value) != ("shell", DEFAULT_SHELL)}
+    task = Task("command", SHELL_TASK, msgspec.Raw(msgspec.json.encode(given)), options=Options(retry=RETRIES))
+    return Job(_build_job_name(source, user, command), schedule, (task,), description=f"{source}: {command}"[:200])
 
 
-def _name(source: str, user: str | None, command: str) -> str:
+def _build_job_name(source: str, user: str | None, command: str) -> str:
     # The schedule is no part of it, so that a changed schedule is a new version of the same job.
     digest = sha1(f"{user}\n{command}".encode(), usedforsecurity=False).hexdigest()[:6]
     words = [_slug(word.rpartition("/")[2]) for word in re.split(r"[\s;&|()]+", command) if re.match(r"[\w./]", word)]
-    told = next((word for word in words if word and word not in ("cd", "test", "command", "root", "-")), "command")
-    return f"{source[:60]}.{told[:40]}-{digest}"
+    word = next((word for word in words if word and word not in ("cd", "test", "command", "root", "-")), "command")
+    return f"{source[:60]}.{word[:40]}-{digest}"
 
 
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'" else text

@@ -37,17 +37,17 @@ def _check_acyclic(job: str, edges: Edges) -> None:
             del left[task]
 
 
-def ready(edges: Edges) -> list[str]:
+def find_ready(edges: Edges) -> list[str]:
     """The tasks that wait for nothing."""
     return [task for task, upstream in edges.items() if not upstream]
 
 
-def released_by(edges: Edges, task: str) -> list[str]:
+def find_released(edges: Edges, task: str) -> list[str]:
     """The tasks that wait for `task` directly: its success takes one from what they wait for."""
     return [name for name, upstream in edges.items() if task in upstream]
 
 
-def skipped_by(edges: Edges, task: str) -> list[str]:
+def find_skipped(edges: Edges, task: str) -> list[str]:
     """The tasks that can never run once `task` has failed: all that come after it, near and far."""
     doomed = {task}
     # A definition may name its tasks in any order, so go on until a round finds nothing new.
@@ -56,7 +56,7 @@ def skipped_by(edges: Edges, task: str) -> list[str]:
     return [name for name in edges if name in doomed and name != task]
 
 
-def upstream_of(edges: Edges, after: tuple[str, ...]) -> list[str]:
+def find_upstream(edges: Edges, after: tuple[str, ...]) -> list[str]:
     """The tasks that must have succeeded before one that comes after `after`: those and all before them."""
     found = dict.fromkeys(after)
     left = list(found)

@@ -16,7 +16,7 @@ from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.jobs.alert import check_alert
 from jobistemer.core.jobs.graph import Edges, check_graph
 from jobistemer.core.jobs.options import LONGEST_TIMEOUT_S, Options
-from jobistemer.core.names import checked_name
+from jobistemer.core.names import check_name
 from jobistemer.core.ranges import check_range
 from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
@@ -92,8 +92,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     origin: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        checked_name("task", self.name)
-        checked_name("handler", self.handler)
+        check_name("task", self.name)
+        check_name("handler", self.handler)
 
 
 class Job(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -139,7 +139,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     update_window_s: float = 600.0
 
     def __post_init__(self) -> None:
-        checked_name("job", self.name)
+        check_name("job", self.name)
         if not 1 <= len(self.tasks) <= MAX_TASKS:
             raise InvalidDefinition(f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}")
         check_graph(self.name, self.edges, len(self.tasks))
@@ -206,7 +206,7 @@ class _Named(msgspec.Struct):
     name: str
 
 
-def name_in(stored: bytes) -> str:
+def decode_job_name(stored: bytes) -> str:
     """The name of a definition that was stored; cheaper where nothing else of it counts."""
     return msgspec.json.decode(stored, type=_Named).name
 

@@ -1,6 +1,6 @@
 """Limits: how many runs of a kind may go on at a time, or start in a period, in the whole cluster.
 
-A limit is declared with a task or a queue and counts under a name. `uses_of` says which names a call counts under,
+A limit is declared with a task or a queue and counts under a name. `find_uses` says which names a call counts under,
 by its arguments; the store does the counting.
 """
 
@@ -15,11 +15,11 @@ from urllib.parse import quote
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.names import checked_name
+from jobistemer.core.names import check_name
 from jobistemer.core.ranges import check_range
 
-MOST_AT_A_TIME = 10_000
-MOST_A_TASK = 10
+MAX_AT_A_TIME = 10_000
+MAX_A_TASK = 10
 LONGEST_PERIOD_S = 366 * 86_400
 LONGEST_VALUE = 100
 UNREADABLE = "?"
@@ -38,8 +38,8 @@ class Concurrency(msgspec.Struct, frozen=True, tag="concurrency", tag_field="kin
     name: str = ""
 
     def __post_init__(self) -> None:
-        check_range("concurrency limit", self.most, 1, MOST_AT_A_TIME, InvalidDefinition)
-        _check("concurrency limit", self)
+        check_range("concurrency limit", self.most, 1, MAX_AT_A_TIME, InvalidDefinition)
+        _check_limit("concurrency limit", self)
 
     @property
     def per_ms(self) -> int:
@@ -56,9 +56,9 @@ class Rate(msgspec.Struct, frozen=True, tag="rate", tag_field="kind", omit_defau
     name: str = ""
 
     def __post_init__(self) -> None:
-        check_range("rate limit", self.most, 1, MOST_AT_A_TIME, InvalidDefinition)
+        check_range("rate limit", self.most, 1, MAX_AT_A_TIME, InvalidDefinition)
         check_range("rate limit: per_s", self.per_s, 0.001, LONGEST_PERIOD_S, InvalidDefinition)
-        _check("rate limit", self)
+        _check_limit("rate limit", self)
 
     @property
     def per_ms(self) -> int:
@@ -69,7 +69,7 @@ class Rate(msgspec.Struct, frozen=True, tag="rate", tag_field="kind", omit_defau
 Limit = Concurrency | Rate
 
 
-class Use(NamedTuple):
+class LimitUse(NamedTuple):
     """One limit as it applies to one run: the name it counts under, how many, in which period (0 for at a time)."""
 
     name: str
@@ -77,14 +77,14 @@ class Use(NamedTuple):
     per_ms: int
 
 
-def checked_limits(where: str, limits: Any) -> tuple[Limit, ...]:
+def check_limits(where: str, limits: Any) -> tuple[Limit, ...]:
     """Limits as they are declared together. Raises InvalidDefinition for what is no limit, or twice the same."""
     found = tuple(limits) if isinstance(limits, list | tuple) else (limits,)
     for limit in found:
         if not isinstance(limit, Concurrency | Rate):
             raise InvalidDefinition(f"{where}: limit {limit!r} is neither Concurrency(…) nor Rate(…)")
-    if len(found) > MOST_A_TASK:
-        raise InvalidDefinition(f"{where} has {len(found)} limits, allowed are {MOST_A_TASK}")
+    if len(found) > MAX_A_TASK:
+        raise InvalidDefinition(f"{where} has {len(found)} limits, allowed are {MAX_A_TASK}")
     kinds = [(type(limit), limit.name, limit.key, limit.per_ms) for limit in found]
     if len(set(kinds)) < len(kinds):
         raise InvalidDefinition(f"{where} has a limit of the same kind, name and key twice; keep the narrower one")
@@ -95,7 +95,7 @@ def check_keys(where: str, limits: Iterable[Limit], parameters: Iterable[str]) -
     """Raise InvalidDefinition when the key of a limit asks for an argument that calls do not have."""
     known = list(parameters)
     for limit in limits:
-        for field in _fields(limit.key):
+        for field in _key_fields(limit.key):
             if field not in known:
                 allowed = ", ".join(known) or "none: it takes no arguments"
                 raise InvalidDefinition(
@@ -103,23 +103,23 @@ def check_keys(where: str, limits: Iterable[Limit], parameters: Iterable[str]) -
                 )
 
 
-def uses_of(scope: str, limits: Iterable[Limit], arguments: Mapping[str, Any]) -> list[Use]:
+def find_uses(scope: str, limits: Iterable[Limit], arguments: Mapping[str, Any]) -> list[LimitUse]:
     """What a call counts under. scope: what limits without a name count under, such as `task/send`."""
-    named = [(limit, name_of(limit.name or scope, _value(limit.key, arguments))) for limit in limits]
-    return [Use(name, limit.most, limit.per_ms) for limit, name in named]
+    named = [(limit, limit_name(limit.name or scope, _render_key(limit.key, arguments))) for limit in limits]
+    return [LimitUse(name, limit.most, limit.per_ms) for limit, name in named]
 
 
-def gathered_by(scoped: Iterable[tuple[str, Limit]], arguments: Mapping[str, Any]) -> str:
+def shard_key(scoped: Iterable[tuple[str, Limit]], arguments: Mapping[str, Any]) -> str:
     """The name that decides on which shard a call is: all that count under it are on the same, so that it is exact.
 
     A limit without a key takes all its calls to one shard, so that narrower ones are exact there as well; among
     several of a kind the first decides. scoped: limits with what they count under unless they have a name.
     """
     ordered = sorted(scoped, key=lambda each: bool(each[1].key))
-    return next((name_of(limit.name or scope, _value(limit.key, arguments)) for scope, limit in ordered), "")
+    return next((limit_name(limit.name or scope, _render_key(limit.key, arguments)) for scope, limit in ordered), "")
 
 
-def name_of(scope: str, value: str | None = None) -> str:
+def limit_name(scope: str, value: str | None = None) -> str:
     """The name of a scope, or of one value of its key, as it may stand in a Redis key."""
     if value is None:
         return scope
@@ -129,7 +129,7 @@ def name_of(scope: str, value: str | None = None) -> str:
     return f"{scope}:{quoted}"
 
 
-def _value(key: str, arguments: Mapping[str, Any]) -> str | None:
+def _render_key(key: str, arguments: Mapping[str, Any]) -> str | None:
     if not key:
         return None
     try:
@@ -138,18 +138,18 @@ def _value(key: str, arguments: Mapping[str, Any]) -> str | None:
         return UNREADABLE
 
 
-def _check(what: str, limit: Limit) -> None:
+def _check_limit(what: str, limit: Limit) -> None:
     if not isinstance(limit.most, int):
-        raise InvalidDefinition(f"{what} is {limit.most!r}, allowed are whole numbers from 1 to {MOST_AT_A_TIME}")
+        raise InvalidDefinition(f"{what} is {limit.most!r}, allowed are whole numbers from 1 to {MAX_AT_A_TIME}")
     if limit.name:
-        checked_name("limit", limit.name)
+        check_name("limit", limit.name)
     if not isinstance(limit.key, str):
         raise InvalidDefinition(f"{what}: key is {limit.key!r:.80}, allowed is a text such as '{{customer}}'")
-    if limit.key and not _fields(limit.key):
+    if limit.key and not _key_fields(limit.key):
         raise InvalidDefinition(f"{what}: key {limit.key!r} names no argument; write it in braces: '{{customer}}'")
 
 
-def _fields(key: str) -> list[str]:
+def _key_fields(key: str) -> list[str]:
     try:
         named = [field for _, field, _, _ in Formatter().parse(key) if field is not None]
     except ValueError as error:

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.jobs.limits import Limit, checked_limits
+from jobistemer.core.jobs.limits import Limit, check_limits
 from jobistemer.core.jobs.retries import Exponential, RetryPolicy
-from jobistemer.core.names import checked_name
+from jobistemer.core.names import check_name
 from jobistemer.core.ranges import check_range, check_whole
 
 DEFAULT_PRIORITY = 5
 DEFAULT_MAX_CRASHES = 3
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 0, 9
-MOST_CRASHES = 100
+MAX_CRASHES = 100
 DEFAULT_DEAD_RETENTION_S = 7 * 86_400.0
 LONGEST_TIMEOUT_S = 86_400 * 366
 LONGEST_RETENTION_S = 86_400 * 3660
@@ -51,7 +51,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         if self.queue is not None:
-            checked_name("queue", self.queue)
+            check_name("queue", self.queue)
         if self.priority is not None:
             check_range("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY, InvalidDefinition)
         if isinstance(self.priority, float):
@@ -65,20 +65,20 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         if self.executor is not None and self.executor not in EXECUTORS:
             raise InvalidDefinition(f"executor is {self.executor!r:.80}, allowed are {' and '.join(EXECUTORS)}")
         if self.max_crashes is not None:
-            check_whole("max_crashes", self.max_crashes, 1, MOST_CRASHES, InvalidDefinition)
+            check_whole("max_crashes", self.max_crashes, 1, MAX_CRASHES, InvalidDefinition)
         if self.on_dead is not None:
             # A task itself is what people have at hand.
             msgspec.structs.force_setattr(self, "on_dead", getattr(self.on_dead, "name", self.on_dead))
         if self.on_dead:
-            checked_name("on_dead task", self.on_dead)
+            check_name("on_dead task", self.on_dead)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
         if self.limits is not None:
             # A list is what people write.
-            msgspec.structs.force_setattr(self, "limits", checked_limits("options", self.limits))
+            msgspec.structs.force_setattr(self, "limits", check_limits("options", self.limits))
 
 
-class Complete(msgspec.Struct, frozen=True):
+class CompleteOptions(msgspec.Struct, frozen=True):
     """Options of which each one is said; the fields mean what they mean in Options."""
 
     queue: str = "default"
@@ -93,39 +93,39 @@ class Complete(msgspec.Struct, frozen=True):
     dead_retention_s: float = DEFAULT_DEAD_RETENTION_S
 
 
-DEFAULTS = Complete()
+DEFAULTS = CompleteOptions()
 
 
-class Effective(msgspec.Struct, frozen=True):
+class EffectiveOption(msgspec.Struct, frozen=True):
     """The value of one option and the level that it comes from."""
 
     value: Any
     source: str
 
 
-def resolve(levels: list[tuple[str, Options]]) -> dict[str, Effective]:
+def resolve_options(levels: list[tuple[str, Options]]) -> dict[str, EffectiveOption]:
     """The effective options of named levels, the weakest first; what no level says comes from `default`."""
-    effective = {field: Effective(getattr(DEFAULTS, field), "default") for field in Options.__struct_fields__}
+    effective = {field: EffectiveOption(getattr(DEFAULTS, field), "default") for field in Options.__struct_fields__}
     for source, options in levels:
         for field in Options.__struct_fields__:
             value = getattr(options, field)
             if value is not None:
-                effective[field] = Effective(value, source)
+                effective[field] = EffectiveOption(value, source)
     return effective
 
 
-def merged(*levels: Options) -> Options:
+def merge_options(*levels: Options) -> Options:
     """One level that says what the given ones say together, the last one first; for storing."""
-    return Options(**_said(levels))
+    return Options(**_merge_given(levels))
 
 
-def complete(*levels: Options) -> Complete:
+def complete_options(*levels: Options) -> CompleteOptions:
     """What applies when the given levels, the weakest first, stand on the defaults."""
-    return Complete(**_said(levels))
+    return CompleteOptions(**_merge_given(levels))
 
 
-def _said(levels: tuple[Options, ...]) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+def _merge_given(levels: tuple[Options, ...]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     for options in levels:
-        said |= {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
-    return said
+        given |= {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
+    return given

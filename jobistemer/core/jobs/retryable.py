@@ -7,38 +7,38 @@ from typing import Any, NamedTuple
 
 from jobistemer.core.errors import InvalidDefinition
 
-Kinds = tuple[type[BaseException], ...]
+ErrorTypes = tuple[type[BaseException], ...]
 
 
-class Retrying(NamedTuple):
+class RetryFilter(NamedTuple):
     """retry_on: only these are tried again; empty for all. no_retry_on: these are not, whatever retry_on says.
 
     `Retry` and `Fail` say it themselves and are not asked.
     """
 
-    retry_on: Kinds = ()
-    no_retry_on: Kinds = ()
+    retry_on: ErrorTypes = ()
+    no_retry_on: ErrorTypes = ()
 
     def is_final(self, error: BaseException) -> bool:
         """Whether another attempt is not to be made after this error."""
         return isinstance(error, self.no_retry_on) or bool(self.retry_on and not isinstance(error, self.retry_on))
 
 
-ALWAYS = Retrying()
+ALWAYS = RetryFilter()
 
 
-def retrying(task: str, retry_on: Iterable[Any] = (), no_retry_on: Iterable[Any] = ()) -> Retrying:
+def build_retry_filter(task: str, retry_on: Iterable[Any] = (), no_retry_on: Iterable[Any] = ()) -> RetryFilter:
     """The lists of a task. Raises InvalidDefinition for what is no exception class."""
-    return Retrying(_kinds(task, "retry_on", retry_on), _kinds(task, "no_retry_on", no_retry_on))
+    return RetryFilter(_check_error_types(task, "retry_on", retry_on), _check_error_types(task, "no_retry_on", no_retry_on))
 
 
-def _kinds(task: str, field: str, given: Any) -> Kinds:
+def _check_error_types(task: str, field: str, given: Any) -> ErrorTypes:
     # A text would be taken apart into its letters.
-    kinds = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | type) else (given,)
-    for each in kinds:
+    types = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | type) else (given,)
+    for each in types:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
             raise InvalidDefinition(
                 f"task {task!r}: {field} has {each!r}, which is no exception class; "
                 f"write {field}=(ConnectionError, TimeoutError)"
             )
-    return kinds
+    return types

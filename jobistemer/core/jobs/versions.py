@@ -13,9 +13,9 @@ import msgspec
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.jobs.job import Job, Update
 
-KEPT = 20
+KEPT_VERSIONS = 20
 """How many versions are kept whether or not anything refers to them."""
-MOST_FORGOTTEN = 100
+MAX_FORGOTTEN = 100
 """How many versions one registration forgets."""
 
 
@@ -59,18 +59,18 @@ def opens_at_ms(job: Job, now_ms: int) -> int | None:
     return None if opens is None else opens * 1000
 
 
-def is_older(versions: Sequence[Version], current: int, fingerprint: str) -> bool:
+def is_superseded(versions: Sequence[Version], current: int, fingerprint: str) -> bool:
     """Whether a definition was registered before and another one has taken its place since."""
     return any(each.fingerprint == fingerprint for each in versions if each.number < current)
 
 
-def forgettable(versions: Sequence[Version], pinned: Collection[int], now_ms: int) -> tuple[int, ...]:
+def find_forgettable(versions: Sequence[Version], pinned: Collection[int], now_ms: int) -> tuple[int, ...]:
     """The versions that nothing refers to: neither among the last ones, nor pinned, nor with rows that are kept."""
     return tuple(
         each.number
-        for each in versions[: -KEPT or None]
+        for each in versions[: -KEPT_VERSIONS or None]
         if each.number not in pinned and not _has_rows(each, now_ms)
-    )[:MOST_FORGOTTEN]
+    )[:MAX_FORGOTTEN]
 
 
 def _has_rows(version: Version, now_ms: int) -> bool:

@@ -9,12 +9,12 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.builtin_tasks import HTTP_TASK
 from jobistemer.core.jobs.alert import Alert, is_address
-from jobistemer.core.runs.message import Message, compose
+from jobistemer.core.runs.message import Message, compose_message
 
 OVERDUE, RECOVERED = "overdue", "recovered"
 
 
-def alert_message(job: str, target: str, state: str, expect_within_s: float, mark: int, now_ms: int) -> Message:
+def build_alert_message(job: str, target: str, state: str, expect_within_s: float, mark: int, now_ms: int) -> Message:
     """The call that tells it; its identity comes from what is told, so that it is enqueued once."""
     text = f"job {job} has completed again"
     if state == OVERDUE:
@@ -25,4 +25,4 @@ def alert_message(job: str, target: str, state: str, expect_within_s: float, mar
         payload = {"method": "POST", "url": target, "json": alert}
     handler = HTTP_TASK if is_address(target) else target
     run = ids.alert_run_id(ids.job_id(job), state, mark or now_ms)
-    return compose(run, handler, now_ms, payload=msgspec.Raw(msgspec.json.encode(payload)))
+    return compose_message(run, handler, now_ms, payload=msgspec.Raw(msgspec.json.encode(payload)))

@@ -20,7 +20,7 @@ SLACK_S = 60
 """So much sooner than its retention says a row may be gone: clocks differ, and trimming is not instantaneous."""
 
 
-class Fault(StrEnum):
+class AuditFault(StrEnum):
     """What can be wrong with an instant."""
 
     HOLE = "hole"
@@ -28,7 +28,7 @@ class Fault(StrEnum):
     STRANGER = "stranger"
 
 
-class Row(msgspec.Struct, frozen=True):
+class HistoryRow(msgspec.Struct, frozen=True):
     """What the history lists; `due` is None when the record is gone. origin: who asked for it, if the clock did not."""
 
     occurrence: str
@@ -36,62 +36,62 @@ class Row(msgspec.Struct, frozen=True):
     origin: str = ""
 
 
-class Finding(msgspec.Struct, frozen=True):
+class AuditFinding(msgspec.Struct, frozen=True):
     """One thing that is wrong. due: Unix seconds. version: the one that should have decided it, 0 for none."""
 
     job: str
     due: int
-    fault: Fault
+    fault: AuditFault
     text: str
     version: int = 0
 
 
-class Audited(msgspec.Struct, frozen=True):
+class AuditResult(msgspec.Struct, frozen=True):
     """What was compared: instants after `after` up to `until` (Unix seconds), how many, and what is wrong."""
 
     job: str
     after: int
     until: int
     expected: int
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
 
 
-class Ledger(msgspec.Struct, frozen=True):
+class JobHistory(msgspec.Struct, frozen=True):
     """All that is on record of one job. cursor: up to where its instants are decided, None when it was removed."""
 
     name: str
     versions: tuple[Version, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[HistoryRow, ...]
     cursor: int | None
 
 
-def audit(ledger: Ledger, after: int, until: int, now_ms: int) -> Audited:
+def audit(history: JobHistory, after: int, until: int, now_ms: int) -> AuditResult:
     """Compare the instants after `after` up to `until` with the rows; a range that was forgotten is left out."""
-    start = max(after, kept_after(ledger.versions, now_ms), _counted_off(ledger))
-    due = dict(expected(ledger, start, until, now_ms))
-    name = ledger.name
-    rows = [row for row in ledger.rows if row.due is not None and start < row.due <= until]
-    counted = Counter(row.due for row in rows if _stands_for_instant(name, row))
-    gone = {row.occurrence for row in ledger.rows if row.due is None}
-    holes = [_hole(ledger, gone, instant, version) for instant, version in due.items() if not counted[instant]]
-    odd = [_odd(name, row, due) for row in rows if not row.origin]
+    start = max(after, retention_cutoff(history.versions, now_ms), _count_cutoff(history))
+    due = dict(expected_instants(history, start, until, now_ms))
+    name = history.name
+    rows = [row for row in history.rows if row.due is not None and start < row.due <= until]
+    counted = Counter(row.due for row in rows if _is_row_of_instant(name, row))
+    gone = {row.occurrence for row in history.rows if row.due is None}
+    holes = [_build_hole(history, gone, instant, version) for instant, version in due.items() if not counted[instant]]
+    odd = [_check_row(name, row, due) for row in rows if not row.origin]
     findings = sorted([*holes, *(each for each in odd if each is not None)], key=lambda each: each.due)
-    return Audited(name, start, until, len(due), tuple(findings))
+    return AuditResult(name, start, until, len(due), tuple(findings))
 
 
-def expected(ledger: Ledger, after: int, until: int, now_ms: int) -> Iterator[tuple[int, int]]:
+def expected_instants(history: JobHistory, after: int, until: int, now_ms: int) -> Iterator[tuple[int, int]]:
     """The instants after `after` up to `until` that must be decided by now, each with its version."""
-    for version in ledger.versions:
+    for version in history.versions:
         end = version.until
         if end is None:
             # What is due within the grace period may still be on its way.
             within_grace = (now_ms - round(version.job.grace_s * 1000)) // 1000 - 1
-            end = max(ledger.cursor or 0, within_grace)
+            end = max(history.cursor or 0, within_grace)
         for instant in version.job.schedule.unix_between(max(after, version.after), min(until, end)):
             yield instant, version.number
 
 
-def kept_after(versions: Sequence[Version], now_ms: int) -> int:
+def retention_cutoff(versions: Sequence[Version], now_ms: int) -> int:
     """Up to here (Unix seconds) rows may have gone with their retention, under one version or another."""
     ends = ((now_ms if each.over_at is None else each.over_at) - each.history_ms for each in versions)
     forgotten = max(ends, default=0) // 1000 + SLACK_S
@@ -99,35 +99,35 @@ def kept_after(versions: Sequence[Version], now_ms: int) -> int:
     return max(forgotten, versions[0].after) if versions else forgotten
 
 
-def _counted_off(ledger: Ledger) -> int:
+def _count_cutoff(history: JobHistory) -> int:
     """Up to here rows may have gone because a version keeps only so many; without limit while there are fewer."""
-    limit = min((each.job.history_count for each in ledger.versions), default=0)
-    dues = [row.due for row in ledger.rows if row.due is not None and not row.origin]
+    limit = min((each.job.history_count for each in history.versions), default=0)
+    dues = [row.due for row in history.rows if row.due is not None and not row.origin]
     # A few less than the limit are as good as it: some of what is left may be what this audit is to find missing.
-    return min(dues) - 1 if dues and len(ledger.rows) >= limit - limit // 10 - 1 else -(1 << 40)
+    return min(dues) - 1 if dues and len(history.rows) >= limit - limit // 10 - 1 else -(1 << 40)
 
 
-def _stands_for_instant(name: str, row: Row) -> bool:
+def _is_row_of_instant(name: str, row: HistoryRow) -> bool:
     return row.due is not None and row.occurrence == ids.occurrence_id(ids.job_id(name), row.due)
 
 
-def _hole(ledger: Ledger, gone: Collection[str], instant: int, version: int) -> Finding:
-    occurrence = ids.occurrence_id(ids.job_id(ledger.name), instant)
-    if ledger.cursor is not None and instant > ledger.cursor:
+def _build_hole(history: JobHistory, gone: Collection[str], instant: int, version: int) -> AuditFinding:
+    occurrence = ids.occurrence_id(ids.job_id(history.name), instant)
+    if history.cursor is not None and instant > history.cursor:
         text = f"is past its grace, and no ticker has decided it: {occurrence} is not on record"
     elif occurrence in gone:
         text = f"the history lists {occurrence}, whose record is gone"
     else:
         text = f"was decided under version {version}, and {occurrence} is not in the history"
-    return Finding(ledger.name, instant, Fault.HOLE, text, version)
+    return AuditFinding(history.name, instant, AuditFault.HOLE, text, version)
 
 
-def _odd(name: str, row: Row, due: Mapping[int, int]) -> Finding | None:
+def _check_row(name: str, row: HistoryRow, due: Mapping[int, int]) -> AuditFinding | None:
     instant = row.due or 0
-    if _stands_for_instant(name, row):
+    if _is_row_of_instant(name, row):
         text = f"{row.occurrence} is on record, and nothing was due then"
-        return None if instant in due else Finding(name, instant, Fault.STRANGER, text)
+        return None if instant in due else AuditFinding(name, instant, AuditFault.STRANGER, text)
     if instant in due:
         text = f"{row.occurrence} is a second row beside the one that belongs there"
-        return Finding(name, instant, Fault.DOUBLE, text, due[instant])
-    return Finding(name, instant, Fault.STRANGER, f"{row.occurrence} belongs to no instant of this job")
+        return AuditFinding(name, instant, AuditFault.DOUBLE, text, due[instant])
+    return AuditFinding(name, instant, AuditFault.STRANGER, f"{row.occurrence} belongs to no instant of this job")

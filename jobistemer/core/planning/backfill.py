@@ -10,23 +10,23 @@ import msgspec
 
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.planning.recovery import excluding
+from jobistemer.core.planning.recovery import find_excluding_calendar
 from jobistemer.core.ranges import check_range
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 
-MOST_INSTANTS = 100_000
-MOST_AT_ONCE = 100
+MAX_INSTANTS = 100_000
+MAX_AT_ONCE = 100
 REPEATABLE = frozenset(TERMINAL_OCCURRENCES)
 
 
-class Order(StrEnum):
+class BackfillOrder(StrEnum):
     """In which order the instants are run."""
 
     FORWARD = "forward"
     BACKWARD = "backward"
 
 
-class Status(StrEnum):
+class BackfillStatus(StrEnum):
     """Where a backfill stands."""
 
     RUNNING = "running"
@@ -45,14 +45,14 @@ class Backfill(msgspec.Struct, frozen=True):
     job: str
     first: int
     last: int
-    order: Order = Order.FORWARD
+    order: BackfillOrder = BackfillOrder.FORWARD
     concurrency: int = 1
     again: tuple[OccurrenceState, ...] = ()
     by: str = ""
     started_at: int = 0
 
     def __post_init__(self) -> None:
-        check_range("concurrency", self.concurrency, 1, MOST_AT_ONCE, InvalidInput)
+        check_range("concurrency", self.concurrency, 1, MAX_AT_ONCE, InvalidInput)
         if self.last < self.first:
             raise InvalidInput(f"the range from {self.first} to {self.last} is empty; were the two swapped?")
         if wrong := set(self.again) - REPEATABLE:
@@ -60,7 +60,7 @@ class Backfill(msgspec.Struct, frozen=True):
             raise InvalidInput(f"again names {', '.join(sorted(wrong))}; what has ended can be run again: {known}")
 
 
-class Progress(msgspec.Struct, frozen=True):
+class BackfillProgress(msgspec.Struct, frozen=True):
     """How far a backfill has come.
 
     position: the last instant that was looked at, None before the first. flying: occurrences that were fired and had
@@ -68,7 +68,7 @@ class Progress(msgspec.Struct, frozen=True):
     excluded ones a calendar rules out.
     """
 
-    status: Status = Status.RUNNING
+    status: BackfillStatus = BackfillStatus.RUNNING
     position: int | None = None
     flying: tuple[str, ...] = ()
     fired: int = 0
@@ -80,9 +80,9 @@ class Progress(msgspec.Struct, frozen=True):
     ended_at: int = 0
 
 
-def instants_from(job: Job, backfill: Backfill, position: int | None) -> Iterator[int]:
+def iter_instants(job: Job, backfill: Backfill, position: int | None) -> Iterator[int]:
     """The instants that come after `position` in the order of the backfill."""
-    if backfill.order is Order.FORWARD:
+    if backfill.order is BackfillOrder.FORWARD:
         yield from job.schedule.unix_between(backfill.first - 1 if position is None else position, backfill.last)
         return
     instant = job.schedule.previous_unix(backfill.last + 1 if position is None else position)
@@ -91,14 +91,14 @@ def instants_from(job: Job, backfill: Backfill, position: int | None) -> Iterato
         instant = job.schedule.previous_unix(instant)
 
 
-def all_instants(job: Job, backfill: Backfill) -> list[int]:
+def list_instants(job: Job, backfill: Backfill) -> list[int]:
     """Every instant of the range in order. Raises InvalidInput when there are too many to look through."""
-    found = list(islice(instants_from(job, backfill, None), MOST_INSTANTS + 1))
-    if len(found) > MOST_INSTANTS:
-        raise InvalidInput(f"the range has more than {MOST_INSTANTS} instants; backfill it in parts")
+    found = list(islice(iter_instants(job, backfill, None), MAX_INSTANTS + 1))
+    if len(found) > MAX_INSTANTS:
+        raise InvalidInput(f"the range has more than {MAX_INSTANTS} instants; backfill it in parts")
     return found
 
 
 def is_excluded(job: Job, instant: int) -> bool:
     """Whether a calendar of the job rules an instant out."""
-    return bool(job.calendars) and excluding(job, instant) is not None
+    return bool(job.calendars) and find_excluding_calendar(job, instant) is not None

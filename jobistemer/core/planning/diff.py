@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.jobs.job import Job, Task
-from jobistemer.core.planning.recovery import excluding
+from jobistemer.core.planning.recovery import find_excluding_calendar
 
 DAYS = 30
 """How far ahead fire times are compared."""
-MOST_INSTANTS = 100_000
+MAX_INSTANTS = 100_000
 """So many instants of each schedule are compared at the most; `until` says how far that was."""
-NAMED = 5
+MAX_NAMED = 5
 """How many of the fire times that appear or vanish are named."""
 
 
@@ -26,7 +26,7 @@ class FieldChange(msgspec.Struct, frozen=True):
     new: Any
 
 
-class FireTimes(msgspec.Struct, frozen=True):
+class FireTimeChanges(msgspec.Struct, frozen=True):
     """Fire times after `start` up to `until` that only one of two schedules has: how many, and the first of them."""
 
     start: int
@@ -41,17 +41,17 @@ class Difference(msgspec.Struct, frozen=True):
     """Everything that two definitions of a job do not have in common."""
 
     fields: tuple[FieldChange, ...]
-    fires: FireTimes
+    fires: FireTimeChanges
 
 
-def difference(old: Job | None, new: Job | None, now: int) -> Difference:
+def diff_jobs(old: Job | None, new: Job | None, now: int) -> Difference:
     """What `new` has otherwise than `old`; None is a job that is not there. now: Unix seconds."""
-    return Difference(changed_fields(old, new), fire_times(old, new, now))
+    return Difference(diff_fields(old, new), diff_fire_times(old, new, now))
 
 
-def changed_fields(old: Job | None, new: Job | None) -> tuple[FieldChange, ...]:
+def diff_fields(old: Job | None, new: Job | None) -> tuple[FieldChange, ...]:
     """The fields that differ, by their path, in the order of the definition."""
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = dict(_flatten(old)), dict(_flatten(new))
     return tuple(
         FieldChange(path, before.get(path), after.get(path))
         for path in dict.fromkeys([*after, *before])
@@ -59,54 +59,54 @@ def changed_fields(old: Job | None, new: Job | None) -> tuple[FieldChange, ...]:
     )
 
 
-def fire_times(old: Job | None, new: Job | None, start: int) -> FireTimes:
+def diff_fire_times(old: Job | None, new: Job | None, start: int) -> FireTimeChanges:
     """The fire times of the next thirty days that appear or vanish; what a calendar excludes does not fire."""
     until = start + DAYS * 86_400
-    before, until = _fires(old, start, until)
-    after, reached = _fires(new, start, until)
+    before, until = _collect_fire_times(old, start, until)
+    after, reached = _collect_fire_times(new, start, until)
     if reached < until:
         until, before = reached, {each for each in before if each <= reached}
     appear, vanish = sorted(after - before), sorted(before - after)
-    return FireTimes(start, until, len(appear), len(vanish), tuple(appear[:NAMED]), tuple(vanish[:NAMED]))
+    return FireTimeChanges(start, until, len(appear), len(vanish), tuple(appear[:MAX_NAMED]), tuple(vanish[:MAX_NAMED]))
 
 
-def _fires(job: Job | None, start: int, until: int) -> tuple[set[int], int]:
+def _collect_fire_times(job: Job | None, start: int, until: int) -> tuple[set[int], int]:
     found: set[int] = set()
     if job is None:
         return found, until
     for count, instant in enumerate(job.schedule.unix_between(start, until), 1):
-        if not _excluded(job, instant):
+        if not _is_excluded(job, instant):
             found.add(instant)
-        if count == MOST_INSTANTS:
+        if count == MAX_INSTANTS:
             return found, instant
     return found, until
 
 
-def _excluded(job: Job, instant: int) -> bool:
-    return bool(job.calendars) and excluding(job, instant) is not None
+def _is_excluded(job: Job, instant: int) -> bool:
+    return bool(job.calendars) and find_excluding_calendar(job, instant) is not None
 
 
-def _flat(job: Job | None) -> Iterator[tuple[str, Any]]:
+def _flatten(job: Job | None) -> Iterator[tuple[str, Any]]:
     """Each plain value of a definition with its path; tasks go by their names."""
     if job is None:
         return
     fields = {name: getattr(job, name) for name in job.__struct_fields__}
     fields["tasks"] = {task.name: _without_name(task) for task in fields.pop("tasks")}
-    yield from _leaves("", fields)
+    yield from _iter_leaves("", fields)
 
 
 def _without_name(task: Task) -> dict[str, Any]:
     return {name: getattr(task, name) for name in task.__struct_fields__ if name != "name"}
 
 
-def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _iter_leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, msgspec.Struct):
         tag = value.__struct_config__.tag
         kind = {"kind": tag} if tag is not None else {}
         value = kind | {name: getattr(value, name) for name in value.__struct_fields__}
     if isinstance(value, Mapping):
         for name, each in value.items():
-            yield from _leaves(f"{path}.{name}" if path else str(name), each)
+            yield from _iter_leaves(f"{path}.{name}" if path else str(name), each)
     elif isinstance(value, msgspec.Raw):
         yield path, msgspec.json.decode(value)
     elif value is not None:

@@ -16,9 +16,9 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Recovery, Task
-from jobistemer.core.jobs.options import complete
-from jobistemer.core.planning.recovery import Backlog, backlog, excluding, missed_before, recover
-from jobistemer.core.runs.message import Message, Slot, compose, wire_options
+from jobistemer.core.jobs.options import complete_options
+from jobistemer.core.planning.recovery import Backlog, find_backlog, find_excluding_calendar, grace_boundary, recover
+from jobistemer.core.runs.message import Message, TaskRef, compose_message, to_message_fields
 from jobistemer.core.schedules import jitter_ms, spread_ms
 from jobistemer.core.states import OccurrenceState
 
@@ -51,11 +51,11 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
 
     since: where compressing began, when earlier rows were compressed into one that is still to come.
     """
-    instants, behind = _due(job, cursor, now_ms // 1000, limit)
+    instants, behind = _find_due(job, cursor, now_ms // 1000, limit)
     if not instants:
         return []
-    boundary = missed_before(job, now_ms)
-    missed = backlog(job, cursor, since, now_ms) if instants[0] < boundary else None
+    boundary = grace_boundary(job, now_ms)
+    missed = find_backlog(job, cursor, since, now_ms) if instants[0] < boundary else None
     carried = since if missed is None else missed.since
     following = [*instants[1:], behind]
     decisions: list[Decision] = []
@@ -63,7 +63,7 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
     for expected, instant, then in zip([cursor, *instants], instants, following, strict=False):
         decision = _decide(job, instant, expected, then, missed if instant < boundary else None, now_ms)
         if job.recovery is Recovery.COMPRESSED and carried is not None:
-            decision = _standing(decision, carried)
+            decision = _with_since(decision, carried)
             # Whoever runs first stands for what was compressed before it, also when it turns out to be on time.
             carried = None if decision.state is OccurrenceState.PENDING else carried
         decisions.append(decision)
@@ -77,7 +77,7 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
     return decisions
 
 
-def _due(job: Job, cursor: int, now: int, limit: int) -> tuple[list[int], int]:
+def _find_due(job: Job, cursor: int, now: int, limit: int) -> tuple[list[int], int]:
     """The first `limit` instants that are due, and the one behind them."""
     instants: list[int] = []
     instant = _next_due(job, cursor)
@@ -88,7 +88,7 @@ def _due(job: Job, cursor: int, now: int, limit: int) -> tuple[list[int], int]:
 
 
 def _decide(job: Job, instant: int, expected: int, following: int, missed: Backlog | None, now_ms: int) -> Decision:
-    calendar = excluding(job, instant)
+    calendar = find_excluding_calendar(job, instant)
     if calendar is not None:
         state, reason = OccurrenceState.SKIPPED, f"excluded by calendar {calendar.name}"
     elif missed is None:
@@ -98,7 +98,7 @@ def _decide(job: Job, instant: int, expected: int, following: int, missed: Backl
     return Decision(instant, expected, following * 1000, state, reason)
 
 
-def _standing(decision: Decision, since: int) -> Decision:
+def _with_since(decision: Decision, since: int) -> Decision:
     if decision.state not in (OccurrenceState.PENDING, OccurrenceState.COMPRESSED):
         return decision
     return msgspec.structs.replace(decision, since=since)
@@ -126,7 +126,7 @@ def start_delay_ms(job: Job, occurrence: str) -> int:
     return jitter_ms(job.schedule, occurrence) + spread_ms(job.schedule, job.id)
 
 
-def runs_of(
+def build_runs(
     job: Job, version: int, instant: int, now_ms: int, since: int | None = None, repeated: str = ""
 ) -> Iterator[tuple[Task, Message]]:
     """The messages of an occurrence's runs, one per task, under the given version of the job.
@@ -136,16 +136,16 @@ def runs_of(
     occurrence = repeated or ids.occurrence_id(job.id, instant)
     for task in job.tasks:
         run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
-        slot = Slot(occurrence, job.id, version, instant, task.name, since, job.stands_alone)
-        yield task, _message(job, task, run, now_ms, slot=slot)
+        slot = TaskRef(occurrence, job.id, version, instant, task.name, since, job.stands_alone)
+        yield task, _build_message(job, task, run, now_ms, slot=slot)
 
 
-def completion_of(job: Job, task: Task, occurrence: str, now_ms: int) -> Message:
+def build_completion_run(job: Job, task: Task, occurrence: str, now_ms: int) -> Message:
     """The message of a job's on_complete; it belongs to no occurrence, since the one it is about has ended."""
     about = {"job": job.id, "occurrence": occurrence}
-    return _message(job, task, ids.completion_run_id(occurrence), now_ms, metadata=about)
+    return _build_message(job, task, ids.completion_run_id(occurrence), now_ms, metadata=about)
 
 
-def _message(job: Job, task: Task, run: str, now_ms: int, **fields: Any) -> Message:
-    options = wire_options(complete(task.options)) | {"retention_ms": round(job.history_s * 1000)}
-    return compose(run, task.handler, now_ms, payload=task.payload, **options, **fields)
+def _build_message(job: Job, task: Task, run: str, now_ms: int, **fields: Any) -> Message:
+    options = to_message_fields(complete_options(task.options)) | {"retention_ms": round(job.history_s * 1000)}
+    return compose_message(run, task.handler, now_ms, payload=task.payload, **options, **fields)

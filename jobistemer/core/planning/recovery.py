@@ -15,39 +15,39 @@ from jobistemer.core.jobs.job import Job, Recovery
 from jobistemer.core.schedules import AnyCalendar
 from jobistemer.core.states import OccurrenceState
 
-MOST_STEPS_BACK = 10_000
+MAX_STEPS_BACK = 10_000
 """How many instants are looked at to find the end and the beginning of what is executed."""
 
 
 class Backlog(msgspec.Struct, frozen=True):
     """The missed instants of one job, by what a decision needs of them; instants are Unix seconds.
 
-    last: the last missed instant that no calendar excludes. from_on: the first that a bounded window still executes.
+    last: the last missed instant that no calendar excludes. first_run: the first that a bounded window still executes.
     since: the cursor before the first of them, which is where a compressed run begins to stand for others.
     """
 
     last: int
-    from_on: int
+    first_run: int
     since: int
 
 
-def backlog(job: Job, cursor: int, since: int | None, now_ms: int) -> Backlog:
+def find_backlog(job: Job, cursor: int, since: int | None, now_ms: int) -> Backlog:
     """What was missed after `cursor`; `since` is where compressing began when earlier rows were compressed already."""
-    boundary = missed_before(job, now_ms)
+    boundary = grace_boundary(job, now_ms)
     last, wanted = cursor, job.recovery_limit
-    from_on = now_ms // 1000 + 1
-    instant = _previous(job, boundary)
-    for _ in range(MOST_STEPS_BACK):
+    first_run = now_ms // 1000 + 1
+    instant = _previous_instant(job, boundary)
+    for _ in range(MAX_STEPS_BACK):
         if instant is None or instant <= cursor:
             break
-        if excluding(job, instant) is None:
+        if find_excluding_calendar(job, instant) is None:
             last = max(last, instant)
             if wanted > 0 and now_ms - instant * 1000 <= job.recovery_back_s * 1000:
-                from_on, wanted = instant, wanted - 1
+                first_run, wanted = instant, wanted - 1
         if last > cursor and (wanted <= 0 or job.recovery is not Recovery.BOUNDED_WINDOW):
             break
-        instant = _previous(job, instant)
-    return Backlog(last, from_on, cursor if since is None else since)
+        instant = _previous_instant(job, instant)
+    return Backlog(last, first_run, cursor if since is None else since)
 
 
 def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[OccurrenceState, str]:
@@ -57,7 +57,7 @@ def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[Occur
         Recovery.EXECUTE_ALL: True,
         Recovery.EXECUTE_LAST: instant >= missed.last,
         Recovery.MARK_AS_MISSED: False,
-        Recovery.BOUNDED_WINDOW: instant >= missed.from_on,
+        Recovery.BOUNDED_WINDOW: instant >= missed.first_run,
         Recovery.COMPRESSED: instant >= missed.last,
     }[job.recovery]
     if fires:
@@ -73,23 +73,23 @@ def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[Occur
     return OccurrenceState.MISSED, f"missed: found {late} late; {why}"
 
 
-def stood_for(job: Job, since: int, instant: int) -> tuple[datetime, ...]:
+def covered_instants(job: Job, since: int, instant: int) -> tuple[datetime, ...]:
     """The instants that the run of `instant` stands for, itself included, when compressing began after `since`."""
     instants = job.schedule.unix_between(since, instant)
-    return tuple(datetime.fromtimestamp(each, UTC) for each in instants if excluding(job, each) is None)
+    return tuple(datetime.fromtimestamp(each, UTC) for each in instants if find_excluding_calendar(job, each) is None)
 
 
-def missed_before(job: Job, now_ms: int) -> int:
+def grace_boundary(job: Job, now_ms: int) -> int:
     """The Unix second from which on an instant is within the grace period."""
     return -((round(job.grace_s * 1000) - now_ms) // 1000)
 
 
-def excluding(job: Job, instant: int) -> AnyCalendar | None:
+def find_excluding_calendar(job: Job, instant: int) -> AnyCalendar | None:
     """The first calendar of the job that excludes an instant."""
     at = datetime.fromtimestamp(instant, UTC)
     return next((calendar for calendar in job.calendars if calendar.excludes(at)), None)
 
 
-def _previous(job: Job, instant: int) -> int | None:
+def _previous_instant(job: Job, instant: int) -> int | None:
     found = job.schedule.previous_before(datetime.fromtimestamp(instant, UTC))
     return None if found is None else int(found.timestamp())

@@ -14,14 +14,14 @@ from typing import NamedTuple
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
 from jobistemer.core.planning.plan import start_delay_ms
-from jobistemer.core.planning.recovery import excluding
+from jobistemer.core.planning.recovery import find_excluding_calendar
 from jobistemer.core.schedules.instants import DAY
 
-MOST_KEPT = 500
+MAX_KEPT = 500
 """How many days of one job are remembered."""
 
 
-class Shape(NamedTuple):
+class RunTimes(NamedTuple):
     """The runs of a job in a stretch of time: when each begins and ends, in seconds from its first one.
 
     What went on before begins at 0, and what goes on has no end here.
@@ -31,7 +31,7 @@ class Shape(NamedTuple):
     ends: tuple[int, ...]
 
 
-class _Going(NamedTuple):
+class _Unfinished(NamedTuple):
     """What a job takes along into the next day, in seconds from its beginning.
 
     running: ends of the runs that the overlap policy looks at. waiting: starts of those that wait. spans: runs that
@@ -44,95 +44,95 @@ class _Going(NamedTuple):
 
 
 class _Day(NamedTuple):
-    shape: Shape
+    shape: RunTimes
     counts: Counter[str]
     most: int
-    going: _Going
+    unfinished: _Unfinished
 
 
-class Player:
+class SimulatedJob:
     """One job and what became of its instants so far; `counts` by what a JobLoad calls it."""
 
     def __init__(self, job: Job, duration: int) -> None:
         self._job, self._duration = job, duration
-        self._going = _Going()
-        self._played: dict[Hashable, _Day] = {}
+        self._unfinished = _Unfinished()
+        self._known_days: dict[Hashable, _Day] = {}
         jitter, spread = (getattr(job.schedule, bound, 0) for bound in ("jitter", "spread"))
         self._repeats, self._delayed = not (job.calendars or jitter), bool(jitter or spread)
         self.counts: Counter[str] = Counter()
         self.most = 0
 
-    def play(self, start: int, end: int) -> Shape:
+    def simulate(self, start: int, end: int) -> RunTimes:
         """Play the instants in [start, end), which is a day or less and follows what was played before."""
         key = self._job.schedule.day_key(start) if self._repeats and end - start == DAY else None
-        day = None if key is None else self._played.get((key, self._going))
+        day = None if key is None else self._known_days.get((key, self._unfinished))
         if day is None:
-            before = self._going
-            day = self._play(start, end)
-            if key is not None and len(self._played) < MOST_KEPT:
-                self._played[key, before] = day
-        self._going = day.going
+            before = self._unfinished
+            day = self._simulate(start, end)
+            if key is not None and len(self._known_days) < MAX_KEPT:
+                self._known_days[key, before] = day
+        self._unfinished = day.unfinished
         self.counts.update(day.counts)
         self.most = max(self.most, day.most)
         return day.shape
 
-    def _play(self, start: int, end: int) -> _Day:
-        stretch = _Stretch(self._job, self._duration, self._going)
+    def _simulate(self, start: int, end: int) -> _Day:
+        playback = _Playback(self._job, self._duration, self._unfinished)
         for instant in self._job.schedule.unix_between(start - 1, end - 1):
-            stretch.counts["due"] += 1
-            if self._job.calendars and excluding(self._job, instant) is not None:
-                stretch.counts["excluded"] += 1
+            playback.counts["due"] += 1
+            if self._job.calendars and find_excluding_calendar(self._job, instant) is not None:
+                playback.counts["excluded"] += 1
                 continue
             delay_s = 0
             if self._delayed:
                 delay_s = start_delay_ms(self._job, ids.occurrence_id(self._job.id, instant)) // 1000
-            stretch.fire(instant - start, delay_s)
-        return stretch.over(end - start)
+            playback.fire(instant - start, delay_s)
+        return playback.finish(end - start)
 
 
-class _Stretch:
+class _Playback:
     """A stretch of time while it is played; all times are seconds from its beginning."""
 
-    def __init__(self, job: Job, duration: int, going: _Going) -> None:
+    def __init__(self, job: Job, duration: int, unfinished: _Unfinished) -> None:
         self._overlap, self._max_queued, self._duration = job.overlap, job.max_queued, duration
-        self._running, self._waiting = deque(going.running), deque(going.waiting)
-        self._spans = list(going.spans)
+        self._running, self._waiting = deque(unfinished.running), deque(unfinished.waiting)
+        self._spans = list(unfinished.spans)
         self.counts: Counter[str] = Counter()
         self._most = 0
 
     def fire(self, instant: int, delay_s: int) -> None:
         """What the overlap policy makes of an instant whose run would begin after a delay."""
-        for line in (self._running, self._waiting):
-            while line and line[0] <= instant:
-                line.popleft()
+        for queue in (self._running, self._waiting):
+            while queue and queue[0] <= instant:
+                queue.popleft()
         begins = instant + delay_s
         if self._running:
             self.counts["overlaps"] += 1
             if self._is_skipped():
                 self.counts["skipped"] += 1
                 return
-            begins = self._meet(instant, begins)
+            begins = self._apply_overlap(instant, begins)
         self.counts["ran"] += 1
         self._running.append(begins + self._duration)
         self._most = max(self._most, 1 if self._overlap != Overlap.ALLOW else len(self._running))
         self._spans.append((begins, begins + self._duration))
 
-    def over(self, end: int) -> _Day:
+    def finish(self, end: int) -> _Day:
         """What was played, at its end."""
         begins = tuple(max(first, 0) for first, last in self._spans if max(first, 0) < min(end, last))
         ends = tuple(last for first, last in self._spans if max(first, 0) < last < end)
-        going = _Going(
+        unfinished = _Unfinished(
             tuple(each - end for each in self._running if each > end),
             tuple(each - end for each in self._waiting if each > end),
             tuple((first - end, last - end) for first, last in self._spans if last > end),
         )
-        return _Day(Shape(begins, ends), self.counts, self._most, going)
+        return _Day(RunTimes(begins, ends), self.counts, self._most, unfinished)
 
     def _is_skipped(self) -> bool:
         full = len(self._waiting) >= self._max_queued
         return self._overlap == Overlap.SKIP or (self._overlap == Overlap.QUEUE and full)
 
-    def _meet(self, instant: int, begins: int) -> int:
+    def _apply_overlap(self, instant: int, begins: int) -> int:
         """When an instant begins that came while another one runs, and is not skipped."""
         if self._overlap == Overlap.QUEUE:
             self.counts["queued"] += 1

@@ -14,7 +14,7 @@ from itertools import accumulate, islice
 import msgspec
 
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.planning.simulated_job import Player, Shape
+from jobistemer.core.planning.simulated_job import SimulatedJob, RunTimes
 from jobistemer.core.schedules import Cron, Interval
 from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes, shift_note
 from jobistemer.core.schedules.instants import DAY, instant_at, unix_floor
@@ -41,7 +41,7 @@ class JobLoad(msgspec.Struct, frozen=True):
     duration_s: int
 
 
-class Span(msgspec.Struct, frozen=True):
+class AssumedRun(msgspec.Struct, frozen=True):
     """One assumed run: Unix seconds, the end not included."""
 
     start: int
@@ -71,46 +71,46 @@ class Simulation(msgspec.Struct, frozen=True):
     peak_at: int
     busiest: int
     by_slot: tuple[int, ...]
-    spans: dict[str, tuple[Span, ...]]
+    spans: dict[str, tuple[AssumedRun, ...]]
     clock_events: tuple[ClockEvent, ...]
 
 
-AROUND_S, MOST_AROUND, MOST_NOTES = 2 * 3600, 200, 3
+AROUND_S, MAX_AROUND, MAX_NOTES = 2 * 3600, 200, 3
 """How far around a change of the clock instants are looked at, how many, and how many are told."""
-SLOTS = 96
+QUARTERS = 96
 """Quarters of an hour in a day."""
-MOST_SPANS = 2_000
+MAX_SPANS = 2_000
 """How many runs of one job are kept for the picture."""
 
 
 def simulate(jobs: Sequence[Job], durations: Mapping[str, int], start: int, end: int) -> Simulation:
     """Play jobs from `start` to `end` (Unix seconds); durations: assumed seconds by job, 60 for those not named."""
-    players = [Player(job, durations.get(job.name, DEFAULT_DURATION_S)) for job in jobs]
-    shapes = [Shape((), ())] * len(jobs)
-    meeting = _Meeting(start, shapes)
+    simulated = [SimulatedJob(job, durations.get(job.name, DEFAULT_DURATION_S)) for job in jobs]
+    shapes = [RunTimes((), ())] * len(jobs)
+    curve = _ConcurrencyCurve(start, shapes)
     for first in (start, *range(start - start % DAY + DAY, end, DAY)):
         last = min(first - first % DAY + DAY, end)
-        played = [player.play(first, last) for player in players]
-        meeting.change(first, last, shapes, played)
+        played = [simulated_job.simulate(first, last) for simulated_job in simulated]
+        curve.change(first, last, shapes, played)
         shapes = played
-    loads = (_load(job, player, durations) for job, player in zip(jobs, players, strict=True))
+    loads = (_summarize_job(job, simulated_job, durations) for job, simulated_job in zip(jobs, simulated, strict=True))
     return Simulation(
-        *(start, end, tuple(loads), meeting.peak, meeting.peak_at, meeting.day[0], meeting.by_slot()),
-        {job.name: tuple(_spans(shape, *meeting.day)) for job, shape in zip(jobs, meeting.shapes, strict=True)},
+        *(start, end, tuple(loads), curve.peak, curve.peak_at, curve.day[0], curve.by_quarter()),
+        {job.name: tuple(_assumed_runs(shape, *curve.day)) for job, shape in zip(jobs, curve.shapes, strict=True)},
         tuple(_clock_events(jobs, start, end)),
     )
 
 
-class _Meeting:
+class _ConcurrencyCurve:
     """How many occurrences run at a time: the sum over one day at a time, and the day with the most of them."""
 
-    def __init__(self, start: int, shapes: Sequence[Shape]) -> None:
+    def __init__(self, start: int, shapes: Sequence[RunTimes]) -> None:
         # Counted at both ends of each run; the sum up to a second is how many run then.
         self._steps = array("i", bytes(4 * DAY))
         self._busiest = self._steps[:]
         self.peak, self.peak_at, self.day, self.shapes = 0, start, (start, start), shapes
 
-    def change(self, start: int, end: int, before: Sequence[Shape], now: Sequence[Shape]) -> None:
+    def change(self, start: int, end: int, before: Sequence[RunTimes], now: Sequence[RunTimes]) -> None:
         """Go on to another day, or a part of one, from what each job did on the day before to what it does now."""
         changed = [pair for pair in zip(before, now, strict=True) if pair[0] != pair[1]]
         for old, new in changed:
@@ -120,12 +120,12 @@ class _Meeting:
             self.peak, self._busiest, self.day, self.shapes = most, self._steps[: end - start], (start, end), now
             self.peak_at = start + next(at for at, running in enumerate(accumulate(self._steps)) if running == most)
 
-    def by_slot(self) -> tuple[int, ...]:
+    def by_quarter(self) -> tuple[int, ...]:
         """The most at a time in each quarter of an hour of the busiest day."""
-        running, width = list(accumulate(self._busiest)), DAY // SLOTS
+        running, width = list(accumulate(self._busiest)), DAY // QUARTERS
         return tuple(max(running[at : at + width], default=0) for at in range(0, DAY, width))
 
-    def _add(self, shape: Shape, sign: int) -> None:
+    def _add(self, shape: RunTimes, sign: int) -> None:
         steps = self._steps
         for at in shape.begins:
             steps[at] += sign
@@ -133,21 +133,21 @@ class _Meeting:
             steps[at] -= sign
 
 
-def _load(job: Job, player: Player, durations: Mapping[str, int]) -> JobLoad:
+def _summarize_job(job: Job, simulated_job: SimulatedJob, durations: Mapping[str, int]) -> JobLoad:
     kinds = ("due", "ran", "skipped", "queued", "replaced", "excluded", "overlaps")
     return JobLoad(
         job.name,
-        **{kind: player.counts[kind] for kind in kinds},
-        most=player.most,
+        **{kind: simulated_job.counts[kind] for kind in kinds},
+        most=simulated_job.most,
         duration_s=durations.get(job.name, DEFAULT_DURATION_S),
     )
 
 
-def _spans(shape: Shape, start: int, end: int) -> Iterator[Span]:
+def _assumed_runs(shape: RunTimes, start: int, end: int) -> Iterator[AssumedRun]:
     # In either list they stand in order, and what has no end goes on.
     going_on = [end - start] * (len(shape.begins) - len(shape.ends))
-    for begin, over in islice(zip(sorted(shape.begins), [*sorted(shape.ends), *going_on], strict=True), MOST_SPANS):
-        yield Span(start + begin, start + over)
+    for begin, over in islice(zip(sorted(shape.begins), [*sorted(shape.ends), *going_on], strict=True), MAX_SPANS):
+        yield AssumedRun(start + begin, start + over)
 
 
 def _clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEvent]:
@@ -156,15 +156,15 @@ def _clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEv
         if isinstance(job.schedule, Cron | Interval):
             zones.setdefault(job.schedule.timezone, []).append(job)
     span = (instant_at(start), instant_at(end))
-    for timezone, living in sorted(zones.items()):
+    for timezone, zone_jobs in sorted(zones.items()):
         for change in clock_changes(timezone, *span):
-            notes = tuple(note for job in living for note in _shifted(job, timezone, unix_floor(change.at)))
-            yield ClockEvent(timezone, change, tuple(job.name for job in living), notes)
+            notes = tuple(note for job in zone_jobs for note in _describe_shifts(job, timezone, unix_floor(change.at)))
+            yield ClockEvent(timezone, change, tuple(job.name for job in zone_jobs), notes)
 
 
-def _shifted(job: Job, timezone: str, change: int) -> Iterator[str]:
+def _describe_shifts(job: Job, timezone: str, change: int) -> Iterator[str]:
     """What a change of the clock does to the instants around it, the first few of them."""
-    around = islice(job.schedule.unix_between(change - AROUND_S, change + AROUND_S), MOST_AROUND)
+    around = islice(job.schedule.unix_between(change - AROUND_S, change + AROUND_S), MAX_AROUND)
     noted = ((instant_at(each), shift_note(job.schedule, instant_at(each), timezone)) for each in around)
-    for at, note in islice(((at, note) for at, note in noted if note), MOST_NOTES):
+    for at, note in islice(((at, note) for at, note in noted if note), MAX_NOTES):
         yield f"{job.name} at {at:%Y-%m-%d %H:%M:%S} UTC: {note}"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from jobistemer.core.reads.findings import Finding, at, fault, fine, warning
+from jobistemer.core.reads.findings import Finding, at_node, fault, fine, warning
 
 SLOTS: Final = 16_384
-NAMED: Final = 20
+MAX_NAMED: Final = 20
 """How many shards of a node are told one by one."""
-_LOOK: Final = "see `redis-cli --cluster check`"
+_CHECK_HINT: Final = "see `redis-cli --cluster check`"
 
 
-class Member(NamedTuple):
+class ClusterNode(NamedTuple):
     """A node as another one describes it, or as it describes itself.
 
     flags: such as `master`, `slave`, `myself`, `fail?` and `fail`. primary: the id of the node that it is a replica of.
@@ -38,22 +38,22 @@ class Member(NamedTuple):
         return bool(self.flags & {"fail", "fail?"})
 
 
-class View(NamedTuple):
+class NodeView(NamedTuple):
     """What one node says: its `CLUSTER INFO`, and of each member."""
 
-    told: Mapping[str, str]
-    members: Sequence[Member]
+    info: Mapping[str, str]
+    members: Sequence[ClusterNode]
 
 
-def members_in(text: str) -> list[Member]:
+def parse_nodes(text: str) -> list[ClusterNode]:
     """The lines of `CLUSTER NODES`."""
-    return [_member(line.split()) for line in text.splitlines() if line.strip()]
+    return [_parse_node(line.split()) for line in text.splitlines() if line.strip()]
 
 
-def _member(words: Sequence[str]) -> Member:
+def _parse_node(words: Sequence[str]) -> ClusterNode:
     own_id, place, flags, primary = words[:4]
     slots = words[8:]
-    return Member(
+    return ClusterNode(
         own_id,
         place.partition("@")[0],
         frozenset(flags.split(",")),
@@ -63,15 +63,15 @@ def _member(words: Sequence[str]) -> Member:
     )
 
 
-def judge_cluster(views: Mapping[str, View]) -> list[Finding]:
+def check_cluster(views: Mapping[str, NodeView]) -> list[Finding]:
     """What there is to say of a cluster whose primaries, by their names, see it so."""
-    seen = [finding for name, view in views.items() for finding in at(name, _judged(view))]
-    lonely = [finding for view in list(views.values())[:1] for finding in _unevenly_replicated(view.members)]
-    return [*seen, *_lost(views), *lonely]
+    seen = [finding for name, view in views.items() for finding in at_node(name, _check_view(view))]
+    unreplicated = [finding for view in list(views.values())[:1] for finding in _find_unreplicated(view.members)]
+    return [*seen, *_find_lost(views), *unreplicated]
 
 
-def _judged(view: View) -> Iterator[Finding]:
-    yield judge_slots(view.told)
+def _check_view(view: NodeView) -> Iterator[Finding]:
+    yield check_slots(view.info)
     for slot in (slot for member in view.members for slot in member.open_slots):
         yield warning(
             "cluster",
@@ -80,42 +80,42 @@ def _judged(view: View) -> Iterator[Finding]:
         )
 
 
-def judge_slots(told: Mapping[str, str]) -> Finding:
+def check_slots(info: Mapping[str, str]) -> Finding:
     """Whether all slots are served, as one node says in its `CLUSTER INFO`."""
-    shown = f"{told.get('cluster_state')}, {told.get('cluster_slots_ok')} of {SLOTS} slots are served"
-    if told.get("cluster_state") == "ok" and told.get("cluster_slots_ok") == str(SLOTS):
+    shown = f"{info.get('cluster_state')}, {info.get('cluster_slots_ok')} of {SLOTS} slots are served"
+    if info.get("cluster_state") == "ok" and info.get("cluster_slots_ok") == str(SLOTS):
         return fine("cluster", shown)
-    return fault("cluster", shown, f"{_LOOK}; shards whose slots are not served stand still")
+    return fault("cluster", shown, f"{_CHECK_HINT}; shards whose slots are not served stand still")
 
 
-def _lost(views: Mapping[str, View]) -> Iterator[Finding]:
+def _find_lost(views: Mapping[str, NodeView]) -> Iterator[Finding]:
     """Nodes that others cannot reach, each once."""
     lost: dict[str, list[str]] = {}
     for name, view in views.items():
         for member in (each for each in view.members if each.is_lost):
             lost.setdefault(member.name, []).append(name)
-    for member_name, witnesses in lost.items():
-        shown = f"{', '.join(witnesses)} cannot reach it"
-        remedy = f"start it, or let the others forget it (`CLUSTER FORGET`); {_LOOK}"
-        yield from at(member_name, [fault("cluster", shown, remedy)])
+    for member_name, observers in lost.items():
+        shown = f"{', '.join(observers)} cannot reach it"
+        remedy = f"start it, or let the others forget it (`CLUSTER FORGET`); {_CHECK_HINT}"
+        yield from at_node(member_name, [fault("cluster", shown, remedy)])
 
 
-def _unevenly_replicated(members: Sequence[Member]) -> Iterator[Finding]:
+def _find_unreplicated(members: Sequence[ClusterNode]) -> Iterator[Finding]:
     """Nodes without a replica, where others have one: nobody has decided that, or has forgotten it."""
     followed = {each.primary for each in members if each.is_replica and not each.is_lost}
     for member in (each for each in members if followed and each.serves and each.id not in followed):
         remedy = "others have one; when this node is lost, its shards wait until it is back: add a replica"
-        yield from at(member.name, [warning("replicas", "none", remedy)])
+        yield from at_node(member.name, [warning("replicas", "none", remedy)])
 
 
-def judge_spread(shards: Mapping[str, Sequence[int]]) -> Iterator[Finding]:
+def check_shard_spread(shards: Mapping[str, Sequence[int]]) -> Iterator[Finding]:
     """How the shards of a namespace, by their numbers, are spread over the nodes that serve slots."""
     total = sum(len(numbers) for numbers in shards.values())
     for name, numbers in shards.items():
         shown = f"{len(numbers) or 'none'} of {total}"
         if not numbers and total >= len(shards):
             remedy = "it does nothing for this namespace, and others do its part: move the slot of a shard there"
-            yield from at(name, [warning("shards", shown, remedy)])
+            yield from at_node(name, [warning("shards", shown, remedy)])
             continue
-        named = ", ".join(map(str, numbers[:NAMED])) + (", …" if len(numbers) > NAMED else "")
-        yield from at(name, [fine("shards", f"{shown}: {named}" if numbers else shown)])
+        named = ", ".join(map(str, numbers[:MAX_NAMED])) + (", …" if len(numbers) > MAX_NAMED else "")
+        yield from at_node(name, [fine("shards", f"{shown}: {named}" if numbers else shown)])

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-OLDEST = (6, 2)
+MIN_VERSION = (6, 2)
 FULL, NEARLY_FULL = 0.9, 0.75
-CLOCK_OFF_MS = 1_000
-_LOOK = "look at the server's log and at the free space of its disk"
+MAX_CLOCK_OFFSET_MS = 1_000
+_LOG_HINT = "look at the server's log and at the free space of its disk"
 
 
 class Level(StrEnum):
@@ -35,7 +35,7 @@ class Finding(msgspec.Struct, frozen=True):
     node: str = ""
 
 
-def at(node: str, findings: Iterable[Finding]) -> list[Finding]:
+def at_node(node: str, findings: Iterable[Finding]) -> list[Finding]:
     """The same findings, of that node of a cluster."""
     return [msgspec.structs.replace(finding, node=node) for finding in findings]
 
@@ -55,45 +55,45 @@ def fault(check: str, value: str, remedy: str) -> Finding:
     return Finding(check, Level.FAULT, value, remedy)
 
 
-def judge_server(told: Mapping[str, Any], offset_ms: int) -> list[Finding]:
+def check_server(info: Mapping[str, Any], offset_ms: int) -> list[Finding]:
     """What there is to say of a server that has told this about itself (`INFO`), and whose clock is off by that."""
-    judges = (_version, _role, _eviction, _memory, _persistence, _replicas)
-    return [finding for judge in judges for finding in judge(told)] + [_clock(offset_ms)]
+    checks = (_version, _role, _eviction, _memory, _persistence, _replicas)
+    return [finding for check in checks for finding in check(info)] + [_clock(offset_ms)]
 
 
-def judge_replica(told: Mapping[str, Any], offset_ms: int) -> list[Finding]:
+def check_replica(info: Mapping[str, Any], offset_ms: int) -> list[Finding]:
     """The same of one that follows another node of a cluster, and may have to take its place at any time."""
-    judges = (_version, _following, _eviction, _memory, _persistence)
-    return [finding for judge in judges for finding in judge(told)] + [_clock(offset_ms)]
+    checks = (_version, _replication, _eviction, _memory, _persistence)
+    return [finding for check in checks for finding in check(info)] + [_clock(offset_ms)]
 
 
-def _version(told: Mapping[str, Any]) -> Iterator[Finding]:
-    name = str(told.get("server_name", "redis"))
-    version = str(told.get("valkey_version") or told.get("redis_version", "0"))
+def _version(info: Mapping[str, Any]) -> Iterator[Finding]:
+    name = str(info.get("server_name", "redis"))
+    version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     shown = f"{name} {version}"
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < MIN_VERSION:
         yield fault("version", shown, "Redis 6.2, 7, 8 or Valkey is needed: older ones lack commands that scripts use")
     else:
         yield fine("version", shown)
 
 
-def _role(told: Mapping[str, Any]) -> Iterator[Finding]:
-    if told.get("role") == "slave":
+def _role(info: Mapping[str, Any]) -> Iterator[Finding]:
+    if info.get("role") == "slave":
         yield fault("role", "replica", "nothing can be written here: let the URL name the master, or the Sentinels")
     else:
-        yield fine("role", str(told.get("role", "master")))
+        yield fine("role", str(info.get("role", "master")))
 
 
-def _following(told: Mapping[str, Any]) -> Iterator[Finding]:
-    if told.get("master_link_status") == "up":
+def _replication(info: Mapping[str, Any]) -> Iterator[Finding]:
+    if info.get("master_link_status") == "up":
         yield fine("role", "replica, in step")
     else:
         remedy = "what it does not have is lost when it takes its primary's place: look at its log, and at the network"
         yield warning("role", "replica, not in step with its primary", remedy)
 
 
-def _eviction(told: Mapping[str, Any]) -> Iterator[Finding]:
-    policy = str(told.get("maxmemory_policy", "unknown"))
+def _eviction(info: Mapping[str, Any]) -> Iterator[Finding]:
+    policy = str(info.get("maxmemory_policy", "unknown"))
     if policy == "noeviction":
         yield fine("eviction", policy)
     else:
@@ -101,8 +101,8 @@ def _eviction(told: Mapping[str, Any]) -> Iterator[Finding]:
         yield fault("eviction", policy, remedy)
 
 
-def _memory(told: Mapping[str, Any]) -> Iterator[Finding]:
-    used, most = int(told.get("used_memory", 0)), int(told.get("maxmemory", 0) or told.get("total_system_memory", 0))
+def _memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0) or info.get("total_system_memory", 0))
     share = used / most if most else 0.0
     shown = f"{used / 2**20:.0f} MiB of {most / 2**20:.0f} MiB, {share:.0%}"
     remedy = "at the limit enqueueing is refused: raise maxmemory, shorten retentions, or purge what is not needed"
@@ -112,14 +112,14 @@ def _memory(told: Mapping[str, Any]) -> Iterator[Finding]:
         yield fine("memory", shown)
 
 
-def _persistence(told: Mapping[str, Any]) -> Iterator[Finding]:
-    appends = bool(int(told.get("aof_enabled", 0)))
-    if appends and told.get("aof_last_write_status", "ok") != "ok":
-        yield fault("persistence", "the last append failed", _LOOK)
+def _persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
+    appends = bool(int(info.get("aof_enabled", 0)))
+    if appends and info.get("aof_last_write_status", "ok") != "ok":
+        yield fault("persistence", "the last append failed", _LOG_HINT)
     elif appends:
         yield fine("persistence", "appendonly yes")
-    elif told.get("rdb_last_bgsave_status", "ok") != "ok":
-        yield fault("persistence", "the last snapshot failed", _LOOK)
+    elif info.get("rdb_last_bgsave_status", "ok") != "ok":
+        yield fault("persistence", "the last snapshot failed", _LOG_HINT)
     else:
         yield warning(
             "persistence",
@@ -129,9 +129,9 @@ def _persistence(told: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _replicas(told: Mapping[str, Any]) -> Iterator[Finding]:
-    count = int(told.get("connected_slaves", 0))
-    if count and "min_slaves_good_slaves" not in told:
+def _replicas(info: Mapping[str, Any]) -> Iterator[Finding]:
+    count = int(info.get("connected_slaves", 0))
+    if count and "min_slaves_good_slaves" not in info:
         yield warning(
             "replicas",
             f"{count}, and min-replicas-to-write is 0",
@@ -139,11 +139,11 @@ def _replicas(told: Mapping[str, Any]) -> Iterator[Finding]:
             "min-replicas-to-write 1 and min-replicas-max-lag 10, see docs/guarantees.md",
         )
     elif count:
-        yield fine("replicas", f"{count}, {told['min_slaves_good_slaves']} of them close enough")
+        yield fine("replicas", f"{count}, {info['min_slaves_good_slaves']} of them close enough")
 
 
 def _clock(offset_ms: int) -> Finding:
     shown = f"{offset_ms} ms ahead of this machine"
-    if abs(offset_ms) < CLOCK_OFF_MS:
+    if abs(offset_ms) < MAX_CLOCK_OFFSET_MS:
         return fine("clock", shown)
     return warning("clock", shown, "the server's time counts: let both follow the same time source (NTP)")

@@ -6,38 +6,38 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
-BOUNDS_S: Final = (
+BUCKET_BOUNDS_S: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
     *(300.0, 900.0, 3600.0, 14_400.0),
 )
 """The upper bounds of the classes of a spread: from a no-op to a nightly batch."""
 
 
-class Spread:
+class Histogram:
     """How durations are spread over classes. One thread adds; who reads meanwhile may miss the last."""
 
     __slots__ = ("counts", "total_s")
 
     def __init__(self) -> None:
         # The last is for all that is longer.
-        self.counts = [0] * (len(BOUNDS_S) + 1)
+        self.counts = [0] * (len(BUCKET_BOUNDS_S) + 1)
         self.total_s = 0.0
 
     def add(self, *durations: float) -> None:
         """Count some, in seconds."""
-        counts, bounds = self.counts, BOUNDS_S
+        counts, bounds = self.counts, BUCKET_BOUNDS_S
         for seconds in durations:
             counts[bisect_left(bounds, seconds)] += 1
         self.total_s += sum(durations)
 
-    def __add__(self, other: Spread) -> Spread:
-        result = Spread()
+    def __add__(self, other: Histogram) -> Histogram:
+        result = Histogram()
         result.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
         result.total_s = self.total_s + other.total_s
         return result
 
 
-Value = float | Spread
+Value = float | Histogram
 
 
 class Measure(NamedTuple):
@@ -46,7 +46,7 @@ class Measure(NamedTuple):
     A counter counts since the process started, a gauge stands at this moment, a spread has classes of durations.
     """
 
-    kind: Literal["counter", "gauge", "spread"]
+    kind: Literal["counter", "gauge", "histogram"]
     name: str
     what: str
     labels: tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import Message, compose
+from jobistemer.core.runs.message import Message, compose_message
 from jobistemer.core.runs.settle import Outcome
 
 
@@ -25,7 +25,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, str] = {}
 
 
-def letter_message(message: Message, attempt: int, outcome: Outcome, now_ms: int) -> Message:
+def build_letter_message(message: Message, attempt: int, outcome: Outcome, now_ms: int) -> Message:
     """The call of the `on_dead` task of a run, in the queue of the run.
 
     Its own death is told to nobody: a task that tells of its own deaths would never come to an end.
@@ -45,7 +45,7 @@ def letter_message(message: Message, attempt: int, outcome: Outcome, now_ms: int
         metadata=message.metadata,
     )
     payload = msgspec.Raw(msgspec.json.encode({"letter": letter}))
-    return compose(
+    return compose_message(
         *(ids.letter_run_id(message.run), message.on_dead, now_ms),
         payload=payload,
         queue=message.queue,

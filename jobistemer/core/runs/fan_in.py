@@ -9,28 +9,28 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import FailureStrategy
-from jobistemer.core.runs.message import Member, Message, compose
+from jobistemer.core.runs.message import GroupMember, Message, compose_message
 
-FOR_ALL_ADDED = -1
+ALL_MEMBERS = -1
 
 
-class Heir(NamedTuple):
+class Waiter(NamedTuple):
     """A run that is created when the one that mapped has succeeded.
 
-    mark: the field in which the commit leaves its message. members: how many runs it waits for; FOR_ALL_ADDED for
+    mark: the field in which the commit leaves its message. members: how many runs it waits for; ALL_MEMBERS for
     those that were added to its group.
     """
 
     mark: str
     message: Message
-    members: int = FOR_ALL_ADDED
+    members: int = ALL_MEMBERS
 
 
-def heirs_of(parent: Message, reducers: Sequence[Message]) -> tuple[Heir, ...]:
+def build_waiters(parent: Message, reducers: Sequence[Message]) -> tuple[Waiter, ...]:
     """What a run leaves: its one reducer in its own place; or one that waits for several reducers, and these."""
     if len(reducers) <= 1:
-        return tuple(Heir("reducer", each) for each in reducers)
-    join = compose(
+        return tuple(Waiter("reducer", each) for each in reducers)
+    join = compose_message(
         *(ids.join_run_id(parent.run), ids.GATHER_NAME, reducers[0].enqueued_at),
         queue=parent.queue,
         priority=parent.priority,
@@ -43,7 +43,7 @@ def heirs_of(parent: Message, reducers: Sequence[Message]) -> tuple[Heir, ...]:
     )
     where = f"{join.queue}:{join.priority}"
     waiting = [
-        msgspec.structs.replace(each, slot=None, member=Member(join.run, number, where))
+        msgspec.structs.replace(each, slot=None, member=GroupMember(join.run, number, where))
         for number, each in enumerate(reducers)
     ]
-    return (*(Heir(f"reducer:{n}", each) for n, each in enumerate(waiting)), Heir("reducer", join, len(reducers)))
+    return (*(Waiter(f"reducer:{n}", each) for n, each in enumerate(waiting)), Waiter("reducer", join, len(reducers)))

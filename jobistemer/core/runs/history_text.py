@@ -13,21 +13,21 @@ _OCCURRENCE = re.compile(r"occ_[0-9a-f-]{36}")
 _ENDED_ITSELF = frozenset({OccurrenceState.COMPLETED, OccurrenceState.PENDING, OccurrenceState.RUNNING})
 
 
-def explain(record: OccurrenceRecord, due: Mapping[str, int]) -> str:
+def explain_occurrence(record: OccurrenceRecord, due: Mapping[str, int]) -> str:
     """Why the slot is what it is. `due`: the due instants (Unix seconds) of occurrences that it may speak of, by id."""
-    said = [record.reason]
+    parts = [record.reason]
     if record.error and record.state not in _ENDED_ITSELF:
-        said.append(record.error.partition("\n")[0])
-    return _OCCURRENCE.sub(lambda match: _named(match[0], due), "; ".join(filter(None, said)))
+        parts.append(record.error.partition("\n")[0])
+    return _OCCURRENCE.sub(lambda match: _describe_occurrence(match[0], due), "; ".join(filter(None, parts)))
 
 
-def mentioned(records: list[OccurrenceRecord]) -> set[str]:
+def find_mentioned(records: list[OccurrenceRecord]) -> set[str]:
     """The occurrences that these speak of and that are not among them."""
     text = " ".join(f"{each.reason} {each.error}" for each in records)
     return set(_OCCURRENCE.findall(text)) - {each.id for each in records}
 
 
-def _named(occurrence: str, due: Mapping[str, int]) -> str:
+def _describe_occurrence(occurrence: str, due: Mapping[str, int]) -> str:
     if occurrence not in due:
         return occurrence
     return f"the one of {datetime.fromtimestamp(due[occurrence], UTC):%Y-%m-%d %H:%M:%S} ({occurrence})"

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.jobs.options import DEFAULT_MAX_CRASHES, DEFAULT_PRIORITY, Complete
+from jobistemer.core.jobs.options import DEFAULT_MAX_CRASHES, DEFAULT_PRIORITY, CompleteOptions
 from jobistemer.core.jobs.retries import Exponential, RetryPolicy
 
 EMPTY_PAYLOAD = msgspec.Raw(b"{}")
 
 
-class Slot(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "at", "version": "v"}):
+class TaskRef(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "at", "version": "v"}):
     """Which task of which occurrence a run is.
 
     since: for a compressed run, the cursor before the first instant that it stands for. alone: its success concerns
@@ -33,7 +33,7 @@ class Slot(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "at",
     alone: bool = False
 
 
-class Member(msgspec.Struct, frozen=True, omit_defaults=True):
+class GroupMember(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which run of which group a run is; the group is called like its reducer's run, which waits for `place`."""
 
     group: str
@@ -62,12 +62,12 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_ms: int = 3_600_000
     retry: RetryPolicy = Exponential()
     retention_ms: int = 86_400_000
-    slot: Slot | None = None
+    slot: TaskRef | None = None
     unique: str = ""
     metadata: dict[str, str] = {}
     max_crashes: int = DEFAULT_MAX_CRASHES
     on_dead: str = ""
-    member: Member | None = None
+    member: GroupMember | None = None
     reduces: str = ""
     unique_queued: bool = False
     expires_at: int = 0
@@ -88,20 +88,20 @@ class Delivery(msgspec.Struct, frozen=True):
 _DEFAULTS = dict(zip(Message.__struct_fields__[3:], Message.__struct_defaults__, strict=True))
 
 
-def compose(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:
+def compose_message(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:
     """A message that carries only what differs from the defaults.
 
     msgspec leaves out a field only when it holds the very object that is its default; an equal one would be sent.
     """
-    return Message(run, handler, enqueued_at, **differing(**fields))
+    return Message(run, handler, enqueued_at, **drop_defaults(**fields))
 
 
-def differing(**fields: Any) -> dict[str, Any]:
+def drop_defaults(**fields: Any) -> dict[str, Any]:
     """Those fields of a message that differ from the defaults."""
     return {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
 
 
-def wire_options(options: Complete) -> dict[str, Any]:
+def to_message_fields(options: CompleteOptions) -> dict[str, Any]:
     """What options mean for a message, by its field names."""
     return {
         "queue": options.queue,

@@ -77,7 +77,7 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.claimed_at - self.due * 1000
 
 
-class Change(msgspec.Struct, frozen=True):
+class JobChange(msgspec.Struct, frozen=True):
     """What somebody did to a job: `what` is one word such as paused or created, `at` is in milliseconds."""
 
     at: int

@@ -92,7 +92,7 @@ def make_report(occurrence: OccurrenceRecord, job: Job | None, tasks: Mapping[st
         claimed_at=occurrence.claimed_at,
         ended_at=occurrence.ended_at,
         late_ms=occurrence.late_ms,
-        took_ms=span_ms(started, occurrence.ended_at),
+        took_ms=elapsed_ms(started, occurrence.ended_at),
         tasks=tuple(_task_report(task, tasks[task.name]) for task in definitions if task.name in tasks),
     )
 
@@ -107,14 +107,14 @@ def _task_report(task: Task, records: TaskRecords) -> TaskReport:
         run=records.run,
         state=record.state if record else "unknown",
         waited_ms=max(0, first - record.enqueued_at) if record and first else None,
-        took_ms=span_ms(first, record.ended_at) if record and first else None,
+        took_ms=elapsed_ms(first, record.ended_at) if record and first else None,
         error=record.error if record else "",
         attempts=records.attempts,
         group=records.group,
     )
 
 
-def span_ms(begun: int, ended: int) -> int | None:
+def elapsed_ms(begun: int, ended: int) -> int | None:
     """How long something took, None while it goes on."""
     # Beginning and end are told by different processes, whose ideas of the server's clock differ by a few milliseconds.
     return max(0, ended - begun) if ended else None

@@ -13,7 +13,7 @@ CHUNK = 500
 """How many results are read in one round trip."""
 
 
-class Failure(msgspec.Struct, frozen=True):
+class ItemFailure(msgspec.Struct, frozen=True):
     """One run of a group that did not succeed; index is its item's, error has its state and its last error."""
 
     index: int
@@ -44,21 +44,21 @@ class Results(Generic[T]):
 
     def indexed(self) -> Iterator[tuple[int, T]]:
         """Index and result of each run that succeeded."""
-        for index, stored in self._stored():
+        for index, stored in self._read_all():
             if not stored.startswith(b"!"):
                 yield index, self._decode(stored)
 
-    def failures(self) -> Iterator[Failure]:
+    def failures(self) -> Iterator[ItemFailure]:
         """The runs that did not succeed."""
-        for index, stored in self._stored():
+        for index, stored in self._read_all():
             if stored.startswith(b"!"):
-                yield Failure(index, stored[1:].decode(errors="replace"))
+                yield ItemFailure(index, stored[1:].decode(errors="replace"))
 
     def page(self, first: int, count: int) -> list[bytes | None]:
         """What `count` runs from index `first` on returned, as it is stored."""
         return self._read(first, count)
 
-    def _stored(self) -> Iterator[tuple[int, bytes]]:
+    def _read_all(self) -> Iterator[tuple[int, bytes]]:
         for start in range(0, self._total, CHUNK):
             found = self._read(start, min(CHUNK, self._total - start))
             for index, stored in enumerate(found, start):

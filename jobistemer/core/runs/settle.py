@@ -29,29 +29,29 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     innocent: bool = False
 
 
-class Over(msgspec.Struct, frozen=True):
+class FinalState(msgspec.Struct, frozen=True):
     """The run is terminal."""
 
     state: RunState
     verdict: str
 
 
-class Later(msgspec.Struct, frozen=True):
+class NextAttempt(msgspec.Struct, frozen=True):
     """The run waits `delay_ms` for its next attempt; 0 sends it back to its stream at once."""
 
     delay_ms: int
     crashes: int
 
 
-Ending = Over | Later
+Settlement = FinalState | NextAttempt
 
-SUCCEEDED = Over(RunState.SUCCEEDED, "")
-CANCELED = Over(RunState.CANCELED, "canceled")
+SUCCEEDED = FinalState(RunState.SUCCEEDED, "")
+CANCELED = FinalState(RunState.CANCELED, "canceled")
 
 
 def settle(
     message: Message, attempt: int, crashes: int, outcome: Outcome, chance: float, elapsed_ms: int = 0
-) -> Ending:
+) -> Settlement:
     """Decide what becomes of a run whose attempt number `attempt` ended in `outcome`.
 
     `crashes` counts the lost attempts before this one: they have a limit of their own and use up no retries.
@@ -63,30 +63,30 @@ def settle(
         case AttemptState.CANCELED:
             return CANCELED
         case AttemptState.LOST:
-            return Later(0, crashes + 1) if outcome.innocent else _after_loss(crashes + 1, message.max_crashes)
+            return NextAttempt(0, crashes + 1) if outcome.innocent else _settle_loss(crashes + 1, message.max_crashes)
     if outcome.poison:
-        return Over(RunState.DEAD, "failed")
+        return FinalState(RunState.DEAD, "failed")
     if outcome.final:
-        return Over(RunState.FAILED, "failed")
+        return FinalState(RunState.FAILED, "failed")
     failures = attempt + 1 - crashes
     delay = message.retry.delay_ms(failures, chance)
     if delay is None:
-        return Over(RunState.DEAD, "failed")
+        return FinalState(RunState.DEAD, "failed")
     if outcome.retry_after_ms is not None:
         delay = outcome.retry_after_ms
     limit_s = message.retry.max_elapsed_s
     if limit_s is not None and elapsed_ms + delay > limit_s * 1000:
-        return Over(RunState.DEAD, "failed")
-    return Later(delay, crashes)
+        return FinalState(RunState.DEAD, "failed")
+    return NextAttempt(delay, crashes)
 
 
-def in_words(ending: Ending) -> str:
+def describe_settlement(ending: Settlement) -> str:
     """What becomes of the run, for logs."""
-    if isinstance(ending, Over):
+    if isinstance(ending, FinalState):
         return f"the run is {ending.state}"
     return f"it is tried again in {ending.delay_ms / 1000:.1f} s" if ending.delay_ms else "it is tried again at once"
 
 
-def _after_loss(crashes: int, limit: int) -> Ending:
+def _settle_loss(crashes: int, limit: int) -> Settlement:
     # A message that kills its worker again and again must not wander through the whole fleet.
-    return Over(RunState.DEAD, "failed_stale") if crashes >= limit else Later(0, crashes)
+    return FinalState(RunState.DEAD, "failed_stale") if crashes >= limit else NextAttempt(0, crashes)

@@ -14,22 +14,22 @@ import msgspec
 
 from jobistemer.core.errors import InvalidInput
 
-MOST_STEPS = 100
-MOST_ARGUMENTS = 200
-MOST_BYTES = 1024 * 1024
-MOST_ADDED = 10**12
+MAX_STEPS = 100
+MAX_ARGUMENTS = 200
+MAX_BYTES = 1024 * 1024
+MAX_ADDED = 10**12
 LONGEST_EXPIRY_MS = 10 * 366 * 86_400_000
 
 Value = str | bytes | int | float
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-/]{0,199}", re.ASCII)
 
 
-class Form(msgspec.Struct, frozen=True):
+class CommandSpec(msgspec.Struct, frozen=True):
     """How one command is written: the type of its key, and how many arguments follow, in groups of `step`."""
 
     kind: str
     least: int
-    most: int = MOST_ARGUMENTS
+    most: int = MAX_ARGUMENTS
     step: int = 1
     whole: tuple[int, ...] = ()
     """Positions of arguments that must be whole numbers."""
@@ -37,22 +37,22 @@ class Form(msgspec.Struct, frozen=True):
     """Where it adds to a number: to that of its `key`, or of a `field` of it."""
 
 
-ALLOWED = {
-    "DEL": Form("any", 0, 0),
-    "PEXPIRE": Form("any", 1, 1, whole=(0,)),
-    "SET": Form("string", 1, 1),
-    "INCRBY": Form("string", 1, 1, whole=(0,), adds="key"),
-    "HSET": Form("hash", 2, step=2),
-    "HDEL": Form("hash", 1),
-    "HINCRBY": Form("hash", 2, 2, whole=(1,), adds="field"),
-    "SADD": Form("set", 1),
-    "SREM": Form("set", 1),
-    "ZADD": Form("zset", 2, step=2),
-    "ZREM": Form("zset", 1),
-    "ZINCRBY": Form("zset", 2, 2),
-    "LPUSH": Form("list", 1),
-    "RPUSH": Form("list", 1),
-    "LTRIM": Form("list", 2, 2, whole=(0, 1)),
+ALLOWED_COMMANDS = {
+    "DEL": CommandSpec("any", 0, 0),
+    "PEXPIRE": CommandSpec("any", 1, 1, whole=(0,)),
+    "SET": CommandSpec("string", 1, 1),
+    "INCRBY": CommandSpec("string", 1, 1, whole=(0,), adds="key"),
+    "HSET": CommandSpec("hash", 2, step=2),
+    "HDEL": CommandSpec("hash", 1),
+    "HINCRBY": CommandSpec("hash", 2, 2, whole=(1,), adds="field"),
+    "SADD": CommandSpec("set", 1),
+    "SREM": CommandSpec("set", 1),
+    "ZADD": CommandSpec("zset", 2, step=2),
+    "ZREM": CommandSpec("zset", 1),
+    "ZINCRBY": CommandSpec("zset", 2, 2),
+    "LPUSH": CommandSpec("list", 1),
+    "RPUSH": CommandSpec("list", 1),
+    "LTRIM": CommandSpec("list", 2, 2, whole=(0, 1)),
 }
 _SCORES = {"ZADD": 2, "ZINCRBY": 2}
 _NUMBER_OR_TEXT = {"INCRBY": "SET", "SET": "INCRBY", "HINCRBY": "HSET", "HSET": "HINCRBY"}
@@ -63,7 +63,7 @@ class Write(msgspec.Struct, frozen=True):
     """One command on one of the application's own keys, in its form."""
 
     command: str
-    form: Form
+    form: CommandSpec
     key: str
     args: tuple[Value, ...]
 
@@ -93,31 +93,31 @@ class Transaction:
 
     def write(self, command: str, name: str, *args: Value) -> None:
         """Have a write command applied to the own key `name`. Raises InvalidInput for what could fail later."""
-        form = ALLOWED.get(command)
+        form = ALLOWED_COMMANDS.get(command)
         if form is None:
-            raise InvalidInput(f"transaction: command {command!r} is not allowed; allowed are {', '.join(ALLOWED)}")
+            raise InvalidInput(f"transaction: command {command!r} is not allowed; allowed are {', '.join(ALLOWED_COMMANDS)}")
         key = self.key(name)
-        self._check_room()
+        self._check_not_full()
         _check_arguments(command, form, args)
-        self._check_use(command, form, name, sum(map(_size, args)))
+        self._check_key_use(command, form, name, sum(map(_size, args)))
         self.writes.append(Write(command, form, key, args))
 
     def enqueue(self, request: Any) -> None:
         """Have a call enqueued, such as `send.request(to="a@b")`. Raises what enqueueing it would raise."""
-        self._check_room()
+        self._check_not_full()
         self.follow_ups.append(self._prepare(request))
 
     def __bool__(self) -> bool:
         return bool(self.writes or self.follow_ups)
 
-    def _check_room(self) -> None:
-        if len(self.writes) + len(self.follow_ups) >= MOST_STEPS:
+    def _check_not_full(self) -> None:
+        if len(self.writes) + len(self.follow_ups) >= MAX_STEPS:
             raise InvalidInput(
-                f"transaction: it has {MOST_STEPS} steps already, which is the most; "
+                f"transaction: it has {MAX_STEPS} steps already, which is the most; "
                 "enqueue a follow-up that does the rest"
             )
 
-    def _check_use(self, command: str, form: Form, name: str, size: int) -> None:
+    def _check_key_use(self, command: str, form: CommandSpec, name: str, size: int) -> None:
         kind = form.kind if form.kind != "any" else self._kinds.get(name, "any")
         if self._kinds.get(name, "any") not in ("any", kind):
             raise InvalidInput(
@@ -128,14 +128,14 @@ class Transaction:
             raise InvalidInput(
                 f"transaction: {command} and {other} cannot both be applied to key {name!r}; use two keys"
             )
-        if self._bytes + size > MOST_BYTES:
-            raise InvalidInput(f"transaction: its values have {self._bytes + size} bytes, allowed are {MOST_BYTES}")
+        if self._bytes + size > MAX_BYTES:
+            raise InvalidInput(f"transaction: its values have {self._bytes + size} bytes, allowed are {MAX_BYTES}")
         self._kinds[name] = kind
         self._used.add((name, command))
         self._bytes += size
 
 
-def _check_arguments(command: str, form: Form, args: tuple[Value, ...]) -> None:
+def _check_arguments(command: str, form: CommandSpec, args: tuple[Value, ...]) -> None:
     if not form.least <= len(args) <= form.most or len(args) % form.step:
         pairs = " in pairs" if form.step == 2 else ""
         raise InvalidInput(
@@ -147,8 +147,8 @@ def _check_arguments(command: str, form: Form, args: tuple[Value, ...]) -> None:
                 f"transaction: {command} has argument {value!r:.80}, allowed are str, bytes, int and float"
             )
     for position in form.whole:
-        low = 1 if command == "PEXPIRE" else -MOST_ADDED
-        high = LONGEST_EXPIRY_MS if command == "PEXPIRE" else MOST_ADDED
+        low = 1 if command == "PEXPIRE" else -MAX_ADDED
+        high = LONGEST_EXPIRY_MS if command == "PEXPIRE" else MAX_ADDED
         value = args[position]
         if not isinstance(value, int) or not low <= value <= high:
             raise InvalidInput(f"transaction: {command} has {value!r:.80}, allowed are whole numbers {low}–{high}")

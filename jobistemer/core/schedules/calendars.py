@@ -15,7 +15,7 @@ import msgspec
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron import wall_times
 from jobistemer.core.schedules.cron_grammar import read_cron
-from jobistemer.core.schedules.instants import DAY, EPOCH_DAY, MINUTE, in_utc, unix_floor
+from jobistemer.core.schedules.instants import DAY, EPOCH_DAY, MINUTE, to_utc, unix_floor
 from jobistemer.core.schedules.zones import zone_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     end: datetime
 
     def __post_init__(self) -> None:
-        start, end = in_utc(self.start, "start"), in_utc(self.end, "end")
+        start, end = to_utc(self.start, "start"), to_utc(self.end, "end")
         if end <= start:
             raise InvalidSchedule(f"window end {end.isoformat()} is not after its start {start.isoformat()}")
         msgspec.structs.force_setattr(self, "start", start)

@@ -44,7 +44,7 @@ def shift_note(schedule: AnySchedule, instant: datetime, timezone: str) -> str:
     span = zone.span_at(unix)
     wall = unix + span.offset
     if isinstance(schedule, Cron) and wall not in wall_times(schedule.expression):
-        return _moved(schedule, span)
+        return _describe_move(schedule, span)
     if wall < span.fresh:
         return f"second pass of {_clock(wall)}"
     following = zone.span_at(span.end)
@@ -53,7 +53,7 @@ def shift_note(schedule: AnySchedule, instant: datetime, timezone: str) -> str:
     return ""
 
 
-def _moved(cron: Cron, span: Span) -> str:
+def _describe_move(cron: Cron, span: Span) -> str:
     lost = wall_times(cron.expression).at_or_after(span.fresh)
     return "" if lost is None else f"moved: {_clock(lost)} does not exist"
 

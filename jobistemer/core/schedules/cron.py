@@ -12,7 +12,7 @@ from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron_grammar import read_cron
 from jobistemer.core.schedules.cron_table import WallTimes
 from jobistemer.core.schedules.delays import check_bound
-from jobistemer.core.schedules.instants import DAY, Due, Questions, checked_window, unix_floor, windowed
+from jobistemer.core.schedules.instants import DAY, Due, ScheduleQueries, check_window, unix_floor, limit_to_window
 from jobistemer.core.schedules.walltime import Dst, WallClockDue, clock_rule
 from jobistemer.core.schedules.zones import LONGEST_JUMP, zone_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Cron(
-    msgspec.Struct, Questions, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
+    msgspec.Struct, ScheduleQueries, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     tag_field="kind", tag="cron",
 ):  # fmt: skip
     """A cron expression in a time zone.
@@ -51,12 +51,12 @@ class Cron(
             raise InvalidSchedule(f"dst {self.dst!r} is none of {', '.join(get_args(Dst))}")
         check_bound("jitter", self.jitter)
         check_bound("spread", self.spread)
-        start, end = checked_window(self.start, self.end)
+        start, end = check_window(self.start, self.end)
         msgspec.structs.force_setattr(self, "start", start)
         msgspec.structs.force_setattr(self, "end", end)
 
     def _due(self) -> Due:
-        return _compiled(self)
+        return _compile(self)
 
     def day_key(self, first: int) -> Hashable | None:
         """Where no clock changes nearby, the days of the wall clock that match say everything."""
@@ -71,11 +71,11 @@ class Cron(
 
 
 @lru_cache(maxsize=16384)
-def _compiled(cron: Cron) -> Due:
+def _compile(cron: Cron) -> Due:
     fields = read_cron(cron.expression)
     rule = clock_rule(cron.dst, follows_elapsed_time=fields.follows_elapsed_time)
     due = WallClockDue(wall_times(cron.expression), zone_of(cron.timezone), rule)
-    return windowed(due, cron.start, cron.end)
+    return limit_to_window(due, cron.start, cron.end)
 
 
 @lru_cache(maxsize=4096)

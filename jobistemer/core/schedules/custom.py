@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules.instants import DAY, FIRST_UNIX, Due, Questions, instant_at, unix_floor
+from jobistemer.core.schedules.instants import DAY, FIRST_UNIX, Due, ScheduleQueries, instant_at, unix_floor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     # From the options of a Custom to the object that answers for it.
-    ScheduleFactory = Callable[[Mapping[str, Any]], "Answers"]
+    ScheduleFactory = Callable[[Mapping[str, Any]], "CustomSchedule"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _factories: dict[str, ScheduleFactory] = {}
 
 
-class Answers(Protocol):
+class CustomSchedule(Protocol):
     """The two questions that a custom schedule has to answer, purely, in whole UTC seconds."""
 
     def next_after(self, instant: datetime) -> datetime | None:
@@ -37,7 +37,7 @@ class Answers(Protocol):
 
 
 class Custom(
-    msgspec.Struct, Questions, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
+    msgspec.Struct, ScheduleQueries, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     tag_field="kind", tag="custom",
 ):  # fmt: skip
     """A schedule that user code computes: a registered `name` and `options` that go to its factory.
@@ -49,7 +49,7 @@ class Custom(
     options: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        check_name(self.name)
+        check_schedule_name(self.name)
         try:
             self._options_as_text()
         except (TypeError, ValueError) as error:
@@ -62,7 +62,7 @@ class Custom(
         return msgspec.json.encode(self.options, order="deterministic")
 
     def _due(self) -> Due:
-        return _resolved(self)
+        return _build_due(self)
 
 
 def register_schedule(name: str, factory: ScheduleFactory) -> None:
@@ -70,42 +70,42 @@ def register_schedule(name: str, factory: ScheduleFactory) -> None:
 
     Raises InvalidSchedule for a name that is not lower-case letters, digits, `_`, `.` and `-`.
     """
-    check_name(name)
+    check_schedule_name(name)
     _factories[name] = factory
-    _resolved.cache_clear()
+    _build_due.cache_clear()
 
 
-def check_name(name: str) -> None:
+def check_schedule_name(name: str) -> None:
     """Refuse a name that may not be registered."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidSchedule(f"custom schedule name {name!r} is not 1–64 of a–z, 0–9, _ . - beginning with a letter")
 
 
 @lru_cache(maxsize=1024)
-def _resolved(custom: Custom) -> Due:
+def _build_due(custom: Custom) -> Due:
     factory = _factories.get(custom.name)
     if factory is None:
         raise InvalidSchedule(
             f"custom schedule {custom.name!r} is not registered here:"
             f" call register_schedule({custom.name!r}, factory) before it is used"
         )
-    return _Asked(factory(custom.options))
+    return _CustomDue(factory(custom.options))
 
 
-class _Asked:
+class _CustomDue:
     """The answers of a user's object, in unix seconds."""
 
-    __slots__ = ("_answers",)
+    __slots__ = ("_schedule",)
 
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, schedule: CustomSchedule) -> None:
+        self._schedule = schedule
 
     def next_unix(self, after: int) -> int | None:
-        instant = self._answers.next_after(instant_at(after))
+        instant = self._schedule.next_after(instant_at(after))
         return None if instant is None else unix_floor(instant)
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        return map(unix_floor, self._answers.between(instant_at(start), instant_at(end)))
+        return map(unix_floor, self._schedule.between(instant_at(start), instant_at(end)))
 
     def previous_unix(self, before: int) -> int | None:
         """Look back over windows that double in length, since nobody promises a third answer."""

@@ -10,7 +10,7 @@ from jobistemer.core.schedules.describe_cron import describe_cron
 from jobistemer.core.schedules.instants import DAY, HOUR, MINUTE, instant_at
 from jobistemer.core.schedules.interval import Interval
 from jobistemer.core.schedules.iso8601 import read_repetition
-from jobistemer.core.schedules.wording import listed, plural
+from jobistemer.core.schedules.wording import join_words, count_units
 from jobistemer.core.schedules.zones import zone_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _describe_interval(interval: Interval) -> str:
     start = repetition.start if interval.anchor is None else int(interval.anchor.timestamp())
     parts = [f"every {_length(repetition.duration)}"]
     if repetition.times is not None:
-        parts.append(plural(repetition.times, "time"))
+        parts.append(count_units(repetition.times, "time"))
     if start is not None:
         parts.append(f"from {_local(start, interval.timezone)}")
     if repetition.end is not None:
@@ -58,8 +58,8 @@ def _length(duration: Duration) -> str:
         "year": years, "month": months, "week": weeks, "day": days,
         "hour": hours, "minute": minutes, "second": seconds,
     }  # fmt: skip
-    words = [plural(count, unit) for unit, count in counts.items() if count]
-    return words[0].removeprefix("1 ") if len(words) == 1 else listed(words)
+    words = [count_units(count, unit) for unit, count in counts.items() if count]
+    return words[0].removeprefix("1 ") if len(words) == 1 else join_words(words)
 
 
 def _limits(schedule: Cron | Interval) -> str:
@@ -75,8 +75,8 @@ def _limits(schedule: Cron | Interval) -> str:
 def _span(seconds: int) -> str:
     for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
         if seconds % unit == 0:
-            return plural(seconds // unit, name)
-    return plural(seconds, "second")
+            return count_units(seconds // unit, name)
+    return count_units(seconds, "second")
 
 
 def _local(unix: int, timezone: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from jobistemer.core.schedules.cron_fields import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
 from jobistemer.core.schedules.cron_grammar import read_cron
-from jobistemer.core.schedules.wording import every, listed, ordinal, runs, step_of
+from jobistemer.core.schedules.wording import repeat_unit, join_words, ordinal, join_runs, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ _MONTHS: Final = (
 _WEEKDAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _FULL_HOUR: Final = 60
 _FULL_DAY: Final = 24
-_MOST_TIMES: Final = 6
+_MAX_TIMES: Final = 6
 _SIXTY: Final = 60
 
 
@@ -35,7 +35,7 @@ def describe_cron(expression: str) -> str:
 
 def _times(fields: CronFields) -> str:
     if _are_few(fields):
-        return f"at {listed(_clocks(fields))}"
+        return f"at {join_words(_clocks(fields))}"
     if len(fields.seconds) > 1:
         return _within(_steps(fields.seconds, "second", _SIXTY), _minutes_of(fields))
     at_second = f", at second {fields.seconds[0]}" if fields.seconds != (0,) else ""
@@ -47,7 +47,7 @@ def _are_few(fields: CronFields) -> bool:
     per_hour = len(fields.seconds) * len(fields.minutes)
     apart = all(later - earlier > 1 for earlier, later in pairwise(fields.hours))
     even = _period(fields.hours, _FULL_DAY) is not None
-    return per_hour * len(fields.hours) <= _MOST_TIMES or (per_hour == 1 and apart and not even)
+    return per_hour * len(fields.hours) <= _MAX_TIMES or (per_hour == 1 and apart and not even)
 
 
 def _clocks(fields: CronFields) -> list[str]:
@@ -65,7 +65,7 @@ def _minutes_of(fields: CronFields) -> str:
         return _hours_of(fields)
     if len(fields.minutes) == 1:
         return f"in minute {fields.minutes[0]} of {_each_hour(fields)}"
-    return f"in minutes {runs(fields.minutes, str)} of {_each_hour(fields)}"
+    return f"in minutes {join_runs(fields.minutes, str)} of {_each_hour(fields)}"
 
 
 def _minutes_past(fields: CronFields) -> str:
@@ -73,14 +73,14 @@ def _minutes_past(fields: CronFields) -> str:
     if minutes == (0,):
         return _each_hour(fields)
     if _period(minutes, _SIXTY) is None:
-        return f"{runs(minutes, str)} minute{'s' * (minutes != (1,))} past {_each_hour(fields)}"
+        return f"{join_runs(minutes, str)} minute{'s' * (minutes != (1,))} past {_each_hour(fields)}"
     return _within(_steps(minutes, "minute", _SIXTY), _hours_of(fields))
 
 
 def _steps(values: Sequence[int], unit: str, size: int) -> str:
     """Give `every 5 minutes` for values that go round evenly, else `in minutes 3, 5 and 7`."""
     period = _period(values, size)
-    return f"in {unit}s {runs(values, str)}" if period is None else every(period, unit)
+    return f"in {unit}s {join_runs(values, str)}" if period is None else repeat_unit(period, unit)
 
 
 def _period(values: Sequence[int], size: int) -> int | None:
@@ -108,7 +108,7 @@ def _spans(hours: Sequence[int]) -> str:
     """Give hours as stretches of the day, `09:00 to 17:59`."""
     starts = [hour for hour in hours if hour - 1 not in hours]
     ends = [hour for hour in hours if hour + 1 not in hours]
-    return listed([f"{start:02}:00 to {end:02}:59" for start, end in zip(starts, ends, strict=True)])
+    return join_words([f"{start:02}:00 to {end:02}:59" for start, end in zip(starts, ends, strict=True)])
 
 
 def _within(first: str, second: str) -> str:
@@ -130,26 +130,26 @@ def _is_restricted(fields: CronFields, field: Field) -> bool:
 
 
 def _dates(field: DayOfMonth) -> str:
-    words = [f"the {runs(field.days, ordinal)}"] if field.days else []
+    words = [f"the {join_runs(field.days, ordinal)}"] if field.days else []
     words += [f"the weekday nearest to the {ordinal(day)}" for day in field.nearest_weekday_to]
     words += ["the last day"] * field.last + ["the last weekday"] * field.last_weekday
-    return f"on {listed(words)} of the month"
+    return f"on {join_words(words)} of the month"
 
 
 def _weekdays(field: DayOfWeek) -> str:
     # A week that is read out begins on Monday.
     days = sorted((day or len(_WEEKDAYS)) for day in field.weekdays)
-    words = [runs(days, lambda day: _WEEKDAYS[day % len(_WEEKDAYS)])] if days else []
+    words = [join_runs(days, lambda day: _WEEKDAYS[day % len(_WEEKDAYS)])] if days else []
     words += [f"the {ordinal(nth)} {_WEEKDAYS[day]} of the month" for day, nth in field.nth]
     words += [f"the last {_WEEKDAYS[day]} of the month" for day in field.last]
-    return f"on {listed(words)}" if len(words) > 1 or len(days) < 3 else words[0]
+    return f"on {join_words(words)}" if len(words) > 1 or len(days) < 3 else words[0]
 
 
 def _months(fields: CronFields) -> str:
     if len(fields.months) == MONTH.high:
         return ""
-    return f"in {runs(fields.months, lambda month: _MONTHS[month - 1])}"
+    return f"in {join_runs(fields.months, lambda month: _MONTHS[month - 1])}"
 
 
 def _years(fields: CronFields) -> str:
-    return "" if fields.years is None else f"in {runs(fields.years, str)}"
+    return "" if fields.years is None else f"in {join_runs(fields.years, str)}"

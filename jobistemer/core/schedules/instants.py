@@ -42,7 +42,7 @@ class Due(Protocol):
         """Give the due seconds later than `start` and not later than `end`, lazily and in order."""
 
 
-class Questions:
+class ScheduleQueries:
     """The questions of a schedule, answered in datetimes and in unix seconds by its `_due` set."""
 
     __slots__ = ()
@@ -93,7 +93,7 @@ class Questions:
         return map(instant_at, self._due().unix_between(unix_floor(start), unix_floor(end)))
 
 
-class Windowed:
+class WindowedDue:
     """The part of a due set that lies in a window, both of whose ends belong to it."""
 
     __slots__ = ("_due", "_first", "_last")
@@ -116,19 +116,19 @@ class Windowed:
         return self._due.unix_between(max(start, self._first - 1), min(end, self._last))
 
 
-def windowed(due: Due, start: datetime | None, end: datetime | None) -> Due:
+def limit_to_window(due: Due, start: datetime | None, end: datetime | None) -> Due:
     """Cut a due set to the window from `start` to `end`; None leaves that side open."""
     if start is None and end is None:
         return due
     first = FIRST_UNIX if start is None else unix_ceiling(start)
     last = LAST_UNIX if end is None else unix_floor(end)
-    return Windowed(due, first, last)
+    return WindowedDue(due, first, last)
 
 
-def checked_window(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
+def check_window(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
     """Give a window in UTC, refusing one without time zones or that ends before it starts."""
-    first = None if start is None else in_utc(start, "start")
-    last = None if end is None else in_utc(end, "end")
+    first = None if start is None else to_utc(start, "start")
+    last = None if end is None else to_utc(end, "end")
     if first is not None and last is not None and last < first:
         raise InvalidSchedule(
             f"end {last.isoformat()} is before start {first.isoformat()}: the window is empty; were the two swapped?"
@@ -136,7 +136,7 @@ def checked_window(start: datetime | None, end: datetime | None) -> tuple[dateti
     return first, last
 
 
-def in_utc(instant: datetime, field: str) -> datetime:
+def to_utc(instant: datetime, field: str) -> datetime:
     """Give the same instant in UTC; `field` names it when it has no time zone."""
     if not isinstance(instant, datetime):
         raise InvalidSchedule(f"{field} {instant!r} is not a datetime")
@@ -153,7 +153,7 @@ def in_utc(instant: datetime, field: str) -> datetime:
 def unix_floor(instant: datetime) -> int:
     """Give the last whole second that is not later than `instant`, exactly."""
     if instant.tzinfo is None:
-        in_utc(instant, "instant")
+        to_utc(instant, "instant")
     since = instant - EPOCH
     return since.days * DAY + since.seconds
 
@@ -168,7 +168,7 @@ def instant_at(unix: int) -> datetime:
     return EPOCH + timedelta(0, unix)
 
 
-def wall_of(naive: datetime) -> int:
+def to_wall_seconds(naive: datetime) -> int:
     """Give the wall seconds of the date and time that a clock shows."""
     return (naive.toordinal() - EPOCH_DAY) * DAY + naive.hour * HOUR + naive.minute * MINUTE + naive.second
 

@@ -21,13 +21,13 @@ from jobistemer.core.schedules.instants import (
     FIRST_UNIX,
     LAST_UNIX,
     Due,
-    Questions,
-    checked_window,
-    in_utc,
+    ScheduleQueries,
+    check_window,
+    to_utc,
     instant_at,
     unix_floor,
     walk,
-    windowed,
+    limit_to_window,
 )
 from jobistemer.core.schedules.iso8601 import Duration, duration_text, read_repetition
 from jobistemer.core.schedules.zones import Zone, zone_of
@@ -50,7 +50,7 @@ _UNBOUNDED: Final = LAST_UNIX - FIRST_UNIX
 
 
 class Interval(
-    msgspec.Struct, Questions, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
+    msgspec.Struct, ScheduleQueries, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     tag_field="kind", tag="interval",
 ):  # fmt: skip
     """Every so often, counted from an anchor, which is itself due.
@@ -80,13 +80,13 @@ class Interval(
         repetition = read_repetition(str(self.expression), self.timezone)
         check_bound("jitter", self.jitter)
         check_bound("spread", self.spread)
-        start, end = checked_window(self.start, self.end)
+        start, end = check_window(self.start, self.end)
         msgspec.structs.force_setattr(self, "start", start)
         msgspec.structs.force_setattr(self, "end", end)
         if self.anchor is not None:
             if repetition.start is not None or repetition.end is not None:
                 raise InvalidSchedule(f"anchor {self.anchor} is given, but {self.expression!r} has its own")
-            msgspec.structs.force_setattr(self, "anchor", _whole_seconds(in_utc(self.anchor, "anchor")))
+            msgspec.structs.force_setattr(self, "anchor", _whole_seconds(to_utc(self.anchor, "anchor")))
 
     def anchored(self, at: datetime) -> Interval:
         """Give this interval with `at`, cut to whole seconds, as its anchor, unless it has one."""
@@ -100,7 +100,7 @@ class Interval(
         return not (self.anchor is None and repetition.start is None and repetition.end is None)
 
     def _due(self) -> Due:
-        return _compiled(self)
+        return _compile(self)
 
     def day_key(self, first: int) -> Hashable | None:
         """Of elapsed time, how far its first instant lies from the beginning of the day."""
@@ -164,8 +164,8 @@ class Progression:
 
 
 @lru_cache(maxsize=16384)
-def _compiled(interval: Interval) -> Due:
-    return windowed(_progression(interval), interval.start, interval.end)
+def _compile(interval: Interval) -> Due:
+    return limit_to_window(_progression(interval), interval.start, interval.end)
 
 
 def _progression(interval: Interval) -> Progression:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, NoReturn
 import isodate
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules.instants import DAY, EPOCH, in_utc, instant_at, wall_of
+from jobistemer.core.schedules.instants import DAY, EPOCH, to_utc, instant_at, to_wall_seconds
 from jobistemer.core.schedules.zones import zone_of
 
 MAX_LENGTH: Final = 256
@@ -117,14 +117,14 @@ def unix_of(moment: datetime, timezone: str | None) -> int:
             f"instant {moment.isoformat()} has a fraction of a second: due instants are whole seconds"
         )
     if moment.utcoffset() is not None:
-        return (in_utc(moment, "instant") - EPOCH) // timedelta(seconds=1)
+        return (to_utc(moment, "instant") - EPOCH) // timedelta(seconds=1)
     if timezone is None:
         raise InvalidSchedule(
             f"instant {moment.isoformat()} has no offset and no time zone;"
             f" write {moment.isoformat()}Z or give timezone="
         )
-    unix = zone_of(timezone).unix_of(wall_of(moment))
-    in_utc(instant_at(unix), "instant")
+    unix = zone_of(timezone).unix_of(to_wall_seconds(moment))
+    to_utc(instant_at(unix), "instant")
     return unix
 
 

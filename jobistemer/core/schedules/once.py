@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules.instants import Due, Questions, instant_at
+from jobistemer.core.schedules.instants import Due, ScheduleQueries, instant_at
 from jobistemer.core.schedules.iso8601 import read_instant, unix_of
 from jobistemer.core.schedules.zones import zone_of
 
@@ -22,7 +22,7 @@ else:
 
 
 class Once(
-    msgspec.Struct, Questions, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
+    msgspec.Struct, ScheduleQueries, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     tag_field="kind", tag="once",
 ):  # fmt: skip
     """A single instant.

@@ -13,7 +13,7 @@ _TEENS: Final = (11, 12, 13)
 _LONG_RUN: Final = 3
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
+def join_words(words: Sequence[str], last: str = "and") -> str:
     """Join words as a sentence does: `a`, `a and b`, `a, b and c`."""
     if len(words) < 2:
         return "".join(words)
@@ -26,17 +26,17 @@ def ordinal(number: int) -> str:
     return f"{number}{suffix}"
 
 
-def plural(number: int, unit: str) -> str:
+def count_units(number: int, unit: str) -> str:
     """Count things: `1 hour`, `6 hours`."""
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
-def every(number: int, unit: str) -> str:
+def repeat_unit(number: int, unit: str) -> str:
     """Repeat a unit: `every hour`, `every 6 hours`."""
     return f"every {unit}" if number == 1 else f"every {number} {unit}s"
 
 
-def runs(values: Sequence[int], word: Callable[[int], str]) -> str:
+def join_runs(values: Sequence[int], word: Callable[[int], str]) -> str:
     """List values, three or more in a row as `first to last`."""
     groups: list[list[int]] = []
     for value in values:
@@ -44,7 +44,7 @@ def runs(values: Sequence[int], word: Callable[[int], str]) -> str:
             groups[-1].append(value)
         else:
             groups.append([value])
-    return listed([part for group in groups for part in _run(group, word)])
+    return join_words([part for group in groups for part in _run(group, word)])
 
 
 def step_of(values: Sequence[int]) -> int | None:

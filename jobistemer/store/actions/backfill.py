@@ -13,27 +13,27 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.backfill import Backfill, Progress, Status, instants_from, is_excluded
+from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, iter_instants, is_excluded
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.calls.jobs import StoredJob
-from jobistemer.store.calls.occurrences import Asked
+from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
 
-LOOKED_AT = 100
+INSTANTS_PER_STEP = 100
 """How many instants one step looks at."""
-SOON_MS = 100
-IDLE_MS = 1_000
+STEP_PAUSE_MS = 100
+IDLE_PAUSE_MS = 1_000
 KEEP_MS = 7 * 86_400_000
 
 
-class Known(NamedTuple):
+class StoredBackfill(NamedTuple):
     """A backfill as it is on record; `step` is empty once it has ended."""
 
     backfill: Backfill
-    progress: Progress
+    progress: BackfillProgress
     step: str
 
 
@@ -41,19 +41,19 @@ def start(keys: Keys, backfill: Backfill) -> Call:
     """Put a backfill on record; tickers begin with it at once."""
     return script("start_backfill")(
         (keys.backfill(backfill.id), keys.chores, keys.wake),
-        (backfill.id, msgspec.json.encode(backfill), msgspec.json.encode(Progress()), backfill.started_at),
+        (backfill.id, msgspec.json.encode(backfill), msgspec.json.encode(BackfillProgress()), backfill.started_at),
     )
 
 
-def find_backfill(database: Database, backfill_id: str) -> Known | None:
+def find_backfill(database: Database, backfill_id: str) -> StoredBackfill | None:
     """A backfill by its id, or None: it never was, or ended more than a week ago."""
     definition, progress, step = database.ask(
         "HMGET", database.keys.backfill(backfill_id), "definition", "progress", "step"
     )
     if definition is None:
         return None
-    return Known(
-        msgspec.json.decode(definition, type=Backfill), msgspec.json.decode(progress, type=Progress), step.decode()
+    return StoredBackfill(
+        msgspec.json.decode(definition, type=Backfill), msgspec.json.decode(progress, type=BackfillProgress), step.decode()
     )
 
 
@@ -65,8 +65,8 @@ def list_running(database: Database) -> list[str]:
 
 def cancel(database: Database, backfill_id: str) -> bool:
     """Fire nothing more of a backfill; whether it was running. What was fired comes to its end."""
-    while (known := find_backfill(database, backfill_id)) and known.progress.status is Status.RUNNING:
-        ended = _ended(known.progress, Status.CANCELED, database.clock.now_ms(), "canceled")
+    while (known := find_backfill(database, backfill_id)) and known.progress.status is BackfillStatus.RUNNING:
+        ended = _finish(known.progress, BackfillStatus.CANCELED, database.clock.now_ms(), "canceled")
         if database.call(_advance(database.keys, known, ended, 0)).word == "ADVANCED":
             return True
     return False
@@ -75,23 +75,23 @@ def cancel(database: Database, backfill_id: str) -> bool:
 def take_step(database: Database, backfill_id: str) -> None:
     """Fire what there is room for, and note it."""
     known = find_backfill(database, backfill_id)
-    if known is None or known.progress.status is not Status.RUNNING:
+    if known is None or known.progress.status is not BackfillStatus.RUNNING:
         database.ask("ZREM", database.keys.chores, f"backfill:{backfill_id}")
         return
     now_ms = database.read_clock()
     stored = jobs.find_job(database, known.backfill.job)
     before = known.progress
     if stored is None:
-        after = _ended(before, Status.CANCELED, now_ms, "the job was removed")
+        after = _finish(before, BackfillStatus.CANCELED, now_ms, "the job was removed")
     else:
-        after = _fired(database, stored, known.backfill, _landed(database, before), now_ms)
-    look_at = now_ms + (IDLE_MS if after == before else SOON_MS)
+        after = _fire_instants(database, stored, known.backfill, _count_ended(database, before), now_ms)
+    look_at = now_ms + (IDLE_PAUSE_MS if after == before else STEP_PAUSE_MS)
     database.call(_advance(database.keys, known, after, look_at))
 
 
-def _landed(database: Database, progress: Progress) -> Progress:
+def _count_ended(database: Database, progress: BackfillProgress) -> BackfillProgress:
     """The progress without what has ended since."""
-    states = _states(database, progress.flying)
+    states = _read_states(database, progress.flying)
     ended = [state for state in states.values() if state is None or state in TERMINAL_OCCURRENCES]
     completed = ended.count(OccurrenceState.COMPLETED)
     return msgspec.structs.replace(
@@ -102,71 +102,71 @@ def _landed(database: Database, progress: Progress) -> Progress:
     )
 
 
-def _fired(database: Database, stored: StoredJob, backfill: Backfill, progress: Progress, now_ms: int) -> Progress:
+def _fire_instants(database: Database, stored: StoredJob, backfill: Backfill, progress: BackfillProgress, now_ms: int) -> BackfillProgress:
     job = stored.job
-    instants = list(islice(instants_from(job, backfill, progress.position), LOOKED_AT))
+    instants = list(islice(iter_instants(job, backfill, progress.position), INSTANTS_PER_STEP))
     if not instants and not progress.flying:
-        return _ended(progress, Status.COMPLETED, now_ms, "")
-    known = _states(database, [ids.occurrence_id(job.id, each) for each in instants])
+        return _finish(progress, BackfillStatus.COMPLETED, now_ms, "")
+    known = _read_states(database, [ids.occurrence_id(job.id, each) for each in instants])
     for instant, (occurrence, state) in zip(instants, known.items(), strict=True):
         if instant > stored.cursor:
             # It is for the schedule to decide; what it makes of it is left alone.
             break
         if is_excluded(job, instant):
-            progress = _at(progress, instant, excluded=progress.excluded + 1)
+            progress = _move_to(progress, instant, excluded=progress.excluded + 1)
             continue
-        asked = _asked(job, backfill, instant, state)
-        if asked is None and not _is_ours(database, occurrence, backfill):
-            progress = _at(progress, instant, existing=progress.existing + 1)
+        request = _build_request(job, backfill, instant, state)
+        if request is None and not _was_fired_by(database, occurrence, backfill):
+            progress = _move_to(progress, instant, existing=progress.existing + 1)
             continue
-        if len(progress.flying) >= _room(job, backfill):
+        if len(progress.flying) >= _max_in_flight(job, backfill):
             break
-        if asked is not None:
-            reply = database.call(occurrences.fire(database.keys, job, stored.version, asked, now_ms))
+        if request is not None:
+            reply = database.call(occurrences.fire(database.keys, job, stored.version, request, now_ms))
             if reply.word in ("BUSY", "STALE"):
                 break
-        flies = asked.repeated if asked is not None and asked.repeated else occurrence
-        progress = _at(progress, instant, flying=(*progress.flying, flies), fired=progress.fired + 1)
+        flies = request.repeat_id if request is not None and request.repeat_id else occurrence
+        progress = _move_to(progress, instant, flying=(*progress.flying, flies), fired=progress.fired + 1)
     return progress
 
 
-def _asked(job: Job, backfill: Backfill, instant: int, state: OccurrenceState | None) -> Asked | None:
+def _build_request(job: Job, backfill: Backfill, instant: int, state: OccurrenceState | None) -> FireRequest | None:
     """How to fire an instant; None when its record stands."""
     reason, origin = f"backfilled by {backfill.by or backfill.id}", f"backfill {backfill.id}"
     if state is None:
-        return Asked(instant, reason, origin)
+        return FireRequest(instant, reason, origin)
     if state not in backfill.again:
         return None
-    return Asked(instant, f"{reason}: it was {state}", origin, ids.repeated_id(job.id, instant, backfill.id))
+    return FireRequest(instant, f"{reason}: it was {state}", origin, ids.repeated_id(job.id, instant, backfill.id))
 
 
-def _is_ours(database: Database, occurrence: str, backfill: Backfill) -> bool:
+def _was_fired_by(database: Database, occurrence: str, backfill: Backfill) -> bool:
     # Fired by a step that was not noted: its process died in between.
     origin = database.ask("HGET", database.keys.occurrence(occurrence), "origin")
     return bool(origin == f"backfill {backfill.id}".encode())
 
 
-def _room(job: Job, backfill: Backfill) -> int:
+def _max_in_flight(job: Job, backfill: Backfill) -> int:
     return backfill.concurrency if job.overlap == Overlap.ALLOW else 1
 
 
-def _states(database: Database, found: list[str] | tuple[str, ...]) -> dict[str, OccurrenceState | None]:
+def _read_states(database: Database, found: list[str] | tuple[str, ...]) -> dict[str, OccurrenceState | None]:
     keys = database.keys
     answers = database.ask_all([("HGET", keys.occurrence(each), "state") for each in found]) if found else []
     states = (None if answer is None else OccurrenceState(answer.decode()) for answer in answers)
     return dict(zip(found, states, strict=True))
 
 
-def _at(progress: Progress, position: int, **changes: object) -> Progress:
+def _move_to(progress: BackfillProgress, position: int, **changes: object) -> BackfillProgress:
     return msgspec.structs.replace(progress, position=position, **changes)
 
 
-def _ended(progress: Progress, status: Status, now_ms: int, note: str) -> Progress:
+def _finish(progress: BackfillProgress, status: BackfillStatus, now_ms: int, note: str) -> BackfillProgress:
     return msgspec.structs.replace(progress, status=status, note=note, ended_at=now_ms)
 
 
-def _advance(keys: Keys, known: Known, progress: Progress, look_at: int) -> Call:
-    keep_ms = 0 if progress.status is Status.RUNNING else KEEP_MS
+def _advance(keys: Keys, known: StoredBackfill, progress: BackfillProgress, look_at: int) -> Call:
+    keep_ms = 0 if progress.status is BackfillStatus.RUNNING else KEEP_MS
     return script("advance_backfill")(
         (keys.backfill(known.backfill.id), keys.chores),
         (known.backfill.id, known.step, msgspec.json.encode(progress), look_at, keep_ms),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import FailureStrategy, Job
-from jobistemer.core.runs.message import Delivery, Message, Slot, decode_message
+from jobistemer.core.runs.message import Delivery, Message, TaskRef, decode_message
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import TERMINAL_RUNS, AttemptState, RunState
 from jobistemer.store.calls import groups, jobs, limits, runs
-from jobistemer.store.calls.runs import Ended
+from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.keys import front_of
 from jobistemer.store.reads import records
 
-MOST_RETRIES = 500
+MAX_RETRIES_AT_ONCE = 500
 """How many waiting retries of a group are cancelled at once; the others are when their time comes."""
 TRIES = 5
 """A run moves while it is looked at; after so many looks the caller is told to come again."""
@@ -29,10 +29,10 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
         if record.state in TERMINAL_RUNS:
             # A run that has mapped goes on as its groups.
             return _cancel_groups(database, record, reason)
-        if record.waits and groups.find(database, run_id) is not None:
+        if record.waits and groups.find_group(database, run_id) is not None:
             # A reducer waits for its group.
             return cancel_group(database, run_id, reason)
-        word = _cancel_held_back(database, record, reason) or _cancel_on_stream(database, record, reason)
+        word = _cancel_waiting(database, record, reason) or _cancel_on_stream(database, record, reason)
         if word != "STALE":
             return word
     return "BUSY"
@@ -41,37 +41,37 @@ def cancel_run(database: Database, run_id: str, reason: str) -> str:
 def _cancel_groups(database: Database, record: RunRecord, reason: str) -> str:
     # Where there are several, one more waits for their reducers.
     joins = [ids.join_run_id(record.id)] if record.maps > 1 else []
-    found = [*groups.made_by(record.id, max(1, record.maps)), *joins]
+    found = [*groups.group_ids(record.id, max(1, record.maps)), *joins]
     words = [cancel_group(database, group, reason) for group in found]
     return next((word for word in words if word != "ENDED"), "ENDED")
 
 
 def cancel_group(database: Database, group: str, reason: str) -> str:
     """Cancel what runs of a group and its reducer are left: REQUESTED, or ENDED when there are none."""
-    state = groups.find(database, group)
+    state = groups.find_group(database, group)
     if state is None:
         return "ENDED"
     if state.total is not None and state.done >= state.total:
         return cancel_run(database, group, reason)
-    database.call(groups.halt(database.keys, group, f"canceled: {reason}"))
+    database.call(groups.halt_group(database.keys, group, f"canceled: {reason}"))
     cancel_retries(database, group)
     return "REQUESTED"
 
 
 def cancel_retries(database: Database, group: str) -> None:
     """Cancel those runs of a halted group that wait for another attempt; the others meet the mark themselves."""
-    state = groups.find(database, group)
-    for run in groups.waiting_for_a_retry(database, group, state.added if state else 0)[:MOST_RETRIES]:
+    state = groups.find_group(database, group)
+    for run in groups.list_delayed_children(database, group, state.added if state else 0)[:MAX_RETRIES_AT_ONCE]:
         cancel_run(database, run, "its group has failed")
 
 
 def cancel_children(database: Database, run_id: str, mapped: int) -> None:
     """Cancel those children of a run that ended without handing over that wait for another attempt."""
-    for group in groups.made_by(run_id, mapped):
+    for group in groups.group_ids(run_id, mapped):
         cancel_retries(database, group)
 
 
-def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
+def cancel_siblings(database: Database, job: Job, slot: TaskRef) -> None:
     """Under fail_fast, cancel what else of the occurrence is delayed, waiting or running."""
     if job.strategy_of(slot.task) is not FailureStrategy.FAIL_FAST:
         return
@@ -81,13 +81,13 @@ def cancel_siblings(database: Database, job: Job, slot: Slot) -> None:
             cancel_run(database, run, f"task {slot.task} failed")
 
 
-def _cancel_held_back(database: Database, record: RunRecord, reason: str) -> str | None:
+def _cancel_waiting(database: Database, record: RunRecord, reason: str) -> str | None:
     # Until it is on a stream, a run keeps its message itself.
     source = "delayed" if record.state is RunState.SCHEDULED else "waiting" if record.waits else None
     if source is None:
         return None
     raw = database.ask("HGET", database.keys.run(record.id), "message")
-    return "STALE" if raw is None else _end(database, record, record.place, decode_message(raw), source, reason)
+    return "STALE" if raw is None else _end_canceled(database, record, record.place, decode_message(raw), source, reason)
 
 
 def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str:
@@ -98,7 +98,7 @@ def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str
         found = database.ask("XRANGE", database.keys.stream(where), record.entry, record.entry)
         message = decode_message(found[0][1][b"m"]) if found else None
         if message is not None and message.run == record.id:
-            word = _end(database, record, where, message, "stream", reason)
+            word = _end_canceled(database, record, where, message, "stream", reason)
             if word == "CANCELED":
                 return word
     # Workers ask for requests since their last beat: a clock that has drifted would date this one before it.
@@ -106,16 +106,16 @@ def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str
     return database.call(runs.request_cancel(database.keys, record.id, record.entry, now_ms)).word
 
 
-def _end(database: Database, record: RunRecord, where: str, message: Message, source: str, reason: str) -> str:
+def _end_canceled(database: Database, record: RunRecord, where: str, message: Message, source: str, reason: str) -> str:
     stream = database.keys.stream(where).encode()
     delivery = Delivery(stream, record.entry.encode(), message, record.attempt, record.crashes)
     outcome = Outcome(AttemptState.CANCELED, error=f"canceled: {reason}")
     job = jobs.find_version(database, message.slot.job, message.slot.version) if message.slot else None
     now_ms = database.clock.now_ms()
-    ended = Ended(delivery, outcome, "", 0, now_ms, source, limit=record.waiting, mapped=record.maps)
+    ended = EndedAttempt(delivery, outcome, "", 0, now_ms, source, limit=record.waiting, mapped=record.maps)
     word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
     if word == "DONE":
         cancel_children(database, record.id, record.maps)
         # Let in, and not yet fetched: it held its slots already.
-        limits.give_back_deliveries(database, [delivery])
+        limits.release_deliveries(database, [delivery])
     return "CANCELED" if word == "DONE" else word

@@ -9,7 +9,7 @@ import msgspec
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.core.runs.message import Message, decode_message, encode_message
 from jobistemer.core.runs.records import RunRecord
-from jobistemer.store.calls.runs import LONGEST_UNIQUE_MS
+from jobistemer.store.calls.runs import MAX_UNIQUE_MS
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.reads.records import read_run, run_command
@@ -20,35 +20,35 @@ PAGE = 100
 
 def list_dead(shards: Sequence[Database], offset: int = 0, limit: int = PAGE) -> list[DeadRun]:
     """A page of the dead letters, those that died last first."""
-    listed = [(at, run, number) for number, each in enumerate(shards) for run, at in _latest(each, offset + limit)]
+    listed = [(at, run, number) for number, each in enumerate(shards) for run, at in _list_latest(each, offset + limit)]
     page = sorted(listed, reverse=True)[offset : offset + limit]
     found = [
         dead
         for number, database in enumerate(shards)
-        for dead in _read(database, [run for _, run, where in page if where == number])
+        for dead in _read_dead(database, [run for _, run, where in page if where == number])
     ]
     return sorted(found, key=lambda dead: (dead.run.ended_at, dead.run.id), reverse=True)
 
 
-def dead_total(shards: Sequence[Database]) -> int:
+def count_dead(shards: Sequence[Database]) -> int:
     """How many dead letters there are."""
     return sum(database.ask("ZCARD", database.keys.dead) for database in shards)
 
 
-def all_dead(database: Database) -> Iterator[DeadRun]:
+def iter_dead(database: Database) -> Iterator[DeadRun]:
     """Every dead letter of a shard that is there when its page is read, the oldest first.
 
     The members are listed beforehand: whoever walks along may take letters away.
     """
     members = [run.decode() for run in database.ask("ZRANGE", database.keys.dead, 0, -1)]
     for start in range(0, len(members), PAGE):
-        yield from _read(database, members[start : start + PAGE])
+        yield from _read_dead(database, members[start : start + PAGE])
 
 
 def find_dead(database: Database, run_id: str) -> DeadRun | None:
     """One dead letter of a shard, or None: it never died, was replayed or purged, or has expired."""
     listed = database.ask("ZSCORE", database.keys.dead, run_id) is not None
-    found = _read(database, [run_id]) if listed else []
+    found = _read_dead(database, [run_id]) if listed else []
     return found[0] if found else None
 
 
@@ -57,18 +57,18 @@ def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec
 
     payload: what the new run is called with in place of what the dead one was.
     """
-    message = replayed(dead.message, run_id, now_ms)
+    message = build_replay(dead.message, run_id, now_ms)
     if payload is not None:
         message = msgspec.structs.replace(message, payload=payload)
     where = place(message.queue, message.priority)
     unique = (keys.unique(message.unique),) if message.unique else ()
     return script("replay_dead")(
         (keys.dead, keys.run(dead.run.id), keys.run(run_id), keys.stream(where), keys.streams, *unique),
-        (dead.run.id, run_id, message.handler, encode_message(message), where, LONGEST_UNIQUE_MS),
+        (dead.run.id, run_id, message.handler, encode_message(message), where, MAX_UNIQUE_MS),
     )
 
 
-def replayed(message: Message, run_id: str, now_ms: int) -> Message:
+def build_replay(message: Message, run_id: str, now_ms: int) -> Message:
     """The new run's message: it says what it replays, and belongs to no occurrence, since that has ended."""
     origin = {"replay_of": message.run}
     if message.slot is not None:
@@ -84,19 +84,19 @@ def purge(keys: Keys, runs: Sequence[str]) -> Call:
     return script("purge_dead")((keys.dead, *(keys.run(run) for run in chosen)), chosen)
 
 
-def _latest(database: Database, limit: int) -> list[tuple[str, float]]:
+def _list_latest(database: Database, limit: int) -> list[tuple[str, float]]:
     # By when they expire, which for all that are kept equally long is the order in which they died.
     flat = database.ask("ZREVRANGE", database.keys.dead, 0, limit - 1, "WITHSCORES")
     return [(run.decode(), float(at)) for run, at in zip(flat[::2], flat[1::2], strict=True)]
 
 
-def _read(database: Database, runs: list[str]) -> list[DeadRun]:
+def _read_dead(database: Database, runs: list[str]) -> list[DeadRun]:
     answers = database.ask_all([run_command(database.keys, run) for run in runs]) if runs else []
-    found = [_dead(run, answer) for run, answer in zip(runs, answers, strict=True)]
+    found = [_decode_dead(run, answer) for run, answer in zip(runs, answers, strict=True)]
     return [dead for dead in found if dead is not None]
 
 
-def _dead(run_id: str, answer: dict[bytes, bytes]) -> DeadRun | None:
+def _decode_dead(run_id: str, answer: dict[bytes, bytes]) -> DeadRun | None:
     record: RunRecord | None = read_run(run_id, answer)
     if record is None or b"message" not in answer:
         return None

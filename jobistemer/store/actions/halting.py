@@ -16,13 +16,13 @@ from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 
-AGAIN_MS = 5_000
+RECHECK_MS = 5_000
 """After so long a ticker looks again whether all runs of a halted occurrence have ended."""
 
 
 def cancel_occurrence(database: Database, occurrence: str, reason: str) -> str:
     """Cancel it with all its runs: CANCELED at once, REQUESTED of workers, ENDED before, or UNKNOWN."""
-    record = _find(database, occurrence)
+    record = _find_record(database, occurrence)
     if record is None:
         return "UNKNOWN"
     if record.state in TERMINAL_OCCURRENCES:
@@ -32,13 +32,13 @@ def cancel_occurrence(database: Database, occurrence: str, reason: str) -> str:
         return "CANCELED"
     if not _halt(database, record, job, OccurrenceState.CANCELED, f"canceled: {reason}"):
         return "ENDED"
-    ended = _find(database, occurrence)
+    ended = _find_record(database, occurrence)
     return "CANCELED" if ended is not None and ended.state in TERMINAL_OCCURRENCES else "REQUESTED"
 
 
 def end_overdue(database: Database, occurrence: str) -> bool:
     """Act on the deadline of an occurrence; whether it was still going on."""
-    record = _find(database, occurrence)
+    record = _find_record(database, occurrence)
     job = jobs.find_version(database, record.job, record.version) if record else None
     if record is None:
         database.ask("ZREM", database.keys.deadlines, occurrence)
@@ -48,7 +48,7 @@ def end_overdue(database: Database, occurrence: str) -> bool:
 
 
 def _halt(database: Database, record: OccurrenceRecord, job: Job | None, verdict: OccurrenceState, reason: str) -> bool:
-    again_at = database.clock.now_ms() + AGAIN_MS
+    again_at = database.clock.now_ms() + RECHECK_MS
     if database.call(occurrences.halt(database.keys, record.id, verdict, reason, again_at)).word != "HALTED":
         return False
     # Each run is told why, which an earlier call may have decided.
@@ -65,5 +65,5 @@ def _cancel_queued(database: Database, record: OccurrenceRecord, job: Job | None
     return database.call(call).word == "CANCELED"
 
 
-def _find(database: Database, occurrence: str) -> OccurrenceRecord | None:
+def _find_record(database: Database, occurrence: str) -> OccurrenceRecord | None:
     return next(iter(records.find_occurrences(database, [occurrence])), None)

@@ -10,7 +10,7 @@ from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import groups, jobs, limits, runs
-from jobistemer.store.calls.runs import Ended
+from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
 
 BATCH = 200
@@ -33,16 +33,16 @@ def hand_back(
                 refused = reply
             elif reply.word == "CANCELED":
                 outcome = Outcome(AttemptState.CANCELED, error="canceled before it began")
-                end_canceled(database, Ended(delivery, outcome, worker, 0, now_ms))
-    limits.give_back_deliveries(database, deliveries)
+                end_canceled(database, EndedAttempt(delivery, outcome, worker, 0, now_ms))
+    limits.release_deliveries(database, deliveries)
     if refused is not None:
         raise refused
 
 
-def end_canceled(database: Database, ended: Ended) -> str:
+def end_canceled(database: Database, ended: EndedAttempt) -> str:
     """End a run that was to go on and has been cancelled meanwhile; what the script says: DONE or STALE."""
     run = ended.delivery.message.run
-    ended = ended._replace(mapped=groups.count_made(database, run))
+    ended = ended._replace(mapped=groups.count_groups(database, run))
     slot = ended.delivery.message.slot
     job = jobs.find_version(database, slot.job, slot.version) if slot else None
     word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word

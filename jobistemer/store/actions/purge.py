@@ -9,7 +9,7 @@ from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import jobs, limits, runs, streams
-from jobistemer.store.calls.ended_attempt import Ended
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.keys import places_of, split_delayed_member, split_place
 from jobistemer.store.scripts import Reply
@@ -22,32 +22,32 @@ def purge_queue(shards: Sequence[Database], queue: str, reason: str) -> int:
 
     What is enqueued meanwhile may be among them or stay; what is fetched meanwhile is left to its worker.
     """
-    return sum(_purge(database, queue, f"purged: {reason}") for database in shards)
+    return sum(_purge_shard(database, queue, f"purged: {reason}") for database in shards)
 
 
-def _purge(database: Database, queue: str, reason: str) -> int:
+def _purge_shard(database: Database, queue: str, reason: str) -> int:
     purged = 0
     for place in places_of(queue):
-        purged += sum(_end(database, page, "stream", "", reason) for page in _on_stream(database, place))
+        purged += sum(_end_canceled(database, page, "stream", "", reason) for page in _list_on_stream(database, place))
     names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
     for limit in names:
-        found = _in_set(database, database.keys.waiting(limit), queue)
-        purged += sum(_end(database, page, "delayed", limit, reason) for page in found)
-    found = _in_set(database, database.keys.delayed, queue)
-    return purged + sum(_end(database, page, "delayed", "", reason) for page in found)
+        found = _list_in_set(database, database.keys.waiting(limit), queue)
+        purged += sum(_end_canceled(database, page, "delayed", limit, reason) for page in found)
+    found = _list_in_set(database, database.keys.delayed, queue)
+    return purged + sum(_end_canceled(database, page, "delayed", "", reason) for page in found)
 
 
-def _on_stream(database: Database, place: str) -> Iterator[list[Delivery]]:
+def _list_on_stream(database: Database, place: str) -> Iterator[list[Delivery]]:
     """What a stream holds now, in pages; what is in flight among it is refused when it is to be ended."""
     stream = database.keys.stream(place)
     last = database.ask("XREVRANGE", stream, "+", "-", "COUNT", 1)
     start = b"-"
     while last and (entries := database.ask("XRANGE", stream, start, last[0][0], "COUNT", PAGE)):
-        yield [each for each, _ in streams.deliveries(stream.encode(), entries) if each is not None]
+        yield [each for each, _ in streams.read_deliveries(stream.encode(), entries) if each is not None]
         start = b"(" + entries[-1][0]
 
 
-def _in_set(database: Database, key: str, queue: str) -> Iterator[list[Delivery]]:
+def _list_in_set(database: Database, key: str, queue: str) -> Iterator[list[Delivery]]:
     """The runs of a queue in the delayed set or in a waiting list, in pages."""
     members = [member.decode() for member in database.ask("ZRANGE", key, 0, -1)]
     mine = [each for each in map(split_delayed_member, members) if split_place(each[0])[0] == queue]
@@ -62,14 +62,14 @@ def _in_set(database: Database, key: str, queue: str) -> Iterator[list[Delivery]
         ]
 
 
-def _end(database: Database, page: list[Delivery], source: str, limit: str, reason: str) -> int:
+def _end_canceled(database: Database, page: list[Delivery], source: str, limit: str, reason: str) -> int:
     now_ms = database.clock.now_ms()
     outcome = Outcome(AttemptState.CANCELED, error=reason)
     calls = []
     for delivery in page:
         slot = delivery.message.slot
         job = jobs.find_version(database, slot.job, slot.version) if slot else None
-        ended = Ended(delivery, outcome, "", 0, now_ms, source, limit=limit)
+        ended = EndedAttempt(delivery, outcome, "", 0, now_ms, source, limit=limit)
         calls.append(runs.commit(database.keys, ended, CANCELED, job))
     replies = database.call_all(calls) if calls else []
     done = [
@@ -78,7 +78,7 @@ def _end(database: Database, page: list[Delivery], source: str, limit: str, reas
         if isinstance(reply, Reply) and reply.word == "DONE"
     ]
     # Let in, and not yet fetched: it held its slots already.
-    limits.give_back_deliveries(database, done)
+    limits.release_deliveries(database, done)
     for delivery in done:
         slot = delivery.message.slot
         job = jobs.find_version(database, slot.job, slot.version) if slot else None

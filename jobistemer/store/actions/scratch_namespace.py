@@ -8,16 +8,16 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
 PAGE: Final = 1_000
-_MARK: Final = "for-a-while"
+_OWNER_FIELD: Final = "for-a-while"
 
 
-def mark(namespace: Namespace) -> str:
+def find_owner(namespace: Namespace) -> str:
     """Who has taken it for a while; empty when nobody has."""
-    taker: bytes | None = namespace.settings.ask("HGET", namespace.settings_key, _MARK)
-    return (taker or b"").decode(errors="replace")
+    owner: bytes | None = namespace.settings.ask("HGET", namespace.settings_key, _OWNER_FIELD)
+    return (owner or b"").decode(errors="replace")
 
 
-def take(namespace: Namespace, taker: str) -> bool:
+def acquire(namespace: Namespace, owner: str) -> bool:
     """Take it for a while, unless anybody uses it: whoever does has left its settings there.
 
     Raises ServerRefused, with nothing written, when this user could not remove it again.
@@ -28,18 +28,18 @@ def take(namespace: Namespace, taker: str) -> bool:
     settings.ask("SCAN", 0, "COUNT", 1)
     settings.ask("UNLINK", key)
     # The number of shards is written by whoever connects first: it is not there while nobody has.
-    return bool(settings.ask("HSETNX", key, _MARK, taker)) and settings.ask("HLEN", key) == 1
+    return bool(settings.ask("HSETNX", key, _OWNER_FIELD, owner)) and settings.ask("HLEN", key) == 1
 
 
 def clear(namespace: Namespace) -> None:
     """Remove every key of a namespace that was taken. It walks along all keys of the server, a thousand at a time."""
     for database in namespace.shards:
-        _clear(database)
+        _clear_shard(database)
     # The last: what is cleared half-way can still be told.
     namespace.settings.ask("UNLINK", namespace.settings_key)
 
 
-def _clear(database: Database) -> None:
+def _clear_shard(database: Database) -> None:
     cursor: bytes | int = b"0"
     while True:
         cursor, found = database.ask("SCAN", cursor, "MATCH", f"{database.keys.tag}:*", "COUNT", PAGE)

@@ -30,19 +30,19 @@ def trim_step(database: Database, job: Job) -> int:
         database.ask("ZREM", history, *expired)
     over = total - len(expired) - job.history_count
     ended = [record for record in found.values() if record.state in TERMINAL_OCCURRENCES]
-    return len(expired) + sum(_forget(database, record) for record in ended[: max(0, over)])
+    return len(expired) + sum(_forget_occurrence(database, record) for record in ended[: max(0, over)])
 
 
-def _forget(database: Database, record: OccurrenceRecord) -> bool:
-    keys = _records_of(database, record)
+def _forget_occurrence(database: Database, record: OccurrenceRecord) -> bool:
+    keys = _list_record_keys(database, record)
     parts = [keys[at : at + STEP] for at in range(0, len(keys), STEP)] or [[]]
     words = []
     for number, part in enumerate(parts, 1):
-        words.append(database.call(_forgetting(database, record, part, len(parts) - number)).word)
+        words.append(database.call(_forget_call(database, record, part, len(parts) - number)).word)
     return words[-1] == "FORGOTTEN"
 
 
-def _records_of(database: Database, record: OccurrenceRecord) -> list[str]:
+def _list_record_keys(database: Database, record: OccurrenceRecord) -> list[str]:
     job = jobs.find_version(database, record.job, record.version)
     tasks = [ids.run_id(record.id, ids.task_id(record.job, task.name)) for task in job.tasks] if job else []
     ended = TERMINAL_RUNS - {RunState.DEAD}
@@ -52,6 +52,6 @@ def _records_of(database: Database, record: OccurrenceRecord) -> list[str]:
     return [*(keys.attempt(each) for each in attempts), *(keys.run(run.id) for run in runs)]
 
 
-def _forgetting(database: Database, record: OccurrenceRecord, part: list[str], left: int) -> Call:
+def _forget_call(database: Database, record: OccurrenceRecord, part: list[str], left: int) -> Call:
     keys = database.keys
     return script("forget_occurrence")((keys.occurrence(record.id), keys.history(record.job), *part), (record.id, left))

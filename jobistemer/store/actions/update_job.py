@@ -14,27 +14,27 @@ import msgspec
 
 from jobistemer.core.errors import InvalidSchedule, JobistemerError, StaleDefinition
 from jobistemer.core.jobs.job import Job, Update, decode_job, fingerprint
-from jobistemer.core.jobs.versions import KEPT, apply_at_ms, forgettable, is_older, opens_at_ms
+from jobistemer.core.jobs.versions import KEPT_VERSIONS, apply_at_ms, find_forgettable, is_superseded, opens_at_ms
 from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.calls import jobs, occurrences
-from jobistemer.store.calls.job_versions import find_versions, pinned_versions
+from jobistemer.store.calls.job_versions import find_versions, find_pinned_versions
 from jobistemer.store.calls.jobs import Registration, StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Call
 
 TRIES = 5
 """How often a change is tried again when somebody else changes the same job at the same time."""
-SETTLED_AT_ONCE = 100
-MOST_ROUNDS = 20
+DECISIONS_PER_ROUND = 100
+MAX_ROUNDS = 20
 PATIENCE_MS = 1_000
 """A backlog that catching up would pace over less than this is decided in one go."""
-AGAIN_MS = 1_000
+RETRY_MS = 1_000
 """After so long a ticker looks again whether a change that waits for the backlog can be applied."""
 
 
-class Changed(NamedTuple):
+class UpdateResult(NamedTuple):
     """What became of a definition: CREATED, CHANGED, UNCHANGED, POSTPONED or OLDER, and the version that is current."""
 
     word: str
@@ -48,7 +48,7 @@ class Author(NamedTuple):
     owner: str = ""
 
 
-def change(database: Database, job: Job, author: Author, *, mark: str = "", force: bool = False) -> Changed:
+def update_job(database: Database, job: Job, author: Author, *, mark: str = "", force: bool = False) -> UpdateResult:
     """Register a definition, or put it off until it can take over.
 
     mark: its fingerprint as it was declared, which differs where an anchor was added since. force: it takes over now,
@@ -58,13 +58,13 @@ def change(database: Database, job: Job, author: Author, *, mark: str = "", forc
     """
     for _ in range(TRIES):
         stored = jobs.find_job(database, job.name)
-        changed = _change(database, job, mark or fingerprint(job), stored, author, force=force)
+        changed = _try_update(database, job, mark or fingerprint(job), stored, author, force=force)
         if changed.word != "STALE":
             return changed
     raise StaleDefinition(f"job {job.name!r} is being changed by somebody else; look at its versions and try again")
 
 
-def apply_pending(database: Database, job_id: str) -> Changed | None:
+def apply_pending(database: Database, job_id: str) -> UpdateResult | None:
     """Register the version of a job that was put off, when its time has come; None when there is none."""
     stored = jobs.read_stored(database.ask(*jobs.read_command(database.keys, job_id)))
     if stored is None or not stored.pending:
@@ -74,27 +74,27 @@ def apply_pending(database: Database, job_id: str) -> Changed | None:
     raw, by, owner = database.ask("HMGET", database.keys.job(job_id), "pending", "pending_by", "pending_owner")
     if raw is None or now_ms < stored.pending_at:
         return None
-    new = _registration(database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms)
+    new = _build_registration(database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms)
     opens_ms = opens_at_ms(new.job, now_ms)
     if opens_ms is not None and opens_ms > now_ms:
         # Nobody came by while its window was open, and there will be another.
-        return _called(database, jobs.postpone(database.keys, new, opens_ms))
-    if not _taken_over(database, stored, new.job, now_ms):
-        database.ask("ZADD", database.keys.chores, "XX", now_ms + AGAIN_MS, f"update:{job_id}")
-        return Changed("POSTPONED", stored.version)
-    return _called(database, jobs.register(database.keys, new))
+        return _call(database, jobs.postpone(database.keys, new, opens_ms))
+    if not _decide_old_schedule(database, stored, new.job, now_ms):
+        database.ask("ZADD", database.keys.chores, "XX", now_ms + RETRY_MS, f"update:{job_id}")
+        return UpdateResult("POSTPONED", stored.version)
+    return _call(database, jobs.register(database.keys, new))
 
 
-def settle(database: Database, stored: StoredJob, now_ms: int) -> bool:
+def decide_backlog(database: Database, stored: StoredJob, now_ms: int) -> bool:
     """Decide what is due up to now under the version that is stored; whether nothing is left.
 
     Something is left when catching up at its pace takes longer than PATIENCE_MS, or when somebody else has changed the
     job meanwhile.
     """
     pauses_ms = 0
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         try:
-            decisions = plan(stored.job, stored.cursor, now_ms, SETTLED_AT_ONCE, stored.since)
+            decisions = plan(stored.job, stored.cursor, now_ms, DECISIONS_PER_ROUND, stored.since)
         except InvalidSchedule:
             # A custom schedule that is not known here: who could say what it left?
             return True
@@ -117,38 +117,38 @@ def settle(database: Database, stored: StoredJob, now_ms: int) -> bool:
     return False
 
 
-def _change(
+def _try_update(
     database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, *, force: bool
-) -> Changed:
+) -> UpdateResult:
     now_ms = database.read_clock()
     if stored is None or stored.fingerprint == mark:
-        return _unchanged_or_new(database, job, mark, stored, author, now_ms, force=force)
+        return _register_unchanged(database, job, mark, stored, author, now_ms, force=force)
     if not force and has_been_replaced(database, stored, mark):
-        return Changed("OLDER", stored.version)
-    new = _registration(database, job, mark, stored, author, now_ms)
+        return UpdateResult("OLDER", stored.version)
+    new = _build_registration(database, job, mark, stored, author, now_ms)
     at_ms = now_ms if force else apply_at_ms(job, now_ms)
-    if at_ms > now_ms or not _taken_over(database, stored, new.job, now_ms):
-        return _called(database, jobs.postpone(database.keys, new, at_ms))
-    return _called(database, jobs.register(database.keys, new))
+    if at_ms > now_ms or not _decide_old_schedule(database, stored, new.job, now_ms):
+        return _call(database, jobs.postpone(database.keys, new, at_ms))
+    return _call(database, jobs.register(database.keys, new))
 
 
-def _unchanged_or_new(
+def _register_unchanged(
     database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int, *, force: bool
-) -> Changed:
+) -> UpdateResult:
     if force and stored is not None and stored.pending:
-        _called(database, jobs.drop_pending(database.keys, job.id, stored.version, stored.pending))
-    return _called(database, jobs.register(database.keys, _registration(database, job, mark, stored, author, now_ms)))
+        _call(database, jobs.drop_pending(database.keys, job.id, stored.version, stored.pending))
+    return _call(database, jobs.register(database.keys, _build_registration(database, job, mark, stored, author, now_ms)))
 
 
-def _taken_over(database: Database, stored: StoredJob, job: Job, now_ms: int) -> bool:
+def _decide_old_schedule(database: Database, stored: StoredJob, job: Job, now_ms: int) -> bool:
     # Under the same schedule the instants stay the same ones: what is undecided goes to the new version as it is.
-    return stored.job.schedule == job.schedule or settle(database, stored, now_ms)
+    return stored.job.schedule == job.schedule or decide_backlog(database, stored, now_ms)
 
 
-def _registration(
+def _build_registration(
     database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int
 ) -> Registration:
-    kept = kept_anchor(job, stored, now_ms)
+    kept = keep_anchor(job, stored, now_ms)
     if stored is None:
         cursor = now_ms // 1000
         return Registration(kept, mark, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner)
@@ -160,23 +160,23 @@ def _registration(
         pending=stored.pending,
         owner=author.owner,
         retire=kept.update == Update.IMMEDIATE,
-        forget=_forgotten(database, stored, now_ms),
+        forget=_find_unused_versions(database, stored, now_ms),
     )
 
 
-def _forgotten(database: Database, stored: StoredJob, now_ms: int) -> tuple[int, ...]:
-    if database.ask("HLEN", database.keys.versions(stored.job.id)) <= KEPT:
+def _find_unused_versions(database: Database, stored: StoredJob, now_ms: int) -> tuple[int, ...]:
+    if database.ask("HLEN", database.keys.versions(stored.job.id)) <= KEPT_VERSIONS:
         return ()
     found = find_versions(database, stored.job.id)
-    return forgettable(found, pinned_versions(database, stored.job.id), now_ms)
+    return find_forgettable(found, find_pinned_versions(database, stored.job.id), now_ms)
 
 
 def has_been_replaced(database: Database, stored: StoredJob, mark: str) -> bool:
     """Whether another definition has taken the place of this one before, whether or not it was in force by then."""
-    return mark in stored.passed or is_older(find_versions(database, stored.job.id), stored.version, mark)
+    return mark in stored.passed or is_superseded(find_versions(database, stored.job.id), stored.version, mark)
 
 
-def kept_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
+def keep_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
     """The job with the anchor of its first registration, where its schedule counts from one."""
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
     first = getattr(stored.job.schedule, "anchor", None) if stored else None
@@ -188,6 +188,6 @@ def _forget_chore(database: Database, job_id: str, stored: StoredJob | None) -> 
     database.call(jobs.drop_pending(database.keys, job_id, stored.version if stored else 0, ""))
 
 
-def _called(database: Database, call: Call) -> Changed:
+def _call(database: Database, call: Call) -> UpdateResult:
     reply = database.call(call)
-    return Changed(reply.word, reply.values[0])
+    return UpdateResult(reply.word, reply.values[0])

@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.plan import Decision, runs_of, start_delay_ms
+from jobistemer.core.planning.plan import Decision, build_runs, start_delay_ms
 from jobistemer.core.runs.message import encode_message
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 
-MOST = 50
+MAX_CLAIMS_PER_CALL = 50
 """How many one call claims. The script takes a hundred; the server begins the sooner, the smaller the first call is."""
 
 
-class Firing(NamedTuple):
+class OccurrenceClaim(NamedTuple):
     """An instant that is to fire, as it is sent; those of one place and reason go together."""
 
     place: str
@@ -29,14 +29,14 @@ class Firing(NamedTuple):
     args: tuple[Any, ...]
 
 
-def prepare(keys: Keys, job: Job, version: int, decision: Decision) -> Firing | None:
+def prepare_claim(keys: Keys, job: Job, version: int, decision: Decision) -> OccurrenceClaim | None:
     """What claims an instant of a job; None for one that only `occurrences.claim` can claim."""
     occurrence = ids.occurrence_id(job.id, decision.instant)
-    if not _plain(job, decision) or start_delay_ms(job, occurrence):
+    if not _is_plain(job, decision) or start_delay_ms(job, occurrence):
         return None
     # The message carries the instant instead of the time of the claim, which nobody knows yet.
-    ((_, message),) = runs_of(job, version, decision.instant, decision.instant * 1000)
-    return Firing(
+    ((_, message),) = build_runs(job, version, decision.instant, decision.instant * 1000)
+    return OccurrenceClaim(
         place(message.queue, message.priority),
         decision.reason,
         (
@@ -50,28 +50,28 @@ def prepare(keys: Keys, job: Job, version: int, decision: Decision) -> Firing | 
     )
 
 
-def bundles(firings: Iterable[Firing]) -> Iterator[list[int]]:
+def split_bundles(claims: Iterable[OccurrenceClaim]) -> Iterator[list[int]]:
     """The positions of firings that one call can claim together."""
     together: dict[tuple[str, str], list[int]] = {}
-    for position, firing in enumerate(firings):
-        bundle = together.setdefault(firing[:2], [])
+    for position, claim in enumerate(claims):
+        bundle = together.setdefault(claim[:2], [])
         bundle.append(position)
-        if len(bundle) == MOST:
-            yield together.pop(firing[:2])
+        if len(bundle) == MAX_CLAIMS_PER_CALL:
+            yield together.pop(claim[:2])
     yield from together.values()
 
 
-def claim_firings(keys: Keys, firings: Sequence[Firing], now_ms: int) -> Call:
+def claim_occurrences(keys: Keys, claims: Sequence[OccurrenceClaim], now_ms: int) -> Call:
     """Claim instants of one place and reason, each of another job."""
-    where, reason = firings[0][:2]
+    where, reason = claims[0][:2]
     touched = [keys.due, keys.streams, keys.stream(where)]
     args: list[Any] = [where, now_ms, reason]
-    for firing in firings:
-        touched += firing.keys
-        args += firing.args
-    return script("claim_firings")(tuple(touched), tuple(args))
+    for claim in claims:
+        touched += claim.keys
+        args += claim.args
+    return script("claim_occurrences")(tuple(touched), tuple(args))
 
 
-def _plain(job: Job, decision: Decision) -> bool:
+def _is_plain(job: Job, decision: Decision) -> bool:
     alone = len(job.tasks) == 1 and job.occurrence_timeout_s is None and job.overlap is not Overlap.REPLACE
     return alone and decision.state is OccurrenceState.PENDING and decision.since is None

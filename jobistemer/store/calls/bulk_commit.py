@@ -7,17 +7,17 @@ from typing import Any
 
 from jobistemer.core import ids
 from jobistemer.core.states import AttemptState
-from jobistemer.store.calls.ended_attempt import Ended
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
 
-MOST = 100
+MAX_RUNS_PER_CALL = 100
 """How many go into one call."""
-LARGEST_RESULT = 16_384
+MAX_RESULT_BYTES = 16_384
 """In bytes; what is larger goes by itself, so that no call keeps the server busy for long."""
 
 
-def is_plain_success(ended: Ended) -> bool:
+def is_plain_success(ended: EndedAttempt) -> bool:
     """Whether the end of a run moves nothing but the run, and the occurrence whose only task it is."""
     message = ended.delivery.message
     return (
@@ -27,50 +27,50 @@ def is_plain_success(ended: Ended) -> bool:
         and not message.unique
         and not message.reduces
         and not ended.mapped
-        and len(ended.outcome.result) <= LARGEST_RESULT
+        and len(ended.outcome.result) <= MAX_RESULT_BYTES
     )
 
 
-def bundle_of(ended: Ended) -> tuple[bytes, int, bool]:
+def bundle_key(ended: EndedAttempt) -> tuple[bytes, int, bool]:
     """What plain successes have in common that go into one call: stream, retention, and whether they are of jobs."""
     message = ended.delivery.message
     return ended.delivery.stream, message.retention_ms, message.slot is not None
 
 
-def commit_bundle(keys: Keys, ended: Sequence[Ended]) -> Call:
+def commit_bundle(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     """End up to 100 plain successes of one bundle."""
     of_jobs = ended[0].delivery.message.slot is not None
-    return commit_firings(keys, ended) if of_jobs else commit_successes(keys, ended)
+    return commit_occurrences(keys, ended) if of_jobs else commit_successes(keys, ended)
 
 
-def commit_successes(keys: Keys, ended: Sequence[Ended]) -> Call:
+def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     """Those of runs that are of no occurrence."""
     touched: list[Any] = [ended[0].delivery.stream]
-    args = _shared(ended)
+    args = _common_args(ended)
     for each in ended:
         run = each.delivery.message.run
         touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
-        args += _told(each)
+        args += _run_args(each)
     return script("commit_successes")(tuple(touched), tuple(args))
 
 
-def commit_firings(keys: Keys, ended: Sequence[Ended]) -> Call:
+def commit_occurrences(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     """Those of runs that are the only task of an occurrence."""
     touched: list[Any] = [ended[0].delivery.stream, keys.starts, keys.wake, keys.deadlines]
-    args = _shared(ended)
+    args = _common_args(ended)
     for each in ended:
         run, slot = each.delivery.message.run, each.delivery.message.slot
         assert slot is not None  # noqa: S101 - a bundle is of one kind
         touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
         touched += (keys.occurrence(slot.occurrence), keys.live(slot.job), keys.queued(slot.job))
-        args += (*_told(each), slot.job, slot.occurrence)
-    return script("commit_firings")(tuple(touched), tuple(args))
+        args += (*_run_args(each), slot.job, slot.occurrence)
+    return script("commit_occurrences")(tuple(touched), tuple(args))
 
 
-def _shared(ended: Sequence[Ended]) -> list[Any]:
+def _common_args(ended: Sequence[EndedAttempt]) -> list[Any]:
     return [ended[0].worker, ended[0].delivery.message.retention_ms]
 
 
-def _told(ended: Ended) -> tuple[Any, ...]:
+def _run_args(ended: EndedAttempt) -> tuple[Any, ...]:
     delivery, outcome, _, started_at, ended_at, *_ = ended
     return delivery.entry, delivery.attempt, started_at, ended_at, outcome.result

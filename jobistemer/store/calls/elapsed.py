@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from jobistemer.core import ids
 from jobistemer.core.states import AttemptState
-from jobistemer.store.calls.ended_attempt import Ended
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 
 
-def matters(ended: Ended) -> bool:
+def needs_elapsed(ended: EndedAttempt) -> bool:
     """Whether what becomes of the run depends on how long ago its first attempt began."""
     failed = ended.outcome.state in (AttemptState.FAILED, AttemptState.TIMED_OUT)
     return failed and ended.delivery.message.retry.max_elapsed_s is not None
 
 
-def elapsed_ms(database: Database, ended: Ended) -> int:
+def read_elapsed_ms(database: Database, ended: EndedAttempt) -> int:
     """How long ago the first attempt began; where no record is left, how long ago the run was enqueued."""
     delivery = ended.delivery
     if not delivery.attempt:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobistemer.core.runs.message import Delivery, Message
-from jobistemer.core.runs.settle import Outcome, Over
+from jobistemer.core.runs.settle import Outcome, FinalState
 from jobistemer.core.states import RunState
 
 
-class Ended(NamedTuple):
+class EndedAttempt(NamedTuple):
     """One attempt that is over, with everything that is recorded of it.
 
     source: where the run is taken from: attempt (in flight), stream (on it, not taken by anybody), or delayed; there
@@ -28,6 +28,6 @@ class Ended(NamedTuple):
     mapped: int = 0
     """How many groups the run has begun to make, in this attempt or in those before."""
 
-    def hands_over(self, over: Over) -> bool:
+    def hands_over(self, over: FinalState) -> bool:
         """Whether the run leaves its place, in an occurrence or in a group, to the reducers of its children."""
         return bool(self.reducers) and over.state is RunState.SUCCEEDED

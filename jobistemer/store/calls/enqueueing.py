@@ -10,7 +10,7 @@ from jobistemer.core.runs.message import Message, encode_message
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 
-BUNDLE = 100
+MAX_RUNS_PER_CALL = 100
 """How many runs one call of `enqueue_runs` creates."""
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.runs.fan_in import Heir
-from jobistemer.core.runs.message import Delivery, Member, Message, encode_message
+from jobistemer.core.runs.fan_in import Waiter
+from jobistemer.core.runs.message import Delivery, GroupMember, Message, encode_message
 from jobistemer.core.states import RunState
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place
@@ -16,7 +16,7 @@ from jobistemer.store.scripts import Call, script
 
 BATCH = 100
 """How many children one call adds."""
-HOLD_MS = 30 * 86_400_000
+UNFINISHED_KEEP_MS = 30 * 86_400_000
 """How long a group is kept when nothing happens to it; each of its runs that ends begins this time anew."""
 
 
@@ -31,7 +31,7 @@ class GroupState(NamedTuple):
     error: str
 
 
-def add(
+def add_children(
     keys: Keys, parent: Delivery, failure: str, first: int, children: Sequence[Message], number: int = 0
 ) -> Call:
     """Add up to a hundred children, which all have one handler and one place; `first` is the index of the first.
@@ -47,44 +47,44 @@ def add(
             *(keys.run(child.run) for child in children),
         ),
         (
-            *(parent.entry, first, failure, group, one.handler, where, one.enqueued_at, HOLD_MS, number + 1),
+            *(parent.entry, first, failure, group, one.handler, where, one.enqueued_at, UNFINISHED_KEEP_MS, number + 1),
             *(encode_message(child) for child in children),
         ),
     )
 
 
-def seal(keys: Keys, parent: str, heir: Heir, now: int) -> Call:
+def seal_group(keys: Keys, parent: str, heir: Waiter, now: int) -> Call:
     """Let a reducer wait for the runs that it is there for; sent with the commit of the run that has mapped."""
     reducer = heir.message
     where = place(reducer.queue, reducer.priority)
     return script("seal_group")(
         (keys.run(parent), keys.group(reducer.run), keys.run(reducer.run), keys.stream(where), keys.streams),
         (
-            *(reducer.handler, where, reducer.slot.occurrence if reducer.slot else "", now, HOLD_MS),
+            *(reducer.handler, where, reducer.slot.occurrence if reducer.slot else "", now, UNFINISHED_KEEP_MS),
             *(heir.mark, heir.members),
         ),
     )
 
 
-def count(keys: Keys, run: str, member: Member) -> Call:
+def count_member(keys: Keys, run: str, member: GroupMember) -> Call:
     """Count the end of a run in its group; sent with its commit."""
     return script("count_member")(
         (
             *(keys.run(run), keys.group(member.group), keys.results(member.group), keys.run(member.group)),
             *(keys.stream(member.place), keys.streams),
         ),
-        (member.index, member.place, HOLD_MS),
+        (member.index, member.place, UNFINISHED_KEEP_MS),
     )
 
 
-def close(keys: Keys, reducer: str, ended_at: int, retention_ms: int) -> Call:
+def expire_group(keys: Keys, reducer: str, ended_at: int, retention_ms: int) -> Call:
     """Keep what the group returned no longer than its reducer's record; sent with the reducer's commit."""
-    return script("close_group")(
+    return script("expire_group")(
         (keys.run(reducer), keys.group(reducer), keys.results(reducer)), (ended_at, retention_ms)
     )
 
 
-def halt(keys: Keys, group: str, reason: str) -> Call:
+def halt_group(keys: Keys, group: str, reason: str) -> Call:
     """Let what has not ended be cancelled."""
     return script("halt_group")((keys.group(group),), (reason,))
 
@@ -104,7 +104,7 @@ def read_state(answer: list[bytes | None]) -> GroupState | None:
     return GroupState(int(added or 0), int(done or 0), int(failed or 0), known, halt is not None, reason)
 
 
-def find(database: Database, group: str) -> GroupState | None:
+def find_group(database: Database, group: str) -> GroupState | None:
     """Where a group stands; None when there is none (any more)."""
     return read_state(database.ask(*state_command(database.keys, group)))
 
@@ -115,7 +115,7 @@ def read_results(database: Database, group: str, first: int, count: int) -> list
     return found
 
 
-def halted(database: Database, members: Sequence[Message]) -> dict[str, str]:
+def find_halted(database: Database, members: Sequence[Message]) -> dict[str, str]:
     """Which of these runs belong to a group that is halted, and why it is."""
     group_of = {message.run: message.member.group for message in members if message.member}
     wanted = sorted(set(group_of.values()))
@@ -129,7 +129,7 @@ def halted(database: Database, members: Sequence[Message]) -> dict[str, str]:
     return {run: stopped[group] for run, group in group_of.items() if group in stopped}
 
 
-def waiting_for_a_retry(database: Database, group: str, added: int) -> list[str]:
+def list_delayed_children(database: Database, group: str, added: int) -> list[str]:
     """The runs of a group that are in the delayed set, five hundred looked at in one round trip."""
     found = []
     for start in range(0, added, 500):
@@ -141,23 +141,23 @@ def waiting_for_a_retry(database: Database, group: str, added: int) -> list[str]
     return found
 
 
-def made_by(parent: str, mapped: int) -> list[str]:
+def group_ids(parent: str, mapped: int) -> list[str]:
     """The groups that a run has made, when there are so many."""
     return [ids.reducer_run_id(parent, number) for number in range(mapped)]
 
 
-def count_made(database: Database, parent: str) -> int:
+def count_groups(database: Database, parent: str) -> int:
     """How many groups a run has made in all of its attempts."""
     return int(database.ask("HGET", database.keys.run(parent), "maps") or 0)
 
 
-def heir_of(database: Database, parent: str) -> str:
+def find_successor(database: Database, parent: str) -> str:
     """The group whose reducer has taken, or will take, the place of a run that has mapped."""
     join = ids.join_run_id(parent)
     return join if database.ask("EXISTS", database.keys.group(join)) else ids.reducer_run_id(parent)
 
 
-def expire_with(database: Database, occurrence: str, job: Job) -> None:
+def expire_groups(database: Database, occurrence: str, job: Job) -> None:
     """Let what the tasks of an ended occurrence have mapped go with it."""
     tasks = [ids.run_id(occurrence, ids.task_id(job.id, task.name)) for task in job.tasks]
     joins = [ids.join_run_id(task) for task in tasks]

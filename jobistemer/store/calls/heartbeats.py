@@ -8,11 +8,11 @@ from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply, script
 
-STREAMS_A_CALL = 100
+STREAMS_PER_CALL = 100
 """How many streams one call of `forget_worker` looks at."""
 
 
-class Pulse(NamedTuple):
+class BeatReply(NamedTuple):
     """What a worker heard with its beat."""
 
     suspects: dict[str, int]
@@ -46,10 +46,10 @@ def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: i
     )
 
 
-def read_pulse(reply: Reply) -> Pulse:
+def read_beat_reply(reply: Reply) -> BeatReply:
     """The answer to a worker's beat."""
     suspects, cancels, places, paused, command, (seconds, micros), holds = reply.values
-    return Pulse(
+    return BeatReply(
         suspects={name: round(float(beat)) for name, beat in _pairs(suspects)},
         cancels=[run.decode() for run in cancels],
         places=sorted(name.decode() for name in places),
@@ -92,7 +92,7 @@ def forget_worker(database: Database, worker: str, beat_ms: int, places: list[st
     The records go with the last call, so that a worker with work on any stream is not forgotten.
     """
     keys = database.keys
-    parts = [places[at : at + STREAMS_A_CALL] for at in range(0, len(places), STREAMS_A_CALL)] or [[]]
+    parts = [places[at : at + STREAMS_PER_CALL] for at in range(0, len(places), STREAMS_PER_CALL)] or [[]]
     for left, part in zip(reversed(range(len(parts))), parts, strict=True):
         streams = (keys.stream(where) for where in part)
         reply = database.call(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobistemer.core.jobs.limits import name_of
+from jobistemer.core.jobs.limits import limit_name
 from jobistemer.core.reads.summaries import Hold
 from jobistemer.core.runs.message import Delivery, encode_message
 from jobistemer.store.database import Database
@@ -14,7 +14,7 @@ from jobistemer.store.scripts import Call, script
 
 def task_scope(task: str) -> str:
     """What the runs of a task are held by."""
-    return name_of(f"task/{task}")
+    return limit_name(f"task/{task}")
 
 
 def put_hold(shards: Sequence[Database], name: str, until_ms: int) -> None:

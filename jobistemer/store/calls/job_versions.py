@@ -20,15 +20,15 @@ def find_versions(database: Database, job_id: str) -> list[Version]:
     fields = {field.decode(): value for field, value in answer.items()}
     if current is not None:
         fields.setdefault(current.decode(), definition)
-    return [_version(int(number), fields) for number in sorted(filter(str.isdecimal, fields), key=int)]
+    return [_decode_version(int(number), fields) for number in sorted(filter(str.isdecimal, fields), key=int)]
 
 
-def pinned_versions(database: Database, job_id: str) -> set[int]:
+def find_pinned_versions(database: Database, job_id: str) -> set[int]:
     """The versions that occurrences of a job which have not ended are pinned to."""
-    return set(live_versions(database, job_id).values())
+    return set(find_live_versions(database, job_id).values())
 
 
-def live_versions(database: Database, job_id: str) -> dict[str, int]:
+def find_live_versions(database: Database, job_id: str) -> dict[str, int]:
     """The occurrences of a job that are going on or queued, each with the version that it is pinned to."""
     keys: Keys = database.keys
     found = [
@@ -42,7 +42,7 @@ def live_versions(database: Database, job_id: str) -> dict[str, int]:
     return {each: int(answer) for each, answer in zip(found, answers, strict=True) if answer is not None}
 
 
-def _version(number: int, fields: dict[str, bytes]) -> Version:
+def _decode_version(number: int, fields: dict[str, bytes]) -> Version:
     until, over_at = fields.get(f"{number}:until"), fields.get(f"{number}:over")
     return Version(
         number,

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, decode_job, encode_job
-from jobistemer.core.runs.records import Change
-from jobistemer.store.calls.groups import HOLD_MS
+from jobistemer.core.runs.records import JobChange
+from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
@@ -148,9 +148,9 @@ def resume(keys: Keys, job_id: str, now_ms: int, by: str = "") -> Call:
     return script("resume_job")((keys.job(job_id), keys.audit(job_id)), (now_ms, by))
 
 
-def note(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> Call:
+def record_job_change(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> Call:
     """Tell the audit list of a job what somebody did."""
-    return script("note_control")((keys.job(job_id), keys.audit(job_id)), (now_ms, by, what, text))
+    return script("record_job_change")((keys.job(job_id), keys.audit(job_id)), (now_ms, by, what, text))
 
 
 def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
@@ -161,12 +161,12 @@ def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
             *(keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.audit(job.id)),
             *(keys.chores, keys.live(job.id), keys.queued(job.id)),
         ),
-        (job.id, stored.version, round(job.history_s * 1000), HOLD_MS, now_ms, by),
+        (job.id, stored.version, round(job.history_s * 1000), UNFINISHED_KEEP_MS, now_ms, by),
     )
 
 
-def read_audit(database: Database, job_id: str, limit: int) -> list[Change]:
+def read_audit(database: Database, job_id: str, limit: int) -> list[JobChange]:
     """Who changed a job, the latest first, also one that was removed."""
     entries = database.ask("LRANGE", database.keys.audit(job_id), -limit, -1) if limit > 0 else []
     told = (raw.decode().split("\n", 3) for raw in reversed(entries))
-    return [Change(int(at), by, what, note) for at, by, what, note in told]
+    return [JobChange(int(at), by, what, note) for at, by, what, note in told]

@@ -12,23 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.jobs.limits import Use
+from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import Delivery, encode_message
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, front_of, place, place_of_stream, split_delayed_member
 from jobistemer.store.scripts import Call, Reply, script
 
-ROUNDS = 100
+MAX_ROUNDS = 100
 """How often in a row the next ones are let in; the sweep goes on where this ends."""
 
 _encode = msgspec.json.encode
-_decode_uses = msgspec.json.Decoder(tuple[Use, ...]).decode
+_decode_uses = msgspec.json.Decoder(tuple[LimitUse, ...]).decode
 
-Holding = tuple[str, bytes, bytes, Sequence[Use]]
+HeldPermits = tuple[str, bytes, bytes, Sequence[LimitUse]]
 """A run, its stream, its entry and what it counts under."""
 
 
-def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[Use], now_ms: int) -> Call:
+def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[LimitUse], now_ms: int) -> Call:
     """Ask for all slots that a fetched run needs."""
     message = delivery.message
     where, stream = place(message.queue, message.priority), delivery.stream.decode()
@@ -36,36 +36,36 @@ def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[Use], now_ms: int) 
     return script("admit_run")(
         (stream, keys.run(message.run), keys.limits, keys.delayed, keys.wake, *counted),
         (
-            *(delivery.entry, message.run, where, _mark(delivery.stream, delivery.entry), encode_message(message)),
-            *(delivery.attempt, delivery.crashes, _since(delivery.entry), now_ms, _encode(uses)),
+            *(delivery.entry, message.run, where, _holder_value(delivery.stream, delivery.entry), encode_message(message)),
+            *(delivery.attempt, delivery.crashes, _waiting_score(delivery.entry), now_ms, _encode(uses)),
             *(part for use in uses for part in use),
         ),
     )
 
 
-def recall_run(keys: Keys, name: str, member: str, uses: Sequence[Use]) -> Call:
+def admit_waiting_run(keys: Keys, name: str, member: str, uses: Sequence[LimitUse]) -> Call:
     """Let a run that waits for the limit `name` have its slots."""
     where, run = split_delayed_member(member)
-    front, at_a_time = front_of(where), _at_a_time(uses)
+    front, at_a_time = front_of(where), _concurrency_uses(uses)
     counted = [key for use in at_a_time for key in _use_keys(keys, use)]
-    return script("recall_run")(
+    return script("admit_waiting_run")(
         (keys.waiting(name), keys.run(run), keys.stream(front), keys.streams, keys.limits, *counted),
         (run, member, front, *(part for use in at_a_time for part in use[:2])),
     )
 
 
-def release_limits(keys: Keys, holding: Holding) -> Call:
+def release_limits(keys: Keys, holding: HeldPermits) -> Call:
     """Give back what a run holds for an entry, once that is gone."""
     run, stream, entry, uses = holding
-    at_a_time = _at_a_time(uses)
+    at_a_time = _concurrency_uses(uses)
     counted = [key for use in at_a_time for key in _use_keys(keys, use)]
     return script("release_limits")(
         (stream.decode(), keys.limits, *counted),
-        (run, entry, _mark(stream, entry), *(use.name for use in at_a_time)),
+        (run, entry, _holder_value(stream, entry), *(use.name for use in at_a_time)),
     )
 
 
-def give_back(database: Database, holdings: Sequence[Holding]) -> None:
+def release_permits(database: Database, holdings: Sequence[HeldPermits]) -> None:
     """Give back what attempts that have ended held, and let in who waited for it. Raises NotConnected."""
     if not holdings:
         return
@@ -73,26 +73,26 @@ def give_back(database: Database, holdings: Sequence[Holding]) -> None:
     freed: Counter[str] = Counter()
     for (_, _, _, uses), reply in zip(holdings, replies, strict=True):
         if isinstance(reply, Reply) and reply.word == "RELEASED":
-            freed.update(use.name for use in _at_a_time(uses))
-    move_on(database, freed)
+            freed.update(use.name for use in _concurrency_uses(uses))
+    admit_waiting(database, freed)
 
 
-def give_back_deliveries(database: Database, deliveries: Sequence[Delivery]) -> None:
+def release_deliveries(database: Database, deliveries: Sequence[Delivery]) -> None:
     """The same for attempts of which only the delivery is known; what they hold is on record. Raises NotConnected."""
-    found = stored_uses(database, [each.message.run for each in deliveries])
+    found = read_uses(database, [each.message.run for each in deliveries])
     limited = [(each, uses) for each, uses in zip(deliveries, found, strict=True) if uses]
-    give_back(database, [(each.message.run, each.stream, each.entry, uses) for each, uses in limited])
+    release_permits(database, [(each.message.run, each.stream, each.entry, uses) for each, uses in limited])
 
 
-def move_on(database: Database, freed: Mapping[str, int]) -> int:
+def admit_waiting(database: Database, freed: Mapping[str, int]) -> int:
     """Let in those who wait longest for limits where slots were freed; how many were let in."""
     admitted = 0
-    for _ in range(ROUNDS):
-        waiting = _heads(database, freed)
+    for _ in range(MAX_ROUNDS):
+        waiting = _list_first_waiting(database, freed)
         if not waiting:
             break
-        found = stored_uses(database, [split_delayed_member(member)[1] for _, member in waiting])
-        calls = [recall_run(database.keys, *each, uses) for each, uses in zip(waiting, found, strict=True)]
+        found = read_uses(database, [split_delayed_member(member)[1] for _, member in waiting])
+        calls = [admit_waiting_run(database.keys, *each, uses) for each, uses in zip(waiting, found, strict=True)]
         replies = database.call_all(calls)
         admitted += sum(isinstance(reply, Reply) and reply.word == "ADMITTED" for reply in replies)
         # A limit that is full, or that cannot be looked at, is left; the others may have room for more.
@@ -105,7 +105,7 @@ def move_on(database: Database, freed: Mapping[str, int]) -> int:
     return admitted
 
 
-def stored_uses(database: Database, runs: Sequence[str]) -> list[tuple[Use, ...]]:
+def read_uses(database: Database, runs: Sequence[str]) -> list[tuple[LimitUse, ...]]:
     """What runs were last said to count under; nothing for those that have no limits or are gone."""
     answers = database.ask_all([("HGET", database.keys.run(run), "limits") for run in runs]) if runs else []
     return [_decode_uses(answer) if answer else () for answer in answers]
@@ -119,13 +119,13 @@ def sweep_limits(database: Database) -> int:
     names = sorted(name.decode() for name in database.ask("HKEYS", database.keys.limits))
     for name in names:
         _sweep_holders(database, name)
-    return move_on(database, dict.fromkeys(names, 1))
+    return admit_waiting(database, dict.fromkeys(names, 1))
 
 
 def _sweep_holders(database: Database, name: str) -> None:
     flat = database.ask("HGETALL", database.keys.held(name))
     held = dict(zip(flat[::2], flat[1::2], strict=True)) if isinstance(flat, list) else flat
-    use = Use(name, 1, 0)
+    use = LimitUse(name, 1, 0)
     calls = []
     for run, mark in held.items():
         where, _, entry = mark.decode().partition(" ")
@@ -138,7 +138,7 @@ def _sweep_holders(database: Database, name: str) -> None:
         database.call_all(calls[start : start + 100])
 
 
-def _heads(database: Database, freed: Mapping[str, int]) -> list[tuple[str, str]]:
+def _list_first_waiting(database: Database, freed: Mapping[str, int]) -> list[tuple[str, str]]:
     names = list(freed)
     if not names:
         return []
@@ -146,21 +146,21 @@ def _heads(database: Database, freed: Mapping[str, int]) -> list[tuple[str, str]
     return [(name, member.decode()) for name, members in zip(names, heads, strict=True) for member in members]
 
 
-def _use_keys(keys: Keys, use: Use) -> tuple[str, str]:
+def _use_keys(keys: Keys, use: LimitUse) -> tuple[str, str]:
     if use.per_ms:
         return keys.rate(use.name), keys.promised(use.name)
     return keys.held(use.name), keys.waiting(use.name)
 
 
-def _at_a_time(uses: Iterable[Use]) -> list[Use]:
+def _concurrency_uses(uses: Iterable[LimitUse]) -> list[LimitUse]:
     return [use for use in uses if not use.per_ms]
 
 
-def _since(entry: bytes) -> float:
+def _waiting_score(entry: bytes) -> float:
     """The place in a waiting list: the milliseconds of an entry, then its number within them."""
     milliseconds, _, number = entry.partition(b"-")
     return int(milliseconds) + min(int(number), 999) / 1000
 
 
-def _mark(stream: bytes, entry: bytes) -> str:
+def _holder_value(stream: bytes, entry: bytes) -> str:
     return f"{place_of_stream(stream)} {entry.decode()}"

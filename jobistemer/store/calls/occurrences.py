@@ -6,20 +6,20 @@ from typing import Any, NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.plan import NEVER, Decision, runs_of, start_delay_ms
+from jobistemer.core.planning.plan import NEVER, Decision, build_runs, start_delay_ms
 from jobistemer.core.runs.message import encode_message
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 
 
-class Asked(NamedTuple):
+class FireRequest(NamedTuple):
     """An instant that somebody asks for: why, where the wish comes from, and its id when it is a repetition."""
 
     instant: int
     reason: str
     origin: str
-    repeated: str = ""
+    repeat_id: str = ""
 
 
 def claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int) -> Call:
@@ -33,17 +33,17 @@ def claim_extra(keys: Keys, job: Job, version: int, instant: int, now_ms: int, r
     return _claim(keys, job, version, decision, now_ms, "")
 
 
-def fire(keys: Keys, job: Job, version: int, asked: Asked, now_ms: int) -> Call:
+def fire(keys: Keys, job: Job, version: int, request: FireRequest, now_ms: int) -> Call:
     """Fire an instant because somebody asked for it; unless the job allows overlaps, only while nothing else runs."""
-    occurrence = asked.repeated or ids.occurrence_id(job.id, asked.instant)
-    run_keys, run_args = _runs(keys, job, version, asked.instant, now_ms, None, asked.repeated)
+    occurrence = request.repeat_id or ids.occurrence_id(job.id, request.instant)
+    run_keys, run_args = _run_parts(keys, job, version, request.instant, now_ms, None, request.repeat_id)
     return script("fire_occurrence")(
         (
             *(keys.job(job.id), keys.occurrence(occurrence), keys.history(job.id)),
             *(keys.live(job.id), keys.queued(job.id), keys.streams, keys.deadlines, *run_keys),
         ),
         (
-            *(job.id, occurrence, version, asked.instant, now_ms, asked.reason, asked.origin),
+            *(job.id, occurrence, version, request.instant, now_ms, request.reason, request.origin),
             *("yes" if job.overlap == Overlap.ALLOW else "no", _deadline(job, now_ms), *run_args),
         ),
     )
@@ -52,7 +52,7 @@ def fire(keys: Keys, job: Job, version: int, asked: Asked, now_ms: int) -> Call:
 def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None = None) -> Call:
     """Start the occurrence of `instant`, which waits in the job's queue; `since` as in Decision."""
     occurrence = ids.occurrence_id(job.id, instant)
-    run_keys, run_args = _runs(keys, job, version, instant, now_ms, since)
+    run_keys, run_args = _run_parts(keys, job, version, instant, now_ms, since)
     return script("start_occurrence")(
         (
             *(keys.occurrence(occurrence), keys.live(job.id), keys.queued(job.id), keys.starts, keys.streams),
@@ -70,15 +70,15 @@ def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason:
     )
 
 
-def mark_start(keys: Keys, occurrence: str, attempt: str) -> Call:
+def claim_first_start(keys: Keys, occurrence: str, attempt: str) -> Call:
     """Ask whether an attempt is the first of its occurrence."""
-    return script("mark_start")((keys.occurrence(occurrence),), (attempt,))
+    return script("claim_first_start")((keys.occurrence(occurrence),), (attempt,))
 
 
 def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> Call:
     occurrence = ids.occurrence_id(job.id, decision.instant)
     fires = decision.state is OccurrenceState.PENDING
-    run_keys, run_args = _runs(keys, job, version, decision.instant, now_ms, decision.since) if fires else ((), ())
+    run_keys, run_args = _run_parts(keys, job, version, decision.instant, now_ms, decision.since) if fires else ((), ())
     held_back = start_delay_ms(job, occurrence) if fires and expected else 0
     return script("claim_occurrence")(
         (
@@ -107,12 +107,12 @@ def _deadline(job: Job, start_ms: int) -> int | str:
     return "" if job.occurrence_timeout_s is None else start_ms + round(job.occurrence_timeout_s * 1000)
 
 
-def _runs(
-    keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None, repeated: str = ""
+def _run_parts(
+    keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None, repeat_id: str = ""
 ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     run_keys: list[str] = []
     args: list[Any] = []
-    for task, message in runs_of(job, version, instant, now_ms, since, repeated):
+    for task, message in build_runs(job, version, instant, now_ms, since, repeat_id):
         where = place(message.queue, message.priority)
         run_keys += (keys.run(message.run), keys.stream(where))
         args += (message.run, message.handler, where, encode_message(message), len(task.after))

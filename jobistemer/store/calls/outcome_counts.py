@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.runs.message import Message, Slot, encode_message
+from jobistemer.core.runs.message import Message, TaskRef, encode_message
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 
 
-def matters(job: Job) -> bool:
+def is_counted(job: Job) -> bool:
     """Whether the job asks for its outcomes to be counted."""
     return job.pause_on_failure > 0 or job.expect_within_s is not None
 
 
-def count(keys: Keys, job: Job, slot: Slot, now_ms: int) -> Call:
+def count_outcome(keys: Keys, job: Job, slot: TaskRef, now_ms: int) -> Call:
     """Count the outcome of an occurrence, once it has one."""
     row = "" if job.pause_on_failure == 1 else f", the last of {job.pause_on_failure} in a row"
     reason = f"paused itself because {slot.occurrence} failed{row}"

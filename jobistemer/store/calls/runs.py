@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from jobistemer.core import ids
-from jobistemer.core.jobs.graph import released_by, skipped_by
+from jobistemer.core.jobs.graph import find_released, find_skipped
 from jobistemer.core.jobs.job import FailureStrategy, Job
-from jobistemer.core.jobs.options import complete
+from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.runs.message import Delivery, Message, encode_message
-from jobistemer.core.runs.settle import Later, Over
+from jobistemer.core.runs.settle import NextAttempt, FinalState
 from jobistemer.core.states import RunState
-from jobistemer.store.calls.commit_extensions import companions, marks
-from jobistemer.store.calls.ended_attempt import Ended as Ended  # noqa: PLC0414 - who ends runs finds it here
-from jobistemer.store.calls.groups import HOLD_MS
+from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
+from jobistemer.store.calls.ended_attempt import EndedAttempt as EndedAttempt  # noqa: PLC0414 - who ends runs finds it here
+from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import Keys, place, split_delayed_member
 from jobistemer.store.scripts import Call, script
 
 KEEP_EARLIER_MS = 7 * 86_400_000
 """How much longer than its run's retention an attempt is kept that did not end the run."""
-LONGEST_UNIQUE_MS = 30 * 86_400_000
+MAX_UNIQUE_MS = 30 * 86_400_000
 
 
 def enqueue_run(
-    keys: Keys, message: Message, due_at: int = 0, unique_ms: int = LONGEST_UNIQUE_MS, lock: str = ""
+    keys: Keys, message: Message, due_at: int = 0, unique_ms: int = MAX_UNIQUE_MS, lock: str = ""
 ) -> Call:
     """Create a run: at once on its stream, or with `due_at` (ms) in the delayed set.
 
@@ -59,7 +59,7 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
     )
 
 
-def commit(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
+def commit(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
     """End a run for good; `job` is the definition that its occurrence is pinned to, None where it is gone."""
     message = ended.delivery.message
     if message.slot is None or ended.hands_over(over):
@@ -69,27 +69,27 @@ def commit(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
         call = script("commit_run")((*_commit_keys(keys, ended), *unique), args)
     else:
         call = _commit_task(keys, ended, over, job)
-    also = companions(keys, ended, over, job, _retention(ended, over))
-    return call._replace(also=also) if also else call
+    extensions = extension_calls(keys, ended, over, job, _run_keep_ms(ended, over))
+    return call._replace(extensions=extensions) if extensions else call
 
 
-def retry(keys: Keys, ended: Ended, later: Later, note: str = "") -> Call:
+def retry(keys: Keys, ended: EndedAttempt, later: NextAttempt, note: str = "") -> Call:
     """End an attempt whose run goes on, after a delay or at once."""
     delivery, message = ended.delivery, ended.delivery.message
     where = place(message.queue, message.priority)
     due_at = ended.ended_at + later.delay_ms if later.delay_ms else 0
     return script("retry_run")(
-        (*_commit_keys(keys, ended)[:4], keys.wake, *_halting(keys, message)),
+        (*_commit_keys(keys, ended)[:4], keys.wake, *_halt_keys(keys, message)),
         (
             *(delivery.entry, message.run, where, ended.outcome.state, ended.worker, encode_message(message)),
             *(delivery.attempt + 1, later.crashes, due_at),
-            *(kept_ms(ended, later), note or ended.outcome.error[:200]),
+            *(attempt_keep_ms(ended, later), note or ended.outcome.error[:200]),
             *_attempt_fields(ended),
         ),
     )
 
 
-def _halting(keys: Keys, message: Message) -> tuple[str, ...]:
+def _halt_keys(keys: Keys, message: Message) -> tuple[str, ...]:
     """The record that says whether what the run belongs to has failed meanwhile."""
     if message.slot is not None:
         return (keys.occurrence(message.slot.occurrence),)
@@ -115,7 +115,7 @@ def request_cancel(keys: Keys, run: str, entry: str, now: int) -> Call:
     return script("request_cancel")((keys.run(run), keys.cancels), (run, entry, now))
 
 
-def _commit_keys(keys: Keys, ended: Ended) -> tuple[str, ...]:
+def _commit_keys(keys: Keys, ended: EndedAttempt) -> tuple[str, ...]:
     message = ended.delivery.message
     return (
         # Not by queue and priority: a run that waited for a limit came by the front of its queue.
@@ -128,31 +128,31 @@ def _commit_keys(keys: Keys, ended: Ended) -> tuple[str, ...]:
     )
 
 
-def _commit_args(ended: Ended, over: Over) -> tuple[Any, ...]:
+def _commit_args(ended: EndedAttempt, over: FinalState) -> tuple[Any, ...]:
     message = ended.delivery.message
     return (
         *(ended.source, ended.delivery.entry, message.run, place(message.queue, message.priority)),
-        *(over.state, ended.outcome.state, ended.ended_at, _retention(ended, over)),
+        *(over.state, ended.outcome.state, ended.ended_at, _run_keep_ms(ended, over)),
     )
 
 
-def kept_ms(ended: Ended, ending: Over | Later) -> int:
+def attempt_keep_ms(ended: EndedAttempt, ending: FinalState | NextAttempt) -> int:
     """How long the records of an attempt that ended so are kept."""
-    if isinstance(ending, Over):
-        return _retention(ended, ending)
+    if isinstance(ending, FinalState):
+        return _run_keep_ms(ended, ending)
     return ending.delay_ms + ended.delivery.message.retention_ms + KEEP_EARLIER_MS
 
 
-def _retention(ended: Ended, over: Over) -> int:
+def _run_keep_ms(ended: EndedAttempt, over: FinalState) -> int:
     message = ended.delivery.message
     if over.state is RunState.DEAD:
         return max(message.dead_retention_ms, message.retention_ms)
     # A run that has handed over is part of an occurrence that goes on.
     kept_on = message.slot is not None and ended.hands_over(over)
-    return max(HOLD_MS, message.retention_ms) if kept_on else message.retention_ms
+    return max(UNFINISHED_KEEP_MS, message.retention_ms) if kept_on else message.retention_ms
 
 
-def _attempt_fields(ended: Ended) -> list[Any]:
+def _attempt_fields(ended: EndedAttempt) -> list[Any]:
     outcome = ended.outcome
     fields = ["state", outcome.state, "number", ended.delivery.attempt, "worker", ended.worker]
     fields += ["started_at", ended.started_at, "ended_at", ended.ended_at]
@@ -161,7 +161,7 @@ def _attempt_fields(ended: Ended) -> list[Any]:
     return fields if outcome.state else []
 
 
-def _run_fields(ended: Ended, over: Over) -> list[Any]:
+def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     outcome = ended.outcome
     fields = ["state", over.state, "attempt", ended.delivery.attempt, "ended_at", ended.ended_at]
     if outcome.result:
@@ -170,15 +170,15 @@ def _run_fields(ended: Ended, over: Over) -> list[Any]:
         fields += ["error", outcome.error]
     if over.state is RunState.DEAD:
         fields += ["message", encode_message(ended.delivery.message)]
-    return fields + marks(ended, over)
+    return fields + mark_fields(ended, over)
 
 
-def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
+def _commit_task(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
     message = ended.delivery.message
     slot = message.slot
     assert slot is not None  # noqa: S101 - the caller has looked
     # Of a removed job whose definition has expired nobody knows what comes after; the occurrence is counted down.
-    following = _following(job, slot.task, slot.occurrence, over) if job else []
+    following = _next_tasks(job, slot.task, slot.occurrence, over) if job else []
     why = ended.outcome.error.removeprefix(f"{over.state}: ")
     reason = f"task {slot.task} {over.state}: {why}"[:500] if over.verdict else ""
     halt = "1" if over.verdict and job and job.strategy_of(slot.task) is FailureStrategy.FAIL_FAST else ""
@@ -197,18 +197,18 @@ def _commit_task(keys: Keys, ended: Ended, over: Over, job: Job | None) -> Call:
     )
 
 
-def _following(job: Job, task: str, occurrence: str, over: Over) -> list[tuple[str, str]]:
+def _next_tasks(job: Job, task: str, occurrence: str, over: FinalState) -> list[tuple[str, str]]:
     """Run id and place of each task that this end releases, or skips where it is a failure."""
     if not over.verdict:
-        names = released_by(job.edges, task)
+        names = find_released(job.edges, task)
     elif job.strategy_of(task) is FailureStrategy.CONTINUE:
-        names = skipped_by(job.edges, task)
+        names = find_skipped(job.edges, task)
     else:
         names = [name for name in job.edges if name != task]
-    return [(ids.run_id(occurrence, ids.task_id(job.id, name)), place_of(job, name)) for name in names]
+    return [(ids.run_id(occurrence, ids.task_id(job.id, name)), task_place(job, name)) for name in names]
 
 
-def place_of(job: Job, task: str) -> str:
+def task_place(job: Job, task: str) -> str:
     """The place of a job's task; its options are resolved when the job is declared."""
-    options = complete(job.task(task).options)
+    options = complete_options(job.task(task).options)
     return place(options.queue, options.priority)

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.transaction import Write
-from jobistemer.store.scripts import Call, composed
+from jobistemer.store.scripts import Call, compose
 
 
 def commit_transaction(
@@ -21,16 +21,16 @@ def commit_transaction(
     steps += [part for call in calls for part in (call.script.name, len(call.keys), len(call.args), *call.args)]
     # In place of the commit, so that whatever else belongs to that goes on belonging to it.
     return commit._replace(
-        script=composed("commit_transaction", tuple(sorted({call.script.name for call in calls}))),
+        script=compose("commit_transaction", tuple(sorted({call.script.name for call in calls}))),
         keys=(
             delivery.stream.decode(),
             *(write.key for write in writes),
             *(key for call in calls for key in call.keys),
         ),
-        args=(delivery.entry, len(writes), len(calls), *_sendable(steps)),
+        args=(delivery.entry, len(writes), len(calls), *_encode_floats(steps)),
     )
 
 
-def _sendable(values: list[Any]) -> list[Any]:
+def _encode_floats(values: list[Any]) -> list[Any]:
     # Numbers as Redis reads them back: repr keeps every digit of a float.
     return [repr(value) if isinstance(value, float) else value for value in values]

@@ -8,79 +8,79 @@ from typing import Final
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.planning.plan import NEVER
-from jobistemer.core.reads.cluster_health import judge_slots, judge_spread
-from jobistemer.core.reads.findings import Finding, at, fault, fine, judge_server, warning
-from jobistemer.store.calls.streams import busy_consumers
+from jobistemer.core.reads.cluster_health import check_slots, check_shard_spread
+from jobistemer.core.reads.findings import Finding, at_node, fault, fine, check_server, warning
+from jobistemer.store.calls.streams import find_busy_consumers
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import queues
-from jobistemer.store.reads.doctor_cluster import look_over_nodes, offset_ms, told_by
-from jobistemer.store.reads.leaked_keys import find_orphans
+from jobistemer.store.reads.doctor_cluster import diagnose_nodes, offset_ms, read_info
+from jobistemer.store.reads.leaked_keys import find_leaked_keys
 from jobistemer.store.server.cluster_map import Cluster
 
 SILENT_MS: Final = 60_000
 """Whoever has not been heard for so long is not there; what should have been done so long ago is stuck."""
-NO_SHARD: Final = "its jobs and runs wait until its node is back, or a replica has taken over"
-NAMED: Final = 20
+SHARD_AWAY: Final = "its jobs and runs wait until its node is back, or a replica has taken over"
+MAX_SHOWN: Final = 20
 """How many findings of one kind are told one by one."""
 
 
-def look_over(namespace: Namespace, most_keys: int) -> list[Finding]:
+def diagnose(namespace: Namespace, most_keys: int) -> list[Finding]:
     """Everything that `doctor` finds. Raises NotConnected; when it is a cluster, only if no node answers."""
     if namespace.cluster is not None:
-        return [*look_over_nodes(namespace, namespace.cluster), *_of_cluster(namespace, namespace.cluster, most_keys)]
+        return [*diagnose_nodes(namespace, namespace.cluster), *_check_cluster(namespace, namespace.cluster, most_keys)]
     shards = namespace.shards
-    found = [finding for shard in shards for finding in _shard(shard, most_keys)]
-    return [*_server(shards[0]), *found, *_misplaced(namespace, shards, most_keys)]
+    found = [finding for shard in shards for finding in _check_shard(shard, most_keys)]
+    return [*_check_server(shards[0]), *found, *_check_homes(namespace, shards, most_keys)]
 
 
-def _server(database: Database) -> Iterator[Finding]:
+def _check_server(database: Database) -> Iterator[Finding]:
     database.read_clock()
-    told = told_by(database)
-    if isinstance(told, Finding):
-        yield told
+    info = read_info(database)
+    if isinstance(info, Finding):
+        yield info
         return
-    yield from judge_server(told, offset_ms(database))
-    if int(told.get("cluster_enabled", 0)):
-        yield judge_slots(database.ask("CLUSTER INFO"))
+    yield from check_server(info, offset_ms(database))
+    if int(info.get("cluster_enabled", 0)):
+        yield check_slots(database.ask("CLUSTER INFO"))
 
 
-def _of_cluster(namespace: Namespace, cluster: Cluster, most_keys: int) -> Iterator[Finding]:
+def _check_cluster(namespace: Namespace, cluster: Cluster, most_keys: int) -> Iterator[Finding]:
     try:
         shards = namespace.shards
     except NotConnected as error:
-        yield fault("shards", f"the settings of {namespace.name} cannot be read: {error.__cause__}", NO_SHARD)
+        yield fault("shards", f"the settings of {namespace.name} cannot be read: {error.__cause__}", SHARD_AWAY)
         return
     placed: dict[str, list[int]] = {f"{host}:{port}": [] for host, port in cluster.nodes()}
     for shard in shards:
         placed.setdefault(shard.node(), []).append(shard.keys.shard)
-    yield from judge_spread(placed)
-    yield from _reached(namespace, shards, most_keys)
+    yield from check_shard_spread(placed)
+    yield from _check_shards(namespace, shards, most_keys)
 
 
-def _reached(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> Iterator[Finding]:
+def _check_shards(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> Iterator[Finding]:
     """What is found in the shards whose nodes answer, and which these are not."""
     reached = []
     for shard in shards:
         try:
             shard.read_clock()
-            yield from at(shard.node(), list(_shard(shard, most_keys)))
+            yield from at_node(shard.node(), list(_check_shard(shard, most_keys)))
             reached.append(shard)
         except NotConnected as error:
             shown = f"{shard.keys.tag} cannot be looked at: {error.__cause__}"
-            yield from at(shard.node(), [fault("shards", shown, NO_SHARD)])
-    yield from _misplaced(namespace, reached, most_keys)
+            yield from at_node(shard.node(), [fault("shards", shown, SHARD_AWAY)])
+    yield from _check_homes(namespace, reached, most_keys)
 
 
-def _shard(database: Database, most_keys: int) -> Iterator[Finding]:
-    checks = (_due(database), _waiting(database), _stuck(database), _orphans(database, most_keys))
+def _check_shard(database: Database, most_keys: int) -> Iterator[Finding]:
+    checks = (_check_due(database), _check_queues(database), _check_entries(database), _check_keys(database, most_keys))
     for check, found in zip(("due", "workers", "entries", "keys"), checks, strict=True):
-        wrong = list(islice(found, NAMED))
+        wrong = list(islice(found, MAX_SHOWN))
         yield from wrong or [fine(check, f"{database.keys.tag}: nothing wrong")]
 
 
-def _misplaced(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> list[Finding]:
+def _check_homes(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> list[Finding]:
     """Jobs where nobody looks for them: they go on firing, and nobody can change or remove them."""
     if len(namespace.shards) == 1:
         return []
@@ -88,11 +88,11 @@ def _misplaced(namespace: Namespace, shards: Sequence[Database], most_keys: int)
     for shard in shards:
         jobs = [job.decode() for job in shard.ask("ZRANGE", shard.keys.due, 0, most_keys - 1)] if most_keys else []
         strayed = [job for job, home in zip(jobs, namespace.for_jobs(jobs), strict=True) if home is not shard]
-        wrong += at(shard.node(), [_strayed(shard.keys, job) for job in strayed])
-    return wrong[:NAMED] or [fine("homes", "each job is on the shard where it is looked for")]
+        wrong += at_node(shard.node(), [_stray_finding(shard.keys, job) for job in strayed])
+    return wrong[:MAX_SHOWN] or [fine("homes", "each job is on the shard where it is looked for")]
 
 
-def _strayed(keys: Keys, job: str) -> Finding:
+def _stray_finding(keys: Keys, job: str) -> Finding:
     return fault(
         "homes",
         f"{job} is on {keys.tag}, where nobody looks for it: a failover has lost its home",
@@ -101,11 +101,11 @@ def _strayed(keys: Keys, job: str) -> Finding:
     )
 
 
-def _due(database: Database) -> Iterator[Finding]:
+def _check_due(database: Database) -> Iterator[Finding]:
     """Instants that nobody has decided."""
     now_ms, keys = database.clock.now_ms(), database.keys
-    jobs = database.ask("ZRANGEBYSCORE", keys.due, "-inf", min(now_ms - SILENT_MS, NEVER * 1000), "LIMIT", 0, NAMED)
-    runs = database.ask("ZRANGEBYSCORE", keys.delayed, "-inf", now_ms - SILENT_MS, "LIMIT", 0, NAMED)
+    jobs = database.ask("ZRANGEBYSCORE", keys.due, "-inf", min(now_ms - SILENT_MS, NEVER * 1000), "LIMIT", 0, MAX_SHOWN)
+    runs = database.ask("ZRANGEBYSCORE", keys.delayed, "-inf", now_ms - SILENT_MS, "LIMIT", 0, MAX_SHOWN)
     tickers = [each for each in queues.list_tickers([database]) if each.beat_at > now_ms - SILENT_MS]
     remedy = "look at its log; `jobistemer ticker list`" if tickers else "no ticker runs: start `jobistemer-ticker`"
     for job in jobs:
@@ -114,7 +114,7 @@ def _due(database: Database) -> Iterator[Finding]:
         yield fault("due", f"delayed run {run.decode()} has been due for more than a minute", remedy)
 
 
-def _waiting(database: Database) -> Iterator[Finding]:
+def _check_queues(database: Database) -> Iterator[Finding]:
     """Queues that nobody works on."""
     since = database.clock.now_ms() - SILENT_MS
     served = {queue for each in queues.list_workers([database]) if each.beat_at > since for queue in each.queues}
@@ -124,12 +124,12 @@ def _waiting(database: Database) -> Iterator[Finding]:
             yield warning("workers", f"{queue.waiting} runs wait in {queue.name}", remedy)
 
 
-def _stuck(database: Database) -> Iterator[Finding]:
+def _check_entries(database: Database) -> Iterator[Finding]:
     """Entries that were handed out to somebody who is not there, and that nobody has taken over."""
     since = database.clock.now_ms() - SILENT_MS
     beats = {each.id: each.beat_at for each in queues.list_workers([database])}
     for where in sorted(place.decode() for place in database.ask("SMEMBERS", database.keys.streams)):
-        gone = (each for each in sorted(busy_consumers(database, where)) if beats.get(each, 0) <= since)
+        gone = (each for each in sorted(find_busy_consumers(database, where)) if beats.get(each, 0) <= since)
         for consumer in gone:
             (first,) = database.ask("XPENDING", database.keys.stream(where), GROUP, "-", "+", 1, consumer) or [None]
             entry = first[0].decode() if first else "?"
@@ -142,6 +142,6 @@ def _stuck(database: Database) -> Iterator[Finding]:
             )
 
 
-def _orphans(database: Database, most_keys: int) -> Iterator[Finding]:
-    for key, why in find_orphans(database, most_keys):
+def _check_keys(database: Database, most_keys: int) -> Iterator[Finding]:
+    for key, why in find_leaked_keys(database, most_keys):
         yield fault("keys", f"{key}: {why}", "a fault of Jobistemer, please report it with this line; DEL removes it")

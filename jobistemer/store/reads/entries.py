@@ -7,11 +7,11 @@ from typing import Any
 
 from jobistemer.core.reads.summaries import StreamRun
 from jobistemer.core.runs.message import Delivery
-from jobistemer.store.calls.streams import deliveries
+from jobistemer.store.calls.streams import read_deliveries
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import GROUP, split_place
 
-FEWEST = 5
+MIN_PER_PLACE = 5
 """How many of each place are looked at, however many places there are."""
 
 
@@ -21,28 +21,28 @@ def list_entries(shards: Sequence[Database], queue: str = "", after: str = "-", 
     after: the entry that the page before ended with. Those that were written together stay on one page, so it may
     have a few more than `limit`.
     """
-    found = [run for database in shards for run in _of_shard(database, queue, after, limit)]
-    found.sort(key=lambda run: _order(run.entry))
-    last = _order(found[limit - 1].entry) if queue and len(found) > limit else None
-    return [run for run in found if last is None or _order(run.entry) <= last]
+    found = [run for database in shards for run in _list_of_shard(database, queue, after, limit)]
+    found.sort(key=lambda run: _sort_key(run.entry))
+    last = _sort_key(found[limit - 1].entry) if queue and len(found) > limit else None
+    return [run for run in found if last is None or _sort_key(run.entry) <= last]
 
 
-def _of_shard(database: Database, queue: str, after: str, limit: int) -> Iterator[StreamRun]:
+def _list_of_shard(database: Database, queue: str, after: str, limit: int) -> Iterator[StreamRun]:
     every = sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams))
     places = [each for each in every if queue in {"", split_place(each)[0]}]
-    count = limit if queue else max(FEWEST, limit // max(1, len(places)))
+    count = limit if queue else max(MIN_PER_PLACE, limit // max(1, len(places)))
     start = after if after == "-" else f"({after}"
-    found = _asked(database, [("XRANGE", database.keys.stream(each), start, "+", "COUNT", count) for each in places])
+    found = _ask_all(database, [("XRANGE", database.keys.stream(each), start, "+", "COUNT", count) for each in places])
     pages = {where: page for where, page in zip(places, found, strict=True) if page}
-    held = _asked(database, [_pending(database.keys.stream(where), page) for where, page in pages.items()])
+    held = _ask_all(database, [_pending_command(database.keys.stream(where), page) for where, page in pages.items()])
     for (where, page), pending in zip(pages.items(), held, strict=True):
         workers = {each[0]: each[1].decode() for each in pending}
-        for delivery, entry in deliveries(where.encode(), page):
+        for delivery, entry in read_deliveries(where.encode(), page):
             if delivery is not None:
-                yield _run(delivery, where, workers.get(entry, ""))
+                yield _build_run(delivery, where, workers.get(entry, ""))
 
 
-def _run(delivery: Delivery, where: str, worker: str) -> StreamRun:
+def _build_run(delivery: Delivery, where: str, worker: str) -> StreamRun:
     message = delivery.message
     return StreamRun(
         id=message.run,
@@ -55,14 +55,14 @@ def _run(delivery: Delivery, where: str, worker: str) -> StreamRun:
     )
 
 
-def _asked(database: Database, commands: list[Command]) -> list[Any]:
+def _ask_all(database: Database, commands: list[Command]) -> list[Any]:
     return database.ask_all(commands) if commands else []
 
 
-def _pending(stream: str, page: list[Any]) -> Command:
+def _pending_command(stream: str, page: list[Any]) -> Command:
     return ("XPENDING", stream, GROUP, page[0][0], page[-1][0], len(page))
 
 
-def _order(entry: str) -> tuple[int, int]:
+def _sort_key(entry: str) -> tuple[int, int]:
     at, _, number = entry.partition("-")
     return int(at), int(number)

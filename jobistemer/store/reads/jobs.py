@@ -20,39 +20,39 @@ from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, split_delayed_member
 from jobistemer.store.reads.records import find_occurrences, find_run, find_runs
 
-_PARTS = 4
+_COMMANDS_PER_JOB = 4
 """How many commands `_job_commands` sends for one job."""
 
 
 def list_jobs(shards: Sequence[Database], offset: int = 0, limit: int = 100) -> list[JobSummary]:
     """A page of the registered jobs, those that are due next first; only those of the page are looked at closely."""
-    listed = [(at, job, number) for number, each in enumerate(shards) for job, at in _due(each, offset + limit).items()]
+    listed = [(at, job, number) for number, each in enumerate(shards) for job, at in _read_due(each, offset + limit).items()]
     page = sorted(listed)[offset : offset + limit]
     found: list[JobSummary] = []
     for number, database in enumerate(shards):
-        found += _summaries(database, {job: at for at, job, where in page if where == number})
+        found += _read_summaries(database, {job: at for at, job, where in page if where == number})
     return sorted(found, key=lambda summary: (summary.next_due or NEVER * 1000, summary.name))
 
 
-def jobs_total(shards: Sequence[Database]) -> int:
+def count_jobs(shards: Sequence[Database]) -> int:
     """How many jobs are registered."""
     return sum(database.ask("ZCARD", database.keys.due) for database in shards)
 
 
-def summary_of(database: Database, name: str) -> JobSummary | None:
+def find_summary(database: Database, name: str) -> JobSummary | None:
     """The summary of one job, or None when it is not registered."""
     job = ids.job_id(name)
     due = database.ask("ZSCORE", database.keys.due, job)
-    summaries = _summaries(database, {job: due}) if due is not None else []
+    summaries = _read_summaries(database, {job: due}) if due is not None else []
     return summaries[0] if summaries else None
 
 
 def list_history(database: Database, job: str, offset: int = 0, limit: int = 20) -> list[OccurrenceRecord]:
     """A page of a job's occurrences, the newest first."""
-    return find_occurrences(database, _history_ids(database, job, offset, limit))
+    return find_occurrences(database, _read_history_ids(database, job, offset, limit))
 
 
-def recent_of(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> dict[str, list[OccurrenceRecord]]:
+def list_recent(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> dict[str, list[OccurrenceRecord]]:
     """The latest occurrences of each of several jobs, the newest first."""
     found: dict[str, list[OccurrenceRecord]] = {job: [] for job in jobs}
     for database in shards:
@@ -63,19 +63,19 @@ def recent_of(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> di
     return found
 
 
-def latest_occurrences(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> list[OccurrenceRecord]:
+def list_latest(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> list[OccurrenceRecord]:
     """The latest occurrences of several jobs together, the newest first."""
-    found = [record for records in recent_of(shards, jobs, limit).values() for record in records]
+    found = [record for records in list_recent(shards, jobs, limit).values() for record in records]
     return sorted(found, key=lambda record: (record.due, record.claimed_at), reverse=True)[:limit]
 
 
 def list_delayed(shards: Sequence[Database], limit: int = 20) -> list[DelayedRun]:
     """The runs whose time comes next."""
-    found = [waiting for database in shards for waiting in _delayed_of(database, limit)]
+    found = [waiting for database in shards for waiting in _read_delayed(database, limit)]
     return sorted(found, key=lambda waiting: waiting.due_at)[:limit]
 
 
-def delayed_total(shards: Sequence[Database]) -> int:
+def count_delayed(shards: Sequence[Database]) -> int:
     """How many runs wait for their time."""
     return sum(database.ask("ZCARD", database.keys.delayed) for database in shards)
 
@@ -89,20 +89,20 @@ def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRe
     return None
 
 
-def _due(database: Database, limit: int) -> dict[str, float]:
+def _read_due(database: Database, limit: int) -> dict[str, float]:
     flat = database.ask("ZRANGE", database.keys.due, 0, limit - 1, "WITHSCORES")
     return {job.decode(): float(at) for job, at in zip(flat[::2], flat[1::2], strict=True)}
 
 
-def _summaries(database: Database, due: dict[str, float]) -> list[JobSummary]:
+def _read_summaries(database: Database, due: dict[str, float]) -> list[JobSummary]:
     if not due:
         return []
     answers = database.ask_all([command for job in due for command in _job_commands(database.keys, job)])
-    parts = [answers[at : at + _PARTS] for at in range(0, len(answers), _PARTS)]
+    parts = [answers[at : at + _COMMANDS_PER_JOB] for at in range(0, len(answers), _COMMANDS_PER_JOB)]
     latest = {last[0].decode() for *_, last in parts if last}
     last_of = {record.job: record for record in find_occurrences(database, sorted(latest))}
     summaries = [
-        _summary(job, at, part, last_of.get(job)) for (job, at), part in zip(due.items(), parts, strict=True)
+        _build_summary(job, at, part, last_of.get(job)) for (job, at), part in zip(due.items(), parts, strict=True)
     ]
     return [summary for summary in summaries if summary is not None]
 
@@ -116,7 +116,7 @@ def _job_commands(keys: Keys, job: str) -> tuple[Command, ...]:
     )
 
 
-def _summary(job: str, due: float, part: list[Any], last: OccurrenceRecord | None) -> JobSummary | None:
+def _build_summary(job: str, due: float, part: list[Any], last: OccurrenceRecord | None) -> JobSummary | None:
     stored = read_stored(part[0])
     if stored is None:
         return None
@@ -135,7 +135,7 @@ def _summary(job: str, due: float, part: list[Any], last: OccurrenceRecord | Non
     )
 
 
-def _history_ids(database: Database, job: str, offset: int, limit: int) -> list[str]:
+def _read_history_ids(database: Database, job: str, offset: int, limit: int) -> list[str]:
     answer = database.ask(*_history_command(database.keys, job, offset, limit))
     return [occurrence.decode() for occurrence in answer]
 
@@ -144,7 +144,7 @@ def _history_command(keys: Keys, job: str, offset: int, limit: int) -> Command:
     return ("ZREVRANGE", keys.history(job), offset, offset + limit - 1)
 
 
-def _delayed_of(database: Database, limit: int) -> list[DelayedRun]:
+def _read_delayed(database: Database, limit: int) -> list[DelayedRun]:
     members = database.ask("ZRANGE", database.keys.delayed, 0, limit - 1)
     runs = [split_delayed_member(member.decode())[1] for member in members]
     return [msgspec.convert(record, DelayedRun, from_attributes=True) for record in find_runs(database, runs)]

@@ -6,25 +6,25 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS
-from jobistemer.store.acl import ROLES, kinds_of
+from jobistemer.store.acl import ROLES, list_key_kinds
 from jobistemer.store.database import Database
 from jobistemer.store.keys import delayed_member, split_place
 
 PAGE: Final = 1_000
-_OF_JOBS: Final = ("history", "versions", "audit")
-_KNOWN: Final = frozenset(kind for role in ROLES.values() for kind in kinds_of(role))
+_JOB_KINDS: Final = ("history", "versions", "audit")
+_KNOWN_KINDS: Final = frozenset(kind for role in ROLES.values() for kind in list_key_kinds(role))
 
 
-def find_orphans(database: Database, most_keys: int) -> Iterator[tuple[str, str]]:
+def find_leaked_keys(database: Database, most_keys: int) -> Iterator[tuple[str, str]]:
     """Keys of a shard that would stay for ever, each with why; at most so many keys are looked at."""
-    for keys in _pages(database, most_keys):
+    for keys in _scan_pages(database, most_keys):
         lasting = database.ask_all([("PTTL", key) for key in keys])
         for key in (key for key, left in zip(keys, lasting, strict=True) if left == -1):
-            if why := _why(database, key):
+            if why := _explain(database, key):
                 yield key, why
 
 
-def _pages(database: Database, most_keys: int) -> Iterator[list[str]]:
+def _scan_pages(database: Database, most_keys: int) -> Iterator[list[str]]:
     cursor, seen = b"0", 0
     while seen < most_keys:
         cursor, found = database.ask("SCAN", cursor, "MATCH", f"{database.keys.tag}:*", "COUNT", PAGE)
@@ -35,16 +35,16 @@ def _pages(database: Database, most_keys: int) -> Iterator[list[str]]:
             return
 
 
-def _why(database: Database, key: str) -> str:
+def _explain(database: Database, key: str) -> str:
     kind, _, name = key.removeprefix(f"{database.keys.tag}:").partition(":")
-    if kind not in _KNOWN:
+    if kind not in _KNOWN_KINDS:
         return "not a key of Jobistemer's; nothing else should write into its namespace"
-    if kind in _OF_JOBS:
+    if kind in _JOB_KINDS:
         return "" if database.ask("EXISTS", database.keys.job(name)) else "its job is gone, and it has no expiry"
-    return _JUDGES[kind](database, name) if kind in _JUDGES else ""
+    return _CHECKS[kind](database, name) if kind in _CHECKS else ""
 
 
-def _run(database: Database, run: str) -> str:
+def _check_run(database: Database, run: str) -> str:
     fields = ("state", "entry", "place", "occurrence", "waits", "waiting", "group")
     state, entry, place, occurrence, *elsewhere = (
         value.decode() if value else "" for value in database.ask("HMGET", database.keys.run(run), *fields)
@@ -55,17 +55,17 @@ def _run(database: Database, run: str) -> str:
         return "" if occurrence or elsewhere[-1] else f"it is {state}, and has no expiry"
     if state != "pending" or not entry or any(each not in ("", "0") for each in elsewhere):
         return ""
-    return "" if _is_held(database, run, place, entry) else f"it is pending, but not on the stream of {place}"
+    return "" if _is_on_stream(database, run, place, entry) else f"it is pending, but not on the stream of {place}"
 
 
-def _is_held(database: Database, run: str, place: str, entry: str) -> bool:
+def _is_on_stream(database: Database, run: str, place: str, entry: str) -> bool:
     held = database.ask("XRANGE", database.keys.stream(place), entry, entry)
     held = held or database.ask("ZSCORE", database.keys.delayed, delayed_member(place, run)) is not None
     # It may have moved on between the questions.
     return bool(held) or database.ask("HGET", database.keys.run(run), "entry") != entry.encode()
 
 
-def _occurrence(database: Database, occurrence: str) -> str:
+def _check_occurrence(database: Database, occurrence: str) -> str:
     state, job = database.ask("HMGET", database.keys.occurrence(occurrence), "state", "job")
     if not state or not job:
         return "it has no state or no job"
@@ -76,24 +76,24 @@ def _occurrence(database: Database, occurrence: str) -> str:
     return "" if listed else f"it is {state.decode()}, but not listed as such for its job"
 
 
-def _stream(database: Database, place: str) -> str:
+def _check_stream(database: Database, place: str) -> str:
     listed = place.encode() in database.ask("SMEMBERS", database.keys.streams)
     return "" if listed else f"no worker knows of it: queue {split_place(place)[0]} is not listed"
 
 
-def _worker(database: Database, worker: str) -> str:
+def _check_worker(database: Database, worker: str) -> str:
     listed = database.ask("ZSCORE", database.keys.workers, worker) is not None
     return "" if listed else "no such worker is listed, and it has no expiry"
 
 
-def _unique(_database: Database, _name: str) -> str:
+def _check_unique(_database: Database, _name: str) -> str:
     return "a unique key without expiry is held for ever"
 
 
-_JUDGES: Final[dict[str, Callable[[Database, str], Any]]] = {
-    "run": _run,
-    "occurrence": _occurrence,
-    "stream": _stream,
-    "worker": _worker,
-    "unique": _unique,
+_CHECKS: Final[dict[str, Callable[[Database, str], Any]]] = {
+    "run": _check_run,
+    "occurrence": _check_occurrence,
+    "stream": _check_stream,
+    "worker": _check_worker,
+    "unique": _check_unique,
 }

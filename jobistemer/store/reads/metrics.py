@@ -17,14 +17,14 @@ from jobistemer.store.namespace import Namespace
 
 log = logging.getLogger("jobistemer")
 
-KEEP_S = 5.0
+CACHE_S = 5.0
 """Who asks more often is told the same again."""
-MOST_PLACES = 1_000
+MAX_STREAMS = 1_000
 """So many streams of a shard are looked at; the first in the order of their names."""
 _SETS = ("delayed", "dead", "workers", "tickers")
 
 
-class _Stream(NamedTuple):
+class _StreamDepth(NamedTuple):
     queue: str
     waiting: int
     in_flight: int
@@ -36,38 +36,38 @@ class Gauges:
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
-        self._kept: list[Measure] = []
-        self._until = 0.0
-        self._trouble = ""
-        self._looking = Lock()
+        self._cached: list[Measure] = []
+        self._cached_until = 0.0
+        self._last_error = ""
+        self._lock = Lock()
 
     def measures(self) -> list[Measure]:
         """What there is at this moment, or was a few seconds ago; while the server is away, only that it is."""
-        with self._looking:
-            if time.monotonic() >= self._until:
-                self._kept = self._looked()
-                self._until = time.monotonic() + KEEP_S
-            return self._kept
+        with self._lock:
+            if time.monotonic() >= self._cached_until:
+                self._cached = self._read()
+                self._cached_until = time.monotonic() + CACHE_S
+            return self._cached
 
-    def _looked(self) -> list[Measure]:
+    def _read(self) -> list[Measure]:
         try:
             shards = self._namespace.shards
-            streams = [stream for database in shards for stream in _streams(database)]
-            counts = [_counts(database) for database in shards]
+            streams = [stream for database in shards for stream in _read_streams(database)]
+            counts = [_read_counts(database) for database in shards]
         except JobistemerError as error:
-            if str(error) != self._trouble:
-                self._trouble = str(error)
+            if str(error) != self._last_error:
+                self._last_error = str(error)
                 log.warning("the gauges of the cluster are left out: %s", error)
-            return [_up(0)]
-        self._trouble = ""
-        return [_up(1), *_of_queues(streams), *_of_namespace(counts)]
+            return [_up_gauge(0)]
+        self._last_error = ""
+        return [_up_gauge(1), *_queue_gauges(streams), *_namespace_gauges(counts)]
 
 
-def _up(value: int) -> Measure:
+def _up_gauge(value: int) -> Measure:
     return gauge("cluster_up", "Whether the server has answered (1); else what it would say is left out.", value)
 
 
-def _of_queues(streams: list[_Stream]) -> list[Measure]:
+def _queue_gauges(streams: list[_StreamDepth]) -> list[Measure]:
     waiting: defaultdict[str, int] = defaultdict(int)
     in_flight: defaultdict[str, int] = defaultdict(int)
     oldest: defaultdict[str, float] = defaultdict(float)
@@ -83,7 +83,7 @@ def _of_queues(streams: list[_Stream]) -> list[Measure]:
     ]  # fmt: skip
 
 
-def _of_namespace(counts: list[list[int]]) -> list[Measure]:
+def _namespace_gauges(counts: list[list[int]]) -> list[Measure]:
     delayed, dead, workers, tickers = (sum(of_shards) for of_shards in zip(*counts, strict=True))
     most = max(len(counts), 1)
     return [
@@ -95,27 +95,27 @@ def _of_namespace(counts: list[list[int]]) -> list[Measure]:
     ]
 
 
-def _counts(database: Database) -> list[int]:
+def _read_counts(database: Database) -> list[int]:
     answers: list[int] = database.ask_all([("ZCARD", getattr(database.keys, name)) for name in _SETS])
     return answers
 
 
-def _streams(database: Database) -> list[_Stream]:
-    places = sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams))[:MOST_PLACES]
+def _read_streams(database: Database) -> list[_StreamDepth]:
+    places = sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams))[:MAX_STREAMS]
     if not places:
         return []
     keys = [database.keys.stream(where) for where in places]
     answers = database.ask_all([command for key in keys for command in (("XLEN", key), ("XPENDING", key, GROUP))])
     pending = answers[1::2]
-    firsts = database.ask_all([_first_waiting(key, each) for key, each in zip(keys, pending, strict=True)])
+    firsts = database.ask_all([_first_waiting_command(key, each) for key, each in zip(keys, pending, strict=True)])
     now_ms = database.clock.now_ms()
     return [
-        _Stream(split_place(where)[0], max(0, length - summary[0]), summary[0], _age_s(first, now_ms))
+        _StreamDepth(split_place(where)[0], max(0, length - summary[0]), summary[0], _age_s(first, now_ms))
         for where, length, summary, first in zip(places, answers[::2], pending, firsts, strict=True)
     ]
 
 
-def _first_waiting(key: str, pending: Sequence[Any]) -> Command:
+def _first_waiting_command(key: str, pending: Sequence[Any]) -> Command:
     # Entries are taken in order and deleted when they end: behind the last that is in flight, all wait.
     last = pending[2]
     return ("XRANGE", key, "-" if last is None else f"({last.decode()}", "+", "COUNT", 1)

@@ -29,7 +29,7 @@ def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
     if b"enqueued_at" not in answer and answer:
         # A waiting run is kept small: when it was enqueued stands in its id.
         answer = {**answer, b"enqueued_at": b"%d" % ids.enqueued_at(run_id)}
-    return _record(RunRecord, run_id, answer)
+    return _decode_record(RunRecord, run_id, answer)
 
 
 def find_run(database: Database, run_id: str) -> RunRecord | None:
@@ -48,11 +48,11 @@ def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
     """The attempts of a run that are on record, in order."""
     numbered = [(number, ids.attempt_id(run.id, number)) for number in range(run.attempt + 1)]
     answers = database.ask_all([("HGETALL", database.keys.attempt(attempt)) for _, attempt in numbered])
-    found = [_record(AttemptRecord, attempt, answer) for (_, attempt), answer in zip(numbered, answers, strict=True)]
+    found = [_decode_record(AttemptRecord, attempt, answer) for (_, attempt), answer in zip(numbered, answers, strict=True)]
     return [record for record in found if record is not None]
 
 
-def last_run_before(database: Database, job_id: str, due: int) -> int | None:
+def find_last_run_ms(database: Database, job_id: str, due: int) -> int | None:
     """When (ms) the latest of a job's occurrences before the due second `due` that ran was started; None for none."""
     command = ("ZREVRANGEBYSCORE", database.keys.history(job_id), f"({due}", "-inf", "LIMIT", 0, 100)
     for record in find_occurrences(database, [occurrence.decode() for occurrence in database.ask(*command)]):
@@ -66,11 +66,11 @@ def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[Occu
     if not occurrence_ids:
         return []
     answers = database.ask_all([("HGETALL", database.keys.occurrence(each)) for each in occurrence_ids])
-    found = [_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)]
+    found = [_decode_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)]
     return [record for record in found if record is not None]
 
 
-def _record(kind: type[_Record], identity: str, answer: dict[bytes, bytes]) -> _Record | None:
+def _decode_record(kind: type[_Record], identity: str, answer: dict[bytes, bytes]) -> _Record | None:
     if b"state" not in answer:
         return None
     fields: dict[str, Any] = {key.decode(): value.decode() for key, value in answer.items()}

@@ -20,7 +20,7 @@ def read_report(database: Database, occurrence_id: str) -> Report | None:
         return None
     occurrence = found[0]
     job = jobs.find_version(database, occurrence.job, occurrence.version)
-    tasks = {task.name: _records(database, occurrence_id, job, task) for task in job.tasks} if job else {}
+    tasks = {task.name: _read_task(database, occurrence_id, job, task) for task in job.tasks} if job else {}
     return make_report(occurrence, job, tasks)
 
 
@@ -33,17 +33,17 @@ def find_report(shards: Sequence[Database], occurrence_id: str) -> Report:
     raise UnknownOccurrence(f"{occurrence_id} is not on record: it never was, or its retention is over")
 
 
-def _records(database: Database, occurrence: str, job: Job, task: Task) -> TaskRecords:
+def _read_task(database: Database, occurrence: str, job: Job, task: Task) -> TaskRecords:
     run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
     record = records.find_run(database, run)
     if record is None:
         return TaskRecords(run, None)
     attempts = tuple(records.find_attempts(database, record))
-    return TaskRecords(run, record, attempts, _group(database, groups.heir_of(database, run)))
+    return TaskRecords(run, record, attempts, _read_group(database, groups.find_successor(database, run)))
 
 
-def _group(database: Database, group: str) -> GroupReport | None:
-    state = groups.find(database, group)
+def _read_group(database: Database, group: str) -> GroupReport | None:
+    state = groups.find_group(database, group)
     if state is None:
         return None
     reducer = records.find_run(database, group)

@@ -15,7 +15,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
+class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is new: a line, progress, or that the run or its attempt has changed.
 
     missed: lines that came and went since the last look, because only the last thousand are kept.
@@ -29,7 +29,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     missed: int = 0
 
 
-class Watcher:
+class RunWatcher:
     """Looks at a run again and again; each look gives what the one before has not seen."""
 
     def __init__(self, database: Database, run_id: str) -> None:
@@ -46,30 +46,30 @@ class Watcher:
         """Whether nothing more will come."""
         return self.record is None or self.record.state in TERMINAL_RUNS
 
-    def look(self) -> Iterator[Sight]:
+    def poll(self) -> Iterator[RunUpdate]:
         """What is new, in order; nothing when the run is not on record."""
         # The record first: what an attempt noted was stored before its end, so a run that has ended hides nothing.
         self.record = record = records.find_run(self._database, self._run_id)
         if record is None:
             return
         while self._attempt < record.attempt:
-            yield from self._noted(record, self._attempt)
+            yield from self._log_updates(record, self._attempt)
             self._attempt, self._lines_seen, self._progress = self._attempt + 1, 0, None
         if not self.is_over:
-            yield from self._changed(record)
-        yield from self._noted(record, record.attempt)
-        yield from self._changed(record)
+            yield from self._state_updates(record)
+        yield from self._log_updates(record, record.attempt)
+        yield from self._state_updates(record)
 
-    def _changed(self, record: RunRecord) -> Iterator[Sight]:
+    def _state_updates(self, record: RunRecord) -> Iterator[RunUpdate]:
         if self._state != (record.state, record.attempt):
             self._state = (record.state, record.attempt)
-            yield Sight(run=record.id, attempt=record.attempt, state=record.state)
+            yield RunUpdate(run=record.id, attempt=record.attempt, state=record.state)
 
-    def _noted(self, record: RunRecord, attempt: int) -> Iterator[Sight]:
-        found = attempt_log.find_notes(self._database, ids.attempt_id(record.id, attempt), self._lines_seen)
+    def _log_updates(self, record: RunRecord, attempt: int) -> Iterator[RunUpdate]:
+        found = attempt_log.read_attempt_log(self._database, ids.attempt_id(record.id, attempt), self._lines_seen)
         for line in found.lines:
             missed, self._lines_seen = line.n - self._lines_seen, line.n + 1
-            yield Sight(run=record.id, attempt=attempt, state=record.state, line=line, missed=missed)
+            yield RunUpdate(run=record.id, attempt=attempt, state=record.state, line=line, missed=missed)
         if found.progress is not None and found.progress != self._progress:
             self._progress = found.progress
-            yield Sight(run=record.id, attempt=attempt, state=record.state, progress=found.progress)
+            yield RunUpdate(run=record.id, attempt=attempt, state=record.state, progress=found.progress)

@@ -21,12 +21,12 @@ from jobistemer.store.server.cluster_map import Address, Cluster
 PATIENCE_S = 2.0
 """How long a command waits for a slot that is on its way; whoever sent it tries again later anyway."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.25
-MOST_REDIRECTIONS = 10
+MAX_REDIRECTIONS = 10
 
-REDIRECTIONS = (AskError, TryAgainError, ClusterDownError)
+REDIRECTION_ERRORS = (AskError, TryAgainError, ClusterDownError)
 
 
-class Attempts:
+class SlotRetry:
     """One command, or one batch, on its way to where its slot is."""
 
     def __init__(self, cluster: Cluster, slot: int) -> None:
@@ -34,41 +34,41 @@ class Attempts:
         self._slot = slot
         self._deadline = time.monotonic() + PATIENCE_S
         self._pause_s = FIRST_PAUSE_S
-        self._left = MOST_REDIRECTIONS
+        self._left = MAX_REDIRECTIONS
         self.node: Address = cluster.address(slot)
         self.asking = False
 
-    def renew(self) -> None:
+    def reset_redirections(self) -> None:
         """Begin with the next command of a batch, which shares the time that is left."""
-        self._left = MOST_REDIRECTIONS
+        self._left = MAX_REDIRECTIONS
 
-    def after(self, error: redis.RedisError) -> float:
+    def handle_error(self, error: redis.RedisError) -> float:
         """What an answer means: how long to pause before the next try, at `node`. Raises the error when it is final."""
         self._left -= 1
         failed, self.asking = self.node, False
         match error:
             case MovedError():
-                self._cluster.moved(self._slot, error.node_addr)
+                self._cluster.record_move(self._slot, error.node_addr)
             case AskError():
                 self.node, self.asking = error.node_addr, True
-                return self._rest(error, 0.0)
+                return self._check_budget(error, 0.0)
             case TryAgainError() | ClusterDownError():
                 self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
                 if isinstance(error, ClusterDownError):
-                    self._cluster.look(failed)
+                    self._cluster.refresh(failed)
                 self.node = self._cluster.address(self._slot)
                 self._left += 1
-                return self._rest(error, self._pause_s)
+                return self._check_budget(error, self._pause_s)
             case redis.ConnectionError() | redis.TimeoutError():
-                self._cluster.look(failed)
+                self._cluster.refresh(failed)
                 if self._cluster.address(self._slot) == failed:
                     raise error
             case _:
                 raise error
         self.node = self._cluster.address(self._slot)
-        return self._rest(error, 0.0)
+        return self._check_budget(error, 0.0)
 
-    def _rest(self, error: redis.RedisError, seconds: float) -> float:
+    def _check_budget(self, error: redis.RedisError, seconds: float) -> float:
         if not self._left or time.monotonic() + seconds > self._deadline:
             raise error
         return seconds
@@ -79,34 +79,34 @@ class SlotClient(redis.Redis):
 
     def __init__(self, cluster: Cluster, slot: int) -> None:
         super().__init__()
-        self.nodes = cluster
+        self.cluster_map = cluster
         self.slot = slot
 
-    def serving(self) -> redis.Redis:
+    def node_client(self) -> redis.Redis:
         """The client of the node that serves the slot now. Raises redis.ConnectionError or ClusterDownError."""
-        return self.nodes.client(self.nodes.address(self.slot))
+        return self.cluster_map.client(self.cluster_map.address(self.slot))
 
-    def heed(self, error: redis.RedisError) -> None:
+    def learn_from_error(self, error: redis.RedisError) -> None:
         """Learn where the slot is from the failure of a command that is not to be sent again by itself."""
         with suppress(redis.RedisError):
             match error:
                 case MovedError():
-                    self.nodes.moved(self.slot, error.node_addr)
+                    self.cluster_map.record_move(self.slot, error.node_addr)
                 case ClusterDownError() | redis.ConnectionError() | redis.TimeoutError():
-                    self.nodes.look(self.nodes.address(self.slot))
+                    self.cluster_map.refresh(self.cluster_map.address(self.slot))
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Execute a command where the slot is."""
-        return self.attempt(Attempts(self.nodes, self.slot), args, options)
+        return self.execute_with(SlotRetry(self.cluster_map, self.slot), args, options)
 
-    def attempt(self, attempts: Attempts, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def execute_with(self, retry: SlotRetry, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Execute a command, with what is left of the attempts it shares with others."""
         while True:
-            node = self.nodes.client(attempts.node)
+            node = self.cluster_map.client(retry.node)
             try:
-                return _asked(node, args) if attempts.asking else node.execute_command(*args, **options)
+                return _execute_asking(node, args) if retry.asking else node.execute_command(*args, **options)
             except redis.RedisError as error:
-                time.sleep(attempts.after(error))
+                time.sleep(retry.handle_error(error))
 
     def pipeline(self, transaction: bool = False, shard_hint: Any = None) -> Any:  # noqa: ARG002, FBT001, FBT002 - the client's own form
         """A batch of commands; a transaction is not to be had."""
@@ -114,7 +114,7 @@ class SlotClient(redis.Redis):
 
     def pubsub(self, **options: Any) -> Any:
         """A subscription at the node that serves the slot now."""
-        return self.serving().pubsub(**options)
+        return self.node_client().pubsub(**options)
 
     def close(self) -> None:
         """Nothing: the connections are the cluster's."""
@@ -133,38 +133,38 @@ class SlotPipeline:
 
     def execute(self, *, raise_on_error: bool = True) -> list[Any]:
         """Send them; the answers in order, errors among them unless one is to be raised."""
-        attempts = Attempts(self._client.nodes, self._client.slot)
-        answers = self._sent(attempts)
+        retry = SlotRetry(self._client.cluster_map, self._client.slot)
+        answers = self._send(retry)
         for index, answer in enumerate(answers):
-            if isinstance(answer, REDIRECTIONS):
-                answers[index] = self._again(attempts, answer, self._commands[index])
+            if isinstance(answer, REDIRECTION_ERRORS):
+                answers[index] = self._resend(retry, answer, self._commands[index])
             if raise_on_error and isinstance(answers[index], redis.RedisError):
                 raise answers[index]
         return answers
 
-    def _sent(self, attempts: Attempts) -> list[Any]:
+    def _send(self, retry: SlotRetry) -> list[Any]:
         while True:
             try:
-                answers = self._at(self._client.nodes.client(attempts.node))
+                answers = self._send_to(self._client.cluster_map.client(retry.node))
             except redis.RedisError as error:
-                time.sleep(attempts.after(error))
+                time.sleep(retry.handle_error(error))
                 continue
             if not answers or not all(isinstance(each, MovedError) for each in answers):
                 return answers
-            time.sleep(attempts.after(answers[0]))
+            time.sleep(retry.handle_error(answers[0]))
 
-    def _at(self, node: redis.Redis) -> list[Any]:
+    def _send_to(self, node: redis.Redis) -> list[Any]:
         pipe = node.pipeline(transaction=False)
         for command in self._commands:
             pipe.execute_command(*command)
         answers: list[Any] = pipe.execute(raise_on_error=False)
         return answers
 
-    def _again(self, attempts: Attempts, error: redis.RedisError, command: tuple[Any, ...]) -> Any:
-        attempts.renew()
+    def _resend(self, retry: SlotRetry, error: redis.RedisError, command: tuple[Any, ...]) -> Any:
+        retry.reset_redirections()
         try:
-            time.sleep(attempts.after(error))
-            return self._client.attempt(attempts, command, {})
+            time.sleep(retry.handle_error(error))
+            return self._client.execute_with(retry, command, {})
         except redis.RedisError as final:
             return final
 
@@ -178,16 +178,16 @@ class AsyncSlotClient:
 
     async def execute_command(self, *args: Any) -> Any:
         """Execute a command where the slot is."""
-        if not self._cluster.knows(self._slot):
-            await asyncio.to_thread(self._cluster.look)
-        attempts = Attempts(self._cluster, self._slot)
+        if not self._cluster.has_slot(self._slot):
+            await asyncio.to_thread(self._cluster.refresh)
+        retry = SlotRetry(self._cluster, self._slot)
         while True:
-            node = self._cluster.async_client(attempts.node)
+            node = self._cluster.async_client(retry.node)
             try:
-                return await (_asked_async(node, args) if attempts.asking else node.execute_command(*args))
+                return await (_execute_asking_async(node, args) if retry.asking else node.execute_command(*args))
             except redis.RedisError as error:
                 # It may have to ask other nodes, which must not block the loop.
-                await asyncio.sleep(await asyncio.to_thread(attempts.after, error))
+                await asyncio.sleep(await asyncio.to_thread(retry.handle_error, error))
 
     async def aclose(self) -> None:
         """Close the connections of this event loop; the next use opens new ones."""
@@ -198,21 +198,21 @@ class AsyncSlotClient:
         return await self.execute_command("EVAL", text, *args)
 
 
-def _asked(node: redis.Redis, args: tuple[Any, ...]) -> Any:
+def _execute_asking(node: redis.Redis, args: tuple[Any, ...]) -> Any:
     pipe = node.pipeline(transaction=False)
     pipe.execute_command("ASKING")
     pipe.execute_command(*args)
-    return _second(pipe.execute(raise_on_error=False))
+    return _second_answer(pipe.execute(raise_on_error=False))
 
 
-async def _asked_async(node: redis.asyncio.Redis, args: tuple[Any, ...]) -> Any:
+async def _execute_asking_async(node: redis.asyncio.Redis, args: tuple[Any, ...]) -> Any:
     pipe = node.pipeline(transaction=False)
     pipe.execute_command("ASKING")
     pipe.execute_command(*args)
-    return _second(await pipe.execute(raise_on_error=False))
+    return _second_answer(await pipe.execute(raise_on_error=False))
 
 
-def _second(answers: list[Any]) -> Any:
+def _second_answer(answers: list[Any]) -> Any:
     if isinstance(answers[1], redis.RedisError):
         raise answers[1]
     return answers[1]

@@ -20,7 +20,7 @@ from redis.retry import Retry
 Address = tuple[str, int]
 """Host and port of a node."""
 
-LOOK_AGAIN_S = 0.1
+REFRESH_PAUSE_S = 0.1
 """Between two questions where the slots are; whoever asks in between is told what was just heard."""
 
 
@@ -41,18 +41,18 @@ class Cluster:
         self._slots: dict[int, Address] = {}
         self._nodes: list[Address] = list(self._seeds)
         self._lock = Lock()
-        self._looked_at = -LOOK_AGAIN_S
+        self._refreshed_at = -REFRESH_PAUSE_S
 
     def address(self, slot: int) -> Address:
         """The node that serves a slot, as far as is known. Raises redis.ConnectionError when no node answers."""
         if slot not in self._slots:
-            self.look()
+            self.refresh()
         try:
             return self._slots[slot]
         except KeyError:
             raise ClusterDownError(f"slot {slot} is served by no node") from None
 
-    def knows(self, slot: int) -> bool:
+    def has_slot(self, slot: int) -> bool:
         """Whether `address` answers without asking a node."""
         return slot in self._slots
 
@@ -76,29 +76,29 @@ class Cluster:
             clients[address] = redis.asyncio.Redis(host=address[0], port=address[1], retry=retry, **self._options)
         return clients[address]
 
-    def moved(self, slot: int, address: Address) -> None:
+    def record_move(self, slot: int, address: Address) -> None:
         """Note where a slot has gone, as the node that had it says."""
         self._slots[slot] = address
 
-    def look(self, failed: Address | None = None) -> None:
+    def refresh(self, failed: Address | None = None) -> None:
         """Ask any node where the slots are, the one that has just failed last. Raises redis.ConnectionError."""
         with self._lock:
-            if time.monotonic() - self._looked_at < LOOK_AGAIN_S:
+            if time.monotonic() - self._refreshed_at < REFRESH_PAUSE_S:
                 return
-            slots = _slots_in(*self.ask_any("CLUSTER", "SLOTS", but=failed))
+            slots = _read_slots(*self.ask_any("CLUSTER", "SLOTS", avoid=failed))
             self._slots = slots
             self._nodes = list(dict.fromkeys(slots.values()))
-            self._looked_at = time.monotonic()
+            self._refreshed_at = time.monotonic()
 
-    def ask_any(self, *command: str, but: Address | None = None) -> tuple[Any, Address]:
+    def ask_any(self, *command: str, avoid: Address | None = None) -> tuple[Any, Address]:
         """What the first node says that answers, and which that is; one of them is asked last.
 
         Raises redis.ConnectionError when no node answers, and what the last one said when it refuses.
         """
         known, failure = dict.fromkeys([*self._nodes, *self._seeds]), None
-        for node in sorted(known, key=lambda node: node == but):
+        for node in sorted(known, key=lambda node: node == avoid):
             try:
-                return _raw(self.client(node).connection_pool, command), node
+                return _execute_raw(self.client(node).connection_pool, command), node
             except redis.RedisError as error:
                 failure = error
         if isinstance(failure, redis.ResponseError | redis.AuthenticationError):
@@ -120,7 +120,7 @@ class Cluster:
             await client.aclose()
 
 
-def _raw(pool: Any, command: tuple[str, ...]) -> Any:
+def _execute_raw(pool: Any, command: tuple[str, ...]) -> Any:
     # Not by the client's own method, which reads the answer into words of its own.
     connection = pool.get_connection()
     try:
@@ -133,25 +133,25 @@ def _raw(pool: Any, command: tuple[str, ...]) -> Any:
         pool.release(connection)
 
 
-def _slots_in(answer: list[Any], asked: Address) -> dict[int, Address]:
+def _read_slots(answer: list[Any], asked: Address) -> dict[int, Address]:
     found: dict[int, Address] = {}
     for first, last, master, *_ in answer:
-        found |= dict.fromkeys(range(first, last + 1), _address(master, asked))
+        found |= dict.fromkeys(range(first, last + 1), _read_address(master, asked))
     return found
 
 
-def places_in(answer: list[Any], asked: Address) -> dict[str, Address]:
+def read_node_addresses(answer: list[Any], asked: Address) -> dict[str, Address]:
     """Where each node is reached, by its id, as a node says that was asked for `CLUSTER SLOTS`."""
     nodes = (node for _, _, *serving in answer for node in serving)
-    return {node[2].decode(): _address(node, asked) for node in nodes}
+    return {node[2].decode(): _read_address(node, asked) for node in nodes}
 
 
-def _address(node: list[Any], asked: Address) -> Address:
+def _read_address(node: list[Any], asked: Address) -> Address:
     # A node that does not know its own name is known by the one that it was asked under.
     host = node[0].decode() if node[0] else ""
     return asked[0] if host in ("", "?") else host, int(node[1])
 
 
-def slot_of(tag: str) -> int:
+def hash_slot(tag: str) -> int:
     """The slot of all keys that carry a hash tag."""
     return int(key_slot(tag.encode()))

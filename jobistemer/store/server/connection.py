@@ -23,19 +23,19 @@ from redis.sentinel import Sentinel
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
-from jobistemer.store.server.cluster_map import Cluster, slot_of
-from jobistemer.store.server.sentinel import Following, FollowingAsync, FollowingTls, FollowingTlsAsync
+from jobistemer.store.server.cluster_map import Cluster, hash_slot
+from jobistemer.store.server.sentinel import MasterConnection, AsyncMasterConnection, MasterTlsConnection, AsyncMasterTlsConnection
 from jobistemer.store.server.urls import (
     CLUSTER_SCHEMES,
     DEFAULT_URL,
     SENTINEL_SCHEMES,
-    checked_url,
-    nodes_of,
-    redacted,
-    sentinels_of,
+    check_url,
+    parse_nodes,
+    redact_url,
+    parse_sentinels,
 )
 
-__all__ = ["BLOCK_MS", "DEFAULT_URL", "Server", "connect", "connect_async", "redacted"]
+__all__ = ["BLOCK_MS", "DEFAULT_URL", "Server", "connect", "connect_async", "redact_url"]
 
 BLOCK_MS = 2_000
 """The longest block of a read; the socket's time-out must be longer, or the client breaks the read off."""
@@ -58,21 +58,21 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.cluster = _cluster(url) if checked_url(url).scheme in CLUSTER_SCHEMES else None
+        self.cluster = _create_cluster(url) if check_url(url).scheme in CLUSTER_SCHEMES else None
         self._client = None if self.cluster else connect(url)
         self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 
     def client(self, tag: str) -> redis.Redis:
         """A client for the keys that carry a hash tag; no connection is made yet."""
         if self.cluster is not None:
-            return SlotClient(self.cluster, slot_of(tag))
+            return SlotClient(self.cluster, hash_slot(tag))
         assert self._client is not None  # noqa: S101 - either the one or the other
         return self._client
 
     def async_client(self, tag: str) -> redis.asyncio.Redis | AsyncSlotClient:
         """The same for the running event loop."""
         if self.cluster is not None:
-            return AsyncSlotClient(self.cluster, slot_of(tag))
+            return AsyncSlotClient(self.cluster, hash_slot(tag))
         loop = asyncio.get_running_loop()
         client = self._async.get(loop)
         if client is None:
@@ -86,10 +86,10 @@ class Server:
 
 def connect(url: str) -> redis.Redis:
     """A synchronous client for `url`; no connection is made yet. Raises Misconfigured for a URL that cannot be."""
-    return _prepared(_client(url))
+    return _prepare(_create_client(url))
 
 
-def _prepared(client: redis.Redis) -> redis.Redis:
+def _prepare(client: redis.Redis) -> redis.Redis:
     # Commands are sent as they are written, so redis-py cannot know which form of XPENDING was asked, and its reading
     # of the short form breaks on answers of the long one.
     parse = client.response_callbacks["XPENDING"]
@@ -99,52 +99,52 @@ def _prepared(client: redis.Redis) -> redis.Redis:
 
 def connect_async(url: str) -> redis.asyncio.Redis:
     """A client for asyncio; it belongs to the event loop that first uses it."""
-    scheme = checked_url(url).scheme
+    scheme = check_url(url).scheme
     if scheme == "fake":
-        fake: redis.asyncio.Redis = _fakeredis().FakeAsyncRedis(server=_fake_server(url), protocol=2)
+        fake: redis.asyncio.Redis = _import_fakeredis().FakeAsyncRedis(server=_get_fake_server(url), protocol=2)
         return fake
-    retry = redis.asyncio.retry.Retry(_backoff(), 3)
+    retry = redis.asyncio.retry.Retry(_create_backoff(), 3)
     if scheme in SENTINEL_SCHEMES:
         patience = redis.asyncio.retry.Retry(NoBackoff(), 0)
-        kind = FollowingTlsAsync if scheme.startswith("rediss") else FollowingAsync
-        behind: redis.asyncio.Redis = _master(redis.asyncio.sentinel.Sentinel, url, patience, retry, kind)
+        kind = AsyncMasterTlsConnection if scheme.startswith("rediss") else AsyncMasterConnection
+        behind: redis.asyncio.Redis = _create_master_client(redis.asyncio.sentinel.Sentinel, url, patience, retry, kind)
         return behind
-    client: redis.asyncio.Redis = _parsed(redis.asyncio.Redis.from_url, url, retry=retry)
+    client: redis.asyncio.Redis = _create_from_url(redis.asyncio.Redis.from_url, url, retry=retry)
     return client
 
 
-def _client(url: str) -> redis.Redis:
-    scheme = checked_url(url).scheme
+def _create_client(url: str) -> redis.Redis:
+    scheme = check_url(url).scheme
     if scheme == "fake":
-        return _fake(url)
-    retry = Retry(_backoff(), 3)
+        return _create_fake_client(url)
+    retry = Retry(_create_backoff(), 3)
     if scheme in SENTINEL_SCHEMES:
-        kind = FollowingTls if scheme.startswith("rediss") else Following
-        behind: redis.Redis = _master(Sentinel, url, Retry(NoBackoff(), 0), retry, kind)
+        kind = MasterTlsConnection if scheme.startswith("rediss") else MasterConnection
+        behind: redis.Redis = _create_master_client(Sentinel, url, Retry(NoBackoff(), 0), retry, kind)
         return behind
-    client: redis.Redis = _parsed(redis.Redis.from_url, url, retry=retry)
+    client: redis.Redis = _create_from_url(redis.Redis.from_url, url, retry=retry)
     return client
 
 
-def _backoff() -> ExponentialWithJitterBackoff:
+def _create_backoff() -> ExponentialWithJitterBackoff:
     return ExponentialWithJitterBackoff(cap=1, base=0.02)
 
 
-def _parsed(factory: Any, url: str, **options: Any) -> Any:
+def _create_from_url(factory: Any, url: str, **options: Any) -> Any:
     tcp = {} if url.startswith("unix:") else _TCP
     try:
         return factory(url, **_OPTIONS, **tcp, **options)
     except (ValueError, TypeError) as error:
-        raise Misconfigured(f"URL {redacted(url)!r} cannot be used: {error}") from error
+        raise Misconfigured(f"URL {redact_url(url)!r} cannot be used: {error}") from error
 
 
-def _master(sentinel: Any, url: str, patience: Any, retry: Any, kind: type) -> Any:
+def _create_master_client(sentinel: Any, url: str, patience: Any, retry: Any, kind: type) -> Any:
     """A client of the master that the Sentinels name; each new connection asks them again."""
-    parts = checked_url(url)
-    nodes, service, db = sentinels_of(parts)
+    parts = check_url(url)
+    nodes, service, db = parse_sentinels(parts)
     # Where the master is comes from the Sentinels; all else of the URL is read as that of one server is.
     at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    options = _parsed(lambda plain, **_: parse_url(plain), f"redis://{at}master/{db}?{parts.query}", retry=retry)
+    options = _create_from_url(lambda plain, **_: parse_url(plain), f"redis://{at}master/{db}?{parts.query}", retry=retry)
     own_login = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     del options["host"]
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
@@ -153,31 +153,31 @@ def _master(sentinel: Any, url: str, patience: Any, retry: Any, kind: type) -> A
     return named.master_for(service, **{**_OPTIONS, **_TCP, **options, "retry": retry, "connection_class": kind})
 
 
-def _cluster(url: str) -> Cluster:
+def _create_cluster(url: str) -> Cluster:
     """Where its nodes are comes from the cluster; all else of the URL is read as that of one server is."""
-    parts = checked_url(url)
-    nodes = nodes_of(parts)
+    parts = check_url(url)
+    nodes = parse_nodes(parts)
     at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    options = _parsed(lambda plain, **_: parse_url(plain), f"redis://{at}node/0?{parts.query}")
+    options = _create_from_url(lambda plain, **_: parse_url(plain), f"redis://{at}node/0?{parts.query}")
     for name in ("host", "db"):
         options.pop(name, None)
     tls = {"ssl": True} if parts.scheme == "rediss+cluster" else {}
-    return Cluster(nodes, {**_OPTIONS, **_TCP, **options, **tls}, _prepared)
+    return Cluster(nodes, {**_OPTIONS, **_TCP, **options, **tls}, _prepare)
 
 
-def _fake(url: str) -> redis.Redis:
-    client: redis.Redis = _fakeredis().FakeRedis(server=_fake_server(url), protocol=2)
+def _create_fake_client(url: str) -> redis.Redis:
+    client: redis.Redis = _import_fakeredis().FakeRedis(server=_get_fake_server(url), protocol=2)
     return client
 
 
 _fake_servers: dict[str, Any] = {}
 
 
-def _fake_server(url: str) -> Any:
-    return _fake_servers.setdefault(url, _fakeredis().FakeServer(version=(7, 0)))
+def _get_fake_server(url: str) -> Any:
+    return _fake_servers.setdefault(url, _import_fakeredis().FakeServer(version=(7, 0)))
 
 
-def _fakeredis() -> Any:
+def _import_fakeredis() -> Any:
     try:
         import fakeredis  # noqa: PLC0415 - an extra, needed by tests only
     except ModuleNotFoundError as error:
@@ -188,6 +188,6 @@ def _fakeredis() -> Any:
     return fakeredis
 
 
-def forget_fake(url: str) -> None:
+def forget_fake_server(url: str) -> None:
     """Let go of an in-memory server with all that is in it."""
     _fake_servers.pop(url, None)

@@ -13,7 +13,7 @@ from redis.asyncio import sentinel as asynchronous
 from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
 
-class _Asking:
+class _Reconnecting:
     """For connections that block."""
 
     def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
@@ -23,7 +23,7 @@ class _Asking:
         super().send_packed_command(command, check_health=check_health)  # type: ignore[misc]
 
 
-class _AskingAsync:
+class _AsyncReconnecting:
     """For connections that are awaited."""
 
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
@@ -33,17 +33,17 @@ class _AskingAsync:
         await super().send_packed_command(command, check_health=check_health)  # type: ignore[misc]
 
 
-class Following(_Asking, SentinelManagedConnection):
+class MasterConnection(_Reconnecting, SentinelManagedConnection):
     """Plain text."""
 
 
-class FollowingTls(_Asking, SentinelManagedSSLConnection):
+class MasterTlsConnection(_Reconnecting, SentinelManagedSSLConnection):
     """TLS."""
 
 
-class FollowingAsync(_AskingAsync, asynchronous.SentinelManagedConnection):
+class AsyncMasterConnection(_AsyncReconnecting, asynchronous.SentinelManagedConnection):
     """Plain text, awaited."""
 
 
-class FollowingTlsAsync(_AskingAsync, asynchronous.SentinelManagedSSLConnection):
+class AsyncMasterTlsConnection(_AsyncReconnecting, asynchronous.SentinelManagedSSLConnection):
     """TLS, awaited."""

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from jobistemer.core.errors import Misconfigured
 
 DEFAULT_URL = "redis://localhost:6379/0"
-LEAST_TIMEOUT_S = 3
+MIN_TIMEOUT_S = 3
 """Blocking reads last two seconds; a client that waits for less breaks them off."""
 
 SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
@@ -28,21 +28,21 @@ _OPTIONS: Final = (
 _ENCODE = "in a name or a password / ? # @ : and % are written %2F %3F %23 %40 %3A and %25"
 
 
-def redacted(url: str) -> str:
+def redact_url(url: str) -> str:
     """The URL with its passwords hidden, fit for logs and messages; also those of a URL that cannot be used."""
     # Up to the last @: a password that was not encoded may hold one itself. Without an @ it stands in the port's place.
     hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
     hidden = re.sub(r"(://[^@:/?\[]*):(?!\d{1,5}([,/?]|$)|\*)[^@,/?]*(?![^/?]*@)", r"\1:***", hidden)
-    return re.sub(r"([?&])([^=&]*)=([^&#]*)", _redacted_option, hidden)
+    return re.sub(r"([?&])([^=&]*)=([^&#]*)", _redact_option, hidden)
 
 
-def _redacted_option(found: re.Match[str]) -> str:
+def _redact_option(found: re.Match[str]) -> str:
     separator, name, value = found.groups()
     shown = value if name in _OPTIONS and "password" not in name else "***"
     return f"{separator}{name}={shown}"
 
 
-def checked_url(url: str) -> SplitResult:
+def check_url(url: str) -> SplitResult:
     """The parts of a URL that can be used. Raises Misconfigured, and never shows a secret in doing so."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
@@ -50,38 +50,38 @@ def checked_url(url: str) -> SplitResult:
             # Shown only when it is plainly an address: without a scheme it cannot be told what in it is a password.
             plain = re.fullmatch(r"[\w.-]+(:\d{1,5})?(/\d*)?", url)
             raise Misconfigured(f"the URL of the server has no scheme; write redis://{url if plain else '…'}")
-        raise Misconfigured(f"URL {redacted(url)!r} has scheme {parts.scheme!r}; allowed are {', '.join(SCHEMES)}")
+        raise Misconfigured(f"URL {redact_url(url)!r} has scheme {parts.scheme!r}; allowed are {', '.join(SCHEMES)}")
     if parts.scheme == "fake":
         return parts
     if parts.scheme not in (*SENTINEL_SCHEMES, *CLUSTER_SCHEMES, "unix"):
-        _check_place(parts)
+        _check_location(parts)
     _check_options({name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()})
     return parts
 
 
-def sentinels_of(parts: SplitResult) -> tuple[list[tuple[str, int]], str, str]:
+def parse_sentinels(parts: SplitResult) -> tuple[list[tuple[str, int]], str, str]:
     """The Sentinels, the service, and the number of the database. Raises Misconfigured."""
     hosts, (service, _, db) = parts.netloc.rpartition("@")[2], parts.path.strip("/").partition("/")
-    nodes = [_node(each, "26379", "Sentinels") for each in hosts.split(",")]
+    nodes = [_parse_node(each, "26379", "Sentinels") for each in hosts.split(",")]
     if not service or (db and not db.isdecimal()) or not all(host for host, _ in nodes):
         raise Misconfigured(
-            f"URL {redacted(parts.geturl())!r} must look like {parts.scheme}://host:26379,host2:26379/service/0"
+            f"URL {redact_url(parts.geturl())!r} must look like {parts.scheme}://host:26379,host2:26379/service/0"
         )
     return nodes, service, db or "0"
 
 
-def nodes_of(parts: SplitResult) -> list[tuple[str, int]]:
+def parse_nodes(parts: SplitResult) -> list[tuple[str, int]]:
     """The nodes of a cluster that are to be asked first. Raises Misconfigured."""
-    nodes = [_node(each, "6379", "cluster") for each in parts.netloc.rpartition("@")[2].split(",")]
+    nodes = [_parse_node(each, "6379", "cluster") for each in parts.netloc.rpartition("@")[2].split(",")]
     if parts.path.strip("/") not in ("", "0") or not all(host for host, _ in nodes):
         raise Misconfigured(
-            f"URL {redacted(parts.geturl())!r} must look like {parts.scheme}://host:7000,host2:7000; a cluster has "
+            f"URL {redact_url(parts.geturl())!r} must look like {parts.scheme}://host:7000,host2:7000; a cluster has "
             "database 0 only"
         )
     return nodes
 
 
-def _node(text: str, default: str, what: str) -> tuple[str, int]:
+def _parse_node(text: str, default: str, what: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", default)
     if not port.isdecimal():
         # Not shown: it may be what stands behind the first @ of a password.
@@ -89,7 +89,7 @@ def _node(text: str, default: str, what: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _check_place(parts: SplitResult) -> None:
+def _check_location(parts: SplitResult) -> None:
     try:
         parts.port  # noqa: B018 - looking at it is what checks it
     except ValueError:
@@ -97,7 +97,7 @@ def _check_place(parts: SplitResult) -> None:
         raise Misconfigured(f"the {parts.scheme}:// URL has a port that is no number; {_ENCODE}") from None
     if not re.fullmatch(r"/?\d*", parts.path):
         raise Misconfigured(
-            f"URL {redacted(parts.geturl())!r}: what stands after the host is no number of a database, such as 0; "
+            f"URL {redact_url(parts.geturl())!r}: what stands after the host is no number of a database, such as 0; "
             f"{_ENCODE}"
         )
 
@@ -114,9 +114,9 @@ def _check_options(options: Mapping[str, str]) -> None:
         raise Misconfigured(
             f"the URL of the server says ssl_cert_reqs={options['ssl_cert_reqs']}; allowed are {', '.join(_REQUIRED)}"
         )
-    timeout = options.get("socket_timeout", str(LEAST_TIMEOUT_S))
-    if not re.fullmatch(r"\d+(\.\d+)?", timeout) or float(timeout) < LEAST_TIMEOUT_S:
+    timeout = options.get("socket_timeout", str(MIN_TIMEOUT_S))
+    if not re.fullmatch(r"\d+(\.\d+)?", timeout) or float(timeout) < MIN_TIMEOUT_S:
         raise Misconfigured(
-            f"the URL of the server says socket_timeout={timeout}; allowed are {LEAST_TIMEOUT_S} s and more, because "
+            f"the URL of the server says socket_timeout={timeout}; allowed are {MIN_TIMEOUT_S} s and more, because "
             "workers wait for new work for 2 s at a time"
         )

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from jobistemer.core.runs.records import AttemptRecord
 from jobistemer.core.runs.report import Report, TaskReport
-from jobistemer.core.text import duration
-from jobistemer.web.charts.templating import tone
+from jobistemer.core.text import format_duration
+from jobistemer.web.charts.templating import tone_of
 
 LEFT: Final = 190
 WIDTH: Final = 760
@@ -17,9 +17,9 @@ RIGHT: Final = 150
 ROW: Final = 30
 TOP: Final = 30
 BAR: Final = 16
-THINNEST: Final = 3.0
-MOST_BARS: Final = 200
-LONGEST_LABEL: Final = 26
+MIN_BAR_WIDTH: Final = 3.0
+MAX_BARS: Final = 200
+MAX_LABEL_LENGTH: Final = 26
 _UNITS: Final = {
     1: (1, 2, 5, 10, 20, 50, 100, 200, 500),
     1_000: (1, 2, 5, 10, 15, 30),
@@ -30,12 +30,12 @@ _UNITS: Final = {
 _STEPS: Final = tuple(unit * size for unit, sizes in _UNITS.items() for size in sizes)
 
 
-class Line(NamedTuple):
-    """What a row is made from. begun: when it began to wait, in ms; 0 when nobody knows."""
+class GanttLine(NamedTuple):
+    """What a row is made from. waiting_since: when it began to wait, in ms; 0 when nobody knows."""
 
     label: str
     link: str
-    begun: int
+    waiting_since: int
     attempts: Sequence[AttemptRecord]
     state: str
 
@@ -49,7 +49,7 @@ class Bar(NamedTuple):
     title: str
 
 
-class Row(NamedTuple):
+class GanttRow(NamedTuple):
     """One line of the picture; waits are stretches (x, width) in which it did nothing."""
 
     label: str
@@ -68,7 +68,7 @@ class Gantt(NamedTuple):
 
     width: int
     height: int
-    rows: list[Row]
+    rows: list[GanttRow]
     marks: list[tuple[float, str]]
 
 
@@ -84,58 +84,58 @@ class Scale(NamedTuple):
         return round(LEFT + WIDTH * min(max(share, 0), 1), 1)
 
 
-def of_report(report: Report, now_ms: int) -> Gantt:
+def build_report_gantt(report: Report, now_ms: int) -> Gantt:
     """A row for each task of an occurrence."""
-    lines = [Line(task.name, f"/runs/{task.run}", _begun(task), task.attempts, task.state) for task in report.tasks]
-    return gantt(lines, report.claimed_at, report.ended_at or now_ms, now_ms)
+    lines = [GanttLine(task.name, f"/runs/{task.run}", _waiting_since(task), task.attempts, task.state) for task in report.tasks]
+    return build_gantt(lines, report.claimed_at, report.ended_at or now_ms, now_ms)
 
 
-def of_attempts(enqueued_at: int, attempts: Sequence[AttemptRecord], now_ms: int) -> Gantt:
+def build_attempts_gantt(enqueued_at: int, attempts: Sequence[AttemptRecord], now_ms: int) -> Gantt:
     """A row for each attempt of a run."""
     ends = [each.ended_at or now_ms for each in attempts]
     starts = [each.started_at for each in attempts if each.started_at]
     before = [enqueued_at, *ends]
     lines = [
-        Line(f"attempt {each.number}", f"#attempt-{each.number}", begun, [each], each.state)
-        for each, begun in zip(attempts, before, strict=False)
+        GanttLine(f"attempt {each.number}", f"#attempt-{each.number}", waiting_since, [each], each.state)
+        for each, waiting_since in zip(attempts, before, strict=False)
     ]
-    return gantt(lines[-MOST_BARS:], min([enqueued_at, *starts]), max([enqueued_at + 1, *ends]), now_ms)
+    return build_gantt(lines[-MAX_BARS:], min([enqueued_at, *starts]), max([enqueued_at + 1, *ends]), now_ms)
 
 
-def gantt(lines: Sequence[Line], start: int, end: int, now_ms: int) -> Gantt:
+def build_gantt(lines: Sequence[GanttLine], start: int, end: int, now_ms: int) -> Gantt:
     """The picture of lines between two instants."""
     ends = [attempt.ended_at or now_ms for line in lines for attempt in line.attempts]
     scale = Scale(start, max([start + 1, end, *ends]))
-    rows = [_row(line, TOP + number * ROW, scale, now_ms) for number, line in enumerate(lines)]
-    return Gantt(LEFT + WIDTH + RIGHT, TOP + ROW * len(rows) + 6, rows, _marks(scale))
+    rows = [_build_row(line, TOP + number * ROW, scale, now_ms) for number, line in enumerate(lines)]
+    return Gantt(LEFT + WIDTH + RIGHT, TOP + ROW * len(rows) + 6, rows, _axis_marks(scale))
 
 
-def _begun(task: TaskReport) -> int:
+def _waiting_since(task: TaskReport) -> int:
     first = min((each.started_at for each in task.attempts if each.started_at), default=0)
     return first - (task.waited_ms or 0) if first else 0
 
 
-def _row(line: Line, y: int, scale: Scale, now_ms: int) -> Row:
-    attempts = [each for each in line.attempts if each.started_at][-MOST_BARS:]
-    bars = [_bar(each, scale, now_ms) for each in attempts]
+def _build_row(line: GanttLine, y: int, scale: Scale, now_ms: int) -> GanttRow:
+    attempts = [each for each in line.attempts if each.started_at][-MAX_BARS:]
+    bars = [_build_bar(each, scale, now_ms) for each in attempts]
     last = max((bar.x + bar.width for bar in bars), default=float(LEFT))
-    label = line.label if len(line.label) <= LONGEST_LABEL else f"{line.label[: LONGEST_LABEL - 1]}…"
-    note = _note(line.state, attempts, now_ms)
-    waits = list(_waits(line.begun, attempts, scale))
-    return Row(label, line.label, line.link, y, bars, waits, note, last + 8, tone(line.state))
+    label = line.label if len(line.label) <= MAX_LABEL_LENGTH else f"{line.label[: MAX_LABEL_LENGTH - 1]}…"
+    note = _describe(line.state, attempts, now_ms)
+    waits = list(_find_waits(line.waiting_since, attempts, scale))
+    return GanttRow(label, line.label, line.link, y, bars, waits, note, last + 8, tone_of(line.state))
 
 
-def _bar(attempt: AttemptRecord, scale: Scale, now_ms: int) -> Bar:
+def _build_bar(attempt: AttemptRecord, scale: Scale, now_ms: int) -> Bar:
     x = scale.x(attempt.started_at)
-    width = max(THINNEST, scale.x(attempt.ended_at or now_ms) - x)
-    took = duration((attempt.ended_at or now_ms) - attempt.started_at)
-    said = f"attempt {attempt.number}: {attempt.state} after {took}" + (f", {attempt.worker}" if attempt.worker else "")
+    width = max(MIN_BAR_WIDTH, scale.x(attempt.ended_at or now_ms) - x)
+    took = format_duration((attempt.ended_at or now_ms) - attempt.started_at)
+    title = f"attempt {attempt.number}: {attempt.state} after {took}" + (f", {attempt.worker}" if attempt.worker else "")
     first = attempt.error.strip().partition("\n")[0]
-    return Bar(x, round(width, 1), tone(attempt.state), f"{said}\n{first}".rstrip())
+    return Bar(x, round(width, 1), tone_of(attempt.state), f"{title}\n{first}".rstrip())
 
 
-def _waits(begun: int, attempts: Sequence[AttemptRecord], scale: Scale) -> Iterable[tuple[float, float]]:
-    since = begun
+def _find_waits(waiting_since: int, attempts: Sequence[AttemptRecord], scale: Scale) -> Iterable[tuple[float, float]]:
+    since = waiting_since
     for each in attempts:
         if since and each.started_at > since:
             x = scale.x(since)
@@ -143,16 +143,16 @@ def _waits(begun: int, attempts: Sequence[AttemptRecord], scale: Scale) -> Itera
         since = each.ended_at
 
 
-def _note(state: str, attempts: Sequence[AttemptRecord], now_ms: int) -> str:
-    shown = state.replace("_", " ")
+def _describe(state: str, attempts: Sequence[AttemptRecord], now_ms: int) -> str:
+    label = state.replace("_", " ")
     if not attempts:
-        return shown
-    took = duration((attempts[-1].ended_at or now_ms) - attempts[0].started_at)
+        return label
+    took = format_duration((attempts[-1].ended_at or now_ms) - attempts[0].started_at)
     tries = f", {len(attempts)} attempts" if len(attempts) > 1 else ""
-    return f"{shown} · {took}{tries}"
+    return f"{label} · {took}{tries}"
 
 
-def _marks(scale: Scale) -> list[tuple[float, str]]:
+def _axis_marks(scale: Scale) -> list[tuple[float, str]]:
     length = scale.end - scale.start
     step = next((each for each in _STEPS if length / each <= 7), _STEPS[-1])
-    return [(scale.x(scale.start + at), f"+{duration(at)}" if at else "0") for at in range(0, length + 1, step)][:50]
+    return [(scale.x(scale.start + at), f"+{format_duration(at)}" if at else "0") for at in range(0, length + 1, step)][:50]

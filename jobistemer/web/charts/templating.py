@@ -12,15 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobistemer.core.runs.records import OccurrenceRecord
-from jobistemer.core.safe_text import printable
-from jobistemer.core.text import duration, first_line
+from jobistemer.core.safe_text import escape_text
+from jobistemer.core.text import first_line, format_duration
 from jobistemer.store.reads.records import NEVER_RAN
 
-LONGEST_TEXT: Final = 20_000
+MAX_TEXT_LENGTH: Final = 20_000
 """So many characters of an error, a payload or a result are shown; the command line shows the rest."""
-LONGEST_VALUE: Final = 300
+MAX_VALUE_LENGTH: Final = 300
 """So many characters of what differs between two versions are shown."""
-LONGEST_PAYLOAD: Final = 120
+MAX_PAYLOAD_LENGTH: Final = 120
 """So many bytes of a payload stand in a list."""
 # Families of colour; the word itself always stands beside it.
 TONES: Final = {
@@ -49,114 +49,114 @@ TONES: Final = {
 }
 
 
-def at(ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+def format_instant(ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """An instant in UTC; a dash for none."""
     return f"{datetime.fromtimestamp(ms / 1000, UTC):{form}}" if ms else "–"
 
 
-def distance(ms: float | None, now_ms: int) -> str:
+def format_distance(ms: float | None, now_ms: int) -> str:
     """How far an instant is from now."""
     if not ms:
         return ""
-    return f"in {duration(ms - now_ms)}" if ms > now_ms else f"{duration(now_ms - ms)} ago"
+    return f"in {format_duration(ms - now_ms)}" if ms > now_ms else f"{format_duration(now_ms - ms)} ago"
 
 
-def when(ms: float | None, now_ms: int) -> Markup:
+def render_instant(ms: float | None, now_ms: int) -> Markup:
     """An instant as people read it: how far off it is, with the time of the day, and the whole of it at hand."""
     if not ms:
         return Markup('<span class="none">–</span>')
     moment, now = (datetime.fromtimestamp(each / 1000, UTC) for each in (ms, now_ms))
-    shown = f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%d %b %H:%M}"
+    text = f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%d %b %H:%M}"
     return Markup('<time datetime="{}" title="{} UTC">{} <small>{}</small></time>').format(
-        f"{moment:%Y-%m-%dT%H:%M:%SZ}", f"{moment:%A %Y-%m-%d %H:%M:%S}", shown, distance(ms, now_ms)
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}", f"{moment:%A %Y-%m-%d %H:%M:%S}", text, format_distance(ms, now_ms)
     )
 
 
-def state(word: str, family: str = "") -> Markup:
+def render_state(word: str, family: str = "") -> Markup:
     """A state with its colour."""
-    return Markup('<span class="state {}">{}</span>').format(family or tone(word), word.replace("_", " "))
+    return Markup('<span class="state {}">{}</span>').format(family or tone_of(word), word.replace("_", " "))
 
 
-def tone(word: str) -> str:
+def tone_of(word: str) -> str:
     """The family of colour of a state."""
     return TONES.get(word, "mute")
 
 
-def segment(text: str) -> str:
+def quote_segment(text: str) -> str:
     """A text as one part of a path."""
     return quote(text, safe="")
 
 
-def lines(text: str) -> str:
+def clean_lines(text: str) -> str:
     """Several lines of anybody's text: nothing in it is invisible, and there is not too much of it."""
-    cut = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}\n… ({len(text)} characters)"
-    return "\n".join(printable(line) for line in cut.splitlines())
+    cut = text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}\n… ({len(text)} characters)"
+    return "\n".join(escape_text(line) for line in cut.splitlines())
 
 
-def pretty(raw: bytes) -> str:
+def format_json(raw: bytes) -> str:
     """JSON with its indents; as it is when it is none."""
     try:
-        return lines(msgspec.json.format(raw, indent=2).decode())
+        return clean_lines(msgspec.json.format(raw, indent=2).decode())
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return lines(raw.decode(errors="replace"))
+        return clean_lines(raw.decode(errors="replace"))
 
 
-def value(found: Any) -> str:
+def format_value(found: Any) -> str:
     """What a field of a definition says, on one line."""
     if found is None:
         return "–"
-    return printable(found if isinstance(found, str) else msgspec.json.encode(found).decode())[:LONGEST_VALUE]
+    return escape_text(found if isinstance(found, str) else msgspec.json.encode(found).decode())[:MAX_VALUE_LENGTH]
 
 
-def short(identity: str) -> str:
+def shorten_id(identity: str) -> str:
     """An id as far as it tells it from others on a page."""
     kind, _, rest = identity.partition("_")
     # Not the beginning, which is the time in many of them.
     return f"{kind}_…{rest[-8:]}" if len(rest) > 9 else identity
 
 
-def lasted(record: OccurrenceRecord, now_ms: int) -> int | None:
+def elapsed_ms(record: OccurrenceRecord, now_ms: int) -> int | None:
     """How long (ms) an occurrence took, or has taken so far; None for one that never ran."""
     if record.state in NEVER_RAN:
         return None
     return max(0, (record.ended_at or now_ms) - (record.started_at or record.claimed_at))
 
 
-def _shown(found: Any) -> Any:
+def _finalize(found: Any) -> Any:
     # Whatever a template shows comes by here, so that nowhere it can be forgotten.
-    return lines(found) if isinstance(found, str) and not isinstance(found, Markup) else found
+    return clean_lines(found) if isinstance(found, str) and not isinstance(found, Markup) else found
 
 
-def _environment() -> Environment:
-    made = Environment(
+def _build_environment() -> Environment:
+    environment = Environment(
         loader=PackageLoader("jobistemer.web"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "at": at,
-        "when": when,
-        "span": duration,
-        "state": state,
-        "tone": tone,
-        "segment": segment,
-        "lasted": lasted,
-        "pretty": pretty,
+    environment.filters |= {
+        "at": format_instant,
+        "when": render_instant,
+        "span": format_duration,
+        "state": render_state,
+        "tone": tone_of,
+        "segment": quote_segment,
+        "lasted": elapsed_ms,
+        "pretty": format_json,
         "bytes": bytes,
-        "value": value,
-        "payload": lambda raw: printable(bytes(raw)[:LONGEST_PAYLOAD].decode(errors="replace")),
-        "short": short,
+        "value": format_value,
+        "payload": lambda raw: escape_text(bytes(raw)[:MAX_PAYLOAD_LENGTH].decode(errors="replace")),
+        "short": shorten_id,
         "line": first_line,
     }
-    return made
+    return environment
 
 
-_ENVIRONMENT: Final = _environment()
+_ENVIRONMENT: Final = _build_environment()
 
 
-def draw(template: str, values: Mapping[str, Any]) -> str:
+def render_template(template: str, values: Mapping[str, Any]) -> str:
     """A page."""
     return _ENVIRONMENT.get_template(template).render(values)

@@ -7,25 +7,25 @@ from math import sqrt
 from typing import Final, NamedTuple
 
 from jobistemer.core.runs.records import OccurrenceRecord
-from jobistemer.core.text import duration
+from jobistemer.core.text import format_duration
 from jobistemer.store.reads.records import NEVER_RAN
-from jobistemer.web.charts.templating import lasted, tone
+from jobistemer.web.charts.templating import elapsed_ms, tone_of
 
 LEFT: Final = 52
-STEP: Final = 19
-WIDE: Final = 14
-PLACES: Final = 60
+COLUMN_STEP: Final = 19
+COLUMN_WIDTH: Final = 14
+MAX_COLUMNS: Final = 60
 """For how many columns there is room; where there are fewer, the room on the left stays empty."""
 RIGHT: Final = 20
-TALL: Final = 96
+MAX_HEIGHT: Final = 96
 TOP: Final = 10
-STUB: Final = 8
+MIN_HEIGHT: Final = 8
 """How high a column is at least; those that never ran are no higher."""
-APART: Final = 5
+MARK_SPACING: Final = 5
 """How many columns there are between two instants that are written out."""
 
 
-class Slot(NamedTuple):
+class HistoryItem(NamedTuple):
     """One occurrence, and why it is what it is."""
 
     record: OccurrenceRecord
@@ -43,7 +43,7 @@ class Column(NamedTuple):
     title: str
 
 
-class Mark(NamedTuple):
+class AxisMark(NamedTuple):
     """A place on the axis, in words; `day` where a new day begins."""
 
     x: int
@@ -57,49 +57,49 @@ class Timeline(NamedTuple):
     width: int
     height: int
     columns: list[Column]
-    marks: list[Mark]
+    marks: list[AxisMark]
     longest: str
     half: str
 
 
-def timeline(slots: list[Slot], now_ms: int) -> Timeline:
-    """The picture of a page of history; `slots` begin with the newest."""
-    ordered = slots[::-1]
-    most = max((_took(each.record, now_ms) for each in ordered), default=0) or 1
-    first = max(0, PLACES - len(ordered))
-    columns = [_column(place, each, now_ms, most) for place, each in enumerate(ordered, first)]
-    marks = _marks([each.record.due for each in ordered], first)
+def build_timeline(items: list[HistoryItem], now_ms: int) -> Timeline:
+    """The picture of a page of history; `items` begin with the newest."""
+    ordered = items[::-1]
+    most = max((_elapsed_ms(each.record, now_ms) for each in ordered), default=0) or 1
+    first = max(0, MAX_COLUMNS - len(ordered))
+    columns = [_build_column(index, each, now_ms, most) for index, each in enumerate(ordered, first)]
+    marks = _axis_marks([each.record.due for each in ordered], first)
     return Timeline(
-        LEFT + STEP * max(len(ordered), PLACES) + RIGHT,
-        TOP + TALL + 36,
+        LEFT + COLUMN_STEP * max(len(ordered), MAX_COLUMNS) + RIGHT,
+        TOP + MAX_HEIGHT + 36,
         columns,
         marks,
-        duration(most),
-        duration(most / 4),
+        format_duration(most),
+        format_duration(most / 4),
     )
 
 
-def _column(place: int, slot: Slot, now_ms: int, most: int) -> Column:
-    record = slot.record
+def _build_column(index: int, item: HistoryItem, now_ms: int, most: int) -> Column:
+    record = item.record
     # By the root: what took long stands out, what was short can still be told from what was shorter.
-    height = STUB if record.state in NEVER_RAN else max(STUB, round(TALL * sqrt(_took(record, now_ms) / most)))
-    said = f"{datetime.fromtimestamp(record.due, UTC):%a %Y-%m-%d %H:%M:%S} UTC · {record.state}\n{slot.reason}"
-    return Column(record.id, LEFT + place * STEP, TOP + TALL - height, height, tone(record.state), said)
+    height = MIN_HEIGHT if record.state in NEVER_RAN else max(MIN_HEIGHT, round(MAX_HEIGHT * sqrt(_elapsed_ms(record, now_ms) / most)))
+    title = f"{datetime.fromtimestamp(record.due, UTC):%a %Y-%m-%d %H:%M:%S} UTC · {record.state}\n{item.reason}"
+    return Column(record.id, LEFT + index * COLUMN_STEP, TOP + MAX_HEIGHT - height, height, tone_of(record.state), title)
 
 
-def _took(record: OccurrenceRecord, now_ms: int) -> int:
-    return lasted(record, now_ms) or 0
+def _elapsed_ms(record: OccurrenceRecord, now_ms: int) -> int:
+    return elapsed_ms(record, now_ms) or 0
 
 
-def _marks(dues: list[int], first: int) -> list[Mark]:
-    found: list[Mark] = []
+def _axis_marks(dues: list[int], first: int) -> list[AxisMark]:
+    found: list[AxisMark] = []
     day = ""
-    for place in range((len(dues) - 1) % APART, len(dues), APART):
-        moment = datetime.fromtimestamp(dues[place], UTC)
+    for index in range((len(dues) - 1) % MARK_SPACING, len(dues), MARK_SPACING):
+        moment = datetime.fromtimestamp(dues[index], UTC)
         new_day = f"{moment:%d %b}" != day
         day = f"{moment:%d %b}"
-        x = LEFT + (first + place) * STEP + WIDE // 2
-        found.append(Mark(x, f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}", day=False))
+        x = LEFT + (first + index) * COLUMN_STEP + COLUMN_WIDTH // 2
+        found.append(AxisMark(x, f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}", day=False))
         if new_day:
-            found.append(Mark(x, day, day=True))
+            found.append(AxisMark(x, day, day=True))
     return found

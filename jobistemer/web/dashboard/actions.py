@@ -9,15 +9,15 @@ from typing import Final, NamedTuple
 from jobistemer.app import DeadLetters, JobControl, QueueControl
 from jobistemer.control.backfills import Backfills
 from jobistemer.control.cancel import cancel_occurrence, cancel_run
-from jobistemer.control.queues import tell_worker
+from jobistemer.control.queues import send_worker_command
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.namespace import Namespace
 
-LONGEST_NOTE: Final = 200
-LONGEST_PAUSE: Final = 366 * 24 * 60
+MAX_NOTE_LENGTH: Final = 200
+MAX_PAUSE_MINUTES: Final = 366 * 24 * 60
 
 
-class Asked(NamedTuple):
+class ActionRequest(NamedTuple):
     """What somebody wants: on which targets, who, with what note, for how many minutes."""
 
     targets: list[str]
@@ -35,76 +35,76 @@ class Action(NamedTuple):
     """One thing to do. perform: does it, and says what it has done. question: asked before, where it destroys."""
 
     label: str
-    perform: Callable[[Namespace, Asked], str]
+    perform: Callable[[Namespace, ActionRequest], str]
     question: str = ""
     several: bool = False
 
 
-def _pause_job(namespace: Namespace, asked: Asked) -> str:
-    minutes = int(asked.minutes) if asked.minutes.isascii() and asked.minutes.isdecimal() else 0
+def _pause_job(namespace: Namespace, request: ActionRequest) -> str:
+    minutes = int(request.minutes) if request.minutes.isascii() and request.minutes.isdecimal() else 0
     until = None
     if minutes:
         now_s = namespace.shards[0].read_clock() // 1000
-        until = datetime.fromtimestamp(now_s + min(minutes, LONGEST_PAUSE) * 60, UTC)
-    JobControl(namespace, asked.by).pause(asked.target, asked.note[:LONGEST_NOTE], until)
-    return f"{asked.target} is paused" + (f" until {until:%Y-%m-%d %H:%M} UTC" if until else "")
+        until = datetime.fromtimestamp(now_s + min(minutes, MAX_PAUSE_MINUTES) * 60, UTC)
+    JobControl(namespace, request.by).pause(request.target, request.note[:MAX_NOTE_LENGTH], until)
+    return f"{request.target} is paused" + (f" until {until:%Y-%m-%d %H:%M} UTC" if until else "")
 
 
-def _resume_job(namespace: Namespace, asked: Asked) -> str:
-    JobControl(namespace, asked.by).resume(asked.target)
-    return f"{asked.target} goes on"
+def _resume_job(namespace: Namespace, request: ActionRequest) -> str:
+    JobControl(namespace, request.by).resume(request.target)
+    return f"{request.target} goes on"
 
 
-def _trigger_job(namespace: Namespace, asked: Asked) -> str:
-    occurrence, word = JobControl(namespace, asked.by).trigger(asked.target)
-    return f"{asked.target} is triggered: {occurrence} is {word}"
+def _trigger_job(namespace: Namespace, request: ActionRequest) -> str:
+    occurrence, word = JobControl(namespace, request.by).trigger(request.target)
+    return f"{request.target} is triggered: {occurrence} is {word}"
 
 
-def _cancel_occurrence(namespace: Namespace, asked: Asked) -> str:
-    return _CANCELED[cancel_occurrence(namespace, asked.target, f"by {asked.by}")].format(asked.target)
+def _cancel_occurrence(namespace: Namespace, request: ActionRequest) -> str:
+    return _CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, f"by {request.by}")].format(request.target)
 
 
-def _replay_occurrence(namespace: Namespace, asked: Asked) -> str:
-    return f"{Backfills(namespace, asked.by).replay(asked.target)} replays {asked.target}"
+def _replay_occurrence(namespace: Namespace, request: ActionRequest) -> str:
+    return f"{Backfills(namespace, request.by).replay(request.target)} replays {request.target}"
 
 
-def _cancel_run(namespace: Namespace, asked: Asked) -> str:
-    return _CANCELED[cancel_run(namespace, asked.target, f"by {asked.by}")].format(asked.target)
+def _cancel_run(namespace: Namespace, request: ActionRequest) -> str:
+    return _CANCEL_MESSAGES[cancel_run(namespace, request.target, f"by {request.by}")].format(request.target)
 
 
-def _replay_dead(namespace: Namespace, asked: Asked) -> str:
+def _replay_dead(namespace: Namespace, request: ActionRequest) -> str:
     letters, replayed, refused = DeadLetters(namespace), [], []
-    for run in asked.targets:
+    for run in request.targets:
         try:
             replayed.append(letters.replay(run))
         except JobistemerError as error:
-            if len(asked.targets) == 1:
+            if len(request.targets) == 1:
                 raise
             refused.append(str(error))
-    done = f"{replayed[0]} replays {asked.target}" if len(asked.targets) == 1 else f"{len(replayed)} replayed"
+    done = f"{replayed[0]} replays {request.target}" if len(request.targets) == 1 else f"{len(replayed)} replayed"
     return "; ".join([done, *(f"{len(refused)} refused, the first: {each}" for each in refused[:1])])
 
 
-def _purge_dead(namespace: Namespace, asked: Asked) -> str:
-    return f"{DeadLetters(namespace).purge(asked.targets)} purged"
+def _purge_dead(namespace: Namespace, request: ActionRequest) -> str:
+    return f"{DeadLetters(namespace).purge(request.targets)} purged"
 
 
-def _pause_queue(namespace: Namespace, asked: Asked) -> str:
-    QueueControl(namespace).pause(asked.target)
-    return f"{asked.target} is paused; workers hear it with their next beat"
+def _pause_queue(namespace: Namespace, request: ActionRequest) -> str:
+    QueueControl(namespace).pause(request.target)
+    return f"{request.target} is paused; workers hear it with their next beat"
 
 
-def _resume_queue(namespace: Namespace, asked: Asked) -> str:
-    QueueControl(namespace).resume(asked.target)
-    return f"{asked.target} goes on"
+def _resume_queue(namespace: Namespace, request: ActionRequest) -> str:
+    QueueControl(namespace).resume(request.target)
+    return f"{request.target} goes on"
 
 
-def _quiet_worker(namespace: Namespace, asked: Asked) -> str:
-    tell_worker(namespace, asked.target, "quiet")
-    return f"{asked.target} will fetch nothing more from its next beat on"
+def _quiet_worker(namespace: Namespace, request: ActionRequest) -> str:
+    send_worker_command(namespace, request.target, "quiet")
+    return f"{request.target} will fetch nothing more from its next beat on"
 
 
-_CANCELED: Final = {
+_CANCEL_MESSAGES: Final = {
     "canceled": "{} is canceled",
     "requested": "{} is being canceled: its worker has been asked and ends it within a second",
     "ended": "{} had ended before; nothing was changed",

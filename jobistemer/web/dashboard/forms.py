@@ -7,31 +7,31 @@ from urllib.parse import parse_qs
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-LONGEST = 64 * 1024
-MOST_FIELDS = 500
+MAX_BYTES = 64 * 1024
+MAX_FIELDS = 500
 
-Form = dict[str, list[str]]
+FormValues = dict[str, list[str]]
 
 
-async def read_form(request: Request) -> Form:
+async def read_form(request: Request) -> FormValues:
     """The fields of a form, each with its values."""
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > LONGEST:
-            raise HTTPException(413, f"A form has {LONGEST} bytes at the most.")
+        if len(body) > MAX_BYTES:
+            raise HTTPException(413, f"A form has {MAX_BYTES} bytes at the most.")
     try:
-        return parse_qs(body.decode(), max_num_fields=MOST_FIELDS)
+        return parse_qs(body.decode(), max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise HTTPException(400, "What was sent is no form.") from error
 
 
-def first(form: Form, name: str) -> str:
+def first_value(form: FormValues, name: str) -> str:
     """The first value of a field, empty when there is none."""
     return form.get(name, [""])[0].strip()
 
 
-def local(place: str) -> str:
+def local_path(path: str) -> str:
     """A path on this dashboard to go back to; the first page for anything else."""
-    plain = place.startswith("/") and not place.startswith("//") and "\\" not in place and place.isprintable()
-    return place if plain else "/"
+    is_local = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path if is_local else "/"

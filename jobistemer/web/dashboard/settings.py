@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from jobistemer.core.errors import Misconfigured
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-SHORTEST_TOKEN: Final = 16
+MIN_TOKEN_LENGTH: Final = 16
 
 
 class DashboardSettings(NamedTuple):
@@ -25,27 +25,27 @@ class DashboardSettings(NamedTuple):
     hosts: frozenset[str] = LOOPBACK
 
 
-def settings_for(
-    host: str, *, read_only: bool, by: str, token: str, names: tuple[str, ...], trusting: bool
+def build_settings(
+    host: str, *, read_only: bool, by: str, token: str, names: tuple[str, ...], without_token: bool
 ) -> DashboardSettings:
     """The settings of a dashboard that listens on `host`. Raises Misconfigured for what would be open to everybody.
 
-    names: those that a proxy in front calls it by. trusting: others may come in without a token.
+    names: those that a proxy in front calls it by. without_token: others may come in without a token.
     """
-    if token and len(token) < SHORTEST_TOKEN:
+    if token and len(token) < MIN_TOKEN_LENGTH:
         raise Misconfigured(
-            f"the token of the dashboard has {len(token)} characters, {SHORTEST_TOKEN} is the least: "
+            f"the token of the dashboard has {len(token)} characters, {MIN_TOKEN_LENGTH} is the least: "
             'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
         )
     reachable = not _is_loopback(host)
-    if reachable and not token and not trusting:
+    if reachable and not token and not without_token:
         raise Misconfigured(
             f"host {host!r} can be reached from other machines, and whoever reaches a dashboard may pause, cancel and "
             "purge: set JOBISTEMER_DASHBOARD_TOKEN, or bind it to 127.0.0.1 behind a proxy that asks who comes, "
             "or say --no-token where everybody in the network may do that"
         )
-    own = frozenset() if reachable and not names else LOOPBACK | {host, *(name.lower() for name in names)}
-    return DashboardSettings(read_only, by, token, own)
+    hosts = frozenset() if reachable and not names else LOOPBACK | {host, *(name.lower() for name in names)}
+    return DashboardSettings(read_only, by, token, hosts)
 
 
 def _is_loopback(host: str) -> bool:

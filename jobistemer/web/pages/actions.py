@@ -9,31 +9,31 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from jobistemer.web.dashboard.actions import ACTIONS, Action, Asked
-from jobistemer.web.dashboard.dashboard import SAID, Dashboard, of
-from jobistemer.web.dashboard.forms import Form, first, local, read_form
-from jobistemer.web.security.middleware import is_from_here
+from jobistemer.web.dashboard.actions import ACTIONS, Action, ActionRequest
+from jobistemer.web.dashboard.dashboard import FLASH_COOKIE, Dashboard, get_dashboard
+from jobistemer.web.dashboard.forms import FormValues, first_value, local_path, read_form
+from jobistemer.web.security.middleware import is_same_origin
 
-MOST_TARGETS = 100
-LONGEST_SAID = 1_000
+MAX_TARGETS = 100
+MAX_FLASH_LENGTH = 1_000
 
 
-async def act(request: Request) -> Response:
+async def handle_action(request: Request) -> Response:
     """Carry out one action, or ask whether it is meant."""
     form = await read_form(request)
     # The store waits for the server, so this is for a thread.
-    return await run_in_threadpool(_act, request, form)
+    return await run_in_threadpool(_perform_action, request, form)
 
 
-def check_form(request: Request, form: Form) -> None:
+def check_form(request: Request, form: FormValues) -> None:
     """Refuse what no page of this dashboard, in this browser, has sent."""
-    mark = of(request).form_mark(request)
-    if not is_from_here(request) or not hmac.compare_digest(first(form, "csrf").encode(), mark.encode()):
+    token = get_dashboard(request).csrf_token(request)
+    if not is_same_origin(request) or not hmac.compare_digest(first_value(form, "csrf").encode(), token.encode()):
         raise HTTPException(403, "This form is not, or no longer, one of this dashboard: load its page again.")
 
 
-def _act(request: Request, form: Form) -> Response:
-    dashboard, name = of(request), request.path_params["action"]
+def _perform_action(request: Request, form: FormValues) -> Response:
+    dashboard, name = get_dashboard(request), request.path_params["action"]
     if dashboard.read_only:
         raise HTTPException(403, "This dashboard is read-only.")
     check_form(request, form)
@@ -41,28 +41,28 @@ def _act(request: Request, form: Form) -> Response:
     if action is None:
         raise HTTPException(404, f"There is no action {name!r:.80}.")
     targets = form.get("target", [])
-    if not 1 <= len(targets) <= (MOST_TARGETS if action.several else 1):
+    if not 1 <= len(targets) <= (MAX_TARGETS if action.several else 1):
         raise HTTPException(400, f"{len(targets)} were chosen; choose one" + (" or more." if action.several else "."))
-    if action.question and first(form, "confirmed") != "yes":
-        return _ask(request, form, name, action)
-    return _done(dashboard, form, action.perform(dashboard.namespace, _asked(dashboard, form, targets)))
+    if action.question and first_value(form, "confirmed") != "yes":
+        return _ask_confirmation(request, form, name, action)
+    return _redirect_back(dashboard, form, action.perform(dashboard.namespace, _build_request(dashboard, form, targets)))
 
 
-def _asked(dashboard: Dashboard, form: Form, targets: list[str]) -> Asked:
-    return Asked(targets, dashboard.by, first(form, "note"), first(form, "minutes"))
+def _build_request(dashboard: Dashboard, form: FormValues, targets: list[str]) -> ActionRequest:
+    return ActionRequest(targets, dashboard.by, first_value(form, "note"), first_value(form, "minutes"))
 
 
-def _ask(request: Request, form: Form, name: str, action: Action) -> Response:
+def _ask_confirmation(request: Request, form: FormValues, name: str, action: Action) -> Response:
     targets = form["target"]
     question = action.question.format(targets[0] if len(targets) == 1 else f"{len(targets)} of them")
-    return of(request).page(
+    return get_dashboard(request).render_page(
         request, "confirm.html", action=name, label=action.label, question=question, targets=targets,
-        back=local(first(form, "back")),
+        back=local_path(first_value(form, "back")),
     )  # fmt: skip
 
 
-def _done(dashboard: Dashboard, form: Form, said: str) -> Response:
-    response = RedirectResponse(local(first(form, "back")), 303)
-    sealed = dashboard.seal.close("said", said[:LONGEST_SAID])
-    response.set_cookie(SAID, sealed, max_age=60, httponly=True, samesite="strict")
+def _redirect_back(dashboard: Dashboard, form: FormValues, message: str) -> Response:
+    response = RedirectResponse(local_path(first_value(form, "back")), 303)
+    signed = dashboard.signer.encode("said", message[:MAX_FLASH_LENGTH])
+    response.set_cookie(FLASH_COOKIE, signed, max_age=60, httponly=True, samesite="strict")
     return response

@@ -7,15 +7,15 @@ from starlette.responses import Response
 
 from jobistemer.app import DeadLetters
 from jobistemer.store.actions import dead_letters
-from jobistemer.web.dashboard.dashboard import of
-from jobistemer.web.dashboard.pagination import paged
+from jobistemer.web.dashboard.dashboard import get_dashboard
+from jobistemer.web.dashboard.pagination import read_page
 
-LETTERS_A_PAGE = 50
+LETTERS_PER_PAGE = 50
 
 
-def letters_page(request: Request) -> Response:
+def dead_letters_page(request: Request) -> Response:
     """The page, those that died last first."""
-    dashboard = of(request)
+    dashboard = get_dashboard(request)
     letters = DeadLetters(dashboard.namespace)
-    page = paged(request, LETTERS_A_PAGE, letters.page)
-    return dashboard.page(request, "dead.html", page=page, total=dead_letters.dead_total(dashboard.shards))
+    page = read_page(request, LETTERS_PER_PAGE, letters.page)
+    return dashboard.render_page(request, "dead.html", page=page, total=dead_letters.count_dead(dashboard.shards))

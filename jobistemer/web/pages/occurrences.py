@@ -17,15 +17,15 @@ from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records as views
 from jobistemer.store.reads.reports import read_report
-from jobistemer.web.charts.gantt import of_report
-from jobistemer.web.dashboard.dashboard import of
+from jobistemer.web.charts.gantt import build_report_gantt
+from jobistemer.web.dashboard.dashboard import get_dashboard
 
-LOGS, LINES = 12, 20
+MAX_LOGS, MAX_LINES = 12, 20
 """Of how many attempts the last so many lines are shown; the page of a run shows more."""
-ERRORS = 20
+MAX_ERRORS = 20
 
 
-class Trouble(NamedTuple):
+class TaskFailure(NamedTuple):
     """An attempt that did not do what it should, and the task it belongs to."""
 
     task: str
@@ -33,7 +33,7 @@ class Trouble(NamedTuple):
     attempt: AttemptRecord
 
 
-class Logged(NamedTuple):
+class AttemptLog(NamedTuple):
     """The last lines of one attempt; before: how many came before these."""
 
     task: str
@@ -45,23 +45,23 @@ class Logged(NamedTuple):
 
 def occurrence_page(request: Request) -> Response:
     """The page. Raises UnknownOccurrence."""
-    dashboard = of(request)
-    database, record, report = _found(dashboard.shards, request.path_params["occurrence"])
+    dashboard = get_dashboard(request)
+    database, record, report = _find_occurrence(dashboard.shards, request.path_params["occurrence"])
     now_ms = database.read_clock()
-    return dashboard.draw(
+    return dashboard.render(
         request,
         "occurrence.html",
         now_ms=now_ms,
         report=report,
         record=record,
         is_over=record.state in TERMINAL_OCCURRENCES,
-        picture=of_report(report, now_ms),
-        troubles=_troubles(report)[-ERRORS:],
-        logs=list(_logs(database, report)),
+        picture=build_report_gantt(report, now_ms),
+        troubles=_find_failures(report)[-MAX_ERRORS:],
+        logs=list(_read_logs(database, report)),
     )
 
 
-def _found(shards: Sequence[Database], occurrence: str) -> tuple[Database, OccurrenceRecord, Report]:
+def _find_occurrence(shards: Sequence[Database], occurrence: str) -> tuple[Database, OccurrenceRecord, Report]:
     for database in shards:
         report = read_report(database, occurrence)
         records = views.find_occurrences(database, [occurrence]) if report else []
@@ -70,16 +70,16 @@ def _found(shards: Sequence[Database], occurrence: str) -> tuple[Database, Occur
     raise UnknownOccurrence(f"{occurrence:.100} is not on record: it never was, or its retention is over")
 
 
-def _troubles(report: Report) -> list[Trouble]:
+def _find_failures(report: Report) -> list[TaskFailure]:
     found = [
-        Trouble(task.name, task.run, attempt) for task in report.tasks for attempt in task.attempts if attempt.error
+        TaskFailure(task.name, task.run, attempt) for task in report.tasks for attempt in task.attempts if attempt.error
     ]
-    return sorted(found, key=lambda trouble: trouble.attempt.started_at)
+    return sorted(found, key=lambda failure: failure.attempt.started_at)
 
 
-def _logs(database: Database, report: Report) -> Iterator[Logged]:
-    spoke = [(task, attempt) for task in report.tasks for attempt in task.attempts if attempt.lines]
-    for task, attempt in spoke[-LOGS:]:
-        before = max(0, attempt.lines - LINES)
-        found = attempt_log.find_notes(database, attempt.id, before)
-        yield Logged(task.name, task.run, attempt, found.lines[-LINES:], before)
+def _read_logs(database: Database, report: Report) -> Iterator[AttemptLog]:
+    with_lines = [(task, attempt) for task in report.tasks for attempt in task.attempts if attempt.lines]
+    for task, attempt in with_lines[-MAX_LOGS:]:
+        before = max(0, attempt.lines - MAX_LINES)
+        found = attempt_log.read_attempt_log(database, attempt.id, before)
+        yield AttemptLog(task.name, task.run, attempt, found.lines[-MAX_LINES:], before)

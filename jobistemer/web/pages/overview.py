@@ -13,13 +13,13 @@ from jobistemer.store.actions import dead_letters as dead
 from jobistemer.store.database import Database
 from jobistemer.store.reads import jobs as listings
 from jobistemer.store.reads import queues as census
-from jobistemer.web.dashboard.dashboard import of
+from jobistemer.web.dashboard.dashboard import get_dashboard
 
-JOBS, COMING, LATEST = 50, 8, 12
-_BAD = frozenset({OccurrenceState.FAILED, OccurrenceState.FAILED_STALE, OccurrenceState.TIMED_OUT})
+MAX_JOBS, MAX_COMING, MAX_LATEST = 50, 8, 12
+_BAD_STATES = frozenset({OccurrenceState.FAILED, OccurrenceState.FAILED_STALE, OccurrenceState.TIMED_OUT})
 
 
-class Sight(NamedTuple):
+class Overview(NamedTuple):
     """What the first page looks at."""
 
     jobs_total: int
@@ -41,58 +41,58 @@ class Notice(NamedTuple):
 
 def overview_page(request: Request) -> Response:
     """The page."""
-    dashboard = of(request)
+    dashboard = get_dashboard(request)
     shards = dashboard.shards
     now_ms = shards[0].read_clock()
-    sight = _look(shards)
-    names = {job.id: job.name for job in sight.jobs}
-    return dashboard.draw(
+    overview = _read_overview(shards)
+    names = {job.id: job.name for job in overview.jobs}
+    return dashboard.render(
         request,
         "overview.html",
         now_ms=now_ms,
-        sight=sight,
-        notices=notices(sight, now_ms),
-        coming=[job for job in sight.jobs if job.next_due][:COMING],
-        latest=listings.latest_occurrences(shards, list(names)[:JOBS], LATEST),
+        overview=overview,
+        notices=find_notices(overview, now_ms),
+        coming=[job for job in overview.jobs if job.next_due][:MAX_COMING],
+        latest=listings.list_latest(shards, list(names)[:MAX_JOBS], MAX_LATEST),
         names=names,
     )
 
 
-def _look(shards: list[Database]) -> Sight:
-    return Sight(
-        jobs_total=listings.jobs_total(shards),
-        jobs=listings.list_jobs(shards, limit=JOBS),
+def _read_overview(shards: list[Database]) -> Overview:
+    return Overview(
+        jobs_total=listings.count_jobs(shards),
+        jobs=listings.list_jobs(shards, limit=MAX_JOBS),
         queues=census.list_queues(shards),
-        delayed=listings.delayed_total(shards),
-        dead=dead.dead_total(shards),
+        delayed=listings.count_delayed(shards),
+        dead=dead.count_dead(shards),
         workers=census.list_workers(shards),
         tickers=census.list_tickers(shards),
     )
 
 
-def notices(sight: Sight, now_ms: int) -> list[Notice]:
+def find_notices(overview: Overview, now_ms: int) -> list[Notice]:
     """What needs a look, the worst first."""
     found = []
-    if sight.jobs_total and not sight.tickers:
+    if overview.jobs_total and not overview.tickers:
         found.append(Notice("bad", "No ticker runs, so nothing becomes due", "/workers"))
-    if any(queue.waiting for queue in sight.queues) and not sight.workers:
+    if any(queue.waiting for queue in overview.queues) and not overview.workers:
         found.append(Notice("bad", "Runs wait, and no worker is there to take them", "/workers"))
-    unaccounted = max((each.unaccounted for each in sight.tickers), default=0)
+    unaccounted = max((each.unaccounted for each in overview.tickers), default=0)
     if unaccounted:
         found.append(Notice("bad", f"Jobs that are due and about which nothing happens: {unaccounted}", "/workers"))
-    failing = [job.name for job in sight.jobs if job.last and job.last.state in _BAD]
+    failing = [job.name for job in overview.jobs if job.last and job.last.state in _BAD_STATES]
     if failing:
-        found.append(Notice("bad", f"Failed last time: {_some(failing)}", "/jobs"))
-    if sight.dead:
-        found.append(Notice("bad", f"Dead letters: {sight.dead:,}", "/dead"))
-    paused = [job.name for job in sight.jobs if job.is_paused(now_ms)]
+        found.append(Notice("bad", f"Failed last time: {_join_names(failing)}", "/jobs"))
+    if overview.dead:
+        found.append(Notice("bad", f"Dead letters: {overview.dead:,}", "/dead"))
+    paused = [job.name for job in overview.jobs if job.is_paused(now_ms)]
     if paused:
-        found.append(Notice("warn", f"Paused jobs: {_some(paused)}", "/jobs"))
-    held = [queue.name for queue in sight.queues if queue.paused or queue.draining]
+        found.append(Notice("warn", f"Paused jobs: {_join_names(paused)}", "/jobs"))
+    held = [queue.name for queue in overview.queues if queue.paused or queue.draining]
     if held:
-        found.append(Notice("warn", f"Paused or draining queues: {_some(held)}", "/queues"))
+        found.append(Notice("warn", f"Paused or draining queues: {_join_names(held)}", "/queues"))
     return found
 
 
-def _some(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -6,13 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.store.reads import queues
-from jobistemer.web.dashboard.dashboard import of
+from jobistemer.web.dashboard.dashboard import get_dashboard
 
 
 def members_page(request: Request) -> Response:
     """The page."""
-    dashboard = of(request)
+    dashboard = get_dashboard(request)
     shards = dashboard.shards
-    return dashboard.page(
+    return dashboard.render_page(
         request, "workers.html", workers=queues.list_workers(shards), tickers=queues.list_tickers(shards)
     )

@@ -9,39 +9,39 @@ from typing import Final
 
 from starlette.requests import Request
 
-from jobistemer.web.security.signing import Seal
+from jobistemer.web.security.signing import Signer
 
-COOKIE: Final = "jobistemer_pass"
-LASTS_S: Final = 12 * 3600
+AUTH_COOKIE: Final = "jobistemer_pass"
+AUTH_LIFETIME_S: Final = 12 * 3600
 
 
-class Entrance:
+class Authenticator:
     """Checks passes, which browsers keep as a cookie, and `Authorization: Bearer …` of programs."""
 
     def __init__(self, token: str) -> None:
         self._token = token
         # Passes outlive the process, and end with the token that they were given for.
-        self._seal = Seal(sha256(token.encode()).digest())
+        self._signer = Signer(sha256(token.encode()).digest())
 
     @property
-    def is_locked(self) -> bool:
+    def requires_token(self) -> bool:
         """Whether a token is asked for."""
         return bool(self._token)
 
-    def admits(self, request: Request) -> bool:
+    def is_admitted(self, request: Request) -> bool:
         """Whether a request may go on."""
         if not self._token:
             return True
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.knows(given)
-        until = self._seal.open("pass", request.cookies.get(COOKIE, ""))
+            return self.is_token(given)
+        until = self._signer.decode("pass", request.cookies.get(AUTH_COOKIE, ""))
         return until is not None and int(until) > time.time()
 
-    def knows(self, given: str) -> bool:
+    def is_token(self, given: str) -> bool:
         """Whether this is the token."""
         return hmac.compare_digest(given.strip().encode(), self._token.encode())
 
-    def issue(self) -> str:
+    def issue_pass(self) -> str:
         """A pass for the next hours."""
-        return self._seal.close("pass", str(round(time.time()) + LASTS_S))
+        return self._signer.encode("pass", str(round(time.time()) + AUTH_LIFETIME_S))

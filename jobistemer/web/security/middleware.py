@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobistemer.web.security.authentication import Entrance
+from jobistemer.web.security.authentication import Authenticator
 
-SESSION: Final = "jobistemer_session"
-HEADERS: Final = {
+SESSION_COOKIE: Final = "jobistemer_session"
+SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -26,13 +26,13 @@ HEADERS: Final = {
 }
 
 
-class Guard:
+class DashboardMiddleware:
     """Refuses strange hosts and strangers, gives each browser a session, adds the headers."""
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], entrance: Entrance) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], authenticator: Authenticator) -> None:
         self._app = app
         self._hosts = hosts
-        self._entrance = entrance
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -40,36 +40,36 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        known = request.cookies.get(SESSION, "")
-        request.state.session = known or secrets.token_urlsafe(24)
+        cookie = request.cookies.get(SESSION_COOKIE, "")
+        request.state.session = cookie or secrets.token_urlsafe(24)
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _dress(MutableHeaders(scope=message), request, known)
+                _add_headers(MutableHeaders(scope=message), request, cookie)
             await send(message)
 
-        await (self._refusal(request) or self._app)(scope, receive, send_guarded)
+        await (self._refusal(request) or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
-        if self._hosts and _name(host) not in self._hosts:
-            said = f"This dashboard does not answer to the name {_name(host)!r:.80}; --allow-host lets it.\n"
-            return PlainTextResponse(said, 400)
+        if self._hosts and _host_name(host) not in self._hosts:
+            message = f"This dashboard does not answer to the name {_host_name(host)!r:.80}; --allow-host lets it.\n"
+            return PlainTextResponse(message, 400)
         path = request.url.path
-        if path == "/login" or path.startswith("/static/") or self._entrance.admits(request):
+        if path == "/login" or path.startswith("/static/") or self._authenticator.is_admitted(request):
             return None
         return RedirectResponse("/login", 303) if request.method == "GET" else PlainTextResponse("Log in first.\n", 401)
 
 
-def _dress(headers: MutableHeaders, request: Request, known: str) -> None:
-    for name, value in HEADERS.items():
+def _add_headers(headers: MutableHeaders, request: Request, cookie: str) -> None:
+    for name, value in SECURITY_HEADERS.items():
         headers[name] = value
     headers["Cache-Control"] = "max-age=3600" if request.url.path.startswith("/static/") else "no-store"
-    if not known:
-        headers.append("Set-Cookie", f"{SESSION}={request.state.session}; Path=/; HttpOnly; SameSite=Strict")
+    if not cookie:
+        headers.append("Set-Cookie", f"{SESSION_COOKIE}={request.state.session}; Path=/; HttpOnly; SameSite=Strict")
 
 
-def is_from_here(request: Request) -> bool:
+def is_same_origin(request: Request) -> bool:
     """Whether a form was sent by a page of this very dashboard, as far as its browser says where it comes from."""
     origin = request.headers.get("origin")
     if origin is not None:
@@ -77,6 +77,6 @@ def is_from_here(request: Request) -> bool:
     return request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
-def _name(host: str) -> str:
+def _host_name(host: str) -> str:
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() else host.lower()

@@ -1,4 +1,4 @@
-"""The notebook of one attempt: its last lines, until the server has them."""
+"""The log buffer of one attempt: its last lines, until the server has them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 from collections import deque
 
 from jobistemer.core.handlers.attempt_log import (
-    MOST_BYTES,
-    MOST_LINES,
+    MAX_BYTES,
+    MAX_LINES,
     LogLine,
     Progress,
     encode_line,
     encode_progress,
-    shortened,
+    shorten_line,
 )
 from jobistemer.core.runs.message import Delivery
 from jobistemer.store.calls import attempt_log
@@ -20,8 +20,8 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call
 
 
-class Notebook:
-    """Written by the handler's threads, sent by the journal and the committer. Sending twice is harmless.
+class LogBuffer:
+    """Written by the handler's threads, sent by the log shipper and the committer. Sending twice is harmless.
 
     A line stays here after it was sent, as long as it is among those that are kept: so their bytes are known.
     """
@@ -36,21 +36,21 @@ class Notebook:
         self._acknowledged = 0
 
     @property
-    def used(self) -> bool:
+    def has_content(self) -> bool:
         """Whether anything was ever noted."""
         return bool(self.written or self._progress)
 
     def add(self, at_ms: int, level: str, text: str) -> None:
         """Take a line; the oldest go when there are too many or too large ones."""
         with self._lock:
-            line = encode_line(LogLine(self.written, at_ms, level, shortened(text)))
+            line = encode_line(LogLine(self.written, at_ms, level, shorten_line(text)))
             self._lines.append(line)
             self._bytes += len(line)
             self.written += 1
-            while len(self._lines) > MOST_LINES or self._bytes > MOST_BYTES:
+            while len(self._lines) > MAX_LINES or self._bytes > MAX_BYTES:
                 self._bytes -= len(self._lines.popleft())
 
-    def show(self, progress: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Take the progress in place of the one before."""
         self._progress = encode_progress(progress)
 
@@ -62,11 +62,11 @@ class Notebook:
             progress = b"" if self._progress == self._progress_sent else self._progress
         waiting = lines[kept - (self.written - first) :] if self.written > first else []
         parts = [
-            waiting[at : at + attempt_log.MOST_AT_ONCE] for at in range(0, len(waiting), attempt_log.MOST_AT_ONCE)
+            waiting[at : at + attempt_log.MAX_LINES_PER_CALL] for at in range(0, len(waiting), attempt_log.MAX_LINES_PER_CALL)
         ] or [[]]
         return [
-            attempt_log.write_notes(
-                keys, delivery, part, first + at * attempt_log.MOST_AT_ONCE, kept, progress, expiry_ms
+            attempt_log.write_attempt_log(
+                keys, delivery, part, first + at * attempt_log.MAX_LINES_PER_CALL, kept, progress, expiry_ms
             )
             for at, part in enumerate(parts)
         ]
@@ -77,6 +77,6 @@ class Notebook:
             self._acknowledged = max(self._acknowledged, written)
             self._progress_sent = progress
 
-    def mark(self) -> tuple[int, bytes]:
+    def position(self) -> tuple[int, bytes]:
         """What `acknowledge` is to be told once the calls made now have been answered."""
         return self.written, self._progress

@@ -1,6 +1,6 @@
-"""Tally: what the attempts of a worker came to, counted where their ends are recorded.
+"""What the attempts of a worker came to, counted where their ends are recorded.
 
-Each thread that records ends has a tally of its own, so nothing is locked. Nobody has one unless it was asked for.
+Each thread that records ends has metrics of its own, so nothing is locked. Nobody has one unless it was asked for.
 """
 
 from __future__ import annotations
@@ -8,113 +8,113 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from jobistemer.core.reads.metrics import Measure, Spread
+from jobistemer.core.reads.metrics import Measure, Histogram
 from jobistemer.core.runs.message import Message
-from jobistemer.core.runs.settle import Ending, Over
+from jobistemer.core.runs.settle import Settlement, FinalState
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store.calls.runs import Ended
-from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.store.calls.runs import EndedAttempt
+from jobistemer.worker.attempts.attempt import Attempt
 
-GOES_ON = ""
+NOT_ENDED = ""
 """Stands in the place of a run's terminal state while there is none."""
 # As plain texts: members of an enumeration are slow to hash, and this is counted for every run.
 _SUCCEEDED = (AttemptState.SUCCEEDED.value, RunState.SUCCEEDED.value)
 _LABELS = ("task", "queue")
 
 
-class _OfTask:
+class _TaskMetrics:
     """Attempts of one task from one queue. ends: by the state of the attempt and that of its run."""
 
-    __slots__ = ("ends", "took", "waited")
+    __slots__ = ("durations", "ends", "waits")
 
     def __init__(self) -> None:
         self.ends: Counter[tuple[str, str]] = Counter()
-        self.took = Spread()
-        self.waited = Spread()
+        self.durations = Histogram()
+        self.waits = Histogram()
 
-    def __add__(self, other: _OfTask) -> _OfTask:
-        result = _OfTask()
+    def __add__(self, other: _TaskMetrics) -> _TaskMetrics:
+        result = _TaskMetrics()
         result.ends = self.ends + other.ends
-        result.took, result.waited = self.took + other.took, self.waited + other.waited
+        result.durations, result.waits = self.durations + other.durations, self.waits + other.waits
         return result
 
 
-class Tally:
+class ThreadMetrics:
     """What one thread has recorded, by task and queue."""
 
     def __init__(self) -> None:
-        self.tasks: dict[tuple[str, str], _OfTask] = {}
+        self.tasks: dict[tuple[str, str], _TaskMetrics] = {}
 
-    def count_successes(self, flights: Iterable[Flight]) -> None:
+    def count_successes(self, attempts: Iterable[Attempt]) -> None:
         """Attempts whose success, and that of their runs, is on record."""
-        by_task: dict[_OfTask, list[Flight]] = {}
-        for flight in flights:
-            by_task.setdefault(self._of(flight.delivery.message), []).append(flight)
-        for of_task, some in by_task.items():
-            of_task.ends[_SUCCEEDED] += len(some)
-            _time(of_task, some)
+        by_task: dict[_TaskMetrics, list[Attempt]] = {}
+        for attempt in attempts:
+            by_task.setdefault(self._task_metrics(attempt.delivery.message), []).append(attempt)
+        for metrics, some in by_task.items():
+            metrics.ends[_SUCCEEDED] += len(some)
+            _record_times(metrics, some)
 
-    def count(self, flight: Flight, ended: Ended, ending: Ending) -> None:
+    def count(self, attempt: Attempt, ended: EndedAttempt, ending: Settlement) -> None:
         """An attempt whose end is on record."""
         self.count_lost(ended, ending)
-        _time(self._of(ended.delivery.message), [flight])
+        _record_times(self._task_metrics(ended.delivery.message), [attempt])
 
-    def count_lost(self, ended: Ended, ending: Ending) -> None:
+    def count_lost(self, ended: EndedAttempt, ending: Settlement) -> None:
         """An attempt that another worker began: how long it took is not known."""
-        over = ending.state.value if isinstance(ending, Over) else GOES_ON
-        self._of(ended.delivery.message).ends[ended.outcome.state.value, over] += 1
+        over = ending.state.value if isinstance(ending, FinalState) else NOT_ENDED
+        self._task_metrics(ended.delivery.message).ends[ended.outcome.state.value, over] += 1
 
-    def _of(self, message: Message) -> _OfTask:
+    def _task_metrics(self, message: Message) -> _TaskMetrics:
         found = self.tasks.get((message.handler, message.queue))
         if found is None:
-            found = self.tasks[message.handler, message.queue] = _OfTask()
+            found = self.tasks[message.handler, message.queue] = _TaskMetrics()
         return found
 
 
-class Tallies:
-    """All the tallies of a worker."""
+class AttemptMetrics:
+    """What all threads of a worker have recorded."""
 
     def __init__(self) -> None:
-        self._tallies: list[Tally] = []
+        self._threads: list[ThreadMetrics] = []
 
-    def new(self) -> Tally:
+    def add_thread(self) -> ThreadMetrics:
         """One more, for a thread of its own."""
-        self._tallies.append(Tally())
-        return self._tallies[-1]
+        self._threads.append(ThreadMetrics())
+        return self._threads[-1]
 
     def measures(self) -> list[Measure]:
         """What has been counted so far."""
-        tasks: dict[tuple[str, str], _OfTask] = {}
-        for key, of_task in (item for each in self._tallies for item in list(each.tasks.items())):
-            tasks[key] = tasks[key] + of_task if key in tasks else of_task
+        tasks: dict[tuple[str, str], _TaskMetrics] = {}
+        for key, metrics in (item for each in self._threads for item in list(each.tasks.items())):
+            tasks[key] = tasks[key] + metrics if key in tasks else metrics
         attempts: Counter[tuple[str, ...]] = Counter()
         runs: Counter[tuple[str, ...]] = Counter()
         retries: Counter[tuple[str, ...]] = Counter()
-        for key, of_task in tasks.items():
-            for (attempt, run), count in list(of_task.ends.items()):
+        for key, metrics in tasks.items():
+            for (attempt, run), count in list(metrics.ends.items()):
                 attempts[*key, attempt] += count
                 (runs if run else retries)[(*key, run) if run else key] += count
         return [
-            _counter("attempts", "Attempts whose end is on record, by their state.", "state", attempts),
-            _counter("runs", "Runs that have ended, by their terminal state.", "outcome", runs),
-            _counter("retries", "Attempts that another one follows.", "", retries),
-            Measure("spread", "attempt_duration_seconds", "How long handlers took.", _LABELS,
-                    [(key, of_task.took) for key, of_task in tasks.items()]),
-            Measure("spread", "attempt_wait_seconds", "From when it was put onto its queue until its handler began.",
-                    _LABELS, [(key, of_task.waited) for key, of_task in tasks.items()]),
+            _build_counter("attempts", "Attempts whose end is on record, by their state.", "state", attempts),
+            _build_counter("runs", "Runs that have ended, by their terminal state.", "outcome", runs),
+            _build_counter("retries", "Attempts that another one follows.", "", retries),
+            Measure("histogram", "attempt_duration_seconds", "How long handlers took.", _LABELS,
+                    [(key, metrics.durations) for key, metrics in tasks.items()]),
+            Measure("histogram", "attempt_wait_seconds", "From when it was put onto its queue until its handler began.",
+                    _LABELS, [(key, metrics.waits) for key, metrics in tasks.items()]),
         ]  # fmt: skip
 
 
-def _time(of_task: _OfTask, flights: list[Flight]) -> None:
-    of_task.took.add(*[flight.ended - flight.started for flight in flights])
+def _record_times(metrics: _TaskMetrics, attempts: list[Attempt]) -> None:
+    metrics.durations.add(*[attempt.ended - attempt.started for attempt in attempts])
     # The id of an entry begins with the server's time in ms when it was added to the stream.
-    begun = flights[0].database.clock.at_ms(0)
+    begun = attempts[0].database.clock.at_ms(0)
     waited_ms = [
-        begun + flight.started * 1000 - int(flight.delivery.entry.partition(b"-")[0]) for flight in flights
+        begun + attempt.started * 1000 - int(attempt.delivery.entry.partition(b"-")[0]) for attempt in attempts
     ]
-    of_task.waited.add(*[waited / 1000 if waited > 0 else 0.0 for waited in waited_ms])
+    metrics.waits.add(*[waited / 1000 if waited > 0 else 0.0 for waited in waited_ms])
 
 
-def _counter(name: str, what: str, label: str, counts: Counter[tuple[str, ...]]) -> Measure:
+def _build_counter(name: str, what: str, label: str, counts: Counter[tuple[str, ...]]) -> Measure:
     labels = (*_LABELS, label) if label else _LABELS
     return Measure("counter", name, what, labels, list(counts.items()))

@@ -16,7 +16,7 @@ from jobistemer.runtime.logging import facts
 log = logging.getLogger("jobistemer.run")
 
 
-def facts_of(delivery: Delivery) -> dict[str, Any]:
+def log_facts(delivery: Delivery) -> dict[str, Any]:
     """What a log line about an attempt carries beside its words."""
     message = delivery.message
     known: dict[str, Any] = {"run": message.run, "task": message.handler, "attempt": delivery.attempt}
@@ -25,16 +25,16 @@ def facts_of(delivery: Delivery) -> dict[str, Any]:
     return known
 
 
-def about(delivery: Delivery) -> dict[str, Any]:
+def log_extra(delivery: Delivery) -> dict[str, Any]:
     """The same as `extra` of a log line."""
-    return facts(**facts_of(delivery))
+    return facts(**log_facts(delivery))
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger whose records carry the run, its task and attempt, and its job and occurrence where it has them."""
 
     def __init__(self, delivery: Delivery, note: Callable[[str, str], None]) -> None:
-        super().__init__(log, facts_of(delivery))
+        super().__init__(log, log_facts(delivery))
         self._note = note
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
@@ -43,7 +43,7 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
             self._note(_text(msg, args) + _trace(kwargs.get("exc_info")), logging.getLevelName(level).lower())
         super().log(level, msg, *args, **kwargs)
 
-    def pass_on(self, level: int, text: str, trace: str) -> None:
+    def log_forwarded(self, level: int, text: str, trace: str) -> None:
         """Log and store what was logged in a process beside this one; trace is that of an exception."""
         if level >= logging.INFO or self.isEnabledFor(level):
             self._note(f"{text}\n{trace}" if trace else text, logging.getLevelName(level).lower())
@@ -55,7 +55,7 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-class SendingLogger(logging.LoggerAdapter[logging.Logger]):
+class ForwardingLogger(logging.LoggerAdapter[logging.Logger]):
     """The logger of a run in a process beside the worker: each line goes to the worker, which logs and stores it."""
 
     def __init__(self, send: Callable[[str, int, str], object]) -> None:
@@ -67,7 +67,7 @@ class SendingLogger(logging.LoggerAdapter[logging.Logger]):
         self._send(_text(msg, args), level, _trace(kwargs.get("exc_info")).lstrip("\n"))
 
 
-class SendingHandler(logging.Handler):
+class ForwardingHandler(logging.Handler):
     """What other loggers are given in such a process; `send` tells whether anybody hears it."""
 
     def __init__(self, send: Callable[[str, int, str, str, bytes], bool]) -> None:
@@ -79,20 +79,20 @@ class SendingHandler(logging.Handler):
         try:
             facts = msgspec.json.encode(getattr(record, "facts", {}), enc_hook=str)
             text = record.getMessage().encode("utf-8", "replace").decode()
-            heard = self._send(record.name, record.levelno, text, _trace(record.exc_info).lstrip("\n"), facts)
+            was_sent = self._send(record.name, record.levelno, text, _trace(record.exc_info).lstrip("\n"), facts)
         except Exception:  # noqa: BLE001 - a line that cannot be sent must not cost the attempt, as with any handler
             self.handleError(record)
         else:
-            if not heard and logging.lastResort is not None and record.levelno >= logging.lastResort.level:
+            if not was_sent and logging.lastResort is not None and record.levelno >= logging.lastResort.level:
                 logging.lastResort.handle(record)
 
 
 def relay(logger: logging.Logger, level: int, text: str, trace: str, facts: Mapping[str, object]) -> None:
     """Log what was logged in a process beside this one."""
     if logger.isEnabledFor(level):
-        said = {"name": logger.name, "levelno": level, "levelname": logging.getLevelName(level)}
+        fields = {"name": logger.name, "levelno": level, "levelname": logging.getLevelName(level)}
         logger.handle(
-            logging.makeLogRecord({**said, "msg": "%s", "args": (text,), "exc_text": trace or None, "facts": facts})
+            logging.makeLogRecord({**fields, "msg": "%s", "args": (text,), "exc_text": trace or None, "facts": facts})
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import groups
-from jobistemer.store.calls.ended_attempt import Ended
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
-from jobistemer.worker.attempts.definition_cache import Definitions
+from jobistemer.worker.attempts.definition_cache import DefinitionCache
 
 
-def follow(database: Database, ended: Ended, definitions: Definitions, replies: tuple[Reply, ...]) -> None:
+def run_after_commit(database: Database, ended: EndedAttempt, definitions: DefinitionCache, replies: tuple[Reply, ...]) -> None:
     """Look at what the companions of a commit answered."""
     words, message = {reply.word for reply in replies}, ended.delivery.message
     if "HALTED" in words:
@@ -21,4 +21,4 @@ def follow(database: Database, ended: Ended, definitions: Definitions, replies: 
     if "ENDED" in words and slot is not None:
         job = definitions.find(database, slot.job, slot.version)
         if job is not None:
-            groups.expire_with(database, slot.occurrence, job)
+            groups.expire_groups(database, slot.occurrence, job)

@@ -1,4 +1,4 @@
-"""Committers: two for each shard, so that no outcome waits for a node that another shard is on.
+"""The committing threads: two for each shard, so that no outcome waits for a node that another shard is on.
 
 While one waits for the server's answer, the other makes the next part ready; else server and worker would take turns.
 The second one sleeps until there is more than one send can take, so that light load costs what it costs with one.
@@ -11,29 +11,29 @@ from collections.abc import Callable, Iterable
 
 from jobistemer.core.states import AttemptState
 from jobistemer.store.database import Database
-from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.commit.committer import Committer
-from jobistemer.worker.commit.finished import Outbox
+from jobistemer.worker.commit.finished import FinishedQueue
 
 
-class Committers:
+class CommitterThreads:
     """The committers of a worker, each with a thread of its own."""
 
-    def __init__(self, made: Callable[[Outbox | None], Committer]) -> None:
-        """made: makes one, by itself or for an outbox that it helps with."""
-        self._made = made
+    def __init__(self, create: Callable[[FinishedQueue | None], Committer]) -> None:
+        """create: makes one, by itself or for a queue that it helps with."""
+        self._create = create
         self._by_shard: dict[Database, Committer] = {}
         self._all: list[Committer] = []
 
     def open(self, shards: Iterable[Database]) -> None:
         """Have two for each shard."""
-        self._by_shard = {shard: self._made(None) for shard in shards}
+        self._by_shard = {shard: self._create(None) for shard in shards}
         self._all = list(self._by_shard.values())
-        self._all += [self._made(each.outbox) for each in self._by_shard.values()]
+        self._all += [self._create(each.finished) for each in self._by_shard.values()]
 
-    def report(self, flight: Flight) -> None:
+    def report(self, attempt: Attempt) -> None:
         """Hand over an attempt that has ended; called by slots."""
-        self._by_shard[flight.database].outbox.put(flight)
+        self._by_shard[attempt.database].finished.put(attempt)
 
     def steps(self) -> list[Callable[[], None]]:
         """What each of them has to repeat."""
@@ -42,7 +42,7 @@ class Committers:
     def end(self) -> None:
         """Wait for nothing more: there will be none."""
         for each in self._all:
-            each.outbox.end()
+            each.finished.end()
 
     @property
     def done(self) -> int:

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from jobistemer.core.runs.settle import SUCCEEDED, Ending
+from jobistemer.core.runs.settle import SUCCEEDED, Settlement
 from jobistemer.store.calls import runs, transactions
-from jobistemer.store.calls.runs import Ended
+from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.scripts import Call
-from jobistemer.worker.attempts.attempt import Flight
-from jobistemer.worker.commit.hook_notifier import Herald
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.commit.hook_notifier import HookNotifier
 
 
-def with_transaction(flight: Flight, ending: Ending, commit: Call) -> Call:
+def add_transaction(attempt: Attempt, ending: Settlement, commit: Call) -> Call:
     """The call that commits and applies the handler's transaction; the plain one when there is none to apply."""
-    collected = flight.desk.collected if flight.desk is not None and ending == SUCCEEDED else None
-    if collected is None:
+    transaction = attempt.tools.pending_transaction if attempt.tools is not None and ending == SUCCEEDED else None
+    if transaction is None:
         return commit
-    follow_ups = [call for _, call in collected.follow_ups]
-    return transactions.commit_transaction(flight.delivery, commit, collected.writes, follow_ups)
+    follow_ups = [call for _, call in transaction.follow_ups]
+    return transactions.commit_transaction(attempt.delivery, commit, transaction.writes, follow_ups)
 
 
-def last_notes(flight: Flight, ended: Ended, ending: Ending) -> list[Call]:
+def final_log_calls(attempt: Attempt, ended: EndedAttempt, ending: Settlement) -> list[Call]:
     """The calls that bring the attempt's notes up to date before its outcome, and let them expire with it."""
-    if flight.desk is None or not flight.desk.notebook.used:
+    if attempt.tools is None or not attempt.tools.log_buffer.has_content:
         return []
-    return flight.desk.notebook.calls(flight.database.keys, flight.delivery, runs.kept_ms(ended, ending))
+    return attempt.tools.log_buffer.calls(attempt.database.keys, attempt.delivery, runs.attempt_keep_ms(ended, ending))
 
 
-def announce(herald: Herald, flight: Flight, ended: Ended, ending: Ending) -> None:
+def notify_hooks(hook_notifier: HookNotifier, attempt: Attempt, ended: EndedAttempt, ending: Settlement) -> None:
     """Have hooks told of an end that is on record, and of the runs that were created with it."""
-    herald.announce((ended, ending))
-    collected = flight.desk.collected if flight.desk is not None and ending == SUCCEEDED else None
-    for message, _ in collected.follow_ups if collected is not None else ():
-        herald.announce(message)
+    hook_notifier.notify((ended, ending))
+    transaction = attempt.tools.pending_transaction if attempt.tools is not None and ending == SUCCEEDED else None
+    for message, _ in transaction.follow_ups if transaction is not None else ():
+        hook_notifier.notify(message)

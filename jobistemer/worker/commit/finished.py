@@ -1,4 +1,4 @@
-"""The outbox of a shard: attempts that have ended and are not recorded yet. Two committers take from it."""
+"""The finished queue of a shard: attempts that have ended and are not recorded yet. Two committers take from it."""
 
 from __future__ import annotations
 
@@ -6,50 +6,50 @@ import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from jobistemer.worker.attempts.attempt import Flight
+from jobistemer.worker.attempts.attempt import Attempt
 
 WAIT_S = 0.5
 
 
-class Outbox:
+class FinishedQueue:
     """Filled by slots; each attempt is taken once."""
 
     def __init__(self) -> None:
-        self._ended: SimpleQueue[Flight | None] = SimpleQueue()
-        self._plenty = threading.Event()
+        self._ended: SimpleQueue[Attempt | None] = SimpleQueue()
+        self._overflow = threading.Event()
 
-    def put(self, flight: Flight) -> None:
+    def put(self, attempt: Attempt) -> None:
         """Hand over an attempt that has ended."""
-        self._ended.put(flight)
+        self._ended.put(attempt)
 
     def end(self) -> None:
         """Let the one that waits wait for nothing more: there will be none."""
         self._ended.put(None)
-        self._plenty.set()
+        self._overflow.set()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there to be taken."""
         return self._ended.empty()
 
-    def take(self, most: int) -> list[Flight]:
+    def take(self, limit: int) -> list[Attempt]:
         """Wait for the first, and take what is there; where there may be more, somebody else is called to help."""
-        return self._taken(most, WAIT_S)
+        return self._take_batch(limit, WAIT_S)
 
-    def take_rest(self, most: int) -> list[Flight]:
+    def take_overflow(self, limit: int) -> list[Attempt]:
         """Wait until there is more than one could take, and take some of it."""
-        self._plenty.wait(WAIT_S)
-        self._plenty.clear()
-        return self._taken(most, 0.0)
+        self._overflow.wait(WAIT_S)
+        self._overflow.clear()
+        return self._take_batch(limit, 0.0)
 
-    def _taken(self, most: int, wait_s: float) -> list[Flight]:
-        taken: list[Flight] = []
+    def _take_batch(self, limit: int, wait_s: float) -> list[Attempt]:
+        taken: list[Attempt] = []
         with suppress(Empty):
-            flight = self._ended.get(timeout=wait_s)
-            while flight is not None:
-                taken.append(flight)
-                if len(taken) >= most:
-                    self._plenty.set()
+            attempt = self._ended.get(timeout=wait_s)
+            while attempt is not None:
+                taken.append(attempt)
+                if len(taken) >= limit:
+                    self._overflow.set()
                     break
-                flight = self._ended.get_nowait()
+                attempt = self._ended.get_nowait()
         return taken

@@ -1,4 +1,4 @@
-"""The herald: tells hooks how attempts ended, on a thread of its own, so that a slow hook holds up no commit."""
+"""The hook notifier: tells hooks how attempts ended, on a thread of its own, so that a slow hook holds up no commit."""
 
 from __future__ import annotations
 
@@ -10,75 +10,75 @@ from queue import Empty, SimpleQueue
 
 from jobistemer.core.handlers.hooks import AttemptEnded, Hooks
 from jobistemer.core.runs.message import Message
-from jobistemer.core.runs.settle import Ending, Later, Over
+from jobistemer.core.runs.settle import Settlement, NextAttempt, FinalState
 from jobistemer.core.states import RunState
-from jobistemer.runtime.hooks import tell
-from jobistemer.store.calls.runs import Ended
+from jobistemer.runtime.hooks import call_hooks
+from jobistemer.store.calls.runs import EndedAttempt
 
 WAIT_S = 0.5
-MOST_WAITING = 100_000
+MAX_WAITING = 100_000
 """Hooks that cannot keep up lose what comes on top of this; the records are complete all the same."""
 
 log = logging.getLogger("jobistemer.hooks")
 
 
-class Herald:
+class HookNotifier:
     """One thread of a worker whose app has hooks for ends."""
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
-        self._waiting: SimpleQueue[tuple[Ended, Ending] | Message | None] = SimpleQueue()
-        self._lost = 0
+        self._waiting: SimpleQueue[tuple[EndedAttempt, Settlement] | Message | None] = SimpleQueue()
+        self._dropped = 0
 
-    def announce(self, what: tuple[Ended, Ending] | Message) -> None:
+    def notify(self, what: tuple[EndedAttempt, Settlement] | Message) -> None:
         """Have hooks told of an attempt that has ended, or of a run that was created with it."""
-        if self._waiting.qsize() < MOST_WAITING:
+        if self._waiting.qsize() < MAX_WAITING:
             self._waiting.put(what)
         else:
-            self._lost += 1
+            self._dropped += 1
 
     def step(self) -> None:
         """Wait for something to tell, and tell it."""
         with suppress(Empty):
-            self._tell(self._waiting.get(timeout=WAIT_S))
-        if self._lost:
-            lost, self._lost = self._lost, 0
+            self._notify_hooks(self._waiting.get(timeout=WAIT_S))
+        if self._dropped:
+            lost, self._dropped = self._dropped, 0
             log.warning("hooks are too slow: %d ends were not told", lost)
 
-    def finish(self, deadline: float) -> None:
+    def flush(self, deadline: float) -> None:
         """Tell what is left, until `deadline` (monotonic seconds)."""
         while time.monotonic() < deadline and not self._waiting.empty():
-            self._tell(self._waiting.get())
+            self._notify_hooks(self._waiting.get())
         # Who waits for something to tell need not wait any longer.
         self._waiting.put(None)
 
-    def _tell(self, what: tuple[Ended, Ending] | Message | None) -> None:
+    def _notify_hooks(self, what: tuple[EndedAttempt, Settlement] | Message | None) -> None:
         hooks = self._hooks
         if what is None:
             return
         if isinstance(what, Message):
-            tell(hooks.enqueued, what)
+            call_hooks(hooks.enqueued, what)
             return
         ended, ending = what
-        value = attempt_ended(ended, ending)
-        tell(hooks.ended, value)
-        if isinstance(ending, Later):
-            tell(hooks.retried, value)
+        value = build_attempt_ended(ended, ending)
+        call_hooks(hooks.ended, value)
+        if isinstance(ending, NextAttempt):
+            call_hooks(hooks.retried, value)
         elif ending.state is RunState.DEAD:
-            tell(hooks.died, value)
+            call_hooks(hooks.died, value)
 
 
-def attempt_ended(ended: Ended, ending: Ending) -> AttemptEnded:
+def build_attempt_ended(ended: EndedAttempt, ending: Settlement) -> AttemptEnded:
     """What hooks are told of an attempt."""
     delivery, message = ended.delivery, ended.delivery.message
-    later = ending.delay_ms if isinstance(ending, Later) else None
+    later = ending.delay_ms if isinstance(ending, NextAttempt) else None
     waits = RunState.SCHEDULED if later else RunState.PENDING
     return AttemptEnded(
         run=message.run,
         handler=message.handler,
         attempt=delivery.attempt,
         state=ended.outcome.state,
-        run_state=ending.state if isinstance(ending, Over) else waits,
+        run_state=ending.state if isinstance(ending, FinalState) else waits,
         worker=ended.worker,
         started_at=datetime.fromtimestamp(ended.started_at / 1000, UTC),
         ended_at=datetime.fromtimestamp(ended.ended_at / 1000, UTC),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobistemer.core.errors import UnknownJob
-from jobistemer.core.planning.recovery import stood_for
-from jobistemer.core.runs.message import Slot
+from jobistemer.core.planning.recovery import covered_instants
+from jobistemer.core.runs.message import TaskRef
 from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 
 
-def instants_of(database: Database, slot: Slot | None) -> tuple[datetime, ...]:
+def find_covered_instants(database: Database, slot: TaskRef | None) -> tuple[datetime, ...]:
     """The instants that the run of a slot stands for; asks the server only for a compressed one. Raises UnknownJob."""
     if slot is None or slot.since is None:
         return ()
@@ -21,4 +21,4 @@ def instants_of(database: Database, slot: Slot | None) -> tuple[datetime, ...]:
             f"{slot.occurrence} is compressed, and version {slot.version} of {slot.job}, which says what it stands "
             "for, is gone: the job was removed longer ago than its history is kept",
         )
-    return stood_for(job, slot.since, slot.due)
+    return covered_instants(job, slot.since, slot.due)

@@ -10,110 +10,110 @@ from typing import Any
 from jobistemer.core import ids
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
-from jobistemer.core.handlers.hooks import Prepare
+from jobistemer.core.handlers.hooks import PrepareCall
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.store.calls import occurrences
-from jobistemer.store.reads.records import last_run_before
-from jobistemer.worker.attempts.attempt import Flight
-from jobistemer.worker.attempts.log_buffer import Notebook
+from jobistemer.store.reads.records import find_last_run_ms
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.log_buffer import LogBuffer
 from jobistemer.worker.attempts.run_logger import RunLogger
-from jobistemer.worker.execute.log_shipper import Journal
+from jobistemer.worker.execute.log_shipper import LogShipper
 
 
-def refuse(_keys: Any, request: Any) -> Any:
+def refuse_enqueue(_keys: Any, request: Any) -> Any:
     """Stands for `prepare` in a worker that was given no application."""
     raise TypeError(f"this worker was started without an application, so it cannot enqueue {request!r:.80}")
 
 
-class Support:
+class ContextResources:
     """What the desks of one worker share."""
 
-    def __init__(self, permissions: Permissions, prepare: Prepare | None = None) -> None:
-        self.journal = Journal()
+    def __init__(self, permissions: Permissions, prepare: PrepareCall | None = None) -> None:
+        self.log_shipper = LogShipper()
         self.permissions = permissions
-        self.prepare: Prepare = prepare or refuse
-        self.leaving = threading.Event()
+        self.prepare: PrepareCall = prepare or refuse_enqueue
+        self.is_shutting_down = threading.Event()
 
 
-class Desk:
+class ContextTools:
     """One attempt's tools. What it collects is looked at when the attempt ends."""
 
-    __slots__ = ("_flight", "_logger", "_support", "_transaction", "notebook", "permissions")
+    __slots__ = ("_attempt", "_logger", "_resources", "_transaction", "log_buffer", "permissions")
 
-    def __init__(self, flight: Flight, support: Support) -> None:
-        self._flight = flight
-        self._support = support
+    def __init__(self, attempt: Attempt, resources: ContextResources) -> None:
+        self._attempt = attempt
+        self._resources = resources
         self._logger: RunLogger | None = None
         self._transaction: Transaction | None = None
-        self.notebook = Notebook()
-        self.permissions = support.permissions
+        self.log_buffer = LogBuffer()
+        self.permissions = resources.permissions
 
     @property
     def logger(self) -> Logger:
         """Made when it is first asked for."""
-        return self._own_logger()
+        return self._get_logger()
 
-    def pass_on(self, level: int, text: str, trace: str) -> None:
+    def log_forwarded(self, level: int, text: str, trace: str) -> None:
         """Log what the handler has logged in a process beside this one."""
-        self._own_logger().pass_on(level, text, trace)
+        self._get_logger().log_forwarded(level, text, trace)
 
-    def _own_logger(self) -> RunLogger:
+    def _get_logger(self) -> RunLogger:
         if self._logger is None:
-            self._logger = RunLogger(self._flight.delivery, self.note)
+            self._logger = RunLogger(self._attempt.delivery, self.note)
         return self._logger
 
     @property
     def transaction(self) -> Transaction:
         """Made when it is first asked for."""
         if self._transaction is None:
-            keys = self._flight.database.keys
-            self._transaction = Transaction(keys.own, partial(self._support.prepare, keys))
+            keys = self._attempt.database.keys
+            self._transaction = Transaction(keys.own, partial(self._resources.prepare, keys))
         return self._transaction
 
     @property
-    def used(self) -> bool:
+    def has_effects(self) -> bool:
         """Whether its end has to carry more than an outcome."""
-        return bool(self._transaction) or self.notebook.used
+        return bool(self._transaction) or self.log_buffer.has_content
 
     @property
-    def collected(self) -> Transaction | None:
+    def pending_transaction(self) -> Transaction | None:
         """The transaction, when there is anything in it."""
         return self._transaction or None
 
     def note(self, text: str, level: str) -> None:
-        """Store a line; the journal sends it."""
-        self.notebook.add(self._flight.database.clock.now_ms(), level, text)
-        self._support.journal.take(self._flight)
+        """Store a line; the log shipper sends it."""
+        self.log_buffer.add(self._attempt.database.clock.now_ms(), level, text)
+        self._resources.log_shipper.add(self._attempt)
 
     def show_progress(self, progress: Progress) -> None:
-        """Store the progress; the journal sends it."""
-        self.notebook.show(progress)
-        self._support.journal.take(self._flight)
+        """Store the progress; the log shipper sends it."""
+        self.log_buffer.set_progress(progress)
+        self._resources.log_shipper.add(self._attempt)
 
     def ending(self) -> str:
         """The state that the attempt was given from outside, or `shutdown`."""
-        outcome = self._flight.outcome
+        outcome = self._attempt.outcome
         if outcome is not None:
             return str(outcome.state)
-        return "shutdown" if self._support.leaving.is_set() else ""
+        return "shutdown" if self._resources.is_shutting_down.is_set() else ""
 
-    def first_of_occurrence(self) -> bool:
+    def is_first_of_occurrence(self) -> bool:
         """Decided by who asks first."""
-        delivery, database = self._flight.delivery, self._flight.database
+        delivery, database = self._attempt.delivery, self._attempt.database
         slot = delivery.message.slot
         if slot is None:
             return False
-        attempt = ids.attempt_id(delivery.message.run, delivery.attempt)
-        return database.call(occurrences.mark_start(database.keys, slot.occurrence, attempt)).word == "FIRST"
+        attempt_id = ids.attempt_id(delivery.message.run, delivery.attempt)
+        return database.call(occurrences.claim_first_start(database.keys, slot.occurrence, attempt_id)).word == "FIRST"
 
     def limit(self, seconds: float) -> None:
-        """The watch looks at it."""
-        flight, limit_ms = self._flight, max(1, round(seconds * 1000))
-        flight.limit_ms = min(flight.limit_ms or limit_ms, limit_ms)
+        """The watchdog looks at it."""
+        attempt, limit_ms = self._attempt, max(1, round(seconds * 1000))
+        attempt.limit_ms = min(attempt.limit_ms or limit_ms, limit_ms)
 
     def last_run_at(self) -> datetime | None:
         """Looked up in the job's history."""
-        slot = self._flight.delivery.message.slot
-        found = last_run_before(self._flight.database, slot.job, slot.due) if slot is not None else None
+        slot = self._attempt.delivery.message.slot
+        found = find_last_run_ms(self._attempt.database, slot.job, slot.due) if slot is not None else None
         return None if found is None else datetime.fromtimestamp(found / 1000, UTC)

@@ -10,11 +10,11 @@ from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.results import Results
 
 
-def _gather(results: Results[Any]) -> None:
+def _default_reducer(results: Results[Any]) -> None:
     """Tasks that come after one that maps read its results by a parameter annotated `Results[T]`.
 
     It asks for them too, unread: so it looks like any other reducer.
     """
 
 
-GATHER = Handler(GATHER_NAME, _gather, Options())
+DEFAULT_REDUCER = Handler(GATHER_NAME, _default_reducer, Options())

@@ -13,83 +13,83 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidPayload, JobistemerError
-from jobistemer.core.handlers.context import Circumstances, Context
-from jobistemer.worker.attempts.attempt import Flight, Flights, OpenDesk
-from jobistemer.worker.execute.compressed import instants_of
-from jobistemer.worker.execute.fan_out import ItemMapping
-from jobistemer.worker.execute.injection import is_supplied, supplied
-from jobistemer.worker.execute.outcomes import Refused, raised, returned
+from jobistemer.core.handlers.context import AttemptInfo, Context
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts, ToolsFactory
+from jobistemer.worker.execute.compressed import find_covered_instants
+from jobistemer.worker.execute.fan_out import FanOut
+from jobistemer.worker.execute.injection import needs_injection, read_injected
+from jobistemer.worker.execute.outcomes import RefusedInput, outcome_of_error, outcome_of_result
 
 
-def run(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
-    """Run a plain function here and now; whether the caller is the one to report the flight."""
-    if not begin(flight, flights, stop):
-        return flights.end(flight, flights.canceled(flight))
+def run(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -> bool:
+    """Run a plain function here and now; whether the caller is the one to report the attempt."""
+    if not begin(attempt, attempts, stop):
+        return attempts.end(attempt, attempts.canceled_outcome(attempt))
     try:
         # What a handler sets in its context variables is gone with its attempt.
-        value = copy_context().run(flight.handler.function, **arguments(flight, flights.open_desk))
-        outcome = returned(value, flight.handler.sizes.result_bytes)
+        value = copy_context().run(attempt.handler.function, **build_arguments(attempt, attempts.create_tools))
+        outcome = outcome_of_result(value, attempt.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
-        outcome = raised(error, flight.handler.retrying)
-    return flights.end(flight, outcome)
+        outcome = outcome_of_error(error, attempt.handler.retry_filter)
+    return attempts.end(attempt, outcome)
 
 
-async def run_async(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+async def run_async(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -> bool:
     """The same for a coroutine function, on the event loop."""
-    if not begin(flight, flights, stop):
-        return flights.end(flight, flights.canceled(flight))
+    if not begin(attempt, attempts, stop):
+        return attempts.end(attempt, attempts.canceled_outcome(attempt))
     try:
-        given = arguments(flight, flights.open_desk) if not is_supplied(flight) else await _in_thread(flight, flights)
-        outcome = returned(await flight.handler.function(**given), flight.handler.sizes.result_bytes)
+        arguments = build_arguments(attempt, attempts.create_tools) if not needs_injection(attempt) else await _build_arguments_in_thread(attempt, attempts)
+        outcome = outcome_of_result(await attempt.handler.function(**arguments), attempt.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
-        outcome = raised(error, flight.handler.retrying)
-    return flights.end(flight, outcome)
+        outcome = outcome_of_error(error, attempt.handler.retry_filter)
+    return attempts.end(attempt, outcome)
 
 
-async def _in_thread(flight: Flight, flights: Flights) -> dict[str, Any]:
+async def _build_arguments_in_thread(attempt: Attempt, attempts: RunningAttempts) -> dict[str, Any]:
     # What is supplied is read from the server, which would block the loop.
-    return await asyncio.to_thread(arguments, flight, flights.open_desk)
+    return await asyncio.to_thread(build_arguments, attempt, attempts.create_tools)
 
 
-def begin(flight: Flight, flights: Flights, stop: Callable[[], None]) -> bool:
+def begin(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -> bool:
     """Note that an attempt begins; False when it was cancelled before, or is somebody else's by now."""
-    doubtful = flights.in_doubt(flight)
-    goes_on = flights.begin(flight, stop)
-    if goes_on and (flight.delivery.crashes or doubtful):
+    doubtful = attempts.lease_may_have_expired(attempt)
+    may_run = attempts.begin(attempt, stop)
+    if may_run and (attempt.delivery.crashes or doubtful):
         # It took a worker down before: should it do so again, this record tells it from its neighbours.
         # Or this worker was stopped for longer than its lease: what it had fetched may be somebody else's by now.
         with suppress(JobistemerError):
-            return flight.database.call(flight.showing()).word == "SHOWN"
-    return goes_on
+            return attempt.database.call(attempt.build_start_call()).word == "SHOWN"
+    return may_run
 
 
-def arguments(flight: Flight, open_desk: OpenDesk) -> dict[str, Any]:
-    """The keyword arguments of the call. Raises Refused when the payload does not fit the handler."""
-    handler = flight.handler
+def build_arguments(attempt: Attempt, create_tools: ToolsFactory) -> dict[str, Any]:
+    """The keyword arguments of the call. Raises RefusedInput when the payload does not fit the handler."""
+    handler = attempt.handler
     try:
-        found = handler.decode(flight.delivery.message.payload)
+        found = handler.decode(attempt.delivery.message.payload)
     except InvalidPayload as error:
-        raise Refused(str(error)) from None
+        raise RefusedInput(str(error)) from None
     if handler.context_parameter is not None:
-        found[handler.context_parameter] = context_of(flight, open_desk)
-    if is_supplied(flight):
-        found |= supplied(flight)
+        found[handler.context_parameter] = build_context(attempt, create_tools)
+    if needs_injection(attempt):
+        found |= read_injected(attempt)
     return found
 
 
-def context_of(flight: Flight, open_desk: OpenDesk) -> Context:
+def build_context(attempt: Attempt, create_tools: ToolsFactory) -> Context:
     """The circumstances of an attempt with its tools, for a handler that asks for them."""
-    desk = flight.desk = open_desk(flight)
-    told = msgspec.structs.asdict(circumstances(flight))
-    return Context(**told, tools=desk, mapping=ItemMapping(flight, flight.handlers))
+    tools = attempt.tools = create_tools(attempt)
+    facts = msgspec.structs.asdict(build_circumstances(attempt))
+    return Context(**facts, tools=tools, mapping=FanOut(attempt, attempt.handlers))
 
 
-def circumstances(flight: Flight) -> Circumstances:
+def build_circumstances(attempt: Attempt) -> AttemptInfo:
     """What can be told of an attempt."""
-    delivery, message = flight.delivery, flight.delivery.message
-    slot, now_ms = message.slot, flight.database.clock.now_ms()
+    delivery, message = attempt.delivery, attempt.delivery.message
+    slot, now_ms = message.slot, attempt.database.clock.now_ms()
     due_ms = slot.due * 1000 if slot else message.enqueued_at
-    return Circumstances(
+    return AttemptInfo(
         run=message.run,
         attempt=delivery.attempt,
         attempt_id=ids.attempt_id(message.run, delivery.attempt),
@@ -99,7 +99,7 @@ def circumstances(flight: Flight) -> Circumstances:
         fencing_token=delivery.attempt + 1,
         job=slot.job if slot else None,
         occurrence=slot.occurrence if slot else None,
-        stands_for=instants_of(flight.database, slot),
+        stands_for=find_covered_instants(attempt.database, slot),
         metadata=message.metadata,
         headers=message.headers,
         queue=message.queue,

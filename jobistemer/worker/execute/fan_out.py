@@ -18,90 +18,90 @@ from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.job import FailureStrategy
-from jobistemer.core.jobs.options import Options, complete
-from jobistemer.core.runs.message import EMPTY_PAYLOAD, Member, Message, compose, wire_options
+from jobistemer.core.jobs.options import Options, complete_options
+from jobistemer.core.runs.message import EMPTY_PAYLOAD, GroupMember, Message, compose_message, to_message_fields
 from jobistemer.store.calls import groups, jobs
 from jobistemer.store.calls.groups import BATCH
 from jobistemer.store.keys import place
-from jobistemer.worker.attempts.attempt import Flight
-from jobistemer.worker.execute.default_reducer import GATHER
-from jobistemer.worker.execute.fan_out_items import name_of, payloads_of
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
+from jobistemer.worker.execute.fan_out_items import resolve_task_name, encode_items
 
-MOST_MAPS = 50
+MAX_MAPS = 50
 """How many groups one attempt may make; they are sealed in one script."""
 CALLS_AT_ONCE = 10
 """How many calls that add a hundred children each go into one round trip."""
 
 
-class ItemMapping:
+class FanOut:
     """What `ctx.map` of one attempt does."""
 
-    def __init__(self, flight: Flight, handlers: Mapping[str, Handler]) -> None:
-        self._flight = flight
+    def __init__(self, attempt: Attempt, handlers: Mapping[str, Handler]) -> None:
+        self._attempt = attempt
         self._handlers = handlers
 
     def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """Add a run for each item; the id of the run that waits for them. Raises what `Context.map` says."""
-        name = name_of(task)
-        payloads = payloads_of(name, self._handlers.get(name), items)
-        return self.add(name, payloads, None if reduce is None else name_of(reduce), failure)
+        name = resolve_task_name(task)
+        payloads = encode_items(name, self._handlers.get(name), items)
+        return self.add(name, payloads, None if reduce is None else resolve_task_name(reduce), failure)
 
     def add(self, name: str, payloads: Iterable[msgspec.Raw], reduce: str | None, failure: str | None) -> str:
         """The same with names and payloads."""
-        number = self._flight.mapped
-        if number >= MOST_MAPS:
+        number = self._attempt.mapped
+        if number >= MAX_MAPS:
             raise Conflict(f"ctx.map was called {number} times in this attempt, which is the most: map runs that map")
         # Counted before anything is added: what is never completed is known to be there.
-        self._flight.mapped += 1
-        parent = self._flight.delivery.message
-        strategy = self._strategy(failure)
+        self._attempt.mapped += 1
+        parent = self._attempt.delivery.message
+        strategy = self._choose_strategy(failure)
         _check_reducer(self._handlers.get(reduce or ""))
-        reducer = self._reducer(ids.reducer_run_id(parent.run, number), reduce or GATHER.name, strategy)
-        member = Member(reducer.run, 0, place(reducer.queue, reducer.priority))
-        self._add_all(self._children(name, payloads, member), strategy, number)
-        self._flight.reducers += (reducer,)
+        reducer = self._compose_reducer(ids.reducer_run_id(parent.run, number), reduce or DEFAULT_REDUCER.name, strategy)
+        member = GroupMember(reducer.run, 0, place(reducer.queue, reducer.priority))
+        self._add_all(self._compose_children(name, payloads, member), strategy, number)
+        self._attempt.reducers += (reducer,)
         return reducer.run
 
-    async def in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
+    async def call_in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """The same without blocking the event loop."""
         return await asyncio.to_thread(self, task, items, reduce, failure)
 
-    def _strategy(self, failure: str | None) -> FailureStrategy:
-        slot = self._flight.delivery.message.slot
+    def _choose_strategy(self, failure: str | None) -> FailureStrategy:
+        slot = self._attempt.delivery.message.slot
         if failure is not None:
             if failure not in list(FailureStrategy):
                 raise InvalidInput(f"failure is {failure!r}, allowed are {', '.join(FailureStrategy)}")
             return FailureStrategy(failure)
-        job = jobs.find_version(self._flight.database, slot.job, slot.version) if slot else None
+        job = jobs.find_version(self._attempt.database, slot.job, slot.version) if slot else None
         return job.strategy_of(slot.task) if slot and job else FailureStrategy.FAIL_FAST
 
-    def _reducer(self, run: str, name: str, strategy: FailureStrategy) -> Message:
+    def _compose_reducer(self, run: str, name: str, strategy: FailureStrategy) -> Message:
         # The only one takes the parent's place: in its occurrence, and in the group that the parent belongs to.
-        parent = self._flight.delivery.message
-        heirloom = {"slot": parent.slot, "member": parent.member, "metadata": parent.metadata}
-        heirloom["headers"] = parent.headers
-        options = wire_options(complete(self._options(name)))
+        parent = self._attempt.delivery.message
+        inherited = {"slot": parent.slot, "member": parent.member, "metadata": parent.metadata}
+        inherited["headers"] = parent.headers
+        options = to_message_fields(complete_options(self._options(name)))
         if parent.slot is not None:
             options |= {"retention_ms": parent.retention_ms}
-        now_ms = self._flight.database.clock.now_ms()
-        return compose(run, name, now_ms, **options, **heirloom, reduces=strategy.value)
+        now_ms = self._attempt.database.clock.now_ms()
+        return compose_message(run, name, now_ms, **options, **inherited, reduces=strategy.value)
 
-    def _children(self, name: str, payloads: Iterable[msgspec.Raw], member: Member) -> Iterator[Message]:
-        options = wire_options(complete(self._options(name)))
+    def _compose_children(self, name: str, payloads: Iterable[msgspec.Raw], member: GroupMember) -> Iterator[Message]:
+        options = to_message_fields(complete_options(self._options(name)))
         # What travels with the parent, such as its trace, travels on.
-        options["headers"] = self._flight.delivery.message.headers
-        now_ms = self._flight.database.clock.now_ms()
+        options["headers"] = self._attempt.delivery.message.headers
+        now_ms = self._attempt.database.clock.now_ms()
         for index, payload in enumerate(payloads):
-            own = Member(member.group, index, member.place)
-            yield compose(ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options)
+            own = GroupMember(member.group, index, member.place)
+            yield compose_message(ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options)
 
     def _add_all(self, children: Iterator[Message], strategy: FailureStrategy, number: int) -> None:
-        database, delivery = self._flight.database, self._flight.delivery
+        database, delivery = self._attempt.database, self._attempt.delivery
         added = 0
         while found := list(islice(children, BATCH * CALLS_AT_ONCE)):
             parts = [found[at : at + BATCH] for at in range(0, len(found), BATCH)]
             calls = [
-                groups.add(database.keys, delivery, strategy.value, added + at * BATCH, part, number)
+                groups.add_children(database.keys, delivery, strategy.value, added + at * BATCH, part, number)
                 for at, part in enumerate(parts)
             ]
             for reply in database.call_all(calls):

@@ -9,31 +9,31 @@ import msgspec
 
 from jobistemer.core.errors import InvalidInput, InvalidPayload
 from jobistemer.core.handlers.handler import Handler, encode_payload
-from jobistemer.core.names import checked_name
+from jobistemer.core.names import check_name
 
-MOST_ITEMS = 1_000_000
+MAX_ITEMS = 1_000_000
 
 
-def name_of(task: Any) -> str:
+def resolve_task_name(task: Any) -> str:
     """The name of a task that was given as itself or by name. Raises InvalidName."""
-    return checked_name("task", task if isinstance(task, str) else getattr(task, "name", task))
+    return check_name("task", task if isinstance(task, str) else getattr(task, "name", task))
 
 
-def payloads_of(name: str, handler: Handler | None, items: Iterable[Any]) -> Iterator[msgspec.Raw]:
+def encode_items(name: str, handler: Handler | None, items: Iterable[Any]) -> Iterator[msgspec.Raw]:
     """The payload of each item. Raises InvalidPayload, PayloadTooLarge or InvalidInput."""
     for index, item in enumerate(items):
-        if index >= MOST_ITEMS:
-            raise InvalidInput(f"ctx.map was given more than {MOST_ITEMS} items: map pages of them, which map in turn")
-        yield _payload(name, handler, index, item)
+        if index >= MAX_ITEMS:
+            raise InvalidInput(f"ctx.map was given more than {MAX_ITEMS} items: map pages of them, which map in turn")
+        yield _encode_item(name, handler, index, item)
 
 
-def _payload(name: str, handler: Handler | None, index: int, item: Any) -> msgspec.Raw:
+def _encode_item(name: str, handler: Handler | None, index: int, item: Any) -> msgspec.Raw:
     """An item is a mapping of keyword arguments, or the single argument."""
     try:
         if handler is None:
             if not isinstance(item, Mapping):
                 raise InvalidPayload(f"this worker does not know task {name!r}, so items must be mappings of arguments")
             return encode_payload(name, item)
-        return handler.checked(item) if isinstance(item, Mapping) else handler.encode((item,), {})
+        return handler.encode_arguments(item) if isinstance(item, Mapping) else handler.encode((item,), {})
     except InvalidInput as error:
         raise type(error)(f"item {index} of ctx.map: {error}") from None

@@ -15,8 +15,8 @@ from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.injected import (
     Decode,
     GroupResults,
-    ReportOfEnd,
-    Supply,
+    InjectedReport,
+    Injected,
     UpstreamResult,
     UpstreamResults,
 )
@@ -27,28 +27,28 @@ from jobistemer.store.calls import groups
 from jobistemer.store.calls.groups import GroupState
 from jobistemer.store.database import Database
 from jobistemer.store.reads import reports
-from jobistemer.worker.attempts.attempt import Flight
-from jobistemer.worker.execute.outcomes import Refused
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.execute.outcomes import RefusedInput
 
-PATIENCE_S, PAUSE_S = 60.0, 0.2
+MAX_WAIT_S, PAUSE_S = 60.0, 0.2
 """How long an attempt that has begun waits for a server that is away before it fails."""
 
 R = TypeVar("R")
 
 
-def is_supplied(flight: Flight) -> bool:
+def needs_injection(attempt: Attempt) -> bool:
     """Whether anything is to be read for this attempt; for most handlers nothing is."""
-    return bool(flight.handler.supplies or flight.delivery.message.reduces)
+    return bool(attempt.handler.supplies or attempt.delivery.message.reduces)
 
 
-def supplied(flight: Flight) -> dict[str, Any]:
-    """The arguments that are the worker's to give. Raises Refused for what is not there, Fail for a failed group."""
-    return _patiently(lambda: _supplied(flight.database, flight.delivery.message, flight.handler.supplies))
+def read_injected(attempt: Attempt) -> dict[str, Any]:
+    """The arguments that are the worker's to give. Raises RefusedInput for what is not there, Fail for a failed group."""
+    return _wait_for_server(lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.supplies))
 
 
-def _patiently(step: Callable[[], R]) -> R:
+def _wait_for_server(step: Callable[[], R]) -> R:
     # The attempt has not done anything yet, and its outcome could not be recorded now anyway.
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + MAX_WAIT_S
     while True:
         try:
             return step()
@@ -58,39 +58,39 @@ def _patiently(step: Callable[[], R]) -> R:
             time.sleep(PAUSE_S)
 
 
-def _supplied(database: Database, message: Message, supplies: dict[str, Supply]) -> dict[str, Any]:
+def _read_injected(database: Database, message: Message, supplies: dict[str, Injected]) -> dict[str, Any]:
     if message.reduces:
-        _check_group(groups.find(database, message.run), message)
-    upstream = _upstream(database, message, [each for each in supplies.values() if isinstance(each, UpstreamResult)])
+        _check_group(groups.find_group(database, message.run), message)
+    upstream = _read_upstream(database, message, [each for each in supplies.values() if isinstance(each, UpstreamResult)])
     found: dict[str, Any] = {}
     for parameter, supply in supplies.items():
         match supply:
             case UpstreamResult():
                 found[parameter] = upstream[supply.task]
             case UpstreamResults():
-                group = groups.heir_of(database, _task_run(message, supply.task))
-                found[parameter] = _results(database, group, supply.decode, f"task {supply.task!r} has mapped nothing")
+                group = groups.find_successor(database, _task_run_id(message, supply.task))
+                found[parameter] = _open_results(database, group, supply.decode, f"task {supply.task!r} has mapped nothing")
             case GroupResults():
                 missing = "this run is the reducer of no group; name it in ctx.map(…, reduce=…)"
-                found[parameter] = _results(database, message.run, supply.decode, missing)
-            case ReportOfEnd():
-                found[parameter] = _report(database, message)
+                found[parameter] = _open_results(database, message.run, supply.decode, missing)
+            case InjectedReport():
+                found[parameter] = _read_report(database, message)
     return found
 
 
 def _check_group(state: GroupState | None, message: Message) -> None:
     """A reducer is called when its group stands so that the failure strategy lets it be called."""
     if state is None:
-        raise Refused(f"the results of group {message.run} have expired")
+        raise RefusedInput(f"the results of group {message.run} have expired")
     if state.halted or (state.failed and message.reduces != FailureStrategy.CONTINUE):
         first = state.error.partition("\n")[0]
         raise Fail(f"{state.failed} of {state.total} runs did not succeed: {first}")
 
 
-def _upstream(database: Database, message: Message, supplies: list[UpstreamResult]) -> dict[str, Any]:
+def _read_upstream(database: Database, message: Message, supplies: list[UpstreamResult]) -> dict[str, Any]:
     if not supplies:
         return {}
-    runs = [_task_run(message, supply.task) for supply in supplies]
+    runs = [_task_run_id(message, supply.task) for supply in supplies]
     commands = [
         ("HMGET", database.keys.run(run), "state", "result", "handler")
         for task_run in runs
@@ -100,47 +100,47 @@ def _upstream(database: Database, message: Message, supplies: list[UpstreamResul
     triples = zip(answers[::3], answers[1::3], answers[2::3], strict=True)
     return {
         # Where several reducers are joined, the task's result is its own.
-        supply.task: _decoded(supply, *_of_reducer(task, reducer if join[0] is None else join))
+        supply.task: _decode_result(supply, *_choose_reducer(task, reducer if join[0] is None else join))
         for supply, (task, join, reducer) in zip(supplies, triples, strict=True)
     }
 
 
-def _of_reducer(task: list[bytes | None], reducer: list[bytes | None]) -> tuple[bytes | None, bytes | None]:
+def _choose_reducer(task: list[bytes | None], reducer: list[bytes | None]) -> tuple[bytes | None, bytes | None]:
     """State and result of a task that has mapped are its reducer's, unless it named none."""
     if reducer[0] is None or reducer[2] == ids.GATHER_NAME.encode():
         return task[0], task[1]
     return reducer[0], reducer[1]
 
 
-def _decoded(supply: UpstreamResult, state: bytes | None, result: bytes | None) -> Any:
+def _decode_result(supply: UpstreamResult, state: bytes | None, result: bytes | None) -> Any:
     if state is None:
-        raise Refused(f"the result of upstream task {supply.task!r} has expired")
+        raise RefusedInput(f"the result of upstream task {supply.task!r} has expired")
     try:
         return supply.decode(result or b"null")
     except msgspec.DecodeError as error:
-        raise Refused(f"the result of upstream task {supply.task!r} does not fit its parameter: {error}") from None
+        raise RefusedInput(f"the result of upstream task {supply.task!r} does not fit its parameter: {error}") from None
 
 
-def _task_run(message: Message, task: str) -> str:
+def _task_run_id(message: Message, task: str) -> str:
     """The run of another task of the occurrence; a replayed dead letter says in its metadata where it came from."""
     slot, origin = message.slot, message.metadata
     if slot is not None:
         return ids.run_id(slot.occurrence, ids.task_id(slot.job, task))
     if "job" not in origin or "occurrence" not in origin:
-        raise Refused(f"parameter {task!r} is the result of an upstream task, and this run belongs to no occurrence")
+        raise RefusedInput(f"parameter {task!r} is the result of an upstream task, and this run belongs to no occurrence")
     return ids.run_id(origin["occurrence"], ids.task_id(origin["job"], task))
 
 
-def _results(database: Database, group: str, decode: Decode, missing: str) -> Results[Any]:
-    state = groups.find(database, group)
+def _open_results(database: Database, group: str, decode: Decode, missing: str) -> Results[Any]:
+    state = groups.find_group(database, group)
     if state is None or state.total is None:
-        raise Refused(missing)
+        raise RefusedInput(missing)
     return Results(state.total, state.failed, partial(groups.read_results, database, group), decode)
 
 
-def _report(database: Database, message: Message) -> Any:
+def _read_report(database: Database, message: Message) -> Any:
     occurrence = message.metadata.get("occurrence", "")
     found = reports.read_report(database, occurrence) if occurrence else None
     if found is None:
-        raise Refused(f"no report: occurrence {occurrence or '(none in the metadata)'} is not on record")
+        raise RefusedInput(f"no report: occurrence {occurrence or '(none in the metadata)'} is not on record")
     return found

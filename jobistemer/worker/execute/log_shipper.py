@@ -1,4 +1,4 @@
-"""The journal: brings to the server what handlers note, many notes a round trip, never on a handler's own path."""
+"""The log shipper: brings to the server what handlers note, many notes a round trip, never on a handler's own path."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jobistemer.core.errors import NotConnected
 from jobistemer.core.runs.message import Message
 from jobistemer.store.calls.runs import KEEP_EARLIER_MS
 from jobistemer.store.database import Database
-from jobistemer.worker.attempts.attempt import Flight
-from jobistemer.worker.attempts.log_buffer import Notebook
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.log_buffer import LogBuffer
 
 WAIT_S = 0.5
 PAUSE_S = 0.1
@@ -18,59 +18,59 @@ PAUSE_S = 0.1
 _NO_TIMEOUT_MS = 30 * 86_400_000
 
 
-class Journal:
+class LogShipper:
     """One thread of a worker; it sleeps until somebody notes something."""
 
     def __init__(self) -> None:
-        self._noted: SimpleQueue[Flight | None] = SimpleQueue()
+        self._waiting: SimpleQueue[Attempt | None] = SimpleQueue()
 
-    def take(self, flight: Flight) -> None:
+    def add(self, attempt: Attempt) -> None:
         """Have the notes of an attempt sent."""
-        self._noted.put(flight)
+        self._waiting.put(attempt)
 
     def end(self) -> None:
         """Wait for nothing more: there will be none."""
-        self._noted.put(None)
+        self._waiting.put(None)
 
     def step(self) -> float:
         """Send what was noted; the seconds until the next sending."""
-        by_shard: dict[int, dict[bytes, Flight]] = {}
-        for flight in self._gathered():
-            by_shard.setdefault(id(flight.database), {})[flight.delivery.entry] = flight
-        for flights in by_shard.values():
+        by_shard: dict[int, dict[bytes, Attempt]] = {}
+        for attempt in self._take_all():
+            by_shard.setdefault(id(attempt.database), {})[attempt.delivery.entry] = attempt
+        for attempts in by_shard.values():
             try:
-                self._send(list(flights.values()))
+                self._send(list(attempts.values()))
             except NotConnected:
                 # On a cluster one shard may be away while the others are there; it is told later.
-                for flight in flights.values():
-                    self.take(flight)
+                for attempt in attempts.values():
+                    self.add(attempt)
         return PAUSE_S
 
-    def _gathered(self) -> list[Flight]:
+    def _take_all(self) -> list[Attempt]:
         found = []
         with suppress(Empty):
-            flight = self._noted.get(timeout=WAIT_S)
-            while flight is not None:
-                found.append(flight)
-                flight = self._noted.get_nowait()
+            attempt = self._waiting.get(timeout=WAIT_S)
+            while attempt is not None:
+                found.append(attempt)
+                attempt = self._waiting.get_nowait()
         return found
 
-    def _send(self, flights: list[Flight]) -> None:
-        database: Database = flights[0].database
-        books: list[tuple[Notebook, tuple[int, bytes]]] = []
+    def _send(self, attempts: list[Attempt]) -> None:
+        database: Database = attempts[0].database
+        buffers: list[tuple[LogBuffer, tuple[int, bytes]]] = []
         calls = []
-        for flight in flights:
+        for attempt in attempts:
             # What has ended has had its last notes sent with its outcome.
-            if flight.desk is not None and flight.outcome is None:
-                books.append((flight.desk.notebook, flight.desk.notebook.mark()))
-                message = flight.delivery.message
-                calls += flight.desk.notebook.calls(database.keys, flight.delivery, longest_life_ms(message))
+            if attempt.tools is not None and attempt.outcome is None:
+                buffers.append((attempt.tools.log_buffer, attempt.tools.log_buffer.position()))
+                message = attempt.delivery.message
+                calls += attempt.tools.log_buffer.calls(database.keys, attempt.delivery, max_lifetime_ms(message))
         if calls:
             database.call_all(calls)
-            for book, mark in books:
-                book.acknowledge(*mark)
+            for buffer, position in buffers:
+                buffer.acknowledge(*position)
 
 
-def longest_life_ms(message: Message) -> int:
+def max_lifetime_ms(message: Message) -> int:
     """How long notes may be needed while the attempt goes on; its end shortens that to its own retention."""
     return (message.timeout_ms or _NO_TIMEOUT_MS) + message.retention_ms + KEEP_EARLIER_MS

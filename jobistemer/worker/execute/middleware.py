@@ -10,56 +10,56 @@ from typing import Any
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Plugins
-from jobistemer.runtime.hooks import tell
+from jobistemer.runtime.hooks import call_hooks
 
-_HIDDEN = "context of this attempt"
+_CONTEXT_KEY = "context of this attempt"
 """The name under which the context travels to handlers without a parameter for it: no identifier, so nobody's own."""
 
 
-def equipped(handlers: Mapping[str, Handler], plugins: Plugins) -> Mapping[str, Handler]:
+def apply_middleware(handlers: Mapping[str, Handler], plugins: Plugins) -> Mapping[str, Handler]:
     """The handlers with middleware and hooks around them; the very same ones where the app has none."""
     hooks = plugins.hooks
     if not (plugins.chain.links or hooks.starting or hooks.occurrence_starting):
         return handlers
-    return {name: _wrapped(handler, plugins) for name, handler in handlers.items()}
+    return {name: _wrap(handler, plugins) for name, handler in handlers.items()}
 
 
-def _wrapped(handler: Handler, plugins: Plugins) -> Handler:
+def _wrap(handler: Handler, plugins: Plugins) -> Handler:
     result = copy.copy(handler)
-    result.context_parameter = handler.context_parameter or _HIDDEN
-    call = _coroutine_call if handler.is_coroutine else _plain_call
+    result.context_parameter = handler.context_parameter or _CONTEXT_KEY
+    call = _wrap_coroutine if handler.is_coroutine else _wrap_function
     result.function = call(handler.function, handler.context_parameter, plugins)
     return result
 
 
-def _plain_call(function: Callable[..., Any], wanted: str | None, plugins: Plugins) -> Callable[..., Any]:
+def _wrap_function(function: Callable[..., Any], wanted: str | None, plugins: Plugins) -> Callable[..., Any]:
     def call(**arguments: Any) -> Any:
-        with _around(_context_in(arguments, wanted), plugins):
+        with _run_around(_take_context(arguments, wanted), plugins):
             return function(**arguments)
 
     return call
 
 
-def _coroutine_call(function: Callable[..., Any], wanted: str | None, plugins: Plugins) -> Callable[..., Any]:
+def _wrap_coroutine(function: Callable[..., Any], wanted: str | None, plugins: Plugins) -> Callable[..., Any]:
     async def call(**arguments: Any) -> Any:
-        with _around(_context_in(arguments, wanted), plugins):
+        with _run_around(_take_context(arguments, wanted), plugins):
             return await function(**arguments)
 
     return call
 
 
-def _context_in(arguments: dict[str, Any], wanted: str | None) -> Context:
-    context: Context = arguments.pop(_HIDDEN) if wanted is None else arguments[wanted]
+def _take_context(arguments: dict[str, Any], wanted: str | None) -> Context:
+    context: Context = arguments.pop(_CONTEXT_KEY) if wanted is None else arguments[wanted]
     return context
 
 
 @contextmanager
-def _around(context: Context, plugins: Plugins) -> Iterator[None]:
+def _run_around(context: Context, plugins: Plugins) -> Iterator[None]:
     with ExitStack() as stack:
         for link in plugins.chain.links:
             stack.enter_context(link(context))
         first = plugins.hooks.occurrence_starting.get(context.job or "")
-        if first and context.tools.first_of_occurrence():
-            tell(first, context)
-        tell(plugins.hooks.starting, context)
+        if first and context.tools.is_first_of_occurrence():
+            call_hooks(first, context)
+        call_hooks(plugins.hooks.starting, context)
         yield

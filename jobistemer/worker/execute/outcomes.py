@@ -8,76 +8,76 @@ import traceback
 from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.control_errors import Fail, Retry
 from jobistemer.core.handlers.handler import encode_result
-from jobistemer.core.jobs.retryable import ALWAYS, Retrying
+from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.sizes import DEFAULT_BYTES
 from jobistemer.core.states import AttemptState
 
 MAX_ERROR_CHARS = 4_000
-LONGEST_DELAY_MS = 366 * 86_400_000
+MAX_DELAY_MS = 366 * 86_400_000
 
 NOTHING_RETURNED = Outcome(AttemptState.SUCCEEDED)
 
 
-class Refused(InvalidPayload):
+class RefusedInput(InvalidPayload):
     """The payload of this very run does not fit its handler: another attempt would find the same."""
 
 
-def returned(value: object, most_bytes: int = DEFAULT_BYTES) -> Outcome:
+def outcome_of_result(value: object, max_bytes: int = DEFAULT_BYTES) -> Outcome:
     """The outcome of a handler that returned. A result that cannot be stored is a failure that no retry mends."""
     if value is None:
         return NOTHING_RETURNED
     try:
-        return Outcome(AttemptState.SUCCEEDED, result=encode_result(value, most_bytes))
+        return Outcome(AttemptState.SUCCEEDED, result=encode_result(value, max_bytes))
     except (InvalidPayload, PayloadTooLarge) as error:
-        return Outcome(AttemptState.FAILED, error=_storable(_unfit(value, error)), poison=True)
+        return Outcome(AttemptState.FAILED, error=_make_storable(_explain_unfit(value, error)), poison=True)
 
 
-def raised(error: BaseException, retrying: Retrying = ALWAYS) -> Outcome:
+def outcome_of_error(error: BaseException, retry_filter: RetryFilter = ALWAYS) -> Outcome:
     """The outcome of a handler that raised, `sys.exit` and the like included; nothing that it raised breaks this."""
     try:
-        return _raised(error, retrying)
+        return _outcome_of_error(error, retry_filter)
     except BaseException as broken:  # noqa: BLE001 - attributes of an exception are user code and may raise anything
-        name = _storable(type(broken).__name__)
+        name = _make_storable(type(broken).__name__)
         return Outcome(AttemptState.FAILED, error=f"its exception cannot be shown, looking at it raised {name}")
 
 
-def _raised(error: BaseException, retrying: Retrying) -> Outcome:
+def _outcome_of_error(error: BaseException, retry_filter: RetryFilter) -> Outcome:
     # What an exception says of its own class may be a lie; `type` tells the truth.
     kind = type(error)
-    if issubclass(kind, Refused):
+    if issubclass(kind, RefusedInput):
         return Outcome(AttemptState.FAILED, error=_text(error), poison=True)
     if issubclass(kind, Retry):
         after_ms = getattr(error, "after_ms", None)
-        delay = min(max(0, after_ms), LONGEST_DELAY_MS) if isinstance(after_ms, int) else None
+        delay = min(max(0, after_ms), MAX_DELAY_MS) if isinstance(after_ms, int) else None
         return Outcome(AttemptState.FAILED, error=_text(error), retry_after_ms=delay)
     if issubclass(kind, Fail):
         return Outcome(AttemptState.FAILED, error=_text(error), final=True)
-    return Outcome(AttemptState.FAILED, error=described(error), final=retrying.is_final(error))
+    return Outcome(AttemptState.FAILED, error=describe_error(error), final=retry_filter.is_final(error))
 
 
-def described(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Type, message and the end of the traceback, cut to a size that can be stored for each attempt."""
     try:
         where = "".join(traceback.format_tb(error.__traceback__)[-3:])
     except BaseException:  # noqa: BLE001 - user code's frames may break the formatter; the outcome stands all the same
         where = ""
-    return _storable(f"{type(error).__name__}: {_text(error)}\n{where}".strip())
+    return _make_storable(f"{type(error).__name__}: {_text(error)}\n{where}".strip())
 
 
 def _text(error: BaseException) -> str:
     try:
-        return _storable(str(error))
+        return _make_storable(str(error))
     except BaseException as broken:  # noqa: BLE001 - `__str__` is user code and may raise anything
         return f"(its text cannot be shown: {type(broken).__name__})"
 
 
-def _storable(text: str) -> str:
+def _make_storable(text: str) -> str:
     # A lone surrogate is no character, and could be sent to no server.
     return text[:MAX_ERROR_CHARS].encode("utf-8", "replace").decode("utf-8", "replace")
 
 
-def _unfit(value: object, error: Exception) -> str:
+def _explain_unfit(value: object, error: Exception) -> str:
     if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
         kind = type(value).__name__
         if inspect.iscoroutine(value):

@@ -1,4 +1,4 @@
-"""The gate between fetching and executing.
+"""The admission between fetching and executing.
 
 Most runs never come here. Those that do are expired, on hold, hold a unique key only while queued, or count under
 limits; what may not start now is ended or put where it waits, and takes no room in this worker.
@@ -10,89 +10,89 @@ import logging
 from collections import Counter
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.jobs.limits import Use
+from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import enqueueing, holds, limits
-from jobistemer.store.calls.runs import Ended
+from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.keys import is_front
 from jobistemer.store.scripts import Call, Reply
-from jobistemer.worker.attempts.attempt import Flight
-from jobistemer.worker.fetch.queue_order import Order
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.fetch.queue_order import QueueOrder
 
 log = logging.getLogger("jobistemer.worker")
 
 
-class Gate:
-    """The gate of one shard."""
+class Admission:
+    """The admission of one shard."""
 
-    def __init__(self, database: Database, order: Order) -> None:
+    def __init__(self, database: Database, queue_order: QueueOrder) -> None:
         self._database = database
-        self._order = order
+        self._queue_order = queue_order
 
-    def admit(self, flights: list[Flight]) -> list[Flight]:
+    def admit(self, attempts: list[Attempt]) -> list[Attempt]:
         """Those that may start now. Raises NotConnected or ServerRefused; asked again, it answers the same."""
         now_ms = self._database.clock.now_ms()
-        for step in (self._not_expired, self._not_held, self._within_limits, self._unlocked):
-            flights = step(flights, now_ms)
-        return flights
+        for step in (self._drop_expired, self._hold, self._apply_limits, self._free_unique_keys):
+            attempts = step(attempts, now_ms)
+        return attempts
 
-    def _not_expired(self, flights: list[Flight], now_ms: int) -> list[Flight]:
-        expired = [each for each in flights if _has_expired(each.delivery, now_ms)]
-        for flight in expired:
-            late = (now_ms - flight.delivery.message.expires_at) / 1000
+    def _drop_expired(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
+        expired = [each for each in attempts if _has_expired(each.delivery, now_ms)]
+        for attempt in expired:
+            late = (now_ms - attempt.delivery.message.expires_at) / 1000
             error = f"expired: it was to start {late:.1f} s earlier at the latest"
             outcome = Outcome(AttemptState.CANCELED, error=error)
-            ended = Ended(flight.delivery, outcome, flight.worker, now_ms, now_ms)
+            ended = EndedAttempt(attempt.delivery, outcome, attempt.worker, now_ms, now_ms)
             hand_back.end_canceled(self._database, ended)
-            limits.give_back_deliveries(self._database, [flight.delivery])
-        return [each for each in flights if each not in expired] if expired else flights
+            limits.release_deliveries(self._database, [attempt.delivery])
+        return [each for each in attempts if each not in expired] if expired else attempts
 
-    def _not_held(self, flights: list[Flight], now_ms: int) -> list[Flight]:
-        on_hold = self._order.on_hold
+    def _hold(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
+        on_hold = self._queue_order.on_hold
         if not on_hold:
-            return flights
-        held = [(each, name) for each in flights if (name := next((n for n in _names(each) if n in on_hold), None))]
+            return attempts
+        held = [(each, name) for each in attempts if (name := next((n for n in _hold_names(each) if n in on_hold), None))]
 
         calls = [holds.hold_run(self._database.keys, each.delivery, name, now_ms) for each, name in held]
-        words = {each: reply.word for (each, _), reply in zip(held, self._replies(calls), strict=True)}
+        words = {each: reply.word for (each, _), reply in zip(held, self._call_all(calls), strict=True)}
         put_off = [each.delivery for each, word in words.items() if word == "HELD"]
-        limits.give_back_deliveries(self._database, put_off)
-        return [each for each in flights if words.get(each, "FREE") == "FREE"]
+        limits.release_deliveries(self._database, put_off)
+        return [each for each in attempts if words.get(each, "FREE") == "FREE"]
 
-    def _within_limits(self, flights: list[Flight], now_ms: int) -> list[Flight]:
-        self._remember_slots([each for each in flights if is_front(each.delivery.stream)])
-        asking = [(each, uses) for each in flights if each.handler.is_limited and (uses := _uses(each))]
-        calls = [limits.admit_run(self._database.keys, each.delivery, uses, now_ms) for each, uses in asking]
-        replies = self._replies(calls)
-        refused: set[Flight] = set()
+    def _apply_limits(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
+        self._load_limit_uses([each for each in attempts if is_front(each.delivery.stream)])
+        limited = [(each, uses) for each in attempts if each.handler.is_limited and (uses := _limit_uses(each))]
+        calls = [limits.admit_run(self._database.keys, each.delivery, uses, now_ms) for each, uses in limited]
+        replies = self._call_all(calls)
+        refused: set[Attempt] = set()
         passed_over: Counter[str] = Counter()
-        for (flight, uses), reply in zip(asking, replies, strict=True):
+        for (attempt, uses), reply in zip(limited, replies, strict=True):
             if reply.word == "ADMITTED":
-                flight.uses += tuple(use for use in uses if use not in flight.uses)
+                attempt.uses += tuple(use for use in uses if use not in attempt.uses)
                 continue
-            refused.add(flight)
+            refused.add(attempt)
             passed_over.update(use.name for use in uses if not use.per_ms)
         if passed_over:
             # It may wait behind others for a slot that was freed meanwhile, or have given up one it had.
-            limits.move_on(self._database, dict.fromkeys(passed_over, 1))
-        return [each for each in flights if each not in refused] if refused else flights
+            limits.admit_waiting(self._database, dict.fromkeys(passed_over, 1))
+        return [each for each in attempts if each not in refused] if refused else attempts
 
-    def _remember_slots(self, let_in: list[Flight]) -> None:
+    def _load_limit_uses(self, admitted: list[Attempt]) -> None:
         # What waited holds slots of the limits that it waited with, whatever its code says by now: they are given back.
-        found = limits.stored_uses(self._database, [each.delivery.message.run for each in let_in])
-        for flight, uses in zip(let_in, found, strict=True):
-            flight.uses = flight.uses or uses
+        found = limits.read_uses(self._database, [each.delivery.message.run for each in admitted])
+        for attempt, uses in zip(admitted, found, strict=True):
+            attempt.uses = attempt.uses or uses
 
-    def _unlocked(self, flights: list[Flight], now_ms: int) -> list[Flight]:  # noqa: ARG002 - one shape for all steps
-        locked = [each.delivery.message for each in flights if each.delivery.message.unique_queued]
-        self._replies([enqueueing.free_unique(self._database.keys, message) for message in locked])
-        return flights
+    def _free_unique_keys(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:  # noqa: ARG002 - one shape for all steps
+        locked = [each.delivery.message for each in attempts if each.delivery.message.unique_queued]
+        self._call_all([enqueueing.free_unique(self._database.keys, message) for message in locked])
+        return attempts
 
-    def _replies(self, calls: list[Call]) -> list[Reply]:
+    def _call_all(self, calls: list[Call]) -> list[Reply]:
         replies = []
         for reply in self._database.call_all(calls) if calls else ():
             if isinstance(reply, JobistemerError):
@@ -106,11 +106,11 @@ def _has_expired(delivery: Delivery, now_ms: int) -> bool:
     return 0 < delivery.message.expires_at < now_ms and delivery.attempt == 0
 
 
-def _uses(flight: Flight) -> tuple[Use, ...]:
-    return flight.handler.uses(flight.delivery.message)
+def _limit_uses(attempt: Attempt) -> tuple[LimitUse, ...]:
+    return attempt.handler.limit_uses(attempt.delivery.message)
 
 
-def _names(flight: Flight) -> list[str]:
+def _hold_names(attempt: Attempt) -> list[str]:
     """What a run can be held by: its task, and everything that it counts under."""
-    names = [holds.task_scope(flight.handler.name)]
-    return [*names, *(use.name for use in _uses(flight))] if flight.handler.is_limited else names
+    names = [holds.task_scope(attempt.handler.name)]
+    return [*names, *(use.name for use in _limit_uses(attempt))] if attempt.handler.is_limited else names

@@ -8,24 +8,24 @@ from collections.abc import Mapping
 from jobistemer.store.keys import places_of
 
 
-class Order:
+class QueueOrder:
     """The places of a worker's queues in reading order.
 
     All priorities of a queue are read from the first moment on, also those that nobody has used yet: so the first
     run of a new priority is served as promptly as the millionth.
     """
 
-    def __init__(self, weights: Mapping[str, int], chance: random.Random | None = None) -> None:
+    def __init__(self, weights: Mapping[str, int], rng: random.Random | None = None) -> None:
         self._weights = dict(weights)
         self._places = {queue: places_of(queue) for queue in weights}
         self._all = [each for places in self._places.values() for each in places]
         self._strict = not any(weights.values())
-        self._chance = chance or random.Random()
+        self._random = rng or random.Random()
         # Both as the last beat said.
         self.paused: set[str] = set()
         self.on_hold: frozenset[str] = frozenset()
 
-    def known(self) -> list[str]:
+    def all_places(self) -> list[str]:
         """All places of these queues, paused ones included."""
         return list(self._all)
 
@@ -39,6 +39,6 @@ class Order:
         if self._strict:
             return list(self._weights)
         # A weighted shuffle: each queue comes first with the probability that its weight gives it.
-        chance = self._chance.random
-        draws = {queue: chance() ** (1 / max(weight, 0.01)) for queue, weight in self._weights.items()}
+        draw = self._random.random
+        draws = {queue: draw() ** (1 / max(weight, 0.01)) for queue, weight in self._weights.items()}
         return sorted(draws, key=lambda queue: -draws[queue])

@@ -16,19 +16,19 @@ from collections.abc import Iterator
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.runs.message import Delivery
-from jobistemer.core.runs.settle import Ending, Later, Outcome, Over, settle
+from jobistemer.core.runs.settle import Settlement, NextAttempt, Outcome, FinalState, settle
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeat import LONGEST_PAUSE_S
 from jobistemer.store.actions import cancel, hand_back
 from jobistemer.store.calls import groups, heartbeats, limits, runs, streams
-from jobistemer.store.calls.runs import Ended
+from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
-from jobistemer.worker.attempts.definition_cache import Definitions
-from jobistemer.worker.attempts.metrics import Tally
-from jobistemer.worker.commit.after_commit import follow
-from jobistemer.worker.commit.hook_notifier import Herald
+from jobistemer.worker.attempts.definition_cache import DefinitionCache
+from jobistemer.worker.attempts.metrics import ThreadMetrics
+from jobistemer.worker.commit.after_commit import run_after_commit
+from jobistemer.worker.commit.hook_notifier import HookNotifier
 
-COMING_BACK_S = 2 * LONGEST_PAUSE_S
+RECONNECT_S = 2 * LONGEST_PAUSE_S
 """After an outage everybody's beat is old; so long a worker may take to notice that the server is back."""
 
 log = logging.getLogger("jobistemer.worker")
@@ -41,15 +41,15 @@ class Reclaimer:
         self,
         database: Database,
         patience_s: float,
-        definitions: Definitions,
-        herald: Herald | None = None,
-        tally: Tally | None = None,
+        definitions: DefinitionCache,
+        hook_notifier: HookNotifier | None = None,
+        metrics: ThreadMetrics | None = None,
     ) -> None:
         self._database = database
         self._patience_s = patience_s
         self._definitions = definitions
-        self._herald = herald
-        self._tally = tally
+        self._hook_notifier = hook_notifier
+        self._metrics = metrics
         self._suspects: dict[str, tuple[int, float]] = {}
 
     def observe(self, suspects: dict[str, int], places: list[str], until: float = math.inf) -> int:
@@ -69,8 +69,8 @@ class Reclaimer:
 
     def _take_over(self, worker: str, places: list[str], until: float) -> int:
         taken, left = 0, False
-        for where, entry, delivery in self._pending(worker, places):
-            taken += self._tried(where, entry, delivery, worker)
+        for place, entry, delivery in self._pending(worker, places):
+            taken += self._try_take_over(place, entry, delivery, worker)
             if left := time.monotonic() >= until:
                 break
         if taken:
@@ -81,27 +81,27 @@ class Reclaimer:
         return taken
 
     def _pending(self, worker: str, places: list[str]) -> Iterator[tuple[str, bytes, Delivery | None]]:
-        for where in places:
-            for entry, delivery in streams.pending_of(self._database, where, worker):
-                yield where, entry, delivery
+        for place in places:
+            for entry, delivery in streams.list_pending(self._database, place, worker):
+                yield place, entry, delivery
 
-    def _tried(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
+    def _try_take_over(self, place: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
         try:
-            taken = self._lose(where, entry, delivery, worker)
+            taken = self._end_as_lost(place, entry, delivery, worker)
             if delivery is not None:
-                limits.give_back_deliveries(self._database, [delivery])
+                limits.release_deliveries(self._database, [delivery])
         except NotConnected:
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
             # One run that cannot be ended holds up no other. It stays pending, so its worker stays a suspect.
-            log.error("entry %s of %s, from worker %s, cannot be taken over here: %s", entry, where, worker, error)
+            log.error("entry %s of %s, from worker %s, cannot be taken over here: %s", entry, place, worker, error)
             return False
         return taken
 
-    def _lose(self, where: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
+    def _end_as_lost(self, place: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
         database = self._database
         if delivery is None:
-            streams.drop_entry(database, database.keys.stream(where).encode(), entry)
+            streams.drop_entry(database, database.keys.stream(place).encode(), entry)
             return False
         if delivery.crashes and not self._was_started(delivery):
             # It crashed a worker before, so it would have been shown as running before it was started again.
@@ -109,37 +109,37 @@ class Reclaimer:
             hand_back.hand_back(database, [delivery], worker)
             return True
         outcome = Outcome(AttemptState.LOST, error=f"its worker {worker} died")
-        ended = Ended(delivery, outcome, worker, 0, database.clock.now_ms())
+        ended = EndedAttempt(delivery, outcome, worker, 0, database.clock.now_ms())
         ending = settle(delivery.message, delivery.attempt, delivery.crashes, outcome, 0.0)
-        return self._bury(ended, ending) if isinstance(ending, Over) else self._requeue(ended, ending)
+        return self._commit_final(ended, ending) if isinstance(ending, FinalState) else self._requeue(ended, ending)
 
-    def _requeue(self, ended: Ended, ending: Later) -> bool:
+    def _requeue(self, ended: EndedAttempt, ending: NextAttempt) -> bool:
         word = self._database.call(runs.retry(self._database.keys, ended, ending)).word
         if word == "DONE":
-            self._tell(ended, ending)
+            self._report(ended, ending)
         # It was to be cancelled, and its worker died over it.
         return (hand_back.end_canceled(self._database, ended) if word == "CANCELED" else word) == "DONE"
 
-    def _bury(self, ended: Ended, ending: Over) -> bool:
+    def _commit_final(self, ended: EndedAttempt, ending: FinalState) -> bool:
         database, slot = self._database, ended.delivery.message.slot
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
-        ended = ended._replace(mapped=groups.count_made(database, ended.delivery.message.run))
+        ended = ended._replace(mapped=groups.count_groups(database, ended.delivery.message.run))
         reply = database.call(runs.commit(database.keys, ended, ending, job))
         done = reply.word == "DONE"
         if done:
-            follow(database, ended, self._definitions, reply.also)
+            run_after_commit(database, ended, self._definitions, reply.extensions)
         if done:
-            self._tell(ended, ending)
+            self._report(ended, ending)
         if done and slot and job:
             cancel.cancel_siblings(database, job, slot)
         return done
 
-    def _tell(self, ended: Ended, ending: Ending) -> None:
-        if self._tally is not None:
-            self._tally.count_lost(ended, ending)
-        if self._herald is not None:
-            self._herald.announce((ended, ending))
+    def _report(self, ended: EndedAttempt, ending: Settlement) -> None:
+        if self._metrics is not None:
+            self._metrics.count_lost(ended, ending)
+        if self._hook_notifier is not None:
+            self._hook_notifier.notify((ended, ending))
 
     def _was_started(self, delivery: Delivery) -> bool:
-        attempt = ids.attempt_id(delivery.message.run, delivery.attempt)
-        return bool(self._database.ask("EXISTS", self._database.keys.attempt(attempt)))
+        attempt_id = ids.attempt_id(delivery.message.run, delivery.attempt)
+        return bool(self._database.ask("EXISTS", self._database.keys.attempt(attempt_id)))

@@ -12,7 +12,7 @@ from jobistemer.store.database import Database
 from jobistemer.worker.lease.beat import Beater
 
 
-def measures_of(
+def build_measures(
     counts: Mapping[str, Any], settings: WorkerSettings, beaters: Mapping[Database, Beater]
 ) -> Iterable[Measure]:
     """The state of a worker. counts: those that it shows with its beats."""

@@ -19,13 +19,13 @@ from functools import partial
 
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.attempts.attempt import Flight, Flights
-from jobistemer.worker.process.pool import Pool
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.slots.event_loop import EventLoop
 
-ASK_S = 0.5
+PING_S = 0.5
 STALLED_S = 2.0
-GIVE_UP_S = 5.0
+ABANDON_S = 5.0
 """How long a loop may stay silent after everybody on it was stopped, before its thread is given up."""
 
 BLOCKED = "the event loop has been blocked for %g s by %s; the others go on in a new one. It is at:\n%s"
@@ -34,33 +34,33 @@ log = logging.getLogger("jobistemer.worker")
 
 
 class LoopSlots:
-    """One event loop that takes work, and those that are blocked or about to end. `look` is the watch's to call."""
+    """One event loop that takes work, and those that are blocked or about to end. `check` is the watchdog's to call."""
 
     def __init__(
-        self, count: int, flights: Flights, report: Callable[[Flight], None], pool: Pool | None, block_s: float
+        self, count: int, attempts: RunningAttempts, report: Callable[[Attempt], None], pool: ProcessPool | None, block_s: float
     ) -> None:
-        self._flights = flights
+        self._attempts = attempts
         self._report = report
         self._block_s = block_s
-        self._waiting: deque[Flight] = deque()
-        self._open = partial(EventLoop, count, self._waiting, flights, report, pool)
+        self._waiting: deque[Attempt] = deque()
+        self._open = partial(EventLoop, count, self._waiting, attempts, report, pool)
         self._loop = self._open()
-        self._old: list[EventLoop] = []
-        self._given_up: list[EventLoop] = []
-        self._asked = self._looked = time.monotonic()
+        self._blocked_loops: list[EventLoop] = []
+        self._abandoned_loops: list[EventLoop] = []
+        self._last_ping = self._last_check = time.monotonic()
 
-    def leaked(self, before: float) -> int:
+    def count_leaked(self, before: float) -> int:
         """How many loops were given up, and coroutines before that moment, that have not ended."""
-        loops = [self._loop, *self._old]
-        return sum(loop.thread.is_alive() for loop in self._given_up) + sum(loop.slots.leaked(before) for loop in loops)
+        loops = [self._loop, *self._blocked_loops]
+        return sum(loop.thread.is_alive() for loop in self._abandoned_loops) + sum(loop.slots.count_leaked(before) for loop in loops)
 
-    def put(self, flights: Iterable[Flight]) -> None:
+    def put(self, attempts: Iterable[Attempt]) -> None:
         """Queue work; called from other threads."""
-        fresh = list(flights)
+        fresh = list(attempts)
         self._waiting.extend(fresh)
         self._loop.slots.wake(len(fresh))
 
-    def take_back(self) -> list[Flight]:
+    def take_unstarted(self) -> list[Attempt]:
         """What has not been started; it will not be."""
         found = []
         # The loop takes from the other side of this very line while it is emptied.
@@ -71,60 +71,60 @@ class LoopSlots:
 
     def end(self) -> None:
         """Let the loops end, whatever runs on them."""
-        for loop in [self._loop, *self._old]:
+        for loop in [self._loop, *self._blocked_loops]:
             loop.end()
 
-    def look(self, running: list[Flight]) -> int:
+    def check(self, running: list[Attempt]) -> int:
         """See whether the loops still turn, and act when they do not; how many attempts are held up by others."""
         now = time.monotonic()
-        if now - self._looked >= STALLED_S:
+        if now - self._last_check >= STALLED_S:
             # This thread stood still itself, and so may have the loops: what they were asked tells nothing.
-            for loop in [self._loop, *self._old]:
-                loop.ask_anew(now)
-        elif now - self._asked >= ASK_S:
-            self._asked = now
-            for loop in [self._loop, *self._old]:
-                loop.ask(now)
-        self._looked = now
-        if self._loop.silent(now) >= self._block_s:
-            self._replace(self._loop.slots.of(running))
-        return sum(self._tend(loop, loop.slots.of(running), now) for loop in list(self._old))
+            for loop in [self._loop, *self._blocked_loops]:
+                loop.ping_again(now)
+        elif now - self._last_ping >= PING_S:
+            self._last_ping = now
+            for loop in [self._loop, *self._blocked_loops]:
+                loop.ping(now)
+        self._last_check = now
+        if self._loop.silent_for_s(now) >= self._block_s:
+            self._replace(self._loop.slots.select_own(running))
+        return sum(self._check_blocked(loop, loop.slots.select_own(running), now) for loop in list(self._blocked_loops))
 
-    def _replace(self, running: list[Flight]) -> None:
-        blocked, stop = self._loop, self._loop.slots.executing()
-        message = next((flight.delivery.message for flight in running if flight.stop is stop), None)
+    def _replace(self, running: list[Attempt]) -> None:
+        blocked, stop = self._loop, self._loop.slots.stop_of_current()
+        message = next((attempt.delivery.message for attempt in running if attempt.stop is stop), None)
         culprit = f"{message.run} of {message.handler}" if message else "a callback, or a task of a handler's own"
         stack = traceback.format_stack(sys._current_frames().get(blocked.thread.ident or 0))  # noqa: SLF001
         log.error(BLOCKED, self._block_s, culprit, "".join(stack))
-        for flight in running:
-            who = "it blocked its event loop" if flight.stop is stop else f"its event loop was blocked by {culprit}"
-            flight.trouble = f"; {who}"
-        self._old.append(blocked)
+        for attempt in running:
+            who = "it blocked its event loop" if attempt.stop is stop else f"its event loop was blocked by {culprit}"
+            attempt.timeout_note = f"; {who}"
+        self._blocked_loops.append(blocked)
         blocked.slots.retire()
         self._loop = self._open()
         self._loop.slots.wake(len(self._waiting))
 
-    def _tend(self, loop: EventLoop, running: list[Flight], now: float) -> int:
-        if loop.silent(now) < 2 * ASK_S:
+    def _check_blocked(self, loop: EventLoop, running: list[Attempt], now: float) -> int:
+        if loop.silent_for_s(now) < 2 * PING_S:
             if not running:
-                self._old.remove(loop)
+                self._blocked_loops.remove(loop)
                 loop.end()
             return 0
-        stop = loop.slots.executing()
-        at_it = any(flight.stop is stop for flight in running)
-        if not running or (stop is not None and not at_it):
+        stop = loop.slots.stop_of_current()
+        blocker_runs = any(attempt.stop is stop for attempt in running)
+        if not running or (stop is not None and not blocker_runs):
             # The attempt of whoever holds it up is over: the exception hits nobody else's.
-            loop.hit(now)
-        if loop.hit_at and now - loop.hit_at >= GIVE_UP_S:
-            self._give_up(loop, running)
+            loop.interrupt(now)
+        if loop.interrupted_at and now - loop.interrupted_at >= ABANDON_S:
+            self._abandon(loop, running)
             return 0
-        return len(running) - at_it
+        return len(running) - blocker_runs
 
-    def _give_up(self, loop: EventLoop, running: list[Flight]) -> None:
-        self._old.remove(loop)
-        self._given_up.append(loop)
+    def _abandon(self, loop: EventLoop, running: list[Attempt]) -> None:
+        self._blocked_loops.remove(loop)
+        self._abandoned_loops.append(loop)
         log.error("the thread of a blocked event loop is given up, and %d attempts with it", len(running))
-        for flight in running:
+        for attempt in running:
             outcome = Outcome(AttemptState.LOST, error="another run blocked its event loop for good", innocent=True)
-            if self._flights.end(flight, outcome):
-                self._report(flight)
+            if self._attempts.end(attempt, outcome):
+                self._report(attempt)

@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 
-from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.execute import run_async
-from jobistemer.worker.execute.outcomes import raised
-from jobistemer.worker.process.pool import Pool
-from jobistemer.worker.process.run_in_process import run_apart_async
+from jobistemer.worker.execute.outcomes import outcome_of_error
+from jobistemer.worker.process.pool import ProcessPool
+from jobistemer.worker.process.run_in_process import run_in_process_async
 
-BREATHS = 64
+RUNS_PER_YIELD = 64
 """After so many coroutines that never waited, the loop gets a turn for what else it has to do."""
 
 log = logging.getLogger("jobistemer.worker")
@@ -27,14 +27,14 @@ class CoroutineSlots:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        waiting: deque[Flight],
-        flights: Flights,
-        report: Callable[[Flight], None],
-        pool: Pool | None,
+        waiting: deque[Attempt],
+        attempts: RunningAttempts,
+        report: Callable[[Attempt], None],
+        pool: ProcessPool | None,
     ) -> None:
         self._loop = loop
         self._waiting = waiting
-        self._flights = flights
+        self._attempts = attempts
         self._report = report
         self._pool = pool
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -62,19 +62,19 @@ class CoroutineSlots:
     def end(self) -> None:
         """Let slots that are free end; what others run is nobody's any more."""
         self._ended = True
-        for turn in self._idle:
-            turn.cancel()
+        for wakeup in self._idle:
+            wakeup.cancel()
 
-    def leaked(self, before: float) -> int:
+    def count_leaked(self, before: float) -> int:
         """How many coroutines were stopped before that moment and have not ended."""
         return sum(since < before for since in list(self._retired.values()))
 
-    def of(self, running: list[Flight]) -> list[Flight]:
+    def select_own(self, running: list[Attempt]) -> list[Attempt]:
         """Those of the running attempts that run here."""
         mine = set(self._slots.values())
-        return [flight for flight in running if flight.stop in mine]
+        return [attempt for attempt in running if attempt.stop in mine]
 
-    def executing(self) -> Callable[[], None] | None:
+    def stop_of_current(self) -> Callable[[], None] | None:
         """What stops the slot that is executing right now; None when it is a callback, or a task of a handler's own."""
         task = asyncio.current_task(self._loop)
         return self._slots.get(task) if task is not None else None
@@ -88,39 +88,39 @@ class CoroutineSlots:
     def _wake(self, count: int) -> None:
         for _ in range(count):
             while self._idle:
-                turn = self._idle.popleft()
-                if not turn.done():
-                    turn.set_result(None)
+                wakeup = self._idle.popleft()
+                if not wakeup.done():
+                    wakeup.set_result(None)
                     break
 
     async def _work(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is a task
-        stop, clean = self._slots[task], copy_context()
-        breaths = 0
+        stop, clean_context = self._slots[task], copy_context()
+        runs_since_yield = 0
         while True:
-            flight = await self._next()
-            if flight.apart and self._pool is not None:
-                await run_apart_async(flight, self._flights, self._pool, self._report)
+            attempt = await self._next_attempt()
+            if attempt.needs_process and self._pool is not None:
+                await run_in_process_async(attempt, self._attempts, self._pool, self._report)
                 continue
             try:
-                ours = await run_async(flight, self._flights, stop)
+                must_report = await run_async(attempt, self._attempts, stop)
             except Exception as error:
                 # A fault of ours. Neither the slot nor what it ran may be lost over it.
                 log.exception("slot: unexpected error")
-                ours = self._flights.end(flight, raised(error))
-            if not ours:
+                must_report = self._attempts.end(attempt, outcome_of_error(error))
+            if not must_report:
                 return
-            self._report(flight)
-            if task.cancelling() or _differs(clean):
+            self._report(attempt)
+            if task.cancelling() or _context_changed(clean_context):
                 # Somebody cancelled it and the handler took no notice, or a handler has set a context variable: what
                 # comes next starts with a clean slate, in a task of its own.
                 return
-            breaths = (breaths + 1) % BREATHS
-            if not breaths:
+            runs_since_yield = (runs_since_yield + 1) % RUNS_PER_YIELD
+            if not runs_since_yield:
                 await asyncio.sleep(0)
 
-    async def _next(self) -> Flight:
+    async def _next_attempt(self) -> Attempt:
         while True:
             try:
                 return self._waiting.popleft()
@@ -128,12 +128,12 @@ class CoroutineSlots:
                 if self._ended:
                     # Woken for work that another slot has taken, after those that were idle were told.
                     raise asyncio.CancelledError from None
-                turn = self._loop.create_future()
-            self._idle.append(turn)
+                wakeup = self._loop.create_future()
+            self._idle.append(wakeup)
             if self._waiting:
-                turn.cancel()
+                wakeup.cancel()
             else:
-                await turn
+                await wakeup
 
     def _stop(self, task: asyncio.Task[None]) -> None:
         self._loop.call_soon_threadsafe(self._replace, task)
@@ -146,9 +146,9 @@ class CoroutineSlots:
             task.cancel()
 
 
-def _differs(clean: Context) -> bool:
+def _context_changed(clean_context: Context) -> bool:
     """Whether the context of this task is another one; where nobody has set anything, both are one object inside."""
     try:
-        return copy_context() != clean
+        return copy_context() != clean_context
     except Exception:  # noqa: BLE001 - values are compared, and that is user code
         return True

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.worker.attempts.attempt import Flight, Flights
-from jobistemer.worker.process.pool import Pool
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.slots.coroutines import CoroutineSlots
 from jobistemer.worker.slots.threads import raise_stopped
 
@@ -22,17 +22,17 @@ class EventLoop:
     def __init__(
         self,
         count: int,
-        waiting: deque[Flight],
-        flights: Flights,
-        report: Callable[[Flight], None],
-        pool: Pool | None,
+        waiting: deque[Attempt],
+        attempts: RunningAttempts,
+        report: Callable[[Attempt], None],
+        pool: ProcessPool | None,
     ) -> None:
         self._count = count
-        self._asked_at = 0.0
+        self._pinged_at = 0.0
         self._ended = False
-        self.hit_at = 0.0
+        self.interrupted_at = 0.0
         self._loop = asyncio.new_event_loop()
-        self.slots = CoroutineSlots(self._loop, waiting, flights, report, pool)
+        self.slots = CoroutineSlots(self._loop, waiting, attempts, report, pool)
         self.thread = start_thread(self._run, "loop")
 
     def end(self) -> None:
@@ -40,28 +40,28 @@ class EventLoop:
         self._ended = True
         self._loop.call_soon_threadsafe(self._finish)
 
-    def ask(self, now: float) -> None:
+    def ping(self, now: float) -> None:
         """Ask whether it still turns; the question before counts until it is answered."""
-        if not self._asked_at:
-            self.ask_anew(now)
+        if not self._pinged_at:
+            self.ping_again(now)
 
-    def ask_anew(self, now: float) -> None:
+    def ping_again(self, now: float) -> None:
         """Ask, whatever was asked before."""
-        self._asked_at = now
-        self._loop.call_soon_threadsafe(self._answer)
+        self._pinged_at = now
+        self._loop.call_soon_threadsafe(self._pong)
 
-    def silent(self, now: float) -> float:
+    def silent_for_s(self, now: float) -> float:
         """Seconds for which it has not answered."""
-        return now - self._asked_at if self._asked_at else 0.0
+        return now - self._pinged_at if self._pinged_at else 0.0
 
-    def hit(self, now: float) -> None:
+    def interrupt(self, now: float) -> None:
         """Raise an exception in the code that blocks it, once."""
-        if not self.hit_at and self.thread.ident is not None:
-            self.hit_at = now
+        if not self.interrupted_at and self.thread.ident is not None:
+            self.interrupted_at = now
             raise_stopped(self.thread.ident)
 
-    def _answer(self) -> None:
-        self._asked_at = self.hit_at = 0.0
+    def _pong(self) -> None:
+        self._pinged_at = self.interrupted_at = 0.0
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -15,11 +15,11 @@ from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.worker.attempts.attempt import Flight, Flights
-from jobistemer.worker.execute.default_reducer import GATHER
-from jobistemer.worker.process.pool import NotStarted, Pool
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
+from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
 from jobistemer.worker.slots.blocked_loops import LoopSlots
-from jobistemer.worker.slots.concurrency_limit import Executor, Sharing
+from jobistemer.worker.slots.concurrency_limit import Executor, ConcurrencyLimit
 from jobistemer.worker.slots.threads import ThreadSlots
 
 LEAK_S = 5.0
@@ -28,7 +28,7 @@ LEAK_S = 5.0
 log = logging.getLogger("jobistemer.worker")
 
 
-def on_loop(handler: Handler) -> bool:
+def runs_on_loop(handler: Handler) -> bool:
     """Whether a handler runs on the event loop."""
     return handler.is_coroutine and handler.executor != PROCESS
 
@@ -50,65 +50,65 @@ class Slots:
         self,
         handlers: Mapping[str, Handler],
         settings: WorkerSettings,
-        flights: Flights,
-        report: Callable[[Flight], None],
+        attempts: RunningAttempts,
+        report: Callable[[Attempt], None],
         shards: int = 1,
     ) -> None:
         # The gatherer is ours and short: it runs in a thread, and makes no app one of both kinds.
-        kinds = {on_loop(handler) for handler in handlers.values() if handler is not GATHER}
+        kinds = {runs_on_loop(handler) for handler in handlers.values() if handler is not DEFAULT_REDUCER}
         count = settings.concurrency
-        self._pool = Pool(settings, shards) if settings.app else None
-        self._sharing: Sharing | None = None
+        self._pool = ProcessPool(settings, shards) if settings.app else None
+        self._limit: ConcurrencyLimit | None = None
 
-        def report_both(flight: Flight) -> None:
-            report(flight)
-            sharing.ended()
+        def report_to_limit(attempt: Attempt) -> None:
+            report(attempt)
+            limit.release()
 
         # With both kinds, the one that is told of an end is told of the other's ends as well.
-        told = report_both if len(kinds) == 2 else report
+        report_end = report_to_limit if len(kinds) == 2 else report
         self._threads = (
-            ThreadSlots(count, flights, told, self._pool) if False in kinds or GATHER in handlers.values() else None
+            ThreadSlots(count, attempts, report_end, self._pool) if False in kinds or DEFAULT_REDUCER in handlers.values() else None
         )
-        self._loops = LoopSlots(count, flights, told, self._pool, settings.loop_block_s) if True in kinds else None
+        self._loops = LoopSlots(count, attempts, report_end, self._pool, settings.loop_block_s) if True in kinds else None
         executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
         self._executors = executors
-        self.report = told
+        self.report = report_end
         if len(kinds) == 2:
-            sharing = self._sharing = Sharing(count, lambda flight: executors[on_loop(flight.handler)], executors)
+            limit = self._limit = ConcurrencyLimit(count, lambda attempt: executors[runs_on_loop(attempt.handler)], executors)
         if self._pool and any(handler.executor == PROCESS for handler in handlers.values()):
             start_thread(self._warm_up, "warm up")
 
-    def put(self, flights: Iterable[Flight]) -> None:
+    def put(self, attempts: Iterable[Attempt]) -> None:
         """Queue work."""
-        if self._sharing or len(self._executors) == 1:
-            (self._sharing or self._executors[0]).put(flights)
+        if self._limit or len(self._executors) == 1:
+            (self._limit or self._executors[0]).put(attempts)
             return
         for executor, coroutines in zip(self._executors, (False, True), strict=True):
-            if mine := [flight for flight in flights if on_loop(flight.handler) is coroutines]:
+            if mine := [attempt for attempt in attempts if runs_on_loop(attempt.handler) is coroutines]:
                 executor.put(mine)
 
-    def take_back(self) -> list[Flight]:
+    def take_unstarted(self) -> list[Attempt]:
         """What has not been started; it will not be."""
-        lines = [self._sharing] if self._sharing else self._executors
-        return [flight for line in lines for flight in line.take_back()]
+        sources = [self._limit] if self._limit else self._executors
+        return [attempt for source in sources for attempt in source.take_unstarted()]
 
-    def withdraw(self, runs: Collection[str]) -> list[Flight]:
+    def withdraw(self, runs: Collection[str]) -> list[Attempt]:
         """Take those of some runs out that have not been started; the others keep their order."""
-        waiting = self.take_back()
-        self.put([flight for flight in waiting if flight.delivery.message.run not in runs])
-        return [flight for flight in waiting if flight.delivery.message.run in runs]
+        waiting = self.take_unstarted()
+        self.put([attempt for attempt in waiting if attempt.delivery.message.run not in runs])
+        return [attempt for attempt in waiting if attempt.delivery.message.run in runs]
 
-    def look(self, running: list[Flight]) -> int:
+    def check(self, running: list[Attempt]) -> int:
         """Tend the event loop; how many attempts another one holds up, whose places others may have meanwhile."""
-        held_up = self._loops.look(running) if self._loops else 0
-        if self._sharing:
-            self._sharing.held_up = held_up
-        return held_up
+        blocked = self._loops.check(running) if self._loops else 0
+        if self._limit:
+            self._limit.blocked = blocked
+        return blocked
 
-    def leaked(self) -> int:
+    def count_leaked(self) -> int:
         """How many threads, loops and coroutines were stopped a while ago and have not ended."""
         before = time.monotonic() - LEAK_S
-        return sum(each.leaked(before) for each in (self._threads, self._loops) if each is not None)
+        return sum(each.count_leaked(before) for each in (self._threads, self._loops) if each is not None)
 
     def end(self) -> None:
         """Let slots that are free end."""
@@ -120,5 +120,5 @@ class Slots:
         try:
             assert self._pool is not None  # noqa: S101 - the caller has looked
             self._pool.warm_up()
-        except NotStarted as error:
+        except ProcessNotStarted as error:
             log.error("no process could be started beside the worker: %s", error)

@@ -11,13 +11,13 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.worker.attempts.attempt import Flight, Flights
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.execute import run
-from jobistemer.worker.execute.outcomes import raised
-from jobistemer.worker.process.pool import Pool
-from jobistemer.worker.process.run_in_process import run_apart
+from jobistemer.worker.execute.outcomes import outcome_of_error
+from jobistemer.worker.process.pool import ProcessPool
+from jobistemer.worker.process.run_in_process import run_in_process
 
-Report = Callable[[Flight], None]
+ReportEnd = Callable[[Attempt], None]
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -34,36 +34,36 @@ def raise_stopped(ident: int) -> None:
 class ThreadSlots:
     """A fixed number of threads. One whose attempt was stopped is replaced at once, whatever it goes on doing."""
 
-    def __init__(self, count: int, flights: Flights, report: Report, pool: Pool | None) -> None:
-        self._flights = flights
+    def __init__(self, count: int, attempts: RunningAttempts, report: ReportEnd, pool: ProcessPool | None) -> None:
+        self._attempts = attempts
         self._report = report
         self._pool = pool
-        self._waiting: SimpleQueue[Flight | None] = SimpleQueue()
+        self._waiting: SimpleQueue[Attempt | None] = SimpleQueue()
         self._count = count
         # Threads whose attempts were stopped and that have not ended yet, and since when.
-        self._given_up: dict[int, float] = {}
+        self._stopped_threads: dict[int, float] = {}
         for _ in range(count):
             self._add_thread()
 
-    def leaked(self, before: float) -> int:
+    def count_leaked(self, before: float) -> int:
         """How many threads were given up before that moment and still run what nobody waits for."""
-        return sum(since < before for since in list(self._given_up.values()))
+        return sum(since < before for since in list(self._stopped_threads.values()))
 
-    def put(self, flights: Iterable[Flight]) -> None:
+    def put(self, attempts: Iterable[Attempt]) -> None:
         """Queue work."""
-        for flight in flights:
-            self._waiting.put(flight)
+        for attempt in attempts:
+            self._waiting.put(attempt)
 
-    def take_back(self) -> list[Flight]:
+    def take_unstarted(self) -> list[Attempt]:
         """What has not been started; it will not be."""
-        found: list[Flight] = []
+        found: list[Attempt] = []
         while True:
             try:
-                flight = self._waiting.get_nowait()
+                attempt = self._waiting.get_nowait()
             except Empty:
                 return found
-            if flight is not None:
-                found.append(flight)
+            if attempt is not None:
+                found.append(attempt)
 
     def end(self) -> None:
         """Let threads that are free end."""
@@ -76,26 +76,26 @@ class ThreadSlots:
     def _work(self) -> None:
         def stop() -> None:
             # The attempt is over and this thread retires: whatever hits it later hits nobody's run.
-            self._given_up[ident] = time.monotonic()
+            self._stopped_threads[ident] = time.monotonic()
             raise_stopped(ident)
-            hit.set()
+            was_interrupted.set()
             self._add_thread()
 
-        ident, hit = threading.get_ident(), threading.Event()
-        waiting, flights, report = self._waiting, self._flights, self._report
+        ident, was_interrupted = threading.get_ident(), threading.Event()
+        waiting, attempts, report = self._waiting, self._attempts, self._report
         with suppress(Stopped):
-            while (flight := waiting.get()) is not None:
-                pool = self._pool if flight.apart else None
+            while (attempt := waiting.get()) is not None:
+                pool = self._pool if attempt.needs_process else None
                 try:
-                    ours = run_apart(flight, flights, pool) if pool else run(flight, flights, stop)
+                    must_report = run_in_process(attempt, attempts, pool) if pool else run(attempt, attempts, stop)
                 except Exception as error:
                     # A fault of ours. Neither the slot nor what it ran may be lost over it.
                     log.exception("slot: unexpected error")
-                    ours = flights.end(flight, raised(error))
-                if ours:
-                    report(flight)
+                    must_report = attempts.end(attempt, outcome_of_error(error))
+                if must_report:
+                    report(attempt)
                 elif not pool:
                     # Only then may it end: another thread may get its identity, and must not be hit instead.
-                    hit.wait()
+                    was_interrupted.wait()
                     break
-        self._given_up.pop(ident, None)
+        self._stopped_threads.pop(ident, None)

@@ -18,7 +18,7 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import list_jobs
 from tests.support.processes import Process, has_ended
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import until
+from tests.support.worker_processes import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -59,7 +59,7 @@ def nobody_is_left(process):
     assert all(has_ended(pid) for pid in pids)
     url = re.search(r"JOBISTEMER_URL=(\S+)", process.text)[1]
     # Its processes end when the pipes to them close, each at its own pace; the server may be the last.
-    until(lambda: not answers(url), "the server has ended")
+    wait_until(lambda: not answers(url), "the server has ended")
 
 
 def answers(url):

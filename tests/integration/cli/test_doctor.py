@@ -14,9 +14,9 @@ from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.server.connection import connect
 from jobistemer.ticker.ticker import ShardTicker
-from tests.chaos.scene import until
-from tests.chaos.sentinels import Deployment
-from tests.support.roles import admit
+from tests.chaos.scene import wait_until
+from tests.chaos.sentinels import SentinelDeployment
+from tests.support.roles import create_user
 from tests.support.servers import running, single
 from tests.support.worlds import StepWorker
 
@@ -187,7 +187,7 @@ def test_slots_that_nobody_serves_are_a_fault(kind, tmp_path):
     with running(kind, tmp_path, "--appendonly", "yes", *whole) as url:
         client = connect(url)
         client.execute_command("CLUSTER", "ADDSLOTS", *range(16_383))
-        until("the node serves its slots", lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+        wait_until("the node serves its slots", lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         check, level, value, remedy = only(doctor(url, code=1))
         assert (check, level, value) == ("cluster", "fault", "ok, 16383 of 16384 slots are served")
         assert "`redis-cli --cluster check`" in remedy
@@ -206,8 +206,8 @@ def test_a_clock_that_is_off_is_a_warning(server, client, monkeypatch):
 
 
 def test_an_operator_may_run_it_and_who_may_not_is_told(server, client):
-    assert doctor(admit(client, server, "test", "operator")) == []
-    refused = CliRunner().invoke(main, ["doctor", "--url", admit(client, server, "test", "viewer"), "--namespace", "test"])
+    assert doctor(create_user(client, server, "test", "operator")) == []
+    refused = CliRunner().invoke(main, ["doctor", "--url", create_user(client, server, "test", "viewer"), "--namespace", "test"])
     assert refused.exit_code == 1
     assert "lacks a permission; `jobistemer acl ROLE` prints" in refused.stderr
     assert "s3cret" not in refused.output
@@ -222,13 +222,13 @@ def test_the_rules_of_the_roles_are_printed(server, client):
 
 
 def test_a_replica_and_replicas_that_nobody_counts_are_named(tmp_path):
-    deployment = Deployment(tmp_path)
+    deployment = SentinelDeployment(tmp_path)
     try:
         deployment.start()
         found = {each["check"]: (each["level"], each["remedy"]) for each in doctor(deployment.url)}
         assert found["replicas"][0] == "warning"
         assert "min-replicas-to-write 1" in found["replicas"][1]
-        until("the replica has the settings of the namespace", deployment.caught_up)
+        wait_until("the replica has the settings of the namespace", deployment.caught_up)
         found = {each["check"]: (each["level"], each["value"]) for each in doctor(deployment.replica_url(), code=1)}
         assert found["role"] == ("fault", "replica")
     finally:

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from jobistemer import Jobistemer
 from jobistemer.cli import main
 from jobistemer.store.keys import Keys, settings_key
-from jobistemer.store.server.cluster_map import slot_of
-from tests.support.clusters import LocalCluster, Node, clustered, free_port
-from tests.support.faketime import Hands
-from tests.support.servers import SHARDS, cluster_binary, emptied
-from tests.support.worker_processes import until
+from jobistemer.store.server.cluster_map import hash_slot
+from tests.support.clusters import LocalCluster, Node, running_cluster, free_port
+from tests.support.faketime import ServerClock
+from tests.support.servers import SHARDS, cluster_binary, empty_server
+from tests.support.worker_processes import wait_until
 from tests.support.worlds import StepWorker
 
 pytestmark = pytest.mark.process
@@ -24,7 +24,7 @@ SERVER_CHECKS = {"version", "role", "eviction", "memory", "persistence", "clock"
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """Three primaries, of which the first has a replica."""
-    with clustered(cluster_binary(), tmp_path_factory.mktemp("doctor"), replicated=1) as cluster:
+    with running_cluster(cluster_binary(), tmp_path_factory.mktemp("doctor"), replicated=1) as cluster:
         for node in cluster.nodes:
             node.client.config_set("maxmemory-policy", "noeviction")
         cluster.masters[0].client.config_set("min-replicas-to-write", 1)
@@ -33,7 +33,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def app(cluster):
-    emptied(cluster.url)
+    empty_server(cluster.url)
     app = Jobistemer(cluster.url, namespace="test")
 
     @app.task
@@ -53,7 +53,7 @@ def restarted(cluster: LocalCluster, node: Node) -> None:
         reached = not any("fail" in each.ask("CLUSTER", "NODES").decode() for each in cluster.nodes)
         return reached and all(each["cluster_state"] == "ok" and each["cluster_slots_ok"] == "16384" for each in told)
 
-    until(whole, "the cluster is whole again")
+    wait_until(whole, "the cluster is whole again")
 
 
 def name_of(node: Node) -> str:
@@ -90,7 +90,7 @@ def test_of_each_node_everything_is_told_and_of_each_shard_where_it_is(cluster, 
     numbers = {name_of(node): cluster.shards_of(node, "test", SHARDS) for node in cluster.masters}
     assert spread == {node: f"{len(own)} of {SHARDS}: {', '.join(map(str, own))}" for node, own in numbers.items()}
     places = {each["value"].partition(": ")[0]: each["node"] for each in found if each["check"] == "entries"}
-    assert places == {Keys("test", n).tag: name_of(cluster.owner(slot_of(Keys("test", n).tag))) for n in range(SHARDS)}
+    assert places == {Keys("test", n).tag: name_of(cluster.owner(hash_slot(Keys("test", n).tag))) for n in range(SHARDS)}
 
 
 @pytest.mark.parametrize("which", ["third primary", "replica"])
@@ -146,7 +146,7 @@ def test_a_user_whom_one_node_does_not_know_is_a_fault_of_that_node(cluster, app
 
 def test_a_node_whose_clock_is_off_is_named(cluster, app, tmp_path, monkeypatch):
     node = cluster.masters[1]
-    hands = Hands(tmp_path)
+    hands = ServerClock(tmp_path)
     hands.turn(3600)
     with monkeypatch.context() as preloaded:
         for name, value in hands.environment.items():
@@ -160,12 +160,12 @@ def test_a_node_whose_clock_is_off_is_named(cluster, app, tmp_path, monkeypatch)
 
 def test_a_lost_node_is_named_with_what_waits_for_it_and_the_rest_is_looked_at_all_the_same(cluster, app):
     # Given that a node is lost, which the namespace's settings are not on
-    home = cluster.owner(slot_of(settings_key("test")))
+    home = cluster.owner(hash_slot(settings_key("test")))
     lost = next(node for node in cluster.masters[1:] if node is not home)
     waiting = {Keys("test", number).tag for number in cluster.shards_of(lost, "test", SHARDS)}
     lost.kill()
     try:
-        until(lambda: home.state()["cluster_slots_ok"] != "16384", "the others have noticed")
+        wait_until(lambda: home.state()["cluster_slots_ok"] != "16384", "the others have noticed")
         found = doctor(cluster.url, code=1)
     finally:
         restarted(cluster, lost)
@@ -183,7 +183,7 @@ def test_a_lost_node_is_named_with_what_waits_for_it_and_the_rest_is_looked_at_a
 
 
 def test_without_the_node_of_the_settings_the_nodes_are_looked_at_and_that_is_said(cluster, app):
-    home = cluster.owner(slot_of(settings_key("test")))
+    home = cluster.owner(hash_slot(settings_key("test")))
     home.kill()
     try:
         found = doctor(cluster.url, code=1)

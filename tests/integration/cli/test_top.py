@@ -21,14 +21,14 @@ from click.testing import CliRunner
 from jobistemer import NO_RETRIES, Delays, Jobistemer
 from jobistemer.cli import main
 from jobistemer.cli.top import command
-from jobistemer.cli.top.snapshot import Counting, look
+from jobistemer.cli.top.snapshot import CountingDatabase, take_snapshot
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.calls.streams import StreamReader, open_streams
 from jobistemer.store.keys import places_of
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import queues_snapshot
 from tests.support.servers import VALKEY, running
-from tests.support.worlds import StepWorker, app_on
+from tests.support.worlds import StepWorker, open_app
 
 COMMAND = [sys.executable, "-c", "from jobistemer.cli import main; main(prog_name='jobistemer')", "top"]
 SIZE, LARGE = (24, 80), (40, 150)
@@ -37,7 +37,7 @@ GIVE_UP_S = 30.0
 
 @pytest.fixture
 def app(server_url, clock, database):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.queues._namespace = app.namespace
 
     @app.task
@@ -58,7 +58,7 @@ def app(server_url, clock, database):
 
 
 def seen(database):
-    return look([Counting(database.client, database.keys, database.clock, database.address)])
+    return take_snapshot([CountingDatabase(database.client, database.keys, database.clock, database.address)])
 
 
 def test_a_look_finds_what_waits_what_runs_and_what_failed(app, database):
@@ -102,7 +102,7 @@ def test_a_look_costs_the_same_whatever_is_on_record_and_whatever_waits(app, dat
 
 
 def test_of_very_many_queues_the_first_are_looked_at_and_the_rest_is_counted(app, database, monkeypatch):
-    monkeypatch.setattr(queues_snapshot, "MOST_STREAMS", 15)
+    monkeypatch.setattr(queues_snapshot, "MAX_STREAMS", 15)
     open_streams(database, [*places_of("a"), *places_of("b")])
     found = seen(database)
     assert ([queue.name for queue in found.queues], found.unseen) == (["a", "b"], 2 * len(places_of("a")) - 15)
@@ -215,7 +215,7 @@ def test_a_signal_gives_the_terminal_back_as_it_was(url, number, code):
 
 
 def test_without_a_terminal_it_is_one_page_or_one_value(url, monkeypatch):
-    monkeypatch.setattr("jobistemer.cli.top.command.EVERY_S", 0.0)
+    monkeypatch.setattr("jobistemer.cli.top.command.REFRESH_S", 0.0)
     page = CliRunner().invoke(main, ["top", "--url", url]).stdout
     assert re.search(r"^default\s+3 ", page, re.MULTILINE)
     assert "\x1b" not in page
@@ -226,9 +226,9 @@ def test_without_a_terminal_it_is_one_page_or_one_value(url, monkeypatch):
 
 def test_a_server_that_goes_away_meanwhile_ends_a_single_page_with_the_reason(url, monkeypatch):
     looks = iter([True, False])
-    real = command.look
-    monkeypatch.setattr(command, "EVERY_S", 0.0)
-    monkeypatch.setattr(command, "look", lambda shards: real(shards) if next(looks) else _raise(NotConnected("gone")))
+    real = command.take_snapshot
+    monkeypatch.setattr(command, "REFRESH_S", 0.0)
+    monkeypatch.setattr(command, "take_snapshot", lambda shards: real(shards) if next(looks) else _raise(NotConnected("gone")))
     result = CliRunner().invoke(main, ["top", "--once", "--url", url])
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "Error: gone\n")
 

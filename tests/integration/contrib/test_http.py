@@ -11,7 +11,7 @@ import pytest
 from jobistemer import Context
 from jobistemer.contrib import http
 from jobistemer.core.handlers.control_errors import Fail
-from jobistemer.core.handlers.local_tools import Unattached
+from jobistemer.core.handlers.local_tools import LocalTools
 from jobistemer.core.permissions import Permissions
 
 PRIVATE = Permissions(http_private=True)
@@ -50,7 +50,7 @@ def context(permissions):
 
     from tests.support.clocks import NOW
 
-    tools = Unattached()
+    tools = LocalTools()
     tools.permissions = permissions
     at = datetime.fromtimestamp(NOW / 1000, UTC)
     return Context(
@@ -80,7 +80,7 @@ def test_a_status_that_was_not_expected_is_a_failure_that_may_be_retried(base):
 
 
 def test_of_a_large_body_the_beginning_is_kept(base):
-    assert len(ask(f"{base}/large").body) == http.MOST_BODY
+    assert len(ask(f"{base}/large").body) == http.MAX_BODY
 
 
 def test_redirects_are_followed_and_bounded(base):

@@ -18,20 +18,20 @@ from jobistemer import NO_RETRIES, Delays, Fail, Jobistemer
 from jobistemer.cli.commands.ticker import ticker_command
 from jobistemer.contrib.prometheus import Collector
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.reads.metrics import Measure, Spread
+from jobistemer.core.reads.metrics import Measure, Histogram
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.store.reads import metrics
 from jobistemer.store.reads.metrics import Gauges
-from jobistemer.ticker.metrics import Tallies as TickerTallies
+from jobistemer.ticker.metrics import TickerMetrics
 from jobistemer.ticker.ticker import ShardTicker, Ticker
-from jobistemer.worker.attempts.metrics import Tallies
+from jobistemer.worker.attempts.metrics import AttemptMetrics
 from jobistemer.worker.worker import Worker
 from tests.integration.worker.test_reclaim import buried, dies
 from tests.support.paths import ROOT
 from tests.support.processes import Process
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import until
-from tests.support.worlds import TICKING, StepWorker, breaking
+from tests.support.worker_processes import wait_until
+from tests.support.worlds import TICKER_SETTINGS, StepWorker, break_next
 
 DOCS = ROOT / "docs"
 BOTH = WorkerSettings(queues={"default": 0, "mail": 0})
@@ -41,7 +41,7 @@ def told(measures: Iterable[Measure]) -> dict[str, dict[tuple[str, ...], object]
     """The values by name and labels; of a spread, how many there were."""
     return {
         each.name: {
-            labels: sum(value.counts) if isinstance(value, Spread) else value for labels, value in each.values
+            labels: sum(value.counts) if isinstance(value, Histogram) else value for labels, value in each.values
         }
         for each in measures
     }
@@ -69,7 +69,7 @@ def test_every_end_is_counted_once_by_task_queue_and_state(app, database):
             app.enqueue(task)
     worker = StepWorker(database, app, settings=BOTH)
     worker.work()
-    assert told(worker.tallies.measures()) == {
+    assert told(worker.attempt_metrics.measures()) == {
         "attempts": {
             ("fine", "default", "succeeded"): 5,
             ("broken", "mail", "failed"): 4,
@@ -93,15 +93,15 @@ def test_a_lost_attempt_is_counted_by_who_took_it_over_and_what_its_zombie_says_
     buried(survivor, clock)
     survivor.work()
 
-    zombie.waiting = list(zombie.flights.running())
+    zombie.waiting = list(zombie.attempts.running())
     zombie.execute()
     zombie.commit()
 
-    found = told(survivor.tallies.measures())
+    found = told(survivor.attempt_metrics.measures())
     assert found["attempts"] == {("fine", "default", "lost"): 1, ("fine", "default", "succeeded"): 1}
     assert found["runs"] == {("fine", "default", "succeeded"): 1}
     assert found["attempt_duration_seconds"] == {("fine", "default"): 1}
-    assert told(zombie.tallies.measures())["attempts"] == {}
+    assert told(zombie.attempt_metrics.measures())["attempts"] == {}
     assert zombie.committer.counts["stale"] == 1
 
 
@@ -109,8 +109,8 @@ def test_occurrences_are_counted_by_the_ticker_that_claimed_them_and_by_the_stat
     app.job("* * * * *", name="plain", overlap="allow")(lambda: None)
     app.job("* * * * *", name="careful", overlap="skip")(lambda: None)
     app.deploy()
-    both = [TickerTallies(), TickerTallies()]
-    tickers = [ShardTicker(database, TICKING, str(at), tally=each.new()) for at, each in enumerate(both)]
+    both = [TickerMetrics(), TickerMetrics()]
+    tickers = [ShardTicker(database, TICKER_SETTINGS, str(at), metrics=each.add_shard()) for at, each in enumerate(both)]
     for _ in range(2):
         clock.advance(60)
         for each in tickers:
@@ -162,7 +162,7 @@ def test_how_long_the_first_has_waited_does_not_count_those_in_flight(app, datab
 
 
 def test_a_server_that_is_away_leaves_the_gauges_out_and_says_so(app):
-    with breaking(app.namespace.shards[0], "ask", lambda: NotConnected("away")):
+    with break_next(app.namespace.shards[0], "ask", lambda: NotConnected("away")):
         assert told(Gauges(app.namespace).measures()) == {"cluster_up": {(): 0}}
 
 
@@ -172,16 +172,16 @@ def test_who_asks_again_at_once_is_told_the_same_without_asking_the_server(app, 
     asked = Gauges(app.namespace)
     before = asked.measures()
     app.enqueue("fine")
-    moment[0] += metrics.KEEP_S - 0.1
+    moment[0] += metrics.CACHE_S - 0.1
     assert asked.measures() is before
     moment[0] += 0.2
     assert told(asked.measures())["queue_waiting"] == {("default",): 1}
 
 
 def test_a_spread_becomes_a_histogram_with_buckets_that_add_up():
-    spread = Spread()
+    spread = Histogram()
     spread.add(0.001, 0.002, 7.0, 1e9)
-    (found,) = Collector([lambda: [Measure("spread", "took_seconds", "How long.", ("task",), [(("t",), spread)])]]).collect()
+    (found,) = Collector([lambda: [Measure("histogram", "took_seconds", "How long.", ("task",), [(("t",), spread)])]]).collect()
     values = {sample.labels.get("le", sample.name.rpartition("_")[2]): sample.value for sample in found.samples}
     assert (values["0.001"], values["0.0025"], values["5.0"], values["10.0"], values["+Inf"]) == (1, 2, 2, 3, 4)
     assert (values["count"], values["sum"]) == (4, spread.total_s)
@@ -189,11 +189,11 @@ def test_a_spread_becomes_a_histogram_with_buckets_that_add_up():
 
 
 def test_the_page_about_observing_and_the_alerts_name_what_is_measured(app):
-    worker = Worker(app.namespace, app.handlers, BOTH, tallies=Tallies())
-    ticker = Ticker(app.namespace, TICKING, TickerTallies())
+    worker = Worker(app.namespace, app.handlers, BOTH, metrics=AttemptMetrics())
+    ticker = Ticker(app.namespace, TICKER_SETTINGS, TickerMetrics())
     app.enqueue("fine")
     measures = [*worker.measures(), *ticker.measures(), *Gauges(app.namespace).measures()]
-    ends = {"counter": "_total", "gauge": "", "spread": ""}
+    ends = {"counter": "_total", "gauge": "", "histogram": ""}
     measured = {f"{each.name}{ends[each.kind]}" for each in measures} | {"last_beat_age_seconds"}
     page = (DOCS / "how-to" / "observe.md").read_text().partition("## Metrics")[2].partition("## Traces")[0]
     rows = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `")]
@@ -248,10 +248,10 @@ def test_what_processes_answer_together_is_what_really_ran(tmp_path: Path):
             app = Jobistemer(url)
             runs = [app.enqueue("sells", {"what": 'a "}\\ {b'}) for _ in range(20)]
             runs += [app.enqueue("broken", max_retries=0) for _ in range(3)]
-            until(lambda: {run.state() for run in runs} == {"succeeded", "dead"}, "all have ended")
+            wait_until(lambda: {run.state() for run in runs} == {"succeeded", "dead"}, "all have ended")
             # They are counted a moment after they are on record.
-            until(lambda: samples(port)["jobistemer_runs_total", "succeeded", "default", "sells"] == 20, "it is counted")
-            until(lambda: samples(port)["jobistemer_runs_total", "dead", "default", "broken"] == 3, "it is counted")
+            wait_until(lambda: samples(port)["jobistemer_runs_total", "succeeded", "default", "sells"] == 20, "it is counted")
+            wait_until(lambda: samples(port)["jobistemer_runs_total", "dead", "default", "broken"] == 3, "it is counted")
             found = samples(port)
             process.send(signal.SIGTERM)
             assert process.ends() == 0

@@ -12,7 +12,7 @@ from sentry_sdk.transport import Transport
 from jobistemer import NO_RETRIES, Retry
 from jobistemer.contrib import sentry
 from jobistemer.core.jobs.retries import Delays
-from tests.support.apps import empty_app, work_off
+from tests.support.apps import empty_app, drain_queues
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_an_exception_is_sent_with_its_run_and_what_a_handler_adds_stays_with_it
 
     task = app.task(name="mail.send", queue="default", retry=Delays((0,)))(body if colour == "thread" else body_async)
     run = task.enqueue("hunter2")
-    work_off(app)
+    drain_queues(app)
     assert [event["contexts"]["jobistemer"]["attempt"] for event in events] == [0, 1]
     event = events[0]
     assert event["exception"]["values"][-1]["type"] == "ValueError"
@@ -71,5 +71,5 @@ def test_a_wish_for_another_attempt_is_no_error_and_a_failure_for_good_is_one(ap
 
     asks.enqueue(1)
     fails.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert [event["exception"]["values"][-1]["type"] for event in events] == ["LookupError"]

@@ -12,8 +12,8 @@ from jobistemer.core.permissions import Permissions
 from jobistemer.core.states import RunState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import attempt_log
-from tests.support.apps import empty_app, work_off, working
-from tests.support.apps import shard as shard_of
+from tests.support.apps import empty_app, drain_queues, running_worker
+from tests.support.apps import shard_of as shard_of
 
 ANY = Permissions(shell=("*",))
 WAIT = 10
@@ -30,12 +30,12 @@ def command(app):
 
 
 def executed(app, run, permissions=ANY):
-    work_off(app, permissions=permissions)
+    drain_queues(app, permissions=permissions)
     return run.record()
 
 
 def lines(app, run):
-    return [line.text for line in attempt_log.find_notes(shard_of(app), ids.attempt_id(run.id, 0)).lines]
+    return [line.text for line in attempt_log.read_attempt_log(shard_of(app), ids.attempt_id(run.id, 0)).lines]
 
 
 def test_a_list_is_a_program_with_its_arguments(app, command):
@@ -93,7 +93,7 @@ def test_the_output_is_bounded(app, command):
     executed(app, run)
     result = run.result(0)
     assert result.output.endswith("xxend\n")
-    assert len(result.output) == shell.MOST_OUTPUT
+    assert len(result.output) == shell.MAX_OUTPUT
     assert len(result.output) + result.dropped == 1_000_004
 
 
@@ -117,7 +117,7 @@ def test_a_cancelled_command_is_ended(app, command, tmp_path):
     pids = tmp_path / "pids"
     os.mkfifo(pids)
     run = command.enqueue(f"echo $$ > {pids}; exec sleep 60")
-    with working(app, permissions=ANY):
+    with running_worker(app, permissions=ANY):
         pid = int(pids.read_text())
         while cancel.cancel_run(shard_of(app), run.id, "test") == "BUSY":
             pass
@@ -141,7 +141,7 @@ def test_lines_are_there_while_the_command_runs(app, command, tmp_path):
     os.mkfifo(go_on)
     run = command.enqueue(f"echo begun; read x < {go_on}; echo ended")
     seen = threading.Event()
-    with working(app, permissions=ANY):
+    with running_worker(app, permissions=ANY):
         while not lines(app, run):
             pass
         seen.set()

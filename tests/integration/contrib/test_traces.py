@@ -17,7 +17,7 @@ from jobistemer.contrib import opentelemetry
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidPayload
 from jobistemer.core.runs.message import Message, decode_message
-from tests.support.apps import empty_app, shard, work_off
+from tests.support.apps import empty_app, shard_of, drain_queues
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def identity(span: ReadableSpan) -> tuple[int, int]:
 
 
 def sent_messages(app) -> list[Message]:
-    return [decode_message(fields[b"m"]) for _, fields in shard(app).client.xrange(shard(app).keys.stream("default:5"))]
+    return [decode_message(fields[b"m"]) for _, fields in shard_of(app).client.xrange(shard_of(app).keys.stream("default:5"))]
 
 
 @pytest.mark.parametrize("colour", ["thread", "coroutine"])
@@ -75,7 +75,7 @@ def test_a_trace_goes_from_the_call_over_the_wait_to_the_attempt(app, spans, col
 
     task = app.task(name="mail.send")(body if colour == "thread" else body_async)
     run = task.enqueue()
-    work_off(app)
+    drain_queues(app)
 
     sent, waited, done = spans.one("send mail.send"), spans.one("wait mail.send"), spans.one("process mail.send")
     assert (sent.kind, waited.kind, done.kind) == (SpanKind.PRODUCER, SpanKind.INTERNAL, SpanKind.CONSUMER)
@@ -107,7 +107,7 @@ def test_each_attempt_is_a_span_of_the_same_trace_and_says_what_went_wrong(app, 
             raise ValueError("not yet")
 
     flaky.enqueue()
-    work_off(app)
+    drain_queues(app)
     first, second = spans.all("process flaky")
     assert {each.context.trace_id for each in (first, second)} == {spans.one("send flaky").context.trace_id}
     assert [each.attributes["jobistemer.attempt.number"] for each in (first, second)] == [0, 1]
@@ -129,7 +129,7 @@ def test_what_a_handler_enqueues_and_maps_belongs_to_its_trace(app, spans):
         ctx.map(leaf, [3, 4])
 
     branch.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert identity(spans.one("process branch")) in {parent_of(each) for each in spans.all("send leaf")}
     assert len(spans.all("process leaf")) == 4
     assert {each.context.trace_id for each in spans.all("process leaf")} == {spans.one("send branch").context.trace_id}
@@ -168,7 +168,7 @@ def test_all_of_an_occurrence_is_one_trace_whoever_runs_it(app, spans):
 
     app.deploy()
     occurrence, _ = app.control.trigger("nightly")
-    work_off(app)
+    drain_queues(app)
     assert spans.names() == [
         "occurrence nightly",
         "process nightly.extract",
@@ -192,9 +192,9 @@ def test_a_job_of_one_task_asks_the_server_nothing_for_its_trace(app, spans):
 
     app.deploy()
     occurrence, _ = app.control.trigger("nightly")
-    work_off(app)
+    drain_queues(app)
     assert spans.names() == ["occurrence nightly", "process nightly"]
-    assert shard(app).ask("HEXISTS", shard(app).keys.occurrence(occurrence), "begun_by") == 0
+    assert shard_of(app).ask("HEXISTS", shard_of(app).keys.occurrence(occurrence), "begun_by") == 0
 
 
 def test_a_header_that_a_call_names_itself_goes_before_that_of_a_hook(app, spans):
@@ -209,7 +209,7 @@ def test_without_an_sdk_messages_are_what_they_are_without_traces(app):
     app.task(name="leaf")(lambda: None)
     run = app.enqueue("leaf")
     assert [message.headers for message in sent_messages(app)] == [{}]
-    work_off(app)
+    drain_queues(app)
     assert run.state() == "succeeded"
 
 

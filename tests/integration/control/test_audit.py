@@ -7,11 +7,11 @@ import pytest
 from jobistemer.control.audit import audit_jobs
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Task
-from jobistemer.core.planning.audit import Fault
+from jobistemer.core.planning.audit import AuditFault
 from jobistemer.core.schedules import Cron
-from tests.support.audits import audited
+from tests.support.audits import audit_all
 from tests.support.clocks import NOW
-from tests.support.worlds import StepWorker, app_on, occurrences_of, ticker
+from tests.support.worlds import StepWorker, open_app, read_occurrences, build_ticker
 
 START = NOW // 1000
 MINUTE = 60
@@ -23,7 +23,7 @@ def report(expression="* * * * *", **changes):
 
 @pytest.fixture
 def app(server_url, database, clock):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.task(lambda: None, name="report")
     app.control.register(report())
     return app
@@ -32,7 +32,7 @@ def app(server_url, database, clock):
 @pytest.fixture
 def story(app, database, clock):
     """Five minutes with everything that may happen to a job."""
-    ticking, worker = ticker(database), StepWorker(database, app)
+    ticking, worker = build_ticker(database), StepWorker(database, app)
     for step in range(5):
         clock.advance(MINUTE)
         ticking.tick()
@@ -47,18 +47,18 @@ def story(app, database, clock):
 
 
 def test_a_job_that_was_paused_changed_and_triggered_is_accounted_for(story):
-    (found,) = audited(story.namespace)
+    (found,) = audit_all(story.namespace)
     assert (found.job, found.expected) == ("report", 5)
 
 
 @pytest.mark.parametrize("number", range(5))
 def test_a_row_that_is_deleted_by_hand_is_named(story, database, number):
     keys, job = database.keys, report().id
-    due = [each.due for each in occurrences_of(database, report()) if not each.origin]
+    due = [each.due for each in read_occurrences(database, report()) if not each.origin]
     occurrence = ids.occurrence_id(job, due[number])
     database.client.delete(keys.occurrence(occurrence))
     (found,) = audit_jobs(story.namespace)
-    assert [(each.due, each.fault) for each in found.findings] == [(due[number], Fault.HOLE)]
+    assert [(each.due, each.fault) for each in found.findings] == [(due[number], AuditFault.HOLE)]
 
 
 def test_a_row_that_only_leaves_the_history_is_named_too(story, database):
@@ -80,7 +80,7 @@ def test_a_row_that_nobody_accounts_for_is_named(story, database):
     database.client.hset(keys.occurrence("occ_odd"), mapping={"due": START + 17, "state": "completed"})
     database.client.zadd(keys.history(job), {"occ_odd": START + 17})
     (found,) = audit_jobs(story.namespace)
-    assert [(each.due - START, each.fault) for each in found.findings] == [(17, Fault.STRANGER)]
+    assert [(each.due - START, each.fault) for each in found.findings] == [(17, AuditFault.STRANGER)]
 
 
 def test_while_no_ticker_runs_what_is_past_its_grace_is_a_hole(app, clock):

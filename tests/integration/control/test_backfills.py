@@ -10,14 +10,14 @@ from jobistemer.control.backfills import Backfills
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, NotConnected, NotFound, UnknownJob
 from jobistemer.core.jobs.job import Job, Task
-from jobistemer.core.planning.backfill import Status
+from jobistemer.core.planning.backfill import BackfillStatus
 from jobistemer.core.schedules import Cron, parse_calendar
 from jobistemer.store.actions import backfill as backfills
 from jobistemer.store.calls import jobs
-from tests.support.audits import audited
+from tests.support.audits import audit_all
 from tests.support.clocks import NOW
-from tests.support.records import leaked, nothing_written
-from tests.support.worlds import StepWorker, app_on, breaking, occurrences_of, ticker
+from tests.support.records import find_leaks, nothing_written
+from tests.support.worlds import StepWorker, open_app, break_next, read_occurrences, build_ticker
 
 START = NOW // 1000
 HOUR = 3600
@@ -33,7 +33,7 @@ def at(hours):
 
 @pytest.fixture
 def app(server_url, database, clock):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.task(lambda: None, name="report")
     return app
 
@@ -45,18 +45,18 @@ def control(app):
 
 def hours(database):
     """The occurrences in the order they were claimed in: how many hours from the start, and their state."""
-    rows = occurrences_of(database, report())
+    rows = read_occurrences(database, report())
     return [((each.due - START) / HOUR, each.state) for each in sorted(rows, key=lambda each: each.claimed_at)]
 
 
 def run(control, backfill, app, database, clock, steps=60):
     """Let a ticker and a worker take turns until it has ended; the most that was in flight."""
-    ticking, worker, most = ticker(database), StepWorker(database, app), 0
+    ticking, worker, most = build_ticker(database), StepWorker(database, app), 0
     for _ in range(steps):
         ticking.tick()
         most = max(most, database.client.zcard(database.keys.live(report().id)))
         worker.work()
-        if control.find(backfill).progress.status is not Status.RUNNING:
+        if control.find(backfill).progress.status is not BackfillStatus.RUNNING:
             return most
         clock.advance(0.2)
     raise AssertionError(f"it has not ended: {control.find(backfill)}")
@@ -73,8 +73,8 @@ def test_a_range_is_run_in_its_order_one_at_a_time(app, control, database, clock
     assert (hours(database), most) == ([(each, "completed") for each in expected], 1)
     progress = control.find(asked.id).progress
     assert (progress.fired, progress.completed, progress.failed, progress.existing) == (4, 4, 0, 0)
-    assert leaked(database) == {}
-    audited(app.namespace)
+    assert find_leaks(database) == {}
+    audit_all(app.namespace)
 
 
 def test_a_job_that_allows_overlaps_runs_as_many_as_asked_at_a_time(app, control, database, clock):
@@ -88,7 +88,7 @@ def test_a_job_that_allows_no_overlap_runs_one_at_a_time_and_waits_for_the_live_
     app.control.register(report(overlap="queue"))
     app.control.trigger("report")
     backfill = control.start(control.ask("report", at(-3), at(-1), concurrency=4))
-    ticker(database).tick()
+    build_ticker(database).tick()
     assert control.find(backfill).progress.fired == 0
     assert run(control, backfill, app, database, clock) == 1
     assert control.find(backfill).progress.completed == 3
@@ -97,7 +97,7 @@ def test_a_job_that_allows_no_overlap_runs_one_at_a_time_and_waits_for_the_live_
 def test_what_the_clock_has_fired_is_left_alone(app, control, database, clock):
     app.control.register(report())
     clock.advance(HOUR)
-    ticker(database).tick()
+    build_ticker(database).tick()
     StepWorker(database, app).work()
     clock.advance(HOUR)
     asked = control.ask("report", at(0), at(2))
@@ -112,11 +112,11 @@ def test_what_the_clock_has_fired_is_left_alone(app, control, database, clock):
 def test_what_was_missed_can_be_run_again_beside_its_record(app, control, database, clock):
     app.control.register(report(recovery="mark_as_missed"))
     clock.advance(3 * HOUR + 1800)
-    ticker(database).tick()
+    build_ticker(database).tick()
     backfill = control.start(control.ask("report", at(1), at(3), again=("missed",)))
     run(control, backfill, app, database, clock)
     assert sorted(hours(database)) == [(n, state) for n in (1, 2, 3) for state in ("completed", "missed")]
-    audited(app.namespace)
+    audit_all(app.namespace)
 
 
 def test_what_a_calendar_excludes_is_not_run(app, control, database, clock):
@@ -144,7 +144,7 @@ def test_a_ticker_that_dies_in_a_step_runs_nothing_twice(app, control, database,
     app.control.register(report(overlap="allow"))
     backfill = control.start(control.ask("report", at(-6), at(-1), concurrency=2))
     dying = open_database()
-    with breaking(dying, "call", lambda: NotConnected("gone"), after=True), pytest.raises(NotConnected):
+    with break_next(dying, "call", lambda: NotConnected("gone"), after=True), pytest.raises(NotConnected):
         # The first call of a step fires; what it did is not noted.
         backfills.take_step(dying, backfill)
     run(control, backfill, app, database, clock)
@@ -155,14 +155,14 @@ def test_a_ticker_that_dies_in_a_step_runs_nothing_twice(app, control, database,
 def test_two_tickers_that_take_the_same_step_fire_it_once(app, control, database, open_database, clock):
     app.control.register(report(overlap="allow"))
     backfill = control.start(control.ask("report", at(-6), at(-1), concurrency=2))
-    one, other = ticker(open_database(), name="one"), ticker(open_database(), name="other")
+    one, other = build_ticker(open_database(), name="one"), build_ticker(open_database(), name="other")
     worker = StepWorker(database, app)
     for _ in range(20):
         for each in (one, other):
-            each.look(full=True)
-            each._chores.look()
-        one.act()
-        other.act()
+            each.poll(full=True)
+            each._chores.refresh()
+        one.process_due()
+        other.process_due()
         assert database.client.zcard(database.keys.live(report().id)) <= 2
         worker.work()
         clock.advance(0.2)
@@ -173,17 +173,17 @@ def test_two_tickers_that_take_the_same_step_fire_it_once(app, control, database
 def test_it_goes_on_with_the_new_version_when_the_job_changes(app, control, database, clock):
     app.control.register(report())
     backfill = control.start(control.ask("report", at(-3), at(-1)))
-    ticker(database).tick()
+    build_ticker(database).tick()
     app.control.register(report(description="better"))
     run(control, backfill, app, database, clock)
-    assert sorted(each.version for each in occurrences_of(database, report())) == [1, 2, 2]
+    assert sorted(each.version for each in read_occurrences(database, report())) == [1, 2, 2]
 
 
 def test_a_job_that_is_removed_ends_its_backfill(app, control, database, clock):
     app.control.register(report())
     backfill = control.start(control.ask("report", at(-3), at(-1)))
     app.control.remove("report")
-    ticker(database).tick()
+    build_ticker(database).tick()
     progress = control.find(backfill).progress
     assert (progress.status, progress.note, progress.fired) == ("canceled", "the job was removed", 0)
 
@@ -191,10 +191,10 @@ def test_a_job_that_is_removed_ends_its_backfill(app, control, database, clock):
 def test_a_canceled_backfill_fires_nothing_more(app, control, database, clock):
     app.control.register(report())
     backfill = control.start(control.ask("report", at(-9), at(-1)))
-    ticker(database).tick()
+    build_ticker(database).tick()
     assert control.cancel(backfill) is True
     clock.advance(10)
-    ticker(database).tick()
+    build_ticker(database).tick()
     assert len(hours(database)) == 1
     assert control.cancel(backfill) is False
     assert control.running() == []
@@ -203,27 +203,27 @@ def test_a_canceled_backfill_fires_nothing_more(app, control, database, clock):
 def test_an_occurrence_is_replayed_beside_its_record(app, control, database, clock):
     app.control.register(report())
     clock.advance(HOUR)
-    ticker(database).tick()
+    build_ticker(database).tick()
     worker = StepWorker(database, app)
     worker.work()
-    (old,) = occurrences_of(database, report())
+    (old,) = read_occurrences(database, report())
     clock.advance(60)
     new = control.replay(old.id)
     worker.work()
-    first, second = occurrences_of(database, report())
+    first, second = read_occurrences(database, report())
     assert first == old
     assert (second.id, second.due, second.state, second.origin) == (new, old.due, "completed", f"replay {old.id}")
     assert second.reason == "replayed by ana: it was completed"
     assert [each.what for each in app.control.log("report")][0] == "replayed"
-    audited(app.namespace)
-    assert leaked(database) == {}
+    audit_all(app.namespace)
+    assert find_leaks(database) == {}
 
 
 def test_an_occurrence_that_goes_on_is_not_replayed(app, control, database, clock):
     app.control.register(report())
     clock.advance(HOUR)
-    ticker(database).tick()
-    (old,) = occurrences_of(database, report())
+    build_ticker(database).tick()
+    (old,) = read_occurrences(database, report())
     with pytest.raises(Conflict, match=f"occurrence {old.id} is pending; wait for its end"):
         control.replay(old.id)
 
@@ -231,9 +231,9 @@ def test_an_occurrence_that_goes_on_is_not_replayed(app, control, database, cloc
 def test_a_replay_waits_for_no_one_but_says_who_is_in_its_way(app, control, database, clock):
     app.control.register(report())
     clock.advance(HOUR)
-    ticker(database).tick()
+    build_ticker(database).tick()
     StepWorker(database, app).work()
-    (old,) = occurrences_of(database, report())
+    (old,) = read_occurrences(database, report())
     busy, _ = app.control.trigger("report")
     with nothing_written(database), pytest.raises(Conflict, match=f"{busy} of job 'report' is going on"):
         control.replay(old.id)
@@ -244,7 +244,7 @@ def test_what_cannot_be_replayed_says_why(app, control, database, clock):
         control.replay("occ_1")
     app.control.register(report())
     clock.advance(HOUR)
-    ticker(database).tick()
+    build_ticker(database).tick()
     StepWorker(database, app).work()
     database.call(jobs.remove(database.keys, app.control.find("report"), clock.now_ms()))
     with pytest.raises(UnknownJob, match="was removed; deploy it again"):

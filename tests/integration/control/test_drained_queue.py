@@ -5,7 +5,7 @@ import pytest
 from jobistemer import Jobistemer, Throttle
 from jobistemer.core import ids
 from jobistemer.core.errors import QueueClosed
-from tests.support.stories import ended, finish, take_one
+from tests.support.stories import build_ended, finish, fetch_one
 
 
 @pytest.fixture
@@ -52,15 +52,15 @@ def test_a_call_whose_run_is_there_already_gets_it(app, options):
 def test_a_dead_letter_can_be_replayed_into_it(app):
     shard = app.namespace.shards[0]
     run = app.enqueue("send", queue="mail", max_crashes=1)
-    finish(shard, ended(take_one(shard, where="mail:5"), "lost", error="its worker died"))
+    finish(shard, build_ended(fetch_one(shard, where="mail:5"), "lost", error="its worker died"))
     app.queues.drain("mail")
     replayed = app.dead.replay(run.id)
-    assert take_one(shard, where="mail:5").message.run == replayed
+    assert fetch_one(shard, where="mail:5").message.run == replayed
 
 
 def test_the_occurrences_of_jobs_go_on(app):
     app.queues.drain("mail")
     occurrence, state = app.control.trigger("nightly")
     assert state == "pending"
-    message = take_one(app.namespace.shards[0], where="mail:5").message
+    message = fetch_one(app.namespace.shards[0], where="mail:5").message
     assert message.run == ids.run_id(occurrence, ids.task_id(ids.job_id("nightly"), "nightly"))

@@ -7,14 +7,14 @@ import pytest
 from jobistemer.app import JobControl
 from jobistemer.core.errors import InvalidInput, UnknownJob
 from tests.support.clocks import NOW
-from tests.support.worlds import app_on, occurrences_of, ticker
+from tests.support.worlds import open_app, read_occurrences, build_ticker
 
 NOON = datetime.fromtimestamp(NOW / 1000, UTC)
 
 
 @pytest.fixture
 def app(server_url, clock, database):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
 
     @app.job("* * * * *", overlap="allow")
     def report() -> None: ...
@@ -56,8 +56,8 @@ def test_by_default_it_was_the_user_of_the_process(app):
 def test_the_history_says_by_whom_a_job_was_paused_and_why(app, ana, database, clock):
     ana.pause("report", "release")
     clock.advance(60)
-    ticker(database).tick()
-    (row,) = occurrences_of(database, app.declarations["report"].build())
+    build_ticker(database).tick()
+    (row,) = read_occurrences(database, app.declarations["report"].build())
     assert (str(row.state), row.reason) == ("skipped", "paused by ana: release")
 
 

@@ -6,15 +6,15 @@ from jobistemer import Concurrency, Context, Debounce, Jobistemer, Throttle, Uni
 from jobistemer.core.errors import InvalidInput, InvalidName, NotFound, QueueClosed
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
-from tests.support.records import leaked
-from tests.support.worlds import StepWorker, app_on, ticker
+from tests.support.records import find_leaks
+from tests.support.worlds import StepWorker, open_app, build_ticker
 
 MANY = WorkerSettings(concurrency=50)
 
 
 @pytest.fixture
 def app(server_url: str, clock, database) -> Jobistemer:
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     for control in (app.queues, app.holds):
         control._namespace = app.namespace
     app.done = []
@@ -73,9 +73,9 @@ def test_a_queue_that_is_drained_refuses_new_runs_and_works_off_what_is_there(ap
 def test_a_purge_ends_everything_that_waits_with_its_reason_and_nothing_that_runs(app, database, worker):
     # Given runs in flight, on their streams, delayed, waiting for a limit, let in by one, and in another queue
     running = app.enqueue("single", {"text": "a"})
-    (flight,) = worker.fetch()
+    (attempt,) = worker.fetch()
     waiting = [app.enqueue("single", {"text": text}) for text in "bc"]
-    assert worker.fetch() == [flight]
+    assert worker.fetch() == [attempt]
     queued = [note(app, str(number), priority=number % 10) for number in range(250)]
     delayed = note(app, "later", delay=60)
     other = note(app, "other", queue="mail")
@@ -93,7 +93,7 @@ def test_a_purge_ends_everything_that_waits_with_its_reason_and_nothing_that_run
     assert other.state() is RunState.PENDING
     assert app.queues.purge("default") == 0
     assert app.queues.purge("mail") == 1
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_run_that_was_let_in_and_is_purged_gives_its_slot_back(app, database, worker):
@@ -106,7 +106,7 @@ def test_a_run_that_was_let_in_and_is_purged_gives_its_slot_back(app, database, 
     app.enqueue("single", {"text": "c"})
     worker.work()
     assert app.done == ["a", "c"]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_listing_says_who_waits_for_which_limit(app, worker):
@@ -127,7 +127,7 @@ def test_a_customer_on_hold_waits_and_the_others_flow(app, worker, clock):
     assert [(each.name, each.parked) for each in app.holds.list()] == [("task/serve:7", 2)]
 
     clock.advance(600)
-    ticker(worker.database).tick()
+    build_ticker(worker.database).tick()
     worker.work()
     assert app.done == [8, 9, 7, 7]
     assert app.holds.list() == []
@@ -141,7 +141,7 @@ def test_a_hold_that_is_released_lets_what_it_put_off_come_back_at_once_also_bef
     assert (held.record().state, held.record().note) == (RunState.SCHEDULED, "on hold: task/note")
 
     app.holds.release("note")
-    ticker(worker.database).tick()
+    build_ticker(worker.database).tick()
     worker.work()
     assert app.done == ["held"]
 
@@ -152,11 +152,11 @@ def test_a_hold_that_is_put_again_counts_from_then(app, worker, clock):
     note(app, "held")
     worker.work()
     app.holds.put("note", seconds=60)
-    ticker(worker.database).tick()
+    build_ticker(worker.database).tick()
     worker.work()
     assert app.done == []
     clock.advance(60)
-    ticker(worker.database).tick()
+    build_ticker(worker.database).tick()
     worker.work()
     assert app.done == ["held"]
 
@@ -190,7 +190,7 @@ def test_a_call_that_has_expired_is_not_executed_and_says_so(app, database, work
     assert app.done == ["good"]
     assert (late.state(), good.state()) == (RunState.CANCELED, RunState.SUCCEEDED)
     assert late.record().error == "expired: it was to start 5.0 s earlier at the latest"
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_retry_of_what_was_started_in_time_does_not_expire(app, worker, clock):
@@ -198,7 +198,7 @@ def test_a_retry_of_what_was_started_in_time_does_not_expire(app, worker, clock)
     worker.work()
     assert run.state() is RunState.SCHEDULED
     clock.advance(60)
-    ticker(worker.database).tick()
+    build_ticker(worker.database).tick()
     worker.work()
     assert (run.state(), app.done) == (RunState.SUCCEEDED, ["tried", "tried"])
 
@@ -219,7 +219,7 @@ def test_a_throttled_call_runs_at_most_once_in_its_window(app, database, worker)
     assert not note(app, "other", throttle=Throttle(60, key="b")).existing
     worker.work()
     assert app.done == ["one", "other"]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_debounced_call_runs_once_with_what_was_said_last(app, database, worker, clock):
@@ -228,7 +228,7 @@ def test_a_debounced_call_runs_once_with_what_was_said_last(app, database, worke
     for text in "abc":
         handles.append(note(app, text, debounce=quiet))
         clock.advance(9)
-        ticker(database).tick()
+        build_ticker(database).tick()
         worker.work()
     # The third call came 18 s after the first, so the run starts 25 s after that and not 28.
     assert app.done == ["c"]

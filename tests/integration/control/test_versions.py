@@ -8,13 +8,13 @@ import pytest
 
 from jobistemer.core.errors import InvalidDefinition, UnknownVersion
 from jobistemer.core.jobs.job import Job, Task, Update
-from jobistemer.core.jobs.versions import KEPT
+from jobistemer.core.jobs.versions import KEPT_VERSIONS
 from jobistemer.core.schedules import Cron, Once
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.job_versions import find_versions
 from tests.support.clocks import NOW
-from tests.support.records import leaked, records
-from tests.support.worlds import StepWorker, app_on, occurrences_of, ticker
+from tests.support.records import find_leaks, records
+from tests.support.worlds import StepWorker, open_app, read_occurrences, build_ticker
 
 START = NOW // 1000
 MINUTE = 60
@@ -29,7 +29,7 @@ ID = report().id
 
 @pytest.fixture
 def app(server_url, database, clock):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.task(lambda: None, name="report")
     return app
 
@@ -41,7 +41,7 @@ def at(seconds):
 
 def decided(database):
     """Instants in seconds from the start, with the version and the state of each."""
-    return [(each.due - START, each.version, each.state) for each in occurrences_of(database, report())]
+    return [(each.due - START, each.version, each.state) for each in read_occurrences(database, report())]
 
 
 def intervals(database):
@@ -58,17 +58,17 @@ def test_what_the_old_schedule_left_is_decided_under_the_old_version(app, databa
     assert decided(database) == [(60, 1, "pending"), (120, 1, "pending")]
     assert intervals(database) == [(1, 0, 130), (2, 130, None)]
     clock.advance(28 * MINUTE)
-    ticker(database).tick()
+    build_ticker(database).tick()
     assert decided(database)[2:] == [(1800, 2, "pending")]
 
 
 def test_a_ticker_that_still_plans_with_the_old_version_writes_nothing(app, database, open_database, clock):
     app.control.register(report())
-    old = ticker(open_database())
+    old = build_ticker(open_database())
     old.tick()
     clock.advance(MINUTE + 1)
     app.control.register(report("30 * * * *"))
-    old.act()
+    old.process_due()
     assert decided(database) == [(60, 1, "pending")]
     assert int(records(database)[f"job:{ID}"]["cursor"]) == START + 61
 
@@ -77,7 +77,7 @@ def test_a_change_that_leaves_the_schedule_alone_leaves_the_instants_to_the_new_
     app.control.register(report())
     clock.advance(MINUTE + 10)
     app.control.register(report(max_queued=7))
-    ticker(database).tick()
+    build_ticker(database).tick()
     assert decided(database) == [(60, 2, "pending")]
     assert intervals(database) == [(1, 0, 0), (2, 0, None)]
 
@@ -88,13 +88,13 @@ def test_a_long_backlog_is_worked_off_at_its_pace_before_the_new_schedule_takes_
     clock.advance(5 * MINUTE + 40)
     assert app.control.register(report("30 * * * *", **slow)).word == "POSTPONED"
     assert decided(database) == [(60, 1, "pending")]
-    ticking = ticker(database)
+    ticking = build_ticker(database)
     for _ in range(10):
         clock.advance(1)
         ticking.tick()
     assert [row[1] for row in decided(database)] == [1] * 5
     assert [number for number, _, _ in intervals(database)] == [1, 2]
-    assert leaked(database) == {} or "chores" not in leaked(database)
+    assert find_leaks(database) == {} or "chores" not in find_leaks(database)
 
 
 def test_an_older_app_that_starts_again_does_not_flip_the_version_back(app, database):
@@ -145,7 +145,7 @@ def test_the_difference_of_two_versions_names_the_fields_and_the_fire_times(app)
 
 def test_an_immediate_update_cancels_what_runs_under_the_old_version(app, database, clock):
     app.control.register(report(overlap="queue"))
-    ticking, worker = ticker(database), StepWorker(database, app)
+    ticking, worker = build_ticker(database), StepWorker(database, app)
     for _ in range(2):
         clock.advance(MINUTE)
         ticking.tick()
@@ -156,12 +156,12 @@ def test_an_immediate_update_cancels_what_runs_under_the_old_version(app, databa
     assert [row[2] for row in decided(database)] == ["canceled", "canceled"]
     clock.advance(6)
     ticking.tick()
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_graceful_update_lets_what_runs_end_under_its_version(app, database, clock):
     app.control.register(report())
-    ticking = ticker(database)
+    ticking = build_ticker(database)
     clock.advance(MINUTE)
     ticking.tick()
     app.control.register(report(max_queued=7))
@@ -176,7 +176,7 @@ def test_a_windowed_update_waits_for_its_time(app, database, clock):
     assert app.control.register(new) == ("report", "POSTPONED", 1)
     assert app.control.register(new) == ("report", "POSTPONED", 1)
     assert app.control.register(report()) == ("report", "UNCHANGED", 1)
-    ticking = ticker(database)
+    ticking = build_ticker(database)
     for _ in range(6):
         clock.advance(MINUTE)
         ticking.tick()
@@ -201,7 +201,7 @@ def test_a_later_deploy_takes_the_place_of_one_that_waits(app, database, clock):
     app.control.register(report(max_queued=7, **hour))
     app.control.register(report(max_queued=8))
     clock.advance(2 * 3600)
-    ticker(database).tick()
+    build_ticker(database).tick()
     assert app.control.find("report").job == report(max_queued=8)
     assert len(find_versions(database, ID)) == 2
 
@@ -222,13 +222,13 @@ def test_an_update_that_another_took_the_place_of_while_it_waited_stays_replaced
 def test_two_tickers_apply_a_windowed_update_once(app, database, open_database, clock):
     app.control.register(report())
     app.control.register(report(max_queued=7, update=Update.WINDOWED, update_window=Cron("5 * * * *")))
-    one, other = ticker(open_database()), ticker(open_database())
+    one, other = build_ticker(open_database()), build_ticker(open_database())
     clock.advance(5 * MINUTE)
     for each in (one, other):
-        each.look(full=True)
-        each._chores.look()
-    one.act()
-    other.act()
+        each.poll(full=True)
+        each._chores.refresh()
+    one.process_due()
+    other.process_due()
     assert app.control.find("report").version == 2
     assert "chores" not in records(database)
 
@@ -248,7 +248,7 @@ def test_an_update_whose_window_no_ticker_saw_waits_for_the_next_one(app, databa
     app.control.register(report())
     app.control.register(report(max_queued=7, **WINDOW))
     opens_ms = app.control.find("report").pending_at
-    ticking = ticker(database)
+    ticking = build_ticker(database)
     clock.advance(20 * MINUTE)
     ticking.tick()
     stored = app.control.find("report")
@@ -268,7 +268,7 @@ def test_an_update_whose_window_will_not_come_again_is_applied_at_the_first_chan
     app.control.register(report())
     app.control.register(report(max_queued=7, update=Update.WINDOWED, update_window=window))
     clock.advance(20 * MINUTE)
-    ticker(database).tick()
+    build_ticker(database).tick()
     assert app.control.find("report").job.max_queued == 7
 
 
@@ -295,23 +295,23 @@ def test_an_update_policy_that_cannot_be_is_refused(changes, message):
 def test_versions_that_decided_nothing_are_forgotten_and_those_with_rows_are_kept(app, database, clock):
     app.control.register(report())
     clock.advance(MINUTE)
-    ticker(database).tick()
-    for number in range(KEPT + 10):
+    build_ticker(database).tick()
+    for number in range(KEPT_VERSIONS + 10):
         app.control.register(report(max_queued=1000 + number))
     kept = [each.number for each in find_versions(database, ID)]
     # The first one has decided an instant; of the others the last ones stay.
-    assert kept == [1, *range(11, KEPT + 12)]
+    assert kept == [1, *range(11, KEPT_VERSIONS + 12)]
     assert jobs.find_version(database, ID, 1) == report()
 
 
 def test_a_version_goes_with_the_last_row_that_it_decided(app, database, clock):
     app.control.register(report(history_s=3600))
     clock.advance(MINUTE)
-    ticker(database).tick()
+    build_ticker(database).tick()
     StepWorker(database, app).work()
     app.control.register(report("0 0 1 1 *", history_s=3600))
     clock.advance(2 * 3600)
-    for number in range(KEPT + 1):
+    for number in range(KEPT_VERSIONS + 1):
         app.control.register(report("0 0 1 1 *", max_queued=1000 + number))
     assert 1 not in [each.number for each in find_versions(database, ID)]
 

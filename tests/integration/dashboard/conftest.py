@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from jobistemer import Jobistemer
-from tests.support.apps import empty_app, shard
-from tests.support.scenery import HOSTILE, shop
-from tests.support.stories import ended, finish, take_one
-from tests.support.visitors import Visitor
+from tests.support.apps import empty_app, shard_of
+from tests.support.scenery import HOSTILE, declare_shop
+from tests.support.stories import build_ended, finish, fetch_one
+from tests.support.visitors import DashboardClient
 
 
 @pytest.fixture
@@ -17,16 +17,16 @@ def app(server_url: str) -> Jobistemer:
 
 
 @pytest.fixture
-def visitor(app: Jobistemer) -> Visitor:
-    return Visitor(app.namespace)
+def visitor(app: Jobistemer) -> DashboardClient:
+    return DashboardClient(app.namespace)
 
 
 @pytest.fixture
 def ids(app: Jobistemer) -> dict[str, str]:
     """An occurrence of `hostile` has failed, a call is dead, another one waits; ids by what they are of."""
-    shop(app).deploy()
+    declare_shop(app).deploy()
     hostile, _ = app.control.trigger("hostile")
-    finish(shard(app), ended(take_one(shard(app)), "failed", error=HOSTILE), app.control.find("hostile").job)
+    finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error=HOSTILE), app.control.find("hostile").job)
     dead = app.enqueue("send_email", {"to": HOSTILE}).id
-    finish(shard(app), ended(take_one(shard(app)), "failed", error=HOSTILE))
+    finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error=HOSTILE))
     return {"hostile": hostile, "dead": dead, "waiting": app.enqueue("send_email", {"to": "bob"}, queue="slow").id}

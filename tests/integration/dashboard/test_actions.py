@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from jobistemer.core.states import RunState
-from jobistemer.store.acl import rule
+from jobistemer.store.acl import build_rule
 from jobistemer.store.reads import jobs, queues, records
 from jobistemer.web.dashboard.actions import ACTIONS
-from tests.support.apps import shard
-from tests.support.scenery import beat
-from tests.support.stories import ended, finish, take_one
-from tests.support.visitors import AT, Elements, Visitor
+from tests.support.apps import shard_of
+from tests.support.scenery import record_beat
+from tests.support.stories import build_ended, finish, fetch_one
+from tests.support.visitors import AT, HtmlPage, DashboardClient
 
 
 def test_a_job_is_paused_resumed_and_triggered_and_its_list_says_by_whom(visitor, app, ids):
@@ -32,10 +32,10 @@ def test_what_was_done_is_said_once(visitor, ids):
 
 def test_an_occurrence_is_replayed_and_canceled(visitor, app, ids):
     visitor.press("replay-occurrence", ids["hostile"])
-    history = jobs.list_history(shard(app), app.control.find("hostile").job.id)
+    history = jobs.list_history(shard_of(app), app.control.find("hostile").job.id)
     (again,) = [each for each in history if each.origin == f"replay {ids['hostile']}"]
     assert "is canceled" in visitor.press("cancel-occurrence", again.id)
-    (found,) = records.find_occurrences(shard(app), [again.id])
+    (found,) = records.find_occurrences(shard_of(app), [again.id])
     assert found.state == "canceled"
     assert "by ana" in found.reason + found.error
 
@@ -54,7 +54,7 @@ def test_dead_letters_are_replayed_and_purged_one_or_several_at_a_time(visitor, 
     assert "1 replayed; 1 refused, the first: run run_1 is no dead letter" in visitor.press("replay-dead", left[0], "run_1")
     assert app.dead.page() == []
     app.enqueue("send_email", {"to": "x"})
-    finish(shard(app), ended(take_one(shard(app)), "failed", error="no"))
+    finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error="no"))
     (letter,) = app.dead.page()
     assert "1 purged" in visitor.press("purge-dead", letter.run.id)
     assert app.dead.page() == []
@@ -69,7 +69,7 @@ def test_a_queue_is_paused_and_resumed(visitor, app, ids):
 
 
 def test_a_worker_is_told_to_be_quiet(visitor, app):
-    beat(shard(app), "alice")
+    record_beat(shard_of(app), "alice")
     assert "alice will fetch nothing more" in visitor.press("quiet-worker", "alice")
     assert queues.list_workers(app.namespace.shards)[0].command == "quiet"
 
@@ -89,7 +89,7 @@ def test_a_worker_is_told_to_be_quiet(visitor, app):
 def test_what_cannot_be_done_says_why(visitor, ids, action, target, status):
     answer = visitor.send(action, target, confirmed="yes")
     assert answer.status_code == status
-    assert target in Elements(answer.text).text or action in Elements(answer.text).text
+    assert target in HtmlPage(answer.text).text or action in HtmlPage(answer.text).text
 
 
 def test_one_that_is_live_cannot_be_replayed(visitor, app, ids):
@@ -101,13 +101,13 @@ def test_one_that_is_live_cannot_be_replayed(visitor, app, ids):
 
 @pytest.mark.parametrize("action", [name for name, action in ACTIONS.items() if action.question])
 def test_what_destroys_is_asked_before_and_not_done_until_it_is_confirmed(visitor, app, ids, action):
-    beat(shard(app), "alice")
+    record_beat(shard_of(app), "alice")
     live, _ = app.control.trigger("hostile")
     target = {"cancel-occurrence": live, "cancel-run": ids["waiting"], "purge-dead": ids["dead"]}.get(action, "alice")
     before = visitor.look("/dead") if action == "purge-dead" else visitor.look("/runs")
     answer = visitor.send(action, target, back="/dead")
     assert answer.status_code == 200
-    found = Elements(answer.text)
+    found = HtmlPage(answer.text)
     fields = {each["name"]: each.get("value") for each in found.named("input") if each.get("name")}
     assert (fields["target"], fields["confirmed"], fields["back"]) == (target, "yes", "/dead")
     assert target in found.text
@@ -118,10 +118,10 @@ def test_what_destroys_is_asked_before_and_not_done_until_it_is_confirmed(visito
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_read_only_dashboard_refuses_every_action_and_shows_none(app, ids, action):
-    visitor = Visitor(app.namespace, read_only=True)
+    visitor = DashboardClient(app.namespace, read_only=True)
     assert visitor.send(action, "hostile", confirmed="yes").status_code == 403
     for path in ("/", "/jobs", "/jobs/hostile", f"/occurrences/{ids['hostile']}", f"/runs/{ids['dead']}", "/dead", "/queues"):
-        page = Elements(visitor.look(path))
+        page = HtmlPage(visitor.look(path))
         assert [each for each in page.named("form") if "/actions/" in str(each["action"]) and page.named("button") == []] == []
         assert [each.get("id") for each in page.named("button")] == ["live"], path
         assert "read-only" in page.text
@@ -143,7 +143,7 @@ def test_a_form_of_another_site_is_refused(visitor, app, ids, headers):
 
 
 def test_a_form_without_the_mark_of_this_browser_is_refused(visitor, app, ids):
-    other = Visitor(app.namespace)
+    other = DashboardClient(app.namespace)
     for mark in ("", "0" * 64, "é", other.mark()):
         assert visitor.send("pause-job", "hostile", mark=mark).status_code == 403
     mark = visitor.mark()
@@ -173,4 +173,4 @@ def test_too_much_at_once_is_refused(visitor, ids):
 
 def test_the_rights_of_a_viewer_are_no_scripts():
     # What a read-only dashboard can do with these rights is tried on real servers in test_acl.py.
-    assert not any("eval" in each for each in rule(["viewer"], "test"))
+    assert not any("eval" in each for each in build_rule(["viewer"], "test"))

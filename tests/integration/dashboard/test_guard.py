@@ -9,14 +9,14 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.web.application import make_application
 from jobistemer.web.dashboard.settings import DashboardSettings
 from tests.support.clusters import free_port
-from tests.support.visitors import AT, Visitor
+from tests.support.visitors import AT, DashboardClient
 
 TOKEN = "a-token-of-this-test"
 
 
 @pytest.fixture
 def locked(app):
-    return Visitor(app.namespace, token=TOKEN, hosts=frozenset())
+    return DashboardClient(app.namespace, token=TOKEN, hosts=frozenset())
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/static/dashboard.css", "/login"])
@@ -86,7 +86,7 @@ def test_the_form_of_the_token_cannot_be_sent_by_another_site(locked):
 
 
 def test_a_server_that_is_away_is_a_page_that_says_so():
-    visitor = Visitor(Namespace(f"redis://ann:s3cret@127.0.0.1:{free_port()}/0", "test"))
+    visitor = DashboardClient(Namespace(f"redis://ann:s3cret@127.0.0.1:{free_port()}/0", "test"))
     for path in ("/", "/jobs", "/jobs/x", "/runs/run_1", "/dead", "/workers", "/queues"):
         assert "no Redis or Valkey server answers at redis://ann:***@127.0.0.1" in visitor.look(path, 503)
     assert visitor.send("pause-queue", "mail").status_code == 503
@@ -103,13 +103,13 @@ def test_a_server_that_is_away_is_a_page_that_says_so():
     ],
 )
 def test_the_password_of_a_server_is_on_no_page(url):
-    page = Visitor(Namespace(url, "test")).look("/", 503)
+    page = DashboardClient(Namespace(url, "test")).look("/", 503)
     assert "***" in page
     assert "s3cret" not in page
 
 
 def test_a_fault_of_the_dashboard_is_a_page_that_gives_nothing_away(app, monkeypatch):
-    visitor = Visitor(app.namespace)
+    visitor = DashboardClient(app.namespace)
     visitor.client = type(visitor.client)(visitor.application, base_url=AT, raise_server_exceptions=False)
     monkeypatch.setattr("jobistemer.store.reads.queues.list_queues", lambda _: 1 / 0)
     page = visitor.look("/queues", 500)

@@ -7,10 +7,10 @@ import re
 import pytest
 
 from jobistemer.store.reads import jobs
-from tests.support.apps import shard
-from tests.support.scenery import beat
-from tests.support.stories import ended, finish, take, take_one
-from tests.support.visitors import Elements
+from tests.support.apps import shard_of
+from tests.support.scenery import record_beat
+from tests.support.stories import build_ended, finish, fetch, fetch_one
+from tests.support.visitors import HtmlPage
 
 
 def test_an_empty_namespace_has_every_page_and_says_what_to_do(visitor):
@@ -26,17 +26,17 @@ def test_an_empty_namespace_has_every_page_and_says_what_to_do(visitor):
 
 
 def test_runs_wait_are_in_flight_or_delayed(visitor, app, ids):
-    take(shard(app), "alice", "slow:5")
+    fetch(shard_of(app), "alice", "slow:5")
     delayed = app.enqueue("send_email", {"to": "cid@shop"}, delay=3600).id
     app.enqueue("send_email", {"to": "dan@shop"}, queue="slow")
-    text = Elements(visitor.look("/runs?queue=slow")).text
+    text = HtmlPage(visitor.look("/runs?queue=slow")).text
     assert re.search(r"in flight\s+slow 5.*?alice", text, re.DOTALL)
     assert re.search(r"waiting\s+slow 5", text)
     assert f'href="/runs/{delayed}"' in visitor.look("/runs")
 
 
 def test_the_runs_of_a_queue_are_read_page_by_page_and_none_twice(visitor, app, ids, monkeypatch):
-    monkeypatch.setattr("jobistemer.web.pages.runs.ON_STREAMS", 3)
+    monkeypatch.setattr("jobistemer.web.pages.runs.MAX_ENTRIES", 3)
     expected = {ids["waiting"], *(app.enqueue("send_email", {"to": f"{n}@shop"}, queue="slow").id for n in range(7))}
     path, seen = "/runs?queue=slow", []
     while path:
@@ -49,9 +49,9 @@ def test_the_runs_of_a_queue_are_read_page_by_page_and_none_twice(visitor, app, 
 
 
 def test_histories_and_dead_letters_are_read_page_by_page(visitor, app, monkeypatch, ids):
-    monkeypatch.setattr("jobistemer.web.pages.dead_letters.LETTERS_A_PAGE", 2)
+    monkeypatch.setattr("jobistemer.web.pages.dead_letters.LETTERS_PER_PAGE", 2)
     app.enqueue("send_email", {"to": "x"})
-    finish(shard(app), ended(take_one(shard(app)), "failed", error="no"))
+    finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error="no"))
     first, second = visitor.look("/dead"), visitor.look("/dead?page=2")
     assert 'rel="next"' in first
     assert 'rel="next"' not in second
@@ -67,8 +67,8 @@ def test_a_number_of_a_page_that_cannot_be_is_the_nearest_that_can(visitor, ids,
 
 
 def test_workers_and_tickers_are_shown_as_their_last_beat_described_them(visitor, app):
-    beat(shard(app), "alice")
-    text = Elements(visitor.look("/workers")).text
+    record_beat(shard_of(app), "alice")
+    text = HtmlPage(visitor.look("/workers")).text
     assert "alice" in text
     assert "2 of 8" in text
 
@@ -90,14 +90,14 @@ def test_an_id_or_a_name_leads_to_its_page(visitor, asked, place):
 
 def test_a_page_costs_the_same_number_of_commands_however_long_the_history(visitor, app, ids, monkeypatch):
     asked = []
-    database = shard(app)
+    database = shard_of(app)
     original = type(database).ask_all
     monkeypatch.setattr(type(database), "ask_all", lambda self, commands: asked.extend(commands) or original(self, commands))
     visitor.look("/jobs/hostile")
     short = len(asked)
     for instant in range(200):
         due = 1_700_000_000 + instant
-        database.ask("ZADD", database.keys.history(jobs.summary_of(database, "hostile").id), due, f"occ_{instant}")
+        database.ask("ZADD", database.keys.history(jobs.find_summary(database, "hostile").id), due, f"occ_{instant}")
     asked.clear()
     visitor.look("/jobs/hostile")
     assert len(asked) <= short + 65

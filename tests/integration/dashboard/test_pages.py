@@ -8,9 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from jobistemer import Jobistemer
-from tests.support.apps import empty_app, shard
-from tests.support.scenery import HOSTILE, beat, lived_through
-from tests.support.visitors import Elements, Visitor
+from tests.support.apps import empty_app, shard_of
+from tests.support.scenery import HOSTILE, record_beat, populate
+from tests.support.visitors import HtmlPage, DashboardClient
 
 
 class Past(NamedTuple):
@@ -24,9 +24,9 @@ class Past(NamedTuple):
 def past(server_url):
     app = empty_app(server_url)
     # On a cluster each test has its own shard; these share what is on that of the first.
-    home = shard(app)
+    home = shard_of(app)
     app.namespace.for_id = lambda _: home
-    ids = lived_through(app)
+    ids = populate(app)
     app.control.pause("hostile", HOSTILE)
     return Past(app, ids)
 
@@ -38,7 +38,7 @@ def ids(past):
 
 @pytest.fixture
 def visitor(past):
-    return Visitor(past.app.namespace)
+    return DashboardClient(past.app.namespace)
 
 
 def paths(ids):
@@ -49,7 +49,7 @@ def paths(ids):
 
 
 def test_the_overview_names_what_needs_a_look(visitor, ids):
-    text = Elements(visitor.look("/")).text
+    text = HtmlPage(visitor.look("/")).text
     assert "No ticker runs, so nothing becomes due" in text
     assert "Runs wait, and no worker is there to take them" in text
     assert "Failed last time: warehouse/etl, hostile" in text or "Failed last time: hostile, warehouse/etl" in text
@@ -59,7 +59,7 @@ def test_the_overview_names_what_needs_a_look(visitor, ids):
 
 def test_a_job_is_shown_with_its_schedule_in_words_its_next_instants_and_its_history(visitor, ids):
     page = visitor.look("/jobs/warehouse%2Fetl")
-    text = Elements(page).text
+    text = HtmlPage(page).text
     assert "at 02:00 (UTC)" in text or "at 02:00, " in text
     assert "0 2 * * *" in text
     assert len(re.findall(r"\w{3} \d{4}-\d\d-\d\d 02:00:00", text)) == 5
@@ -70,9 +70,9 @@ def test_a_job_is_shown_with_its_schedule_in_words_its_next_instants_and_its_his
 
 def test_an_occurrence_is_shown_with_a_bar_for_each_attempt_its_errors_and_its_log(visitor, ids):
     page = visitor.look(f"/occurrences/{ids['etl']}")
-    bars = [each["class"] for each in Elements(page).named("rect") if "bar" in str(each["class"])]
+    bars = [each["class"] for each in HtmlPage(page).named("rect") if "bar" in str(each["class"])]
     assert sorted(bars) == ["bar bad", "bar bad", "bar good", "bar good"]
-    text = Elements(page).text
+    text = HtmlPage(page).text
     assert "succeeded · " in text
     assert ", 2 attempts" in text
     assert "ConnectionError: the warehouse is away" in text
@@ -81,18 +81,18 @@ def test_an_occurrence_is_shown_with_a_bar_for_each_attempt_its_errors_and_its_l
 
 
 def test_a_run_is_shown_with_its_result_or_with_the_payload_that_it_died_with(visitor, ids):
-    assert "sent to ann@shop" in Elements(visitor.look(f"/runs/{ids['sent']}")).text
-    dead = Elements(visitor.look(f"/runs/{ids['dead']}")).text
+    assert "sent to ann@shop" in HtmlPage(visitor.look(f"/runs/{ids['sent']}")).text
+    dead = HtmlPage(visitor.look(f"/runs/{ids['dead']}")).text
     assert '"to": "<script>' in dead
     assert "is no address" in dead
 
 
 def test_what_users_wrote_is_text_on_every_page_and_nothing_else(visitor, past, ids):
-    beat(shard(past.app), "<script>alert(2)</script>")
+    record_beat(shard_of(past.app), "<script>alert(2)</script>")
     seen = ""
     for path in paths(ids):
         page = visitor.look(path)
-        found = Elements(page)
+        found = HtmlPage(page)
         seen += found.text
         assert [each["src"] for each in found.named("script")] == [found.named("script")[0]["src"]], path
         assert {each["src"] for each in found.named("img")} == {"/static/icon.svg"}, path
@@ -106,6 +106,6 @@ def test_what_users_wrote_is_text_on_every_page_and_nothing_else(visitor, past, 
 
 def test_what_a_page_loads_and_leads_to_is_of_this_dashboard(visitor, ids):
     for path in paths(ids):
-        for _, attributes in Elements(visitor.look(path)).tags:
+        for _, attributes in HtmlPage(visitor.look(path)).tags:
             for name in ("href", "src", "action", "formaction"):
                 assert str(attributes.get(name, "/")).startswith(("/", "#")), (path, attributes)

@@ -14,7 +14,7 @@ import pytest
 from jobistemer import Jobistemer
 from tests.support.processes import Process
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import until
+from tests.support.worker_processes import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -43,7 +43,7 @@ from jobistemer.worker.lease.beat import Beater
 from observed import app
 
 vitals.STEP_S = 3.0
-Beater._obey = lambda self, command: threading.Event().wait()
+Beater._execute_command = lambda self, command: threading.Event().wait()
 """
 Start = Callable[..., tuple[Process, int]]
 
@@ -88,7 +88,7 @@ def ready(port: int) -> bool:
 def test_a_beat_that_is_stuck_makes_a_worker_no_longer_alive(start):
     _, port = start("worker", "blocked:app")
     assert asked(port, "/livez") == (200, ["ok"])
-    _, (trouble,) = until(lambda: asked(port, "/livez")[0] == 503 and asked(port, "/livez"), "the beat counts as stuck")
+    _, (trouble,) = wait_until(lambda: asked(port, "/livez")[0] == 503 and asked(port, "/livez"), "the beat counts as stuck")
     assert "beat has made no step for " in trouble
     assert ", it is at threading line " in trouble
 
@@ -96,9 +96,9 @@ def test_a_beat_that_is_stuck_makes_a_worker_no_longer_alive(start):
 def test_a_server_that_is_away_makes_processes_unready_and_not_dead(start, server):
     _, worker = start("worker", "observed:app")
     _, ticker = start("ticker")
-    until(lambda: ready(worker) and ready(ticker), "both are ready")
+    wait_until(lambda: ready(worker) and ready(ticker), "both are ready")
     server[1].close()
-    until(lambda: asked(worker, "/readyz")[0] == 503, "the worker says that it is not heard")
+    wait_until(lambda: asked(worker, "/readyz")[0] == 503, "the worker says that it is not heard")
     (reason,) = asked(worker, "/readyz")[1]
     assert reason.startswith("it has not beaten for ")
     assert (asked(worker, "/livez"), asked(ticker, "/livez")) == ((200, ["ok"]), (200, ["ok"]))
@@ -106,14 +106,14 @@ def test_a_server_that_is_away_makes_processes_unready_and_not_dead(start, serve
 
 def test_a_worker_that_drains_or_is_quiet_is_alive_and_not_ready(start, server, tmp_path):
     process, port = start("worker", "observed:app")
-    until(lambda: ready(port), "it is ready")
+    wait_until(lambda: ready(port), "it is ready")
     run = Jobistemer(server[0]).enqueue("waits", {"file": str(tmp_path / "go")})
-    until(lambda: run.state() == "running", "the run goes on")
+    wait_until(lambda: run.state() == "running", "the run goes on")
     process.send(signal.SIGTSTP)
     quiet = (503, ["it is quiet: it takes no new work until it is told to go on"])
-    until(lambda: asked(port, "/readyz") == quiet, "it is quiet")
+    wait_until(lambda: asked(port, "/readyz") == quiet, "it is quiet")
     process.send(signal.SIGTERM)
-    until(lambda: asked(port, "/readyz") == (503, ["it ends: it takes no new work"]), "it drains")
+    wait_until(lambda: asked(port, "/readyz") == (503, ["it ends: it takes no new work"]), "it drains")
     assert asked(port, "/livez") == (200, ["ok"])
     (tmp_path / "go").touch()
     assert process.ends() == 0
@@ -121,17 +121,17 @@ def test_a_worker_that_drains_or_is_quiet_is_alive_and_not_ready(start, server, 
 
 def test_a_supervisor_answers_for_its_processes(start, server):
     process, port = start("worker", "observed:app", "--processes", "2")
-    until(lambda: ready(port), "both are ready")
+    wait_until(lambda: ready(port), "both are ready")
     first, second = (int(process.says(r"worker [^.]*\.(\d+)\.\S+ started")[1]) for _ in range(2))
     os.kill(second, signal.SIGSTOP)
-    until(lambda: asked(port, "/livez")[0] == 503, "one does not answer")
+    wait_until(lambda: asked(port, "/livez")[0] == 503, "one does not answer")
     (reason,) = asked(port, "/livez")[1]
     assert reason.endswith(": it does not answer: timed out")
     os.kill(second, signal.SIGCONT)
-    until(lambda: asked(port, "/livez")[0] == 200, "it answers again")
+    wait_until(lambda: asked(port, "/livez")[0] == 200, "it answers again")
     # One that has died is replaced: not ready meanwhile, and nothing that a restart of the supervisor would mend.
     os.kill(first, signal.SIGKILL)
-    until(lambda: "it is not there yet" in " ".join(asked(port, "/readyz")[1]), "one is missing")
+    wait_until(lambda: "it is not there yet" in " ".join(asked(port, "/readyz")[1]), "one is missing")
     assert asked(port, "/livez") == (200, ["ok"])
     process.send(signal.SIGTERM)
     assert process.ends() == 0

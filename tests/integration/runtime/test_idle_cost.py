@@ -10,7 +10,7 @@ import redis
 from jobistemer.app import Jobistemer
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker
 from tests.support.servers import VALKEY, running
@@ -27,10 +27,10 @@ def url(tmp_path):
 
 def commands_of(url: str, role) -> Counter[str]:
     """The commands that a role sends in some seconds by the server's clock, once it has started."""
-    stopping = Stopping()
+    shutdown = Shutdown()
     seen: Counter[str] = Counter()
     with redis.Redis.from_url(url).monitor() as monitor:
-        thread = start_thread(lambda: role.run(stopping), "role")
+        thread = start_thread(lambda: role.run(shutdown), "role")
         first = None
         for command in monitor.listen():
             # What a script does is not sent, and costs no round trip.
@@ -42,7 +42,7 @@ def commands_of(url: str, role) -> Counter[str]:
                 break
             if command["time"] >= first:
                 seen[command["command"].split()[0]] += 1
-    stopping.request()
+    shutdown.request()
     thread.join(20)
     assert not thread.is_alive()
     return seen

@@ -13,11 +13,11 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.core.states import RunState
-from jobistemer.runtime.supervisor import FIRST_PAUSE_S, Place
+from jobistemer.runtime.supervisor import FIRST_PAUSE_S, SupervisedProcess
 from jobistemer.store.reads import queues
 from tests.support.processes import Process, has_ended
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import until
+from tests.support.worker_processes import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -88,7 +88,7 @@ def workers(app: Jobistemer, count: int) -> dict[str, int]:
     def found() -> dict[str, int]:
         return {each.id: each.pid for each in queues.list_workers(app.namespace.shards)}
 
-    until(lambda: len(found()) == count, f"{count} workers beat")
+    wait_until(lambda: len(found()) == count, f"{count} workers beat")
     return found()
 
 
@@ -97,7 +97,7 @@ def test_who_dies_is_replaced_and_the_others_go_on(app, start):
     before = workers(app, 2)
     victim, other = before.values()
     os.kill(victim, signal.SIGKILL)
-    until(lambda: len(set(workers_now(app)) - set(before)) == 1, "a new worker beats")
+    wait_until(lambda: len(set(workers_now(app)) - set(before)) == 1, "a new worker beats")
     now = set(workers_now(app).values())
     assert other in now
     with_two.send(signal.SIGTERM)
@@ -111,17 +111,17 @@ def workers_now(app: Jobistemer) -> dict[str, int]:
 
 
 def test_who_ends_soon_again_and_again_is_started_after_growing_pauses():
-    place = Place("process 1", [sys.executable, "-c", "raise SystemExit(3)"])
-    place.fill()
-    pauses, seen = [], place.process
+    supervised = SupervisedProcess("process 1", [sys.executable, "-c", "raise SystemExit(3)"])
+    supervised.start()
+    pauses, seen = [], supervised.process
     for _ in range(2):
-        assert until(place.tend, "its end is seen") == 3
-        pauses.append(place._pause)
+        assert wait_until(supervised.replace_if_ended, "its end is seen") == 3
+        pauses.append(supervised._pause)
         # It is not started before its pause is over, and then it is another one.
-        assert place.tend() is None
-        assert place.process is seen
-        until(lambda old=seen: place.tend() is not None or place.process is not old, "another one is started")
-        seen = place.process
+        assert supervised.replace_if_ended() is None
+        assert supervised.process is seen
+        wait_until(lambda old=seen: supervised.replace_if_ended() is not None or supervised.process is not old, "another one is started")
+        seen = supervised.process
     assert pauses == [2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
     seen.wait()
 
@@ -131,9 +131,9 @@ def test_sigterm_lets_everybody_finish_what_runs(app, start, tmp_path):
     pids = workers(app, 2)
     runs = [app.enqueue("waits", {"file": str(tmp_path / "go")}) for _ in range(2)]
     for run in runs:
-        until(lambda each=run: each.state() is RunState.RUNNING, "it runs")
+        wait_until(lambda each=run: each.state() is RunState.RUNNING, "it runs")
     supervisor.send(signal.SIGTERM)
-    until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "both have heard it")
+    wait_until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "both have heard it")
     (tmp_path / "go").touch()
     assert supervisor.ends() == 0
     assert {run.result(timeout=1) for run in runs} == set(pids.values())
@@ -146,9 +146,9 @@ def test_a_second_signal_ends_everybody_at_once(app, start, processes, second):
     worker = start("supervised:app", "-c", 1, "--processes", processes, "--grace", 80_000)
     pids = workers(app, 1)
     run = app.enqueue("waits", {"file": "/nowhere"})
-    until(lambda: run.state() is RunState.RUNNING, "it runs")
+    wait_until(lambda: run.state() is RunState.RUNNING, "it runs")
     worker.send(signal.SIGTERM)
-    until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "it has heard the first")
+    wait_until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "it has heard the first")
     worker.send(second)
     # Long before its grace period is over.
     assert worker.ends() == 0
@@ -162,9 +162,9 @@ def test_sigtstp_stops_fetching_and_sigcont_lets_everybody_go_on(app, start):
     workers(app, 2)
     assert app.enqueue("where").result(timeout=10)
     worker.send(signal.SIGTSTP)
-    until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "all are quiet")
+    wait_until(lambda: all(each.quiet for each in queues.list_workers(app.namespace.shards)), "all are quiet")
     # A read that was under way may still take one.
-    until(lambda: not waits(app), "no read is under way")
+    wait_until(lambda: not waits(app), "no read is under way")
     waiting = app.enqueue("where")
     assert waiting.state() is RunState.PENDING
     worker.send(signal.SIGCONT)
@@ -183,7 +183,7 @@ def test_a_change_of_the_code_is_run_by_fresh_processes(app, start, tmp_path):
     before = workers(app, 2)
     assert app.enqueue("version").result(timeout=10) == 1
     (tmp_path / "supervised.py").write_text(APP.replace("return 1", "return 22"))
-    until(lambda: len(set(workers_now(app)) - set(before)) == 2, "two new workers beat")
+    wait_until(lambda: len(set(workers_now(app)) - set(before)) == 2, "two new workers beat")
     assert all(has_ended(pid) for pid in before.values())
     assert app.enqueue("version").result(timeout=10) == 22
 
@@ -197,7 +197,7 @@ def test_a_worker_that_has_had_its_runs_makes_room_for_a_fresh_one(app, start):
         return len(pids) == 3
 
     # A worker looks at its count four times a second, and may do some more meanwhile.
-    until(three_have_worked, "two others have done the work")
+    wait_until(three_have_worked, "two others have done the work")
 
 
 def test_a_worker_that_holds_too_much_memory_ends_in_order(app, start):
@@ -218,7 +218,7 @@ def test_a_burst_ends_when_the_queues_are_empty(app, start):
 
 def test_a_ticker_leaves_in_order(app, start):
     ticker = start(command=("-m", "jobistemer.cli.commands.ticker"))
-    until(lambda: queues.list_tickers(app.namespace.shards), "it beats")
+    wait_until(lambda: queues.list_tickers(app.namespace.shards), "it beats")
     ticker.send(signal.SIGTERM)
     assert ticker.ends() == 0
     assert queues.list_tickers(app.namespace.shards) == []

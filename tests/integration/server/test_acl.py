@@ -7,7 +7,7 @@ import redis
 
 from jobistemer import Context, Jobistemer
 from jobistemer.app import DeadLetters, JobControl
-from jobistemer.cli.top.snapshot import counting, look
+from jobistemer.cli.top.snapshot import open_counting_shards, take_snapshot
 from jobistemer.control.audit import audit_jobs
 from jobistemer.control.cancel import cancel_run
 from jobistemer.core import ids
@@ -16,7 +16,7 @@ from jobistemer.core.jobs.limits import Concurrency
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store import acl
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import jobs, queues
@@ -24,11 +24,11 @@ from jobistemer.store.reads.metrics import Gauges
 from jobistemer.store.server.connection import Server
 from jobistemer.ticker import Ticker
 from jobistemer.web.dashboard.actions import ACTIONS
-from tests.support.apps import working
-from tests.support.roles import admit_to
-from tests.support.servers import SHARDS, clusters, emptied, running, single
-from tests.support.visitors import Visitor
-from tests.support.worker_processes import until
+from tests.support.apps import running_worker
+from tests.support.roles import create_user_on
+from tests.support.servers import SHARDS, clusters, empty_server, running, single
+from tests.support.visitors import DashboardClient
+from tests.support.worker_processes import wait_until
 
 
 @pytest.fixture(scope="module", params=[*single(), *clusters()])
@@ -40,7 +40,7 @@ def server(request, tmp_path_factory):
 @pytest.fixture
 def admins(server):
     """A client for each node; there is one, or those of a cluster, each with users of its own."""
-    emptied(server)
+    empty_server(server)
     opened = Server(server)
     opened.client("{test:0}").ping()
     clients = nodes_of(opened)
@@ -58,7 +58,7 @@ def nodes_of(opened: Server) -> list[redis.Redis]:
 @pytest.fixture
 def url(server, admins):
     """`url("worker")` is what a worker connects to."""
-    return lambda *roles: admit_to(admins, server, "test", *roles)
+    return lambda *roles: create_user_on(admins, server, "test", *roles)
 
 
 def shop(url: str) -> Jobistemer:
@@ -101,30 +101,30 @@ def denied(admins: list[redis.Redis]) -> list[str]:
 def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
     # Given a user for each role, a ticker and a worker at work, and jobs that the operator has deployed
     shop(url("operator")).deploy()
-    producer, stopping = shop(url("producer")), Stopping()
+    producer, shutdown = shop(url("producer")), Shutdown()
     ticker = Ticker(Namespace(url("ticker"), "test"), TickerSettings(pass_s=0.5))
-    thread = start_thread(lambda: ticker.run(stopping), "ticker")
-    with working(shop(url("worker"))):
+    thread = start_thread(lambda: ticker.run(shutdown), "ticker")
+    with running_worker(shop(url("worker"))):
         # When work is enqueued, fails, is retried and replayed, while jobs are due
         assert producer.enqueue("limited", {}).result(timeout=10) == 1
         assert producer.enqueue("again", {}, delay=0.01).result(timeout=20) == 1
         broken = producer.enqueue("fail", {})
         operator = Namespace(url("operator"), "test")
-        until(lambda: DeadLetters(operator).page(), "the run is dead")
+        wait_until(lambda: DeadLetters(operator).page(), "the run is dead")
         assert DeadLetters(operator).replay(broken.id)
         later = producer.enqueue("limited", {}, delay=3600)
         assert cancel_run(operator, later.id) == "canceled"
         viewer, job = Namespace(url("viewer"), "test"), ids.job_id("every_second")
         history = lambda: jobs.list_history(viewer.for_job(job), job)  # noqa: E731
-        until(lambda: sum(each.state == "completed" for each in history()) > 1, "the job has run twice")
+        wait_until(lambda: sum(each.state == "completed" for each in history()) > 1, "the job has run twice")
         JobControl(operator).pause("every_second")
         # Then the viewer sees all that, and nothing is unaccounted for
         assert {each.name for each in queues.list_queues(viewer.shards)} == {"default"}
         assert {each.name for each in Gauges(viewer).measures()} >= {"queue_waiting", "dead_runs"}
         assert len(queues.list_workers(viewer.shards)) == len(queues.list_tickers(viewer.shards)) == 1
-        assert [each.name for each in look(counting(viewer)).queues] == ["default"]
+        assert [each.name for each in take_snapshot(open_counting_shards(viewer)).queues] == ["default"]
         assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
-    stopping.request()
+    shutdown.request()
     thread.join(10)
     assert denied(admins) == []
 
@@ -220,18 +220,18 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
     app = shop(url("operator", "producer"))
     app.deploy()
     occurrence, _ = app.control.trigger("every_second")
-    with working(shop(url("worker"))):
+    with running_worker(shop(url("worker"))):
         broken, waiting = app.enqueue("fail", {}), app.enqueue("quiet", {}, delay=3600)
-        until(app.dead.page, "the run is dead")
-        until(lambda: app.report(occurrence).ended_at, "the occurrence has ended")
-        viewer = Visitor(Namespace(url("viewer"), "test"), read_only=True)
+        wait_until(app.dead.page, "the run is dead")
+        wait_until(lambda: app.report(occurrence).ended_at, "the occurrence has ended")
+        viewer = DashboardClient(Namespace(url("viewer"), "test"), read_only=True)
         for path in ("/", "/jobs", "/jobs/every_second", "/runs", "/runs?queue=default", "/queues", "/dead", "/workers"):
             viewer.look(path)
         for path in (f"/occurrences/{occurrence}", f"/runs/{broken.id}", f"/runs/{waiting.id}"):
             viewer.look(path)
         assert denied(admins) == []
         live, _ = app.control.trigger("every_second")
-        operator = Visitor(Namespace(url("operator"), "test"))
+        operator = DashboardClient(Namespace(url("operator"), "test"))
         (worker,) = queues.list_workers(app.namespace.shards)
         targets = {"job": "every_second", "queue": "mail", "worker": worker.id, "run": waiting.id, "dead": broken.id}
         targets |= {"cancel-occurrence": live, "replay-occurrence": occurrence}
@@ -244,12 +244,12 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
 
 def test_a_dashboard_that_is_not_read_only_says_which_right_a_viewer_lacks(url, admins):
     shop(url("operator")).deploy()
-    answer = Visitor(Namespace(url("viewer"), "test")).send("pause-job", "every_second")
+    answer = DashboardClient(Namespace(url("viewer"), "test")).send("pause-job", "every_second")
     assert answer.status_code == 503
     assert "jobistemer acl operator" in answer.text
 
 
 def test_a_rule_is_for_one_namespace_and_a_known_role():
-    assert "~{shop:*}:run:*" in acl.rule(["producer"], "shop")
+    assert "~{shop:*}:run:*" in acl.build_rule(["producer"], "shop")
     with pytest.raises(InvalidInput, match="role 'root' is not known; allowed are producer, ticker, worker"):
-        acl.rule(["root"], "shop")
+        acl.build_rule(["root"], "shop")

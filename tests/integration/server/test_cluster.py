@@ -18,25 +18,25 @@ from jobistemer.store.calls.streams import StreamReader, open_streams
 from jobistemer.store.keys import settings_key
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server import cluster_client
-from jobistemer.store.server.cluster_map import slot_of
+from jobistemer.store.server.cluster_map import hash_slot
 from jobistemer.store.server.connection import Server
-from tests.support.apps import work_off, working
-from tests.support.clusters import LocalCluster, clustered
-from tests.support.records import leaked
-from tests.support.roles import admit_to
-from tests.support.servers import cluster_binary, emptied, moving_whole
-from tests.support.worlds import attempts_of
+from tests.support.apps import drain_queues, running_worker
+from tests.support.clusters import LocalCluster, running_cluster
+from tests.support.records import find_leaks
+from tests.support.roles import create_user_on
+from tests.support.servers import cluster_binary, empty_server, moving_whole
+from tests.support.worlds import read_attempts
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with clustered(cluster_binary(), tmp_path_factory.mktemp("cluster")) as cluster:
+    with running_cluster(cluster_binary(), tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def app(cluster):
-    emptied(cluster.url, shards=1)
+    empty_server(cluster.url, shards=1)
     app = app_as(cluster.url)
     yield app
     app.namespace.close()
@@ -58,7 +58,7 @@ class Move:
     def __init__(self, cluster: LocalCluster, app: Jobistemer) -> None:
         self._cluster = cluster
         self.database = app.namespace.shards[0]
-        self.slot = slot_of(self.database.keys.tag)
+        self.slot = hash_slot(self.database.keys.tag)
         self.source = cluster.owner(self.slot)
         self.target = next(node for node in cluster.masters if node is not self.source)
 
@@ -93,7 +93,7 @@ def test_commands_scripts_and_batches_follow_a_slot_that_has_moved(app, move):
     awaited = asyncio.run(app.enqueue_async("double", {"number": 20}))
 
     # Then all of it is there
-    work_off(app)
+    drain_queues(app)
     handles = [*before, alone, *many, awaited]
     assert [handle.result(timeout=1) for handle in handles] == [2 * number for number in range(21)]
 
@@ -150,7 +150,7 @@ def test_a_single_key_is_asked_for_where_it_is(app, move):
 
 def test_a_worker_that_waits_goes_on_waiting_where_the_slot_is_now(app, move):
     # Given a worker that has something done and waits for more
-    with working(app):
+    with running_worker(app):
         assert app.enqueue("double", {"number": 1}).result(timeout=20) == 2
         # When its slot goes, and there is more
         move.finish()
@@ -169,7 +169,7 @@ def test_what_runs_while_its_slot_moves_as_a_whole_is_recorded_once_where_it_is_
         return 1
 
     # Given a worker that is in the middle of a run, and waits for more
-    with working(app):
+    with running_worker(app):
         run = app.enqueue("slow", {})
         assert began.wait(20)
         # When its slot goes with all that is pending, and the run ends
@@ -178,9 +178,9 @@ def test_what_runs_while_its_slot_moves_as_a_whole_is_recorded_once_where_it_is_
         # Then its outcome is taken where its entry is now, and what comes next is done there
         assert run.result(timeout=20) == 1
         assert app.enqueue("double", {"number": 2}).result(timeout=20) == 4
-    (attempt,) = attempts_of(move.database, run.id)
+    (attempt,) = read_attempts(move.database, run.id)
     assert attempt.state == "succeeded"
-    assert leaked(move.database) == {}
+    assert find_leaks(move.database) == {}
 
 
 def test_a_wait_that_is_under_way_is_ended_where_it_is(app):
@@ -195,7 +195,7 @@ def test_a_wait_that_is_under_way_is_ended_where_it_is(app):
 
 
 def test_the_command_line_works_on_a_cluster(cluster):
-    emptied(cluster.url, shards=8)
+    empty_server(cluster.url, shards=8)
     app = Jobistemer(cluster.url, namespace="test")
     runs = [app.enqueue("double", {"number": number}) for number in range(20)]
     run = partial(CliRunner().invoke, main)
@@ -219,7 +219,7 @@ async def state_of(app: Jobistemer, run: str) -> bytes:
 def test_the_rights_of_a_role_are_enough_to_follow_a_slot(cluster, app, move):
     # Given users with the rights of their roles, and a slot of which some keys are here and some there
     nodes = [node.client for node in cluster.masters]
-    as_role = lambda *roles: app_as(admit_to(nodes, cluster.url, "test", *roles))  # noqa: E731
+    as_role = lambda *roles: app_as(create_user_on(nodes, cluster.url, "test", *roles))  # noqa: E731
     producer, worker, operator, viewer = (as_role(role) for role in ("producer", "worker", "operator", "viewer"))
     run = producer.enqueue("double", {"number": 1})
     move.begin(move.database.keys.run(run.id))
@@ -228,7 +228,7 @@ def test_the_rights_of_a_role_are_enough_to_follow_a_slot(cluster, app, move):
     assert {each.run(run.id).state() for each in (producer, operator, viewer)} == {"pending"}
     assert asyncio.run(state_of(producer, run.id)) == b"pending"
     move.finish()
-    work_off(worker)
+    drain_queues(worker)
 
     # Then nobody was refused anything
     assert run.result(timeout=5) == 2
@@ -236,7 +236,7 @@ def test_the_rights_of_a_role_are_enough_to_follow_a_slot(cluster, app, move):
 
 
 def test_a_url_of_one_node_alone_is_told_what_it_is(cluster):
-    elsewhere = next(node for node in cluster.masters if node is not cluster.owner(slot_of(settings_key("test"))))
+    elsewhere = next(node for node in cluster.masters if node is not cluster.owner(hash_slot(settings_key("test"))))
     with pytest.raises(ServerRefused, match=r"It is one node of a cluster: the URL begins with redis\+cluster://"):
         Namespace(f"redis://127.0.0.1:{elsewhere.port}/0", "test").shards  # noqa: B018 - connects
 

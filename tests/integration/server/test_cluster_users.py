@@ -9,12 +9,12 @@ from click.testing import CliRunner
 
 from jobistemer import Jobistemer
 from jobistemer.cli import main
-from jobistemer.store.server.cluster_map import slot_of
-from tests.support.apps import ticking, working
-from tests.support.clusters import clustered
-from tests.support.roles import admit_to
+from jobistemer.store.server.cluster_map import hash_slot
+from tests.support.apps import running_ticker, running_worker
+from tests.support.clusters import running_cluster
+from tests.support.roles import create_user_on
 from tests.support.servers import SHARDS, VALKEY, binary_of
-from tests.support.worker_processes import until
+from tests.support.worker_processes import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -28,7 +28,7 @@ CLOSED = (*ADMIN, *NODE, "--user", "default", "off", "--masteruser", "node", "--
 def cluster(tmp_path):
     (tmp_path / "nodes").mkdir()
     admin = {"username": "admin", "password": "s3cret"}
-    with clustered(binary_of(VALKEY), tmp_path / "nodes", 1, CLOSED, admin) as cluster:
+    with running_cluster(binary_of(VALKEY), tmp_path / "nodes", 1, CLOSED, admin) as cluster:
         yield cluster
 
 
@@ -50,14 +50,14 @@ def doubled(app: Jobistemer) -> None:
 def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user_off(cluster):
     # Given a user for each role, on every node, and everybody at work
     def url(*roles: str) -> str:
-        return admit_to([node.client for node in cluster.nodes], cluster.url, "test", *roles)
+        return create_user_on([node.client for node in cluster.nodes], cluster.url, "test", *roles)
 
     producer, operator = app_as(url("producer")), url("operator")
-    with working(app_as(url("worker"))), ticking(app_as(url("ticker"))):
+    with running_worker(app_as(url("worker"))), running_ticker(app_as(url("ticker"))):
         doubled(producer)
         # When a slot with all that is in it goes to the node that has a replica
         leaving = next(number for number in range(SHARDS) if number in cluster.shards_of(cluster.masters[1], "test", SHARDS))
-        slot = slot_of(producer.namespace.shards[leaving].keys.tag)
+        slot = hash_slot(producer.namespace.shards[leaving].keys.tag)
         cluster.move_whole(slot, cluster.masters[0])
         assert cluster.owner(slot) is cluster.masters[0]
         doubled(producer)
@@ -66,7 +66,7 @@ def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user
 
         # And when that node is lost, whose replica knows the same users
         cluster.lose(cluster.masters[0], cluster.replicas[0])
-        until(lambda: cluster.replicas[0].role() == "master", "its replica has taken over")
-        until(lambda: cluster.owner(slot) is cluster.replicas[0], "the others know it")
+        wait_until(lambda: cluster.replicas[0].role() == "master", "its replica has taken over")
+        wait_until(lambda: cluster.owner(slot) is cluster.replicas[0], "the others know it")
         # Then all goes on
         doubled(producer)

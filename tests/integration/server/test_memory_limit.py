@@ -11,21 +11,21 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
 from jobistemer.store.server.connection import connect
 from tests.support.clocks import NOW, FrozenClock
-from tests.support.records import leaked, nothing_written, records
+from tests.support.records import find_leaks, nothing_written, records
 from tests.support.servers import running, single
 from tests.support.stories import (
     MINUTE,
     T0,
     claim,
     decision,
-    ended,
+    build_ended,
     enqueue,
     finish,
     job,
     message,
     register,
-    take,
-    take_one,
+    fetch,
+    fetch_one,
     task,
 )
 
@@ -93,20 +93,20 @@ def test_a_delayed_run_stays_delayed(database):
 @pytest.mark.parametrize("state", ["succeeded", "failed", "canceled"])
 def test_the_end_of_running_work_is_recorded(database, state):
     enqueue(database, retry=NO_RETRIES)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     fill_up(database)
-    assert finish(database, ended(delivery, state, result=b"42")) == Reply("DONE", [])
+    assert finish(database, build_ended(delivery, state, result=b"42")) == Reply("DONE", [])
     attempt = f"attempt:{ids.attempt_id('run_1', 0)}"
     assert records(database)[attempt]["state"] == state
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize("state", ["failed", "lost"])
 def test_running_work_that_goes_on_is_recorded_and_not_lost(database, state):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     fill_up(database)
-    assert finish(database, ended(delivery, state)) == Reply("DONE", [])
+    assert finish(database, build_ended(delivery, state)) == Reply("DONE", [])
     found = records(database)
     assert "default:5:run_1" in found.get("delayed", ()) or len(found["stream:default:5"].entries) == 1
 
@@ -115,14 +115,14 @@ def test_an_occurrence_moves_on_to_its_end(database):
     definition = job(task("a"), task("b", "a"))
     register(database, definition)
     claim(database, definition, decision(T0 + MINUTE))
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     fill_up(database)
-    assert finish(database, ended(delivery), definition) == Reply("DONE", [1])
+    assert finish(database, build_ended(delivery), definition) == Reply("DONE", [1])
     database.client.config_set("maxmemory", 0)
-    (last,) = take(database)
+    (last,) = fetch(database)
     fill_up(database)
-    assert finish(database, ended(last), definition) == Reply("DONE", [0])
-    assert leaked(database) == {}
+    assert finish(database, build_ended(last), definition) == Reply("DONE", [0])
+    assert find_leaks(database) == {}
 
 
 def test_workers_and_tickers_do_not_pass_for_dead(database):
@@ -140,4 +140,4 @@ def test_waiting_work_can_be_cancelled(database):
     from jobistemer.store.actions.cancel import cancel_run
 
     assert cancel_run(database, "run_1", "not needed") == "CANCELED"
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}

@@ -8,7 +8,7 @@ from jobistemer.store.database import AsyncDatabase
 from jobistemer.store.scripts import Reply
 from jobistemer.store.server.connection import Server
 from tests.support.records import records
-from tests.support.stories import enqueue, message, take
+from tests.support.stories import enqueue, message, fetch
 
 
 def enqueueing(database, run):
@@ -23,7 +23,7 @@ def test_a_call_goes_through_although_the_scripts_are_gone(database):
     enqueue(database, "run_1")
     database.client.script_flush()
     assert enqueue(database, "run_2") == Reply("CREATED", [])
-    assert [each.message.run for each in take(database)] == ["run_1", "run_2"]
+    assert [each.message.run for each in fetch(database)] == ["run_1", "run_2"]
 
 
 def test_many_calls_go_through_in_their_order_although_the_scripts_are_gone(database):
@@ -31,7 +31,7 @@ def test_many_calls_go_through_in_their_order_although_the_scripts_are_gone(data
     database.client.script_flush()
     calls = [enqueueing(database, "run_2"), delaying(database, "run_3"), enqueueing(database, "run_4")]
     assert database.call_all(calls) == [Reply("CREATED", [])] * 3
-    assert [each.message.run for each in take(database)] == ["run_1", "run_2", "run_4"]
+    assert [each.message.run for each in fetch(database)] == ["run_1", "run_2", "run_4"]
 
 
 def test_many_calls_go_through_when_only_some_of_the_scripts_are_gone(database):
@@ -67,4 +67,4 @@ def test_an_awaited_call_goes_through_as_well(database, server_url, flushed):
     if flushed == "flushed":
         database.client.script_flush()
     assert asyncio.run(awaited(server_url, database)) == Reply("CREATED", [])
-    assert [each.message.run for each in take(database)] == ["run_1"]
+    assert [each.message.run for each in fetch(database)] == ["run_1"]

@@ -15,14 +15,14 @@ from jobistemer.control.queues import QueueControl
 from jobistemer.core import ids
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.reads import queues, records
-from jobistemer.store.reads.jobs import delayed_total, list_jobs
+from jobistemer.store.reads.jobs import count_delayed, list_jobs
 from jobistemer.ticker.ticker import Ticker
-from tests.support.apps import work_off, working
-from tests.support.records import leaked
-from tests.support.servers import FAKE, SHARDS, available, clusters, emptied, folder_of, running
-from tests.support.worker_processes import until
+from tests.support.apps import drain_queues, running_worker
+from tests.support.records import find_leaks
+from tests.support.servers import FAKE, SHARDS, available, clusters, empty_server, folder_of, running
+from tests.support.worker_processes import wait_until
 
 # The cluster is among them whatever other servers were asked for: what is tested here needs shards on several nodes.
 KINDS = [FAKE, *clusters()] if FAKE in available() else clusters()
@@ -36,7 +36,7 @@ def url(request, tmp_path_factory):
 
 @pytest.fixture
 def app(url):
-    emptied(url)
+    empty_server(url)
     app = Jobistemer(url, namespace="test", shards=SHARDS)
 
     @app.task
@@ -52,10 +52,10 @@ def app(url):
 
 @pytest.fixture
 def ticking(app):
-    stopping = Stopping()
-    thread = start_thread(lambda: Ticker(app.namespace, TickerSettings()).run(stopping), "ticker of the test")
+    shutdown = Shutdown()
+    thread = start_thread(lambda: Ticker(app.namespace, TickerSettings()).run(shutdown), "ticker of the test")
     yield
-    stopping.request()
+    shutdown.request()
     thread.join(20)
     assert not thread.is_alive()
 
@@ -77,13 +77,13 @@ def test_calls_go_to_all_shards_and_each_is_executed_once(app):
     assert len(runs_by_shard(app)) == SHARDS
 
     # When a worker works
-    with working(app):
+    with running_worker(app):
         later = asyncio.run(awaited(app, range(150, 200)))
         results = [handle.result(timeout=20) for handle in handles] + later
 
     # Then all of it has come, and nothing is left over on any shard
     assert results == [2 * number for number in range(200)]
-    assert [leaked(shard) for shard in app.namespace.shards] == [{}] * SHARDS
+    assert [find_leaks(shard) for shard in app.namespace.shards] == [{}] * SHARDS
 
 
 def test_a_burst_ends_when_all_shards_are_empty_also_of_what_its_own_runs_enqueue(app):
@@ -94,7 +94,7 @@ def test_a_burst_ends_when_all_shards_are_empty_also_of_what_its_own_runs_enqueu
 
     for _ in range(5):
         app.enqueue("chain", {"left": 20})
-    worker = work_off(app, concurrency=2)
+    worker = drain_queues(app, concurrency=2)
     assert worker.counts()["done"] == 5 * 21
 
 
@@ -114,7 +114,7 @@ def test_a_run_is_found_by_its_id_on_whatever_shard_it_is(app):
     # When only the ids are known
     others = [Jobistemer(app.namespace.url, namespace="test").run(run) for run in known]
     assert [other.state() for other in others] == ["pending"] * 4
-    work_off(app, queues={"default": 0, "mail": 0})
+    drain_queues(app, queues={"default": 0, "mail": 0})
 
     # Then the results are found too, also on an event loop
     assert [other.result(timeout=1) for other in others] == [2, 2, None, 7]
@@ -127,7 +127,7 @@ def test_a_unique_key_holds_on_all_shards(app):
     many = app.enqueue_many(app.request("double", {"number": -n}, unique=f"key {n}") for n in range(30))
     assert [each.id for each in again] == [each.id for each in many] == [each.id for each in first]
     assert all(each.existing for each in [*again, *many])
-    work_off(app)
+    drain_queues(app)
     assert [each.result(timeout=1) for each in again] == [2 * n for n in range(30)]
 
 
@@ -148,7 +148,7 @@ def test_calls_that_share_a_limit_share_a_shard(app):
         app.enqueue("call", {"customer": "abc"[number % 3]})
     assert sum(runs_by_shard(app)) == 60
     assert len(runs_by_shard(app)) <= 3
-    work_off(app, concurrency=8)
+    drain_queues(app, concurrency=8)
     assert most.keys() == {"a", "b", "c"}
     assert max(most.values()) <= 2
 
@@ -159,13 +159,13 @@ def test_queues_are_listed_paused_and_purged_on_all_shards(app):
         app.enqueue("double", {"number": number}, delay=3600)
     control = QueueControl(app.namespace)
     (listed,) = control.list()
-    assert (listed.name, listed.waiting, delayed_total(app.namespace.shards)) == ("default", 40, 40)
+    assert (listed.name, listed.waiting, count_delayed(app.namespace.shards)) == ("default", 40, 40)
 
     control.pause("default")
     assert [each.paused for each in control.list()] == [True]
     control.resume("default")
     assert control.purge("default", "test") == 80
-    assert [leaked(shard) for shard in app.namespace.shards] == [{}] * SHARDS
+    assert [find_leaks(shard) for shard in app.namespace.shards] == [{}] * SHARDS
 
 
 def test_dead_letters_of_all_shards_are_listed_and_replayed(app):
@@ -175,7 +175,7 @@ def test_dead_letters_of_all_shards_are_listed_and_replayed(app):
 
     for _ in range(30):
         app.enqueue("fails")
-    work_off(app)
+    drain_queues(app)
     dead = DeadLetters(app.namespace)
     letters = list(dead.all())
     assert len(letters) == 30
@@ -192,9 +192,9 @@ def test_jobs_fire_and_delayed_runs_are_promoted_on_every_shard(app, ticking):
     delayed = [app.enqueue("double", {"number": n}, delay=0.2) for n in range(3 * SHARDS)]
 
     # When tickers and workers are at work
-    with working(app):
+    with running_worker(app):
         assert [each.result(timeout=20) for each in delayed] == [2 * n for n in range(3 * SHARDS)]
-        until(lambda: all(each.last for each in list_jobs(app.namespace.shards)), "each job has fired")
+        wait_until(lambda: all(each.last for each in list_jobs(app.namespace.shards)), "each job has fired")
 
     # Then the ticker is known on every shard, and the record of all is complete
     assert [len(queues.list_tickers([shard])) for shard in app.namespace.shards] == [1] * SHARDS
@@ -238,20 +238,20 @@ def test_graphs_retries_children_and_cancels_work_on_whatever_shard_they_are(app
     later = [app.enqueue("double", {"number": number}, delay=3600) for number in range(3 * SHARDS)]
 
     # When all of it is done, and what waits is cancelled
-    with working(app):
+    with running_worker(app):
         occurrences = [app.control.trigger(f"graph_{number}")[0] for number in range(SHARDS)]
         tried = [app.enqueue("again") for _ in range(3 * SHARDS)]
         reducers = [app.run(app.enqueue("parent").result(timeout=20)) for _ in range(SHARDS)]
         assert [each.result(timeout=20) for each in tried] == [1] * 3 * SHARDS
         assert [each.result(timeout=20) for each in reducers] == [9] * SHARDS
-        until(lambda: all(ended(*each) for each in zip(homes, occurrences, strict=True)), "each occurrence has ended")
+        wait_until(lambda: all(ended(*each) for each in zip(homes, occurrences, strict=True)), "each occurrence has ended")
     assert all(each.cancel() for each in later)
 
     # Then it was done on all shards, and nothing is left over on any
     assert len(runs_by_shard(app)) == SHARDS
     loads = [ids.run_id(occ, ids.task_id(ids.job_id(f"graph_{n}"), "load")) for n, occ in enumerate(occurrences)]
     assert [app.run(load).result(timeout=1) for load in loads] == [21] * SHARDS
-    assert [leaked(shard) for shard in app.namespace.shards] == [{}] * SHARDS
+    assert [find_leaks(shard) for shard in app.namespace.shards] == [{}] * SHARDS
 
 
 def ended(home, occurrence):

@@ -6,20 +6,20 @@ import pytest
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.namespace import Namespace
-from tests.support.apps import empty_app, work_off
-from tests.support.secured import secured, speaks_tls, watched
+from tests.support.apps import empty_app, drain_queues
+from tests.support.secured import running_tls_server, speaks_tls, running_tls_sentinel
 from tests.support.servers import running, single
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with secured(tmp_path_factory.mktemp("tls"), clients="no") as opened:
+    with running_tls_server(tmp_path_factory.mktemp("tls"), clients="no") as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
-    with secured(tmp_path_factory.mktemp("mutual"), clients="yes") as opened:
+    with running_tls_server(tmp_path_factory.mktemp("mutual"), clients="yes") as opened:
         yield opened
 
 
@@ -32,7 +32,7 @@ def enqueued_and_done(url: str) -> list[object]:
         return 2 * number
 
     handles = [double.enqueue(1), asyncio.run(double.enqueue_async(2))]
-    work_off(app)
+    drain_queues(app)
     return [handle.result(timeout=5) for handle in handles]
 
 
@@ -75,7 +75,7 @@ def test_a_server_may_ask_for_a_client_certificate(strict):
 def test_sentinels_are_asked_over_tls_with_a_password_of_their_own(server, tmp_path):
     # The Sentinel names the server by its number, for which it has no certificate.
     options = f"ssl_ca_certs={server.certificates.ca}&ssl_check_hostname=false"
-    with watched(tmp_path, server) as sentinel:
+    with running_tls_sentinel(tmp_path, server) as sentinel:
         url = f"rediss+sentinel://{sentinel}/main/0?{options}"
         assert enqueued_and_done(f"{url}&sentinel_password=s3ntinel") == [2, 4]
         # Then one without the password is told what is missing, and one that speaks plain text gets nowhere

@@ -16,13 +16,13 @@ from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import list_history
-from jobistemer.store.server.cluster_map import slot_of
-from tests.support.apps import ticking, working
+from jobistemer.store.server.cluster_map import hash_slot
+from tests.support.apps import running_ticker, running_worker
 from tests.support.clusters import LocalCluster
-from tests.support.roles import admit_to
-from tests.support.secured import Certificates, secured_cluster, speaks_tls
+from tests.support.roles import create_user_on
+from tests.support.secured import Certificates, running_tls_cluster, speaks_tls
 from tests.support.servers import SHARDS
-from tests.support.worker_processes import until
+from tests.support.worker_processes import wait_until
 
 pytestmark = [pytest.mark.process, speaks_tls]
 
@@ -36,7 +36,7 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cluster(made, tmp_path_factory):
     """It asks for client certificates."""
-    with secured_cluster(tmp_path_factory.mktemp("tls"), made, clients="yes") as cluster:
+    with running_tls_cluster(tmp_path_factory.mktemp("tls"), made, clients="yes") as cluster:
         yield cluster
 
 
@@ -80,7 +80,7 @@ async def awaited(app: Jobistemer, numbers: range) -> list[object]:
 @contextmanager
 def moving(cluster: LocalCluster, app: Jobistemer, number: int) -> Iterator[None]:
     """A shard goes from node to node, key by key, while something is done; by the end of that it has arrived."""
-    slot = slot_of(app.namespace.shards[number].keys.tag)
+    slot = hash_slot(app.namespace.shards[number].keys.tag)
     target = next(node for node in cluster.masters if node is not cluster.owner(slot))
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(cluster.move, slot, target)
@@ -92,7 +92,7 @@ def moving(cluster: LocalCluster, app: Jobistemer, number: int) -> Iterator[None
 def test_work_on_all_shards_goes_over_tls_for_threads_and_coroutines_also_while_a_slot_moves(cluster, options):
     app = app_at(cluster.url, options)
     app.deploy()
-    with working(app), ticking(app):
+    with running_worker(app), running_ticker(app):
         # When calls are made in all ways
         handles = [app.enqueue("double", {"number": number}) for number in range(50)]
         handles += app.enqueue_many(app.request("double", {"number": number}) for number in range(50, 100))
@@ -103,23 +103,23 @@ def test_work_on_all_shards_goes_over_tls_for_threads_and_coroutines_also_while_
         with moving(cluster, app, 0):
             doubled(app)
         job = ids.job_id("every_second")
-        until(lambda: list_history(app.namespace.for_job(job), job), "the job has fired")
+        wait_until(lambda: list_history(app.namespace.for_job(job), job), "the job has fired")
 
 
 def test_each_role_works_with_a_user_of_its_own_over_tls_also_while_a_slot_moves(cluster, options):
     def url(*roles: str) -> str:
-        return admit_to([node.client for node in cluster.nodes], cluster.url, "test", *roles)
+        return create_user_on([node.client for node in cluster.nodes], cluster.url, "test", *roles)
 
     app_at(url("operator"), options).deploy()
     producer, worker = app_at(url("producer"), options), app_at(url("worker"), options)
-    with working(worker), ticking(app_at(url("ticker"), options)), moving(cluster, producer, 1):
+    with running_worker(worker), running_ticker(app_at(url("ticker"), options)), moving(cluster, producer, 1):
         doubled(producer)
     denied = [entry for node in cluster.nodes for entry in node.client.acl_log()]
     assert denied == []
 
 
 def test_a_wrong_password_is_told_as_such(cluster, options):
-    url = admit_to([node.client for node in cluster.nodes], cluster.url, "test", "worker").replace("s3cret", "guessed")
+    url = create_user_on([node.client for node in cluster.nodes], cluster.url, "test", "worker").replace("s3cret", "guessed")
     with pytest.raises(ServerRefused, match="User or password is wrong") as told:
         app_at(url, options).namespace.shards  # noqa: B018 - connects
     assert "guessed" not in str(told.value)
@@ -153,14 +153,14 @@ def test_nodes_that_announce_their_names_are_checked_by_name(tmp_path):
     made = Certificates(tmp_path, "localhost")
     names = ("--cluster-announce-hostname", "localhost", "--cluster-preferred-endpoint-type", "hostname")
     (tmp_path / "nodes").mkdir()
-    with secured_cluster(tmp_path / "nodes", made, clients="no", options=names) as cluster:
+    with running_tls_cluster(tmp_path / "nodes", made, clients="no", options=names) as cluster:
         # When a client is given their names
         url, options = cluster.url.replace("127.0.0.1", "localhost"), {"ssl_ca_certs": made.ca}
         app = app_at(url, options)
-        with working(app):
+        with running_worker(app):
             # Then the names that the cluster tells are the ones that are checked
             doubled(app)
             assert asyncio.run(awaited(app, range(10))) == [2 * number for number in range(10)]
         # A node's name goes round among them after its address.
         every = ({f"localhost:{node.port}" for node in cluster.nodes}, [])
-        until(lambda: doctor(url, options) == every, "doctor reaches every node by its name")
+        wait_until(lambda: doctor(url, options) == every, "doctor reaches every node by its name")

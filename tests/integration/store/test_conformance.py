@@ -8,8 +8,8 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.retries import NO_RETRIES
-from jobistemer.core.planning.plan import runs_of
-from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, Later, Over
+from jobistemer.core.planning.plan import build_runs
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, NextAttempt, FinalState
 from jobistemer.core.states import (
     ATTEMPT_TRANSITIONS,
     RUN_TRANSITIONS,
@@ -27,18 +27,18 @@ from tests.support.stories import (
     commit,
     decision,
     delivery_of,
-    ended,
+    build_ended,
     enqueue,
     job,
     message,
     register,
-    take,
-    take_one,
+    fetch,
+    fetch_one,
     task,
 )
 
 LATER = NOW + 3_600_000
-DEAD, FAILED, TIMED_OUT = (Over(RunState(state), "failed") for state in ("dead", "failed", "timed_out"))
+DEAD, FAILED, TIMED_OUT = (FinalState(RunState(state), "failed") for state in ("dead", "failed", "timed_out"))
 
 
 class EnqueuedRun:
@@ -61,7 +61,7 @@ class TaskRun:
     definition = job(task("first"), task("second", "first"), task("third", retry=NO_RETRIES))
     occurrence = ids.occurrence_id(definition.id, T0 + MINUTE)
     first, message, third = (
-        text for _, text in runs_of(definition, 1, T0 + MINUTE, (T0 + MINUTE) * 1000)
+        text for _, text in build_runs(definition, 1, T0 + MINUTE, (T0 + MINUTE) * 1000)
     )
     member = f"default:5:{message.run}"
 
@@ -72,14 +72,14 @@ class TaskRun:
 
     def wait_on_stream(self, database):
         self.enqueue(database)
-        first, self.third_delivery = take(database, "carol")
-        database.call(runs.commit(database.keys, ended(first, worker="carol"), SUCCEEDED, self.definition))
+        first, self.third_delivery = fetch(database, "carol")
+        database.call(runs.commit(database.keys, build_ended(first, worker="carol"), SUCCEEDED, self.definition))
 
     def fail_third(self, database):
         if not hasattr(self, "third_delivery"):
-            self.third_delivery = next((each for each in take(database, "carol") if each.message == self.third), None)
+            self.third_delivery = next((each for each in fetch(database, "carol") if each.message == self.third), None)
         if self.third_delivery:
-            over = ended(self.third_delivery, "failed", "carol")
+            over = build_ended(self.third_delivery, "failed", "carol")
             database.call(runs.commit(database.keys, over, DEAD, self.definition))
 
 
@@ -100,8 +100,8 @@ RUN_EVENTS = {
     "fail": lambda db, kind, delivery: commit(db, kind.definition, delivery, FAILED, "failed"),
     "time_out": lambda db, kind, delivery: commit(db, kind.definition, delivery, TIMED_OUT, "timed_out"),
     "bury": lambda db, kind, delivery: commit(db, kind.definition, delivery, DEAD, "failed"),
-    "retry": lambda db, _, delivery: db.call(runs.retry(db.keys, ended(delivery, "failed"), Later(5000, 0))),
-    "requeue": lambda db, _, delivery: db.call(runs.retry(db.keys, ended(delivery, "lost"), Later(0, 1))),
+    "retry": lambda db, _, delivery: db.call(runs.retry(db.keys, build_ended(delivery, "failed"), NextAttempt(5000, 0))),
+    "requeue": lambda db, _, delivery: db.call(runs.retry(db.keys, build_ended(delivery, "lost"), NextAttempt(0, 1))),
     "cancel": cancel_wherever_it_is,
 }
 
@@ -146,7 +146,7 @@ def lead_into(database, kind, situation):
         if step == "wait on stream":
             kind.wait_on_stream(database)
         elif step == "take":
-            delivery = take_one(database)
+            delivery = fetch_one(database)
         else:
             RUN_EVENTS[step](database, kind, delivery)
     return delivery or delivery_of(database, kind.message)

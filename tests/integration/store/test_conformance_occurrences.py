@@ -7,13 +7,13 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
-from jobistemer.core.planning.plan import runs_of
-from jobistemer.core.runs.settle import SUCCEEDED, Over
+from jobistemer.core.planning.plan import build_runs
+from jobistemer.core.runs.settle import SUCCEEDED, FinalState
 from jobistemer.core.states import OCCURRENCE_TRANSITIONS, OccurrenceState, RunState, after
 from jobistemer.store.calls import occurrences, runs
 from tests.support.clocks import NOW
 from tests.support.records import records
-from tests.support.stories import MINUTE, T0, claim, commit, decision, delivery_of, ended, job, register, take
+from tests.support.stories import MINUTE, T0, claim, commit, decision, delivery_of, build_ended, job, register, fetch
 
 QUEUED_JOB = job(overlap=Overlap.QUEUE)
 ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE
@@ -25,7 +25,7 @@ class OccurrenceCase:
     """The occurrence of the second instant; one of the first is live where it is to be queued."""
 
     definition = QUEUED_JOB
-    message = next(runs_of(QUEUED_JOB, 1, TWO, TWO * 1000))[1]
+    message = next(build_runs(QUEUED_JOB, 1, TWO, TWO * 1000))[1]
 
     def claim(self, database, state="pending"):
         claim(database, QUEUED_JOB, decision(TWO, state))
@@ -34,14 +34,14 @@ class OccurrenceCase:
         claim(database, QUEUED_JOB, decision(ONE))
 
     def end_earlier(self, database):
-        earlier = next((each for each in take(database, "carol") if each.message.slot.occurrence == EARLIER), None)
+        earlier = next((each for each in fetch(database, "carol") if each.message.slot.occurrence == EARLIER), None)
         if earlier:
-            database.call(runs.commit(database.keys, ended(earlier, worker="carol"), SUCCEEDED, QUEUED_JOB))
+            database.call(runs.commit(database.keys, build_ended(earlier, worker="carol"), SUCCEEDED, QUEUED_JOB))
 
     def end(self, database, verdict, state="failed"):
-        found = [each for each in take(database) if each.message.slot.occurrence == OCCURRENCE]
+        found = [each for each in fetch(database) if each.message.slot.occurrence == OCCURRENCE]
         delivery = found[0] if found else delivery_of(database, self.message)
-        over = Over(RunState(state), verdict) if verdict else SUCCEEDED
+        over = FinalState(RunState(state), verdict) if verdict else SUCCEEDED
         commit(database, self.definition, delivery, over, "failed" if verdict else "succeeded")
 
     def cancel(self, database):

@@ -14,7 +14,7 @@ from jobistemer import Jobistemer
 from jobistemer.cli import main
 from jobistemer.control.audit import audit_jobs
 from jobistemer.control.backfills import Backfills
-from jobistemer.control.deploy import Step, apply_deploy, plan_deploy
+from jobistemer.control.deploy import DeployStep, apply_deploy, plan_deploy
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownJob
 from jobistemer.core.jobs.job import Job, Task
@@ -24,13 +24,13 @@ from jobistemer.store import job_placement
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, settings_key
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads.doctor import look_over
+from jobistemer.store.reads.doctor import diagnose
 from jobistemer.store.reads.jobs import list_history, list_jobs
 from jobistemer.store.server.connection import connect
-from tests.support.apps import ticking, work_off, working
-from tests.support.records import leaked
-from tests.support.servers import CLUSTER, available, emptied, folder_of, running, single
-from tests.support.worker_processes import until
+from tests.support.apps import running_ticker, drain_queues, running_worker
+from tests.support.records import find_leaks
+from tests.support.servers import CLUSTER, available, empty_server, folder_of, running, single
+from tests.support.worker_processes import wait_until
 
 SETTINGS = settings_key("test")
 
@@ -47,7 +47,7 @@ def server(request, tmp_path_factory):
 
 @pytest.fixture
 def url(server):
-    emptied(server)
+    empty_server(server)
     return server
 
 
@@ -90,7 +90,7 @@ def strayed(app: Jobistemer, expression: str = "0 3 * * *") -> str:
 @pytest.mark.parametrize("shards", [4, 8, 16])
 @pytest.mark.parametrize("at_once", [1000, 100], ids=["together", "in ten deploys"])
 def test_a_thousand_deployed_jobs_are_spread_evenly(real_url, shards, at_once):
-    emptied(real_url)
+    empty_server(real_url)
     # Given processes that each deploy some, and know of one another only what is on the server
     jobs = [job(f"tenant{number}.nightly") for number in range(1000)]
     for start in range(0, 1000, at_once):
@@ -111,7 +111,7 @@ def test_jobs_that_are_registered_one_by_one_are_spread_as_evenly(url):
 
 def test_more_jobs_than_a_question_takes_are_spread_as_evenly(url):
     app, jobs = opened(url, 8), [ids.job_id(f"job_{number}") for number in range(job_placement.PAGE * 2 + 500)]
-    app.namespace.homes.give(jobs)
+    app.namespace.placement.assign(jobs)
     found = Counter(shard.keys.shard for shard in opened(url, 8).namespace.for_jobs(jobs))
     assert sum(found.values()) == len(jobs)
     assert max(found.values()) / min(found.values()) <= 1.1
@@ -121,17 +121,17 @@ def test_two_who_register_a_job_at_once_and_have_counted_differently_agree(url, 
     # Given one who has counted, and stops there
     slow, fast = opened(url), opened(url)
     slow.namespace.shards  # noqa: B018 - connects
-    census = job_placement.Homes._census
+    census = job_placement.JobPlacement._count_jobs
 
     def interrupted(self, jobs):
         counted = census(self, jobs)
-        if self is slow.namespace.homes:
+        if self is slow.namespace.placement:
             # While another one registers jobs, so that the emptiest shard is another one, and this very job
             fast.control.register_all([job(f"job_{number}") for number in range(7)])
             fast.control.register(job("both"))
         return counted
 
-    monkeypatch.setattr(job_placement.Homes, "_census", interrupted)
+    monkeypatch.setattr(job_placement.JobPlacement, "_count_jobs", interrupted)
 
     # When it goes on, and is told once more as after a time-out
     words = [slow.control.register(job("both")).word for _ in range(2)]
@@ -183,7 +183,7 @@ def test_what_is_kept_of_homes_has_a_bound_and_stays_when_jobs_go(url):
         app.control.remove(each.name)
     kept = connect(url).hgetall(SETTINGS)
     assert kept.keys() == {b"shards", b"spread", *(f"home:{bucket_of(each.id)}".encode() for each in jobs)}
-    assert [leaked(shard) for shard in app.namespace.shards] == [{}] * 4
+    assert [find_leaks(shard) for shard in app.namespace.shards] == [{}] * 4
     # The same jobs again need no more
     opened(url).control.register_all(jobs)
     assert connect(url).hgetall(SETTINGS) == kept
@@ -213,7 +213,7 @@ def test_everybody_finds_a_job_that_is_not_where_its_id_hashes_to(url):
     assert control.diff(name, 1, 3).fields == ()
     what = ["changed", "triggered", "resumed", "paused", "changed", "created"]
     assert [each.what for each in control.log(name)] == what
-    work_off(app)
+    drain_queues(app)
     assert other.report(occurrence).state == "completed"
     replayed = past.replay(occurrence)
     assert [each.findings for each in audit_jobs(other.namespace, name)] == [()]
@@ -253,16 +253,16 @@ def test_a_deploy_compares_and_removes_jobs_wherever_they_live(url):
     apply_deploy(other.control, plan, jobs, remove=True)
 
     # Then
-    assert Counter(each.step for each in plan.jobs) == {Step.CHANGE: 1, Step.KEEP: 8, Step.ADD: 1, Step.REMOVE: 3}
+    assert Counter(each.step for each in plan.jobs) == {DeployStep.CHANGE: 1, DeployStep.KEEP: 8, DeployStep.ADD: 1, DeployStep.REMOVE: 3}
     assert {each.name for each in list_jobs(other.namespace.shards)} == {each.name for each in jobs}
-    assert leaked(other.namespace.shards[0]) == {}
+    assert find_leaks(other.namespace.shards[0]) == {}
 
 
 def test_jobs_fire_wherever_they_live_and_nothing_is_unaccounted_for(url):
     app = opened(url)
     strayed(app, "* * * * * *")
-    with ticking(app), working(app):
-        until(lambda: all(each.last for each in list_jobs(app.namespace.shards)), "each job has fired")
+    with running_ticker(app), running_worker(app):
+        wait_until(lambda: all(each.last for each in list_jobs(app.namespace.shards)), "each job has fired")
     assert {each.findings for each in audit_jobs(app.namespace)} == {()}
 
 
@@ -287,7 +287,7 @@ def test_a_home_that_a_failover_has_lost_is_told_by_doctor_and_found_when_the_jo
     name = strayed(app)
     connect(url).hdel(SETTINGS, f"home:{bucket_of(ids.job_id(name))}")
     def told() -> list[str]:
-        return [each.value for each in look_over(opened(url).namespace, 100) if each.check == "homes" and each.remedy]
+        return [each.value for each in diagnose(opened(url).namespace, 100) if each.check == "homes" and each.remedy]
 
     (shard,) = shards_with(app, name)
     assert told() == [f"{ids.job_id(name)} is on {{test:{shard}}}, where nobody looks for it: a failover has lost its home"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jobistemer import Jobistemer
-from jobistemer.bench.namespace import taken
+from jobistemer.bench.namespace import reserve_namespace
 from jobistemer.core.errors import Conflict
-from jobistemer.store.actions.scratch_namespace import mark, take
+from jobistemer.store.actions.scratch_namespace import find_owner, acquire
 from jobistemer.store.namespace import Namespace
 
 NEIGHBOUR = "bench2"
@@ -31,7 +31,7 @@ def keys_of(namespace):
 def test_what_was_in_it_is_gone_afterwards_and_neighbours_keep_theirs(bench, server_url):
     others = keys_of(Namespace(server_url, NEIGHBOUR))
     app = Jobistemer(server_url, namespace="bench")
-    with taken(bench, anew=False):
+    with reserve_namespace(bench, clear_first=False):
         app.enqueue_many(app.request("work") for _ in range(2_500))
         assert len(keys_of(bench) - others) > 2_500
     bench.settings.ask("PING")
@@ -42,7 +42,7 @@ def test_what_was_in_it_is_gone_afterwards_and_neighbours_keep_theirs(bench, ser
 
 def test_an_error_and_ctrl_c_empty_it_too(bench):
     for ending in (RuntimeError, KeyboardInterrupt, SystemExit):
-        with pytest.raises(ending), taken(bench, anew=False):
+        with pytest.raises(ending), reserve_namespace(bench, clear_first=False):
             bench.shards[0].ask("SET", bench.shards[0].keys.own("left"), 1)
             raise ending
         assert bench.settings.ask("EXISTS", bench.settings_key) == 0
@@ -53,30 +53,30 @@ def test_a_namespace_that_somebody_uses_is_refused_and_left_as_it_is(server_url,
     used = Namespace(server_url, NEIGHBOUR)
     before = keys_of(used)
     for anew in (False, True):
-        with pytest.raises(Conflict, match="namespace 'bench2' on .* is not empty"), taken(used, anew=anew):
+        with pytest.raises(Conflict, match="namespace 'bench2' on .* is not empty"), reserve_namespace(used, clear_first=anew):
             pytest.fail("it was taken")
     assert keys_of(used) == before
 
 
 def test_what_a_killed_measurement_has_left_is_named_and_emptied_when_that_is_asked_for(bench, server_url):
-    assert take(bench, "web-1.4242.9f3a")
-    assert mark(bench) == "web-1.4242.9f3a"
+    assert acquire(bench, "web-1.4242.9f3a")
+    assert find_owner(bench) == "web-1.4242.9f3a"
     left = bench.shards[0].keys.own("left")
     bench.shards[0].ask("SET", left, 1)
-    with pytest.raises(Conflict, match=r"by web-1.4242.9f3a has left there.*--clear"), taken(bench, anew=False):
+    with pytest.raises(Conflict, match=r"by web-1.4242.9f3a has left there.*--clear"), reserve_namespace(bench, clear_first=False):
         pytest.fail("it was taken")
-    with taken(bench, anew=True):
+    with reserve_namespace(bench, clear_first=True):
         assert bench.shards[0].ask("EXISTS", left) == 0
-    assert mark(bench) == ""
+    assert find_owner(bench) == ""
 
 
 def test_what_was_left_with_another_number_of_shards_is_emptied_too(bench, server_url):
     old, new = Namespace(server_url, "bench", 2), Namespace(server_url, "bench", 3)
-    assert take(old, "killed")
+    assert acquire(old, "killed")
     left = [shard.keys.own("left") for shard in old.shards]
     for shard, key in zip(old.shards, left, strict=True):
         shard.ask("SET", key, 1)
-    with taken(new, anew=True):
+    with reserve_namespace(new, clear_first=True):
         assert [shard.ask("EXISTS", key) for shard, key in zip(old.shards, left, strict=True)] == [0, 0]
         # Whoever comes to it now finds three.
         assert len(Namespace(server_url, "bench").shards) == 3
@@ -84,4 +84,4 @@ def test_what_was_left_with_another_number_of_shards_is_emptied_too(bench, serve
 
 
 def test_of_two_that_want_it_one_gets_it(bench, server_url):
-    assert [take(bench, "one"), take(Namespace(server_url, "bench"), "two")] == [True, False]
+    assert [acquire(bench, "one"), acquire(Namespace(server_url, "bench"), "two")] == [True, False]

@@ -530,7 +530,7 @@ def test_a_task_that_enqueues_itself_at_once_is_found_out(app, jobs, monkeypatch
     def again() -> None:
         again.enqueue()
 
-    monkeypatch.setattr(system, "MOST_RUNS", 10)
+    monkeypatch.setattr(system, "MAX_RUNS", 10)
     again.enqueue()
     with pytest.raises(JobistemerError, match="more than 10 runs at one instant, the last of task 'again'"):
         jobs.run_until_idle()

@@ -203,7 +203,7 @@ def test_the_app_of_the_project_file_is_found_as_the_commands_find_it(suite, pyt
 def test_what_is_not_installed_is_told_when_the_fixture_is_used_and_not_before(suite, monkeypatch):
     import pytest_jobistemer
 
-    monkeypatch.setattr(pytest_jobistemer, "NEEDED", ("fakeredis", "no_such_module"))
+    monkeypatch.setattr(pytest_jobistemer, "REQUIRED_MODULES", ("fakeredis", "no_such_module"))
     result = suite("""
         def test_without(): ...
         def test_with(jobs): ...

@@ -12,17 +12,17 @@ from jobistemer.core import ids
 from jobistemer.core.errors import InvalidDefinition, InvalidName
 from jobistemer.core.jobs.alert import Alert
 from jobistemer.core.permissions import Permissions
-from tests.support.apps import empty_app, ticking, working
-from tests.support.records import leaked, records
+from tests.support.apps import empty_app, running_ticker, running_worker
+from tests.support.records import find_leaks, records
 from tests.support.stories import job
-from tests.support.worlds import StepWorker, app_on, ticker
+from tests.support.worlds import StepWorker, open_app, build_ticker
 
 MINUTE = 60
 
 
 @pytest.fixture
 def app(server_url, clock, database):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.told, app.broken = [], False
 
     @app.task
@@ -41,7 +41,7 @@ def app(server_url, clock, database):
 @pytest.fixture
 def hours(app, database, clock):
     """`hours(n)`: so many hours go by with two tickers and a worker."""
-    tickers = ticker(database, name="one"), ticker(database, name="other")
+    tickers = build_ticker(database, name="one"), build_ticker(database, name="other")
     worker = StepWorker(database, app)
 
     def go_by(count, work=True):
@@ -128,7 +128,7 @@ def test_a_webhook_hears_once_of_the_failure_and_once_of_the_recovery(server_url
             raise ValueError("no")
 
     app.deploy()
-    with ticking(app), working(app, permissions=Permissions(http_private=True)):
+    with running_ticker(app), running_worker(app, permissions=Permissions(http_private=True)):
         path, told = pager.posted.get(timeout=20)
         assert (path, told["job"], told["state"]) == ("/hook", "sync", "overdue")
         assert told["text"] == "job sync has not completed within 1.8 s"
@@ -142,9 +142,9 @@ def test_a_webhook_hears_once_of_the_failure_and_once_of_the_recovery(server_url
 def test_a_job_that_cannot_be_read_is_put_off_and_holds_up_no_other(app, database, clock):
     database.client.hset(database.keys.job(ids.job_id("sync")), "definition", "{}")
     clock.advance(91 * MINUTE)
-    one = ticker(database)
-    one.look(full=False)
-    one.act()
+    one = build_ticker(database)
+    one.poll(full=False)
+    one.process_due()
     assert records(database)["expected"] == {ids.job_id("sync"): clock.now_ms() + 30_000}
 
 
@@ -174,4 +174,4 @@ def test_a_target_that_is_neither_an_address_nor_a_name_is_refused():
 
 def test_nothing_is_left_behind(app, hours, database):
     hours(2)
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}

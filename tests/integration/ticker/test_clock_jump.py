@@ -7,8 +7,8 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.store.reads.records import find_occurrences
-from tests.chaos.scene import until
-from tests.support.faketime import Hands
+from tests.chaos.scene import wait_until
+from tests.support.faketime import ServerClock
 from tests.support.processes import Process
 from tests.support.servers import VALKEY, running
 
@@ -27,7 +27,7 @@ def server_with(hands, folder):
 
 
 def test_a_leap_is_held_and_a_step_back_fires_nothing_twice(tmp_path):
-    hands = Hands(tmp_path)
+    hands = ServerClock(tmp_path)
     with server_with(hands, tmp_path) as url:
         app = Jobistemer(url)
 
@@ -46,7 +46,7 @@ def test_a_leap_is_held_and_a_step_back_fires_nothing_twice(tmp_path):
         def fired(count):
             """Wait until so many more have been decided."""
             wanted = database.client.zcard(history) + count
-            until(f"{count} more occurrences", lambda: database.client.zcard(history) >= wanted)
+            wait_until(f"{count} more occurrences", lambda: database.client.zcard(history) >= wanted)
 
         with Process("--url", url, folder=tmp_path, command=("-m", "jobistemer.cli.commands.ticker")) as ticker:
             ticker.says("started")

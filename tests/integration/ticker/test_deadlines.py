@@ -10,8 +10,8 @@ from jobistemer.store.actions import halting
 from jobistemer.store.calls import occurrences
 from jobistemer.store.reads import records
 from jobistemer.ticker.ticker import ShardTicker
-from tests.support.records import leaked
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one, task
+from tests.support.records import find_leaks
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one, task
 
 ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE
 
@@ -58,21 +58,21 @@ def test_an_occurrence_of_which_nothing_runs_is_timed_out_at_its_deadline(databa
 
 def test_a_run_in_flight_is_asked_to_end_and_the_occurrence_ends_with_it(database, clock):
     occurrence = start(database, CHAIN, clock)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     clock.advance(30)
     ticker(database).tick()
     assert state(database, occurrence) is OccurrenceState.PENDING
     assert run_of(database, CHAIN, "a", occurrence).cancel == clock.now_ms()
-    finish(database, ended(delivery, "canceled"), CHAIN)
+    finish(database, build_ended(delivery, "canceled"), CHAIN)
     assert state(database, occurrence) is OccurrenceState.TIMED_OUT
 
 
 def test_a_task_that_ends_well_after_the_deadline_releases_nothing(database, clock):
     occurrence = start(database, CHAIN, clock)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     clock.advance(30)
     ticker(database).tick()
-    finish(database, ended(delivery), CHAIN)
+    finish(database, build_ended(delivery), CHAIN)
     assert state(database, occurrence) is OccurrenceState.TIMED_OUT
     assert run_of(database, CHAIN, "a", occurrence).state is RunState.SUCCEEDED
     assert run_of(database, CHAIN, "b", occurrence).state is RunState.CANCELED
@@ -80,7 +80,7 @@ def test_a_task_that_ends_well_after_the_deadline_releases_nothing(database, clo
 
 def test_a_delayed_retry_is_cancelled_at_the_deadline(database, clock):
     occurrence = start(database, CHAIN, clock)
-    finish(database, ended(take_one(database), "failed", retry_after_ms=3_600_000), CHAIN)
+    finish(database, build_ended(fetch_one(database), "failed", retry_after_ms=3_600_000), CHAIN)
     clock.advance(30)
     ticker(database).tick()
     assert state(database, occurrence) is OccurrenceState.TIMED_OUT
@@ -90,11 +90,11 @@ def test_two_tickers_time_out_an_occurrence_once(database, clock):
     occurrence = start(database, CHAIN, clock)
     clock.advance(30)
     first, second = ticker(database), ticker(database)
-    first.look(full=True)
-    second.look(full=True)
-    first.act()
+    first.poll(full=True)
+    second.poll(full=True)
+    first.process_due()
     before = records.find_occurrences(database, [occurrence])
-    second.act()
+    second.process_due()
     assert records.find_occurrences(database, [occurrence]) == before
 
 
@@ -127,7 +127,7 @@ def test_what_waits_in_the_queue_starts_when_the_time_of_the_earlier_one_is_over
     assert state(database, later) is OccurrenceState.QUEUED
     clock.advance(30)
     ticker(database).tick()
-    ticker(database).look(full=True)
+    ticker(database).poll(full=True)
     assert state(database, earlier) is OccurrenceState.TIMED_OUT
     assert state(database, later) is OccurrenceState.PENDING
 
@@ -144,13 +144,13 @@ def test_an_occurrence_is_cancelled_with_everything_that_waits(database, clock, 
     clock.advance(5)
     ticker(database).tick()
     database.client.delete(database.keys.tickers)
-    assert "deadlines" not in leaked(database)
+    assert "deadlines" not in find_leaks(database)
 
 
 def test_an_occurrence_with_work_in_flight_is_cancelled_by_its_worker(database, clock):
     definition = job(task("a"), task("b"))
     occurrence = start(database, definition, clock)
-    take_one(database)
+    fetch_one(database)
     assert halting.cancel_occurrence(database, occurrence, "not needed") == "REQUESTED"
 
 

@@ -3,17 +3,17 @@
 import pytest
 
 from jobistemer import NO_RETRIES
-from tests.support.records import leaked, records
+from tests.support.records import find_leaks, records
 from tests.support.stories import T0
-from tests.support.wakes import woken_by
-from tests.support.worlds import StepWorker, app_on, breaking, occurrences_of, ticker
+from tests.support.wakes import collect_wakeups
+from tests.support.worlds import StepWorker, open_app, break_next, read_occurrences, build_ticker
 
 MINUTE = 60
 
 
 @pytest.fixture
 def app(server_url, clock, database):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.done = []
     return app
 
@@ -28,16 +28,16 @@ def declared(app, overlap, **policies):
 
 
 def rows(database, job):
-    return {(each.due - T0) // MINUTE: str(each.state) for each in occurrences_of(database, job)}
+    return {(each.due - T0) // MINUTE: str(each.state) for each in read_occurrences(database, job)}
 
 
 def why(database, job):
-    return [each.error or each.reason for each in occurrences_of(database, job)]
+    return [each.error or each.reason for each in read_occurrences(database, job)]
 
 
 def test_replace_cancels_what_waits_on_its_stream_and_runs_the_new_one(app, database, clock):
     job = declared(app, "replace")
-    one = ticker(database)
+    one = build_ticker(database)
     for _ in range(3):
         clock.advance(MINUTE)
         one.tick()
@@ -47,19 +47,19 @@ def test_replace_cancels_what_waits_on_its_stream_and_runs_the_new_one(app, data
     clock.advance(10)
     one.tick()
     assert rows(database, job) == {1: "canceled", 2: "canceled", 3: "completed"}
-    _, second, third = occurrences_of(database, job)
+    _, second, third = read_occurrences(database, job)
     assert second.error.endswith(f"replaced by {third.id}")
     assert app.done == ["report"]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_replace_waits_until_the_run_in_flight_is_cancelled_by_the_next_beat_of_its_worker(app, database, clock):
     job = declared(app, "replace")
-    one, worker, other = ticker(database), StepWorker(database, app), StepWorker(database, app, "bob")
+    one, worker, other = build_ticker(database), StepWorker(database, app), StepWorker(database, app, "bob")
     clock.advance(MINUTE)
     one.tick()
-    (flight,) = worker.fetch()
-    worker.begin(flight)
+    (attempt,) = worker.fetch()
+    worker.begin(attempt)
     clock.advance(MINUTE)
     one.tick()
     one.tick()
@@ -67,8 +67,8 @@ def test_replace_waits_until_the_run_in_flight_is_cancelled_by_the_next_beat_of_
     assert rows(database, job) == {1: "pending", 2: "queued"}
     assert app.done == []
     worker.beat()
-    worker.watch.step()
-    with woken_by(database) as heard:
+    worker.watchdog.step()
+    with collect_wakeups(database) as heard:
         worker.commit()
     assert heard == ["start"]
     one.tick()
@@ -76,12 +76,12 @@ def test_replace_waits_until_the_run_in_flight_is_cancelled_by_the_next_beat_of_
     assert rows(database, job) == {1: "canceled", 2: "completed"}
     clock.advance(10)
     one.tick()
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_of_many_that_come_while_the_first_goes_on_only_the_last_one_runs(app, database, clock):
     job = declared(app, "replace")
-    one, worker = ticker(database), StepWorker(database, app)
+    one, worker = build_ticker(database), StepWorker(database, app)
     clock.advance(MINUTE)
     one.tick()
     worker.begin(*worker.fetch())
@@ -90,20 +90,20 @@ def test_of_many_that_come_while_the_first_goes_on_only_the_last_one_runs(app, d
         one.tick()
     assert rows(database, job) == {1: "pending", 2: "canceled", 3: "canceled", 4: "queued"}
     worker.beat()
-    worker.watch.step()
+    worker.watchdog.step()
     worker.commit()
     clock.advance(6)
     one.tick()
     worker.work()
     assert list(rows(database, job).values()) == ["canceled", "canceled", "canceled", "completed"]
-    _, second, third, last = occurrences_of(database, job)
+    _, second, third, last = read_occurrences(database, job)
     assert [each.error for each in (second, third)] == [f"replaced by {third.id}", f"replaced by {last.id}"]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_the_one_replaced_may_have_died_with_its_worker(app, database, clock):
     job = declared(app, "replace")
-    one, dead = ticker(database), StepWorker(database, app, "dead")
+    one, dead = build_ticker(database), StepWorker(database, app, "dead")
     dead.beat()
     clock.advance(MINUTE)
     one.tick()
@@ -123,7 +123,7 @@ def test_the_one_replaced_may_have_died_with_its_worker(app, database, clock):
 
 def test_a_worker_that_finishes_before_it_hears_of_it_has_completed(app, database, clock):
     job = declared(app, "replace")
-    one, worker = ticker(database), StepWorker(database, app)
+    one, worker = build_ticker(database), StepWorker(database, app)
     clock.advance(MINUTE)
     one.tick()
     worker.fetch()
@@ -136,34 +136,34 @@ def test_a_worker_that_finishes_before_it_hears_of_it_has_completed(app, databas
     worker.work()
     assert rows(database, job) == {1: "completed", 2: "completed"}
     assert app.done == ["report"] * 2
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_ticker_that_dies_after_the_claim_leaves_the_cancelling_to_the_next(app, open_database, clock):
     database, other = open_database(), open_database()
     job = declared(app, "replace")
-    one = ticker(database)
+    one = build_ticker(database)
     clock.advance(MINUTE)
     one.tick()
     clock.advance(MINUTE)
-    with breaking(database, "call_all", lambda: ConnectionError("cut"), after=True), pytest.raises(ConnectionError):
+    with break_next(database, "call_all", lambda: ConnectionError("cut"), after=True), pytest.raises(ConnectionError):
         one.tick()
     assert rows(database, job) == {1: "pending", 2: "queued"}
     for _ in range(2):
-        ticker(other, name="other").tick()
+        build_ticker(other, name="other").tick()
     assert rows(database, job) == {1: "canceled", 2: "pending"}
 
 
 def test_two_tickers_replace_once(app, open_database, clock):
     database = open_database()
     job = declared(app, "replace")
-    racing = ticker(database, name="one"), ticker(open_database(), name="other")
+    racing = build_ticker(database, name="one"), build_ticker(open_database(), name="other")
     for _ in range(4):
         clock.advance(MINUTE)
         for each in racing:
-            each.look(full=True)
+            each.poll(full=True)
         for each in racing:
-            each.act()
+            each.process_due()
         for each in racing:
             each.tick()
     assert rows(database, job) == {1: "canceled", 2: "canceled", 3: "canceled", 4: "pending"}
@@ -173,7 +173,7 @@ def test_two_tickers_replace_once(app, open_database, clock):
 
 def test_what_still_waited_in_the_queue_when_the_policy_changed_is_replaced_too(app, database, clock):
     declared(app, "queue")
-    one = ticker(database)
+    one = build_ticker(database)
     for _ in range(3):
         clock.advance(MINUTE)
         one.tick()
@@ -206,7 +206,7 @@ def test_what_still_waited_in_the_queue_when_the_policy_changed_is_replaced_too(
 )
 def test_each_policy_while_an_occurrence_goes_on_and_after_it(app, database, clock, overlap, during, after):
     job = declared(app, overlap, max_queued=2)
-    one, worker = ticker(database), StepWorker(database, app)
+    one, worker = build_ticker(database), StepWorker(database, app)
     for _ in range(4):
         clock.advance(MINUTE)
         one.tick()
@@ -217,5 +217,5 @@ def test_each_policy_while_an_occurrence_goes_on_and_after_it(app, database, clo
         clock.advance(6)
         one.tick()
     assert list(rows(database, job).values()) == after
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
     assert all(why(database, job))

@@ -5,8 +5,8 @@ import pytest
 from jobistemer import Context
 from jobistemer.core.settings import TickerSettings
 from tests.support.clocks import NOW
-from tests.support.records import leaked
-from tests.support.worlds import StepWorker, app_on, breaking, occurrences_of, ticker
+from tests.support.records import find_leaks
+from tests.support.worlds import StepWorker, open_app, break_next, read_occurrences, build_ticker
 
 MINUTE = 60
 START = NOW // 1000
@@ -16,7 +16,7 @@ SLOWLY = TickerSettings(catch_up=5)
 
 @pytest.fixture
 def app(server_url, clock, database):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.seen = []
     return app
 
@@ -36,7 +36,7 @@ def minutes(instants):
 
 def rows(database, job):
     """The state of each instant, by the number of its minute."""
-    return {(each.due - START) // MINUTE: str(each.state) for each in occurrences_of(database, job)}
+    return {(each.due - START) // MINUTE: str(each.state) for each in read_occurrences(database, job)}
 
 
 def until_caught_up(clock, *tickers):
@@ -52,20 +52,20 @@ def until_caught_up(clock, *tickers):
 def test_a_compressed_run_lists_every_instant_it_stands_for_across_several_passes(app, database, clock):
     job = declared(app, recovery="compressed", grace_s=30)
     clock.advance(12 * MINUTE + 45)
-    assert until_caught_up(clock, ticker(database, SLOWLY)) == 12
+    assert until_caught_up(clock, build_ticker(database, SLOWLY)) == 12
     StepWorker(database, app).work()
     assert rows(database, job) == dict.fromkeys(range(1, 12), "compressed") | {12: "completed"}
     assert app.seen == [(12, list(range(1, 13)))]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_ticker_that_dies_in_between_leaves_the_rest_and_the_beginning_to_the_next(app, database, clock):
     job = declared(app, recovery="compressed", grace_s=30)
     clock.advance(12 * MINUTE + 45)
-    assert ticker(database, SLOWLY).tick() == 5
+    assert build_ticker(database, SLOWLY).tick() == 5
     # It is gone. Minutes later another one, which knows nothing but what is in Redis, goes on.
     clock.advance(3 * MINUTE)
-    until_caught_up(clock, ticker(database, SLOWLY))
+    until_caught_up(clock, build_ticker(database, SLOWLY))
     StepWorker(database, app).work()
     assert rows(database, job) == dict.fromkeys(range(1, 15), "compressed") | {15: "completed"}
     assert app.seen == [(15, list(range(1, 16)))]
@@ -74,9 +74,9 @@ def test_a_ticker_that_dies_in_between_leaves_the_rest_and_the_beginning_to_the_
 def test_a_trigger_by_hand_while_instants_are_being_compressed_takes_nothing_from_them(app, database, clock):
     declared(app, recovery="compressed", grace_s=30, overlap="allow")
     clock.advance(12 * MINUTE + 45)
-    ticker(database, SLOWLY).tick()
+    build_ticker(database, SLOWLY).tick()
     app.control.trigger("report")
-    until_caught_up(clock, ticker(database, SLOWLY))
+    until_caught_up(clock, build_ticker(database, SLOWLY))
     StepWorker(database, app).work()
     assert sorted(app.seen) == [(12, []), (12, list(range(1, 13)))]
 
@@ -86,7 +86,7 @@ def test_two_tickers_race_through_a_backlog_and_every_instant_has_one_row(app, o
     one, other = open_database(), open_database()
     job = declared(app, recovery=recovery, grace_s=30, overlap="allow", recovery_limit=3)
     clock.advance(23 * MINUTE + 45)
-    racing = ticker(one, SLOWLY, "one"), ticker(other, SLOWLY, "other")
+    racing = build_ticker(one, SLOWLY, "one"), build_ticker(other, SLOWLY, "other")
     assert until_caught_up(clock, *racing) == 23
     StepWorker(one, app).work()
     assert sorted(rows(one, job)) == list(range(1, 24))
@@ -109,9 +109,9 @@ def test_two_tickers_race_through_a_backlog_and_every_instant_has_one_row(app, o
 def test_a_claim_whose_answer_is_lost_is_not_decided_twice(app, database, clock):
     job = declared(app, recovery="execute_all", grace_s=30, overlap="allow", catch_up_per_s=1000)
     clock.advance(4 * MINUTE + 45)
-    with breaking(database, "call_all", lambda: ConnectionError("cut"), after=True), pytest.raises(ConnectionError):
-        ticker(database).tick()
-    until_caught_up(clock, ticker(database))
+    with break_next(database, "call_all", lambda: ConnectionError("cut"), after=True), pytest.raises(ConnectionError):
+        build_ticker(database).tick()
+    until_caught_up(clock, build_ticker(database))
     StepWorker(database, app).work()
     assert rows(database, job) == dict.fromkeys(range(1, 5), "completed")
     assert len(app.seen) == 4
@@ -123,7 +123,7 @@ def test_catching_up_keeps_its_pace_across_two_tickers_while_another_job_stays_o
 
     one, other = open_database(), open_database()
     declared(app, recovery="execute_all", grace_s=30, overlap="allow", catch_up_per_s=2)
-    racing = ticker(one, name="one"), ticker(other, name="other")
+    racing = build_ticker(one, name="one"), build_ticker(other, name="other")
     clock.advance(30 * MINUTE + 45)
     while any(each.tick() for each in racing):
         pass
@@ -132,17 +132,17 @@ def test_catching_up_keeps_its_pace_across_two_tickers_while_another_job_stays_o
         clock.advance(0.125)
         for each in racing:
             each.tick()
-    fired = [each for each in occurrences_of(one, app.declarations["report"].build()) if each.state == "pending"]
+    fired = [each for each in read_occurrences(one, app.declarations["report"].build()) if each.state == "pending"]
     # Ten seconds at two a second, and the first one.
     assert len(fired) == 21
-    pulses = [each for each in occurrences_of(one, app.declarations["pulse"].build()) if each.due * 1000 > began]
+    pulses = [each for each in read_occurrences(one, app.declarations["pulse"].build()) if each.due * 1000 > began]
     assert [each.late_ms for each in pulses] == [0] * 10
 
 
 def test_a_new_schedule_does_not_stand_for_what_was_compressed_under_the_old_one(app, database, clock):
     declared(app, recovery="compressed", grace_s=30)
     clock.advance(12 * MINUTE + 45)
-    ticker(database, SLOWLY).tick()
+    build_ticker(database, SLOWLY).tick()
     app.declarations.clear()
     app.handlers.clear()
 
@@ -152,7 +152,7 @@ def test_a_new_schedule_does_not_stand_for_what_was_compressed_under_the_old_one
 
     app.deploy()
     clock.advance(2 * MINUTE)
-    until_caught_up(clock, ticker(database, SLOWLY))
+    until_caught_up(clock, build_ticker(database, SLOWLY))
     StepWorker(database, app).work()
     # What the old schedule left was one run under its own version; 12:45 is where the new one began, and half a
     # minute after 14:00 is on time at 14:45.

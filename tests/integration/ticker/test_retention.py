@@ -6,14 +6,14 @@ from jobistemer import NO_RETRIES
 from jobistemer.store.actions.trim import trim_step
 from tests.support.records import records
 from tests.support.stories import T0
-from tests.support.worlds import StepWorker, app_on, occurrences_of, ticker
+from tests.support.worlds import StepWorker, open_app, read_occurrences, build_ticker
 
 MINUTE = 60
 
 
 @pytest.fixture
 def app(server_url, clock, database):
-    return app_on(server_url, clock)
+    return open_app(server_url, clock)
 
 
 def declared(app, **policies):
@@ -29,11 +29,11 @@ def declared(app, **policies):
 
 
 def minutes(database, job):
-    return [(each.due - T0) // MINUTE for each in occurrences_of(database, job)]
+    return [(each.due - T0) // MINUTE for each in read_occurrences(database, job)]
 
 
 def goes_by(count, database, clock, app):
-    one, worker = ticker(database), StepWorker(database, app)
+    one, worker = build_ticker(database), StepWorker(database, app)
     for _ in range(count):
         clock.advance(MINUTE)
         one.tick()
@@ -57,7 +57,7 @@ def test_the_latest_are_kept_as_many_as_the_job_says_with_their_runs_and_attempt
 
 def test_what_has_not_ended_stays_however_many_there_are(app, database, clock):
     job = declared(app, history_count=1, overlap="queue")
-    one = ticker(database)
+    one = build_ticker(database)
     for _ in range(4):
         clock.advance(MINUTE)
         one.tick()
@@ -77,7 +77,7 @@ def test_a_dead_run_stays_in_the_list_of_the_dead_and_can_be_replayed(app, datab
 def test_what_has_expired_leaves_the_history(app, database, clock):
     job = declared(app, history_s=120)
     one = goes_by(3, database, clock, app)
-    for each in occurrences_of(database, job)[:2]:
+    for each in read_occurrences(database, job)[:2]:
         database.client.delete(database.keys.occurrence(each.id))
     assert one._trimmer.trim() == 2
     history = database.client.zrange(database.keys.history(job.id), 0, -1)
@@ -87,7 +87,7 @@ def test_what_has_expired_leaves_the_history(app, database, clock):
 def test_a_long_history_is_trimmed_in_steps_of_a_hundred(app, database, clock):
     job = declared(app, history_count=10, overlap="allow")
     clock.advance(350 * MINUTE)
-    one, worker = ticker(database), StepWorker(database, app)
+    one, worker = build_ticker(database), StepWorker(database, app)
     while len(minutes(database, job)) < 350:
         one.tick()
         clock.advance(0.1)
@@ -100,7 +100,7 @@ def test_a_long_history_is_trimmed_in_steps_of_a_hundred(app, database, clock):
 def test_two_tickers_may_trim_the_same_history(app, open_database, clock):
     database = open_database()
     job = declared(app, history_count=3)
-    one, other = goes_by(8, database, clock, app), ticker(open_database())
+    one, other = goes_by(8, database, clock, app), build_ticker(open_database())
     other._trimmer.note({job.id: job})
     assert one._trimmer.trim() + other._trimmer.trim() == 5
     assert minutes(database, job) == [6, 7, 8]
@@ -108,7 +108,7 @@ def test_two_tickers_may_trim_the_same_history(app, open_database, clock):
 
 def test_a_ticker_that_claims_nothing_looks_at_no_history(app, database, clock):
     declared(app)
-    one = ticker(database)
+    one = build_ticker(database)
     one.tick()
     assert one._trimmer._grown == {}
 
@@ -120,4 +120,4 @@ def test_what_is_triggered_by_hand_is_trimmed_without_a_ticker(app, database, cl
         clock.advance(1)
         app.control.trigger("report")
         worker.work()
-    assert [each.due - T0 for each in occurrences_of(database, job)] == [4, 5]
+    assert [each.due - T0 for each in read_occurrences(database, job)] == [4, 5]

@@ -13,9 +13,9 @@ from jobistemer.core.schedules.custom import Custom, register_schedule
 from jobistemer.core.settings import TickerSettings
 from jobistemer.core.states import OccurrenceState
 from tests.support.clocks import NOW
-from tests.support.records import leaked, records
-from tests.support.wakes import woken_by
-from tests.support.worlds import StepWorker, app_on, breaking, occurrences_of, ticker
+from tests.support.records import find_leaks, records
+from tests.support.wakes import collect_wakeups
+from tests.support.worlds import StepWorker, open_app, break_next, read_occurrences, build_ticker
 
 T0 = NOW // 1000
 MINUTE = 60
@@ -46,15 +46,15 @@ def caught_up(ticking, clock):
 
 
 def states(database, job):
-    return [(each.due - T0, each.state.value) for each in occurrences_of(database, job)]
+    return [(each.due - T0, each.state.value) for each in read_occurrences(database, job)]
 
 
 def reasons(database, job):
-    return [each.reason for each in occurrences_of(database, job)]
+    return [each.reason for each in read_occurrences(database, job)]
 
 
 def test_an_instant_is_fired_when_it_is_due_and_not_before(app, database, clock, done):
-    job, ticking = declare(app, done), ticker(database)
+    job, ticking = declare(app, done), build_ticker(database)
     clock.advance(59.999)
     assert ticking.tick() == 0
 
@@ -71,16 +71,16 @@ def test_an_instant_is_fired_when_it_is_due_and_not_before(app, database, clock,
 def test_after_its_removal_a_job_leaves_nothing_that_does_not_expire(app, database, clock, done):
     declare(app, done)
     clock.advance(60)
-    ticker(database).tick()
+    build_ticker(database).tick()
     StepWorker(database, app).work()
 
     app.control.remove("report")
 
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_skip_records_the_instants_that_find_an_earlier_one_still_running(app, database, clock, done):
-    job, ticking, worker = declare(app, done), ticker(database), StepWorker(database, app)
+    job, ticking, worker = declare(app, done), build_ticker(database), StepWorker(database, app)
     for _ in range(3):
         clock.advance(60)
         ticking.tick()
@@ -89,12 +89,12 @@ def test_skip_records_the_instants_that_find_an_earlier_one_still_running(app, d
     ticking.tick()
 
     assert states(database, job) == [(60, "completed"), (120, "skipped"), (180, "skipped"), (240, "pending")]
-    first = occurrences_of(database, job)[0].id
+    first = read_occurrences(database, job)[0].id
     assert reasons(database, job)[1] == f"skipped because {first} was still running"
 
 
 def test_allow_lets_occurrences_run_side_by_side(app, database, clock, done):
-    job, ticking = declare(app, done, overlap="allow"), ticker(database)
+    job, ticking = declare(app, done, overlap="allow"), build_ticker(database)
     for _ in range(3):
         clock.advance(60)
         ticking.tick()
@@ -105,7 +105,7 @@ def test_allow_lets_occurrences_run_side_by_side(app, database, clock, done):
 
 def test_queue_runs_one_after_the_other_in_order_never_two_and_no_more_than_may_wait(app, database, clock, done):
     # Given an occurrence that runs, two that may wait and one too many
-    job, ticking = declare(app, done, overlap="queue", max_queued=2), ticker(database)
+    job, ticking = declare(app, done, overlap="queue", max_queued=2), build_ticker(database)
     worker = StepWorker(database, app)
     for _ in range(4):
         clock.advance(60)
@@ -137,11 +137,11 @@ def test_after_an_outage_every_missed_instant_gets_its_row(app, database, clock,
     job = declare(app, done, recovery=recovery, overlap="allow", grace_s=30.0)
     clock.advance(245)
 
-    assert caught_up(ticker(database), clock) == 4
+    assert caught_up(build_ticker(database), clock) == 4
 
     assert [state for _, state in states(database, job)] == expected
     if recovery == "execute_last":
-        last = occurrences_of(database, job)[2].id
+        last = read_occurrences(database, job)[2].id
         assert reasons(database, job)[0] == f"missed: found 185.0 s late; {last} runs in its place"
         assert reasons(database, job)[2] == "fired late by 65.0 s (recovery execute_last)"
 
@@ -149,7 +149,7 @@ def test_after_an_outage_every_missed_instant_gets_its_row(app, database, clock,
 def test_a_long_outage_is_caught_up_with_in_portions_and_to_the_end(app, database, clock, done):
     job = declare(app, done, recovery="mark_as_missed")
     clock.advance(60 * 250)
-    ticking = ticker(database, TickerSettings(catch_up=100))
+    ticking = build_ticker(database, TickerSettings(catch_up=100))
 
     decided = [ticking.tick() for _ in range(4)]
 
@@ -162,13 +162,13 @@ def test_two_tickers_that_try_the_same_instants_decide_each_once_and_leave_no_ho
 ):
     # Given two tickers that have planned the same five instants from the same cursor
     job = declare(app, done, overlap="allow", grace_s=600.0)
-    first, second = ticker(open_database(), name="first"), ticker(open_database(), name="second")
+    first, second = build_ticker(open_database(), name="first"), build_ticker(open_database(), name="second")
     clock.advance(300)
-    first.look(full=True)
-    second.look(full=True)
+    first.poll(full=True)
+    second.poll(full=True)
 
     # When both fire
-    decided = first.act() + second.act()
+    decided = first.process_due() + second.process_due()
 
     # Then each instant was decided once; both go on from where they are
     assert decided == 5
@@ -183,16 +183,16 @@ def test_a_ticker_that_fell_behind_plans_again_from_the_cursor_that_is_stored(
 ):
     # Given a ticker whose knowledge is from before another one decided two instants
     job = declare(app, done, overlap="allow")
-    ahead, behind = ticker(open_database(), name="ahead"), ticker(open_database(), name="behind")
+    ahead, behind = build_ticker(open_database(), name="ahead"), build_ticker(open_database(), name="behind")
     clock.advance(60)
-    behind.look(full=True)
+    behind.poll(full=True)
     ahead.tick()
     clock.advance(60)
     ahead.tick()
     clock.advance(60)
 
     # When it fires with that knowledge, and looks again
-    behind.act()
+    behind.process_due()
     behind.tick()
 
     assert [due for due, _ in states(database, job)] == [60, 120, 180]
@@ -200,22 +200,22 @@ def test_a_ticker_that_fell_behind_plans_again_from_the_cursor_that_is_stored(
 
 def test_a_changed_definition_is_not_fired_from_an_old_plan(app, server_url, database, clock, done):
     declare(app, done, description="old")
-    ticking = ticker(database)
+    ticking = build_ticker(database)
     clock.advance(58)
-    ticking.look(full=True)
-    changed = app_on(server_url, clock)
+    ticking.poll(full=True)
+    changed = open_app(server_url, clock)
     job = declare(changed, done, description="new")
     clock.advance(2)
 
-    ticking.act()
+    ticking.process_due()
     ticking.tick()
 
-    (occurrence,) = occurrences_of(database, job)
+    (occurrence,) = read_occurrences(database, job)
     assert (occurrence.version, occurrence.state) == (2, OccurrenceState.PENDING)
 
 
 def test_a_paused_job_records_its_instants_as_skipped_until_it_is_resumed(app, database, clock, done):
-    job, ticking = declare(app, done), ticker(database)
+    job, ticking = declare(app, done), build_ticker(database)
     app.control.pause("report", "holidays")
     clock.advance(60)
     ticking.tick()
@@ -234,17 +234,17 @@ def test_a_job_without_a_further_instant_is_not_looked_at_again(app, database, c
 
     app.deploy()
     clock.advance(10)
-    assert ticker(database).tick() == 1
+    assert build_ticker(database).tick() == 1
     assert records(database)["due"] == {app.jobs()[0].id: NEVER * 1000}
     clock.advance(86_400)
-    assert ticker(database).tick() == 0
+    assert build_ticker(database).tick() == 0
 
 
 def test_an_instant_whose_claim_broke_off_is_fired_by_the_next_pass(app, database, clock, done):
     # Given a job that is due, and a connection that breaks while it is claimed
-    job, ticking = declare(app, done), ticker(database)
+    job, ticking = declare(app, done), build_ticker(database)
     clock.advance(60)
-    with breaking(database, "call_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
+    with break_next(database, "call_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
         ticking.tick()
 
     # When the same ticker goes on
@@ -254,9 +254,9 @@ def test_an_instant_whose_claim_broke_off_is_fired_by_the_next_pass(app, databas
 
 
 def test_an_instant_whose_claim_was_made_but_not_answered_is_not_decided_twice(app, database, clock, done):
-    job, ticking = declare(app, done), ticker(database)
+    job, ticking = declare(app, done), build_ticker(database)
     clock.advance(60)
-    with breaking(database, "call_all", lambda: NotConnected("away"), after=True), pytest.raises(NotConnected):
+    with break_next(database, "call_all", lambda: NotConnected("away"), after=True), pytest.raises(NotConnected):
         ticking.tick()
 
     assert ticking.tick() == 0
@@ -283,13 +283,13 @@ def test_a_schedule_that_raises_holds_up_no_other_job(app, database, clock, done
     job = declare(app, done)
     clock.advance(60)
 
-    ticker(database).tick()
+    build_ticker(database).tick()
 
     assert states(database, job) == [(60, "pending")]
 
 
 def test_registering_a_job_with_an_earlier_instant_wakes_a_ticker(app, database, clock, done):
-    with woken_by(database) as heard:
+    with collect_wakeups(database) as heard:
         declare(app, done)
 
     assert heard == ["job"]
@@ -297,15 +297,15 @@ def test_registering_a_job_with_an_earlier_instant_wakes_a_ticker(app, database,
 
 def test_a_ticker_that_lost_a_promotion_sleeps_until_something_is_due(app, open_database, database, clock):
     # Given two tickers that know the same delayed run, which is due
-    winner, loser = ticker(open_database(), name="winner"), ticker(open_database(), name="loser")
+    winner, loser = build_ticker(open_database(), name="winner"), build_ticker(open_database(), name="loser")
     app.enqueue("anything", delay=5)
     clock.advance(5)
-    winner.look(full=True)
-    loser.look(full=True)
+    winner.poll(full=True)
+    loser.poll(full=True)
 
     # When one has promoted it
-    winner.act()
-    loser.act()
+    winner.process_due()
+    loser.process_due()
 
     # Then the other one does not ask again without a pause
     assert loser._delayed == []
@@ -318,39 +318,39 @@ def test_triggering_a_job_fires_beside_its_schedule(app, database, clock, done):
     StepWorker(database, app).work()
 
     assert state == "pending"
-    assert [(each.id, each.state.value) for each in occurrences_of(database, job)] == [(occurrence, "completed")]
+    assert [(each.id, each.state.value) for each in read_occurrences(database, job)] == [(occurrence, "completed")]
     clock.advance(60)
-    assert ticker(database).tick() == 1
+    assert build_ticker(database).tick() == 1
 
 
 def test_what_was_made_ready_fires_like_what_was_not(app, database, clock, done):
-    job, ticking = declare(app, done), ticker(database)
+    job, ticking = declare(app, done), build_ticker(database)
     clock.advance(58)
-    ticking.look(full=True)
-    ticking.make_ready()
-    assert ticking.act() == 0
+    ticking.poll(full=True)
+    ticking.prepare_claims()
+    assert ticking.process_due() == 0
 
     clock.advance(2)
-    assert ticking.act() == 1
+    assert ticking.process_due() == 1
     assert (states(database, job), reasons(database, job)) == ([(60, "pending")], ["fired on time"])
 
 
 def test_what_was_made_ready_from_a_definition_that_has_changed_is_made_anew(app, database, clock, done):
     # Given a claim that was made ready from the first version
     declare(app, done)
-    ticking = ticker(database)
+    ticking = build_ticker(database)
     clock.advance(58)
-    ticking.look(full=True)
-    ticking.make_ready()
+    ticking.poll(full=True)
+    ticking.prepare_claims()
 
     # When the second is registered before the instant
     job = app.control.register(msgspec.structs.replace(app.jobs()[0], description="second"))
     clock.advance(2)
 
     # Then the instant is fired once, under the second
-    assert [ticking.act(), ticking.tick(), ticking.tick()] == [0, 1, 0]
+    assert [ticking.process_due(), ticking.tick(), ticking.tick()] == [0, 1, 0]
     assert job.version == 2
-    assert [each.version for each in occurrences_of(database, app.jobs()[0])] == [2]
+    assert [each.version for each in read_occurrences(database, app.jobs()[0])] == [2]
 
 
 def test_of_three_tickers_that_share_many_jobs_one_may_die_and_each_instant_is_fired_once(
@@ -360,17 +360,17 @@ def test_of_three_tickers_that_share_many_jobs_one_may_die_and_each_instant_is_f
     for number in range(250):
         app.job("* * * * *", name=f"job-{number}", overlap="allow")(lambda: None)
     app.deploy()
-    tickers = [ticker(open_database(), name=f"ticker-{number}") for number in range(3)]
+    tickers = [build_ticker(open_database(), name=f"ticker-{number}") for number in range(3)]
     decided = 0
 
     # When each minute another number of them acts, in another order
     for acting in ([0, 1, 2], [2, 1], [1, 0, 2]):
         clock.advance(58)
         for each in tickers:
-            each.look(full=True)
-            each.make_ready()
+            each.poll(full=True)
+            each.prepare_claims()
         clock.advance(2)
-        decided += sum(tickers[number].act() for number in acting)
+        decided += sum(tickers[number].process_due() for number in acting)
 
     # Then every job has each of its instants once
     assert decided == 750
@@ -382,14 +382,14 @@ def test_a_job_that_cannot_be_claimed_holds_up_none_of_those_that_are_claimed_wi
     jobs = [declare_another(app, name) for name in ("a", "b", "c", "d", "e")]
     app.deploy()
     database.client.set(database.keys.history(jobs[2].id), "broken")
-    others, ticking = [*jobs[:2], *jobs[3:]], ticker(database)
+    others, ticking = [*jobs[:2], *jobs[3:]], build_ticker(database)
     ticking.tick()
 
     # When a ticker fires, instant by instant, then each of the others is on record every time
     for times in (1, 2):
         clock.advance(60)
         ticking.tick()
-        assert [len(occurrences_of(database, job)) for job in others] == [times] * 4
+        assert [len(read_occurrences(database, job)) for job in others] == [times] * 4
     assert "5 instants could not be claimed together, so they are claimed singly" in caplog.text
 
 
@@ -397,18 +397,18 @@ def test_instants_that_could_not_be_claimed_are_claimed_when_that_is_mended_and_
     job = declare_another(app, "broken", grace_s=300)
     app.deploy()
     database.client.set(database.keys.queued(job.id), "broken")
-    ticking = ticker(database)
+    ticking = build_ticker(database)
     clock.advance(180)
     ticking.tick()
-    assert occurrences_of(database, job) == []
+    assert read_occurrences(database, job) == []
 
     # It does not look again at once, or a job that stays so would keep it busy
-    assert ticking._next_look != 0.0
+    assert ticking._next_poll != 0.0
 
     database.client.delete(database.keys.queued(job.id))
     caught_up(ticking, clock)
 
-    assert [each.due - T0 for each in occurrences_of(database, job)] == [60, 120, 180]
+    assert [each.due - T0 for each in read_occurrences(database, job)] == [60, 120, 180]
 
 
 def declare_another(app, name, **policies):

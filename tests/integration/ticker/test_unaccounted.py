@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from jobistemer.core.planning.clock_jumps import Patience
+from jobistemer.core.planning.clock_jumps import JumpPolicy
 from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.namespace import Namespace
@@ -12,7 +12,7 @@ from jobistemer.store.reads.queues import list_tickers
 from jobistemer.ticker import Ticker
 from tests.support.clocks import NOW
 from tests.support.stories import T0, job, register
-from tests.support.worlds import occurrences_of, ticker
+from tests.support.worlds import read_occurrences, build_ticker
 
 MINUTE = 60
 
@@ -26,14 +26,14 @@ def stuck(database):
 
 
 def test_a_ticker_is_ready_after_its_first_look_and_not_before(database):
-    one = ticker(database)
+    one = build_ticker(database)
     assert one.reasons_not_ready() == ["it has not seen the agenda lately; is the server there?"]
     one.tick()
     assert one.reasons_not_ready() == []
 
 
 def test_a_job_of_which_nothing_becomes_is_counted_at_the_second_look_beyond_its_grace(database, clock, stuck, caplog):
-    one = ticker(database)
+    one = build_ticker(database)
     clock.advance(2 * MINUTE)
     one.tick()
     one.tick()
@@ -51,7 +51,7 @@ def test_a_job_of_which_nothing_becomes_is_counted_at_the_second_look_beyond_its
 
 
 def test_the_list_of_tickers_shows_how_many_are_unaccounted_for(database, clock, stuck):
-    one = ticker(database)
+    one = build_ticker(database)
     clock.advance(3 * MINUTE)
     for _ in range(3):
         one.tick()
@@ -60,7 +60,7 @@ def test_the_list_of_tickers_shows_how_many_are_unaccounted_for(database, clock,
 
 
 def test_a_job_that_is_accounted_for_again_makes_the_ticker_ready(database, clock, stuck):
-    one = ticker(database)
+    one = build_ticker(database)
     clock.advance(3 * MINUTE)
     one.tick()
     one.tick()
@@ -73,7 +73,7 @@ def test_a_job_that_is_accounted_for_again_makes_the_ticker_ready(database, cloc
 
 def test_a_job_that_catches_up_slowly_is_accounted_for(database, clock):
     register(database, job(recovery="execute_all", catch_up_per_s=0.1, overlap="allow"))
-    one = ticker(database)
+    one = build_ticker(database)
     clock.advance(90 * MINUTE)
     for _ in range(20):
         one.tick()
@@ -84,17 +84,17 @@ def test_a_job_that_catches_up_slowly_is_accounted_for(database, clock):
 def test_while_a_leap_is_not_believed_what_it_made_due_is_not_fired_and_what_is_due_anyway_is(database):
     steady, server = [0.0], [float(NOW)]
     clock = ServerClock(lambda: steady[0], lambda: NOW / 1000)
-    clock.patience = Patience(300_000, 60_000)
+    clock.jump_policy = JumpPolicy(300_000, 60_000)
     database.clock, database.read_clock = clock, lambda: (clock.correct(server[0]), clock.now_ms())[1]
     definition = job(overlap="allow")
     register(database, definition)
-    one = ticker(database)
+    one = build_ticker(database)
 
     def pass_by(seconds, leap_s=0):
         steady[0] += seconds
         server[0] += (seconds + leap_s) * 1000
         one.tick()
-        return [(each.due - T0) // MINUTE for each in occurrences_of(database, definition)]
+        return [(each.due - T0) // MINUTE for each in read_occurrences(database, definition)]
 
     assert pass_by(MINUTE) == [1]
     assert pass_by(30, leap_s=86_400) == [1]
@@ -108,14 +108,14 @@ def test_while_a_leap_is_not_believed_what_it_made_due_is_not_fired_and_what_is_
 def test_a_step_back_fires_nothing_twice_and_nothing_early(database, clock):
     definition = job(overlap="allow")
     register(database, definition)
-    one = ticker(database)
+    one = build_ticker(database)
     clock.advance(2 * MINUTE)
     assert one.tick() == 2
     clock.advance(-90)
     assert [one.tick() for _ in range(3)] == [0, 0, 0]
     clock.advance(90 + MINUTE)
     assert one.tick() == 1
-    assert all(each.late_ms >= 0 for each in occurrences_of(database, definition))
+    assert all(each.late_ms >= 0 for each in read_occurrences(database, definition))
 
 
 def test_a_ticker_that_has_not_reached_its_server_is_not_ready(server_url):

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from jobistemer import NO_RETRIES, Context, Fail, Jobistemer, Options, Results
 from jobistemer.contrib.middleware import log_attempts, timeout
 from jobistemer.core.runs.report import Report
-from jobistemer.worker.process.protocol import Reading
+from jobistemer.worker.process.protocol import ReadResults
 
 app = Jobistemer(defaults=Options(executor="process", retry=NO_RETRIES, timeout_s=30))
 seen: ContextVar[str] = ContextVar("seen", default="nothing")
@@ -167,7 +167,7 @@ def fan_twice(ctx: Context) -> list[str]:
 
 @app.task
 def asks_for_what_there_is_not(ctx: Context) -> None:
-    ctx.tools._line.ask(Reading("nobody", 0, 1))
+    ctx.tools._connection.ask(ReadResults("nobody", 0, 1))
 
 
 @app.task

@@ -13,8 +13,8 @@ from jobistemer.core.handlers.attempt_log import LogLine, Progress
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.reads import records as views
-from tests.support.apps import empty_app, shard, work_off, working
-from tests.support.records import lives_ms, records
+from tests.support.apps import empty_app, shard_of, drain_queues, running_worker
+from tests.support.records import ttl_ms, records
 from tests.support.stories import decision
 
 WAIT = 10
@@ -40,7 +40,7 @@ def test_a_handler_is_told_the_facts_of_its_attempt(app):
 
     before = datetime.now(UTC)
     run = once_more.options(metadata={"trace": "7"}).enqueue(name="ada")
-    work_off(app)
+    drain_queues(app)
     first, second = told
     assert (first.run, first.handler, first.metadata) == (run.id, "once_more", {"trace": "7"})
     assert (first.attempt, second.attempt) == (0, 1)
@@ -59,9 +59,9 @@ def test_lines_and_progress_are_stored_with_the_attempt_and_go_with_it(app):
         ctx.progress(1, 10, "rows")
 
     run = chatty.enqueue()
-    work_off(app)
+    drain_queues(app)
     attempt = ids.attempt_id(run.id, 0)
-    found = attempt_log.find_notes(shard(app), attempt)
+    found = attempt_log.read_attempt_log(shard_of(app), attempt)
     assert [(line.n, line.level, line.text) for line in found.lines] == [
         (0, "debug", "for the record only"),
         (1, "info", "row 1 of ten"),
@@ -69,7 +69,7 @@ def test_lines_and_progress_are_stored_with_the_attempt_and_go_with_it(app):
     ]
     assert (found.written, found.progress) == (3, Progress(1, 10, "rows"))
     hour = 3_600_000
-    assert lives_ms(shard(app), f"log:{attempt}") == lives_ms(shard(app), f"attempt:{attempt}") == hour
+    assert ttl_ms(shard_of(app), f"log:{attempt}") == ttl_ms(shard_of(app), f"attempt:{attempt}") == hour
 
 
 def test_notes_can_be_read_while_the_handler_runs(app):
@@ -84,14 +84,14 @@ def test_notes_can_be_read_while_the_handler_runs(app):
 
     run = slow.enqueue()
     attempt = ids.attempt_id(run.id, 0)
-    with working(app):
+    with running_worker(app):
         assert seen.wait(WAIT)
-        while not (live := attempt_log.find_notes(shard(app), attempt)).lines:
+        while not (live := attempt_log.read_attempt_log(shard_of(app), attempt)).lines:
             pass
         assert texts(live) == ["begun"]
         go_on.set()
         run.result(timeout=WAIT)
-    assert texts(attempt_log.find_notes(shard(app), attempt, after=1)) == ["ended"]
+    assert texts(attempt_log.read_attempt_log(shard_of(app), attempt, after=1)) == ["ended"]
 
 
 def test_only_the_last_thousand_lines_are_kept(app):
@@ -101,8 +101,8 @@ def test_only_the_last_thousand_lines_are_kept(app):
             ctx.log(f"line {n}")
 
     run = flood.enqueue()
-    work_off(app)
-    found = attempt_log.find_notes(shard(app), ids.attempt_id(run.id, 0))
+    drain_queues(app)
+    found = attempt_log.read_attempt_log(shard_of(app), ids.attempt_id(run.id, 0))
     assert [line.n for line in found.lines] == list(range(4000, 5000))
     assert found.written == 5000
 
@@ -114,9 +114,9 @@ def test_lines_are_bounded_by_their_size_too(app):
             ctx.log("x" * 10_000)
 
     run = wide.enqueue()
-    work_off(app)
-    found = attempt_log.find_notes(shard(app), ids.attempt_id(run.id, 0))
-    stored = shard(app).client.lrange(shard(app).keys.log(ids.attempt_id(run.id, 0)), 0, -1)
+    drain_queues(app)
+    found = attempt_log.read_attempt_log(shard_of(app), ids.attempt_id(run.id, 0))
+    stored = shard_of(app).client.lrange(shard_of(app).keys.log(ids.attempt_id(run.id, 0)), 0, -1)
     assert sum(map(len, stored)) <= 256 * 1024
     assert 60 <= len(found.lines) < 70
     assert all(len(line.text) < 4_050 and line.text.endswith("(10000 characters)") for line in found.lines)
@@ -135,10 +135,10 @@ def test_what_cannot_be_formatted_is_logged_as_such_and_costs_nothing(app):
         return "done"
 
     run = careless.enqueue()
-    work_off(app)
+    drain_queues(app)
     logging.raiseExceptions = True
     assert run.result(0) == "done"
-    assert all("cannot be formatted" in text for text in texts(attempt_log.find_notes(shard(app), ids.attempt_id(run.id, 0))))
+    assert all("cannot be formatted" in text for text in texts(attempt_log.read_attempt_log(shard_of(app), ids.attempt_id(run.id, 0))))
 
 
 def test_an_exception_that_is_logged_is_stored_with_its_trace(app):
@@ -150,8 +150,8 @@ def test_an_exception_that_is_logged_is_stored_with_its_trace(app):
             ctx.logger.exception("not found")
 
     run = risky.enqueue()
-    work_off(app)
-    (line,) = attempt_log.find_notes(shard(app), ids.attempt_id(run.id, 0)).lines
+    drain_queues(app)
+    (line,) = attempt_log.read_attempt_log(shard_of(app), ids.attempt_id(run.id, 0)).lines
     assert line.level == "error"
     assert line.text.startswith("not found\nTraceback") and "KeyError: 'lost'" in line.text
 
@@ -163,7 +163,7 @@ def test_log_records_carry_the_run(app, caplog):
 
     run = chatty.enqueue()
     with caplog.at_level(logging.INFO, "jobistemer.run"):
-        work_off(app)
+        drain_queues(app)
     (record,) = [each for each in caplog.records if each.name == "jobistemer.run"]
     assert record.facts == {"run": run.id, "task": "chatty", "attempt": 0}
 
@@ -203,9 +203,9 @@ def test_a_handler_sees_that_it_was_cancelled_and_why(app, colour):
     run = patient.enqueue()
     from jobistemer.store.actions import cancel
 
-    with working(app):
+    with running_worker(app):
         assert begun.wait(WAIT)
-        while cancel.cancel_run(shard(app), run.id, "test") == "BUSY":
+        while cancel.cancel_run(shard_of(app), run.id, "test") == "BUSY":
             pass
         assert ended.wait(WAIT)
     assert seen == [(True, "canceled")]
@@ -223,9 +223,9 @@ def test_a_handler_sees_that_its_worker_shuts_down_and_may_end_in_time(app):
         return ctx.ending
 
     run = patient.enqueue()
-    with working(app) as stopping:
+    with running_worker(app) as shutdown:
         assert begun.wait(WAIT)
-        stopping.request()
+        shutdown.request()
         assert run.result(timeout=WAIT) == "shutdown"
 
 
@@ -237,7 +237,7 @@ def test_the_task_of_a_job_is_told_when_the_job_ran_before(app):
         told.append((ctx.due_at, ctx.last_run_at))
 
     app.deploy()
-    stored, database = app.control.find("report"), shard(app)
+    stored, database = app.control.find("report"), shard_of(app)
     from jobistemer.store.calls import occurrences
 
     for n, state in ((1, "pending"), (2, "skipped"), (3, "pending")):
@@ -245,7 +245,7 @@ def test_the_task_of_a_job_is_told_when_the_job_ran_before(app):
         decided = msgspec.structs.replace(decision(at, state), expected=at - 1)
         reply = database.call(occurrences.claim(database.keys, stored.job, 1, decided, at * 1000))
         assert reply.word == "CLAIMED"
-        work_off(app)
+        drain_queues(app)
     (first_due, before_first), (second_due, before_second) = told
     assert before_first is None
     assert before_second == first_due
@@ -262,12 +262,12 @@ def test_the_lines_of_a_lost_attempt_stay_and_can_die(app):
 
     run = doomed.enqueue()
     attempt = ids.attempt_id(run.id, 0)
-    with working(app, grace_s=0.0):
-        while not attempt_log.find_notes(shard(app), attempt).lines:
+    with running_worker(app, grace_s=0.0):
+        while not attempt_log.read_attempt_log(shard_of(app), attempt).lines:
             pass
-    state = records(shard(app))
+    state = records(shard_of(app))
     assert isinstance(msgspec.json.decode(state[f"log:{attempt}"][0], type=LogLine), LogLine)
-    assert lives_ms(shard(app), f"log:{attempt}") > 0
+    assert ttl_ms(shard_of(app), f"log:{attempt}") > 0
     hold.set()
 
 
@@ -290,6 +290,6 @@ def test_an_attempt_record_counts_its_lines(app):
         ctx.log("one")
 
     run = chatty.enqueue()
-    work_off(app)
-    (attempt,) = views.find_attempts(shard(app), run.record())
+    drain_queues(app)
+    (attempt,) = views.find_attempts(shard_of(app), run.record())
     assert (attempt.state, attempt.lines) == (AttemptState.SUCCEEDED, 1)

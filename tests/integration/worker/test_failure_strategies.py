@@ -13,8 +13,8 @@ from jobistemer.store.calls import runs
 from jobistemer.store.keys import delayed_member
 from jobistemer.store.reads import records as views
 from tests.support.paths import ROOT
-from tests.support.records import leaked, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, task
+from tests.support.records import find_leaks, records
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, task
 
 PAGE = ROOT / "docs/reference/failure-strategies.md"
 ONE = T0 + MINUTE
@@ -47,8 +47,8 @@ def until_nothing_is_left(database, definition):
     """Workers do what there is to do; everything succeeds, unless somebody asked for it to be cancelled."""
     for _ in range(10):
         for where in ("default:5", "other:5"):
-            for delivery in take(database, where=where):
-                finish(database, ended(delivery), definition)
+            for delivery in fetch(database, where=where):
+                finish(database, build_ended(delivery), definition)
         waiting = [(each.options, run_id(definition, each.name)) for each in definition.tasks]
         members = [delayed_member("default:5", run) for _, run in waiting]
         database.call(runs.promote_runs(database.keys, members, ONE * 1000 + 3_600_000))
@@ -59,14 +59,14 @@ def lived_through(database, strategy, mode):
     definition = job(*TASKS[mode], failure=FailureStrategy(strategy))
     register(database, definition)
     claim(database, definition, decision(ONE))
-    flights = {each.message.slot.task: each for each in take(database)}
+    flights = {each.message.slot.task: each for each in fetch(database)}
     if RETRYING in flights:
-        finish(database, ended(flights[RETRYING], "failed", error="first try"), definition)
-    finish(database, ended(flights[FAILED], "failed", error="oops"), definition)
+        finish(database, build_ended(flights[RETRYING], "failed", error="first try"), definition)
+    finish(database, build_ended(flights[FAILED], "failed", error="oops"), definition)
     cancel.cancel_siblings(database, definition, flights[FAILED].message.slot)
     if FLYING in flights:
         asked = flights[FLYING].message.run in records(database).get("cancels", {})
-        finish(database, ended(flights[FLYING], "canceled" if asked else "succeeded"), definition)
+        finish(database, build_ended(flights[FLYING], "canceled" if asked else "succeeded"), definition)
     until_nothing_is_left(database, definition)
     states = {each.name: views.find_run(database, run_id(definition, each.name)).state for each in definition.tasks}
     (occurrence,) = views.find_occurrences(database, [ids.occurrence_id(definition.id, ONE)])
@@ -77,7 +77,7 @@ def lived_through(database, strategy, mode):
 def test_a_row_of_the_table_is_what_happens(database, row):
     strategy, mode, *expected = row
     assert lived_through(database, strategy, mode) == expected
-    left = leaked(database)
+    left = find_leaks(database)
     left.pop("cancels", None)
     assert left == {}
 
@@ -95,10 +95,10 @@ def test_a_task_may_say_for_itself_what_its_failure_does(database):
     definition = msgspec.structs.replace(definition, tasks=(mild, *rest))
     register(database, definition)
     claim(database, definition, decision(ONE))
-    flights = {each.message.slot.task: each for each in take(database)}
-    finish(database, ended(flights[FAILED], "failed"), definition)
+    flights = {each.message.slot.task: each for each in fetch(database)}
+    finish(database, build_ended(flights[FAILED], "failed"), definition)
     cancel.cancel_siblings(database, definition, flights[FAILED].message.slot)
-    finish(database, ended(flights[FLYING]), definition)
+    finish(database, build_ended(flights[FLYING]), definition)
     until_nothing_is_left(database, definition)
     states = {each.name: views.find_run(database, run_id(definition, each.name)).state for each in definition.tasks}
     assert states == {FAILED: "dead", FLYING: "succeeded", AFTER_FLYING: "succeeded", AFTER_FAILED: "skipped"}

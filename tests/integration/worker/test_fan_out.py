@@ -21,13 +21,13 @@ from jobistemer.store.calls import groups
 from jobistemer.store.reads import records as views
 from tests.integration.worker.test_failure_strategies import table
 from tests.support.clocks import NOW
-from tests.support.records import leaked, records
-from tests.support.worlds import StepWorker, app_on, breaking, ticker
+from tests.support.records import find_leaks, records
+from tests.support.worlds import StepWorker, open_app, break_next, build_ticker
 
 
 @pytest.fixture
 def app(server_url, clock, database):
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.ran, app.reduced = Counter(), []
 
     @app.task(retry=NO_RETRIES)
@@ -82,14 +82,14 @@ def test_the_reducer_receives_what_all_runs_returned_in_order_and_once(app, data
 
     assert app.reduced == [[n * n for n in range(250)]]
     assert app.run(run.result(timeout=0)).result(timeout=0) == sum(n * n for n in range(250))
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_of_no_items_the_reducer_receives_nothing(app, database):
     app.enqueue("fan", {"items": []})
     StepWorker(database, app).work()
     assert app.reduced == [[]]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_parent_that_fails_between_two_batches_adds_only_the_rest_when_it_comes_back(app, database, clock):
@@ -109,7 +109,7 @@ def test_a_parent_that_fails_between_two_batches_adds_only_the_rest_when_it_come
 
     assert set(app.ran.values()) == {1}
     assert app.reduced == [[n * n for n in range(1_500)]]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_worker_that_dies_after_mapping_loses_nothing_and_doubles_nothing(app, database, open_database, clock):
@@ -134,7 +134,7 @@ def test_a_worker_that_dies_after_mapping_loses_nothing_and_doubles_nothing(app,
     assert app.reduced == [[1, 4, 9]]
     assert alice.committer.counts["stale"] == 1
     assert record(database, run.id).attempt == 1
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -143,12 +143,12 @@ def test_a_commit_whose_answer_was_lost_releases_the_reducer_once(app, database,
     worker = StepWorker(database, app)
     worker.fetch()
     worker.execute()
-    with breaking(database, "call_all", lambda: NotConnected("gone"), after=after), pytest.raises(NotConnected):
+    with break_next(database, "call_all", lambda: NotConnected("gone"), after=after), pytest.raises(NotConnected):
         worker.committer.step()
     worker.committer.step()
     worker.work()
     assert app.reduced == [[1, 4]]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_run_that_was_mapped_may_map_in_its_turn(app, database):
@@ -163,7 +163,7 @@ def test_a_run_that_was_mapped_may_map_in_its_turn(app, database):
     app.enqueue("grid")
     StepWorker(database, app).work()
     assert app.reduced[-1] == [0 + 1, 100 + 121, 400 + 441]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_coroutines_map_without_blocking_their_loop(app, database):
@@ -177,10 +177,10 @@ def test_coroutines_map_without_blocking_their_loop(app, database):
 
     app.enqueue("later")
     worker = StepWorker(database, app)
-    (flight,) = worker.fetch()
+    (attempt,) = worker.fetch()
     worker.waiting.clear()
-    assert asyncio.run(run_async(flight, worker.flights, lambda: None))
-    worker.committer.outbox.put(flight)
+    assert asyncio.run(run_async(attempt, worker.attempts, lambda: None))
+    worker.committer.finished.put(attempt)
     worker.commit()
     worker.work()
     assert app.reduced == [[25]]
@@ -197,14 +197,14 @@ def test_a_failure_among_mapped_runs_is_what_the_table_says(app, database, failu
     worker.fetch()
     worker.execute()
     worker.commit()
-    flights = worker.fetch()
+    attempts = worker.fetch()
     # The one in the middle fails first; what a worker takes after that, it asks the group about.
-    failing = next(flight for flight in flights if flight.delivery.message.member.index == 1)
+    failing = next(attempt for attempt in attempts if attempt.delivery.message.member.index == 1)
     waiting, worker.waiting[:] = list(worker.waiting), [failing]
     worker.execute()
     worker.commit()
-    left = [flight for flight in waiting if flight is not failing]
-    worker.flights.cancel(groups.halted(database, [flight.delivery.message for flight in left]))
+    left = [attempt for attempt in waiting if attempt is not failing]
+    worker.attempts.cancel(groups.find_halted(database, [attempt.delivery.message for attempt in left]))
     worker.waiting[:] = left
     worker.execute()
     worker.commit()
@@ -217,7 +217,7 @@ def test_a_failure_among_mapped_runs_is_what_the_table_says(app, database, failu
     assert end.state == (RunState.SUCCEEDED if called else RunState.FAILED)
     if not called:
         assert "runs did not succeed: item 1 dead: ValueError: -1 is negative" in end.error
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_what_has_failed_is_told_with_its_index(app, database):
@@ -261,7 +261,7 @@ def test_a_failed_group_cancels_what_waits_for_a_retry(app, database, clock):
     worker.work()
     assert record(database, reducer_of(run)).state is RunState.FAILED
     assert app.reduced == []
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_reducer_that_waits_is_cancelled_with_its_group(app, database):
@@ -308,7 +308,7 @@ def test_an_attempt_may_map_more_than_once_and_each_group_has_its_reducer(app, d
     first, second = run.result(timeout=0)
     assert [app.run(each).result(timeout=0) for each in (first, second)] == [5, 25]
     assert record(database, ids.join_run_id(run.id)).state is RunState.SUCCEEDED
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_an_attempt_after_a_crash_adds_to_each_of_its_groups_what_is_missing(app, database):
@@ -327,7 +327,7 @@ def test_an_attempt_after_a_crash_adds_to_each_of_its_groups_what_is_missing(app
     StepWorker(database, app).work()
     assert app.ran == {1: 1, 2: 1, 3: 1, 4: 1}
     assert sorted(app.reduced) == [[1, 4], [9, 16]]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_in_an_occurrence_what_comes_after_waits_for_all_groups_of_a_task(app, database):
@@ -355,7 +355,7 @@ def test_in_an_occurrence_what_comes_after_waits_for_all_groups_of_a_task(app, d
     report = app.report(occurrence)
     assert report.succeeded
     assert [(task.group.total, task.group.done) for task in report.tasks if task.group] == [(3, 3)]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_task_fails_when_one_of_its_groups_has_failed_and_the_others_finish(app, database):
@@ -377,7 +377,7 @@ def test_a_task_fails_when_one_of_its_groups_has_failed_and_the_others_finish(ap
     assert (report.state, [task.state for task in report.tasks]) == ("failed", ["succeeded", "skipped"])
     assert report.tasks[0].group.error.startswith("1 of 2 runs did not succeed: item 0 failed: 1 of 1 runs did not")
     assert app.reduced == [[4]]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_run_that_maps_twice_may_itself_have_been_mapped(app, database):
@@ -398,7 +398,7 @@ def test_a_run_that_maps_twice_may_itself_have_been_mapped(app, database):
     StepWorker(database, app).work()
     assert sorted(app.reduced[:-1]) == [[0, 1], [4], [100, 121], [144]]
     assert app.reduced[-1] == [None, None]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_all_groups_of_a_run_are_cancelled_with_it(app, database, clock):
@@ -420,7 +420,7 @@ def test_all_groups_of_a_run_are_cancelled_with_it(app, database, clock):
     assert "delayed" not in records(database)
     assert record(database, ids.join_run_id(run.id)).state is RunState.FAILED
     assert app.reduced == []
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_an_attempt_makes_no_more_than_fifty_groups(app, database):
@@ -445,7 +445,7 @@ def test_fifty_groups_are_sealed_in_one_step(app, database):
     StepWorker(database, app).work()
     assert sorted(app.reduced) == [[n * n] for n in range(50)]
     assert record(database, ids.join_run_id(run.id)).state is RunState.SUCCEEDED
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 # --- A parent that ends for good without handing over -----------------------------------------------------------------
@@ -472,7 +472,7 @@ def children(app, database):
         worker = StepWorker(database, app)
         worker.fetch()
         worker.execute()
-        (end_of_parent,) = worker.committer.outbox.take(1)
+        (end_of_parent,) = worker.committer.finished.take(1)
         # The children have been added; one of them fails, one runs, one waits.
         worker.fetch()
         rest = worker.waiting[1:]
@@ -481,7 +481,7 @@ def children(app, database):
         worker.waiting[:] = rest
         worker.begin(rest[0])
         worker.commit()
-        worker.committer.outbox.put(end_of_parent)
+        worker.committer.finished.put(end_of_parent)
         worker.commit()
         return run, worker
 
@@ -495,7 +495,7 @@ def ends_of_children(database, run):
 
 def cancel_in(worker):
     worker.beat()
-    worker.flights.cancel(groups.halted(worker.database, [each.delivery.message for each in worker.waiting]))
+    worker.attempts.cancel(groups.find_halted(worker.database, [each.delivery.message for each in worker.waiting]))
     worker.work()
     worker.commit()
 
@@ -509,14 +509,14 @@ def test_children_end_with_a_reason_when_their_parent_fails_for_good(app, databa
         ("canceled", "canceled: run P, which has mapped them, ended failed"),
     ]
     assert app.reduced == []
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_children_end_when_their_parent_fails_in_a_later_attempt_that_has_not_mapped(app, database, children, clock):
     run, worker = children("later")
     assert run.state() is RunState.SCHEDULED
     clock.advance(3_601)
-    ticker(database).tick()
+    build_ticker(database).tick()
     worker.fetch()
     again = next(each for each in worker.waiting if each.delivery.message.run == run.id)
     rest = [each for each in worker.waiting if each is not again]
@@ -526,7 +526,7 @@ def test_children_end_when_their_parent_fails_in_a_later_attempt_that_has_not_ma
     worker.waiting[:] = rest
     cancel_in(worker)
     assert {state for state, _ in ends_of_children(database, run)} == {"canceled"}
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_children_end_when_their_parent_is_cancelled_between_two_attempts(app, database, children):
@@ -534,7 +534,7 @@ def test_children_end_when_their_parent_is_cancelled_between_two_attempts(app, d
     assert cancel.cancel_run(database, run.id, "asked for") == "CANCELED"
     cancel_in(worker)
     assert {state for state, _ in ends_of_children(database, run)} == {"canceled"}
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_children_end_when_their_parent_has_killed_too_many_workers(app, database, open_database, clock):
@@ -557,7 +557,7 @@ def test_children_end_when_their_parent_has_killed_too_many_workers(app, databas
     assert app.ran == {}
     found = [record(database, ids.child_run_id(reducer_of(run), n)) for n in range(2)]
     assert [each.error for each in found] == [f"canceled: run {run.id}, which has mapped them, ended dead"] * 2
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_children_of_a_call_that_broke_off_end_although_their_parent_succeeds(app, database):
@@ -580,7 +580,7 @@ def test_children_of_a_call_that_broke_off_end_although_their_parent_succeeds(ap
     cancel_in(worker)
     assert app.ran == {5: 1}
     assert app.run(run.result(timeout=0)).result(timeout=0) == 25
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_outside_of_a_worker_nothing_can_be_mapped():
@@ -638,7 +638,7 @@ def test_in_an_occurrence_what_comes_after_waits_for_the_group_and_may_read_it(a
     )
     assert [(task.group.total, task.group.done) for task in report.tasks if task.group] == [(3, 3), (3, 3)]
     assert datetime.fromtimestamp(report.due, UTC).year == 2027
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_failed_reducer_fails_the_task_that_mapped(app, database):
@@ -665,7 +665,7 @@ def test_a_failed_reducer_fails_the_task_that_mapped(app, database):
     )
     assert report.tasks[0].group.state == "dead"
     assert "RuntimeError: no" in report.tasks[0].group.error
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_group_whose_occurrence_fails_fast_is_halted(app, database):
@@ -682,17 +682,17 @@ def test_a_group_whose_occurrence_fails_fast_is_halted(app, database):
     app.deploy()
     occurrence, _ = app.control.trigger("nightly")
     worker = StepWorker(database, app)
-    flights = worker.fetch()
-    assert len(flights) == 2
+    attempts = worker.fetch()
+    assert len(attempts) == 2
     worker.execute()
     worker.commit()
     left = worker.fetch()
-    assert groups.halted(database, [each.delivery.message for each in left])
-    worker.flights.cancel(groups.halted(database, [each.delivery.message for each in left]))
+    assert groups.find_halted(database, [each.delivery.message for each in left])
+    worker.attempts.cancel(groups.find_halted(database, [each.delivery.message for each in left]))
     worker.work()
     assert app.ran == {}
     assert app.report(occurrence).state == "failed"
-    left = leaked(database)
+    left = find_leaks(database)
     left.pop("cancels", None)
     assert left == {}
 
@@ -709,7 +709,7 @@ def test_items_without_an_end_are_refused(app, database, monkeypatch):
 
     from jobistemer.worker.execute import fan_out_items as items
 
-    monkeypatch.setattr(items, "MOST_ITEMS", 1_500)
+    monkeypatch.setattr(items, "MAX_ITEMS", 1_500)
 
     @app.task(retry=NO_RETRIES)
     def endless(ctx: Context) -> None:

@@ -9,7 +9,7 @@ import pytest
 from jobistemer import NO_RETRIES, Context, Jobistemer, Results
 from jobistemer.core.errors import RunFailed
 from tests.integration.worker.test_worker import at_work
-from tests.support.records import leaked
+from tests.support.records import find_leaks
 
 PATIENCE_S = 20.0
 
@@ -48,4 +48,4 @@ def test_the_first_failure_cancels_what_runs_and_begins_nothing_more(app, databa
             reducer.result(PATIENCE_S)
     assert sorted(ended) == sorted(set(begun) - {1})
     assert len(begun) < 100
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}

@@ -14,34 +14,34 @@ from jobistemer.store.calls.streams import StreamReader
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
-from jobistemer.worker.attempts.prefetch import AHEAD_S, Room
+from jobistemer.worker.attempts.prefetch import PREFETCH_S, Prefetch
 from jobistemer.worker.fetch.fetcher import Fetcher
-from jobistemer.worker.fetch.queue_order import Order
+from jobistemer.worker.fetch.queue_order import QueueOrder
 from tests.support.clocks import FrozenClock
 from tests.support.servers import VALKEY, running
-from tests.support.stories import ended, enqueue, finish
+from tests.support.stories import build_ended, enqueue, finish
 
 
 class Bench:
     """A worker with room for a few runs at a time, which end when the test says so."""
 
     def __init__(self, database, queues_and_weights, room=1, seed=7):
-        self.order = Order(queues_and_weights, Random(seed))
-        streams.open_streams(database, self.order.known())
+        self.queue_order = QueueOrder(queues_and_weights, Random(seed))
+        streams.open_streams(database, self.queue_order.all_places())
         self.database = database
         self.taken = []
-        self.room = Room(room)
+        self.prefetch = Prefetch(room)
         handlers = {"greet": Handler("greet", lambda: None, Options())}
-        self.fetcher = Fetcher(database, "alice", self.order, self.room, handlers, self.taken.extend)
+        self.fetcher = Fetcher(database, "alice", self.queue_order, self.prefetch, handlers, self.taken.extend)
 
     def take(self):
         """The runs of one step, which end at once; each has taken so long that the room stays what it is."""
         self.taken.clear()
         self.fetcher.step(block=False)
-        for flight in self.taken:
-            finish(self.database, ended(flight.delivery))
-            self.room.ended([flight.key], AHEAD_S)
-        return [flight.delivery.message.run for flight in self.taken]
+        for attempt in self.taken:
+            finish(self.database, build_ended(attempt.delivery))
+            self.prefetch.finish([attempt.key], PREFETCH_S)
+        return [attempt.delivery.message.run for attempt in self.taken]
 
 
 def test_a_higher_priority_goes_first_whatever_came_first(database):
@@ -98,9 +98,9 @@ def test_no_more_is_taken_than_there_is_room_for_when_one_queue_is_long(database
 def test_a_paused_queue_is_left_alone_until_it_is_resumed(database):
     enqueue(database, "run_1")
     bench = Bench(database, {"default": 0})
-    bench.order.paused = {"default"}
+    bench.queue_order.paused = {"default"}
     assert bench.take() == []
-    bench.order.paused = set()
+    bench.queue_order.paused = set()
     assert bench.take() == ["run_1"]
 
 
@@ -139,12 +139,12 @@ def test_what_has_no_room_any_more_when_it_arrives_goes_back_at_once_for_others(
     reader, waiting = bench.fetcher._reader, bench.fetcher._reader.fetch
 
     def fetch(*args, **options):
-        bench.room.take([(b"a stream of another shard", b"1-0")])
+        bench.prefetch.add([(b"a stream of another shard", b"1-0")])
         return waiting(*args, **options)
 
     reader.fetch = fetch
-    bench.fetcher._busy.clear()
-    bench.fetcher._reading = len(bench.order.known())
+    bench.fetcher._places_with_more.clear()
+    bench.fetcher._place_count = len(bench.queue_order.all_places())
     bench.fetcher.step(block=False)
 
     # Then the run is not parked here: another worker takes it, and no attempt is used up

@@ -6,8 +6,8 @@ import pytest
 
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.jobs.retries import NO_RETRIES
-from tests.support.records import leaked
-from tests.support.worlds import StepWorker, occurrences_of, run_records, ticker
+from tests.support.records import find_leaks
+from tests.support.worlds import StepWorker, read_occurrences, read_runs, build_ticker
 
 SHAPES = {
     "sequential": {"a": (), "b": ("a",), "c": ("b",)},
@@ -27,7 +27,7 @@ class Story:
         app.deploy()
         (self.job,) = app.jobs()
         clock.advance(60)
-        ticker(database).tick()
+        build_ticker(database).tick()
 
     def _task(self, name, fails):
         def task() -> None:
@@ -39,11 +39,11 @@ class Story:
 
     @property
     def occurrence(self):
-        (occurrence,) = occurrences_of(self.database, self.job)
+        (occurrence,) = read_occurrences(self.database, self.job)
         return occurrence
 
     def runs(self):
-        return {name: run.state.value for name, run in run_records(self.app, self.occurrence.id, self.job).items()}
+        return {name: run.state.value for name, run in read_runs(self.app, self.occurrence.id, self.job).items()}
 
 
 
@@ -65,7 +65,7 @@ def test_tasks_run_after_what_they_wait_for_and_the_occurrence_is_completed(app,
     assert story.order in orders
     assert set(story.runs().values()) == {"succeeded"}
     assert (story.occurrence.state, story.occurrence.open) == ("completed", 0)
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_what_a_failed_task_does_to_the_others(app, database, clock, shape, fail
     assert story.runs() == expected
     assert story.occurrence.state == "failed"
     assert story.occurrence.error == f"task {failing} failed: {failing} cannot"
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_fail_fast_cancels_what_waits_on_a_stream_and_what_runs(app, database, clock):
     # Given three tasks side by side: one that fails, one that runs at another worker, one that nobody has taken
     story = Story(app, database, clock, "parallel", failing="a", failure="fail_fast")
     fails, runs = StepWorker(database, app, "fails"), StepWorker(database, app, "runs")
-    entries = {flight.delivery.message.slot.task: flight for flight in fails.fetch()}
+    entries = {attempt.delivery.message.slot.task: attempt for attempt in fails.fetch()}
     other = entries["b"]
     fails.waiting.clear()
     fails.waiting.append(entries["a"])
@@ -116,7 +116,7 @@ def test_fail_fast_cancels_what_waits_on_a_stream_and_what_runs(app, database, c
     assert story.runs()["c"] == "canceled"
     assert story.order == ["a"]
     assert story.occurrence.state == "failed"
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_an_occurrence_of_a_removed_job_ends_although_its_definition_has_expired(app, database, clock):
@@ -130,4 +130,4 @@ def test_an_occurrence_of_a_removed_job_ends_although_its_definition_has_expired
     worker.commit()
 
     assert story.occurrence.state == "completed"
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}

@@ -18,7 +18,7 @@ from jobistemer.store.actions.dead_letters import find_dead
 from jobistemer.store.reads import queues, records
 from tests.integration.worker import hostile
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import Worker, alive, until, working
+from tests.support.worker_processes import WorkerProcess, is_running, wait_until, running_worker
 
 pytestmark = pytest.mark.process
 
@@ -39,10 +39,10 @@ def app(url: str) -> Jobistemer:
 
 
 @pytest.fixture(scope="module")
-def worker(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     """The one worker that has to survive all of them."""
     log = tmp_path_factory.mktemp("worker") / "log"
-    with working(url, log, APP, "-c", str(SLOTS), "--grace", "1", "--child-max-memory", "300") as found:
+    with running_worker(url, log, APP, "-c", str(SLOTS), "--grace", "1", "--child-max-memory", "300") as found:
         yield found
 
 
@@ -58,7 +58,7 @@ def ended(app: Jobistemer, task: str, payload: dict[str, Any] | None = None, **o
         return record.state, record.error
 
 
-def all_slots_work(app: Jobistemer, worker: Worker) -> None:
+def all_slots_work(app: Jobistemer, worker: WorkerProcess) -> None:
     """As many runs as there are slots meet in threads, then on the loop; the process is the same as ever."""
     for task in ("meets", "meets_async"):
         calls = [
@@ -151,7 +151,7 @@ def test_after_all_of_them_every_slot_still_works(app, worker):
 
 def test_no_escape_sequence_of_an_error_reaches_the_log(app, worker):
     ended(app, "raises_escapes.thread")
-    until(lambda: "raises_escapes.thread: attempt" in worker.said(), "the failure is logged")
+    wait_until(lambda: "raises_escapes.thread: attempt" in worker.said(), "the failure is logged")
     lines = [line for line in worker.said().splitlines() if "raises_escapes" in line]
     assert lines and not any("\x1b" in line or "\x07" in line for line in lines)
 
@@ -176,7 +176,7 @@ def test_an_entry_that_nobody_can_read_is_dropped_and_holds_up_nobody(app, worke
     for fields in ({"x": "1"}, {"m": b"[" * 100_000, "n": 0, "c": 0}, {"m": b"\xff", "n": "one", "c": 0}):
         database.client.xadd(stream, fields)
     all_slots_work(app, worker)
-    until(lambda: database.client.xlen(stream) == 0, "the stream is empty")
+    wait_until(lambda: database.client.xlen(stream) == 0, "the stream is empty")
 
 
 @pytest.mark.parametrize("task", ["never_ends", "spins", "swallows_cancellation.loop"])
@@ -193,16 +193,16 @@ def test_a_process_that_is_killed_takes_with_it_what_it_has_started(app, worker,
         "timed out after 1.5 s",
     )
     grandchild = int(file.read_text())
-    until(lambda: not alive(grandchild), "the process of the process is dead")
+    wait_until(lambda: not is_running(grandchild), "the process of the process is dead")
 
 
 @pytest.mark.parametrize("task", ["never_ends", "swallows_cancellation.loop", "starts_a_process_and_hangs"])
 def test_running_work_is_cancelled_in_every_executor(app, worker, task, tmp_path):
     payload = {"file": str(tmp_path / "pid")} if task.startswith("starts") else None
     run = app.enqueue(task, payload)
-    until(lambda: run.state() is RunState.RUNNING, "the run is shown as running")
+    wait_until(lambda: run.state() is RunState.RUNNING, "the run is shown as running")
     assert run.cancel("enough") is True
-    until(lambda: run.state() is RunState.CANCELED, "the run is cancelled")
+    wait_until(lambda: run.state() is RunState.CANCELED, "the run is cancelled")
     record = run.record()
     # A worker asks with each beat; what the test adds is its own waiting.
     assert record.ended_at - record.cancel < 2_000
@@ -213,17 +213,17 @@ def test_processes_stay_warm_and_a_dead_one_is_replaced(app, worker):
     first = app.enqueue("where_apart").result(timeout=30)
     assert app.enqueue("where_apart").result(timeout=30) == first != worker.pid
     ended(app, "kills_by_segfault.process")
-    assert app.enqueue("where_apart").result(timeout=30) != first or alive(first)
+    assert app.enqueue("where_apart").result(timeout=30) != first or is_running(first)
 
 
 @pytest.mark.parametrize("task", ["blocks_the_loop", "spins_on_the_loop", "blocks_for_ever"])
 def test_a_blocked_loop_is_left_to_the_one_that_blocks_it(url, tmp_path, task):
     own = Jobistemer(url, namespace=f"blocked-{task}", defaults=hostile.app.defaults)
-    with working(url, tmp_path / "log", APP, "-c", "2", "--namespace", f"blocked-{task}", "--grace", "0") as worker:
+    with running_worker(url, tmp_path / "log", APP, "-c", "2", "--namespace", f"blocked-{task}", "--grace", "0") as worker:
         assert own.enqueue("where_async").result(timeout=30) == worker.pid
         payload = {"seconds": 3600} if task == "blocks_the_loop" else None
         blocker = own.enqueue(task, payload, timeout_s=8)
-        until(lambda: blocker.state() is RunState.RUNNING, "the blocker is shown as running")
+        wait_until(lambda: blocker.state() is RunState.RUNNING, "the blocker is shown as running")
         # The others get a loop of their own, long before the blocker's time is over.
         assert own.enqueue("where_async").result(timeout=30) == worker.pid
         assert blocker.state() is RunState.RUNNING
@@ -235,12 +235,12 @@ def test_a_blocked_loop_is_left_to_the_one_that_blocks_it(url, tmp_path, task):
 
 def test_a_worker_that_has_lost_too_many_threads_ends_for_its_supervisor(url, tmp_path):
     own = Jobistemer(url, namespace="leaks", defaults=hostile.app.defaults)
-    with working(url, tmp_path / "log", APP, "-c", "5", "--namespace", "leaks", "--grace", "1") as worker:
+    with running_worker(url, tmp_path / "log", APP, "-c", "5", "--namespace", "leaks", "--grace", "1") as worker:
         for run in [own.enqueue("never_ends", timeout_s=0.2) for _ in range(10)]:
             with pytest.raises(RunFailed, match="timed out"):
                 run.result(timeout=30)
         (seen,) = queues.list_workers(own.namespace.shards)
-        until(lambda: worker.process.poll() is not None, "the worker has ended", 40)
+        wait_until(lambda: worker.process.poll() is not None, "the worker has ended", 40)
         assert worker.process.returncode == 1
         assert "10 threads or coroutines were stopped and never ended" in worker.said()
         assert seen.id
@@ -251,15 +251,15 @@ def test_what_kills_its_worker_is_buried_and_its_neighbours_are_not(url, tmp_pat
     # Given workers under a supervisor, and a neighbour that runs beside the poison in the same process
     own = Jobistemer(url, namespace=f"killer-{task}", defaults=hostile.app.defaults)
     arguments = ("-c", "4", "--namespace", f"killer-{task}", "--lease", "1", "--processes", "1", "--grace", "1")
-    with working(url, tmp_path / "log", APP, *arguments) as supervisor:
+    with running_worker(url, tmp_path / "log", APP, *arguments) as supervisor:
         goal = tmp_path / "go"
         neighbours = [own.enqueue("waits", {"file": str(goal)}) for _ in range(3)]
         database = own.namespace.shards[0]
         for neighbour in neighbours:
-            until(lambda each=neighbour: each.state() is RunState.RUNNING, "the neighbour runs")
+            wait_until(lambda each=neighbour: each.state() is RunState.RUNNING, "the neighbour runs")
         # When the poison is run
         poison = own.enqueue(task)
-        until(lambda: poison.state() is RunState.DEAD, "the poison is buried", 60)
+        wait_until(lambda: poison.state() is RunState.DEAD, "the poison is buried", 60)
         goal.touch()
         # Then it has killed a worker once, and after that only processes that were its own
         for neighbour in neighbours:

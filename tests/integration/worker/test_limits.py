@@ -11,15 +11,15 @@ from jobistemer.core.states import RunState
 from jobistemer.store.actions.cancel import cancel_run
 from jobistemer.store.calls import limits
 from jobistemer.ticker.sweep import Sweeper
-from tests.support.records import leaked, records
-from tests.support.worlds import StepWorker, app_on, ticker
+from tests.support.records import find_leaks, records
+from tests.support.worlds import StepWorker, open_app, build_ticker
 
 MANY = WorkerSettings(concurrency=50)
 
 
 @pytest.fixture
 def app(server_url: str, clock, database) -> Jobistemer:
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.done = []
     return app
 
@@ -32,8 +32,8 @@ def limited(app, *limits, name="send"):
     return send
 
 
-def running(flights):
-    return [flight.handler.decode(flight.delivery.message.payload)["number"] for flight in flights]
+def running(attempts):
+    return [attempt.handler.decode(attempt.delivery.message.payload)["number"] for attempt in attempts]
 
 
 def enqueued(send, count, customer=0):
@@ -46,11 +46,11 @@ def test_no_more_than_the_limit_start_and_the_others_wait_with_their_reason(app,
     worker = StepWorker(database, app, settings=MANY)
 
     # When a worker with room for all of them fetches
-    flights = worker.fetch()
+    attempts = worker.fetch()
 
     # Then two start, the others take none of its room, and say what they wait for
-    assert running(flights) == [0, 1]
-    assert worker.room.in_flight == 2
+    assert running(attempts) == [0, 1]
+    assert worker.prefetch.in_flight == 2
     waiting = [handle.record() for handle in handles[2:]]
     assert [(each.state, each.note) for each in waiting] == [(RunState.SCHEDULED, "waits for limit task/send")] * 3
 
@@ -63,7 +63,7 @@ def test_the_next_one_starts_when_one_has_ended_and_in_order_of_enqueueing(app, 
         worker.execute()
         worker.commit()
     assert [number for _, number in app.done] == [0, 1, 2]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_key_has_a_limit_of_its_own_and_holds_up_nobody_else(app, database):
@@ -88,7 +88,7 @@ def test_limits_combine_and_a_run_takes_all_or_none(app, database):
     assert sorted(running(worker.fetch())) == [1, 3]
     worker.execute()
     worker.commit()
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_name_shares_a_limit_among_tasks(app, database):
@@ -125,7 +125,7 @@ def test_two_workers_together_do_not_exceed_a_limit(app, database):
             worker.execute()
             worker.commit()
     assert started == 10
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_dead_worker_gives_back_what_its_runs_held(app, database):
@@ -137,8 +137,8 @@ def test_a_dead_worker_gives_back_what_its_runs_held(app, database):
     assert running(other.fetch()) == []
 
     # When another one takes its work over
-    other.reclaimer.observe({"dead": dead.beater.last_beat_ms}, other.order.known())
-    other.reclaimer.observe({"dead": dead.beater.last_beat_ms}, other.order.known())
+    other.reclaimer.observe({"dead": dead.beater.last_beat_ms}, other.queue_order.all_places())
+    other.reclaimer.observe({"dead": dead.beater.last_beat_ms}, other.queue_order.all_places())
 
     # Then both runs come to their turn, one at a time
     for _ in range(2):
@@ -146,15 +146,15 @@ def test_a_dead_worker_gives_back_what_its_runs_held(app, database):
         other.execute()
         other.commit()
     assert {number for _, number in app.done} == {0, 1}
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_slot_that_leaked_is_found_by_the_sweep(app, database):
     # Given a worker that died between the end of an attempt and giving its slot back
     handles = enqueued(limited(app, Concurrency(1)), 2)
     worker = StepWorker(database, app, settings=MANY)
-    (flight,) = worker.fetch()
-    flight.uses = ()
+    (attempt,) = worker.fetch()
+    attempt.uses = ()
     worker.execute()
     worker.commit()
     assert handles[0].state() is RunState.SUCCEEDED
@@ -167,7 +167,7 @@ def test_a_slot_that_leaked_is_found_by_the_sweep(app, database):
     assert running(worker.fetch()) == [1]
     worker.execute()
     worker.commit()
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_the_sweep_leaves_alone_what_is_held_by_the_living(app, database):
@@ -194,7 +194,7 @@ def test_a_run_that_is_cancelled_leaves_no_trace_among_those_that_wait(app, data
         worker.commit()
     worker.work()
     assert [number for _, number in app.done] == [0, 2]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_run_that_is_to_be_tried_again_gives_its_slot_to_others_meanwhile(app, database):
@@ -216,8 +216,8 @@ def test_a_run_that_is_handed_back_gives_its_slot_back(app, database):
 
     enqueued(limited(app, Concurrency(1)), 2)
     alice, bob = (StepWorker(database, app, name, MANY) for name in ("alice", "bob"))
-    (flight,) = alice.fetch()
-    hand_back.hand_back(database, [flight.delivery], "alice")
+    (attempt,) = alice.fetch()
+    hand_back.hand_back(database, [attempt.delivery], "alice")
     assert running(bob.fetch()) == [1]
     bob.execute()
     bob.commit()
@@ -227,7 +227,7 @@ def test_a_run_that_is_handed_back_gives_its_slot_back(app, database):
 def test_a_rate_lets_no_more_start_in_any_period_and_everything_comes_to_its_turn(app, database, clock):
     # Given three starts in ten seconds at the most, and ten calls
     enqueued(limited(app, Rate(3, per_s=10)), 10)
-    worker, tick = StepWorker(database, app, settings=MANY), ticker(database)
+    worker, tick = StepWorker(database, app, settings=MANY), build_ticker(database)
     starts = []
     for _ in range(500):
         starts += [clock.now_ms()] * worker.work()
@@ -246,12 +246,12 @@ def test_a_rate_lets_no_more_start_in_any_period_and_everything_comes_to_its_tur
 
 def test_a_rate_that_is_due_and_a_limit_that_is_full_wait_together(app, database, clock):
     enqueued(limited(app, Rate(1, per_s=10), Concurrency(1)), 4)
-    worker, tick = StepWorker(database, app, settings=MANY), ticker(database)
+    worker, tick = StepWorker(database, app, settings=MANY), build_ticker(database)
     starts = []
     for _ in range(400):
-        flights = worker.fetch()
-        assert len(flights) <= 1
-        starts += [clock.now_ms() for _ in flights]
+        attempts = worker.fetch()
+        assert len(attempts) <= 1
+        starts += [clock.now_ms() for _ in attempts]
         worker.execute()
         worker.commit()
         clock.advance(0.25)
@@ -260,7 +260,7 @@ def test_a_rate_that_is_due_and_a_limit_that_is_full_wait_together(app, database
     assert all(later - earlier >= 10_000 for earlier, later in itertools.pairwise(starts))
     clock.advance(3600)
     Sweeper(database).sweep()
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_run_without_limits_costs_no_call_beyond_fetching(app, database):
@@ -278,7 +278,7 @@ def test_a_run_without_limits_costs_no_call_beyond_fetching(app, database):
 
 def app_with(app, server_url, clock, *limits):
     """What is deployed next: the same task with other limits."""
-    newer = app_on(server_url, clock)
+    newer = open_app(server_url, clock)
     newer.done = app.done
     limited(newer, *limits)
     return newer
@@ -313,7 +313,7 @@ def test_what_waits_for_a_limit_that_is_no_more_follows_one_after_the_other_at_o
         assert running(new.fetch()) == [number]
         new.execute()
         new.commit()
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_lower_number_holds_for_what_waits_already(app, database, server_url, clock):

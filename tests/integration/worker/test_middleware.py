@@ -14,8 +14,8 @@ from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.sizes import Sizes
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store.calls import occurrences
-from jobistemer.worker.execute.middleware import equipped
-from tests.support.apps import empty_app, shard, work_off
+from jobistemer.worker.execute.middleware import apply_middleware
+from tests.support.apps import empty_app, shard_of, drain_queues
 from tests.support.stories import decision
 
 colours = pytest.mark.parametrize("colour", ["thread", "coroutine"])
@@ -63,7 +63,7 @@ def test_middleware_is_nested_in_the_order_in_which_it_was_added(app, colour):
     app.middleware(recorder(told, "outer"))
     app.middleware(recorder(told, "inner"))
     run = declare(app, colour, lambda number: told.append("handler") or number + 1).enqueue(1)
-    work_off(app)
+    drain_queues(app)
     assert run.result(0) == 2
     assert told == ["outer in work 0", "inner in work 0", "handler", "inner out", "outer out"]
 
@@ -77,7 +77,7 @@ def test_middleware_sees_the_exception_of_the_handler(app, colour):
         raise Fail("no")
 
     run = declare(app, colour, fails).enqueue()
-    work_off(app)
+    drain_queues(app)
     assert told == ["it in work 0", "it saw no", "it out"]
     assert run.state() is RunState.FAILED
 
@@ -93,7 +93,7 @@ def test_what_middleware_raises_is_the_attempts_failure(app, colour):
         yield
 
     run = declare(app, colour, called.append).enqueue()
-    work_off(app)
+    drain_queues(app)
     assert called == []
     assert (run.record().state, run.record().error) == (RunState.FAILED, "not on a Sunday")
 
@@ -112,21 +112,21 @@ def test_handlers_with_a_context_of_their_own_get_the_same_one(app):
         seen.append(ctx)
 
     work.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert seen[0] is seen[1]
 
 
 def test_without_middleware_the_handlers_are_the_very_same(app):
     declare(app, "thread", lambda number: number)
-    assert equipped(app.handlers, app.plugins) is app.handlers
+    assert apply_middleware(app.handlers, app.plugins) is app.handlers
     app.hooks.after_run(print)
-    assert equipped(app.handlers, app.plugins) is app.handlers
+    assert apply_middleware(app.handlers, app.plugins) is app.handlers
 
 
 def test_what_was_added_after_the_start_is_not_in_the_chain(app):
     declare(app, "thread", lambda number: number)
     app.middleware(recorder([], "first"))
-    handlers = equipped(app.handlers, app.plugins)
+    handlers = apply_middleware(app.handlers, app.plugins)
     assert handlers["work"].function is not app.handlers["work"].function
     assert handlers["work"].decode is not None
     assert app.handlers["work"].context_parameter is None
@@ -162,7 +162,7 @@ def test_hooks_are_told_in_order_what_happens_to_a_run(app, colour):
         raise ValueError("broken")
 
     declare(app, colour, fails, retry=Delays((0.0,))).enqueue()
-    work_off(app)
+    drain_queues(app)
     # What happens in slots and what is told of ends have an order each.
     assert [each for each in told if each[0] in ("enqueued", "before")] == [
         ("enqueued", "work"),
@@ -182,7 +182,7 @@ def test_successes_that_are_committed_together_are_each_told(app):
     app.hooks.after_run(lambda end: told.append(end.run))
     work = declare(app, "thread", lambda number: number)
     handles = app.enqueue_many(work.request(n) for n in range(250))
-    work_off(app)
+    drain_queues(app)
     assert sorted(told) == sorted(handle.id for handle in handles)
 
 
@@ -197,7 +197,7 @@ def test_a_hook_that_raises_changes_nothing_and_the_next_one_is_told(app, colour
         add(breaks)
         add(told.append)
     run = declare(app, colour, lambda number: number).enqueue(7)
-    work_off(app)
+    drain_queues(app)
     assert run.result(0) == 7
     assert len(told) == 3
     assert sum("breaks failed; nothing else is changed" in record.message for record in caplog.records) == 3
@@ -237,9 +237,9 @@ def test_the_first_attempt_of_each_occurrence_is_told_to_the_jobs_hook(app):
     for n in (1, 2):
         at = stored.cursor + n
         decided = decision(at, expected=at - 1)
-        call = occurrences.claim(shard(app).keys, stored.job, 1, decided, at * 1000)
-        assert shard(app).call(call).word == "CLAIMED"
-        work_off(app)
+        call = occurrences.claim(shard_of(app).keys, stored.job, 1, decided, at * 1000)
+        assert shard_of(app).call(call).word == "CLAIMED"
+        drain_queues(app)
     assert len(told) == 3
     assert len(set(told)) == 3
     assert "other" in told
@@ -255,8 +255,8 @@ def test_a_hook_for_the_start_that_raises_changes_nothing(app):
 
     app.deploy()
     occurrence, _ = app.control.trigger("nightly")
-    work_off(app)
-    assert shard(app).ask("HGET", shard(app).keys.occurrence(occurrence), "state") == b"completed"
+    drain_queues(app)
+    assert shard_of(app).ask("HGET", shard_of(app).keys.occurrence(occurrence), "state") == b"completed"
 
 
 # --- Built-in middleware ----------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_attempts_are_logged_with_their_facts(app, colour, caplog):
     work.enqueue(0)
     work.enqueue(1)
     with caplog.at_level(logging.INFO, "jobistemer.attempts"):
-        work_off(app, concurrency=1)
+        drain_queues(app, concurrency=1)
     said = [record for record in caplog.records if record.name == "jobistemer.attempts"]
     assert [record.message for record in said] == ["attempt begins", "attempt ends", "attempt begins", "attempt fails"]
     assert said[3].facts["error"] == "ValueError"
@@ -291,7 +291,7 @@ def test_exceptions_are_handed_to_an_error_tracker_and_raised_on(app, colour):
         raise Fail("no")
 
     run = declare(app, colour, fails).enqueue()
-    work_off(app)
+    drain_queues(app)
     assert [str(each) for each in captured] == ["no"]
     assert run.state() is RunState.FAILED
 
@@ -305,7 +305,7 @@ def test_a_timeout_for_all_tasks_is_kept_by_the_watch(app):
             pass
 
     run = endless.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert run.record().error == "timed out after 0.1 s"
 
 
@@ -326,7 +326,7 @@ def test_a_payload_that_does_not_fit_the_worker_goes_to_the_dead_letters_without
     from jobistemer import Jobistemer
 
     run = Jobistemer(app.namespace.url, namespace="test").enqueue("work", {"number": "seven"})
-    work_off(app)
+    drain_queues(app)
     record = run.record()
     assert (record.state, record.attempt) == (RunState.DEAD, 0)
     assert "Expected `int`, got `str` - at `$.number`" in record.error
@@ -340,5 +340,5 @@ def test_a_result_above_the_apps_limit_is_a_failure_that_says_so(server_url):
         return "x" * 9
 
     run = work.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert run.record().error == "the work was done, but the result has 11 bytes, allowed are 10"

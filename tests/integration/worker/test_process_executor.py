@@ -17,7 +17,7 @@ from jobistemer.store.calls import attempt_log
 from jobistemer.store.reads import records
 from tests.integration.worker import process_executor_app
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import Worker, until, working
+from tests.support.worker_processes import WorkerProcess, wait_until, running_worker
 
 pytestmark = pytest.mark.process
 APP = "tests.integration.worker.process_executor_app:app"
@@ -37,17 +37,17 @@ def app(url: str) -> Jobistemer:
 
 
 @pytest.fixture(scope="module")
-def worker(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     log = tmp_path_factory.mktemp("worker") / "log"
     arguments = ("-c", "4", "--namespace", "apart", "--grace", "5", "--allow-shell", "true")
-    with working(url, log, APP, *arguments) as found:
+    with running_worker(url, log, APP, *arguments) as found:
         yield found
 
 
 def lines(app, run):
     database = app.namespace.shards[0]
     record = run.record()
-    return [line.text for line in attempt_log.find_notes(database, ids.attempt_id(run.id, record.attempt)).lines]
+    return [line.text for line in attempt_log.read_attempt_log(database, ids.attempt_id(run.id, record.attempt)).lines]
 
 
 def balance(app) -> int:
@@ -62,7 +62,7 @@ def test_it_knows_about_its_call_and_what_it_tells_is_on_record(app, worker):
     assert found == {"run": run.id, "attempt": 0, "shell": ["true"], "ending": ""}
     assert apart != worker.pid
     database = app.namespace.shards[0]
-    kept = attempt_log.find_notes(database, ids.attempt_id(run.id, 0))
+    kept = attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0))
     assert kept.progress == Progress(3, 6, "rows")
     said = [line.text.partition("\n")[0] for line in kept.lines]
     assert said == [
@@ -82,7 +82,7 @@ def test_what_it_logs_is_in_the_workers_log_as_if_it_had_been_said_there(app, wo
     run = app.enqueue("tells", {"rows": 4})
     run.result(WAIT)
     about = f"run={run.id} task=tells"
-    until(lambda: f"attempt ends {about}" in worker.said(), "the log has come")
+    wait_until(lambda: f"attempt ends {about}" in worker.said(), "the log has come")
     wanted = [
         f"info     attempt begins {about}",
         f"info     said 4 rows {about}",
@@ -102,7 +102,7 @@ def test_middleware_and_hooks_see_how_an_attempt_ends(app, worker):
     with pytest.raises(RunFailed, match="ended failed: on purpose"):
         run.result(WAIT)
     assert lines(app, run)[-1] == "middleware: saw Fail: on purpose"
-    until(lambda: "after_run: raises failed" in worker.said(), "the worker's own hook was told")
+    wait_until(lambda: "after_run: raises failed" in worker.said(), "the worker's own hook was told")
 
 
 def test_middleware_limits_the_time_of_an_attempt(app, worker):
@@ -140,9 +140,9 @@ def test_nothing_is_applied_when_the_attempt_is_cancelled(app, worker):
     before = balance(app)
     run = app.enqueue("pay", {"amount": 5, "then": "wait"})
     database = app.namespace.shards[0]
-    until(lambda: attempt_log.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+    wait_until(lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
     assert run.cancel("changed our mind")
-    until(lambda: run.state() is RunState.CANCELED, "the run is cancelled")
+    wait_until(lambda: run.state() is RunState.CANCELED, "the run is cancelled")
     assert balance(app) == before
     assert follow_ups(app, run) == []
 
@@ -155,7 +155,7 @@ def follow_ups(app, run) -> list[str]:
         return sorted(each.state().value for each in found)
 
     database = app.namespace.shards[0]
-    until(lambda: not {"pending", "running"} & set(states()), "no follow-up is on its way")
+    wait_until(lambda: not {"pending", "running"} & set(states()), "no follow-up is on its way")
     return states()
 
 
@@ -216,7 +216,7 @@ def test_tasks_of_a_job_get_results_and_reports(app, worker):
     occurrence, _ = deployed.control.trigger("nightly")
     job = ids.job_id("nightly")
     done = deployed.run(ids.completion_run_id(occurrence))
-    until(lambda: records.find_run(app.namespace.shards[0], done.id), "the occurrence has ended")
+    wait_until(lambda: records.find_run(app.namespace.shards[0], done.id), "the occurrence has ended")
     assert done.result(WAIT) == ["extract succeeded", "spread succeeded", "load succeeded"]
     runs = {name: deployed.run(ids.run_id(occurrence, ids.task_id(job, name))) for name in ("extract", "spread", "load")}
     assert runs["load"].result(WAIT) == {"extract": [1, 2, 3], "spread": [1, 4, 9], "last_run_at": None}
@@ -225,21 +225,21 @@ def test_tasks_of_a_job_get_results_and_reports(app, worker):
 
 def test_it_is_told_when_its_worker_shuts_down(url, tmp_path):
     own_app = Jobistemer(url, namespace="leaving", defaults=process_executor_app.app.defaults)
-    with working(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:
+    with running_worker(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:
         run = own_app.enqueue("until_it_should_end")
         database = own_app.namespace.shards[0]
-        until(lambda: attempt_log.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+        wait_until(lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
         assert worker.end() == 0
         assert run.result(WAIT) == "shutdown"
 
 
 def test_a_thread_that_a_handler_left_does_not_keep_its_process_when_the_worker_dies(url, tmp_path):
     own_app = Jobistemer(url, namespace="left", defaults=process_executor_app.app.defaults)
-    with working(url, tmp_path / "log", APP, "-c", "1", "--namespace", "left") as worker:
+    with running_worker(url, tmp_path / "log", APP, "-c", "1", "--namespace", "left") as worker:
         beside = own_app.enqueue("leaves_a_thread").result(WAIT)
         assert lives(beside)
         worker.process.kill()
-        until(lambda: not lives(beside), "its process has ended as well")
+        wait_until(lambda: not lives(beside), "its process has ended as well")
 
 
 def lives(pid: int) -> bool:
@@ -254,7 +254,7 @@ def lives(pid: int) -> bool:
 
 def suspicious(url, log, namespace):
     arguments = ("-c", "2", "--namespace", namespace, "--lease", "1", "--processes", "1", "--grace", "1")
-    return working(url, log, APP, *arguments)
+    return running_worker(url, log, APP, *arguments)
 
 
 def test_a_suspect_with_a_context_runs_in_a_process_with_its_context(url, tmp_path):
@@ -274,7 +274,7 @@ def test_a_reducer_that_kills_its_worker_dies_alone_the_second_time(url, tmp_pat
     own_app = Jobistemer(url, namespace="reducer", defaults=process_executor_app.app.defaults)
     with suspicious(url, tmp_path / "log", "reducer") as supervisor:
         reducer = own_app.run(own_app.enqueue("fan_to_poison").result(WAIT))
-        until(lambda: reducer.state() is RunState.DEAD, "the reducer is buried", 60)
+        wait_until(lambda: reducer.state() is RunState.DEAD, "the reducer is buried", 60)
         attempts = records.find_attempts(own_app.namespace.shards[0], reducer.record())
         assert [attempt.error.partition(" ")[0] for attempt in attempts] == ["its"] * 3
         assert [attempt.error.startswith("its process ended with exit code 5") for attempt in attempts] == [False, True, True]
@@ -288,15 +288,15 @@ def test_a_zombie_whose_process_has_ended_has_its_transaction_refused(url, tmp_p
     database = own_app.namespace.shards[0]
     arguments = (APP, "-c", "1", "--namespace", "zombie", "--lease", "1", "--grace", "1")
     run = own_app.enqueue("pay_when", {"amount": 5, "file": str(mark)})
-    with working(url, tmp_path / "log", *arguments) as zombie:
-        until(lambda: attempt_log.find_notes(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
+    with running_worker(url, tmp_path / "log", *arguments) as zombie:
+        wait_until(lambda: attempt_log.read_attempt_log(database, ids.attempt_id(run.id, 0)).progress, "the handler is inside")
         zombie.process.send_signal(signal.SIGSTOP)
         # When its process comes to the end, another worker takes over, and then the first one hears of that end
         mark.touch()
-        with working(url, tmp_path / "other log", *arguments):
+        with running_worker(url, tmp_path / "other log", *arguments):
             assert run.result(WAIT) == 5
             zombie.process.send_signal(signal.SIGCONT)
-            until(lambda: "this outcome is dropped" in zombie.said(), "its outcome is refused")
+            wait_until(lambda: "this outcome is dropped" in zombie.said(), "its outcome is refused")
     # Then it was applied once
     assert balance(own_app) == 5
     assert [each.state.value for each in records.find_attempts(database, run.record())] == ["lost", "succeeded"]

@@ -10,8 +10,8 @@ from jobistemer.store.actions import cancel
 from jobistemer.store.database import Database
 from jobistemer.ticker.sweep import Sweeper
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
-from tests.support.records import leaked, nothing_written, records
-from tests.support.worlds import StepWorker, attempts_of, breaking
+from tests.support.records import find_leaks, nothing_written, records
+from tests.support.worlds import StepWorker, read_attempts, break_next
 
 LEASE_S = 15
 
@@ -39,10 +39,10 @@ def dies(app, database: Database, name: str, *begun: str) -> StepWorker:
     """A worker that has beaten, fetched all there is and begun some of it; it is not heard of again."""
     worker = StepWorker(database, app, name)
     worker.beat()
-    for flight in worker.fetch():
-        if flight.delivery.message.run in begun:
-            worker.begin(flight)
-            database.call(flight.showing())
+    for attempt in worker.fetch():
+        if attempt.delivery.message.run in begun:
+            worker.begin(attempt)
+            database.call(attempt.build_start_call())
     return worker
 
 
@@ -55,11 +55,11 @@ def test_the_work_of_a_dead_worker_becomes_lost_attempts_and_is_done_by_others(a
     survivor.work()
 
     assert app.done == ["inherited"]
-    attempts = [(each.state.value, each.worker) for each in attempts_of(database, run.id)]
+    attempts = [(each.state.value, each.worker) for each in read_attempts(database, run.id)]
     assert attempts == [("lost", "victim"), ("succeeded", "survivor")]
-    assert attempts_of(database, run.id)[0].error == "its worker victim died"
+    assert read_attempts(database, run.id)[0].error == "its worker victim died"
     assert set(records(database)["workers"]) == {"survivor"}
-    assert leaked(database).keys() <= {"worker:survivor"}
+    assert find_leaks(database).keys() <= {"worker:survivor"}
 
 
 def test_a_worker_that_beats_between_two_looks_is_not_dead(app, database, clock):
@@ -85,22 +85,22 @@ def test_a_zombie_changes_nothing_and_does_not_begin_what_it_had_fetched(app, da
     buried(survivor, clock)
     survivor.work()
     assert sorted(app.done) == ["first", "second"]
-    before = [attempts_of(database, run.id) for run in (first, second)]
+    before = [read_attempts(database, run.id) for run in (first, second)]
 
     # When it wakes up, ends the one and comes to the other
-    (begun,) = zombie.flights.running()
-    zombie.flights.end(begun, NOTHING_RETURNED)
-    zombie.committer.outbox.put(begun)
-    zombie.flights._lease_s = 0.0
+    (begun,) = zombie.attempts.running()
+    zombie.attempts.end(begun, NOTHING_RETURNED)
+    zombie.committer.finished.put(begun)
+    zombie.attempts._lease_s = 0.0
     with nothing_written(database):
         zombie.execute()
         zombie.commit()
 
     # Then nothing has changed, nothing was done again, and it knows
-    assert [attempts_of(database, run.id) for run in (first, second)] == before
+    assert [read_attempts(database, run.id) for run in (first, second)] == before
     assert sorted(app.done) == ["first", "second"]
     assert zombie.committer.counts["stale"] == zombie.committer.counts.total() == 2
-    assert zombie.room.in_flight == 0
+    assert zombie.prefetch.in_flight == 0
 
 
 def test_a_message_that_kills_its_worker_again_and_again_ends_in_the_dead_letters_alone(app, database, clock):
@@ -115,7 +115,7 @@ def test_a_message_that_kills_its_worker_again_and_again_ends_in_the_dead_letter
         buried(survivor, clock)
 
     # Then it is dead, and the neighbours are done
-    assert (poison.state(), [each.state.value for each in attempts_of(database, poison.id)]) == ("dead", ["lost"] * 3)
+    assert (poison.state(), [each.state.value for each in read_attempts(database, poison.id)]) == ("dead", ["lost"] * 3)
     survivor.work()
     assert sorted(app.done) == ["0", "1", "2"]
     assert {run.state() for run in neighbours} == {"succeeded"}
@@ -134,8 +134,8 @@ def test_a_run_whose_worker_died_over_its_cancellation_is_cancelled(app, databas
 
     # Then the run has ended, and others went on
     assert (run.state(), other.state()) == ("canceled", "succeeded")
-    assert [each.state.value for each in attempts_of(database, run.id)] == ["lost"]
-    assert leaked(database).keys() <= {"worker:survivor"}
+    assert [each.state.value for each in read_attempts(database, run.id)] == ["lost"]
+    assert find_leaks(database).keys() <= {"worker:survivor"}
 
 
 def test_an_entry_that_nobody_can_read_is_dropped_with_its_dead_worker(app, database, clock):
@@ -156,7 +156,7 @@ def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):
     app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(250))
     victim = StepWorker(database, app, "victim")
     victim.beat()
-    while victim.fetcher._take(["default:5"], 250, block=False):
+    while victim.fetcher._read(["default:5"], 250, block=False):
         pass
     survivor = StepWorker(database, app, "survivor")
 
@@ -164,7 +164,7 @@ def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):
     survivor.work()
 
     assert sorted(app.done, key=int) == [str(number) for number in range(250)]
-    assert leaked(database).keys() <= {"worker:survivor"}
+    assert find_leaks(database).keys() <= {"worker:survivor"}
 
 
 def test_who_takes_over_much_beats_in_between_and_goes_on(app, database, clock):
@@ -173,7 +173,7 @@ def test_who_takes_over_much_beats_in_between_and_goes_on(app, database, clock):
     survivor = StepWorker(database, app, "survivor")
     clock.advance(LEASE_S + 1)
     survivor.beat()
-    suspects, places = {"victim": int(records(database)["workers"]["victim"])}, survivor.order.known()
+    suspects, places = {"victim": int(records(database)["workers"]["victim"])}, survivor.queue_order.all_places()
 
     # Given no time at all, it takes over one at a time, and the dead one is remembered until nothing is left
     taken = [survivor.reclaimer.observe(suspects, places, until=0.0) for _ in range(3)]
@@ -193,7 +193,7 @@ def test_a_takeover_that_broke_off_is_completed(app, database, clock):
     clock.advance(LEASE_S + 1)
     survivor.beat()
 
-    with breaking(database, "ask_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
+    with break_next(database, "ask_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
         survivor.beat()
     survivor.beat()
     survivor.work()
@@ -214,7 +214,7 @@ def test_all_survivors_bury_a_worker_at_once_and_each_entry_is_taken_over_once(a
         survivor.work()
 
     assert app.done == ["x"]
-    assert [each.state.value for each in attempts_of(database, run.id)] == ["lost", "succeeded"]
+    assert [each.state.value for each in read_attempts(database, run.id)] == ["lost", "succeeded"]
 
 
 def test_a_consumer_that_no_worker_stands_behind_is_announced_and_taken_over(app, database, clock):

@@ -8,18 +8,18 @@ from jobistemer.app import Jobistemer
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail, Retry
-from jobistemer.core.jobs.options import Effective, Options
+from jobistemer.core.jobs.options import EffectiveOption, Options
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.states import RunState
 from tests.support.clusters import free_port
-from tests.support.records import leaked, records
+from tests.support.records import find_leaks, records
 from tests.support.servers import binary_of, wait_until_ready
-from tests.support.worlds import StepWorker, app_on, ticker
+from tests.support.worlds import StepWorker, open_app, build_ticker
 
 
 @pytest.fixture
 def app(server_url, clock, database):
-    return app_on(server_url, clock)
+    return open_app(server_url, clock)
 
 
 RAISED = {
@@ -73,14 +73,14 @@ def test_retries_end_when_the_next_would_begin_too_late(app, database, clock):
         raise OSError("again")
 
     run = app.enqueue("work")
-    worker, clockwork = StepWorker(database, app), ticker(database)
+    worker, clockwork = StepWorker(database, app), build_ticker(database)
     for _ in range(5):
         worker.work()
         clock.advance(10)
         clockwork.tick()
     assert attempts == [0, 1, 2]
     assert run.state() is RunState.DEAD
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize("policy", [Exponential, Delays])
@@ -127,7 +127,7 @@ def test_a_retry_survives_the_end_of_the_server(tmp_path, clock):
     # Given a run that waits for its second attempt
     process = started()
     try:
-        app = app_on(f"redis://127.0.0.1:{port}/0", clock)
+        app = open_app(f"redis://127.0.0.1:{port}/0", clock)
         tried = []
 
         @app.task(retry=Delays((30.0,)))
@@ -146,8 +146,8 @@ def test_a_retry_survives_the_end_of_the_server(tmp_path, clock):
         process.communicate()
         process = started()
         clock.advance(31)
-        database = app_on(f"redis://127.0.0.1:{port}/0", clock).namespace.shards[0]
-        ticker(database).tick()
+        database = open_app(f"redis://127.0.0.1:{port}/0", clock).namespace.shards[0]
+        build_ticker(database).tick()
         StepWorker(database, app).work()
 
         # Then it is tried once more, and no more
@@ -165,12 +165,12 @@ def test_the_effective_options_of_a_call_say_which_level_they_come_from():
     def work() -> None: ...
 
     found = app.effective_options("work", timeout_s=7)
-    assert found["queue"] == Effective("etl", "app")
-    assert found["priority"] == Effective(2, "task")
-    assert found["timeout_s"] == Effective(7, "call")
-    assert found["max_crashes"] == Effective(9, "task")
+    assert found["queue"] == EffectiveOption("etl", "app")
+    assert found["priority"] == EffectiveOption(2, "task")
+    assert found["timeout_s"] == EffectiveOption(7, "call")
+    assert found["max_crashes"] == EffectiveOption(9, "task")
     assert found["retention_s"].source == "default"
-    assert app.effective_options("unknown")["queue"] == Effective("etl", "app")
+    assert app.effective_options("unknown")["queue"] == EffectiveOption("etl", "app")
 
 
 def test_what_applies_in_an_occurrence_comes_from_app_job_and_task():
@@ -191,6 +191,6 @@ def test_what_applies_in_an_occurrence_comes_from_app_job_and_task():
         "retry": "default",
     }
     assert (found["extract"]["failure"], found["load"]["failure"]) == (
-        *(Effective("continue", "job"), Effective("fail_fast", "task")),
+        *(EffectiveOption("continue", "job"), EffectiveOption("fail_fast", "task")),
     )
-    assert found["load"]["retention_s"] == Effective(3600, "job: history_s")
+    assert found["load"]["retention_s"] == EffectiveOption(3600, "job: history_s")

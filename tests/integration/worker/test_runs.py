@@ -11,8 +11,8 @@ from jobistemer.core.handlers.control_errors import Fail, Retry
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays
 from jobistemer.store.actions import cancel
 from jobistemer.store.scripts import Reply
-from tests.support.records import leaked, nothing_written, records
-from tests.support.worlds import StepWorker, attempts_of, ticker
+from tests.support.records import find_leaks, nothing_written, records
+from tests.support.worlds import StepWorker, read_attempts, build_ticker
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def app(app):
 def test_a_failed_attempt_is_tried_again_after_its_delay_and_ends_in_the_dead_letters(app, database, clock):
     # Given a task that always fails and may be tried again after one and after five seconds
     run = app.enqueue("fragile", {"error": "broken"})
-    worker, ticking = StepWorker(database, app), ticker(database)
+    worker, ticking = StepWorker(database, app), build_ticker(database)
     worker.work()
     assert (run.state(), run.record().due_at) == ("scheduled", clock.now_ms() + 1000)
 
@@ -49,14 +49,14 @@ def test_a_failed_attempt_is_tried_again_after_its_delay_and_ends_in_the_dead_le
 
     # Then it is dead, with every attempt on record
     assert (run.state(), len(app.done)) == ("dead", 3)
-    assert [(each.number, each.state.value) for each in attempts_of(database, run.id)] == [
+    assert [(each.number, each.state.value) for each in read_attempts(database, run.id)] == [
         (0, "failed"),
         (1, "failed"),
         (2, "failed"),
     ]
     assert "ValueError: broken" in run.record().error
     assert run.id in records(database)["dead"]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_handler_may_say_when_it_wants_to_be_tried_again(app, database, clock):
@@ -94,9 +94,9 @@ def _renamed(handler):
 
 def test_a_task_that_a_worker_does_not_know_waits_for_one_that_does(app, database, server_url, clock):
     # Given a worker of the old release, and a task of the new one
-    from tests.support.worlds import app_on
+    from tests.support.worlds import open_app
 
-    old = StepWorker(database, app_on(server_url, clock), "old")
+    old = StepWorker(database, open_app(server_url, clock), "old")
     run = app.enqueue("note", {"text": "new"})
 
     # When the old worker gets it
@@ -106,9 +106,9 @@ def test_a_task_that_a_worker_does_not_know_waits_for_one_that_does(app, databas
     assert run.state() == "scheduled"
     assert run.record().note == "no worker that was asked knows task note"
     clock.advance(5)
-    ticker(database).tick()
+    build_ticker(database).tick()
     StepWorker(database, app, "new").work()
-    assert [each.number for each in attempts_of(database, run.id)] == [0]
+    assert [each.number for each in read_attempts(database, run.id)] == [0]
     assert run.result() == "NEW"
 
 
@@ -123,7 +123,7 @@ def test_a_unique_key_gives_back_the_run_that_holds_it_until_that_has_ended(app,
     StepWorker(database, app).work()
 
     assert app.done == ["once", "later"]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize("delay", [None, 5.0])
@@ -164,15 +164,15 @@ class TestCancelling:
         assert cancel.cancel_run(database, run.id, "changed my mind") == "CANCELED"
         assert (run.state(), run.record().error) == ("canceled", "canceled: changed my mind")
         assert StepWorker(database, app).work() == 0
-        assert leaked(database) == {}
+        assert find_leaks(database) == {}
 
     def test_a_delayed_run_is_cancelled_at_once(self, app, database, clock):
         run = app.enqueue("note", {"text": "x"}, delay=5)
         assert cancel.cancel_run(database, run.id, "no") == "CANCELED"
         clock.advance(5)
-        ticker(database).tick()
+        build_ticker(database).tick()
         assert StepWorker(database, app).work() == 0
-        assert leaked(database) == {}
+        assert find_leaks(database) == {}
 
     def test_a_running_run_is_cancelled_with_the_next_beat_of_its_worker(self, app, database):
         run = app.enqueue("note", {"text": "x"})
@@ -184,8 +184,8 @@ class TestCancelling:
         worker.commit()
 
         assert run.state() == "canceled"
-        assert [each.state.value for each in attempts_of(database, run.id)] == ["canceled"]
-        assert leaked(database) == {}
+        assert [each.state.value for each in read_attempts(database, run.id)] == ["canceled"]
+        assert find_leaks(database) == {}
 
     def test_a_run_that_waits_for_a_slot_is_not_begun(self, app, database):
         run = app.enqueue("note", {"text": "x"})
@@ -206,9 +206,9 @@ class TestCancelling:
         worker.begin(*worker.fetch())
         cancel.cancel_run(database, run.id, "no")
         clock.advance(10)
-        from tests.support.worlds import breaking
+        from tests.support.worlds import break_next
 
-        with breaking(database, "call", lambda: NotConnected("away")), pytest.raises(NotConnected):
+        with break_next(database, "call", lambda: NotConnected("away")), pytest.raises(NotConnected):
             worker.beat()
 
         clock.advance(1)
@@ -222,13 +222,13 @@ class TestCancelling:
 
         run = app.enqueue("note", {"text": "x"})
         worker = StepWorker(database, app)
-        (flight,) = worker.fetch()
+        (attempt,) = worker.fetch()
         cancel.cancel_run(database, run.id, "no")
 
-        hand_back.hand_back(database, [flight.delivery], "alice")
+        hand_back.hand_back(database, [attempt.delivery], "alice")
 
         assert run.state() == "canceled"
-        assert leaked(database) == {}
+        assert find_leaks(database) == {}
 
     def test_a_run_that_fails_after_the_request_is_not_tried_again(self, app, database):
         run = app.enqueue("fragile", {"error": "broken"})
@@ -240,7 +240,7 @@ class TestCancelling:
         worker.commit()
 
         assert run.state() == "canceled"
-        assert leaked(database) == {}
+        assert find_leaks(database) == {}
 
     def test_what_has_ended_stays_as_it_is(self, app, database):
         run = app.enqueue("note", {"text": "x"})
@@ -261,4 +261,4 @@ def test_a_crowd_of_calls_is_worked_off_once_each(app, database):
     StepWorker(database, app).work()
     assert sorted(app.done, key=int) == [str(number) for number in range(250)]
     assert {run.state() for run in runs} == {"succeeded"}
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 import pytest
 
 from jobistemer import Context, Fail, Jobistemer
-from jobistemer.app.transaction_enqueue import prepare_beside
+from jobistemer.app.transaction_enqueue import prepare_follow_up
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.states import RunState
 from jobistemer.store.reads import records as views
-from tests.support.apps import empty_app, shard, work_off
+from tests.support.apps import empty_app, shard_of, drain_queues
 from tests.support.paths import ROOT
 from tests.support.records import records
 from tests.support.servers import VALKEY, running
@@ -30,7 +30,7 @@ def app(server_url):
 
 
 def own(app):
-    return {key: value for key, value in records(shard(app)).items() if key.startswith("app:")}
+    return {key: value for key, value in records(shard_of(app)).items() if key.startswith("app:")}
 
 
 def test_writes_and_follow_ups_are_applied_when_the_handler_succeeds(app):
@@ -44,14 +44,14 @@ def test_writes_and_follow_ups_are_applied_when_the_handler_succeeds(app):
         ctx.transaction.write("RPUSH", "ledger", f"paid {amount}")
         ctx.transaction.enqueue(follow.request(of="pay"))
         ctx.transaction.enqueue(app.request("follow", {"of": "by name"}))
-        assert not shard(app).client.exists(ctx.transaction.key("balance:7"))
+        assert not shard_of(app).client.exists(ctx.transaction.key("balance:7"))
         return amount
 
     run = pay.enqueue(amount=5)
-    work_off(app)
+    drain_queues(app)
     assert run.result(0) == 5
     assert own(app) == {"app:balance:7": "-5", "app:ledger": ["paid 5"]}
-    results = [value["result"] for key, value in records(shard(app)).items() if value and key.startswith("run:")]
+    results = [value["result"] for key, value in records(shard_of(app)).items() if value and key.startswith("run:")]
     assert sorted(results) == ['"by name"', '"pay"', "5"]
 
 
@@ -66,9 +66,9 @@ def test_a_follow_up_into_a_queue_that_is_being_drained_belongs_to_what_is_worke
         ctx.transaction.enqueue(follow.request())
 
     pay.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert own(app) == {"app:paid": "yes"}
-    waiting = [value for key, value in records(shard(app)).items() if key.startswith("run:") and value["handler"] == "follow"]
+    waiting = [value for key, value in records(shard_of(app)).items() if key.startswith("run:") and value["handler"] == "follow"]
     assert [run["state"] for run in waiting] == ["pending"]
 
 
@@ -81,10 +81,10 @@ def test_nothing_is_applied_when_the_handler_fails(app, ending):
         raise ending
 
     run = pay.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert run.state() in (RunState.FAILED, RunState.DEAD)
     assert own(app) == {}
-    assert len([key for key in records(shard(app)) if key.startswith("run:")]) == 1
+    assert len([key for key in records(shard_of(app)) if key.startswith("run:")]) == 1
 
 
 def test_each_attempt_collects_anew(app):
@@ -97,12 +97,12 @@ def test_each_attempt_collects_anew(app):
             raise Retry(after=0)
 
     pay.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert own(app) == {"app:balance": "1"}
 
 
 def test_a_refused_transaction_leaves_the_run_dead_with_the_reason_and_nothing_applied(app):
-    shard(app).client.hset(shard(app).keys.own("balance"), "a", 1)
+    shard_of(app).client.hset(shard_of(app).keys.own("balance"), "a", 1)
 
     @app.task
     def pay(ctx: Context) -> None:
@@ -110,11 +110,11 @@ def test_a_refused_transaction_leaves_the_run_dead_with_the_reason_and_nothing_a
         ctx.transaction.write("INCRBY", "balance", 1)
 
     run = pay.enqueue()
-    work_off(app)
+    drain_queues(app)
     record = run.record()
     assert record.state is RunState.DEAD
     assert record.error == (
-        f"the work was done, but its transaction was refused: INCRBY needs a string, {shard(app).keys.own('balance')} is a hash"
+        f"the work was done, but its transaction was refused: INCRBY needs a string, {shard_of(app).keys.own('balance')} is a hash"
     )
     assert own(app) == {"app:balance": {"a": "1"}}
 
@@ -131,7 +131,7 @@ def test_follow_ups_live_on_the_shard_of_the_run(server_url):
             ctx.transaction.enqueue(follow.request())
 
     start.enqueue()
-    work_off(app)
+    drain_queues(app)
     counts = [len([key for key in records(each) if key.startswith("run:")]) for each in app.namespace.shards]
     assert sorted(counts) == [0, 0, 0, 0, 11]
 
@@ -140,12 +140,12 @@ def test_a_follow_up_with_the_unique_key_of_another_shard_is_refused_by_name(ser
     app = empty_app(server_url, shards=1000)
     request = app.request("follow", unique="order 7")
     with pytest.raises(InvalidInput, match="task 'follow' with a unique key belongs to another shard"):
-        prepare_beside(app.producer, shard(app).keys, request)
+        prepare_follow_up(app.producer, shard_of(app).keys, request)
 
 
 def test_what_is_no_call_cannot_be_a_follow_up(app):
     with pytest.raises(InvalidInput, match=r"'follow' is no call; give task.request\(…\) or app.request\(…\)"):
-        prepare_beside(app.producer, shard(app).keys, "follow")
+        prepare_follow_up(app.producer, shard_of(app).keys, "follow")
 
 
 def test_hooks_are_told_of_follow_ups_too(app):
@@ -157,7 +157,7 @@ def test_hooks_are_told_of_follow_ups_too(app):
         ctx.transaction.enqueue(app.request("follow"))
 
     start.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert enqueued == ["start", "follow"]
 
 
@@ -193,7 +193,7 @@ def wait_until(condition):
 
 def totals(app):
     """The total, the counts by run, and how many follow-ups ran."""
-    database = shard(app)
+    database = shard_of(app)
     counts = database.client.hgetall(database.keys.own("runs"))
     followed = [key for key in records(database) if key.startswith("run:") and records_of(database, key) == "follow"]
     return int(database.client.get(database.keys.own("total")) or 0), set(counts.values()), len(followed)
@@ -207,7 +207,7 @@ def records_of(database, key):
 def test_a_worker_killed_before_the_commit_has_applied_nothing(url):
     app = Jobistemer(url, namespace="test")
     run = app.enqueue("count", {"wait": True})
-    client = shard(app).client
+    client = shard_of(app).client
     with worker(url) as first:
         assert client.blpop("inside", timeout=WAIT)
         first.kill()
@@ -237,7 +237,7 @@ def test_a_worker_killed_right_after_the_commit_leaves_it_applied_once(url):
 @pytest.mark.process
 def test_workers_killed_at_any_moment_apply_every_transaction_exactly_once(url):
     app = Jobistemer(url, namespace="test")
-    runs, client, key = 600, shard(app).client, shard(app).keys.own("total")
+    runs, client, key = 600, shard_of(app).client, shard_of(app).keys.own("total")
     handles = app.enqueue_many(app.request("count", {"pings": 20}) for _ in range(runs))
     chance = random.Random(7)
     for kill_at in sorted(chance.sample(range(20, runs - 100), 5)):
@@ -248,7 +248,7 @@ def test_workers_killed_at_any_moment_apply_every_transaction_exactly_once(url):
     with worker(url):
         for handle in handles:
             handle.result(timeout=WAIT)
-        wait_until(lambda: not client.xlen(shard(app).keys.stream("default:5")))
+        wait_until(lambda: not client.xlen(shard_of(app).keys.stream("default:5")))
     assert totals(app) == (runs, {b"1"}, runs)
     assert any(handle.record().attempt for handle in handles), "no attempt was lost, so nothing was put to the test"
 
@@ -257,7 +257,7 @@ def test_workers_killed_at_any_moment_apply_every_transaction_exactly_once(url):
 def test_a_zombie_that_wakes_up_has_its_transaction_refused(url):
     app = Jobistemer(url, namespace="test")
     run = app.enqueue("count", {"wait": True})
-    client = shard(app).client
+    client = shard_of(app).client
     with worker(url) as zombie:
         assert client.blpop("inside", timeout=WAIT)
         zombie.send_signal(signal.SIGSTOP)
@@ -270,12 +270,12 @@ def test_a_zombie_that_wakes_up_has_its_transaction_refused(url):
             stale = b'"stale":1'
             wait_until(lambda: any(stale in status for status in statuses(app)))
     assert totals(app)[:2] == (1, {b"1"})
-    attempts = views.find_attempts(shard(app), run.record())
+    attempts = views.find_attempts(shard_of(app), run.record())
     assert [attempt.state for attempt in attempts] == ["lost", "succeeded"]
 
 
 def statuses(app):
-    database = shard(app)
+    database = shard_of(app)
     workers = database.ask("ZRANGE", database.keys.workers, 0, -1)
     return [database.ask("HGET", database.keys.worker(each.decode()), "status") or b"" for each in workers]
 
@@ -292,6 +292,6 @@ def test_the_steps_of_a_transaction_are_bounded(app):
             said.append(str(error))
 
     many.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert said == ["transaction: it has 100 steps already, which is the most; enqueue a follow-up that does the rest"]
     assert len(own(app)["app:numbers"]) == 100

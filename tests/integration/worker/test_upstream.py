@@ -10,8 +10,8 @@ from jobistemer.core.errors import InvalidDefinition, InvalidPayload, UnknownJob
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.report import Report
 from jobistemer.core.runs.results import Results
-from tests.support.records import leaked
-from tests.support.worlds import StepWorker, app_on, run_records
+from tests.support.records import find_leaks
+from tests.support.worlds import StepWorker, open_app, read_runs
 
 
 class Order(msgspec.Struct):
@@ -20,14 +20,14 @@ class Order(msgspec.Struct):
 
 @pytest.fixture
 def app(server_url, clock, database):
-    return app_on(server_url, clock)
+    return open_app(server_url, clock)
 
 
 def run_job(app, database, name="nightly"):
     app.deploy()
     occurrence, _ = app.control.trigger(name)
     StepWorker(database, app).work()
-    return occurrence, run_records(app, occurrence, app.control.find(name).job)
+    return occurrence, read_runs(app, occurrence, app.control.find(name).job)
 
 
 def test_results_are_typed_by_the_parameter_and_may_come_from_far_upstream(app, database):
@@ -49,7 +49,7 @@ def test_results_are_typed_by_the_parameter_and_may_come_from_far_upstream(app, 
     _, runs = run_job(app, database)
     assert seen == [([Order(7)], None)]
     assert bytes(runs["third"].result) == b"14"
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_result_of_another_type_ends_the_task_and_says_which(app, database):

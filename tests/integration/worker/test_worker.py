@@ -16,14 +16,14 @@ from jobistemer.app import Jobistemer
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import streams
 from jobistemer.store.reads import queues as census
 from jobistemer.worker import Worker
-from tests.support.records import leaked
+from tests.support.records import find_leaks
 from tests.support.servers import VALKEY, running
-from tests.support.worlds import attempts_of
+from tests.support.worlds import read_attempts
 
 QUICK = WorkerSettings(concurrency=2, beat_s=0.05, grace_s=5)
 PATIENCE_S = 60.0
@@ -31,17 +31,17 @@ PATIENCE_S = 60.0
 
 
 @contextmanager
-def at_work(app: Jobistemer, settings: WorkerSettings = QUICK) -> Iterator[Stopping]:
+def at_work(app: Jobistemer, settings: WorkerSettings = QUICK) -> Iterator[Shutdown]:
     """A worker while the context lasts; it has ended in order afterwards."""
-    stopping = Stopping()
+    shutdown = Shutdown()
     worker = Worker(app.namespace, app.handlers, settings)
-    thread = start_thread(lambda: worker.run(stopping), "worker")
+    thread = start_thread(lambda: worker.run(shutdown), "worker")
     try:
-        yield stopping
+        yield shutdown
     finally:
         # A second request would mean an immediate end.
-        if not stopping.requested.is_set():
-            stopping.request()
+        if not shutdown.requested.is_set():
+            shutdown.request()
         thread.join(PATIENCE_S)
     assert not thread.is_alive(), "the worker hangs at its end"
 
@@ -116,7 +116,7 @@ def test_plain_functions_and_coroutines_are_executed(app, database):
         runs = [app.enqueue(name, {"number": n}) for n in range(20) for name in ("quick", "quick_async")]
         assert [run.result(PATIENCE_S) for run in runs] == [n for n in range(20) for _ in range(2)]
     assert census.list_workers([database]) == []
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize("task", ["deaf", "swallowing", "swallowing_async"])
@@ -131,10 +131,10 @@ def test_a_handler_that_does_not_yield_is_recorded_as_timed_out_and_its_slot_goe
         assert [run.result(PATIENCE_S) for run in after] == [0, 1, 2, 3]
         # One slot may have worked off what follows while the other one has yet to meet its last one.
         _until(lambda: [run.state() for run in endless] == ["dead"] * 4)
-        attempts = [attempts_of(database, run.id) for run in endless]
+        attempts = [read_attempts(database, run.id) for run in endless]
         assert [(each.state.value, each.error) for (each,) in attempts] == [("timed_out", "timed out after 0.1 s")] * 4
         app.gate.set()
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize("task", ["exits", "exits_async", "cancels_its_own_task"])
@@ -163,7 +163,7 @@ def test_a_running_thread_is_cancelled_with_the_next_beat(app, database):
         with pytest.raises(Exception, match="ended canceled: canceled while it ran"):
             run.result(PATIENCE_S)
         app.gate.set()
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_run_that_waits_for_a_slot_is_cancelled_with_the_next_beat_and_the_others_are_not(app, database):
@@ -185,7 +185,7 @@ def test_a_run_that_waits_for_a_slot_is_cancelled_with_the_next_beat_and_the_oth
         assert {run.state().value for run in others} <= {"pending", "running"}
         app.gate.set()
         assert [run.result(PATIENCE_S) for run in others] == ["done"] * 4
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_an_idle_worker_does_not_wait_for_its_read_to_end(tmp_path, monkeypatch, caplog):
@@ -204,12 +204,12 @@ def test_an_idle_worker_does_not_wait_for_its_read_to_end(tmp_path, monkeypatch,
 def test_an_end_in_order_lets_finish_what_runs_and_hands_back_what_had_not_started(app, database):
     # Given a worker whose two slots are taken, with more fetched ahead
     runs = [app.enqueue("held") for _ in range(6)]
-    with at_work(app) as stopping:
+    with at_work(app) as shutdown:
         assert app.begun.acquire(timeout=PATIENCE_S)
         assert app.begun.acquire(timeout=PATIENCE_S)
 
         # When it is asked to end, and what runs ends only after the rest was handed back
-        stopping.request()
+        shutdown.request()
         stream = database.keys.stream("default:5")
         _until(lambda: database.client.xpending(stream, "workers")[0] == 2)
         app.gate.set()
@@ -231,10 +231,10 @@ def test_a_worker_that_leaves_with_work_in_flight_is_left_to_its_lease(app, data
 
 def test_burst_ends_when_the_queues_are_empty(app, database):
     runs = app.enqueue_many(app.request("quick", {"number": n}) for n in range(50))
-    stopping = Stopping()
-    Worker(app.namespace, app.handlers, WorkerSettings(concurrency=2, burst=True)).run(stopping)
+    shutdown = Shutdown()
+    Worker(app.namespace, app.handlers, WorkerSettings(concurrency=2, burst=True)).run(shutdown)
     assert [run.state() for run in runs] == ["succeeded"] * 50
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_all_queues_and_priorities_are_worked_off(app, database):
@@ -244,7 +244,7 @@ def test_all_queues_and_priorities_are_worked_off(app, database):
             app.enqueue("quick", {"number": n}, queue=queue, priority=n % 10) for n in range(60) for queue in ("a", "b")
         ]
         assert [run.result(PATIENCE_S) for run in runs] == [n for n in range(60) for _ in range(2)]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def _until(condition):

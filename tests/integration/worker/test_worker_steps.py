@@ -11,16 +11,16 @@ from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
-from jobistemer.worker.attempts.definition_cache import Definitions
-from jobistemer.worker.commit.committer import MOST_AT_ONCE, Committer
+from jobistemer.worker.attempts.definition_cache import DefinitionCache
+from jobistemer.worker.commit.committer import MAX_BATCH, Committer
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
-from tests.support.records import leaked, records
-from tests.support.worlds import StepWorker, app_on, breaking
+from tests.support.records import find_leaks, records
+from tests.support.worlds import StepWorker, open_app, break_next
 
 
 @pytest.fixture
 def app(server_url: str, clock, database) -> Jobistemer:
-    app = app_on(server_url, clock)
+    app = open_app(server_url, clock)
     app.done = []
 
     @app.task
@@ -37,27 +37,27 @@ def test_what_is_enqueued_is_executed_once_and_leaves_nothing_behind(app, databa
 
     assert app.done == ["hello"]
     assert run.state() is RunState.SUCCEEDED
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_what_one_send_cannot_take_is_committed_by_a_helper_that_sleeps_until_then(app, database):
-    worker = StepWorker(database, app, settings=WorkerSettings(concurrency=MOST_AT_ONCE + 1))
-    helper = Committer(worker.room, Definitions(), helped=worker.committer.outbox)
-    runs = app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(MOST_AT_ONCE + 1))
+    worker = StepWorker(database, app, settings=WorkerSettings(concurrency=MAX_BATCH + 1))
+    helper = Committer(worker.prefetch, DefinitionCache(), shared_queue=worker.committer.finished)
+    runs = app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(MAX_BATCH + 1))
     while worker.fetcher.step(block=False):
         worker.execute()
 
     # Given more than one send takes; until it is full, nobody calls the helper
-    assert not worker.committer.outbox._plenty.is_set()
+    assert not worker.committer.finished._overflow.is_set()
     worker.committer.step()
     helper.step()
 
     # Then both have recorded their part, the order is nobody's matter, and the helper sleeps again
-    assert (worker.committer.counts["succeeded"], helper.counts["succeeded"]) == (MOST_AT_ONCE, 1)
+    assert (worker.committer.counts["succeeded"], helper.counts["succeeded"]) == (MAX_BATCH, 1)
     assert {run.state() for run in runs} == {RunState.SUCCEEDED}
-    assert not worker.committer.outbox._plenty.is_set()
-    assert worker.room.in_flight == 0
-    assert leaked(database) == {}
+    assert not worker.committer.finished._overflow.is_set()
+    assert worker.prefetch.in_flight == 0
+    assert find_leaks(database) == {}
 
 
 def test_entries_of_two_streams_with_the_same_id_are_two_attempts(app, database):
@@ -65,16 +65,16 @@ def test_entries_of_two_streams_with_the_same_id_are_two_attempts(app, database)
     worker = StepWorker(database, app, settings=WorkerSettings(queues={"a": 0, "b": 0}))
     for queue in ("a", "b"):
         app.enqueue("note", {"text": queue}, queue=queue)
-    flights = worker.fetch()
-    for flight in flights:
-        flight.delivery = msgspec.structs.replace(flight.delivery, entry=b"1-0")
+    attempts = worker.fetch()
+    for attempt in attempts:
+        attempt.delivery = msgspec.structs.replace(attempt.delivery, entry=b"1-0")
 
     # When both run at the same time
-    first, second = (worker.begin(flight) for flight in flights)
+    first, second = (worker.begin(attempt) for attempt in attempts)
 
     # Then each ends by itself
-    assert worker.flights.end(second, NOTHING_RETURNED)
-    assert worker.flights.end(first, NOTHING_RETURNED)
+    assert worker.attempts.end(second, NOTHING_RETURNED)
+    assert worker.attempts.end(first, NOTHING_RETURNED)
 
 
 def test_the_very_next_beat_stops_a_run_that_was_cancelled_and_the_one_that_waits_is_not_begun(app, database):
@@ -82,7 +82,7 @@ def test_the_very_next_beat_stops_a_run_that_was_cancelled_and_the_one_that_wait
     worker = StepWorker(database, app)
     running, waiting = (app.enqueue("note", {"text": text}) for text in ("running", "waiting"))
     worker.fetch()
-    flight = worker.begin(worker.waiting[0])
+    attempt = worker.begin(worker.waiting[0])
 
     # When both are cancelled, and the worker beats once, which it does more than once a second
     assert running.cancel()
@@ -91,7 +91,7 @@ def test_the_very_next_beat_stops_a_run_that_was_cancelled_and_the_one_that_wait
     worker.beat()
 
     # Then the one has ended, and the other one will
-    assert (flight.outcome.state, flight.outcome.error) == ("canceled", "canceled while it ran")
+    assert (attempt.outcome.state, attempt.outcome.error) == ("canceled", "canceled while it ran")
     worker.execute()
     worker.commit()
     assert [running.state(), waiting.state()] == ["canceled", "canceled"]
@@ -119,7 +119,7 @@ def test_a_batch_whose_answer_was_lost_is_taken_all_the_same(app, database):
 
     # Then the entry was not left pending for a worker that lives
     assert app.done == ["lost on the wire"]
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_what_a_worker_already_holds_is_not_taken_again_after_a_lost_answer(app, database):
@@ -127,7 +127,7 @@ def test_what_a_worker_already_holds_is_not_taken_again_after_a_lost_answer(app,
     app.enqueue("note", {"text": "once"})
     worker.fetch()
 
-    worker.fetcher._broken_off = True
+    worker.fetcher._must_reread = True
     worker.work()
 
     assert app.done == ["once"]
@@ -140,14 +140,14 @@ def test_strangers_hold_up_no_known_task_when_the_connection_breaks(app, databas
     app.enqueue("note", {"text": "known"})
 
     # When giving back the stranger fails
-    with breaking(database, "call_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
+    with break_next(database, "call_all", lambda: NotConnected("away")), pytest.raises(NotConnected):
         worker.fetch()
 
     # Then the known one is executed, the stranger given back with the next step, and nothing is held for ever
     worker.work()
     assert app.done == ["known"]
     assert stranger.state() is RunState.SCHEDULED
-    assert worker.room.in_flight == 0
+    assert worker.prefetch.in_flight == 0
 
 
 def test_outcomes_are_sent_again_when_the_connection_breaks_after_the_server_has_recorded_them(app, database):
@@ -156,13 +156,13 @@ def test_outcomes_are_sent_again_when_the_connection_breaks_after_the_server_has
     worker.fetch()
     worker.execute()
 
-    with breaking(database, "call_all", lambda: NotConnected("away"), after=True), pytest.raises(NotConnected):
+    with break_next(database, "call_all", lambda: NotConnected("away"), after=True), pytest.raises(NotConnected):
         worker.committer.step()
     worker.committer.step()
 
     assert run.state() is RunState.SUCCEEDED
     assert worker.committer.counts == {"succeeded": 1}
-    assert worker.room.in_flight == 0
+    assert worker.prefetch.in_flight == 0
 
 
 def test_an_outcome_that_cannot_be_recorded_holds_up_none_of_those_that_go_with_it(app, database):
@@ -181,7 +181,7 @@ def test_an_outcome_that_cannot_be_recorded_holds_up_none_of_those_that_go_with_
     # Then the others have ended, also those behind it
     states = [run.state() for run in runs]
     assert states[:2] + states[3:] == [RunState.SUCCEEDED] * 4
-    assert worker.room.in_flight == 1
+    assert worker.prefetch.in_flight == 1
 
 
 def test_a_cancelled_run_of_a_job_that_cannot_be_read_here_holds_up_no_other_outcome(app, database, caplog):
@@ -193,9 +193,9 @@ def test_a_cancelled_run_of_a_job_that_cannot_be_read_here_holds_up_no_other_out
     app.deploy()
     app.control.trigger("sync")
     worker = StepWorker(database, app)
-    (flight,) = worker.fetch()
+    (attempt,) = worker.fetch()
     worker.execute()
-    database.client.hset(database.keys.run(flight.delivery.message.run), "cancel", 1)
+    database.client.hset(database.keys.run(attempt.delivery.message.run), "cancel", 1)
     definition = database.client.hget(database.keys.job(ids.job_id("sync")), "definition")
     database.client.hset(database.keys.job(ids.job_id("sync")), "definition", "{}")
 
@@ -210,5 +210,5 @@ def test_a_cancelled_run_of_a_job_that_cannot_be_read_here_holds_up_no_other_out
     assert "could not be recorded, trying again" in caplog.text
     database.client.hset(database.keys.job(ids.job_id("sync")), "definition", definition)
     worker.commit()
-    assert worker.room.in_flight == 0
-    assert records(database)[f"run:{flight.delivery.message.run}"]["state"] == "canceled"
+    assert worker.prefetch.in_flight == 0
+    assert records(database)[f"run:{attempt.delivery.message.run}"]["state"] == "canceled"

@@ -6,7 +6,7 @@ import os
 
 from jobistemer import Context, Exponential, Jobistemer
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.shutdown import Stopping
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.worker import Worker
 
 app = Jobistemer(os.environ.get("JOBISTEMER_URL", "fake://transacting"), namespace="test")
@@ -32,9 +32,9 @@ def count(ctx: Context, wait: bool = False, pings: int = 0) -> None:
 
 def main() -> None:
     settings = WorkerSettings(lease_s=1.0, beat_s=0.2, concurrency=4, grace_s=5)
-    stopping = Stopping()
-    stopping.listen()
-    Worker(app.namespace, app.handlers, settings, app.plugins).run(stopping)
+    shutdown = Shutdown()
+    shutdown.listen()
+    Worker(app.namespace, app.handlers, settings, app.plugins).run(shutdown)
 
 
 if __name__ == "__main__":

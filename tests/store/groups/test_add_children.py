@@ -3,20 +3,20 @@ import pytest
 from jobistemer.core.runs.message import encode_message
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.groups import add, child, child_id, group_of
-from tests.support.records import mortal, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take, take_one
+from tests.support.groups import add_children, child, child_id, group_of
+from tests.support.records import expiring_keys, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, fetch, fetch_one
 
 
 @pytest.fixture
 def parent(database):
     enqueue(database)
-    return take_one(database)
+    return fetch_one(database)
 
 
 def test_each_child_is_a_run_on_its_stream_and_the_group_counts_them(database, parent):
     before = records(database)
-    assert add(database, parent, range(2)) == Reply("ADDED", [2])
+    assert add_children(database, parent, range(2)) == Reply("ADDED", [2])
 
     after = records(database)
     entries = [after[f"run:{child_id(index)}"]["entry"] for index in range(2)]
@@ -39,61 +39,61 @@ def test_each_child_is_a_run_on_its_stream_and_the_group_counts_them(database, p
     for index, entry in enumerate(entries):
         wire = {"m": encode_message(child(index)).decode(), "n": "0", "c": "0"}
         assert after["stream:default:5"].entries[entry] == wire
-    assert f"group:{group_of()}" in mortal(database)
+    assert f"group:{group_of()}" in expiring_keys(database)
 
 
 def test_a_second_send_adds_nothing(database, parent):
-    add(database, parent, range(3))
+    add_children(database, parent, range(3))
     with nothing_written(database):
-        assert add(database, parent, range(3)) == Reply("ADDED", [3])
+        assert add_children(database, parent, range(3)) == Reply("ADDED", [3])
 
 
 def test_an_attempt_after_a_crash_adds_only_what_is_missing(database, parent):
-    add(database, parent, range(100))
-    for each in take(database, count=7):
-        finish(database, ended(each))
-    finish(database, ended(parent, "lost", "alice"))
-    (again,) = [each for each in take(database, "bob", count=200) if each.message.run == "run_1"]
+    add_children(database, parent, range(100))
+    for each in fetch(database, count=7):
+        finish(database, build_ended(each))
+    finish(database, build_ended(parent, "lost", "alice"))
+    (again,) = [each for each in fetch(database, "bob", count=200) if each.message.run == "run_1"]
 
     before = records(database)
-    assert add(database, again, range(100)) == Reply("ADDED", [100])
+    assert add_children(database, again, range(100)) == Reply("ADDED", [100])
     assert records(database) == before
-    assert add(database, again, range(100, 150)) == Reply("ADDED", [150])
+    assert add_children(database, again, range(100, 150)) == Reply("ADDED", [150])
     assert set(records(database)) - set(before) == {f"run:{child_id(index)}" for index in range(100, 150)}
 
 
 def test_a_batch_that_reaches_further_than_the_one_before_adds_the_rest(database, parent):
-    add(database, parent, range(3))
-    assert add(database, parent, range(5)) == Reply("ADDED", [5])
-    assert len(take(database, count=100)) == 5
+    add_children(database, parent, range(3))
+    assert add_children(database, parent, range(5)) == Reply("ADDED", [5])
+    assert len(fetch(database, count=100)) == 5
 
 
 def test_a_zombie_adds_nothing(database, parent):
-    finish(database, ended(parent, "lost", "bob"))
+    finish(database, build_ended(parent, "lost", "bob"))
     with nothing_written(database):
-        assert add(database, parent, range(2)) == Reply("STALE", [])
+        assert add_children(database, parent, range(2)) == Reply("STALE", [])
 
 
 def test_a_parent_that_has_ended_adds_nothing(database, parent):
-    finish(database, ended(parent))
+    finish(database, build_ended(parent))
     with nothing_written(database):
-        assert add(database, parent, range(2)) == Reply("STALE", [])
+        assert add_children(database, parent, range(2)) == Reply("STALE", [])
 
 
 def test_a_gap_is_not_filled_when_the_group_is_gone(database, parent):
-    add(database, parent, range(2))
+    add_children(database, parent, range(2))
     database.client.delete(database.keys.group(group_of()))
     with nothing_written(database):
-        assert add(database, parent, range(2, 4)) == Reply("STALE", [])
+        assert add_children(database, parent, range(2, 4)) == Reply("STALE", [])
 
 
 def test_children_open_the_stream_of_their_own_queue(database, parent):
-    add(database, parent, range(2), queue="bulk", priority=1)
-    assert [each.message.run for each in take(database, where="bulk:1")] == [child_id(0), child_id(1)]
+    add_children(database, parent, range(2), queue="bulk", priority=1)
+    assert [each.message.run for each in fetch(database, where="bulk:1")] == [child_id(0), child_id(1)]
     assert records(database)["streams"] == {"default:5", "bulk:1"}
 
 
 def test_the_strategy_of_the_first_batch_stays(database, parent):
-    add(database, parent, range(1), failure="continue")
-    add(database, parent, range(1, 2), failure="fail_fast")
+    add_children(database, parent, range(1), failure="continue")
+    add_children(database, parent, range(1, 2), failure="fail_fast")
     assert records(database)[f"group:{group_of()}"] == {"failure": "continue", "added": "2"}

@@ -1,14 +1,14 @@
 import msgspec
 
-from jobistemer.core.planning.backfill import Backfill, Progress, Status
+from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus
 from jobistemer.store.actions import backfill
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import leaked, mortal, nothing_written, records
+from tests.support.records import find_leaks, expiring_keys, nothing_written, records
 from tests.support.stories import T0
 
 ASKED = Backfill("bf_1", "report", T0 - 3600, T0, started_at=NOW)
-FURTHER = Progress(position=T0 - 1800, flying=("occ_1",), fired=1)
+FURTHER = BackfillProgress(position=T0 - 1800, flying=("occ_1",), fired=1)
 
 
 def advance(database, known, progress):
@@ -32,21 +32,21 @@ def test_a_second_send_and_a_slower_ticker_are_stale(database):
     advance(database, known, FURTHER)
     with nothing_written(database):
         assert advance(database, known, FURTHER) == Reply("STALE", [])
-        assert advance(database, known, Progress()) == Reply("STALE", [])
+        assert advance(database, known, BackfillProgress()) == Reply("STALE", [])
 
 
 def test_the_end_takes_the_chore_away_and_lets_the_record_expire(database):
     known = started(database)
-    over = msgspec.structs.replace(FURTHER, status=Status.COMPLETED, ended_at=NOW)
+    over = msgspec.structs.replace(FURTHER, status=BackfillStatus.COMPLETED, ended_at=NOW)
     assert advance(database, known, over) == Reply("ADVANCED", [])
     assert "chores" not in records(database)
-    assert "backfill:bf_1" in mortal(database)
-    assert leaked(database) == {}
+    assert "backfill:bf_1" in expiring_keys(database)
+    assert find_leaks(database) == {}
 
 
 def test_what_has_ended_stays_so(database):
     known = started(database)
-    advance(database, known, msgspec.structs.replace(FURTHER, status=Status.CANCELED))
+    advance(database, known, msgspec.structs.replace(FURTHER, status=BackfillStatus.CANCELED))
     with nothing_written(database):
         assert advance(database, known._replace(step="1"), FURTHER) == Reply("STALE", [])
         assert advance(database, known, FURTHER) == Reply("STALE", [])

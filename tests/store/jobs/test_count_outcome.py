@@ -1,13 +1,13 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import Slot
+from jobistemer.core.runs.message import TaskRef
 from jobistemer.store.calls import jobs, outcome_counts
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import audits, leaked, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one
-from tests.support.wakes import woken_by
+from tests.support.records import audits, find_leaks, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one
+from tests.support.wakes import collect_wakeups
 
 ID = job().id
 JOB = f"job:{ID}"
@@ -16,17 +16,17 @@ AWAITED = job(expect_within_s=600, alert="notify", overlap="allow")
 
 
 def slot(number):
-    return Slot(ids.occurrence_id(ID, T0 + number * MINUTE), ID, 1, T0 + number * MINUTE, "only")
+    return TaskRef(ids.occurrence_id(ID, T0 + number * MINUTE), ID, 1, T0 + number * MINUTE, "only")
 
 
 def end(database, number, state="failed", definition=PATIENT):
     """An occurrence that ends so; the worker's commit counts it."""
     claim(database, definition, decision(T0 + number * MINUTE))
-    finish(database, ended(take_one(database), state, final=state != "succeeded"), definition)
+    finish(database, build_ended(fetch_one(database), state, final=state != "succeeded"), definition)
 
 
 def count(database, number, definition=PATIENT, now=NOW):
-    return database.call(outcome_counts.count(database.keys, definition, slot(number), now))
+    return database.call(outcome_counts.count_outcome(database.keys, definition, slot(number), now))
 
 
 def test_failures_in_a_row_are_counted_with_the_end_of_each_occurrence(database):
@@ -52,7 +52,7 @@ def test_after_so_many_the_job_is_paused_with_the_reason_in_the_same_step(databa
     claim(database, PATIENT, decision(T0 + 4 * MINUTE))
     row = records(database)[f"occurrence:{slot(4).occurrence}"]
     assert (row["state"], row["reason"]) == ("skipped", held["paused"])
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_after_it_was_resumed_counting_begins_anew(database):
@@ -71,7 +71,7 @@ def test_a_pause_by_hand_is_not_replaced(database):
     end(database, 2)
     claim(database, PATIENT, decision(T0 + 3 * MINUTE))
     database.call(jobs.pause(database.keys, ID, "paused by ana", 0, NOW))
-    finish(database, ended(take_one(database), "failed", final=True), PATIENT)
+    finish(database, build_ended(fetch_one(database), "failed", final=True), PATIENT)
     assert (records(database)[JOB]["paused"], records(database)[JOB]["failures"]) == ("paused by ana", "3")
 
 
@@ -110,7 +110,7 @@ def test_of_a_job_that_is_gone_nothing_is_counted(database):
     claim(database, PATIENT, decision(T0 + MINUTE))
     stored = jobs.find_job(database, "report")
     database.call(jobs.remove(database.keys, stored, NOW))
-    finish(database, ended(take_one(database), "failed", final=True), PATIENT)
+    finish(database, build_ended(fetch_one(database), "failed", final=True), PATIENT)
     assert JOB not in records(database)
     with nothing_written(database):
         assert count(database, 1) == Reply("BEFORE", [])
@@ -120,7 +120,7 @@ def test_tickers_are_woken_when_a_job_has_recovered(database, open_database):
     register(database, AWAITED)
     end(database, 1, "succeeded", AWAITED)
     database.client.hset(database.keys.job(ID), "overdue_at", NOW)
-    with woken_by(open_database()) as heard:
+    with collect_wakeups(open_database()) as heard:
         end(database, 2, "succeeded", AWAITED)
     assert heard == ["run"]
 
@@ -142,6 +142,6 @@ def test_a_failure_leaves_what_is_expected_as_it_was(database):
 
 
 def test_a_job_that_asks_for_none_of_this_is_committed_without_it():
-    assert not outcome_counts.matters(job())
-    assert outcome_counts.matters(PATIENT)
-    assert outcome_counts.matters(AWAITED)
+    assert not outcome_counts.is_counted(job())
+    assert outcome_counts.is_counted(PATIENT)
+    assert outcome_counts.is_counted(AWAITED)

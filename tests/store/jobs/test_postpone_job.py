@@ -2,9 +2,9 @@ from jobistemer.core.jobs.job import encode_job
 from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import leaked, nothing_written, records
+from tests.support.records import find_leaks, nothing_written, records
 from tests.support.stories import MINUTE, T0, job, postpone, register
-from tests.support.wakes import woken_by
+from tests.support.wakes import collect_wakeups
 
 NAME = f"job:{job().id}"
 CHANGED = job(max_queued=7)
@@ -26,7 +26,7 @@ def test_a_version_that_is_put_off_waits_beside_the_current_one(database):
         },
         "chores": {f"update:{job().id}": LATER},
     }
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_second_send_changes_nothing_unless_it_says_a_later_time(database):
@@ -85,6 +85,6 @@ def test_a_job_that_is_removed_leaves_no_chore(database):
 
 def test_tickers_are_woken(database, open_database):
     register(database, job(), cursor=T0 + MINUTE)
-    with woken_by(open_database()) as wakes:
+    with collect_wakeups(open_database()) as wakes:
         postpone(database, CHANGED, "f2", LATER)
     assert wakes == ["job"]

@@ -1,11 +1,11 @@
 import json
 
-from jobistemer.core.planning.alerts import alert_message
+from jobistemer.core.planning.alerts import build_alert_message
 from jobistemer.store.calls import jobs, outcome_counts
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
-from tests.support.stories import job, register, take
+from tests.support.stories import job, register, fetch
 
 AWAITED = job(expect_within_s=600, alert="notify")
 ID = AWAITED.id
@@ -14,7 +14,7 @@ BY = NOW + 600_000
 
 def raise_it(database, seen=BY, next_at=0, now=BY):
     state = "overdue" if seen else "recovered"
-    message = alert_message("report", "notify", state, 600, seen, now)
+    message = build_alert_message("report", "notify", state, 600, seen, now)
     return database.call(outcome_counts.raise_alert(database.keys, ID, seen, next_at, message, now))
 
 
@@ -23,7 +23,7 @@ def test_the_job_is_marked_and_a_run_tells_it_in_one_step(database):
     assert raise_it(database) == Reply("RAISED", [])
     assert records(database)[f"job:{ID}"]["overdue_at"] == str(BY)
     assert "expected" not in records(database)
-    (delivery,) = take(database)
+    (delivery,) = fetch(database)
     assert delivery.message.handler == "notify"
     text = "job report has not completed within 600 s"
     assert json.loads(bytes(delivery.message.payload)) == {
@@ -47,7 +47,7 @@ def test_a_recovery_takes_the_mark_away_and_expects_the_next_completion(database
     assert raise_it(database, seen=0, next_at=BY + 9) == Reply("RAISED", [])
     assert "overdue_at" not in records(database)[f"job:{ID}"]
     assert records(database)["expected"] == {ID: BY + 9}
-    assert len(take(database)) == 2
+    assert len(fetch(database)) == 2
 
 
 def test_a_job_that_has_completed_meanwhile_is_not_told_of(database):

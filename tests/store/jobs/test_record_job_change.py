@@ -1,21 +1,21 @@
 from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import audits, leaked, nothing_written
+from tests.support.records import audits, find_leaks, nothing_written
 from tests.support.stories import job, register
 
 ID = job().id
 
 
 def note(database, what="triggered", now=NOW):
-    return database.call(jobs.note(database.keys, ID, now, "ana", what, "occ_1"))
+    return database.call(jobs.record_job_change(database.keys, ID, now, "ana", what, "occ_1"))
 
 
 def test_the_audit_stream_is_told_who_did_what_and_when(database):
     register(database, job())
     assert note(database) == Reply("NOTED", [])
     assert audits(database)[f"audit:{ID}"][-1] == {"at": str(NOW), "by": "ana", "what": "triggered", "note": "occ_1"}
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_second_send_of_the_same_call_notes_nothing(database):

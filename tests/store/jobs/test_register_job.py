@@ -2,9 +2,9 @@ from jobistemer.core.jobs.job import encode_job
 from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import leaked, mortal, nothing_written, records
+from tests.support.records import find_leaks, expiring_keys, nothing_written, records
 from tests.support.stories import MINUTE, T0, claim, decision, job, over_fields, postpone, register, version_fields
-from tests.support.wakes import woken_by
+from tests.support.wakes import collect_wakeups
 
 NAME = f"job:{job().id}"
 DUE = (T0 + MINUTE) * 1000
@@ -26,7 +26,7 @@ def test_a_new_job_is_stored_and_due(database):
         f"versions:{job().id}": version_fields(),
         "due": {job().id: DUE},
     }
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_second_send_of_the_same_call_is_a_no_op(database):
@@ -90,7 +90,7 @@ def test_a_job_that_comes_back_goes_on_counting_and_keeps_its_history(database):
     register(database, job(max_queued=7), "f2", seen=1)
     claim(database, job(max_queued=7), decision(T0 + MINUTE, "missed"), version=2)
     database.call(jobs.remove(database.keys, jobs.find_job(database, "report"), NOW))
-    assert {f"versions:{job().id}", f"history:{job().id}"} < mortal(database)
+    assert {f"versions:{job().id}", f"history:{job().id}"} < expiring_keys(database)
 
     assert register(database, job(), "f3", cursor=T0 + MINUTE) == Reply("CREATED", [3])
     assert records(database)[f"versions:{job().id}"] == (
@@ -100,18 +100,18 @@ def test_a_job_that_comes_back_goes_on_counting_and_keeps_its_history(database):
         | over_fields(job(max_queued=7), 2, T0 + MINUTE)
         | version_fields(3, "f3", T0 + MINUTE)
     )
-    assert {f"versions:{job().id}", f"history:{job().id}"} & mortal(database) == set()
+    assert {f"versions:{job().id}", f"history:{job().id}"} & expiring_keys(database) == set()
 
 
 def test_tickers_are_woken_for_a_job_that_is_due_soon_although_another_is_due_earlier(database, open_database):
-    with woken_by(open_database()) as wakes:
+    with collect_wakeups(open_database()) as wakes:
         register(database, job(name="earlier"), cursor=T0 - 2 * MINUTE)
         register(database, job(name="soon"), cursor=T0 - MINUTE)
     assert wakes == ["job", "job"]
 
 
 def test_tickers_are_woken_only_when_nothing_is_due_earlier(database, open_database):
-    with woken_by(open_database()) as wakes:
+    with collect_wakeups(open_database()) as wakes:
         register(database, job(name="first"))
         register(database, job(name="later"), cursor=T0 + MINUTE)
         register(database, job(name="sooner"), cursor=T0 - MINUTE)
@@ -146,7 +146,7 @@ def test_a_new_version_takes_the_place_of_what_was_pending(database):
 
 def test_an_update_that_is_applied_at_once_leaves_tickers_a_chore(database, open_database):
     register(database, job())
-    with woken_by(open_database()) as wakes:
+    with collect_wakeups(open_database()) as wakes:
         register(database, job(max_queued=7), "f2", seen=1, cursor=T0 + 60 * MINUTE, retire=True)
     assert records(database)["chores"] == {f"retire:2:{job().id}": NOW}
     assert wakes == ["job"]

@@ -4,18 +4,18 @@ from jobistemer.core.jobs.job import Overlap
 from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import audits, leaked, lives_ms, mortal, nothing_written, records
+from tests.support.records import audits, find_leaks, ttl_ms, expiring_keys, nothing_written, records
 from tests.support.stories import (
     MINUTE,
     T0,
     claim,
     decision,
-    ended,
+    build_ended,
     finish,
     job,
     over_fields,
     register,
-    take_one,
+    fetch_one,
     version_fields,
 )
 
@@ -39,7 +39,7 @@ def test_a_removed_job_is_due_no_more_and_what_is_known_of_it_expires(database):
         f"versions:{ID}": version_fields() | over_fields(job(), until=T0 + MINUTE),
     }
     week = 7 * 86_400_000
-    assert lives_ms(database, f"history:{ID}") == lives_ms(database, f"versions:{ID}") == week
+    assert ttl_ms(database, f"history:{ID}") == ttl_ms(database, f"versions:{ID}") == week
 
 
 def test_a_second_send_of_the_same_call_is_stale_and_writes_nothing(database):
@@ -63,7 +63,7 @@ def test_what_waits_in_the_queue_of_a_removed_job_can_still_be_started(database)
     register(database, definition)
     claim(database, definition, decision(T0 + MINUTE))
     claim(database, definition, decision(T0 + 2 * MINUTE))
-    finish(database, ended(take_one(database)), definition)
+    finish(database, build_ended(fetch_one(database)), definition)
     remove(database, jobs.find_job(database, "report"))
     assert records(database)["starts"] == {ID}
     assert jobs.find_version(database, ID, 1) == definition
@@ -77,14 +77,14 @@ def test_while_something_of_it_goes_on_its_definition_is_kept_longer_than_its_hi
     claim(database, definition, decision(T0 + MINUTE))
     if waiting:
         claim(database, definition, decision(T0 + 2 * MINUTE))
-        finish(database, ended(take_one(database)), definition)
+        finish(database, build_ended(fetch_one(database)), definition)
 
     # When it is removed
     remove(database, jobs.find_job(database, "report"))
 
     # Then whoever ends or starts the occurrence still finds what comes after
-    assert lives_ms(database, f"history:{ID}") == 60_000
-    assert lives_ms(database, f"versions:{ID}") == 30 * 86_400_000
+    assert ttl_ms(database, f"history:{ID}") == 60_000
+    assert ttl_ms(database, f"versions:{ID}") == 30 * 86_400_000
 
 
 def test_the_audit_stream_says_who_removed_the_job_and_goes_with_its_history(database):
@@ -93,7 +93,7 @@ def test_the_audit_stream_says_who_removed_the_job_and_goes_with_its_history(dat
     database.call(jobs.remove(database.keys, stored, NOW, "ana"))
     (_, told) = audits(database)[f"audit:{stored.job.id}"]
     assert told == {"at": str(NOW), "by": "ana", "what": "removed", "note": "version 1"}
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
     register(database, job())
-    assert f"audit:{stored.job.id}" not in mortal(database)
+    assert f"audit:{stored.job.id}" not in expiring_keys(database)
     assert [each["what"] for each in audits(database)[f"audit:{stored.job.id}"]] == ["created", "removed", "created"]

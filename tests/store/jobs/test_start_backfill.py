@@ -1,10 +1,10 @@
-from jobistemer.core.planning.backfill import Backfill, Progress
+from jobistemer.core.planning.backfill import Backfill, BackfillProgress
 from jobistemer.store.actions import backfill
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
 from tests.support.stories import T0
-from tests.support.wakes import woken_by
+from tests.support.wakes import collect_wakeups
 
 ASKED = Backfill("bf_1", "report", T0 - 3600, T0, started_at=NOW)
 
@@ -17,7 +17,7 @@ def test_a_backfill_is_on_record_and_a_chore(database):
     assert start(database) == Reply("STARTED", [])
     assert set(records(database)) == {"backfill:bf_1", "chores"}
     assert records(database)["chores"] == {"backfill:bf_1": NOW}
-    assert backfill.find_backfill(database, "bf_1") == (ASKED, Progress(), "0")
+    assert backfill.find_backfill(database, "bf_1") == (ASKED, BackfillProgress(), "0")
     assert backfill.list_running(database) == ["bf_1"]
 
 
@@ -28,6 +28,6 @@ def test_a_second_send_is_told_so(database):
 
 
 def test_tickers_are_woken(database, open_database):
-    with woken_by(open_database()) as wakes:
+    with collect_wakeups(open_database()) as wakes:
         start(database)
     assert wakes == ["job"]

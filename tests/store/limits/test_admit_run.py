@@ -1,16 +1,16 @@
 import pytest
 
-from jobistemer.core.jobs.limits import Use
+from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import limits
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import leaked, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, message, take_one
-from tests.support.wakes import woken_by
+from tests.support.records import find_leaks, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, message, fetch_one
+from tests.support.wakes import collect_wakeups
 
-ONE, KEY = Use("task/greet", 1, 0), Use("task/greet:7", 1, 0)
-RATE = Use("task/greet", 2, 10_000)
+ONE, KEY = LimitUse("task/greet", 1, 0), LimitUse("task/greet:7", 1, 0)
+RATE = LimitUse("task/greet", 2, 10_000)
 
 
 def admit(database, delivery, *uses, now=NOW):
@@ -19,7 +19,7 @@ def admit(database, delivery, *uses, now=NOW):
 
 def arrive(database, run, worker="alice"):
     enqueue(database, run)
-    return take_one(database, worker)
+    return fetch_one(database, worker)
 
 
 def mark(delivery):
@@ -70,7 +70,7 @@ def test_a_run_waits_when_a_limit_is_full_and_leaves_its_stream(database):
 
 def test_all_limits_are_taken_or_none(database):
     admit(database, arrive(database, "run_1"), KEY)
-    admit(database, arrive(database, "run_2"), Use("task/greet", 5, 0), KEY)
+    admit(database, arrive(database, "run_2"), LimitUse("task/greet", 5, 0), KEY)
     assert "held:task/greet" not in records(database)
 
 
@@ -85,7 +85,7 @@ def test_a_newcomer_does_not_overtake_those_that_wait(database):
 
 def test_a_zombie_is_not_let_in_with_an_entry_that_was_taken_from_it(database):
     delivery = arrive(database, "run_1")
-    finish(database, ended(delivery, "lost", worker="bob"))
+    finish(database, build_ended(delivery, "lost", worker="bob"))
     with nothing_written(database):
         assert admit(database, delivery) == Reply("STALE", [])
 
@@ -93,8 +93,8 @@ def test_a_zombie_is_not_let_in_with_an_entry_that_was_taken_from_it(database):
 def test_a_run_that_comes_again_takes_over_the_slot_that_its_lost_attempt_left(database):
     delivery = arrive(database, "run_1")
     admit(database, delivery)
-    finish(database, ended(delivery, "lost", worker="bob"))
-    again = take_one(database, "bob")
+    finish(database, build_ended(delivery, "lost", worker="bob"))
+    again = fetch_one(database, "bob")
     assert admit(database, again) == Reply("ADMITTED", [])
     assert records(database)["held:task/greet"] == {"run_1": mark(again)}
 
@@ -102,7 +102,7 @@ def test_a_run_that_comes_again_takes_over_the_slot_that_its_lost_attempt_left(d
 def test_a_rate_counts_starts_and_promises_the_others_a_time(database):
     for run in ("run_1", "run_2"):
         assert admit(database, arrive(database, run), RATE) == Reply("ADMITTED", [])
-    with woken_by(database) as heard:
+    with collect_wakeups(database) as heard:
         assert admit(database, arrive(database, "run_3"), RATE, now=NOW + 1) == Reply("LATER", [NOW + 10_000])
     assert heard == ["run"]
     state = records(database)
@@ -121,7 +121,7 @@ def test_what_a_rate_keeps_expires_by_itself(database):
     deliveries = [arrive(database, f"run_{n}") for n in range(3)]
     for delivery in deliveries:
         admit(database, delivery, RATE)
-    assert not {"rate:task/greet", "promised:task/greet"} & leaked(database).keys()
+    assert not {"rate:task/greet", "promised:task/greet"} & find_leaks(database).keys()
 
 
 def test_nothing_is_promised_by_a_rate_while_another_limit_is_full(database):

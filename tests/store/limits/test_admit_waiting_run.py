@@ -1,14 +1,14 @@
 import pytest
 
-from jobistemer.core.jobs.limits import Use
+from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import limits
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import enqueue, message, take_one
+from tests.support.stories import enqueue, message, fetch_one
 
-TASK, KEY = Use("task/greet", 1, 0), Use("task/greet:7", 1, 0)
+TASK, KEY = LimitUse("task/greet", 1, 0), LimitUse("task/greet:7", 1, 0)
 MEMBER = "default:5:run_2"
 
 
@@ -17,12 +17,12 @@ def full(database):
     """Run 1 holds the only slot of the task, run 2 waits for it."""
     for run in ("run_1", "run_2"):
         enqueue(database, run)
-        database.call(limits.admit_run(database.keys, take_one(database), (TASK,), NOW))
+        database.call(limits.admit_run(database.keys, fetch_one(database), (TASK,), NOW))
     return database
 
 
 def let_in(database, *uses, name="task/greet"):
-    return database.call(limits.recall_run(database.keys, name, MEMBER, uses or (TASK,)))
+    return database.call(limits.admit_waiting_run(database.keys, name, MEMBER, uses or (TASK,)))
 
 
 def free(database, name="task/greet"):
@@ -65,13 +65,13 @@ def test_a_run_waits_on_while_its_limit_is_full(full):
 
 def test_a_higher_number_that_a_worker_has_said_since_lets_it_in(full):
     full.client.hset(full.keys.limits, "task/greet", 2)
-    assert let_in(full, Use("task/greet", 1, 0)) == Reply("ADMITTED", [])
+    assert let_in(full, LimitUse("task/greet", 1, 0)) == Reply("ADMITTED", [])
 
 
 def test_a_lower_number_that_a_worker_has_said_since_keeps_it_out(full):
     full.client.hset(full.keys.limits, "task/greet", 1)
     with nothing_written(full):
-        assert let_in(full, Use("task/greet", 2, 0)) == Reply("FULL", [])
+        assert let_in(full, LimitUse("task/greet", 2, 0)) == Reply("FULL", [])
 
 
 def test_a_run_that_needs_another_limit_waits_there_with_the_time_it_has(full):

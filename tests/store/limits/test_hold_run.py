@@ -4,8 +4,8 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import holds
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, lives_ms, mortal, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, message, take_one
+from tests.support.records import Stream, ttl_ms, expiring_keys, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, message, fetch_one
 
 UNTIL = NOW + 600_000
 NAME = "task/greet:7"
@@ -15,7 +15,7 @@ NAME = "task/greet:7"
 def delivery(database):
     database.client.zadd(database.keys.holds, {NAME: UNTIL})
     enqueue(database)
-    return take_one(database)
+    return fetch_one(database)
 
 
 def hold(database, delivery, now=NOW):
@@ -42,8 +42,8 @@ def test_a_run_is_put_off_until_the_hold_ends_and_says_why(database, delivery):
         f"parked:{NAME}": {"default:5:run_1": UNTIL},
         "holds": {NAME: UNTIL},
     }
-    assert mortal(database) == {f"parked:{NAME}"}
-    assert lives_ms(database, f"parked:{NAME}") == 660_000
+    assert expiring_keys(database) == {f"parked:{NAME}"}
+    assert ttl_ms(database, f"parked:{NAME}") == 660_000
 
 
 def test_a_second_send_puts_nothing_off_twice(database, delivery):
@@ -61,6 +61,6 @@ def test_a_hold_that_is_over_holds_nothing(database, delivery):
 
 
 def test_an_attempt_that_somebody_else_has_ended_is_not_put_off(database, delivery):
-    finish(database, ended(delivery, "lost", worker="bob"))
+    finish(database, build_ended(delivery, "lost", worker="bob"))
     with nothing_written(database):
         assert hold(database, delivery) == Reply("STALE", [])

@@ -4,8 +4,8 @@ from jobistemer.store.calls import holds, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take_one
-from tests.support.wakes import woken_by
+from tests.support.stories import build_ended, enqueue, finish, fetch_one
+from tests.support.wakes import collect_wakeups
 
 UNTIL = NOW + 600_000
 NAME = "task/greet"
@@ -17,7 +17,7 @@ def parked(database):
     database.client.zadd(database.keys.holds, {NAME: UNTIL})
     for run in ("run_1", "run_2"):
         enqueue(database, run)
-        database.call(holds.hold_run(database.keys, take_one(database), NAME, NOW))
+        database.call(holds.hold_run(database.keys, fetch_one(database), NAME, NOW))
     return database
 
 
@@ -26,7 +26,7 @@ def release(database, now=NOW + 5):
 
 
 def test_what_was_put_off_is_due_now_and_a_ticker_is_woken(parked):
-    with woken_by(parked) as heard:
+    with collect_wakeups(parked) as heard:
         assert release(parked) == Reply("LEFT", [0])
     assert heard == ["run"]
     assert records(parked)["delayed"] == {"default:5:run_1": NOW + 5, "default:5:run_2": NOW + 5}
@@ -47,7 +47,7 @@ def test_a_run_that_was_cancelled_meanwhile_does_not_come_back(parked):
 
 def test_a_run_that_has_come_back_by_itself_keeps_the_time_of_its_retry(parked):
     parked.call(runs.promote_runs(parked.keys, ["default:5:run_1"], UNTIL))
-    finish(parked, ended(take_one(parked), "failed", error="oops"))
+    finish(parked, build_ended(fetch_one(parked), "failed", error="oops"))
     before = records(parked)["delayed"]["default:5:run_1"]
     release(parked)
     assert records(parked)["delayed"]["default:5:run_1"] == before

@@ -1,20 +1,20 @@
 import pytest
 
-from jobistemer.core.jobs.limits import Use
+from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.store.calls import limits
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take_one
+from tests.support.stories import build_ended, enqueue, finish, fetch_one
 
-TASK = Use("task/greet", 2, 0)
+TASK = LimitUse("task/greet", 2, 0)
 
 
 @pytest.fixture
 def held(database):
     """Run 1 is in flight and holds a slot; gives its delivery."""
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     database.call(limits.admit_run(database.keys, delivery, (TASK,), NOW))
     return delivery
 
@@ -25,13 +25,13 @@ def release(database, delivery, *uses):
 
 
 def test_a_slot_is_given_back_once_its_attempt_has_ended(database, held):
-    finish(database, ended(held))
+    finish(database, build_ended(held))
     assert release(database, held) == Reply("RELEASED", [1])
     assert not {"held:task/greet", "limits"} & records(database).keys()
 
 
 def test_a_second_send_gives_nothing_back_twice(database, held):
-    finish(database, ended(held))
+    finish(database, build_ended(held))
     release(database, held)
     with nothing_written(database):
         assert release(database, held) == Reply("RELEASED", [0])
@@ -43,8 +43,8 @@ def test_a_slot_is_kept_while_its_attempt_goes_on(database, held):
 
 
 def test_a_zombie_does_not_give_back_the_slot_of_the_next_attempt(database, held):
-    finish(database, ended(held, "lost", worker="bob"))
-    again = take_one(database, "bob")
+    finish(database, build_ended(held, "lost", worker="bob"))
+    again = fetch_one(database, "bob")
     database.call(limits.admit_run(database.keys, again, (TASK,), NOW))
     with nothing_written(database):
         assert release(database, held) == Reply("RELEASED", [0])
@@ -52,9 +52,9 @@ def test_a_zombie_does_not_give_back_the_slot_of_the_next_attempt(database, held
 
 def test_a_limit_that_others_use_stays_listed(database, held):
     enqueue(database, "run_2")
-    other = take_one(database)
+    other = fetch_one(database)
     database.call(limits.admit_run(database.keys, other, (TASK,), NOW))
-    finish(database, ended(held))
+    finish(database, build_ended(held))
     assert release(database, held) == Reply("RELEASED", [1])
     assert records(database)["limits"].keys() == {"task/greet"}
     assert list(records(database)["held:task/greet"]) == ["run_2"]

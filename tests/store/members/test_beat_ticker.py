@@ -1,6 +1,6 @@
 from jobistemer.store.calls import heartbeats, runs
 from tests.support.clocks import NOW
-from tests.support.records import leaked, lives_ms, nothing_written, records
+from tests.support.records import find_leaks, ttl_ms, nothing_written, records
 from tests.support.stories import message
 
 
@@ -11,8 +11,8 @@ def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):
 def test_a_ticker_says_that_it_lives_until_it_no_longer_does(database):
     assert beat(database) == heartbeats.Agenda({}, [], [], ["t1"], [], [])
     assert records(database) == {"tickers": {"t1": NOW}, "ticker:t1": {"status": "{}"}}
-    assert lives_ms(database, "tickers") == lives_ms(database, "ticker:t1") == 60_000
-    assert leaked(database) == {}
+    assert ttl_ms(database, "tickers") == ttl_ms(database, "ticker:t1") == 60_000
+    assert find_leaks(database) == {}
 
 
 def test_a_second_send_of_the_same_beat_changes_nothing(database):

@@ -1,21 +1,21 @@
 from jobistemer.store.calls import heartbeats
 from tests.support.clocks import NOW
-from tests.support.records import leaked, lives_ms, nothing_written, records
+from tests.support.records import find_leaks, ttl_ms, nothing_written, records
 
 LEASE = 15_000
 
 
 def beat(database, worker="alice", now=NOW, since=NOW - 1000):
-    return heartbeats.read_pulse(database.call(heartbeats.beat_worker(database.keys, worker, now, LEASE, since, b"{}")))
+    return heartbeats.read_beat_reply(database.call(heartbeats.beat_worker(database.keys, worker, now, LEASE, since, b"{}")))
 
 
 def test_a_worker_says_that_it_lives(database):
     pulse = beat(database)
-    assert pulse == heartbeats.Pulse({}, [], [], set(), "", pulse.server_ms, frozenset())
+    assert pulse == heartbeats.BeatReply({}, [], [], set(), "", pulse.server_ms, frozenset())
     assert pulse.server_ms > 0
     assert records(database) == {"workers": {"alice": NOW}, "worker:alice": {"status": "{}"}}
-    assert lives_ms(database, "worker:alice") == 86_400_000
-    assert leaked(database) == {}
+    assert ttl_ms(database, "worker:alice") == 86_400_000
+    assert find_leaks(database) == {}
 
 
 def test_a_second_send_of_the_same_beat_changes_nothing(database):

@@ -3,19 +3,19 @@ import pytest
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.store.calls import groups
 from jobistemer.store.scripts import Reply
-from tests.support.groups import add, child, group_of, hand_over
-from tests.support.records import mortal, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take, take_one
+from tests.support.groups import add_children, child, group_of, hand_over
+from tests.support.records import expiring_keys, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, fetch, fetch_one
 
 
 @pytest.fixture
 def children(database):
     """Two children in flight, whose parent has handed over."""
     enqueue(database)
-    parent = take_one(database)
-    add(database, parent, range(2), retry=NO_RETRIES)
+    parent = fetch_one(database)
+    add_children(database, parent, range(2), retry=NO_RETRIES)
     hand_over(database, parent)
-    return take(database)
+    return fetch(database)
 
 
 def group(database):
@@ -27,22 +27,22 @@ def results(database):
 
 
 def count(database, delivery):
-    return database.call(groups.count(database.keys, delivery.message.run, delivery.message.member))
+    return database.call(groups.count_member(database.keys, delivery.message.run, delivery.message.member))
 
 
 def test_the_end_of_a_child_is_counted_and_its_result_kept(database, children):
-    finish(database, ended(children[1], result=b"16"))
+    finish(database, build_ended(children[1], result=b"16"))
     assert group(database) == {"failure": "fail_fast", "added": "2", "total": "2", "done": "1"}
     assert results(database) == {"1": "16"}
-    assert {f"group:{group_of()}", f"results:{group_of()}"} <= mortal(database)
+    assert {f"group:{group_of()}", f"results:{group_of()}"} <= expiring_keys(database)
     assert "uncounted" not in records(database)[f"run:{children[1].message.run}"]
     assert records(database)[f"run:{group_of()}"]["waits"] == "1"
 
 
 def test_the_last_one_releases_the_reducer(database, children):
     for each in children:
-        finish(database, ended(each))
-    (reducer,) = take(database)
+        finish(database, build_ended(each))
+    (reducer,) = fetch(database)
     assert (reducer.message.run, reducer.message.reduces) == (group_of(), "fail_fast")
     held = records(database)[f"run:{group_of()}"]
     assert "waits" not in held
@@ -51,7 +51,7 @@ def test_the_last_one_releases_the_reducer(database, children):
 
 
 def test_a_second_send_counts_nothing_twice(database, children):
-    over = ended(children[0])
+    over = build_ended(children[0])
     finish(database, over)
     with nothing_written(database):
         finish(database, over)
@@ -64,15 +64,15 @@ def test_what_has_not_ended_is_not_counted(database, children):
 
 @pytest.mark.parametrize("says", ["succeeded", "failed"])
 def test_a_zombie_is_not_counted(database, children, says):
-    finish(database, ended(children[0], "lost", "bob"))
+    finish(database, build_ended(children[0], "lost", "bob"))
     with nothing_written(database):
-        finish(database, ended(children[0], says))
+        finish(database, build_ended(children[0], says))
 
 
 def test_a_lost_attempt_is_counted_when_its_run_has_ended(database, children):
-    finish(database, ended(children[0], "lost", "alice"))
+    finish(database, build_ended(children[0], "lost", "alice"))
     assert "done" not in group(database)
-    finish(database, ended(take_one(database, "bob"), worker="bob"))
+    finish(database, build_ended(fetch_one(database, "bob"), worker="bob"))
     assert group(database)["done"] == "1"
 
 
@@ -89,56 +89,56 @@ def test_the_first_failure_halts_a_group_that_fails_fast_and_is_kept_with_its_in
         "error": "item 1 dead: ValueError: odd",
     }
     assert results(database) == {"1": "!dead: ValueError: odd", "0": "!dead: ValueError: even"}
-    assert take_one(database).message.run == group_of()
+    assert fetch_one(database).message.run == group_of()
 
 
 def count_word(database, delivery, state, error):
     from jobistemer.core.runs.settle import settle
     from jobistemer.store.calls import runs
 
-    over = ended(delivery, state, error=error)
+    over = build_ended(delivery, state, error=error)
     ending = settle(delivery.message, 0, 0, over.outcome, 0.0)
-    return database.call(runs.commit(database.keys, over, ending, None)).also[0].word
+    return database.call(runs.commit(database.keys, over, ending, None)).extensions[0].word
 
 
 @pytest.mark.parametrize("failure", ["continue", "retry_on_failure"])
 def test_the_other_strategies_halt_nothing(database, failure):
     enqueue(database)
-    parent = take_one(database)
-    add(database, parent, range(2), failure, retry=NO_RETRIES)
+    parent = fetch_one(database)
+    add_children(database, parent, range(2), failure, retry=NO_RETRIES)
     hand_over(database, parent, failure)
-    first, _ = take(database)
+    first, _ = fetch(database)
     assert count_word(database, first, "failed", "no") == "COUNTED"
     assert "halt" not in group(database)
 
 
 def test_children_that_end_before_the_parent_release_nothing(database):
     enqueue(database)
-    parent = take_one(database)
-    add(database, parent, range(2))
-    for each in take(database):
-        finish(database, ended(each))
+    parent = fetch_one(database)
+    add_children(database, parent, range(2))
+    for each in fetch(database):
+        finish(database, build_ended(each))
     assert group(database) == {"failure": "fail_fast", "added": "2", "done": "2"}
     assert f"run:{group_of()}" not in records(database)
 
 
 def test_in_a_halted_group_nothing_is_tried_again(database):
     enqueue(database)
-    parent = take_one(database)
-    add(database, parent, range(2))
+    parent = fetch_one(database)
+    add_children(database, parent, range(2))
     hand_over(database, parent)
-    first, second = take(database)
-    database.call(groups.halt(database.keys, group_of(), "asked for"))
+    first, second = fetch(database)
+    database.call(groups.halt_group(database.keys, group_of(), "asked for"))
     with nothing_written(database):
-        assert finish(database, ended(first, "failed")) == Reply("CANCELED", [])
-    finish(database, ended(second, "canceled"))
+        assert finish(database, build_ended(first, "failed")) == Reply("CANCELED", [])
+    finish(database, build_ended(second, "canceled"))
     assert group(database)["failed"] == "1"
 
 
 def test_a_group_that_has_expired_leaves_nothing_that_lives_for_ever(database, children):
     database.client.delete(database.keys.group(group_of()))
-    finish(database, ended(children[0]))
-    assert f"group:{group_of()}" in mortal(database)
+    finish(database, build_ended(children[0]))
+    assert f"group:{group_of()}" in expiring_keys(database)
 
 
 def test_a_child_carries_its_group_on_the_wire():

@@ -2,7 +2,7 @@ from jobistemer.store.calls import heartbeats, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take_one
+from tests.support.stories import build_ended, enqueue, finish, fetch_one
 
 
 def beat(database, worker="alice", now=NOW):
@@ -22,7 +22,7 @@ def consumers(database):
 def test_a_worker_that_has_ended_is_forgotten_with_its_consumers(database):
     beat(database)
     enqueue(database)
-    finish(database, ended(take_one(database)))
+    finish(database, build_ended(fetch_one(database)))
     assert consumers(database) == {"alice"}
     assert forget(database) == Reply("FORGOTTEN", [])
     assert consumers(database) == set()
@@ -45,16 +45,16 @@ def test_a_worker_that_has_beaten_since_is_alive(database):
 def test_a_worker_for_whom_something_is_pending_is_kept_with_it(database):
     beat(database)
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     with nothing_written(database):
         assert forget(database) == Reply("BUSY", [])
-    assert finish(database, ended(delivery)) == Reply("DONE", [])
+    assert finish(database, build_ended(delivery)) == Reply("DONE", [])
 
 
 def test_others_keep_their_pending_entries(database):
     beat(database)
     enqueue(database)
-    take_one(database, "bob")
+    fetch_one(database, "bob")
     assert forget(database) == Reply("FORGOTTEN", [])
     assert list(records(database)["stream:default:5"].pending.values()) == ["bob"]
 
@@ -78,7 +78,7 @@ def test_a_stream_that_began_with_a_promoted_run_can_be_looked_into(database):
 def test_a_hundred_streams_are_looked_into_in_one_call(database):
     beat(database)
     enqueue(database)
-    take_one(database)
+    fetch_one(database)
     places = [f"queue_{n}:5" for n in range(99)] + ["default:5"]
     with nothing_written(database):
         assert forget(database, places=places) == Reply("BUSY", [])
@@ -87,10 +87,10 @@ def test_a_hundred_streams_are_looked_into_in_one_call(database):
 def test_a_worker_with_something_pending_beyond_the_first_hundred_streams_is_kept(database):
     beat(database)
     enqueue(database, queue="last")
-    delivery = take_one(database, where="last:5")
+    delivery = fetch_one(database, where="last:5")
     places = [f"q{n}:5" for n in range(120)] + ["last:5"]
     with nothing_written(database):
         assert forget(database, places=places) == Reply("BUSY", [])
-    finish(database, ended(delivery))
+    finish(database, build_ended(delivery))
     assert forget(database, places=places) == Reply("FORGOTTEN", [])
     assert {"workers", "worker:alice"} & set(records(database)) == set()

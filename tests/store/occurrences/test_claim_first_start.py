@@ -9,7 +9,7 @@ OCCURRENCE = ids.occurrence_id(DEFINITION.id, T0 + MINUTE)
 
 
 def mark(database, attempt):
-    return database.call(occurrences.mark_start(database.keys, OCCURRENCE, attempt))
+    return database.call(occurrences.claim_first_start(database.keys, OCCURRENCE, attempt))
 
 
 def test_one_attempt_of_an_occurrence_is_the_first(database):

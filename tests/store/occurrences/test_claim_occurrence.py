@@ -3,24 +3,24 @@ import pytest
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
-from jobistemer.core.planning.plan import runs_of
+from jobistemer.core.planning.plan import build_runs
 from jobistemer.core.runs.message import encode_message
 from jobistemer.core.schedules import Cron
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
+from tests.support.records import Stream, find_leaks, ttl_ms, expiring_keys, nothing_written, records
 from tests.support.stories import (
     MINUTE,
     T0,
     claim,
     decision,
-    ended,
+    build_ended,
     finish,
     job,
     register,
-    take,
-    take_one,
+    fetch,
+    fetch_one,
     task,
 )
 
@@ -38,7 +38,7 @@ def run(instant, name):
 
 def texts(definition, instant, version=1):
     """The encoded message of each task."""
-    found = runs_of(definition, version, instant, instant * 1000)
+    found = build_runs(definition, version, instant, instant * 1000)
     return {each.name: encode_message(text).decode() for each, text in found}
 
 
@@ -77,7 +77,7 @@ def test_a_due_instant_is_fired_its_first_runs_wait_on_their_streams_and_the_cur
         "stream:etl:5": Stream({entry: {"m": texts(definition, ONE)["load"], "n": "0", "c": "0"}}, {}),
         "streams": {"etl:5"},
     }
-    assert mortal(database) == set()
+    assert expiring_keys(database) == set()
 
 
 def test_a_second_send_of_the_same_call_writes_nothing(database):
@@ -92,7 +92,7 @@ def test_of_two_tickers_one_fires_and_the_other_loses_cheaply(open_database):
     register(one, job())
     words = [claim(ticker, job(), decision(ONE)).word for ticker in (one, other)]
     assert words == ["CLAIMED", "TAKEN"]
-    assert len(take(one)) == 1
+    assert len(fetch(one)) == 1
 
 
 def test_a_ticker_that_was_asleep_cannot_move_the_cursor_back(database):
@@ -143,8 +143,8 @@ def test_an_instant_that_does_not_run_is_recorded_with_its_reason_and_expires(da
         },
         f"history:{ID}": {occurrence(ONE): ONE},
     }
-    assert lives_ms(database, f"occurrence:{occurrence(ONE)}") == 7 * 86_400_000
-    assert leaked(database) == {}
+    assert ttl_ms(database, f"occurrence:{occurrence(ONE)}") == 7 * 86_400_000
+    assert find_leaks(database) == {}
 
 
 def compressed(instant, state="compressed"):
@@ -175,7 +175,7 @@ def test_overlap_skip_records_which_occurrence_was_still_running(database):
 def test_overlap_skip_fires_again_when_the_earlier_one_has_ended(database):
     register(database, job())
     claim(database, job(), decision(ONE))
-    finish(database, ended(take_one(database)), job())
+    finish(database, build_ended(fetch_one(database)), job())
     assert claim(database, job(), decision(TWO)) == Reply("CLAIMED", [b"pending"])
 
 
@@ -202,7 +202,7 @@ def test_overlap_queue_keeps_the_order_while_one_still_waits_to_be_started(datab
     register(database, definition)
     claim(database, definition, decision(ONE))
     claim(database, definition, decision(TWO))
-    finish(database, ended(take_one(database)), definition)
+    finish(database, build_ended(fetch_one(database)), definition)
     assert claim(database, definition, decision(THREE)) == Reply("CLAIMED", [b"queued"])
 
 
@@ -314,7 +314,7 @@ def test_overlap_replace_waits_for_the_earlier_one_and_leaves_its_cancelling_to_
     assert state["chores"] == {f"replace:{TWO}:{ID}": TWO * 1000}
     assert state[f"live:{ID}"] == {occurrence(ONE): ONE}
     assert state[f"queued:{ID}"] == {occurrence(TWO): TWO}
-    assert len(take(database)) == 1
+    assert len(fetch(database)) == 1
 
 
 @pytest.mark.parametrize("waits", [[], [TWO]])
@@ -332,7 +332,7 @@ def test_fifty_tasks_are_the_most_that_an_occurrence_has(database):
     definition = job(*(task(f"t{n}") for n in range(50)))
     register(database, definition)
     claim(database, definition, decision(ONE))
-    assert len(take(database, count=100)) == 50
+    assert len(fetch(database, count=100)) == 50
     assert records(database)[f"occurrence:{occurrence(ONE)}"]["open"] == "50"
 
 

@@ -7,20 +7,20 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.store.calls import bulk_claim, jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import leaked, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, take_one, task
+from tests.support.records import find_leaks, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, fetch_one, task
 
 ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE
 
 
 def firing(database, definition, decided, version=1):
-    return bulk_claim.prepare(database.keys, definition, version, decided)
+    return bulk_claim.prepare_claim(database.keys, definition, version, decided)
 
 
 def fire(database, definition, decided, version=1):
     """Claim one instant by the script for many."""
     ready = firing(database, definition, decided, version)
-    return database.call(bulk_claim.claim_firings(database.keys, [ready], decided.instant * 1000))
+    return database.call(bulk_claim.claim_occurrences(database.keys, [ready], decided.instant * 1000))
 
 
 def without_entries(state):
@@ -41,10 +41,10 @@ def test_an_instant_is_recorded_exactly_as_the_script_for_one_would(database, ov
     register(database, definition)
     assert fire(database, definition, decision(ONE)) == Reply("CLAIMED", [[], []])
     assert without_entries(records(database)) == without_entries(one_by_one)
-    delivery = take_one(database, where="etl:5")
+    delivery = fetch_one(database, where="etl:5")
     assert delivery.message.run == ids.run_id(ids.occurrence_id(definition.id, ONE), ids.task_id(definition.id, "only"))
-    finish(database, ended(delivery), definition)
-    assert leaked(database) == {}
+    finish(database, build_ended(delivery), definition)
+    assert find_leaks(database) == {}
 
 
 def test_a_hundred_jobs_fire_in_one_call_and_their_due_marks_move(database):
@@ -52,10 +52,10 @@ def test_a_hundred_jobs_fire_in_one_call_and_their_due_marks_move(database):
     for each in definitions:
         register(database, each)
     ready = [firing(database, each, decision(ONE)) for each in definitions]
-    reply = database.call(bulk_claim.claim_firings(database.keys, ready, ONE * 1000))
+    reply = database.call(bulk_claim.claim_occurrences(database.keys, ready, ONE * 1000))
     assert reply == Reply("CLAIMED", [[], []])
     assert records(database)["due"] == {each.id: TWO * 1000 for each in definitions}
-    assert len(take(database, count=200)) == 100
+    assert len(fetch(database, count=200)) == 100
 
 
 def test_a_second_send_finds_every_instant_taken_and_writes_nothing(database):
@@ -79,11 +79,11 @@ def test_what_is_not_plain_is_left_alone_and_the_others_fire(database):
     register(database, job(name="paused"))
     database.call(jobs.pause(database.keys, job(name="paused").id, "maintenance", 0, NOW))
     ready = [firing(database, job(name=name), decision(ONE)) for name in ("gone", "paused", "plain")]
-    reply = database.call(bulk_claim.claim_firings(database.keys, ready, ONE * 1000))
+    reply = database.call(bulk_claim.claim_occurrences(database.keys, ready, ONE * 1000))
     assert reply == Reply("CLAIMED", [[], [1, 2]])
     state = records(database)
     assert [state[f"job:{job(name=name).id}"]["cursor"] for name in ("paused", "plain")] == [str(T0), str(ONE)]
-    assert len(take(database)) == 1
+    assert len(fetch(database)) == 1
 
 
 @pytest.mark.parametrize("overlap", [Overlap.SKIP, Overlap.QUEUE])
@@ -136,4 +136,4 @@ def test_an_instant_that_does_not_fire_is_not_made_ready(database):
 def test_those_of_one_place_and_reason_go_together_fifty_at_a_time(database):
     places = ["default"] * 70 + ["etl"]
     ready = [firing(database, job(task("only", queue=queue), name=f"job-{at}"), decision(ONE)) for at, queue in enumerate(places)]
-    assert sorted(bulk_claim.bundles(ready)) == [[*range(50)], [*range(50, 70)], [70]]
+    assert sorted(bulk_claim.split_bundles(ready)) == [[*range(50)], [*range(50, 70)], [70]]

@@ -4,9 +4,9 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap, Task
 from jobistemer.store.calls import bulk_commit
 from jobistemer.store.scripts import Reply
-from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, task
-from tests.support.wakes import woken_by
+from tests.support.records import Stream, find_leaks, ttl_ms, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, task
+from tests.support.wakes import collect_wakeups
 
 ID = job().id
 WEEK = 7 * 86_400_000
@@ -21,11 +21,11 @@ def fired(database, definition=ALLOWED, times=1):
     register(database, definition)
     for instant in INSTANTS[:times]:
         claim(database, definition, decision(instant))
-    return take(database)
+    return fetch(database)
 
 
 def finish_all(database, *all_ended):
-    return database.call(bulk_commit.commit_firings(database.keys, all_ended))
+    return database.call(bulk_commit.commit_occurrences(database.keys, all_ended))
 
 
 def without_entries(database):
@@ -38,20 +38,20 @@ def without_entries(database):
 
 def test_each_occurrence_ends_exactly_as_the_script_for_one_would_end_it(database):
     (delivery,) = fired(database)
-    assert finish(database, ended(delivery, result=b"42"), ALLOWED) == Reply("DONE", [0])
+    assert finish(database, build_ended(delivery, result=b"42"), ALLOWED) == Reply("DONE", [0])
     one_by_one = without_entries(database)
     database.client.flushdb()
 
     (delivery,) = fired(database)
-    assert finish_all(database, ended(delivery, result=b"42")) == Reply("DONE", [])
+    assert finish_all(database, build_ended(delivery, result=b"42")) == Reply("DONE", [])
     assert without_entries(database) == one_by_one
     touched = [f"run:{RUNS[0]}", f"attempt:{ids.attempt_id(RUNS[0], 0)}", f"occurrence:{OCCURRENCES[0]}"]
-    assert {lives_ms(database, key) for key in touched} == {WEEK}
-    assert leaked(database) == {}
+    assert {ttl_ms(database, key) for key in touched} == {WEEK}
+    assert find_leaks(database) == {}
 
 
 def test_several_occurrences_of_a_job_end_in_one_call(database):
-    assert finish_all(database, *map(ended, fired(database, times=3))) == Reply("DONE", [])
+    assert finish_all(database, *map(build_ended, fired(database, times=3))) == Reply("DONE", [])
     state = records(database)
     assert {state[f"occurrence:{each}"]["state"] for each in OCCURRENCES} == {"completed"}
     assert state["stream:default:5"] == Stream({}, {})
@@ -60,13 +60,13 @@ def test_several_occurrences_of_a_job_end_in_one_call(database):
 
 def test_what_comes_after_the_first_hundred_is_left_alone(database):
     deliveries = fired(database, times=2)
-    finish_all(database, *map(ended, [deliveries[0]] * 100), ended(deliveries[1]))
+    finish_all(database, *map(build_ended, [deliveries[0]] * 100), build_ended(deliveries[1]))
     state = records(database)
     assert [state[f"occurrence:{each}"]["state"] for each in OCCURRENCES[:2]] == ["completed", "pending"]
 
 
 def test_a_second_send_is_recognised_and_changes_nothing(database):
-    over = [ended(delivery) for delivery in fired(database, times=2)]
+    over = [build_ended(delivery) for delivery in fired(database, times=2)]
     finish_all(database, *over)
     with nothing_written(database):
         assert finish_all(database, *over) == Reply("DONE", [])
@@ -74,10 +74,10 @@ def test_a_second_send_is_recognised_and_changes_nothing(database):
 
 def test_a_zombie_changes_nothing_and_its_neighbours_are_recorded(database):
     deliveries = fired(database, times=3)
-    finish(database, ended(deliveries[1], "lost", error="its worker alice died"))
+    finish(database, build_ended(deliveries[1], "lost", error="its worker alice died"))
     before = records(database)
 
-    assert finish_all(database, *map(ended, deliveries)) == Reply("DONE", [2])
+    assert finish_all(database, *map(build_ended, deliveries)) == Reply("DONE", [2])
     after = records(database)
     for untouched in (f"run:{RUNS[1]}", f"attempt:{ids.attempt_id(RUNS[1], 0)}", f"occurrence:{OCCURRENCES[1]}"):
         assert after[untouched] == before[untouched]
@@ -86,23 +86,23 @@ def test_a_zombie_changes_nothing_and_its_neighbours_are_recorded(database):
 
 def test_the_same_attempt_ended_by_another_worker_is_stale(database):
     (delivery,) = fired(database)
-    finish_all(database, ended(delivery, worker="alice"))
+    finish_all(database, build_ended(delivery, worker="alice"))
     with nothing_written(database):
-        assert finish_all(database, ended(delivery, worker="bob")) == Reply("DONE", [1])
+        assert finish_all(database, build_ended(delivery, worker="bob")) == Reply("DONE", [1])
 
 
 def test_nothing_is_written_when_the_keys_are_missing(database):
     (delivery,) = fired(database)
     database.client.flushdb()
     with nothing_written(database):
-        assert finish_all(database, ended(delivery)) == Reply("DONE", [1])
+        assert finish_all(database, build_ended(delivery)) == Reply("DONE", [1])
 
 
 def test_the_next_occurrence_in_the_queue_is_asked_to_start_once(database):
     definition = job(overlap=Overlap.QUEUE)
     (delivery,) = fired(database, definition, times=2)
-    with woken_by(database) as woken:
-        finish_all(database, ended(delivery))
+    with collect_wakeups(database) as woken:
+        finish_all(database, build_ended(delivery))
     assert woken == ["start"]
     assert records(database)["starts"] == {ID}
 
@@ -110,7 +110,7 @@ def test_the_next_occurrence_in_the_queue_is_asked_to_start_once(database):
 def test_an_occurrence_that_was_told_its_verdict_keeps_it(database):
     (delivery,) = fired(database)
     database.client.hset(database.keys.occurrence(OCCURRENCES[0]), "verdict", "canceled")
-    finish_all(database, ended(delivery))
+    finish_all(database, build_ended(delivery))
     assert records(database)[f"occurrence:{OCCURRENCES[0]}"]["state"] == "canceled"
 
 
@@ -118,7 +118,7 @@ def test_an_occurrence_with_a_deadline_has_it_no_more(database):
     definition = job(overlap=Overlap.ALLOW, occurrence_timeout_s=60.0)
     (delivery,) = fired(database, definition)
     assert "deadlines" in records(database)
-    finish_all(database, ended(delivery))
+    finish_all(database, build_ended(delivery))
     assert "deadlines" not in records(database)
 
 
@@ -135,9 +135,9 @@ def test_an_occurrence_with_a_deadline_has_it_no_more(database):
 )
 def test_only_a_task_that_is_alone_ends_with_others(database, definition, plain):
     delivery = fired(database, definition)[0]
-    assert bulk_commit.is_plain_success(ended(delivery)) is plain
+    assert bulk_commit.is_plain_success(build_ended(delivery)) is plain
 
 
 def test_a_failure_of_it_does_not(database):
     (delivery,) = fired(database)
-    assert not bulk_commit.is_plain_success(ended(delivery, "failed"))
+    assert not bulk_commit.is_plain_success(build_ended(delivery, "failed"))

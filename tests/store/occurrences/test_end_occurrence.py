@@ -8,8 +8,8 @@ from jobistemer.core.runs.settle import SUCCEEDED
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.groups import group_of, reducer
-from tests.support.records import leaked, lives_ms, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, take_one, task
+from tests.support.records import find_leaks, ttl_ms, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, fetch_one, task
 
 DAY = 86_400_000
 DONE = Task("on_complete", "report.on_complete")
@@ -35,9 +35,9 @@ def run_key(definition, name):
 )
 def test_whatever_the_outcome_the_end_enqueues_on_complete_once(database, state, outcome):
     definition = fired(database, job(task("a", retry=NO_RETRIES), on_complete=DONE))
-    over = ended(take_one(database), state)
+    over = build_ended(fetch_one(database), state)
     assert finish(database, over, definition) == Reply("DONE", [0])
-    (completion,) = take(database)
+    (completion,) = fetch(database)
     assert completion.message.handler == "report.on_complete"
     assert completion.message.metadata == {"job": definition.id, "occurrence": occurrence(definition)}
     assert completion.message.slot is None
@@ -48,70 +48,70 @@ def test_whatever_the_outcome_the_end_enqueues_on_complete_once(database, state,
 
 def test_it_is_no_part_of_the_occurrence_and_may_fail_without_it(database):
     definition = fired(database, job(task("a"), on_complete=DONE))
-    finish(database, ended(take_one(database)), definition)
+    finish(database, build_ended(fetch_one(database)), definition)
     before = records(database)[f"occurrence:{occurrence(definition)}"]
-    finish(database, ended(take_one(database), "failed", final=True))
+    finish(database, build_ended(fetch_one(database), "failed", final=True))
     assert records(database)[f"occurrence:{occurrence(definition)}"] == before
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_job_of_several_tasks_enqueues_it_after_the_last(database):
     definition = fired(database, job(task("a"), task("b", "a"), on_complete=DONE))
-    finish(database, ended(take_one(database)), definition)
-    b = take_one(database)
+    finish(database, build_ended(fetch_one(database)), definition)
+    b = fetch_one(database)
     assert b.message.slot.task == "b"
-    finish(database, ended(b), definition)
-    assert take_one(database).message.handler == "report.on_complete"
+    finish(database, build_ended(b), definition)
+    assert fetch_one(database).message.handler == "report.on_complete"
 
 
 def test_it_is_enqueued_to_its_own_queue(database):
     done = msgspec.structs.replace(DONE, options=task("x", queue="mail", priority=9).options)
     definition = fired(database, job(task("a"), on_complete=done))
-    finish(database, ended(take_one(database)), definition)
-    assert take_one(database, where="mail:9").message.run == ids.completion_run_id(occurrence(definition))
+    finish(database, build_ended(fetch_one(database)), definition)
+    assert fetch_one(database, where="mail:9").message.run == ids.completion_run_id(occurrence(definition))
 
 
 def test_records_outlive_an_occurrence_that_goes_on_longer_than_they_are_kept(database):
     definition = fired(database, job(task("a"), task("b", "a"), history_s=60))
-    finish(database, ended(take_one(database)), definition)
-    assert lives_ms(database, run_key(definition, "a")) == 30 * DAY
-    finish(database, ended(take_one(database)), definition)
-    assert {lives_ms(database, run_key(definition, name)) for name in "ab"} == {60_000}
-    assert leaked(database) == {}
+    finish(database, build_ended(fetch_one(database)), definition)
+    assert ttl_ms(database, run_key(definition, "a")) == 30 * DAY
+    finish(database, build_ended(fetch_one(database)), definition)
+    assert {ttl_ms(database, run_key(definition, name)) for name in "ab"} == {60_000}
+    assert find_leaks(database) == {}
 
 
 def test_dead_runs_stay_as_long_as_the_list_of_the_dead_names_them(database):
     definition = fired(database, job(task("a", retry=NO_RETRIES), task("b", "a"), history_s=60))
-    finish(database, ended(take_one(database), "failed"), definition)
-    assert lives_ms(database, run_key(definition, "a")) == 7 * DAY
-    assert lives_ms(database, run_key(definition, "b")) == 60_000
+    finish(database, build_ended(fetch_one(database), "failed"), definition)
+    assert ttl_ms(database, run_key(definition, "a")) == 7 * DAY
+    assert ttl_ms(database, run_key(definition, "b")) == 60_000
 
 
 def test_a_zombie_ends_nothing(database):
     definition = fired(database, job(task("a"), on_complete=DONE))
-    delivery = take_one(database)
-    finish(database, ended(delivery, "lost", "bob"), definition)
+    delivery = fetch_one(database)
+    finish(database, build_ended(delivery, "lost", "bob"), definition)
     with nothing_written(database):
-        assert finish(database, ended(delivery), definition) == Reply("STALE", [])
+        assert finish(database, build_ended(delivery), definition) == Reply("STALE", [])
 
 
 def test_of_an_occurrence_that_is_gone_nothing_is_made(database):
     definition = fired(database, job(task("a"), task("b"), on_complete=DONE))
-    a, _ = take(database)
+    a, _ = fetch(database)
     database.client.delete(database.keys.occurrence(occurrence(definition)))
-    over = ended(a)
+    over = build_ended(a)
     ending = runs.commit(database.keys, over, SUCCEEDED, definition)
-    assert database.call(ending.also[0]) == Reply("OPEN", [])
+    assert database.call(ending.extensions[0]) == Reply("OPEN", [])
 
 
 def test_a_group_holds_its_occurrence_open_and_releases_what_comes_after(database):
     definition = fired(database, job(task("fan"), task("next", "fan")))
-    parent = take_one(database)
+    parent = fetch_one(database)
     heir = reducer(parent.message.run, slot=parent.message.slot)
-    over = ended(parent)._replace(reducers=(heir,), mapped=1)
+    over = build_ended(parent)._replace(reducers=(heir,), mapped=1)
     assert finish(database, over, definition) == Reply("DONE", [])
     assert records(database)[f"occurrence:{occurrence(definition)}"]["open"] == "2"
-    last = take_one(database)
+    last = fetch_one(database)
     assert last.message.run == group_of(parent.message.run)
-    assert finish(database, ended(last), definition) == Reply("DONE", [1])
-    assert take_one(database).message.slot.task == "next"
+    assert finish(database, build_ended(last), definition) == Reply("DONE", [1])
+    assert fetch_one(database).message.slot.task == "next"

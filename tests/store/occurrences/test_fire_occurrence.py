@@ -1,13 +1,13 @@
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
-from jobistemer.core.planning.plan import runs_of
+from jobistemer.core.planning.plan import build_runs
 from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import jobs, occurrences
-from jobistemer.store.calls.occurrences import Asked
+from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, leaked, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one, task
+from tests.support.records import Stream, find_leaks, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one, task
 
 ID = job().id
 LONG_AGO = T0 - 60 * MINUTE
@@ -15,7 +15,7 @@ OCCURRENCE = ids.occurrence_id(ID, LONG_AGO)
 
 
 def fire(database, definition, repeated="", version=1, instant=LONG_AGO):
-    asked = Asked(instant, "backfilled by ana", "backfill bf_1", repeated)
+    asked = FireRequest(instant, "backfilled by ana", "backfill bf_1", repeated)
     return database.call(occurrences.fire(database.keys, definition, version, asked, NOW))
 
 
@@ -25,7 +25,7 @@ def test_an_instant_of_the_past_is_fired_and_the_cursor_stays(database):
     before = records(database)
     assert fire(database, definition) == Reply("FIRED", [])
 
-    texts = {each.name: encode_message(text).decode() for each, text in runs_of(definition, 1, LONG_AGO, NOW)}
+    texts = {each.name: encode_message(text).decode() for each, text in build_runs(definition, 1, LONG_AGO, NOW)}
     load, report = (ids.run_id(OCCURRENCE, ids.task_id(ID, name)) for name in ("load", "report"))
     common = {"state": "pending", "enqueued_at": str(NOW), "occurrence": OCCURRENCE}
     entry = records(database)[f"run:{load}"]["entry"]
@@ -78,7 +78,7 @@ def test_a_job_that_allows_no_two_at_once_makes_it_wait(database):
     busy = ids.occurrence_id(ID, T0 + MINUTE).encode()
     with nothing_written(database):
         assert fire(database, definition) == Reply("BUSY", [busy])
-    finish(database, ended(take_one(database)), definition)
+    finish(database, build_ended(fetch_one(database)), definition)
     assert fire(database, definition).word == "FIRED"
 
 
@@ -106,9 +106,9 @@ def test_its_end_leaves_nothing_behind(database):
     register(database, job())
     again = ids.repeated_id(ID, LONG_AGO, "bf_1")
     fire(database, job(), again)
-    finish(database, ended(take_one(database)), job())
+    finish(database, build_ended(fetch_one(database)), job())
     assert records(database)[f"occurrence:{again}"]["state"] == "completed"
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_another_version_is_stale_and_so_is_a_job_that_is_gone(database):

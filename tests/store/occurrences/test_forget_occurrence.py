@@ -1,7 +1,7 @@
 from jobistemer.core import ids
 from jobistemer.store.scripts import Reply, script
 from tests.support.records import nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one
 
 ID = job().id
 ONE = T0 + MINUTE
@@ -19,7 +19,7 @@ def forget(database, *, left=0):
 def ran(database):
     register(database, job())
     claim(database, job(), decision(ONE))
-    finish(database, ended(take_one(database)), job())
+    finish(database, build_ended(fetch_one(database)), job())
 
 
 def test_an_occurrence_goes_with_its_runs_and_attempts(database):

@@ -6,7 +6,7 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.records import nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one, task
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one, task
 
 DEFINITION = job(overlap=Overlap.QUEUE, occurrence_timeout_s=30.0)
 ID = DEFINITION.id
@@ -35,7 +35,7 @@ def test_an_occurrence_with_a_time_out_is_among_the_deadlines_from_its_start(goi
 def test_an_occurrence_that_waits_in_the_queue_has_no_deadline_before_it_starts(going_on):
     claim(going_on, DEFINITION, decision(TWO))
     assert set(records(going_on)["deadlines"]) == {LIVE}
-    finish(going_on, ended(take_one(going_on)), DEFINITION)
+    finish(going_on, build_ended(fetch_one(going_on)), DEFINITION)
     assert "deadlines" not in records(going_on)
     start = TWO * 1000 + 7_000
     going_on.call(occurrences.start_queued(going_on.keys, DEFINITION, 1, TWO, start))
@@ -76,28 +76,28 @@ def test_a_task_that_failed_before_under_continue_does_not_hide_that_the_time_wa
     definition = job(task("a"), task("b"), failure="continue", occurrence_timeout_s=30.0)
     register(database, definition)
     claim(database, definition, decision(ONE))
-    finish(database, ended(take_one(database), "failed", final=True), definition)
+    finish(database, build_ended(fetch_one(database), "failed", final=True), definition)
     assert records(database)[f"occurrence:{LIVE}"]["verdict"] == "failed"
     halt(database)
     assert records(database)[f"occurrence:{LIVE}"]["verdict"] == "timed_out"
 
 
 def test_the_occurrence_ends_with_the_verdict_when_its_last_run_has_ended(going_on):
-    delivery = take_one(going_on)
+    delivery = fetch_one(going_on)
     halt(going_on)
-    finish(going_on, ended(delivery, "canceled"), DEFINITION)
+    finish(going_on, build_ended(delivery, "canceled"), DEFINITION)
     assert records(going_on)[f"occurrence:{LIVE}"]["state"] == "timed_out"
     assert "deadlines" not in records(going_on)
 
 
 def test_an_attempt_that_fails_after_the_halt_is_not_tried_again(going_on):
-    delivery = take_one(going_on)
+    delivery = fetch_one(going_on)
     halt(going_on)
-    assert finish(going_on, ended(delivery, "failed"), DEFINITION).word == "CANCELED"
+    assert finish(going_on, build_ended(delivery, "failed"), DEFINITION).word == "CANCELED"
 
 
 def test_an_occurrence_that_has_ended_keeps_its_record_and_loses_its_deadline(going_on):
-    finish(going_on, ended(take_one(going_on)), DEFINITION)
+    finish(going_on, build_ended(fetch_one(going_on)), DEFINITION)
     going_on.client.zadd(going_on.keys.deadlines, {LIVE: AGAIN})
     before = records(going_on)
     assert halt(going_on) == Reply("GONE", [])

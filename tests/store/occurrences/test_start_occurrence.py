@@ -5,7 +5,7 @@ from jobistemer.core.jobs.job import Overlap
 from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.records import nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take, task
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, task
 
 DEFINITION = job(task("a"), task("b", "a"), overlap=Overlap.QUEUE)
 ID = DEFINITION.id
@@ -32,8 +32,8 @@ def cancel(database, instant):
 
 def end_first(database):
     for _ in DEFINITION.tasks:
-        (delivery,) = take(database)
-        finish(database, ended(delivery), DEFINITION)
+        (delivery,) = fetch(database)
+        finish(database, build_ended(delivery), DEFINITION)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_stream_that_is_gone_is_born_again_with_its_group(queue):
     queue.client.delete(queue.keys.stream("default:5"), queue.keys.streams)
     assert start(queue) == Reply("STARTED", [])
     assert records(queue)["streams"] == {"default:5"}
-    assert len(take(queue)) == 1
+    assert len(fetch(queue)) == 1
 
 
 def test_the_last_of_the_queue_leaves_nothing_to_start(queue):

@@ -4,8 +4,8 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
 from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
-from tests.support.records import lives_ms, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, finish, job, register, take_one
+from tests.support.records import ttl_ms, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one
 
 DEFINITION = job(overlap=Overlap.QUEUE)
 ID = DEFINITION.id
@@ -38,7 +38,7 @@ def test_an_occurrence_that_waits_is_cancelled_with_the_reason(queue):
     }
     del expected[f"queued:{ID}"]
     assert records(queue) == expected
-    assert lives_ms(queue, f"occurrence:{WAITING}") == 600_000
+    assert ttl_ms(queue, f"occurrence:{WAITING}") == 600_000
 
 
 def test_a_second_send_of_the_same_call_writes_nothing(queue):
@@ -53,7 +53,7 @@ def test_an_occurrence_that_has_started_is_not_cancelled_here(queue):
 
 
 def test_an_occurrence_that_has_ended_stays_as_it_is(queue):
-    finish(queue, ended(take_one(queue)), DEFINITION)
+    finish(queue, build_ended(fetch_one(queue)), DEFINITION)
     with nothing_written(queue):
         assert cancel(queue, LIVE) == Reply("TAKEN", [])
 
@@ -64,7 +64,7 @@ def test_an_occurrence_that_is_not_on_record_cannot_be_cancelled(queue):
 
 
 def test_nobody_is_asked_to_start_the_queue_once_it_is_empty(queue):
-    finish(queue, ended(take_one(queue)), DEFINITION)
+    finish(queue, build_ended(fetch_one(queue)), DEFINITION)
     assert records(queue)["starts"] == {ID}
     cancel(queue)
     assert "starts" not in records(queue)

@@ -7,8 +7,8 @@ from jobistemer.core.runs.settle import CANCELED, SUCCEEDED
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, message, take_one
+from tests.support.records import Stream, find_leaks, ttl_ms, expiring_keys, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, message, fetch_one
 
 FIRST = ids.attempt_id("run_1", 0)
 DAY = 86_400_000
@@ -18,14 +18,14 @@ def cancel_waiting(database, source, run="run_1"):
     """Cancel a run that no worker has taken, as application code does."""
     entry = records(database)[f"run:{run}"].get("entry", "")
     delivery = Delivery(database.keys.stream("default:5").encode(), entry.encode(), message(run), 0, 0)
-    over = ended(delivery, "canceled", "somebody", source)
+    over = build_ended(delivery, "canceled", "somebody", source)
     return database.call(runs.commit(database.keys, over, CANCELED, None))
 
 
 def test_a_success_is_recorded_with_its_result_and_leaves_the_stream(database):
     enqueue(database)
-    delivery = take_one(database)
-    assert finish(database, ended(delivery, result=b"42")) == Reply("DONE", [])
+    delivery = fetch_one(database)
+    assert finish(database, build_ended(delivery, result=b"42")) == Reply("DONE", [])
 
     assert records(database) == {
         "run:run_1": {
@@ -47,9 +47,9 @@ def test_a_success_is_recorded_with_its_result_and_leaves_the_stream(database):
         "stream:default:5": Stream({}, {}),
         "streams": {"default:5"},
     }
-    assert mortal(database) == {"run:run_1", f"attempt:{FIRST}"}
-    assert lives_ms(database, "run:run_1") == lives_ms(database, f"attempt:{FIRST}") == DAY
-    assert leaked(database) == {}
+    assert expiring_keys(database) == {"run:run_1", f"attempt:{FIRST}"}
+    assert ttl_ms(database, "run:run_1") == ttl_ms(database, f"attempt:{FIRST}") == DAY
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize(
@@ -66,21 +66,21 @@ def test_a_success_is_recorded_with_its_result_and_leaves_the_stream(database):
 )
 def test_each_ending_is_recorded_for_attempt_and_run(database, attempt_state, outcome, run_state):
     enqueue(database, retry=NO_RETRIES)
-    assert finish(database, ended(take_one(database), attempt_state, **outcome)) == Reply("DONE", [])
+    assert finish(database, build_ended(fetch_one(database), attempt_state, **outcome)) == Reply("DONE", [])
     state = records(database)
     assert state[f"attempt:{FIRST}"]["state"] == attempt_state
     assert state["run:run_1"]["state"] == run_state
     assert state["run:run_1"].get("error") == state[f"attempt:{FIRST}"].get("error") == outcome.get("error")
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_dead_run_keeps_its_message_and_is_listed_with_the_time_at_which_its_records_go(database):
     enqueue(database, retry=NO_RETRIES)
-    finish(database, ended(take_one(database), "failed", error="oops"))
+    finish(database, build_ended(fetch_one(database), "failed", error="oops"))
     state = records(database)
     assert state["run:run_1"]["message"] == encode_message(message(retry=NO_RETRIES)).decode()
     assert state["dead"] == {"run_1": NOW + 1000 + 7 * DAY}
-    assert lives_ms(database, "run:run_1") == 7 * DAY
+    assert ttl_ms(database, "run:run_1") == 7 * DAY
 
 
 @pytest.mark.parametrize(
@@ -89,24 +89,24 @@ def test_a_dead_run_keeps_its_message_and_is_listed_with_the_time_at_which_its_r
 )
 def test_a_dead_run_is_kept_as_long_as_its_options_say(database, dead_retention_ms, retention_ms, kept_ms):
     enqueue(database, retry=NO_RETRIES, dead_retention_ms=dead_retention_ms, retention_ms=retention_ms)
-    finish(database, ended(take_one(database), "failed", error="oops"))
+    finish(database, build_ended(fetch_one(database), "failed", error="oops"))
     assert records(database)["dead"] == {"run_1": NOW + 1000 + kept_ms}
-    assert lives_ms(database, "run:run_1") == kept_ms
+    assert ttl_ms(database, "run:run_1") == kept_ms
 
 
 def test_a_run_that_kills_its_workers_ends_dead(database):
     enqueue(database)
     for worker in ("alice", "bob", "carol"):
-        finish(database, ended(take_one(database, worker), "lost", worker))
+        finish(database, build_ended(fetch_one(database, worker), "lost", worker))
     state = records(database)
     assert (state["run:run_1"]["state"], state["run:run_1"]["attempt"]) == ("dead", "2")
     assert [state[f"attempt:{ids.attempt_id('run_1', n)}"]["state"] for n in range(3)] == ["lost"] * 3
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 def test_a_second_send_of_the_same_call_is_recognised_and_writes_nothing(database):
     enqueue(database)
-    over = ended(take_one(database))
+    over = build_ended(fetch_one(database))
     finish(database, over)
     with nothing_written(database):
         assert finish(database, over) == Reply("DONE", [])
@@ -115,19 +115,19 @@ def test_a_second_send_of_the_same_call_is_recognised_and_writes_nothing(databas
 @pytest.mark.parametrize("zombie_says", ["succeeded", "failed", "canceled"])
 def test_a_zombie_cannot_end_what_was_taken_from_it(database, zombie_says):
     enqueue(database)
-    delivery = take_one(database)
-    finish(database, ended(delivery, "lost", worker="bob"))
+    delivery = fetch_one(database)
+    finish(database, build_ended(delivery, "lost", worker="bob"))
     with nothing_written(database):
-        assert finish(database, ended(delivery, zombie_says, final=True)).word == "STALE"
+        assert finish(database, build_ended(delivery, zombie_says, final=True)).word == "STALE"
 
 
 def test_a_zombie_cannot_end_a_run_that_another_worker_has_ended(database):
     enqueue(database)
-    old = take_one(database)
-    finish(database, ended(old, "lost", worker="bob"))
-    finish(database, ended(take_one(database, "bob"), worker="bob"))
+    old = fetch_one(database)
+    finish(database, build_ended(old, "lost", worker="bob"))
+    finish(database, build_ended(fetch_one(database, "bob"), worker="bob"))
     with nothing_written(database):
-        assert finish(database, ended(old)).word == "STALE"
+        assert finish(database, build_ended(old)).word == "STALE"
 
 
 @pytest.mark.parametrize("source", ["delayed", "stream"])
@@ -141,7 +141,7 @@ def test_a_run_that_nobody_has_taken_is_cancelled_where_it_waits(database, sourc
     assert f"attempt:{FIRST}" not in state
     assert "delayed" not in state
     assert state.get("stream:default:5", Stream({}, {})) == Stream({}, {})
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}
 
 
 @pytest.mark.parametrize("source", ["delayed", "stream"])
@@ -163,23 +163,23 @@ def test_a_promoted_run_is_cancelled_on_its_stream_and_no_longer_where_it_was_de
 
 def test_a_run_in_flight_is_not_cancelled_behind_its_workers_back(database):
     enqueue(database)
-    take_one(database)
+    fetch_one(database)
     with nothing_written(database):
         assert cancel_waiting(database, "stream") == Reply("STALE", [])
 
 
 def test_the_unique_key_of_somebody_else_is_not_released(database):
     enqueue(database, unique="order-7")
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     database.client.set(database.keys.unique("order-7"), "run_2", px=60_000)
-    finish(database, ended(delivery))
+    finish(database, build_ended(delivery))
     assert records(database)["unique:order-7"] == "run_2"
 
 
 def test_an_outcome_is_recorded_though_the_run_hash_was_deleted(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     database.client.delete(database.keys.run("run_1"))
-    assert database.call(runs.commit(database.keys, ended(delivery), SUCCEEDED, None)) == Reply("DONE", [])
+    assert database.call(runs.commit(database.keys, build_ended(delivery), SUCCEEDED, None)) == Reply("DONE", [])
     assert records(database)["run:run_1"] == {"state": "succeeded", "attempt": "0", "ended_at": str(NOW + 1000)}
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}

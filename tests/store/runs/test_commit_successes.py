@@ -1,12 +1,12 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import Delivery, Member
+from jobistemer.core.runs.message import Delivery, GroupMember
 from jobistemer.store.calls import bulk_commit
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, leaked, lives_ms, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, message, take, take_one
+from tests.support.records import Stream, find_leaks, ttl_ms, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, message, fetch, fetch_one
 
 DAY = 86_400_000
 
@@ -16,30 +16,30 @@ def finish_all(database, *all_ended):
 
 
 def lose(database, delivery):
-    return finish(database, ended(delivery, "lost", error="its worker alice died"))
+    return finish(database, build_ended(delivery, "lost", error="its worker alice died"))
 
 
 def test_each_run_is_recorded_exactly_as_the_script_for_one_would(database):
     enqueue(database, "run_1")
-    finish(database, ended(take_one(database), result=b"42"))
+    finish(database, build_ended(fetch_one(database), result=b"42"))
     one_by_one = records(database)
     database.client.flushdb()
 
     enqueue(database, "run_1")
-    assert finish_all(database, ended(take_one(database), result=b"42")) == Reply("DONE", [])
+    assert finish_all(database, build_ended(fetch_one(database), result=b"42")) == Reply("DONE", [])
     at_once = records(database)
     # The two entries were added at different times.
     assert at_once["run:run_1"].pop("entry") != ""
     one_by_one["run:run_1"].pop("entry")
     assert at_once == one_by_one
-    assert lives_ms(database, "run:run_1") == lives_ms(database, f"attempt:{ids.attempt_id('run_1', 0)}") == DAY
-    assert leaked(database) == {}
+    assert ttl_ms(database, "run:run_1") == ttl_ms(database, f"attempt:{ids.attempt_id('run_1', 0)}") == DAY
+    assert find_leaks(database) == {}
 
 
 def test_a_hundred_runs_leave_the_stream_in_one_call(database):
     for number in range(100):
         enqueue(database, f"run_{number}")
-    assert finish_all(database, *map(ended, take(database, count=100))) == Reply("DONE", [])
+    assert finish_all(database, *map(build_ended, fetch(database, count=100))) == Reply("DONE", [])
     state = records(database)
     assert state["stream:default:5"] == Stream({}, {})
     assert {state[f"run:run_{number}"]["state"] for number in range(100)} == {"succeeded"}
@@ -48,14 +48,14 @@ def test_a_hundred_runs_leave_the_stream_in_one_call(database):
 def test_what_comes_after_the_first_hundred_is_left_alone(database):
     for number in range(101):
         enqueue(database, f"run_{number}")
-    finish_all(database, *map(ended, take(database, count=101)))
+    finish_all(database, *map(build_ended, fetch(database, count=101)))
     assert records(database)["run:run_100"]["state"] == "pending"
 
 
 def test_a_second_send_is_recognised_and_changes_nothing(database):
     for run in ("run_1", "run_2"):
         enqueue(database, run)
-    over = [ended(delivery) for delivery in take(database)]
+    over = [build_ended(delivery) for delivery in fetch(database)]
     finish_all(database, *over)
     with nothing_written(database):
         assert finish_all(database, *over) == Reply("DONE", [])
@@ -64,11 +64,11 @@ def test_a_second_send_is_recognised_and_changes_nothing(database):
 def test_a_zombie_changes_nothing_and_its_neighbours_are_recorded(database):
     for run in ("run_1", "run_2", "run_3"):
         enqueue(database, run)
-    deliveries = take(database)
+    deliveries = fetch(database)
     lose(database, deliveries[1])
     before = records(database)
 
-    assert finish_all(database, *map(ended, deliveries)) == Reply("DONE", [2])
+    assert finish_all(database, *map(build_ended, deliveries)) == Reply("DONE", [2])
     after = records(database)
     for untouched in ("run:run_2", f"attempt:{ids.attempt_id('run_2', 0)}"):
         assert after[untouched] == before[untouched]
@@ -77,18 +77,18 @@ def test_a_zombie_changes_nothing_and_its_neighbours_are_recorded(database):
 
 def test_the_same_attempt_ended_by_another_worker_is_stale(database):
     enqueue(database)
-    delivery = take_one(database)
-    finish_all(database, ended(delivery, worker="alice"))
+    delivery = fetch_one(database)
+    finish_all(database, build_ended(delivery, worker="alice"))
     with nothing_written(database):
-        assert finish_all(database, ended(delivery, worker="bob")) == Reply("DONE", [1])
+        assert finish_all(database, build_ended(delivery, worker="bob")) == Reply("DONE", [1])
 
 
 def test_nothing_is_written_when_the_keys_are_missing(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     database.client.flushdb()
     with nothing_written(database):
-        assert finish_all(database, ended(delivery)) == Reply("DONE", [1])
+        assert finish_all(database, build_ended(delivery)) == Reply("DONE", [1])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_nothing_is_written_when_the_keys_are_missing(database):
     [
         ({}, "succeeded", True),
         ({"unique": "greet:ada"}, "succeeded", False),
-        ({"member": Member("run_0", 0)}, "succeeded", False),
+        ({"member": GroupMember("run_0", 0)}, "succeeded", False),
         ({"reduces": "fail_fast"}, "succeeded", False),
         ({}, "failed", False),
         ({}, "canceled", False),
@@ -104,16 +104,16 @@ def test_nothing_is_written_when_the_keys_are_missing(database):
 )
 def test_only_successes_that_move_nothing_else_are_committed_together(changes, state, plain):
     delivery = Delivery(b"", b"1-1", message(**changes), 0, 0)
-    assert bulk_commit.is_plain_success(ended(delivery, state)) is plain
+    assert bulk_commit.is_plain_success(build_ended(delivery, state)) is plain
 
 
 def test_a_large_result_goes_by_itself():
-    delivery, largest = Delivery(b"", b"1-1", message(), 0, 0), b"x" * bulk_commit.LARGEST_RESULT
-    assert bulk_commit.is_plain_success(ended(delivery, result=largest))
-    assert not bulk_commit.is_plain_success(ended(delivery, result=largest + b"x"))
+    delivery, largest = Delivery(b"", b"1-1", message(), 0, 0), b"x" * bulk_commit.MAX_RESULT_BYTES
+    assert bulk_commit.is_plain_success(build_ended(delivery, result=largest))
+    assert not bulk_commit.is_plain_success(build_ended(delivery, result=largest + b"x"))
 
 
 def test_times_are_the_ones_that_the_worker_measured(database):
     enqueue(database)
-    finish_all(database, ended(take_one(database)))
+    finish_all(database, build_ended(fetch_one(database)))
     assert records(database)["run:run_1"]["ended_at"] == str(NOW + 1000)

@@ -12,13 +12,13 @@ from tests.support.stories import (
     T0,
     claim,
     decision,
-    ended,
+    build_ended,
     enqueue,
     finish,
     job,
     message,
     register,
-    take_one,
+    fetch_one,
     task,
 )
 
@@ -28,7 +28,7 @@ def transaction(database):
 
 
 def commit(database, delivery, collected, definition=None, worker="alice"):
-    plain = runs.commit(database.keys, ended(delivery, worker=worker), SUCCEEDED, definition)
+    plain = runs.commit(database.keys, build_ended(delivery, worker=worker), SUCCEEDED, definition)
     call = commit_transaction(delivery, plain, collected.writes, collected.follow_ups)
     return database.call(call)
 
@@ -70,7 +70,7 @@ def everything(database):
 
 def test_every_allowed_command_is_applied_together_with_the_outcome(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     assert commit(database, delivery, everything(database)) == Reply("DONE", [])
 
     client, keys = database.client, database.keys
@@ -88,7 +88,7 @@ def test_every_allowed_command_is_applied_together_with_the_outcome(database):
 
 def test_follow_ups_are_enqueued_at_once_or_delayed(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     collected = transaction(database)
     collected.enqueue((message("run_2"),))
     collected.enqueue((message("run_3"), 1_900_000_000_000))
@@ -109,7 +109,7 @@ def test_a_task_of_an_occurrence_releases_what_comes_after_it_in_the_same_step(d
     definition = job(task("first"), task("second", "first"))
     register(database, definition)
     claim(database, definition, decision(T0 + MINUTE))
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     collected = transaction(database)
     collected.write("INCRBY", "count", 1)
     reply = commit(database, delivery, collected, definition)
@@ -120,7 +120,7 @@ def test_a_task_of_an_occurrence_releases_what_comes_after_it_in_the_same_step(d
 
 def test_a_second_send_of_the_same_call_is_recognised_and_applies_nothing_again(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     collected = transaction(database)
     collected.write("INCRBY", "count", 1)
     collected.enqueue((message("run_2"),))
@@ -131,14 +131,14 @@ def test_a_second_send_of_the_same_call_is_recognised_and_applies_nothing_again(
 
 def test_the_transaction_of_a_zombie_is_refused_whole(database):
     enqueue(database)
-    zombie = take_one(database)
-    finish(database, ended(zombie, "lost", worker="bob"))
+    zombie = fetch_one(database)
+    finish(database, build_ended(zombie, "lost", worker="bob"))
     collected = transaction(database)
     collected.write("INCRBY", "count", 1)
     collected.enqueue((message("run_2"),))
     with nothing_written(database):
         assert commit(database, zombie, collected) == Reply("STALE", [])
-    assert commit(database, take_one(database, "bob"), collected, worker="bob") == Reply("DONE", [])
+    assert commit(database, fetch_one(database, "bob"), collected, worker="bob") == Reply("DONE", [])
     assert own(database) == {"app:count": "1"}
 
 
@@ -175,7 +175,7 @@ MAKE = {
 @pytest.mark.parametrize(("command", "held"), WRONG[1:])
 def test_a_key_of_another_type_refuses_the_whole_before_anything_is_written(database, command, held):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     made = MAKE[held]
     database.client.execute_command(made[0], database.keys.own("key"), *made[1:])
     collected = transaction(database)
@@ -191,7 +191,7 @@ def test_a_key_of_another_type_refuses_the_whole_before_anything_is_written(data
 @pytest.mark.parametrize("held", ["text", "1.5", "+1", "01", "9999999999999999", " 1", "-0", ""])
 def test_what_cannot_be_added_to_refuses_the_whole(database, held):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     database.client.set(database.keys.own("count"), held)
     database.client.hset(database.keys.own("sums"), "day", held)
     for command in (("INCRBY", "count", 1), ("HINCRBY", "sums", "day", 1)):
@@ -206,7 +206,7 @@ def test_what_cannot_be_added_to_refuses_the_whole(database, held):
 
 def test_numbers_are_added_to_what_is_absent_and_many_times(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     collected = transaction(database)
     for _ in range(50):
         collected.write("INCRBY", "count", 10**12)
@@ -218,7 +218,7 @@ def test_numbers_are_added_to_what_is_absent_and_many_times(database):
 def test_a_follow_up_whose_unique_key_is_taken_leaves_the_rest_in_force(database):
     enqueue(database, "run_9", unique="key", queue="other")
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     collected = transaction(database)
     collected.enqueue((message("run_2", unique="key"),))
     collected.write("INCRBY", "count", 1)
@@ -230,7 +230,7 @@ def test_a_follow_up_whose_unique_key_is_taken_leaves_the_rest_in_force(database
 
 def test_an_outcome_is_recorded_with_its_transaction_though_the_run_hash_was_deleted(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     database.client.delete(database.keys.run("run_1"))
     collected = transaction(database)
     collected.write("SET", "key", "x")

@@ -5,7 +5,7 @@ from jobistemer.store.calls import enqueueing, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
-from tests.support.stories import message, take_one
+from tests.support.stories import message, fetch_one
 
 WAIT, LONGEST = 60_000, 150_000
 
@@ -67,7 +67,7 @@ def test_no_call_puts_it_off_beyond_what_the_first_call_allowed(database):
 def test_a_call_after_the_run_has_started_makes_a_new_one(database):
     call(database)
     database.call(runs.promote_runs(database.keys, ["default:5:run_1"], NOW + WAIT))
-    take_one(database)
+    fetch_one(database)
     assert call(database, "run_2", "run_1", NOW + WAIT) == Reply("CREATED", [])
     assert records(database)["delayed"] == {"default:5:run_2": NOW + WAIT + WAIT}
     assert records(database)["unique:k"] == "run_2"

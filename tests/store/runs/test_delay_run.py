@@ -4,7 +4,7 @@ from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
 from tests.support.stories import enqueue, message
-from tests.support.wakes import woken_by
+from tests.support.wakes import collect_wakeups
 
 DUE = NOW + 60_000
 
@@ -49,7 +49,7 @@ def test_a_unique_key_holds_between_delayed_and_waiting_runs(database):
 
 
 def test_tickers_are_woken_only_when_nothing_is_due_earlier(database, open_database):
-    with woken_by(open_database()) as wakes:
+    with collect_wakeups(open_database()) as wakes:
         delay(database, "run_1")
         delay(database, "run_2", DUE + 1)
         delay(database, "run_3", DUE - 1)

@@ -8,7 +8,7 @@ from jobistemer.store.calls import commit_extensions
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import nothing_written, records
-from tests.support.stories import T0, claim, decision, ended, enqueue, finish, job, register, take, take_one, task
+from tests.support.stories import T0, claim, decision, build_ended, enqueue, finish, job, register, fetch, fetch_one, task
 
 HEIR = ids.letter_run_id("run_1")
 
@@ -16,16 +16,16 @@ HEIR = ids.letter_run_id("run_1")
 @pytest.fixture
 def doomed(database):
     enqueue(database, retry=NO_RETRIES, on_dead="alert", payload=msgspec.Raw(b'{"n":1}'), metadata={"who": "ann"})
-    return take_one(database)
+    return fetch_one(database)
 
 
 def die(database, delivery, **outcome):
-    return finish(database, ended(delivery, "failed", **outcome or {"error": "ValueError: no"}))
+    return finish(database, build_ended(delivery, "failed", **outcome or {"error": "ValueError: no"}))
 
 
 def test_a_death_enqueues_the_task_that_is_told_of_it(database, doomed):
     die(database, doomed)
-    (letter,) = take(database)
+    (letter,) = fetch(database)
     assert (letter.message.run, letter.message.handler, letter.message.on_dead) == (HEIR, "alert", "")
     told = msgspec.json.decode(letter.message.payload, type=dict[str, DeadLetter])["letter"]
     assert told == DeadLetter(
@@ -51,20 +51,20 @@ def test_a_second_send_tells_nobody_twice(database, doomed):
 
 
 def test_a_zombie_tells_nobody(database, doomed):
-    finish(database, ended(doomed, "lost", "bob"))
+    finish(database, build_ended(doomed, "lost", "bob"))
     with nothing_written(database):
         assert die(database, doomed) == Reply("STALE", [])
 
 
 @pytest.mark.parametrize("outcome", [{"state": "succeeded"}, {"state": "canceled"}, {"state": "failed", "final": True}])
 def test_other_ends_are_told_to_nobody(database, doomed, outcome):
-    finish(database, ended(doomed, **outcome))
-    assert take(database) == []
+    finish(database, build_ended(doomed, **outcome))
+    assert fetch(database) == []
 
 
 def test_the_death_of_the_task_itself_is_told_to_nobody(database, doomed):
     die(database, doomed)
-    (letter,) = take(database)
+    (letter,) = fetch(database)
     assert letter.message.on_dead == ""
 
 
@@ -72,13 +72,13 @@ def test_a_task_of_an_occurrence_is_named_in_the_letter(database):
     definition = job(task("a", retry=NO_RETRIES, on_dead="alert"))
     register(database, definition)
     claim(database, definition, decision(T0 + 60))
-    finish(database, ended(take_one(database), "failed", error="no"), definition)
-    (letter,) = take(database)
+    finish(database, build_ended(fetch_one(database), "failed", error="no"), definition)
+    (letter,) = fetch(database)
     told = msgspec.json.decode(letter.message.payload, type=dict[str, DeadLetter])["letter"]
     assert (told.task, told.job) == ("a", definition.id)
 
 
 def test_without_a_mark_nothing_is_written(database, doomed):
-    call = commit_extensions._send_letter(database.keys, doomed.message, NOW)
+    call = commit_extensions._enqueue_on_dead(database.keys, doomed.message, NOW)
     with nothing_written(database):
         assert database.call(call) == Reply("BEFORE", [])

@@ -1,8 +1,8 @@
 from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
-from tests.support.records import Stream, leaked, lives_ms, mortal, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, message, take_one
+from tests.support.records import Stream, find_leaks, ttl_ms, expiring_keys, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, message, fetch_one
 
 
 def test_enqueueing_creates_the_run_and_its_entry_and_opens_the_stream(database):
@@ -20,7 +20,7 @@ def test_enqueueing_creates_the_run_and_its_entry_and_opens_the_stream(database)
         "stream:mail:9": Stream({entry: {"m": text, "n": "0", "c": "0"}}, {}),
         "streams": {"mail:9"},
     }
-    assert mortal(database) == set()
+    assert expiring_keys(database) == set()
 
 
 def test_a_second_run_joins_the_stream_that_is_there(database):
@@ -40,7 +40,7 @@ def test_a_second_send_of_the_same_call_is_recognised_and_writes_nothing(databas
 
 def test_a_second_send_after_the_run_has_ended_does_not_bring_it_back(database):
     enqueue(database)
-    finish(database, ended(take_one(database)))
+    finish(database, build_ended(fetch_one(database)))
     with nothing_written(database):
         assert enqueue(database) == Reply("MINE", [])
 
@@ -54,20 +54,20 @@ def test_a_unique_key_refuses_another_run_and_names_its_holder(database):
 def test_a_unique_key_is_held_no_longer_than_it_was_asked_for(database):
     database.call(runs.enqueue_run(database.keys, message(unique="order-7"), unique_ms=600_000))
     assert records(database)["unique:order-7"] == "run_1"
-    assert lives_ms(database, "unique:order-7") == 600_000
+    assert ttl_ms(database, "unique:order-7") == 600_000
 
 
 def test_a_unique_key_is_free_again_when_its_run_has_ended(database):
     enqueue(database, "run_1", unique="order-7")
-    finish(database, ended(take_one(database)))
+    finish(database, build_ended(fetch_one(database)))
     assert enqueue(database, "run_2", unique="order-7") == Reply("CREATED", [])
 
 
 def test_nothing_without_an_end_is_left_once_the_run_has_ended(database):
     enqueue(database, unique="order-7")
-    assert "run:run_1" in leaked(database)
-    finish(database, ended(take_one(database)))
-    assert leaked(database) == {}
+    assert "run:run_1" in find_leaks(database)
+    finish(database, build_ended(fetch_one(database)))
+    assert find_leaks(database) == {}
 
 
 def test_a_queue_that_is_closed_takes_no_new_run(database):
@@ -84,7 +84,7 @@ def test_a_closed_queue_still_names_the_holder_of_a_unique_key(database):
 
 def test_a_lock_for_a_time_outlives_its_run(database):
     database.call(runs.enqueue_run(database.keys, message("run_1"), unique_ms=600_000, lock="order-7"))
-    finish(database, ended(take_one(database)))
+    finish(database, build_ended(fetch_one(database)))
     again = runs.enqueue_run(database.keys, message("run_2"), unique_ms=600_000, lock="order-7")
     assert database.call(again) == Reply("EXISTS", [b"run_1"])
-    assert leaked(database) == {}
+    assert find_leaks(database) == {}

@@ -2,7 +2,7 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import enqueueing, runs
 from jobistemer.store.scripts import Reply
 from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, message, take, take_one
+from tests.support.stories import build_ended, enqueue, finish, message, fetch, fetch_one
 
 
 def enqueue_many(database, *messages, where="default:5"):
@@ -27,7 +27,7 @@ def test_runs_are_created_in_order_with_their_entries_and_the_stream_is_opened(d
         ),
         "streams": {"mail:5"},
     }
-    assert [each.message.run for each in take(database, where="mail:5")] == ["run_1", "run_2"]
+    assert [each.message.run for each in fetch(database, where="mail:5")] == ["run_1", "run_2"]
 
 
 def test_each_is_what_a_single_enqueue_writes(database):
@@ -48,9 +48,9 @@ def test_a_second_send_of_the_same_call_writes_nothing(database):
 
 def test_a_second_send_completes_what_the_first_began_and_brings_nothing_back(database):
     enqueue(database, "run_1")
-    finish(database, ended(take_one(database)))
+    finish(database, build_ended(fetch_one(database)))
     assert enqueue_many(database, message("run_1"), message("run_2")) == Reply("CREATED", [1])
-    assert [each.message.run for each in take(database)] == ["run_2"]
+    assert [each.message.run for each in fetch(database)] == ["run_2"]
 
 
 def test_a_queue_that_is_closed_takes_none_of_them(database):

@@ -1,7 +1,7 @@
 from jobistemer.store.calls import streams
 from jobistemer.store.scripts import Reply, script
 from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import enqueue, take_one
+from tests.support.stories import enqueue, fetch_one
 
 
 def open_streams(database, *places):
@@ -27,7 +27,7 @@ def test_a_second_send_writes_nothing(database):
 def test_a_stream_in_use_keeps_its_entries_and_what_is_pending(database):
     enqueue(database, "run_1")
     enqueue(database, "run_2")
-    take_one(database)
+    fetch_one(database)
     with nothing_written(database):
         assert open_streams(database, "default:5") == Reply("OPEN", [0])
 
@@ -36,7 +36,7 @@ def test_a_stream_that_lost_its_group_gets_it_back_with_all_that_waits(database)
     enqueue(database, "run_1")
     database.client.xgroup_destroy(database.keys.stream("default:5"), "workers")
     assert open_streams(database, "default:5") == Reply("OPEN", [1])
-    assert take_one(database).message.run == "run_1"
+    assert fetch_one(database).message.run == "run_1"
 
 
 def test_a_stream_that_is_not_listed_is_listed_again(database):

@@ -3,7 +3,7 @@ from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, message, take, take_one
+from tests.support.stories import build_ended, enqueue, finish, message, fetch, fetch_one
 
 DUE = NOW + 60_000
 
@@ -37,11 +37,11 @@ def test_a_run_that_is_due_moves_to_its_stream_which_is_born_with_its_group(data
 
 def test_a_run_that_comes_back_keeps_the_number_of_its_attempt_and_its_crashes(database):
     enqueue(database)
-    finish(database, ended(take_one(database), "lost"))
-    finish(database, ended(take_one(database), "failed", error="oops"))
+    finish(database, build_ended(fetch_one(database), "lost"))
+    finish(database, build_ended(fetch_one(database), "failed", error="oops"))
     assert promote(database, "default:5:run_1") == Reply("PROMOTED", [1])
 
-    again = take_one(database)
+    again = fetch_one(database)
     assert (again.attempt, again.crashes) == (2, 1)
     assert "note" not in records(database)["run:run_1"]
 
@@ -84,5 +84,5 @@ def test_runs_of_several_queues_move_each_to_its_own(database):
     delay(database, "run_1", queue="mail", priority=9)
     delay(database, "run_2")
     assert promote(database, "mail:9:run_1", "default:5:run_2") == Reply("PROMOTED", [2])
-    assert [each.message.run for each in take(database, where="mail:9")] == ["run_1"]
-    assert [each.message.run for each in take(database, where="default:5")] == ["run_2"]
+    assert [each.message.run for each in fetch(database, where="mail:9")] == ["run_1"]
+    assert [each.message.run for each in fetch(database, where="default:5")] == ["run_2"]

@@ -1,12 +1,12 @@
 import pytest
 
 from jobistemer.core.jobs.retries import NO_RETRIES
-from jobistemer.core.runs.message import Slot, encode_message
+from jobistemer.core.runs.message import TaskRef, encode_message
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, leaked, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take_one
+from tests.support.records import Stream, find_leaks, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, fetch_one
 
 LATER = NOW + 60_000
 
@@ -14,7 +14,7 @@ LATER = NOW + 60_000
 def die(database, run="run_1", **changes):
     """A run without retries fails."""
     enqueue(database, run, retry=NO_RETRIES, **changes)
-    finish(database, ended(take_one(database), "failed", error="ValueError: no"))
+    finish(database, build_ended(fetch_one(database), "failed", error="ValueError: no"))
     return dead_letters.find_dead(database, run)
 
 
@@ -32,7 +32,7 @@ def test_the_work_of_a_dead_run_waits_again_as_a_new_run_and_the_dead_one_stays_
     assert replay(database, letter) == Reply("REPLAYED", [])
 
     entry = records(database)["run:run_2"]["entry"]
-    again = encode_message(dead_letters.replayed(letter.message, "run_2", LATER)).decode()
+    again = encode_message(dead_letters.build_replay(letter.message, "run_2", LATER)).decode()
     expected = before | {
         "run:run_1": before["run:run_1"] | {"note": "replayed as run_2"},
         "run:run_2": {"state": "pending", "handler": "greet", "place": "default:5", "entry": entry},
@@ -44,14 +44,14 @@ def test_the_work_of_a_dead_run_waits_again_as_a_new_run_and_the_dead_one_stays_
 
 def test_the_new_message_says_what_it_replays_and_keeps_what_was_asked_for(database, letter):
     replay(database, letter)
-    message = take_one(database).message
+    message = fetch_one(database).message
     assert message.metadata == {"who": "ann", "replay_of": "run_1"}
     assert (message.run, message.enqueued_at, message.retry) == ("run_2", LATER, NO_RETRIES)
 
 
 def test_a_task_of_an_occurrence_is_replayed_outside_of_it_because_that_has_ended(letter):
-    slot = Slot("occ_1", "job_1", 3, 1_800_000_000, "send")
-    message = dead_letters.replayed(type(letter.message)(run="run_1", handler="h", enqueued_at=NOW, slot=slot), "run_2", LATER)
+    slot = TaskRef("occ_1", "job_1", 3, 1_800_000_000, "send")
+    message = dead_letters.build_replay(type(letter.message)(run="run_1", handler="h", enqueued_at=NOW, slot=slot), "run_2", LATER)
     assert message.slot is None
     assert message.metadata == {"replay_of": "run_1", "job": "job_1", "occurrence": "occ_1"}
 
@@ -95,11 +95,11 @@ def test_while_another_run_holds_the_unique_key_nothing_is_replayed(database):
 def test_a_stream_that_is_gone_is_born_again_with_its_group(database, letter):
     database.client.delete(database.keys.stream("default:5"), database.keys.streams)
     replay(database, letter)
-    assert take_one(database).message.run == "run_2"
+    assert fetch_one(database).message.run == "run_2"
     assert records(database)["streams"] == {"default:5"}
 
 
 def test_once_the_replayed_work_is_done_nothing_stays_for_ever(database, letter):
     replay(database, letter)
-    finish(database, ended(take_one(database)))
-    assert leaked(database) == {}
+    finish(database, build_ended(fetch_one(database)))
+    assert find_leaks(database) == {}

@@ -1,8 +1,8 @@
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import lives_ms, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take_one
+from tests.support.records import ttl_ms, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, fetch_one
 
 HOUR = 3_600_000
 
@@ -13,19 +13,19 @@ def request(database, entry, now=NOW, run="run_1"):
 
 def test_a_run_in_flight_is_marked_and_its_worker_can_read_of_it(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     before = records(database)
     assert request(database, delivery.entry) == Reply("REQUESTED", [])
     assert records(database) == before | {
         "run:run_1": before["run:run_1"] | {"cancel": str(NOW)},
         "cancels": {"run_1": NOW},
     }
-    assert lives_ms(database, "cancels") == HOUR
+    assert ttl_ms(database, "cancels") == HOUR
 
 
 def test_a_second_send_of_the_same_call_changes_nothing(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     request(database, delivery.entry)
     with nothing_written(database):
         assert request(database, delivery.entry) == Reply("REQUESTED", [])
@@ -33,24 +33,24 @@ def test_a_second_send_of_the_same_call_changes_nothing(database):
 
 def test_an_attempt_that_has_ended_cannot_be_cancelled(database):
     enqueue(database)
-    delivery = take_one(database)
-    finish(database, ended(delivery))
+    delivery = fetch_one(database)
+    finish(database, build_ended(delivery))
     with nothing_written(database):
         assert request(database, delivery.entry) == Reply("STALE", [])
 
 
 def test_an_attempt_that_is_to_be_retried_cannot_be_cancelled_by_its_entry(database):
     enqueue(database)
-    delivery = take_one(database)
-    finish(database, ended(delivery, "failed"))
+    delivery = fetch_one(database)
+    finish(database, build_ended(delivery, "failed"))
     with nothing_written(database):
         assert request(database, delivery.entry) == Reply("STALE", [])
 
 
 def test_the_entry_of_an_earlier_attempt_cancels_nothing(database):
     enqueue(database)
-    delivery = take_one(database)
-    finish(database, ended(delivery, "lost"))
+    delivery = fetch_one(database)
+    finish(database, build_ended(delivery, "lost"))
     with nothing_written(database):
         assert request(database, delivery.entry) == Reply("STALE", [])
 
@@ -63,7 +63,7 @@ def test_a_run_that_is_not_on_record_cannot_be_cancelled(database):
 def test_requests_that_every_worker_has_read_are_forgotten(database):
     enqueue(database, "run_1")
     enqueue(database, "run_2")
-    first, second = take_one(database), take_one(database)
+    first, second = fetch_one(database), fetch_one(database)
     request(database, first.entry, NOW, "run_1")
     request(database, second.entry, NOW + HOUR, "run_2")
     assert records(database)["cancels"] == {"run_2": NOW + HOUR}

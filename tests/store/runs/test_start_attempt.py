@@ -4,8 +4,8 @@ from jobistemer.core import ids
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import leaked, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, ended, enqueue, finish, job, register, take_one
+from tests.support.records import find_leaks, nothing_written, records
+from tests.support.stories import MINUTE, T0, claim, decision, build_ended, enqueue, finish, job, register, fetch_one
 
 FIRST = ids.attempt_id("run_1", 0)
 
@@ -16,7 +16,7 @@ def show(database, delivery, worker="alice"):
 
 def test_an_attempt_that_is_still_going_is_shown(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     before = records(database)
     assert show(database, delivery) == Reply("SHOWN", [])
 
@@ -28,7 +28,7 @@ def test_an_attempt_that_is_still_going_is_shown(database):
 
 def test_a_second_send_of_the_same_call_changes_nothing(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     show(database, delivery)
     with nothing_written(database):
         assert show(database, delivery) == Reply("SHOWN", [])
@@ -37,7 +37,7 @@ def test_a_second_send_of_the_same_call_changes_nothing(database):
 def test_the_occurrence_is_running_with_its_first_run(database):
     register(database, job())
     claim(database, job(), decision(T0 + MINUTE))
-    assert show(database, take_one(database)) == Reply("SHOWN", [])
+    assert show(database, fetch_one(database)) == Reply("SHOWN", [])
     occurrence = ids.occurrence_id(job().id, T0 + MINUTE)
     assert records(database)[f"occurrence:{occurrence}"]["state"] == "running"
 
@@ -45,24 +45,24 @@ def test_the_occurrence_is_running_with_its_first_run(database):
 @pytest.mark.parametrize("state", ["succeeded", "failed", "lost", "canceled"])
 def test_a_zombie_cannot_show_an_attempt_that_has_ended(database, state):
     enqueue(database)
-    delivery = take_one(database)
-    finish(database, ended(delivery, state))
+    delivery = fetch_one(database)
+    finish(database, build_ended(delivery, state))
     with nothing_written(database):
         assert show(database, delivery) == Reply("STALE", [])
 
 
 def test_a_zombie_cannot_show_its_attempt_over_the_next_one(database):
     enqueue(database)
-    old = take_one(database)
-    finish(database, ended(old, "lost"))
-    show(database, take_one(database, "bob"), "bob")
+    old = fetch_one(database)
+    finish(database, build_ended(old, "lost"))
+    show(database, fetch_one(database, "bob"), "bob")
     with nothing_written(database):
         assert show(database, old) == Reply("STALE", [])
 
 
 def test_without_a_run_nothing_is_shown(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     database.client.delete(database.keys.run("run_1"))
     with nothing_written(database):
         assert show(database, delivery) == Reply("STALE", [])
@@ -70,8 +70,8 @@ def test_without_a_run_nothing_is_shown(database):
 
 def test_a_shown_attempt_gets_its_expiry_when_it_ends(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     show(database, delivery)
-    assert set(leaked(database)) == {"run:run_1", f"attempt:{FIRST}", "stream:default:5"}
-    finish(database, ended(delivery))
-    assert leaked(database) == {}
+    assert set(find_leaks(database)) == {"run:run_1", f"attempt:{FIRST}", "stream:default:5"}
+    finish(database, build_ended(delivery))
+    assert find_leaks(database) == {}

@@ -3,8 +3,8 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.scripts import Reply
-from tests.support.records import lives_ms, nothing_written, records
-from tests.support.stories import ended, enqueue, finish, take_one
+from tests.support.records import ttl_ms, nothing_written, records
+from tests.support.stories import build_ended, enqueue, finish, fetch_one
 
 FIRST = ids.attempt_id("run_1", 0)
 LOG = f"log:{FIRST}"
@@ -12,7 +12,7 @@ HOUR = 3_600_000
 
 
 def write(database, delivery, *lines, first=0, keep=1000, progress="", expiry_ms=HOUR):
-    call = attempt_log.write_notes(database.keys, delivery, lines, first, keep, progress, expiry_ms)
+    call = attempt_log.write_attempt_log(database.keys, delivery, lines, first, keep, progress, expiry_ms)
     return database.call(call)
 
 
@@ -22,16 +22,16 @@ def kept(database):
 
 def test_lines_and_progress_are_kept_with_the_attempt_before_it_is_shown_as_running(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     assert write(database, delivery, "a", "b", progress="50 %") == Reply("NOTED", [])
     assert records(database)[f"attempt:{FIRST}"] == {"progress": "50 %", "lines": "2"}
     assert kept(database) == ["a", "b"]
-    assert lives_ms(database, LOG) == HOUR
+    assert ttl_ms(database, LOG) == HOUR
 
 
 def test_lines_that_come_later_are_put_behind(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     write(database, delivery, "a", "b")
     write(database, delivery, "c", first=2)
     assert kept(database) == ["a", "b", "c"]
@@ -40,7 +40,7 @@ def test_lines_that_come_later_are_put_behind(database):
 
 def test_a_second_send_is_recognised_by_the_number_of_its_first_line(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     write(database, delivery, "a", "b", progress="p")
     with nothing_written(database):
         assert write(database, delivery, "a", "b", progress="p") == Reply("NOTED", [])
@@ -50,7 +50,7 @@ def test_a_second_send_is_recognised_by_the_number_of_its_first_line(database):
 
 def test_only_the_last_lines_are_kept_and_all_are_counted(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     for first in range(0, 1000, 100):
         write(database, delivery, *(f"{n}" for n in range(first, first + 100)), first=first, keep=150)
     assert kept(database) == [f"{n}" for n in range(850, 1000)]
@@ -59,7 +59,7 @@ def test_only_the_last_lines_are_kept_and_all_are_counted(database):
 
 def test_after_a_gap_the_lines_before_it_are_dropped(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     write(database, delivery, "a", "b")
     write(database, delivery, "y", "z", first=5000)
     assert kept(database) == ["y", "z"]
@@ -68,25 +68,25 @@ def test_after_a_gap_the_lines_before_it_are_dropped(database):
 
 def test_no_lines_only_set_the_expiry_anew(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     write(database, delivery, "a")
     write(database, delivery, first=1, expiry_ms=2 * HOUR)
     assert kept(database) == ["a"]
-    assert lives_ms(database, LOG) == 2 * HOUR
+    assert ttl_ms(database, LOG) == 2 * HOUR
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed", "lost"])
 def test_an_attempt_that_has_ended_is_not_written_to(database, state):
     enqueue(database)
-    delivery = take_one(database)
-    finish(database, ended(delivery, state))
+    delivery = fetch_one(database)
+    finish(database, build_ended(delivery, state))
     with nothing_written(database):
         assert write(database, delivery, "late", progress="late") == Reply("STALE", [])
 
 
 def test_nothing_is_written_for_a_run_that_is_gone(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     database.client.delete(database.keys.run("run_1"))
     with nothing_written(database):
         assert write(database, delivery, "a") == Reply("STALE", [])
@@ -94,9 +94,9 @@ def test_nothing_is_written_for_a_run_that_is_gone(database):
 
 def test_the_notes_of_an_attempt_stay_when_its_outcome_is_recorded(database):
     enqueue(database)
-    delivery = take_one(database)
+    delivery = fetch_one(database)
     write(database, delivery, "a", progress="half")
-    finish(database, ended(delivery))
+    finish(database, build_ended(delivery))
     attempt = records(database)[f"attempt:{FIRST}"]
     assert (attempt["state"], attempt["progress"], attempt["lines"]) == ("succeeded", "half", "1")
-    assert lives_ms(database, f"attempt:{FIRST}") > 0
+    assert ttl_ms(database, f"attempt:{FIRST}") > 0

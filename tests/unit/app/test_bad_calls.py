@@ -22,7 +22,7 @@ from jobistemer.core.errors import (
 from jobistemer.core.handlers.handler import encode_payload
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.jobs.retries import NO_RETRIES, Exponential, with_retries
-from tests.support.apps import work_off
+from tests.support.apps import drain_queues
 
 
 @pytest.fixture
@@ -220,5 +220,5 @@ def test_a_call_with_fewer_retries_and_a_timeout_of_its_own_has_them(app: Jobist
         raise ValueError("no")
 
     send.options(max_retries=1, timeout=timedelta(minutes=2)).enqueue()
-    work_off(app)
+    drain_queues(app)
     assert begun == [0, 1]

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from jobistemer.bench import runner
-from jobistemer.bench.environment import Gauge
-from jobistemer.bench.report import paper
-from jobistemer.bench.results import Report, Throughput, delay, micros
+from jobistemer.bench.environment import ServerProbe
+from jobistemer.bench.report import render_report
+from jobistemer.bench.results import BenchReport, Throughput, summarize_lateness, micros_per_run
 from jobistemer.core.errors import Misconfigured, ServerRefused
 from jobistemer.store.namespace import Namespace
 
@@ -32,13 +32,13 @@ MACHINE = {
     "redis-py": "8.1",
     "hiredis": "",
 }
-REPORT = Report(
+REPORT = BenchReport(
     took_s=18.2,
     machine=MACHINE,
     server=SERVER,
     warnings=["the server is not on this machine: its network is in every figure"],
     throughput=[Throughput("drain, plain", 90_000, 45_678, worker_us=9.25, server_us=None)],
-    delays=[delay("latency, idle", 3, [0.5, 0.25]), delay("100 jobs due every second", 400, [])],
+    delays=[summarize_lateness("latency, idle", 3, [0.5, 0.25]), summarize_lateness("100 jobs due every second", 400, [])],
 )
 
 
@@ -57,10 +57,10 @@ class Server:
         return answer
 
 
-def gauge_of(*answers, url="redis://localhost:6379/0"):
+def probe_of(*answers, url="redis://localhost:6379/0"):
     namespace = Namespace(url)
     namespace._shards = [Server(*answers)]
-    return Gauge(namespace)
+    return ServerProbe(namespace)
 
 
 def told(user=0.0, system=0.0, **more):
@@ -68,22 +68,22 @@ def told(user=0.0, system=0.0, **more):
 
 
 def test_cuts_are_taken_from_what_was_seen_and_what_is_missing_shows():
-    found = delay("late", 101, [float(ms) for ms in range(100, 0, -1)], server_us=1.5)
+    found = summarize_lateness("late", 101, [float(ms) for ms in range(100, 0, -1)], server_us=1.5)
     assert msgspec.structs.asdict(found) == {
         "work": "late", "expected": 101, "seen": 100, "p50_ms": 51.0, "p99_ms": 100.0, "max_ms": 100.0,
         "ticker_us": None, "server_us": 1.5,
     }
-    assert delay("late", 5, []).p50_ms is None
+    assert summarize_lateness("late", 5, []).p50_ms is None
 
 
 def test_what_is_not_known_costs_nothing_that_could_be_said():
-    assert [micros(0.5, 1_000), micros(None, 1_000), micros(0.5, 0)] == [500.0, None, None]
+    assert [micros_per_run(0.5, 1_000), micros_per_run(None, 1_000), micros_per_run(0.5, 0)] == [500.0, None, None]
 
 
 def test_the_paper_has_every_figure_and_a_dash_for_what_is_not_known():
     console = Console(width=300, highlight=False, markup=False, force_terminal=False)
     with console.capture() as captured:
-        console.print(paper(REPORT))
+        console.print(render_report(REPORT))
     lines = [line.split() for line in captured.get().splitlines()]
     assert ["drain,", "plain", "45,678", "–", "9.2", "–", "90,000"] in lines
     assert ["latency,", "idle", "0.50", "0.50", "0.50", "2", "of", "3", "–", "–"] in lines
@@ -94,23 +94,23 @@ def test_the_paper_has_every_figure_and_a_dash_for_what_is_not_known():
 
 
 def test_a_server_that_tells_nothing_is_measured_all_the_same():
-    gauge = gauge_of(None)
-    assert gauge.cpu_seconds() is None
-    assert gauge.since(1.0) is None
-    assert gauge.warnings(0.0, 2) == ["this user may not run INFO: what the server spends is not known"]
-    assert gauge.described()["server"] == "unknown"
-    assert gauge.most_runs(100_000) == 100_000
+    probe = probe_of(None)
+    assert probe.cpu_seconds() is None
+    assert probe.cpu_seconds_since(1.0) is None
+    assert probe.warnings(0.0, 2) == ["this user may not run INFO: what the server spends is not known"]
+    assert probe.describe()["server"] == "unknown"
+    assert probe.max_runs(100_000) == 100_000
 
 
 def test_a_busy_server_a_busy_machine_and_a_network_are_warned_of(monkeypatch):
     monkeypatch.setattr("jobistemer.bench.environment.LOOK_S", 0.01)
-    found = gauge_of(told(), told(1.0), told(3.0), url="rediss://shop:6379/0").warnings(1.5, 2)
+    found = probe_of(told(), told(1.0), told(3.0), url="rediss://shop:6379/0").warnings(1.5, 2)
     assert [each.partition(":")[0] for each in found] == [
         "the server is not on this machine",
         "the server is busy with something else",
         "this machine is busy with something else",
     ]
-    assert gauge_of(told(), told(1.0), told(1.0)).warnings(0.5, 2) == []
+    assert probe_of(told(), told(1.0), told(1.0)).warnings(0.5, 2) == []
 
 
 def test_a_server_is_local_when_nothing_in_its_url_is_elsewhere():
@@ -122,16 +122,16 @@ def test_a_server_is_local_when_nothing_in_its_url_is_elsewhere():
         "redis+cluster://127.0.0.1:7000,10.0.0.2:7000": False,
         "rediss://shop.example:6379/0": False,
     }
-    assert {url: gauge_of(None, url=url).is_local() for url in local} == local
+    assert {url: probe_of(None, url=url).is_local() for url in local} == local
 
 
 def test_no_more_is_put_into_a_server_than_half_of_what_it_has_left():
-    assert gauge_of(told(maxmemory=4_000_000, used_memory=1_000_000)).most_runs(100_000) == 1_000
-    assert gauge_of(told(maxmemory=0, used_memory=1_000_000)).most_runs(100_000) == 100_000
+    assert probe_of(told(maxmemory=4_000_000, used_memory=1_000_000)).max_runs(100_000) == 1_000
+    assert probe_of(told(maxmemory=0, used_memory=1_000_000)).max_runs(100_000) == 100_000
 
 
 def test_a_server_that_has_hardly_any_room_left_is_not_filled(monkeypatch):
-    monkeypatch.setattr(runner, "Gauge", lambda _: gauge_of(told(maxmemory=30_000_000, used_memory=1_000_000)))
+    monkeypatch.setattr(runner, "ServerProbe", lambda _: probe_of(told(maxmemory=30_000_000, used_memory=1_000_000)))
     monkeypatch.setattr("jobistemer.bench.environment.LOOK_S", 0.01)
     with pytest.raises(Misconfigured, match="leaves too little for a measurement, which needs about 50 MiB"):
-        runner.perform("fake://full", "bench", runner.Wanted(1, 1), lambda _: None)
+        runner.perform("fake://full", "bench", runner.BenchOptions(1, 1), lambda _: None)

@@ -1,14 +1,14 @@
 from pathlib import Path
 
 from benchmarks.peers.catalogue import PEERS
-from benchmarks.peers.page import page
+from benchmarks.peers.page import render_page
 from benchmarks.peers.results import Key, Results, Row
 
 STORED = Path(__file__).with_name("results.jsonl")
 
 
 def made() -> str:
-    return page(Results(STORED))
+    return render_page(Results(STORED))
 
 
 def test_a_row_says_the_median_of_the_rounds_and_how_far_they_lie_apart():

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from jobistemer import NO_RETRIES, Jobistemer
 from jobistemer.cli import main
 from jobistemer.store.database import Database
-from tests.support.stories import ended, finish, take_one
+from tests.support.stories import build_ended, finish, fetch_one
 
 Cli = Callable[..., Result]
 
@@ -60,7 +60,7 @@ def dead(app, shard) -> Callable[..., str]:
 
     def die(error: str = "ValueError: no") -> str:
         run = app.enqueue("greet", {"name": "ann"})
-        finish(shard, ended(take_one(shard), "failed", error=error))
+        finish(shard, build_ended(fetch_one(shard), "failed", error=error))
         return run.id
 
     return die

@@ -2,13 +2,13 @@
 
 import json
 
-from jobistemer.store.acl import ROLES, rule
+from jobistemer.store.acl import ROLES, build_rule
 
 
 def test_every_role_is_printed_with_what_it_does_and_its_rule(cli):
     found = json.loads(cli("acl", "--json").stdout)
     assert [each["role"] for each in found] == list(ROLES)
-    assert found[0]["rule"] == " ".join(rule(["producer"], "jobistemer"))
+    assert found[0]["rule"] == " ".join(build_rule(["producer"], "jobistemer"))
     text = cli("acl").stdout
     assert "producer" in text
     assert ROLES["producer"].what in text
@@ -16,12 +16,12 @@ def test_every_role_is_printed_with_what_it_does_and_its_rule(cli):
 
 def test_one_rule_is_printed_as_one_line_for_a_shell(cli):
     result = cli("acl", "ticker", "--namespace", "shop")
-    assert result.stdout.splitlines() == [" ".join(rule(["ticker"], "shop"))]
+    assert result.stdout.splitlines() == [" ".join(build_rule(["ticker"], "shop"))]
 
 
 def test_several_roles_are_printed_as_one_rule(cli):
     found = json.loads(cli("acl", "producer", "operator", "--json").stdout)
-    assert found == {"roles": ["producer", "operator"], "rule": " ".join(rule(["producer", "operator"], "jobistemer"))}
+    assert found == {"roles": ["producer", "operator"], "rule": " ".join(build_rule(["producer", "operator"], "jobistemer"))}
 
 
 def test_a_role_that_there_is_not_is_wrong_usage(cli):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobistemer.store.calls.jobs import find_job
-from tests.support.stories import ended, finish, take_one
-from tests.support.worlds import ticker
+from tests.support.stories import build_ended, finish, fetch_one
+from tests.support.worlds import build_ticker
 
 
 def told(result):
@@ -30,7 +30,7 @@ def test_a_dry_run_names_what_would_run_and_starts_nothing(cli, week):
 def test_a_backfill_is_started_shown_and_canceled(cli, week, shard):
     started = told(cli("job", "backfill", "nightly", *week, "--order", "backward", "--json"))
     assert started["to_run"] == 7
-    ticker(shard).tick()
+    build_ticker(shard).tick()
     known = told(cli("backfill", "show", started["id"], "--json"))
     assert (known["progress"]["status"], known["progress"]["fired"]) == ("running", 1)
     assert started["id"] in cli("backfill", "list").stdout
@@ -47,7 +47,7 @@ def test_a_backfill_that_is_not_on_record_is_one_line(cli, app):
 def test_an_occurrence_is_replayed(cli, app, shard):
     app.deploy()
     old = told(cli("job", "trigger", "nightly", "--json"))["occurrence"]
-    finish(shard, ended(take_one(shard)), find_job(shard, "nightly").job)
+    finish(shard, build_ended(fetch_one(shard)), find_job(shard, "nightly").job)
     new = told(cli("occurrence", "replay", old, "--json"))
     assert new["replay_of"] == old
     assert {each["id"] for each in told(cli("job", "history", "nightly", "--json"))} == {old, new["occurrence"]}

@@ -6,7 +6,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.states import RunState
-from tests.support.stories import take_one
+from tests.support.stories import fetch_one
 
 
 def answer(result):
@@ -22,7 +22,7 @@ def test_a_run_that_waits_is_cancelled_at_once(cli, app, options):
 
 def test_a_run_in_flight_is_cancelled_by_its_worker(cli, app, shard):
     run = app.enqueue("greet")
-    take_one(shard)
+    fetch_one(shard)
     assert "within a second" in cli("run", "cancel", run.id).stdout
     assert run.record().cancel > 0
 

@@ -2,7 +2,7 @@ import json
 
 from jobistemer import NO_RETRIES, Jobistemer
 from jobistemer.app import DeadLetters
-from tests.support.stories import ended, finish, take, take_one
+from tests.support.stories import build_ended, finish, fetch, fetch_one
 
 
 def told(result):
@@ -36,7 +36,7 @@ def test_a_replayed_letter_is_gone_and_its_work_waits_as_a_new_run(cli, dead, sh
     run = dead()
     replayed = told(cli("dead", "replay", run, "--json"))
     assert listed(cli) == set()
-    delivery = take_one(shard)
+    delivery = fetch_one(shard)
     assert replayed == {"replayed": {run: delivery.message.run}, "refused": {}}
     assert delivery.message.metadata == {"replay_of": run}
     assert f"replayed as {delivery.message.run}" in cli("run", "show", run).stdout
@@ -46,7 +46,7 @@ def test_all_letters_of_a_task_can_be_replayed(cli, dead, shard):
     runs = {dead(), dead()}
     assert told(cli("dead", "replay", "--handler", "other", "--json"))["replayed"] == {}
     assert set(told(cli("dead", "replay", "--handler", "greet", "--json"))["replayed"]) == runs
-    assert len(take(shard)) == 2
+    assert len(fetch(shard)) == 2
 
 
 def test_a_letter_that_is_not_there_is_refused_and_the_others_are_replayed(cli, dead):
@@ -88,8 +88,8 @@ def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(url):
     app = Jobistemer(url, shards=3)
     runs = [app.enqueue("greet", retry=NO_RETRIES).id for _ in range(12)]
     for shard in app.namespace.shards:
-        for delivery in take(shard):
-            finish(shard, ended(delivery, "failed", error="no"))
+        for delivery in fetch(shard):
+            finish(shard, build_ended(delivery, "failed", error="no"))
     letters = DeadLetters(app.namespace)
     assert {letter.run.id for letter in letters.page()} == set(runs)
     assert len(letters.page(offset=5, limit=4)) == 4
@@ -101,7 +101,7 @@ def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(url):
 def test_a_letter_is_replayed_with_another_payload(cli, dead, shard):
     run = dead()
     told(cli("dead", "replay", run, "--payload", '{"name": "eve"}', "--json"))
-    assert bytes(take_one(shard).message.payload) == b'{"name":"eve"}'
+    assert bytes(fetch_one(shard).message.payload) == b'{"name":"eve"}'
 
 
 def test_the_list_shows_beforehand_which_letters_are_chosen(cli, dead):

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from jobistemer import NO_RETRIES
-from tests.support.stories import ended, finish, take_one
+from tests.support.stories import build_ended, finish, fetch_one
 
 
 def told(result):
@@ -14,13 +14,13 @@ def told(result):
 
 def test_what_is_enqueued_reaches_a_worker_with_its_payload_queue_and_priority(cli, shard):
     run = told(cli("enqueue", "greet", '{"name": "ann"}', "--queue", "mail", "--priority", 7, "--json"))
-    message = take_one(shard, where="mail:7").message
+    message = fetch_one(shard, where="mail:7").message
     assert (message.run, message.handler, bytes(message.payload)) == (run["run"], "greet", b'{"name":"ann"}')
 
 
 def test_the_payload_can_come_from_standard_input(cli, shard):
     assert cli("enqueue", "greet", "-", input='{"name": "bob"}').exit_code == 0
-    assert bytes(take_one(shard).message.payload) == b'{"name":"bob"}'
+    assert bytes(fetch_one(shard).message.payload) == b'{"name":"bob"}'
 
 
 def test_a_delayed_call_is_scheduled(cli):
@@ -60,8 +60,8 @@ def test_what_cannot_be_enqueued_is_refused_in_one_line(cli, arguments, code, me
 
 def test_a_run_is_shown_with_all_its_attempts(cli, app, shard):
     run = app.enqueue("other", {"n": 1}).id
-    finish(shard, ended(take_one(shard), "lost", error="its worker alice died"))
-    finish(shard, ended(take_one(shard), "succeeded", worker="bob", result=b'"done"'), None)
+    finish(shard, build_ended(fetch_one(shard), "lost", error="its worker alice died"))
+    finish(shard, build_ended(fetch_one(shard), "succeeded", worker="bob", result=b'"done"'), None)
     record = told(cli("run", "show", run, "--json"))
     assert [(each["state"], each["worker"]) for each in record["attempts"]] == [("lost", "alice"), ("succeeded", "bob")]
     assert record["run"]["result"] == "done"
@@ -76,7 +76,7 @@ def test_a_run_that_is_not_on_record_is_not_found(cli):
 
 def test_what_a_task_says_cannot_move_the_terminal(cli, app, shard):
     run = app.enqueue("greet").id
-    finish(shard, ended(take_one(shard), "failed", error="\x1b[2J[red]gone\x07"))
+    finish(shard, build_ended(fetch_one(shard), "failed", error="\x1b[2J[red]gone\x07"))
     shown = cli("run", "show", run).stdout
     assert "\x1b" not in shown
     assert "\x07" not in shown
@@ -90,7 +90,7 @@ def test_a_call_can_say_everything_that_code_can(cli, shard):
             *("--expires", 3600, "--metadata", "order=7", "--metadata", "by=a=b", "--header", "trace=4bf9", "--json"),
         )
     )["run"]
-    message = take_one(shard).message
+    message = fetch_one(shard).message
     assert (message.run, message.timeout_ms, message.retry.max_retries, message.retention_ms) == (run, 2500, 7, 60_000)
     assert (message.metadata, message.headers) == ({"order": "7", "by": "a=b"}, {"trace": "4bf9"})
     assert message.expires_at == message.enqueued_at + 3_600_000
@@ -98,10 +98,10 @@ def test_a_call_can_say_everything_that_code_can(cli, shard):
 
 def test_a_key_is_held_as_long_as_the_call_says(cli, shard):
     first = told(cli("enqueue", "greet", "--unique", "k", "--unique-until", "started", "--json"))["run"]
-    message = take_one(shard).message
+    message = fetch_one(shard).message
     assert (message.run, message.unique_queued) == (first, True)
     kept = told(cli("enqueue", "greet", "--unique", "w", "--unique-window", 60, "--json"))["run"]
-    finish(shard, ended(take_one(shard), "succeeded"))
+    finish(shard, build_ended(fetch_one(shard), "succeeded"))
     assert told(cli("enqueue", "greet", "--unique", "w", "--unique-window", 60, "--json")) == {"run": kept, "existing": True}
 
 
@@ -152,9 +152,9 @@ def shop(tmp_path, monkeypatch):
 
 def test_a_task_of_an_app_that_is_named_has_its_own_options_and_others_have_the_defaults(cli, shop, shard):
     assert cli("enqueue", "send", '{"to": "ann"}', "--app", shop).exit_code == 0
-    assert take_one(shard, where="mail:7").message.retry == NO_RETRIES
+    assert fetch_one(shard, where="mail:7").message.retry == NO_RETRIES
     assert cli("enqueue", "send", '{"to": "ann"}').exit_code == 0
-    assert take_one(shard).message.handler == "send"
+    assert fetch_one(shard).message.handler == "send"
 
 
 def test_a_payload_that_does_not_fit_the_task_of_a_named_app_is_refused_here(cli, shop):

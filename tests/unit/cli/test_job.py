@@ -5,7 +5,7 @@ import pytest
 from jobistemer import Delays
 from jobistemer.core import ids
 from jobistemer.store.calls.jobs import find_job
-from tests.support.stories import ended, finish, take_one
+from tests.support.stories import build_ended, finish, fetch_one
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_trigger_that_the_overlap_policy_skips_is_a_failure_for_scripts(cli, d
 
 def test_the_history_has_the_newest_first_and_can_be_paged(cli, deployed, shard):
     first = told(cli("job", "trigger", "nightly", "--json"))["occurrence"]
-    finish(shard, ended(take_one(shard)), find_job(shard, "nightly").job)
+    finish(shard, build_ended(fetch_one(shard)), find_job(shard, "nightly").job)
     second = told(cli("job", "trigger", "nightly", "--json"))["occurrence"]
     history = told(cli("job", "history", "nightly", "--json"))
     assert {each["id"]: each["state"] for each in history} == {first: "completed", second: "pending"}

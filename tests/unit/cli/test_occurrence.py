@@ -1,6 +1,6 @@
 import json
 
-from tests.support.stories import ended, finish, take_one
+from tests.support.stories import build_ended, finish, fetch_one
 
 
 def triggered(app, shard, state="succeeded", **outcome):
@@ -8,7 +8,7 @@ def triggered(app, shard, state="succeeded", **outcome):
     app.deploy()
     occurrence, _ = app.control.trigger("nightly")
     definition = app.control.find("nightly").job
-    finish(shard, ended(take_one(shard), state, **outcome), definition)
+    finish(shard, build_ended(fetch_one(shard), state, **outcome), definition)
     return occurrence
 
 

@@ -1,6 +1,6 @@
 import json
 
-from tests.support.stories import take
+from tests.support.stories import fetch
 
 
 def told(result):
@@ -17,7 +17,7 @@ def test_what_waits_is_told_apart_from_what_is_in_flight_and_what_is_delayed(cli
     for priority in (5, 5, 9):
         app.enqueue("greet", priority=priority)
     app.enqueue("greet", delay=60)
-    take(shard, count=1)
+    fetch(shard, count=1)
     assert told(cli("queue", "list", "--json")) == {
         "queues": [
             {

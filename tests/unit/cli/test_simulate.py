@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from jobistemer.cli import day_chart
-from jobistemer.core.planning.simulation import Span
+from jobistemer.core.planning.simulation import AssumedRun
 
 APP = """
 from jobistemer import Jobistemer
@@ -59,7 +59,7 @@ def test_the_picture_shows_where_a_clock_changes_and_cuts_long_names(simulate, t
     simulate("--days", 1, "--from", "2026-03-29T00:00:00Z", "--svg", "day.svg")
     drawn = (tmp_path / "day.svg").read_text()
     assert "Europe/Berlin: clock goes from 02:00 to 03:00" in drawn
-    line = day_chart._line("<" * 31, (Span(0, 60),), 0, 0)
+    line = day_chart._render_job("<" * 31, (AssumedRun(0, 60),), 0, 0)
     assert "&lt;" * 29 + "…<title>" in next(line)
 
 

@@ -6,31 +6,31 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from jobistemer.cli.top.rates import Flow, Rates, rates
-from jobistemer.cli.top.screen import screen, shares
-from jobistemer.cli.top.snapshot import Cost, Failure, Look
+from jobistemer.cli.top.rates import Flow, Rates, compute_rates
+from jobistemer.cli.top.screen import render_screen, share_lines
+from jobistemer.cli.top.snapshot import Cost, TopFailure, TopSnapshot
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
-from jobistemer.store.reads.queues_snapshot import Going, QueueGlance
+from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot
 from tests.support.clocks import NOW
 
-QUEUE = QueueGlance("default", 1_200, 9, NOW - 90_000, 5_000, paused=False, draining=False)
+QUEUE = QueueSnapshot("default", 1_200, 9, NOW - 90_000, 5_000, paused=False, draining=False)
 WORKER = WorkerSummary("web-1.7.aa", NOW - 400, queues={"default": 0}, concurrency=8, in_flight=9, done=100, failed=3)
 TICKER = TickerSummary("web-1.8.bb", NOW - 400, fired=10, late_ms_max=12, offset_ms=-1_500)
-LOOK = Look(
+LOOK = TopSnapshot(
     at_ms=NOW,
     queues=[QUEUE],
     unseen=0,
     workers=[WORKER],
     tickers=[TICKER],
-    running=[Going("run_1", "resize", "default", "web-1.7.aa", 2_500)],
-    failures=[Failure(NOW + 4_000, "run_2", "send[red]\x1b[2J", "default", dead=False, error="ValueError: [bold]no\n at")],
+    running=[InFlightRun("run_1", "resize", "default", "web-1.7.aa", 2_500)],
+    failures=[TopFailure(NOW + 4_000, "run_2", "send[red]\x1b[2J", "default", dead=False, error="ValueError: [bold]no\n at")],
     delayed=7,
     dead=1_001,
     jobs=1,
     next_due=NOW + 3_000,
     cost=Cost(42, 1.5),
 )
-NOTHING = Look(NOW, [], 0, [], [], [], [], 0, 0, 0, None, Cost(9, 0.4))
+NOTHING = TopSnapshot(NOW, [], 0, [], [], [], [], 0, 0, 0, None, Cost(9, 0.4))
 
 
 def later(ms=1_000, **changes):
@@ -40,7 +40,7 @@ def later(ms=1_000, **changes):
 def shown(look, rates_=Rates(), width=200, height=None):
     console = Console(width=width, height=height or 25, highlight=False, markup=False, color_system=None)
     with console.capture() as captured:
-        console.print(screen(look, rates_, "here", " the foot", height), end="")
+        console.print(render_screen(look, rates_, "here", " the foot", height), end="")
     return [line.rstrip() for line in captured.get().removesuffix("\n").split("\n")]
 
 
@@ -79,8 +79,8 @@ def test_where_there_is_nothing_it_says_what_to_start():
 def test_it_fits_into_any_terminal(width, height):
     many = later(
         queues=[msgspec.structs.replace(QUEUE, name=f"queue-{number}") for number in range(30)],
-        running=[Going(f"run_{number}" * 9, "resize", "default", "web", 5) for number in range(20)],
-        failures=[Failure(NOW, "run_2" * 9, "send", "default", dead=True, error="no " * 99)] * 20,
+        running=[InFlightRun(f"run_{number}" * 9, "resize", "default", "web", 5) for number in range(20)],
+        failures=[TopFailure(NOW, "run_2" * 9, "send", "default", dead=True, error="no " * 99)] * 20,
     )
     lines = shown(many, width=width, height=height)
     assert len(lines) <= height
@@ -106,29 +106,29 @@ def test_what_is_cut_off_is_counted_and_the_busiest_queue_is_not():
     [([3, 1], 10, [3, 1]), ([9, 1, 9], 7, [3, 1, 3]), ([9, 9], 5, [3, 2]), ([5, 5], 0, [0, 0]), ([5], -3, [0]), ([], 4, [])],
 )
 def test_lines_are_shared_so_that_those_who_want_little_get_it(wants, room, given):
-    assert shares(wants, room) == given
+    assert share_lines(wants, room) == given
 
 
 def test_the_flow_of_a_queue_is_what_came_and_went_between_two_looks():
     queue = msgspec.structs.replace(QUEUE, waiting=1_300, taken=5_300)
-    assert rates(LOOK, later(2_000, queues=[queue]), Rates()).flows == {"default": Flow(200.0, 150.0)}
+    assert compute_rates(LOOK, later(2_000, queues=[queue]), Rates()).flows == {"default": Flow(200.0, 150.0)}
 
 
 def test_what_is_purged_neither_came_nor_went():
-    assert rates(LOOK, later(queues=[msgspec.structs.replace(QUEUE, waiting=0)]), Rates()).flows == {"default": Flow(0, 0)}
+    assert compute_rates(LOOK, later(queues=[msgspec.structs.replace(QUEUE, waiting=0)]), Rates()).flows == {"default": Flow(0, 0)}
 
 
 def test_an_old_server_that_does_not_count_and_a_new_queue_have_no_flow_yet():
     old = msgspec.structs.replace(QUEUE, taken=None)
     new = msgspec.structs.replace(QUEUE, name="new")
-    assert rates(later(0, queues=[old]), later(queues=[old, new]), Rates()).flows == {}
+    assert compute_rates(later(0, queues=[old]), later(queues=[old, new]), Rates()).flows == {}
 
 
 def test_members_are_counted_between_their_own_beats_and_keep_their_rate_until_the_next():
     beaten = msgspec.structs.replace(WORKER, beat_at=NOW + 100, done=200, failed=4)
-    first = rates(LOOK, later(workers=[beaten]), Rates())
+    first = compute_rates(LOOK, later(workers=[beaten]), Rates())
     assert (first.runs, first.failed) == ({"web-1.7.aa": 200.0}, {"web-1.7.aa": 2.0})
     same = later(2_000, workers=[beaten])
-    assert rates(later(workers=[beaten]), same, first).runs == first.runs
-    assert rates(later(workers=[beaten]), later(workers=[]), first).runs == {}
-    assert rates(NOTHING, later(), Rates()).runs == {}
+    assert compute_rates(later(workers=[beaten]), same, first).runs == first.runs
+    assert compute_rates(later(workers=[beaten]), later(workers=[]), first).runs == {}
+    assert compute_rates(NOTHING, later(), Rates()).runs == {}

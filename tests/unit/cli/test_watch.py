@@ -4,10 +4,10 @@ import pytest
 
 from jobistemer import Context, Delays, Retry
 from jobistemer.core.handlers.attempt_log import LogLine, encode_line
-from jobistemer.store.calls.attempt_log import write_notes
-from jobistemer.store.reads.run_watcher import Watcher
-from tests.support.apps import work_off
-from tests.support.stories import enqueue, take_one
+from jobistemer.store.calls.attempt_log import write_attempt_log
+from jobistemer.store.reads.run_watcher import RunWatcher
+from tests.support.apps import drain_queues
+from tests.support.stories import enqueue, fetch_one
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def chatty(app):
 
 def test_the_lines_of_all_attempts_are_shown_and_what_became_of_the_run(cli, app, chatty):
     run = chatty.enqueue()
-    work_off(app)
+    drain_queues(app)
     shown = cli("run", "watch", run.id)
     assert shown.exit_code == 0
     lines = [line[9:] if line[2:3] == ":" else line for line in shown.stdout.splitlines()]
@@ -41,14 +41,14 @@ def test_the_lines_of_all_attempts_are_shown_and_what_became_of_the_run(cli, app
 def test_that_an_attempt_waits_or_runs_is_said_before_what_it_notes(database):
     enqueue(database)
     line = encode_line(LogLine(0, 1, "info", "here"))
-    database.call(write_notes(database.keys, take_one(database), [line], 0, 1000, b"", 60_000))
-    seen = Watcher(database, "run_1").look()
+    database.call(write_attempt_log(database.keys, fetch_one(database), [line], 0, 1000, b"", 60_000))
+    seen = RunWatcher(database, "run_1").poll()
     assert [sight.line.text if sight.line else str(sight.state) for sight in seen] == ["pending", "here"]
 
 
 def test_a_run_that_fails_ends_the_command_with_its_error(cli, app, chatty):
     run = chatty.enqueue(fail=True)
-    work_off(app)
+    drain_queues(app)
     shown = cli("run", "watch", run.id)
     assert shown.exit_code == 1
     assert shown.stderr == f"Error: run {run.id} ended without a result: not yet\n"
@@ -56,7 +56,7 @@ def test_a_run_that_fails_ends_the_command_with_its_error(cli, app, chatty):
 
 def test_each_sight_is_one_line_of_json(cli, app, chatty):
     run = chatty.enqueue()
-    work_off(app)
+    drain_queues(app)
     sights = [json.loads(line) for line in cli("run", "watch", run.id, "--json").stdout.splitlines()]
     assert [sight["attempt"] for sight in sights] == [0, 0, 1, 1, 1]
     assert sights[0]["line"]["text"] == "attempt 0\x1b[2J"
@@ -72,7 +72,7 @@ def test_a_run_that_is_not_on_record_is_named(cli, app):
 
 def test_a_handle_can_be_watched_too(app, chatty):
     run = chatty.enqueue()
-    work_off(app)
+    drain_queues(app)
     assert [sight.line.text[:9] for sight in run.watch() if sight.line] == ["attempt 0", "attempt 1"]
 
 
@@ -83,7 +83,7 @@ def test_lines_that_are_no_longer_kept_are_said_to_be_missing(cli, app):
             ctx.log(f"line {n}")
 
     run = flood.enqueue()
-    work_off(app)
+    drain_queues(app)
     shown = cli("run", "watch", run.id).stdout.splitlines()
     assert shown[0] == "… 200 lines are no longer kept"
     assert shown[1].endswith("line 200")

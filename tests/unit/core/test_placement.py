@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.placement import bucket_of, choose_homes, hashed
+from jobistemer.core.placement import bucket_of, choose_homes, hash_to_shard
 
 NAMES = ["job_{}", "second_{}", "report-{:04}", "customer_{}_sync", "tenant{}.nightly"]
 
@@ -82,7 +82,7 @@ def test_a_shard_that_does_not_answer_gets_no_new_jobs():
 
 
 def test_where_none_answers_a_job_lives_where_its_id_hashes_to():
-    assert choose_homes(["job_a"], {}, {}, 7) == {bucket_of("job_a"): hashed("job_a", 7)}
+    assert choose_homes(["job_a"], {}, {}, 7) == {bucket_of("job_a"): hash_to_shard("job_a", 7)}
 
 
 def test_those_who_choose_among_empty_shards_at_the_same_time_do_not_all_choose_the_same():

@@ -9,15 +9,15 @@ from contextlib import ExitStack
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.http_endpoint import MOST_AT_ONCE, Answer, ask, serve, serve_at_socket, verdict
-from tests.support.worker_processes import until
+from jobistemer.runtime.http_endpoint import MAX_AT_ONCE, Response, fetch_page, serve, serve_at_socket, health_response
+from tests.support.worker_processes import wait_until
 
 
 def fails():
     raise ValueError("secret of the page")
 
 
-PAGES = {"/livez": lambda: verdict([]), "/readyz": lambda: verdict(["it is quiet", "it ends"]), "/fails": fails}
+PAGES = {"/livez": lambda: health_response([]), "/readyz": lambda: health_response(["it is quiet", "it ends"]), "/fails": fails}
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +60,11 @@ def test_who_asks_and_says_nothing_more_keeps_nobody_from_an_answer(port):
 def test_who_comes_when_too_many_ask_already_is_turned_away_and_the_next_is_answered():
     port = int(serve(PAGES, "127.0.0.1", 0).rpartition(":")[2])
     with ExitStack() as stack:
-        for _ in range(MOST_AT_ONCE):
+        for _ in range(MAX_AT_ONCE):
             stack.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(b"GET /liv")
         late = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         assert late.recv(100) == b""
-    until(lambda: answered(port), "there is room again")
+    wait_until(lambda: answered(port), "there is room again")
 
 
 def answered(port: int) -> bool:
@@ -84,11 +84,11 @@ def test_a_port_that_is_taken_is_refused_by_name(port):
 def test_a_socket_answers_like_an_address_and_belongs_to_who_took_it_last(tmp_path):
     path = tmp_path / "1"
     with pytest.raises(FileNotFoundError):
-        ask(path, "/livez")
-    serve_at_socket({"/livez": lambda: verdict(["the one before"])}, path)
-    assert ask(path, "/livez") == Answer(503, b"the one before\n")
+        fetch_page(path, "/livez")
+    serve_at_socket({"/livez": lambda: health_response(["the one before"])}, path)
+    assert fetch_page(path, "/livez") == Response(503, b"the one before\n")
     serve_at_socket(PAGES, path)
-    assert ask(path, "/livez") == Answer(200, b"ok\n")
+    assert fetch_page(path, "/livez") == Response(200, b"ok\n")
 
 
 def test_it_answers_at_addresses_of_ipv6_too():

@@ -10,7 +10,7 @@ import pytest
 
 from jobistemer.core.errors import Misconfigured, NotConnected
 from jobistemer.runtime import liveness as module
-from jobistemer.runtime.liveness import SERVER_S, STEP_S, Vitals
+from jobistemer.runtime.liveness import SERVER_S, STEP_S, Liveness
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @contextmanager
-def stepping(vitals: Vitals, step, name: str = "worker w commit") -> Iterator[threading.Event]:
+def stepping(liveness: Liveness, step, name: str = "worker w commit") -> Iterator[threading.Event]:
     """A watched thread whose step has begun; it is let go at the end."""
     begun, go_on, stop = threading.Event(), threading.Event(), threading.Event()
 
@@ -30,7 +30,7 @@ def stepping(vitals: Vitals, step, name: str = "worker w commit") -> Iterator[th
         begun.set()
         step(go_on)
 
-    thread = threading.Thread(target=vitals.repeat, args=(first, stop, name))
+    thread = threading.Thread(target=liveness.repeat, args=(first, stop, name))
     thread.start()
     begun.wait()
     try:
@@ -42,72 +42,72 @@ def stepping(vitals: Vitals, step, name: str = "worker w commit") -> Iterator[th
 
 
 def test_a_thread_is_stuck_when_its_step_goes_on_for_too_long_and_the_place_is_told(clock):
-    vitals = Vitals()
-    with stepping(vitals, lambda go_on: go_on.wait()):
+    liveness = Liveness()
+    with stepping(liveness, lambda go_on: go_on.wait()):
         clock[0] += STEP_S
-        assert vitals.stuck() == []
+        assert liveness.stuck_threads() == []
         clock[0] += 5
-        (trouble,) = vitals.stuck()
+        (trouble,) = liveness.stuck_threads()
         assert trouble.startswith("worker w commit has made no step for 35 s, it is at threading line ")
-    assert vitals.stuck() == []
+    assert liveness.stuck_threads() == []
 
 
 def test_a_thread_that_waits_for_the_server_is_given_the_time_of_its_time_outs(clock):
-    vitals, waiting = Vitals(), {"__name__": "redis.connection"}
+    liveness, waiting = Liveness(), {"__name__": "redis.connection"}
     exec("def read_response(go_on): go_on.wait()", waiting)
-    with stepping(vitals, waiting["read_response"]):
+    with stepping(liveness, waiting["read_response"]):
         clock[0] += SERVER_S
-        assert vitals.stuck() == []
+        assert liveness.stuck_threads() == []
         clock[0] += 1
-        assert len(vitals.stuck()) == 1
+        assert len(liveness.stuck_threads()) == 1
 
 
 def test_a_long_step_that_says_that_it_gets_on_is_not_stuck(clock):
-    vitals, marked, go_on = Vitals(), threading.Event(), threading.Event()
+    liveness, marked, go_on = Liveness(), threading.Event(), threading.Event()
 
     def step():
         clock[0] += STEP_S + 1
-        vitals.mark()
+        liveness.touch()
         marked.set()
         go_on.wait()
 
     stop = threading.Event()
-    thread = threading.Thread(target=vitals.repeat, args=(step, stop, "ticker t"))
+    thread = threading.Thread(target=liveness.repeat, args=(step, stop, "ticker t"))
     thread.start()
     marked.wait()
-    assert vitals.stuck() == []
+    assert liveness.stuck_threads() == []
     stop.set()
     go_on.set()
     thread.join()
 
 
 def test_steps_that_fail_because_the_server_is_away_are_steps(clock):
-    vitals, stop = Vitals(), threading.Event()
+    liveness, stop = Liveness(), threading.Event()
     tries = []
 
     def step():
         clock[0] += STEP_S
-        tries.append(vitals.stuck())
+        tries.append(liveness.stuck_threads())
         if len(tries) == 3:
             stop.set()
         raise NotConnected("away")
 
-    vitals.repeat(step, stop, "worker w beat")
+    liveness.repeat(step, stop, "worker w beat")
     assert tries == [[], [], []]
 
 
 def test_a_thread_that_has_ended_by_an_error_is_told_and_one_that_was_stopped_is_not():
-    vitals = Vitals()
+    liveness = Liveness()
 
     def wrong():
         raise Misconfigured("shards is 3")
 
     with pytest.raises(Misconfigured):
-        vitals.repeat(wrong, threading.Event(), "worker w commit")
-    assert vitals.stuck() == ["worker w commit has ended: Misconfigured: shards is 3"]
+        liveness.repeat(wrong, threading.Event(), "worker w commit")
+    assert liveness.stuck_threads() == ["worker w commit has ended: Misconfigured: shards is 3"]
 
 
 def test_a_thread_that_nobody_watches_may_mark_and_nothing_becomes_of_it():
-    vitals = Vitals()
-    vitals.mark()
-    assert vitals.stuck() == []
+    liveness = Liveness()
+    liveness.touch()
+    assert liveness.stuck_threads() == []

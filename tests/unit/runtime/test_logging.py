@@ -6,11 +6,11 @@ import threading
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.hiding import without_secrets
-from jobistemer.core.runs.message import Delivery, Message, Slot
-from jobistemer.core.safe_text import printable
-from jobistemer.runtime.logging import LinesForMachines, LinesForPeople, set_up_logging
-from jobistemer.worker.attempts.run_logger import about
+from jobistemer.core.hiding import hide_secrets
+from jobistemer.core.runs.message import Delivery, Message, TaskRef
+from jobistemer.core.safe_text import escape_text
+from jobistemer.runtime.logging import JsonFormatter, TextFormatter, set_up_logging
+from jobistemer.worker.attempts.run_logger import log_extra
 
 
 def written(formatter, message, *args, trouble=None, **extra):
@@ -38,24 +38,24 @@ def trouble():
     ],
 )
 def test_nothing_that_moves_a_cursor_or_forges_a_line_is_printable(text, shown):
-    assert printable(text) == shown
+    assert escape_text(text) == shown
 
 
 def test_a_line_for_people_is_one_line_whatever_the_message_holds():
-    line = written(LinesForPeople(), "run of %s", "evil\n12:00:00 info forged\x1b[2J")
+    line = written(TextFormatter(), "run of %s", "evil\n12:00:00 info forged\x1b[2J")
     assert line.endswith(" warning  run of evil\\n12:00:00 info forged\\x1b[2J")
     assert "\n" not in line
 
 
 def test_a_traceback_is_indented_below_its_line():
-    lines = written(LinesForPeople(), "step failed", trouble=trouble()).splitlines()
+    lines = written(TextFormatter(), "step failed", trouble=trouble()).splitlines()
     assert lines[0].endswith(" warning  step failed")
     assert lines[-1] == r"    ValueError: no\x1b[2Jsuch"
     assert all(line.startswith("    ") for line in lines[1:])
 
 
 def test_a_line_for_machines_is_one_json_object():
-    line = written(LinesForMachines(), "run of %s", "evil\nforged\x1b", trouble=trouble())
+    line = written(JsonFormatter(), "run of %s", "evil\nforged\x1b", trouble=trouble())
     fields = json.loads(line)
     assert "\x1b" not in line
     assert (fields["level"], fields["logger"], fields["message"]) == ("warning", "jobistemer.test", "run of evil\nforged\x1b")
@@ -65,9 +65,9 @@ def test_a_line_for_machines_is_one_json_object():
 
 
 def test_facts_are_fields_of_their_own_and_never_replace_what_every_line_has():
-    delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, slot=Slot("occ_1", "job_1", 1, 0, "t")), 2, 0)
-    facts = {**about(delivery)["facts"], "message": "forged"}
-    fields = json.loads(written(LinesForMachines(), "sent", facts=facts, order=7, odd={1, "x"} & {1}))
+    delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, slot=TaskRef("occ_1", "job_1", 1, 0, "t")), 2, 0)
+    facts = {**log_extra(delivery)["facts"], "message": "forged"}
+    fields = json.loads(written(JsonFormatter(), "sent", facts=facts, order=7, odd={1, "x"} & {1}))
     assert [fields.pop(name) for name in ("pid", "thread")] == [os.getpid(), threading.current_thread().name]
     del fields["at"]
     assert fields == {
@@ -85,8 +85,8 @@ def test_facts_are_fields_of_their_own_and_never_replace_what_every_line_has():
 
 def test_people_are_not_told_twice_of_which_run_a_line_is():
     facts = {"run": "run_1", "task": "mail.send", "attempt": 2}
-    assert written(LinesForPeople(), "run_1 of mail.send: lost", facts=facts).endswith("  run_1 of mail.send: lost")
-    assert written(LinesForPeople(), "sent", facts=facts).endswith("  sent run=run_1 task=mail.send")
+    assert written(TextFormatter(), "run_1 of mail.send: lost", facts=facts).endswith("  run_1 of mail.send: lost")
+    assert written(TextFormatter(), "sent", facts=facts).endswith("  sent run=run_1 task=mail.send")
 
 
 class Hostile:
@@ -96,7 +96,7 @@ class Hostile:
     __str__ = __repr__
 
 
-@pytest.mark.parametrize("formatter", [LinesForPeople(), LinesForMachines()])
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
 @pytest.mark.parametrize(
     ("message", "args", "extra"),
     [
@@ -115,10 +115,10 @@ def test_whatever_a_line_holds_it_is_written_as_one_line(formatter, message, arg
 
 
 def test_what_cannot_be_written_is_said_to_be_missing():
-    fields = json.loads(written(LinesForMachines(), "half \ud800", thing=Hostile()))
+    fields = json.loads(written(JsonFormatter(), "half \ud800", thing=Hostile()))
     assert fields["message"] == r"half \ud800"
     assert fields["unwritable"].startswith("UnicodeEncodeError: ")
-    fields = json.loads(written(LinesForMachines(), "fine", thing=Hostile()))
+    fields = json.loads(written(JsonFormatter(), "fine", thing=Hostile()))
     assert (fields["message"], fields["unwritable"]) == ("fine", "RuntimeError: no")
 
 
@@ -128,7 +128,7 @@ class HostileError(Exception):
 
 
 def test_an_exception_that_cannot_say_what_it_is_is_logged_all_the_same():
-    fields = json.loads(written(LinesForMachines(), "step failed", trouble=HostileError()))
+    fields = json.loads(written(JsonFormatter(), "step failed", trouble=HostileError()))
     assert (fields["message"], fields["exception"]["type"]) == ("step failed", "HostileError")
 
 
@@ -145,22 +145,22 @@ def test_an_exception_that_cannot_say_what_it_is_is_logged_all_the_same():
     ],
 )
 def test_secrets_in_urls_are_hidden_in_every_form_and_place(text, shown):
-    assert without_secrets(text) == shown
+    assert hide_secrets(text) == shown
     try:
         raise ValueError(text)
     except ValueError as error:
         caught = error
-    fields = json.loads(written(LinesForMachines(), "see %s", text, trouble=caught, facts={"error": text}, url=text))
+    fields = json.loads(written(JsonFormatter(), "see %s", text, trouble=caught, facts={"error": text}, url=text))
     assert (fields["message"], fields["error"], fields["extra"]["url"]) == (f"see {shown}", shown, shown)
     assert (fields["exception"]["message"], fields["exception"]["traceback"][-1]) == (shown, f"ValueError: {shown}")
-    assert written(LinesForPeople(), "see %s", text, trouble=caught).endswith(f"ValueError: {shown}")
+    assert written(TextFormatter(), "see %s", text, trouble=caught).endswith(f"ValueError: {shown}")
 
 
 def test_a_text_that_looks_like_very_many_urls_takes_no_time():
     text = "://a:" * 50_000 + "?token" * 50_000
-    assert without_secrets(text) == text
+    assert hide_secrets(text) == text
 
 
 def test_an_unknown_level_is_refused():
     with pytest.raises(Misconfigured, match="log level is 'loud', allowed are debug, info, warning, error"):
-        set_up_logging("loud", LinesForPeople())
+        set_up_logging("loud", TextFormatter())

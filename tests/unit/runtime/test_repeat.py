@@ -11,9 +11,9 @@ import pytest
 
 from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 from jobistemer.runtime import repeat as repeating
-from jobistemer.runtime.repeat import LONGEST_PAUSE_S, SAY_AGAIN_S, repeat, until_done
-from jobistemer.runtime.shutdown import Stopping
-from tests.support.worker_processes import until
+from jobistemer.runtime.repeat import LONGEST_PAUSE_S, LOG_AGAIN_S, repeat, retry_until_done
+from jobistemer.runtime.shutdown import Shutdown
+from tests.support.worker_processes import wait_until
 
 
 class Patient(threading.Event):
@@ -70,7 +70,7 @@ def test_a_lost_connection_is_a_warning_and_a_bug_is_logged_whole(caplog):
 
 def test_a_trouble_that_lasts_is_told_once_when_it_changes_from_time_to_time_and_when_it_is_over(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
-    passed = iter([0.0, 1.0, 2.0, 3.0, 3.0 + SAY_AGAIN_S, 40.0])
+    passed = iter([0.0, 1.0, 2.0, 3.0, 3.0 + LOG_AGAIN_S, 40.0])
     monkeypatch.setattr(repeating.time, "monotonic", lambda: next(passed))
     stop, away, full = Patient(), NotConnected("away"), ServerRefused("full")
     repeat(steps(stop, away, away, full, full, full, None, None), stop, "ticker x")
@@ -96,7 +96,7 @@ def test_until_done_ends_with_the_first_success():
         if len(calls) < 3:
             raise NotConnected("away")
 
-    assert until_done(third_time_lucky, stop, "role")
+    assert retry_until_done(third_time_lucky, stop, "role")
     assert len(calls) == 3
 
 
@@ -107,12 +107,12 @@ def test_until_done_gives_up_when_it_is_stopped():
         stop.set()
         raise NotConnected("away")
 
-    assert not until_done(never, stop, "role")
+    assert not retry_until_done(never, stop, "role")
 
 
 def test_what_no_waiting_mends_is_raised():
     with pytest.raises(Misconfigured):
-        until_done(lambda: _raise(Misconfigured("3 shards")), threading.Event(), "role")
+        retry_until_done(lambda: _raise(Misconfigured("3 shards")), threading.Event(), "role")
 
 
 def _raise(error):
@@ -120,20 +120,20 @@ def _raise(error):
 
 
 def test_asked_twice_means_at_once():
-    stopping = Stopping()
-    stopping.request()
-    assert (stopping.requested.is_set(), stopping.immediate.is_set()) == (True, False)
-    stopping.request()
-    assert stopping.immediate.is_set()
+    shutdown = Shutdown()
+    shutdown.request()
+    assert (shutdown.requested.is_set(), shutdown.immediate.is_set()) == (True, False)
+    shutdown.request()
+    assert shutdown.immediate.is_set()
 
 
 @pytest.fixture
 def listening():
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGCONT)
     before = [signal.getsignal(number) for number in numbers]
-    stopping = Stopping()
-    stopping.listen()
-    yield stopping
+    shutdown = Shutdown()
+    shutdown.listen()
+    yield shutdown
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
 
@@ -148,7 +148,7 @@ def test_who_is_quiet_goes_on_when_told_so(listening):
     os.kill(os.getpid(), signal.SIGTSTP)
     assert listening.quiet.wait(10)
     os.kill(os.getpid(), signal.SIGCONT)
-    until(lambda: not listening.quiet.is_set(), "it is no longer quiet")
+    wait_until(lambda: not listening.quiet.is_set(), "it is no longer quiet")
 
 
 def test_a_signal_that_interrupts_the_lock_it_needs_does_not_hang(listening):

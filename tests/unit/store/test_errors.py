@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.store.errors import translated
+from jobistemer.store.errors import translate_error
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from jobistemer.store.errors import translated
     ],
 )
 def test_a_failure_names_its_remedy(error, kind, words):
-    found = translated(error, "rediss://h:1/0")
+    found = translate_error(error, "rediss://h:1/0")
     assert isinstance(found, kind)
     assert words in str(found)
     # What the server says may end with a full stop, or not.

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 from jobistemer.store.namespace import Namespace
-from tests.support.servers import emptied
+from tests.support.servers import empty_server
 
 
 def test_threads_that_ask_for_the_shards_at_the_same_time_are_given_the_same(monkeypatch):
     # Given two threads that both find that nobody has asked yet
-    emptied("fake://namespace")
+    empty_server("fake://namespace")
     namespace, both = Namespace("fake://namespace", "test", shards=3), Barrier(2)
     read_clock = namespace.settings.read_clock
 

@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from jobistemer.store.scripts import LUA_FOLDER, Script, all_scripts, read_header, script
+from jobistemer.store.scripts import LUA_FOLDER, Script, list_scripts, read_header, script
 from tests.support.paths import ROOT
 
 TESTS = ROOT / "tests" / "store"
-MOST_LINES = 40
+MAX_LINES = 40
 LONGER = {
     # Each is one decision that must be taken and written in one step, so it cannot become two scripts.
     "claim_occurrence": 67,  # the cursor, the pause, the overlap policy and the runs of the occurrence
@@ -24,7 +24,7 @@ FUNCTIONS = {"tonumber", "tostring", "ipairs", "pairs", "unpack"}
 WORD = re.compile(r"'([A-Z]{2,})'")
 BINDING = re.compile(r"local (?P<names>[\w, ]+?)\s*=\s*(?P<values>(?:KEYS|ARGV|tonumber\(ARGV)\[.*)", re.DOTALL)
 
-every_script = pytest.mark.parametrize("each", all_scripts(), ids=lambda each: each.name)
+every_script = pytest.mark.parametrize("each", list_scripts(), ids=lambda each: each.name)
 
 
 def code(each: Script) -> list[str]:
@@ -142,12 +142,12 @@ def test_keys_are_passed_and_never_put_together(each):
 
 @every_script
 def test_a_script_is_short_enough_to_be_read_at_a_glance(each):
-    assert len(body(each)) <= LONGER.get(each.name, MOST_LINES)
+    assert len(body(each)) <= LONGER.get(each.name, MAX_LINES)
     assert max(len(line) for line in each.text.splitlines()) <= 125
 
 
 def test_a_script_that_has_become_short_is_no_longer_called_long():
-    assert all(MOST_LINES < len(body(script(name))) <= most for name, most in LONGER.items())
+    assert all(MAX_LINES < len(body(script(name))) <= most for name, most in LONGER.items())
 
 
 @every_script
@@ -157,7 +157,7 @@ def test_each_script_has_a_test_file_of_its_name(each):
 
 
 def test_each_test_file_has_its_script():
-    assert {path.stem.removeprefix("test_") for path in TESTS.glob("*/test_*.py")} == {each.name for each in all_scripts()}
+    assert {path.stem.removeprefix("test_") for path in TESTS.glob("*/test_*.py")} == {each.name for each in list_scripts()}
 
 
 def test_a_header_without_its_sections_is_refused():
@@ -171,4 +171,4 @@ def test_a_word_that_the_header_does_not_list_is_an_error():
 
 
 def test_the_scripts_are_found_where_they_stand():
-    assert len(all_scripts()) == len(list(LUA_FOLDER.rglob("*.lua"))) > 0
+    assert len(list_scripts()) == len(list(LUA_FOLDER.rglob("*.lua"))) > 0

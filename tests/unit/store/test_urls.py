@@ -6,7 +6,7 @@ import pytest
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.server.connection import connect, connect_async
-from jobistemer.store.server.urls import redacted
+from jobistemer.store.server.urls import redact_url
 
 SECRETS = ("hunter2", "hun", "ter2", "s3nt", "k3y")
 
@@ -37,7 +37,7 @@ SECRETS = ("hunter2", "hun", "ter2", "s3nt", "k3y")
     ],
 )
 def test_a_url_is_shown_without_its_passwords(url, shown):
-    assert redacted(url) == shown
+    assert redact_url(url) == shown
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobistemer.store.calls.jobs import StoredJob
-from jobistemer.ticker.upcoming import Upcoming
+from jobistemer.ticker.upcoming import UpcomingJobs
 from tests.support.stories import T0, decision, job
 
 HORIZON = (T0 + 600) * 1000
@@ -13,15 +13,15 @@ HORIZON = (T0 + 600) * 1000
 
 @pytest.fixture
 def upcoming():
-    return Upcoming()
+    return UpcomingJobs()
 
 
 def add(upcoming, name, due):
     upcoming.add(name, StoredJob(job(), 1, "f", T0, "", 0), due * 1000)
 
 
-def names(entries):
-    return [entry.job_id for entry in entries]
+def names(due_jobs):
+    return [due_job.job_id for due_job in due_jobs]
 
 
 def test_a_job_is_taken_out_when_it_is_due_and_not_before(upcoming):
@@ -40,27 +40,27 @@ def test_the_latest_go_first(upcoming):
 def test_a_job_that_was_taken_out_is_unknown_until_it_is_put_back(upcoming):
     mark = (T0 + 60) * 1000
     add(upcoming, "a", T0 + 60)
-    assert upcoming.unknown({"a": mark}, mark) == []
+    assert upcoming.find_unknown({"a": mark}, mark) == []
 
-    (entry,) = upcoming.pop_due(mark)
-    assert upcoming.unknown({"a": mark}, mark) == ["a"]
+    (due_job,) = upcoming.pop_due(mark)
+    assert upcoming.find_unknown({"a": mark}, mark) == ["a"]
 
-    entry.advance(decision(T0 + 60))
-    upcoming.put_back(entry, HORIZON)
-    assert upcoming.unknown({"a": (T0 + 120) * 1000}, mark) == []
-    assert (entry.cursor, upcoming.next_ms()) == (T0 + 60, (T0 + 120) * 1000)
+    due_job.advance(decision(T0 + 60))
+    upcoming.put_back(due_job, HORIZON)
+    assert upcoming.find_unknown({"a": (T0 + 120) * 1000}, mark) == []
+    assert (due_job.cursor, upcoming.next_ms()) == (T0 + 60, (T0 + 120) * 1000)
 
 
 def test_a_job_whose_mark_differs_is_to_be_read_again(upcoming):
     add(upcoming, "a", T0 + 60)
-    assert upcoming.unknown({"a": (T0 + 30) * 1000, "b": (T0 + 5) * 1000}, T0 * 1000) == ["a", "b"]
+    assert upcoming.find_unknown({"a": (T0 + 30) * 1000, "b": (T0 + 5) * 1000}, T0 * 1000) == ["a", "b"]
 
 
 def test_what_comes_after_the_horizon_is_for_a_later_look(upcoming):
     add(upcoming, "a", T0 + 60)
-    (entry,) = upcoming.pop_due((T0 + 60) * 1000)
-    entry.advance(decision(T0 + 600))
-    upcoming.put_back(entry, HORIZON)
+    (due_job,) = upcoming.pop_due((T0 + 60) * 1000)
+    due_job.advance(decision(T0 + 600))
+    upcoming.put_back(due_job, HORIZON)
     assert (len(upcoming), upcoming.next_ms()) == (0, None)
 
 
@@ -80,28 +80,28 @@ def test_an_earlier_instant_takes_the_place_of_a_later_one(upcoming):
 def test_a_mark_that_another_ticker_has_moved_on_is_no_news_and_is_followed(upcoming):
     mark, following = (T0 + 60) * 1000, (T0 + 120) * 1000
     add(upcoming, "a", T0 + 60)
-    assert upcoming.unknown({"a": following}, mark - 1) == ["a"]
-    assert upcoming.unknown({"a": following}, mark) == []
+    assert upcoming.find_unknown({"a": following}, mark - 1) == ["a"]
+    assert upcoming.find_unknown({"a": following}, mark) == []
 
-    (entry,) = upcoming.pop_due(mark)
-    entry.follow(following)
-    assert (entry.cursor, entry.due_ms, entry.ahead) == (T0 + 60, following, None)
+    (due_job,) = upcoming.pop_due(mark)
+    due_job.skip_to(following)
+    assert (due_job.cursor, due_job.due_ms, due_job.prepared) == (T0 + 60, following, None)
 
 
 def test_each_job_is_to_be_made_ready_once_for_each_due_mark(upcoming):
     add(upcoming, "a", T0 + 60)
     add(upcoming, "b", T0 + 60)
-    assert names(upcoming.take_unready(1)) == ["a"]
-    assert (names(upcoming.take_unready(5)), upcoming.unready) == (["b"], False)
+    assert names(upcoming.take_unprepared(1)) == ["a"]
+    assert (names(upcoming.take_unprepared(5)), upcoming.has_unprepared) == (["b"], False)
 
-    for entry in upcoming.pop_due((T0 + 60) * 1000):
-        entry.advance(decision(T0 + 60))
-        upcoming.put_back(entry, HORIZON)
-    assert sorted(names(upcoming.take_unready(5))) == ["a", "b"]
+    for due_job in upcoming.pop_due((T0 + 60) * 1000):
+        due_job.advance(decision(T0 + 60))
+        upcoming.put_back(due_job, HORIZON)
+    assert sorted(names(upcoming.take_unprepared(5))) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("late_ms", "on_time"), [(0, True), (999, True), (1000, False)])
 def test_what_was_made_ready_counts_for_a_second(upcoming, late_ms, on_time):
     add(upcoming, "a", T0 + 60)
-    (entry,) = upcoming.pop_due((T0 + 60) * 1000)
-    assert entry.on_time((T0 + 60) * 1000 + late_ms) is on_time
+    (due_job,) = upcoming.pop_due((T0 + 60) * 1000)
+    assert due_job.is_on_time((T0 + 60) * 1000 + late_ms) is on_time

@@ -5,16 +5,16 @@ from hypothesis import strategies as st
 
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord
 from jobistemer.core.states import AttemptState, OccurrenceState
-from jobistemer.web.charts.gantt import LEFT, WIDTH, Line, gantt, of_attempts
-from jobistemer.web.charts.timeline import PLACES, STUB, TALL, TOP, Slot, timeline
+from jobistemer.web.charts.gantt import LEFT, WIDTH, GanttLine, build_gantt, build_attempts_gantt
+from jobistemer.web.charts.timeline import MAX_COLUMNS, MIN_HEIGHT, MAX_HEIGHT, TOP, HistoryItem, build_timeline
 
 NOW = 1_800_000_000_000
 
 
-def slot(number, state="completed", took=1000):
+def item(number, state="completed", took=1000):
     due = NOW // 1000 - 3600 + number * 60
     record = OccurrenceRecord(f"occ_{number}", "job_1", 1, due, OccurrenceState(state), "why", due * 1000, due * 1000, due * 1000 + took)
-    return Slot(record, "why")
+    return HistoryItem(record, "why")
 
 
 def attempt(number, start, end, state="failed"):
@@ -22,37 +22,37 @@ def attempt(number, start, end, state="failed"):
 
 
 def test_the_longest_is_the_highest_and_what_never_ran_is_a_stub():
-    shown = timeline([slot(2, "missed"), slot(1, took=4000), slot(0, took=1000)], NOW)
+    shown = build_timeline([item(2, "missed"), item(1, took=4000), item(0, took=1000)], NOW)
     assert [(each.occurrence, each.height, each.tone) for each in shown.columns] == [
-        ("occ_0", TALL // 2, "good"),
-        ("occ_1", TALL, "good"),
-        ("occ_2", STUB, "warn"),
+        ("occ_0", MAX_HEIGHT // 2, "good"),
+        ("occ_1", MAX_HEIGHT, "good"),
+        ("occ_2", MIN_HEIGHT, "warn"),
     ]
     assert (shown.longest, shown.half) == ("4.0 s", "1.0 s")
 
 
 def test_the_newest_is_on_the_right_and_the_axis_names_it():
-    shown = timeline([slot(n) for n in reversed(range(PLACES))], NOW)
+    shown = build_timeline([item(n) for n in reversed(range(MAX_COLUMNS))], NOW)
     assert [each.x for each in shown.columns] == sorted(each.x for each in shown.columns)
     assert shown.columns[-1].x + 14 <= shown.width
     assert shown.marks[-1].x > shown.columns[-1].x
 
 
 def test_a_history_of_nothing_has_a_picture():
-    assert timeline([], NOW).columns == []
+    assert build_timeline([], NOW).columns == []
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(OccurrenceState)), st.integers(-5_000, 10**10)), max_size=60))
-def test_no_column_leaves_the_paper(slots):
-    shown = timeline([slot(n, state, took) for n, (state, took) in enumerate(slots)], NOW)
+def test_no_column_leaves_the_paper(items):
+    shown = build_timeline([item(n, state, took) for n, (state, took) in enumerate(items)], NOW)
     for column in shown.columns:
         assert 0 <= column.x <= shown.width
         assert column.y >= TOP
-        assert STUB <= column.height <= TALL
+        assert MIN_HEIGHT <= column.height <= MAX_HEIGHT
 
 
 def test_bars_stand_where_attempts_ran_with_the_waits_between_them():
-    shown = gantt([Line("load", "/runs/run_1", NOW, [attempt(0, 100, 200), attempt(1, 600, 1000, "succeeded")], "succeeded")], NOW, NOW + 1000, NOW)
+    shown = build_gantt([GanttLine("load", "/runs/run_1", NOW, [attempt(0, 100, 200), attempt(1, 600, 1000, "succeeded")], "succeeded")], NOW, NOW + 1000, NOW)
     (row,) = shown.rows
     assert [(each.x, each.width, each.tone) for each in row.bars] == [
         (LEFT + WIDTH * 0.1, WIDTH * 0.1, "bad"),
@@ -63,12 +63,12 @@ def test_bars_stand_where_attempts_ran_with_the_waits_between_them():
 
 
 def test_a_task_that_never_began_says_what_became_of_it():
-    (row,) = gantt([Line("tell", "/runs/run_1", 0, [], "skipped")], NOW, NOW + 1000, NOW).rows
+    (row,) = build_gantt([GanttLine("tell", "/runs/run_1", 0, [], "skipped")], NOW, NOW + 1000, NOW).rows
     assert (row.bars, row.waits, row.note) == ([], [], "skipped")
 
 
 def test_what_still_runs_reaches_to_now():
-    shown = of_attempts(NOW, [attempt(0, 0, 0, "running")], NOW + 5000)
+    shown = build_attempts_gantt(NOW, [attempt(0, 0, 0, "running")], NOW + 5000)
     (bar,) = shown.rows[0].bars
     assert (bar.x, bar.x + bar.width) == (LEFT, LEFT + WIDTH)
 
@@ -76,7 +76,7 @@ def test_what_still_runs_reaches_to_now():
 @given(st.lists(st.tuples(st.integers(-(10**6), 10**11), st.integers(-(10**4), 10**11)), max_size=20), st.integers(-1000, 10**11))
 def test_no_bar_leaves_the_paper_and_the_axis_is_short(spans, end):
     attempts = [attempt(n, start, start + length) for n, (start, length) in enumerate(spans)]
-    shown = gantt([Line("a" * 200, "/", NOW, attempts, "failed")], NOW, NOW + end, NOW + 10**11)
+    shown = build_gantt([GanttLine("a" * 200, "/", NOW, attempts, "failed")], NOW, NOW + end, NOW + 10**11)
     for bar in shown.rows[0].bars:
         assert bar.x >= LEFT
         assert bar.x + bar.width <= LEFT + WIDTH + 3

@@ -3,13 +3,13 @@
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.web.dashboard.settings import LOOPBACK, settings_for
+from jobistemer.web.dashboard.settings import LOOPBACK, build_settings
 
 TOKEN = "long-enough-a-token"
 
 
-def made(host="127.0.0.1", *, token="", names=(), trusting=False):
-    return settings_for(host, read_only=False, by="", token=token, names=names, trusting=trusting)
+def made(host="127.0.0.1", *, token="", names=(), without_token=False):
+    return build_settings(host, read_only=False, by="", token=token, names=names, without_token=without_token)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
@@ -22,7 +22,7 @@ def test_what_others_can_reach_needs_a_token_or_a_word(host):
     with pytest.raises(Misconfigured, match="JOBISTEMER_DASHBOARD_TOKEN"):
         made(host)
     assert made(host, token=TOKEN).hosts == frozenset()
-    assert made(host, trusting=True).token == ""
+    assert made(host, without_token=True).token == ""
 
 
 def test_a_token_that_can_be_guessed_is_refused():

@@ -8,8 +8,8 @@ from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.report import Report
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.worker import Worker
-from jobistemer.worker.attempts.attempt import Flight
-from jobistemer.worker.execute.default_reducer import GATHER
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from tests.support.stories import message
 from tests.unit.worker.execute.test_execute import HERE
 
@@ -27,7 +27,7 @@ def test_the_executor_cascades_from_the_app_to_the_task(app):
     def inside() -> None: ...
 
     assert {name: handler.executor for name, handler in app.handlers.items()} == {"apart": "process", "inside": "auto"}
-    assert GATHER.executor == "auto"
+    assert DEFAULT_REDUCER.executor == "auto"
 
 
 def test_an_unknown_executor_is_refused_with_those_there_are():
@@ -52,10 +52,10 @@ def test_what_may_have_killed_a_worker_is_isolated_whatever_it_asks_for(app):
     @app.task(executor="auto")
     def plain(ctx: Context, report: Report) -> None: ...
 
-    def flight(crashes: int) -> Flight:
-        return Flight(HERE, Delivery(b"s", b"1-0", message(), 0, crashes), app.handlers["plain"], "alice")
+    def make_attempt(crashes: int) -> Attempt:
+        return Attempt(HERE, Delivery(b"s", b"1-0", message(), 0, crashes), app.handlers["plain"], "alice")
 
-    assert [flight(0).apart, flight(1).apart] == [False, True]
+    assert [make_attempt(0).needs_process, make_attempt(1).needs_process] == [False, True]
 
 
 def test_functions_that_yield_are_refused(app):

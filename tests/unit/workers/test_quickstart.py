@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from jobistemer import Context, Jobistemer, Retry
-from tests.support.stories import take
+from tests.support.stories import fetch
 from workers import quickstart
 
 AT = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
@@ -42,7 +42,7 @@ def scan(at):
     """List the files, and do what that has enqueued, as a worker would; the paths."""
     count = quickstart.scan(context(at))
     (shard,) = quickstart.app.namespace.shards
-    calls = [quickstart.index_file.handler.decode(each.message.payload) for each in take(shard, count=100)]
+    calls = [quickstart.index_file.handler.decode(each.message.payload) for each in fetch(shard, count=100)]
     assert len(calls) == count
     for call in calls:
         quickstart.index_file(**call)

@@ -1,7 +1,7 @@
 import pytest
 
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.jobs.graph import check_graph, ready, released_by, skipped_by
+from jobistemer.core.jobs.graph import check_graph, find_ready, find_released, find_skipped
 
 CHAIN = {"a": (), "b": ("a",), "c": ("b",)}
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -14,7 +14,7 @@ BACKWARDS = {"c": ("b",), "b": ("a",), "a": ()}
     [(CHAIN, ["a"]), (DIAMOND, ["a"]), (PARALLEL, ["a", "b", "c"]), (BACKWARDS, ["a"])],
 )
 def test_tasks_that_wait_for_nothing_are_ready(edges, tasks):
-    assert ready(edges) == tasks
+    assert find_ready(edges) == tasks
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_tasks_that_wait_for_nothing_are_ready(edges, tasks):
     ],
 )
 def test_a_success_releases_those_that_wait_for_it_directly(edges, task, tasks):
-    assert released_by(edges, task) == tasks
+    assert find_released(edges, task) == tasks
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_success_releases_those_that_wait_for_it_directly(edges, task, tasks):
     ],
 )
 def test_a_failure_skips_all_that_comes_after_near_and_far(edges, task, tasks):
-    assert skipped_by(edges, task) == tasks
+    assert find_skipped(edges, task) == tasks
 
 
 @pytest.mark.parametrize("edges", [CHAIN, DIAMOND, PARALLEL, BACKWARDS])

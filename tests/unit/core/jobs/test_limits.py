@@ -2,19 +2,19 @@ import pytest
 
 from jobistemer import Concurrency, Jobistemer, Options, Rate
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidName
-from jobistemer.core.jobs.limits import Use, name_of, uses_of
+from jobistemer.core.jobs.limits import LimitUse, limit_name, find_uses
 from jobistemer.core.runs.message import Message
 
 
 def uses(*limits, **arguments):
-    return uses_of("task/send", limits, arguments)
+    return find_uses("task/send", limits, arguments)
 
 
 def test_a_limit_counts_under_its_task_its_name_and_the_value_of_its_key():
-    assert uses(Concurrency(5)) == [Use("task/send", 5, 0)]
-    assert uses(Concurrency(5, name="printer")) == [Use("printer", 5, 0)]
-    assert uses(Rate(10, per_s=60, key="{customer}"), customer=7) == [Use("task/send:7", 10, 60_000)]
-    assert uses(Concurrency(1, key="{a}-{b}", name="pair"), a=1, b="x") == [Use("pair:1-x", 1, 0)]
+    assert uses(Concurrency(5)) == [LimitUse("task/send", 5, 0)]
+    assert uses(Concurrency(5, name="printer")) == [LimitUse("printer", 5, 0)]
+    assert uses(Rate(10, per_s=60, key="{customer}"), customer=7) == [LimitUse("task/send:7", 10, 60_000)]
+    assert uses(Concurrency(1, key="{a}-{b}", name="pair"), a=1, b="x") == [LimitUse("pair:1-x", 1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -28,16 +28,16 @@ def test_a_limit_counts_under_its_task_its_name_and_the_value_of_its_key():
     ],
 )
 def test_a_value_is_written_so_that_it_may_stand_in_a_key(value, expected):
-    assert name_of("t", value) == expected
+    assert limit_name("t", value) == expected
 
 
 def test_a_long_value_is_cut_to_a_size_that_a_key_may_have():
-    assert len(name_of("t", "x" * 101)) == 42
-    assert name_of("t", "x" * 101) != name_of("t", "x" * 102)
+    assert len(limit_name("t", "x" * 101)) == 42
+    assert limit_name("t", "x" * 101) != limit_name("t", "x" * 102)
 
 
 def test_values_that_cannot_be_made_count_together():
-    assert uses(Concurrency(1, key="{order.customer}"), order=None) == [Use("task/send:?", 1, 0)]
+    assert uses(Concurrency(1, key="{order.customer}"), order=None) == [LimitUse("task/send:?", 1, 0)]
 
 
 def test_a_key_may_look_into_an_argument():
@@ -47,7 +47,7 @@ def test_a_key_may_look_into_an_argument():
     def send(order: dict[str, int]) -> None: ...
 
     message = Message("run_1", "send", 0, send.handler.encode((), {"order": {"customer": 7}}))
-    assert send.handler.uses(message) == (Use("task/send:7", 1, 0),)
+    assert send.handler.limit_uses(message) == (LimitUse("task/send:7", 1, 0),)
 
 
 def test_defaults_of_parameters_count_as_values():
@@ -57,7 +57,7 @@ def test_defaults_of_parameters_count_as_values():
     def send(customer: int = 3) -> None: ...
 
     message = Message("run_1", "send", 0, send.handler.encode((), {}))
-    assert send.handler.uses(message) == (Use("task/send:3", 1, 0), Use("task/send", 9, 0))
+    assert send.handler.limit_uses(message) == (LimitUse("task/send:3", 1, 0), LimitUse("task/send", 9, 0))
 
 
 def test_limits_of_the_app_hold_for_tasks_that_say_nothing_else():

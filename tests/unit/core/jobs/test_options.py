@@ -1,7 +1,7 @@
 import pytest
 
 from jobistemer.core.errors import InvalidDefinition, InvalidName
-from jobistemer.core.jobs.options import DEFAULTS, Complete, Effective, Options, complete, merged, resolve
+from jobistemer.core.jobs.options import DEFAULTS, CompleteOptions, EffectiveOption, Options, complete_options, merge_options, resolve_options
 from jobistemer.core.jobs.retries import NO_RETRIES
 
 APP, JOB, TASK = Options(queue="slow", timeout_s=60), Options(queue="etl", priority=0), Options(retry=NO_RETRIES)
@@ -18,33 +18,33 @@ APP, JOB, TASK = Options(queue="slow", timeout_s=60), Options(queue="etl", prior
     ],
 )
 def test_the_last_level_that_says_something_wins(levels, options):
-    assert merged(*levels) == options
+    assert merge_options(*levels) == options
 
 
 def test_what_no_level_says_is_the_default():
-    assert complete() == DEFAULTS == Complete()
-    assert complete(APP, JOB) == Complete(queue="etl", priority=0, timeout_s=60)
+    assert complete_options() == DEFAULTS == CompleteOptions()
+    assert complete_options(APP, JOB) == CompleteOptions(queue="etl", priority=0, timeout_s=60)
 
 
 def test_each_effective_option_names_the_level_it_comes_from():
-    found = resolve([("app", APP), ("job", JOB), ("task", TASK)])
+    found = resolve_options([("app", APP), ("job", JOB), ("task", TASK)])
     assert found == {
-        "queue": Effective("etl", "job"),
-        "priority": Effective(0, "job"),
-        "timeout_s": Effective(60, "app"),
-        "retry": Effective(NO_RETRIES, "task"),
-        "retention_s": Effective(86_400.0, "default"),
-        "executor": Effective("auto", "default"),
-        "max_crashes": Effective(3, "default"),
-        "on_dead": Effective("", "default"),
-        "limits": Effective((), "default"),
-        "dead_retention_s": Effective(604_800.0, "default"),
+        "queue": EffectiveOption("etl", "job"),
+        "priority": EffectiveOption(0, "job"),
+        "timeout_s": EffectiveOption(60, "app"),
+        "retry": EffectiveOption(NO_RETRIES, "task"),
+        "retention_s": EffectiveOption(86_400.0, "default"),
+        "executor": EffectiveOption("auto", "default"),
+        "max_crashes": EffectiveOption(3, "default"),
+        "on_dead": EffectiveOption("", "default"),
+        "limits": EffectiveOption((), "default"),
+        "dead_retention_s": EffectiveOption(604_800.0, "default"),
     }
 
 
 @pytest.mark.parametrize("options", [{"priority": 0}, {"priority": 9}, {"timeout_s": 0.001}, {"retention_s": 1}, {"queue": "a/b"}])
 def test_the_ends_of_each_range_are_allowed(options):
-    assert complete(Options(**options)) != DEFAULTS
+    assert complete_options(Options(**options)) != DEFAULTS
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.planning.clock_jumps import Held, Patience, judge
+from jobistemer.core.planning.clock_jumps import HeldJump, JumpPolicy, judge_jump
 from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
 from tests.support.clocks import NOW
 
-PATIENCE = Patience(limit_ms=300_000, hold_ms=60_000)
+PATIENCE = JumpPolicy(limit_ms=300_000, hold_ms=60_000)
 HOUR_MS = 3_600_000
 
 
@@ -17,21 +17,21 @@ HOUR_MS = 3_600_000
     [
         (0, None, 0, None),
         (300_000, None, 0, None),
-        (300_001, None, 5, Held(300_001, 5)),
+        (300_001, None, 5, HeldJump(300_001, 5)),
         (-HOUR_MS, None, 0, None),
-        (HOUR_MS, Held(HOUR_MS, 0), 59_999, Held(HOUR_MS, 0)),
-        (HOUR_MS, Held(HOUR_MS, 0), 60_000, None),
-        (HOUR_MS + 200, Held(HOUR_MS, 0), 59_999, Held(HOUR_MS, 0)),
-        (2 * HOUR_MS, Held(HOUR_MS, 0), 60_000, Held(2 * HOUR_MS, 60_000)),
-        (0, Held(HOUR_MS, 0), 1, None),
+        (HOUR_MS, HeldJump(HOUR_MS, 0), 59_999, HeldJump(HOUR_MS, 0)),
+        (HOUR_MS, HeldJump(HOUR_MS, 0), 60_000, None),
+        (HOUR_MS + 200, HeldJump(HOUR_MS, 0), 59_999, HeldJump(HOUR_MS, 0)),
+        (2 * HOUR_MS, HeldJump(HOUR_MS, 0), 60_000, HeldJump(2 * HOUR_MS, 60_000)),
+        (0, HeldJump(HOUR_MS, 0), 1, None),
     ],
 )
 def test_a_leap_is_held_until_it_has_stood_still_long_enough(leap_ms, held, steady_ms, becomes):
-    assert judge(leap_ms, held, PATIENCE, steady_ms) == becomes
+    assert judge_jump(leap_ms, held, PATIENCE, steady_ms) == becomes
 
 
 def test_without_a_limit_every_leap_is_taken_over():
-    assert judge(10**12, None, Patience(), 0) is None
+    assert judge_jump(10**12, None, JumpPolicy(), 0) is None
 
 
 class Times:
@@ -40,7 +40,7 @@ class Times:
     def __init__(self):
         self.steady, self.server_ms = 1000.0, float(NOW)
         self.clock = ServerClock(lambda: self.steady, lambda: 0.0)
-        self.clock.patience = PATIENCE
+        self.clock.jump_policy = PATIENCE
         self.look()
 
     def pass_by(self, seconds, leap_s=0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.core.planning.plan import NEVER, fired_reason, first_due, plan, runs_of, start_delay_ms
+from jobistemer.core.planning.plan import NEVER, fired_reason, first_due, plan, build_runs, start_delay_ms
 from jobistemer.core.schedules import Cron, Once
 from jobistemer.core.schedules.calendars import Dates
 from tests.support.clocks import NOW
@@ -132,7 +132,7 @@ def test_jitter_and_spread_hold_an_occurrence_back_always_by_the_same():
 
 def test_each_task_gets_a_run_with_its_own_identity_and_options():
     definition = minute_job(tasks=(task("a", queue="x", priority=9), task("b", "a", timeout_s=5.0)))
-    runs = list(runs_of(definition, 3, T0 + 60, NOW))
+    runs = list(build_runs(definition, 3, T0 + 60, NOW))
     assert [(each.name, message.queue, message.priority, message.timeout_ms) for each, message in runs] == [
         ("a", "x", 9, 3_600_000),
         ("b", "default", 5, 5_000),

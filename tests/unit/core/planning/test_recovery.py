@@ -7,7 +7,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Recovery
 from jobistemer.core.planning.plan import plan
-from jobistemer.core.planning.recovery import backlog, missed_before, stood_for
+from jobistemer.core.planning.recovery import find_backlog, grace_boundary, covered_instants
 from jobistemer.core.schedules import Cron
 from jobistemer.core.schedules.calendars import Dates
 from tests.support.stories import MINUTE, T0, job
@@ -83,7 +83,7 @@ def test_an_instant_is_missed_when_it_is_due_longer_ago_than_the_grace_to_the_mi
     definition = job(recovery=Recovery.MARK_AS_MISSED, grace_s=grace_s)
     now_ms = (T0 + MINUTE) * 1000 + late_ms
     assert states(plan(definition, T0, now_ms, 1)) == [becomes]
-    assert (missed_before(definition, now_ms) > T0 + MINUTE) == (becomes == M)
+    assert (grace_boundary(definition, now_ms) > T0 + MINUTE) == (becomes == M)
 
 
 def holiday(*minutes):
@@ -124,7 +124,7 @@ def at(*minutes):
 def test_a_compressed_run_stands_for_every_instant_since_the_cursor_that_no_calendar_excludes():
     definition = job(recovery=Recovery.COMPRESSED, grace_s=90, calendars=(holiday(2),))
     fired = next(each for each in plan(definition, T0, NOW_MS, 100) if each.state == F)
-    assert stood_for(definition, fired.since, fired.instant) == at(1, 3, 4, 5)
+    assert covered_instants(definition, fired.since, fired.instant) == at(1, 3, 4, 5)
 
 
 def test_in_several_passes_a_compressed_run_stands_for_the_rows_of_all_of_them():
@@ -141,7 +141,7 @@ def test_in_several_passes_a_compressed_run_stands_for_the_rows_of_all_of_them()
         now_ms += MINUTE * 1000
     assert states(rows) == [C, S, C, C, C, C, C, F]
     fired = rows[-1]
-    assert stood_for(definition, fired.since, fired.instant) == at(1, 3, 4, 5, 6, 7, 8)
+    assert covered_instants(definition, fired.since, fired.instant) == at(1, 3, 4, 5, 6, 7, 8)
 
 
 def test_when_the_clock_steps_back_the_instant_that_is_on_time_again_still_stands_for_the_compressed_ones():
@@ -150,7 +150,7 @@ def test_when_the_clock_steps_back_the_instant_that_is_on_time_again_still_stand
     assert states(before) == [C, C, C, C]
     (fired,) = plan(definition, before[-1].instant, NOW_MS - 100_000, 1, before[-1].since)
     assert (str(fired.state), fired.reason) == (F, "fired late by 21.0 s")
-    assert stood_for(definition, fired.since, fired.instant) == at(1, 2, 3, 4, 5)
+    assert covered_instants(definition, fired.since, fired.instant) == at(1, 2, 3, 4, 5)
 
 
 def test_only_the_run_that_others_were_compressed_into_stands_for_them():
@@ -163,8 +163,8 @@ def test_a_backlog_of_years_is_found_by_looking_from_its_end():
         recovery=Recovery.BOUNDED_WINDOW, recovery_limit=3, recovery_back_s=3600, schedule=Cron("* * * * *")
     )
     ten_years_ago = T0 - 10 * 366 * 86_400
-    missed = backlog(definition, ten_years_ago, None, T0 * 1000)
-    assert (missed.last, missed.from_on, missed.since) == (T0 - 2 * MINUTE, T0 - 4 * MINUTE, ten_years_ago)
+    missed = find_backlog(definition, ten_years_ago, None, T0 * 1000)
+    assert (missed.last, missed.first_run, missed.since) == (T0 - 2 * MINUTE, T0 - 4 * MINUTE, ten_years_ago)
 
 
 def test_a_backlog_that_a_calendar_excludes_as_a_whole_runs_nothing():

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobistemer.core.jobs.job import Job, Overlap, Task
-from jobistemer.core.planning.simulated_job import Player
-from jobistemer.core.planning.simulation import SLOTS, simulate
+from jobistemer.core.planning.simulated_job import SimulatedJob
+from jobistemer.core.planning.simulation import QUARTERS, simulate
 from jobistemer.core.schedules import Cron, Interval, parse_calendar
 from jobistemer.core.schedules.instants import DAY
 
@@ -75,7 +75,7 @@ def test_the_peak_is_where_most_runs_meet():
     jobs = [job("a", "0 2 * * *"), job("b", "30 2 * * *"), job("c", "0 3 * * *")]
     found = simulate(jobs, {"a": HOUR + 1, "b": HOUR, "c": HOUR}, START, START + DAY)
     assert (found.peak, found.peak_at) == (3, START + 3 * HOUR)
-    assert len(found.by_slot) == SLOTS
+    assert len(found.by_slot) == QUARTERS
     assert found.by_slot[8:17] == (1, 1, 2, 2, 3, 2, 1, 1, 0)
     assert [(each.start, each.end) for each in found.spans["b"]] == [(START + 2 * HOUR + 1800, START + 3 * HOUR + 1800)]
 
@@ -97,7 +97,7 @@ def test_a_change_of_the_clock_names_what_it_does_to_the_instants():
 
 def test_nothing_due_is_a_simulation_too():
     found = simulate([job(expression="0 0 1 1 *")], {}, START, START + DAY)
-    assert (found.peak, found.by_slot, found.spans["report"]) == (0, (0,) * SLOTS, ())
+    assert (found.peak, found.by_slot, found.spans["report"]) == (0, (0,) * QUARTERS, ())
     assert simulate([], {}, START, START + DAY).jobs == ()
 
 
@@ -127,9 +127,9 @@ SCHEDULES = st.one_of(
 @given(SCHEDULES, st.sampled_from(list(Overlap)), st.sampled_from([60, 1000, 5 * HOUR, 30 * HOUR]), st.integers(0, 3))
 def test_days_that_are_looked_up_are_the_days_that_would_be_played(schedule, overlap, duration, max_queued):
     definition, begin = job(schedule=schedule, overlap=overlap, max_queued=max_queued), START - 5 * DAY
-    days, at_once = Player(definition, duration), Player(definition, duration)
-    by_day = [days.play(begin + day * DAY, begin + (day + 1) * DAY) for day in range(10)]
-    whole = at_once.play(begin, begin + 10 * DAY)
+    days, at_once = SimulatedJob(definition, duration), SimulatedJob(definition, duration)
+    by_day = [days.simulate(begin + day * DAY, begin + (day + 1) * DAY) for day in range(10)]
+    whole = at_once.simulate(begin, begin + 10 * DAY)
     for second in [each for each in {*whole.begins, *whole.ends, *range(0, 10 * DAY, DAY)} if each < 10 * DAY][:400]:
         day, time = divmod(second, DAY)
         assert going_at(by_day[day], time) == going_at(whole, second)

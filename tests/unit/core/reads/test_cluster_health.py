@@ -1,6 +1,6 @@
 """What `doctor` reads off the nodes' views of a cluster; the same on real nodes stands in test_doctor_cluster."""
 
-from jobistemer.core.reads.cluster_health import View, judge_cluster, judge_spread, members_in
+from jobistemer.core.reads.cluster_health import NodeView, check_cluster, check_shard_spread, parse_nodes
 
 NODES = """\
 aaa 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-5460 [93->-bbb]
@@ -15,12 +15,12 @@ QUIET = NODES.replace(" [93->-bbb]", "").replace(",fail?", "").replace(",fail", 
 
 
 def told(*views):
-    found = judge_cluster({name: View(state, members_in(text)) for name, state, text in views})
+    found = check_cluster({name: NodeView(state, parse_nodes(text)) for name, state, text in views})
     return [(each.node, each.check, each.level, each.value) for each in found if each.level != "fine"]
 
 
 def test_each_line_is_a_member():
-    first, second, third, fourth, _, sixth = members_in(NODES)
+    first, second, third, fourth, _, sixth = parse_nodes(NODES)
     assert (first.id, first.name, first.open_slots, first.serves) == ("aaa", "10.0.0.1:6379", ("93",), True)
     assert (second.name, second.is_lost, second.is_replica) == ("10.0.0.2:6379", False, False)
     assert third.is_lost
@@ -30,7 +30,7 @@ def test_each_line_is_a_member():
 
 def test_of_a_whole_cluster_there_is_one_thing_to_say_of_each_node():
     whole = QUIET.replace("slave bbb", "slave ccc") + "ggg 10.0.0.7:6379@16379 slave bbb 0 1 2 connected\n"
-    found = judge_cluster({name: View(WELL, members_in(whole)) for name in ("a", "b")})
+    found = check_cluster({name: NodeView(WELL, parse_nodes(whole)) for name in ("a", "b")})
     assert [(each.node, each.check, each.level, each.value) for each in found] == [
         ("a", "cluster", "fine", "ok, 16384 of 16384 slots are served"),
         ("b", "cluster", "fine", "ok, 16384 of 16384 slots are served"),
@@ -64,11 +64,11 @@ def test_slots_that_one_node_does_not_see_served_are_its_fault():
 
 
 def test_of_a_cluster_whose_primaries_do_not_answer_nothing_is_known():
-    assert judge_cluster({}) == []
+    assert check_cluster({}) == []
 
 
 def test_of_each_node_it_is_told_which_shards_it_has_and_one_without_any_is_a_warning():
-    found = judge_spread({"a": [0, 2], "b": [], "c": [1]})
+    found = check_shard_spread({"a": [0, 2], "b": [], "c": [1]})
     assert [(each.node, each.check, each.level, each.value) for each in found] == [
         ("a", "shards", "fine", "2 of 3: 0, 2"),
         ("b", "shards", "warning", "none of 3"),
@@ -77,6 +77,6 @@ def test_of_each_node_it_is_told_which_shards_it_has_and_one_without_any_is_a_wa
 
 
 def test_fewer_shards_than_nodes_leave_some_without_and_many_are_told_in_part():
-    assert [each.level for each in judge_spread({"a": [0], "b": [], "c": []})] == ["fine"] * 3
-    (many,) = judge_spread({"a": range(24)})
+    assert [each.level for each in check_shard_spread({"a": [0], "b": [], "c": []})] == ["fine"] * 3
+    (many,) = check_shard_spread({"a": range(24)})
     assert many.value.endswith("18, 19, …")

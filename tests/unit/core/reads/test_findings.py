@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobistemer.core.reads.findings import judge_server
+from jobistemer.core.reads.findings import check_server
 
 WELL = {
     "redis_version": "7.2.4",
@@ -17,7 +17,7 @@ WELL = {
 
 
 def test_of_a_fit_server_there_is_nothing_to_say():
-    assert {finding.check: finding.level for finding in judge_server(WELL, 3)} == dict.fromkeys(("version", "role", "eviction", "memory", "persistence", "clock"), "fine")
+    assert {finding.check: finding.level for finding in check_server(WELL, 3)} == dict.fromkeys(("version", "role", "eviction", "memory", "persistence", "clock"), "fine")
 
 
 @pytest.mark.parametrize(
@@ -31,21 +31,21 @@ def test_of_a_fit_server_there_is_nothing_to_say():
     ],
 )
 def test_what_is_wrong_is_named_with_the_value_and_the_remedy(told, level, value, remedy):
-    (found,) = (finding for finding in judge_server(WELL | told, 0) if finding.level != "fine")
+    (found,) = (finding for finding in check_server(WELL | told, 0) if finding.level != "fine")
     assert (found.level, found.value) == (level, value)
     assert remedy in found.remedy
 
 
 @pytest.mark.parametrize("version", ["6.2.0", "7.0.15", "8.2.1"])
 def test_versions_that_are_supported_are_fine(version):
-    assert all(finding.level == "fine" for finding in judge_server(WELL | {"redis_version": version}, 0))
+    assert all(finding.level == "fine" for finding in check_server(WELL | {"redis_version": version}, 0))
 
 
 def test_valkey_is_shown_by_its_own_version():
     told = {"server_name": "valkey", "redis_version": "7.2.4", "valkey_version": "9.1.2"}
-    assert judge_server(WELL | told, 0)[0].value == "valkey 9.1.2"
+    assert check_server(WELL | told, 0)[0].value == "valkey 9.1.2"
 
 
 def test_a_clock_that_is_off_by_more_than_a_second_is_a_warning():
-    (found,) = (finding for finding in judge_server(WELL, -2_500) if finding.level != "fine")
+    (found,) = (finding for finding in check_server(WELL, -2_500) if finding.level != "fine")
     assert (found.check, found.level, found.value) == ("clock", "warning", "-2500 ms ahead of this machine")

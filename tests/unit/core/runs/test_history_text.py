@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobistemer.core.runs.history_text import explain, mentioned
+from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
 from tests.support.stories import T0
@@ -33,14 +33,14 @@ def slot(state, reason, error=""):
     ],
 )
 def test_a_slot_says_what_became_of_it_and_why_naming_others_by_their_instants(state, reason, error, words):
-    assert explain(slot(state, reason, error), {OTHER: T0}) == words
+    assert explain_occurrence(slot(state, reason, error), {OTHER: T0}) == words
 
 
 def test_an_occurrence_that_is_not_on_record_any_more_is_named_by_its_id():
-    assert explain(slot("skipped", f"skipped because {OTHER} was still running"), {}) == (
+    assert explain_occurrence(slot("skipped", f"skipped because {OTHER} was still running"), {}) == (
         f"skipped because {OTHER} was still running"
     )
 
 
 def test_what_is_spoken_of_and_not_among_them_can_be_looked_up():
-    assert mentioned([slot("compressed", f"compressed into {OTHER}"), slot("canceled", "", "replaced by occ_1")]) == {OTHER}
+    assert find_mentioned([slot("compressed", f"compressed into {OTHER}"), slot("canceled", "", "replaced by occ_1")]) == {OTHER}

@@ -2,9 +2,9 @@ import msgspec
 import pytest
 
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
-from jobistemer.core.runs.message import Message, Slot, compose, decode_message, encode_message
+from jobistemer.core.runs.message import Message, TaskRef, compose_message, decode_message, encode_message
 
-SLOT = Slot("occ_1", "job_1", 2, 1_800_000_060, "load")
+SLOT = TaskRef("occ_1", "job_1", 2, 1_800_000_060, "load")
 PLAIN = Message("run_1", "greet", 1_800_000_000_000)
 
 
@@ -27,11 +27,11 @@ def test_defaults_stay_off_the_wire():
         payload=msgspec.Raw(b"{}"), queue="default", priority=5, timeout_ms=3_600_000, retry=Exponential(),
         retention_ms=86_400_000, slot=None, unique="", metadata={},
     )  # fmt: skip
-    assert encode_message(compose("run_1", "greet", 7, **said)) == b'{"run":"run_1","handler":"greet","enqueued_at":7}'
+    assert encode_message(compose_message("run_1", "greet", 7, **said)) == b'{"run":"run_1","handler":"greet","enqueued_at":7}'
 
 
 def test_what_differs_from_the_defaults_is_carried():
-    composed = compose("run_1", "greet", 7, queue="mail", priority=5, slot=SLOT)
+    composed = compose_message("run_1", "greet", 7, queue="mail", priority=5, slot=SLOT)
     assert composed == Message("run_1", "greet", 7, queue="mail", slot=SLOT)
     assert msgspec.json.decode(encode_message(composed)) == {
         "run": "run_1",

@@ -3,7 +3,7 @@
 import pytest
 
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.runs.transaction import ALLOWED, Transaction
+from jobistemer.core.runs.transaction import ALLOWED_COMMANDS, Transaction
 
 
 def collected():
@@ -88,4 +88,4 @@ def test_a_transaction_is_true_when_there_is_something_in_it():
 
 
 def test_every_allowed_command_has_a_form_that_bounds_its_arguments():
-    assert all(form.least <= form.most <= 200 for form in ALLOWED.values())
+    assert all(form.least <= form.most <= 200 for form in ALLOWED_COMMANDS.values())

@@ -1,4 +1,4 @@
-"""The race between the slot that runs an attempt and the watch that stops it."""
+"""The race between the slot that runs an attempt and the watchdog that stops it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.attempts.attempt import Flight, Flights
-from jobistemer.worker.attempts.watchdog import Watch
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.execute.execute import run
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
 from tests.support.stories import message
@@ -23,28 +23,28 @@ STOPPED = Outcome(AttemptState.TIMED_OUT)
 def nothing() -> None: ...
 
 
-def flight(number=0, function=nothing, stream=b"s", **changes):
+def make_attempt(number=0, function=nothing, stream=b"s", **changes):
     delivery = Delivery(stream, b"%d-0" % number, message(f"run_{number}", **changes), 0, 0)
-    return Flight(None, delivery, Handler("greet", function, Options()), "alice", {})
+    return Attempt(None, delivery, Handler("greet", function, Options()), "alice", {})
 
 
 def test_only_who_takes_a_flight_out_ends_it():
-    flights, one = Flights(), flight()
-    flights.begin(one, nothing)
-    assert flights.end(one, STOPPED)
-    assert not flights.end(one, NOTHING_RETURNED)
+    attempts, one = RunningAttempts(), make_attempt()
+    attempts.begin(one, nothing)
+    assert attempts.end(one, STOPPED)
+    assert not attempts.end(one, NOTHING_RETURNED)
     assert one.outcome == STOPPED
 
 
 def test_of_many_that_end_a_flight_at_once_one_wins():
-    flights, barrier, wins = Flights(), threading.Barrier(8), []
-    crowd = [flight(number) for number in range(200)]
+    attempts, barrier, wins = RunningAttempts(), threading.Barrier(8), []
+    crowd = [make_attempt(number) for number in range(200)]
     for each in crowd:
-        flights.begin(each, nothing)
+        attempts.begin(each, nothing)
 
     def end_all():
         barrier.wait()
-        wins.extend(each for each in crowd if flights.end(each, NOTHING_RETURNED))
+        wins.extend(each for each in crowd if attempts.end(each, NOTHING_RETURNED))
 
     threads = [threading.Thread(target=end_all) for _ in range(8)]
     for thread in threads:
@@ -55,65 +55,65 @@ def test_of_many_that_end_a_flight_at_once_one_wins():
 
 
 def test_entries_of_two_streams_with_one_id_end_apart():
-    flights, left, right = Flights(), flight(stream=b"a"), flight(stream=b"b")
-    flights.begin(left, nothing)
-    flights.begin(right, nothing)
-    assert set(flights.running()) == {left, right}
-    assert flights.end(left, NOTHING_RETURNED)
-    assert flights.end(right, NOTHING_RETURNED)
+    attempts, left, right = RunningAttempts(), make_attempt(stream=b"a"), make_attempt(stream=b"b")
+    attempts.begin(left, nothing)
+    attempts.begin(right, nothing)
+    assert set(attempts.running()) == {left, right}
+    assert attempts.end(left, NOTHING_RETURNED)
+    assert attempts.end(right, NOTHING_RETURNED)
 
 
 def test_a_run_that_was_cancelled_before_is_not_begun():
-    flights, called = Flights(), []
-    one = flight(function=lambda: called.append(1))
-    flights.cancel({"run_0": ""})
-    assert run(one, flights, nothing)
+    attempts, called = RunningAttempts(), []
+    one = make_attempt(function=lambda: called.append(1))
+    attempts.cancel({"run_0": ""})
+    assert run(one, attempts, nothing)
     assert (one.outcome.state, called) == ("canceled", [])
 
 
 def test_a_time_out_is_reported_before_the_slot_is_stopped_and_once():
-    flights, told = Flights(), []
-    watch = Watch(flights, lambda each: told.append(each.outcome.error))
-    late, patient = flight(1, timeout_ms=1), flight(2, timeout_ms=3_600_000)
+    attempts, told = RunningAttempts(), []
+    watchdog = Watchdog(attempts, lambda each: told.append(each.outcome.error))
+    late, patient = make_attempt(1, timeout_ms=1), make_attempt(2, timeout_ms=3_600_000)
     for each in (late, patient):
-        flights.begin(each, lambda: told.append("stopped"))
+        attempts.begin(each, lambda: told.append("stopped"))
     late.started -= 1.0
 
-    watch.step()
-    watch.step()
+    watchdog.step()
+    watchdog.step()
 
     assert told == ["timed out after 0.001 s", "stopped"]
-    assert flights.running() == [patient]
+    assert attempts.running() == [patient]
 
 
 def test_no_limit_means_no_time_out():
-    flights, told = Flights(), []
-    endless = flight(timeout_ms=0)
-    flights.begin(endless, nothing)
+    attempts, told = RunningAttempts(), []
+    endless = make_attempt(timeout_ms=0)
+    attempts.begin(endless, nothing)
     endless.started -= 1e6
-    Watch(flights, told.append).step()
+    Watchdog(attempts, told.append).step()
     assert told == []
 
 
 def test_the_watch_looks_seldom_when_nothing_runs():
-    flights = Flights()
-    watch = Watch(flights, nothing)
-    idle = watch.step()
-    flights.begin(flight(), nothing)
-    assert watch.step() < idle
+    attempts = RunningAttempts()
+    watchdog = Watchdog(attempts, nothing)
+    idle = watchdog.step()
+    attempts.begin(make_attempt(), nothing)
+    assert watchdog.step() < idle
 
 
 @pytest.mark.parametrize("lease_s", [15.0, 0.5])
 def test_what_was_taken_before_the_lease_ran_out_is_in_doubt(lease_s):
-    flights = Flights(lease_s)
-    before = flight()
-    assert not flights.in_doubt(before)
+    attempts = RunningAttempts(lease_s)
+    before = make_attempt()
+    assert not attempts.lease_may_have_expired(before)
 
     # When the process stands still for longer than its lease
-    beaten_at, doubted_until = flights._leases[id(before.database)]
-    flights._leases[id(before.database)] = (beaten_at - lease_s - 0.1, doubted_until)
-    assert flights.in_doubt(before)
-    flights.beaten(before.database)
+    last_beat_at, doubtful_until = attempts._leases[id(before.database)]
+    attempts._leases[id(before.database)] = (last_beat_at - lease_s - 0.1, doubtful_until)
+    assert attempts.lease_may_have_expired(before)
+    attempts.record_beat(before.database)
 
-    assert flights.in_doubt(before)
-    assert not flights.in_doubt(flight())
+    assert attempts.lease_may_have_expired(before)
+    assert not attempts.lease_may_have_expired(make_attempt())

@@ -16,9 +16,9 @@ from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.permissions import Permissions
-from jobistemer.core.runs.message import Delivery, Slot, encode_message
-from jobistemer.worker.attempts.attempt import Flight, Flights
-from jobistemer.worker.execute.context_tools import Desk, Support
+from jobistemer.core.runs.message import Delivery, TaskRef, encode_message
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.execute.context_tools import ContextTools, ContextResources
 from jobistemer.worker.execute.execute import run, run_async
 from jobistemer.worker.slots.event_loop import EventLoop
 from tests.support.clocks import NOW, FrozenClock
@@ -28,23 +28,23 @@ HERE = SimpleNamespace(clock=FrozenClock())
 """All that executing needs of a database: its clock."""
 
 
-def flight(function, payload=b"{}", attempt=0, **changes):
+def make_attempt(function, payload=b"{}", attempt=0, **changes):
     import msgspec
 
     sent = message(payload=msgspec.Raw(payload), **changes)
     assert encode_message(sent)
-    return Flight(HERE, Delivery(b"s", b"1-0", sent, attempt, 0), Handler("greet", function, Options()), "alice", {})
+    return Attempt(HERE, Delivery(b"s", b"1-0", sent, attempt, 0), Handler("greet", function, Options()), "alice", {})
 
 
 def executed(function, payload=b"{}", **changes):
     """The outcome, in whichever colour the function has."""
-    flights = Flights(open_desk=partial(Desk, support=Support(Permissions())))
-    one = flight(function, payload, **changes)
+    attempts = RunningAttempts(create_tools=partial(ContextTools, resources=ContextResources(Permissions())))
+    one = make_attempt(function, payload, **changes)
     if one.handler.is_coroutine:
-        assert asyncio.run(run_async(one, flights, lambda: None))
+        assert asyncio.run(run_async(one, attempts, lambda: None))
     else:
-        assert run(one, flights, lambda: None)
-    assert flights.running() == []
+        assert run(one, attempts, lambda: None)
+    assert attempts.running() == []
     return one.outcome
 
 
@@ -110,7 +110,7 @@ def test_a_handler_that_asks_for_its_context_is_told_about_its_attempt():
     def curious(context: Context, text: str) -> None:
         told.append((context, text))
 
-    slot = Slot("occ_1", "job_1", 2, NOW // 1000 - 60, "curious")
+    slot = TaskRef("occ_1", "job_1", 2, NOW // 1000 - 60, "curious")
     executed(curious, b'{"text": "x"}', attempt=3, slot=slot, metadata={"who": "me"})
 
     ((context, text),) = told
@@ -121,9 +121,9 @@ def test_a_handler_that_asks_for_its_context_is_told_about_its_attempt():
 
 
 def test_an_attempt_that_was_stopped_meanwhile_is_not_for_its_slot_to_report():
-    flights = Flights()
-    one = flight(lambda: flights.end(one, "stopped"))
-    assert not run(one, flights, lambda: None)
+    attempts = RunningAttempts()
+    one = make_attempt(lambda: attempts.end(one, "stopped"))
+    assert not run(one, attempts, lambda: None)
     assert one.outcome == "stopped"
 
 
@@ -164,14 +164,14 @@ def test_a_context_variable_that_a_coroutine_sets_is_gone_with_its_attempt():
         return str(TENANT.get())
 
     # Given one slot on a loop, and more runs than that
-    running = Flights()
+    running = RunningAttempts()
     names = ["a", "incomparable", "b", "a"]
-    flights = [flight(takes_over, b'{"name": "%s"}' % name.encode()) for name in names]
-    flights += [flight(leaves_it), flight(takes_over, b'{"name": "c"}')]
-    waiting, ended = deque(flights), SimpleQueue()
+    attempts = [make_attempt(takes_over, b'{"name": "%s"}' % name.encode()) for name in names]
+    attempts += [make_attempt(leaves_it), make_attempt(takes_over, b'{"name": "c"}')]
+    waiting, ended = deque(attempts), SimpleQueue()
     loop = EventLoop(1, waiting, running, ended.put, None)
     try:
-        assert [ended.get(timeout=60).outcome.result for _ in flights] == [b'"nobody"'] * 6
+        assert [ended.get(timeout=60).outcome.result for _ in attempts] == [b'"nobody"'] * 6
     finally:
         loop.end()
 
@@ -180,17 +180,17 @@ def test_a_fault_of_ours_costs_a_coroutine_slot_neither_itself_nor_what_it_ran()
     async def fine() -> str:
         return "fine"
 
-    class Faulty(Flights):
-        def begin(self, flight, stop):
-            if super().begin(flight, stop) and flight is flights[0]:
+    class Faulty(RunningAttempts):
+        def begin(self, attempt, stop):
+            if super().begin(attempt, stop) and attempt is attempts[0]:
                 raise LookupError("a fault of ours")
             return True
 
     running, ended = Faulty(), SimpleQueue()
-    flights = [flight(fine), flight(fine)]
-    loop = EventLoop(1, deque(flights), running, ended.put, None)
+    attempts = [make_attempt(fine), make_attempt(fine)]
+    loop = EventLoop(1, deque(attempts), running, ended.put, None)
     try:
-        first, second = (ended.get(timeout=60) for _ in flights)
+        first, second = (ended.get(timeout=60) for _ in attempts)
     finally:
         loop.end()
     assert first.outcome.error.startswith("LookupError: a fault of ours")
