@@ -13,7 +13,7 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import Server
 from tests.support.clocks import FrozenClock
-from tests.support.servers import available, empty_server, folder_of, shard_of_test, is_clustered, running
+from tests.support.servers import available, empty_server, folder_of, is_clustered, running, shard_of_test
 
 Opening = Callable[[], Database]
 

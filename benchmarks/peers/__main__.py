@@ -15,10 +15,10 @@ from pathlib import Path
 
 from benchmarks.peers import environments, machine
 from benchmarks.peers.catalogue import BY_NAME, NAMES, Peer
-from benchmarks.peers.places import RESULTS
-from benchmarks.peers.plan import FULL, QUICK, PlannedStep, Durations, plan_steps
+from benchmarks.peers.harness import open_harness
+from benchmarks.peers.paths import RESULTS
+from benchmarks.peers.plan import FULL, QUICK, Durations, PlannedStep, plan_steps
 from benchmarks.peers.results import Results, Row
-from benchmarks.peers.stage import open_harness
 
 
 def parse_arguments() -> argparse.Namespace:

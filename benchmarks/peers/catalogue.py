@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from benchmarks.peers.places import BENCH
+from benchmarks.peers.paths import BENCH
 
 Unfinished = Callable[[redis.Redis], int]
 Commands = Callable[[Path, str, int], list[list[str]]]

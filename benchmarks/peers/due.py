@@ -6,8 +6,8 @@ import math
 import time
 from collections import defaultdict
 
+from benchmarks.peers.harness import Figures, Harness
 from benchmarks.peers.processes import ProcessSet, StepFailed, wait_until
-from benchmarks.peers.stage import Figures, Harness
 
 SECOND_NS = 1_000_000_000
 EDGE_S = 0.05

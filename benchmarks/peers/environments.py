@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from benchmarks.peers.catalogue import JOBISTEMER, PEERS, Peer, settings_of
-from benchmarks.peers.places import BENCH, REPOSITORY
+from benchmarks.peers.paths import BENCH, REPOSITORY
 
 
 class CannotInstall(Exception):

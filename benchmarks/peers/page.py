@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.peers.catalogue import PEERS
-from benchmarks.peers.places import REPOSITORY, RESULTS
-from benchmarks.peers.prose import AFTERWORD, FOREWORD
+from benchmarks.peers.comparison import render_verdict
+from benchmarks.peers.page_text import AFTERWORD, FOREWORD
+from benchmarks.peers.paths import REPOSITORY, RESULTS
 from benchmarks.peers.results import Key, Results, Spread, find_failures, summarize
-from benchmarks.peers.verdict import render_verdict
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 Column = tuple[str, str, int]

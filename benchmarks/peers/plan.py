@@ -9,8 +9,8 @@ from functools import partial
 
 from benchmarks.peers import due, work
 from benchmarks.peers.catalogue import Peer, settings_of
+from benchmarks.peers.harness import Figures, Harness, Step
 from benchmarks.peers.results import Key, Results
-from benchmarks.peers.stage import Figures, Harness, Step
 
 SCHEDULE_COUNTS = (100, 1000, 10_000)
 SLEEPING_RATE = 8000

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.peers.places import ADAPTERS
+from benchmarks.peers.paths import ADAPTERS
 
 TICK = os.sysconf("SC_CLK_TCK")
 Cores = tuple[int, ...]

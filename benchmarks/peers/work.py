@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from benchmarks.peers.harness import Figures, Harness
 from benchmarks.peers.processes import ProcessSet, StepFailed, wait_until
-from benchmarks.peers.stage import Figures, Harness
 
 SKIPPED_SHARE = 0.15
 """The part of a backlog that passes before the clock starts: by then every process has begun."""

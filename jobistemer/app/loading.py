@@ -123,9 +123,7 @@ def _import_app(reference: str) -> Jobistemer:
     found = getattr(module, attribute, None)
     if not isinstance(found, Jobistemer):
         apps = ", ".join(_find_apps(vars(module))) or "none"
-        raise Misconfigured(
-            f"app {reference!r}: {module_name} has no Jobistemer app {attribute!r}; apps there: {apps}"
-        )
+        raise Misconfigured(f"app {reference!r}: {module_name} has no Jobistemer app {attribute!r}; apps there: {apps}")
     return found
 
 
@@ -144,7 +142,9 @@ def _find_frame(error: Exception) -> traceback.FrameSummary | None:
     """The last line of the application's before our own code noticed: what is wrong is to be mended there."""
     frames = traceback.extract_tb(error.__traceback__)
     after_import = dropwhile(lambda frame: _is_own_frame(frame) or "importlib" in frame.filename, frames)
-    app_frames = [frame for frame in takewhile(lambda frame: not _is_own_frame(frame), after_import) if "<" not in frame.filename]
+    app_frames = [
+        frame for frame in takewhile(lambda frame: not _is_own_frame(frame), after_import) if "<" not in frame.filename
+    ]
     return app_frames[-1] if app_frames else None
 
 

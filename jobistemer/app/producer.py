@@ -61,6 +61,7 @@ class PreparedCall(NamedTuple):
 
     @property
     def shard(self) -> str:
+        """The id by which the shard of the call is found."""
         return self.lock or self.limit or self.message.run
 
     def to_sent(self, reply: Reply) -> SentCall:
@@ -72,7 +73,6 @@ class PreparedCall(NamedTuple):
                 f"use another queue, or open it again with `jobistemer queue open {queue}`"
             )
         return SentCall(self.request.task, self.message.run, self.shard, reply)
-
 
 
 class Producer:

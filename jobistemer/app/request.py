@@ -17,6 +17,7 @@ from jobistemer.core.ranges import check_whole
 
 MAX_TEXT_BYTES = 4_096
 
+
 class Timing(msgspec.Struct, frozen=True):
     """When a call may start: after a delay, or at an instant; at most one of the two. And until when it may.
 
@@ -185,7 +186,11 @@ def _check_known(task: str, options: Mapping[str, Any]) -> None:
         raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
     for name in options:
         if name not in Options.__struct_fields__:
-            hint = f"write {_SUGGESTIONS[name]}" if name in _SUGGESTIONS else f"known are {', '.join(sorted(_KNOWN_OPTIONS))}"
+            hint = (
+                f"write {_SUGGESTIONS[name]}"
+                if name in _SUGGESTIONS
+                else f"known are {', '.join(sorted(_KNOWN_OPTIONS))}"
+            )
             raise InvalidInput(f"a call of task {task!r} has no option {name}; {hint}")
 
 

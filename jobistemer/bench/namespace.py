@@ -9,7 +9,7 @@ from typing import Final
 
 from jobistemer.core.errors import Conflict
 from jobistemer.runtime.process_info import process_identity
-from jobistemer.store.actions.scratch_namespace import clear, find_owner, acquire
+from jobistemer.store.actions.scratch_namespace import acquire, clear, find_owner
 from jobistemer.store.namespace import Namespace
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jobistemer.bench.results import Lateness, BenchReport, Throughput
+from jobistemer.bench.results import BenchReport, Lateness, Throughput
 from jobistemer.terminal import tables
 
 LEGEND = (

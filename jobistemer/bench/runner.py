@@ -10,7 +10,7 @@ import msgspec
 from jobistemer.app import Jobistemer
 from jobistemer.bench import machine
 from jobistemer.bench.environment import ServerProbe
-from jobistemer.bench.results import Lateness, BenchReport, Throughput
+from jobistemer.bench.results import BenchReport, Lateness, Throughput
 from jobistemer.bench.tasks import build_app
 from jobistemer.bench.workloads import Workloads
 from jobistemer.core.errors import Misconfigured
@@ -66,7 +66,10 @@ def _measure_all(
     for task in ("plain", "coroutine"):
         filled = workloads.enqueue_bulk(task, fill_s)
         on_step(f"draining {task} functions" if task == "plain" else "draining coroutines")
-        throughput += [*([filled] if task == "plain" else []), workloads.drain(task, MAX_SLOWDOWN * fill_s + MIN_DRAIN_S)]
+        throughput += [
+            *([filled] if task == "plain" else []),
+            workloads.drain(task, MAX_SLOWDOWN * fill_s + MIN_DRAIN_S),
+        ]
     on_step("latency")
     delays = workloads.measure_latency(LATENCY_SHARE * options.seconds, options.rate)
     on_step("due instants")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from jobistemer.app import Jobistemer
 from jobistemer.app.handles import RunHandle
 from jobistemer.bench.environment import ServerProbe
-from jobistemer.bench.results import Lateness, Throughput, summarize_lateness, micros_per_run
+from jobistemer.bench.results import Lateness, Throughput, micros_per_run, summarize_lateness
 from jobistemer.bench.subprocesses import TIMEOUT_S, start_role, wait_until
 from jobistemer.bench.tasks import declare_ticks, read_lateness
 from jobistemer.store.reads.queues import list_queues, list_tickers
@@ -62,7 +62,8 @@ class Workloads:
             worker.terminate()
             seen = worker.finish().seen
         return [
-            summarize_lateness(phase, count, [late * 1000 for name, late in seen if name == phase]) for phase, count in sent.items()
+            summarize_lateness(phase, count, [late * 1000 for name, late in seen if name == phase])
+            for phase, count in sent.items()
         ]
 
     def measure_due(self, jobs: int, seconds: int) -> Lateness:
@@ -97,7 +98,13 @@ class Workloads:
         while (took := time.perf_counter() - began) < seconds and runs < self._max_runs:
             runs += enqueue()
         client, spent = time.process_time() - cpu, self._probe.cpu_seconds_since(server)
-        return Throughput(work, runs, round(runs / took), client_us=micros_per_run(client, runs), server_us=micros_per_run(spent, runs))
+        return Throughput(
+            work,
+            runs,
+            round(runs / took),
+            client_us=micros_per_run(client, runs),
+            server_us=micros_per_run(spent, runs),
+        )
 
     def _enqueue_paced(self, phase: str, per_s: int, seconds: float) -> int:
         """Enqueue at even intervals; how many there were in the end."""

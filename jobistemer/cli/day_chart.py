@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
-from jobistemer.core.planning.simulation import QUARTERS, Simulation, AssumedRun
+from jobistemer.core.planning.simulation import QUARTERS, AssumedRun, Simulation
 from jobistemer.core.schedules.instants import DAY
 
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"

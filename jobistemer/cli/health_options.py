@@ -13,7 +13,7 @@ import click
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.reads.metrics import Measure
-from jobistemer.runtime.http_endpoint import LOOPBACK, Page, serve, serve_at_socket, health_response
+from jobistemer.runtime.http_endpoint import LOOPBACK, Page, health_response, serve, serve_at_socket
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.process import METRICS_OFF
 from jobistemer.runtime.supervised_health import SupervisedHealth

@@ -42,9 +42,7 @@ class ConfiguredCommand(click.Command):
         known = {name: each.name or "" for each in options for name in _long_names(each)}
         unknown = sorted(set(given) - set(known))
         if unknown:
-            raise Misconfigured(
-                f"[tool.jobistemer.{section}] has {unknown[0]!r}; known are {', '.join(sorted(known))}"
-            )
+            raise Misconfigured(f"[tool.jobistemer.{section}] has {unknown[0]!r}; known are {', '.join(sorted(known))}")
         return {known[name]: value for name, value in given.items()}
 
 

@@ -26,7 +26,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, S
 
 from jobistemer.core import ids
 from jobistemer.core.handlers.context import Context
-from jobistemer.core.handlers.hooks import MiddlewareChain, Hooks, HeaderSource
+from jobistemer.core.handlers.hooks import HeaderSource, Hooks, MiddlewareChain
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import Message
 
@@ -127,7 +127,10 @@ def _record_wait(tracer: Tracer, context: Context, parent: contexts.Context, job
         name, attributes = f"wait {context.handler}", _attempt_attributes(context)
     elif _begins_occurrence(context, job):
         job_name = context.job if job is None else job.name
-        name, attributes = f"occurrence {job_name}", {"jobistemer.job.name": job_name, **_occurrence_attributes(context)}
+        name, attributes = (
+            f"occurrence {job_name}",
+            {"jobistemer.job.name": job_name, **_occurrence_attributes(context)},
+        )
     else:
         # It waited for other tasks, and when these released it is not told.
         return

@@ -15,8 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector as BaseCollector
 
-from jobistemer.core.reads.metrics import BUCKET_BOUNDS_S, Measure, Histogram
-from jobistemer.runtime.http_endpoint import Response, Page
+from jobistemer.core.reads.metrics import BUCKET_BOUNDS_S, Histogram, Measure
+from jobistemer.runtime.http_endpoint import Page, Response
 
 PREFIX = "jobistemer_"
 

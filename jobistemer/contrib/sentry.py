@@ -54,5 +54,9 @@ def _report_exceptions(context: Context) -> Iterator[None]:
 
 
 def _describe_run(context: Context) -> dict[str, object]:
-    description: dict[str, object] = {"run": context.run, "attempt": context.attempt, "due_at": context.due_at.isoformat()}
+    description: dict[str, object] = {
+        "run": context.run,
+        "attempt": context.attempt,
+        "due_at": context.due_at.isoformat(),
+    }
     return description if context.job is None else {**description, "job": context.job, "occurrence": context.occurrence}

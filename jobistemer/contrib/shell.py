@@ -129,7 +129,9 @@ def _user_environment(user: str | None) -> dict[str, str]:
     return {"HOME": entry.pw_dir, "LOGNAME": user, "USER": user}
 
 
-def _start_process(arguments: list[str], env: dict[str, str], cwd: str | None, user: str | None) -> subprocess.Popen[bytes]:
+def _start_process(
+    arguments: list[str], env: dict[str, str], cwd: str | None, user: str | None
+) -> subprocess.Popen[bytes]:
     entry = pwd.getpwnam(user) if user is not None else None
     try:
         return subprocess.Popen(  # noqa: S603 - running commands is what this is for, and the list was looked at
@@ -210,7 +212,11 @@ def _has_output(selector: selectors.BaseSelector) -> bool:
 
 
 def _transfer(
-    selector: selectors.BaseSelector, stream: IO[bytes], process: subprocess.Popen[bytes], pending_input: bytes, output: _Output
+    selector: selectors.BaseSelector,
+    stream: IO[bytes],
+    process: subprocess.Popen[bytes],
+    pending_input: bytes,
+    output: _Output,
 ) -> bytes:
     if stream is process.stdout:
         part = os.read(stream.fileno(), 65_536)

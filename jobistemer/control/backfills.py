@@ -13,7 +13,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownJob
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.planning.backfill import Backfill, BackfillOrder, list_instants, is_excluded
+from jobistemer.core.planning.backfill import Backfill, BackfillOrder, is_excluded, list_instants
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.runtime.process_info import user_name
@@ -134,7 +134,11 @@ class Backfills:
             raise Conflict(f"{busy} of job {stored.job.name!r} is going on, and it allows no two at once; wait for it")
         if reply.word == "STALE":
             raise Conflict(f"job {stored.job.name!r} was changed at the same time; replay it again")
-        database.call(jobs.record_job_change(database.keys, old.job, now_ms, self._by, "replayed", f"{occurrence_id} as {repeated}"))
+        database.call(
+            jobs.record_job_change(
+                database.keys, old.job, now_ms, self._by, "replayed", f"{occurrence_id} as {repeated}"
+            )
+        )
         return repeated
 
     def _find_job(self, name: str) -> tuple[Database, StoredJob]:

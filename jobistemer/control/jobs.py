@@ -53,7 +53,9 @@ class JobControl(JobDefinitions):
             if reply.word == "CLAIMED":
                 occurrence = ids.occurrence_id(stored.job.id, instant)
                 # The occurrence says itself who triggered it, so nothing is lost should this not be noted any more.
-                database.call(jobs.record_job_change(database.keys, stored.job.id, now, self._by, "triggered", occurrence))
+                database.call(
+                    jobs.record_job_change(database.keys, stored.job.id, now, self._by, "triggered", occurrence)
+                )
                 # Tickers trim what they have made longer themselves.
                 trim_step(database, stored.job)
                 return occurrence, reply.values[0].decode()

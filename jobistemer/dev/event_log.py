@@ -33,7 +33,9 @@ class EventLog:
         for run in snapshot.waiting:
             if run.note and (run.id, run.attempt) not in self._retries:
                 self._retries.add((run.id, run.attempt))
-                yield escape_text(f"{_format_time(snapshot.at_ms)} {run.handler} is tried again: {first_line(run.note)}")
+                yield escape_text(
+                    f"{_format_time(snapshot.at_ms)} {run.handler} is tried again: {first_line(run.note)}"
+                )
         self._done |= {worker.id: worker.done for worker in snapshot.workers}
 
     def status_lines(self, snapshot: Snapshot, rate: float) -> Iterator[str]:
@@ -55,7 +57,9 @@ def _format_occurrence(snapshot: Snapshot, record: OccurrenceRecord) -> str:
     took = f" in {(record.ended_at - record.claimed_at) / 1000:.1f} s" if record.ended_at else ""
     why = first_line(record.error) or record.reason
     due = _format_time(record.due * 1000)
-    return escape_text(f"{_format_time(snapshot.at_ms)} {snapshot.job_name(record.job)} of {due} {record.state}{took}: {why}")
+    return escape_text(
+        f"{_format_time(snapshot.at_ms)} {snapshot.job_name(record.job)} of {due} {record.state}{took}: {why}"
+    )
 
 
 def _format_status(snapshot: Snapshot, rate: float) -> str:

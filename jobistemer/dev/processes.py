@@ -32,7 +32,9 @@ class RestartedProcess:
             return
         now = time.monotonic()
         if self._restart_at is None:
-            on_event(f"{self.child.name} (pid {self.child.pid}) {_describe_exit(self.child.exit_code)}; a new one is started")
+            on_event(
+                f"{self.child.name} (pid {self.child.pid}) {_describe_exit(self.child.exit_code)}; a new one is started"
+            )
             self._restart_at = now + self._pause
             self._pause = min(self._pause * 2, MAX_PAUSE_S)
         elif now >= self._restart_at:
@@ -74,7 +76,9 @@ class ProcessGroup:
 
         def start(name: str, module: str, *arguments: str) -> None:
             given = (*arguments, "--until-eof")
-            self._restarted.append(RestartedProcess(lambda: ChildProcess(name, module, given, environment, self._on_line)))
+            self._restarted.append(
+                RestartedProcess(lambda: ChildProcess(name, module, given, environment, self._on_line))
+            )
 
         start("ticker", "jobistemer.cli.commands.ticker")
         for number in range(1, workers + 1):

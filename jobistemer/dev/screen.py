@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from jobistemer.core.text import format_duration, first_line
+from jobistemer.core.text import first_line, format_duration
 from jobistemer.dev.snapshot import Snapshot
 from jobistemer.terminal import tables
 
@@ -89,7 +89,10 @@ def _waiting_table(snapshot: Snapshot) -> RenderableType:
 
 
 def _event_lines(events: Sequence[str], height_left: int) -> RenderableType:
-    lines = [Text(event, style="bold magenta" if event.startswith(HIGHLIGHT_PREFIX) else "dim") for event in events[-height_left:]]
+    lines = [
+        Text(event, style="bold magenta" if event.startswith(HIGHLIGHT_PREFIX) else "dim")
+        for event in events[-height_left:]
+    ]
     text = Text("\n").join(lines)
     text.no_wrap, text.overflow = True, "ellipsis"
     return text

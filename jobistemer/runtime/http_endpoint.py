@@ -111,7 +111,6 @@ class _ThreadedServer(socketserver.ThreadingMixIn):
 
 
 class _TcpServer(_ThreadedServer, HTTPServer):
-
     def server_bind(self) -> None:
         """Take the address, without asking a name server what it is called, as the class above does."""
         socketserver.TCPServer.server_bind(self)

@@ -35,9 +35,13 @@ class SupervisedHealth:
     def metrics(self) -> Response:
         """What all of them measure, each sample with the number of its process."""
         answers = [(name.rpartition(" ")[2], answer) for name, answer in self.fetch("/metrics")]
-        answered = [(number, answer) for number, answer in answers if isinstance(answer, Response) and answer.status == _OK]
+        answered = [
+            (number, answer) for number, answer in answers if isinstance(answer, Response) and answer.status == _OK
+        ]
         content_type = answered[0][1].content_type if answered else TEXT
-        return Response(_OK, merge_metrics([(number, answer.body.decode()) for number, answer in answered]).encode(), content_type)
+        return Response(
+            _OK, merge_metrics([(number, answer.body.decode()) for number, answer in answered]).encode(), content_type
+        )
 
     def fetch(self, page: str) -> list[tuple[str, Response | OSError]]:
         """What each of them says."""

@@ -88,7 +88,9 @@ class Supervisor:
     def __init__(
         self, commands: Iterable[Sequence[str]], *, once: bool = False, changed: Callable[[], bool] | None = None
     ) -> None:
-        self._supervised = [SupervisedProcess(f"process {number}", command) for number, command in enumerate(commands, 1)]
+        self._supervised = [
+            SupervisedProcess(f"process {number}", command) for number, command in enumerate(commands, 1)
+        ]
         self.liveness = Liveness()
         self._once = once
         self._changed = changed

@@ -32,7 +32,8 @@ _CONNECT_COMMANDS: Final = "ping select client|setname time hget cluster|slots a
 _SCRIPT_COMMANDS: Final = "evalsha eval script|load hsetnx"
 _READ_COMMANDS: Final = "hgetall hkeys hmget lrange"
 _END_SCRIPTS: Final = (
-    "commit_run commit_task count_member count_outcome end_occurrence expire_group halt_group seal_group enqueue_on_dead"
+    "commit_run commit_task count_member count_outcome end_occurrence expire_group halt_group "
+    "seal_group enqueue_on_dead"
 )
 _CANCEL_SCRIPTS: Final = f"{_END_SCRIPTS} admit_waiting_run release_limits request_cancel cancel_queued halt_occurrence"
 _ENQUEUE_SCRIPTS: Final = "enqueue_run enqueue_runs delay_run debounce_run"
@@ -49,11 +50,13 @@ TICKER: Final = Role(
     "ticker",
     "decides what is due; needs no other role beside it",
     tuple(
-        f"{_CANCEL_SCRIPTS} beat_ticker claim_occurrence claim_occurrences fire_occurrence start_occurrence promote_runs "
+        f"{_CANCEL_SCRIPTS} beat_ticker claim_occurrence claim_occurrences fire_occurrence "
+        "start_occurrence promote_runs "
         "forget_worker forget_occurrence advance_backfill postpone_job register_job raise_alert".split()
     ),
     tuple(
-        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} subscribe unsubscribe hexists hlen del smembers xrange xinfo|consumers "
+        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} subscribe unsubscribe hexists "
+        "hlen del smembers xrange xinfo|consumers "
         "zadd zcard zmscore zrange zrangebyscore zrem zremrangebyscore".split()
     ),
     tuple(f"{_RECORD_KINDS} stream results backfill".split()),
@@ -62,12 +65,15 @@ WORKER: Final = Role(
     "worker",
     "executes, takes over from the dead, and enqueues what its handlers ask for",
     tuple(
-        f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} admit_waiting_run release_limits request_cancel commit_occurrences commit_successes "
-        "commit_transaction retry_run add_children admit_run beat_worker forget_worker free_unique hold_run claim_first_start "
+        f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} admit_waiting_run release_limits request_cancel "
+        "commit_occurrences commit_successes "
+        "commit_transaction retry_run add_children admit_run beat_worker forget_worker free_unique "
+        "hold_run claim_first_start "
         "open_streams start_attempt write_attempt_log".split()
     ),
     tuple(
-        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} client|id client|unblock exists hexists pexpire xack xdel xpending "
+        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} client|id client|unblock exists "
+        "hexists pexpire xack xdel xpending "
         f"xrange xreadgroup zrange zrevrangebyscore {' '.join(ALLOWED_COMMANDS)}".lower().split()
     ),
     tuple(f"{_RECORD_KINDS} app job history versions limits held waiting".split()),
@@ -81,12 +87,14 @@ OPERATOR: Final = Role(
         "replay_dead resume_job start_backfill".split()
     ),
     tuple(
-        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} info cluster|info cluster|nodes scan type pttl exists hexists hlen "
+        f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} info cluster|info cluster|nodes "
+        "scan type pttl exists hexists hlen "
         "sadd smembers srem xinfo|groups xlen xpending xrange xrevrange zadd zcard zmscore zrange zrangebyscore zrem "
         "zremrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
-        f"{_RECORD_KINDS} tickers ticker workers worker history live queued versions audit backfill holds parked limits "
+        f"{_RECORD_KINDS} tickers ticker workers worker history live queued versions audit backfill "
+        "holds parked limits "
         "held waiting rate promised paused closed streams stream results group dead due".split()
     ),
 )
@@ -95,11 +103,13 @@ VIEWER: Final = Role(
     "looks, and changes nothing: the command line's lists and reports, a read-only dashboard",
     (),
     tuple(
-        f"{_CONNECT_COMMANDS} {_READ_COMMANDS} exists hexists hlen smembers xinfo|groups xlen xpending xrange xrevrange zcard "
+        f"{_CONNECT_COMMANDS} {_READ_COMMANDS} exists hexists hlen smembers xinfo|groups xlen "
+        "xpending xrange xrevrange zcard "
         "zrange zrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
-        f"{_RECORD_KINDS} job occurrence history live queued versions audit backfill chores streams stream delayed dead due "
+        f"{_RECORD_KINDS} job occurrence history live queued versions audit backfill chores streams "
+        "stream delayed dead due "
         "paused closed limits held waiting holds parked group results workers worker tickers ticker expected".split()
     ),
 )

@@ -138,9 +138,7 @@ class Database:
 class AsyncDatabase:
     """Awaits script calls on a client of its own; the calls are the same values."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis | AsyncSlotClient, keys: Keys, clock: Clock, address: str
-    ) -> None:
+    def __init__(self, client: redis.asyncio.Redis | AsyncSlotClient, keys: Keys, clock: Clock, address: str) -> None:
         self.client = client
         self.keys = keys
         self.clock = clock

@@ -74,7 +74,9 @@ _SLOT_IS_MOVING: Final = (
     "its slot is being moved, or its node is lost and no replica has taken over: what was to be done was not done, and "
     "can be tried again"
 )
-_USE_CLUSTER_URL: Final = "it is one node of a cluster: the URL begins with redis+cluster://, or rediss+cluster:// for TLS"
+_USE_CLUSTER_URL: Final = (
+    "it is one node of a cluster: the URL begins with redis+cluster://, or rediss+cluster:// for TLS"
+)
 _ROLE_PLACEHOLDER: Final = "ROLE"
 _NO_PERMISSION: Final = r"NOPERM|no permissions|user executing the script|ACL failure"
 _REFUSAL_REMEDIES: Final = (
@@ -108,9 +110,13 @@ def translate_error(error: redis.RedisError, address: str, call: Call | None = N
     refused = isinstance(error, redis.AuthenticationError)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
         remedy = _find_remedy(_CONNECTION_REMEDIES, f"{address} {said}") or _START_A_SERVER
-        return NotConnected(f"no Redis or Valkey server answers at {address} ({_shorten(said)}). {_to_sentence(remedy)}")
+        return NotConnected(
+            f"no Redis or Valkey server answers at {address} ({_shorten(said)}). {_to_sentence(remedy)}"
+        )
     if isinstance(error, MovedError) and not address.startswith(CLUSTER_SCHEMES):
-        return ServerRefused(f"the server at {address} refused a command: MOVED {said}. {_to_sentence(_USE_CLUSTER_URL)}")
+        return ServerRefused(
+            f"the server at {address} refused a command: MOVED {said}. {_to_sentence(_USE_CLUSTER_URL)}"
+        )
     if isinstance(error, REDIRECTION_ERRORS):
         now = f"the cluster at {address} does not serve this shard now"
         return NotConnected(f"{now} ({said}). {_to_sentence(_SLOT_IS_MOVING)}")

@@ -54,7 +54,9 @@ class JobPlacement:
         if not job_ids or not self._is_enabled or len(self._shards()) == 1:
             return []
         buckets = sorted({bucket_of(job) for job in job_ids})
-        count, kept, *homes = self._settings.ask("HMGET", self._key, SHARDS_FIELD, SPREAD_FIELD, *map(_home_field, buckets))
+        count, kept, *homes = self._settings.ask(
+            "HMGET", self._key, SHARDS_FIELD, SPREAD_FIELD, *map(_home_field, buckets)
+        )
         # Without a number of shards somebody has emptied the server: whoever registers a job next begins anew.
         fields = ((SPREAD_FIELD, 1), (SHARDS_FIELD, len(self._shards()))) if count is None else ()
         self._missing_fields = [("HSETNX", self._key, *field) for field in fields]

@@ -34,7 +34,7 @@ class Header(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a script answered: one of its words, and the values behind it; `extensions` is what its companions answered."""
+    """What a script answered: one of its words, and its values; `extensions` are the answers of its extensions."""
 
     word: str
     values: list[Any]
@@ -67,8 +67,8 @@ class Script:
 class Call(NamedTuple):
     """A script with its keys and arguments.
 
-    `extensions` are calls that belong to it: they are executed right after it as one step, whatever it answers. Each looks
-    for itself at what the one before has written, so that a refused call leaves them nothing to do.
+    `extensions` are calls that belong to it: they are executed right after it as one step, whatever it
+    answers. Each looks for itself at what the one before has written, so that a refused call leaves them nothing to do.
     """
 
     script: Script

@@ -10,9 +10,9 @@ from jobistemer.core.errors import InvalidInput, UnknownJob, UnknownTask
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.core.states import OccurrenceState
 from jobistemer.testing.calls import Call, CallLog
-from jobistemer.testing.failure_text import format_call, format_calls, suggest, format_occurrences
+from jobistemer.testing.failure_text import format_call, format_calls, format_occurrences, suggest
 from jobistemer.testing.occurrences import Occurrence, list_occurrences
-from jobistemer.testing.times import When, from_ms, parse_instant_ms, format_instant
+from jobistemer.testing.times import When, format_instant, from_ms, parse_instant_ms
 
 COMPLETED = str(OccurrenceState.COMPLETED)
 
@@ -40,7 +40,9 @@ class Assertions:
         if found:
             return found[0]
         name, others = self._task_name(task, arguments), self._calls.all()
-        wanted = f"no call {format_call(name, arguments)} was enqueued" if arguments else f"no call of {name} was enqueued"
+        wanted = (
+            f"no call {format_call(name, arguments)} was enqueued" if arguments else f"no call of {name} was enqueued"
+        )
         if not others:
             raise AssertionError(f"{wanted}, nor any other call")
         own = [each for each in others if each.task == name]
@@ -70,7 +72,9 @@ class Assertions:
         if found:
             return found[0]
         name = self._job_name(job)
-        raise AssertionError(f"no occurrence of {name} {_describe_expected(at, outcome)}; {self._describe_history(name)}")
+        raise AssertionError(
+            f"no occurrence of {name} {_describe_expected(at, outcome)}; {self._describe_history(name)}"
+        )
 
     def refute_occurred(self, job: Any, /, *, at: When | None = None, outcome: str | None = COMPLETED) -> None:
         """Fail if an occurrence of the job had this outcome, at that due instant."""
@@ -104,7 +108,11 @@ class Assertions:
             next_run = self.app.control.next_run(name)
         except UnknownJob:
             return "it is not deployed: jobs.advance(…) does that, and app.deploy()"
-        return f"it has none; the next is due at {format_instant(next_run)}" if next_run else "it has none, and will have none"
+        return (
+            f"it has none; the next is due at {format_instant(next_run)}"
+            if next_run
+            else "it has none, and will have none"
+        )
 
     def _task_name(self, task: Any, arguments: dict[str, Any]) -> str:
         __tracebackhide__ = True

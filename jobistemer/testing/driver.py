@@ -20,7 +20,7 @@ from jobistemer.testing.calls import PERFORM_QUEUE, CallLog
 from jobistemer.testing.clock import ManualClock
 from jobistemer.testing.failures import FailedAttempt, aborts_test, build_handler_failed
 from jobistemer.testing.system import System
-from jobistemer.testing.times import from_ms, format_instant
+from jobistemer.testing.times import format_instant, from_ms
 from jobistemer.worker.attempts.attempt import Attempt
 
 Steps = Iterator[Attempt]

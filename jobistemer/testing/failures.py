@@ -13,7 +13,7 @@ from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.testing.calls import decode_arguments
 from jobistemer.testing.failure_text import format_call
-from jobistemer.testing.times import from_ms, format_instant
+from jobistemer.testing.times import format_instant, from_ms
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.slots.threads import Stopped
 

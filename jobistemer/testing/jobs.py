@@ -19,7 +19,7 @@ from jobistemer.testing.assertions import Assertions
 from jobistemer.testing.calls import PERFORM_QUEUE
 from jobistemer.testing.clock import ManualClock
 from jobistemer.testing.driver import Driver
-from jobistemer.testing.times import When, from_ms, parse_instant_ms, format_instant, parse_span_ms
+from jobistemer.testing.times import When, format_instant, from_ms, parse_instant_ms, parse_span_ms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,7 +91,9 @@ class Jobs(Assertions):
         worker are never late. Raises HandlerFailed at the first instant at which an attempt fails; time stands there.
         """
         __tracebackhide__ = True
-        return self._driver.drive(self._driver.iter_until(self._target_ms(span, until, parts), raise_on_failure=raise_on_failure))
+        return self._driver.drive(
+            self._driver.iter_until(self._target_ms(span, until, parts), raise_on_failure=raise_on_failure)
+        )
 
     async def advance_async(
         self,
@@ -150,7 +152,9 @@ class Jobs(Assertions):
             return self._clock.now_ms() + parse_span_ms(span, parts)
         until_ms = parse_instant_ms("until", until)
         if span is not None or parts or until_ms < self._clock.now_ms():
-            raise InvalidInput(f"until is {until!r}, and it is {format_instant(self.now)}: give a later instant, and no span")
+            raise InvalidInput(
+                f"until is {until!r}, and it is {format_instant(self.now)}: give a later instant, and no span"
+            )
         return until_ms
 
 

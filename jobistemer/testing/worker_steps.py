@@ -26,7 +26,7 @@ from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.prefetch import MAX_PREFETCH, Prefetch
 from jobistemer.worker.commit.committer import Committer
 from jobistemer.worker.commit.hook_notifier import HookNotifier
-from jobistemer.worker.execute.context_tools import ContextTools, ContextResources
+from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.middleware import apply_middleware
 from jobistemer.worker.fetch.fetcher import Fetcher
@@ -55,7 +55,11 @@ class AllQueues(QueueOrder):
 
     def places(self) -> list[str]:
         """Those that are not paused."""
-        return [each for each in self._open_places if split_place(each)[0] not in self.paused] if self.paused else self._open_places
+        return (
+            [each for each in self._open_places if split_place(each)[0] not in self.paused]
+            if self.paused
+            else self._open_places
+        )
 
 
 class OfflineFetcher(Fetcher):
@@ -81,7 +85,9 @@ class WorkerSteps:
         self._handlers_key: tuple[int, bool] = (0, False)
         self._prefetch = Prefetch(MAX_PREFETCH)
         plugins = app.plugins
-        self.attempts = RunningAttempts(create_tools=partial(ContextTools, resources=ContextResources(Permissions(), plugins.prepare)))
+        self.attempts = RunningAttempts(
+            create_tools=partial(ContextTools, resources=ContextResources(Permissions(), plugins.prepare))
+        )
         self._hook_notifier = HookNotifier(plugins.hooks)
         self._committer = Committer(self._prefetch, DefinitionCache(), self._hook_notifier)
         self.executor = InlineExecutor(self.attempts, self._committer.finished.put)

@@ -83,7 +83,12 @@ def prepare_claims(keys: Keys, upcoming: UpcomingJobs, share: Share) -> None:
 
 
 def fire_due(
-    database: Database, upcoming: UpcomingJobs, catch_up: int, horizon_ms: int, share: Share, metrics: ShardMetrics | None = None
+    database: Database,
+    upcoming: UpcomingJobs,
+    catch_up: int,
+    horizon_ms: int,
+    share: Share,
+    metrics: ShardMetrics | None = None,
 ) -> FiringResult:
     """Have every known instant that is due by server time decided: by this ticker, or by another one.
 
@@ -102,7 +107,9 @@ def fire_due(
     return FiringResult(firing_pass.claimed, firing_pass.late_ms, *found, firing_pass.grown, firing_pass.timed)
 
 
-def _split_lagging(due: list[UpcomingJobs.DueJob], now_ms: int) -> tuple[list[UpcomingJobs.DueJob], list[UpcomingJobs.DueJob]]:
+def _split_lagging(
+    due: list[UpcomingJobs.DueJob], now_ms: int
+) -> tuple[list[UpcomingJobs.DueJob], list[UpcomingJobs.DueJob]]:
     """What is decided in this pass, and what lags behind so that it can wait for the next."""
     lagging = [due_job for due_job in due if due_job.due_ms < now_ms - LAG_MS]
     on_time = [due_job for due_job in due if due_job.due_ms >= now_ms - LAG_MS]
@@ -110,7 +117,10 @@ def _split_lagging(due: list[UpcomingJobs.DueJob], now_ms: int) -> tuple[list[Up
 
 
 class FiringPass:
-    """One pass of firing; `known` are the jobs of which it knows what comes next, `outdated` those it was wrong about."""
+    """One pass of firing.
+
+    `known` are the jobs whose next instants are known, `outdated` those that have changed since.
+    """
 
     def __init__(self, database: Database, now_ms: int, catch_up: int, metrics: ShardMetrics | None) -> None:
         self._metrics = metrics
@@ -228,7 +238,12 @@ class FiringPass:
             self._metrics.count_claim(state, self._now_ms() - decision.instant * 1000)
 
     def _record_decided_elsewhere(self, due_job: UpcomingJobs.DueJob, mark: float | None) -> None:
-        if mark is not None and int(mark) > due_job.due_ms and due_job.since is None and due_job.is_on_time(self._now_ms()):
+        if (
+            mark is not None
+            and int(mark) > due_job.due_ms
+            and due_job.since is None
+            and due_job.is_on_time(self._now_ms())
+        ):
             due_job.skip_to(int(mark))
             self.known[due_job.job_id] = due_job
             return

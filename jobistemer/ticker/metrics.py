@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 
-from jobistemer.core.reads.metrics import Measure, Histogram, gauge
+from jobistemer.core.reads.metrics import Histogram, Measure, gauge
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.clock import held_ms, offset_ms
 from jobistemer.store.database import Database

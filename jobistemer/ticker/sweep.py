@@ -42,7 +42,9 @@ class Sweeper:
         limits.sweep_limits(self._database)
         known = {worker.decode(): float(beat) for worker, beat in zip(beats[::2], beats[1::2], strict=True)}
         names = [place.decode() for place in places]
-        self._register_orphans({each for where in names for each in streams.find_busy_consumers(self._database, where)} - set(known))
+        self._register_orphans(
+            {each for where in names for each in streams.find_busy_consumers(self._database, where)} - set(known)
+        )
         return sum(self._forget(worker, beat, names) for worker, beat in self._find_silent(known))
 
     def _register_orphans(self, orphans: set[str]) -> None:

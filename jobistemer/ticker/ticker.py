@@ -19,7 +19,7 @@ from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.logging import facts
 from jobistemer.runtime.process_info import process_identity
-from jobistemer.runtime.repeat import start_thread, retry_until_done
+from jobistemer.runtime.repeat import retry_until_done, start_thread
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import heartbeats, jobs
 from jobistemer.store.calls.heartbeats import Agenda
@@ -32,7 +32,7 @@ from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
 from jobistemer.ticker.fire import Share, fire_due, prepare_claims
-from jobistemer.ticker.metrics import TickerMetrics, ShardMetrics, read_gauges
+from jobistemer.ticker.metrics import ShardMetrics, TickerMetrics, read_gauges
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start_queued import start_queued_occurrences
 from jobistemer.ticker.sweep import Sweeper
@@ -88,7 +88,9 @@ class Ticker:
     def _connect(self) -> None:
         for database in self._namespace.shards:
             if isinstance(database.clock, ServerClock):
-                database.clock.jump_policy = JumpPolicy(self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000)
+                database.clock.jump_policy = JumpPolicy(
+                    self._settings.max_jump_s * 1000, self._settings.jump_hold_s * 1000
+                )
 
     def _run_shards(self, shutdown: Shutdown) -> None:
         tickers = self._tickers = [self._ticker(database) for database in self._namespace.shards]

@@ -31,7 +31,7 @@ class UpcomingJobs:
         number: the same for every ticker, so that they can share the jobs out. plain: its last claim was a plain one.
         """
 
-        __slots__ = ("prepared", "cursor", "due_ms", "job", "job_id", "number", "plain", "since", "version")
+        __slots__ = ("cursor", "due_ms", "job", "job_id", "number", "plain", "prepared", "since", "version")
 
         def __init__(self, job_id: str, stored: StoredJob, due_ms: int) -> None:
             self.job_id = job_id

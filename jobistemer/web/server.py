@@ -29,7 +29,9 @@ def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: in
     # Beside the main thread, which hears the signals.
     thread = start_thread(lambda: server.run(sockets=[listener]), "dashboard")
     mode = "read-only, " if settings.read_only else ""
-    log.info("dashboard of %s at %s: %s%s", namespace.name, redact_url(namespace.url), mode, _format_address(host, listener))
+    log.info(
+        "dashboard of %s at %s: %s%s", namespace.name, redact_url(namespace.url), mode, _format_address(host, listener)
+    )
     shutdown.wait()
     server.should_exit = True
     thread.join(GRACE_S + 2)

@@ -19,7 +19,11 @@ class Recycler:
     """Looks at the worker's own limits. `failing` tells that it ends because it is no longer well."""
 
     def __init__(
-        self, settings: WorkerSettings, count_done: Callable[[], int], count_leaked: Callable[[], int], shutdown: Shutdown
+        self,
+        settings: WorkerSettings,
+        count_done: Callable[[], int],
+        count_leaked: Callable[[], int],
+        shutdown: Shutdown,
     ) -> None:
         self._settings = settings
         self._count_done = count_done

@@ -17,7 +17,7 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.process_info import process_identity
-from jobistemer.runtime.repeat import Repeat, repeat, start_thread, retry_until_done
+from jobistemer.runtime.repeat import Repeat, repeat, retry_until_done, start_thread
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.database import Database
@@ -31,7 +31,7 @@ from jobistemer.worker.commit.committer import Committer
 from jobistemer.worker.commit.committer_threads import CommitterThreads
 from jobistemer.worker.commit.finished import FinishedQueue
 from jobistemer.worker.commit.hook_notifier import HookNotifier
-from jobistemer.worker.execute.context_tools import ContextTools, ContextResources
+from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.middleware import apply_middleware
 from jobistemer.worker.fetch.dispatcher import Dispatcher
@@ -101,7 +101,11 @@ class Worker:
         """What it has done so far."""
         counts = self._committers.counts
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
-        waiting = {"in_flight": self._prefetch.in_flight, "rate": round(self._prefetch.rate), "leaked": self._count_leaked()}
+        waiting = {
+            "in_flight": self._prefetch.in_flight,
+            "rate": round(self._prefetch.rate),
+            "leaked": self._count_leaked(),
+        }
         return {"done": self._committers.done, "failed": failed, "stale": counts["stale"], **waiting}
 
     def ready(self) -> list[str]:
@@ -146,7 +150,17 @@ class Worker:
         background_threads = self._start_threads(beaters.values(), recycler, slots)
         first_beats = {database: beater.first_beat for database, beater in beaters.items()}
         dispatcher = Dispatcher(
-            *(first_beats, self.id, self._handlers, self._queue_order, self._prefetch, self._attempts, slots, shutdown, self.liveness),
+            *(
+                first_beats,
+                self.id,
+                self._handlers,
+                self._queue_order,
+                self._prefetch,
+                self._attempts,
+                slots,
+                shutdown,
+                self.liveness,
+            ),
         )
         dispatcher.start(burst=self._settings.burst)
         shutdown.wait()
@@ -181,8 +195,10 @@ class Worker:
         steps += [(step, "commit") for step in self._committers.steps()]
         steps += [(recycler.step, "recycle"), (check_attempts, "watch")]
         steps += [(self._resources.log_shipper.step, "log shipper")]
-        # What the hook notifier waits for is the application's: a hook that hangs does not make this worker a stuck one.
-        hook_threads: list[ThreadSpec] = [] if self._hook_notifier is None else [(repeat, self._hook_notifier.step, "hooks")]
+        # A hook is the application's code: one that hangs must not make this worker count as stuck.
+        hook_threads: list[ThreadSpec] = (
+            [] if self._hook_notifier is None else [(repeat, self._hook_notifier.step, "hooks")]
+        )
         threads: list[ThreadSpec] = [*((self.liveness.repeat, step, name) for step, name in steps), *hook_threads]
         return [
             start_thread(partial(repeating, step, self._ended, f"worker {self.id} {name}"), name)

@@ -18,7 +18,7 @@ from jobistemer.web.application import make_application
 from jobistemer.web.dashboard.settings import DashboardSettings
 from jobistemer.web.server import build_config
 from tests.support.apps import empty_app
-from tests.support.scenery import populate
+from tests.support.sample_data import populate
 from tests.support.servers import VALKEY, running
 from tests.support.worker_processes import wait_until
 

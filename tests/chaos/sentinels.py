@@ -11,7 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.chaos.scene import wait_until
+from tests.chaos.system import wait_until
 from tests.support.clusters import free_port
 from tests.support.servers import VALKEY, binary_of
 

@@ -13,12 +13,12 @@ from jobistemer.core.errors import NotConnected
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.cluster_map import hash_slot
-from tests.chaos.scene import ChaosSystem, at_rest, wait_until
+from tests.chaos.effect_check import check_all_effects
+from tests.chaos.system import ChaosSystem, at_rest, wait_until
 from tests.chaos.test_outages import acknowledged
-from tests.chaos.verdict import check_all_effects
 from tests.support.clusters import LocalCluster, Node, running_cluster
-from tests.support.records import find_leaks
 from tests.support.servers import SHARDS, cluster_binary, moving_whole
+from tests.support.shard_state import find_leaks
 
 pytestmark = pytest.mark.process
 

@@ -10,9 +10,9 @@ import pytest
 
 from jobistemer.core.reads.summaries import WorkerSummary
 from jobistemer.store.reads import queues
-from tests.chaos.scene import ChaosSystem, at_rest, running_system, wait_until
-from tests.chaos.verdict import check_effects
-from tests.support.records import find_leaks
+from tests.chaos.effect_check import check_effects
+from tests.chaos.system import ChaosSystem, at_rest, running_system, wait_until
+from tests.support.shard_state import find_leaks
 
 pytestmark = pytest.mark.process
 

@@ -12,10 +12,10 @@ import pytest
 from jobistemer import Jobistemer
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.database import Database
-from tests.chaos.scene import ChaosSystem, at_rest, running_system, wait_until
+from tests.chaos.effect_check import check_effects
 from tests.chaos.sentinels import SentinelDeployment
-from tests.chaos.verdict import check_effects
-from tests.support.records import find_leaks
+from tests.chaos.system import ChaosSystem, at_rest, running_system, wait_until
+from tests.support.shard_state import find_leaks
 
 pytestmark = pytest.mark.process
 

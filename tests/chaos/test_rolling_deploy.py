@@ -11,9 +11,9 @@ from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
-from tests.chaos.scene import ChaosSystem, at_rest, running_system, wait_until
-from tests.support.records import find_leaks
-from tests.support.worlds import read_occurrences
+from tests.chaos.system import ChaosSystem, at_rest, running_system, wait_until
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import read_occurrences
 
 pytestmark = pytest.mark.process
 

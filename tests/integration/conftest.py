@@ -6,7 +6,7 @@ import pytest
 
 from jobistemer.app import Jobistemer
 from tests.support.clocks import FrozenClock
-from tests.support.worlds import open_app
+from tests.support.step_system import open_app
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from jobistemer.core.schedules import Cron
 from jobistemer.core.settings import TickerSettings
 from jobistemer.core.states import TERMINAL_OCCURRENCES
 from jobistemer.store.calls.job_versions import find_versions
-from tests.support.audits import audit_all
+from tests.support.audit import audit_all
 from tests.support.clocks import FrozenClock
-from tests.support.worlds import StepWorker, open_app, read_occurrences, build_ticker
+from tests.support.step_system import StepWorker, build_ticker, open_app, read_occurrences
 
 SCHEDULES = ("* * * * *", "*/7 * * * * *", "30 * * * * *", "0 9 * * *")
 UPDATES = ("graceful", "immediate", "windowed")

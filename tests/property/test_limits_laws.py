@@ -17,8 +17,8 @@ from jobistemer.store.actions.cancel import cancel_run
 from jobistemer.store.calls import limits
 from jobistemer.ticker.sweep import Sweeper
 from tests.support.clocks import FrozenClock
-from tests.support.records import find_leaks
-from tests.support.worlds import StepWorker, open_app, build_ticker
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import StepWorker, build_ticker, open_app
 
 AT_A_TIME, PER_CUSTOMER, STARTS, PERIOD_S = 3, 1, 4, 10.0
 _names = itertools.count()

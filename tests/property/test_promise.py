@@ -22,12 +22,12 @@ from jobistemer.store.calls.jobs import find_job
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
-from tests.support.audits import find_faults
+from tests.support.audit import find_faults
 from tests.support.clocks import FrozenClock
-from tests.support.people import OVERLAPS, RECOVERIES, OperatorRules
-from tests.support.promises import NAMES, InvariantChecker, deploy_app
-from tests.support.records import find_leaks
-from tests.support.worlds import StepWorker, break_next, build_ticker
+from tests.support.invariants import NAMES, InvariantChecker, deploy_app
+from tests.support.operator_rules import OVERLAPS, RECOVERIES, OperatorRules
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import StepWorker, break_next, build_ticker
 
 EXAMPLES, STEPS = (int(each) for each in os.environ.get("JOBISTEMER_PROMISE", "200x50").split("x"))
 SERVERS = count()

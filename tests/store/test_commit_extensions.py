@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
-from tests.support.records import records
-from tests.support.stories import message
+from tests.support.lifecycle import message
+from tests.support.shard_state import records
 
 
 def created(database, *names):

@@ -3,7 +3,7 @@
 import pytest
 
 from jobistemer.store.reads.entries import list_entries
-from tests.support.stories import enqueue, fetch
+from tests.support.lifecycle import enqueue, fetch
 
 
 @pytest.fixture

@@ -6,7 +6,19 @@ from jobistemer.core.jobs.job import Overlap
 from jobistemer.core.planning.plan import NEVER
 from jobistemer.store.reads import jobs, queues
 from tests.support.clocks import NOW
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, enqueue, finish, job, register, fetch, fetch_one
+from tests.support.lifecycle import (
+    MINUTE,
+    T0,
+    build_ended,
+    claim,
+    decision,
+    enqueue,
+    fetch,
+    fetch_one,
+    finish,
+    job,
+    register,
+)
 
 DEFINITION = job(overlap=Overlap.QUEUE)
 

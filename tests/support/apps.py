@@ -13,7 +13,7 @@ from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.database import Database
 from jobistemer.ticker import Ticker
 from jobistemer.worker import Worker
-from tests.support.servers import SHARDS, empty_server, shard_of_test, is_clustered
+from tests.support.servers import SHARDS, empty_server, is_clustered, shard_of_test
 
 
 def empty_app(url: str, **settings: Any) -> Jobistemer:

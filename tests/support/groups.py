@@ -11,7 +11,7 @@ from jobistemer.core.runs.settle import SUCCEEDED
 from jobistemer.store.calls import groups, runs
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
-from tests.support.stories import build_ended, message
+from tests.support.lifecycle import build_ended, message
 
 
 def group_of(parent: str = "run_1") -> str:

@@ -18,7 +18,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import connect
 from jobistemer.ticker.ticker import ShardTicker
-from tests.support import worlds
+from tests.support import step_system
 
 SECRET = "s3cret"
 
@@ -64,8 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise Misconfigured("name this module with -p tests.support.roles")
     patch = pytest.MonkeyPatch()
     _confine(patch, ShardTicker, "ticker")
-    _confine(patch, worlds.StepWorker, "worker")
-    original = worlds.open_app
+    _confine(patch, step_system.StepWorker, "worker")
+    original = step_system.open_app
 
     def open_app(url: str, clock: Any) -> Any:
         app = original(url, clock)
@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
             app.namespace = app.producer.namespace = app.control._namespace = confined
         return app
 
-    patch.setattr(worlds, "open_app", open_app)
+    patch.setattr(step_system, "open_app", open_app)
 
 
 def _confine(patch: pytest.MonkeyPatch, kind: Any, role: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from jobistemer.store.job_placement import SPREAD_FIELD
 from jobistemer.store.keys import settings_key
 from jobistemer.store.server.connection import Server
-from tests.support.clusters import running_cluster, free_port, moves_slots_whole
+from tests.support.clusters import free_port, moves_slots_whole, running_cluster
 
 FAKE, VALKEY, REDIS, CLUSTER = "fake", "valkey", "redis", "cluster"
 """`cluster` is three embedded servers; it is chosen by name only, as it makes each test slower.

@@ -9,7 +9,7 @@ import click
 from rich.console import RenderableType
 
 from jobistemer.cli.session import Session, with_session
-from jobistemer.control.backfills import Backfills, BackfillPreview
+from jobistemer.control.backfills import BackfillPreview, Backfills
 from jobistemer.core.planning.backfill import MAX_AT_ONCE, REPEATABLE, BackfillOrder
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
@@ -35,7 +35,10 @@ _REPEATABLE_STATES: Final = sorted(map(str, REPEATABLE))
     help="How many occurrences at a time, where the job allows overlaps.",
 )
 @click.option(
-    "--again", multiple=True, type=click.Choice(_REPEATABLE_STATES), help="Run once more what ended so; may be given several times."
+    "--again",
+    multiple=True,
+    type=click.Choice(_REPEATABLE_STATES),
+    help="Run once more what ended so; may be given several times.",
 )
 @with_session
 def job_backfill_command(
@@ -100,7 +103,9 @@ def cancel_command(session: Session, backfill: str) -> None:
 def replay_command(session: Session, occurrence: str) -> None:
     """Run an occurrence once more, as a new one that stands for the same instant; the old record stays."""
     new = Backfills(session.namespace).replay(occurrence)
-    session.print_answer({"occurrence": new, "replay_of": occurrence}, lambda: tables.multiline(f"{new} replays {occurrence}"))
+    session.print_answer(
+        {"occurrence": new, "replay_of": occurrence}, lambda: tables.multiline(f"{new} replays {occurrence}")
+    )
 
 
 def _preview_table(preview: BackfillPreview) -> RenderableType:
@@ -121,8 +126,20 @@ def _backfills_table(found: list[StoredBackfill]) -> RenderableType:
     headings = ("id", "job", "range (UTC)", "state", "fired", "completed", "failed", "in flight", "left alone", "note")
     rows = [
         (
-            *(spec.id, spec.job, f"{_format_time(spec.first)} – {_format_time(spec.last)}", tables.style_state(progress.status)),
-            *(progress.fired, progress.completed, progress.failed, len(progress.flying), progress.existing, progress.note),
+            *(
+                spec.id,
+                spec.job,
+                f"{_format_time(spec.first)} – {_format_time(spec.last)}",
+                tables.style_state(progress.status),
+            ),
+            *(
+                progress.fired,
+                progress.completed,
+                progress.failed,
+                len(progress.flying),
+                progress.existing,
+                progress.note,
+            ),
         )
         for spec, progress, _ in found
     ]

@@ -58,7 +58,9 @@ def bench_command(
 
 def _run(namespace: Namespace, options: BenchOptions, *, clear: bool) -> BenchReport:
     with reserve_namespace(namespace, clear_first=clear):
-        report = run_benchmark(namespace.url, namespace.name, options, lambda what: _print_progress(f"measuring: {what} …"))
+        report = run_benchmark(
+            namespace.url, namespace.name, options, lambda what: _print_progress(f"measuring: {what} …")
+        )
         _print_progress("emptying the namespace …")
     _print_progress("")
     return report

@@ -43,7 +43,9 @@ def import_command(session: Session, *, file: str, form: str | None, timezone: s
          "registered": states.get(job.name, "")}
         for job in imported.jobs
     ]  # fmt: skip
-    session.print_answer({"jobs": rows, "notes": imported.notes}, lambda: _render_import(imported, states, dry_run=dry_run))
+    session.print_answer(
+        {"jobs": rows, "notes": imported.notes}, lambda: _render_import(imported, states, dry_run=dry_run)
+    )
     if any(note.refused for note in imported.notes):
         raise click.exceptions.Exit(1)
 

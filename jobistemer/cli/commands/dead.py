@@ -45,9 +45,7 @@ def dead_group() -> None:
 
 @dead_group.command("list")
 @filter_options
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most."
-)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
 @with_session
 def list_command(session: Session, limit: int, offset: int, **which: str) -> None:

@@ -12,7 +12,7 @@ from jobistemer.app.loading import load_app
 from jobistemer.cli import diff_tables
 from jobistemer.cli.session import Session, one_line_errors, with_server
 from jobistemer.control.definitions import Registration
-from jobistemer.control.deploy import DeployPlan, JobPlan, DeployStep, apply_deploy, plan_deploy
+from jobistemer.control.deploy import DeployPlan, DeployStep, JobPlan, apply_deploy, plan_deploy
 from jobistemer.terminal import tables
 
 EXIT_PENDING: Final = 2
@@ -72,7 +72,9 @@ def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool) -> RenderableTyp
     """The plan for people; what stays as it is is only counted."""
     if not plan.jobs:
         return "this app declares no jobs; its tasks can be enqueued all the same"
-    parts = [part for each in plan.jobs if each.step in _STEP_HEADINGS for part in _render_job(each, now_ms, remove=remove)]
+    parts = [
+        part for each in plan.jobs if each.step in _STEP_HEADINGS for part in _render_job(each, now_ms, remove=remove)
+    ]
     kept = len(plan.with_step(DeployStep.KEEP))
     return Group(*parts, *([tables.multiline(f"{kept} unchanged")] if kept else []))
 

@@ -9,7 +9,7 @@ from jobistemer.cli.commands.dashboard import DEFAULT_PORT, is_installed
 from jobistemer.cli.session import one_line_errors
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.dev.session import SessionOptions, DevSession
+from jobistemer.dev.session import DevSession, SessionOptions
 
 _DEFAULTS = WorkerSettings()
 

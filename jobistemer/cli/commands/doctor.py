@@ -32,7 +32,9 @@ def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: boo
     if session.namespace.cluster is not None:
         node_rows = [(each.node, *row) for each, row in zip(found, rows, strict=True)]
         table = tables.table(("node", "check", "", "found", "what to do"), node_rows)
-    session.print_answer(answer, lambda: tables.stack(table, *(tables.multiline(f"{n}: {text}") for n, text in rules.items())))
+    session.print_answer(
+        answer, lambda: tables.stack(table, *(tables.multiline(f"{n}: {text}") for n, text in rules.items()))
+    )
     levels = {each.level for each in found}
     if Level.FAULT in levels or (strict and Level.WARNING in levels):
         raise click.exceptions.Exit(1)
@@ -52,6 +54,9 @@ def acl_command(session: Session, roles: tuple[str, ...]) -> None:
         text = " ".join(build_rule(roles, name))
         session.print_answer({"roles": roles, "rule": text}, lambda: tables.multiline(text))
         return
-    rules = [{"role": each, "what": role.description, "rule": " ".join(build_rule([each], name))} for each, role in ROLES.items()]
+    rules = [
+        {"role": each, "what": role.description, "rule": " ".join(build_rule([each], name))}
+        for each, role in ROLES.items()
+    ]
     rows = [(each["role"], f"{each['what']}\n{each['rule']}") for each in rules]
     session.print_answer(rules, lambda: tables.properties(rows))

@@ -26,7 +26,7 @@ from jobistemer.core.runs.records import JobChange, OccurrenceRecord
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.states import OccurrenceState
-from jobistemer.core.text import format_duration, first_line
+from jobistemer.core.text import first_line, format_duration
 from jobistemer.store.reads import jobs, records
 from jobistemer.terminal import tables
 
@@ -58,9 +58,7 @@ job_group.add_command(rollback_command)
 
 
 @job_group.command("list")
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most."
-)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
 @with_session
 def list_command(session: Session, limit: int, offset: int) -> None:
@@ -108,9 +106,7 @@ def next_command(session: Session, name: str, count: int) -> None:
 
 @job_group.command("history")
 @click.argument("name")
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at the most."
-)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at the most.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
 @with_session
 def history_command(session: Session, name: str, limit: int, offset: int) -> None:
@@ -124,9 +120,7 @@ def history_command(session: Session, name: str, limit: int, offset: int) -> Non
 
 @job_group.command("log")
 @click.argument("name")
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at the most."
-)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many at the most.")
 @with_session
 def log_command(session: Session, name: str, limit: int) -> None:
     """Show who changed, paused, resumed, triggered or removed a job, the latest first."""
@@ -254,17 +248,13 @@ def _log_table(found: list[JobChange], now_ms: int) -> RenderableType:
 def _instants_table(instants: list[datetime], now_ms: int) -> RenderableType:
     if not instants:
         return "no instant is due after this"
-    rows = [
-        (f"{at:%a %Y-%m-%d %H:%M:%S}", format_duration(at.timestamp() * 1000 - now_ms)) for at in instants
-    ]
+    rows = [(f"{at:%a %Y-%m-%d %H:%M:%S}", format_duration(at.timestamp() * 1000 - now_ms)) for at in instants]
     return tables.table(("due (UTC)", "in"), rows)
 
 
 def _details(details: JobDetails, now_ms: int) -> RenderableType:
     summary, job = details.summary, details.definition
-    policies = (
-        f"overlap {job.overlap}, recovery {job.recovery}, on failure {job.failure}, grace {job.grace_s:g} s"
-    )
+    policies = f"overlap {job.overlap}, recovery {job.recovery}, on failure {job.failure}, grace {job.grace_s:g} s"
     properties = tables.properties(
         (
             ("job", summary.name),

@@ -56,7 +56,9 @@ def _details(report: Report, now_ms: int) -> RenderableType:
         )
         for task in report.tasks
     ]
-    return Group(properties, tables.table(("task", "state", "attempts", "waited", "took", "mapped", "run", "error"), rows))
+    return Group(
+        properties, tables.table(("task", "state", "attempts", "waited", "took", "mapped", "run", "error"), rows)
+    )
 
 
 def _format_group(task: TaskReport) -> str:

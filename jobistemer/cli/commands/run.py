@@ -12,7 +12,7 @@ from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
-from jobistemer.core.text import format_duration, first_line
+from jobistemer.core.text import first_line, format_duration
 from jobistemer.store.reads import jobs, records
 from jobistemer.terminal import tables
 

@@ -22,7 +22,9 @@ def versions_command(session: Session, name: str) -> None:
     kept, stored = control.versions(name), control.find(name)
     pending = {"at": stored.pending_at} if stored.pending else None
     answer = {"versions": kept, "pending": pending}
-    session.print_answer(answer, lambda: _versions_table(kept, stored.pending_at if stored.pending else None, session.now_ms))
+    session.print_answer(
+        answer, lambda: _versions_table(kept, stored.pending_at if stored.pending else None, session.now_ms)
+    )
 
 
 @click.command("diff")

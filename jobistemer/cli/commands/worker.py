@@ -7,8 +7,14 @@ from typing import Any
 
 import click
 
-from jobistemer.app.loading import find_app_folders, resolve_app_reference, load_app
-from jobistemer.cli.health_options import has_metrics, serve_health, serve_supervised_health, open_health_sockets, assign_sockets
+from jobistemer.app.loading import find_app_folders, load_app, resolve_app_reference
+from jobistemer.cli.health_options import (
+    assign_sockets,
+    has_metrics,
+    open_health_sockets,
+    serve_health,
+    serve_supervised_health,
+)
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.cli.worker_options import build_process_command, recycling_options, supervisor_options
@@ -85,7 +91,9 @@ def _supervise(
     count: int, settings: WorkerSettings, changes: FileWatcher | None, process: ProcessOptions, shutdown: Shutdown
 ) -> int:
     with open_health_sockets(count, process) as sockets:
-        commands = [build_process_command(*assigned) for assigned in assign_sockets(sockets, process)] or [build_process_command()] * count
+        commands = [build_process_command(*assigned) for assigned in assign_sockets(sockets, process)] or [
+            build_process_command()
+        ] * count
         supervisor = Supervisor(commands, once=settings.burst, changed=changes)
         serve_supervised_health(supervisor, sockets, process)
         return supervisor.run(shutdown)

@@ -115,7 +115,9 @@ def top_command(session: Session, *, once: bool) -> None:
     if once or session.as_json or not sys.stdout.isatty():
         time.sleep(REFRESH_S)
         top.refresh()
-        session.print_answer(top.to_dict(), lambda: render_screen(top.snapshot, top.rates, top.title, f" {_format_cost(top.snapshot)}"))
+        session.print_answer(
+            top.to_dict(), lambda: render_screen(top.snapshot, top.rates, top.title, f" {_format_cost(top.snapshot)}")
+        )
         return
     signal.signal(signal.SIGTERM, exit_on_signal)
     console = Console(highlight=False, markup=False)

@@ -54,7 +54,9 @@ def _compute_flows(before: TopSnapshot, now: TopSnapshot) -> dict[str, Flow]:
     return found
 
 
-def _rates_by_process(before: Sequence[ProcessSummary], now: Sequence[ProcessSummary], field: str, known: dict[str, float]) -> dict[str, float]:
+def _rates_by_process(
+    before: Sequence[ProcessSummary], now: Sequence[ProcessSummary], field: str, known: dict[str, float]
+) -> dict[str, float]:
     earlier, found = {each.id: each for each in before}, {}
     for each in now:
         then = earlier.get(each.id)

@@ -14,7 +14,7 @@ from jobistemer.cli.top.rates import Flow, Rates
 from jobistemer.cli.top.snapshot import TopSnapshot
 from jobistemer.core.reads.summaries import WorkerSummary
 from jobistemer.core.safe_text import escape_text
-from jobistemer.core.text import format_duration, first_line
+from jobistemer.core.text import first_line, format_duration
 from jobistemer.terminal import tables
 
 SILENT_AFTER_MS = 5_000
@@ -34,7 +34,9 @@ class Part(NamedTuple):
     empty: str
 
 
-def render_screen(snapshot: TopSnapshot, rates: Rates, title: str, footer: str, height: int | None = None) -> RenderableType:
+def render_screen(
+    snapshot: TopSnapshot, rates: Rates, title: str, footer: str, height: int | None = None
+) -> RenderableType:
     """Everything about one moment, within `height` lines; None for as many as it takes."""
     parts = _build_parts(snapshot, rates)
     if height is not None:
@@ -121,7 +123,9 @@ def _ticker_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell,
     return [
         (
             *(each.id, _format_rate(rates.fired.get(each.id)), _highlight(each.late_ms_max, LATE_MS, "ms late")),
-            _highlight(each.offset_ms, CLOCK_OFF_MS, "ms" if not each.held_ms else f"ms, {each.held_ms:,} ms not believed"),
+            _highlight(
+                each.offset_ms, CLOCK_OFF_MS, "ms" if not each.held_ms else f"ms, {each.held_ms:,} ms not believed"
+            ),
             _highlight(each.unaccounted, 1, ""),
             _format_beat(each.beat_at, snapshot.at_ms),
         )

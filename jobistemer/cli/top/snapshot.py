@@ -125,7 +125,9 @@ def _list_failures(dead: list[DeadRun], waiting: list[DelayedRun]) -> list[TopFa
         if each.note and each.attempt
     ]
     died = [
-        TopFailure(each.run.ended_at, each.run.id, each.run.handler, each.message.queue, dead=True, error=each.run.error)
+        TopFailure(
+            each.run.ended_at, each.run.id, each.run.handler, each.message.queue, dead=True, error=each.run.error
+        )
         for each in dead
     ]
     return [*again[: MAX_LISTED // 2], *died]

@@ -168,9 +168,7 @@ class Context(AttemptInfo, frozen=True, kw_only=True):
         """Say how far the work has come; `jobistemer run watch` shows it."""
         self.tools.show_progress(Progress(done, total, note))
 
-    def map(
-        self, task: Any, items: Iterable[Any], *, reduce: Any = None, failure: str | None = None
-    ) -> str:
+    def map(self, task: Any, items: Iterable[Any], *, reduce: Any = None, failure: str | None = None) -> str:
         """Have workers run `task` once for each item, and `reduce` once with what they return, in order.
 
         task, reduce: tasks or their names. An item is a mapping of keyword arguments, or the single argument.
@@ -192,7 +190,5 @@ class Context(AttemptInfo, frozen=True, kw_only=True):
 
 def _require_mapping(mapping: Mapper | None) -> Mapper:
     if mapping is None:
-        raise Misconfigured(
-            "ctx.map works inside a worker; in a test give the context a `mapping`"
-        )
+        raise Misconfigured("ctx.map works inside a worker; in a test give the context a `mapping`")
     return mapping

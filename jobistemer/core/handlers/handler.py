@@ -16,7 +16,7 @@ import msgspec
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.injected import find_injected
-from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, shard_key, find_uses
+from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
 from jobistemer.core.names import check_name
@@ -147,7 +147,10 @@ def _encode_object(name: str, arguments: Mapping[str, Any], most: int) -> msgspe
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
     # JSON has no such numbers; they would arrive as null.
-    if b"null" in payload and (unfit := _find_non_finite(msgspec.to_builtins(arguments, enc_hook=_skip_raw))) is not None:
+    if (
+        b"null" in payload
+        and (unfit := _find_non_finite(msgspec.to_builtins(arguments, enc_hook=_skip_raw))) is not None
+    ):
         raise InvalidPayload(f"payload of task {name!r} has the number {unfit!r}, which JSON cannot say")
     if payload[:1] != b"{":
         shown = payload[:80].decode(errors="replace")

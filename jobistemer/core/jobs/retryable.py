@@ -29,7 +29,9 @@ ALWAYS = RetryFilter()
 
 def build_retry_filter(task: str, retry_on: Iterable[Any] = (), no_retry_on: Iterable[Any] = ()) -> RetryFilter:
     """The lists of a task. Raises InvalidDefinition for what is no exception class."""
-    return RetryFilter(_check_error_types(task, "retry_on", retry_on), _check_error_types(task, "no_retry_on", no_retry_on))
+    return RetryFilter(
+        _check_error_types(task, "retry_on", retry_on), _check_error_types(task, "no_retry_on", no_retry_on)
+    )
 
 
 def _check_error_types(task: str, field: str, given: Any) -> ErrorTypes:

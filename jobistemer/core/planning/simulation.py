@@ -14,7 +14,7 @@ from itertools import accumulate, islice
 import msgspec
 
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.planning.simulated_job import SimulatedJob, RunTimes
+from jobistemer.core.planning.simulated_job import RunTimes, SimulatedJob
 from jobistemer.core.schedules import Cron, Interval
 from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes, shift_note
 from jobistemer.core.schedules.instants import DAY, instant_at, unix_floor

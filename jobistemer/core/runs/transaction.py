@@ -95,7 +95,9 @@ class Transaction:
         """Have a write command applied to the own key `name`. Raises InvalidInput for what could fail later."""
         form = ALLOWED_COMMANDS.get(command)
         if form is None:
-            raise InvalidInput(f"transaction: command {command!r} is not allowed; allowed are {', '.join(ALLOWED_COMMANDS)}")
+            raise InvalidInput(
+                f"transaction: command {command!r} is not allowed; allowed are {', '.join(ALLOWED_COMMANDS)}"
+            )
         key = self.key(name)
         self._check_not_full()
         _check_arguments(command, form, args)

@@ -12,7 +12,7 @@ from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron_grammar import read_cron
 from jobistemer.core.schedules.cron_table import WallTimes
 from jobistemer.core.schedules.delays import check_bound
-from jobistemer.core.schedules.instants import DAY, Due, ScheduleQueries, check_window, unix_floor, limit_to_window
+from jobistemer.core.schedules.instants import DAY, Due, ScheduleQueries, check_window, limit_to_window, unix_floor
 from jobistemer.core.schedules.walltime import Dst, WallClockDue, clock_rule
 from jobistemer.core.schedules.zones import LONGEST_JUMP, zone_of
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from jobistemer.core.schedules.cron_fields import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
 from jobistemer.core.schedules.cron_grammar import read_cron
-from jobistemer.core.schedules.wording import repeat_unit, join_words, ordinal, join_runs, step_of
+from jobistemer.core.schedules.wording import join_runs, join_words, ordinal, repeat_unit, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

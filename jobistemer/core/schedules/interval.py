@@ -23,11 +23,11 @@ from jobistemer.core.schedules.instants import (
     Due,
     ScheduleQueries,
     check_window,
-    to_utc,
     instant_at,
+    limit_to_window,
+    to_utc,
     unix_floor,
     walk,
-    limit_to_window,
 )
 from jobistemer.core.schedules.iso8601 import Duration, duration_text, read_repetition
 from jobistemer.core.schedules.zones import Zone, zone_of

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, NoReturn
 import isodate
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules.instants import DAY, EPOCH, to_utc, instant_at, to_wall_seconds
+from jobistemer.core.schedules.instants import DAY, EPOCH, instant_at, to_utc, to_wall_seconds
 from jobistemer.core.schedules.zones import zone_of
 
 MAX_LENGTH: Final = 256
@@ -195,9 +195,7 @@ def _refuse_duration(text: str) -> NoReturn:
         hint = f"; did you mean PT{text[1:]}?"
     elif "-" in text:
         hint = "; parts are not negative"
-    raise InvalidSchedule(
-        f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}"
-    )
+    raise InvalidSchedule(f"duration {text!r} is not ISO 8601: P, then Y M W D in this order, then T with H M S{hint}")
 
 
 def _refuse_repetition(text: str) -> NoReturn:

@@ -13,7 +13,7 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, iter_instants, is_excluded
+from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, is_excluded, iter_instants
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.calls.jobs import StoredJob
@@ -53,7 +53,9 @@ def find_backfill(database: Database, backfill_id: str) -> StoredBackfill | None
     if definition is None:
         return None
     return StoredBackfill(
-        msgspec.json.decode(definition, type=Backfill), msgspec.json.decode(progress, type=BackfillProgress), step.decode()
+        msgspec.json.decode(definition, type=Backfill),
+        msgspec.json.decode(progress, type=BackfillProgress),
+        step.decode(),
     )
 
 
@@ -102,7 +104,9 @@ def _count_ended(database: Database, progress: BackfillProgress) -> BackfillProg
     )
 
 
-def _fire_instants(database: Database, stored: StoredJob, backfill: Backfill, progress: BackfillProgress, now_ms: int) -> BackfillProgress:
+def _fire_instants(
+    database: Database, stored: StoredJob, backfill: Backfill, progress: BackfillProgress, now_ms: int
+) -> BackfillProgress:
     job = stored.job
     instants = list(islice(iter_instants(job, backfill, progress.position), INSTANTS_PER_STEP))
     if not instants and not progress.flying:

@@ -87,7 +87,9 @@ def _cancel_waiting(database: Database, record: RunRecord, reason: str) -> str |
     if source is None:
         return None
     raw = database.ask("HGET", database.keys.run(record.id), "message")
-    return "STALE" if raw is None else _end_canceled(database, record, record.place, decode_message(raw), source, reason)
+    return (
+        "STALE" if raw is None else _end_canceled(database, record, record.place, decode_message(raw), source, reason)
+    )
 
 
 def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str:

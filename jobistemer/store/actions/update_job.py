@@ -19,7 +19,7 @@ from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.calls import jobs, occurrences
-from jobistemer.store.calls.job_versions import find_versions, find_pinned_versions
+from jobistemer.store.calls.job_versions import find_pinned_versions, find_versions
 from jobistemer.store.calls.jobs import Registration, StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Call
@@ -74,7 +74,9 @@ def apply_pending(database: Database, job_id: str) -> UpdateResult | None:
     raw, by, owner = database.ask("HMGET", database.keys.job(job_id), "pending", "pending_by", "pending_owner")
     if raw is None or now_ms < stored.pending_at:
         return None
-    new = _build_registration(database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms)
+    new = _build_registration(
+        database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms
+    )
     opens_ms = opens_at_ms(new.job, now_ms)
     if opens_ms is not None and opens_ms > now_ms:
         # Nobody came by while its window was open, and there will be another.
@@ -137,7 +139,9 @@ def _register_unchanged(
 ) -> UpdateResult:
     if force and stored is not None and stored.pending:
         _call(database, jobs.drop_pending(database.keys, job.id, stored.version, stored.pending))
-    return _call(database, jobs.register(database.keys, _build_registration(database, job, mark, stored, author, now_ms)))
+    return _call(
+        database, jobs.register(database.keys, _build_registration(database, job, mark, stored, author, now_ms))
+    )
 
 
 def _decide_old_schedule(database: Database, stored: StoredJob, job: Job, now_ms: int) -> bool:

@@ -38,7 +38,9 @@ def mark_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     return fields
 
 
-def extension_calls(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None, retention_ms: int) -> tuple[Call, ...]:
+def extension_calls(
+    keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None, retention_ms: int
+) -> tuple[Call, ...]:
     """The calls that belong to the commit; none for a plain run."""
     message = ended.delivery.message
     calls = []
@@ -46,7 +48,10 @@ def extension_calls(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job 
         calls.append(groups.expire_group(keys, message.run, ended.ended_at, retention_ms))
     calls += _halt_groups(keys, ended, over)
     if ended.hands_over(over):
-        seals = (groups.seal_group(keys, message.run, heir, ended.ended_at) for heir in build_waiters(message, ended.reducers))
+        seals = (
+            groups.seal_group(keys, message.run, heir, ended.ended_at)
+            for heir in build_waiters(message, ended.reducers)
+        )
         return (*calls, *seals)
     if message.member is not None:
         calls.append(groups.count_member(keys, message.run, message.member))

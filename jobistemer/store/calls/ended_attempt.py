@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobistemer.core.runs.message import Delivery, Message
-from jobistemer.core.runs.settle import Outcome, FinalState
+from jobistemer.core.runs.settle import FinalState, Outcome
 from jobistemer.core.states import RunState
 
 

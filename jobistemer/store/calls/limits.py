@@ -36,7 +36,13 @@ def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[LimitUse], now_ms: 
     return script("admit_run")(
         (stream, keys.run(message.run), keys.limits, keys.delayed, keys.wake, *counted),
         (
-            *(delivery.entry, message.run, where, _holder_value(delivery.stream, delivery.entry), encode_message(message)),
+            *(
+                delivery.entry,
+                message.run,
+                where,
+                _holder_value(delivery.stream, delivery.entry),
+                encode_message(message),
+            ),
             *(delivery.attempt, delivery.crashes, _waiting_score(delivery.entry), now_ms, _encode(uses)),
             *(part for use in uses for part in use),
         ),

@@ -9,7 +9,7 @@ from jobistemer.core.jobs.graph import find_released, find_skipped
 from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.runs.message import Delivery, Message, encode_message
-from jobistemer.core.runs.settle import NextAttempt, FinalState
+from jobistemer.core.runs.settle import FinalState, NextAttempt
 from jobistemer.core.states import RunState
 from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
 from jobistemer.store.calls.ended_attempt import EndedAttempt as EndedAttempt  # noqa: PLC0414 - who ends runs finds it here
@@ -22,9 +22,7 @@ KEEP_EARLIER_MS = 7 * 86_400_000
 MAX_UNIQUE_MS = 30 * 86_400_000
 
 
-def enqueue_run(
-    keys: Keys, message: Message, due_at: int = 0, unique_ms: int = MAX_UNIQUE_MS, lock: str = ""
-) -> Call:
+def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = MAX_UNIQUE_MS, lock: str = "") -> Call:
     """Create a run: at once on its stream, or with `due_at` (ms) in the delayed set.
 
     lock: a unique key that is held for all of `unique_ms`, whatever becomes of the run.

@@ -10,9 +10,7 @@ from jobistemer.core.runs.transaction import Write
 from jobistemer.store.scripts import Call, compose
 
 
-def commit_transaction(
-    delivery: Delivery, commit: Call, writes: Sequence[Write], follow_ups: Sequence[Call]
-) -> Call:
+def commit_transaction(delivery: Delivery, commit: Call, writes: Sequence[Write], follow_ups: Sequence[Call]) -> Call:
     """What `commit` does, and in the same step the writes and the calls that enqueue."""
     calls = [commit, *follow_ups]
     steps: list[Any] = []

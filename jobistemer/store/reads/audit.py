@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import decode_job_name
-from jobistemer.core.planning.audit import JobHistory, HistoryRow
+from jobistemer.core.planning.audit import HistoryRow, JobHistory
 from jobistemer.store.calls.job_versions import find_versions
 from jobistemer.store.database import Database
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.planning.plan import NEVER
-from jobistemer.core.reads.cluster_health import check_slots, check_shard_spread
-from jobistemer.core.reads.findings import Finding, at_node, fault, fine, check_server, warning
+from jobistemer.core.reads.cluster_health import check_shard_spread, check_slots
+from jobistemer.core.reads.findings import Finding, at_node, check_server, fault, fine, warning
 from jobistemer.store.calls.streams import find_busy_consumers
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place

@@ -10,7 +10,7 @@ import redis
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.reads.cluster_health import ClusterNode, NodeView, check_cluster, parse_nodes
-from jobistemer.core.reads.findings import Finding, at_node, fault, check_replica, check_server, warning
+from jobistemer.core.reads.findings import Finding, at_node, check_replica, check_server, fault, warning
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.database import Database
 from jobistemer.store.errors import translate_error

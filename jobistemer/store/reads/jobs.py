@@ -26,7 +26,9 @@ _COMMANDS_PER_JOB = 4
 
 def list_jobs(shards: Sequence[Database], offset: int = 0, limit: int = 100) -> list[JobSummary]:
     """A page of the registered jobs, those that are due next first; only those of the page are looked at closely."""
-    listed = [(at, job, number) for number, each in enumerate(shards) for job, at in _read_due(each, offset + limit).items()]
+    listed = [
+        (at, job, number) for number, each in enumerate(shards) for job, at in _read_due(each, offset + limit).items()
+    ]
     page = sorted(listed)[offset : offset + limit]
     found: list[JobSummary] = []
     for number, database in enumerate(shards):

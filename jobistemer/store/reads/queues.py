@@ -29,9 +29,7 @@ def list_queues(shards: Sequence[Database]) -> list[QueueSummary]:
     """Every queue that has ever held an entry, or is paused, by name."""
     places = [place for database in shards for place in _read_streams(database)]
     delayed = sum((_count_delayed(database) for database in shards), Counter[str]())
-    paused = {
-        queue.decode() for database in shards for queue in database.ask("SMEMBERS", database.keys.paused)
-    }
+    paused = {queue.decode() for database in shards for queue in database.ask("SMEMBERS", database.keys.paused)}
     shut = [place.decode() for database in shards for place in database.ask("SMEMBERS", database.keys.closed)]
     closed = {split_place(place)[0] for place in shut}
     limited = _count_limited(shards)
@@ -111,18 +109,14 @@ def _read_members(database: Database, index: str, record: Callable[[str], str], 
     if not beats:
         return []
     answers = database.ask_all([("HMGET", record(member), "status", "command") for member, _ in beats])
-    return [
-        _decode_member(kind, member, beat, *answer) for (member, beat), answer in zip(beats, answers, strict=True)
-    ]
+    return [_decode_member(kind, member, beat, *answer) for (member, beat), answer in zip(beats, answers, strict=True)]
 
 
 def _decode_member(
     kind: type[_Member], member: str, beat: float, status: bytes | None, command: bytes | None
 ) -> _Member:
     fields = msgspec.json.decode(status or b"{}", type=dict[str, Any])
-    return msgspec.convert(
-        {**fields, "command": (command or b"").decode(), "id": member, "beat_at": round(beat)}, kind
-    )
+    return msgspec.convert({**fields, "command": (command or b"").decode(), "id": member, "beat_at": round(beat)}, kind)
 
 
 def _group_by_member(shards: list[list[_Member]]) -> list[list[_Member]]:

@@ -56,7 +56,9 @@ class _StreamState(msgspec.Struct, frozen=True):
     oldest_at: int | None = None
 
 
-def snapshot_queues(shards: Sequence[Database], most_in_flight: int) -> tuple[list[QueueSnapshot], list[InFlightRun], int]:
+def snapshot_queues(
+    shards: Sequence[Database], most_in_flight: int
+) -> tuple[list[QueueSnapshot], list[InFlightRun], int]:
     """The queues by name, the runs that have been with a worker for longest, and how many streams were left out."""
     streams: list[_StreamState] = []
     going: list[InFlightRun] = []

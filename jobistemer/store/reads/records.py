@@ -48,7 +48,9 @@ def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
     """The attempts of a run that are on record, in order."""
     numbered = [(number, ids.attempt_id(run.id, number)) for number in range(run.attempt + 1)]
     answers = database.ask_all([("HGETALL", database.keys.attempt(attempt)) for _, attempt in numbered])
-    found = [_decode_record(AttemptRecord, attempt, answer) for (_, attempt), answer in zip(numbered, answers, strict=True)]
+    found = [
+        _decode_record(AttemptRecord, attempt, answer) for (_, attempt), answer in zip(numbered, answers, strict=True)
+    ]
     return [record for record in found if record is not None]
 
 
@@ -66,7 +68,9 @@ def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[Occu
     if not occurrence_ids:
         return []
     answers = database.ask_all([("HGETALL", database.keys.occurrence(each)) for each in occurrence_ids])
-    found = [_decode_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)]
+    found = [
+        _decode_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)
+    ]
     return [record for record in found if record is not None]
 
 

@@ -24,15 +24,20 @@ from redis.sentinel import Sentinel
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
 from jobistemer.store.server.cluster_map import Cluster, hash_slot
-from jobistemer.store.server.sentinel import MasterConnection, AsyncMasterConnection, MasterTlsConnection, AsyncMasterTlsConnection
+from jobistemer.store.server.sentinel import (
+    AsyncMasterConnection,
+    AsyncMasterTlsConnection,
+    MasterConnection,
+    MasterTlsConnection,
+)
 from jobistemer.store.server.urls import (
     CLUSTER_SCHEMES,
     DEFAULT_URL,
     SENTINEL_SCHEMES,
     check_url,
     parse_nodes,
-    redact_url,
     parse_sentinels,
+    redact_url,
 )
 
 __all__ = ["BLOCK_MS", "DEFAULT_URL", "Server", "connect", "connect_async", "redact_url"]
@@ -144,7 +149,9 @@ def _create_master_client(sentinel: Any, url: str, patience: Any, retry: Any, ki
     nodes, service, db = parse_sentinels(parts)
     # Where the master is comes from the Sentinels; all else of the URL is read as that of one server is.
     at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    options = _create_from_url(lambda plain, **_: parse_url(plain), f"redis://{at}master/{db}?{parts.query}", retry=retry)
+    options = _create_from_url(
+        lambda plain, **_: parse_url(plain), f"redis://{at}master/{db}?{parts.query}", retry=retry
+    )
     own_login = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     del options["host"]
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}

@@ -86,7 +86,10 @@ class Scale(NamedTuple):
 
 def build_report_gantt(report: Report, now_ms: int) -> Gantt:
     """A row for each task of an occurrence."""
-    lines = [GanttLine(task.name, f"/runs/{task.run}", _waiting_since(task), task.attempts, task.state) for task in report.tasks]
+    lines = [
+        GanttLine(task.name, f"/runs/{task.run}", _waiting_since(task), task.attempts, task.state)
+        for task in report.tasks
+    ]
     return build_gantt(lines, report.claimed_at, report.ended_at or now_ms, now_ms)
 
 
@@ -129,7 +132,9 @@ def _build_bar(attempt: AttemptRecord, scale: Scale, now_ms: int) -> Bar:
     x = scale.x(attempt.started_at)
     width = max(MIN_BAR_WIDTH, scale.x(attempt.ended_at or now_ms) - x)
     took = format_duration((attempt.ended_at or now_ms) - attempt.started_at)
-    title = f"attempt {attempt.number}: {attempt.state} after {took}" + (f", {attempt.worker}" if attempt.worker else "")
+    title = f"attempt {attempt.number}: {attempt.state} after {took}" + (
+        f", {attempt.worker}" if attempt.worker else ""
+    )
     first = attempt.error.strip().partition("\n")[0]
     return Bar(x, round(width, 1), tone_of(attempt.state), f"{title}\n{first}".rstrip())
 
@@ -155,4 +160,6 @@ def _describe(state: str, attempts: Sequence[AttemptRecord], now_ms: int) -> str
 def _axis_marks(scale: Scale) -> list[tuple[float, str]]:
     length = scale.end - scale.start
     step = next((each for each in _STEPS if length / each <= 7), _STEPS[-1])
-    return [(scale.x(scale.start + at), f"+{format_duration(at)}" if at else "0") for at in range(0, length + 1, step)][:50]
+    return [(scale.x(scale.start + at), f"+{format_duration(at)}" if at else "0") for at in range(0, length + 1, step)][
+        :50
+    ]

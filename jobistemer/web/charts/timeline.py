@@ -82,9 +82,15 @@ def build_timeline(items: list[HistoryItem], now_ms: int) -> Timeline:
 def _build_column(index: int, item: HistoryItem, now_ms: int, most: int) -> Column:
     record = item.record
     # By the root: what took long stands out, what was short can still be told from what was shorter.
-    height = MIN_HEIGHT if record.state in NEVER_RAN else max(MIN_HEIGHT, round(MAX_HEIGHT * sqrt(_elapsed_ms(record, now_ms) / most)))
+    height = (
+        MIN_HEIGHT
+        if record.state in NEVER_RAN
+        else max(MIN_HEIGHT, round(MAX_HEIGHT * sqrt(_elapsed_ms(record, now_ms) / most)))
+    )
     title = f"{datetime.fromtimestamp(record.due, UTC):%a %Y-%m-%d %H:%M:%S} UTC · {record.state}\n{item.reason}"
-    return Column(record.id, LEFT + index * COLUMN_STEP, TOP + MAX_HEIGHT - height, height, tone_of(record.state), title)
+    return Column(
+        record.id, LEFT + index * COLUMN_STEP, TOP + MAX_HEIGHT - height, height, tone_of(record.state), title
+    )
 
 
 def _elapsed_ms(record: OccurrenceRecord, now_ms: int) -> int:

@@ -45,7 +45,9 @@ def _perform_action(request: Request, form: FormValues) -> Response:
         raise HTTPException(400, f"{len(targets)} were chosen; choose one" + (" or more." if action.several else "."))
     if action.question and first_value(form, "confirmed") != "yes":
         return _ask_confirmation(request, form, name, action)
-    return _redirect_back(dashboard, form, action.perform(dashboard.namespace, _build_request(dashboard, form, targets)))
+    return _redirect_back(
+        dashboard, form, action.perform(dashboard.namespace, _build_request(dashboard, form, targets))
+    )
 
 
 def _build_request(dashboard: Dashboard, form: FormValues, targets: list[str]) -> ActionRequest:

@@ -40,7 +40,9 @@ def handle_http_error(request: Request, error: Exception) -> Response:
 
 def handle_unexpected_error(request: Request, _error: Exception) -> Response:
     """The page for an error of the dashboard; its trace is for the log, where the server puts it."""
-    response = _render_error(request, 500, "The dashboard has failed", "That is a fault of the dashboard; its log says more.")
+    response = _render_error(
+        request, 500, "The dashboard has failed", "That is a fault of the dashboard; its log says more."
+    )
     # What is answered here does not go by the guard any more.
     response.headers.update(SECURITY_HEADERS)
     return response

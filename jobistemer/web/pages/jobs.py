@@ -58,7 +58,9 @@ def job_page(request: Request) -> Response:
     if summary is None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
     now_ms = dashboard.shards[0].read_clock()
-    page = read_page(request, HISTORY_PER_PAGE, lambda offset, limit: jobs.list_history(database, job.id, offset, limit))
+    page = read_page(
+        request, HISTORY_PER_PAGE, lambda offset, limit: jobs.list_history(database, job.id, offset, limit)
+    )
     items = _read_history(database, list(page.rows))
     return dashboard.render(
         request,

@@ -28,9 +28,13 @@ async def log_in(request: Request) -> Response:
     if not authenticator.is_token(first_value(form, "token")):
         return _render_login(request, 401, "That is not the token.")
     response = RedirectResponse("/", 303)
-    response.set_cookie(AUTH_COOKIE, authenticator.issue_pass(), max_age=AUTH_LIFETIME_S, httponly=True, samesite="strict")
+    response.set_cookie(
+        AUTH_COOKIE, authenticator.issue_pass(), max_age=AUTH_LIFETIME_S, httponly=True, samesite="strict"
+    )
     return response
 
 
 def _render_login(request: Request, status: int, message: str) -> Response:
-    return get_dashboard(request).render(request, "login.html", status, now_ms=round(time.time() * 1000), message=message)
+    return get_dashboard(request).render(
+        request, "login.html", status, now_ms=round(time.time() * 1000), message=message
+    )

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.core.errors import UnknownRun
-from jobistemer.core.handlers.attempt_log import LogLine, AttemptLogRecord
+from jobistemer.core.handlers.attempt_log import AttemptLogRecord, LogLine
 from jobistemer.core.runs.records import AttemptRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
 from jobistemer.store.actions import dead_letters
@@ -69,8 +69,11 @@ def run_page(request: Request) -> Response:
     )
 
 
-def _read_logs(database: Database, attempts: list[AttemptRecord]) -> list[tuple[AttemptRecord, AttemptLogRecord, list[LogLine]]]:
+def _read_logs(
+    database: Database, attempts: list[AttemptRecord]
+) -> list[tuple[AttemptRecord, AttemptLogRecord, list[LogLine]]]:
     found = [
-        (each, attempt_log.read_attempt_log(database, each.id, max(0, each.lines - MAX_LINES))) for each in attempts[-MAX_LOGS:]
+        (each, attempt_log.read_attempt_log(database, each.id, max(0, each.lines - MAX_LINES)))
+        for each in attempts[-MAX_LOGS:]
     ]
     return [(each, noted, noted.lines[-MAX_LINES:]) for each, noted in found if noted.lines or noted.progress]

@@ -51,7 +51,18 @@ class Attempt:
     """One attempt in this worker. `outcome` is written once, by who took it out of the running ones."""
 
     __slots__ = (
-        *("needs_process", "database", "delivery", "tools", "ended", "handler", "handlers", "key", "limit_ms", "mapped"),
+        *(
+            "needs_process",
+            "database",
+            "delivery",
+            "tools",
+            "ended",
+            "handler",
+            "handlers",
+            "key",
+            "limit_ms",
+            "mapped",
+        ),
         *("outcome", "record", "reducers", "is_start_recorded", "started", "stop", "timeout_note", "uses", "worker"),
     )
 

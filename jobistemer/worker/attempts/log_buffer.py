@@ -62,7 +62,8 @@ class LogBuffer:
             progress = b"" if self._progress == self._progress_sent else self._progress
         waiting = lines[kept - (self.written - first) :] if self.written > first else []
         parts = [
-            waiting[at : at + attempt_log.MAX_LINES_PER_CALL] for at in range(0, len(waiting), attempt_log.MAX_LINES_PER_CALL)
+            waiting[at : at + attempt_log.MAX_LINES_PER_CALL]
+            for at in range(0, len(waiting), attempt_log.MAX_LINES_PER_CALL)
         ] or [[]]
         return [
             attempt_log.write_attempt_log(

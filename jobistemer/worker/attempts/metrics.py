@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from jobistemer.core.reads.metrics import Measure, Histogram
+from jobistemer.core.reads.metrics import Histogram, Measure
 from jobistemer.core.runs.message import Message
-from jobistemer.core.runs.settle import Settlement, FinalState
+from jobistemer.core.runs.settle import FinalState, Settlement
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.worker.attempts.attempt import Attempt

@@ -10,7 +10,9 @@ from jobistemer.store.scripts import Reply
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 
 
-def run_after_commit(database: Database, ended: EndedAttempt, definitions: DefinitionCache, replies: tuple[Reply, ...]) -> None:
+def run_after_commit(
+    database: Database, ended: EndedAttempt, definitions: DefinitionCache, replies: tuple[Reply, ...]
+) -> None:
     """Look at what the companions of a commit answered."""
     words, message = {reply.word for reply in replies}, ended.delivery.message
     if "HALTED" in words:

@@ -9,7 +9,15 @@ from collections import Counter
 from typing import NamedTuple
 
 from jobistemer.core.errors import JobistemerError, NotConnected
-from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, Settlement, Outcome, FinalState, describe_settlement, settle
+from jobistemer.core.runs.settle import (
+    CANCELED,
+    SUCCEEDED,
+    FinalState,
+    Outcome,
+    Settlement,
+    describe_settlement,
+    settle,
+)
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import bulk_commit, elapsed, groups, limits, runs
@@ -22,7 +30,7 @@ from jobistemer.worker.attempts.metrics import ThreadMetrics
 from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.run_logger import log_extra
 from jobistemer.worker.commit.after_commit import run_after_commit
-from jobistemer.worker.commit.effects import notify_hooks, final_log_calls, add_transaction
+from jobistemer.worker.commit.effects import add_transaction, final_log_calls, notify_hooks
 from jobistemer.worker.commit.finished import FinishedQueue
 from jobistemer.worker.commit.hook_notifier import HookNotifier
 
@@ -77,9 +85,13 @@ class Committer:
             for attempt in self._batch:
                 self._postponed.pop(attempt, None)
         self._commit(self._batch[0].database, self._batch)
-        ended = [attempt for attempt in self._batch if attempt not in self._postponed] if self._postponed else self._batch
+        ended = (
+            [attempt for attempt in self._batch if attempt not in self._postponed] if self._postponed else self._batch
+        )
         self._batch = []
-        self._prefetch.finish([attempt.key for attempt in ended], sum(attempt.ended - attempt.started for attempt in ended))
+        self._prefetch.finish(
+            [attempt.key for attempt in ended], sum(attempt.ended - attempt.started for attempt in ended)
+        )
 
     def _next_batch(self) -> bool:
         self._one_by_one = bool(self._postponed) and time.monotonic() >= self._retry_at
@@ -96,25 +108,35 @@ class Committer:
         together = not self._one_by_one
         for attempt in attempts:
             ended = _ended_attempt(attempt)
-            if together and bulk_commit.is_plain_success(ended) and (attempt.tools is None or not attempt.tools.has_effects):
+            if (
+                together
+                and bulk_commit.is_plain_success(ended)
+                and (attempt.tools is None or not attempt.tools.has_effects)
+            ):
                 plain.setdefault(bulk_commit.bundle_key(ended), []).append(attempt)
             elif (pending := self._try_prepare(attempt)) is not None:
                 singles.append(pending)
         parts = [
-            each[at : at + bulk_commit.MAX_RUNS_PER_CALL] for each in plain.values() for at in range(0, len(each), bulk_commit.MAX_RUNS_PER_CALL)
+            each[at : at + bulk_commit.MAX_RUNS_PER_CALL]
+            for each in plain.values()
+            for at in range(0, len(each), bulk_commit.MAX_RUNS_PER_CALL)
         ]
         calls = [bulk_commit.commit_bundle(database.keys, [_ended_attempt(each) for each in part]) for part in parts]
         calls += [pending.call for pending in singles]
         # What handlers noted goes before their outcomes, as an attempt that has ended is not written to; and on its
         # own, since a pipeline does not keep its order where the server does not know a script yet.
-        if notes := [call for pending in singles for call in final_log_calls(pending.attempt, pending.ended, pending.ending)]:
+        if notes := [
+            call for pending in singles for call in final_log_calls(pending.attempt, pending.ended, pending.ending)
+        ]:
             database.call_all(notes)
         replies = database.call_all(calls)
         for part, reply in zip(parts, replies, strict=False):
             self._handle_bundle_reply(part, reply)
         for pending, reply in zip(singles, replies[len(parts) :], strict=True):
             self._handle_reply(database, pending, reply)
-        limits.release_permits(database, [(each.delivery.message.run, *each.key, each.uses) for each in attempts if each.uses])
+        limits.release_permits(
+            database, [(each.delivery.message.run, *each.key, each.uses) for each in attempts if each.uses]
+        )
 
     def _try_prepare(self, attempt: Attempt, ending: Settlement | None = None) -> _PendingCommit | None:
         try:

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from jobistemer.core.handlers.hooks import AttemptEnded, Hooks
 from jobistemer.core.runs.message import Message
-from jobistemer.core.runs.settle import Settlement, NextAttempt, FinalState
+from jobistemer.core.runs.settle import FinalState, NextAttempt, Settlement
 from jobistemer.core.states import RunState
 from jobistemer.runtime.hooks import call_hooks
 from jobistemer.store.calls.runs import EndedAttempt

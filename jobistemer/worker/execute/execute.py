@@ -39,7 +39,11 @@ async def run_async(attempt: Attempt, attempts: RunningAttempts, stop: Callable[
     if not begin(attempt, attempts, stop):
         return attempts.end(attempt, attempts.canceled_outcome(attempt))
     try:
-        arguments = build_arguments(attempt, attempts.create_tools) if not needs_injection(attempt) else await _build_arguments_in_thread(attempt, attempts)
+        arguments = (
+            build_arguments(attempt, attempts.create_tools)
+            if not needs_injection(attempt)
+            else await _build_arguments_in_thread(attempt, attempts)
+        )
         outcome = outcome_of_result(await attempt.handler.function(**arguments), attempt.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = outcome_of_error(error, attempt.handler.retry_filter)

@@ -25,7 +25,7 @@ from jobistemer.store.calls.groups import BATCH
 from jobistemer.store.keys import place
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
-from jobistemer.worker.execute.fan_out_items import resolve_task_name, encode_items
+from jobistemer.worker.execute.fan_out_items import encode_items, resolve_task_name
 
 MAX_MAPS = 50
 """How many groups one attempt may make; they are sealed in one script."""
@@ -56,7 +56,9 @@ class FanOut:
         parent = self._attempt.delivery.message
         strategy = self._choose_strategy(failure)
         _check_reducer(self._handlers.get(reduce or ""))
-        reducer = self._compose_reducer(ids.reducer_run_id(parent.run, number), reduce or DEFAULT_REDUCER.name, strategy)
+        reducer = self._compose_reducer(
+            ids.reducer_run_id(parent.run, number), reduce or DEFAULT_REDUCER.name, strategy
+        )
         member = GroupMember(reducer.run, 0, place(reducer.queue, reducer.priority))
         self._add_all(self._compose_children(name, payloads, member), strategy, number)
         self._attempt.reducers += (reducer,)
@@ -93,7 +95,9 @@ class FanOut:
         now_ms = self._attempt.database.clock.now_ms()
         for index, payload in enumerate(payloads):
             own = GroupMember(member.group, index, member.place)
-            yield compose_message(ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options)
+            yield compose_message(
+                ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options
+            )
 
     def _add_all(self, children: Iterator[Message], strategy: FailureStrategy, number: int) -> None:
         database, delivery = self._attempt.database, self._attempt.delivery

@@ -15,8 +15,8 @@ from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.injected import (
     Decode,
     GroupResults,
-    InjectedReport,
     Injected,
+    InjectedReport,
     UpstreamResult,
     UpstreamResults,
 )
@@ -42,8 +42,10 @@ def needs_injection(attempt: Attempt) -> bool:
 
 
 def read_injected(attempt: Attempt) -> dict[str, Any]:
-    """The arguments that are the worker's to give. Raises RefusedInput for what is not there, Fail for a failed group."""
-    return _wait_for_server(lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.supplies))
+    """Read the injected arguments. Raises RefusedInput when a value is missing, Fail when its group failed."""
+    return _wait_for_server(
+        lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.supplies)
+    )
 
 
 def _wait_for_server(step: Callable[[], R]) -> R:
@@ -61,7 +63,9 @@ def _wait_for_server(step: Callable[[], R]) -> R:
 def _read_injected(database: Database, message: Message, supplies: dict[str, Injected]) -> dict[str, Any]:
     if message.reduces:
         _check_group(groups.find_group(database, message.run), message)
-    upstream = _read_upstream(database, message, [each for each in supplies.values() if isinstance(each, UpstreamResult)])
+    upstream = _read_upstream(
+        database, message, [each for each in supplies.values() if isinstance(each, UpstreamResult)]
+    )
     found: dict[str, Any] = {}
     for parameter, supply in supplies.items():
         match supply:
@@ -69,7 +73,9 @@ def _read_injected(database: Database, message: Message, supplies: dict[str, Inj
                 found[parameter] = upstream[supply.task]
             case UpstreamResults():
                 group = groups.find_successor(database, _task_run_id(message, supply.task))
-                found[parameter] = _open_results(database, group, supply.decode, f"task {supply.task!r} has mapped nothing")
+                found[parameter] = _open_results(
+                    database, group, supply.decode, f"task {supply.task!r} has mapped nothing"
+                )
             case GroupResults():
                 missing = "this run is the reducer of no group; name it in ctx.map(…, reduce=…)"
                 found[parameter] = _open_results(database, message.run, supply.decode, missing)
@@ -127,7 +133,9 @@ def _task_run_id(message: Message, task: str) -> str:
     if slot is not None:
         return ids.run_id(slot.occurrence, ids.task_id(slot.job, task))
     if "job" not in origin or "occurrence" not in origin:
-        raise RefusedInput(f"parameter {task!r} is the result of an upstream task, and this run belongs to no occurrence")
+        raise RefusedInput(
+            f"parameter {task!r} is the result of an upstream task, and this run belongs to no occurrence"
+        )
     return ids.run_id(origin["occurrence"], ids.task_id(origin["job"], task))
 
 

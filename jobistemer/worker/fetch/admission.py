@@ -55,7 +55,9 @@ class Admission:
         on_hold = self._queue_order.on_hold
         if not on_hold:
             return attempts
-        held = [(each, name) for each in attempts if (name := next((n for n in _hold_names(each) if n in on_hold), None))]
+        held = [
+            (each, name) for each in attempts if (name := next((n for n in _hold_names(each) if n in on_hold), None))
+        ]
 
         calls = [holds.hold_run(self._database.keys, each.delivery, name, now_ms) for each, name in held]
         words = {each: reply.word for (each, _), reply in zip(held, self._call_all(calls), strict=True)}

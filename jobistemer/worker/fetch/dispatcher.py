@@ -1,4 +1,4 @@
-"""The dispatcher: takes runs from all shards, hands them to the slots, and at the end gives back what had not started."""
+"""The dispatcher: takes runs from all shards, hands them to slots, gives back what had not started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import partial
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.runtime.liveness import Liveness
-from jobistemer.runtime.repeat import start_thread, retry_until_done
+from jobistemer.runtime.repeat import retry_until_done, start_thread
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import groups, streams
@@ -54,7 +54,9 @@ class Dispatcher:
         self._slots = slots
         self._shutdown = shutdown
         self._queue_order = queue_order
-        self._fetchers = {Fetcher(each, worker, queue_order, prefetch, handlers, self._dispatch): each for each in shards}
+        self._fetchers = {
+            Fetcher(each, worker, queue_order, prefetch, handlers, self._dispatch): each for each in shards
+        }
         self._empty_fetchers: set[Fetcher] = set()
         self._last_take_marker = object()
         self._unstarted: deque[Attempt] = deque()
@@ -143,4 +145,6 @@ class Dispatcher:
         members = [attempt for attempt in attempts if attempt.delivery.message.member is not None]
         if members:
             with suppress(NotConnected, ServerRefused):
-                self._attempts.cancel(groups.find_halted(members[0].database, [each.delivery.message for each in members]))
+                self._attempts.cancel(
+                    groups.find_halted(members[0].database, [each.delivery.message for each in members])
+                )

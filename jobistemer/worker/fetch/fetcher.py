@@ -154,7 +154,9 @@ class Fetcher:
             if delivery is not None and message is not None and handler is not None:
                 attempt = Attempt(self._database, delivery, handler, self._worker, self._handlers)
                 # For most runs this is all that admission costs.
-                needs_admission = handler.limits or handler.queue_limits or message.expires_at or message.unique_queued or admit_all
+                needs_admission = (
+                    handler.limits or handler.queue_limits or message.expires_at or message.unique_queued or admit_all
+                )
                 (to_admit if needs_admission else attempts).append(attempt)
             else:
                 unknown.append((delivery, entry))

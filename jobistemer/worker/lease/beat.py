@@ -102,7 +102,9 @@ class Beater:
     def _record_long_attempts(self) -> None:
         now = time.monotonic()
         long_attempts = [
-            each for each in self._attempts.running() if not each.is_start_recorded and now - each.started > self._settings.beat_s
+            each
+            for each in self._attempts.running()
+            if not each.is_start_recorded and now - each.started > self._settings.beat_s
         ]
         mine = [each for each in long_attempts if each.database is self._database]
         for start in range(0, len(mine), 100):

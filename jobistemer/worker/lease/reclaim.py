@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.runs.message import Delivery
-from jobistemer.core.runs.settle import Settlement, NextAttempt, Outcome, FinalState, settle
+from jobistemer.core.runs.settle import FinalState, NextAttempt, Outcome, Settlement, settle
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeat import LONGEST_PAUSE_S
 from jobistemer.store.actions import cancel, hand_back

@@ -41,15 +41,15 @@ from jobistemer.worker.execute.outcomes import RefusedInput, describe_error, out
 from jobistemer.worker.process.channel import Channel, ChannelClosed
 from jobistemer.worker.process.child_side import ContextProxy, FanOutProxy, WorkerConnection, remote_results
 from jobistemer.worker.process.protocol import (
+    AppImported,
     Assignment,
     Done,
-    StopRequest,
     FollowUp,
-    Frame,
-    ShardLocation,
-    AppImported,
     ForwardRecord,
+    Frame,
     ImportApp,
+    ShardLocation,
+    StopRequest,
     TransactionWrite,
 )
 
@@ -117,7 +117,9 @@ class ChildRunner:
         """Call a handler; whatever it does, short of ending this process, is an outcome."""
         handler, place = self._handlers.get(assignment.handler), assignment.place
         if handler is None:
-            outcome = outcome_of_error(RefusedInput(f"{self._reference} has no task {assignment.handler!r} when a process imports it"))
+            outcome = outcome_of_error(
+                RefusedInput(f"{self._reference} has no task {assignment.handler!r} when a process imports it")
+            )
             return Done(outcome, memory_mib(os.getpid()))
         if place.namespace == self._app.namespace.name:
             self._app.namespace.adopt(place.shards, place.now_ms)
@@ -136,7 +138,9 @@ class ChildRunner:
         value = copy_context().run(handler.function, **arguments)
         return outcome_of_result(asyncio.run(value) if handler.is_coroutine else value, handler.sizes.result_bytes)
 
-    def _build_arguments(self, handler: Handler, assignment: Assignment, connection: WorkerConnection, tools: ContextProxy) -> dict[str, Any]:
+    def _build_arguments(
+        self, handler: Handler, assignment: Assignment, connection: WorkerConnection, tools: ContextProxy
+    ) -> dict[str, Any]:
         try:
             found = handler.decode(msgspec.Raw(assignment.payload))
         except InvalidPayload as error:

@@ -23,7 +23,7 @@ from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.transaction import Transaction, Value
 from jobistemer.store.keys import Keys
 from jobistemer.worker.attempts.run_logger import ForwardingLogger
-from jobistemer.worker.execute.fan_out_items import resolve_task_name, encode_items
+from jobistemer.worker.execute.fan_out_items import encode_items, resolve_task_name
 from jobistemer.worker.process import protocol
 from jobistemer.worker.process.channel import Channel
 
@@ -89,7 +89,9 @@ class WorkerConnection:
 class ContextProxy:
     """The tools of an attempt."""
 
-    def __init__(self, connection: WorkerConnection, assignment: protocol.Assignment, prepare: PrepareCall | None) -> None:
+    def __init__(
+        self, connection: WorkerConnection, assignment: protocol.Assignment, prepare: PrepareCall | None
+    ) -> None:
         self._connection = connection
         self._place = assignment.place
         self._prepare = prepare
@@ -174,7 +176,9 @@ class FanOutProxy:
         return await asyncio.to_thread(self, task, items, reduce, failure)
 
 
-def remote_results(connection: WorkerConnection, parameter: str, total: int, failed: int, decode: Decode) -> Results[Any]:
+def remote_results(
+    connection: WorkerConnection, parameter: str, total: int, failed: int, decode: Decode
+) -> Results[Any]:
     """Results of a group that the worker reads."""
 
     def read(first: int, count: int) -> list[bytes | None]:

@@ -13,7 +13,7 @@ from jobistemer.core.runs.message import decode_message
 from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.transaction import ALLOWED_COMMANDS, Write
 from jobistemer.store.scripts import script
-from jobistemer.worker.attempts.attempt import AttemptTools, Attempt
+from jobistemer.worker.attempts.attempt import Attempt, AttemptTools
 from jobistemer.worker.attempts.run_logger import relay
 from jobistemer.worker.execute.fan_out import FanOut
 from jobistemer.worker.process import protocol
@@ -31,7 +31,9 @@ class _ItemsAborted(Exception):
 class ContextServer:
     """Everything that one attempt may ask for; done by the thread that waits for its end."""
 
-    def __init__(self, attempt: Attempt, tools: AttemptTools, injected: Mapping[str, Any], process: HandlerProcess) -> None:
+    def __init__(
+        self, attempt: Attempt, tools: AttemptTools, injected: Mapping[str, Any], process: HandlerProcess
+    ) -> None:
         self._attempt = attempt
         self._tools = tools
         self._injected = injected

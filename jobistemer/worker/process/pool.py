@@ -19,7 +19,7 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.memory import memory_mib
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.process.channel import Channel, ChannelClosed
-from jobistemer.worker.process.protocol import Assignment, Done, Frame, AppImported, ImportApp
+from jobistemer.worker.process.protocol import AppImported, Assignment, Done, Frame, ImportApp
 
 START_S = 60.0
 """How long importing the app may take."""

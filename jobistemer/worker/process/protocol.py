@@ -170,5 +170,18 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 
 ToProcess = ImportApp | Assignment | StopRequest | QuestionReply | NextItems
-FromProcess = AppImported | AddNote | AddLogLine | ForwardRecord | SetProgress | SetTimeLimit | Question | ReadResults | MapItems | ItemBatch | AbortItems | Done
+FromProcess = (
+    AppImported
+    | AddNote
+    | AddLogLine
+    | ForwardRecord
+    | SetProgress
+    | SetTimeLimit
+    | Question
+    | ReadResults
+    | MapItems
+    | ItemBatch
+    | AbortItems
+    | Done
+)
 Frame = ToProcess | FromProcess

@@ -14,7 +14,7 @@ from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.worker.attempts.attempt import AttemptTools, Attempt, RunningAttempts, ToolsFactory
+from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, RunningAttempts, ToolsFactory
 from jobistemer.worker.execute.execute import begin, build_circumstances
 from jobistemer.worker.execute.injection import needs_injection, read_injected
 from jobistemer.worker.execute.outcomes import outcome_of_error
@@ -34,7 +34,11 @@ def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPoo
         return attempts.end(attempt, Outcome(AttemptState.FAILED, error=str(error)))
     may_run = begin(attempt, attempts, process.kill)
     try:
-        outcome = _perform(attempt, attempts.create_tools, process, pool.shards) if may_run else attempts.canceled_outcome(attempt)
+        outcome = (
+            _perform(attempt, attempts.create_tools, process, pool.shards)
+            if may_run
+            else attempts.canceled_outcome(attempt)
+        )
     except ProcessDied as death:
         process.end()
         return attempts.end(attempt, _outcome_of_death(attempt, str(death)))
@@ -53,7 +57,9 @@ def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPoo
     return must_report
 
 
-async def run_in_process_async(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPool, report: Callable[[Attempt], None]) -> None:
+async def run_in_process_async(
+    attempt: Attempt, attempts: RunningAttempts, pool: ProcessPool, report: Callable[[Attempt], None]
+) -> None:
     """The same for a slot of the event loop, which waits meanwhile as it would for any coroutine; it is reported."""
     loop = asyncio.get_running_loop()
     ended = loop.create_future()

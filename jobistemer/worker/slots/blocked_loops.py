@@ -37,7 +37,12 @@ class LoopSlots:
     """One event loop that takes work, and those that are blocked or about to end. `check` is the watchdog's to call."""
 
     def __init__(
-        self, count: int, attempts: RunningAttempts, report: Callable[[Attempt], None], pool: ProcessPool | None, block_s: float
+        self,
+        count: int,
+        attempts: RunningAttempts,
+        report: Callable[[Attempt], None],
+        pool: ProcessPool | None,
+        block_s: float,
     ) -> None:
         self._attempts = attempts
         self._report = report
@@ -52,7 +57,9 @@ class LoopSlots:
     def count_leaked(self, before: float) -> int:
         """How many loops were given up, and coroutines before that moment, that have not ended."""
         loops = [self._loop, *self._blocked_loops]
-        return sum(loop.thread.is_alive() for loop in self._abandoned_loops) + sum(loop.slots.count_leaked(before) for loop in loops)
+        return sum(loop.thread.is_alive() for loop in self._abandoned_loops) + sum(
+            loop.slots.count_leaked(before) for loop in loops
+        )
 
     def put(self, attempts: Iterable[Attempt]) -> None:
         """Queue work; called from other threads."""

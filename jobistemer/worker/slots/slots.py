@@ -19,7 +19,7 @@ from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
 from jobistemer.worker.slots.blocked_loops import LoopSlots
-from jobistemer.worker.slots.concurrency_limit import Executor, ConcurrencyLimit
+from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit, Executor
 from jobistemer.worker.slots.threads import ThreadSlots
 
 LEAK_S = 5.0
@@ -67,14 +67,20 @@ class Slots:
         # With both kinds, the one that is told of an end is told of the other's ends as well.
         report_end = report_to_limit if len(kinds) == 2 else report
         self._threads = (
-            ThreadSlots(count, attempts, report_end, self._pool) if False in kinds or DEFAULT_REDUCER in handlers.values() else None
+            ThreadSlots(count, attempts, report_end, self._pool)
+            if False in kinds or DEFAULT_REDUCER in handlers.values()
+            else None
         )
-        self._loops = LoopSlots(count, attempts, report_end, self._pool, settings.loop_block_s) if True in kinds else None
+        self._loops = (
+            LoopSlots(count, attempts, report_end, self._pool, settings.loop_block_s) if True in kinds else None
+        )
         executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
         self._executors = executors
         self.report = report_end
         if len(kinds) == 2:
-            limit = self._limit = ConcurrencyLimit(count, lambda attempt: executors[runs_on_loop(attempt.handler)], executors)
+            limit = self._limit = ConcurrencyLimit(
+                count, lambda attempt: executors[runs_on_loop(attempt.handler)], executors
+            )
         if self._pool and any(handler.executor == PROCESS for handler in handlers.values()):
             start_thread(self._warm_up, "warm up")
 

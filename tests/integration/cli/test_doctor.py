@@ -14,11 +14,11 @@ from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.server.connection import connect
 from jobistemer.ticker.ticker import ShardTicker
-from tests.chaos.scene import wait_until
 from tests.chaos.sentinels import SentinelDeployment
+from tests.chaos.system import wait_until
 from tests.support.roles import create_user
 from tests.support.servers import running, single
-from tests.support.worlds import StepWorker
+from tests.support.step_system import StepWorker
 
 PREFIX = "{test:0}:"
 

@@ -11,11 +11,11 @@ from jobistemer import Jobistemer
 from jobistemer.cli import main
 from jobistemer.store.keys import Keys, settings_key
 from jobistemer.store.server.cluster_map import hash_slot
-from tests.support.clusters import LocalCluster, Node, running_cluster, free_port
+from tests.support.clusters import LocalCluster, Node, free_port, running_cluster
 from tests.support.faketime import ServerClock
 from tests.support.servers import SHARDS, cluster_binary, empty_server
+from tests.support.step_system import StepWorker
 from tests.support.worker_processes import wait_until
-from tests.support.worlds import StepWorker
 
 pytestmark = pytest.mark.process
 SERVER_CHECKS = {"version", "role", "eviction", "memory", "persistence", "clock"}

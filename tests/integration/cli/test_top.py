@@ -28,7 +28,7 @@ from jobistemer.store.keys import places_of
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import queues_snapshot
 from tests.support.servers import VALKEY, running
-from tests.support.worlds import StepWorker, open_app
+from tests.support.step_system import StepWorker, open_app
 
 COMMAND = [sys.executable, "-c", "from jobistemer.cli import main; main(prog_name='jobistemer')", "top"]
 SIZE, LARGE = (24, 80), (40, 150)

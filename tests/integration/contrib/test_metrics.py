@@ -18,7 +18,7 @@ from jobistemer import NO_RETRIES, Delays, Fail, Jobistemer
 from jobistemer.cli.commands.ticker import ticker_command
 from jobistemer.contrib.prometheus import Collector
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.reads.metrics import Measure, Histogram
+from jobistemer.core.reads.metrics import Histogram, Measure
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.store.reads import metrics
 from jobistemer.store.reads.metrics import Gauges
@@ -30,8 +30,8 @@ from tests.integration.worker.test_reclaim import buried, dies
 from tests.support.paths import ROOT
 from tests.support.processes import Process
 from tests.support.servers import VALKEY, running
+from tests.support.step_system import TICKER_SETTINGS, StepWorker, break_next
 from tests.support.worker_processes import wait_until
-from tests.support.worlds import TICKER_SETTINGS, StepWorker, break_next
 
 DOCS = ROOT / "docs"
 BOTH = WorkerSettings(queues={"default": 0, "mail": 0})

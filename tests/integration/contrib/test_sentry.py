@@ -12,7 +12,7 @@ from sentry_sdk.transport import Transport
 from jobistemer import NO_RETRIES, Retry
 from jobistemer.contrib import sentry
 from jobistemer.core.jobs.retries import Delays
-from tests.support.apps import empty_app, drain_queues
+from tests.support.apps import drain_queues, empty_app
 
 
 @pytest.fixture

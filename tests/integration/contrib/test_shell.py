@@ -12,8 +12,7 @@ from jobistemer.core.permissions import Permissions
 from jobistemer.core.states import RunState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import attempt_log
-from tests.support.apps import empty_app, drain_queues, running_worker
-from tests.support.apps import shard_of as shard_of
+from tests.support.apps import drain_queues, empty_app, running_worker, shard_of
 
 ANY = Permissions(shell=("*",))
 WAIT = 10

@@ -17,7 +17,7 @@ from jobistemer.contrib import opentelemetry
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidPayload
 from jobistemer.core.runs.message import Message, decode_message
-from tests.support.apps import empty_app, shard_of, drain_queues
+from tests.support.apps import drain_queues, empty_app, shard_of
 
 
 @pytest.fixture

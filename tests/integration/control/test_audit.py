@@ -9,9 +9,9 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.planning.audit import AuditFault
 from jobistemer.core.schedules import Cron
-from tests.support.audits import audit_all
+from tests.support.audit import audit_all
 from tests.support.clocks import NOW
-from tests.support.worlds import StepWorker, open_app, read_occurrences, build_ticker
+from tests.support.step_system import StepWorker, build_ticker, open_app, read_occurrences
 
 START = NOW // 1000
 MINUTE = 60

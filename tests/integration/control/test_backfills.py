@@ -14,10 +14,10 @@ from jobistemer.core.planning.backfill import BackfillStatus
 from jobistemer.core.schedules import Cron, parse_calendar
 from jobistemer.store.actions import backfill as backfills
 from jobistemer.store.calls import jobs
-from tests.support.audits import audit_all
+from tests.support.audit import audit_all
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, nothing_written
-from tests.support.worlds import StepWorker, open_app, break_next, read_occurrences, build_ticker
+from tests.support.shard_state import find_leaks, nothing_written
+from tests.support.step_system import StepWorker, break_next, build_ticker, open_app, read_occurrences
 
 START = NOW // 1000
 HOUR = 3600

@@ -5,7 +5,7 @@ import pytest
 from jobistemer import Jobistemer, Throttle
 from jobistemer.core import ids
 from jobistemer.core.errors import QueueClosed
-from tests.support.stories import build_ended, finish, fetch_one
+from tests.support.lifecycle import build_ended, fetch_one, finish
 
 
 @pytest.fixture

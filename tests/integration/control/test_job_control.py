@@ -7,7 +7,7 @@ import pytest
 from jobistemer.app import JobControl
 from jobistemer.core.errors import InvalidInput, UnknownJob
 from tests.support.clocks import NOW
-from tests.support.worlds import open_app, read_occurrences, build_ticker
+from tests.support.step_system import build_ticker, open_app, read_occurrences
 
 NOON = datetime.fromtimestamp(NOW / 1000, UTC)
 

@@ -6,8 +6,8 @@ from jobistemer import Concurrency, Context, Debounce, Jobistemer, Throttle, Uni
 from jobistemer.core.errors import InvalidInput, InvalidName, NotFound, QueueClosed
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
-from tests.support.records import find_leaks
-from tests.support.worlds import StepWorker, open_app, build_ticker
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import StepWorker, build_ticker, open_app
 
 MANY = WorkerSettings(concurrency=50)
 

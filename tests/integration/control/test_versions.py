@@ -13,8 +13,8 @@ from jobistemer.core.schedules import Cron, Once
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.job_versions import find_versions
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, records
-from tests.support.worlds import StepWorker, open_app, read_occurrences, build_ticker
+from tests.support.shard_state import find_leaks, records
+from tests.support.step_system import StepWorker, build_ticker, open_app, read_occurrences
 
 START = NOW // 1000
 MINUTE = 60

@@ -6,9 +6,9 @@ import pytest
 
 from jobistemer import Jobistemer
 from tests.support.apps import empty_app, shard_of
-from tests.support.scenery import HOSTILE, declare_shop
-from tests.support.stories import build_ended, finish, fetch_one
-from tests.support.visitors import DashboardClient
+from tests.support.dashboard_client import DashboardClient
+from tests.support.lifecycle import build_ended, fetch_one, finish
+from tests.support.sample_data import HOSTILE, declare_shop
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from jobistemer.store.acl import build_rule
 from jobistemer.store.reads import jobs, queues, records
 from jobistemer.web.dashboard.actions import ACTIONS
 from tests.support.apps import shard_of
-from tests.support.scenery import record_beat
-from tests.support.stories import build_ended, finish, fetch_one
-from tests.support.visitors import AT, HtmlPage, DashboardClient
+from tests.support.dashboard_client import AT, DashboardClient, HtmlPage
+from tests.support.lifecycle import build_ended, fetch_one, finish
+from tests.support.sample_data import record_beat
 
 
 def test_a_job_is_paused_resumed_and_triggered_and_its_list_says_by_whom(visitor, app, ids):

@@ -9,7 +9,7 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.web.application import make_application
 from jobistemer.web.dashboard.settings import DashboardSettings
 from tests.support.clusters import free_port
-from tests.support.visitors import AT, DashboardClient
+from tests.support.dashboard_client import AT, DashboardClient
 
 TOKEN = "a-token-of-this-test"
 

@@ -8,9 +8,9 @@ import pytest
 
 from jobistemer.store.reads import jobs
 from tests.support.apps import shard_of
-from tests.support.scenery import record_beat
-from tests.support.stories import build_ended, finish, fetch, fetch_one
-from tests.support.visitors import HtmlPage
+from tests.support.dashboard_client import HtmlPage
+from tests.support.lifecycle import build_ended, fetch, fetch_one, finish
+from tests.support.sample_data import record_beat
 
 
 def test_an_empty_namespace_has_every_page_and_says_what_to_do(visitor):

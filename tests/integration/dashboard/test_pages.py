@@ -9,8 +9,8 @@ import pytest
 
 from jobistemer import Jobistemer
 from tests.support.apps import empty_app, shard_of
-from tests.support.scenery import HOSTILE, record_beat, populate
-from tests.support.visitors import HtmlPage, DashboardClient
+from tests.support.dashboard_client import DashboardClient, HtmlPage
+from tests.support.sample_data import HOSTILE, populate, record_beat
 
 
 class Past(NamedTuple):

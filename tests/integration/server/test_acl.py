@@ -25,9 +25,9 @@ from jobistemer.store.server.connection import Server
 from jobistemer.ticker import Ticker
 from jobistemer.web.dashboard.actions import ACTIONS
 from tests.support.apps import running_worker
+from tests.support.dashboard_client import DashboardClient
 from tests.support.roles import create_user_on
 from tests.support.servers import SHARDS, clusters, empty_server, running, single
-from tests.support.visitors import DashboardClient
 from tests.support.worker_processes import wait_until
 
 

@@ -22,10 +22,10 @@ from jobistemer.store.server.cluster_map import hash_slot
 from jobistemer.store.server.connection import Server
 from tests.support.apps import drain_queues, running_worker
 from tests.support.clusters import LocalCluster, running_cluster
-from tests.support.records import find_leaks
 from tests.support.roles import create_user_on
 from tests.support.servers import cluster_binary, empty_server, moving_whole
-from tests.support.worlds import read_attempts
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import read_attempts
 
 
 @pytest.fixture(scope="module")

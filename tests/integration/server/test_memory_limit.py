@@ -11,23 +11,23 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
 from jobistemer.store.server.connection import connect
 from tests.support.clocks import NOW, FrozenClock
-from tests.support.records import find_leaks, nothing_written, records
-from tests.support.servers import running, single
-from tests.support.stories import (
+from tests.support.lifecycle import (
     MINUTE,
     T0,
+    build_ended,
     claim,
     decision,
-    build_ended,
     enqueue,
+    fetch,
+    fetch_one,
     finish,
     job,
     message,
     register,
-    fetch,
-    fetch_one,
     task,
 )
+from tests.support.servers import running, single
+from tests.support.shard_state import find_leaks, nothing_written, records
 
 # The fake server knows no limit, and that of a cluster's node is no other than that of a single server.
 REAL = single()

@@ -7,8 +7,8 @@ from jobistemer.store.calls import runs
 from jobistemer.store.database import AsyncDatabase
 from jobistemer.store.scripts import Reply
 from jobistemer.store.server.connection import Server
-from tests.support.records import records
-from tests.support.stories import enqueue, message, fetch
+from tests.support.lifecycle import enqueue, fetch, message
+from tests.support.shard_state import records
 
 
 def enqueueing(database, run):

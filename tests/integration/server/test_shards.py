@@ -20,8 +20,8 @@ from jobistemer.store.reads import queues, records
 from jobistemer.store.reads.jobs import count_delayed, list_jobs
 from jobistemer.ticker.ticker import Ticker
 from tests.support.apps import drain_queues, running_worker
-from tests.support.records import find_leaks
 from tests.support.servers import FAKE, SHARDS, available, clusters, empty_server, folder_of, running
+from tests.support.shard_state import find_leaks
 from tests.support.worker_processes import wait_until
 
 # The cluster is among them whatever other servers were asked for: what is tested here needs shards on several nodes.

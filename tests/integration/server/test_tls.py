@@ -6,9 +6,9 @@ import pytest
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.namespace import Namespace
-from tests.support.apps import empty_app, drain_queues
-from tests.support.secured import running_tls_server, speaks_tls, running_tls_sentinel
+from tests.support.apps import drain_queues, empty_app
 from tests.support.servers import running, single
+from tests.support.tls_servers import running_tls_sentinel, running_tls_server, speaks_tls
 
 
 @pytest.fixture(scope="module")

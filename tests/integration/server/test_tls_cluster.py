@@ -20,8 +20,8 @@ from jobistemer.store.server.cluster_map import hash_slot
 from tests.support.apps import running_ticker, running_worker
 from tests.support.clusters import LocalCluster
 from tests.support.roles import create_user_on
-from tests.support.secured import Certificates, running_tls_cluster, speaks_tls
 from tests.support.servers import SHARDS
+from tests.support.tls_servers import Certificates, running_tls_cluster, speaks_tls
 from tests.support.worker_processes import wait_until
 
 pytestmark = [pytest.mark.process, speaks_tls]

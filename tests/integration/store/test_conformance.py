@@ -9,7 +9,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.planning.plan import build_runs
-from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, NextAttempt, FinalState
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, FinalState, NextAttempt
 from jobistemer.core.states import (
     ATTEMPT_TRANSITIONS,
     RUN_TRANSITIONS,
@@ -19,23 +19,23 @@ from jobistemer.core.states import (
 )
 from jobistemer.store.calls import runs
 from tests.support.clocks import NOW
-from tests.support.records import records
-from tests.support.stories import (
+from tests.support.lifecycle import (
     MINUTE,
     T0,
+    build_ended,
     claim,
     commit,
     decision,
     delivery_of,
-    build_ended,
     enqueue,
+    fetch,
+    fetch_one,
     job,
     message,
     register,
-    fetch,
-    fetch_one,
     task,
 )
+from tests.support.shard_state import records
 
 LATER = NOW + 3_600_000
 DEAD, FAILED, TIMED_OUT = (FinalState(RunState(state), "failed") for state in ("dead", "failed", "timed_out"))

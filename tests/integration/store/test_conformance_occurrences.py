@@ -12,8 +12,8 @@ from jobistemer.core.runs.settle import SUCCEEDED, FinalState
 from jobistemer.core.states import OCCURRENCE_TRANSITIONS, OccurrenceState, RunState, after
 from jobistemer.store.calls import occurrences, runs
 from tests.support.clocks import NOW
-from tests.support.records import records
-from tests.support.stories import MINUTE, T0, claim, commit, decision, delivery_of, build_ended, job, register, fetch
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, commit, decision, delivery_of, fetch, job, register
+from tests.support.shard_state import records
 
 QUEUED_JOB = job(overlap=Overlap.QUEUE)
 ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE

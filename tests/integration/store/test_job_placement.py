@@ -27,9 +27,9 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.doctor import diagnose
 from jobistemer.store.reads.jobs import list_history, list_jobs
 from jobistemer.store.server.connection import connect
-from tests.support.apps import running_ticker, drain_queues, running_worker
-from tests.support.records import find_leaks
+from tests.support.apps import drain_queues, running_ticker, running_worker
 from tests.support.servers import CLUSTER, available, empty_server, folder_of, running, single
+from tests.support.shard_state import find_leaks
 from tests.support.worker_processes import wait_until
 
 SETTINGS = settings_key("test")

@@ -7,7 +7,7 @@ import pytest
 from jobistemer import Jobistemer
 from jobistemer.bench.namespace import reserve_namespace
 from jobistemer.core.errors import Conflict
-from jobistemer.store.actions.scratch_namespace import find_owner, acquire
+from jobistemer.store.actions.scratch_namespace import acquire, find_owner
 from jobistemer.store.namespace import Namespace
 
 NEIGHBOUR = "bench2"

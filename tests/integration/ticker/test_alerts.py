@@ -13,9 +13,9 @@ from jobistemer.core.errors import InvalidDefinition, InvalidName
 from jobistemer.core.jobs.alert import Alert
 from jobistemer.core.permissions import Permissions
 from tests.support.apps import empty_app, running_ticker, running_worker
-from tests.support.records import find_leaks, records
-from tests.support.stories import job
-from tests.support.worlds import StepWorker, open_app, build_ticker
+from tests.support.lifecycle import job
+from tests.support.shard_state import find_leaks, records
+from tests.support.step_system import StepWorker, build_ticker, open_app
 
 MINUTE = 60
 

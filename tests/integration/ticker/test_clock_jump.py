@@ -7,7 +7,7 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.store.reads.records import find_occurrences
-from tests.chaos.scene import wait_until
+from tests.chaos.system import wait_until
 from tests.support.faketime import ServerClock
 from tests.support.processes import Process
 from tests.support.servers import VALKEY, running

@@ -10,8 +10,8 @@ from jobistemer.store.actions import halting
 from jobistemer.store.calls import occurrences
 from jobistemer.store.reads import records
 from jobistemer.ticker.ticker import ShardTicker
-from tests.support.records import find_leaks
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one, task
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch_one, finish, job, register, task
+from tests.support.shard_state import find_leaks
 
 ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE
 

@@ -3,10 +3,10 @@
 import pytest
 
 from jobistemer import NO_RETRIES
-from tests.support.records import find_leaks, records
-from tests.support.stories import T0
-from tests.support.wakes import collect_wakeups
-from tests.support.worlds import StepWorker, open_app, break_next, read_occurrences, build_ticker
+from tests.support.lifecycle import T0
+from tests.support.shard_state import find_leaks, records
+from tests.support.step_system import StepWorker, break_next, build_ticker, open_app, read_occurrences
+from tests.support.wakeups import collect_wakeups
 
 MINUTE = 60
 

@@ -5,8 +5,8 @@ import pytest
 from jobistemer import Context
 from jobistemer.core.settings import TickerSettings
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks
-from tests.support.worlds import StepWorker, open_app, break_next, read_occurrences, build_ticker
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import StepWorker, break_next, build_ticker, open_app, read_occurrences
 
 MINUTE = 60
 START = NOW // 1000

@@ -4,9 +4,9 @@ import pytest
 
 from jobistemer import NO_RETRIES
 from jobistemer.store.actions.trim import trim_step
-from tests.support.records import records
-from tests.support.stories import T0
-from tests.support.worlds import StepWorker, open_app, read_occurrences, build_ticker
+from tests.support.lifecycle import T0
+from tests.support.shard_state import records
+from tests.support.step_system import StepWorker, build_ticker, open_app, read_occurrences
 
 MINUTE = 60
 

@@ -13,9 +13,9 @@ from jobistemer.core.schedules.custom import Custom, register_schedule
 from jobistemer.core.settings import TickerSettings
 from jobistemer.core.states import OccurrenceState
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, records
-from tests.support.wakes import collect_wakeups
-from tests.support.worlds import StepWorker, open_app, break_next, read_occurrences, build_ticker
+from tests.support.shard_state import find_leaks, records
+from tests.support.step_system import StepWorker, break_next, build_ticker, open_app, read_occurrences
+from tests.support.wakeups import collect_wakeups
 
 T0 = NOW // 1000
 MINUTE = 60

@@ -11,8 +11,8 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.queues import list_tickers
 from jobistemer.ticker import Ticker
 from tests.support.clocks import NOW
-from tests.support.stories import T0, job, register
-from tests.support.worlds import read_occurrences, build_ticker
+from tests.support.lifecycle import T0, job, register
+from tests.support.step_system import build_ticker, read_occurrences
 
 MINUTE = 60
 

@@ -13,9 +13,9 @@ from jobistemer.core.handlers.attempt_log import LogLine, Progress
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.reads import records as views
-from tests.support.apps import empty_app, shard_of, drain_queues, running_worker
-from tests.support.records import ttl_ms, records
-from tests.support.stories import decision
+from tests.support.apps import drain_queues, empty_app, running_worker, shard_of
+from tests.support.lifecycle import decision
+from tests.support.shard_state import records, ttl_ms
 
 WAIT = 10
 

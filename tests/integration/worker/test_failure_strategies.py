@@ -12,9 +12,9 @@ from jobistemer.store.actions import cancel
 from jobistemer.store.calls import runs
 from jobistemer.store.keys import delayed_member
 from jobistemer.store.reads import records as views
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch, finish, job, register, task
 from tests.support.paths import ROOT
-from tests.support.records import find_leaks, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, task
+from tests.support.shard_state import find_leaks, records
 
 PAGE = ROOT / "docs/reference/failure-strategies.md"
 ONE = T0 + MINUTE

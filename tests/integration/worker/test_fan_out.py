@@ -21,8 +21,8 @@ from jobistemer.store.calls import groups
 from jobistemer.store.reads import records as views
 from tests.integration.worker.test_failure_strategies import table
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, records
-from tests.support.worlds import StepWorker, open_app, break_next, build_ticker
+from tests.support.shard_state import find_leaks, records
+from tests.support.step_system import StepWorker, break_next, build_ticker, open_app
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from jobistemer import NO_RETRIES, Context, Jobistemer, Results
 from jobistemer.core.errors import RunFailed
 from tests.integration.worker.test_worker import at_work
-from tests.support.records import find_leaks
+from tests.support.shard_state import find_leaks
 
 PATIENCE_S = 20.0
 

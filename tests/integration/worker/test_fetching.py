@@ -18,8 +18,8 @@ from jobistemer.worker.attempts.prefetch import PREFETCH_S, Prefetch
 from jobistemer.worker.fetch.fetcher import Fetcher
 from jobistemer.worker.fetch.queue_order import QueueOrder
 from tests.support.clocks import FrozenClock
+from tests.support.lifecycle import build_ended, enqueue, finish
 from tests.support.servers import VALKEY, running
-from tests.support.stories import build_ended, enqueue, finish
 
 
 class Bench:

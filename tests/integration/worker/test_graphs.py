@@ -6,8 +6,8 @@ import pytest
 
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.jobs.retries import NO_RETRIES
-from tests.support.records import find_leaks
-from tests.support.worlds import StepWorker, read_occurrences, read_runs, build_ticker
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import StepWorker, build_ticker, read_occurrences, read_runs
 
 SHAPES = {
     "sequential": {"a": (), "b": ("a",), "c": ("b",)},

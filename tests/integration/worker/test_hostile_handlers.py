@@ -18,7 +18,7 @@ from jobistemer.store.actions.dead_letters import find_dead
 from jobistemer.store.reads import queues, records
 from tests.integration.worker import hostile
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import WorkerProcess, is_running, wait_until, running_worker
+from tests.support.worker_processes import WorkerProcess, is_running, running_worker, wait_until
 
 pytestmark = pytest.mark.process
 

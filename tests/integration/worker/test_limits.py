@@ -11,8 +11,8 @@ from jobistemer.core.states import RunState
 from jobistemer.store.actions.cancel import cancel_run
 from jobistemer.store.calls import limits
 from jobistemer.ticker.sweep import Sweeper
-from tests.support.records import find_leaks, records
-from tests.support.worlds import StepWorker, open_app, build_ticker
+from tests.support.shard_state import find_leaks, records
+from tests.support.step_system import StepWorker, build_ticker, open_app
 
 MANY = WorkerSettings(concurrency=50)
 

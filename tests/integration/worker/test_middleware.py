@@ -15,8 +15,8 @@ from jobistemer.core.sizes import Sizes
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store.calls import occurrences
 from jobistemer.worker.execute.middleware import apply_middleware
-from tests.support.apps import empty_app, shard_of, drain_queues
-from tests.support.stories import decision
+from tests.support.apps import drain_queues, empty_app, shard_of
+from tests.support.lifecycle import decision
 
 colours = pytest.mark.parametrize("colour", ["thread", "coroutine"])
 

@@ -17,7 +17,7 @@ from jobistemer.store.calls import attempt_log
 from jobistemer.store.reads import records
 from tests.integration.worker import process_executor_app
 from tests.support.servers import VALKEY, running
-from tests.support.worker_processes import WorkerProcess, wait_until, running_worker
+from tests.support.worker_processes import WorkerProcess, running_worker, wait_until
 
 pytestmark = pytest.mark.process
 APP = "tests.integration.worker.process_executor_app:app"

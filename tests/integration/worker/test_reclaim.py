@@ -10,8 +10,8 @@ from jobistemer.store.actions import cancel
 from jobistemer.store.database import Database
 from jobistemer.ticker.sweep import Sweeper
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
-from tests.support.records import find_leaks, nothing_written, records
-from tests.support.worlds import StepWorker, read_attempts, break_next
+from tests.support.shard_state import find_leaks, nothing_written, records
+from tests.support.step_system import StepWorker, break_next, read_attempts
 
 LEASE_S = 15
 

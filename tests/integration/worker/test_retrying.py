@@ -12,9 +12,9 @@ from jobistemer.core.jobs.options import EffectiveOption, Options
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.states import RunState
 from tests.support.clusters import free_port
-from tests.support.records import find_leaks, records
 from tests.support.servers import binary_of, wait_until_ready
-from tests.support.worlds import StepWorker, open_app, build_ticker
+from tests.support.shard_state import find_leaks, records
+from tests.support.step_system import StepWorker, build_ticker, open_app
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from jobistemer.core.handlers.control_errors import Fail, Retry
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays
 from jobistemer.store.actions import cancel
 from jobistemer.store.scripts import Reply
-from tests.support.records import find_leaks, nothing_written, records
-from tests.support.worlds import StepWorker, read_attempts, build_ticker
+from tests.support.shard_state import find_leaks, nothing_written, records
+from tests.support.step_system import StepWorker, build_ticker, read_attempts
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def _renamed(handler):
 
 def test_a_task_that_a_worker_does_not_know_waits_for_one_that_does(app, database, server_url, clock):
     # Given a worker of the old release, and a task of the new one
-    from tests.support.worlds import open_app
+    from tests.support.step_system import open_app
 
     old = StepWorker(database, open_app(server_url, clock), "old")
     run = app.enqueue("note", {"text": "new"})
@@ -206,7 +206,7 @@ class TestCancelling:
         worker.begin(*worker.fetch())
         cancel.cancel_run(database, run.id, "no")
         clock.advance(10)
-        from tests.support.worlds import break_next
+        from tests.support.step_system import break_next
 
         with break_next(database, "call", lambda: NotConnected("away")), pytest.raises(NotConnected):
             worker.beat()

@@ -16,10 +16,10 @@ from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.states import RunState
 from jobistemer.store.reads import records as views
-from tests.support.apps import empty_app, shard_of, drain_queues
+from tests.support.apps import drain_queues, empty_app, shard_of
 from tests.support.paths import ROOT
-from tests.support.records import records
 from tests.support.servers import VALKEY, running
+from tests.support.shard_state import records
 
 WAIT = 30
 

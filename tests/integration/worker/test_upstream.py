@@ -10,8 +10,8 @@ from jobistemer.core.errors import InvalidDefinition, InvalidPayload, UnknownJob
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.report import Report
 from jobistemer.core.runs.results import Results
-from tests.support.records import find_leaks
-from tests.support.worlds import StepWorker, open_app, read_runs
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import StepWorker, open_app, read_runs
 
 
 class Order(msgspec.Struct):

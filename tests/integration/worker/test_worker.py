@@ -21,9 +21,9 @@ from jobistemer.store.actions import cancel
 from jobistemer.store.calls import streams
 from jobistemer.store.reads import queues as census
 from jobistemer.worker import Worker
-from tests.support.records import find_leaks
 from tests.support.servers import VALKEY, running
-from tests.support.worlds import read_attempts
+from tests.support.shard_state import find_leaks
+from tests.support.step_system import read_attempts
 
 QUICK = WorkerSettings(concurrency=2, beat_s=0.05, grace_s=5)
 PATIENCE_S = 60.0

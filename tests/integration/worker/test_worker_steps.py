@@ -14,8 +14,8 @@ from jobistemer.core.states import RunState
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.commit.committer import MAX_BATCH, Committer
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
-from tests.support.records import find_leaks, records
-from tests.support.worlds import StepWorker, open_app, break_next
+from tests.support.shard_state import find_leaks, records
+from tests.support.step_system import StepWorker, break_next, open_app
 
 
 @pytest.fixture

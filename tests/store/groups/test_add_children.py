@@ -4,8 +4,8 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.groups import add_children, child, child_id, group_of
-from tests.support.records import expiring_keys, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish
+from tests.support.shard_state import expiring_keys, nothing_written, records
 
 
 @pytest.fixture

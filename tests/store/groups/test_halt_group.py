@@ -1,8 +1,8 @@
 from jobistemer.store.calls import groups
 from jobistemer.store.scripts import Reply
 from tests.support.groups import add_children, group_of
-from tests.support.records import expiring_keys, nothing_written, records
-from tests.support.stories import enqueue, fetch_one
+from tests.support.lifecycle import enqueue, fetch_one
+from tests.support.shard_state import expiring_keys, nothing_written, records
 
 
 def halt(database, reason="asked for"):

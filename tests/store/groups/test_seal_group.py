@@ -4,8 +4,8 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.groups import add_children, child_id, group_of, hand_over, reducer
-from tests.support.records import find_leaks, expiring_keys, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish
+from tests.support.shard_state import expiring_keys, find_leaks, nothing_written, records
 
 
 @pytest.fixture

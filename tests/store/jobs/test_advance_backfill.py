@@ -4,8 +4,8 @@ from jobistemer.core.planning.backfill import Backfill, BackfillProgress, Backfi
 from jobistemer.store.actions import backfill
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, expiring_keys, nothing_written, records
-from tests.support.stories import T0
+from tests.support.lifecycle import T0
+from tests.support.shard_state import expiring_keys, find_leaks, nothing_written, records
 
 ASKED = Backfill("bf_1", "report", T0 - 3600, T0, started_at=NOW)
 FURTHER = BackfillProgress(position=T0 - 1800, flying=("occ_1",), fired=1)

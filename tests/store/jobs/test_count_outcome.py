@@ -5,9 +5,9 @@ from jobistemer.core.runs.message import TaskRef
 from jobistemer.store.calls import jobs, outcome_counts
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import audits, find_leaks, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one
-from tests.support.wakes import collect_wakeups
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch_one, finish, job, register
+from tests.support.shard_state import audits, find_leaks, nothing_written, records
+from tests.support.wakeups import collect_wakeups
 
 ID = job().id
 JOB = f"job:{ID}"

@@ -2,9 +2,9 @@ from jobistemer.core.jobs.job import encode_job
 from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, nothing_written, records
-from tests.support.stories import MINUTE, T0, job, postpone, register
-from tests.support.wakes import collect_wakeups
+from tests.support.lifecycle import MINUTE, T0, job, postpone, register
+from tests.support.shard_state import find_leaks, nothing_written, records
+from tests.support.wakeups import collect_wakeups
 
 NAME = f"job:{job().id}"
 CHANGED = job(max_queued=7)

@@ -4,8 +4,8 @@ from jobistemer.core.planning.alerts import build_alert_message
 from jobistemer.store.calls import jobs, outcome_counts
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
-from tests.support.stories import job, register, fetch
+from tests.support.lifecycle import fetch, job, register
+from tests.support.shard_state import nothing_written, records
 
 AWAITED = job(expect_within_s=600, alert="notify")
 ID = AWAITED.id

@@ -4,20 +4,20 @@ from jobistemer.core.jobs.job import Overlap
 from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import audits, find_leaks, ttl_ms, expiring_keys, nothing_written, records
-from tests.support.stories import (
+from tests.support.lifecycle import (
     MINUTE,
     T0,
+    build_ended,
     claim,
     decision,
-    build_ended,
+    fetch_one,
     finish,
     job,
     over_fields,
     register,
-    fetch_one,
     version_fields,
 )
+from tests.support.shard_state import audits, expiring_keys, find_leaks, nothing_written, records, ttl_ms
 
 ID = job().id
 

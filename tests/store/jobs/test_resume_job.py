@@ -1,8 +1,8 @@
 from jobistemer.store.calls import jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import audits, nothing_written, records
-from tests.support.stories import job, register
+from tests.support.lifecycle import job, register
+from tests.support.shard_state import audits, nothing_written, records
 
 
 def resume(database):

@@ -2,9 +2,9 @@ from jobistemer.core.planning.backfill import Backfill, BackfillProgress
 from jobistemer.store.actions import backfill
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
-from tests.support.stories import T0
-from tests.support.wakes import collect_wakeups
+from tests.support.lifecycle import T0
+from tests.support.shard_state import nothing_written, records
+from tests.support.wakeups import collect_wakeups
 
 ASKED = Backfill("bf_1", "report", T0 - 3600, T0, started_at=NOW)
 

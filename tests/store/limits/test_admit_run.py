@@ -5,9 +5,9 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import limits
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, message, fetch_one
-from tests.support.wakes import collect_wakeups
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish, message
+from tests.support.shard_state import find_leaks, nothing_written, records
+from tests.support.wakeups import collect_wakeups
 
 ONE, KEY = LimitUse("task/greet", 1, 0), LimitUse("task/greet:7", 1, 0)
 RATE = LimitUse("task/greet", 2, 10_000)

@@ -5,8 +5,8 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import limits
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import enqueue, message, fetch_one
+from tests.support.lifecycle import enqueue, fetch_one, message
+from tests.support.shard_state import Stream, nothing_written, records
 
 TASK, KEY = LimitUse("task/greet", 1, 0), LimitUse("task/greet:7", 1, 0)
 MEMBER = "default:5:run_2"

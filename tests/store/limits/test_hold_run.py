@@ -4,8 +4,8 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import holds
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, ttl_ms, expiring_keys, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, message, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish, message
+from tests.support.shard_state import Stream, expiring_keys, nothing_written, records, ttl_ms
 
 UNTIL = NOW + 600_000
 NAME = "task/greet:7"

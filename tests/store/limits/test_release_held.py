@@ -3,9 +3,9 @@ import pytest
 from jobistemer.store.calls import holds, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch_one
-from tests.support.wakes import collect_wakeups
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
+from tests.support.shard_state import nothing_written, records
+from tests.support.wakeups import collect_wakeups
 
 UNTIL = NOW + 600_000
 NAME = "task/greet"

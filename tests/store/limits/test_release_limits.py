@@ -4,8 +4,8 @@ from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.store.calls import limits
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
+from tests.support.shard_state import nothing_written, records
 
 TASK = LimitUse("task/greet", 2, 0)
 

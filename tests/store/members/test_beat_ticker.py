@@ -1,7 +1,7 @@
 from jobistemer.store.calls import heartbeats, runs
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, ttl_ms, nothing_written, records
-from tests.support.stories import message
+from tests.support.lifecycle import message
+from tests.support.shard_state import find_leaks, nothing_written, records, ttl_ms
 
 
 def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):

@@ -1,6 +1,6 @@
 from jobistemer.store.calls import heartbeats
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, ttl_ms, nothing_written, records
+from tests.support.shard_state import find_leaks, nothing_written, records, ttl_ms
 
 LEASE = 15_000
 

@@ -1,7 +1,7 @@
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
+from tests.support.shard_state import nothing_written, records
 
 
 def beat(database):

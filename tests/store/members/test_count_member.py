@@ -4,8 +4,8 @@ from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.store.calls import groups
 from jobistemer.store.scripts import Reply
 from tests.support.groups import add_children, child, group_of, hand_over
-from tests.support.records import expiring_keys, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish
+from tests.support.shard_state import expiring_keys, nothing_written, records
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 from jobistemer.store.calls import heartbeats, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
+from tests.support.shard_state import nothing_written, records
 
 
 def beat(database, worker="alice", now=NOW):
@@ -68,7 +68,7 @@ def test_streams_that_do_not_exist_or_never_saw_the_worker_are_no_obstacle(datab
 
 def test_a_stream_that_began_with_a_promoted_run_can_be_looked_into(database):
     beat(database)
-    from tests.support.stories import message
+    from tests.support.lifecycle import message
 
     database.call(runs.enqueue_run(database.keys, message(), due_at=NOW + 1))
     database.call(runs.promote_runs(database.keys, ["default:5:run_1"], NOW + 1))

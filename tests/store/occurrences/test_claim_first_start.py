@@ -1,8 +1,8 @@
 from jobistemer.core import ids
 from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
-from tests.support.records import nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, job, register
+from tests.support.lifecycle import MINUTE, T0, claim, decision, job, register
+from tests.support.shard_state import nothing_written, records
 
 DEFINITION = job()
 OCCURRENCE = ids.occurrence_id(DEFINITION.id, T0 + MINUTE)

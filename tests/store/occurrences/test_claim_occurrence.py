@@ -9,20 +9,20 @@ from jobistemer.core.schedules import Cron
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, find_leaks, ttl_ms, expiring_keys, nothing_written, records
-from tests.support.stories import (
+from tests.support.lifecycle import (
     MINUTE,
     T0,
+    build_ended,
     claim,
     decision,
-    build_ended,
+    fetch,
+    fetch_one,
     finish,
     job,
     register,
-    fetch,
-    fetch_one,
     task,
 )
+from tests.support.shard_state import Stream, expiring_keys, find_leaks, nothing_written, records, ttl_ms
 
 ID = job().id
 ONE, TWO, THREE = T0 + MINUTE, T0 + 2 * MINUTE, T0 + 3 * MINUTE

@@ -7,8 +7,20 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.store.calls import bulk_claim, jobs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, fetch_one, task
+from tests.support.lifecycle import (
+    MINUTE,
+    T0,
+    build_ended,
+    claim,
+    decision,
+    fetch,
+    fetch_one,
+    finish,
+    job,
+    register,
+    task,
+)
+from tests.support.shard_state import find_leaks, nothing_written, records
 
 ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE
 

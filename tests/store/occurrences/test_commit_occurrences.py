@@ -4,9 +4,9 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap, Task
 from jobistemer.store.calls import bulk_commit
 from jobistemer.store.scripts import Reply
-from tests.support.records import Stream, find_leaks, ttl_ms, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, task
-from tests.support.wakes import collect_wakeups
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch, finish, job, register, task
+from tests.support.shard_state import Stream, find_leaks, nothing_written, records, ttl_ms
+from tests.support.wakeups import collect_wakeups
 
 ID = job().id
 WEEK = 7 * 86_400_000

@@ -9,21 +9,21 @@ from jobistemer.core.runs.settle import CANCELED
 from jobistemer.core.schedules import Cron
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
-from tests.support.records import Stream, find_leaks, ttl_ms, nothing_written, records
-from tests.support.stories import (
+from tests.support.lifecycle import (
     MINUTE,
     T0,
+    build_ended,
     claim,
     decision,
-    build_ended,
+    fetch,
+    fetch_one,
     finish,
     job,
     register,
-    fetch,
-    fetch_one,
     task,
 )
-from tests.support.wakes import collect_wakeups
+from tests.support.shard_state import Stream, find_leaks, nothing_written, records, ttl_ms
+from tests.support.wakeups import collect_wakeups
 
 ID = job().id
 ONE, TWO = T0 + MINUTE, T0 + 2 * MINUTE

@@ -8,8 +8,20 @@ from jobistemer.core.runs.settle import SUCCEEDED
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.groups import group_of, reducer
-from tests.support.records import find_leaks, ttl_ms, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, fetch_one, task
+from tests.support.lifecycle import (
+    MINUTE,
+    T0,
+    build_ended,
+    claim,
+    decision,
+    fetch,
+    fetch_one,
+    finish,
+    job,
+    register,
+    task,
+)
+from tests.support.shard_state import find_leaks, nothing_written, records, ttl_ms
 
 DAY = 86_400_000
 DONE = Task("on_complete", "report.on_complete")

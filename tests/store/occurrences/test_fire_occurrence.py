@@ -6,8 +6,8 @@ from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, find_leaks, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one, task
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch_one, finish, job, register, task
+from tests.support.shard_state import Stream, find_leaks, nothing_written, records
 
 ID = job().id
 LONG_AGO = T0 - 60 * MINUTE

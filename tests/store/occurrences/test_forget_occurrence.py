@@ -1,7 +1,7 @@
 from jobistemer.core import ids
 from jobistemer.store.scripts import Reply, script
-from tests.support.records import nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch_one, finish, job, register
+from tests.support.shard_state import nothing_written, records
 
 ID = job().id
 ONE = T0 + MINUTE

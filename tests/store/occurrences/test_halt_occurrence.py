@@ -5,8 +5,8 @@ from jobistemer.core.jobs.job import Overlap
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
-from tests.support.records import nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one, task
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch_one, finish, job, register, task
+from tests.support.shard_state import nothing_written, records
 
 DEFINITION = job(overlap=Overlap.QUEUE, occurrence_timeout_s=30.0)
 ID = DEFINITION.id

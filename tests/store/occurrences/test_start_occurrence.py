@@ -4,8 +4,8 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
 from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
-from tests.support.records import nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch, task
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch, finish, job, register, task
+from tests.support.shard_state import nothing_written, records
 
 DEFINITION = job(task("a"), task("b", "a"), overlap=Overlap.QUEUE)
 ID = DEFINITION.id

@@ -4,8 +4,8 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
 from jobistemer.store.calls import occurrences
 from jobistemer.store.scripts import Reply
-from tests.support.records import ttl_ms, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, finish, job, register, fetch_one
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch_one, finish, job, register
+from tests.support.shard_state import nothing_written, records, ttl_ms
 
 DEFINITION = job(overlap=Overlap.QUEUE)
 ID = DEFINITION.id

@@ -7,8 +7,8 @@ from jobistemer.core.runs.settle import CANCELED, SUCCEEDED
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, find_leaks, ttl_ms, expiring_keys, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, message, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish, message
+from tests.support.shard_state import Stream, expiring_keys, find_leaks, nothing_written, records, ttl_ms
 
 FIRST = ids.attempt_id("run_1", 0)
 DAY = 86_400_000

@@ -5,8 +5,8 @@ from jobistemer.core.runs.message import Delivery, GroupMember
 from jobistemer.store.calls import bulk_commit
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, find_leaks, ttl_ms, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, message, fetch, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish, message
+from tests.support.shard_state import Stream, find_leaks, nothing_written, records, ttl_ms
 
 DAY = 86_400_000
 

@@ -6,21 +6,21 @@ from jobistemer.core.runs.transaction import Transaction
 from jobistemer.store.calls import runs
 from jobistemer.store.calls.transactions import commit_transaction
 from jobistemer.store.scripts import Reply
-from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import (
+from tests.support.lifecycle import (
     MINUTE,
     T0,
+    build_ended,
     claim,
     decision,
-    build_ended,
     enqueue,
+    fetch_one,
     finish,
     job,
     message,
     register,
-    fetch_one,
     task,
 )
+from tests.support.shard_state import Stream, nothing_written, records
 
 
 def transaction(database):

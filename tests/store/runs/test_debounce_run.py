@@ -4,8 +4,8 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import enqueueing, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
-from tests.support.stories import message, fetch_one
+from tests.support.lifecycle import fetch_one, message
+from tests.support.shard_state import nothing_written, records
 
 WAIT, LONGEST = 60_000, 150_000
 

@@ -2,9 +2,9 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
-from tests.support.stories import enqueue, message
-from tests.support.wakes import collect_wakeups
+from tests.support.lifecycle import enqueue, message
+from tests.support.shard_state import nothing_written, records
+from tests.support.wakeups import collect_wakeups
 
 DUE = NOW + 60_000
 

@@ -7,8 +7,20 @@ from jobistemer.core.runs.dead_letter import DeadLetter
 from jobistemer.store.calls import commit_extensions
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import nothing_written, records
-from tests.support.stories import T0, claim, decision, build_ended, enqueue, finish, job, register, fetch, fetch_one, task
+from tests.support.lifecycle import (
+    T0,
+    build_ended,
+    claim,
+    decision,
+    enqueue,
+    fetch,
+    fetch_one,
+    finish,
+    job,
+    register,
+    task,
+)
+from tests.support.shard_state import nothing_written, records
 
 HEIR = ids.letter_run_id("run_1")
 

@@ -1,8 +1,8 @@
 from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
-from tests.support.records import Stream, find_leaks, ttl_ms, expiring_keys, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, message, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish, message
+from tests.support.shard_state import Stream, expiring_keys, find_leaks, nothing_written, records, ttl_ms
 
 
 def test_enqueueing_creates_the_run_and_its_entry_and_opens_the_stream(database):

@@ -1,8 +1,8 @@
 from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import enqueueing, runs
 from jobistemer.store.scripts import Reply
-from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, message, fetch, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish, message
+from tests.support.shard_state import Stream, nothing_written, records
 
 
 def enqueue_many(database, *messages, where="default:5"):

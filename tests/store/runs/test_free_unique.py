@@ -1,7 +1,7 @@
 from jobistemer.store.calls import enqueueing
 from jobistemer.store.scripts import Reply
-from tests.support.records import nothing_written, records
-from tests.support.stories import enqueue, message
+from tests.support.lifecycle import enqueue, message
+from tests.support.shard_state import nothing_written, records
 
 
 def free(database, run="run_1"):

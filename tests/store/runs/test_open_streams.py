@@ -1,7 +1,7 @@
 from jobistemer.store.calls import streams
 from jobistemer.store.scripts import Reply, script
-from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import enqueue, fetch_one
+from tests.support.lifecycle import enqueue, fetch_one
+from tests.support.shard_state import Stream, nothing_written, records
 
 
 def open_streams(database, *places):

@@ -2,8 +2,8 @@ from jobistemer.core.runs.message import encode_message
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, message, fetch, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish, message
+from tests.support.shard_state import Stream, nothing_written, records
 
 DUE = NOW + 60_000
 

@@ -1,8 +1,8 @@
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.scripts import Reply
 from tests.store.runs.test_replay_dead import die
-from tests.support.records import nothing_written, records
-from tests.support.stories import enqueue
+from tests.support.lifecycle import enqueue
+from tests.support.shard_state import nothing_written, records
 
 
 def purge(database, *runs):

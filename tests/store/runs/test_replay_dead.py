@@ -5,8 +5,8 @@ from jobistemer.core.runs.message import TaskRef, encode_message
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, find_leaks, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
+from tests.support.shard_state import Stream, find_leaks, nothing_written, records
 
 LATER = NOW + 60_000
 

@@ -1,8 +1,8 @@
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import ttl_ms, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
+from tests.support.shard_state import nothing_written, records, ttl_ms
 
 HOUR = 3_600_000
 

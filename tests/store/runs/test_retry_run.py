@@ -9,23 +9,23 @@ from jobistemer.store.calls import runs
 from jobistemer.store.calls.runs import KEEP_EARLIER_MS
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import Stream, ttl_ms, expiring_keys, nothing_written, records
-from tests.support.stories import (
+from tests.support.lifecycle import (
     MINUTE,
     T0,
+    build_ended,
     claim,
     decision,
-    build_ended,
     enqueue,
+    fetch,
+    fetch_one,
     finish,
     job,
     message,
     register,
-    fetch,
-    fetch_one,
     task,
 )
-from tests.support.wakes import collect_wakeups
+from tests.support.shard_state import Stream, expiring_keys, nothing_written, records, ttl_ms
+from tests.support.wakeups import collect_wakeups
 
 FIRST, SECOND = ids.attempt_id("run_1", 0), ids.attempt_id("run_1", 1)
 FIVE_SECONDS = NextAttempt(5000, 0)

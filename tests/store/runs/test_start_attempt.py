@@ -4,8 +4,8 @@ from jobistemer.core import ids
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import find_leaks, nothing_written, records
-from tests.support.stories import MINUTE, T0, claim, decision, build_ended, enqueue, finish, job, register, fetch_one
+from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, enqueue, fetch_one, finish, job, register
+from tests.support.shard_state import find_leaks, nothing_written, records
 
 FIRST = ids.attempt_id("run_1", 0)
 

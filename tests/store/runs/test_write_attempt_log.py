@@ -3,8 +3,8 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.scripts import Reply
-from tests.support.records import ttl_ms, nothing_written, records
-from tests.support.stories import build_ended, enqueue, finish, fetch_one
+from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish
+from tests.support.shard_state import nothing_written, records, ttl_ms
 
 FIRST = ids.attempt_id("run_1", 0)
 LOG = f"log:{FIRST}"

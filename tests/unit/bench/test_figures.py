@@ -9,7 +9,7 @@ from rich.console import Console
 from jobistemer.bench import runner
 from jobistemer.bench.environment import ServerProbe
 from jobistemer.bench.report import render_report
-from jobistemer.bench.results import BenchReport, Throughput, summarize_lateness, micros_per_run
+from jobistemer.bench.results import BenchReport, Throughput, micros_per_run, summarize_lateness
 from jobistemer.core.errors import Misconfigured, ServerRefused
 from jobistemer.store.namespace import Namespace
 
@@ -103,7 +103,7 @@ def test_a_server_that_tells_nothing_is_measured_all_the_same():
 
 
 def test_a_busy_server_a_busy_machine_and_a_network_are_warned_of(monkeypatch):
-    monkeypatch.setattr("jobistemer.bench.environment.LOOK_S", 0.01)
+    monkeypatch.setattr("jobistemer.bench.environment.LOAD_WINDOW_S", 0.01)
     found = probe_of(told(), told(1.0), told(3.0), url="rediss://shop:6379/0").warnings(1.5, 2)
     assert [each.partition(":")[0] for each in found] == [
         "the server is not on this machine",
@@ -132,6 +132,6 @@ def test_no_more_is_put_into_a_server_than_half_of_what_it_has_left():
 
 def test_a_server_that_has_hardly_any_room_left_is_not_filled(monkeypatch):
     monkeypatch.setattr(runner, "ServerProbe", lambda _: probe_of(told(maxmemory=30_000_000, used_memory=1_000_000)))
-    monkeypatch.setattr("jobistemer.bench.environment.LOOK_S", 0.01)
+    monkeypatch.setattr("jobistemer.bench.environment.LOAD_WINDOW_S", 0.01)
     with pytest.raises(Misconfigured, match="leaves too little for a measurement, which needs about 50 MiB"):
         runner.perform("fake://full", "bench", runner.BenchOptions(1, 1), lambda _: None)

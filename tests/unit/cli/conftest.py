@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from jobistemer import NO_RETRIES, Jobistemer
 from jobistemer.cli import main
 from jobistemer.store.database import Database
-from tests.support.stories import build_ended, finish, fetch_one
+from tests.support.lifecycle import build_ended, fetch_one, finish
 
 Cli = Callable[..., Result]
 

@@ -11,7 +11,7 @@ def test_every_role_is_printed_with_what_it_does_and_its_rule(cli):
     assert found[0]["rule"] == " ".join(build_rule(["producer"], "jobistemer"))
     text = cli("acl").stdout
     assert "producer" in text
-    assert ROLES["producer"].what in text
+    assert ROLES["producer"].description in text
 
 
 def test_one_rule_is_printed_as_one_line_for_a_shell(cli):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobistemer.store.calls.jobs import find_job
-from tests.support.stories import build_ended, finish, fetch_one
-from tests.support.worlds import build_ticker
+from tests.support.lifecycle import build_ended, fetch_one, finish
+from tests.support.step_system import build_ticker
 
 
 def told(result):

@@ -6,7 +6,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.states import RunState
-from tests.support.stories import fetch_one
+from tests.support.lifecycle import fetch_one
 
 
 def answer(result):

@@ -2,7 +2,7 @@ import json
 
 from jobistemer import NO_RETRIES, Jobistemer
 from jobistemer.app import DeadLetters
-from tests.support.stories import build_ended, finish, fetch, fetch_one
+from tests.support.lifecycle import build_ended, fetch, fetch_one, finish
 
 
 def told(result):

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from jobistemer import NO_RETRIES
-from tests.support.stories import build_ended, finish, fetch_one
+from tests.support.lifecycle import build_ended, fetch_one, finish
 
 
 def told(result):

@@ -5,7 +5,7 @@ import pytest
 from jobistemer import Delays
 from jobistemer.core import ids
 from jobistemer.store.calls.jobs import find_job
-from tests.support.stories import build_ended, finish, fetch_one
+from tests.support.lifecycle import build_ended, fetch_one, finish
 
 
 @pytest.fixture

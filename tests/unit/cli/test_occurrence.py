@@ -1,6 +1,6 @@
 import json
 
-from tests.support.stories import build_ended, finish, fetch_one
+from tests.support.lifecycle import build_ended, fetch_one, finish
 
 
 def triggered(app, shard, state="succeeded", **outcome):

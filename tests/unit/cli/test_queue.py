@@ -1,6 +1,6 @@
 import json
 
-from tests.support.stories import fetch
+from tests.support.lifecycle import fetch
 
 
 def told(result):

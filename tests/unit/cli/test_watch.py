@@ -7,7 +7,7 @@ from jobistemer.core.handlers.attempt_log import LogLine, encode_line
 from jobistemer.store.calls.attempt_log import write_attempt_log
 from jobistemer.store.reads.run_watcher import RunWatcher
 from tests.support.apps import drain_queues
-from tests.support.stories import enqueue, fetch_one
+from tests.support.lifecycle import enqueue, fetch_one
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.runtime.http_endpoint import MAX_AT_ONCE, Response, fetch_page, serve, serve_at_socket, health_response
+from jobistemer.runtime.http_endpoint import MAX_AT_ONCE, Response, fetch_page, health_response, serve, serve_at_socket
 from tests.support.worker_processes import wait_until
 
 

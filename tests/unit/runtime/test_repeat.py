@@ -11,7 +11,7 @@ import pytest
 
 from jobistemer.core.errors import Misconfigured, NotConnected, ServerRefused
 from jobistemer.runtime import repeat as repeating
-from jobistemer.runtime.repeat import LONGEST_PAUSE_S, LOG_AGAIN_S, repeat, retry_until_done
+from jobistemer.runtime.repeat import LOG_AGAIN_S, LONGEST_PAUSE_S, repeat, retry_until_done
 from jobistemer.runtime.shutdown import Shutdown
 from tests.support.worker_processes import wait_until
 

@@ -6,7 +6,7 @@ import pytest
 
 from jobistemer.store.acl import ROLES, build_rule
 from jobistemer.store.scripts import list_scripts
-from tests.support.reach import SourceGraph
+from tests.support.script_usage import SourceGraph
 
 ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.request")
 CODE = {

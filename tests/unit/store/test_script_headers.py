@@ -64,7 +64,7 @@ def without_calls(text: str) -> str:
 @every_script
 def test_the_file_is_called_like_the_script_in_its_header(each):
     assert each.header.name == each.name
-    assert re.fullmatch(r"[a-z]+_[a-z]+", each.name)
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)+", each.name)
 
 
 @every_script

@@ -6,7 +6,7 @@ import pytest
 
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.ticker.upcoming import UpcomingJobs
-from tests.support.stories import T0, decision, job
+from tests.support.lifecycle import T0, decision, job
 
 HORIZON = (T0 + 600) * 1000
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord
 from jobistemer.core.states import AttemptState, OccurrenceState
-from jobistemer.web.charts.gantt import LEFT, WIDTH, GanttLine, build_gantt, build_attempts_gantt
-from jobistemer.web.charts.timeline import MAX_COLUMNS, MIN_HEIGHT, MAX_HEIGHT, TOP, HistoryItem, build_timeline
+from jobistemer.web.charts.gantt import LEFT, WIDTH, GanttLine, build_attempts_gantt, build_gantt
+from jobistemer.web.charts.timeline import MAX_COLUMNS, MAX_HEIGHT, MIN_HEIGHT, TOP, HistoryItem, build_timeline
 
 NOW = 1_800_000_000_000
 

@@ -10,7 +10,7 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.worker import Worker
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
-from tests.support.stories import message
+from tests.support.lifecycle import message
 from tests.unit.worker.execute.test_execute import HERE
 
 

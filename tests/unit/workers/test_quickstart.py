@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from jobistemer import Context, Jobistemer, Retry
-from tests.support.stories import fetch
+from tests.support.lifecycle import fetch
 from workers import quickstart
 
 AT = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)

@@ -2,7 +2,7 @@ import pytest
 
 from jobistemer import Concurrency, Jobistemer, Options, Rate
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, InvalidName
-from jobistemer.core.jobs.limits import LimitUse, limit_name, find_uses
+from jobistemer.core.jobs.limits import LimitUse, find_uses, limit_name
 from jobistemer.core.runs.message import Message
 
 

@@ -1,7 +1,15 @@
 import pytest
 
 from jobistemer.core.errors import InvalidDefinition, InvalidName
-from jobistemer.core.jobs.options import DEFAULTS, CompleteOptions, EffectiveOption, Options, complete_options, merge_options, resolve_options
+from jobistemer.core.jobs.options import (
+    DEFAULTS,
+    CompleteOptions,
+    EffectiveOption,
+    Options,
+    complete_options,
+    merge_options,
+    resolve_options,
+)
 from jobistemer.core.jobs.retries import NO_RETRIES
 
 APP, JOB, TASK = Options(queue="slow", timeout_s=60), Options(queue="etl", priority=0), Options(retry=NO_RETRIES)

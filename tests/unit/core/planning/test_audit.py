@@ -7,7 +7,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.jobs.versions import Version
-from jobistemer.core.planning.audit import SLACK_S, AuditFault, JobHistory, HistoryRow, audit
+from jobistemer.core.planning.audit import SLACK_S, AuditFault, HistoryRow, JobHistory, audit
 from jobistemer.core.schedules import Cron
 
 MINUTE = 60

@@ -3,10 +3,10 @@
 import pytest
 
 from jobistemer.core.jobs.job import Recovery
-from jobistemer.core.planning.plan import NEVER, plan, build_runs
+from jobistemer.core.planning.plan import NEVER, build_runs, plan
 from jobistemer.core.schedules import Cron, Once
 from jobistemer.core.schedules.instants import instant_at
-from tests.support.stories import MINUTE, T0, job, task
+from tests.support.lifecycle import MINUTE, T0, job, task
 
 ALL = {"recovery": Recovery.EXECUTE_ALL, "grace_s": 0}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.core.planning.plan import NEVER, fired_reason, first_due, plan, build_runs, start_delay_ms
+from jobistemer.core.planning.plan import NEVER, build_runs, fired_reason, first_due, plan, start_delay_ms
 from jobistemer.core.schedules import Cron, Once
 from jobistemer.core.schedules.calendars import Dates
 from tests.support.clocks import NOW
-from tests.support.stories import job, task
+from tests.support.lifecycle import job, task
 
 T0 = NOW // 1000
 

@@ -7,10 +7,10 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Recovery
 from jobistemer.core.planning.plan import plan
-from jobistemer.core.planning.recovery import find_backlog, grace_boundary, covered_instants
+from jobistemer.core.planning.recovery import covered_instants, find_backlog, grace_boundary
 from jobistemer.core.schedules import Cron
 from jobistemer.core.schedules.calendars import Dates
-from tests.support.stories import MINUTE, T0, job
+from tests.support.lifecycle import MINUTE, T0, job
 
 # Seven instants, T0 + 1 … 7 minutes; at now the last two lie within the grace of 90 s.
 NOW_MS = (T0 + 7 * MINUTE + 1) * 1000

@@ -5,7 +5,7 @@ import pytest
 from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
-from tests.support.stories import T0
+from tests.support.lifecycle import T0
 
 OTHER = "occ_00000000-0000-5000-8000-000000000001"
 NAMED = f"the one of 2027-01-15 08:00:00 ({OTHER})"

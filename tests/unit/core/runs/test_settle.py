@@ -2,7 +2,15 @@ import pytest
 
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays, Exponential
 from jobistemer.core.runs.message import Message
-from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, NextAttempt, Outcome, FinalState, describe_settlement, settle
+from jobistemer.core.runs.settle import (
+    CANCELED,
+    SUCCEEDED,
+    FinalState,
+    NextAttempt,
+    Outcome,
+    describe_settlement,
+    settle,
+)
 from jobistemer.core.states import AttemptState, RunState
 
 DEAD, FAILED, STALE = FinalState(RunState.DEAD, "failed"), FinalState(RunState.FAILED, "failed"), FinalState(RunState.DEAD, "failed_stale")

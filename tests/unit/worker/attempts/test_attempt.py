@@ -15,7 +15,7 @@ from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.execute.execute import run
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
-from tests.support.stories import message
+from tests.support.lifecycle import message
 
 STOPPED = Outcome(AttemptState.TIMED_OUT)
 

@@ -18,11 +18,11 @@ from jobistemer.core.jobs.options import Options
 from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.message import Delivery, TaskRef, encode_message
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
-from jobistemer.worker.execute.context_tools import ContextTools, ContextResources
+from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.execute import run, run_async
 from jobistemer.worker.slots.event_loop import EventLoop
 from tests.support.clocks import NOW, FrozenClock
-from tests.support.stories import message
+from tests.support.lifecycle import message
 
 HERE = SimpleNamespace(clock=FrozenClock())
 """All that executing needs of a database: its clock."""

@@ -66,5 +66,5 @@ def _definitions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
 def _called_scripts(node: ast.AST) -> Iterator[str]:
     calls = (each for each in ast.walk(node) if isinstance(each, ast.Call) and isinstance(each.func, ast.Name))
     for call in calls:
-        if call.func.id in ("script", "composed") and call.args and isinstance(call.args[0], ast.Constant):
+        if call.func.id in ("script", "compose") and call.args and isinstance(call.args[0], ast.Constant):
             yield call.args[0].value

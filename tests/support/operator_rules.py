@@ -20,7 +20,7 @@ from jobistemer.store.actions.cancel import cancel_run
 from jobistemer.store.calls.jobs import find_job
 from jobistemer.store.database import Database
 from tests.support.clocks import FrozenClock
-from tests.support.promises import NAMES, InvariantChecker, deploy_app
+from tests.support.invariants import NAMES, InvariantChecker, deploy_app
 
 WINDOW = {"update": "windowed", "update_window": Cron("*/2 * * * *"), "update_window_s": 50}
 OVERLAPS, RECOVERIES = (

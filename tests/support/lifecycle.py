@@ -8,7 +8,7 @@ from jobistemer.core.jobs.job import Job, Task, encode_job
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.planning.plan import Decision
 from jobistemer.core.runs.message import Delivery, Message
-from jobistemer.core.runs.settle import Outcome, FinalState, settle
+from jobistemer.core.runs.settle import FinalState, Outcome, settle
 from jobistemer.core.schedules import Cron
 from jobistemer.core.states import AttemptState, OccurrenceState
 from jobistemer.store.calls import jobs, occurrences, runs, streams
@@ -16,7 +16,7 @@ from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.records import records
+from tests.support.shard_state import records
 
 MINUTE = 60
 T0 = NOW // 1000

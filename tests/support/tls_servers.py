@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 import trustme
 
-from tests.support.clusters import LocalCluster, running_cluster, free_port
+from tests.support.clusters import LocalCluster, free_port, running_cluster
 from tests.support.servers import REDIS, binary_of, running, wait_for_line
 
 # The embedded server is built without TLS. `.ci/run` installs redis-server, so nothing is skipped there.

@@ -16,7 +16,7 @@ from jobistemer.store.calls.job_versions import find_versions
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 from tests.support.clocks import FrozenClock
-from tests.support.worlds import open_app
+from tests.support.step_system import open_app
 
 SCHEDULES = {"alone": "* * * * *", "chain": "30 */2 * * * *", "caught_up": "PT90S"}
 NAMES = tuple(SCHEDULES)

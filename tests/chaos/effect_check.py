@@ -11,8 +11,8 @@ from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, AttemptState, OccurrenceState, RunState
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records as views
-from tests.chaos.scene import Effect
-from tests.support.audits import find_faults
+from tests.chaos.system import Effect
+from tests.support.audit import find_faults
 
 
 class EffectCheck(NamedTuple):

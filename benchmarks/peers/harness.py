@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.catalogue import Peer
-from benchmarks.peers.places import LOGS
-from benchmarks.peers.processes import Cores, Producer, ProcessSet
+from benchmarks.peers.paths import LOGS
+from benchmarks.peers.processes import Cores, ProcessSet, Producer
 from benchmarks.peers.servers import Server
 
 PLACEMENTS: dict[str, tuple[Cores, Cores]] = {"one core": ((0,), (0,)), "two cores": ((0,), (1,)), "free": ((), ())}

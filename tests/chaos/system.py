@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from tests.support.audits import find_faults
+from tests.support.audit import find_faults
 from tests.support.clusters import free_port
 from tests.support.servers import VALKEY, binary_of, wait_until_ready
 

@@ -25,7 +25,7 @@ from jobistemer.worker.attempts.metrics import AttemptMetrics
 from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.commit.committer import Committer
-from jobistemer.worker.execute.context_tools import ContextTools, ContextResources
+from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import run
 from jobistemer.worker.fetch.fetcher import Fetcher
