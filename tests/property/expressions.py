@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from brute_force import Expression
 from hypothesis import strategies as st
+
+from tests.property.brute_force import Expression
 
 DST = st.sampled_from(["shift", "skip", "first", "both"])
 

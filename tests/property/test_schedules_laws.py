@@ -8,11 +8,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from brute_force import ZONES
-from expressions import DST, expressions
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from wall_arithmetic import plus
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import (
@@ -25,6 +22,9 @@ from jobistemer.core.schedules import (
     jitter_ms,
     spread_ms,
 )
+from tests.property.brute_force import ZONES
+from tests.property.expressions import DST, expressions
+from tests.property.wall_arithmetic import plus
 
 LAWS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 DAY = 86400

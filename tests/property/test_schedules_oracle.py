@@ -7,13 +7,13 @@ import random
 
 import brute_force
 import pytest
-from brute_force import DAY, ZONES
-from expressions import DST, expressions
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron
+from tests.property.brute_force import DAY, ZONES
+from tests.property.expressions import DST, expressions
 
 SLOW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -28,12 +28,12 @@ from zoneinfo import ZoneInfo
 import brute_force
 from croniter import croniter
 from cronsim import CronSim
-from expressions import expressions
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron
+from tests.property.expressions import expressions
 
 SECOND_OPINIONS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 moments = st.integers(0, brute_force.LAST - brute_force.DAY * 3000).map(

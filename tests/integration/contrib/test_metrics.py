@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobistemer import NO_RETRIES, Delays, Fail, Jobistemer
+from jobistemer import NO_RETRIES, Delays, Fail, Jobistemer, contrib
 from jobistemer.cli.commands.ticker import ticker_command
 from jobistemer.contrib.prometheus import Collector
 from jobistemer.core.errors import NotConnected
@@ -272,6 +272,7 @@ def test_metrics_without_what_makes_them_are_refused_by_name(monkeypatch, tmp_pa
     assert result.stderr == "Error: --metrics process: say where they are to be asked for, by --health-port\n"
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.delitem(sys.modules, "jobistemer.contrib.prometheus", raising=False)
+    monkeypatch.delattr(contrib, "prometheus", raising=False)
     monkeypatch.setattr("jobistemer.cli.commands.ticker.prepare_process", lambda _: None)
     result = CliRunner().invoke(ticker_command, ["--metrics", "process", "--health-port", "0"])
     assert "pip install 'jobistemer[prometheus]'" in result.stderr

@@ -38,11 +38,11 @@ def waits(file: str) -> int:
 BLOCKED = """
 import threading
 
-from jobistemer.runtime import vitals
+from jobistemer.runtime import liveness
 from jobistemer.worker.lease.beat import Beater
 from observed import app
 
-vitals.STEP_S = 3.0
+liveness.STEP_S = 3.0
 Beater._execute_command = lambda self, command: threading.Event().wait()
 """
 Start = Callable[..., tuple[Process, int]]

@@ -212,7 +212,7 @@ def test_the_command_line_works_on_a_cluster(cluster):
 
 
 async def state_of(app: Jobistemer, run: str) -> bytes:
-    database = app.namespace.on_loop(app.namespace.shards[0])
+    database = app.namespace.async_shard(app.namespace.shards[0])
     return await database.ask("HGET", database.keys.run(run), "state")
 
 

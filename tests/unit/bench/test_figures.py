@@ -134,4 +134,4 @@ def test_a_server_that_has_hardly_any_room_left_is_not_filled(monkeypatch):
     monkeypatch.setattr(runner, "ServerProbe", lambda _: probe_of(told(maxmemory=30_000_000, used_memory=1_000_000)))
     monkeypatch.setattr("jobistemer.bench.environment.LOAD_WINDOW_S", 0.01)
     with pytest.raises(Misconfigured, match="leaves too little for a measurement, which needs about 50 MiB"):
-        runner.perform("fake://full", "bench", runner.BenchOptions(1, 1), lambda _: None)
+        runner.run_benchmark("fake://full", "bench", runner.BenchOptions(1, 1), lambda _: None)
