@@ -60,13 +60,13 @@ def home(server_url: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """The number of the shard that everything of a test is on; for what the test makes it is the first of the shards."""
     if not is_clustered(server_url):
         return 0
-    chosen, numbered = shard_of_test(), Namespace._numbered
+    chosen, numbered = shard_of_test(), Namespace._create_shards
 
     def chosen_first(namespace: Namespace, count: int) -> list[Database]:
         shards = numbered(namespace, count)
         return [*shards[chosen:], *shards[:chosen]]
 
-    monkeypatch.setattr(Namespace, "_numbered", chosen_first)
+    monkeypatch.setattr(Namespace, "_create_shards", chosen_first)
     monkeypatch.setattr(Namespace, "for_id", lambda namespace, _: namespace.shards[0])
     return chosen
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random
 
-import brute_force
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron
+from tests.property import brute_force
 from tests.property.brute_force import DAY, ZONES
 from tests.property.expressions import DST, expressions
 

@@ -25,7 +25,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-import brute_force
 from croniter import croniter
 from cronsim import CronSim
 from hypothesis import HealthCheck, assume, given, settings
@@ -33,6 +32,7 @@ from hypothesis import strategies as st
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron
+from tests.property import brute_force
 from tests.property.expressions import expressions
 
 SECOND_OPINIONS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

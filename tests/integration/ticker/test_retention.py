@@ -101,7 +101,7 @@ def test_two_tickers_may_trim_the_same_history(app, open_database, clock):
     database = open_database()
     job = declared(app, history_count=3)
     one, other = goes_by(8, database, clock, app), build_ticker(open_database())
-    other._trimmer.note({job.id: job})
+    other._trimmer.remember({job.id: job})
     assert one._trimmer.trim() + other._trimmer.trim() == 5
     assert minutes(database, job) == [6, 7, 8]
 

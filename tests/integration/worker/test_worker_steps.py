@@ -102,14 +102,14 @@ def test_a_batch_whose_answer_was_lost_is_taken_all_the_same(app, database):
     # Given a read that the server answered, and whose answer never arrived
     worker = StepWorker(database, app)
     app.enqueue("note", {"text": "lost on the wire"})
-    original = worker.fetcher._reader._ask_once
+    original = worker.fetcher._reader._send_once
 
     def lose(command):
-        worker.fetcher._reader._ask_once = original
+        worker.fetcher._reader._send_once = original
         original(command)
         raise redis.ConnectionError("reset by peer")
 
-    worker.fetcher._reader._ask_once = lose
+    worker.fetcher._reader._send_once = lose
     with pytest.raises(NotConnected):
         worker.fetch()
     assert worker.waiting == []
