@@ -2,6 +2,7 @@
 #
 #   make demo     see it run: a server, a ticker, two workers, one of which is killed  (DEMO_SECONDS=60 ends it by itself)
 #   make test     the tests
+#   make unit     those that need no server, in ten seconds
 #   make test-cluster   what runs on each kind of server, on a cluster
 #   make browser  those in a browser: they need a chromium
 #   make lint     ruff, mypy --strict, the layers
@@ -16,7 +17,7 @@ RUN := .venv/bin
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test test-cluster browser lint docs bench bench-peers clean
+.PHONY: demo test unit test-cluster browser lint docs bench bench-peers clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -29,11 +30,14 @@ demo: .venv/demo
 test: .venv/dev
 	$(RUN)/pytest -m "not long and not browser" -n 4 --dist worksteal
 
+unit: .venv/dev
+	$(RUN)/pytest -m "not long" -n 2 tests/unit tests/test_budgets.py
+
 browser: .venv/dev
 	$(RUN)/pytest -m browser tests/browser
 
 test-cluster: .venv/dev
-	JOBISTEMER_TEST_SERVERS=cluster $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/unit tests/integration
+	JOBISTEMER_TEST_SERVERS=cluster $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/store tests/integration
 
 lint: .venv/dev
 	$(RUN)/ruff check .

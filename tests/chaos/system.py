@@ -17,9 +17,8 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from tests.support.audit import find_faults
 from tests.support.clusters import free_port
+from tests.support.paths import ROOT
 from tests.support.servers import VALKEY, binary_of, wait_until_ready
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Effect(NamedTuple):
@@ -78,26 +77,40 @@ class ChaosSystem:
             **os.environ,
             "JOBISTEMER_URL": self.server.url,
             "JOBISTEMER_LEDGER": str(self.ledger),
-            "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
         self.processes: list[subprocess.Popen[bytes]] = []
         self._logs: list[IO[Any]] = []
+        self._own_commands = Path(sys.executable).parent
+        self._commands, self._path = self._own_commands, ROOT
+
+    def use_commands_of(self, commands: Path | None) -> None:
+        """Start what follows by the commands in this folder, those of another release; None for the code of this checkout."""
+        self._commands, self._path = commands or self._own_commands, ROOT
+        if commands is not None:
+            # The applications of the tests, and nothing of this checkout beside them.
+            self._path = self.folder / "applications"
+            self._path.mkdir(exist_ok=True)
+            if not (self._path / "tests").exists():
+                (self._path / "tests").symlink_to(ROOT / "tests")
 
     def deploy(self) -> None:
         """Register the jobs of the app."""
-        command = [sys.executable, "-c", "from jobistemer.cli import main; main()", "deploy", self.app]
-        subprocess.run(command, env=self.environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        command = [self._commands / "jobistemer", "deploy", self.app]
+        subprocess.run(command, env=self._environment(), cwd=self._path, check=True, stdout=subprocess.DEVNULL)
 
     def ticker(self) -> subprocess.Popen[bytes]:
-        return self._start("jobistemer.cli.commands.ticker")
+        return self._start(self._commands / "jobistemer-ticker")
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
-        return self._start("jobistemer.cli.commands.worker", self.app, "-c", "4", "--lease", "3", *options)
+        return self._start(self._commands / "jobistemer-worker", self.app, "-c", "4", "--lease", "3", *options)
 
     def producer(self, *options: str) -> subprocess.Popen[bytes]:
-        return self._start("tests.chaos.producer", *options)
+        return self._start(sys.executable, "-m", "tests.chaos.producer", *options)
+
+    def _environment(self) -> dict[str, str]:
+        return {**self.environment, "PYTHONPATH": str(self._path)}
 
     def database(self) -> Database:
         return Namespace(self.server.url).shards[0]
@@ -127,12 +140,10 @@ class ChaosSystem:
         for log in self._logs:
             log.close()
 
-    def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start(self, *command: str | Path) -> subprocess.Popen[bytes]:
         pending = self.folder / "starting.log"
         log = pending.open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], env=self.environment, stdout=log, stderr=log, cwd=ROOT
-        )
+        process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log, cwd=self._path)
         pending.rename(self.folder / f"{process.pid}.log")
         self._logs.append(log)
         self.processes.append(process)

@@ -1,6 +1,15 @@
-"""Old and new processes side by side, each deploying what it declares: nothing is lost, fails or flips back."""
+"""Old and new processes side by side, each deploying what it declares: nothing is lost, fails or flips back.
+
+With JOBISTEMER_TEST_OLD_COMMANDS, the `bin` folder of an environment that has an older wheel, the old release runs that wheel:
+
+    python -m venv .old && .old/bin/pip install dist/jobistemer-0.1.0-py3-none-any.whl
+    JOBISTEMER_TEST_OLD_COMMANDS=$PWD/.old/bin .venv/bin/pytest tests/chaos/test_rolling_deploy.py
+"""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 import pytest
 
@@ -16,11 +25,13 @@ from tests.support.shard_state import find_leaks
 from tests.support.step_system import read_occurrences
 
 pytestmark = pytest.mark.process
+OLD_COMMANDS = os.environ.get("JOBISTEMER_TEST_OLD_COMMANDS")
 
 
 def release(story: ChaosSystem, which: str) -> ChaosSystem:
     """What is started from now on is of this release."""
     story.environment["JOBISTEMER_RELEASE"] = which
+    story.use_commands_of(Path(OLD_COMMANDS) if which == "old" and OLD_COMMANDS else None)
     return story
 
 

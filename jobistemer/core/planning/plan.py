@@ -4,7 +4,7 @@
     and goes through the job's recovery strategy; then the cursor moves on.
 
 The same rule covers on-time firing, downtime and start-up. The decision is a function of (job, cursor, now); it is
-applied instant by instant by `lua/claim_occurrence.lua`, together with the cursor.
+applied instant by instant by `lua/occurrences/claim_occurrence.lua`, together with the cursor.
 """
 
 from __future__ import annotations

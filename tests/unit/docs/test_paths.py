@@ -1,0 +1,20 @@
+"""A path that a page or a docstring names exists."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.paths import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "jobistemer").rglob("*.py")])
+ROOMS = "|".join(each.name for each in (ROOT / "jobistemer").iterdir() if each.is_dir() and not each.name.startswith("__"))
+PATH = re.compile(rf"(?<![\w/.-])((?:jobistemer/)?(?:{ROOMS})|tests|lua|docs|benchmarks|workers)((?:/[a-z_0-9-]+)+\.(?:py|lua|md))\b")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_path_that_is_named_exists(page):
+    named = {"".join(each) for each in PATH.findall(page.read_text(encoding="utf-8"))}
+    places = (ROOT, ROOT / "jobistemer", page.parent)
+    assert sorted(each for each in named if not any((place / each).exists() for place in places)) == []
