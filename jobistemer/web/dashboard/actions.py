@@ -1,4 +1,4 @@
-"""Everything that the dashboard can change, as a table; each through what the command line uses as well."""
+"""The table of the actions of the dashboard. Each calls the function that the command line uses for the same change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_PAUSE_MINUTES: Final = 366 * 24 * 60
 
 
 class ActionRequest(NamedTuple):
-    """What somebody wants: on which targets, who, with what note, for how many minutes."""
+    """The fields of a form for an action. by: the name for audit lists. minutes: the length of a pause, or empty."""
 
     targets: list[str]
     by: str
@@ -27,12 +27,15 @@ class ActionRequest(NamedTuple):
 
     @property
     def target(self) -> str:
-        """The one target."""
+        """The target of an action on one thing."""
         return self.targets[0]
 
 
 class Action(NamedTuple):
-    """One thing to do. perform: does it, and says what it has done. question: asked before, where it destroys."""
+    """One kind of change. perform: makes it and returns a message about it.
+
+    question: asked before an action that destroys something. several: accepts more than one target.
+    """
 
     label: str
     perform: Callable[[Namespace, ActionRequest], str]
@@ -73,11 +76,12 @@ def _cancel_run(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _replay_dead(namespace: Namespace, request: ActionRequest) -> str:
-    letters, replayed, refused = DeadLetters(namespace), [], []
+    dead_letters, replayed, refused = DeadLetters(namespace), [], []
     for run in request.targets:
         try:
-            replayed.append(letters.replay(run))
+            replayed.append(dead_letters.replay(run))
         except JobistemerError as error:
+            # Of several, one that another user has just replayed must not keep the rest from being replayed.
             if len(request.targets) == 1:
                 raise
             refused.append(str(error))
