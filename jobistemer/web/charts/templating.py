@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.safe_text import escape_text
-from jobistemer.core.text import first_line, format_duration
+from jobistemer.core.text import TONES, first_line, format_distance, format_duration
 from jobistemer.store.reads.records import NEVER_RAN
 
 MAX_TEXT_LENGTH: Final = 20_000
@@ -22,43 +22,11 @@ MAX_VALUE_LENGTH: Final = 300
 """So many characters of what differs between two versions are shown."""
 MAX_PAYLOAD_LENGTH: Final = 120
 """So many bytes of a payload stand in a list."""
-# Families of colour; the word itself always stands beside it.
-TONES: Final = {
-    "completed": "good",
-    "succeeded": "good",
-    "open": "good",
-    "running": "busy",
-    "pending": "busy",
-    "in flight": "busy",
-    "queued": "wait",
-    "scheduled": "wait",
-    "waiting": "wait",
-    "failed": "bad",
-    "failed_stale": "bad",
-    "dead": "bad",
-    "timed_out": "bad",
-    "lost": "lost",
-    "missed": "warn",
-    "skipped": "mute",
-    "compressed": "mute",
-    "canceled": "mute",
-    "paused": "warn",
-    "draining": "warn",
-    "quiet": "warn",
-    "over": "mute",
-}
 
 
 def format_instant(ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """An instant in UTC; a dash for none."""
     return f"{datetime.fromtimestamp(ms / 1000, UTC):{form}}" if ms else "–"
-
-
-def format_distance(ms: float | None, now_ms: int) -> str:
-    """How far an instant is from now."""
-    if not ms:
-        return ""
-    return f"in {format_duration(ms - now_ms)}" if ms > now_ms else f"{format_duration(now_ms - ms)} ago"
 
 
 def render_instant(ms: float | None, now_ms: int) -> Markup:
