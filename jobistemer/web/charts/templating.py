@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.safe_text import escape_text
-from jobistemer.core.text import first_line, format_duration
+from jobistemer.core.text import TONES, first_line, format_distance, format_duration
 from jobistemer.store.reads.records import NEVER_RAN
 
 MAX_TEXT_LENGTH: Final = 20_000
@@ -22,43 +22,11 @@ MAX_VALUE_LENGTH: Final = 300
 """The characters of a changed value between two versions that are shown."""
 MAX_PAYLOAD_LENGTH: Final = 120
 """The bytes of a payload that are shown in a list."""
-# Families of colours for states. The state is always written as well: not everybody tells the colours apart.
-TONES: Final = {
-    "completed": "good",
-    "succeeded": "good",
-    "open": "good",
-    "running": "busy",
-    "pending": "busy",
-    "in flight": "busy",
-    "queued": "wait",
-    "scheduled": "wait",
-    "waiting": "wait",
-    "failed": "bad",
-    "failed_stale": "bad",
-    "dead": "bad",
-    "timed_out": "bad",
-    "lost": "lost",
-    "missed": "warn",
-    "skipped": "mute",
-    "compressed": "mute",
-    "canceled": "mute",
-    "paused": "warn",
-    "draining": "warn",
-    "quiet": "warn",
-    "over": "mute",
-}
 
 
 def format_instant(ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Format an instant in UTC. Returns a dash for none."""
     return f"{datetime.fromtimestamp(ms / 1000, UTC):{form}}" if ms else "–"
-
-
-def format_distance(ms: float | None, now_ms: int) -> str:
-    """Format the distance of an instant from now: `in 3.0 s` or `3.0 s ago`. Returns an empty text for none."""
-    if not ms:
-        return ""
-    return f"in {format_duration(ms - now_ms)}" if ms > now_ms else f"{format_duration(now_ms - ms)} ago"
 
 
 def render_instant(ms: float | None, now_ms: int) -> Markup:

@@ -11,6 +11,7 @@ from jobistemer.control.backfills import Backfills
 from jobistemer.control.cancel import cancel_occurrence, cancel_run
 from jobistemer.control.queues import send_worker_command
 from jobistemer.core.errors import JobistemerError
+from jobistemer.core.text import CANCEL_MESSAGES
 from jobistemer.store.namespace import Namespace
 
 MAX_NOTE_LENGTH: Final = 200
@@ -64,7 +65,7 @@ def _trigger_job(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _cancel_occurrence(namespace: Namespace, request: ActionRequest) -> str:
-    return _CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, f"by {request.by}")].format(request.target)
+    return CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, f"by {request.by}")].format(request.target)
 
 
 def _replay_occurrence(namespace: Namespace, request: ActionRequest) -> str:
@@ -72,7 +73,7 @@ def _replay_occurrence(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _cancel_run(namespace: Namespace, request: ActionRequest) -> str:
-    return _CANCEL_MESSAGES[cancel_run(namespace, request.target, f"by {request.by}")].format(request.target)
+    return CANCEL_MESSAGES[cancel_run(namespace, request.target, f"by {request.by}")].format(request.target)
 
 
 def _replay_dead(namespace: Namespace, request: ActionRequest) -> str:
@@ -107,12 +108,6 @@ def _quiet_worker(namespace: Namespace, request: ActionRequest) -> str:
     send_worker_command(namespace, request.target, "quiet")
     return f"{request.target} will fetch nothing more from its next beat on"
 
-
-_CANCEL_MESSAGES: Final = {
-    "canceled": "{} is canceled",
-    "requested": "{} is being canceled: its worker has been asked and ends it within a second",
-    "ended": "{} had ended before; nothing was changed",
-}
 
 ACTIONS: Final[Mapping[str, Action]] = {
     "pause-job": Action("Pause", _pause_job),

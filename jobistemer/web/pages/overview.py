@@ -31,7 +31,7 @@ class Overview(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """A problem that an operator should look at. tone: its family of colours, see `templating.TONES`."""
+    """A problem that an operator should look at. tone: its family of colours, see `core.text.TONES`."""
 
     tone: str
     text: str
