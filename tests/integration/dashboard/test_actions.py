@@ -1,4 +1,4 @@
-"""Actions: what each does, who may do it, and what is asked before something is destroyed."""
+"""Actions: the effect of each, the forms that are refused, and the confirmation before something is destroyed."""
 
 from __future__ import annotations
 

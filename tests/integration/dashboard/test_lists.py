@@ -1,4 +1,4 @@
-"""Lists of the dashboard: what is on them, page by page, and what a page costs."""
+"""The lists of the dashboard: their rows, page by page, and the number of commands for a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`jobistemer dashboard` as a process: it serves, ends in order, and says what it cannot do."""
+"""`jobistemer dashboard` as a process: it serves, ends in order, and reports what it cannot do."""
 
 from __future__ import annotations
 
