@@ -1,9 +1,10 @@
-"""Things that applications plug in: built-in tasks and middleware. Nothing in the package imports them.
+"""Built-in tasks, middleware and integrations that applications install. No other package imports them.
 
-shell          a task that runs a command, where the worker allows it
-http           a task that makes a request, with private addresses refused unless the worker allows them
-middleware     structured logging, exception capture, timeout
-prometheus     the page /metrics, which `--metrics` plugs in
-sentry         exceptions, with the run they happened in
-opentelemetry  spans around calls and attempts, in one trace
+shell          the task `shell`: runs a command, where the worker allows it
+http           the task `http`: makes a request; private addresses are refused unless the worker allows them
+middleware     middleware for structured logging, exception capture and timeouts
+prometheus     the page `/metrics`, which the option `--metrics` adds to the health endpoint
+sentry         reports the exceptions of handlers with their run
+opentelemetry  traces from the call that enqueues a run to its attempts
+app_protocol   the part of an app that `shell` and `http` use
 """

@@ -1,4 +1,4 @@
-"""Middleware that most applications want: structured logging, exception capture, timeout.
+"""Middleware for structured logging, exception capture and timeouts.
 
 app.middleware(log_attempts)
 app.middleware(capture_exceptions(sentry_sdk.capture_exception))
@@ -25,7 +25,7 @@ log = logging.getLogger("jobistemer.attempts")
 
 @contextmanager
 def log_attempts(context: Context) -> Iterator[None]:
-    """Log how each attempt begins and ends, with its run, task, attempt, duration and exception as facts."""
+    """Log the beginning and the end of each attempt, with its run, task, number, duration in ms and exception."""
     facts: dict[str, Any] = {"run": context.run, "task": context.handler, "attempt": context.attempt}
     if context.job is not None:
         facts |= {"job": context.job, "occurrence": context.occurrence}
@@ -44,13 +44,14 @@ def log_attempts(context: Context) -> Iterator[None]:
 def capture_exceptions(
     report: Callable[[BaseException], object],
 ) -> Callable[[Context], AbstractContextManager[None]]:
-    """Hand each exception of a handler to `report`, such as that of an error tracker; it is raised on all the same."""
+    """Pass each exception of a handler to `report`, such as a function of an error tracker, and raise it again."""
 
     @contextmanager
-    def capture(context: Context) -> Iterator[None]:  # noqa: ARG001 - the form of all middleware
+    def capture(context: Context) -> Iterator[None]:  # noqa: ARG001 - the signature of all middleware
         try:
             yield
         except Exception as error:
+            # An error inside `report` is logged: it must not replace the handler's own error.
             call_hooks([report], error)
             raise
 
@@ -58,9 +59,10 @@ def capture_exceptions(
 
 
 def timeout(seconds: float) -> Callable[[Context], AbstractContextManager[None]]:
-    """Stop attempts that take longer than so many seconds, whatever a task's own `timeout_s` says beyond that.
+    """Stop attempts that take longer than `seconds`. The shorter one of this and the task's `timeout_s` counts.
 
-    The worker's watch does it, as for `timeout_s`, so that it works for coroutines, threads and processes alike.
+    The watchdog of the worker stops them, as for `timeout_s`: coroutines, threads and processes alike.
+    Raises InvalidDefinition for a number that is out of range.
     """
     check_range("timeout: seconds", seconds, 0.001, LONGEST_S, InvalidDefinition)
 

@@ -1,9 +1,9 @@
-"""Prometheus: the page `/metrics`, which `--metrics` adds to the endpoint of a process.
+"""Prometheus: the page `/metrics`, which the option `--metrics` adds to the health endpoint of a process.
 
     pip install 'jobistemer[prometheus]'
 
-It shows the default registry of prometheus_client, so what an application measures there is on the same page. An
-application that has a page of its own adds `Collector([…])` to its registry.
+The page shows the default registry of prometheus_client, so metrics that an application registers there are on it as
+well. An application that serves a page of its own adds `Collector([…])` to its registry.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ Source = Callable[[], Iterable[Measure]]
 
 
 class Collector(BaseCollector):
-    """Makes metrics of measures when they are asked for."""
+    """A collector for prometheus_client that converts the measures of Jobistemer to metrics on each scrape."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
-        """One metric for each measure."""
+        """Yield one metric for each measure."""
         return (_build_metric(measure) for source in self._sources for measure in source())
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing before it is asked: a server need not be there yet when a process starts."""
+        """Yield nothing."""
+        # Without this method the registry calls `collect` at registration, when the server may not be running yet.
         return iter(())
 
 
 def page(sources: Sequence[Source]) -> Page:
-    """The page of all that the default registry knows, and of these sources."""
+    """Register sources of measures, and return the page with all metrics of the default registry."""
     REGISTRY.register(Collector(sources))
     return lambda: Response(200, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)
 
@@ -60,8 +61,9 @@ def _build_metric(measure: Measure) -> Metric:
     return family
 
 
-def _cumulate_buckets(spread: Histogram) -> Iterator[tuple[str, float]]:
-    counted = 0
-    for bound, count in zip((*map(str, BUCKET_BOUNDS_S), "+Inf"), list(spread.counts), strict=True):
-        counted += count
-        yield bound, counted
+def _cumulate_buckets(histogram: Histogram) -> Iterator[tuple[str, float]]:
+    # Prometheus counts into a bucket all values up to its bound, our histograms only those above the bound before.
+    total = 0
+    for bound, count in zip((*map(str, BUCKET_BOUNDS_S), "+Inf"), list(histogram.counts), strict=True):
+        total += count
+        yield bound, total

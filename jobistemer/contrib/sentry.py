@@ -1,4 +1,4 @@
-"""Sentry: the exceptions of handlers, each with the run that it happened in.
+"""Sentry: reports the exceptions of handlers, each with its run.
 
     pip install 'jobistemer[sentry]'
 
@@ -7,9 +7,9 @@
     sentry_sdk.init(…)
     sentry.install(app)
 
-Each attempt has a scope of its own, so what a handler adds to it (a user, a tag) stays with it. A handler that asks for
-another attempt by `Retry` reports nothing. Payloads are not sent, but Sentry shows the local variables of a handler,
-its arguments among them, unless `include_local_variables=False` says otherwise.
+Each attempt has a scope of its own: a user or a tag that a handler adds is not seen by other attempts. `Retry` is not
+reported, since a handler raises it on purpose, to ask for another attempt. Payloads are not sent, but Sentry shows the
+local variables of a handler, and so its arguments, unless it is initialised with `include_local_variables=False`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from jobistemer.core.handlers.hooks import MiddlewareChain
 
 
 class MonitoredApp(Protocol):
-    """An app, as far as its errors are concerned."""
+    """An app that takes middleware."""
 
     middleware: MiddlewareChain
 
 
 def install(app: MonitoredApp) -> None:
-    """Report what handlers of an app raise."""
+    """Report the exceptions that handlers of an app raise."""
     app.middleware(_report_exceptions)
 
 

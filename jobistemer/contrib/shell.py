@@ -1,12 +1,12 @@
-"""The task `shell`: run a command, where the worker allows it (`jobistemer-worker --allow-shell …`).
+"""The task `shell`: runs a command, where the worker allows it (`jobistemer-worker --allow-shell …`).
 
     from jobistemer.contrib import shell
 
     run_command = shell.install(app)
     run_command.enqueue(["pg_dump", "shop"])
 
-A list is a program with its arguments, and the program must be among those that the worker allows. A string is run by
-a shell, so the shell must be.
+A list is a program with its arguments; the program must be among those that the worker allows. A string is run by a
+shell; then the shell must be among them.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ from typing import IO, Any
 
 import msgspec
 
-from jobistemer.contrib.installing import TaskMaker
+from jobistemer.contrib.app_protocol import TaskMaker
 from jobistemer.core.builtin_tasks import SHELL_TASK
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.permissions import ANYTHING
 
 MAX_OUTPUT = 64 * 1024
-"""How many bytes of the output are kept in the result, the last ones."""
-LOOK_S = 0.1
+"""The bytes at the end of the output that are kept in the result."""
+POLL_S = 0.1
 GRACE_S = 3.0
-"""What a command may take to end after SIGTERM, before its whole group is killed."""
+"""The seconds that a command has to end after SIGTERM, before its whole process group is killed."""
 _running: set[int] = set()
+"""The process groups of the commands that run."""
 
 
 class ShellResult(msgspec.Struct, frozen=True):
-    """What a command left: its exit code, the end of its output, and how many bytes of it were dropped before that."""
+    """The result of a command: its exit code and the end of its output. dropped: the bytes of output before that."""
 
     exit_code: int
     output: str
@@ -49,11 +50,11 @@ class ShellResult(msgspec.Struct, frozen=True):
 
 
 class CommandFailed(Exception):
-    """The command ended with an exit code that was not expected; tried again as the task's retry policy says."""
+    """The command ended with an exit code that was not expected. The retry policy of the task decides what follows."""
 
 
 def install(app: TaskMaker, **options: Any) -> Any:
-    """Give an app the task `shell`; its handle. options: as for `app.task`."""
+    """Declare the task `shell` in an app. Returns its handle. options: as for `app.task`."""
     return app.task(name=SHELL_TASK, **options)(shell)
 
 
@@ -68,21 +69,22 @@ def shell(
     user: str | None = None,
     expect: list[int] | None = None,
 ) -> ShellResult:
-    """Run a command; its output becomes lines of the run and, the last 64 KiB, part of the result.
+    """Run a command. Its output is written to the log of the run; the last 64 KiB are part of the result.
 
-    A time-out or a cancel ends its whole process group. env is added to the worker's own environment.
-    Raises Fail for what the worker does not allow or cannot do, CommandFailed for an unexpected exit code.
+    A timeout or a cancel ends its whole process group. env: added to the worker's own environment. user: the user that
+    runs the command; only a worker that runs as root can change it. expect: the exit codes that are a success.
+    Raises Fail for a command that the worker does not allow or cannot start, CommandFailed for an unexpected exit code.
     """
     arguments = command if isinstance(command, list) else [shell, "-c", command]
-    environment = {**os.environ, **(env or {}), **_user_environment(user)}
-    program = _allowed_program(arguments, ctx.permissions.shell, environment)
-    process = _start_process([program, *arguments[1:]], environment, cwd, _target_user(user))
+    environment = {**os.environ, **(env or {}), **_build_user_environment(user)}
+    program = _find_allowed_program(arguments, ctx.permissions.shell, environment)
+    process = _start_process([program, *arguments[1:]], environment, cwd, _check_user(user))
     _running.add(process.pid)
     try:
         output = _Output(ctx)
         _communicate(process, stdin.encode(), output, ctx)
     finally:
-        # Also when the attempt was stopped in the middle: then an exception was raised in this very thread.
+        # Also when the attempt was stopped: a timeout or a cancel raises an exception at any line of this thread.
         _ensure_ended(process)
     code = process.returncode
     if code not in (expect or [0]):
@@ -90,28 +92,30 @@ def shell(
     return ShellResult(code, output.text(), output.dropped)
 
 
-def _allowed_program(arguments: list[str], allowed: tuple[str, ...], env: dict[str, str]) -> str:
+def _find_allowed_program(arguments: list[str], allowed: tuple[str, ...], env: dict[str, str]) -> str:
     if not arguments or not arguments[0]:
         raise Fail("shell: the command is empty; give a program")
     if not allowed:
         raise Fail("shell: this worker runs no commands; start it with --allow-shell PROGRAM,… (or '*' for all)")
-    found = shutil.which(arguments[0], path=env.get("PATH"))
-    if found is None:
+    path = shutil.which(arguments[0], path=env.get("PATH"))
+    if path is None:
         raise Fail(f"shell: program {arguments[0]!r:.120} is not found on this worker")
-    resolved = _resolve_program(found)
-    # Names of the list are looked up on the worker's own PATH, never on one that came with the call.
+    resolved = _resolve_program(path)
+    # Allowed names are looked up in the worker's own PATH. The PATH in `env` comes from the caller, who could place any
+    # program under an allowed name.
     if ANYTHING in allowed or any(resolved == _resolve_program(shutil.which(each) or "") for each in allowed):
         return resolved
-    raise Fail(f"shell: program {found!r} is not allowed on this worker; allowed are {', '.join(allowed)}")
+    raise Fail(f"shell: program {path!r} is not allowed on this worker; allowed are {', '.join(allowed)}")
 
 
 def _resolve_program(program: str) -> str:
-    # The folder is followed, so that /bin/sh is /usr/bin/sh; the program is not, since one file may be many programs.
+    # Links in the folder are resolved, so that /bin/sh equals /usr/bin/sh. A link at the end is not: one file may be
+    # many programs (busybox), and to allow one of them must not allow all.
     path = Path(program)
     return str(path.parent.resolve() / path.name) if program else ""
 
 
-def _target_user(user: str | None) -> str | None:
+def _check_user(user: str | None) -> str | None:
     if user is None or user == pwd.getpwuid(os.geteuid()).pw_name:
         return None
     if os.geteuid() != 0:
@@ -119,7 +123,7 @@ def _target_user(user: str | None) -> str | None:
     return user
 
 
-def _user_environment(user: str | None) -> dict[str, str]:
+def _build_user_environment(user: str | None) -> dict[str, str]:
     if user is None:
         return {}
     try:
@@ -134,13 +138,14 @@ def _start_process(
 ) -> subprocess.Popen[bytes]:
     entry = pwd.getpwnam(user) if user is not None else None
     try:
-        return subprocess.Popen(  # noqa: S603 - running commands is what this is for, and the list was looked at
+        return subprocess.Popen(  # noqa: S603 - this task exists to run commands, and the program was checked
             arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=env,
             cwd=cwd or (entry.pw_dir if entry else None),
+            # A process group of its own, so that the command ends with all its children.
             start_new_session=True,
             user=entry.pw_uid if entry else None,
             group=entry.pw_gid if entry else None,
@@ -151,7 +156,7 @@ def _start_process(
 
 
 class _Output:
-    """The end of what a command says, and each whole line of it for the run's record."""
+    """The output of a command: keeps its end, and writes each complete line to the log of the run."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -168,7 +173,7 @@ class _Output:
         *lines, self._line = (self._line + part).split(b"\n")
         for line in lines:
             self._ctx.log(line.decode(errors="replace"))
-        # A line without an end must not grow for ever.
+        # Output without line ends must not fill the memory.
         self._line = self._line[-MAX_OUTPUT:]
 
     def finish(self) -> None:
@@ -187,71 +192,84 @@ class _Output:
 
 
 def _communicate(process: subprocess.Popen[bytes], pending_input: bytes, output: _Output, ctx: Context) -> None:
-    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
+    # Both pipes by one selector: to write all the input first would block for ever on a command that waits until its
+    # output is read.
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None and stdout is not None  # noqa: S101, PT018 - both are pipes
     with selectors.DefaultSelector() as selector:
-        for stream in (process.stdin, process.stdout):
-            os.set_blocking(stream.fileno(), False)
-        selector.register(process.stdout, selectors.EVENT_READ)
+        os.set_blocking(stdin.fileno(), False)
+        os.set_blocking(stdout.fileno(), False)
+        selector.register(stdout, selectors.EVENT_READ)
         if pending_input:
-            selector.register(process.stdin, selectors.EVENT_WRITE)
+            selector.register(stdin, selectors.EVENT_WRITE)
         else:
-            process.stdin.close()
-        # A command may leave a child behind that holds the pipe; it ends with the command itself.
+            stdin.close()
+        # The end of the command counts, not that of the pipe: a child that it left behind may keep the pipe open.
         while selector.get_map() and not (process.poll() is not None and not _has_output(selector)):
-            if ctx.ending not in ("", "shutdown"):
+            if not _may_continue(ctx):
                 break
-            for key, _ in selector.select(LOOK_S):
-                pending_input = _transfer(selector, key.fileobj, process, pending_input, output)  # type: ignore[arg-type]
+            ready = [key.fileobj for key, _ in selector.select(POLL_S)]
+            if stdout in ready:
+                _read_output(selector, stdout, output)
+            if stdin in ready:
+                pending_input = _write_input(selector, stdin, pending_input)
     output.finish()
-    while process.poll() is None and ctx.ending in ("", "shutdown"):
-        time.sleep(LOOK_S)
+    while process.poll() is None and _may_continue(ctx):
+        time.sleep(POLL_S)
+
+
+def _may_continue(ctx: Context) -> bool:
+    # A worker that shuts down lets its attempts end; for any other reason the command has to end now.
+    return ctx.ending in ("", "shutdown")
 
 
 def _has_output(selector: selectors.BaseSelector) -> bool:
     return any(events & selectors.EVENT_READ for _, events in selector.select(0))
 
 
-def _transfer(
-    selector: selectors.BaseSelector,
-    stream: IO[bytes],
-    process: subprocess.Popen[bytes],
-    pending_input: bytes,
-    output: _Output,
-) -> bytes:
-    if stream is process.stdout:
-        part = os.read(stream.fileno(), 65_536)
-        if part:
-            output.add(part)
-        else:
-            selector.unregister(stream)
-        return pending_input
+def _read_output(selector: selectors.BaseSelector, stdout: IO[bytes], output: _Output) -> None:
+    part = os.read(stdout.fileno(), 65_536)
+    if part:
+        output.add(part)
+    else:
+        selector.unregister(stdout)
+
+
+def _write_input(selector: selectors.BaseSelector, stdin: IO[bytes], pending_input: bytes) -> bytes:
+    """Write as much input as the pipe takes. Returns the rest."""
     try:
-        pending_input = pending_input[os.write(stream.fileno(), pending_input) :]
+        rest = pending_input[os.write(stdin.fileno(), pending_input) :]
     except BrokenPipeError:
-        pending_input = b""
-    if not pending_input:
-        selector.unregister(stream)
-        stream.close()
-    return pending_input
+        # The command does not read its input, which is its own affair.
+        rest = b""
+    if not rest:
+        selector.unregister(stdin)
+        stdin.close()
+    return rest
 
 
 def _ensure_ended(process: subprocess.Popen[bytes]) -> None:
     try:
         _end_group(process)
     except BaseException:
-        # The stop of the attempt was raised in this thread just now, in the middle of this.
+        # The stop of the attempt was raised inside the call above: once more, since the group may still run.
         _end_group(process)
         raise
     finally:
         _running.discard(process.pid)
-        for stream in (process.stdin, process.stdout):
-            with suppress(OSError, ValueError):
-                if stream is not None:
-                    stream.close()
+        _close_stream(process.stdin)
+        _close_stream(process.stdout)
+
+
+def _close_stream(stream: IO[bytes] | None) -> None:
+    # Closing flushes: a command that has ended does not read that any more.
+    with suppress(OSError, ValueError):
+        if stream is not None:
+            stream.close()
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    # What a command that has ended by itself has left behind goes on, as under cron.
+    # A command that has ended by itself may leave children running, as under cron.
     if process.poll() is not None:
         return
     _signal_group(process.pid, signal.SIGTERM)
@@ -271,6 +289,6 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 @atexit.register
 def _kill_running() -> None:
-    # A worker that ends at once gives its runs back; their commands must not go on beside those of the next worker.
+    # A worker that exits hands its runs back; their commands must not run beside those of the next worker.
     for group in list(_running):
         _signal_group(group, signal.SIGKILL)

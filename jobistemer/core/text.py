@@ -1,22 +1,51 @@
-"""Words for people that the command line, the dashboard and the logs share: durations and first lines."""
+"""Texts for people that the command line, the dashboard and the logs share: durations, distances, states."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
+TONES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("completed", "succeeded", "open", "fine", "CREATED"), "good"),
+    **dict.fromkeys(("running", "pending", "in flight"), "busy"),
+    **dict.fromkeys(("queued", "scheduled", "waiting", "POSTPONED"), "wait"),
+    **dict.fromkeys(("missed", "paused", "draining", "quiet", "warning", "stranger", "CHANGED", "OLDER"), "warn"),
+    **dict.fromkeys(("failed", "failed_stale", "dead", "timed_out", "hole", "double", "fault", "REMOVED"), "bad"),
+    **dict.fromkeys(("skipped", "compressed", "canceled", "over"), "mute"),
+    "lost": "lost",
+}
+"""The tone of each state; a terminal and a browser choose a colour for it. The word always stands beside the colour."""
+
+CANCEL_MESSAGES: Final[Mapping[str, str]] = {
+    "canceled": "{} is canceled",
+    "requested": "{} is being canceled: its worker has been asked and ends it within a second",
+    "ended": "{} had ended before; nothing was changed",
+}
+"""What each answer of `cancel_run` and `cancel_occurrence` means, with a place for the id."""
+
 
 def first_line(text: str) -> str:
-    """The first line of an error, which says what it was; what follows is where."""
+    """Return the first line of an error: the lines after it say where it happened."""
     return text.strip().partition("\n")[0]
 
 
+def pluralize(number: int, noun: str) -> str:
+    """Write a number and its noun: "1 worker", "1,200 workers"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_duration(ms: float) -> str:
-    """A length of time in its largest fitting unit."""
+    """Write a duration in its largest fitting unit: "2.5 s", "12 min"."""
     # Clocks of processes differ by a few milliseconds: what ended before it began took no time.
     ms = max(0, ms)
     for size, unit in _UNITS:
         if ms >= size:
             return f"{ms / size:.1f} {unit}" if ms < 10 * size else f"{ms / size:.0f} {unit}"
     return f"{ms:.0f} ms"
+
+
+def format_distance(at_ms: float, now_ms: float) -> str:
+    """Write how far an instant is from now: "in 3.0 s" or "3.0 s ago"."""
+    return f"in {format_duration(at_ms - now_ms)}" if at_ms > now_ms else f"{format_duration(now_ms - at_ms)} ago"

@@ -1,4 +1,4 @@
-"""Tables for people. Cells are plain text, never markup: a task's name can neither colour nor move anything."""
+"""Tables for people. Cells are plain text, never markup: the name of a task can neither colour nor move anything."""
 
 from __future__ import annotations
 
@@ -13,42 +13,25 @@ from rich.table import Table
 from rich.text import Text
 
 from jobistemer.core.safe_text import escape_text
-from jobistemer.core.text import format_duration
+from jobistemer.core.text import TONES, format_distance
 
 Cell = str | int | Text
 PIPE_WIDTH: Final = 10_000
-
-_STYLES: Final = {
-    "completed": "green",
-    "succeeded": "green",
-    "CREATED": "green",
-    "CHANGED": "yellow",
-    "POSTPONED": "blue",
-    "OLDER": "yellow",
-    "REMOVED": "red",
-    "hole": "red",
-    "double": "red",
-    "stranger": "yellow",
-    "running": "cyan",
-    "failed": "red",
-    "failed_stale": "red",
-    "dead": "red",
-    "timed_out": "red",
+"""The width of a page (columns) when standard output is no terminal: no line is ever broken."""
+_COLOURS: Final = {
+    "good": "green",
+    "busy": "cyan",
+    "wait": "blue",
+    "warn": "yellow",
+    "mute": "yellow",
+    "bad": "red",
     "lost": "magenta",
-    "missed": "yellow",
-    "skipped": "yellow",
-    "canceled": "yellow",
-    "paused": "yellow",
-    "fine": "green",
-    "warning": "yellow",
-    "fault": "red",
-    "scheduled": "blue",
-    "queued": "blue",
 }
+"""The colour of each tone on a terminal."""
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = "") -> Table:
-    """A table with the given columns; numbers stand right."""
+    """Build a table with the given columns; a column of numbers is aligned to the right."""
     result = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     body = [list(row) for row in rows]
     for index, heading in enumerate(headings):
@@ -61,7 +44,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = 
 
 
 def plain_columns(rows: Iterable[Sequence[Cell]]) -> Table:
-    """Columns without headings."""
+    """Build a table without headings."""
     result = Table(show_header=False, box=None, pad_edge=False)
     for row in rows:
         result.add_row(*(cell(value) for value in row))
@@ -69,7 +52,7 @@ def plain_columns(rows: Iterable[Sequence[Cell]]) -> Table:
 
 
 def properties(pairs: Iterable[tuple[str, Cell]]) -> Table:
-    """Names and values below one another; what is empty is left out."""
+    """Build a list of names and values, one pair a line; a pair with an empty value is left out."""
     result = Table(show_header=False, box=None, pad_edge=False)
     result.add_column(style="bold", no_wrap=True)
     result.add_column()
@@ -80,37 +63,36 @@ def properties(pairs: Iterable[tuple[str, Cell]]) -> Table:
 
 
 def cell(value: Cell) -> Text:
-    """One line of plain text."""
+    """Make one line of plain text of a value."""
     return value if isinstance(value, Text) else Text(escape_text(str(value)))
 
 
 def multiline(text: str) -> Text:
-    """Several lines of plain text, such as a traceback."""
+    """Make several lines of plain text, such as a traceback."""
     return Text("\n".join(escape_text(line) for line in text.splitlines()))
 
 
 def stack(*parts: RenderableType) -> RenderableType:
-    """Several things below one another."""
+    """Put several parts below one another."""
     return Group(*parts)
 
 
 def style_state(value: str) -> Text:
-    """A state in its colour."""
-    return Text(value, style=_STYLES.get(value, ""))
+    """Write a state in the colour of its tone; an unknown word has none."""
+    return Text(value, style=_COLOURS.get(TONES.get(value, ""), ""))
 
 
 def format_instant(ms: int | None, now_ms: int) -> str:
-    """An instant in UTC and how far it is from now; a dash for none."""
+    """Write an instant in UTC and how far it is from now: "08:00:03 (in 3.0 s)"; a dash for none."""
     if not ms:
         return "–"
     at, now = datetime.fromtimestamp(ms / 1000, UTC), datetime.fromtimestamp(now_ms / 1000, UTC)
     text = f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
-    distance = f"in {format_duration(ms - now_ms)}" if ms > now_ms else f"{format_duration(now_ms - ms)} ago"
-    return f"{text} ({distance})"
+    return f"{text} ({format_distance(ms, now_ms)})"
 
 
 def print_renderable(content: RenderableType) -> None:
-    """Print to standard output, as wide as the terminal; in a pipe lines are neither broken nor padded."""
+    """Print to standard output, as wide as the terminal; into a pipe, lines are neither broken nor padded."""
     if sys.stdout.isatty():
         Console(highlight=False, markup=False).print(content)
         return

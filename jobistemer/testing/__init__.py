@@ -1,11 +1,11 @@
-"""Test an application: without a server, without waiting, and with what a ticker and a worker would really do.
+"""The testing kit for applications: no server, no waiting, and the real code of ticker and worker.
 
-    Jobs ──> Driver ──> System ──> TickerSteps   what is due at this instant is decided,
-     │                       └──> WorkerSteps   fetched, run in an InlineExecutor and committed
-     └── Assertions: what was enqueued, what occurred, what is dead
+    Jobs ──> Driver ──> System ──> TickerSteps   decides what is due at this instant
+     │                       └──> WorkerSteps   fetches, runs it in an InlineExecutor and commits
+     └── Assertions: the calls that were enqueued, the occurrences, the dead runs
 
 Nothing is simulated: planning, scripts, execution and commits are those of the real roles, on an in-memory server.
-`pytest_jobistemer`, beside this package, makes it a fixture; `under_test` is for whoever uses no pytest.
+The module `pytest_jobistemer`, beside this package, makes the fixture `jobs` of it; `under_test` works without pytest.
 """
 
 from jobistemer.testing.calls import Call

@@ -1,4 +1,4 @@
-"""What a test can ask and assert: what was enqueued, what occurred, what is dead."""
+"""The assertions of a test: calls that were enqueued, occurrences, dead runs."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.testing.calls import Call, CallLog
 from jobistemer.testing.failure_text import format_call, format_calls, format_occurrences, suggest
 from jobistemer.testing.occurrences import Occurrence, list_occurrences
-from jobistemer.testing.times import When, format_instant, from_ms, parse_instant_ms
+from jobistemer.testing.times import When, format_instant, parse_instant_ms, to_datetime
 
 COMPLETED = str(OccurrenceState.COMPLETED)
 
 
 class Assertions:
-    """Tells what has happened to an app since its test began. Tasks and jobs are given as themselves or by name."""
+    """Asserts what has happened to an app since its test began. Tasks and jobs are given as objects or names."""
 
     def __init__(self, app: Jobistemer) -> None:
         self.app = app
         self._calls = CallLog(app)
 
     def enqueued(self, task: Any = None, /, **arguments: Any) -> list[Call]:
-        """The calls of a task that have these arguments, in their order; of all tasks when none is given.
+        """Return the calls of a task that have these arguments, in their order; of all tasks when none is given.
 
-        Calls that have been executed are among them: `state` tells. The runs of jobs are not: see `occurrences`.
+        Calls that have been executed are among them, see `state`. The runs of jobs are not: see `occurrences`.
         """
         __tracebackhide__ = True
         calls = self._calls.all("" if task is None else self._task_name(task, arguments))
         return [each for each in calls if not each.differs(arguments)]
 
     def assert_enqueued(self, task: Any, /, **arguments: Any) -> Call:
-        """Fail unless a call of the task with these arguments was enqueued; the first one."""
+        """Fail unless a call of the task with these arguments was enqueued. Returns the first one."""
         __tracebackhide__ = True
         found = self.enqueued(task, **arguments)
         if found:
@@ -50,7 +50,7 @@ class Assertions:
         raise AssertionError(f"{wanted}; {f'those of {name}' if own else 'what was enqueued'}:\n{listing}")
 
     def refute_enqueued(self, task: Any = None, /, **arguments: Any) -> None:
-        """Fail if a call of the task with these arguments was enqueued; of any task when none is given."""
+        """Fail if a call of the task with these arguments was enqueued, or of any task when none is given."""
         __tracebackhide__ = True
         found = self.enqueued(task, **arguments)
         if found:
@@ -58,14 +58,15 @@ class Assertions:
             raise AssertionError(f"no call of {what} was to be enqueued, but there is:\n{format_calls(found)}")
 
     def occurrences(self, job: Any, /) -> list[Occurrence]:
-        """The slots of a job in the order of their instants, with what became of each; as long as they are kept."""
+        """Return the occurrences of a job that are still on record, in the order of their due instants."""
         __tracebackhide__ = True
         return list_occurrences(self.app, self._job_name(job))
 
     def assert_occurred(self, job: Any, /, *, at: When | None = None, outcome: str | None = COMPLETED) -> Occurrence:
-        """Fail unless an occurrence of the job had this outcome, at that due instant; the first one.
+        """Fail unless an occurrence of the job has this outcome, at that due instant. Returns the first one.
 
-        outcome: `completed`, `failed`, `skipped`, `missed`, … (see the states); None for whichever.
+        at: a due instant; None for any. outcome: `completed`, `failed`, `skipped`, `missed`, … (see the states); None
+        for any.
         """
         __tracebackhide__ = True
         found = self._find_occurrences(job, at, outcome)
@@ -77,7 +78,7 @@ class Assertions:
         )
 
     def refute_occurred(self, job: Any, /, *, at: When | None = None, outcome: str | None = COMPLETED) -> None:
-        """Fail if an occurrence of the job had this outcome, at that due instant."""
+        """Fail if an occurrence of the job has this outcome, at that due instant."""
         __tracebackhide__ = True
         found = self._find_occurrences(job, at, outcome)
         if found:
@@ -85,7 +86,7 @@ class Assertions:
             raise AssertionError(f"{wanted}, but there is:\n{format_occurrences(found)}")
 
     def dead(self, task: Any = None, /) -> list[DeadRun]:
-        """The dead letters of a task, or of all: what is out of attempts. `app.dead` replays and purges them."""
+        """Return the runs of a task, or of all tasks, that are out of attempts. `app.dead` replays and purges them."""
         __tracebackhide__ = True
         return list(self.app.dead.all("" if task is None else self._task_name(task, {})))
 
@@ -93,7 +94,7 @@ class Assertions:
         __tracebackhide__ = True
         if outcome is not None and outcome not in set(OccurrenceState):
             raise InvalidInput(f"outcome is {outcome!r}; {suggest(outcome, [str(each) for each in OccurrenceState])}")
-        due_at = None if at is None else from_ms(parse_instant_ms("at", at))
+        due_at = None if at is None else to_datetime(parse_instant_ms("at", at))
         return [
             each
             for each in self.occurrences(job)
@@ -119,7 +120,7 @@ class Assertions:
         name = task if isinstance(task, str) else getattr(task, "name", None)
         handler = self.app.handlers.get(name) if isinstance(name, str) else None
         if handler is None:
-            # Of a task of another app only the name is known; but one that looks like a slip of the pen is one.
+            # A task of another app is allowed, by its name. A name that is like one of this app is taken for a typo.
             if isinstance(name, str) and not get_close_matches(name, self.app.handlers, 1):
                 return name
             raise UnknownTask(f"this app has no task {name or task!r:.80}; {suggest(str(name), self.app.handlers)}")
@@ -140,4 +141,4 @@ class Assertions:
 
 def _describe_expected(at: When | None, outcome: str | None) -> str:
     what = "is on record" if outcome is None else f"is {outcome}"
-    return what if at is None else f"{what} at {format_instant(from_ms(parse_instant_ms('at', at)))}"
+    return what if at is None else f"{what} at {format_instant(to_datetime(parse_instant_ms('at', at)))}"

@@ -1,8 +1,9 @@
-"""What was enqueued: every call since the test began, also those that have been executed."""
+"""The calls that were enqueued since the test began, also those that have been executed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -10,20 +11,22 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import InvalidPayload
-from jobistemer.core.runs.message import Message, decode_message
+from jobistemer.core.runs.message import Message
 from jobistemer.core.states import RunState
 from jobistemer.store.reads.jobs import locate_run
-from jobistemer.testing.times import from_ms
+from jobistemer.store.reads.records import find_message
+from jobistemer.testing.times import to_datetime
 
 PERFORM_QUEUE = "performed-by-the-test"
-"""The queue of what a test performs itself, which nobody has enqueued."""
+"""The queue of the runs that `Jobs.perform` makes. The application has not enqueued them, so they are no calls."""
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call of a task. arguments: as the handler gets them, defaults included, where the app has the task.
+    """One call of a task.
 
-    state: where its run stands now, None when the retention of its record is over. due_at: when it starts or is tried
-    again, None when it waits for no time. note: why it waits otherwise.
+    arguments: as the handler gets them, defaults included, where the app has the task. state: the state of its run now,
+    None when the retention of its record is over. due_at: when it starts or is tried again, None when it does not wait
+    for a time. note: the reason of any other wait.
     """
 
     run: str
@@ -40,7 +43,7 @@ class Call(msgspec.Struct, frozen=True):
     note: str
 
     def differs(self, expected: Mapping[str, Any]) -> list[str]:
-        """Which of the expected arguments it does not have, in words."""
+        """Return the differences from the expected arguments, in words; empty when the call has all of them."""
         return [
             f"{name} is {self.arguments[name]!r:.200}" if name in self.arguments else f"there is no {name}"
             for name, value in expected.items()
@@ -49,36 +52,35 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class CallLog:
-    """The calls of one app; a hook of it tells them."""
+    """The calls of one app, recorded by its hooks."""
 
     def __init__(self, app: Jobistemer) -> None:
         self._app = app
         self._messages: dict[str, Message] = {}
 
     def record_enqueued(self, message: Message) -> None:
-        """Take note of a call."""
+        """Record a call that was enqueued."""
         if message.queue != PERFORM_QUEUE:
             self._messages[message.run] = message
 
     def record_executed(self, message: Message) -> None:
-        """A debounced call is executed with what the last of its kind has said."""
+        """Record the arguments with which a call was executed: a debounced one takes those of the last such call."""
         if message.run in self._messages:
             self._messages[message.run] = message
 
     def all(self, task: str = "") -> list[Call]:
-        """Those of one task, or all of them, in their order."""
+        """Return the calls of one task, or all calls, in the order in which they were enqueued."""
         return [self._build_call(each) for each in self._messages.values() if task in ("", each.handler)]
 
-    def _build_call(self, known: Message) -> Call:
-        database, record = locate_run(self._app.namespace.shards, known.run) or (None, None)
-        message = known
+    def _build_call(self, recorded: Message) -> Call:
+        database, record = locate_run(self._app.namespace.shards, recorded.run) or (None, None)
+        message = recorded
         if database is not None and record is not None and record.state is RunState.SCHEDULED:
-            # Later calls that were debounced have changed what it will do.
-            held = database.ask("HGET", database.keys.run(record.id), "message")
-            message = known if held is None else decode_message(held)
+            # Later calls that were debounced have replaced its message on the server.
+            message = find_message(database, record.id) or recorded
         due_at = record.due_at if record else 0
         if record and record.note and message.handler not in self._app.handlers:
-            # It waits for another app, whatever was written for want of one.
+            # It waits for another app. Its due time is only how long `OfflineFetcher` has put it off.
             due_at = 0
         return Call(
             run=message.run,
@@ -87,8 +89,8 @@ class CallLog:
             state=record.state if record else None,
             queue=message.queue,
             priority=message.priority,
-            enqueued_at=from_ms(message.enqueued_at),
-            due_at=from_ms(due_at) if due_at else None,
+            enqueued_at=to_datetime(message.enqueued_at),
+            due_at=to_datetime(due_at) if due_at else None,
             note=record.note if record else "",
             metadata=message.metadata,
             headers=message.headers,
@@ -97,18 +99,17 @@ class CallLog:
 
 
 def decode_arguments(app: Jobistemer, message: Message) -> dict[str, Any]:
-    """The arguments of a call, typed where the app has the task and they fit it."""
+    """Decode the arguments of a call: typed where the app has the task and they fit it, else as plain JSON."""
     handler = app.handlers.get(message.handler)
-    try:
-        found = handler.decode(message.payload) if handler is not None else None
-    except InvalidPayload:
-        found = None
-    plain: dict[str, Any] = msgspec.json.decode(message.payload)
-    return plain if found is None else found
+    if handler is not None:
+        with suppress(InvalidPayload):
+            return handler.decode(message.payload)
+    arguments: dict[str, Any] = msgspec.json.decode(message.payload)
+    return arguments
 
 
 def _is_equal(expected: Any, found: Any) -> bool:
-    # First as they are: so mock.ANY, pytest.approx and the like mean what they mean.
+    # First as they are, for the sake of mock.ANY, pytest.approx and other objects that define equality.
     if expected == found:
         return True
     try:

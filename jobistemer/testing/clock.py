@@ -1,45 +1,41 @@
-"""A clock that stands still until it is moved, and the time of this process with it."""
+"""A clock that stands still until a test moves it, and the time of this process with it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import time_machine
+
+from jobistemer.testing.times import to_datetime
 
 
 class ManualClock:
-    """Implements `jobistemer.store.clock.Clock`.
+    """A clock that a test moves. Implements `jobistemer.store.clock.Clock`.
 
-    While it is open, `datetime.now()` and `time.time()` say the same as it does, in handlers, in the test and in the
-    in-memory server: what is to expire does so when the clock is moved. Monotonic clocks go on, and so do time-outs.
+    While it is open, `datetime.now()` and `time.time()` return its time, in handlers, in the test and in the in-memory
+    server, so keys expire when the clock is moved. Monotonic clocks go on, and with them the timeouts of attempts.
     """
 
     def __init__(self, now_ms: int) -> None:
         self._now_ms = now_ms
-        self._travel = time_machine.travel(_to_datetime(now_ms), tick=False)
+        self._travel = time_machine.travel(to_datetime(now_ms), tick=False)
         self._coordinates = self._travel.start()
 
     def now_ms(self) -> int:
-        """Unix milliseconds."""
+        """Return the time of the clock in Unix milliseconds."""
         return self._now_ms
 
-    def at_ms(self, monotonic: float) -> int:  # noqa: ARG002 - all instants of the monotonic clock are this one
-        """What it says now."""
+    def at_ms(self, monotonic: float) -> int:  # noqa: ARG002 - the clock stands still
+        """Return the time of the clock in Unix milliseconds, for every instant of the monotonic clock."""
         return self._now_ms
 
     def correct(self, server_ms: float) -> None:
-        """Stay as it is: the test owns the time."""
+        """Ignore the time of the server: only the test sets the clock."""
 
     def move_to(self, now_ms: int) -> None:
-        """Move it, and the time of this process."""
+        """Set the clock and the time of this process, in Unix milliseconds."""
         if now_ms != self._now_ms:
             self._now_ms = now_ms
-            self._coordinates.move_to(_to_datetime(now_ms))
+            self._coordinates.move_to(to_datetime(now_ms))
 
     def close(self) -> None:
-        """Give this process its own time back."""
+        """Let the time of this process go on as usual."""
         self._travel.stop()
-
-
-def _to_datetime(now_ms: int) -> datetime:
-    return datetime.fromtimestamp(now_ms / 1000, UTC)

@@ -1,7 +1,7 @@
-"""How the story of a test goes on: from instant to instant, attempt by attempt, with failures told where they happen.
+"""Drives the system of a test from instant to instant and attempt by attempt, and raises the failures of handlers.
 
-A story is an iterator of attempts; who asks for the next one has run the last. So it is told once, and driven either
-here and now or by an asynchronous test.
+The steps of a test are an iterator of attempts. The caller runs each attempt before it takes the next one. So the steps
+are written once, and run either in a synchronous test (`drive`) or on the loop of an asynchronous one (`drive_async`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from jobistemer.testing.calls import PERFORM_QUEUE, CallLog
 from jobistemer.testing.clock import ManualClock
 from jobistemer.testing.failures import FailedAttempt, aborts_test, build_handler_failed
 from jobistemer.testing.system import System
-from jobistemer.testing.times import format_instant, from_ms
+from jobistemer.testing.times import format_instant, to_datetime
 from jobistemer.worker.attempts.attempt import Attempt
 
 Steps = Iterator[Attempt]
 
 
 class Driver(Sleeper):
-    """The system of one test, set up when it is first needed."""
+    """Runs the steps of one test on its system, which is built with the first of them."""
 
     def __init__(self, app: Jobistemer, clock: ManualClock, calls: CallLog) -> None:
         self._app = app
@@ -40,24 +40,24 @@ class Driver(Sleeper):
 
     @property
     def is_started(self) -> bool:
-        """Whether anything has been done on it."""
+        """Whether the system has been built."""
         return self._system is not None
 
     def get_system(self) -> System:
-        """The system."""
+        """Return the system, built when it is needed."""
         if self._system is None:
             self._system = System(self._app, self._clock)
         return self._system
 
     def deploy_jobs(self) -> System:
-        """The system, with all jobs deployed that are declared by now: time is about to go on."""
+        """Deploy all jobs that are declared by now and return the system. Called before time goes on."""
         if len(self._app.declarations) != self._declared:
             self._declared = len(self._app.declarations)
             self._app.deploy()
         return self.get_system()
 
     def iter_until_idle(self, *, raise_on_failure: bool) -> Steps:
-        """Everything that is to be done at this instant. Raises HandlerFailed at its end."""
+        """Yield the attempts that can run at this instant. Raises HandlerFailed after them when one has failed."""
         __tracebackhide__ = True
         system, failures = self.get_system(), []
         for attempt in system.run_until_idle():
@@ -73,7 +73,7 @@ class Driver(Sleeper):
             raise build_handler_failed(self._app, failures)
 
     def iter_until(self, until_ms: int, *, raise_on_failure: bool) -> Steps:
-        """Everything that is to be done until an instant, each at its own."""
+        """Yield the attempts up to `until_ms`, with the clock at the instant of each. Raises HandlerFailed."""
         __tracebackhide__ = True
         system = self.deploy_jobs()
         yield from self.iter_until_idle(raise_on_failure=raise_on_failure)
@@ -83,7 +83,10 @@ class Driver(Sleeper):
         self._clock.move_to(until_ms)
 
     def iter_call(self, request: Request) -> Steps:
-        """One call, once, and nothing else; `result` has what came of it. Raises what the handler has raised."""
+        """Yield the one attempt of a call, and nothing else. `result` returns its result afterwards.
+
+        Raises the exception of the handler as it is, HandlerFailed for a timeout, JobistemerError when it was not run.
+        """
         __tracebackhide__ = True
         system, done = self.get_system(), None
         run = self._app.run(self._app.producer.send(request).run)
@@ -93,7 +96,7 @@ class Driver(Sleeper):
         exception, record = system.worker.executor.exception, run.record()
         failure = FailedAttempt.from_attempt(done, exception) if done is not None else None
         failed = build_handler_failed(self._app, [failure]) if failure is not None else None
-        # It was to be run once, so it is not tried again, or later.
+        # Also where the handler failed or asked for a retry: the next step must not run it once more.
         run.cancel("it was performed by a test")
         if done is None or done.outcome is None:
             raise JobistemerError(f"task {request.task!r} was not run: {_explain_not_run(record)}")
@@ -104,13 +107,14 @@ class Driver(Sleeper):
         self._result = done.handler.decode_result(done.outcome.result or b"null")
 
     def result(self) -> Any:
-        """What the handler that was performed last has returned."""
+        """Return the result of the last call of `iter_call`."""
         return self._result
 
     def drive(self, steps: Steps) -> int:
-        """Run a story here and now; how many attempts there were."""
+        """Run steps in this thread. Returns the number of attempts."""
         __tracebackhide__ = True
         executor = self.get_system().worker.executor
+        # Checked before the first step: otherwise the test would fail in the middle, at the first coroutine.
         if any(handler.is_coroutine for handler in self._app.handlers.values()) and _is_loop_running():
             raise InvalidInput("an event loop is running here and the app has coroutines: await the _async twin")
         count = 0
@@ -120,7 +124,7 @@ class Driver(Sleeper):
         return count
 
     async def drive_async(self, steps: Steps) -> int:
-        """The same on the running loop."""
+        """Run steps on the running loop. Returns the number of attempts."""
         __tracebackhide__ = True
         executor, count = self.get_system().worker.executor, 0
         for attempt in steps:
@@ -129,26 +133,30 @@ class Driver(Sleeper):
         return count
 
     def sleep(self, seconds: float) -> None:
-        """Somebody waits for what others do: have it done. Raises ResultTimeout when there is nothing to do."""
+        """Run all attempts of this instant instead of waiting. Raises ResultTimeout when there are none.
+
+        An application calls it when it waits for a result. With nothing left to run it would wait for ever, since the
+        clock stands still.
+        """
         if seconds and not self.drive(self.iter_until_idle(raise_on_failure=False)):
             raise self._build_timeout()
 
     async def sleep_async(self, seconds: float) -> None:
-        """The same on an event loop."""
+        """Do the same as `sleep` on an event loop."""
         if seconds and not await self.drive_async(self.iter_until_idle(raise_on_failure=False)):
             raise self._build_timeout()
 
     def _build_timeout(self) -> ResultTimeout:
-        now, last = format_instant(from_ms(self._clock.now_ms())), self._last_failure
+        now, last = format_instant(to_datetime(self._clock.now_ms())), self._last_failure
         hint = f"; the last attempt that failed: {last.error}" if last is not None else ""
         error = ResultTimeout(
-            f"nothing is left to run at {now}, and what is waited for is not over: advance the clock{hint}"
+            f"nothing is left to run at {now}, and the run that is waited for has not ended: advance the clock{hint}"
         )
         error.__cause__ = last.exception if last is not None else None
         return error
 
     def close(self) -> None:
-        """End what was started for the test."""
+        """End the system, if it was built."""
         if self._system is not None:
             self._system.close()
 
@@ -161,5 +169,5 @@ def _is_loop_running() -> bool:
 
 
 def _explain_not_run(record: RunRecord) -> str:
-    until = f", until {format_instant(from_ms(record.due_at))}" if record.due_at else ""
+    until = f", until {format_instant(to_datetime(record.due_at))}" if record.due_at else ""
     return f"it {record.note}{until}" if record.note else f"it is {record.state}{until}"

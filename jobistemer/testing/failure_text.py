@@ -1,4 +1,4 @@
-"""What messages to tests are made of."""
+"""Text of the messages to tests: calls, occurrences, suggestions for names."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ MAX_LINES = 20
 
 
 def format_call(task: str, arguments: Mapping[str, Any]) -> str:
-    """A call as one would write it."""
+    """Format a call as it is written in Python."""
     return f"{task}({', '.join(f'{name}={value!r:.200}' for name, value in arguments.items())})"
 
 
 def format_calls(calls: Sequence[Call], expected: Mapping[str, Any] | None = None) -> str:
-    """Calls, a line each; with what they have otherwise than expected."""
+    """Format calls, a line each. expected: arguments; a call that has others is shown with the differences."""
     return _format_lines([_format_call(each, expected) for each in calls])
 
 
 def format_occurrences(occurrences: Sequence[Occurrence]) -> str:
-    """Occurrences, a line each."""
+    """Format occurrences, a line each."""
     return _format_lines([_format_occurrence(each) for each in occurrences])
 
 
 def suggest(name: str, known: Collection[str]) -> str:
-    """A hint at what may have been meant by a name that is not known."""
+    """Format a hint for an unknown name: the known name that is most like it, else all known names."""
     near = get_close_matches(name, known, 1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
 

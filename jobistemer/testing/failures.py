@@ -1,4 +1,4 @@
-"""What a handler has raised, told to the test."""
+"""Failed attempts, and the error that tells a test about them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.testing.calls import decode_arguments
 from jobistemer.testing.failure_text import format_call
-from jobistemer.testing.times import format_instant, from_ms
+from jobistemer.testing.times import format_instant, to_datetime
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.slots.threads import Stopped
 
 
 class HandlerFailed(JobistemerError):
-    """The attempt of a run failed; its cause is what the handler has raised."""
+    """The attempt of a run failed. `__cause__` is the exception of the handler."""
 
 
 class FailedAttempt(NamedTuple):
-    """One attempt that failed, and what its handler has raised."""
+    """One attempt that failed. exception: that of its handler, None for a timeout."""
 
     message: Message
     attempt: int
@@ -33,7 +33,7 @@ class FailedAttempt(NamedTuple):
 
     @classmethod
     def from_attempt(cls, attempt: Attempt, exception: BaseException | None) -> FailedAttempt | None:
-        """The failure of an attempt that has ended; None when it has not failed, or asks to be tried again."""
+        """Build the failure of an attempt that has ended. Returns None when it did not fail, or asked for a retry."""
         outcome = attempt.outcome or Outcome(AttemptState.FAILED)
         if outcome.state not in (AttemptState.FAILED, AttemptState.TIMED_OUT) or isinstance(exception, Retry):
             return None
@@ -44,13 +44,13 @@ class FailedAttempt(NamedTuple):
 
 
 def aborts_test(error: BaseException) -> bool:
-    """Whether what a handler has raised is meant for who runs the tests: Ctrl-C, `pytest.fail`, `pytest.exit`."""
-    ours = (Exception, SystemExit, CancelledError, Stopped, GeneratorExit)
-    return not isinstance(error, ours)
+    """Return whether an exception of a handler is to end the test: Ctrl-C, `pytest.fail`, `pytest.exit`."""
+    ends_attempt = (Exception, SystemExit, CancelledError, Stopped, GeneratorExit)
+    return not isinstance(error, ends_attempt)
 
 
 def build_handler_failed(app: Jobistemer, failures: list[FailedAttempt]) -> HandlerFailed:
-    """The error that tells what failed; the first failure is its cause."""
+    """Build the error that lists failures. The exception of the first one is its cause."""
     first, *others = failures
     lines = [_describe_failure(app, first), *(f"also: {_describe_failure(app, each)}" for each in others[:5])]
     if others[5:]:
@@ -64,12 +64,12 @@ def build_handler_failed(app: Jobistemer, failures: list[FailedAttempt]) -> Hand
 def _describe_failure(app: Jobistemer, failure: FailedAttempt) -> str:
     message = failure.message
     call = format_call(message.handler, decode_arguments(app, message))
-    when = f"attempt {failure.attempt} of {message.run}, at {format_instant(from_ms(failure.at_ms))}"
+    when = f"attempt {failure.attempt} of {message.run}, at {format_instant(to_datetime(failure.at_ms))}"
     return f"{call} failed: {failure.error}\n  {when}; {_describe_next(app, message)}"
 
 
 def _describe_next(app: Jobistemer, message: Message) -> str:
     record = app.run(message.run).record()
     if record.state is RunState.SCHEDULED:
-        return f"it is tried again at {format_instant(from_ms(record.due_at))}"
+        return f"it is tried again at {format_instant(to_datetime(record.due_at))}"
     return "it is tried again at once" if record.state is RunState.PENDING else f"the run is {record.state}"

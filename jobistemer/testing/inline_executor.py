@@ -1,7 +1,7 @@
-"""Where handlers run in a test: in the test's own thread, so that debuggers, databases and patches are at hand.
+"""The executor of a test: handlers run in the thread of the test, where debuggers, transactions and patches work.
 
-A coroutine runs on the loop of an asynchronous test, else on a loop of the tester's own. What is stopped because its
-time is over is stopped as in a worker: by an exception in its thread, or by the cancellation of its task.
+A coroutine runs on the loop of an asynchronous test, else on a loop of the executor. Attempts that time out are stopped
+as in a worker: by an exception in the thread, or by cancelling the asyncio task.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jobistemer.worker.slots.threads import Stopped, raise_stopped
 
 
 class InlineExecutor:
-    """Runs one attempt after the other; `exception` is what the handler of the last one has raised."""
+    """Runs one attempt after the other. exception: the exception of the handler of the last one, or None."""
 
     def __init__(self, attempts: RunningAttempts, report: Callable[[Attempt], None]) -> None:
         self._attempts = attempts
@@ -36,7 +36,7 @@ class InlineExecutor:
         self.exception: BaseException | None = None
 
     def run(self, attempt: Attempt) -> None:
-        """Run an attempt here and now, and report how it ended."""
+        """Run an attempt in this thread and report its end."""
         self._begin()
         if attempt.handler.is_coroutine:
             self._runner = self._runner or asyncio.Runner()
@@ -46,7 +46,7 @@ class InlineExecutor:
         self._end(attempt)
 
     async def run_async(self, attempt: Attempt) -> None:
-        """The same on the running loop; plain functions in a thread, as a loop is no place for them."""
+        """Run an attempt from the running loop and report its end. A plain function runs in a thread."""
         self._begin()
         if attempt.handler.is_coroutine:
             await self._run_coroutine(attempt)
@@ -55,7 +55,7 @@ class InlineExecutor:
         self._end(attempt)
 
     def capture_exceptions(self, handler: Handler) -> Handler:
-        """The handler, but what it raises is kept as it is: records keep the text of it."""
+        """Return a copy of a handler whose exceptions are kept in `exception`: records hold only their text."""
         result = copy.copy(handler)
         function = handler.function
 
@@ -77,7 +77,7 @@ class InlineExecutor:
         return result
 
     def close(self) -> None:
-        """End what was started for the test."""
+        """End the watchdog and the event loop."""
         self._closed.set()
         if self._watchdog_thread is not None:
             self._watchdog_thread.join()
@@ -87,11 +87,11 @@ class InlineExecutor:
     def _begin(self) -> None:
         self.exception = None
         if self._watchdog_thread is None:
-            self._watchdog_thread = start_thread(self._run_watchdog, "watch of the test")
+            self._watchdog_thread = start_thread(self._run_watchdog, "watchdog of the test")
 
     def _end(self, attempt: Attempt) -> None:
         if attempt.outcome is not None and attempt.outcome.state is AttemptState.SUCCEEDED:
-            # What was raised meanwhile was raised by another run that it has waited for.
+            # The exception is that of another run: this handler has waited for it, and it ran meanwhile.
             self.exception = None
 
     def _run_watchdog(self) -> None:
@@ -99,7 +99,7 @@ class InlineExecutor:
             pass
 
     def _keep_exception(self, error: BaseException) -> None:
-        # From the handler on: the frames above are ours, and tell nobody anything.
+        # Without our own frame at the top: the traceback that a test shows begins in the handler.
         trace = error.__traceback__
         self.exception = error.with_traceback(trace.tb_next if trace is not None else None)
 
@@ -114,16 +114,18 @@ class InlineExecutor:
             if run(attempt, self._attempts, stop):
                 self._report(attempt)
             else:
-                # The watchdog has reported it. What it raises must hit nobody who comes later.
+                # The watchdog has ended and reported the attempt, and may raise Stopped in this thread only now. Wait
+                # for it here: one that comes later would hit the test itself. See also `worker.slots.threads`.
                 stop_raised.wait()
 
     async def _run_coroutine(self, attempt: Attempt) -> None:
         loop = asyncio.get_running_loop()
-        own: list[asyncio.Task[bool]] = []
+        # A list, since `stop` is needed to make the task that it cancels.
+        tasks: list[asyncio.Task[bool]] = []
 
         def stop() -> None:
-            loop.call_soon_threadsafe(own[0].cancel)
+            loop.call_soon_threadsafe(tasks[0].cancel)
 
-        own.append(loop.create_task(run_async(attempt, self._attempts, stop)))
-        if await own[0]:
+        tasks.append(loop.create_task(run_async(attempt, self._attempts, stop)))
+        if await tasks[0]:
             self._report(attempt)

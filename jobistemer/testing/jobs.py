@@ -1,4 +1,4 @@
-"""What a test acts with: time goes on when it says so, and what is due is done."""
+"""The fixture of a test: it moves the clock of an app under test, and runs what is due."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobistemer.testing.assertions import Assertions
 from jobistemer.testing.calls import PERFORM_QUEUE
 from jobistemer.testing.clock import ManualClock
 from jobistemer.testing.driver import Driver
-from jobistemer.testing.times import When, format_instant, from_ms, parse_instant_ms, parse_span_ms
+from jobistemer.testing.times import When, format_instant, parse_instant_ms, parse_span_ms, to_datetime
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,9 +28,10 @@ R = TypeVar("R")
 class Jobs(Assertions):
     """An app under test, on an in-memory server and a clock that stands still until it is advanced.
 
-    Handlers run one after the other in the test's own thread. What they raise ends the step that ran them, as
-    HandlerFailed with the handler's own error as its cause, unless `raise_on_failure` is False.
-    Each step that runs handlers has an `_async` twin for asynchronous tests: there coroutines run on the test's loop.
+    Handlers run one after the other in the thread of the test. A step in which an attempt fails raises HandlerFailed,
+    with the handler's own exception as its cause, unless `raise_on_failure` is False.
+    Each step that runs handlers has an `_async` twin for asynchronous tests: there coroutines run on the loop of the
+    test.
     """
 
     def __init__(self, app: Jobistemer, clock: ManualClock, url: str, stack: ExitStack) -> None:
@@ -44,11 +45,11 @@ class Jobs(Assertions):
 
     @property
     def now(self) -> datetime:
-        """What the clock says; `datetime.now()` and `time.time()` say the same."""
-        return from_ms(self._clock.now_ms())
+        """The time of the clock; `datetime.now()` and `time.time()` return the same."""
+        return to_datetime(self._clock.now_ms())
 
     def include(self, app: Jobistemer) -> None:
-        """Take another app object of the same system to the same server, for as long as the test lasts.
+        """Move another app object of the same system to the same server, until the test ends.
 
         Such as that of a web process, which enqueues by name. Its handlers are not run.
         """
@@ -57,15 +58,16 @@ class Jobs(Assertions):
         self._stack.callback(app.hooks.enqueued.remove, self._calls.record_enqueued)
 
     def at(self, when: When) -> None:
-        """Begin the test at this instant: nothing happens on the way there. Raises InvalidInput once it has begun."""
+        """Begin the test at an instant; nothing runs on the way there. Raises InvalidInput when the test has begun."""
         if self._driver.is_started or self._calls.all():
             raise InvalidInput(f"the test has begun, at {format_instant(self.now)}: jobs.at(…) comes first of all")
         self._clock.move_to(parse_instant_ms("at", when))
 
     def run_until_idle(self, *, raise_on_failure: bool = True) -> int:
-        """Run what is due, and what comes of it, until nothing is left at this instant; how many attempts ran.
+        """Run all that is due, and the runs that follow from it, until nothing is left at this instant.
 
-        What is delayed or to be tried again later stays: advance the clock. Raises HandlerFailed.
+        Returns the number of attempts. Runs that are delayed or tried again later stay: advance the clock.
+        Raises HandlerFailed.
         """
         __tracebackhide__ = True
         return self._driver.drive(self._driver.iter_until_idle(raise_on_failure=raise_on_failure))
@@ -84,11 +86,11 @@ class Jobs(Assertions):
         raise_on_failure: bool = True,
         **parts: float,
     ) -> int:
-        """Let time go on, by a span (`days=1, hours=2`, or a timedelta) or until an instant; how many attempts ran.
+        """Advance the clock by a span (`days=1, hours=2`, or a timedelta) or until an instant.
 
-        The jobs that the app declares by now are deployed before.
-        On the way the clock stops at each instant at which something is due, and all of it is done there: ticker and
-        worker are never late. Raises HandlerFailed at the first instant at which an attempt fails; time stands there.
+        Returns the number of attempts. First the jobs that the app declares by now are deployed. On the way the clock
+        stops at each instant at which something is due, and all of it runs there: ticker and worker are never late.
+        Raises HandlerFailed at the first instant at which an attempt fails; the clock stays there.
         """
         __tracebackhide__ = True
         return self._driver.drive(
@@ -110,7 +112,7 @@ class Jobs(Assertions):
         return await self._driver.drive_async(steps)
 
     def outage(self, span: timedelta | None = None, /, *, until: When | None = None, **parts: float) -> None:
-        """Let time go on while there is neither ticker nor worker; the next step finds what was missed."""
+        """Advance the clock as if neither ticker nor worker ran. The next step finds what was missed."""
         self._driver.deploy_jobs()
         self._clock.move_to(self._target_ms(span, until, parts))
 
@@ -119,10 +121,10 @@ class Jobs(Assertions):
     @overload
     def perform(self, task: str, /, *args: Any, **kwargs: Any) -> Any: ...
     def perform(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Run a task now with these arguments, as a run of its own, and give its result; nothing else is run.
+        """Run a task now with these arguments, as a run of its own, and return its result. Nothing else is run.
 
-        It is checked, executed and recorded as what a worker takes, but once: there are no retries, and what the
-        handler raises is raised as it is.
+        The call is checked, executed and recorded as in a worker, but once: there are no retries. Raises the exception
+        of the handler as it is.
         """
         __tracebackhide__ = True
         self._driver.drive(self._driver.iter_call(self._build_request(task, args, kwargs)))
@@ -160,10 +162,10 @@ class Jobs(Assertions):
 
 @contextmanager
 def under_test(app: Jobistemer, *, at: When | None = None) -> Iterator[Jobs]:
-    """Have an app under test while the context lasts; the fixture `jobs` does it for pytest.
+    """Put an app under test while the context lasts. The fixture `jobs` does so for pytest.
 
-    It is moved to an in-memory server that nobody else uses, and is back at its own server afterwards. The time of this
-    process stands still meanwhile: at the second in which the context begins, or `at` an instant.
+    The app is moved to an in-memory server of its own, and back to its server at the end. The time of this process
+    stands still meanwhile: at the second in which the context begins, or `at` an instant.
     """
     url = f"fake://{uuid4()}"
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What occurred: the slots of a job, each with what became of it and why."""
+"""The occurrences of a job as tests see them: one for each due instant, with its state and the reason."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from jobistemer.core import ids
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.reads.jobs import list_history
-from jobistemer.testing.times import from_ms
+from jobistemer.testing.times import to_datetime
 
 MAX_OCCURRENCES = 1_000_000
 
 
 class Occurrence(msgspec.Struct, frozen=True):
-    """One due instant of a job. at: when it was due. late_s: how long after that it was decided.
+    """One due instant of a job.
 
-    reason: why it ran, or why it did not. origin: what it came from if not from the clock.
+    at: the due instant. late_s: the seconds from there to the decision. reason: why it ran, or why it did not.
+    origin: its cause when it is not the clock, such as a backfill.
     `app.report(occurrence.id)` has its tasks, with their attempts and errors.
     """
 
@@ -34,7 +35,7 @@ class Occurrence(msgspec.Struct, frozen=True):
 
 
 def list_occurrences(app: Jobistemer, job: str) -> list[Occurrence]:
-    """The occurrences of a job that are on record, in the order of their instants."""
+    """Read the occurrences of a job that are on record, in the order of their instants."""
     job_id = ids.job_id(job)
     found = list_history(app.namespace.for_job(job_id), job_id, 0, MAX_OCCURRENCES)
     return [_build_occurrence(job, each) for each in sorted(found, key=lambda each: (each.due, each.claimed_at))]
@@ -44,7 +45,7 @@ def _build_occurrence(job: str, record: OccurrenceRecord) -> Occurrence:
     return Occurrence(
         id=record.id,
         job=job,
-        at=from_ms(record.due * 1000),
+        at=to_datetime(record.due * 1000),
         state=record.state,
         reason=record.reason,
         late_s=record.late_ms / 1000,

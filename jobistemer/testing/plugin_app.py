@@ -1,4 +1,4 @@
-"""Where the app under test comes from, for the plugin: the same places as for the command line."""
+"""Finding the app under test for the pytest plugin, in the same places as the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobistemer.core.errors import Misconfigured
 
 
 def find_app(reference: str) -> Jobistemer:
-    """The app that the ini option says, else JOBISTEMER_APP, else `[tool.jobistemer] app`. Raises Misconfigured."""
+    """Load the app of the ini option, else of JOBISTEMER_APP, else of `[tool.jobistemer] app`. Raises Misconfigured."""
     try:
         return load_app(reference or os.environ.get("JOBISTEMER_APP"), None, None)
     except Misconfigured as error:

@@ -1,4 +1,4 @@
-"""The whole system in one thread: tickers and a worker that go on from instant to instant while the clock stands."""
+"""The whole system in one thread: tickers and a worker that do their steps while the clock stands still."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jobistemer.worker.attempts.attempt import Attempt
 
 MAX_RUNS = 100_000
 STUCK_MS = 1_000
-"""A step past an instant at which something is due and nothing becomes of it."""
+"""The milliseconds that the clock moves on past an instant at which something is due that no step can do."""
 
 
 class System:
-    """What gives attempts to be run, one by one; each is committed when the next is asked for."""
+    """The tickers and the worker of a test. They yield attempts one by one, and commit each when the next is taken."""
 
     def __init__(self, app: Jobistemer, clock: ManualClock) -> None:
         shards = app.namespace.shards
@@ -26,8 +26,8 @@ class System:
         self.worker = WorkerSteps(app, shards)
 
     def run_until_idle(self) -> Iterator[Attempt]:
-        """Go on until nothing is left to do at this instant."""
-        count, looked = 0, False
+        """Yield the attempts of this instant, until nothing is left to do. Raises JobistemerError after MAX_RUNS."""
+        count, polled_again = 0, False
         self.worker.refresh()
         while True:
             moved = sum(each.step() for each in self._tickers) > 0
@@ -40,26 +40,26 @@ class System:
                         f"more than {MAX_RUNS:,} runs at one instant, the last of task {attempt.handler.name!r}: "
                         "does a task enqueue itself without a delay?"
                     )
-            # What turned out to be otherwise than a ticker thought is looked at once more.
-            if not moved and (looked or not any(each.must_poll for each in self._tickers)):
+            # A ticker that has found its jobs out of date gets one more pass. Only one, since it may find so again.
+            if not moved and (polled_again or not any(each.must_poll for each in self._tickers)):
                 return
-            looked = not moved
+            polled_again = not moved
 
     def run_queue(self, queue: str) -> Iterator[Attempt]:
-        """Give what is in one queue, and nothing else; what comes of it stays."""
+        """Yield the attempts of one queue, and nothing else. Runs that they enqueue stay."""
         self.worker.refresh()
         for attempt in self.worker.fetch(queue):
             yield attempt
             self.worker.commit()
 
     def next_ms(self) -> int | None:
-        """The first instant after this one at which there is something to do."""
+        """Return the first instant (Unix ms) after this one at which there is something to do; None for none."""
         now_ms = self._clock.now_ms()
         instants = [instant for each in self._tickers if (instant := each.next_ms()) is not None]
         return min((each if each > now_ms else now_ms + STUCK_MS for each in instants), default=None)
 
     def close(self) -> None:
-        """End what was started for the test."""
+        """End tickers and worker."""
         for each in self._tickers:
             each.close()
         self.worker.close()

@@ -1,4 +1,4 @@
-"""Instants and spans as tests write them."""
+"""Reading and formatting the instants and spans that tests give."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ When = datetime | str
 
 
 def parse_instant_ms(what: str, value: When) -> int:
-    """An instant as Unix milliseconds. Raises InvalidInput when it is none, or has no time zone."""
+    """Convert an instant, or a text in ISO 8601, to Unix milliseconds.
+
+    what: the name of the parameter, for errors. Raises InvalidInput for a value that is no instant or has no time zone.
+    """
     try:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -23,7 +26,11 @@ def parse_instant_ms(what: str, value: When) -> int:
 
 
 def parse_span_ms(given: timedelta | None, parts: dict[str, float]) -> int:
-    """A span of time as milliseconds: a timedelta, or what one takes (days, hours, …). Raises InvalidInput."""
+    """Convert a span of time to milliseconds.
+
+    given: the span, or None. parts: keywords of timedelta (days, hours, …) instead of it.
+    Raises InvalidInput unless exactly one of them is given, and for a span that is negative.
+    """
     if (given is None) == (not parts):
         raise InvalidInput("say once how long: jobs.advance(days=1), or jobs.advance(timedelta(days=1))")
     try:
@@ -36,11 +43,11 @@ def parse_span_ms(given: timedelta | None, parts: dict[str, float]) -> int:
     return length_ms
 
 
-def from_ms(milliseconds: int) -> datetime:
-    """Unix milliseconds as an instant."""
+def to_datetime(milliseconds: int) -> datetime:
+    """Convert Unix milliseconds to an instant in UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def format_instant(instant: datetime) -> str:
-    """An instant as messages have it."""
+    """Format an instant for messages: ISO 8601 in UTC, milliseconds only where there are any."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace(".000", "").replace("+00:00", "Z")

@@ -1,7 +1,7 @@
-"""A worker that takes its steps when it is told to: one run after the other, each recorded before the next.
+"""A worker for tests: it runs one attempt after the other, and commits each before the next.
 
-It is made of the parts of a real one. Only their threads are left out: what they would do at any time is done between
-two runs, so that a test has the same story each time.
+It consists of the parts of a real worker, without their threads. The work of those is done between two attempts, so
+that a test runs in the same order each time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import groups
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
+from jobistemer.store.reads.pending_work import list_cancel_requests, read_pauses
+from jobistemer.store.reads.stream_stats import list_places
 from jobistemer.testing.inline_executor import InlineExecutor
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
@@ -35,26 +37,26 @@ from jobistemer.worker.fetch.queue_order import QueueOrder
 WORKER_NAME = "worker of the test"
 MAX_DELAY_MS = LONGEST_WAIT_S * 1000
 HOOKS_TIMEOUT_S = 60.0
-"""What hooks may take that are told of an end."""
+"""The seconds that hooks have which are called at the end of a run."""
 
 
 class AllQueues(QueueOrder):
-    """Every queue that has anything in it, by name, each from its highest priority on."""
+    """The order of a worker that serves all queues: by name, each from its highest priority on."""
 
     def __init__(self) -> None:
         super().__init__({"default": 0})
         self._open_places: list[str] = []
 
     def set_places(self, places: Iterable[str]) -> None:
-        """Note which places there are."""
+        """Set the places (queue and priority) that exist."""
         self._open_places = sorted(places, key=_sort_key)
 
     def all_places(self) -> list[str]:
-        """All places, paused ones included."""
+        """Return all places, those of paused queues included."""
         return list(self._open_places)
 
     def places(self) -> list[str]:
-        """Those that are not paused."""
+        """Return the places whose queue is not paused."""
         return (
             [each for each in self._open_places if split_place(each)[0] not in self.paused]
             if self.paused
@@ -63,9 +65,10 @@ class AllQueues(QueueOrder):
 
 
 class OfflineFetcher(Fetcher):
-    """Puts off what nobody here knows once and for all.
+    """A fetcher that puts off runs of unknown tasks for as long as a run can be put off.
 
-    A real one does so for five seconds, again and again: a day of a test would be a long one, and nobody else comes.
+    A real one does so for five seconds each time, for another worker to take the run. In a test there is no other
+    worker, and a day on its clock would have 17,280 such instants.
     """
 
     def _return_unknown(self, stream: bytes, entry: bytes, delivery: Delivery | None) -> None:
@@ -91,72 +94,59 @@ class WorkerSteps:
         self._hook_notifier = HookNotifier(plugins.hooks)
         self._committer = Committer(self._prefetch, DefinitionCache(), self._hook_notifier)
         self.executor = InlineExecutor(self.attempts, self._committer.finished.put)
-        # Shared by whoever fetches: a handler that waits for another run has that one run meanwhile.
+        # Shared by nested calls of `fetch`: a handler that waits for another run lets it run meanwhile, from in here.
         self._fetched: deque[Attempt] = deque()
         self._orders = {each: AllQueues() for each in shards}
-        self._fetchers = {each: self._fetcher(each, order) for each, order in self._orders.items()}
+        self._fetchers = {each: self._build_fetcher(each, order) for each, order in self._orders.items()}
 
     def refresh(self) -> None:
-        """What a worker hears with its beats: which queues are paused, and what is on hold."""
+        """Read what a real worker learns with its beats: the paused queues and the holds; and the declared handlers."""
         self._refresh_handlers()
         for database, order in self._orders.items():
-            keys = database.keys
-            paused: Sequence[bytes] = ()
-            held: Sequence[bytes] = ()
-            # As a rule there is neither, and this is asked for at each instant of a story.
-            if database.ask("EXISTS", keys.paused, keys.holds):
-                paused = database.ask("SMEMBERS", keys.paused)
-                held = database.ask("ZRANGEBYSCORE", keys.holds, f"({database.clock.now_ms()}", "+inf")
-            order.paused = {each.decode() for each in paused}
-            order.on_hold = frozenset(each.decode() for each in held)
+            order.paused, order.on_hold = read_pauses(database)
 
     def fetch(self, queue: str = "") -> Iterator[Attempt]:
-        """Take what may start now, of one queue or of all; each is to be run before the next is asked for."""
+        """Yield the attempts that may start now, of one queue or of all. Run each before you take the next one."""
         for database, order in self._orders.items():
-            places = [each.decode() for each in database.ask("SMEMBERS", database.keys.streams)]
-            order.set_places(each for each in places if queue in ("", split_place(each)[0]))
+            order.set_places(each for each in list_places(database) if queue in ("", split_place(each)[0]))
             if order.places():
                 self._fetchers[database].step(block=False)
-        begun = False
+        is_first = True
         while self._fetched:
             attempt = self._fetched.popleft()
-            if begun:
-                # The runs before may have cancelled it.
-                self._apply_cancels(attempt.database)
-            begun = True
+            if not is_first:
+                # The attempts before may have cancelled it.
+                self.attempts.cancel(dict.fromkeys(list_cancel_requests(attempt.database), ""))
+            is_first = False
             yield attempt
 
     def commit(self) -> None:
-        """Record the attempt that has ended, and have hooks told."""
+        """Commit the attempt that has ended, and wait for the hooks that are called after it."""
         self._committer.step()
         self._hook_notifier.flush(time.monotonic() + HOOKS_TIMEOUT_S)
 
     def close(self) -> None:
-        """End what was started for the test."""
+        """End the executor."""
         self.executor.close()
 
-    def _fetcher(self, database: Database, order: QueueOrder) -> Fetcher:
+    def _build_fetcher(self, database: Database, order: QueueOrder) -> Fetcher:
         return OfflineFetcher(database, WORKER_NAME, order, self._prefetch, self._handlers, self._accept)
 
     def _accept(self, attempts: list[Attempt]) -> None:
-        # As a worker's intake does: what belongs to a group that has failed meanwhile is not begun.
+        # As the dispatcher of a worker does: members of a group that has failed meanwhile are not begun.
         members = [attempt for attempt in attempts if attempt.delivery.message.member is not None]
         if members:
             self.attempts.cancel(groups.find_halted(members[0].database, [each.delivery.message for each in members]))
         self._fetched.extend(attempts)
 
     def _refresh_handlers(self) -> None:
-        """Take handlers and middleware as they are declared by now: tests declare some themselves."""
+        """Take over the handlers and the middleware that are declared by now: tests declare some themselves."""
         app, plugins = self._app, self._app.plugins
-        hooked = bool(plugins.chain.links or plugins.hooks.starting or plugins.hooks.occurrence_starting)
-        if self._handlers_key != (len(app.handlers), hooked):
-            self._handlers_key = (len(app.handlers), hooked)
-            found = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **apply_middleware(app.handlers, plugins)}
-            self._handlers.update({name: self.executor.capture_exceptions(handler) for name, handler in found.items()})
-
-    def _apply_cancels(self, database: Database) -> None:
-        requested = database.ask("ZRANGE", database.keys.cancels, 0, -1)
-        self.attempts.cancel(dict.fromkeys((each.decode() for each in requested), ""))
+        has_hooks = bool(plugins.chain.links or plugins.hooks.starting or plugins.hooks.occurrence_starting)
+        if self._handlers_key != (len(app.handlers), has_hooks):
+            self._handlers_key = (len(app.handlers), has_hooks)
+            wrapped = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **apply_middleware(app.handlers, plugins)}
+            self._handlers.update({name: self.executor.capture_exceptions(each) for name, each in wrapped.items()})
 
 
 def _sort_key(place: str) -> tuple[str, int]:

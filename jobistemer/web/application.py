@@ -1,4 +1,4 @@
-"""The routes of a dashboard."""
+"""The ASGI application of a dashboard: its routes, middleware and error pages."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ from jobistemer.web.dashboard.dashboard import Dashboard
 from jobistemer.web.dashboard.settings import DashboardSettings
 from jobistemer.web.pages import (
     actions,
-    dead_letters,
     errors,
     jobs,
+    lists,
     login,
     occurrences,
     overview,
-    queues,
     runs,
     search,
-    workers,
 )
 from jobistemer.web.security.middleware import DashboardMiddleware
 
@@ -33,7 +31,10 @@ STATIC = Path(__file__).parent / "static"
 
 
 def make_application(namespace: Namespace, settings: DashboardSettings | None = None) -> Starlette:
-    """The dashboard of a namespace as an ASGI application; nothing is connected before the first page is asked for."""
+    """Build the dashboard of a namespace as an ASGI application. It connects with the first request for a page.
+
+    settings: by default those of a dashboard on loopback, without a token.
+    """
     chosen = settings or DashboardSettings()
     dashboard = Dashboard(namespace, chosen)
     application = Starlette(
@@ -50,18 +51,19 @@ def make_application(namespace: Namespace, settings: DashboardSettings | None = 
 
 
 def _routes() -> list[Route | Mount]:
-    # Plain functions, which starlette runs in threads of its own: the store waits for the server.
+    # Pages are plain functions, so starlette runs them in threads: the store blocks until the server answers, and in a
+    # coroutine it would block all other requests with it.
     return [
         Route("/", overview.overview_page),
         Route("/jobs", jobs.jobs_page),
-        # Names of jobs may have slashes.
+        # The converter `path`, since names of jobs may contain slashes.
         Route("/jobs/{name:path}", jobs.job_page),
         Route("/occurrences/{occurrence}", occurrences.occurrence_page),
-        Route("/queues", queues.queues_page),
+        Route("/queues", lists.queues_page),
         Route("/runs", runs.runs_page),
         Route("/runs/{run}", runs.run_page),
-        Route("/dead", dead_letters.dead_letters_page),
-        Route("/workers", workers.members_page),
+        Route("/dead", lists.dead_letters_page),
+        Route("/workers", lists.workers_page),
         Route("/find", search.search),
         Route("/actions/{action}", actions.handle_action, methods=["POST"]),
         Route("/login", login.login_page, methods=["GET"]),

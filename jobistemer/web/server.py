@@ -1,4 +1,4 @@
-"""The server process of a dashboard."""
+"""The process of a dashboard: it listens, serves with uvicorn, and ends in order."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from jobistemer.web.application import make_application
 from jobistemer.web.dashboard.settings import DashboardSettings
 
 GRACE_S = 3
+"""The seconds that open requests have to end after the process was asked to stop."""
 
 log = logging.getLogger("jobistemer.web.serving")
 
 
 def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: int, shutdown: Shutdown) -> None:
-    """Serve until an end is asked for. Raises Misconfigured when the address cannot be listened on."""
+    """Serve until the process is asked to stop. Raises Misconfigured when it cannot listen on the address."""
     listener = _listen(host, port)
     server = uvicorn.Server(build_config(make_application(namespace, settings)))
-    # Beside the main thread, which hears the signals.
+    # In a thread of its own: signals arrive in the main thread, and there uvicorn would install handlers of its own.
     thread = start_thread(lambda: server.run(sockets=[listener]), "dashboard")
     mode = "read-only, " if settings.read_only else ""
     log.info(
@@ -40,7 +41,7 @@ def serve(namespace: Namespace, settings: DashboardSettings, host: str, port: in
 
 
 def build_config(application: Starlette, **options: Any) -> uvicorn.Config:
-    """How a dashboard is served: nothing is logged but what goes wrong, and nothing says what serves it."""
+    """Build the configuration of uvicorn: it logs problems only, and no response names the server software."""
     return uvicorn.Config(
         application,
         log_config=None,

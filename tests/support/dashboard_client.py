@@ -1,4 +1,4 @@
-"""Somebody with a browser: looks at pages of a dashboard, and presses the buttons that are on them."""
+"""A browser for tests: it loads pages of a dashboard and sends the forms that are on them."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from jobistemer.web.application import make_application
 from jobistemer.web.dashboard.settings import DashboardSettings
 
 AT = "http://localhost:8787"
-_MARK = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
+_CSRF_TOKEN = re.compile(r'name="csrf" value="([\w-]{43})"')
 
 
 class DashboardClient:
-    """Keeps cookies, follows redirects after an action, as browsers do."""
+    """A browser that keeps cookies, and follows the redirect after an action."""
 
     def __init__(self, namespace: Namespace, **settings: Any) -> None:
         self.application = make_application(namespace, DashboardSettings(**{"by": "ana", **settings}))
         self.client = TestClient(self.application, base_url=AT, follow_redirects=False)
 
     def look(self, path: str, status: int = 200) -> str:
-        """The text of a page."""
+        """Load a page and return its text."""
         answer = self.client.get(path)
         assert answer.status_code == status, (path, answer.status_code, HtmlPage(answer.text).text)
         return answer.text
 
-    def send(self, action: str, *targets: str, mark: str | None = None, **fields: Any) -> httpx2.Response:
-        """What is answered to the form of an action; headers may be given as `headers`."""
+    def send(self, action: str, *targets: str, csrf: str | None = None, **fields: Any) -> httpx2.Response:
+        """Send the form of an action and return the response. `headers` replaces the headers."""
         headers = fields.pop("headers", {"origin": AT})
-        form = {"target": list(targets), "csrf": self.mark() if mark is None else mark, "back": "/queues", **fields}
+        form = {"target": list(targets), "csrf": self.csrf_token() if csrf is None else csrf, "back": "/queues", **fields}
         return self.client.post(f"/actions/{action}", data=form, headers=headers)
 
     def press(self, action: str, *targets: str, **fields: Any) -> str:
-        """Do it, confirmed; the page that it leads back to."""
+        """Send the form of an action, confirmed, and return the page that it redirects to."""
         answer = self.send(action, *targets, confirmed="yes", **fields)
         assert answer.status_code == 303, (answer.status_code, answer.text[:800])
         return self.look(answer.headers["location"])
 
-    def mark(self) -> str:
-        """What a form of this visitor's pages carries."""
-        found = _MARK.search(self.look("/login" if self._locked() else "/actions-are-nowhere", 200 if self._locked() else 404))
+    def csrf_token(self) -> str:
+        """Return the token in the forms of this browser's pages."""
+        found = _CSRF_TOKEN.search(self.look("/login" if self._locked() else "/actions-are-nowhere", 200 if self._locked() else 404))
         return found[1] if found else self.application.state.dashboard.signer.sign(
             "form", self.client.cookies["jobistemer_session"]
         )

@@ -11,6 +11,7 @@ from jobistemer.cli.session import Session, with_session
 from jobistemer.control.audit import audit_jobs
 from jobistemer.core.planning.audit import AuditResult
 from jobistemer.core.schedules.iso8601 import read_instant
+from jobistemer.core.text import pluralize
 from jobistemer.terminal import tables
 
 
@@ -39,7 +40,7 @@ def _audit_table(found: list[AuditResult]) -> RenderableType:
     expected, findings = sum(each.expected for each in found), [row for each in found for row in each.findings]
     rows = [(each.job, tables.style_state(each.fault), _format_time(each.due), each.text) for each in findings]
     counts = {"job": len(found), "due instant": expected, "finding": len(findings)}
-    summary = ", ".join(f"{count} {what}{'s' if count != 1 else ''}" for what, count in counts.items())
+    summary = ", ".join(pluralize(count, noun) for noun, count in counts.items())
     table = tables.table(("job", "fault", "due (UTC)", "what is wrong"), rows)
     return Group(table, tables.multiline(summary)) if rows else tables.multiline(summary)
 

@@ -15,7 +15,7 @@ from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.process import ProcessOptions, prepare_process
 from jobistemer.web.dashboard.settings import build_settings
 
-REQUIRED_MODULES: Final = ("starlette", "uvicorn", "jinja2")
+REQUIRED_MODULES: Final = ("starlette", "uvicorn", "jinja2", "itsdangerous")
 DEFAULT_PORT: Final = 8787
 
 

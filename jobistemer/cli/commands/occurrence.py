@@ -9,7 +9,7 @@ from jobistemer.cli.commands.backfill import replay_command
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_occurrence
 from jobistemer.core.runs.report import Report, TaskReport
-from jobistemer.core.text import format_duration
+from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
 from jobistemer.store.reads.reports import find_report
 from jobistemer.terminal import tables
 
@@ -52,7 +52,7 @@ def _details(report: Report, now_ms: int) -> RenderableType:
             format_duration(task.took_ms) if task.took_ms is not None else "–",
             _format_group(task),
             task.run,
-            (task.error or (task.group.error if task.group else "")).strip().partition("\n")[0],
+            first_line(task.error or (task.group.error if task.group else "")),
         )
         for task in report.tasks
     ]
@@ -78,13 +78,6 @@ def cancel_command(session: Session, occurrence: str, reason: str) -> None:
     session.print_answer({"occurrence": occurrence, "answer": word}, lambda: CANCEL_MESSAGES[word].format(occurrence))
     if word == "ended":
         raise click.exceptions.Exit(1)
-
-
-CANCEL_MESSAGES = {
-    "canceled": "{} is canceled",
-    "requested": "{} is being canceled: its worker has been asked and ends it within a second",
-    "ended": "{} had ended before; nothing was changed",
-}
 
 
 occurrence_group.add_command(replay_command)

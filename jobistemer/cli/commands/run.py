@@ -5,14 +5,13 @@ from __future__ import annotations
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.cli.commands.occurrence import CANCEL_MESSAGES
 from jobistemer.cli.commands.watch import watch_command
 from jobistemer.cli.hints import find_run_hints
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
-from jobistemer.core.text import first_line, format_duration
+from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
 from jobistemer.store.reads import jobs, records
 from jobistemer.terminal import tables
 

@@ -20,7 +20,7 @@ from jobistemer.core.planning.simulation import LONGEST_S, JobLoad, Simulation, 
 from jobistemer.core.schedules import anchored
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
-from jobistemer.core.text import format_duration
+from jobistemer.core.text import format_duration, pluralize
 from jobistemer.terminal import tables
 
 _UNITS: Final = {"s": 1, "min": 60, "m": 60, "h": 3600}
@@ -80,7 +80,7 @@ def _parse_durations(given: tuple[str, ...], jobs: list[Job]) -> dict[str, int]:
 def _render_report(found: Simulation) -> RenderableType:
     total, overlaps = sum(load.due for load in found.jobs), sum(load.overlaps for load in found.jobs)
     days = timedelta(seconds=found.end - found.start).days
-    begin = f"{_pluralize(len(found.jobs), 'job')} from {_format_time(found.start)} UTC, {_pluralize(days, 'day')}"
+    begin = f"{pluralize(len(found.jobs), 'job')} from {_format_time(found.start)} UTC, {pluralize(days, 'day')}"
     lines = [
         f"{begin}: {total} due instants, {overlaps} while an earlier occurrence was still running",
         f"at most {found.peak} at a time, first at {_format_time(found.peak_at)} UTC; that day by quarters of an hour:",
@@ -102,10 +102,6 @@ def _table(loads: tuple[JobLoad, ...]) -> RenderableType:
         for each in loads
     ]
     return tables.table(headings, rows)
-
-
-def _pluralize(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _format_time(unix: int) -> str:

@@ -14,7 +14,7 @@ from jobistemer.cli.top.rates import Flow, Rates
 from jobistemer.cli.top.snapshot import TopSnapshot
 from jobistemer.core.reads.summaries import WorkerSummary
 from jobistemer.core.safe_text import escape_text
-from jobistemer.core.text import first_line, format_duration
+from jobistemer.core.text import first_line, format_distance, format_duration, pluralize
 from jobistemer.terminal import tables
 
 SILENT_AFTER_MS = 5_000
@@ -62,14 +62,14 @@ def _render_header(snapshot: TopSnapshot, rates: Rates, title: str) -> list[Text
     at = f"{datetime.fromtimestamp(snapshot.at_ms / 1000, UTC):%H:%M:%S} UTC"
     busy, slots = sum(map(_busy_slots, snapshot.workers)), sum(each.concurrency for each in snapshot.workers)
     runs, failed = sum(rates.runs.values()), sum(rates.failed.values())
-    upcoming = f", next due {_format_distance(snapshot.next_due, snapshot.at_ms)}" if snapshot.next_due else ""
+    upcoming = f", next due {format_distance(snapshot.next_due, snapshot.at_ms)}" if snapshot.next_due else ""
     parts = (
-        f"{_pluralize(len(snapshot.workers), 'worker')}, {busy:,} of {_pluralize(slots, 'slot')} in use",
+        f"{pluralize(len(snapshot.workers), 'worker')}, {busy:,} of {pluralize(slots, 'slot')} in use",
         f"{runs:,.0f} runs/s, {failed:,.0f} failed/s",
         f"{snapshot.delayed:,} delayed",
         f"{snapshot.dead:,} dead",
-        f"{_pluralize(snapshot.jobs, 'job')}{upcoming}",
-        *([f"{_pluralize(snapshot.unseen, 'stream')} of queues not looked at"] if snapshot.unseen else []),
+        f"{pluralize(snapshot.jobs, 'job')}{upcoming}",
+        *([f"{pluralize(snapshot.unseen, 'stream')} of queues not looked at"] if snapshot.unseen else []),
     )
     return [_styled_line(f" {at} · {title}", "reverse"), _styled_line(" · ".join(parts), "bold")]
 
@@ -141,7 +141,7 @@ def _failure_rows(snapshot: TopSnapshot) -> list[tuple[tables.Cell, ...]]:
     return [
         (
             Text(escape_text(each.task), style="red" if each.dead else "yellow"),
-            f"{'dead' if each.dead else 'again'} {_format_distance(each.at, snapshot.at_ms)}",
+            f"{'dead' if each.dead else 'again'} {format_distance(each.at, snapshot.at_ms)}",
             *(each.run, first_line(each.error)),
         )
         for each in snapshot.failures
@@ -191,14 +191,6 @@ def _one_line(value: tables.Cell) -> Text:
 def _busy_slots(worker: WorkerSummary) -> int:
     """What is in flight beyond the slots has been fetched ahead."""
     return min(worker.in_flight, worker.concurrency)
-
-
-def _format_distance(at_ms: int, now_ms: int) -> str:
-    return f"in {format_duration(at_ms - now_ms)}" if at_ms > now_ms else f"{format_duration(now_ms - at_ms)} ago"
-
-
-def _pluralize(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _styled_line(text: str, style: str) -> Text:

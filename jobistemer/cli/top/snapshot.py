@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.summaries import DeadRun, DelayedRun, TickerSummary, WorkerSummary
 from jobistemer.store.actions.dead_letters import list_dead
 from jobistemer.store.database import Command, Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import list_delayed
 from jobistemer.store.reads.queues import list_tickers, list_workers
-from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot, snapshot_queues
+from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot, read_totals, snapshot_queues
 from jobistemer.store.scripts import Call
 
 MAX_LISTED: Final = 20
@@ -86,7 +85,7 @@ def take_snapshot(shards: Sequence[CountingDatabase]) -> TopSnapshot:
     before, began = sum(each.commands for each in shards), time.perf_counter()
     at_ms = shards[0].read_clock()
     queues, running, unseen = snapshot_queues(shards, MAX_LISTED)
-    delayed, dead, jobs, due = _read_totals(shards)
+    totals = read_totals(shards)
     found = TopSnapshot(
         at_ms=at_ms,
         queues=queues,
@@ -95,26 +94,14 @@ def take_snapshot(shards: Sequence[CountingDatabase]) -> TopSnapshot:
         tickers=list_tickers(shards),
         running=running,
         failures=_list_failures(list_dead(shards, limit=MAX_LISTED), list_delayed(shards, MAX_LISTED)),
-        delayed=delayed,
-        dead=dead,
-        jobs=jobs,
-        next_due=due,
+        delayed=totals.delayed,
+        dead=totals.dead,
+        jobs=totals.jobs,
+        next_due=totals.next_due,
         cost=Cost(0, 0),
     )
     commands = sum(each.commands for each in shards) - before
     return msgspec.structs.replace(found, cost=Cost(commands, round((time.perf_counter() - began) * 1000, 1)))
-
-
-def _read_totals(shards: Sequence[Database]) -> tuple[int, int, int, int | None]:
-    totals, dues = [0, 0, 0], []
-    for database in shards:
-        keys = database.keys
-        *counts, first = database.ask_all(
-            [*(("ZCARD", key) for key in (keys.delayed, keys.dead, keys.due)), ("ZRANGE", keys.due, 0, 0, "WITHSCORES")]
-        )
-        totals = [total + count for total, count in zip(totals, counts, strict=True)]
-        dues += [round(float(score)) for score in first[1::2] if float(score) < NEVER * 1000]
-    return totals[0], totals[1], totals[2], min(dues, default=None)
 
 
 def _list_failures(dead: list[DeadRun], waiting: list[DelayedRun]) -> list[TopFailure]:

@@ -17,6 +17,7 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import queues
 from jobistemer.store.reads.doctor_cluster import diagnose_nodes, offset_ms, read_info
 from jobistemer.store.reads.leaked_keys import find_leaked_keys
+from jobistemer.store.reads.stream_stats import list_places
 from jobistemer.store.server.cluster_map import Cluster
 
 SILENT_MS: Final = 60_000
@@ -128,7 +129,7 @@ def _check_entries(database: Database) -> Iterator[Finding]:
     """Entries that were handed out to somebody who is not there, and that nobody has taken over."""
     since = database.clock.now_ms() - SILENT_MS
     beats = {each.id: each.beat_at for each in queues.list_workers([database])}
-    for where in sorted(place.decode() for place in database.ask("SMEMBERS", database.keys.streams)):
+    for where in list_places(database):
         gone = (each for each in sorted(find_busy_consumers(database, where)) if beats.get(each, 0) <= since)
         for consumer in gone:
             (first,) = database.ask("XPENDING", database.keys.stream(where), GROUP, "-", "+", 1, consumer) or [None]

@@ -1,24 +1,25 @@
-"""Read-only view of what is on streams: the runs that wait for a worker, and those that one has in flight."""
+"""The runs on streams: those that wait for a worker, and those that a worker has in flight."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from jobistemer.core.reads.summaries import StreamRun
 from jobistemer.core.runs.message import Delivery
 from jobistemer.store.calls.streams import read_deliveries
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import GROUP, split_place
+from jobistemer.store.reads.stream_stats import list_places
 
-MIN_PER_PLACE = 5
-"""How many of each place are looked at, however many places there are."""
+MIN_PER_PLACE: Final = 5
+"""How many entries of each place are read at least, however many places there are."""
 
 
 def list_entries(shards: Sequence[Database], queue: str = "", after: str = "-", limit: int = 50) -> list[StreamRun]:
-    """What is on streams, the oldest first; of one queue, or of all: then the oldest few of each place.
+    """Return the runs on streams, the oldest first: a page of one queue, or of all queues the oldest few of each place.
 
-    after: the entry that the page before ended with. Those that were written together stay on one page, so it may
+    after: the last entry of the page before. Entries written in the same instant stay on one page, which may therefore
     have a few more than `limit`.
     """
     found = [run for database in shards for run in _list_of_shard(database, queue, after, limit)]
@@ -28,13 +29,13 @@ def list_entries(shards: Sequence[Database], queue: str = "", after: str = "-", 
 
 
 def _list_of_shard(database: Database, queue: str, after: str, limit: int) -> Iterator[StreamRun]:
-    every = sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams))
-    places = [each for each in every if queue in {"", split_place(each)[0]}]
+    places = [each for each in list_places(database) if queue in {"", split_place(each)[0]}]
     count = limit if queue else max(MIN_PER_PLACE, limit // max(1, len(places)))
     start = after if after == "-" else f"({after}"
-    found = _ask_all(database, [("XRANGE", database.keys.stream(each), start, "+", "COUNT", count) for each in places])
+    found = database.ask_all([("XRANGE", database.keys.stream(each), start, "+", "COUNT", count) for each in places])
     pages = {where: page for where, page in zip(places, found, strict=True) if page}
-    held = _ask_all(database, [_pending_command(database.keys.stream(where), page) for where, page in pages.items()])
+    # The pending list says which of the entries a worker has.
+    held = database.ask_all([_pending_command(database.keys.stream(where), page) for where, page in pages.items()])
     for (where, page), pending in zip(pages.items(), held, strict=True):
         workers = {each[0]: each[1].decode() for each in pending}
         for delivery, entry in read_deliveries(where.encode(), page):
@@ -53,10 +54,6 @@ def _build_run(delivery: Delivery, where: str, worker: str) -> StreamRun:
         attempt=delivery.attempt,
         worker=worker,
     )
-
-
-def _ask_all(database: Database, commands: list[Command]) -> list[Any]:
-    return database.ask_all(commands) if commands else []
 
 
 def _pending_command(stream: str, page: list[Any]) -> Command:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.runs.message import Message, decode_message
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.database import Command, Database
@@ -72,6 +73,12 @@ def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[Occu
         _decode_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)
     ]
     return [record for record in found if record is not None]
+
+
+def find_message(database: Database, run_id: str) -> Message | None:
+    """Read the message that the record of a run keeps until the run is on a stream; None when it keeps none."""
+    raw = database.ask("HGET", database.keys.run(run_id), "message")
+    return None if raw is None else decode_message(raw)
 
 
 def _decode_record(kind: type[_Record], identity: str, answer: dict[bytes, bytes]) -> _Record | None:

@@ -1,1 +1,4 @@
-"""Timelines and Gantt charts as values for templates, and the templates' environment. Nothing here asks the server."""
+"""Timelines and Gantt charts as values for templates, and the environment of the templates.
+
+Reads nothing from the server. Imports no other package of `web`.
+"""

@@ -1,4 +1,4 @@
-"""Tasks and their attempts over time, as shapes: when they waited, ran, and what came of it."""
+"""Gantt charts of tasks and their attempts: when they waited, when they ran, and how they ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobistemer.web.charts.templating import tone_of
 LEFT: Final = 190
 WIDTH: Final = 760
 RIGHT: Final = 150
-"""Room for what is written beside the last bar of a row."""
+"""The width for the note beside the last bar of a row."""
 ROW: Final = 30
 TOP: Final = 30
 BAR: Final = 16
@@ -31,7 +31,7 @@ _STEPS: Final = tuple(unit * size for unit, sizes in _UNITS.items() for size in 
 
 
 class GanttLine(NamedTuple):
-    """What a row is made from. waiting_since: when it began to wait, in ms; 0 when nobody knows."""
+    """The data of one row. waiting_since: the Unix milliseconds at which its wait began; 0 when unknown."""
 
     label: str
     link: str
@@ -41,7 +41,7 @@ class GanttLine(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """One attempt."""
+    """The bar of one attempt. title: its tooltip."""
 
     x: float
     width: float
@@ -50,10 +50,13 @@ class Bar(NamedTuple):
 
 
 class GanttRow(NamedTuple):
-    """One line of the picture; waits are stretches (x, width) in which it did nothing."""
+    """One row of the chart.
+
+    label: the name, cut to fit. full_label: the whole name. waits: x and width of the times without an attempt.
+    """
 
     label: str
-    whole: str
+    full_label: str
     link: str
     y: int
     bars: list[Bar]
@@ -64,7 +67,7 @@ class GanttRow(NamedTuple):
 
 
 class Gantt(NamedTuple):
-    """The whole picture; marks are places on the axis in words."""
+    """The whole chart. marks: x and text of the marks on the axis."""
 
     width: int
     height: int
@@ -73,19 +76,19 @@ class Gantt(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """Where an instant is."""
+    """The scale of the time axis. start, end: Unix milliseconds."""
 
     start: int
     end: int
 
     def x(self, ms: float) -> float:
-        """The place of an instant; what lies outside is at the edge."""
+        """Return the x of an instant. An instant outside of the scale is drawn at its edge."""
         share = (ms - self.start) / max(1, self.end - self.start)
         return round(LEFT + WIDTH * min(max(share, 0), 1), 1)
 
 
 def build_report_gantt(report: Report, now_ms: int) -> Gantt:
-    """A row for each task of an occurrence."""
+    """Compute the chart of an occurrence, with a row for each task."""
     lines = [
         GanttLine(task.name, f"/runs/{task.run}", _waiting_since(task), task.attempts, task.state)
         for task in report.tasks
@@ -94,19 +97,20 @@ def build_report_gantt(report: Report, now_ms: int) -> Gantt:
 
 
 def build_attempts_gantt(enqueued_at: int, attempts: Sequence[AttemptRecord], now_ms: int) -> Gantt:
-    """A row for each attempt of a run."""
+    """Compute the chart of a run, with a row for each of its last MAX_BARS attempts."""
     ends = [each.ended_at or now_ms for each in attempts]
     starts = [each.started_at for each in attempts if each.started_at]
-    before = [enqueued_at, *ends]
+    # An attempt waits from the end of the one before it, the first one from the time it was enqueued.
+    waits_since = [enqueued_at, *ends]
     lines = [
         GanttLine(f"attempt {each.number}", f"#attempt-{each.number}", waiting_since, [each], each.state)
-        for each, waiting_since in zip(attempts, before, strict=False)
+        for each, waiting_since in zip(attempts, waits_since, strict=False)
     ]
     return build_gantt(lines[-MAX_BARS:], min([enqueued_at, *starts]), max([enqueued_at + 1, *ends]), now_ms)
 
 
 def build_gantt(lines: Sequence[GanttLine], start: int, end: int, now_ms: int) -> Gantt:
-    """The picture of lines between two instants."""
+    """Compute the chart of lines from `start` to `end`, or to the last end of an attempt when that is later."""
     ends = [attempt.ended_at or now_ms for line in lines for attempt in line.attempts]
     scale = Scale(start, max([start + 1, end, *ends]))
     rows = [_build_row(line, TOP + number * ROW, scale, now_ms) for number, line in enumerate(lines)]

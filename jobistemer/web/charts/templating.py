@@ -1,4 +1,4 @@
-"""Templates, and how times, lengths of time and states are written. Whatever comes from users is escaped."""
+"""The environment of the templates, with filters for times, durations and states. All text of users is escaped."""
 
 from __future__ import annotations
 
@@ -13,56 +13,24 @@ from markupsafe import Markup
 
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.safe_text import escape_text
-from jobistemer.core.text import first_line, format_duration
+from jobistemer.core.text import TONES, first_line, format_distance, format_duration
 from jobistemer.store.reads.records import NEVER_RAN
 
 MAX_TEXT_LENGTH: Final = 20_000
-"""So many characters of an error, a payload or a result are shown; the command line shows the rest."""
+"""The characters of an error, a payload or a result that are shown; the command line shows all of them."""
 MAX_VALUE_LENGTH: Final = 300
-"""So many characters of what differs between two versions are shown."""
+"""The characters of a changed value between two versions that are shown."""
 MAX_PAYLOAD_LENGTH: Final = 120
-"""So many bytes of a payload stand in a list."""
-# Families of colour; the word itself always stands beside it.
-TONES: Final = {
-    "completed": "good",
-    "succeeded": "good",
-    "open": "good",
-    "running": "busy",
-    "pending": "busy",
-    "in flight": "busy",
-    "queued": "wait",
-    "scheduled": "wait",
-    "waiting": "wait",
-    "failed": "bad",
-    "failed_stale": "bad",
-    "dead": "bad",
-    "timed_out": "bad",
-    "lost": "lost",
-    "missed": "warn",
-    "skipped": "mute",
-    "compressed": "mute",
-    "canceled": "mute",
-    "paused": "warn",
-    "draining": "warn",
-    "quiet": "warn",
-    "over": "mute",
-}
+"""The bytes of a payload that are shown in a list."""
 
 
 def format_instant(ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """An instant in UTC; a dash for none."""
+    """Format an instant in UTC. Returns a dash for none."""
     return f"{datetime.fromtimestamp(ms / 1000, UTC):{form}}" if ms else "–"
 
 
-def format_distance(ms: float | None, now_ms: int) -> str:
-    """How far an instant is from now."""
-    if not ms:
-        return ""
-    return f"in {format_duration(ms - now_ms)}" if ms > now_ms else f"{format_duration(now_ms - ms)} ago"
-
-
 def render_instant(ms: float | None, now_ms: int) -> Markup:
-    """An instant as people read it: how far off it is, with the time of the day, and the whole of it at hand."""
+    """Render an instant: the time of day, the distance from now, and the full date as a tooltip."""
     if not ms:
         return Markup('<span class="none">–</span>')
     moment, now = (datetime.fromtimestamp(each / 1000, UTC) for each in (ms, now_ms))
@@ -72,59 +40,59 @@ def render_instant(ms: float | None, now_ms: int) -> Markup:
     )
 
 
-def render_state(word: str, family: str = "") -> Markup:
-    """A state with its colour."""
-    return Markup('<span class="state {}">{}</span>').format(family or tone_of(word), word.replace("_", " "))
+def render_state(word: str, tone: str = "") -> Markup:
+    """Render a state in its colour. tone: the family of colours, by default that of the state."""
+    return Markup('<span class="state {}">{}</span>').format(tone or tone_of(word), word.replace("_", " "))
 
 
 def tone_of(word: str) -> str:
-    """The family of colour of a state."""
+    """Return the family of colours of a state."""
     return TONES.get(word, "mute")
 
 
 def quote_segment(text: str) -> str:
-    """A text as one part of a path."""
+    """Quote a text as one segment of a path, slashes included."""
     return quote(text, safe="")
 
 
 def clean_lines(text: str) -> str:
-    """Several lines of anybody's text: nothing in it is invisible, and there is not too much of it."""
+    """Make text of users fit to show: cut it to MAX_TEXT_LENGTH, and escape invisible characters."""
     cut = text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}\n… ({len(text)} characters)"
     return "\n".join(escape_text(line) for line in cut.splitlines())
 
 
 def format_json(raw: bytes) -> str:
-    """JSON with its indents; as it is when it is none."""
+    """Format JSON with indents. Returns a text that is no JSON as it is."""
     try:
         return clean_lines(msgspec.json.format(raw, indent=2).decode())
     except (msgspec.DecodeError, UnicodeDecodeError):
         return clean_lines(raw.decode(errors="replace"))
 
 
-def format_value(found: Any) -> str:
-    """What a field of a definition says, on one line."""
-    if found is None:
+def format_value(value: Any) -> str:
+    """Format the value of a field of a definition on one line."""
+    if value is None:
         return "–"
-    return escape_text(found if isinstance(found, str) else msgspec.json.encode(found).decode())[:MAX_VALUE_LENGTH]
+    return escape_text(value if isinstance(value, str) else msgspec.json.encode(value).decode())[:MAX_VALUE_LENGTH]
 
 
 def shorten_id(identity: str) -> str:
-    """An id as far as it tells it from others on a page."""
+    """Shorten an id to the part that differs between the ids of one page."""
     kind, _, rest = identity.partition("_")
-    # Not the beginning, which is the time in many of them.
+    # The end, not the beginning: many ids begin with a time, which neighbours in a list share.
     return f"{kind}_…{rest[-8:]}" if len(rest) > 9 else identity
 
 
 def elapsed_ms(record: OccurrenceRecord, now_ms: int) -> int | None:
-    """How long (ms) an occurrence took, or has taken so far; None for one that never ran."""
+    """Return the milliseconds that an occurrence took, or has taken so far; None when it never ran."""
     if record.state in NEVER_RAN:
         return None
     return max(0, (record.ended_at or now_ms) - (record.started_at or record.claimed_at))
 
 
-def _finalize(found: Any) -> Any:
-    # Whatever a template shows comes by here, so that nowhere it can be forgotten.
-    return clean_lines(found) if isinstance(found, str) and not isinstance(found, Markup) else found
+def _finalize(value: Any) -> Any:
+    # Jinja calls this for every value of every template. A filter at each place would be forgotten at one of them.
+    return clean_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _build_environment() -> Environment:
@@ -139,12 +107,12 @@ def _build_environment() -> Environment:
     environment.filters |= {
         "at": format_instant,
         "when": render_instant,
-        "span": format_duration,
+        "duration": format_duration,
         "state": render_state,
         "tone": tone_of,
         "segment": quote_segment,
-        "lasted": elapsed_ms,
-        "pretty": format_json,
+        "elapsed_ms": elapsed_ms,
+        "json": format_json,
         "bytes": bytes,
         "value": format_value,
         "payload": lambda raw: escape_text(bytes(raw)[:MAX_PAYLOAD_LENGTH].decode(errors="replace")),
@@ -158,5 +126,5 @@ _ENVIRONMENT: Final = _build_environment()
 
 
 def render_template(template: str, values: Mapping[str, Any]) -> str:
-    """A page."""
+    """Render a template with values."""
     return _ENVIRONMENT.get_template(template).render(values)

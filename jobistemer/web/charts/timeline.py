@@ -1,4 +1,4 @@
-"""The history of a job as a picture: a column for each occurrence, as high as it took long, coloured by its end."""
+"""The timeline of a job: a column for each occurrence, its height by the duration, its colour by the state."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ LEFT: Final = 52
 COLUMN_STEP: Final = 19
 COLUMN_WIDTH: Final = 14
 MAX_COLUMNS: Final = 60
-"""For how many columns there is room; where there are fewer, the room on the left stays empty."""
+"""The columns that fit into the timeline; with fewer, the left part stays empty."""
 RIGHT: Final = 20
 MAX_HEIGHT: Final = 96
 TOP: Final = 10
 MIN_HEIGHT: Final = 8
-"""How high a column is at least; those that never ran are no higher."""
+"""The least height of a column, and the height of an occurrence that never ran."""
 MARK_SPACING: Final = 5
-"""How many columns there are between two instants that are written out."""
+"""The columns between two marks of the axis."""
 
 
 class HistoryItem(NamedTuple):
-    """One occurrence, and why it is what it is."""
+    """One occurrence, and the reason of its state in words."""
 
     record: OccurrenceRecord
     reason: str
 
 
 class Column(NamedTuple):
-    """One column of the picture."""
+    """The column of one occurrence. title: its tooltip."""
 
     occurrence: str
     x: int
@@ -44,7 +44,7 @@ class Column(NamedTuple):
 
 
 class AxisMark(NamedTuple):
-    """A place on the axis, in words; `day` where a new day begins."""
+    """A text on the axis. day: whether it is the date of a new day."""
 
     x: int
     text: str
@@ -52,7 +52,10 @@ class AxisMark(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """The whole picture, the latest occurrence on the right; longest in words."""
+    """The whole timeline, the latest occurrence on the right.
+
+    longest: the duration at full height, in words. half: the duration at half of the height.
+    """
 
     width: int
     height: int
@@ -63,7 +66,7 @@ class Timeline(NamedTuple):
 
 
 def build_timeline(items: list[HistoryItem], now_ms: int) -> Timeline:
-    """The picture of a page of history; `items` begin with the newest."""
+    """Compute the timeline of one page of history. items: the newest first."""
     ordered = items[::-1]
     most = max((_elapsed_ms(each.record, now_ms) for each in ordered), default=0) or 1
     first = max(0, MAX_COLUMNS - len(ordered))
@@ -81,7 +84,8 @@ def build_timeline(items: list[HistoryItem], now_ms: int) -> Timeline:
 
 def _build_column(index: int, item: HistoryItem, now_ms: int, most: int) -> Column:
     record = item.record
-    # By the root: what took long stands out, what was short can still be told from what was shorter.
+    # By the square root: on a linear scale one long occurrence would make all others equally low, and a logarithm
+    # would hide how much longer it took.
     height = (
         MIN_HEIGHT
         if record.state in NEVER_RAN
@@ -98,14 +102,15 @@ def _elapsed_ms(record: OccurrenceRecord, now_ms: int) -> int:
 
 
 def _axis_marks(dues: list[int], first: int) -> list[AxisMark]:
-    found: list[AxisMark] = []
+    marks: list[AxisMark] = []
     day = ""
+    # Counted from the newest, which always has a mark.
     for index in range((len(dues) - 1) % MARK_SPACING, len(dues), MARK_SPACING):
         moment = datetime.fromtimestamp(dues[index], UTC)
         new_day = f"{moment:%d %b}" != day
         day = f"{moment:%d %b}"
         x = LEFT + (first + index) * COLUMN_STEP + COLUMN_WIDTH // 2
-        found.append(AxisMark(x, f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}", day=False))
+        marks.append(AxisMark(x, f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}", day=False))
         if new_day:
-            found.append(AxisMark(x, day, day=True))
-    return found
+            marks.append(AxisMark(x, day, day=True))
+    return marks

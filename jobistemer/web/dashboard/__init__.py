@@ -1,4 +1,4 @@
-"""What the pages of one dashboard share: its settings, forms, actions and pagination.
+"""The parts that all pages of one dashboard share: settings, forms, the table of actions, pagination.
 
 May import `web.charts` and `web.security`.
 """

@@ -1,4 +1,4 @@
-"""Everything that the dashboard can change, as a table; each through what the command line uses as well."""
+"""The table of the actions of the dashboard. Each calls the function that the command line uses for the same change."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jobistemer.control.backfills import Backfills
 from jobistemer.control.cancel import cancel_occurrence, cancel_run
 from jobistemer.control.queues import send_worker_command
 from jobistemer.core.errors import JobistemerError
+from jobistemer.core.text import CANCEL_MESSAGES
 from jobistemer.store.namespace import Namespace
 
 MAX_NOTE_LENGTH: Final = 200
@@ -18,7 +19,7 @@ MAX_PAUSE_MINUTES: Final = 366 * 24 * 60
 
 
 class ActionRequest(NamedTuple):
-    """What somebody wants: on which targets, who, with what note, for how many minutes."""
+    """The fields of a form for an action. by: the name for audit lists. minutes: the length of a pause, or empty."""
 
     targets: list[str]
     by: str
@@ -27,12 +28,15 @@ class ActionRequest(NamedTuple):
 
     @property
     def target(self) -> str:
-        """The one target."""
+        """The target of an action on one thing."""
         return self.targets[0]
 
 
 class Action(NamedTuple):
-    """One thing to do. perform: does it, and says what it has done. question: asked before, where it destroys."""
+    """One kind of change. perform: makes it and returns a message about it.
+
+    question: asked before an action that destroys something. several: accepts more than one target.
+    """
 
     label: str
     perform: Callable[[Namespace, ActionRequest], str]
@@ -61,7 +65,7 @@ def _trigger_job(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _cancel_occurrence(namespace: Namespace, request: ActionRequest) -> str:
-    return _CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, f"by {request.by}")].format(request.target)
+    return CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, f"by {request.by}")].format(request.target)
 
 
 def _replay_occurrence(namespace: Namespace, request: ActionRequest) -> str:
@@ -69,15 +73,16 @@ def _replay_occurrence(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _cancel_run(namespace: Namespace, request: ActionRequest) -> str:
-    return _CANCEL_MESSAGES[cancel_run(namespace, request.target, f"by {request.by}")].format(request.target)
+    return CANCEL_MESSAGES[cancel_run(namespace, request.target, f"by {request.by}")].format(request.target)
 
 
 def _replay_dead(namespace: Namespace, request: ActionRequest) -> str:
-    letters, replayed, refused = DeadLetters(namespace), [], []
+    dead_letters, replayed, refused = DeadLetters(namespace), [], []
     for run in request.targets:
         try:
-            replayed.append(letters.replay(run))
+            replayed.append(dead_letters.replay(run))
         except JobistemerError as error:
+            # Of several, one that another user has just replayed must not keep the rest from being replayed.
             if len(request.targets) == 1:
                 raise
             refused.append(str(error))
@@ -103,12 +108,6 @@ def _quiet_worker(namespace: Namespace, request: ActionRequest) -> str:
     send_worker_command(namespace, request.target, "quiet")
     return f"{request.target} will fetch nothing more from its next beat on"
 
-
-_CANCEL_MESSAGES: Final = {
-    "canceled": "{} is canceled",
-    "requested": "{} is being canceled: its worker has been asked and ends it within a second",
-    "ended": "{} had ended before; nothing was changed",
-}
 
 ACTIONS: Final[Mapping[str, Action]] = {
     "pause-job": Action("Pause", _pause_job),

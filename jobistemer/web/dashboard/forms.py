@@ -1,4 +1,4 @@
-"""What a form has sent, read without trusting how much it is."""
+"""Reading the fields of a form, within limits for their size and number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ FormValues = dict[str, list[str]]
 
 
 async def read_form(request: Request) -> FormValues:
-    """The fields of a form, each with its values."""
+    """Read the fields of a form, each with its values.
+
+    Raises HTTPException 413 for more than MAX_BYTES, 400 for a body that is no form.
+    """
+    # Not `request.form()`: it reads a body of any size into memory, and needs python-multipart.
     body = b""
     async for part in request.stream():
         body += part
@@ -27,11 +31,15 @@ async def read_form(request: Request) -> FormValues:
 
 
 def first_value(form: FormValues, name: str) -> str:
-    """The first value of a field, empty when there is none."""
+    """Return the first value of a field, empty when there is none."""
     return form.get(name, [""])[0].strip()
 
 
 def local_path(path: str) -> str:
-    """A path on this dashboard to go back to; the first page for anything else."""
+    """Return a path of this dashboard as it is, and `/` for anything else.
+
+    The path comes from the form, so it could lead to another site.
+    """
+    # Browsers read `//host`, and a backslash for either slash, as the address of another host.
     is_local = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
     return path if is_local else "/"

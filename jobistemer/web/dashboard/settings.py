@@ -1,4 +1,4 @@
-"""What a dashboard is told when it starts."""
+"""The settings of a dashboard, checked when it starts. Importable without the extra `jobistemer[dashboard]`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ MIN_TOKEN_LENGTH: Final = 16
 
 
 class DashboardSettings(NamedTuple):
-    """How one dashboard behaves.
+    """The settings of one dashboard.
 
-    read_only: actions are refused and not shown. by: who acts, for audit lists and reasons; empty for the user of this
-    process. token: what everybody who wants in has to know, empty for nothing. hosts: the names that it answers to,
-    empty for all: whoever makes a browser's DNS lie could otherwise talk to a dashboard that is on loopback only.
+    read_only: refuse actions, and do not show their buttons. by: the name in audit lists and reasons, empty for the
+    user of this process. token: required from every user, empty to require none. hosts: the names in the Host header
+    that are accepted, empty for all. Without that check a site could make its own name resolve to 127.0.0.1 (DNS
+    rebinding), and its scripts would reach a dashboard that listens on loopback only.
     """
 
     read_only: bool = False
@@ -28,9 +29,11 @@ class DashboardSettings(NamedTuple):
 def build_settings(
     host: str, *, read_only: bool, by: str, token: str, names: tuple[str, ...], without_token: bool
 ) -> DashboardSettings:
-    """The settings of a dashboard that listens on `host`. Raises Misconfigured for what would be open to everybody.
+    """Check and build the settings of a dashboard that listens on `host`.
 
-    names: those that a proxy in front calls it by. without_token: others may come in without a token.
+    names: further names that are accepted in the Host header, such as that of a proxy. without_token: the network may
+    use the dashboard without a token. Raises Misconfigured for a token that is too short, and for an address that other
+    machines reach when neither a token nor `without_token` is given.
     """
     if token and len(token) < MIN_TOKEN_LENGTH:
         raise Misconfigured(
@@ -40,9 +43,9 @@ def build_settings(
     reachable = not _is_loopback(host)
     if reachable and not token and not without_token:
         raise Misconfigured(
-            f"host {host!r} can be reached from other machines, and whoever reaches a dashboard may pause, cancel and "
-            "purge: set JOBISTEMER_DASHBOARD_TOKEN, or bind it to 127.0.0.1 behind a proxy that asks who comes, "
-            "or say --no-token where everybody in the network may do that"
+            f"host {host!r} can be reached from other machines, and everybody who reaches the dashboard may pause, "
+            "cancel and purge: set JOBISTEMER_DASHBOARD_TOKEN, or bind to 127.0.0.1 behind a proxy that authenticates "
+            "users, or pass --no-token where everybody in the network may do that"
         )
     hosts = frozenset() if reachable and not names else LOOPBACK | {host, *(name.lower() for name in names)}
     return DashboardSettings(read_only, by, token, hosts)

@@ -1,4 +1,4 @@
-"""The pages of the dashboard: each reads what it shows from `store.reads` and renders a template.
+"""The pages of the dashboard: each reads its values from `store.reads` and renders a template.
 
-May import the other rooms of `web`, `control`, `store` and `core`.
+May import the other packages of `web`, `control`, `store` and `core`.
 """

@@ -1,8 +1,10 @@
-"""Doing what a form asks for: only for our own pages, never in a read-only dashboard, asked twice where it destroys."""
+"""Performing the actions that forms ask for.
+
+Only forms of this dashboard's own pages are accepted, and none when it is read-only. An action that destroys something
+needs a second form that confirms it.
+"""
 
 from __future__ import annotations
-
-import hmac
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -10,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from jobistemer.web.dashboard.actions import ACTIONS, Action, ActionRequest
-from jobistemer.web.dashboard.dashboard import FLASH_COOKIE, Dashboard, get_dashboard
+from jobistemer.web.dashboard.dashboard import FLASH_COOKIE, FLASH_LIFETIME_S, Dashboard, get_dashboard
 from jobistemer.web.dashboard.forms import FormValues, first_value, local_path, read_form
 from jobistemer.web.security.middleware import is_same_origin
 
@@ -19,16 +21,16 @@ MAX_FLASH_LENGTH = 1_000
 
 
 async def handle_action(request: Request) -> Response:
-    """Carry out one action, or ask whether it is meant."""
+    """Perform one action, or render the page that asks for a confirmation."""
     form = await read_form(request)
-    # The store waits for the server, so this is for a thread.
+    # In a thread: the store blocks until the server answers, and the event loop must not.
     return await run_in_threadpool(_perform_action, request, form)
 
 
 def check_form(request: Request, form: FormValues) -> None:
-    """Refuse what no page of this dashboard, in this browser, has sent."""
-    token = get_dashboard(request).csrf_token(request)
-    if not is_same_origin(request) or not hmac.compare_digest(first_value(form, "csrf").encode(), token.encode()):
+    """Raise HTTPException 403 for a form that no page of this dashboard, in this browser, has sent."""
+    # Two checks: browsers that send no origin are caught by the token, a token that leaked is caught by the origin.
+    if not is_same_origin(request) or not get_dashboard(request).is_csrf_token(request, first_value(form, "csrf")):
         raise HTTPException(403, "This form is not, or no longer, one of this dashboard: load its page again.")
 
 
@@ -45,26 +47,26 @@ def _perform_action(request: Request, form: FormValues) -> Response:
         raise HTTPException(400, f"{len(targets)} were chosen; choose one" + (" or more." if action.several else "."))
     if action.question and first_value(form, "confirmed") != "yes":
         return _ask_confirmation(request, form, name, action)
-    return _redirect_back(
-        dashboard, form, action.perform(dashboard.namespace, _build_request(dashboard, form, targets))
-    )
-
-
-def _build_request(dashboard: Dashboard, form: FormValues, targets: list[str]) -> ActionRequest:
-    return ActionRequest(targets, dashboard.by, first_value(form, "note"), first_value(form, "minutes"))
+    wanted = ActionRequest(targets, dashboard.by, first_value(form, "note"), first_value(form, "minutes"))
+    return _redirect_back(dashboard, form, action.perform(dashboard.namespace, wanted))
 
 
 def _ask_confirmation(request: Request, form: FormValues, name: str, action: Action) -> Response:
     targets = form["target"]
     question = action.question.format(targets[0] if len(targets) == 1 else f"{len(targets)} of them")
     return get_dashboard(request).render_page(
-        request, "confirm.html", action=name, label=action.label, question=question, targets=targets,
+        request,
+        "confirm.html",
+        action=name,
+        label=action.label,
+        question=question,
+        targets=targets,
         back=local_path(first_value(form, "back")),
-    )  # fmt: skip
+    )
 
 
 def _redirect_back(dashboard: Dashboard, form: FormValues, message: str) -> Response:
     response = RedirectResponse(local_path(first_value(form, "back")), 303)
     signed = dashboard.signer.encode("said", message[:MAX_FLASH_LENGTH])
-    response.set_cookie(FLASH_COOKIE, signed, max_age=60, httponly=True, samesite="strict")
+    response.set_cookie(FLASH_COOKIE, signed, max_age=FLASH_LIFETIME_S, httponly=True, samesite="strict")
     return response

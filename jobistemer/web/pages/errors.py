@@ -1,4 +1,4 @@
-"""Errors as pages: what was wrong, and what to do."""
+"""Error pages: they say what was wrong and what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TITLES: Final = {403: "Refused", 404: "Not found", 405: "Not so", 413: "Too muc
 
 
 def handle_jobistemer_error(request: Request, error: Exception) -> Response:
-    """The page for an error of Jobistemer's own."""
+    """Render an error of Jobistemer. Raises it again when there is no status for its class."""
     for kind, status, title in _STATUS_BY_ERROR:
         if isinstance(error, kind):
             return _render_error(request, status, title, str(error))
@@ -32,24 +32,24 @@ def handle_jobistemer_error(request: Request, error: Exception) -> Response:
 
 
 def handle_http_error(request: Request, error: Exception) -> Response:
-    """The page for what HTTP has a number for."""
+    """Render an error that has an HTTP status."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = error.detail if isinstance(error, HTTPException) else ""
     return _render_error(request, status, _TITLES.get(status, "Not done"), message)
 
 
 def handle_unexpected_error(request: Request, _error: Exception) -> Response:
-    """The page for an error of the dashboard; its trace is for the log, where the server puts it."""
+    """Render a fault of the dashboard itself, without its traceback: the server writes that to the log."""
     response = _render_error(
         request, 500, "The dashboard has failed", "That is a fault of the dashboard; its log says more."
     )
-    # What is answered here does not go by the guard any more.
+    # Starlette calls this handler outside of all middleware, so DashboardMiddleware does not see this response.
     response.headers.update(SECURITY_HEADERS)
     return response
 
 
 def _render_error(request: Request, status: int, title: str, message: str) -> Response:
-    # The server may be the very thing that is away: this is by the clock of this machine.
+    # The time of this machine: the server may be the cause of the error, and could not give its own.
     now_ms = round(time.time() * 1000)
     response = get_dashboard(request).render(request, "error.html", status, now_ms=now_ms, title=title, message=message)
     if status == 503:

@@ -1,4 +1,4 @@
-"""Jobs: all of them, and one with its schedule, its history as a picture and as a table, its versions."""
+"""The list of jobs, and the page of one job: schedule, history as a timeline and as a table, versions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LATEST = datetime(9999, 12, 28, tzinfo=UTC)
 
 
 class VersionRow(NamedTuple):
-    """A version, and what it has otherwise than the one before that is kept."""
+    """A version of a job. changes: how it differs from the version before it, as far as that one is kept."""
 
     version: Version
     schedule: str
@@ -38,7 +38,7 @@ class VersionRow(NamedTuple):
 
 
 def jobs_page(request: Request) -> Response:
-    """The jobs, those that are due next first, each with its last outcomes."""
+    """Render the jobs, those that are due next first, each with its last outcomes."""
     dashboard = get_dashboard(request)
     shards = dashboard.shards
     page = read_page(request, JOBS_PER_PAGE, lambda offset, limit: jobs.list_jobs(shards, offset, limit))
@@ -48,7 +48,7 @@ def jobs_page(request: Request) -> Response:
 
 
 def job_page(request: Request) -> Response:
-    """One job. Raises UnknownJob."""
+    """Render one job. Raises UnknownJob."""
     dashboard = get_dashboard(request)
     name = request.path_params["name"]
     control = JobControl(dashboard.namespace)
@@ -56,6 +56,7 @@ def job_page(request: Request) -> Response:
     database = dashboard.namespace.for_job(job.id)
     summary = jobs.find_summary(database, name)
     if summary is None:
+        # The job was found one line above: another process has removed it between the two reads.
         raise UnknownJob(f"job {name!r} was removed at this moment")
     now_ms = dashboard.shards[0].read_clock()
     page = read_page(
@@ -72,13 +73,14 @@ def job_page(request: Request) -> Response:
         upcoming=_next_instants(job, now_ms),
         page=page,
         items=items,
-        picture=build_timeline(items, now_ms),
+        timeline=build_timeline(items, now_ms),
         versions=_version_rows(control.versions(name)),
         changes=control.log(name, MAX_CHANGES),
     )
 
 
 def _read_history(database: Database, history: list[OccurrenceRecord]) -> list[HistoryItem]:
+    # Reasons name other occurrences, which may stand on other pages: their due instants are read as well.
     others = records.find_occurrences(database, sorted(find_mentioned(history)))
     due = {each.id: each.due for each in (*history, *others)}
     return [HistoryItem(each, explain_occurrence(each, due)) for each in history]
@@ -90,12 +92,13 @@ def _next_instants(job: Job, now_ms: int) -> list[int]:
 
 
 def _cron_expression(job: Job) -> str:
-    found = getattr(job.schedule, "expression", None)
-    return found if isinstance(found, str) else ""
+    expression = getattr(job.schedule, "expression", None)
+    return expression if isinstance(expression, str) else ""
 
 
 def _version_rows(kept: list[Version]) -> list[VersionRow]:
+    # One version more than is shown, for the oldest row to have a version to differ from.
     last = kept[-MAX_VERSIONS - 1 :]
-    differ = {new.number: diff_fields(old.job, new.job) for old, new in pairwise(last)}
+    changes = {new.number: diff_fields(old.job, new.job) for old, new in pairwise(last)}
     shown = reversed(last[-MAX_VERSIONS:])
-    return [VersionRow(each, describe(each.job.schedule), tuple(differ.get(each.number, ()))) for each in shown]
+    return [VersionRow(each, describe(each.job.schedule), tuple(changes.get(each.number, ()))) for each in shown]

@@ -1,4 +1,4 @@
-"""Coming in with the token."""
+"""Logging in with the token of the dashboard."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from jobistemer.web.security.authentication import AUTH_COOKIE, AUTH_LIFETIME_S
 
 
 def login_page(request: Request) -> Response:
-    """Ask for the token."""
+    """Render the form that asks for the token."""
     if not get_dashboard(request).authenticator.requires_token:
         return RedirectResponse("/", 303)
     return _render_login(request, 200, "")
 
 
 async def log_in(request: Request) -> Response:
-    """Give a pass to whoever knows it."""
+    """Check the token in a form and set the cookie with a pass."""
     form = await read_form(request)
     check_form(request, form)
     authenticator = get_dashboard(request).authenticator

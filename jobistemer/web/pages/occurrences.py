@@ -1,4 +1,4 @@
-"""One occurrence: what became of a due instant, task by task and attempt by attempt."""
+"""The page of one occurrence: its tasks and their attempts, errors and log lines."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from jobistemer.core.runs.report import Report
 from jobistemer.core.states import TERMINAL_OCCURRENCES
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
-from jobistemer.store.reads import records as views
+from jobistemer.store.reads import records
 from jobistemer.store.reads.reports import read_report
 from jobistemer.web.charts.gantt import build_report_gantt
 from jobistemer.web.dashboard.dashboard import get_dashboard
 
 MAX_LOGS, MAX_LINES = 12, 20
-"""Of how many attempts the last so many lines are shown; the page of a run shows more."""
+"""The log of the last so many attempts is shown, with its last so many lines; the page of a run shows more."""
 MAX_ERRORS = 20
 
 
 class TaskFailure(NamedTuple):
-    """An attempt that did not do what it should, and the task it belongs to."""
+    """An attempt with an error, and its task."""
 
     task: str
     run: str
@@ -34,7 +34,7 @@ class TaskFailure(NamedTuple):
 
 
 class AttemptLog(NamedTuple):
-    """The last lines of one attempt; before: how many came before these."""
+    """The last log lines of one attempt. before: the number of lines before these."""
 
     task: str
     run: str
@@ -44,7 +44,7 @@ class AttemptLog(NamedTuple):
 
 
 def occurrence_page(request: Request) -> Response:
-    """The page. Raises UnknownOccurrence."""
+    """Render one occurrence. Raises UnknownOccurrence."""
     dashboard = get_dashboard(request)
     database, record, report = _find_occurrence(dashboard.shards, request.path_params["occurrence"])
     now_ms = database.read_clock()
@@ -55,18 +55,19 @@ def occurrence_page(request: Request) -> Response:
         report=report,
         record=record,
         is_over=record.state in TERMINAL_OCCURRENCES,
-        picture=build_report_gantt(report, now_ms),
-        troubles=_find_failures(report)[-MAX_ERRORS:],
+        chart=build_report_gantt(report, now_ms),
+        failures=_find_failures(report)[-MAX_ERRORS:],
         logs=list(_read_logs(database, report)),
     )
 
 
 def _find_occurrence(shards: Sequence[Database], occurrence: str) -> tuple[Database, OccurrenceRecord, Report]:
+    # The id does not contain the job, so the shard is not known.
     for database in shards:
         report = read_report(database, occurrence)
-        records = views.find_occurrences(database, [occurrence]) if report else []
-        if report and records:
-            return database, records[0], report
+        found = records.find_occurrences(database, [occurrence]) if report else []
+        if report and found:
+            return database, found[0], report
     raise UnknownOccurrence(f"{occurrence:.100} is not on record: it never was, or its retention is over")
 
 
@@ -81,5 +82,5 @@ def _read_logs(database: Database, report: Report) -> Iterator[AttemptLog]:
     with_lines = [(task, attempt) for task in report.tasks for attempt in task.attempts if attempt.lines]
     for task, attempt in with_lines[-MAX_LOGS:]:
         before = max(0, attempt.lines - MAX_LINES)
-        found = attempt_log.read_attempt_log(database, attempt.id, before)
-        yield AttemptLog(task.name, task.run, attempt, found.lines[-MAX_LINES:], before)
+        log = attempt_log.read_attempt_log(database, attempt.id, before)
+        yield AttemptLog(task.name, task.run, attempt, log.lines[-MAX_LINES:], before)

@@ -1,4 +1,4 @@
-"""The first page: how things are, what needs a look, what comes next and what has been."""
+"""The first page: figures, notices about problems, jobs that are due next, latest occurrences."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from starlette.responses import Response
 
 from jobistemer.core.reads.summaries import JobSummary, QueueSummary, TickerSummary, WorkerSummary
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store.actions import dead_letters as dead
+from jobistemer.store.actions.dead_letters import count_dead
 from jobistemer.store.database import Database
-from jobistemer.store.reads import jobs as listings
-from jobistemer.store.reads import queues as census
+from jobistemer.store.reads import jobs, queues
 from jobistemer.web.dashboard.dashboard import get_dashboard
 
-MAX_JOBS, MAX_COMING, MAX_LATEST = 50, 8, 12
+MAX_JOBS, MAX_UPCOMING, MAX_LATEST = 50, 8, 12
 _BAD_STATES = frozenset({OccurrenceState.FAILED, OccurrenceState.FAILED_STALE, OccurrenceState.TIMED_OUT})
 
 
 class Overview(NamedTuple):
-    """What the first page looks at."""
+    """The state of the namespace that the first page shows. jobs: the MAX_JOBS that are due next."""
 
     jobs_total: int
     jobs: list[JobSummary]
@@ -32,7 +31,7 @@ class Overview(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Something that needs a look; tone is a family of colour."""
+    """A problem that an operator should look at. tone: its family of colours, see `core.text.TONES`."""
 
     tone: str
     text: str
@@ -40,7 +39,7 @@ class Notice(NamedTuple):
 
 
 def overview_page(request: Request) -> Response:
-    """The page."""
+    """Render the first page."""
     dashboard = get_dashboard(request)
     shards = dashboard.shards
     now_ms = shards[0].read_clock()
@@ -52,26 +51,26 @@ def overview_page(request: Request) -> Response:
         now_ms=now_ms,
         overview=overview,
         notices=find_notices(overview, now_ms),
-        coming=[job for job in overview.jobs if job.next_due][:MAX_COMING],
-        latest=listings.list_latest(shards, list(names)[:MAX_JOBS], MAX_LATEST),
+        upcoming=[job for job in overview.jobs if job.next_due][:MAX_UPCOMING],
+        latest=jobs.list_latest(shards, list(names)[:MAX_JOBS], MAX_LATEST),
         names=names,
     )
 
 
 def _read_overview(shards: list[Database]) -> Overview:
     return Overview(
-        jobs_total=listings.count_jobs(shards),
-        jobs=listings.list_jobs(shards, limit=MAX_JOBS),
-        queues=census.list_queues(shards),
-        delayed=listings.count_delayed(shards),
-        dead=dead.count_dead(shards),
-        workers=census.list_workers(shards),
-        tickers=census.list_tickers(shards),
+        jobs_total=jobs.count_jobs(shards),
+        jobs=jobs.list_jobs(shards, limit=MAX_JOBS),
+        queues=queues.list_queues(shards),
+        delayed=jobs.count_delayed(shards),
+        dead=count_dead(shards),
+        workers=queues.list_workers(shards),
+        tickers=queues.list_tickers(shards),
     )
 
 
 def find_notices(overview: Overview, now_ms: int) -> list[Notice]:
-    """What needs a look, the worst first."""
+    """Return notices about the problems of the namespace, the most serious first."""
     found = []
     if overview.jobs_total and not overview.tickers:
         found.append(Notice("bad", "No ticker runs, so nothing becomes due", "/workers"))

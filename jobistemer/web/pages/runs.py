@@ -1,4 +1,4 @@
-"""Runs: those that wait or are in flight, and one with its attempts, its lines, its error or its result."""
+"""The list of runs that wait or are in flight, and the page of one run: attempts, log, error or result."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ from jobistemer.web.dashboard.dashboard import get_dashboard
 
 MAX_ENTRIES, MAX_DELAYED = 50, 30
 MAX_ATTEMPTS, MAX_LOGS, MAX_LINES = 100, 5, 200
-"""How many attempts are shown, of how many the lines, and how many of these: the last ones each time."""
-_ENTRY: Final = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
+"""The last so many attempts are shown; of the last so many of them the log, with its last so many lines."""
+_ENTRY_ID: Final = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
 
 
 def runs_page(request: Request) -> Response:
-    """What is on streams and what waits for its time. What has ended is found by its id, or by its occurrence."""
+    """Render the runs on the streams and the delayed runs. Runs that have ended are found by id, or by occurrence."""
     dashboard = get_dashboard(request)
     shards = dashboard.shards
     queue, after = request.query_params.get("queue", ""), request.query_params.get("after", "")
-    start = after if _ENTRY.fullmatch(after) else "-"
+    # The text goes into a command, so only the id of an entry is let through.
+    start = after if _ENTRY_ID.fullmatch(after) else "-"
     found = entries.list_entries(shards, queue, start, MAX_ENTRIES)
     return dashboard.render_page(
         request,
         "runs.html",
-        found=found,
+        runs=found,
         queue=queue,
         after=start,
-        following=found[-1].entry if queue and len(found) >= MAX_ENTRIES else "",
+        next_entry=found[-1].entry if queue and len(found) >= MAX_ENTRIES else "",
         queues=queues.list_queues(shards),
         delayed=jobs.list_delayed(shards, MAX_DELAYED),
         delayed_total=jobs.count_delayed(shards),
@@ -46,7 +47,7 @@ def runs_page(request: Request) -> Response:
 
 
 def run_page(request: Request) -> Response:
-    """One run. Raises UnknownRun."""
+    """Render one run. Raises UnknownRun."""
     dashboard = get_dashboard(request)
     run_id = request.path_params["run"]
     located = jobs.locate_run(dashboard.shards, run_id)
@@ -63,8 +64,8 @@ def run_page(request: Request) -> Response:
         result=bytes(run.result) if bytes(run.result) != b"null" else b"",
         attempts=attempts,
         is_over=run.state in TERMINAL_RUNS,
-        letter=dead_letters.find_dead(database, run_id) if run.state is RunState.DEAD else None,
-        picture=build_attempts_gantt(run.enqueued_at, attempts, now_ms),
+        dead_run=dead_letters.find_dead(database, run_id) if run.state is RunState.DEAD else None,
+        chart=build_attempts_gantt(run.enqueued_at, attempts, now_ms),
         logs=_read_logs(database, attempts),
     )
 
@@ -72,8 +73,8 @@ def run_page(request: Request) -> Response:
 def _read_logs(
     database: Database, attempts: list[AttemptRecord]
 ) -> list[tuple[AttemptRecord, AttemptLogRecord, list[LogLine]]]:
-    found = [
+    logs = [
         (each, attempt_log.read_attempt_log(database, each.id, max(0, each.lines - MAX_LINES)))
         for each in attempts[-MAX_LOGS:]
     ]
-    return [(each, noted, noted.lines[-MAX_LINES:]) for each, noted in found if noted.lines or noted.progress]
+    return [(each, log, log.lines[-MAX_LINES:]) for each, log in logs if log.lines or log.progress]

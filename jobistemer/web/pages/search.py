@@ -1,4 +1,4 @@
-"""From a name or an id to its page."""
+"""The search field: it redirects to the page of a name or an id."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _PATHS = {"occ_": "occurrences", "run_": "runs"}
 
 
 def search(request: Request) -> Response:
-    """Go where an id or the name of a job leads."""
+    """Redirect to the page of an occurrence or a run by its id, else to that of a job by its name."""
     query = request.query_params.get("q", "").strip()
     if not query:
         return RedirectResponse("/jobs", 303)
-    # An attempt's page is that of its run, which its id does not tell; what is none of these is a job's name.
+    # Ids of attempts are not among them: an attempt is shown on the page of its run, which its id does not contain.
     return RedirectResponse(f"/{_PATHS.get(query[:4], 'jobs')}/{quote_segment(query)}", 303)

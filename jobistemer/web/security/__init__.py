@@ -1,1 +1,4 @@
-"""Authentication of requests: allowed hosts, tokens, signed cookies and headers. Imports no other room of `web`."""
+"""Checks before every request: allowed hosts, the token, signed cookies, security headers.
+
+Imports no other package of `web`.
+"""

@@ -1,4 +1,4 @@
-"""What stands before every request, and what goes with every answer."""
+"""The middleware of the dashboard: checks every request, and adds security headers to every response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECURITY_HEADERS: Final = {
 
 
 class DashboardMiddleware:
-    """Refuses strange hosts and strangers, gives each browser a session, adds the headers."""
+    """Refuses unknown hosts and unauthenticated requests, gives each browser a session, adds the headers."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str], authenticator: Authenticator) -> None:
         self._app = app
@@ -35,12 +35,13 @@ class DashboardMiddleware:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Check one request, then pass it on or respond to it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request = Request(scope)
         cookie = request.cookies.get(SESSION_COOKIE, "")
+        # The session authenticates nobody: it ties the tokens of forms to one browser.
         request.state.session = cookie or secrets.token_urlsafe(24)
 
         async def send_with_headers(message: Message) -> None:
@@ -70,7 +71,7 @@ def _add_headers(headers: MutableHeaders, request: Request, cookie: str) -> None
 
 
 def is_same_origin(request: Request) -> bool:
-    """Whether a form was sent by a page of this very dashboard, as far as its browser says where it comes from."""
+    """Return whether a form comes from a page of this dashboard, as far as the browser reports its origin."""
     origin = request.headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc == request.headers.get("host", "")

@@ -1,5 +1,5 @@
-// Loads the page again every few seconds and puts its new content in place. Scroll positions, focus, what is unfolded
-// and what is chosen stay; while somebody writes or selects text, it waits. Without this script every page works as well.
+// Loads the page again every few seconds and replaces its content. Scroll positions, focus and unfolded details are
+// kept. It waits while the user writes, selects text or has chosen rows. All pages work without this script.
 "use strict";
 const EVERY_MS = 3000, live = document.getElementById("live"), away = document.getElementById("away");
 const paused = () => live.getAttribute("aria-pressed") === "false";
@@ -42,6 +42,6 @@ if (live) {
   live.hidden = false;
   show(sessionStorage.getItem("paused") !== "yes");
   live.addEventListener("click", () => { sessionStorage.setItem("paused", paused() ? "no" : "yes"); show(paused()); });
-  // A page that a form has brought is not loaded again: that would be another request than the one that made it.
+  // The response to a form is not loaded again: its address would be requested with GET instead of POST.
   if (!location.pathname.startsWith("/actions/")) setInterval(refresh, EVERY_MS);
 }

@@ -41,7 +41,7 @@ ASKING = {
     "top": (),
     "worker": ("list",),
 }
-# The dashboard starts without one; tests/integration/dashboard/test_guard.py looks at what it says then.
+# The dashboard starts without one; tests/integration/dashboard/test_security.py tests its page in that case.
 NO_SERVER = {"crontab", "dashboard", "dev", "next", "simulate"}
 
 

@@ -1,4 +1,4 @@
-"""The task `http` against a real server on loopback, and what it refuses."""
+"""The task `http` against a real server on loopback, and the requests that it refuses."""
 
 import ipaddress
 import json

@@ -1,4 +1,4 @@
-"""What is measured is what has happened: attempts, runs, retries, occurrences, and what waits in the cluster."""
+"""Metrics agree with events: attempts, runs, retries, occurrences, and the runs that wait."""
 
 from __future__ import annotations
 

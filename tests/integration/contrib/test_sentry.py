@@ -1,4 +1,4 @@
-"""Sentry hears what handlers raise, with the run it happened in, and of one run nothing in another."""
+"""Sentry receives the exceptions of handlers with their run, and nothing of one run in another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces: one from the call over its wait to each attempt, and one for all that belongs to an occurrence."""
+"""Traces: one for a call, its wait and each attempt, and one for all tasks of an occurrence."""
 
 from __future__ import annotations
 

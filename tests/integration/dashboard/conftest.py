@@ -1,4 +1,4 @@
-"""An app with jobs, what little has happened in it, and a visitor who looks at it."""
+"""An app with jobs and a few runs, and a browser on its dashboard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def visitor(app: Jobistemer) -> DashboardClient:
 
 @pytest.fixture
 def ids(app: Jobistemer) -> dict[str, str]:
-    """An occurrence of `hostile` has failed, a call is dead, another one waits; ids by what they are of."""
+    """Fail an occurrence of `hostile` and a call, and leave another call waiting. Returns their ids."""
     declare_shop(app).deploy()
     hostile, _ = app.control.trigger("hostile")
     finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error=HOSTILE), app.control.find("hostile").job)

@@ -1,4 +1,4 @@
-"""Actions: what each does, who may do it, and what is asked before something is destroyed."""
+"""Actions: the effect of each, the forms that are refused, and the confirmation before something is destroyed."""
 
 from __future__ import annotations
 
@@ -142,13 +142,13 @@ def test_a_form_of_another_site_is_refused(visitor, app, ids, headers):
     assert not app.control.is_paused("hostile")
 
 
-def test_a_form_without_the_mark_of_this_browser_is_refused(visitor, app, ids):
+def test_a_form_without_the_csrf_token_of_this_browser_is_refused(visitor, app, ids):
     other = DashboardClient(app.namespace)
-    for mark in ("", "0" * 64, "é", other.mark()):
-        assert visitor.send("pause-job", "hostile", mark=mark).status_code == 403
-    mark = visitor.mark()
+    for token in ("", "0" * 43, "é", other.csrf_token()):
+        assert visitor.send("pause-job", "hostile", csrf=token).status_code == 403
+    token = visitor.csrf_token()
     visitor.client.cookies.clear()
-    answer = visitor.client.post("/actions/pause-job", data={"target": "hostile", "csrf": mark}, headers={"origin": AT})
+    answer = visitor.client.post("/actions/pause-job", data={"target": "hostile", "csrf": token}, headers={"origin": AT})
     assert answer.status_code == 403
     assert not app.control.is_paused("hostile")
 
@@ -167,8 +167,8 @@ def test_too_much_at_once_is_refused(visitor, ids):
     assert visitor.send("pause-queue", "a", "b").status_code == 400
     assert visitor.send("pause-queue").status_code == 400
     assert visitor.send("pause-queue", "x" * 70_000).status_code == 413
-    mark = visitor.mark()
-    assert visitor.client.post("/actions/pause-queue", content=f"csrf={mark}&a=1" + "&a=1" * 600).status_code == 400
+    token = visitor.csrf_token()
+    assert visitor.client.post("/actions/pause-queue", content=f"csrf={token}&a=1" + "&a=1" * 600).status_code == 400
 
 
 def test_the_rights_of_a_viewer_are_no_scripts():

@@ -1,4 +1,4 @@
-"""Lists of the dashboard: what is on them, page by page, and what a page costs."""
+"""The lists of the dashboard: their rows, page by page, and the number of commands for a page."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_runs_of_a_queue_are_read_page_by_page_and_none_twice(visitor, app, 
 
 
 def test_histories_and_dead_letters_are_read_page_by_page(visitor, app, monkeypatch, ids):
-    monkeypatch.setattr("jobistemer.web.pages.dead_letters.LETTERS_PER_PAGE", 2)
+    monkeypatch.setattr("jobistemer.web.pages.lists.DEAD_LETTERS_PER_PAGE", 2)
     app.enqueue("send_email", {"to": "x"})
     finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error="no"))
     first, second = visitor.look("/dead"), visitor.look("/dead?page=2")

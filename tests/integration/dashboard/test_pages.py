@@ -1,4 +1,4 @@
-"""The pages of the dashboard, on every kind of server: what they show of a namespace with a past."""
+"""The pages of the dashboard for a namespace with many runs, on every kind of server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`jobistemer dashboard` as a process: it serves, ends in order, and says what it cannot do."""
+"""`jobistemer dashboard` as a process: it serves, ends in order, and reports what it cannot do."""
 
 from __future__ import annotations
 
@@ -64,6 +64,6 @@ def test_a_port_that_is_taken_is_named(tmp_path):
 
 @pytest.mark.parametrize("module", ["jobistemer", "jobistemer.cli", "jobistemer.cli.commands.dashboard", "jobistemer.cli.commands.dev"])
 def test_nobody_pays_for_the_dashboard_who_does_not_serve_it(module):
-    code = f"import sys, {module}; print(sorted({{'starlette', 'uvicorn', 'jinja2', 'anyio'}} & set(sys.modules)))"
+    code = f"import sys, {module}; print(sorted({{'starlette', 'uvicorn', 'jinja2', 'itsdangerous', 'anyio'}} & set(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
     assert told.stdout == "[]\n"

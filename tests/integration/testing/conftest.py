@@ -1,4 +1,4 @@
-"""An app of each test's own, as a user would have it: at a server that nobody can reach."""
+"""An app for each test, as a user has it, with a server that cannot be reached."""
 
 from __future__ import annotations
 

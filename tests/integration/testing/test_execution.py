@@ -1,4 +1,4 @@
-"""What runs in a test of an application runs as in a worker: limits, keys, time-outs, graphs, transactions, hooks."""
+"""Runs in the test of an application run as in a worker: limits, keys, timeouts, graphs, transactions, hooks."""
 
 from __future__ import annotations
 

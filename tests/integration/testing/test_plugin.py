@@ -1,4 +1,4 @@
-"""The plugin as its users meet it: in suites of their own, found without a word in any conftest."""
+"""The pytest plugin in suites of its users: pytest finds it without an import in a conftest."""
 
 from __future__ import annotations
 

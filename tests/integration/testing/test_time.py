@@ -1,4 +1,4 @@
-"""Time in a test of an application: it stands, it is moved, and what is due on the way is done."""
+"""Time in the test of an application: it stands still until it is moved, and due jobs run on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dashboard is told when it starts, and what is refused."""
+"""The settings of a dashboard, and the ones that are refused."""
 
 import pytest
 

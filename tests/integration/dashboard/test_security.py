@@ -1,13 +1,17 @@
-"""What stands before every page: names, tokens, headers, and a server that is away."""
+"""The checks before every page: hosts, tokens, signed cookies, headers; and pages while the server is away."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
+import time_machine
 
 from jobistemer.core.errors import InvalidInput
 from jobistemer.store.namespace import Namespace
 from jobistemer.web.application import make_application
 from jobistemer.web.dashboard.settings import DashboardSettings
+from jobistemer.web.security.authentication import AUTH_LIFETIME_S, Signer
 from tests.support.clusters import free_port
 from tests.support.dashboard_client import AT, DashboardClient
 
@@ -60,19 +64,54 @@ def test_with_a_token_nobody_sees_anything_without_it(locked, app):
 
 
 def test_who_knows_the_token_comes_in_and_stays_in(locked):
-    wrong = locked.client.post("/login", data={"csrf": locked.mark(), "token": "guessed"}, headers={"origin": AT})
+    wrong = locked.client.post("/login", data={"csrf": locked.csrf_token(), "token": "guessed"}, headers={"origin": AT})
     assert wrong.status_code == 401
     assert "guessed" not in wrong.text
-    right = locked.client.post("/login", data={"csrf": locked.mark(), "token": TOKEN}, headers={"origin": AT})
+    right = locked.client.post("/login", data={"csrf": locked.csrf_token(), "token": TOKEN}, headers={"origin": AT})
     assert right.status_code == 303
     assert TOKEN not in right.headers["set-cookie"]
     assert "No job has an instant" in locked.look("/")
 
 
-def test_a_pass_that_is_forged_is_none(locked):
-    for forged in ("x", "eA==.00", "é.é", "OTk5OTk5OTk5OTk=." + "0" * 64):
+def log_in(browser):
+    data = {"csrf": browser.csrf_token(), "token": TOKEN}
+    assert browser.client.post("/login", data=data, headers={"origin": AT}).status_code == 303
+
+
+def test_a_pass_that_is_forged_is_refused(locked):
+    log_in(locked)
+    value, signed_at, signature = locked.client.cookies["jobistemer_pass"].split(".")
+    locked.client.cookies.clear()
+    for forged in ("x", "eA==.00", "é.é", f"{value}.{signed_at}", f"{value}.{signed_at}.{signature[::-1]}", f"{value}.zzzzzz.{signature}"):
         locked.client.cookies.set("jobistemer_pass", forged.encode("ascii", "replace").decode())
         assert locked.client.get("/").status_code == 303
+
+
+def test_a_pass_expires_also_where_the_browser_keeps_its_cookie(locked):
+    log_in(locked)
+    kept = locked.client.cookies["jobistemer_pass"]
+    for age_s, status in ((AUTH_LIFETIME_S - 60, 200), (AUTH_LIFETIME_S + 60, 303)):
+        with time_machine.travel(time.time() + age_s):
+            locked.client.cookies.set("jobistemer_pass", kept)
+            assert locked.client.get("/").status_code == status
+
+
+def test_a_pass_outlives_the_process_but_not_the_token(locked, app):
+    log_in(locked)
+    kept = locked.client.cookies["jobistemer_pass"]
+    for token, status in ((TOKEN, 200), ("another-token-of-this-test", 303)):
+        restarted = DashboardClient(app.namespace, token=token, hosts=frozenset())
+        restarted.client.cookies.set("jobistemer_pass", kept)
+        assert restarted.client.get("/").status_code == status
+
+
+def test_a_message_that_another_process_has_signed_is_not_shown(visitor, app):
+    visitor.client.cookies.set("jobistemer_said", Signer().encode("said", "all is lost"))
+    assert "all is lost" not in visitor.look("/")
+    visitor.client.cookies.set("jobistemer_said", visitor.application.state.dashboard.signer.encode("form", "all is lost"))
+    assert "all is lost" not in visitor.look("/")
+    visitor.client.cookies.set("jobistemer_said", visitor.application.state.dashboard.signer.encode("said", "all is well"))
+    assert "all is well" in visitor.look("/")
 
 
 def test_programs_bring_the_token_in_a_header(locked):
@@ -81,7 +120,7 @@ def test_programs_bring_the_token_in_a_header(locked):
 
 
 def test_the_form_of_the_token_cannot_be_sent_by_another_site(locked):
-    data = {"csrf": locked.mark(), "token": TOKEN}
+    data = {"csrf": locked.csrf_token(), "token": TOKEN}
     assert locked.client.post("/login", data=data, headers={"origin": "http://evil.example"}).status_code == 403
 
 

@@ -1,4 +1,4 @@
-"""The pictures as shapes: everything has its place, and nothing leaves the paper."""
+"""Timelines and Gantt charts as shapes: each bar has its place, and none lies outside of the chart."""
 
 from hypothesis import given
 from hypothesis import strategies as st

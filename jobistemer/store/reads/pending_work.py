@@ -1,0 +1,42 @@
+"""Read-only views of one shard that workers and tickers otherwise get with their beats.
+
+For the roles of a test, which run step by step and send no beats.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jobistemer.core.planning.plan import NEVER
+from jobistemer.store.database import Database
+
+
+class Pauses(NamedTuple):
+    """The queues from which no worker fetches, and the names of the holds that have not ended."""
+
+    queues: set[str]
+    holds: frozenset[str]
+
+
+def read_pauses(database: Database) -> Pauses:
+    """Read the paused queues and the holds of a shard."""
+    keys = database.keys
+    # One round trip instead of two: as a rule there are neither, and a test asks at each of its instants.
+    if not database.ask("EXISTS", keys.paused, keys.holds):
+        return Pauses(set(), frozenset())
+    queues, holds = database.ask_all(
+        [("SMEMBERS", keys.paused), ("ZRANGEBYSCORE", keys.holds, f"({database.clock.now_ms()}", "+inf")]
+    )
+    return Pauses({each.decode() for each in queues}, frozenset(each.decode() for each in holds))
+
+
+def list_cancel_requests(database: Database) -> list[str]:
+    """Return the ids of the runs whose worker was asked to cancel them."""
+    return [run.decode() for run in database.ask("ZRANGE", database.keys.cancels, 0, -1)]
+
+
+def find_next_due_ms(database: Database) -> int | None:
+    """Return the Unix milliseconds of the next due instant of any job; None when no job is due again."""
+    first = database.ask("ZRANGE", database.keys.due, 0, 0, "WITHSCORES")
+    due_ms = round(float(first[1])) if first else NEVER * 1000
+    return due_ms if due_ms < NEVER * 1000 else None

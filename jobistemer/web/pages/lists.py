@@ -1,0 +1,45 @@
+"""The pages that are one list: queues, dead letters, and the workers and tickers that run."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobistemer.app import DeadLetters
+from jobistemer.store.actions import dead_letters
+from jobistemer.store.calls import holds
+from jobistemer.store.keys import FRONT
+from jobistemer.store.reads import queues
+from jobistemer.web.dashboard.dashboard import get_dashboard
+from jobistemer.web.dashboard.pagination import read_page
+
+DEAD_LETTERS_PER_PAGE = 50
+
+
+def queues_page(request: Request) -> Response:
+    """Render the queues with the runs that wait in them, and the holds."""
+    dashboard = get_dashboard(request)
+    shards = dashboard.shards
+    return dashboard.render_page(
+        request,
+        "queues.html",
+        queues=queues.list_queues(shards),
+        holds=holds.list_holds(shards),
+        front=FRONT,
+    )
+
+
+def dead_letters_page(request: Request) -> Response:
+    """Render the runs that are out of attempts, the latest first."""
+    dashboard = get_dashboard(request)
+    page = read_page(request, DEAD_LETTERS_PER_PAGE, DeadLetters(dashboard.namespace).page)
+    return dashboard.render_page(request, "dead.html", page=page, total=dead_letters.count_dead(dashboard.shards))
+
+
+def workers_page(request: Request) -> Response:
+    """Render the workers and tickers with their last beat."""
+    dashboard = get_dashboard(request)
+    shards = dashboard.shards
+    return dashboard.render_page(
+        request, "workers.html", workers=queues.list_workers(shards), tickers=queues.list_tickers(shards)
+    )
