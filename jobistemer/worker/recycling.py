@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.shutdown import Shutdown
 
 CHECK_S = 0.25
@@ -42,7 +42,7 @@ class Recycler:
         settings = self._settings
         if 0 < settings.max_runs <= (done := self._count_done()):
             return f"{done} runs are done, {settings.max_runs} were asked for"
-        if 0 < settings.max_memory_mib < (held := memory_mib(os.getpid())):
+        if 0 < settings.max_memory_mib < (held := read_memory_mib(os.getpid())):
             return f"it holds {held:.0f} MiB, allowed are {settings.max_memory_mib}"
         if settings.max_leaked <= (leaked := self._count_leaked()):
             self.failing = True

@@ -30,7 +30,7 @@ from jobistemer.core.handlers.injected import GroupResults, InjectedReport, Upst
 from jobistemer.core.runs.report import Report
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.runtime.exit import exit_process
-from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
@@ -120,7 +120,7 @@ class ChildRunner:
             outcome = outcome_of_error(
                 RefusedInput(f"{self._reference} has no task {assignment.handler!r} when a process imports it")
             )
-            return Done(outcome, memory_mib(os.getpid()))
+            return Done(outcome, read_memory_mib(os.getpid()))
         if place.namespace == self._app.namespace.name:
             self._app.namespace.adopt(place.shards, place.now_ms)
         tools = ContextProxy(connection, assignment, partial(self._prepare_call, place))
@@ -131,7 +131,7 @@ class ChildRunner:
             writes, follow_ups = tools.encode_effects()
         except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a process
             outcome = outcome_of_error(error, handler.retry_filter)
-        return Done(outcome, memory_mib(os.getpid()), writes, follow_ups)
+        return Done(outcome, read_memory_mib(os.getpid()), writes, follow_ups)
 
     def _call(self, handler: Handler, arguments: dict[str, Any]) -> Outcome:
         # What a handler sets in its context variables is gone with its attempt.

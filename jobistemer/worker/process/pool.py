@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.process.channel import Channel, ChannelClosed
 from jobistemer.worker.process.protocol import AppImported, Assignment, Done, Frame, ImportApp
@@ -135,7 +135,7 @@ class HandlerProcess:
         self._process.wait()
 
     def _check_memory(self) -> None:
-        if self._max_mib and (held := memory_mib(self.pid)) > self._max_mib:
+        if self._max_mib and (held := read_memory_mib(self.pid)) > self._max_mib:
             self.kill()
             self._process.wait()
             raise ProcessDied(f"its process held {held:.0f} MiB, allowed are {self._max_mib}")
