@@ -13,6 +13,7 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.core.states import RunState
+from jobistemer.runtime.child_process import ChildProcess
 from jobistemer.runtime.supervisor import FIRST_PAUSE_S, SupervisedProcess
 from jobistemer.store.reads import queues
 from tests.support.processes import Process, has_ended
@@ -111,7 +112,8 @@ def workers_now(app: Jobistemer) -> dict[str, int]:
 
 
 def test_who_ends_soon_again_and_again_is_started_after_growing_pauses():
-    supervised = SupervisedProcess("process 1", [sys.executable, "-c", "raise SystemExit(3)"])
+    command = [sys.executable, "-c", "raise SystemExit(3)"]
+    supervised = SupervisedProcess("process 1", lambda: ChildProcess("process 1", command))
     supervised.start()
     pauses, seen = [], supervised.process
     for _ in range(2):
@@ -123,7 +125,7 @@ def test_who_ends_soon_again_and_again_is_started_after_growing_pauses():
         wait_until(lambda old=seen: supervised.replace_if_ended() is not None or supervised.process is not old, "another one is started")
         seen = supervised.process
     assert pauses == [2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
-    seen.wait()
+    seen.kill()
 
 
 def test_sigterm_lets_everybody_finish_what_runs(app, start, tmp_path):
