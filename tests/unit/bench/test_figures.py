@@ -97,20 +97,20 @@ def test_a_server_that_tells_nothing_is_measured_all_the_same():
     probe = probe_of(None)
     assert probe.cpu_seconds() is None
     assert probe.cpu_seconds_since(1.0) is None
-    assert probe.warnings(0.0, 2) == ["this user may not run INFO: what the server spends is not known"]
+    assert probe.find_warnings(0.0, 2) == ["this user may not run INFO: what the server spends is not known"]
     assert probe.describe()["server"] == "unknown"
-    assert probe.max_runs(100_000) == 100_000
+    assert probe.limit_runs(100_000) == 100_000
 
 
 def test_a_busy_server_a_busy_machine_and_a_network_are_warned_of(monkeypatch):
     monkeypatch.setattr("jobistemer.bench.environment.LOAD_WINDOW_S", 0.01)
-    found = probe_of(told(), told(1.0), told(3.0), url="rediss://shop:6379/0").warnings(1.5, 2)
+    found = probe_of(told(), told(1.0), told(3.0), url="rediss://shop:6379/0").find_warnings(1.5, 2)
     assert [each.partition(":")[0] for each in found] == [
         "the server is not on this machine",
         "the server is busy with something else",
         "this machine is busy with something else",
     ]
-    assert probe_of(told(), told(1.0), told(1.0)).warnings(0.5, 2) == []
+    assert probe_of(told(), told(1.0), told(1.0)).find_warnings(0.5, 2) == []
 
 
 def test_a_server_is_local_when_nothing_in_its_url_is_elsewhere():
@@ -126,8 +126,8 @@ def test_a_server_is_local_when_nothing_in_its_url_is_elsewhere():
 
 
 def test_no_more_is_put_into_a_server_than_half_of_what_it_has_left():
-    assert probe_of(told(maxmemory=4_000_000, used_memory=1_000_000)).max_runs(100_000) == 1_000
-    assert probe_of(told(maxmemory=0, used_memory=1_000_000)).max_runs(100_000) == 100_000
+    assert probe_of(told(maxmemory=4_000_000, used_memory=1_000_000)).limit_runs(100_000) == 1_000
+    assert probe_of(told(maxmemory=0, used_memory=1_000_000)).limit_runs(100_000) == 100_000
 
 
 def test_a_server_that_has_hardly_any_room_left_is_not_filled(monkeypatch):
