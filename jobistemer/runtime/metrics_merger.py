@@ -20,7 +20,7 @@ class _MergedPages(Collector):
         for process, text in pages:
             for metric in text_string_to_metric_families(text):
                 merged = self._metrics.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
-                # The label keeps samples apart that are equal but for their process: a page with both is refused.
+                # Without the label two processes would have equal samples, and Prometheus refuses such a page.
                 merged.samples += [
                     sample._replace(labels={**sample.labels, "process": process}) for sample in metric.samples
                 ]
