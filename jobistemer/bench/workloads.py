@@ -40,13 +40,13 @@ class Workloads:
         """Let one worker process execute the waiting runs, within the seconds given."""
         server = self._probe.cpu_seconds()
         with start_role(self.app.namespace, "drain", seconds) as worker:
-            spent = worker.finish(TIMEOUT_S + seconds)
+            result = worker.finish(TIMEOUT_S + seconds)
         return Throughput(
             f"drain, {task}",
-            spent.done,
-            round(spent.done / spent.seconds),
-            worker_us=micros_per_run(spent.cpu, spent.done),
-            server_us=micros_per_run(self._probe.cpu_seconds_since(server), spent.done),
+            result.done,
+            round(result.done / result.seconds),
+            worker_us=micros_per_run(result.cpu, result.done),
+            server_us=micros_per_run(self._probe.cpu_seconds_since(server), result.done),
             unfinished=sum(queue.waiting for queue in list_queues(self.app.namespace.shards)),
         )
 
@@ -78,10 +78,10 @@ class Workloads:
             self._sleep_until(first + seconds)
             server_s = self._probe.cpu_seconds_since(server)
             ticker.terminate()
-            spent = ticker.finish()
+            result = ticker.finish()
         late = read_lateness(self.app.namespace, names, range(first, first + seconds))
         expected = jobs * seconds
-        cost = {"ticker_us": micros_per_run(spent.cpu, len(late)), "server_us": micros_per_run(server_s, len(late))}
+        cost = {"ticker_us": micros_per_run(result.cpu, len(late)), "server_us": micros_per_run(server_s, len(late))}
         return summarize_lateness(f"{jobs} jobs due every second", expected, late, **cost)
 
     def _enqueue_one(self) -> int:

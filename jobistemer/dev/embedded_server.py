@@ -36,7 +36,9 @@ def main() -> None:
         server = ValkeyServer(data_dir=Path(folder), config=SETTINGS)
         server.start()
         try:
-            print(server.connection_url, flush=True)  # noqa: T201 - the process that started this one reads it
+            # The process that started this one reads the line.
+            sys.stdout.write(f"{server.connection_url}\n")
+            sys.stdout.flush()
             sys.stdin.buffer.read()
         finally:
             server.stop()

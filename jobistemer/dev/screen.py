@@ -72,7 +72,10 @@ def _workers_table(snapshot: Snapshot) -> RenderableType:
         (
             each.id,
             f"{format_duration(max(0, snapshot.at_ms - each.beat_at))} ago",
-            *(each.in_flight, each.concurrency, each.done, each.failed),
+            each.in_flight,
+            each.concurrency,
+            each.done,
+            each.failed,
             "quiet" if each.quiet else "",
         )
         for each in snapshot.workers[:4]

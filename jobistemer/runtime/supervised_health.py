@@ -39,8 +39,7 @@ class SupervisedHealth:
     def create_metrics_page(self) -> Page:
         """Return the page with the metrics of all processes. Raises Misconfigured when prometheus_client is missing."""
         try:
-            # An extra: it is imported only where `--metrics` asks for it.
-            from jobistemer.runtime.metrics_merger import merge_pages  # noqa: PLC0415
+            from jobistemer.runtime.metrics_merger import merge_pages  # noqa: PLC0415 - needs an extra
         except ModuleNotFoundError as error:
             raise Misconfigured(f"--metrics: {error}; install it: pip install 'jobistemer[prometheus]'") from error
         return lambda: merge_pages(

@@ -14,8 +14,7 @@ import msgspec
 
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.shutdown import Shutdown
-from jobistemer.store.calls import groups
-from jobistemer.store.calls import heartbeats as members
+from jobistemer.store.calls import groups, heartbeats
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import RunningAttempts
 from jobistemer.worker.attempts.watchdog import Watchdog
@@ -67,24 +66,24 @@ class Beater:
         began, database, settings = time.monotonic(), self._database, self._settings
         now_ms = database.clock.now_ms()
         lease_ms = round(settings.lease_s * 1000)
-        call = members.beat_worker(
+        call = heartbeats.beat_worker(
             database.keys, self._worker, now_ms, lease_ms, self._commands_read_until_ms, self._encode_status()
         )
-        pulse = members.read_beat_reply(database.call(call))
+        reply = heartbeats.read_beat_reply(database.call(call))
         # The next beat reads the last seconds again: a request that was stored while this beat ran may be missing here.
         self._commands_read_until_ms = now_ms - REREAD_MS
-        database.clock.correct(pulse.server_ms)
+        database.clock.correct(reply.server_ms)
         self.last_beat_ms, self._last_beat_at = now_ms, time.monotonic()
         self.first_beat.set()
         self._attempts.record_beat(database)
-        self._queue_order.paused, self._queue_order.on_hold = pulse.paused, pulse.holds
-        if pulse.cancels:
-            self._watchdog.cancel(dict.fromkeys(pulse.cancels, ""))
+        self._queue_order.paused, self._queue_order.on_hold = reply.paused, reply.holds
+        if reply.cancels:
+            self._watchdog.cancel(dict.fromkeys(reply.cancels, ""))
         self._cancel_halted()
-        self._execute_command(pulse.command)
+        self._execute_command(reply.command)
         self._record_long_attempts()
-        others = {name: beat for name, beat in pulse.suspects.items() if name != self._worker}
-        self._reclaimer.observe(others, pulse.places, until=began + settings.beat_s)
+        others = {name: beat for name, beat in reply.suspects.items() if name != self._worker}
+        self._reclaimer.observe(others, reply.places, until=began + settings.beat_s)
         # Measured from the beginning of this beat: requests must be read within a second, however long the rest took.
         return max(MIN_PAUSE_S, settings.beat_s - (time.monotonic() - began))
 
@@ -119,9 +118,9 @@ class Beater:
     def _cancel_halted(self) -> None:
         # A group that has failed stops its other runs. The group only stores that, and workers must look here.
         messages = [each.delivery.message for each in self._attempts.running() if each.database is self._database]
-        members = [message for message in messages if message.member is not None]
-        if members:
-            self._watchdog.cancel(groups.find_halted(self._database, members))
+        of_groups = [message for message in messages if message.member is not None]
+        if of_groups:
+            self._watchdog.cancel(groups.find_halted(self._database, of_groups))
 
     def _execute_command(self, command: str) -> None:
         if command == "quiet" and not self._shutdown.quiet.is_set():

@@ -25,7 +25,7 @@ from jobistemer.store.keys import Keys
 from jobistemer.worker.attempts.run_logger import ForwardingLogger
 from jobistemer.worker.execute.fan_out_items import encode_items, resolve_task_name
 from jobistemer.worker.process import protocol
-from jobistemer.worker.process.channel import Channel
+from jobistemer.worker.process.channel import Channel, ChannelClosed
 
 MAX_BATCH_ITEMS, MAX_BATCH_BYTES = 1_000, 1024 * 1024
 
@@ -90,7 +90,8 @@ class WorkerConnection:
             raise Conflict("this attempt has ended: its context can no longer be used")
 
     def _read_reply(self, frame: protocol.Frame) -> Any:
-        assert isinstance(frame, protocol.QuestionReply)  # noqa: S101 - a worker answers each question with a reply
+        if not isinstance(frame, protocol.QuestionReply):
+            raise ChannelClosed(f"a {type(frame).__name__} came instead of a reply")
         if frame.error:
             kind = getattr(errors, frame.error, JobistemerError)
             raise kind(frame.text)
