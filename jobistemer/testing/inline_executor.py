@@ -20,7 +20,7 @@ from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.execute.execute import run, run_async
-from jobistemer.worker.slots.threads import Stopped, raise_stopped
+from jobistemer.worker.slots.threads import Stopped, ThreadInterrupt
 
 
 class InlineExecutor:
@@ -104,19 +104,14 @@ class InlineExecutor:
         self.exception = error.with_traceback(trace.tb_next if trace is not None else None)
 
     def _run_plain(self, attempt: Attempt) -> None:
-        ident, stop_raised = threading.get_ident(), threading.Event()
-
-        def stop() -> None:
-            raise_stopped(ident)
-            stop_raised.set()
-
+        interrupt = ThreadInterrupt()
         with suppress(Stopped):
-            if run(attempt, self._attempts, stop):
+            if run(attempt, self._attempts, interrupt.stop):
                 self._report(attempt)
             else:
                 # The watchdog has ended and reported the attempt, and may raise Stopped in this thread only now. Wait
                 # for it here: one that comes later would hit the test itself. See also `worker.slots.threads`.
-                stop_raised.wait()
+                interrupt.wait()
 
     async def _run_coroutine(self, attempt: Attempt) -> None:
         loop = asyncio.get_running_loop()

@@ -142,6 +142,11 @@ def open_streams(database: Database, places: Sequence[str]) -> None:
         database.call(script("open_streams")((keys.streams, *(keys.stream(where) for where in part)), part))
 
 
+def list_places(database: Database) -> list[str]:
+    """Return the places of a shard that have a stream, in order."""
+    return sorted(place.decode() for place in database.ask("SMEMBERS", database.keys.streams))
+
+
 def list_pending(database: Database, where: str, consumer: str) -> Iterator[tuple[bytes, Delivery | None]]:
     """Every entry of a place that is pending for a consumer, with its message; None when that is gone or unreadable.
 
