@@ -27,10 +27,9 @@ from typing import IO, Any
 import msgspec
 
 from jobistemer.contrib.installing import TaskMaker
-from jobistemer.core.builtin_tasks import SHELL_TASK
+from jobistemer.core.builtin_tasks import ANY_PROGRAM, SHELL_TASK
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail
-from jobistemer.core.permissions import ANYTHING
 
 MAX_OUTPUT = 64 * 1024
 """How many bytes of the output are kept in the result, the last ones."""
@@ -100,7 +99,7 @@ def _allowed_program(arguments: list[str], allowed: tuple[str, ...], env: dict[s
         raise Fail(f"shell: program {arguments[0]!r:.120} is not found on this worker")
     resolved = _resolve_program(found)
     # Names of the list are looked up on the worker's own PATH, never on one that came with the call.
-    if ANYTHING in allowed or any(resolved == _resolve_program(shutil.which(each) or "") for each in allowed):
+    if ANY_PROGRAM in allowed or any(resolved == _resolve_program(shutil.which(each) or "") for each in allowed):
         return resolved
     raise Fail(f"shell: program {found!r} is not allowed on this worker; allowed are {', '.join(allowed)}")
 

@@ -7,10 +7,9 @@ from typing import Final
 
 import msgspec
 
+from jobistemer.core.builtin_tasks import Permissions
+from jobistemer.core.checks import check_name, check_range
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.names import check_name
-from jobistemer.core.permissions import Permissions
-from jobistemer.core.ranges import check_range
 
 WORKER_RANGES: Final = {
     "concurrency": (1, 1000),

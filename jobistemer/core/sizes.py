@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.ranges import check_range
 
 DEFAULT_BYTES = 256 * 1024
 LARGEST_BYTES = 64 * 1024 * 1024

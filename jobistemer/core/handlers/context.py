@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.local_tools import LocalTools
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.transaction import Transaction
 
 LogExtra = dict[str, object] | None

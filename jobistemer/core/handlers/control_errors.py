@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.retries import LONGEST_DELAY_S
-from jobistemer.core.ranges import check_range
 
 
 class Retry(Exception):

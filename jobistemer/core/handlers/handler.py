@@ -13,13 +13,13 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
-from jobistemer.core.names import check_name
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message
 from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
 

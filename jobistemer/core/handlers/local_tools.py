@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from jobistemer.core.builtin_tasks import ANY_PROGRAM, Permissions
 from jobistemer.core.handlers.attempt_log import Progress
-from jobistemer.core.permissions import ANYTHING, Permissions
 from jobistemer.core.runs.transaction import Transaction
 
 
@@ -39,7 +39,7 @@ class LocalTools:
         self.progress: list[Progress] = []
         self.transaction = Transaction(own_key=str, prepare=_keep_request)
         # Whoever calls the function can do all that it does.
-        self.permissions = Permissions(shell=(ANYTHING,), http_private=True)  # noqa: S604 - a name of a field
+        self.permissions = Permissions(shell=(ANY_PROGRAM,), http_private=True)  # noqa: S604 - a name of a field
 
     def note(self, text: str, level: str) -> None:
         """Keep the line among those of the logger."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.names import check_name
 
 
 class Alert(msgspec.Struct, frozen=True):

@@ -12,12 +12,11 @@ from hashlib import sha1
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.checks import check_name, check_range
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.jobs.alert import check_alert
 from jobistemer.core.jobs.graph import Edges, check_graph
 from jobistemer.core.jobs.options import LONGEST_TIMEOUT_S, Options
-from jobistemer.core.names import check_name
-from jobistemer.core.ranges import check_range
 from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
 MAX_TASKS = 50

@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from jobistemer.core.checks import check_name, check_range
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.names import check_name
-from jobistemer.core.ranges import check_range
 
 MAX_AT_A_TIME = 10_000
 MAX_A_TASK = 10

@@ -6,11 +6,10 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.core.checks import check_name, check_range, check_whole
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.jobs.limits import Limit, check_limits
 from jobistemer.core.jobs.retries import Exponential, RetryPolicy
-from jobistemer.core.names import check_name
-from jobistemer.core.ranges import check_range, check_whole
 
 DEFAULT_PRIORITY = 5
 DEFAULT_MAX_CRASHES = 3

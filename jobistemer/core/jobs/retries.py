@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from jobistemer.core.checks import check_range, check_whole
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.ranges import check_range, check_whole
 
 MAX_RETRIES = 1_000
 LONGEST_DELAY_S = 86_400 * 366

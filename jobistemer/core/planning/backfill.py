@@ -8,10 +8,10 @@ from itertools import islice
 
 import msgspec
 
+from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.planning.recovery import find_excluding_calendar
-from jobistemer.core.ranges import check_range
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 
 MAX_INSTANTS = 100_000

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from jobistemer.core import ids
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.hooks import PrepareCall
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.store.calls import occurrences
 from jobistemer.store.reads.records import find_last_run_ms

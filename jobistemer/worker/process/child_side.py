@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import errors
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import Conflict, JobistemerError, Misconfigured
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import PrepareCall
 from jobistemer.core.handlers.injected import Decode
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.transaction import Transaction, Value
 from jobistemer.store.keys import Keys

@@ -6,9 +6,8 @@ import threading
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.hiding import hide_secrets
 from jobistemer.core.runs.message import Delivery, Message, TaskRef
-from jobistemer.core.safe_text import escape_text
+from jobistemer.core.safe_text import escape_text, hide_secrets
 from jobistemer.runtime.logging import JsonFormatter, TextFormatter, set_up_logging
 from jobistemer.worker.attempts.run_logger import log_extra
 

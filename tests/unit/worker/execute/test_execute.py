@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import Options
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.message import Delivery, TaskRef, encode_message
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
