@@ -63,14 +63,14 @@ class Backfill(msgspec.Struct, frozen=True):
 class BackfillProgress(msgspec.Struct, frozen=True):
     """How far a backfill has come.
 
-    position: the last instant that was looked at, None before the first. flying: occurrences that were fired and had
+    position: the last instant that was looked at, None before the first. in_flight: occurrences that were fired and had
     not ended. fired counts them all, completed and failed those that ended; existing instants had a record already,
     excluded ones a calendar rules out.
     """
 
     status: BackfillStatus = BackfillStatus.RUNNING
     position: int | None = None
-    flying: tuple[str, ...] = ()
+    in_flight: tuple[str, ...] = msgspec.field(default=(), name="flying")
     fired: int = 0
     completed: int = 0
     failed: int = 0

@@ -30,7 +30,7 @@ def build_letter_message(message: Message, attempt: int, outcome: Outcome, now_m
 
     Its own death is told to nobody: a task that tells of its own deaths would never come to an end.
     """
-    slot = message.slot
+    slot = message.task_ref
     letter = DeadLetter(
         run=message.run,
         handler=message.handler,

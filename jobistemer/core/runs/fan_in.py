@@ -36,14 +36,14 @@ def build_waiters(parent: Message, reducers: Sequence[Message]) -> tuple[Waiter,
         priority=parent.priority,
         retention_ms=parent.retention_ms,
         metadata=parent.metadata,
-        slot=parent.slot,
+        task_ref=parent.task_ref,
         member=parent.member,
         # Each reducer has its own strategy for its group; where one of them has failed, so has the whole.
-        reduces=FailureStrategy.RETRY_ON_FAILURE.value,
+        group_strategy=FailureStrategy.RETRY_ON_FAILURE.value,
     )
     where = f"{join.queue}:{join.priority}"
     waiting = [
-        msgspec.structs.replace(each, slot=None, member=GroupMember(join.run, number, where))
+        msgspec.structs.replace(each, task_ref=None, member=GroupMember(join.run, number, where))
         for number, each in enumerate(reducers)
     ]
     return (*(Waiter(f"reducer:{n}", each) for n, each in enumerate(waiting)), Waiter("reducer", join, len(reducers)))

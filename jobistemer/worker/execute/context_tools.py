@@ -101,7 +101,7 @@ class ContextTools:
     def is_first_of_occurrence(self) -> bool:
         """Decided by who asks first."""
         delivery, database = self._attempt.delivery, self._attempt.database
-        slot = delivery.message.slot
+        slot = delivery.message.task_ref
         if slot is None:
             return False
         attempt_id = ids.attempt_id(delivery.message.run, delivery.attempt)
@@ -114,6 +114,6 @@ class ContextTools:
 
     def last_run_at(self) -> datetime | None:
         """Looked up in the job's history."""
-        slot = self._attempt.delivery.message.slot
+        slot = self._attempt.delivery.message.task_ref
         found = find_last_run_ms(self._attempt.database, slot.job, slot.due) if slot is not None else None
         return None if found is None else datetime.fromtimestamp(found / 1000, UTC)

@@ -34,12 +34,12 @@ class OccurrenceCase:
         claim(database, QUEUED_JOB, decision(ONE))
 
     def end_earlier(self, database):
-        earlier = next((each for each in fetch(database, "carol") if each.message.slot.occurrence == EARLIER), None)
+        earlier = next((each for each in fetch(database, "carol") if each.message.task_ref.occurrence == EARLIER), None)
         if earlier:
             database.call(runs.commit(database.keys, build_ended(earlier, worker="carol"), SUCCEEDED, QUEUED_JOB))
 
     def end(self, database, verdict, state="failed"):
-        found = [each for each in fetch(database) if each.message.slot.occurrence == OCCURRENCE]
+        found = [each for each in fetch(database) if each.message.task_ref.occurrence == OCCURRENCE]
         delivery = found[0] if found else delivery_of(database, self.message)
         over = FinalState(RunState(state), verdict) if verdict else SUCCEEDED
         commit(database, self.definition, delivery, over, "failed" if verdict else "succeeded")

@@ -64,7 +64,7 @@ def test_a_line_for_machines_is_one_json_object():
 
 
 def test_facts_are_fields_of_their_own_and_never_replace_what_every_line_has():
-    delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, slot=TaskRef("occ_1", "job_1", 1, 0, "t")), 2, 0)
+    delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, task_ref=TaskRef("occ_1", "job_1", 1, 0, "t")), 2, 0)
     facts = {**log_extra(delivery)["facts"], "message": "forged"}
     fields = json.loads(written(JsonFormatter(), "sent", facts=facts, order=7, odd={1, "x"} & {1}))
     assert [fields.pop(name) for name in ("pid", "thread")] == [os.getpid(), threading.current_thread().name]

@@ -111,7 +111,7 @@ def test_a_handler_that_asks_for_its_context_is_told_about_its_attempt():
         told.append((context, text))
 
     slot = TaskRef("occ_1", "job_1", 2, NOW // 1000 - 60, "curious")
-    executed(curious, b'{"text": "x"}', attempt=3, slot=slot, metadata={"who": "me"})
+    executed(curious, b'{"text": "x"}', attempt=3, task_ref=slot, metadata={"who": "me"})
 
     ((context, text),) = told
     assert (text, context.run, context.attempt, context.fencing_token) == ("x", "run_1", 3, 4)
