@@ -1,4 +1,4 @@
-"""How large payloads and results of an app may be."""
+"""Size limits of the payloads and results of an app."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST_BYTES = 64 * 1024 * 1024
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits in bytes of JSON. What is larger is better stored elsewhere and passed by reference.
+    """Limits in bytes of JSON. Larger values are better stored elsewhere and passed by reference.
 
     Raises InvalidDefinition for values out of range.
     """

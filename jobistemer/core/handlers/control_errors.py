@@ -1,4 +1,4 @@
-"""What a handler may raise to say how its attempt is to be taken."""
+"""Exceptions that a handler raises to decide the outcome of its attempt."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jobistemer.core.jobs.retries import LONGEST_DELAY_S
 class Retry(Exception):
     """Try again: `raise Retry(after=30)`. It counts as a failed attempt.
 
-    after: seconds or a timedelta until the next attempt, what is past is now; without it the retry policy says.
-    Raises InvalidInput for what is no such time.
+    after: seconds or a timedelta until the next attempt, a negative one means now; without it the retry policy decides.
+    Raises InvalidInput when `after` is no number, or too long.
     """
 
     def __init__(self, reason: str = "asked to be tried again", *, after: float | timedelta | None = None) -> None:

@@ -9,7 +9,7 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
 from jobistemer.core.planning.plan import build_runs
 from jobistemer.core.runs.settle import SUCCEEDED, FinalState
-from jobistemer.core.states import OCCURRENCE_TRANSITIONS, OccurrenceState, RunState, after
+from jobistemer.core.states import OCCURRENCE_TRANSITIONS, OccurrenceState, RunState, next_state
 from jobistemer.store.calls import occurrences, runs
 from tests.support.clocks import NOW
 from tests.support.lifecycle import MINUTE, T0, build_ended, claim, commit, decision, delivery_of, fetch, job, register
@@ -103,7 +103,7 @@ def test_an_occurrence_obeys_its_table(database, state, event):
 
     OCCURRENCE_EVENTS[event](database, case)
 
-    allowed = after(OCCURRENCE_TRANSITIONS, state, event)
+    allowed = next_state(OCCURRENCE_TRANSITIONS, state, event)
     if allowed is None:
         assert records(database).get(key) == before
     else:
