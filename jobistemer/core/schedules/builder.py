@@ -1,7 +1,7 @@
 """Schedules in words: `every(5).minutes`, `every().day.at("14:30")`, `every().monday.at("09:00")`.
 
-A builder ends in a `schedule`, an ordinary cron expression or interval, and in `do`, which
-hands it to the app that the builder was made for. It adds no kind of its own.
+A builder ends in a `schedule`, an ordinary cron expression or interval, and in `do`, which hands it to the app that the
+builder was made for. It adds no kind of its own.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ class _Weekday:
 class EveryBuilder(Generic[Do]):
     """`every(count)`: what follows is a unit (`minutes`, `day`) or a weekday (`monday`).
 
-    `register(schedule)` makes what `do` is; `count` is 1–999,999; `timezone` is a name
-    of the tz database. Units are intervals counted from the job's registration; weekdays and
-    times of day are cron expressions. Raises InvalidSchedule.
+    `register(schedule)` makes what `do` is; `count` is 1–999,999; `timezone` is a name of the tz database. Units are
+    intervals counted from the job's registration; weekdays and times of day are cron expressions. Raises
+    InvalidSchedule.
     """
 
     __slots__ = ("count", "register", "timezone")
@@ -143,7 +143,7 @@ def _cron(clock: str, weekday: str, timezone: str) -> Cron:
 
 
 def _minute_and_hour(clock: str) -> str:
-    """Give the leading fields of a cron expression for a time of day, with seconds where they are given."""
+    """Return the leading fields of a cron expression for a time of day, with seconds where they are given."""
     match = _CLOCK.fullmatch(clock)
     if match is None:
         raise InvalidSchedule(f"time of day {clock!r} is not HH:MM or HH:MM:SS in 00:00–23:59:59")

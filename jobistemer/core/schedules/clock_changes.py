@@ -31,7 +31,7 @@ class ClockChange(msgspec.Struct, frozen=True):
 
 
 def clock_changes(timezone: str, start: datetime, end: datetime) -> Iterator[ClockChange]:
-    """Give the changes of a zone's clock in (start, end], in order; raises InvalidSchedule."""
+    """Return the changes of a zone's clock in (start, end], in order; raises InvalidSchedule."""
     zone = zone_of(timezone)
     for unix in zone.changes(unix_floor(start), unix_floor(end) + 1):
         yield ClockChange(instant_at(unix), zone.offset_at(unix - 1), zone.offset_at(unix))

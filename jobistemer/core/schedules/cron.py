@@ -26,12 +26,11 @@ class Cron(
 ):  # fmt: skip
     """A cron expression in a time zone.
 
-    `expression`: five fields, six with seconds first, seven with the year (1970–2099)
-    last, or an @ name; the grammar is in `cron_grammar`. `timezone`: a name of the tz
-    database. `start`, `end`: a window, both ends included, as timezone-aware datetimes.
-    `jitter`, `spread`: bounds in seconds for the delay of an execution; they do not
-    change what is due. `dst`: what becomes of readings that the local clock skips or
-    repeats: "shift" (Debian's cron), "skip", "first" or "both"; see `walltime`.
+    `expression`: five fields, six with seconds first, seven with the year (1970–2099) last, or an @ name; the grammar
+    is in `cron_grammar`. `timezone`: a name of the tz database. `start`, `end`: a window, both ends included, as
+    timezone-aware datetimes. `jitter`, `spread`: bounds in seconds for the delay of an execution; they do not change
+    what is due. `dst`: what becomes of readings that the local clock skips or repeats: "shift" (Debian's cron), "skip",
+    "first" or "both"; see `walltime`.
 
     Raises InvalidSchedule for anything that is not so, and for a date that never comes.
     """
@@ -80,5 +79,5 @@ def _compile(cron: Cron) -> Due:
 
 @lru_cache(maxsize=4096)
 def wall_times(expression: str) -> WallTimes:
-    """Give the readings of a wall clock that an expression names, compiled to tables."""
+    """Return the readings of a wall clock that an expression names, compiled to tables."""
     return WallTimes(read_cron(expression))

@@ -44,7 +44,7 @@ _ITEM: Final = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/([0-9]+))?")
 
 
 def expand(field: Field, text: str) -> tuple[int, ...]:
-    """Give the values that a list of items names, sorted, each once."""
+    """Return the values that a list of items names, sorted, each once."""
     items = text.split(",")
     if len(items) == 1:
         return tuple(_expand_item(field, text))
@@ -52,7 +52,7 @@ def expand(field: Field, text: str) -> tuple[int, ...]:
 
 
 def read_value(field: Field, text: str) -> int:
-    """Give the number that a value stands for: digits within the field's range, or one of its names."""
+    """Return the number that a value stands for: digits within the field's range, or one of its names."""
     if not text.isdigit():
         return _read_name(field, text)
     value = int(text)
@@ -89,7 +89,7 @@ def _expand_item(field: Field, text: str) -> range:
 
 
 def _end_of_item(field: Field, text: str, low: int, match: re.Match[str]) -> int:
-    """Give the last value of an item: of its range, of the field for `*` and `a/n`, else its own."""
+    """Return the last value of an item: of its range, of the field for `*` and `a/n`, else its own."""
     first, last, step = match.groups()
     if last is None:
         return low if first is not None and step is None else max(low, _last_value(field))
@@ -106,7 +106,7 @@ def _last_value(field: Field) -> int:
 
 
 def _read_step(field: Field, text: str | None) -> int:
-    """Give a step; one larger than the whole field hides a mistake, such as */90 minutes."""
+    """Return a step; one larger than the whole field hides a mistake, such as */90 minutes."""
     if text is None:
         return 1
     step, most = int(text), _last_value(field) - field.low + 1

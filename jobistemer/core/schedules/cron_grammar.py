@@ -10,8 +10,8 @@
                 | d"L" | d"#"n                 day of week: last d, nth d of the month
     value       = digits | JAN … DEC | SUN … SAT
 
-Sources: Vixie's and Debian's crontab(5) for five fields and the names, Quartz's
-CronExpression for seconds, years, `?`, `L`, `W` and `#`. Sunday is 0 and 7 everywhere.
+Sources: Vixie's and Debian's crontab(5) for five fields and the names, Quartz's CronExpression for seconds, years, `?`,
+`L`, `W` and `#`. Sunday is 0 and 7 everywhere.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ _NTH: Final = Field("number after #", 1, 5)
 def read_cron(expression: str) -> CronFields:
     """Read a cron expression.
 
-    Raises InvalidSchedule naming the field, the value, the allowed range and what was
-    probably meant: for a wrong count of fields, a value out of range, a backward
-    range, an impossible date (no instant in any year), more than 256 characters.
+    Raises InvalidSchedule naming the field, the value, the allowed range and what was probably meant: for a wrong count
+    of fields, a value out of range, a backward range, an impossible date (no instant in any year), more than 256
+    characters.
     """
     if not isinstance(expression, str):
         raise InvalidSchedule(f"cron expression {expression!r} is not text")

@@ -49,7 +49,7 @@ class CronFields(NamedTuple):
     texts: Mapping[Field, str]
 
     def names_every_day(self) -> bool:
-        """Tell whether no field restricts the day, so that nothing has to be looked up."""
+        """Return whether no field restricts the day, so that nothing has to be looked up."""
         every_date = len(self.day_of_month.days) == DAY_OF_MONTH.high
         every_weekday = len(self.day_of_week.weekdays) == _WEEK
         both = every_date or every_weekday if self.either_day else every_date and every_weekday

@@ -1,7 +1,7 @@
 """Custom schedules: any object with the questions of a schedule, under a registered name.
 
-What travels is the name and the options; every node that plans such a job has to have
-registered a factory of that name.
+What travels is the name and the options; every node that plans such a job has to have registered a factory of that
+name.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class CustomSchedule(Protocol):
     """The two questions that a custom schedule has to answer, purely, in whole UTC seconds."""
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Give the first due instant later than `instant`."""
+        """Return the first due instant later than `instant`."""
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """Give the due instants in (start, end], in order."""
+        """Return the due instants in (start, end], in order."""
 
 
 class Custom(

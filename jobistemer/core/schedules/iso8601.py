@@ -1,8 +1,8 @@
 """ISO 8601: instants, durations and repeating intervals.
 
-The text is checked against a grammar of our own; isodate then reads the parts that it
-reads right. It is given the date half and the time half of a duration separately,
-because it makes `P1D` and `PT24H` the same value, and only offsets that exist.
+The text is checked against a grammar of our own; isodate then reads the parts that it reads right. It is given the date
+half and the time half of a duration separately, because it makes `P1D` and `PT24H` the same value, and only offsets
+that exist.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Duration(NamedTuple):
     seconds: int
 
     def is_elapsed_time(self) -> bool:
-        """Tell whether no date part is left, so that instants are plain arithmetic."""
+        """Return whether no date part is left, so that instants are plain arithmetic."""
         return not (self.months or self.days)
 
 
@@ -58,8 +58,8 @@ class Repetition(NamedTuple):
 def read_repetition(text: str, timezone: str) -> Repetition:
     """Read a duration (`PT6H`) or a repeating interval (`R5/start/duration` and its other forms).
 
-    A start or an end without an offset is a reading of the clock in `timezone`.
-    Raises InvalidSchedule with the offending part and what was probably meant.
+    A start or an end without an offset is a reading of the clock in `timezone`. Raises InvalidSchedule with the
+    offending part and what was probably meant.
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
         raise InvalidSchedule(f"interval {text!r:.40} is not text of at most {MAX_LENGTH} characters")
@@ -92,8 +92,7 @@ def read_duration(text: str) -> Duration:
 def read_instant(text: str, timezone: str | None) -> int:
     """Read an ISO 8601 date and time as unix seconds; without an offset it is the clock of `timezone`.
 
-    Raises InvalidSchedule for a fraction of a second, an impossible date, an unknown
-    form, and for a missing time zone.
+    Raises InvalidSchedule for a fraction of a second, an impossible date, an unknown form, and for a missing time zone.
     """
     match = _INSTANT.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
@@ -107,10 +106,10 @@ def read_instant(text: str, timezone: str | None) -> int:
 
 
 def unix_of(moment: datetime, timezone: str | None) -> int:
-    """Give the unix second of a datetime; a naive one is the clock of `timezone`.
+    """Return the unix second of a datetime; a naive one is the clock of `timezone`.
 
-    A reading in a gap moves on by the gap's length; in an overlap the first pass counts.
-    An explicit offset wins over the zone. Raises InvalidSchedule.
+    A reading in a gap moves on by the gap's length; in an overlap the first pass counts. An explicit offset wins over
+    the zone. Raises InvalidSchedule.
     """
     if moment.microsecond:
         raise InvalidSchedule(

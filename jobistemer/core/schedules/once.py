@@ -27,9 +27,9 @@ class Once(
 ):  # fmt: skip
     """A single instant.
 
-    `at`: a datetime or ISO 8601 text; kept in UTC. `timezone`: the zone whose clock a naive
-    `at` is read on, needed for one and kept for display. A reading in a gap moves on by
-    the gap's length, in an overlap the first pass counts, an explicit offset wins.
+    `at`: a datetime or ISO 8601 text; kept in UTC. `timezone`: the zone whose clock a naive `at` is read on, needed for
+    one and kept for display. A reading in a gap moves on by the gap's length, in an overlap the first pass counts, an
+    explicit offset wins.
 
     Raises InvalidSchedule for a naive instant without a zone and for a fraction of a second.
     """

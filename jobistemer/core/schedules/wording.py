@@ -48,7 +48,7 @@ def join_runs(values: Sequence[int], word: Callable[[int], str]) -> str:
 
 
 def step_of(values: Sequence[int]) -> int | None:
-    """Give the step of evenly spaced values, or None when they are not."""
+    """Return the step of evenly spaced values, or None when they are not."""
     steps = {later - earlier for earlier, later in pairwise(values)}
     return steps.pop() if len(steps) == 1 else None
 
