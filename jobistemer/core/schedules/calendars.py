@@ -14,7 +14,7 @@ import msgspec
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron import wall_times
-from jobistemer.core.schedules.cron_grammar import read_cron
+from jobistemer.core.schedules.cron_parser import read_cron
 from jobistemer.core.schedules.instants import DAY, EPOCH_DAY, MINUTE, to_utc, unix_floor
 from jobistemer.core.schedules.zones import zone_of
 

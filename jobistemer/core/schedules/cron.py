@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules.cron_grammar import read_cron
+from jobistemer.core.schedules.cron_parser import read_cron
 from jobistemer.core.schedules.cron_table import WallTimes
 from jobistemer.core.schedules.delays import check_bound
 from jobistemer.core.schedules.instants import DAY, Due, ScheduleQueries, check_window, limit_to_window, unix_floor
@@ -27,7 +27,7 @@ class Cron(
     """A cron expression in a time zone.
 
     `expression`: five fields, six with seconds first, seven with the year (1970–2099) last, or an @ name; the grammar
-    is in `cron_grammar`. `timezone`: a name of the tz database. `start`, `end`: a window, both ends included, as
+    is in `cron_parser`. `timezone`: a name of the tz database. `start`, `end`: a window, both ends included, as
     timezone-aware datetimes. `jitter`, `spread`: bounds in seconds for the delay of an execution; they do not change
     what is due. `dst`: what becomes of readings that the local clock skips or repeats: "shift" (Debian's cron), "skip",
     "first" or "both"; see `walltime`.

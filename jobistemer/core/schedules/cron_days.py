@@ -17,7 +17,7 @@ from jobistemer.core.schedules.instants import EPOCH_DAY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
+    from jobistemer.core.schedules.cron_expression import CronFields, DayOfMonth, DayOfWeek
 
 # The calendar repeats after 400 years: what is not found within them does not exist.
 CALENDAR_CYCLE: Final = 400

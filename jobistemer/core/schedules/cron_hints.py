@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jobistemer.core.schedules.cron_fields import Field
+    from jobistemer.core.schedules.cron_items import Field
 
 _MEANT_INSTEAD: Final = {
     ("second", 60): "0, which begins the next minute",

@@ -17,7 +17,7 @@ from jobistemer.core.schedules.instants import DAY, MINUTE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jobistemer.core.schedules.cron_values import CronFields
+    from jobistemer.core.schedules.cron_expression import CronFields
 
 _MINUTES_PER_HOUR: Final = 60
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 from jobistemer.core.schedules.cron import Cron
 from jobistemer.core.schedules.custom import Custom
 from jobistemer.core.schedules.describe_cron import describe_cron
+from jobistemer.core.schedules.english import count_units, join_words
 from jobistemer.core.schedules.instants import DAY, HOUR, MINUTE, instant_at
 from jobistemer.core.schedules.interval import Interval
 from jobistemer.core.schedules.iso8601 import read_repetition
-from jobistemer.core.schedules.wording import count_units, join_words
 from jobistemer.core.schedules.zones import zone_of
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from jobistemer.core.schedules.cron_fields import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
-from jobistemer.core.schedules.cron_grammar import read_cron
-from jobistemer.core.schedules.wording import join_runs, join_words, ordinal, repeat_unit, step_of
+from jobistemer.core.schedules.cron_items import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
+from jobistemer.core.schedules.cron_parser import read_cron
+from jobistemer.core.schedules.english import join_runs, join_words, ordinal, repeat_unit, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobistemer.core.schedules.cron_fields import Field
-    from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
+    from jobistemer.core.schedules.cron_expression import CronFields, DayOfMonth, DayOfWeek
+    from jobistemer.core.schedules.cron_items import Field
 
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",

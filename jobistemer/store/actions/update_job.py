@@ -14,7 +14,13 @@ import msgspec
 
 from jobistemer.core.errors import InvalidSchedule, JobistemerError, StaleDefinition
 from jobistemer.core.jobs.job import Job, Update, decode_job, fingerprint
-from jobistemer.core.jobs.versions import KEPT_VERSIONS, choose_apply_ms, find_forgettable, is_superseded, find_opening_ms
+from jobistemer.core.jobs.versions import (
+    KEPT_VERSIONS,
+    choose_apply_ms,
+    find_forgettable,
+    find_opening_ms,
+    is_superseded,
+)
 from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState

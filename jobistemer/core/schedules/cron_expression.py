@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from jobistemer.core.schedules.cron_fields import DAY_OF_MONTH, MONTH
+from jobistemer.core.schedules.cron_items import DAY_OF_MONTH, MONTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jobistemer.core.schedules.cron_fields import Field
+    from jobistemer.core.schedules.cron_items import Field
 
 _WEEK: Final = 7
 

@@ -23,7 +23,8 @@ from typing import Final, NoReturn
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import cron_hints
 from jobistemer.core.schedules.cron_days import Days
-from jobistemer.core.schedules.cron_fields import (
+from jobistemer.core.schedules.cron_expression import CronFields, DayOfMonth, DayOfWeek
+from jobistemer.core.schedules.cron_items import (
     DAY_OF_MONTH,
     DAY_OF_WEEK,
     FIELDS_BY_COUNT,
@@ -36,7 +37,6 @@ from jobistemer.core.schedules.cron_fields import (
     expand,
     read_value,
 )
-from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
 
 MAX_LENGTH: Final = 256
 
