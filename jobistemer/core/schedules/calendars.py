@@ -159,9 +159,9 @@ def _local_date(instant: datetime, timezone: str) -> date:
 
 @lru_cache(maxsize=256)
 def _holidays(country: str, subdivision: str | None) -> Mapping[date, str]:
-    """Return the holidays by date; the mapping computes a year when it is first asked for it."""
+    """Return the holidays by date; the mapping computes a year at its first use."""
     try:
-        import holidays  # noqa: PLC0415 - an extra: only who uses such a calendar needs it
+        import holidays  # noqa: PLC0415 - an extra that only such a calendar needs
     except ImportError as error:
         raise InvalidSchedule(
             "holiday calendars need the package holidays: pip install jobistemer[holidays]"

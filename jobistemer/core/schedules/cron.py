@@ -29,10 +29,10 @@ class Cron(
     `expression`: five fields, six with seconds first, seven with the year (1970–2099) last, or an @ name; the grammar
     is in `cron_parser`. `timezone`: a name of the tz database. `start`, `end`: a window, both ends included, as
     timezone-aware datetimes. `jitter`, `spread`: bounds in seconds for the delay of an execution; they do not change
-    what is due. `dst`: what becomes of readings that the local clock skips or repeats: "shift" (Debian's cron), "skip",
+    what is due. `dst`: the rule for readings that the local clock skips or repeats: "shift" (Debian's cron), "skip",
     "first" or "both"; see `walltime`.
 
-    Raises InvalidSchedule for anything that is not so, and for a date that never comes.
+    Raises InvalidSchedule for any other value, and for a date that never comes.
     """
 
     expression: str
@@ -58,7 +58,10 @@ class Cron(
         return _compile(self)
 
     def day_key(self, first: int) -> Hashable | None:
-        """Where no clock changes nearby, the days of the wall clock that match say everything."""
+        """Return a key of the 24 hours from `first` on (unix seconds): with the same key they have the same instants.
+
+        Where no clock changes nearby, the matching days of the wall clock are the key; elsewhere there is none.
+        """
         end = first + DAY
         if (self.start and unix_floor(self.start) > first - 1) or (self.end and unix_floor(self.end) < end):
             return None

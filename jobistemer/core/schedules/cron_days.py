@@ -1,6 +1,6 @@
-"""Which days a cron expression names: day of month, month, day of week and year, for any month.
+"""The days that a cron expression names: day of month, month, day of week and year, for any month.
 
-What days of a month match depends on two things only: the weekday on which the month begins and its length. There are
+The matching days of a month depend on two things only: the weekday on which the month begins and its length. There are
 28 such pairs, so the answers are kept, one bit per day (bit 1 is the first of the month).
 """
 
@@ -29,7 +29,7 @@ _WEEK: Final = 7
 
 
 class MonthShape(NamedTuple):
-    """All that the matching of days needs to know of a month; weekdays count from Sunday, 0."""
+    """The two facts of a month that decide its matching days; weekdays count from Sunday, 0."""
 
     first_weekday: int
     length: int

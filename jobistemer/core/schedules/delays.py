@@ -16,7 +16,7 @@ _MS_PER_SECOND: Final = 1000
 
 
 def check_bound(field: str, seconds: int) -> None:
-    """Refuse a bound that is not a whole number of seconds from 0 to 31 days."""
+    """Check that a bound is a whole number of seconds from 0 to 31 days. Raises InvalidSchedule otherwise."""
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= LONGEST_DELAY:
         raise InvalidSchedule(f"{field} {seconds!r} is not a whole number of seconds in 0–{LONGEST_DELAY}")
 

@@ -22,7 +22,7 @@ _DAYS_PER_WEEK: Final = 7
 
 
 def describe(schedule: AnySchedule) -> str:
-    """Return a schedule in words: when it is due, in which zone, in which window, delayed by how much."""
+    """Describe a schedule in words: when it is due, in which zone, in which window, delayed by how much."""
     if isinstance(schedule, Cron):
         return f"{describe_cron(schedule.expression)} ({schedule.timezone}){_limits(schedule)}"
     if isinstance(schedule, Interval):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from jobistemer.core.schedules.cron_items import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
+from jobistemer.core.schedules.cron_expression import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
 from jobistemer.core.schedules.cron_parser import read_cron
 from jobistemer.core.schedules.english import join_runs, join_words, ordinal, repeat_unit, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobistemer.core.schedules.cron_expression import CronFields, DayOfMonth, DayOfWeek
-    from jobistemer.core.schedules.cron_items import Field
+    from jobistemer.core.schedules.cron_expression import CronFields, DayOfMonth, DayOfWeek, Field
 
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
@@ -27,7 +26,7 @@ _SIXTY: Final = 60
 
 
 def describe_cron(expression: str) -> str:
-    """Return an expression in words, such as `at 02:00, Monday to Friday`; raises InvalidSchedule."""
+    """Describe an expression in words, such as `at 02:00, Monday to Friday`. Raises InvalidSchedule."""
     fields = read_cron(expression)
     parts = (_times(fields), _days(fields), _months(fields), _years(fields))
     return ", ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Pieces of sentences: lists, ordinals, runs of values."""
+"""Pieces of English sentences: lists, ordinals, runs of values."""
 
 from __future__ import annotations
 

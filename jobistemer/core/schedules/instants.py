@@ -1,4 +1,4 @@
-"""Instants: the two ways this package writes a moment, and what a schedule may be asked.
+"""Instants: the two ways this package writes a moment, and the questions a schedule answers.
 
 Outside, an instant is a timezone-aware datetime. Inside, and on the ticker's fast path, it is a whole number of seconds
 since 1970-01-01T00:00:00Z ("unix"). A reading of a wall clock is written as a number too ("wall"): the seconds from
@@ -49,10 +49,11 @@ class ScheduleQueries:
     def _due(self) -> Due:
         raise NotImplementedError
 
-    def day_key(self, first: int) -> Hashable | None:  # noqa: ARG002 - kinds that can tell look at it
-        """Stretches of 24 hours with the same key have the same instants, counted from their first second `first`.
+    def day_key(self, first: int) -> Hashable | None:  # noqa: ARG002 - kinds that can tell use it
+        """Return a key of the 24 hours from `first` on: with the same key they have the same instants.
 
-        None where that cannot be told. It spares who looks at a year of instants most of its days.
+        The instants are counted from `first` (unix seconds). Returns None where the kind of schedule cannot tell. A
+        walk over a year of instants can skip most of its days with it.
         """
         return None
 
@@ -125,7 +126,10 @@ def limit_to_window(due: Due, start: datetime | None, end: datetime | None) -> D
 
 
 def check_window(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
-    """Return a window in UTC, refusing one without time zones or that ends before it starts."""
+    """Return a window in UTC.
+
+    Raises InvalidSchedule for a bound without a time zone, and for a window that ends before it starts.
+    """
     first = None if start is None else to_utc(start, "start")
     last = None if end is None else to_utc(end, "end")
     if first is not None and last is not None and last < first:
@@ -136,7 +140,7 @@ def check_window(start: datetime | None, end: datetime | None) -> tuple[datetime
 
 
 def to_utc(instant: datetime, field: str) -> datetime:
-    """Return the same instant in UTC; `field` names it when it has no time zone."""
+    """Return the same instant in UTC. Raises InvalidSchedule with `field` for an instant without a time zone."""
     if not isinstance(instant, datetime):
         raise InvalidSchedule(f"{field} {instant!r} is not a datetime")
     if instant.utcoffset() is None:

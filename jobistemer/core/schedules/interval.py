@@ -35,7 +35,7 @@ from jobistemer.core.schedules.zones import Zone, zone_of
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    # What may be given; the field itself always holds the text.
+    # The argument may be either; the field itself always holds the text.
     IntervalText = str | timedelta
 else:
     IntervalText = str
@@ -53,7 +53,7 @@ class Interval(
     msgspec.Struct, ScheduleQueries, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     tag_field="kind", tag="interval",
 ):  # fmt: skip
-    """Every so often, counted from an anchor, which is itself due.
+    """A period, counted from an anchor, which is itself due.
 
     `expression`: an ISO 8601 duration (`PT6H`, `P1M`), a repeating interval (`R5/2026-01-31T00:00:00Z/P1M`,
     `R/start/end`, `R/duration/end`), or a timedelta, which is elapsed time. Years to days are steps of the wall clock's
@@ -61,7 +61,7 @@ class Interval(
     the expression does not say; without either, ask `anchored`. `start`, `end`: a window, both ends included. `jitter`,
     `spread`: see Cron.
 
-    Raises InvalidSchedule for anything that is not so.
+    Raises InvalidSchedule for any other value.
     """
 
     expression: IntervalText
@@ -94,7 +94,7 @@ class Interval(
         return msgspec.structs.replace(self, anchor=instant_at(unix_floor(at)))
 
     def is_anchored(self) -> bool:
-        """Return whether it is known where counting begins."""
+        """Return whether the start of counting is known."""
         repetition = read_repetition(str(self.expression), self.timezone)
         return not (self.anchor is None and repetition.start is None and repetition.end is None)
 
@@ -102,7 +102,10 @@ class Interval(
         return _compile(self)
 
     def day_key(self, first: int) -> Hashable | None:
-        """Of elapsed time, how far its first instant lies from the beginning of the day."""
+        """Return a key of the 24 hours from `first` on (unix seconds), for an interval of elapsed time.
+
+        The key is the distance of the first instant from `first`.
+        """
         return None if self.start or self.end else _progression(self).phase(first, first + DAY)
 
 
@@ -134,7 +137,10 @@ class Progression:
         return walk(self, start, end)
 
     def phase(self, first: int, end: int) -> int | None:
-        """How long after `first` the instants begin that go on at one distance up to `end`; None if they do not."""
+        """Return how many seconds after `first` the instants begin, if they go on at one distance up to `end`.
+
+        Returns None if they do not.
+        """
         duration = self._duration
         if not duration.is_elapsed_time():
             return None
@@ -184,7 +190,7 @@ def _progression(interval: Interval) -> Progression:
 
 
 def _plus_months(day: int, months: int) -> int:
-    """Return the day that is so many months away, or the last of its month where that day is missing."""
+    """Return the day `months` months away, or the last of its month where that day is missing."""
     if not months:
         return day
     origin = date.fromordinal(day + EPOCH_DAY)

@@ -75,7 +75,7 @@ def read_repetition(text: str, timezone: str) -> Repetition:
 
 
 def read_duration(text: str) -> Duration:
-    """Read an ISO 8601 duration of at least one second; raises InvalidSchedule."""
+    """Read an ISO 8601 duration of at least one second. Raises InvalidSchedule."""
     if not text.startswith("P"):
         hint = "a duration is positive" if text.startswith(("-", "+")) else "it begins with P, such as PT5M"
         raise InvalidSchedule(f"duration {text!r} is not ISO 8601; {hint}")
@@ -128,7 +128,7 @@ def unix_of(moment: datetime, timezone: str | None) -> int:
 
 
 def duration_text(delta: timedelta) -> str:
-    """Write a timedelta, which is elapsed time, as ISO 8601; raises InvalidSchedule below one second."""
+    """Write a timedelta, which is elapsed time, as ISO 8601. Raises InvalidSchedule below one second."""
     if delta < timedelta(seconds=1) or delta.microseconds:
         raise InvalidSchedule(f"interval {delta!r} is not a whole number of seconds above zero")
     minutes, seconds = divmod(delta.days * DAY + delta.seconds, 60)
@@ -162,9 +162,10 @@ def _read_dates(text: str) -> tuple[int, int]:
 
 
 def _read_date(text: str) -> date:
-    """Read a date; one that is not written back as it was read does not exist.
+    """Read a date. Raises ValueError for a date that does not exist.
 
-    isodate takes month 0 and counts 2026-366 and week 54 on into the next year.
+    isodate takes month 0 and counts 2026-366 and week 54 on into the next year; so a date counts only if it is written
+    back as it was read.
     """
     day: date = isodate.parse_date(text)
     year, week, weekday = day.isocalendar()

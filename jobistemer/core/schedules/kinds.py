@@ -1,4 +1,4 @@
-"""The kinds of schedules, together: the protocol, the union that travels, and how a text becomes one."""
+"""The kinds of schedules, together: the protocol, the union that travels, and the reading of texts."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Schedule(Protocol):
 def parse_schedule(value: AnySchedule | str | timedelta | datetime, timezone: str = "UTC") -> AnySchedule:
     """Return the schedule that a value stands for.
 
-    A schedule is itself; a timedelta and text that begins with `P` or `R` followed by what ISO 8601 has there is an
-    interval, a datetime and text that begins with a date is a one-time instant, other text is a cron expression.
-    `timezone` is for those that do not bring their own. Raises InvalidSchedule.
+    A schedule is itself; a timedelta and text that begins with `P` or `R` followed by ISO 8601 is an interval; a
+    datetime and text that begins with a date is a one-time instant; other text is a cron expression. `timezone` is for
+    those that do not bring their own. Raises InvalidSchedule.
     """
     if isinstance(value, Cron | Interval | Once | Custom):
         return value

@@ -15,7 +15,7 @@ from jobistemer.core.schedules.zones import zone_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    # What may be given; the field itself always holds a datetime in UTC.
+    # The argument may be either; the field itself always holds a datetime in UTC.
     Moment = datetime | str
 else:
     Moment = datetime

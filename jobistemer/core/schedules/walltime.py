@@ -27,7 +27,7 @@ _CYCLE: Final = (CALENDAR_CYCLE + 2) * 366 * DAY
 
 
 class ClockRule(NamedTuple):
-    """What becomes of readings that a clock never shows, and of those that it shows twice."""
+    """The rule for readings that a clock never shows, and for readings that it shows twice."""
 
     catches_up: bool  # what falls into a gap is due, once, at the first instant after it
     repeats: bool  # what is shown twice is due twice
@@ -114,7 +114,7 @@ class WallClockDue:
             first = self.next_unix(last)
 
     def _earliest(self, span: Span) -> int:
-        """Return the first wall second of a span that counts: all of them, or only what is shown anew."""
+        """Return the first wall second of a span that counts: its first, or the first never shown before."""
         if self._rule.repeats or span.is_after_gap():
             return span.start + span.offset
         return span.fresh

@@ -123,7 +123,7 @@ class Zone:
 
 
 def zone_of(name: str) -> Zone:
-    """Return the zone of a name of the tz database; raises InvalidSchedule with the likely name."""
+    """Return the zone of a name of the tz database. Raises InvalidSchedule with the likely name."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidSchedule(f"timezone {name!r} is not a name of the tz database, such as 'Europe/Berlin'")
     return _zone(name)
