@@ -76,7 +76,7 @@ class Handler:
         return tuple(self._callable.parameters)
 
     def limit_uses(self, message: Message) -> tuple[LimitUse, ...]:
-        """Return what a call counts under, the narrowest limit first: the run waits for that one."""
+        """Return the limits that a call counts under, the narrowest first: the run waits for that one."""
         own, shared = self.limits, self.queue_limits.get(message.queue, ())
         arguments = self._decode_or_empty(message) if any(limit.key for limit in (*own, *shared)) else {}
         found = find_uses(f"task/{self.name}", own, arguments) + find_uses(f"queue/{message.queue}", shared, arguments)

@@ -110,7 +110,7 @@ class MiddlewareChain:
         self.links: list[Middleware] = []
 
     def __call__(self, middleware: M) -> M:
-        """Add a middleware inside of those that are there. Raises InvalidDefinition."""
+        """Add a middleware inside of the earlier ones. Raises InvalidDefinition for what is no function."""
         return _register(self.links, middleware)
 
 

@@ -115,7 +115,7 @@ def check_keys(where: str, limits: Iterable[Limit], parameters: Iterable[str]) -
 
 
 def find_uses(scope: str, limits: Iterable[Limit], arguments: Mapping[str, Any]) -> list[LimitUse]:
-    """Return what a call with these arguments counts under.
+    """Return the limits that a call with these arguments counts under.
 
     scope: the name that limits without a name of their own count under, such as `task/send`.
     """

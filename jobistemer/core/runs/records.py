@@ -78,9 +78,9 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class JobChange(msgspec.Struct, frozen=True):
-    """A change that somebody made to a job.
+    """A change to a job.
 
-    at: Unix milliseconds. by: the operator or process. what: one word such as paused or created.
+    at: Unix milliseconds. by: the operator or process that made it. what: one word such as paused or created.
     """
 
     at: int

@@ -96,7 +96,7 @@ class Transaction:
         return self._own_key(name)
 
     def write(self, command: str, name: str, *args: Value) -> None:
-        """Add a write command on the own key `name`. Raises InvalidInput for what could fail later."""
+        """Add a write command on the own key `name`. Raises InvalidInput for a write that could fail later."""
         form = ALLOWED_COMMANDS.get(command)
         if form is None:
             raise InvalidInput(

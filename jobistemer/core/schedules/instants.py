@@ -2,7 +2,7 @@
 
 Outside, an instant is a timezone-aware datetime. Inside, and on the ticker's fast path, it is a whole number of seconds
 since 1970-01-01T00:00:00Z ("unix"). A reading of a wall clock is written as a number too ("wall"): the seconds from
-1970-01-01 00:00 to the date and time that the clock shows, as if it stood in Greenwich.
+1970-01-01 00:00 to the date and time that the clock shows, as if its zone were UTC.
 """
 
 from __future__ import annotations
