@@ -66,7 +66,7 @@ def timeout(seconds: float) -> Callable[[Context], AbstractContextManager[None]]
 
     @contextmanager
     def limit_time(context: Context) -> Iterator[None]:
-        context.tools.limit(seconds)
+        context.tools.set_time_limit(seconds)
         yield
 
     return limit_time

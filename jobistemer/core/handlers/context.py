@@ -64,19 +64,19 @@ class Tools(Protocol):
         """The permissions of the built-in tasks on this worker."""
         ...
 
-    def note(self, text: str, level: str) -> None:
+    def store_line(self, text: str, level: str) -> None:
         """Store a line with the attempt."""
         ...
 
-    def show_progress(self, progress: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Store the progress of the attempt."""
         ...
 
-    def ending(self) -> str:
+    def find_stop_reason(self) -> str:
         """Return why the handler should end: `canceled`, `timed_out`, `shutdown`; empty while it should not."""
         ...
 
-    def last_run_at(self) -> datetime | None:
+    def find_last_run(self) -> datetime | None:
         """Return when the job ran last before this occurrence, or None."""
         ...
 
@@ -84,7 +84,7 @@ class Tools(Protocol):
         """Return whether no attempt of the same occurrence has begun before this one."""
         ...
 
-    def limit(self, seconds: float) -> None:
+    def set_time_limit(self, seconds: float) -> None:
         """Have the attempt stopped after so many seconds, counted from its start, if not before."""
         ...
 
@@ -144,7 +144,7 @@ class Context(AttemptInfo, frozen=True, kw_only=True):
     @property
     def canceled(self) -> bool:
         """Whether the handler should end: the run was cancelled, its time is over, or the worker shuts down."""
-        return self.tools.ending() != ""
+        return self.tools.find_stop_reason() != ""
 
     @property
     def ending(self) -> str:
@@ -152,7 +152,7 @@ class Context(AttemptInfo, frozen=True, kw_only=True):
 
         After `shutdown` an attempt that ends within the grace period still counts.
         """
-        return self.tools.ending()
+        return self.tools.find_stop_reason()
 
     @property
     def permissions(self) -> Permissions:
@@ -162,15 +162,15 @@ class Context(AttemptInfo, frozen=True, kw_only=True):
     @property
     def last_run_at(self) -> datetime | None:
         """When the job ran before, None for the first time and outside of jobs. Asks the server each time."""
-        return self.tools.last_run_at()
+        return self.tools.find_last_run()
 
     def log(self, text: str, level: str = "info") -> None:
         """Store a line with the attempt, and only there."""
-        self.tools.note(text, level)
+        self.tools.store_line(text, level)
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Store how far the work has come; `jobistemer run watch` shows it."""
-        self.tools.show_progress(Progress(done, total, note))
+        self.tools.set_progress(Progress(done, total, note))
 
     def map(self, task: Any, items: Iterable[Any], *, reduce: Any = None, failure: str | None = None) -> str:
         """Have workers run `task` once for each item, and `reduce` once with the results, in order.

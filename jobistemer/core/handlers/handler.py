@@ -54,11 +54,11 @@ class Handler:
         signature = _read_signature(name, function)
         hints = get_type_hints(function, include_extras=True)
         self.context_parameter = _find_context_parameter(signature, hints)
-        self.supplies = find_injected(name, signature, hints, upstream)
+        self.injected = find_injected(name, signature, hints, upstream)
         self.retry_filter = retry_filter
         self.sizes = sizes
         # Callers do not see the parameters that the worker fills.
-        hidden = {self.context_parameter, *self.supplies}
+        hidden = {self.context_parameter, *self.injected}
         given = [each for each in signature.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
         self._decoder = _build_decoder(name, given, hints)

@@ -41,19 +41,19 @@ class LocalTools:
         # The caller could do by itself all that the function does, so nothing is refused.
         self.permissions = Permissions(shell=(ANY_PROGRAM,), http_private=True)  # noqa: S604 - a name of a field
 
-    def note(self, text: str, level: str) -> None:
+    def store_line(self, text: str, level: str) -> None:
         """Add a line to those of the logger."""
         self.logger.lines.append((level, text))
 
-    def show_progress(self, progress: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Add the progress to the list."""
         self.progress.append(progress)
 
-    def ending(self) -> str:
+    def find_stop_reason(self) -> str:
         """Return no reason to end: nothing can stop the call."""
         return ""
 
-    def last_run_at(self) -> datetime | None:
+    def find_last_run(self) -> datetime | None:
         """Return None: the call belongs to no job."""
         return None
 
@@ -61,7 +61,7 @@ class LocalTools:
         """Return False: the call belongs to no occurrence."""
         return False
 
-    def limit(self, seconds: float) -> None:
+    def set_time_limit(self, seconds: float) -> None:
         """Do nothing: nothing can stop the call."""
 
 

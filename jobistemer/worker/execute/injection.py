@@ -38,13 +38,13 @@ R = TypeVar("R")
 
 def needs_injection(attempt: Attempt) -> bool:
     """Whether anything is to be read for this attempt; for most handlers nothing is."""
-    return bool(attempt.handler.supplies or attempt.delivery.message.group_strategy)
+    return bool(attempt.handler.injected or attempt.delivery.message.group_strategy)
 
 
 def read_injected(attempt: Attempt) -> dict[str, Any]:
     """Read the injected arguments. Raises RefusedInput when a value is missing, Fail when its group failed."""
     return _wait_for_server(
-        lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.supplies)
+        lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.injected)
     )
 
 

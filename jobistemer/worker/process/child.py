@@ -149,7 +149,7 @@ class ChildRunner:
             facts = msgspec.json.decode(assignment.context, type=AttemptInfo)
             mapping = FanOutProxy(connection, self._handlers)
             found[handler.context_parameter] = Context(**msgspec.structs.asdict(facts), tools=tools, mapping=mapping)
-        for parameter, supply in handler.supplies.items():
+        for parameter, supply in handler.injected.items():
             match supply:
                 case GroupResults() | UpstreamResults():
                     counts = assignment.groups[parameter]

@@ -127,19 +127,19 @@ class ContextProxy:
             for message, call in self._transaction.follow_ups
         ]
 
-    def note(self, text: str, level: str) -> None:
+    def store_line(self, text: str, level: str) -> None:
         """The worker stores it."""
         self._connection.send(protocol.AddNote(text, level))
 
-    def show_progress(self, progress: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """The worker stores it."""
         self._connection.send(protocol.SetProgress(progress))
 
-    def ending(self) -> str:
+    def find_stop_reason(self) -> str:
         """As the worker has said; a cancelled attempt is not told, its process is killed."""
         return self._connection.ending
 
-    def last_run_at(self) -> datetime | None:
+    def find_last_run(self) -> datetime | None:
         """The worker looks."""
         found: datetime | None = self._connection.ask(protocol.Question("last_run_at"))
         return found
@@ -148,7 +148,7 @@ class ContextProxy:
         """The worker asks."""
         return bool(self._connection.ask(protocol.Question("first_of_occurrence")))
 
-    def limit(self, seconds: float) -> None:
+    def set_time_limit(self, seconds: float) -> None:
         """The worker's watch looks at it."""
         self._connection.send(protocol.SetTimeLimit(seconds))
 
