@@ -49,7 +49,7 @@ class Handler:
         self.function = function
         self.options = options
         self.is_coroutine = inspect.iscoroutinefunction(function)
-        # Without the app's defaults, which are merged in when the handler is added to an app.
+        # The registry has merged the app's defaults into the options; this adds those of the package.
         self.executor = complete_options(options).executor
         signature = _read_signature(name, function)
         hints = get_type_hints(function, include_extras=True)
