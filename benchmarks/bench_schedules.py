@@ -24,7 +24,7 @@ from cronsim import CronSim
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, Interval, parse_schedule
-from jobistemer.core.schedules.cron_grammar import _read_cron as read_cron
+from jobistemer.core.schedules.cron_parser import _read_cron as read_cron
 
 ZONE = "Europe/Berlin"
 BERLIN = ZoneInfo(ZONE)

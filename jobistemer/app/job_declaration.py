@@ -10,6 +10,7 @@ import msgspec
 from jobistemer.app.decorators import TaskDecorator
 from jobistemer.app.handles import TaskHandle
 from jobistemer.core import ids
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler, encode_payload
@@ -17,7 +18,6 @@ from jobistemer.core.handlers.hooks import Hooks
 from jobistemer.core.jobs.graph import find_upstream
 from jobistemer.core.jobs.job import FailureStrategy, Job, Task
 from jobistemer.core.jobs.options import Options, resolve_options
-from jobistemer.core.names import check_name
 from jobistemer.core.schedules import AnySchedule, parse_schedule
 
 P = ParamSpec("P")

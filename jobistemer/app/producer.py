@@ -13,13 +13,13 @@ import msgspec
 from jobistemer.app.enqueue_hooks import AddHeaders, enter_enqueue_hooks
 from jobistemer.app.request import NOW, Debounce, Request, Unique, lock_name
 from jobistemer.core import ids
+from jobistemer.core.checks import check_name
 from jobistemer.core.durations import milliseconds
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
 from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.handlers.hooks import Hooks
 from jobistemer.core.jobs.options import Options, complete_options
-from jobistemer.core.jobs.retries import with_retries
-from jobistemer.core.names import check_name
+from jobistemer.core.jobs.retries import set_max_retries
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, drop_defaults, to_message_fields
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.hooks import call_hooks
@@ -203,7 +203,7 @@ class Producer:
         check_name("task", task)
         chosen = complete_options(self._defaults, handler.options if handler else Options(), options)
         if request.max_retries is not None:
-            chosen = msgspec.structs.replace(chosen, retry=with_retries(chosen.retry, request.max_retries))
+            chosen = msgspec.structs.replace(chosen, retry=set_max_retries(chosen.retry, request.max_retries))
         if len(self._fields) >= CACHE_SIZE:
             self._fields.clear()
         fields = self._fields[key] = drop_defaults(**to_message_fields(chosen))

@@ -12,6 +12,7 @@ from jobistemer.app.handles import TaskHandle
 from jobistemer.app.job_declaration import JobDeclaration, split_task_options
 from jobistemer.app.producer import Producer
 from jobistemer.app.request import Request, build_request
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
@@ -20,9 +21,8 @@ from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.limits import Limit, check_limits
 from jobistemer.core.jobs.options import EffectiveOption, Options, merge_options, resolve_options
-from jobistemer.core.jobs.retries import with_retries
+from jobistemer.core.jobs.retries import set_max_retries
 from jobistemer.core.jobs.retryable import build_retry_filter
-from jobistemer.core.names import check_name
 from jobistemer.core.schedules import AnySchedule, EveryBuilder, Ready, parse_schedule
 from jobistemer.core.schedules import at as once_at
 from jobistemer.core.sizes import Sizes
@@ -109,7 +109,7 @@ class Registry:
         request = build_request(task, **call)
         found = resolve_options([*levels, ("call", request.options)])
         if request.max_retries is not None:
-            found["retry"] = EffectiveOption(with_retries(found["retry"].value, request.max_retries), "call")
+            found["retry"] = EffectiveOption(set_max_retries(found["retry"].value, request.max_retries), "call")
         return found
 
     def job_options(self, job: str) -> dict[str, dict[str, EffectiveOption]]:

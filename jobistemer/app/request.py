@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from jobistemer.core.checks import check_whole
 from jobistemer.core.durations import LONGEST_WAIT_S, LONGEST_WINDOW_S, Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.jobs.retries import MAX_RETRIES
-from jobistemer.core.ranges import check_whole
 
 MAX_TEXT_BYTES = 4_096
 

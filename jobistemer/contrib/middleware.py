@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers.context import Context
-from jobistemer.core.ranges import check_range
 from jobistemer.runtime.hooks import call_hooks
 
 LONGEST_S = 366 * 86_400
@@ -68,7 +68,7 @@ def timeout(seconds: float) -> Callable[[Context], AbstractContextManager[None]]
 
     @contextmanager
     def limit_time(context: Context) -> Iterator[None]:
-        context.tools.limit(seconds)
+        context.tools.set_time_limit(seconds)
         yield
 
     return limit_time

@@ -27,10 +27,9 @@ from typing import IO, Any
 import msgspec
 
 from jobistemer.contrib.app_protocol import TaskMaker
-from jobistemer.core.builtin_tasks import SHELL_TASK
+from jobistemer.core.builtin_tasks import ANY_PROGRAM, SHELL_TASK
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail
-from jobistemer.core.permissions import ANYTHING
 
 MAX_OUTPUT = 64 * 1024
 """The bytes at the end of the output that are kept in the result."""
@@ -103,7 +102,7 @@ def _find_allowed_program(arguments: list[str], allowed: tuple[str, ...], env: d
     resolved = _resolve_program(path)
     # Allowed names are looked up in the worker's own PATH. The PATH in `env` comes from the caller, who could place any
     # program under an allowed name.
-    if ANYTHING in allowed or any(resolved == _resolve_program(shutil.which(each) or "") for each in allowed):
+    if ANY_PROGRAM in allowed or any(resolved == _resolve_program(shutil.which(each) or "") for each in allowed):
         return resolved
     raise Fail(f"shell: program {path!r} is not allowed on this worker; allowed are {', '.join(allowed)}")
 

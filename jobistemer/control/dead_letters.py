@@ -32,7 +32,7 @@ class DeadLetters:
         """
         for database in self._namespace.shards:
             for letter in dead_letters.iter_dead(database):
-                slot = letter.message.slot
+                slot = letter.message.task_ref
                 of_job = not job or (slot is not None and slot.job == ids.job_id(job))
                 if handler in {"", letter.message.handler} and of_job and error in letter.run.error:
                     yield letter

@@ -10,7 +10,7 @@ import msgspec
 from jobistemer.control.definitions import Registration
 from jobistemer.control.jobs import JobControl
 from jobistemer.core.jobs.job import Job, fingerprint
-from jobistemer.core.jobs.versions import apply_at_ms
+from jobistemer.core.jobs.versions import choose_apply_ms
 from jobistemer.core.planning.diff import Difference, diff_jobs
 from jobistemer.store.actions.update_job import has_been_replaced, keep_anchor
 from jobistemer.store.calls import jobs
@@ -89,7 +89,7 @@ def _plan_job(database: Database, job: Job, *, force: bool) -> JobPlan:
     version = stored.version if stored else 0
     if step is DeployStep.WAIT and stored is not None:
         return JobPlan(job.name, step, version, found, stored.pending_at)
-    at_ms = apply_at_ms(job, now_ms) if step is DeployStep.CHANGE and not force else now_ms
+    at_ms = choose_apply_ms(job, now_ms) if step is DeployStep.CHANGE and not force else now_ms
     return JobPlan(job.name, step, version, found, at_ms if at_ms > now_ms else None)
 
 

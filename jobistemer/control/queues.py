@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.durations import LONGEST_WINDOW_S, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, NotFound
 from jobistemer.core.jobs.limits import limit_name
-from jobistemer.core.names import check_name
 from jobistemer.core.reads.summaries import Hold, QueueSummary
 from jobistemer.store.actions import purge
 from jobistemer.store.calls import holds, streams

@@ -1,1 +1,1 @@
-"""The pure core: values in, values out. Nothing here knows Redis, a clock or a thread."""
+"""The pure core: functions from values to values. Nothing here knows Redis, a clock or a thread."""

@@ -1,4 +1,24 @@
-"""The names of the built-in tasks, for those who enqueue them without the code that does them."""
+"""The built-in tasks: their names, for callers without the code behind them, and what a worker allows them.
+
+A worker allows nothing unless its operator says so.
+"""
+
+from __future__ import annotations
+
+import msgspec
 
 SHELL_TASK = "shell"
 HTTP_TASK = "http"
+ANY_PROGRAM = "*"
+"""Stands for every program in the list of allowed programs."""
+
+
+class Permissions(msgspec.Struct, frozen=True):
+    """Permissions of the built-in tasks.
+
+    shell: names or paths of the programs that the task `shell` may start, `*` for all; empty allows none.
+    http_private: whether the task `http` may reach private, loopback and link-local addresses.
+    """
+
+    shell: tuple[str, ...] = ()
+    http_private: bool = False

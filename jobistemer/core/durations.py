@@ -1,4 +1,4 @@
-"""Lengths of time and instants that a caller gives, as whole milliseconds."""
+"""Durations and instants that a caller gives, as whole milliseconds."""
 
 from __future__ import annotations
 
@@ -8,25 +8,32 @@ from jobistemer.core.errors import InvalidInput
 
 LONGEST_WINDOW_S = 366 * 86_400
 LONGEST_WAIT_S = 100 * 366 * 86_400
-"""How far ahead a call may be put off: a century, so that a number in the wrong unit is found."""
+"""The longest delay of a call in seconds: a century, so that a number in the wrong unit is found."""
 
 Seconds = float | timedelta
 
 
-def milliseconds(what: str, value: Seconds, least: int = 0, most_s: float = LONGEST_WINDOW_S) -> int:
-    """A number of seconds or a timedelta as milliseconds. Raises InvalidInput when it is out of range."""
+def milliseconds(field: str, value: Seconds, least: int = 0, most_s: float = LONGEST_WINDOW_S) -> int:
+    """Convert a number of seconds, or a timedelta, to whole milliseconds.
+
+    field: the name of the value in an error. Allowed are at least `least` milliseconds and at most `most_s` seconds.
+    Raises InvalidInput when the value is out of range.
+    """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds * 1000 < float("inf"):
-        raise InvalidInput(f"{what} is {value!r}, allowed are {least / 1000:g} and more seconds")
+        raise InvalidInput(f"{field} is {value!r}, allowed are {least / 1000:g} and more seconds")
     if seconds > most_s:
-        raise InvalidInput(f"{what} is {value!r}, allowed are at most {most_s} seconds")
+        raise InvalidInput(f"{field} is {value!r}, allowed are at most {most_s} seconds")
     return round(seconds * 1000)
 
 
-def instant_ms(what: str, value: datetime) -> int:
-    """An instant as Unix milliseconds. Raises InvalidInput when it is none, or has no time zone."""
+def instant_ms(field: str, value: datetime) -> int:
+    """Convert an instant to Unix milliseconds.
+
+    field: the name of the value in an error. Raises InvalidInput when the value is no datetime or has no time zone.
+    """
     if not isinstance(value, datetime):
-        raise InvalidInput(f"{what} is {value!r:.80}, allowed is a datetime with a time zone")
+        raise InvalidInput(f"{field} is {value!r:.80}, allowed is a datetime with a time zone")
     if value.tzinfo is None:
-        raise InvalidInput(f"{what} is {value!r}, which has no time zone; write datetime(…, tzinfo=UTC)")
+        raise InvalidInput(f"{field} is {value!r}, which has no time zone; write datetime(…, tzinfo=UTC)")
     return round(value.timestamp() * 1000)

@@ -2,31 +2,30 @@
 
     JobistemerError
     ├── InvalidInput               the caller's mistake: fix the call
-    │   ├── InvalidSchedule            a schedule that cannot be, with the field and the reason
+    │   ├── InvalidSchedule            a schedule that is not possible, with the field and the reason
     │   ├── InvalidDefinition          a job or task that cannot be registered
     │   ├── InvalidName                a name that may not enter a key
     │   ├── InvalidPayload             a payload that does not fit the task, with the path of the field
     │   ├── PayloadTooLarge            a payload or result above its limit
-    │   └── Misconfigured              a setting that cannot be, or a server that cannot be used
-    ├── NotFound                   a name or id that nobody has registered
+    │   └── Misconfigured              a setting that is not possible, or a server that cannot be used
+    ├── NotFound                   a name or an id that is not registered
     │   ├── UnknownJob
     │   ├── UnknownVersion
     │   ├── UnknownTask
     │   ├── UnknownOccurrence
     │   └── UnknownRun
-    ├── Conflict                   somebody was there first: look again
+    ├── Conflict                   another caller was faster: look again
     │   ├── DuplicateRun               the unique key belongs to another run
     │   ├── QueueClosed                the queue is being drained
     │   └── StaleDefinition            the job has a newer version
     ├── NotConnected               the server does not answer
     ├── ServerRefused              the server answered with an error: out of memory, read only, no permission
-    ├── ShuttingDown               this process takes no more work
-    ├── WornOut                    this process has ended because it is no longer well; start a fresh one
+    ├── WornOut                    this worker has ended because it is no longer healthy; start a fresh one
     ├── ResultTimeout              the run has not ended within the time given
     └── RunFailed                  the run whose result was asked for ended without one
 
-The first level says whose fault it is, because that decides what a caller does
-about it; the second is what went wrong. Messages carry the value and the remedy.
+The first level says whose fault an error is, because that decides what a caller does about it; the second says what
+went wrong. Messages carry the value and the remedy.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ class JobistemerError(Exception):
 
 
 class InvalidInput(JobistemerError, ValueError):
-    """What was given cannot be accepted; nothing was written."""
+    """A value that cannot be accepted; nothing was written."""
 
 
 class InvalidSchedule(InvalidInput):
-    """A schedule that cannot be: the message names the field, the value and the reason."""
+    """A schedule that is not possible: the message names the field, the value and the reason."""
 
 
 class InvalidDefinition(InvalidInput):
@@ -59,18 +58,18 @@ class InvalidPayload(InvalidInput):
 
 
 class PayloadTooLarge(InvalidInput):
-    """A payload or a result above the limit of its app."""
+    """A payload or a result above the size limit of its app."""
 
 
 class Misconfigured(InvalidInput):
-    """A setting that cannot be, or a server that cannot be used as it is."""
+    """A setting that is not possible, or a server that cannot be used as it is."""
 
 
 class NotFound(JobistemerError, LookupError):
-    """A name or an id that nobody has registered."""
+    """A name or an id that is not registered."""
 
     def __init__(self, *parts: object) -> None:
-        # What was asked for is anybody's text.
+        # A name that was asked for may hold anything, also what moves a terminal's cursor.
         super().__init__(*(escape_text(each) if isinstance(each, str) else each for each in parts))
 
 
@@ -87,15 +86,15 @@ class UnknownTask(NotFound):
 
 
 class UnknownOccurrence(NotFound):
-    """No record of this occurrence: it never was, or its retention is over."""
+    """No record of this occurrence: it never existed, or its retention is over."""
 
 
 class UnknownRun(NotFound):
-    """No record of this run: it never was, or its retention is over."""
+    """No record of this run: it never existed, or its retention is over."""
 
 
 class Conflict(JobistemerError):
-    """Somebody else was there first."""
+    """Another caller was faster, or the state has changed: look again."""
 
 
 class DuplicateRun(Conflict):
@@ -118,12 +117,8 @@ class ServerRefused(JobistemerError):
     """The server answered with an error: out of memory, read only, no permission."""
 
 
-class ShuttingDown(JobistemerError):
-    """This process takes no more work."""
-
-
 class WornOut(JobistemerError):
-    """This worker has ended in order because it is no longer well: whoever supervises it starts a fresh one."""
+    """This worker has ended in order because it is no longer healthy: its supervisor starts a fresh one."""
 
 
 class ResultTimeout(JobistemerError, TimeoutError):

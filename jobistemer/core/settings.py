@@ -7,10 +7,9 @@ from typing import Final
 
 import msgspec
 
+from jobistemer.core.builtin_tasks import Permissions
+from jobistemer.core.checks import check_name, check_range
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.names import check_name
-from jobistemer.core.permissions import Permissions
-from jobistemer.core.ranges import check_range
 
 WORKER_RANGES: Final = {
     "concurrency": (1, 1000),
@@ -29,20 +28,18 @@ TICKER_RANGES: Final = {
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a worker works.
+    """Settings of a worker.
 
     concurrency: task runs at a time. queues: names with weights, `{"critical": 6, "default": 3}`; equal weights of 0
     mean strict order. lease_s: seconds without a beat after which its work is taken over. beat_s: seconds between
-    beats, with which it hears what is to be cancelled. grace_s: seconds that runs in flight may take to finish after
-    SIGTERM. burst: end when the queues are empty.
-    app: MODULE:APP, from which processes beside the worker import the handlers of `executor="process"`.
-    max_runs, max_memory_mib: the worker ends in order after so many runs, or when it holds so much memory; 0 for never.
-    child_max_runs, child_max_memory_mib: the same for a process beside it, which is replaced then; one that takes more
-    memory while it runs a handler is killed. loop_block_s: a coroutine that holds up the event loop for so long gets it
-    for itself, and the others go on in a new one. max_leaked: the worker ends in order when so many threads that it
-    gave up have not ended.
-    permissions: what the built-in tasks may do.
-    Raises Misconfigured with the field, the value and what is allowed.
+    beats, by which the worker learns which runs are to be cancelled. grace_s: seconds that running attempts may take to
+    finish after SIGTERM. burst: end when the queues are empty. app: MODULE:APP, from which processes beside the worker
+    import the handlers of `executor="process"`. max_runs, max_memory_mib: the worker ends in order after so many runs,
+    or when it holds so much memory; 0 for never. child_max_runs, child_max_memory_mib: the same for a process beside
+    it, which is replaced then; a process that takes more memory while it runs a handler is killed. loop_block_s: a
+    coroutine that blocks the event loop for so many seconds keeps that loop for itself, and the other coroutines go on
+    in a new one. max_leaked: the worker ends in order when so many threads that it gave up have not ended. permissions:
+    what the built-in tasks may do. Raises Misconfigured with the field, the value and what is allowed.
     """
 
     concurrency: int = 8
@@ -71,12 +68,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class TickerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a ticker ticks.
+    """Settings of a ticker.
 
-    pass_s: seconds between two looks at the agenda when nothing is due. horizon_s: how far ahead due instants are
-    prepared. catch_up: instants of one job that are decided in one pass, so that a long outage does not hold up the
-    others. max_jump_s: a leap of the server's clock that is longer is not believed before it has lasted; 0
-    believes every leap at once. jump_hold_s: how long it has to last, in seconds.
+    pass_s: seconds between two looks at the agenda when nothing is due. horizon_s: how many seconds ahead due instants
+    are prepared. catch_up: instants of one job that are decided in one pass, so that a long outage of one job does not
+    hold up the others. max_jump_s: a leap of the server's clock that is longer is not believed before it has lasted; 0
+    believes every leap at once. jump_hold_s: how long it has to last, in seconds. Raises Misconfigured with the field,
+    the value and what is allowed.
     """
 
     pass_s: float = 2.0
@@ -96,7 +94,10 @@ def _check_ranges(settings: msgspec.Struct, ranges: Mapping[str, tuple[float, fl
 
 
 def parse_queues(text: str) -> dict[str, int]:
-    """Read `critical:6,default:3,low` as names with weights; without weights the order is strict."""
+    """Parse `critical:6,default:3,low` to names with weights; without weights the order is strict.
+
+    Raises Misconfigured for a weight that is no whole number.
+    """
     queues = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, _, weight = part.partition(":")

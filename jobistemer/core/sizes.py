@@ -1,18 +1,18 @@
-"""How large payloads and results of an app may be."""
+"""Size limits of the payloads and results of an app."""
 
 from __future__ import annotations
 
 import msgspec
 
+from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.ranges import check_range
 
 DEFAULT_BYTES = 256 * 1024
 LARGEST_BYTES = 64 * 1024 * 1024
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits in bytes of JSON. What is larger is better stored elsewhere and passed by reference.
+    """Limits in bytes of JSON. Larger values are better stored elsewhere and passed by reference.
 
     Raises InvalidDefinition for values out of range.
     """

@@ -1,8 +1,8 @@
-"""The life of occurrences, task runs and attempts, as tables.
+"""The states of occurrences, task runs and attempts, and the transitions between them, as tables.
 
-A transition is data: `(state, event) -> state`. An illegal event is a missing key,
-hence one error in one place. The Lua scripts are held against these tables by
-`tests/integration/test_conformance*.py`; `None` stands for "no record yet".
+A transition is data: `(state, event) -> state`. An illegal event is a missing key, hence one error in one place. The
+Lua scripts are held against these tables by `tests/integration/store/test_conformance*.py`; `None` stands for "no
+record yet".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 
 class OccurrenceState(StrEnum):
-    """Where a due instant of a job stands."""
+    """State of a due instant of a job."""
 
     PENDING = "pending"
     QUEUED = "queued"
@@ -29,7 +29,7 @@ class OccurrenceState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where one task run stands."""
+    """State of one task run."""
 
     PENDING = "pending"
     SCHEDULED = "scheduled"
@@ -43,7 +43,7 @@ class RunState(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """Where one try of a run stands."""
+    """State of one attempt of a run."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -84,8 +84,8 @@ RUN_TRANSITIONS: Mapping[tuple[RunState | None, str], RunState] = {
     (_R.SCHEDULED, "promote"): _R.PENDING,
     (_R.PENDING, "start"): _R.RUNNING,
     (_R.PENDING, "skip"): _R.SKIPPED,
-    # A run in flight is an entry in a pending list; its record says "running" only from the first
-    # heartbeat on, so everything that can end a running run can end a pending one.
+    # A run in flight is an entry in a pending list. Its record says "running" only from the first heartbeat on, so
+    # that short runs are written once; everything that can end a running run can therefore end a pending one.
     **{
         (state, event): end
         for state in (_R.PENDING, _R.RUNNING)
@@ -123,6 +123,6 @@ TERMINAL_RUNS = frozenset(RunState) - {_R.PENDING, _R.SCHEDULED, _R.RUNNING}
 TERMINAL_ATTEMPTS = frozenset(AttemptState) - {_A.RUNNING}
 
 
-def after(table: Mapping[tuple[_State | None, str], _State], state: _State | None, event: str) -> _State | None:
-    """The state that `event` leads to from `state`, or None where the table forbids it."""
+def next_state(table: Mapping[tuple[_State | None, str], _State], state: _State | None, event: str) -> _State | None:
+    """Return the state that `event` leads to from `state`, or None where the table forbids the event."""
     return table.get((state, event))

@@ -12,8 +12,7 @@ from typing import Final, TextIO
 import msgspec
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.hiding import hide_secrets
-from jobistemer.core.safe_text import escape_text
+from jobistemer.core.safe_text import escape_text, hide_secrets
 
 LEVELS = ("debug", "info", "warning", "error")
 

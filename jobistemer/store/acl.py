@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.names import check_name
 from jobistemer.core.runs.transaction import ALLOWED_COMMANDS
 from jobistemer.store.scripts import script
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
 from jobistemer.core.errors import NotConnected
-from jobistemer.core.placement import bucket_of, choose_homes
+from jobistemer.core.placement import bucket_of, choose_shards
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import settings_key
 
@@ -44,7 +44,7 @@ class JobPlacement:
         homeless = self._load(job_ids)
         if not homeless:
             return
-        chosen = choose_homes(homeless, *self._count_jobs(homeless), len(self._shards()))
+        chosen = choose_shards(homeless, *self._count_jobs(homeless), len(self._shards()))
         homes = [("HSETNX", self._key, _home_field(bucket), home) for bucket, home in chosen.items()]
         self._settings.ask_all([*self._missing_fields, *homes])
         self._load(homeless)

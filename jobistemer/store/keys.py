@@ -6,8 +6,8 @@ and every script touches one node only.
 
 from __future__ import annotations
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.jobs.options import HIGHEST_PRIORITY
-from jobistemer.core.names import check_name
 
 FRONT = HIGHEST_PRIORITY + 1
 """The place that is read before all priorities of its queue: for runs whose turn had come when a limit held them up."""

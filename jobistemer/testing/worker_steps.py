@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from jobistemer.app import Jobistemer
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.durations import LONGEST_WAIT_S
 from jobistemer.core.handlers.handler import Handler
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.message import Delivery
 from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import groups

@@ -27,7 +27,7 @@ def child(index: int, parent: str = "run_1", **changes: Any) -> Message:
 
 
 def reducer(parent: str = "run_1", failure: str = "fail_fast", **changes: Any) -> Message:
-    return message(group_of(parent), handler="total", reduces=failure, **changes)
+    return message(group_of(parent), handler="total", group_strategy=failure, **changes)
 
 
 def add_children(database: Database, parent: Delivery, indices: range, failure: str = "fail_fast", **changes: Any) -> Reply:

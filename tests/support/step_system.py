@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from jobistemer.app import Jobistemer
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.settings import TickerSettings, WorkerSettings
 from jobistemer.runtime.shutdown import Shutdown

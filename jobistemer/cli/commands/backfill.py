@@ -136,7 +136,7 @@ def _backfills_table(found: list[StoredBackfill]) -> RenderableType:
                 progress.fired,
                 progress.completed,
                 progress.failed,
-                len(progress.flying),
+                len(progress.in_flight),
                 progress.existing,
                 progress.note,
             ),

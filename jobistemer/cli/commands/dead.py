@@ -147,7 +147,7 @@ def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:
 
 def _details(letter: DeadRun, now_ms: int) -> RenderableType:
     run, message = letter.run, letter.message
-    slot = f"{message.slot.task} of {message.slot.occurrence}" if message.slot else ""
+    slot = f"{message.task_ref.task} of {message.task_ref.occurrence}" if message.task_ref else ""
     properties = tables.properties(
         (
             ("run", run.id),

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, Interval, anchored, describe, parse_calendar, parse_schedule
-from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes, shift_note
+from jobistemer.core.schedules.clock_changes import ClockChange, describe_shift, find_clock_changes
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.schedules.walltime import Dst
@@ -93,7 +93,7 @@ def find_next_instants(
         NextInstant(
             instant,
             instant.astimezone(zone),
-            shift_note(schedule, instant, timezone),
+            describe_shift(schedule, instant, timezone),
             next((calendar.name for calendar in calendars if calendar.excludes(instant)), None),
         )
         for instant in islice(schedule.between(start, _LATEST), count)
@@ -116,7 +116,7 @@ def _parse_schedule(text: str, timezone: str, dst: Dst | None, start: datetime) 
 def _find_clock_changes(instants: list[datetime], timezone: str) -> list[ClockChange]:
     """Give the clock changes between instants that are near enough for a change to matter to them."""
     pairs = pairwise(instants)
-    return list(chain.from_iterable(clock_changes(timezone, first, second) for first, second in pairs))
+    return list(chain.from_iterable(find_clock_changes(timezone, first, second) for first, second in pairs))
 
 
 def _table(answer: NextInstants) -> Table:

@@ -18,8 +18,8 @@ from jobistemer.cli.health_options import (
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.cli.worker_options import build_process_command, recycling_options, supervisor_options
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import WornOut
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.settings import WorkerSettings, parse_queues
 from jobistemer.runtime.exit import exit_process
 from jobistemer.runtime.file_watcher import FileWatcher

@@ -1,4 +1,4 @@
-"""Handlers: how a function becomes one, its context, its hooks, and what it may raise.
+"""Handlers: how a function becomes one, its context, its hooks, and the errors it may raise.
 
-May import `core.runs` and what is below it; a stranger to `core.planning` and `core.reads`.
+May import `core.runs` and what is below it, not `core.planning` or `core.reads`.
 """

@@ -1,13 +1,13 @@
-"""What a handler notes while it runs: log lines and progress, kept with its attempt."""
+"""The log of an attempt: lines and progress that a handler writes while it runs."""
 
 from __future__ import annotations
 
 import msgspec
 
 MAX_LINES = 1_000
-"""How many lines of one attempt are kept, the last ones."""
+"""How many lines of one attempt are kept: the last ones."""
 MAX_BYTES = 256 * 1024
-"""How many bytes of lines of one attempt are kept, as they are stored."""
+"""How many bytes of lines of one attempt are kept, in their stored form."""
 LONGEST_LINE = 4_000
 """How many characters of one line are kept."""
 
@@ -22,7 +22,7 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far an attempt has come; total is None when nobody knows."""
+    """The progress of an attempt; total is None when it is not known."""
 
     done: float
     total: float | None = None
@@ -30,7 +30,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AttemptLogRecord(msgspec.Struct, frozen=True):
-    """What is on record of one attempt: the lines asked for, how many were ever written, and the progress."""
+    """The stored log of one attempt: the lines asked for, how many were ever written, and the progress."""
 
     lines: list[LogLine]
     written: int
@@ -38,7 +38,7 @@ class AttemptLogRecord(msgspec.Struct, frozen=True):
 
 
 def shorten_line(text: str) -> str:
-    """The text of one line, cut where it is too long."""
+    """Cut the text of a line that is longer than LONGEST_LINE characters."""
     return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]} … ({len(text)} characters)"
 
 

@@ -1,19 +1,19 @@
-"""What a handler may raise to say how its attempt is to be taken."""
+"""Exceptions that a handler raises to decide the outcome of its attempt."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.retries import LONGEST_DELAY_S
-from jobistemer.core.ranges import check_range
 
 
 class Retry(Exception):
     """Try again: `raise Retry(after=30)`. It counts as a failed attempt.
 
-    after: seconds or a timedelta until the next attempt, what is past is now; without it the retry policy says.
-    Raises InvalidInput for what is no such time.
+    after: seconds or a timedelta until the next attempt, a negative one means now; without it the retry policy decides.
+    Raises InvalidInput when `after` is no number, or too long.
     """
 
     def __init__(self, reason: str = "asked to be tried again", *, after: float | timedelta | None = None) -> None:

@@ -1,7 +1,7 @@
 """Handlers: the callables that do the work, with the types of what goes in and comes out.
 
 A payload is the JSON object of a handler's keyword arguments. Its type is made from the function's annotations once,
-when the handler is declared, so that what does not fit is refused where it is enqueued, and again where it runs.
+when the handler is declared, so that a wrong payload is refused where it is enqueued, and again where it runs.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
-from jobistemer.core.names import check_name
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message
 from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
 
@@ -44,21 +44,21 @@ class Handler:
     ) -> None:
         self.name = check_name("handler", name)
         self.limits = options.limits or ()
-        # What its calls count under in each queue; shared with the other handlers of the app.
+        # The app's own mapping, and no copy: a queue may get limits after the handler was declared.
         self.queue_limits = queue_limits
         self.function = function
         self.options = options
         self.is_coroutine = inspect.iscoroutinefunction(function)
-        # The app's defaults are known where it is added to an app.
+        # The registry has merged the app's defaults into the options; this adds those of the package.
         self.executor = complete_options(options).executor
         signature = _read_signature(name, function)
         hints = get_type_hints(function, include_extras=True)
         self.context_parameter = _find_context_parameter(signature, hints)
-        self.supplies = find_injected(name, signature, hints, upstream)
+        self.injected = find_injected(name, signature, hints, upstream)
         self.retry_filter = retry_filter
         self.sizes = sizes
-        # What is the worker's to give, callers do not see.
-        hidden = {self.context_parameter, *self.supplies}
+        # Callers do not see the parameters that the worker fills.
+        hidden = {self.context_parameter, *self.injected}
         given = [each for each in signature.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
         self._decoder = _build_decoder(name, given, hints)
@@ -72,18 +72,18 @@ class Handler:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """What a call may give, by name."""
+        """The names of the arguments that a call may give."""
         return tuple(self._callable.parameters)
 
     def limit_uses(self, message: Message) -> tuple[LimitUse, ...]:
-        """What a call counts under, the narrowest limit first: that is where it waits. Nothing for no limits."""
+        """Return the limits that a call counts under, the narrowest first: the run waits for that one."""
         own, shared = self.limits, self.queue_limits.get(message.queue, ())
         arguments = self._decode_or_empty(message) if any(limit.key for limit in (*own, *shared)) else {}
         found = find_uses(f"task/{self.name}", own, arguments) + find_uses(f"queue/{message.queue}", shared, arguments)
         return tuple(sorted(found, key=lambda use: (use.most, use.name)))
 
     def shard_key(self, message: Message) -> str:
-        """The limit whose calls are all on one shard, this one among them; empty for no limits."""
+        """Return the limit name that decides the shard of a call; empty for no limits."""
         own, shared = self.limits, self.queue_limits.get(message.queue, ())
         arguments = self._decode_or_empty(message) if any(limit.key for limit in (*own, *shared)) else {}
         queue, task = f"queue/{message.queue}", f"task/{self.name}"
@@ -93,28 +93,38 @@ class Handler:
         try:
             return self.decode(message.payload)
         except InvalidPayload:
-            # It is refused where it is executed, with the reason.
+            # Its handler refuses the payload when it runs, with the reason. Until then it counts like other unreadable
+            # calls, so that a bad payload cannot stop a queue.
             return {}
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> msgspec.Raw:
-        """The payload of a call. Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge."""
+        """Encode the payload of a call.
+
+        Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge.
+        """
         return self.encode_arguments(self.bind(args, kwargs))
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of a call by name, without the context. Raises InvalidPayload when they do not fit."""
+        """Return the arguments of a call by name, without the context. Raises InvalidPayload when they do not fit."""
         try:
             return self._callable.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise InvalidPayload(f"task {self.name!r} cannot be called so: {error}") from None
 
     def encode_arguments(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
-        """The payload of keyword arguments, checked against the handler's annotations."""
+        """Encode keyword arguments as a payload, checked against the handler's annotations.
+
+        Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge.
+        """
         payload = _encode_object(self.name, arguments, self.sizes.payload_bytes)
         self.decode(payload)
         return payload
 
     def decode(self, payload: msgspec.Raw) -> dict[str, Any]:
-        """The caller's keyword arguments in a payload. Raises InvalidPayload with the path of what does not fit."""
+        """Decode the caller's keyword arguments in a payload.
+
+        Raises InvalidPayload with the path of what does not fit.
+        """
         if payload == EMPTY_PAYLOAD and self._decoder is None:
             return {}
         if self._decoder is None:
@@ -128,13 +138,16 @@ class Handler:
             raise InvalidPayload(f"payload of task {self.name!r} does not fit: {error}") from None
 
     def decode_result(self, result: bytes) -> Any:
-        """The typed result in its stored form."""
+        """Decode a stored result as the annotated type."""
         return self._result_decoder.decode(result)
 
 
 def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_BYTES) -> msgspec.Raw:
-    """Keyword arguments as a payload. Raises InvalidPayload or PayloadTooLarge; nothing is ever pickled."""
-    # Of a task that is known here, a key that is no name is found when the payload is decoded.
+    """Encode keyword arguments as a payload, without a handler that could check them.
+
+    Nothing is ever pickled. Raises InvalidPayload or PayloadTooLarge.
+    """
+    # A key that is no text would silently become text in JSON. Handlers find such keys when they decode the payload.
     for key in arguments if isinstance(arguments, dict) else ():
         if not isinstance(key, str):
             raise InvalidPayload(f"payload of task {name!r} has the key {key!r:.80}, allowed are names of arguments")
@@ -146,7 +159,8 @@ def _encode_object(name: str, arguments: Mapping[str, Any], most: int) -> msgspe
         payload = msgspec.json.encode(arguments)
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
-    # JSON has no such numbers; they would arrive as null.
+    # msgspec writes NaN and infinity as null, and the handler would silently get None. The search through the values is
+    # slow, so it is made only where a null was written.
     if (
         b"null" in payload
         and (unfit := _find_non_finite(msgspec.to_builtins(arguments, enc_hook=_skip_raw))) is not None
@@ -164,7 +178,7 @@ def _encode_object(name: str, arguments: Mapping[str, Any], most: int) -> msgspe
 
 
 def _find_non_finite(value: Any) -> float | None:
-    """The first number in it that is none, such as NaN."""
+    """Return the first number in a value that JSON cannot hold, such as NaN, or None."""
     waiting = [value]
     while waiting:
         each = waiting.pop()
@@ -176,11 +190,14 @@ def _find_non_finite(value: Any) -> float | None:
 
 
 def _skip_raw(_: Any) -> None:
-    """What stands for a msgspec.Raw, which is JSON already."""
+    """Return None in place of a msgspec.Raw, which is JSON already."""
 
 
 def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
-    """What a handler returned, as it is stored; nothing for None. Raises InvalidPayload or PayloadTooLarge."""
+    """Encode the return value of a handler as it is stored; empty for None.
+
+    Raises InvalidPayload or PayloadTooLarge.
+    """
     if value is None:
         return b""
     try:
@@ -208,9 +225,9 @@ def _read_signature(name: str, function: Callable[..., Any]) -> inspect.Signatur
 
 
 def _find_context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
-    # Any parameter: the annotation is what asks. One that may be left out is what checkers accept behind others.
-    asking = (Context, Context | None)
-    return next((name for name in signature.parameters if hints.get(name) in asking), None)
+    # `Context | None = None` is needed by type checkers behind parameters that have defaults.
+    annotations = (Context, Context | None)
+    return next((name for name in signature.parameters if hints.get(name) in annotations), None)
 
 
 def _build_decoder(

@@ -1,9 +1,8 @@
-"""What an application hangs onto the way of a run: middleware around each attempt, and hooks that are told.
+"""Middleware around each attempt, and hooks that are called on events of a run.
 
-One hook is not told but entered, around the call that enqueues: headers have to be known before a run is.
-
-Middleware is part of the attempt: an exception in it is the attempt's. A hook is only told: what it raises is logged
-and changes nothing.
+Middleware is part of the attempt: an exception in it is the attempt's. An exception in a hook is logged and changes
+nothing. One hook is different: `around_enqueue` is a context manager around the call that enqueues, because headers
+have to be known before the run is stored.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ from jobistemer.core.runs.message import Message
 from jobistemer.core.states import AttemptState, RunState
 
 Middleware = Callable[[Context], AbstractContextManager[Any]]
-"""Makes the context manager that an attempt runs in; the same for plain functions and coroutines."""
+"""A function that returns the context manager around an attempt; the same for plain functions and coroutines."""
 PrepareCall = Callable[[Any, Any], Any]
-"""From the keys of a shard and a request to the message and the call that enqueues it on that shard."""
+"""A function from the keys of a shard and a request to the message and the call that enqueues it there."""
 HeaderSource = Callable[[Message], Mapping[str, str]]
-"""Gives the headers that are to travel with a run, from its message."""
+"""A function from the message of a run to the headers that travel with it."""
 EnqueueHook = Callable[[], AbstractContextManager[HeaderSource]]
-"""Makes the context manager that a call is enqueued in."""
+"""A function that returns the context manager around a call that is enqueued."""
 M = TypeVar("M", bound=Middleware)
 H = TypeVar("H", bound=Callable[..., object])
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt whose end is on record; what `after_run`, `on_retry` and `on_dead` are told.
+    """One attempt whose end is on record; the argument of `after_run`, `on_retry` and `on_dead`.
 
-    retry_after_s: seconds until the next attempt, None when there is none. run_state: where the run stands now.
+    retry_after_s: seconds until the next attempt, None when there is none. run_state: the state of the run now.
     """
 
     run: str
@@ -55,7 +54,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hooks:
-    """Functions that are told what happens, each with one value; their decorators are the names of the moments."""
+    """The hooks of an app, by event; each is a function of one argument, added by a decorator."""
 
     def __init__(self) -> None:
         self.enqueueing: list[EnqueueHook] = []
@@ -67,40 +66,40 @@ class Hooks:
         self.occurrence_starting: dict[str, list[Callable[[Context], object]]] = {}
 
     def around_enqueue(self, hook: EnqueueHook) -> EnqueueHook:
-        """Entered around each call that is enqueued; what it gives is asked for headers. A call's own go before them.
+        """Add a context manager around each call that is enqueued; its value is asked for headers.
 
-        It is part of the call, as middleware is of an attempt: what it raises, the call raises. Of many that are
-        enqueued together each has its own, which is left before they are sent.
+        Headers that the call gives itself take precedence. An exception in it is raised by the call. Of many calls that
+        are enqueued together each has its own context, which is left before they are sent.
         """
         return _register(self.enqueueing, hook)
 
     def on_enqueue(self, hook: Callable[[Message], object]) -> Callable[[Message], object]:
-        """Told the message of each new run, by the process that enqueued it, after it was stored."""
+        """Add a hook with the message of each new run, called by the enqueuing process after it was stored."""
         return _register(self.enqueued, hook)
 
     def before_run(self, hook: Callable[[Context], object]) -> Callable[[Context], object]:
-        """Told the context of each attempt, in its slot, right before its handler is called."""
+        """Add a hook with the context of each attempt, called in its slot right before its handler."""
         return _register(self.starting, hook)
 
     def after_run(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
-        """Told of each attempt, after its end was recorded; outcomes that were refused are not told."""
+        """Add a hook with each attempt, called after its end was recorded; refused outcomes are left out."""
         return _register(self.ended, hook)
 
     def on_retry(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
-        """Told of each attempt that another one follows."""
+        """Add a hook with each attempt that another one follows."""
         return _register(self.retried, hook)
 
     def on_dead(self, hook: Callable[[AttemptEnded], object]) -> Callable[[AttemptEnded], object]:
-        """Told of each attempt that left its run in the dead letters."""
+        """Add a hook with each attempt that left its run in the dead letters."""
         return _register(self.died, hook)
 
     def on_start(self, job: str, hook: Callable[[Context], object]) -> Callable[[Context], object]:
-        """Told the context of the first attempt of each occurrence of the job with this id."""
+        """Add a hook with the context of the first attempt of each occurrence of the job with this id."""
         return _register(self.occurrence_starting.setdefault(job, []), hook)
 
     @property
     def has_outcome_hooks(self) -> bool:
-        """Whether anybody wants to know how attempts end."""
+        """Whether any hook needs the ends of attempts."""
         return bool(self.ended or self.retried or self.died or self.enqueued)
 
 
@@ -111,7 +110,7 @@ class MiddlewareChain:
         self.links: list[Middleware] = []
 
     def __call__(self, middleware: M) -> M:
-        """Add a link inside of those that are there. Raises InvalidDefinition."""
+        """Add a middleware inside of the earlier ones. Raises InvalidDefinition for what is no function."""
         return _register(self.links, middleware)
 
 
@@ -123,11 +122,11 @@ class Plugins(msgspec.Struct, frozen=True):
     prepare: PrepareCall | None = None
 
 
-def _register(where: list[Any], function: H) -> H:
+def _register(functions: list[Any], function: H) -> H:
     if not callable(function) or inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidDefinition(
             f"{function!r:.120} cannot be middleware or a hook: give a plain function of one argument "
             "(middleware: one that returns a context manager, such as with @contextlib.contextmanager)"
         )
-    where.append(function)
+    functions.append(function)
     return function

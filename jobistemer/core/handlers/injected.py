@@ -1,4 +1,4 @@
-"""Parameters of a handler that its worker gives and no caller does: results of upstream tasks and groups, reports."""
+"""Parameters of a handler that its worker fills, and not the caller: results of tasks and groups, reports."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Decode = Callable[[bytes], Any]
 
 
 class UpstreamResult(NamedTuple):
-    """What the task of the parameter's name returned."""
+    """The result of the upstream task with the parameter's name."""
 
     task: str
     decode: Decode
 
 
 class UpstreamResults(NamedTuple):
-    """What the runs returned that the task of the parameter's name has mapped."""
+    """The results of the runs that the upstream task with the parameter's name has mapped."""
 
     task: str
     decode: Decode
 
 
 class GroupResults(NamedTuple):
-    """What the runs of the group returned that this reducer belongs to."""
+    """The results of the runs of the group that this reducer belongs to."""
 
     decode: Decode
 
@@ -49,7 +49,10 @@ Injected = UpstreamResult | UpstreamResults | GroupResults | InjectedReport
 def find_injected(
     name: str, signature: inspect.Signature, hints: Mapping[str, Any], upstream: Collection[str]
 ) -> dict[str, Injected]:
-    """What a worker gives for which parameter; `upstream` are the tasks whose results may be asked for by name."""
+    """Return which parameters of a handler a worker fills, and with what.
+
+    upstream: the tasks whose results may be asked for by name. Raises InvalidDefinition for a type that no JSON gives.
+    """
     found: dict[str, Injected] = {}
     for parameter in signature.parameters:
         hint = hints.get(parameter, Any)
@@ -64,7 +67,10 @@ def find_injected(
 
 
 def build_result_decoder(name: str, parameter: str, hint: Any) -> Decode:
-    """Reads a stored result as the type that a parameter is annotated with. Raises InvalidDefinition."""
+    """Build the function that decodes a stored result as the parameter's type.
+
+    Raises InvalidDefinition for a type that cannot be read from JSON.
+    """
     try:
         return msgspec.json.Decoder(hint).decode
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""The tools of a context that no worker stands behind: for a handler that is called here and now, and in tests.
+"""The tools of a context without a worker: for a handler that is called directly, and for tests.
 
 Nothing is stored and nothing is applied, but all of it can be looked at afterwards.
 """
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from jobistemer.core.builtin_tasks import ANY_PROGRAM, Permissions
 from jobistemer.core.handlers.attempt_log import Progress
-from jobistemer.core.permissions import ANYTHING, Permissions
 from jobistemer.core.runs.transaction import Transaction
 
 
 class LogCapture:
-    """A logger that keeps what it is told as (level, text)."""
+    """A logger that keeps its lines as (level, text)."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
@@ -32,37 +32,37 @@ class LogCapture:
 
 
 class LocalTools:
-    """Stands for a worker's tools."""
+    """The tools of a context without a worker."""
 
     def __init__(self) -> None:
         self.logger = LogCapture()
         self.progress: list[Progress] = []
         self.transaction = Transaction(own_key=str, prepare=_keep_request)
-        # Whoever calls the function can do all that it does.
-        self.permissions = Permissions(shell=(ANYTHING,), http_private=True)  # noqa: S604 - a name of a field
+        # The caller could do by itself all that the function does, so nothing is refused.
+        self.permissions = Permissions(shell=(ANY_PROGRAM,), http_private=True)  # noqa: S604 - a name of a field
 
-    def note(self, text: str, level: str) -> None:
-        """Keep the line among those of the logger."""
+    def store_line(self, text: str, level: str) -> None:
+        """Add a line to those of the logger."""
         self.logger.lines.append((level, text))
 
-    def show_progress(self, progress: Progress) -> None:
-        """Keep it."""
+    def set_progress(self, progress: Progress) -> None:
+        """Add the progress to the list."""
         self.progress.append(progress)
 
-    def ending(self) -> str:
-        """Nobody can stop it."""
+    def find_stop_reason(self) -> str:
+        """Return no reason to end: nothing can stop the call."""
         return ""
 
-    def last_run_at(self) -> datetime | None:
-        """It belongs to no job."""
+    def find_last_run(self) -> datetime | None:
+        """Return None: the call belongs to no job."""
         return None
 
     def is_first_of_occurrence(self) -> bool:
-        """It belongs to no occurrence."""
+        """Return False: the call belongs to no occurrence."""
         return False
 
-    def limit(self, seconds: float) -> None:
-        """Nobody stops it."""
+    def set_time_limit(self, seconds: float) -> None:
+        """Do nothing: nothing can stop the call."""
 
 
 def _keep_request(request: Any) -> Any:

@@ -1,15 +1,15 @@
-"""The alert of a job: who is told when it has not completed for longer than `expect_within_s`."""
+"""The alert of a job: a message when the job has not completed for longer than `expect_within_s`."""
 
 from __future__ import annotations
 
 import msgspec
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.names import check_name
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """What the receiver is told. state: `overdue` or `recovered`; at: Unix milliseconds."""
+    """The content of an alert. state: `overdue` or `recovered`; at: Unix milliseconds."""
 
     job: str
     state: str
@@ -18,7 +18,10 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 def check_alert(job: str, expect_within_s: float | None, alert: str) -> None:
-    """Raise InvalidDefinition unless both are given or neither is, and the target is one."""
+    """Check that a job has both `expect_within_s` and `alert`, or neither, and that `alert` is a target.
+
+    Raises InvalidDefinition, or InvalidName for a target that is neither an address nor the name of a task.
+    """
     if (expect_within_s is None) != (not alert):
         raise InvalidDefinition(
             f"job {job!r}: expect_within_s is {expect_within_s!r} and alert is {alert!r}; they go together: say within "
@@ -29,5 +32,5 @@ def check_alert(job: str, expect_within_s: float | None, alert: str) -> None:
 
 
 def is_address(alert: str) -> bool:
-    """Whether the target of an alert is an address, and not the name of a task."""
+    """Return whether the target of an alert is an address, and not the name of a task."""
     return alert.startswith(("http://", "https://"))

@@ -1,4 +1,4 @@
-r"""Crontabs, read as cron reads them: the jobs they stand for, and what they have that no job can.
+r"""Crontabs, read as cron reads them: the jobs they stand for, and the lines that no job can stand for.
 
     5 0 * * *  backup --all            a user's crontab
     5 0 * * *  root  backup --all      the system's: /etc/crontab, /etc/cron.d/*
@@ -39,14 +39,14 @@ DEFAULT_SHELL = "/bin/sh"
 
 
 class CrontabFormat(StrEnum):
-    """Whose crontab it is: a system's names a user on each line."""
+    """The format of a crontab: a system's crontab names a user on each line."""
 
     USER = "user"
     SYSTEM = "system"
 
 
 class ImportNote(msgspec.Struct, frozen=True):
-    """Something to be said about a line; refused: no job was made of it."""
+    """A remark about a line; refused: no job was made of the line."""
 
     line: int
     text: str
@@ -54,14 +54,14 @@ class ImportNote(msgspec.Struct, frozen=True):
 
 
 class CrontabImport(msgspec.Struct, frozen=True):
-    """What a crontab comes to."""
+    """The jobs of a crontab, and the remarks about its lines."""
 
     jobs: list[Job]
     notes: list[ImportNote]
 
 
 class _Environment:
-    """What environment lines have said so far."""
+    """The environment lines that were read so far."""
 
     def __init__(self) -> None:
         self.env: dict[str, str] = {}
@@ -69,7 +69,7 @@ class _Environment:
         self.timezone = "UTC"
 
     def set_variable(self, name: str, value: str) -> str:
-        """Take a variable; what is to be said about it."""
+        """Set a variable. Returns a remark about it, empty for none."""
         if name in _IGNORED:
             return f"{name} is ignored: {_IGNORED[name]}" if value or name != "MAILTO" else ""
         if name == "SHELL":
@@ -82,9 +82,10 @@ class _Environment:
 
 
 def read_crontab(text: str, source: str, form: CrontabFormat, timezone: str = "UTC") -> CrontabImport:
-    """The jobs of a crontab. source: what it is called, the beginning of the jobs' names.
+    """Read the jobs of a crontab.
 
-    timezone: what times mean where no CRON_TZ says it. The same text gives the same names.
+    source: the name of the crontab, with which the jobs' names begin. timezone: of the times where no CRON_TZ names
+    one. The same text gives the same names.
     """
     environment, jobs, notes, names = _Environment(), [], [], Counter[str]()
     environment.timezone = timezone
@@ -108,18 +109,18 @@ def read_crontab(text: str, source: str, form: CrontabFormat, timezone: str = "U
 
 
 def guess_format(path: str) -> CrontabFormat:
-    """Whose crontab a file is, by where it stands."""
+    """Guess the format of a crontab from its path."""
     is_system = path == "/etc/crontab" or path.startswith("/etc/cron.d/")
     return CrontabFormat.SYSTEM if is_system else CrontabFormat.USER
 
 
 def source_name(path: str) -> str:
-    """What the jobs of a file are called after: its name, in letters that a job's name may have."""
+    """Return the name of a file in letters that a job's name may have; jobs of the file begin with it."""
     return _slug(path.rstrip("/").rpartition("/")[2]) or "crontab"
 
 
 def split_command(text: str) -> tuple[str, str]:
-    """Command and standard input, by the rules for `%`."""
+    """Split the text of a crontab line into command and standard input, by the rules for `%`."""
     parts = re.split(r"(?<!\\)%", text)
     command, *rest = (part.replace("\\%", "%") for part in parts)
     return command.strip(), "\n".join(rest) + "\n" if rest else ""
@@ -151,7 +152,7 @@ def _build_job(line: str, source: str, form: CrontabFormat, environment: _Enviro
 
 
 def _build_job_name(source: str, user: str | None, command: str) -> str:
-    # The schedule is no part of it, so that a changed schedule is a new version of the same job.
+    # The name leaves out the schedule, so that a line with a changed schedule is a new version of the same job.
     digest = sha1(f"{user}\n{command}".encode(), usedforsecurity=False).hexdigest()[:6]
     words = [_slug(word.rpartition("/")[2]) for word in re.split(r"[\s;&|()]+", command) if re.match(r"[\w./]", word)]
     word = next((word for word in words if word and word not in ("cd", "test", "command", "root", "-")), "command")

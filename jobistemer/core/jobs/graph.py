@@ -1,4 +1,4 @@
-"""The tasks of a job as a graph: what is ready at once, what an ended task releases or skips."""
+"""The tasks of a job as a graph: which are ready at once, which an ended task releases or skips."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from jobistemer.core.errors import InvalidDefinition
 
 Edges = Mapping[str, tuple[str, ...]]
-"""Task name -> names of the tasks that must have succeeded before it."""
+"""Task name to the names of the tasks that must have succeeded before that task."""
 
 
 def check_graph(job: str, edges: Edges, declared: int) -> None:
-    """Raise InvalidDefinition unless names are unique, edges lead once to tasks of the job, in no circle."""
+    """Check that the names of a job's tasks are unique and that their edges make no circle.
+
+    edges: task name to the names in its `after`. declared: how many tasks the job has. Raises InvalidDefinition for two
+    tasks of one name, for an edge to a task of another job or to the same task twice, and for a circle.
+    """
     if len(edges) != declared:
         raise InvalidDefinition(f"job {job!r} has two tasks of the same name; names of a job's tasks are unique")
     for task, upstream in edges.items():
         if len(set(upstream)) != len(upstream):
-            # Released once by each task it comes after, it would wait for the second mention for ever.
+            # Each upstream task releases it once, while it counts both mentions: it would wait for ever.
             raise InvalidDefinition(f"job {job!r}: task {task!r} names a task twice in after={list(upstream)}")
         for name in upstream:
             if name not in edges:
@@ -38,26 +42,26 @@ def _check_acyclic(job: str, edges: Edges) -> None:
 
 
 def find_ready(edges: Edges) -> list[str]:
-    """The tasks that wait for nothing."""
+    """Return the tasks that wait for no other task."""
     return [task for task, upstream in edges.items() if not upstream]
 
 
 def find_released(edges: Edges, task: str) -> list[str]:
-    """The tasks that wait for `task` directly: its success takes one from what they wait for."""
+    """Return the tasks that wait for `task` directly: its success takes one from what each still waits for."""
     return [name for name, upstream in edges.items() if task in upstream]
 
 
 def find_skipped(edges: Edges, task: str) -> list[str]:
-    """The tasks that can never run once `task` has failed: all that come after it, near and far."""
+    """Return the tasks that can never run once `task` has failed: all tasks after it, direct and indirect."""
     doomed = {task}
-    # A definition may name its tasks in any order, so go on until a round finds nothing new.
+    # Tasks may stand in any order in a definition, so one pass over them is not enough: repeat until nothing is new.
     while found := {name for name, upstream in edges.items() if doomed.intersection(upstream)} - doomed:
         doomed |= found
     return [name for name in edges if name in doomed and name != task]
 
 
 def find_upstream(edges: Edges, after: tuple[str, ...]) -> list[str]:
-    """The tasks that must have succeeded before one that comes after `after`: those and all before them."""
+    """Return the tasks that must have succeeded before a task with this `after`: these and all before them."""
     found = dict.fromkeys(after)
     left = list(found)
     while left:

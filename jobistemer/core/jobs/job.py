@@ -1,7 +1,6 @@
 """Definitions: jobs, their tasks and their policies, as frozen values.
 
-What is registered is the JSON of a `Job`; everything that a ticker or a worker decides
-about a job, it decides from that value.
+What is registered is the JSON of a `Job`; every decision of a ticker or a worker about a job is made from that value.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from hashlib import sha1
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.checks import check_name, check_range
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.jobs.alert import check_alert
 from jobistemer.core.jobs.graph import Edges, check_graph
 from jobistemer.core.jobs.options import LONGEST_TIMEOUT_S, Options
-from jobistemer.core.names import check_name
-from jobistemer.core.ranges import check_range
 from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
 MAX_TASKS = 50
@@ -37,7 +35,7 @@ _RANGES = (
 
 
 class Overlap(StrEnum):
-    """What becomes of a due instant while an earlier occurrence of its job is not terminal."""
+    """Policy for a due instant while an earlier occurrence of its job is not terminal."""
 
     SKIP = "skip"
     QUEUE = "queue"
@@ -46,7 +44,7 @@ class Overlap(StrEnum):
 
 
 class Recovery(StrEnum):
-    """What becomes of instants that were due longer ago than the grace period."""
+    """Policy for instants that were due longer ago than the grace period."""
 
     EXECUTE_ALL = "execute_all"
     EXECUTE_LAST = "execute_last"
@@ -56,7 +54,7 @@ class Recovery(StrEnum):
 
 
 class Update(StrEnum):
-    """How a changed definition takes over: at once and what runs is cancelled, with the next instant, at its time."""
+    """Policy for a changed definition: at once, cancelling what runs; with the next instant; or in a window."""
 
     IMMEDIATE = "immediate"
     GRACEFUL = "graceful"
@@ -64,7 +62,7 @@ class Update(StrEnum):
 
 
 class FailureStrategy(StrEnum):
-    """What a task that failed for good, after the last retry, does to the other tasks of its occurrence.
+    """Effect of a task that failed for good, after the last retry, on the other tasks of its occurrence.
 
     The truth table is in docs/reference/failure-strategies.md.
     """
@@ -79,8 +77,9 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     handler: name of the callable on the app, by default `{job}.{name}` or, in a job of one task, the job's name.
     payload: keyword arguments of every call, as JSON. after: names of the tasks that must have succeeded before.
-    failure: what its failure does to the others, by default what the job says. origin: the level that each of its
-    options comes from; the default for those that are not named.
+    failure: the effect of its failure on the other tasks, by default the job's. origin: the level that each of its
+    options comes from; an option that is not named has its default. Raises InvalidName for a name that may not enter a
+    key.
     """
 
     name: str
@@ -99,19 +98,19 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     """A schedule, its policies and one or more tasks.
 
-    grace_s: an instant is fired as a matter of course when it is due at most this many seconds ago; what is older
-    was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how far back, a
-    bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a restart
-    after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
+    grace_s: an instant is fired as a matter of course when it is due at most this many seconds ago; an older instant
+    was missed and goes through `recovery`. recovery_limit, recovery_back_s: how many instants, and how many seconds
+    back, a bounded window executes. catch_up_per_s: how many missed instants are fired a second at the most, so that a
+    restart after a long outage floods no queue. max_queued: how many occurrences may wait under overlap `queue`.
     history_s: seconds that the records of an ended occurrence are kept; history_count: how many occurrences are kept at
     the most, the latest ones. update: how this definition takes over from the one before; with `windowed` it does so
-    while a window is open, which is for update_window_s seconds from each instant of update_window on. on_complete:
-    what runs after the end of each occurrence, whatever its outcome.
-    pause_on_failure: after so many failed occurrences in a row the job pauses itself, 0 for never. expect_within_s,
-    alert: when the job has not completed for so many seconds, `alert` is told once, and once more when it has; it is
-    an address (https://…) or the name of a task. occurrence_timeout_s: an occurrence that has not ended so many seconds
-    after its start is cancelled and recorded as timed out; without it there is no limit.
-    Raises InvalidDefinition for what cannot be registered.
+    while a window is open, which is for update_window_s seconds from each instant of update_window on. on_complete: the
+    task that runs after the end of each occurrence, whatever its outcome. pause_on_failure: after so many failed
+    occurrences in a row the job pauses itself, 0 for never. expect_within_s, alert: when the job has not completed for
+    so many seconds, `alert` is notified once, and once more when the job has completed again; it is an address
+    (https://…) or the name of a task. occurrence_timeout_s: an occurrence that has not ended so many seconds after its
+    start is cancelled and recorded as timed out; without it there is no limit. Raises InvalidDefinition for a job that
+    cannot be registered.
     """
 
     name: str
@@ -155,12 +154,12 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def id(self) -> str:
-        """The job's identity, computed from its name."""
+        """The job's id, computed from its name."""
         return ids.job_id(self.name)
 
     @property
     def stands_alone(self) -> bool:
-        """Whether a success of its one task concerns nothing but the occurrence."""
+        """Whether a success of the job's one task concerns nothing but the occurrence."""
         counted = self.pause_on_failure > 0 or self.expect_within_s is not None
         return len(self.tasks) == 1 and self.on_complete is None and not counted
 
@@ -170,11 +169,11 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         return {task.name: task.after for task in self.tasks}
 
     def task(self, name: str) -> Task:
-        """The task of this name; there is one, as the caller knows."""
+        """Return the task of this name, which has to be a task of the job."""
         return next(each for each in self.tasks if each.name == name)
 
     def strategy_of(self, name: str) -> FailureStrategy:
-        """What a failure of this task does to the others."""
+        """Return the effect that a failure of the task `name` has on the other tasks."""
         return self.task(name).failure or self.failure
 
 
@@ -193,12 +192,12 @@ _decoder = msgspec.json.Decoder(Job)
 
 
 def encode_job(job: Job) -> bytes:
-    """The stored form of a definition."""
+    """Encode a definition as the JSON that is stored."""
     return _encoder.encode(job)
 
 
 def decode_job(stored: bytes) -> Job:
-    """The definition that was stored."""
+    """Decode a stored definition."""
     return _decoder.decode(stored)
 
 
@@ -207,10 +206,10 @@ class _Named(msgspec.Struct):
 
 
 def decode_job_name(stored: bytes) -> str:
-    """The name of a definition that was stored; cheaper where nothing else of it counts."""
+    """Decode only the name of a stored definition, which is cheaper than the whole."""
     return msgspec.json.decode(stored, type=_Named).name
 
 
 def fingerprint(job: Job) -> str:
-    """Sixteen hex digits that differ when anything in the definition differs."""
+    """Return sixteen hex digits that differ when anything in the definition differs."""
     return sha1(encode_job(job), usedforsecurity=False).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Limits: how many runs of a kind may go on at a time, or start in a period, in the whole cluster.
 
-A limit is declared with a task or a queue and counts under a name. `find_uses` says which names a call counts under,
-by its arguments; the store does the counting.
+A limit is declared with a task or a queue and counts under a name. `find_uses` finds the names that a call counts
+under, by its arguments; the store does the counting.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from urllib.parse import quote
 
 import msgspec
 
+from jobistemer.core.checks import check_name, check_range
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.names import check_name
-from jobistemer.core.ranges import check_range
 
 MAX_AT_A_TIME = 10_000
 MAX_A_TASK = 10
 LONGEST_PERIOD_S = 366 * 86_400
 LONGEST_VALUE = 100
 UNREADABLE = "?"
-"""What stands for the value of a key that cannot be made from a call's arguments: such calls count together."""
+"""Stands for the value of a key that cannot be made from a call's arguments: such calls count together."""
 
 
 class Concurrency(msgspec.Struct, frozen=True, tag="concurrency", tag_field="kind", omit_defaults=True):
     """At most `most` runs at a time: of the task or queue, or for each value of `key`.
 
-    key: a template over the arguments, such as `{customer}` or `{order.customer}`. name: what it counts under, so
-    that several tasks can share it; by default each task and each queue counts for itself.
+    key: a template over the arguments, such as `{customer}` or `{order.customer}`. name: the name that runs count
+    under, for limits that several tasks share; by default each task and each queue counts for itself. Raises
+    InvalidDefinition or InvalidName for values out of range.
     """
 
     most: int
@@ -43,12 +43,15 @@ class Concurrency(msgspec.Struct, frozen=True, tag="concurrency", tag_field="kin
 
     @property
     def per_ms(self) -> int:
-        """It has no period."""
+        """The period in milliseconds: 0, since a limit at a time has none."""
         return 0
 
 
 class Rate(msgspec.Struct, frozen=True, tag="rate", tag_field="kind", omit_defaults=True):
-    """At most `most` starts in any `per_s` seconds. key and name: as for Concurrency."""
+    """At most `most` starts in any `per_s` seconds. key and name: as for Concurrency.
+
+    Raises InvalidDefinition or InvalidName for values out of range.
+    """
 
     most: int
     per_s: float
@@ -62,7 +65,7 @@ class Rate(msgspec.Struct, frozen=True, tag="rate", tag_field="kind", omit_defau
 
     @property
     def per_ms(self) -> int:
-        """Its period in milliseconds."""
+        """The period in milliseconds."""
         return round(self.per_s * 1000)
 
 
@@ -70,7 +73,11 @@ Limit = Concurrency | Rate
 
 
 class LimitUse(NamedTuple):
-    """One limit as it applies to one run: the name it counts under, how many, in which period (0 for at a time)."""
+    """One limit as it applies to one run.
+
+    name: the name that the run counts under. most: how many runs may count at once. per_ms: the period in milliseconds,
+    0 for a limit at a time.
+    """
 
     name: str
     most: int
@@ -78,7 +85,11 @@ class LimitUse(NamedTuple):
 
 
 def check_limits(where: str, limits: Any) -> tuple[Limit, ...]:
-    """Limits as they are declared together. Raises InvalidDefinition for what is no limit, or twice the same."""
+    """Return the limits that are declared together, as a tuple.
+
+    where: the task or queue, for errors. Raises InvalidDefinition for a value that is no limit, and for two limits of
+    the same kind, name and key.
+    """
     found = tuple(limits) if isinstance(limits, list | tuple) else (limits,)
     for limit in found:
         if not isinstance(limit, Concurrency | Rate):
@@ -92,7 +103,7 @@ def check_limits(where: str, limits: Any) -> tuple[Limit, ...]:
 
 
 def check_keys(where: str, limits: Iterable[Limit], parameters: Iterable[str]) -> None:
-    """Raise InvalidDefinition when the key of a limit asks for an argument that calls do not have."""
+    """Check that calls have the arguments that the keys of the limits name. Raises InvalidDefinition otherwise."""
     known = list(parameters)
     for limit in limits:
         for field in _key_fields(limit.key):
@@ -104,27 +115,33 @@ def check_keys(where: str, limits: Iterable[Limit], parameters: Iterable[str]) -
 
 
 def find_uses(scope: str, limits: Iterable[Limit], arguments: Mapping[str, Any]) -> list[LimitUse]:
-    """What a call counts under. scope: what limits without a name count under, such as `task/send`."""
+    """Return the limits that a call with these arguments counts under.
+
+    scope: the name that limits without a name of their own count under, such as `task/send`.
+    """
     named = [(limit, limit_name(limit.name or scope, _render_key(limit.key, arguments))) for limit in limits]
     return [LimitUse(name, limit.most, limit.per_ms) for limit, name in named]
 
 
 def shard_key(scoped: Iterable[tuple[str, Limit]], arguments: Mapping[str, Any]) -> str:
-    """The name that decides on which shard a call is: all that count under it are on the same, so that it is exact.
+    """Return the limit name that decides the shard of a call, empty where there is no limit.
 
-    A limit without a key takes all its calls to one shard, so that narrower ones are exact there as well; among
-    several of a kind the first decides. scoped: limits with what they count under unless they have a name.
+    All calls that count under this name are on the same shard, so its count is exact. scoped: limits, each with the
+    name that it counts under unless it has its own.
     """
+    # A limit without a key takes all its calls to one shard, so narrower limits are exact there as well. A call can be
+    # on one shard only, so among several limits of a kind the first decides; the others are exact for the calls there.
     ordered = sorted(scoped, key=lambda each: bool(each[1].key))
     return next((limit_name(limit.name or scope, _render_key(limit.key, arguments)) for scope, limit in ordered), "")
 
 
 def limit_name(scope: str, value: str | None = None) -> str:
-    """The name of a scope, or of one value of its key, as it may stand in a Redis key."""
+    """Return the name of a scope, or of one value of its key, as it may stand in a Redis key."""
     if value is None:
         return scope
     quoted = quote(value, safe="@+=,?")
     if len(quoted) > LONGEST_VALUE:
+        # A value from a payload may have any length; a key of Redis should not.
         quoted = sha1(value.encode(), usedforsecurity=False).hexdigest()
     return f"{scope}:{quoted}"
 
@@ -132,6 +149,8 @@ def limit_name(scope: str, value: str | None = None) -> str:
 def _render_key(key: str, arguments: Mapping[str, Any]) -> str | None:
     if not key:
         return None
+    # A template is checked when it is declared, but a path such as {order.customer} may fail for one payload. Such a
+    # call must not get past the limit, nor be refused here: its handler may be able to run it.
     try:
         return key.format(**arguments)
     except (LookupError, AttributeError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Options that cascade: app defaults, job, task, call. The last one that says something wins."""
+"""Options that cascade: app defaults, job, task, call. The last level that sets an option wins."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.core.checks import check_name, check_range, check_whole
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.jobs.limits import Limit, check_limits
 from jobistemer.core.jobs.retries import Exponential, RetryPolicy
-from jobistemer.core.names import check_name
-from jobistemer.core.ranges import check_range, check_whole
 
 DEFAULT_PRIORITY = 5
 DEFAULT_MAX_CRASHES = 3
@@ -24,18 +23,16 @@ EXECUTORS = (AUTO, PROCESS)
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one level says; None says nothing.
+    """The options that one level sets; None leaves an option to the levels above.
 
-    queue: name of the queue. priority: 0–9, higher first. timeout_s: seconds that one attempt may take.
-    retry: what follows a failed attempt. retention_s: seconds that the records of an ended run are kept.
-    executor: where workers run it: `auto`, a thread or the event loop as the function asks for, or `process`, a
-    process beside the worker that can be killed; chosen where a task is declared, not for a single call.
-    max_crashes: how many workers may die while they run it before it is given up; crashes use up no retries.
-    dead_retention_s: seconds that a dead run is kept among the dead letters, 7 days by default; never less than
-    retention_s.
-    on_dead: the task, or its name, that is enqueued when the run is out of attempts, empty for none.
-    limits: how many runs may go on at a time or start in a period: Concurrency(…) and Rate(…), all of them.
-    Raises InvalidDefinition or InvalidName for values out of range.
+    queue: name of the queue. priority: 0–9, higher first. timeout_s: seconds that one attempt may take. retry: the
+    policy for failed attempts. retention_s: seconds that the records of an ended run are kept. executor: where workers
+    run it: `auto`, a thread or the event loop as the function asks for, or `process`, a process beside the worker that
+    can be killed; chosen where a task is declared, not for a single call. max_crashes: how many workers may die while
+    they run it before it is given up; crashes use up no retries. dead_retention_s: seconds that a dead run is kept
+    among the dead letters, 7 days by default; never less than retention_s. on_dead: the task, or its name, that is
+    enqueued when the run is out of attempts, empty for none. limits: how many runs may go on at a time or start in a
+    period: Concurrency(…) and Rate(…), all of them. Raises InvalidDefinition or InvalidName for values out of range.
     """
 
     queue: str | None = None
@@ -67,19 +64,19 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         if self.max_crashes is not None:
             check_whole("max_crashes", self.max_crashes, 1, MAX_CRASHES, InvalidDefinition)
         if self.on_dead is not None:
-            # A task itself is what people have at hand.
+            # Callers may give the task object itself.
             msgspec.structs.force_setattr(self, "on_dead", getattr(self.on_dead, "name", self.on_dead))
         if self.on_dead:
             check_name("on_dead task", self.on_dead)
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
             raise InvalidDefinition(f"retry is {self.retry!r}, allowed are Exponential(…), Delays((…)) or NO_RETRIES")
         if self.limits is not None:
-            # A list is what people write.
+            # Callers may write a list; options are compared and hashed, so a tuple is kept.
             msgspec.structs.force_setattr(self, "limits", check_limits("options", self.limits))
 
 
 class CompleteOptions(msgspec.Struct, frozen=True):
-    """Options of which each one is said; the fields mean what they mean in Options."""
+    """Options that all have a value; the fields mean what they mean in Options."""
 
     queue: str = "default"
     priority: int = DEFAULT_PRIORITY
@@ -104,7 +101,10 @@ class EffectiveOption(msgspec.Struct, frozen=True):
 
 
 def resolve_options(levels: list[tuple[str, Options]]) -> dict[str, EffectiveOption]:
-    """The effective options of named levels, the weakest first; what no level says comes from `default`."""
+    """Return the effective options of named levels, the weakest first.
+
+    An option that no level sets comes from `default`.
+    """
     effective = {field: EffectiveOption(getattr(DEFAULTS, field), "default") for field in Options.__struct_fields__}
     for source, options in levels:
         for field in Options.__struct_fields__:
@@ -115,12 +115,12 @@ def resolve_options(levels: list[tuple[str, Options]]) -> dict[str, EffectiveOpt
 
 
 def merge_options(*levels: Options) -> Options:
-    """One level that says what the given ones say together, the last one first; for storing."""
+    """Merge levels, the weakest first, into one level that sets what they set together; for storing."""
     return Options(**_merge_given(levels))
 
 
 def complete_options(*levels: Options) -> CompleteOptions:
-    """What applies when the given levels, the weakest first, stand on the defaults."""
+    """Complete levels, the weakest first, with the defaults."""
     return CompleteOptions(**_merge_given(levels))
 
 

@@ -1,11 +1,11 @@
-"""Retry policies: how long a run waits after a failed attempt, and when it has had enough."""
+"""Retry policies: the delay after a failed attempt, and the number of retries."""
 
 from __future__ import annotations
 
 import msgspec
 
+from jobistemer.core.checks import check_range, check_whole
 from jobistemer.core.errors import InvalidDefinition
-from jobistemer.core.ranges import check_range, check_whole
 
 MAX_RETRIES = 1_000
 LONGEST_DELAY_S = 86_400 * 366
@@ -14,9 +14,9 @@ LONGEST_DELAY_S = 86_400 * 366
 class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kind", omit_defaults=True):
     """Wait `first_s` seconds, then `factor` times longer after each failure, at most `cap_s`.
 
-    `jitter` (0–1) takes off up to that share of each delay, so that runs which failed
-    together do not come back together. `max_elapsed_s` ends the retries that would begin later than so many seconds
-    after the first attempt began. Raises InvalidDefinition for values out of range.
+    `jitter` (0–1) takes off up to that share of each delay, so that runs which failed together do not come back
+    together. `max_elapsed_s` ends the retries that would begin later than so many seconds after the first attempt
+    began. Raises InvalidDefinition for values out of range.
     """
 
     max_retries: int = 3
@@ -35,7 +35,7 @@ class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kin
         _check_elapsed(self.max_elapsed_s)
 
     def delay_ms(self, failures: int, chance: float) -> int | None:
-        """Milliseconds to wait after failure number `failures` (from 1), or None when no try is left.
+        """Return the delay in milliseconds after failure number `failures` (from 1), or None for no retry.
 
         `chance` in [0, 1) is the caller's random number.
         """
@@ -47,9 +47,9 @@ class Exponential(msgspec.Struct, frozen=True, tag="exponential", tag_field="kin
 
 
 class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_defaults=True):
-    """Wait exactly the listed seconds, one per retry; then no more. An empty list means no retries.
+    """Wait exactly the listed seconds, one delay per retry. An empty list means no retries.
 
-    `max_elapsed_s` ends them earlier, as in Exponential.
+    `max_elapsed_s` ends the retries earlier, as in Exponential. Raises InvalidDefinition for values out of range.
     """
 
     seconds: tuple[float, ...] = ()
@@ -60,7 +60,7 @@ class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_d
             raise InvalidDefinition(
                 f"retry policy: delays are {self.seconds!r:.80}, allowed is a list of seconds: Delays((1, 5, 30))"
             )
-        # A list is what people write; a policy is a value that can be compared and looked up by.
+        # Callers may write a list; a policy has to be hashable and comparable, which a tuple is.
         msgspec.structs.force_setattr(self, "seconds", tuple(self.seconds))
         check_range("retry policy: number of delays", len(self.seconds), 0, MAX_RETRIES, InvalidDefinition)
         for value in self.seconds:
@@ -69,11 +69,11 @@ class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_d
 
     @property
     def max_retries(self) -> int:
-        """How many retries the list allows."""
+        """The number of retries."""
         return len(self.seconds)
 
     def delay_ms(self, failures: int, chance: float) -> int | None:  # noqa: ARG002 - one shape for all policies
-        """Milliseconds to wait after failure number `failures` (from 1), or None when no try is left."""
+        """Return the delay in milliseconds after failure number `failures` (from 1), or None for no retry."""
         if failures > len(self.seconds):
             return None
         return round(self.seconds[failures - 1] * 1000)
@@ -88,8 +88,8 @@ RetryPolicy = Exponential | Delays
 NO_RETRIES = Delays()
 
 
-def with_retries(policy: RetryPolicy, count: int) -> RetryPolicy:
-    """The same policy with so many retries; what it has no delay for waits as long as its last one."""
+def set_max_retries(policy: RetryPolicy, count: int) -> RetryPolicy:
+    """Return the policy with `count` retries; a retry beyond its delays waits as long as the last one."""
     if isinstance(policy, Exponential):
         return msgspec.structs.replace(policy, max_retries=count)
     if not policy.seconds:

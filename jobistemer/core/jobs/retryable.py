@@ -11,16 +11,17 @@ ErrorTypes = tuple[type[BaseException], ...]
 
 
 class RetryFilter(NamedTuple):
-    """retry_on: only these are tried again; empty for all. no_retry_on: these are not, whatever retry_on says.
+    """The exceptions that are retried.
 
-    `Retry` and `Fail` say it themselves and are not asked.
+    retry_on: only these are retried; empty for all. no_retry_on: these are not retried, whatever retry_on has. `Retry`
+    and `Fail` bypass the filter.
     """
 
     retry_on: ErrorTypes = ()
     no_retry_on: ErrorTypes = ()
 
     def is_final(self, error: BaseException) -> bool:
-        """Whether another attempt is not to be made after this error."""
+        """Return whether no other attempt is to be made after this error."""
         return isinstance(error, self.no_retry_on) or bool(self.retry_on and not isinstance(error, self.retry_on))
 
 
@@ -28,14 +29,14 @@ ALWAYS = RetryFilter()
 
 
 def build_retry_filter(task: str, retry_on: Iterable[Any] = (), no_retry_on: Iterable[Any] = ()) -> RetryFilter:
-    """The lists of a task. Raises InvalidDefinition for what is no exception class."""
+    """Build the filter of a task from its lists. Raises InvalidDefinition for what is no exception class."""
     return RetryFilter(
         _check_error_types(task, "retry_on", retry_on), _check_error_types(task, "no_retry_on", no_retry_on)
     )
 
 
 def _check_error_types(task: str, field: str, given: Any) -> ErrorTypes:
-    # A text would be taken apart into its letters.
+    # A str is iterable too: `retry_on="OSError"` would become a tuple of letters.
     types = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | type) else (given,)
     for each in types:
         if not (isinstance(each, type) and issubclass(each, BaseException)):

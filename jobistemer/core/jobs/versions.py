@@ -1,7 +1,7 @@
-"""Versions of a job: which definition decided which instants, when the next one takes over, what may be forgotten.
+"""Versions of a job: which definition decided which instants, when the next takes over, which may be forgotten.
 
-A version decides the instants after `after` up to `until`, which is where the next one begins. The intervals of a
-job's versions adjoin, so every instant belongs to exactly one of them.
+A version decides the instants after `after` up to `until`, where the next version begins. The intervals of a job's
+versions adjoin, so every instant belongs to exactly one of them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.jobs.job import Job, Update
 
 KEPT_VERSIONS = 20
-"""How many versions are kept whether or not anything refers to them."""
+"""How many of the latest versions are always kept."""
 MAX_FORGOTTEN = 100
-"""How many versions one registration forgets."""
+"""How many versions one registration forgets at the most: it bounds the call."""
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One definition of a job; instants are Unix seconds, times Unix milliseconds, None while it is the current one."""
+    """One definition of a job.
+
+    after, until: Unix seconds, with until None for the current version. registered_at, over_at: Unix milliseconds, with
+    over_at None for the current version.
+    """
 
     number: int
     job: Job
@@ -32,13 +36,16 @@ class Version(msgspec.Struct, frozen=True):
 
     @property
     def history_ms(self) -> int:
-        """How long what happened under this version is kept."""
+        """How many milliseconds the records of this version's occurrences are kept."""
         return round(self.job.history_s * 1000)
 
 
-def apply_at_ms(job: Job, now_ms: int) -> int:
-    """When a changed definition is to be registered. Raises InvalidDefinition when its window never comes."""
-    opens = opens_at_ms(job, now_ms)
+def choose_apply_ms(job: Job, now_ms: int) -> int:
+    """Return when a changed definition is to be registered, in Unix milliseconds.
+
+    Raises InvalidDefinition when its update window never comes.
+    """
+    opens = find_opening_ms(job, now_ms)
     if opens is None:
         raise InvalidDefinition(
             f"job {job.name!r}: its update_window has no instant to come, so the change would never be applied; "
@@ -47,8 +54,11 @@ def apply_at_ms(job: Job, now_ms: int) -> int:
     return opens
 
 
-def opens_at_ms(job: Job, now_ms: int) -> int | None:
-    """When the window of a definition is open: now, later, or never again; what has no window takes over now."""
+def find_opening_ms(job: Job, now_ms: int) -> int | None:
+    """Return when the update window of a definition is open, in Unix milliseconds, or None for never again.
+
+    The answer is `now_ms` while the window is open, and for a definition without a window.
+    """
     window = job.update_window
     if job.update != Update.WINDOWED or window is None:
         return now_ms
@@ -60,12 +70,15 @@ def opens_at_ms(job: Job, now_ms: int) -> int | None:
 
 
 def is_superseded(versions: Sequence[Version], current: int, fingerprint: str) -> bool:
-    """Whether a definition was registered before and another one has taken its place since."""
+    """Return whether a definition was registered before and has been replaced by another since."""
     return any(each.fingerprint == fingerprint for each in versions if each.number < current)
 
 
 def find_forgettable(versions: Sequence[Version], pinned: Collection[int], now_ms: int) -> tuple[int, ...]:
-    """The versions that nothing refers to: neither among the last ones, nor pinned, nor with rows that are kept."""
+    """Return the numbers of versions that nothing refers to, at most MAX_FORGOTTEN.
+
+    A version is kept while it is among the last KEPT_VERSIONS, pinned, or has history rows that are kept.
+    """
     return tuple(
         each.number
         for each in versions[: -KEPT_VERSIONS or None]
@@ -76,7 +89,8 @@ def find_forgettable(versions: Sequence[Version], pinned: Collection[int], now_m
 def _has_rows(version: Version, now_ms: int) -> bool:
     if version.until is None or version.over_at is None:
         return True
-    # An instant that it should have decided counts as a row: should the row be lost, an audit has to find it.
+    # An instant that the version should have decided counts as a row: if the row was lost, an audit has to find out,
+    # and it needs the version to do so.
     due = version.job.schedule.previous_unix(version.until + 1)
     decided = due is not None and due > version.after
     return decided and max(version.until * 1000, version.over_at) + version.history_ms > now_ms

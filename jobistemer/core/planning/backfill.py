@@ -8,10 +8,10 @@ from itertools import islice
 
 import msgspec
 
+from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.planning.recovery import find_excluding_calendar
-from jobistemer.core.ranges import check_range
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 
 MAX_INSTANTS = 100_000
@@ -63,14 +63,14 @@ class Backfill(msgspec.Struct, frozen=True):
 class BackfillProgress(msgspec.Struct, frozen=True):
     """How far a backfill has come.
 
-    position: the last instant that was looked at, None before the first. flying: occurrences that were fired and had
+    position: the last instant that was looked at, None before the first. in_flight: occurrences that were fired and had
     not ended. fired counts them all, completed and failed those that ended; existing instants had a record already,
     excluded ones a calendar rules out.
     """
 
     status: BackfillStatus = BackfillStatus.RUNNING
     position: int | None = None
-    flying: tuple[str, ...] = ()
+    in_flight: tuple[str, ...] = msgspec.field(default=(), name="flying")
     fired: int = 0
     completed: int = 0
     failed: int = 0

@@ -137,7 +137,7 @@ def build_runs(
     for task in job.tasks:
         run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
         slot = TaskRef(occurrence, job.id, version, instant, task.name, since, job.stands_alone)
-        yield task, _build_message(job, task, run, now_ms, slot=slot)
+        yield task, _build_message(job, task, run, now_ms, task_ref=slot)
 
 
 def build_completion_run(job: Job, task: Task, occurrence: str, now_ms: int) -> Message:

@@ -16,7 +16,7 @@ import msgspec
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.planning.simulated_job import RunTimes, SimulatedJob
 from jobistemer.core.schedules import Cron, Interval
-from jobistemer.core.schedules.clock_changes import ClockChange, clock_changes, shift_note
+from jobistemer.core.schedules.clock_changes import ClockChange, describe_shift, find_clock_changes
 from jobistemer.core.schedules.instants import DAY, instant_at, unix_floor
 
 LONGEST_S = 366 * DAY
@@ -157,7 +157,7 @@ def _clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEv
             zones.setdefault(job.schedule.timezone, []).append(job)
     span = (instant_at(start), instant_at(end))
     for timezone, zone_jobs in sorted(zones.items()):
-        for change in clock_changes(timezone, *span):
+        for change in find_clock_changes(timezone, *span):
             notes = tuple(note for job in zone_jobs for note in _describe_shifts(job, timezone, unix_floor(change.at)))
             yield ClockEvent(timezone, change, tuple(job.name for job in zone_jobs), notes)
 
@@ -165,6 +165,6 @@ def _clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEv
 def _describe_shifts(job: Job, timezone: str, change: int) -> Iterator[str]:
     """What a change of the clock does to the instants around it, the first few of them."""
     around = islice(job.schedule.unix_between(change - AROUND_S, change + AROUND_S), MAX_AROUND)
-    noted = ((instant_at(each), shift_note(job.schedule, instant_at(each), timezone)) for each in around)
+    noted = ((instant_at(each), describe_shift(job.schedule, instant_at(each), timezone)) for each in around)
     for at, note in islice(((at, note) for at, note in noted if note), MAX_NOTES):
         yield f"{job.name} at {at:%Y-%m-%d %H:%M:%S} UTC: {note}"

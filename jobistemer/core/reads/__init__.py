@@ -1,4 +1,4 @@
 """Values for people and monitoring: summaries, findings of `doctor`, metrics, the state of a cluster.
 
-May import `core.runs` and what is below it; a stranger to `core.handlers` and `core.planning`.
+May import `core.runs` and what is below it, not `core.handlers` or `core.planning`.
 """

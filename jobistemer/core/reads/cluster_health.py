@@ -1,4 +1,4 @@
-"""What the nodes of a cluster say of one another, and what is wrong with that."""
+"""The health of a cluster: findings from what its nodes report of one another."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from jobistemer.core.reads.findings import Finding, at_node, fault, fine, warnin
 
 SLOTS: Final = 16_384
 MAX_NAMED: Final = 20
-"""How many shards of a node are told one by one."""
+"""How many shards of a node are listed by number."""
 _CHECK_HINT: Final = "see `redis-cli --cluster check`"
 
 
 class ClusterNode(NamedTuple):
-    """A node as another one describes it, or as it describes itself.
+    """A node as another node describes it, or as it describes itself.
 
     flags: such as `master`, `slave`, `myself`, `fail?` and `fail`. primary: the id of the node that it is a replica of.
-    open_slots: the slots that are on their way from or to it; only a node itself tells these.
+    open_slots: the slots that are being moved from or to it; only a node itself reports these.
     """
 
     id: str
@@ -34,28 +34,28 @@ class ClusterNode(NamedTuple):
 
     @property
     def is_lost(self) -> bool:
-        """Whether the one who was asked cannot reach it."""
+        """Whether the reporting node cannot reach it."""
         return bool(self.flags & {"fail", "fail?"})
 
 
 class NodeView(NamedTuple):
-    """What one node says: its `CLUSTER INFO`, and of each member."""
+    """The report of one node: its `CLUSTER INFO`, and its `CLUSTER NODES`."""
 
     info: Mapping[str, str]
     members: Sequence[ClusterNode]
 
 
 def parse_nodes(text: str) -> list[ClusterNode]:
-    """The lines of `CLUSTER NODES`."""
+    """Parse the lines of `CLUSTER NODES`."""
     return [_parse_node(line.split()) for line in text.splitlines() if line.strip()]
 
 
 def _parse_node(words: Sequence[str]) -> ClusterNode:
-    own_id, place, flags, primary = words[:4]
+    own_id, address, flags, primary = words[:4]
     slots = words[8:]
     return ClusterNode(
         own_id,
-        place.partition("@")[0],
+        address.partition("@")[0],
         frozenset(flags.split(",")),
         primary.strip("-"),
         any(not each.startswith("[") for each in slots),
@@ -64,7 +64,7 @@ def _parse_node(words: Sequence[str]) -> ClusterNode:
 
 
 def check_cluster(views: Mapping[str, NodeView]) -> list[Finding]:
-    """What there is to say of a cluster whose primaries, by their names, see it so."""
+    """Check a cluster by the reports of its primaries, by their names."""
     seen = [finding for name, view in views.items() for finding in at_node(name, _check_view(view))]
     unreplicated = [finding for view in list(views.values())[:1] for finding in _find_unreplicated(view.members)]
     return [*seen, *_find_lost(views), *unreplicated]
@@ -81,7 +81,7 @@ def _check_view(view: NodeView) -> Iterator[Finding]:
 
 
 def check_slots(info: Mapping[str, str]) -> Finding:
-    """Whether all slots are served, as one node says in its `CLUSTER INFO`."""
+    """Check that all slots are served, by the `CLUSTER INFO` of one node."""
     shown = f"{info.get('cluster_state')}, {info.get('cluster_slots_ok')} of {SLOTS} slots are served"
     if info.get("cluster_state") == "ok" and info.get("cluster_slots_ok") == str(SLOTS):
         return fine("cluster", shown)
@@ -89,7 +89,7 @@ def check_slots(info: Mapping[str, str]) -> Finding:
 
 
 def _find_lost(views: Mapping[str, NodeView]) -> Iterator[Finding]:
-    """Nodes that others cannot reach, each once."""
+    """Find nodes that others cannot reach, each once."""
     lost: dict[str, list[str]] = {}
     for name, view in views.items():
         for member in (each for each in view.members if each.is_lost):
@@ -101,7 +101,7 @@ def _find_lost(views: Mapping[str, NodeView]) -> Iterator[Finding]:
 
 
 def _find_unreplicated(members: Sequence[ClusterNode]) -> Iterator[Finding]:
-    """Nodes without a replica, where others have one: nobody has decided that, or has forgotten it."""
+    """Find nodes without a replica where others have one, which is seldom meant."""
     followed = {each.primary for each in members if each.is_replica and not each.is_lost}
     for member in (each for each in members if followed and each.serves and each.id not in followed):
         remedy = "others have one; when this node is lost, its shards wait until it is back: add a replica"
@@ -109,7 +109,7 @@ def _find_unreplicated(members: Sequence[ClusterNode]) -> Iterator[Finding]:
 
 
 def check_shard_spread(shards: Mapping[str, Sequence[int]]) -> Iterator[Finding]:
-    """How the shards of a namespace, by their numbers, are spread over the nodes that serve slots."""
+    """Check how the shards of a namespace, by number, are spread over the nodes that serve slots."""
     total = sum(len(numbers) for numbers in shards.values())
     for name, numbers in shards.items():
         shown = f"{len(numbers) or 'none'} of {total}"

@@ -1,4 +1,4 @@
-"""What `doctor` finds: each finding names the value and, when something is wrong, what to do about it."""
+"""Findings of `doctor`: each names the value and, when something is wrong, the remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG_HINT = "look at the server's log and at the free space of its disk"
 
 
 class Level(StrEnum):
-    """How bad it is: a warning is for somebody to decide, a fault breaks a promise."""
+    """Severity of a finding: a warning needs a decision by the operator, a fault breaks a promise."""
 
     FINE = "fine"
     WARNING = "warning"
@@ -23,9 +23,9 @@ class Level(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at: what, the value that was found, and what to do unless it is fine.
+    """The result of one check: its name, the value that was found, and a remedy unless it is fine.
 
-    node: where, on a cluster.
+    node: the node of a cluster that it is about, empty without a cluster.
     """
 
     check: str
@@ -36,38 +36,38 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def at_node(node: str, findings: Iterable[Finding]) -> list[Finding]:
-    """The same findings, of that node of a cluster."""
+    """Return the same findings, attributed to a node of a cluster."""
     return [msgspec.structs.replace(finding, node=node) for finding in findings]
 
 
 def fine(check: str, value: str) -> Finding:
-    """Nothing to do."""
+    """Build a finding that needs no action."""
     return Finding(check, Level.FINE, value)
 
 
 def warning(check: str, value: str, remedy: str) -> Finding:
-    """Somebody should decide whether that is meant."""
+    """Build a finding that the operator should decide about."""
     return Finding(check, Level.WARNING, value, remedy)
 
 
 def fault(check: str, value: str, remedy: str) -> Finding:
-    """A promise is broken, or will be."""
+    """Build a finding about a promise that is broken, or will be."""
     return Finding(check, Level.FAULT, value, remedy)
 
 
 def check_server(info: Mapping[str, Any], offset_ms: int) -> list[Finding]:
-    """What there is to say of a server that has told this about itself (`INFO`), and whose clock is off by that."""
-    checks = (_version, _role, _eviction, _memory, _persistence, _replicas)
-    return [finding for check in checks for finding in check(info)] + [_clock(offset_ms)]
+    """Check a server by its `INFO` and by the offset of its clock in milliseconds."""
+    checks = (_check_version, _check_role, _check_eviction, _check_memory, _check_persistence, _check_replicas)
+    return [finding for check in checks for finding in check(info)] + [_check_clock(offset_ms)]
 
 
 def check_replica(info: Mapping[str, Any], offset_ms: int) -> list[Finding]:
-    """The same of one that follows another node of a cluster, and may have to take its place at any time."""
-    checks = (_version, _replication, _eviction, _memory, _persistence)
-    return [finding for check in checks for finding in check(info)] + [_clock(offset_ms)]
+    """Check a replica of a cluster, which may have to take its primary's place at any time."""
+    checks = (_check_version, _check_replication, _check_eviction, _check_memory, _check_persistence)
+    return [finding for check in checks for finding in check(info)] + [_check_clock(offset_ms)]
 
 
-def _version(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_version(info: Mapping[str, Any]) -> Iterator[Finding]:
     name = str(info.get("server_name", "redis"))
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     shown = f"{name} {version}"
@@ -77,14 +77,14 @@ def _version(info: Mapping[str, Any]) -> Iterator[Finding]:
         yield fine("version", shown)
 
 
-def _role(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_role(info: Mapping[str, Any]) -> Iterator[Finding]:
     if info.get("role") == "slave":
         yield fault("role", "replica", "nothing can be written here: let the URL name the master, or the Sentinels")
     else:
         yield fine("role", str(info.get("role", "master")))
 
 
-def _replication(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_replication(info: Mapping[str, Any]) -> Iterator[Finding]:
     if info.get("master_link_status") == "up":
         yield fine("role", "replica, in step")
     else:
@@ -92,7 +92,7 @@ def _replication(info: Mapping[str, Any]) -> Iterator[Finding]:
         yield warning("role", "replica, not in step with its primary", remedy)
 
 
-def _eviction(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_eviction(info: Mapping[str, Any]) -> Iterator[Finding]:
     policy = str(info.get("maxmemory_policy", "unknown"))
     if policy == "noeviction":
         yield fine("eviction", policy)
@@ -101,7 +101,7 @@ def _eviction(info: Mapping[str, Any]) -> Iterator[Finding]:
         yield fault("eviction", policy, remedy)
 
 
-def _memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_memory(info: Mapping[str, Any]) -> Iterator[Finding]:
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0) or info.get("total_system_memory", 0))
     share = used / most if most else 0.0
     shown = f"{used / 2**20:.0f} MiB of {most / 2**20:.0f} MiB, {share:.0%}"
@@ -112,7 +112,7 @@ def _memory(info: Mapping[str, Any]) -> Iterator[Finding]:
         yield fine("memory", shown)
 
 
-def _persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
     appends = bool(int(info.get("aof_enabled", 0)))
     if appends and info.get("aof_last_write_status", "ok") != "ok":
         yield fault("persistence", "the last append failed", _LOG_HINT)
@@ -129,7 +129,7 @@ def _persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _replicas(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_replicas(info: Mapping[str, Any]) -> Iterator[Finding]:
     count = int(info.get("connected_slaves", 0))
     if count and "min_slaves_good_slaves" not in info:
         yield warning(
@@ -142,7 +142,7 @@ def _replicas(info: Mapping[str, Any]) -> Iterator[Finding]:
         yield fine("replicas", f"{count}, {info['min_slaves_good_slaves']} of them close enough")
 
 
-def _clock(offset_ms: int) -> Finding:
+def _check_clock(offset_ms: int) -> Finding:
     shown = f"{offset_ms} ms ahead of this machine"
     if abs(offset_ms) < MAX_CLOCK_OFFSET_MS:
         return fine("clock", shown)

@@ -1,4 +1,4 @@
-"""Measures: what a process or a cluster has to tell in numbers, whoever asks and in whichever form."""
+"""Metrics of a process or a cluster as values, in no format of any monitoring system."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 BUCKET_BOUNDS_S: Final = (
-    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
-    *(300.0, 900.0, 3600.0, 14_400.0),
-)
-"""The upper bounds of the classes of a spread: from a no-op to a nightly batch."""
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0,
+)  # fmt: skip
+"""The upper bounds of the buckets of a histogram, in seconds: from a no-op to a nightly batch."""
 
 
 class Histogram:
-    """How durations are spread over classes. One thread adds; who reads meanwhile may miss the last."""
+    """Durations counted in buckets. One thread adds; a reader in another thread may miss the last ones."""
 
     __slots__ = ("counts", "total_s")
 
     def __init__(self) -> None:
-        # The last is for all that is longer.
+        # The last bucket holds all that is longer than the last bound.
         self.counts = [0] * (len(BUCKET_BOUNDS_S) + 1)
         self.total_s = 0.0
 
     def add(self, *durations: float) -> None:
-        """Count some, in seconds."""
+        """Count durations, in seconds."""
         counts, bounds = self.counts, BUCKET_BOUNDS_S
         for seconds in durations:
             counts[bisect_left(bounds, seconds)] += 1
@@ -41,9 +41,10 @@ Value = float | Histogram
 
 
 class Measure(NamedTuple):
-    """One thing that is measured: its name without a prefix, what it is, and its values by their labels.
+    """One metric: its name without a prefix, its help text, and its values by their labels.
 
-    A counter counts since the process started, a gauge stands at this moment, a spread has classes of durations.
+    A counter counts since the process started, a gauge has the value of this moment, a histogram has buckets of
+    durations.
     """
 
     kind: Literal["counter", "gauge", "histogram"]
@@ -54,10 +55,10 @@ class Measure(NamedTuple):
 
 
 def gauge(name: str, what: str, value: float) -> Measure:
-    """A gauge without labels."""
+    """Build a gauge without labels."""
     return Measure("gauge", name, what, (), [((), value)])
 
 
 def gauges(name: str, what: str, label: str, values: Iterable[tuple[str, float]]) -> Measure:
-    """A gauge with one label."""
+    """Build a gauge with one label."""
     return Measure("gauge", name, what, (label,), [((of,), value) for of, value in values])

@@ -27,16 +27,16 @@ class JobSummary(msgspec.Struct, frozen=True):
     last: OccurrenceRecord | None
 
     def is_paused(self, now_ms: int) -> bool:
-        """Whether its instants are recorded as skipped at `now_ms`."""
+        """Return whether its instants are recorded as skipped at `now_ms`."""
         return bool(self.paused) and (not self.paused_until or self.paused_until > now_ms)
 
 
 class QueueSummary(msgspec.Struct, frozen=True):
-    """One queue: entries that wait, by priority too, entries in flight, runs that wait for their time or for limits.
+    """One queue: waiting entries, by priority too, entries in flight, and runs that wait for a time or a limit.
 
-    delayed counts among the next 10,000 delayed runs of each shard; `delayed_total` knows the rest. limited says how
-    many wait for each limit, by its name. Priority 10 is the front: runs that a limit has let in. draining: it takes
-    no new runs.
+    delayed counts among the next 10,000 delayed runs of each shard; the number of all delayed runs is a read of its
+    own. limited: how many runs wait for each limit, by its name. Priority 10 is the front: runs that a limit has let
+    in. draining: it takes no new runs.
     """
 
     name: str
@@ -52,8 +52,8 @@ class QueueSummary(msgspec.Struct, frozen=True):
 class WorkerSummary(msgspec.Struct, frozen=True):
     """One worker as its last beat described it; rate is its runs per second while it had work.
 
-    command is what it was told to do and may not have heard yet. leaked counts threads and coroutines of attempts
-    that were stopped and have not ended.
+    command: the last command to the worker, which it may not have received yet. leaked counts threads and coroutines of
+    attempts that were stopped and have not ended.
     """
 
     id: str
@@ -77,7 +77,7 @@ class TickerSummary(msgspec.Struct, frozen=True):
     """One ticker as its last beat described it; offset_ms is how far server time is ahead of its machine.
 
     unaccounted: jobs that are due beyond their grace and about which nothing happens. held_ms: how far the server's
-    clock has leapt ahead of the time that the ticker still goes by.
+    clock has leapt ahead of the time that the ticker still uses.
     """
 
     id: str
@@ -112,7 +112,7 @@ class DelayedRun(msgspec.Struct, frozen=True):
 
 
 class StreamRun(msgspec.Struct, frozen=True):
-    """A run on a stream: it waits for a worker, or the one named has it in flight. entry: where it stands there."""
+    """A run on a stream: it waits for a worker, or `worker` has it in flight. entry: the id of its stream entry."""
 
     id: str
     handler: str
@@ -124,7 +124,7 @@ class StreamRun(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """What is on hold, until when (Unix milliseconds), and how many runs it has put off so far."""
+    """A hold: its name, its end in Unix milliseconds, and how many runs it has put off so far."""
 
     name: str
     until: int

@@ -1,4 +1,4 @@
-"""Runs and their ends: the message, the records, what an outcome means, results and reports.
+"""Runs and their ends: the message, the records, the meaning of an outcome, results and reports.
 
 May import `core.jobs` and what is below it.
 """

@@ -1,4 +1,4 @@
-"""The letter that a task gets about a dead run: `on_dead` names the task."""
+"""The dead letter of a run: the payload of the task that `on_dead` names."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def build_letter_message(message: Message, attempt: int, outcome: Outcome, now_ms: int) -> Message:
-    """The call of the `on_dead` task of a run, in the queue of the run.
+    """Build the call of the `on_dead` task of a run, in the queue of the run.
 
-    Its own death is told to nobody: a task that tells of its own deaths would never come to an end.
+    The call has no `on_dead` of its own: a task that reports its own deaths would never come to an end.
     """
-    slot = message.slot
+    task_ref = message.task_ref
     letter = DeadLetter(
         run=message.run,
         handler=message.handler,
@@ -39,14 +39,16 @@ def build_letter_message(message: Message, attempt: int, outcome: Outcome, now_m
         died_at=now_ms,
         error=outcome.error,
         queue=message.queue,
-        job=slot.job if slot else "",
-        occurrence=slot.occurrence if slot else "",
-        task=slot.task if slot else "",
+        job=task_ref.job if task_ref else "",
+        occurrence=task_ref.occurrence if task_ref else "",
+        task=task_ref.task if task_ref else "",
         metadata=message.metadata,
     )
     payload = msgspec.Raw(msgspec.json.encode({"letter": letter}))
     return compose_message(
-        *(ids.letter_run_id(message.run), message.on_dead, now_ms),
+        ids.letter_run_id(message.run),
+        message.on_dead,
+        now_ms,
         payload=payload,
         queue=message.queue,
         priority=message.priority,

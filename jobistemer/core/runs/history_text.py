@@ -1,4 +1,4 @@
-"""A slot of a job's history in words: what became of a due instant, and why."""
+"""A due instant of a job's history in words: what became of it, and why."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _ENDED_ITSELF = frozenset({OccurrenceState.COMPLETED, OccurrenceState.PENDING, O
 
 
 def explain_occurrence(record: OccurrenceRecord, due: Mapping[str, int]) -> str:
-    """Why the slot is what it is. `due`: the due instants (Unix seconds) of occurrences that it may speak of, by id."""
+    """Explain the state of an occurrence.
+
+    due: the due instants (Unix seconds), by id, of the occurrences that the text may mention.
+    """
     parts = [record.reason]
     if record.error and record.state not in _ENDED_ITSELF:
         parts.append(record.error.partition("\n")[0])
@@ -22,7 +25,7 @@ def explain_occurrence(record: OccurrenceRecord, due: Mapping[str, int]) -> str:
 
 
 def find_mentioned(records: list[OccurrenceRecord]) -> set[str]:
-    """The occurrences that these speak of and that are not among them."""
+    """Return the ids of occurrences that these records mention and that are not among them."""
     text = " ".join(f"{each.reason} {each.error}" for each in records)
     return set(_OCCURRENCE.findall(text)) - {each.id for each in records}
 

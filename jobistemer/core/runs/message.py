@@ -1,8 +1,8 @@
 """The wire format of a task run: what an entry of a stream carries.
 
-A message never changes during the life of its run; what does change (number of the try,
-crashes so far) stands in fields of its own beside it, so that a script can count without
-understanding the message.
+A message never changes during the life of its run. What does change (number of the attempt, crashes so far) stands in
+fields of its own beside the message, so that a script can count without understanding the JSON. Workers of two
+releases read the same streams during a deployment: a name in JSON stays for ever, also where the field has a new name.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ from jobistemer.core.jobs.retries import Exponential, RetryPolicy
 EMPTY_PAYLOAD = msgspec.Raw(b"{}")
 
 
-class TaskRef(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "at", "version": "v"}):
-    """Which task of which occurrence a run is.
+class TaskRef(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    rename={"version": "v", "due": "at", "stands_alone": "alone"},
+):
+    """A reference to one task of one occurrence, carried by the run of that task.
 
-    since: for a compressed run, the cursor before the first instant that it stands for. alone: its success concerns
-    nothing but itself and the occurrence: no other task, no `on_complete`, no count of outcomes.
+    due: Unix seconds. since: for a compressed run, the cursor before the first instant that the run stands for.
+    stands_alone: a success of the run concerns only the run and its occurrence: no other task, no `on_complete`, no
+    count of outcomes.
     """
 
     occurrence: str
@@ -30,11 +36,15 @@ class TaskRef(msgspec.Struct, frozen=True, omit_defaults=True, rename={"due": "a
     due: int
     task: str
     since: int | None = None
-    alone: bool = False
+    stands_alone: bool = False
 
 
 class GroupMember(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which run of which group a run is; the group is called like its reducer's run, which waits for `place`."""
+    """The membership of a run in a group, by index.
+
+    A group has the id of its reducer's run. That run waits until the members have ended and goes to `place`
+    (queue:priority) then.
+    """
 
     group: str
     index: int
@@ -42,15 +52,17 @@ class GroupMember(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One task run on its way.
+    """One task run as it travels from the producer to a worker.
 
-    timeout_ms: limit of one attempt, 0 for none. retention_ms: how long the records of the ended run are kept,
-    dead_retention_ms those of a dead one.
-    enqueued_at: Unix milliseconds of server time. unique: the key of its unique lock, empty for none;
-    unique_queued: the lock is given up when the run starts. expires_at: Unix milliseconds after which it is not
-    started any more, 0 for never. metadata says what the call is about, headers what travels with it (a trace, a user).
-    max_crashes: how many workers may die of it. on_dead: the task that is told of its death, empty for none.
-    member: the group it belongs to. reduces: for a reducer, the failure strategy of the group it receives.
+    enqueued_at: Unix milliseconds of server time. timeout_ms: limit of one attempt, 0 for none.
+    retention_ms: how long the records of the ended run are kept; dead_retention_ms: how long those of a dead run are.
+    task_ref (`slot` in JSON): the task of an occurrence that the run is, None for a call.
+    unique: the key of the run's unique lock, empty for none; unique_queued: the lock is released when the run starts.
+    expires_at: Unix milliseconds after which the run is not started any more, 0 for never.
+    metadata: what the call is about; headers: what travels with the call, such as a trace or a user.
+    max_crashes: how many workers may die of the run. on_dead: the task that is enqueued when the run is dead, empty
+    for none. member: the group that the run belongs to.
+    group_strategy (`reduces` in JSON): for a reducer, the failure strategy of the group whose results it receives.
     """
 
     run: str
@@ -62,13 +74,13 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_ms: int = 3_600_000
     retry: RetryPolicy = Exponential()
     retention_ms: int = 86_400_000
-    slot: TaskRef | None = None
+    task_ref: TaskRef | None = msgspec.field(default=None, name="slot")
     unique: str = ""
     metadata: dict[str, str] = {}
     max_crashes: int = DEFAULT_MAX_CRASHES
     on_dead: str = ""
     member: GroupMember | None = None
-    reduces: str = ""
+    group_strategy: str = msgspec.field(default="", name="reduces")
     unique_queued: bool = False
     expires_at: int = 0
     headers: dict[str, str] = {}
@@ -76,7 +88,11 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A message as one worker received it: one attempt. `entry` is the fence."""
+    """A message as one worker received it, for one attempt.
+
+    entry: the id of the stream entry. A worker commits only while its entry is still the latest of the run, so the id
+    fences off a worker that has lost the run. attempt counts from 0; crashes: how many attempts before were lost.
+    """
 
     stream: bytes
     entry: bytes
@@ -89,20 +105,20 @@ _DEFAULTS = dict(zip(Message.__struct_fields__[3:], Message.__struct_defaults__,
 
 
 def compose_message(run: str, handler: str, enqueued_at: int, **fields: Any) -> Message:
-    """A message that carries only what differs from the defaults.
+    """Build a message that carries only what differs from the defaults.
 
-    msgspec leaves out a field only when it holds the very object that is its default; an equal one would be sent.
+    msgspec leaves out a field only when it holds the very object that is its default; an equal object would be sent.
     """
     return Message(run, handler, enqueued_at, **drop_defaults(**fields))
 
 
 def drop_defaults(**fields: Any) -> dict[str, Any]:
-    """Those fields of a message that differ from the defaults."""
+    """Return the fields of a message that differ from their defaults."""
     return {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
 
 
 def to_message_fields(options: CompleteOptions) -> dict[str, Any]:
-    """What options mean for a message, by its field names."""
+    """Translate options to fields of a message, by name; seconds become milliseconds."""
     return {
         "queue": options.queue,
         "priority": options.priority,

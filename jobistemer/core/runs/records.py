@@ -8,7 +8,7 @@ from jobistemer.core.states import AttemptState, OccurrenceState, RunState
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One try of a run; times are Unix milliseconds. lines counts what it logged, progress is JSON."""
+    """One attempt of a run; times are Unix milliseconds. lines: how many it logged; progress: JSON."""
 
     id: str
     number: int
@@ -24,8 +24,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run; times are Unix milliseconds. attempt is the number of its latest attempt.
 
-    waits: how many upstream tasks it waits for. waiting: the limit that it waits for. maps: how many groups of runs
-    it has made.
+    waits: how many upstream tasks it waits for. waiting: the limit that it waits for. maps: how many groups of runs it
+    has made.
     """
 
     id: str
@@ -50,7 +50,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One due instant of a job. due is in Unix seconds, the other times in milliseconds; open counts live runs.
+    """One due instant of a job. due: Unix seconds; other times: Unix milliseconds; open: its live runs.
 
     origin: what it came from if not from the clock: `trigger`, `replay <occurrence>` or `backfill <id>`.
     """
@@ -73,12 +73,15 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def late_ms(self) -> int:
-        """How long after its due instant it was claimed."""
+        """How many milliseconds after its due instant it was claimed."""
         return self.claimed_at - self.due * 1000
 
 
 class JobChange(msgspec.Struct, frozen=True):
-    """What somebody did to a job: `what` is one word such as paused or created, `at` is in milliseconds."""
+    """A change to a job.
+
+    at: Unix milliseconds. by: the operator or process that made it. what: one word such as paused or created.
+    """
 
     at: int
     by: str

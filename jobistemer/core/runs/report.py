@@ -1,4 +1,4 @@
-"""The execution report of an occurrence: what became of it and of each of its tasks, from the records alone."""
+"""The execution report of an occurrence: its end and that of each of its tasks, from the records alone."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import msgspec
 
 from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
-from jobistemer.core.states import OccurrenceState, RunState
+from jobistemer.core.states import TERMINAL_RUNS, OccurrenceState, RunState
+
+_FAILED = TERMINAL_RUNS - {RunState.SUCCEEDED, RunState.SKIPPED}
 
 
 class GroupReport(msgspec.Struct, frozen=True):
-    """The runs that a task has mapped, and the reducer's run: how many there are, have ended, and have failed."""
+    """The runs that a task has mapped: how many there are, have ended and have failed, and their reducer's run."""
 
     total: int
     done: int
@@ -25,8 +27,8 @@ class GroupReport(msgspec.Struct, frozen=True):
 class TaskReport(msgspec.Struct, frozen=True):
     """One task of the occurrence; times and durations are in milliseconds.
 
-    state: of its run, or `unknown` when no record is left. waited_ms: from the start of the occurrence to its
-    first attempt. took_ms: from its first attempt to its end, retries and waits between them included.
+    state: of its run, or `unknown` when no record is left. waited_ms: from the start of the occurrence to its first
+    attempt. took_ms: from its first attempt to its end, retries and waits between them included.
     """
 
     name: str
@@ -58,18 +60,17 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def succeeded(self) -> bool:
-        """Whether every task did."""
+        """Whether the occurrence completed."""
         return self.state is OccurrenceState.COMPLETED
 
     @property
     def failed_tasks(self) -> tuple[TaskReport, ...]:
         """The tasks whose runs ended otherwise than by success or by being skipped."""
-        fine = (RunState.SUCCEEDED, RunState.SKIPPED, RunState.PENDING, RunState.RUNNING, RunState.SCHEDULED)
-        return tuple(task for task in self.tasks if task.state not in (*fine, "unknown"))
+        return tuple(task for task in self.tasks if task.state in _FAILED)
 
 
 class TaskRecords(msgspec.Struct, frozen=True):
-    """What is on record of one task: its run with attempts, and what it has mapped."""
+    """The records of one task: its run with attempts, and the group that it has mapped."""
 
     run: str
     record: RunRecord | None
@@ -78,7 +79,10 @@ class TaskRecords(msgspec.Struct, frozen=True):
 
 
 def make_report(occurrence: OccurrenceRecord, job: Job | None, tasks: Mapping[str, TaskRecords]) -> Report:
-    """The report of an occurrence; `tasks` are the records by task name, `job` the version it is pinned to."""
+    """Build the report of an occurrence.
+
+    job: the version that the occurrence is pinned to, None when it is gone. tasks: the records by task name.
+    """
     started = occurrence.started_at or occurrence.claimed_at
     definitions: Sequence[Task] = job.tasks if job else ()
     return Report(
@@ -99,8 +103,8 @@ def make_report(occurrence: OccurrenceRecord, job: Job | None, tasks: Mapping[st
 
 def _task_report(task: Task, records: TaskRecords) -> TaskReport:
     record = records.record
-    begun = [attempt.started_at for attempt in records.attempts if attempt.started_at]
-    first = min(begun) if begun else 0
+    started = [attempt.started_at for attempt in records.attempts if attempt.started_at]
+    first = min(started) if started else 0
     return TaskReport(
         name=task.name,
         handler=task.handler,
@@ -115,6 +119,6 @@ def _task_report(task: Task, records: TaskRecords) -> TaskReport:
 
 
 def elapsed_ms(begun: int, ended: int) -> int | None:
-    """How long something took, None while it goes on."""
-    # Beginning and end are told by different processes, whose ideas of the server's clock differ by a few milliseconds.
+    """Return the milliseconds from `begun` to `ended`, or None while `ended` is 0."""
+    # Two processes may have written the two times, and their estimates of the server's clock differ by milliseconds.
     return max(0, ended - begun) if ended else None

@@ -1,4 +1,4 @@
-"""What the runs of a group returned, in order, read when it is asked for."""
+"""The results of the runs of a group, in order, read when they are needed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 T = TypeVar("T")
+
+# A stored failure begins with this byte, and no JSON does.
+_FAILED = b"!"
 
 CHUNK = 500
 """How many results are read in one round trip."""
@@ -23,8 +26,8 @@ class ItemFailure(msgspec.Struct, frozen=True):
 class Results(Generic[T]):
     """A parameter annotated `Results[T]` of a reducer, or of a task that comes after one that maps.
 
-    Iterating gives what the runs returned, in the order of the items, those that failed left out; it may be done
-    more than once, and only a few hundred results are in memory at a time. `len` counts all runs of the group.
+    Iteration gives the results in the order of the items, without those of failed runs. It may be done more than once,
+    and only a few hundred results are in memory at a time. `len` counts all runs of the group.
     """
 
     def __init__(
@@ -43,19 +46,19 @@ class Results(Generic[T]):
             yield value
 
     def indexed(self) -> Iterator[tuple[int, T]]:
-        """Index and result of each run that succeeded."""
+        """Iterate over index and result of each run that succeeded."""
         for index, stored in self._read_all():
-            if not stored.startswith(b"!"):
+            if not stored.startswith(_FAILED):
                 yield index, self._decode(stored)
 
     def failures(self) -> Iterator[ItemFailure]:
-        """The runs that did not succeed."""
+        """Iterate over the runs that did not succeed."""
         for index, stored in self._read_all():
-            if stored.startswith(b"!"):
+            if stored.startswith(_FAILED):
                 yield ItemFailure(index, stored[1:].decode(errors="replace"))
 
     def page(self, first: int, count: int) -> list[bytes | None]:
-        """What `count` runs from index `first` on returned, as it is stored."""
+        """Return `count` results from index `first` on, in their stored form; None for an expired result."""
         return self._read(first, count)
 
     def _read_all(self) -> Iterator[tuple[int, bytes]]:

@@ -1,7 +1,7 @@
-"""What the outcome of an attempt means for its run.
+"""The meaning of an attempt's outcome for its run.
 
-`settle` is a function from (message, attempt, crashes, outcome, chance, elapsed) to one of three endings:
-the run is over, it waits and comes back, or it comes back at once.
+`settle` is a function of message, attempt, crashes, outcome, chance and elapsed time. It has one of three results: the
+run is terminal, it waits for its next attempt, or it goes back to its stream at once.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from jobistemer.core.states import AttemptState, RunState
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How one attempt ended, as its worker (or whoever found it lost) saw it.
+    """The end of one attempt, as its worker saw it, or the worker that found it lost.
 
-    state: the attempt's terminal state. result: JSON of what the handler returned. error: text for people.
-    retry_after_ms: what the handler asked for by `Retry(after=…)`. final: the handler asked for no retry. poison:
-    another attempt would find the same. innocent: a lost attempt that is known to be another one's fault.
+    state: the attempt's terminal state. result: JSON of the handler's return value. error: text for people.
+    retry_after_ms: the delay that the handler asked for by `Retry(after=…)`. final: the handler asked for no retry.
+    poison: another attempt would fail in the same way. innocent: a lost attempt that is known to be another attempt's
+    fault.
     """
 
     state: AttemptState
@@ -30,7 +31,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FinalState(msgspec.Struct, frozen=True):
-    """The run is terminal."""
+    """The run is terminal. verdict: what it contributes to the state of its occurrence, empty for a success."""
 
     state: RunState
     verdict: str
@@ -52,10 +53,10 @@ CANCELED = FinalState(RunState.CANCELED, "canceled")
 def settle(
     message: Message, attempt: int, crashes: int, outcome: Outcome, chance: float, elapsed_ms: int = 0
 ) -> Settlement:
-    """Decide what becomes of a run whose attempt number `attempt` ended in `outcome`.
+    """Decide the next state of a run whose attempt number `attempt` ended in `outcome`.
 
-    `crashes` counts the lost attempts before this one: they have a limit of their own and use up no retries.
-    `elapsed_ms` is how long ago the first attempt began; only policies with a limit to that need it.
+    crashes: the lost attempts before this one; they have a limit of their own and use up no retries. chance: a random
+    number in [0, 1). elapsed_ms: the time since the first attempt began; only policies with `max_elapsed_s` need it.
     """
     match outcome.state:
         case AttemptState.SUCCEEDED:
@@ -63,6 +64,8 @@ def settle(
         case AttemptState.CANCELED:
             return CANCELED
         case AttemptState.LOST:
+            # A loss without fault still counts as a crash, so that attempts minus crashes are the failures; but it
+            # does not end the run.
             return NextAttempt(0, crashes + 1) if outcome.innocent else _settle_loss(crashes + 1, message.max_crashes)
     if outcome.poison:
         return FinalState(RunState.DEAD, "failed")
@@ -72,6 +75,7 @@ def settle(
     delay = message.retry.delay_ms(failures, chance)
     if delay is None:
         return FinalState(RunState.DEAD, "failed")
+    # The handler's own delay replaces the policy's, but grants no retry beyond the policy's number.
     if outcome.retry_after_ms is not None:
         delay = outcome.retry_after_ms
     limit_s = message.retry.max_elapsed_s
@@ -80,13 +84,14 @@ def settle(
     return NextAttempt(delay, crashes)
 
 
-def describe_settlement(ending: Settlement) -> str:
-    """What becomes of the run, for logs."""
-    if isinstance(ending, FinalState):
-        return f"the run is {ending.state}"
-    return f"it is tried again in {ending.delay_ms / 1000:.1f} s" if ending.delay_ms else "it is tried again at once"
+def describe_settlement(settlement: Settlement) -> str:
+    """Describe a settlement in words, for logs."""
+    if isinstance(settlement, FinalState):
+        return f"the run is {settlement.state}"
+    delay_ms = settlement.delay_ms
+    return f"it is tried again in {delay_ms / 1000:.1f} s" if delay_ms else "it is tried again at once"
 
 
 def _settle_loss(crashes: int, limit: int) -> Settlement:
-    # A message that kills its worker again and again must not wander through the whole fleet.
+    # Without a limit, a message that kills its worker would be taken over by worker after worker and kill them all.
     return FinalState(RunState.DEAD, "failed_stale") if crashes >= limit else NextAttempt(0, crashes)

@@ -1,7 +1,7 @@
-"""What a handler collects to be applied together with its outcome: Redis writes and follow-up calls.
+"""Transactions of a handler: Redis writes and follow-up calls that are applied together with its outcome.
 
-Everything that could make a write fail is refused here, or looked at by the script before it writes anything: a
-script has no rollback. So a key is used as one type, and numbers are added only where numbers are kept.
+A script has no rollback. So everything that could make a write fail is refused here, or checked by the script before
+its first write: a key is used as one type, and numbers are added only where numbers are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:\-/]{0,199}", re.ASCII)
 
 
 class CommandSpec(msgspec.Struct, frozen=True):
-    """How one command is written: the type of its key, and how many arguments follow, in groups of `step`."""
+    """The form of one command: the type of its key, and how many arguments follow, in groups of `step`."""
 
     kind: str
     least: int
@@ -60,7 +60,7 @@ _NUMBER_OR_TEXT = {"INCRBY": "SET", "SET": "INCRBY", "HINCRBY": "HSET", "HSET": 
 
 
 class Write(msgspec.Struct, frozen=True):
-    """One command on one of the application's own keys, in its form."""
+    """One command on one of the application's own keys."""
 
     command: str
     form: CommandSpec
@@ -69,9 +69,10 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Transaction:
-    """Collects up to a hundred writes and follow-up calls; applied when the attempt succeeds, or not at all.
+    """Up to a hundred writes and follow-up calls, applied when the attempt succeeds, or not at all.
 
-    own_key: from a name to the key it stands for. prepare: from a request to the call that enqueues it.
+    own_key: a function from a name to the key it stands for. prepare: a function from a request to the call that
+    enqueues it.
     """
 
     def __init__(self, own_key: Callable[[str], str], prepare: Callable[[Any], Any]) -> None:
@@ -84,7 +85,10 @@ class Transaction:
         self.follow_ups: list[Any] = []
 
     def key(self, name: str) -> str:
-        """The Redis key of the application's own value `name`, to read it. Raises InvalidInput."""
+        """Return the Redis key of the application's own value `name`, to read it.
+
+        Raises InvalidInput for a name that may not enter a key.
+        """
         if not isinstance(name, str) or not _KEY.fullmatch(name):
             raise InvalidInput(
                 f"transaction: key {name!r:.120} is not allowed: use 1–200 ASCII letters, digits and _ . : - /"
@@ -92,7 +96,7 @@ class Transaction:
         return self._own_key(name)
 
     def write(self, command: str, name: str, *args: Value) -> None:
-        """Have a write command applied to the own key `name`. Raises InvalidInput for what could fail later."""
+        """Add a write command on the own key `name`. Raises InvalidInput for a write that could fail later."""
         form = ALLOWED_COMMANDS.get(command)
         if form is None:
             raise InvalidInput(
@@ -105,7 +109,7 @@ class Transaction:
         self.writes.append(Write(command, form, key, args))
 
     def enqueue(self, request: Any) -> None:
-        """Have a call enqueued, such as `send.request(to="a@b")`. Raises what enqueueing it would raise."""
+        """Add a follow-up call, such as `send.request(to="a@b")`. Raises what enqueueing it would raise."""
         self._check_not_full()
         self.follow_ups.append(self._prepare(request))
 

@@ -1,16 +1,16 @@
-"""Schedules: what is due, and when. Pure values with exact answers.
+"""Schedules: when jobs are due. Pure values with exact answers.
 
     kinds       the Schedule protocol, the union of all kinds, text to schedule
-    cron        cron_grammar and cron_fields read it into cron_values, cron_hints guess what
-                was meant, cron_days and cron_table compile it to readings of a wall clock
+    cron        cron_parser reads a text, with cron_items for each field, into a cron_expression; cron_hints guesses
+                what was meant; cron_days and cron_table compile it to readings of a wall clock
     interval    iso8601 reads it
     once, custom, builder
     zones       time zones as spans of constant offset; walltime: readings to instants
     calendars   instants on which a job does not run
     delays      jitter and spread
-    describe    words for people; clock_changes: what a change of the clock did to an instant
+    describe    words for people, with describe_cron and english; clock_changes: the effect of a change of the clock
 
-What is imported from here is public; the modules are for this package.
+The names imported here are public; the modules are for this package, which may import the modules of `core` itself.
 """
 
 from jobistemer.core.schedules.builder import EveryBuilder, Ready, at

@@ -1,7 +1,7 @@
 """Schedules in words: `every(5).minutes`, `every().day.at("14:30")`, `every().monday.at("09:00")`.
 
-A builder ends in a `schedule`, an ordinary cron expression or interval, and in `do`, which
-hands it to the app that the builder was made for. It adds no kind of its own.
+A builder ends in a `schedule`, an ordinary cron expression or interval, and in `do`, which gives it to the app that the
+builder was made for. It adds no kind of schedule of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Register = Callable[[AnySchedule], "Do"]
 
 Do = TypeVar("Do")
-"""What takes the function: the app's, which knows the types of what it makes of it."""
+"""The type of `do`: the app's decorator, which knows the types of the functions it takes."""
 
 _CLOCK: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _MINUTE_OF_HOUR: Final = re.compile(r":([0-5]\d)", re.ASCII)
@@ -41,7 +41,7 @@ class Ready(Generic[Do]):
 
     @property
     def do(self) -> Do:
-        """Called with a function and policies, it has the app make a job of them."""
+        """The app's decorator for this schedule: called with a function and policies, it makes a job of them."""
         return self._register(self.schedule)
 
 
@@ -55,7 +55,7 @@ class EveryUnit(Ready[Do]):
         self._count, self._unit, self._timezone = count, unit, timezone
 
     def at(self, clock: str, timezone: str | None = None) -> Ready[Do]:
-        """Fix the time: "14:30" for every day, ":30" for every hour; raises InvalidSchedule else."""
+        """Fix the time: "14:30" for every day, ":30" for every hour. Raises InvalidSchedule for anything else."""
         if self._count != 1 or self._unit not in {"P{}D", "PT{}H"}:
             duration = self._unit.format(self._count)
             raise InvalidSchedule(
@@ -76,7 +76,7 @@ class EveryWeekday(Ready[Do]):
         self._day, self._timezone = day, timezone
 
     def at(self, clock: str, timezone: str | None = None) -> Ready[Do]:
-        """Fix the time of day, "09:00" or "09:00:30"; raises InvalidSchedule for anything else."""
+        """Fix the time of day, "09:00" or "09:00:30". Raises InvalidSchedule for anything else."""
         return Ready(_cron(_minute_and_hour(clock), self._day, timezone or self._timezone), self._register)
 
 
@@ -106,11 +106,11 @@ class _Weekday:
 
 
 class EveryBuilder(Generic[Do]):
-    """`every(count)`: what follows is a unit (`minutes`, `day`) or a weekday (`monday`).
+    """`every(count)`: a unit (`minutes`, `day`) or a weekday (`monday`) follows.
 
-    `register(schedule)` makes what `do` is; `count` is 1–999,999; `timezone` is a name
-    of the tz database. Units are intervals counted from the job's registration; weekdays and
-    times of day are cron expressions. Raises InvalidSchedule.
+    `register(schedule)` returns the app's decorator `do`; `count` is 1–999,999; `timezone` is a name of the tz
+    database. Units are intervals counted from the job's registration; weekdays and times of day are cron expressions.
+    Raises InvalidSchedule.
     """
 
     __slots__ = ("count", "register", "timezone")
@@ -134,7 +134,7 @@ class EveryBuilder(Generic[Do]):
 
 
 def at(when: datetime | str, register: Register[Do], timezone: str | None = None) -> Ready[Do]:
-    """Begin `at(when).do(task)`: once, at an instant; see Once."""
+    """Build the schedule of `at(when).do(task)`: once, at an instant; see Once."""
     return Ready(Once(when, timezone), register)
 
 
@@ -143,7 +143,7 @@ def _cron(clock: str, weekday: str, timezone: str) -> Cron:
 
 
 def _minute_and_hour(clock: str) -> str:
-    """Give the leading fields of a cron expression for a time of day, with seconds where they are given."""
+    """Return the leading fields of a cron expression for a time of day, with seconds where they are given."""
     match = _CLOCK.fullmatch(clock)
     if match is None:
         raise InvalidSchedule(f"time of day {clock!r} is not HH:MM or HH:MM:SS in 00:00–23:59:59")

@@ -1,7 +1,7 @@
 """Calendars: instants on which a job does not run, whatever its schedule says.
 
-A calendar belongs to the job. An instant that it excludes is still an occurrence,
-recorded as skipped with the calendar's name.
+A calendar belongs to the job. An instant that it excludes is still an occurrence, recorded as skipped with the
+calendar's name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron import wall_times
-from jobistemer.core.schedules.cron_grammar import read_cron
+from jobistemer.core.schedules.cron_parser import read_cron
 from jobistemer.core.schedules.instants import DAY, EPOCH_DAY, MINUTE, to_utc, unix_floor
 from jobistemer.core.schedules.zones import zone_of
 
@@ -39,7 +39,7 @@ class Dates(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
         msgspec.structs.force_setattr(self, "dates", tuple(sorted(set(self.dates))))
 
     def excludes(self, instant: datetime) -> bool:
-        """Tell whether the local day of `instant` is one of the dates."""
+        """Return whether the local day of `instant` is one of the dates."""
         return _local_date(instant, self.timezone) in self.dates
 
 
@@ -49,8 +49,8 @@ class Holidays(
 ):  # fmt: skip
     """Excludes the public holidays of a country (ISO 3166-1, "DE") or its subdivision ("BY").
 
-    Needs the extra `jobistemer[holidays]`; raises InvalidSchedule without it, and for an
-    unknown country or subdivision.
+    Needs the extra `jobistemer[holidays]`; raises InvalidSchedule without it, and for an unknown country or
+    subdivision.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Holidays(
         _holidays(self.country, self.subdivision)
 
     def excludes(self, instant: datetime) -> bool:
-        """Tell whether the local day of `instant` is a public holiday."""
+        """Return whether the local day of `instant` is a public holiday."""
         return _local_date(instant, self.timezone) in _holidays(self.country, self.subdivision)
 
 
@@ -94,7 +94,7 @@ class Blackout(
         _check(self.name, "UTC")
 
     def excludes(self, instant: datetime) -> bool:
-        """Tell whether `instant` lies in one of the windows."""
+        """Return whether `instant` lies in one of the windows."""
         return any(window.start <= instant < window.end for window in self.windows)
 
 
@@ -103,8 +103,8 @@ class CronExclusion(
 ):
     """Excludes the instants whose local clock matches a cron expression.
 
-    Five fields exclude the whole minute, six and seven the second: `* 0-7 * * *`
-    excludes the night, `* * * * 0,6` the weekend.
+    Five fields exclude the whole minute, six and seven the second: `* 0-7 * * *` excludes the night, `* * * * 0,6` the
+    weekend.
     """
 
     name: str
@@ -116,7 +116,7 @@ class CronExclusion(
         read_cron(self.expression)
 
     def excludes(self, instant: datetime) -> bool:
-        """Tell whether the local clock at `instant` matches."""
+        """Return whether the local clock at `instant` matches."""
         unix = unix_floor(instant)
         wall = unix + zone_of(self.timezone).offset_at(unix)
         if len(read_cron(self.expression).texts) == _FIVE_FIELDS:
@@ -131,9 +131,8 @@ AnyCalendar = Dates | Holidays | Blackout | CronExclusion
 def parse_calendar(text: str, timezone: str = "UTC") -> AnyCalendar:
     """Read a calendar from one line, whose text becomes its name.
 
-    `DE` and `US-CA` are holidays, `2026-12-24,2026-12-31` dates,
-    `2026-12-24T18:00Z/2026-12-27T06:00Z` a blackout, anything else a cron exclusion.
-    Raises InvalidSchedule.
+    `DE` and `US-CA` are holidays, `2026-12-24,2026-12-31` dates, `2026-12-24T18:00Z/2026-12-27T06:00Z` a blackout,
+    anything else a cron exclusion. Raises InvalidSchedule.
     """
     country, _, subdivision = text.partition("-")
     if country.isalpha() and country.isupper() and " " not in text:
@@ -160,9 +159,9 @@ def _local_date(instant: datetime, timezone: str) -> date:
 
 @lru_cache(maxsize=256)
 def _holidays(country: str, subdivision: str | None) -> Mapping[date, str]:
-    """Give the holidays by date; the mapping computes a year when it is first asked for it."""
+    """Return the holidays by date; the mapping computes a year at its first use."""
     try:
-        import holidays  # noqa: PLC0415 - an extra: only who uses such a calendar needs it
+        import holidays  # noqa: PLC0415 - an extra that only such a calendar needs
     except ImportError as error:
         raise InvalidSchedule(
             "holiday calendars need the package holidays: pip install jobistemer[holidays]"

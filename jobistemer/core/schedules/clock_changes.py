@@ -1,4 +1,4 @@
-"""Changes of the clock, for whoever shows instants to people."""
+"""Changes of a zone's clock, and their effect on due instants, for displays."""
 
 from __future__ import annotations
 
@@ -30,15 +30,18 @@ class ClockChange(msgspec.Struct, frozen=True):
         return f"clock goes from {_clock(unix + self.before)} to {_clock(unix + self.after)}"
 
 
-def clock_changes(timezone: str, start: datetime, end: datetime) -> Iterator[ClockChange]:
-    """Give the changes of a zone's clock in (start, end], in order; raises InvalidSchedule."""
+def find_clock_changes(timezone: str, start: datetime, end: datetime) -> Iterator[ClockChange]:
+    """Find the changes of a zone's clock in (start, end], in order. Raises InvalidSchedule."""
     zone = zone_of(timezone)
     for unix in zone.changes(unix_floor(start), unix_floor(end) + 1):
         yield ClockChange(instant_at(unix), zone.offset_at(unix - 1), zone.offset_at(unix))
 
 
-def shift_note(schedule: AnySchedule, instant: datetime, timezone: str) -> str:
-    """Say what a change of the clock did to a due instant: moved, first or second pass; else nothing."""
+def describe_shift(schedule: AnySchedule, instant: datetime, timezone: str) -> str:
+    """Describe the effect of a change of the clock on a due instant: moved, first or second pass.
+
+    Returns an empty text where there is none.
+    """
     unix = unix_floor(instant)
     zone = zone_of(timezone)
     span = zone.span_at(unix)

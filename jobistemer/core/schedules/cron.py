@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 
 from jobistemer.core.errors import InvalidSchedule
-from jobistemer.core.schedules.cron_grammar import read_cron
+from jobistemer.core.schedules.cron_parser import read_cron
 from jobistemer.core.schedules.cron_table import WallTimes
 from jobistemer.core.schedules.delays import check_bound
 from jobistemer.core.schedules.instants import DAY, Due, ScheduleQueries, check_window, limit_to_window, unix_floor
@@ -26,14 +26,13 @@ class Cron(
 ):  # fmt: skip
     """A cron expression in a time zone.
 
-    `expression`: five fields, six with seconds first, seven with the year (1970–2099)
-    last, or an @ name; the grammar is in `cron_grammar`. `timezone`: a name of the tz
-    database. `start`, `end`: a window, both ends included, as timezone-aware datetimes.
-    `jitter`, `spread`: bounds in seconds for the delay of an execution; they do not
-    change what is due. `dst`: what becomes of readings that the local clock skips or
-    repeats: "shift" (Debian's cron), "skip", "first" or "both"; see `walltime`.
+    `expression`: five fields, six with seconds first, seven with the year (1970–2099) last, or an @ name; the grammar
+    is in `cron_parser`. `timezone`: a name of the tz database. `start`, `end`: a window, both ends included, as
+    timezone-aware datetimes. `jitter`, `spread`: bounds in seconds for the delay of an execution; they do not change
+    what is due. `dst`: the rule for readings that the local clock skips or repeats: "shift" (Debian's cron), "skip",
+    "first" or "both"; see `walltime`.
 
-    Raises InvalidSchedule for anything that is not so, and for a date that never comes.
+    Raises InvalidSchedule for any other value, and for a date that never comes.
     """
 
     expression: str
@@ -59,7 +58,10 @@ class Cron(
         return _compile(self)
 
     def day_key(self, first: int) -> Hashable | None:
-        """Where no clock changes nearby, the days of the wall clock that match say everything."""
+        """Return a key of the 24 hours from `first` on (unix seconds): with the same key they have the same instants.
+
+        Where no clock changes nearby, the matching days of the wall clock are the key; elsewhere there is none.
+        """
         end = first + DAY
         if (self.start and unix_floor(self.start) > first - 1) or (self.end and unix_floor(self.end) < end):
             return None
@@ -80,5 +82,5 @@ def _compile(cron: Cron) -> Due:
 
 @lru_cache(maxsize=4096)
 def wall_times(expression: str) -> WallTimes:
-    """Give the readings of a wall clock that an expression names, compiled to tables."""
+    """Return the readings of a wall clock that an expression names, compiled to tables."""
     return WallTimes(read_cron(expression))

@@ -1,8 +1,7 @@
-"""Which days a cron expression names: day of month, month, day of week and year, for any month.
+"""The days that a cron expression names: day of month, month, day of week and year, for any month.
 
-What days of a month match depends on two things only: the weekday on which the
-month begins and its length. There are 28 such pairs, so the answers are kept, one
-bit per day (bit 1 is the first of the month).
+The matching days of a month depend on two things only: the weekday on which the month begins and its length. There are
+28 such pairs, so the answers are kept, one bit per day (bit 1 is the first of the month).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from jobistemer.core.schedules.instants import EPOCH_DAY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
+    from jobistemer.core.schedules.cron_expression import CronFields, DayOfMonth, DayOfWeek
 
 # The calendar repeats after 400 years: what is not found within them does not exist.
 CALENDAR_CYCLE: Final = 400
@@ -30,7 +29,7 @@ _WEEK: Final = 7
 
 
 class MonthShape(NamedTuple):
-    """All that the matching of days needs to know of a month; weekdays count from Sunday, 0."""
+    """The two facts of a month that decide its matching days; weekdays count from Sunday, 0."""
 
     first_weekday: int
     length: int
@@ -49,7 +48,7 @@ class Days:
         self._years = fields.years
 
     def exist(self) -> bool:
-        """Tell whether any day of any year matches."""
+        """Return whether any day of any year matches."""
         # Every month falls on every weekday in some year, so this is right for all years together ...
         in_some_year = any(
             _matching_days(self._fields, MonthShape(weekday, length))
@@ -61,7 +60,7 @@ class Days:
         return in_some_year and (self._years is None or self.at_or_after(0) is not None)
 
     def at_or_after(self, day: int) -> int | None:
-        """Give the first matching day that is not before `day`; None when there is none."""
+        """Return the first matching day that is not before `day`; None when there is none."""
         if self._every:
             return day
         when = date.fromordinal(day + EPOCH_DAY)
@@ -71,7 +70,7 @@ class Days:
         return self._first_day_of(self._months_after(when.year, when.month))
 
     def at_or_before(self, day: int) -> int | None:
-        """Give the last matching day that is not after `day`; None when there is none."""
+        """Return the last matching day that is not after `day`; None when there is none."""
         if self._every:
             return day
         when = date.fromordinal(day + EPOCH_DAY)
@@ -81,7 +80,7 @@ class Days:
         return self._last_day_of(self._months_before(when.year, when.month))
 
     def between(self, first: int, last: int) -> Iterator[int]:
-        """Give the matching days from `first` to `last`, both included, in order."""
+        """Return the matching days from `first` to `last`, both included, in order."""
         day = self.at_or_after(first)
         while day is not None and day <= last:
             yield day
@@ -133,7 +132,7 @@ class Days:
 
 @lru_cache(maxsize=12 * CALENDAR_CYCLE)
 def shape_of(year: int, month: int) -> MonthShape:
-    """Give the weekday of the first of a month (Sunday is 0) and the month's length."""
+    """Return the weekday of the first of a month (Sunday is 0) and the month's length."""
     first, length = monthrange(year, month)
     return MonthShape((first + 1) % _WEEK, length)
 
@@ -167,7 +166,7 @@ def _weekdays_in(weekday: int, shape: MonthShape) -> range:
 
 
 def _nearest_weekday(day: int, shape: MonthShape) -> int:
-    """Give the Monday to Friday nearest to a day, in the same month (Quartz's W)."""
+    """Return the Monday to Friday nearest to a day, in the same month (Quartz's W)."""
     weekday = (shape.first_weekday + day - 1) % _WEEK
     if weekday == _SATURDAY:
         return day - 1 if day > 1 else day + 2

@@ -1,6 +1,6 @@
-"""What was probably meant: the second half of an error about a cron expression.
+"""Guesses at what was meant: the second half of an error about a cron expression.
 
-Every function gives text to be appended to a message, empty when there is no good guess.
+Each function returns text to be appended to a message, empty when there is no good guess.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jobistemer.core.schedules.cron_fields import Field
+    from jobistemer.core.schedules.cron_expression import Field
 
 _MEANT_INSTEAD: Final = {
     ("second", 60): "0, which begins the next minute",
@@ -53,13 +53,13 @@ _HIGHEST_HOUR: Final = 23
 _HIGHEST_MINUTE: Final = 59
 
 
-def value(field: str, number: int) -> str:
+def guess_value(field: str, number: int) -> str:
     """Guess at a value that is just out of range."""
     meant = _MEANT_INSTEAD.get((field, number))
     return f"; did you mean {meant}?" if meant else ""
 
 
-def name(field: str, text: str, names: Iterable[str]) -> str:
+def guess_name(field: str, text: str, names: Iterable[str]) -> str:
     """Guess at a misspelt or spelt-out name of a month or a weekday, or at a letter in the wrong place."""
     known = list(names)
     if text in {"R", "H"}:
@@ -67,10 +67,10 @@ def name(field: str, text: str, names: Iterable[str]) -> str:
     if text[:3] in known:
         return f"; did you mean {text[:3]}?"
     close = get_close_matches(text[:10], known, 1, 0.6)
-    return f"; did you mean {close[0]}?" if close else item(field, text)
+    return f"; did you mean {close[0]}?" if close else guess_item(field, text)
 
 
-def item(field: str, text: str) -> str:
+def guess_item(field: str, text: str) -> str:
     """Guess at an item that the grammar does not know."""
     for where, form, hint in _FORMS:
         match = form.fullmatch(text)
@@ -79,7 +79,7 @@ def item(field: str, text: str) -> str:
     return ""
 
 
-def backwards(field: Field, low: int, high: int) -> str:
+def guess_range(field: Field, low: int, high: int) -> str:
     """Write a backward range as the list that it probably stands for."""
     # A week that goes on after Sunday, 7, goes on with Monday, 1.
     again = field.low + (field.high == _SUNDAY)
@@ -87,15 +87,15 @@ def backwards(field: Field, low: int, high: int) -> str:
     return f"; did you mean {low}-{field.high}{rest}?"
 
 
-def step(field: str, number: int) -> str:
-    """Point at the schedule kind that has steps of any size."""
+def guess_step(field: str, number: int) -> str:
+    """Name the schedule kind that has steps of any size."""
     unit = _DURATION_UNITS.get(field)
     if unit is None or number == 0:
         return ""
     return f"; a period of its own is an interval, PT{number}{unit}"
 
 
-def nickname(text: str, names: Iterable[str]) -> str:
+def guess_nickname(text: str, names: Iterable[str]) -> str:
     """Guess at an @ name."""
     if text.lower().startswith("@every"):
         return "; an interval is written as ISO 8601, such as PT5M"
@@ -103,14 +103,14 @@ def nickname(text: str, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def field_count(text: str) -> str:
+def guess_field_count(text: str) -> str:
     """Guess at a text that is no cron expression at all."""
     if re.match(r"(R\d*/|P)", text, re.IGNORECASE):
         return "; an ISO 8601 interval is Interval(...)"
     return ""
 
 
-def swapped_fields(expression: str) -> str:
+def guess_order(expression: str) -> str:
     """Guess that hour and minute were written in the wrong order."""
     match = re.fullmatch(r"\s*(\d{1,2})\s+(\d{1,2})((?:\s+\S+){3})\s*", expression)
     if match is None:
@@ -121,6 +121,6 @@ def swapped_fields(expression: str) -> str:
     return ""
 
 
-def impossible(days: str) -> str:
+def guess_day(days: str) -> str:
     """Suggest the last day of the month for a date that its month does not have."""
     return "; did you mean L, the last day of the month?" if days in {"30", "31"} else ""

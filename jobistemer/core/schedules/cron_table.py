@@ -1,8 +1,7 @@
 """A cron expression compiled to tables: its readings of the wall clock, before any time zone.
 
-Times of day are kept as two sorted tables, minutes of the day and seconds of the
-minute; days are looked up month by month. A question is two bisections and a bit
-operation, whatever the expression.
+Times of day are kept as two sorted tables, minutes of the day and seconds of the minute; days are looked up month by
+month. A question is two bisections and a bit operation, whatever the expression.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from jobistemer.core.schedules.instants import DAY, MINUTE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jobistemer.core.schedules.cron_values import CronFields
+    from jobistemer.core.schedules.cron_expression import CronFields
 
 _MINUTES_PER_HOUR: Final = 60
 
@@ -34,7 +33,7 @@ class TimesOfDay:
         self.last = minutes[-1] * MINUTE + seconds[-1]
 
     def at_or_after(self, time: int) -> int:
-        """Give the first matching second that is not before `time`, which is not above `last`."""
+        """Return the first matching second that is not before `time`, which is not above `last`."""
         minute, second = divmod(time, MINUTE)
         place = bisect_left(self._minutes, minute)
         if self._minutes[place] == minute:
@@ -44,7 +43,7 @@ class TimesOfDay:
         return self._minutes[place] * MINUTE + self._seconds[0]
 
     def at_or_before(self, time: int) -> int:
-        """Give the last matching second that is not after `time`, which is not below `first`."""
+        """Return the last matching second that is not after `time`, which is not below `first`."""
         minute, second = divmod(time, MINUTE)
         place = bisect_right(self._minutes, minute) - 1
         if self._minutes[place] == minute:
@@ -54,7 +53,7 @@ class TimesOfDay:
         return self._minutes[place] * MINUTE + self._seconds[-1]
 
     def between(self, first: int, end: int) -> Iterator[int]:
-        """Give the matching seconds in [first, end), in order."""
+        """Return the matching seconds in [first, end), in order."""
         low = bisect_left(self._minutes, first // MINUTE)
         high = bisect_right(self._minutes, (end - 1) // MINUTE)
         for minute in self._minutes[low:high]:
@@ -73,7 +72,7 @@ class WallTimes:
         self._times = _times_of_day(fields.hours, fields.minutes, fields.seconds)
 
     def at_or_after(self, wall: int) -> int | None:
-        """Give the first reading that is not before `wall`, or None when there is none."""
+        """Return the first reading that is not before `wall`, or None when there is none."""
         today, time = divmod(wall, DAY)
         if time > self._times.last:
             today, time = today + 1, 0
@@ -83,7 +82,7 @@ class WallTimes:
         return day * DAY + (self._times.at_or_after(time) if day == today else self._times.first)
 
     def at_or_before(self, wall: int) -> int | None:
-        """Give the last reading that is not after `wall`, or None when there is none."""
+        """Return the last reading that is not after `wall`, or None when there is none."""
         today, time = divmod(wall, DAY)
         if time < self._times.first:
             today, time = today - 1, DAY - 1
@@ -93,14 +92,14 @@ class WallTimes:
         return day * DAY + (self._times.at_or_before(time) if day == today else self._times.last)
 
     def between(self, first: int, end: int) -> Iterator[int]:
-        """Give the readings in [first, end), lazily and in order."""
+        """Return the readings in [first, end), lazily and in order."""
         for day in self._days.between(first // DAY, (end - 1) // DAY):
             midnight = day * DAY
             for time in self._times.between(max(first - midnight, 0), min(end - midnight, DAY)):
                 yield midnight + time
 
     def days_between(self, first: int, end: int) -> Iterator[int]:
-        """Give the days (since 1970-01-01) that match and meet the wall seconds [first, end), in order."""
+        """Return the days (since 1970-01-01) that match and meet the wall seconds [first, end), in order."""
         return self._days.between(first // DAY, (end - 1) // DAY)
 
     def __contains__(self, wall: int) -> bool:

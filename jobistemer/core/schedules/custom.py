@@ -1,7 +1,7 @@
 """Custom schedules: any object with the questions of a schedule, under a registered name.
 
-What travels is the name and the options; every node that plans such a job has to have
-registered a factory of that name.
+What travels is the name and the options; every node that plans such a job has to have registered a factory of that
+name.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class CustomSchedule(Protocol):
     """The two questions that a custom schedule has to answer, purely, in whole UTC seconds."""
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Give the first due instant later than `instant`."""
+        """Return the first due instant later than `instant`."""
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """Give the due instants in (start, end], in order."""
+        """Return the due instants in (start, end], in order."""
 
 
 class Custom(
     msgspec.Struct, ScheduleQueries, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     tag_field="kind", tag="custom",
 ):  # fmt: skip
-    """A schedule that user code computes: a registered `name` and `options` that go to its factory.
+    """A schedule that user code computes: a registered `name`, and `options` for its factory.
 
     Asking it for instants raises InvalidSchedule where no factory of that name is registered.
     """
@@ -66,9 +66,10 @@ class Custom(
 
 
 def register_schedule(name: str, factory: ScheduleFactory) -> None:
-    """Make `Custom(name, options)` mean what `factory(options)` answers; a second call replaces the first.
+    """Register `factory`, so that `Custom(name, options)` is due when `factory(options)` is.
 
-    Raises InvalidSchedule for a name that is not lower-case letters, digits, `_`, `.` and `-`.
+    A second call for a name replaces the first. Raises InvalidSchedule for a name that is not lower-case letters,
+    digits, `_`, `.` and `-`.
     """
     check_schedule_name(name)
     _factories[name] = factory
@@ -76,7 +77,7 @@ def register_schedule(name: str, factory: ScheduleFactory) -> None:
 
 
 def check_schedule_name(name: str) -> None:
-    """Refuse a name that may not be registered."""
+    """Check that a name may be registered. Raises InvalidSchedule otherwise."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidSchedule(f"custom schedule name {name!r} is not 1–64 of a–z, 0–9, _ . - beginning with a letter")
 
@@ -108,7 +109,7 @@ class _CustomDue:
         return map(unix_floor, self._schedule.between(instant_at(start), instant_at(end)))
 
     def previous_unix(self, before: int) -> int | None:
-        """Look back over windows that double in length, since nobody promises a third answer."""
+        """Look back over windows that double in length: the object answers no question about the past."""
         end, length = before - 1, DAY
         while end >= FIRST_UNIX:
             start = max(end - length, FIRST_UNIX - 1)

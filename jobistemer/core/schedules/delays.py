@@ -1,7 +1,6 @@
 """Jitter and spread: delays of an execution, computed from ids, so that every node gets the same ones.
 
-They never move a due instant: an occurrence keeps its identity, and the ticker delays
-its execution by the sum of both.
+They never move a due instant: an occurrence keeps its identity, and the ticker delays its execution by the sum of both.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ _MS_PER_SECOND: Final = 1000
 
 
 def check_bound(field: str, seconds: int) -> None:
-    """Refuse a bound that is not a whole number of seconds from 0 to 31 days."""
+    """Check that a bound is a whole number of seconds from 0 to 31 days. Raises InvalidSchedule otherwise."""
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= LONGEST_DELAY:
         raise InvalidSchedule(f"{field} {seconds!r} is not a whole number of seconds in 0–{LONGEST_DELAY}")
 
 
 def jitter_ms(schedule: object, occurrence_id: str) -> int:
-    """Give the delay of one occurrence in milliseconds, in [0, jitter × 1000); 0 without jitter."""
+    """Return the delay of one occurrence in milliseconds, in [0, jitter × 1000); 0 without jitter."""
     return _delay_ms("jitter", occurrence_id, getattr(schedule, "jitter", 0))
 
 
 def spread_ms(schedule: object, job_id: str) -> int:
-    """Give the stable offset of one job in milliseconds, in [0, spread × 1000); 0 without spread."""
+    """Return the stable offset of one job in milliseconds, in [0, spread × 1000); 0 without spread."""
     return _delay_ms("spread", job_id, getattr(schedule, "spread", 0))
 
 

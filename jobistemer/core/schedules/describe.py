@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 from jobistemer.core.schedules.cron import Cron
 from jobistemer.core.schedules.custom import Custom
 from jobistemer.core.schedules.describe_cron import describe_cron
+from jobistemer.core.schedules.english import count_units, join_words
 from jobistemer.core.schedules.instants import DAY, HOUR, MINUTE, instant_at
 from jobistemer.core.schedules.interval import Interval
 from jobistemer.core.schedules.iso8601 import read_repetition
-from jobistemer.core.schedules.wording import count_units, join_words
 from jobistemer.core.schedules.zones import zone_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _DAYS_PER_WEEK: Final = 7
 
 
 def describe(schedule: AnySchedule) -> str:
-    """Give a schedule in words: when it is due, in which zone, in which window, delayed by how much."""
+    """Describe a schedule in words: when it is due, in which zone, in which window, delayed by how much."""
     if isinstance(schedule, Cron):
         return f"{describe_cron(schedule.expression)} ({schedule.timezone}){_limits(schedule)}"
     if isinstance(schedule, Interval):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from jobistemer.core.schedules.cron_fields import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
-from jobistemer.core.schedules.cron_grammar import read_cron
-from jobistemer.core.schedules.wording import join_runs, join_words, ordinal, repeat_unit, step_of
+from jobistemer.core.schedules.cron_expression import DAY_OF_MONTH, DAY_OF_WEEK, MONTH
+from jobistemer.core.schedules.cron_parser import read_cron
+from jobistemer.core.schedules.english import join_runs, join_words, ordinal, repeat_unit, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobistemer.core.schedules.cron_fields import Field
-    from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
+    from jobistemer.core.schedules.cron_expression import CronFields, DayOfMonth, DayOfWeek, Field
 
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
@@ -27,7 +26,7 @@ _SIXTY: Final = 60
 
 
 def describe_cron(expression: str) -> str:
-    """Give an expression in words, such as `at 02:00, Monday to Friday`; raises InvalidSchedule."""
+    """Describe an expression in words, such as `at 02:00, Monday to Friday`. Raises InvalidSchedule."""
     fields = read_cron(expression)
     parts = (_times(fields), _days(fields), _months(fields), _years(fields))
     return ", ".join(part for part in parts if part)
@@ -43,7 +42,7 @@ def _times(fields: CronFields) -> str:
 
 
 def _are_few(fields: CronFields) -> bool:
-    """Tell whether the times of day are better written out: a few, or one each in hours far apart."""
+    """Return whether the times of day are better written out: a few, or one each in hours far apart."""
     per_hour = len(fields.seconds) * len(fields.minutes)
     apart = all(later - earlier > 1 for earlier, later in pairwise(fields.hours))
     even = _period(fields.hours, _FULL_DAY) is not None
@@ -78,13 +77,13 @@ def _minutes_past(fields: CronFields) -> str:
 
 
 def _steps(values: Sequence[int], unit: str, size: int) -> str:
-    """Give `every 5 minutes` for values that go round evenly, else `in minutes 3, 5 and 7`."""
+    """Return `every 5 minutes` for values that go round evenly, else `in minutes 3, 5 and 7`."""
     period = _period(values, size)
     return f"in {unit}s {join_runs(values, str)}" if period is None else repeat_unit(period, unit)
 
 
 def _period(values: Sequence[int], size: int) -> int | None:
-    """Give n where the values are 0, n, 2n and so on, evenly round a field of `size`; else None."""
+    """Return n where the values are 0, n, 2n and so on, evenly round a field of `size`; else None."""
     step = step_of(values)
     return step if step is not None and values[0] == 0 and step * len(values) == size else None
 
@@ -105,7 +104,7 @@ def _hours_of(fields: CronFields) -> str:
 
 
 def _spans(hours: Sequence[int]) -> str:
-    """Give hours as stretches of the day, `09:00 to 17:59`."""
+    """Return hours as stretches of the day, `09:00 to 17:59`."""
     starts = [hour for hour in hours if hour - 1 not in hours]
     ends = [hour for hour in hours if hour + 1 not in hours]
     return join_words([f"{start:02}:00 to {end:02}:59" for start, end in zip(starts, ends, strict=True)])

@@ -1,9 +1,8 @@
-"""Instants: the two ways this package writes a moment, and what a schedule may be asked.
+"""Instants: the two ways this package writes a moment, and the questions a schedule answers.
 
-Outside, an instant is a timezone-aware datetime. Inside, and on the ticker's fast
-path, it is a whole number of seconds since 1970-01-01T00:00:00Z ("unix"). A reading
-of a wall clock is written as a number too ("wall"): the seconds from 1970-01-01
-00:00 to the date and time that the clock shows, as if it stood in Greenwich.
+Outside, an instant is a timezone-aware datetime. Inside, and on the ticker's fast path, it is a whole number of seconds
+since 1970-01-01T00:00:00Z ("unix"). A reading of a wall clock is written as a number too ("wall"): the seconds from
+1970-01-01 00:00 to the date and time that the clock shows, as if its zone were UTC.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ class Due(Protocol):
     """A fixed set of due instants in unix seconds, questioned in order."""
 
     def next_unix(self, after: int) -> int | None:
-        """Give the first due second later than `after`, or None when there is none."""
+        """Return the first due second later than `after`, or None when there is none."""
 
     def previous_unix(self, before: int) -> int | None:
-        """Give the last due second earlier than `before`, or None when there is none."""
+        """Return the last due second earlier than `before`, or None when there is none."""
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        """Give the due seconds later than `start` and not later than `end`, lazily and in order."""
+        """Return the due seconds later than `start` and not later than `end`, lazily and in order."""
 
 
 class ScheduleQueries:
@@ -50,27 +49,28 @@ class ScheduleQueries:
     def _due(self) -> Due:
         raise NotImplementedError
 
-    def day_key(self, first: int) -> Hashable | None:  # noqa: ARG002 - kinds that can tell look at it
-        """Stretches of 24 hours with the same key have the same instants, counted from their first second `first`.
+    def day_key(self, first: int) -> Hashable | None:  # noqa: ARG002 - kinds that can tell use it
+        """Return a key of the 24 hours from `first` on: with the same key they have the same instants.
 
-        None where that cannot be told. It spares who looks at a year of instants most of its days.
+        The instants are counted from `first` (unix seconds). Returns None where the kind of schedule cannot tell. A
+        walk over a year of instants can skip most of its days with it.
         """
         return None
 
     def next_unix(self, after: int) -> int | None:
-        """Give the first due second later than `after` (unix seconds), or None when there is none."""
+        """Return the first due second later than `after` (unix seconds), or None when there is none."""
         return self._due().next_unix(after)
 
     def previous_unix(self, before: int) -> int | None:
-        """Give the last due second earlier than `before` (unix seconds), or None when there is none."""
+        """Return the last due second earlier than `before` (unix seconds), or None when there is none."""
         return self._due().previous_unix(before)
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        """Give the due seconds in (start, end], lazily, in order; unix seconds."""
+        """Return the due seconds in (start, end], lazily, in order; unix seconds."""
         return self._due().unix_between(start, end)
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Give the first due instant later than `instant`, in UTC, or None when there is none.
+        """Return the first due instant later than `instant`, in UTC, or None when there is none.
 
         Raises InvalidSchedule when `instant` has no time zone.
         """
@@ -78,7 +78,7 @@ class ScheduleQueries:
         return None if unix is None else instant_at(unix)
 
     def previous_before(self, instant: datetime) -> datetime | None:
-        """Give the last due instant earlier than `instant`, in UTC, or None when there is none.
+        """Return the last due instant earlier than `instant`, in UTC, or None when there is none.
 
         Raises InvalidSchedule when `instant` has no time zone.
         """
@@ -86,7 +86,7 @@ class ScheduleQueries:
         return None if unix is None else instant_at(unix)
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """Give the due instants later than `start` and not later than `end`, in UTC, lazily, in order.
+        """Return the due instants later than `start` and not later than `end`, in UTC, lazily, in order.
 
         Raises InvalidSchedule when either bound has no time zone.
         """
@@ -102,17 +102,17 @@ class WindowedDue:
         self._due, self._first, self._last = due, first, last
 
     def next_unix(self, after: int) -> int | None:
-        """Give the first due second of the window later than `after`."""
+        """Return the first due second of the window later than `after`."""
         unix = self._due.next_unix(max(after, self._first - 1))
         return None if unix is None or unix > self._last else unix
 
     def previous_unix(self, before: int) -> int | None:
-        """Give the last due second of the window earlier than `before`."""
+        """Return the last due second of the window earlier than `before`."""
         unix = self._due.previous_unix(min(before, self._last + 1))
         return None if unix is None or unix < self._first else unix
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        """Give the due seconds of the window in (start, end]."""
+        """Return the due seconds of the window in (start, end]."""
         return self._due.unix_between(max(start, self._first - 1), min(end, self._last))
 
 
@@ -126,7 +126,10 @@ def limit_to_window(due: Due, start: datetime | None, end: datetime | None) -> D
 
 
 def check_window(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
-    """Give a window in UTC, refusing one without time zones or that ends before it starts."""
+    """Return a window in UTC.
+
+    Raises InvalidSchedule for a bound without a time zone, and for a window that ends before it starts.
+    """
     first = None if start is None else to_utc(start, "start")
     last = None if end is None else to_utc(end, "end")
     if first is not None and last is not None and last < first:
@@ -137,7 +140,7 @@ def check_window(start: datetime | None, end: datetime | None) -> tuple[datetime
 
 
 def to_utc(instant: datetime, field: str) -> datetime:
-    """Give the same instant in UTC; `field` names it when it has no time zone."""
+    """Return the same instant in UTC. Raises InvalidSchedule with `field` for an instant without a time zone."""
     if not isinstance(instant, datetime):
         raise InvalidSchedule(f"{field} {instant!r} is not a datetime")
     if instant.utcoffset() is None:
@@ -151,7 +154,7 @@ def to_utc(instant: datetime, field: str) -> datetime:
 
 
 def unix_floor(instant: datetime) -> int:
-    """Give the last whole second that is not later than `instant`, exactly."""
+    """Return the last whole second that is not later than `instant`, exactly."""
     if instant.tzinfo is None:
         to_utc(instant, "instant")
     since = instant - EPOCH
@@ -159,22 +162,22 @@ def unix_floor(instant: datetime) -> int:
 
 
 def unix_ceiling(instant: datetime) -> int:
-    """Give the first whole second that is not earlier than `instant`, exactly."""
+    """Return the first whole second that is not earlier than `instant`, exactly."""
     return unix_floor(instant) + (instant.microsecond > 0)
 
 
 def instant_at(unix: int) -> datetime:
-    """Give the UTC datetime of a unix second."""
+    """Return the UTC datetime of a unix second."""
     return EPOCH + timedelta(0, unix)
 
 
 def to_wall_seconds(naive: datetime) -> int:
-    """Give the wall seconds of the date and time that a clock shows."""
+    """Return the wall seconds of the date and time that a clock shows."""
     return (naive.toordinal() - EPOCH_DAY) * DAY + naive.hour * HOUR + naive.minute * MINUTE + naive.second
 
 
 def walk(due: Due, start: int, end: int) -> Iterator[int]:
-    """Give the due seconds in (start, end] by asking `next_unix` again and again."""
+    """Return the due seconds in (start, end] by asking `next_unix` again and again."""
 
     def steps() -> Iterator[int]:
         unix = due.next_unix(start)

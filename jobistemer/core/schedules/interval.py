@@ -1,7 +1,7 @@
 """Interval schedules: every so often, counted from an anchor.
 
-The nth instant is computed from the anchor and never from the instant before it, so
-month ends do not drift: 31 January + 1 month is 28 February, + 2 months is 31 March.
+The nth instant is computed from the anchor and never from the instant before it, so month ends do not drift: 31 January
++ 1 month is 28 February, + 2 months is 31 March.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from jobistemer.core.schedules.zones import Zone, zone_of
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    # What may be given; the field itself always holds the text.
+    # The argument may be either; the field itself always holds the text.
     IntervalText = str | timedelta
 else:
     IntervalText = str
@@ -53,16 +53,15 @@ class Interval(
     msgspec.Struct, ScheduleQueries, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     tag_field="kind", tag="interval",
 ):  # fmt: skip
-    """Every so often, counted from an anchor, which is itself due.
+    """A period, counted from an anchor, which is itself due.
 
-    `expression`: an ISO 8601 duration (`PT6H`, `P1M`), a repeating interval
-    (`R5/2026-01-31T00:00:00Z/P1M`, `R/start/end`, `R/duration/end`), or a timedelta, which
-    is elapsed time. Years to days are steps of the wall clock's date in `timezone`,
-    hours to seconds are elapsed time. `Rn` means n instants. `anchor`: where counting
-    begins when the expression does not say; without either, ask `anchored`.
-    `start`, `end`: a window, both ends included. `jitter`, `spread`: see Cron.
+    `expression`: an ISO 8601 duration (`PT6H`, `P1M`), a repeating interval (`R5/2026-01-31T00:00:00Z/P1M`,
+    `R/start/end`, `R/duration/end`), or a timedelta, which is elapsed time. Years to days are steps of the wall clock's
+    date in `timezone`, hours to seconds are elapsed time. `Rn` means n instants. `anchor`: where counting begins when
+    the expression does not say; without either, ask `anchored`. `start`, `end`: a window, both ends included. `jitter`,
+    `spread`: see Cron.
 
-    Raises InvalidSchedule for anything that is not so.
+    Raises InvalidSchedule for any other value.
     """
 
     expression: IntervalText
@@ -89,13 +88,13 @@ class Interval(
             msgspec.structs.force_setattr(self, "anchor", _whole_seconds(to_utc(self.anchor, "anchor")))
 
     def anchored(self, at: datetime) -> Interval:
-        """Give this interval with `at`, cut to whole seconds, as its anchor, unless it has one."""
+        """Return this interval with `at`, cut to whole seconds, as its anchor, unless it has one."""
         if self.is_anchored():
             return self
         return msgspec.structs.replace(self, anchor=instant_at(unix_floor(at)))
 
     def is_anchored(self) -> bool:
-        """Tell whether it is known where counting begins."""
+        """Return whether the start of counting is known."""
         repetition = read_repetition(str(self.expression), self.timezone)
         return not (self.anchor is None and repetition.start is None and repetition.end is None)
 
@@ -103,7 +102,10 @@ class Interval(
         return _compile(self)
 
     def day_key(self, first: int) -> Hashable | None:
-        """Of elapsed time, how far its first instant lies from the beginning of the day."""
+        """Return a key of the 24 hours from `first` on (unix seconds), for an interval of elapsed time.
+
+        The key is the distance of the first instant from `first`.
+        """
         return None if self.start or self.end else _progression(self).phase(first, first + DAY)
 
 
@@ -121,21 +123,24 @@ class Progression:
         self._highest = max(0, min(indices[1], (LAST_UNIX - _DRIFT - origin) // self._mean))
 
     def next_unix(self, after: int) -> int | None:
-        """Give the first instant later than `after`, or None."""
+        """Return the first instant later than `after`, or None."""
         index = max(self._index_of(after) + 1, self._lowest)
         return None if index > self._highest else self._at(index)
 
     def previous_unix(self, before: int) -> int | None:
-        """Give the last instant earlier than `before`, or None."""
+        """Return the last instant earlier than `before`, or None."""
         index = min(self._index_of(before - 1), self._highest)
         return None if index < self._lowest else self._at(index)
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        """Give the instants in (start, end], in order."""
+        """Return the instants in (start, end], in order."""
         return walk(self, start, end)
 
     def phase(self, first: int, end: int) -> int | None:
-        """How long after `first` the instants begin that go on at one distance up to `end`; None if they do not."""
+        """Return how many seconds after `first` the instants begin, if they go on at one distance up to `end`.
+
+        Returns None if they do not.
+        """
         duration = self._duration
         if not duration.is_elapsed_time():
             return None
@@ -150,7 +155,7 @@ class Progression:
         return self._zone.unix_of(day * DAY + self._time) + index * seconds
 
     def _index_of(self, unix: int) -> int:
-        """Give the largest index whose instant is not later than `unix`."""
+        """Return the largest index whose instant is not later than `unix`."""
         index = (min(max(unix, FIRST_UNIX), LAST_UNIX) - self._origin) // self._mean
         if self._duration.is_elapsed_time():
             return index
@@ -185,7 +190,7 @@ def _progression(interval: Interval) -> Progression:
 
 
 def _plus_months(day: int, months: int) -> int:
-    """Give the day that is so many months away, or the last of its month where that day is missing."""
+    """Return the day `months` months away, or the last of its month where that day is missing."""
     if not months:
         return day
     origin = date.fromordinal(day + EPOCH_DAY)

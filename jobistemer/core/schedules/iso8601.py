@@ -1,8 +1,8 @@
 """ISO 8601: instants, durations and repeating intervals.
 
-The text is checked against a grammar of our own; isodate then reads the parts that it
-reads right. It is given the date half and the time half of a duration separately,
-because it makes `P1D` and `PT24H` the same value, and only offsets that exist.
+The text is checked against a grammar of our own; isodate then reads the parts that it reads right. It is given the date
+half and the time half of a duration separately, because it makes `P1D` and `PT24H` the same value, and only offsets
+that exist.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Duration(NamedTuple):
     seconds: int
 
     def is_elapsed_time(self) -> bool:
-        """Tell whether no date part is left, so that instants are plain arithmetic."""
+        """Return whether no date part is left, so that instants are plain arithmetic."""
         return not (self.months or self.days)
 
 
@@ -58,8 +58,8 @@ class Repetition(NamedTuple):
 def read_repetition(text: str, timezone: str) -> Repetition:
     """Read a duration (`PT6H`) or a repeating interval (`R5/start/duration` and its other forms).
 
-    A start or an end without an offset is a reading of the clock in `timezone`.
-    Raises InvalidSchedule with the offending part and what was probably meant.
+    A start or an end without an offset is a reading of the clock in `timezone`. Raises InvalidSchedule with the
+    offending part and what was probably meant.
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
         raise InvalidSchedule(f"interval {text!r:.40} is not text of at most {MAX_LENGTH} characters")
@@ -75,7 +75,7 @@ def read_repetition(text: str, timezone: str) -> Repetition:
 
 
 def read_duration(text: str) -> Duration:
-    """Read an ISO 8601 duration of at least one second; raises InvalidSchedule."""
+    """Read an ISO 8601 duration of at least one second. Raises InvalidSchedule."""
     if not text.startswith("P"):
         hint = "a duration is positive" if text.startswith(("-", "+")) else "it begins with P, such as PT5M"
         raise InvalidSchedule(f"duration {text!r} is not ISO 8601; {hint}")
@@ -92,8 +92,7 @@ def read_duration(text: str) -> Duration:
 def read_instant(text: str, timezone: str | None) -> int:
     """Read an ISO 8601 date and time as unix seconds; without an offset it is the clock of `timezone`.
 
-    Raises InvalidSchedule for a fraction of a second, an impossible date, an unknown
-    form, and for a missing time zone.
+    Raises InvalidSchedule for a fraction of a second, an impossible date, an unknown form, and for a missing time zone.
     """
     match = _INSTANT.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
@@ -107,10 +106,10 @@ def read_instant(text: str, timezone: str | None) -> int:
 
 
 def unix_of(moment: datetime, timezone: str | None) -> int:
-    """Give the unix second of a datetime; a naive one is the clock of `timezone`.
+    """Return the unix second of a datetime; a naive one is the clock of `timezone`.
 
-    A reading in a gap moves on by the gap's length; in an overlap the first pass counts.
-    An explicit offset wins over the zone. Raises InvalidSchedule.
+    A reading in a gap moves on by the gap's length; in an overlap the first pass counts. An explicit offset wins over
+    the zone. Raises InvalidSchedule.
     """
     if moment.microsecond:
         raise InvalidSchedule(
@@ -129,7 +128,7 @@ def unix_of(moment: datetime, timezone: str | None) -> int:
 
 
 def duration_text(delta: timedelta) -> str:
-    """Write a timedelta, which is elapsed time, as ISO 8601; raises InvalidSchedule below one second."""
+    """Write a timedelta, which is elapsed time, as ISO 8601. Raises InvalidSchedule below one second."""
     if delta < timedelta(seconds=1) or delta.microseconds:
         raise InvalidSchedule(f"interval {delta!r} is not a whole number of seconds above zero")
     minutes, seconds = divmod(delta.days * DAY + delta.seconds, 60)
@@ -163,9 +162,10 @@ def _read_dates(text: str) -> tuple[int, int]:
 
 
 def _read_date(text: str) -> date:
-    """Read a date; one that is not written back as it was read does not exist.
+    """Read a date. Raises ValueError for a date that does not exist.
 
-    isodate takes month 0 and counts 2026-366 and week 54 on into the next year.
+    isodate takes month 0 and counts 2026-366 and week 54 on into the next year; so a date counts only if it is written
+    back as it was read.
     """
     day: date = isodate.parse_date(text)
     year, week, weekday = day.isocalendar()

@@ -1,4 +1,4 @@
-"""The kinds of schedules, together: the protocol, the union that travels, and how a text becomes one."""
+"""The kinds of schedules, together: the protocol, the union that travels, and the reading of texts."""
 
 from __future__ import annotations
 
@@ -27,31 +27,30 @@ class Schedule(Protocol):
     """
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Give the first due instant later than `instant`, or None when there is none."""
+        """Return the first due instant later than `instant`, or None when there is none."""
 
     def previous_before(self, instant: datetime) -> datetime | None:
-        """Give the last due instant earlier than `instant`, or None when there is none."""
+        """Return the last due instant earlier than `instant`, or None when there is none."""
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """Give the due instants in (start, end], lazily and in order."""
+        """Return the due instants in (start, end], lazily and in order."""
 
     def next_unix(self, after: int) -> int | None:
-        """Give the first due second later than `after`, or None when there is none."""
+        """Return the first due second later than `after`, or None when there is none."""
 
     def previous_unix(self, before: int) -> int | None:
-        """Give the last due second earlier than `before`, or None when there is none."""
+        """Return the last due second earlier than `before`, or None when there is none."""
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        """Give the due seconds in (start, end], lazily and in order."""
+        """Return the due seconds in (start, end], lazily and in order."""
 
 
 def parse_schedule(value: AnySchedule | str | timedelta | datetime, timezone: str = "UTC") -> AnySchedule:
-    """Give the schedule that a value stands for.
+    """Return the schedule that a value stands for.
 
-    A schedule is itself; a timedelta and text that begins with `P` or `R` followed by
-    what ISO 8601 has there is an interval, a datetime and text that begins with a date
-    is a one-time instant, other text is a cron expression. `timezone` is for those that
-    do not bring their own. Raises InvalidSchedule.
+    A schedule is itself; a timedelta and text that begins with `P` or `R` followed by ISO 8601 is an interval; a
+    datetime and text that begins with a date is a one-time instant; other text is a cron expression. `timezone` is for
+    those that do not bring their own. Raises InvalidSchedule.
     """
     if isinstance(value, Cron | Interval | Once | Custom):
         return value
@@ -76,5 +75,5 @@ def _parse_text(text: str, timezone: str) -> AnySchedule:
 
 
 def anchored(schedule: AnySchedule, at: datetime) -> AnySchedule:
-    """Give `schedule` with `at` as its anchor, if it is an interval that still needs one."""
+    """Return `schedule` with `at` as its anchor, if it is an interval that still needs one."""
     return schedule.anchored(at) if isinstance(schedule, Interval) else schedule

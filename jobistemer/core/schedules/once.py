@@ -15,7 +15,7 @@ from jobistemer.core.schedules.zones import zone_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    # What may be given; the field itself always holds a datetime in UTC.
+    # The argument may be either; the field itself always holds a datetime in UTC.
     Moment = datetime | str
 else:
     Moment = datetime
@@ -27,9 +27,9 @@ class Once(
 ):  # fmt: skip
     """A single instant.
 
-    `at`: a datetime or ISO 8601 text; kept in UTC. `timezone`: the zone whose clock a naive
-    `at` is read on, needed for one and kept for display. A reading in a gap moves on by
-    the gap's length, in an overlap the first pass counts, an explicit offset wins.
+    `at`: a datetime or ISO 8601 text; kept in UTC. `timezone`: the zone whose clock a naive `at` is read on, needed for
+    one and kept for display. A reading in a gap moves on by the gap's length, in an overlap the first pass counts, an
+    explicit offset wins.
 
     Raises InvalidSchedule for a naive instant without a zone and for a fraction of a second.
     """

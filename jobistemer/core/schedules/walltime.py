@@ -1,8 +1,7 @@
 """From readings of a wall clock to due instants: the rules of daylight saving.
 
-The default is the rule of Debian's cron. Whether an expression catches up with what a
-gap swallowed, and whether it repeats itself in an overlap, is decided once, when it
-is compiled; the walk over the zone's spans is the same for all.
+The default is the rule of Debian's cron. Whether an expression catches up with what a gap swallowed, and whether it
+repeats itself in an overlap, is decided once, when it is compiled; the walk over the zone's spans is the same for all.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _CYCLE: Final = (CALENDAR_CYCLE + 2) * 366 * DAY
 
 
 class ClockRule(NamedTuple):
-    """What becomes of readings that a clock never shows, and of those that it shows twice."""
+    """The rule for readings that a clock never shows, and for readings that it shows twice."""
 
     catches_up: bool  # what falls into a gap is due, once, at the first instant after it
     repeats: bool  # what is shown twice is due twice
@@ -38,20 +37,20 @@ class WallSet(Protocol):
     """A set of readings of a wall clock, in wall seconds."""
 
     def at_or_after(self, wall: int) -> int | None:
-        """Give the first reading that is not before `wall`, or None."""
+        """Return the first reading that is not before `wall`, or None."""
 
     def at_or_before(self, wall: int) -> int | None:
-        """Give the last reading that is not after `wall`, or None."""
+        """Return the last reading that is not after `wall`, or None."""
 
     def between(self, first: int, end: int) -> Iterator[int]:
-        """Give the readings in [first, end), in order."""
+        """Return the readings in [first, end), in order."""
 
 
 def clock_rule(dst: Dst, *, follows_elapsed_time: bool) -> ClockRule:
-    """Give the rule of a `dst` setting for an interval expression or a fixed-time one.
+    """Return the rule of a `dst` setting for an interval expression or a fixed-time one.
 
-    An interval expression never catches up, and repeats unless `first` is asked for;
-    a fixed-time one catches up unless `skip` is, and repeats only for `both`.
+    An interval expression never catches up, and repeats unless `first` is asked for; a fixed-time one catches up unless
+    `skip` is, and repeats only for `both`.
     """
     if follows_elapsed_time:
         return ClockRule(catches_up=False, repeats=dst != "first")
@@ -67,7 +66,7 @@ class WallClockDue:
         self._walls, self._zone, self._rule = walls, zone, rule
 
     def next_unix(self, after: int) -> int | None:
-        """Give the first due second later than `after`, or None when there is none."""
+        """Return the first due second later than `after`, or None when there is none."""
         unix = max(after + 1, FIRST_UNIX)
         horizon = min(max(unix, _YEARLY_RULES_FROM) + _CYCLE, LAST_UNIX)
         while unix <= horizon:
@@ -86,7 +85,7 @@ class WallClockDue:
         return None
 
     def previous_unix(self, before: int) -> int | None:
-        """Give the last due second earlier than `before`, or None when there is none."""
+        """Return the last due second earlier than `before`, or None when there is none."""
         unix = min(before - 1, LAST_UNIX)
         while unix >= FIRST_UNIX:
             span = self._zone.span_at(unix)
@@ -103,7 +102,7 @@ class WallClockDue:
         return None
 
     def unix_between(self, start: int, end: int) -> Iterator[int]:
-        """Give the due seconds in (start, end], lazily and in order."""
+        """Return the due seconds in (start, end], lazily and in order."""
         first = self.next_unix(start)
         while first is not None and first <= end:
             span = self._zone.span_at(first)
@@ -115,13 +114,13 @@ class WallClockDue:
             first = self.next_unix(last)
 
     def _earliest(self, span: Span) -> int:
-        """Give the first wall second of a span that counts: all of them, or only what is shown anew."""
+        """Return the first wall second of a span that counts: its first, or the first never shown before."""
         if self._rule.repeats or span.is_after_gap():
             return span.start + span.offset
         return span.fresh
 
     def _is_caught_up_at(self, span: Span) -> bool:
-        """Tell whether a reading that the gap before `span` swallowed is due at its start."""
+        """Return whether a reading that the gap before `span` swallowed is due at its start."""
         if not (self._rule.catches_up and span.is_after_gap()):
             return False
         return any(True for _ in self._walls.between(span.fresh, span.start + span.offset))

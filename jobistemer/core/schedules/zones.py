@@ -1,10 +1,9 @@
 """Time zones as spans: stretches of time during which a zone's offset from UTC stays the same.
 
-Every question about daylight saving is answered from spans alone. Where two of them
-meet, the wall clock jumps: forwards over readings that it never shows (a gap), or
-backwards to readings that it shows again (an overlap). Nothing here knows an hour, a
-month or a rule of any country, so half-hour shifts, midnight shifts, skipped days
-and permanent changes of offset are no special cases.
+Every question about daylight saving is answered from spans alone. Where two of them meet, the wall clock jumps:
+forwards over readings that it never shows (a gap), or backwards to readings that it shows again (an overlap). Nothing
+here knows an hour, a month or a rule of any country, so half-hour shifts, midnight shifts, skipped days and permanent
+changes of offset are no special cases.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Span(NamedTuple):
     fresh: int
 
     def is_after_gap(self) -> bool:
-        """Tell whether the wall clock jumped forwards at the start of this span."""
+        """Return whether the wall clock jumped forwards at the start of this span."""
         return self.fresh < self.start + self.offset
 
 
@@ -67,27 +66,27 @@ class Zone:
         self._spans = lru_cache(maxsize=512)(self._spans_of_chunk)
 
     def span_at(self, unix: int) -> Span:
-        """Give the span that contains a unix second."""
+        """Return the span that contains a unix second."""
         for span in self._spans(unix // CHUNK):
             if unix < span.end:
                 return span
         raise AssertionError(unix)
 
     def spans(self, start: int, end: int) -> Iterator[Span]:
-        """Give the spans that meet [start, end], in order."""
+        """Return the spans that meet [start, end], in order."""
         while start <= end:
             span = self.span_at(start)
             yield span
             start = span.end
 
     def changes(self, start: int, end: int) -> Iterator[int]:
-        """Give the unix seconds in (start, end) at which the offset changes, in order."""
+        """Return the unix seconds in (start, end) at which the offset changes, in order."""
         for left, right in pairwise((*range(start, end - 1, SAMPLE), end - 1)):
             if self.offset_at(left) != self.offset_at(right):
                 yield self._change_between(left, right)
 
     def unix_of(self, wall: int) -> int:
-        """Give the instant at which the clock shows `wall`: the first pass in an overlap.
+        """Return the instant at which the clock shows `wall`: the first pass in an overlap.
 
         A reading inside a gap moves on by the length of the gap, as Python's fold=0 does.
         """
@@ -95,7 +94,7 @@ class Zone:
         return wall if offset is None else wall - _seconds(offset)
 
     def offset_at(self, unix: int) -> int:
-        """Give the offset from UTC in seconds; beyond the years that can be written, that of their ends."""
+        """Return the offset from UTC in seconds; beyond the years that can be written, that of their ends."""
         moment = datetime.fromtimestamp(min(max(unix, FIRST_UNIX), LAST_UNIX), self._info)
         offset = moment.utcoffset()
         return 0 if offset is None else _seconds(offset)
@@ -124,7 +123,7 @@ class Zone:
 
 
 def zone_of(name: str) -> Zone:
-    """Give the zone of a name of the tz database; raises InvalidSchedule with the likely name."""
+    """Return the zone of a name of the tz database. Raises InvalidSchedule with the likely name."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidSchedule(f"timezone {name!r} is not a name of the tz database, such as 'Europe/Berlin'")
     return _zone(name)

@@ -93,12 +93,12 @@ def take_step(database: Database, backfill_id: str) -> None:
 
 def _count_ended(database: Database, progress: BackfillProgress) -> BackfillProgress:
     """The progress without what has ended since."""
-    states = _read_states(database, progress.flying)
+    states = _read_states(database, progress.in_flight)
     ended = [state for state in states.values() if state is None or state in TERMINAL_OCCURRENCES]
     completed = ended.count(OccurrenceState.COMPLETED)
     return msgspec.structs.replace(
         progress,
-        flying=tuple(each for each, state in states.items() if state and state not in TERMINAL_OCCURRENCES),
+        in_flight=tuple(each for each, state in states.items() if state and state not in TERMINAL_OCCURRENCES),
         completed=progress.completed + completed,
         failed=progress.failed + len(ended) - completed,
     )
@@ -109,7 +109,7 @@ def _fire_instants(
 ) -> BackfillProgress:
     job = stored.job
     instants = list(islice(iter_instants(job, backfill, progress.position), INSTANTS_PER_STEP))
-    if not instants and not progress.flying:
+    if not instants and not progress.in_flight:
         return _finish(progress, BackfillStatus.COMPLETED, now_ms, "")
     known = _read_states(database, [ids.occurrence_id(job.id, each) for each in instants])
     for instant, (occurrence, state) in zip(instants, known.items(), strict=True):
@@ -123,14 +123,14 @@ def _fire_instants(
         if request is None and not _was_fired_by(database, occurrence, backfill):
             progress = _move_to(progress, instant, existing=progress.existing + 1)
             continue
-        if len(progress.flying) >= _max_in_flight(job, backfill):
+        if len(progress.in_flight) >= _max_in_flight(job, backfill):
             break
         if request is not None:
             reply = database.call(occurrences.fire(database.keys, job, stored.version, request, now_ms))
             if reply.word in ("BUSY", "STALE"):
                 break
         flies = request.repeat_id if request is not None and request.repeat_id else occurrence
-        progress = _move_to(progress, instant, flying=(*progress.flying, flies), fired=progress.fired + 1)
+        progress = _move_to(progress, instant, in_flight=(*progress.in_flight, flies), fired=progress.fired + 1)
     return progress
 
 

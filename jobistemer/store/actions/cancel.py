@@ -112,7 +112,7 @@ def _end_canceled(database: Database, record: RunRecord, where: str, message: Me
     stream = database.keys.stream(where).encode()
     delivery = Delivery(stream, record.entry.encode(), message, record.attempt, record.crashes)
     outcome = Outcome(AttemptState.CANCELED, error=f"canceled: {reason}")
-    job = jobs.find_version(database, message.slot.job, message.slot.version) if message.slot else None
+    job = jobs.find_version(database, message.task_ref.job, message.task_ref.version) if message.task_ref else None
     now_ms = database.clock.now_ms()
     ended = EndedAttempt(delivery, outcome, "", 0, now_ms, source, limit=record.waiting, mapped=record.maps)
     word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word

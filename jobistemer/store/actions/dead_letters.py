@@ -71,10 +71,10 @@ def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec
 def build_replay(message: Message, run_id: str, now_ms: int) -> Message:
     """The new run's message: it says what it replays, and belongs to no occurrence, since that has ended."""
     origin = {"replay_of": message.run}
-    if message.slot is not None:
-        origin |= {"job": message.slot.job, "occurrence": message.slot.occurrence}
+    if message.task_ref is not None:
+        origin |= {"job": message.task_ref.job, "occurrence": message.task_ref.occurrence}
     return msgspec.structs.replace(
-        message, run=run_id, enqueued_at=now_ms, slot=None, metadata={**message.metadata, **origin}
+        message, run=run_id, enqueued_at=now_ms, task_ref=None, metadata={**message.metadata, **origin}
     )
 
 

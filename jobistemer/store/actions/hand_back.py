@@ -43,7 +43,7 @@ def end_canceled(database: Database, ended: EndedAttempt) -> str:
     """End a run that was to go on and has been cancelled meanwhile; what the script says: DONE or STALE."""
     run = ended.delivery.message.run
     ended = ended._replace(mapped=groups.count_groups(database, run))
-    slot = ended.delivery.message.slot
+    slot = ended.delivery.message.task_ref
     job = jobs.find_version(database, slot.job, slot.version) if slot else None
     word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
     cancel.cancel_children(database, run, ended.mapped)

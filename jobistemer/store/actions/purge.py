@@ -67,7 +67,7 @@ def _end_canceled(database: Database, page: list[Delivery], source: str, limit: 
     outcome = Outcome(AttemptState.CANCELED, error=reason)
     calls = []
     for delivery in page:
-        slot = delivery.message.slot
+        slot = delivery.message.task_ref
         job = jobs.find_version(database, slot.job, slot.version) if slot else None
         ended = EndedAttempt(delivery, outcome, "", 0, now_ms, source, limit=limit)
         calls.append(runs.commit(database.keys, ended, CANCELED, job))
@@ -80,7 +80,7 @@ def _end_canceled(database: Database, page: list[Delivery], source: str, limit: 
     # Let in, and not yet fetched: it held its slots already.
     limits.release_deliveries(database, done)
     for delivery in done:
-        slot = delivery.message.slot
+        slot = delivery.message.task_ref
         job = jobs.find_version(database, slot.job, slot.version) if slot else None
         if slot and job:
             cancel.cancel_siblings(database, job, slot)

@@ -14,7 +14,13 @@ import msgspec
 
 from jobistemer.core.errors import InvalidSchedule, JobistemerError, StaleDefinition
 from jobistemer.core.jobs.job import Job, Update, decode_job, fingerprint
-from jobistemer.core.jobs.versions import KEPT_VERSIONS, apply_at_ms, find_forgettable, is_superseded, opens_at_ms
+from jobistemer.core.jobs.versions import (
+    KEPT_VERSIONS,
+    choose_apply_ms,
+    find_forgettable,
+    find_opening_ms,
+    is_superseded,
+)
 from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
@@ -77,7 +83,7 @@ def apply_pending(database: Database, job_id: str) -> UpdateResult | None:
     new = _build_registration(
         database, decode_job(raw), stored.pending, stored, Author(by.decode(), owner.decode()), now_ms
     )
-    opens_ms = opens_at_ms(new.job, now_ms)
+    opens_ms = find_opening_ms(new.job, now_ms)
     if opens_ms is not None and opens_ms > now_ms:
         # Nobody came by while its window was open, and there will be another.
         return _call(database, jobs.postpone(database.keys, new, opens_ms))
@@ -128,7 +134,7 @@ def _try_update(
     if not force and has_been_replaced(database, stored, mark):
         return UpdateResult("OLDER", stored.version)
     new = _build_registration(database, job, mark, stored, author, now_ms)
-    at_ms = now_ms if force else apply_at_ms(job, now_ms)
+    at_ms = now_ms if force else choose_apply_ms(job, now_ms)
     if at_ms > now_ms or not _decide_old_schedule(database, stored, new.job, now_ms):
         return _call(database, jobs.postpone(database.keys, new, at_ms))
     return _call(database, jobs.register(database.keys, new))

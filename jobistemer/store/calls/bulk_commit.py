@@ -22,10 +22,10 @@ def is_plain_success(ended: EndedAttempt) -> bool:
     message = ended.delivery.message
     return (
         ended.outcome.state is AttemptState.SUCCEEDED
-        and (message.slot is None or message.slot.alone)
+        and (message.task_ref is None or message.task_ref.stands_alone)
         and message.member is None
         and not message.unique
-        and not message.reduces
+        and not message.group_strategy
         and not ended.mapped
         and len(ended.outcome.result) <= MAX_RESULT_BYTES
     )
@@ -34,12 +34,12 @@ def is_plain_success(ended: EndedAttempt) -> bool:
 def bundle_key(ended: EndedAttempt) -> tuple[bytes, int, bool]:
     """What plain successes have in common that go into one call: stream, retention, and whether they are of jobs."""
     message = ended.delivery.message
-    return ended.delivery.stream, message.retention_ms, message.slot is not None
+    return ended.delivery.stream, message.retention_ms, message.task_ref is not None
 
 
 def commit_bundle(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     """End up to 100 plain successes of one bundle."""
-    of_jobs = ended[0].delivery.message.slot is not None
+    of_jobs = ended[0].delivery.message.task_ref is not None
     return commit_occurrences(keys, ended) if of_jobs else commit_successes(keys, ended)
 
 
@@ -59,7 +59,7 @@ def commit_occurrences(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     touched: list[Any] = [ended[0].delivery.stream, keys.starts, keys.wake, keys.deadlines]
     args = _common_args(ended)
     for each in ended:
-        run, slot = each.delivery.message.run, each.delivery.message.slot
+        run, slot = each.delivery.message.run, each.delivery.message.task_ref
         assert slot is not None  # noqa: S101 - a bundle is of one kind
         touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
         touched += (keys.occurrence(slot.occurrence), keys.live(slot.job), keys.queued(slot.job))

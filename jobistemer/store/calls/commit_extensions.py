@@ -44,7 +44,7 @@ def extension_calls(
     """The calls that belong to the commit; none for a plain run."""
     message = ended.delivery.message
     calls = []
-    if message.reduces:
+    if message.group_strategy:
         calls.append(groups.expire_group(keys, message.run, ended.ended_at, retention_ms))
     calls += _halt_groups(keys, ended, over)
     if ended.hands_over(over):
@@ -57,9 +57,9 @@ def extension_calls(
         calls.append(groups.count_member(keys, message.run, message.member))
     if _has_on_dead(message, over):
         calls.append(_enqueue_on_dead(keys, message, ended.ended_at))
-    if message.slot is not None and job is not None and outcome_counts.is_counted(job):
-        calls.append(outcome_counts.count_outcome(keys, job, message.slot, ended.ended_at))
-    if message.slot is not None and job is not None and has_followers(job):
+    if message.task_ref is not None and job is not None and outcome_counts.is_counted(job):
+        calls.append(outcome_counts.count_outcome(keys, job, message.task_ref, ended.ended_at))
+    if message.task_ref is not None and job is not None and has_followers(job):
         calls.append(_end_occurrence(keys, message, job, ended.ended_at))
     return tuple(calls)
 
@@ -90,7 +90,7 @@ def _enqueue_on_dead(keys: Keys, message: Message, now: int) -> Call:
 
 
 def _end_occurrence(keys: Keys, message: Message, job: Job, now: int) -> Call:
-    slot = message.slot
+    slot = message.task_ref
     assert slot is not None  # noqa: S101 - the caller has looked
     tasks = [ids.run_id(slot.occurrence, ids.task_id(job.id, task.name)) for task in job.tasks]
     handler, where, encoded = "", "", b""

@@ -60,7 +60,7 @@ def seal_group(keys: Keys, parent: str, heir: Waiter, now: int) -> Call:
     return script("seal_group")(
         (keys.run(parent), keys.group(reducer.run), keys.run(reducer.run), keys.stream(where), keys.streams),
         (
-            *(reducer.handler, where, reducer.slot.occurrence if reducer.slot else "", now, UNFINISHED_KEEP_MS),
+            *(reducer.handler, where, reducer.task_ref.occurrence if reducer.task_ref else "", now, UNFINISHED_KEEP_MS),
             *(heir.mark, heir.members),
         ),
     )

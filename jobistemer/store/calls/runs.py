@@ -49,7 +49,7 @@ def promote_runs(keys: Keys, members: list[str], now: int) -> Call:
 def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) -> Call:
     """Show that an attempt is going on."""
     message = delivery.message
-    occurrence = (keys.occurrence(message.slot.occurrence),) if message.slot else ()
+    occurrence = (keys.occurrence(message.task_ref.occurrence),) if message.task_ref else ()
     attempt = keys.attempt(ids.attempt_id(message.run, delivery.attempt))
     return script("start_attempt")(
         (keys.run(message.run), attempt, *occurrence),
@@ -60,7 +60,7 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
 def commit(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
     """End a run for good; `job` is the definition that its occurrence is pinned to, None where it is gone."""
     message = ended.delivery.message
-    if message.slot is None or ended.hands_over(over):
+    if message.task_ref is None or ended.hands_over(over):
         unique = (keys.unique(message.unique),) if message.unique else ()
         attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
         args = (*_commit_args(ended, over), len(attempt_fields), *attempt_fields, *run_fields)
@@ -89,8 +89,8 @@ def retry(keys: Keys, ended: EndedAttempt, later: NextAttempt, note: str = "") -
 
 def _halt_keys(keys: Keys, message: Message) -> tuple[str, ...]:
     """The record that says whether what the run belongs to has failed meanwhile."""
-    if message.slot is not None:
-        return (keys.occurrence(message.slot.occurrence),)
+    if message.task_ref is not None:
+        return (keys.occurrence(message.task_ref.occurrence),)
     return (keys.group(message.member.group),) if message.member is not None else ()
 
 
@@ -146,7 +146,7 @@ def _run_keep_ms(ended: EndedAttempt, over: FinalState) -> int:
     if over.state is RunState.DEAD:
         return max(message.dead_retention_ms, message.retention_ms)
     # A run that has handed over is part of an occurrence that goes on.
-    kept_on = message.slot is not None and ended.hands_over(over)
+    kept_on = message.task_ref is not None and ended.hands_over(over)
     return max(UNFINISHED_KEEP_MS, message.retention_ms) if kept_on else message.retention_ms
 
 
@@ -173,7 +173,7 @@ def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
 
 def _commit_task(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
     message = ended.delivery.message
-    slot = message.slot
+    slot = message.task_ref
     assert slot is not None  # noqa: S101 - the caller has looked
     # Of a removed job whose definition has expired nobody knows what comes after; the occurrence is counted down.
     following = _next_tasks(job, slot.task, slot.occurrence, over) if job else []

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 import redis
 from redis.exceptions import ResponseError
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import ServerRefused
-from jobistemer.core.names import check_name
 from jobistemer.core.runs.message import Delivery, decode_message
 from jobistemer.store.database import Database
 from jobistemer.store.errors import translate_error

@@ -29,7 +29,7 @@ def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
     """The run in the answer to `run_command`; None when there is no record."""
     if b"enqueued_at" not in answer and answer:
         # A waiting run is kept small: when it was enqueued stands in its id.
-        answer = {**answer, b"enqueued_at": b"%d" % ids.enqueued_at(run_id)}
+        answer = {**answer, b"enqueued_at": b"%d" % ids.read_enqueue_ms(run_id)}
     return _decode_record(RunRecord, run_id, answer)
 
 

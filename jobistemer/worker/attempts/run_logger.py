@@ -20,8 +20,8 @@ def log_facts(delivery: Delivery) -> dict[str, Any]:
     """What a log line about an attempt carries beside its words."""
     message = delivery.message
     known: dict[str, Any] = {"run": message.run, "task": message.handler, "attempt": delivery.attempt}
-    if message.slot is not None:
-        known |= {"job": message.slot.job, "occurrence": message.slot.occurrence}
+    if message.task_ref is not None:
+        known |= {"job": message.task_ref.job, "occurrence": message.task_ref.occurrence}
     return known
 
 

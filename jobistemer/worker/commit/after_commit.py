@@ -19,7 +19,7 @@ def run_after_commit(
         cancel.cancel_children(database, message.run, ended.mapped)
         if message.member is not None:
             cancel.cancel_retries(database, message.member.group)
-    slot = message.slot
+    slot = message.task_ref
     if "ENDED" in words and slot is not None:
         job = definitions.find(database, slot.job, slot.version)
         if job is not None:

@@ -165,7 +165,7 @@ class Committer:
     def _build_call(self, database: Database, ended: EndedAttempt, ending: Settlement) -> Call:
         if not isinstance(ending, FinalState):
             return runs.retry(database.keys, ended, ending)
-        slot = ended.delivery.message.slot
+        slot = ended.delivery.message.task_ref
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
         return runs.commit(database.keys, ended, ending, job)
 
@@ -236,10 +236,10 @@ class Committer:
             why = f"{outcome.error.partition(chr(10))[0]}; {describe_settlement(ending)}"
             log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, number, outcome.state, why,
                      extra=log_extra(pending.ended.delivery))  # fmt: skip
-        if isinstance(ending, FinalState) and ending.verdict and message.slot is not None:
-            job = self._definitions.find(database, message.slot.job, message.slot.version)
+        if isinstance(ending, FinalState) and ending.verdict and message.task_ref is not None:
+            job = self._definitions.find(database, message.task_ref.job, message.task_ref.version)
             if job is not None:
-                cancel.cancel_siblings(database, job, message.slot)
+                cancel.cancel_siblings(database, job, message.task_ref)
 
 
 def _ended_attempt(attempt: Attempt) -> EndedAttempt:

@@ -84,7 +84,7 @@ def build_attempt_ended(ended: EndedAttempt, ending: Settlement) -> AttemptEnded
         ended_at=datetime.fromtimestamp(ended.ended_at / 1000, UTC),
         error=ended.outcome.error,
         retry_after_s=None if later is None else later / 1000,
-        job=message.slot.job if message.slot else None,
-        occurrence=message.slot.occurrence if message.slot else None,
+        job=message.task_ref.job if message.task_ref else None,
+        occurrence=message.task_ref.occurrence if message.task_ref else None,
         metadata=message.metadata,
     )

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from jobistemer.core import ids
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.hooks import PrepareCall
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.store.calls import occurrences
 from jobistemer.store.reads.records import find_last_run_ms
@@ -60,7 +60,7 @@ class ContextTools:
 
     def _get_logger(self) -> RunLogger:
         if self._logger is None:
-            self._logger = RunLogger(self._attempt.delivery, self.note)
+            self._logger = RunLogger(self._attempt.delivery, self.store_line)
         return self._logger
 
     @property
@@ -81,17 +81,17 @@ class ContextTools:
         """The transaction, when there is anything in it."""
         return self._transaction or None
 
-    def note(self, text: str, level: str) -> None:
+    def store_line(self, text: str, level: str) -> None:
         """Store a line; the log shipper sends it."""
         self.log_buffer.add(self._attempt.database.clock.now_ms(), level, text)
         self._resources.log_shipper.add(self._attempt)
 
-    def show_progress(self, progress: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Store the progress; the log shipper sends it."""
         self.log_buffer.set_progress(progress)
         self._resources.log_shipper.add(self._attempt)
 
-    def ending(self) -> str:
+    def find_stop_reason(self) -> str:
         """The state that the attempt was given from outside, or `shutdown`."""
         outcome = self._attempt.outcome
         if outcome is not None:
@@ -101,19 +101,19 @@ class ContextTools:
     def is_first_of_occurrence(self) -> bool:
         """Decided by who asks first."""
         delivery, database = self._attempt.delivery, self._attempt.database
-        slot = delivery.message.slot
+        slot = delivery.message.task_ref
         if slot is None:
             return False
         attempt_id = ids.attempt_id(delivery.message.run, delivery.attempt)
         return database.call(occurrences.claim_first_start(database.keys, slot.occurrence, attempt_id)).word == "FIRST"
 
-    def limit(self, seconds: float) -> None:
+    def set_time_limit(self, seconds: float) -> None:
         """The watchdog looks at it."""
         attempt, limit_ms = self._attempt, max(1, round(seconds * 1000))
         attempt.limit_ms = min(attempt.limit_ms or limit_ms, limit_ms)
 
-    def last_run_at(self) -> datetime | None:
+    def find_last_run(self) -> datetime | None:
         """Looked up in the job's history."""
-        slot = self._attempt.delivery.message.slot
+        slot = self._attempt.delivery.message.task_ref
         found = find_last_run_ms(self._attempt.database, slot.job, slot.due) if slot is not None else None
         return None if found is None else datetime.fromtimestamp(found / 1000, UTC)

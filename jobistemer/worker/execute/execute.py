@@ -91,7 +91,7 @@ def build_context(attempt: Attempt, create_tools: ToolsFactory) -> Context:
 def build_circumstances(attempt: Attempt) -> AttemptInfo:
     """What can be told of an attempt."""
     delivery, message = attempt.delivery, attempt.delivery.message
-    slot, now_ms = message.slot, attempt.database.clock.now_ms()
+    slot, now_ms = message.task_ref, attempt.database.clock.now_ms()
     due_ms = slot.due * 1000 if slot else message.enqueued_at
     return AttemptInfo(
         run=message.run,

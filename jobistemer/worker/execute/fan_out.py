@@ -69,7 +69,7 @@ class FanOut:
         return await asyncio.to_thread(self, task, items, reduce, failure)
 
     def _choose_strategy(self, failure: str | None) -> FailureStrategy:
-        slot = self._attempt.delivery.message.slot
+        slot = self._attempt.delivery.message.task_ref
         if failure is not None:
             if failure not in list(FailureStrategy):
                 raise InvalidInput(f"failure is {failure!r}, allowed are {', '.join(FailureStrategy)}")
@@ -80,13 +80,13 @@ class FanOut:
     def _compose_reducer(self, run: str, name: str, strategy: FailureStrategy) -> Message:
         # The only one takes the parent's place: in its occurrence, and in the group that the parent belongs to.
         parent = self._attempt.delivery.message
-        inherited = {"slot": parent.slot, "member": parent.member, "metadata": parent.metadata}
+        inherited = {"task_ref": parent.task_ref, "member": parent.member, "metadata": parent.metadata}
         inherited["headers"] = parent.headers
         options = to_message_fields(complete_options(self._options(name)))
-        if parent.slot is not None:
+        if parent.task_ref is not None:
             options |= {"retention_ms": parent.retention_ms}
         now_ms = self._attempt.database.clock.now_ms()
-        return compose_message(run, name, now_ms, **options, **inherited, reduces=strategy.value)
+        return compose_message(run, name, now_ms, **options, **inherited, group_strategy=strategy.value)
 
     def _compose_children(self, name: str, payloads: Iterable[msgspec.Raw], member: GroupMember) -> Iterator[Message]:
         options = to_message_fields(complete_options(self._options(name)))

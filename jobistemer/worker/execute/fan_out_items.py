@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidInput, InvalidPayload
 from jobistemer.core.handlers.handler import Handler, encode_payload
-from jobistemer.core.names import check_name
 
 MAX_ITEMS = 1_000_000
 

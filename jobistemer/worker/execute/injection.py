@@ -38,13 +38,13 @@ R = TypeVar("R")
 
 def needs_injection(attempt: Attempt) -> bool:
     """Whether anything is to be read for this attempt; for most handlers nothing is."""
-    return bool(attempt.handler.supplies or attempt.delivery.message.reduces)
+    return bool(attempt.handler.injected or attempt.delivery.message.group_strategy)
 
 
 def read_injected(attempt: Attempt) -> dict[str, Any]:
     """Read the injected arguments. Raises RefusedInput when a value is missing, Fail when its group failed."""
     return _wait_for_server(
-        lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.supplies)
+        lambda: _read_injected(attempt.database, attempt.delivery.message, attempt.handler.injected)
     )
 
 
@@ -61,7 +61,7 @@ def _wait_for_server(step: Callable[[], R]) -> R:
 
 
 def _read_injected(database: Database, message: Message, supplies: dict[str, Injected]) -> dict[str, Any]:
-    if message.reduces:
+    if message.group_strategy:
         _check_group(groups.find_group(database, message.run), message)
     upstream = _read_upstream(
         database, message, [each for each in supplies.values() if isinstance(each, UpstreamResult)]
@@ -88,7 +88,7 @@ def _check_group(state: GroupState | None, message: Message) -> None:
     """A reducer is called when its group stands so that the failure strategy lets it be called."""
     if state is None:
         raise RefusedInput(f"the results of group {message.run} have expired")
-    if state.halted or (state.failed and message.reduces != FailureStrategy.CONTINUE):
+    if state.halted or (state.failed and message.group_strategy != FailureStrategy.CONTINUE):
         first = state.error.partition("\n")[0]
         raise Fail(f"{state.failed} of {state.total} runs did not succeed: {first}")
 
@@ -129,7 +129,7 @@ def _decode_result(supply: UpstreamResult, state: bytes | None, result: bytes | 
 
 def _task_run_id(message: Message, task: str) -> str:
     """The run of another task of the occurrence; a replayed dead letter says in its metadata where it came from."""
-    slot, origin = message.slot, message.metadata
+    slot, origin = message.task_ref, message.metadata
     if slot is not None:
         return ids.run_id(slot.occurrence, ids.task_id(slot.job, task))
     if "job" not in origin or "occurrence" not in origin:

@@ -125,7 +125,7 @@ class Reclaimer:
         return (hand_back.end_canceled(self._database, ended) if word == "CANCELED" else word) == "DONE"
 
     def _commit_final(self, ended: EndedAttempt, ending: FinalState) -> bool:
-        database, slot = self._database, ended.delivery.message.slot
+        database, slot = self._database, ended.delivery.message.task_ref
         job = self._definitions.find(database, slot.job, slot.version) if slot else None
         ended = ended._replace(mapped=groups.count_groups(database, ended.delivery.message.run))
         reply = database.call(runs.commit(database.keys, ended, ending, job))

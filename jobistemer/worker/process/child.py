@@ -152,7 +152,7 @@ class ChildRunner:
             fan_out = FanOutProxy(connection, self._handlers)
             found[handler.context_parameter] = Context(**msgspec.structs.asdict(facts), tools=tools, mapping=fan_out)
         # The worker has decided which parameters are results of groups: those have counts here, all others values.
-        for parameter, injected in handler.supplies.items():
+        for parameter, injected in handler.injected.items():
             if (counts := assignment.groups.get(parameter)) is not None:
                 found[parameter] = remote_results(connection, parameter, *counts, injected.decode)
             else:

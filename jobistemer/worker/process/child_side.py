@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import errors
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import Conflict, JobistemerError, Misconfigured
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import PrepareCall
 from jobistemer.core.handlers.injected import Decode
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.transaction import Transaction, Value
 from jobistemer.store.keys import Keys
@@ -139,19 +139,19 @@ class ContextProxy:
             for message, call in self._transaction.follow_ups
         ]
 
-    def note(self, text: str, level: str) -> None:
+    def store_line(self, text: str, level: str) -> None:
         """Let the worker add a line to the attempt's record."""
         self._connection.send(protocol.AddNote(text, level))
 
-    def show_progress(self, progress: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Let the worker store the progress."""
         self._connection.send(protocol.SetProgress(progress))
 
-    def ending(self) -> str:
+    def find_stop_reason(self) -> str:
         """Return why the handler should end, as the worker has sent it. A cancelled attempt is killed without it."""
         return self._connection.ending
 
-    def last_run_at(self) -> datetime | None:
+    def find_last_run(self) -> datetime | None:
         """Ask the worker when the job last ran."""
         found: datetime | None = self._connection.ask(protocol.Question("last_run_at"))
         return found
@@ -160,7 +160,7 @@ class ContextProxy:
         """Ask the worker whether no attempt of the occurrence has begun before this one."""
         return bool(self._connection.ask(protocol.Question("first_of_occurrence")))
 
-    def limit(self, seconds: float) -> None:
+    def set_time_limit(self, seconds: float) -> None:
         """Set a time limit in seconds, which the worker's watchdog enforces."""
         self._connection.send(protocol.SetTimeLimit(seconds))
 

@@ -42,7 +42,7 @@ class ContextServer:
 
     def check(self) -> None:
         """Send the process the reason why its handler should end, when there is a new one."""
-        reason = self._tools.ending()
+        reason = self._tools.find_stop_reason()
         if reason != self._ending_sent:
             self._ending_sent = reason
             self._process.send(protocol.StopRequest(reason))
@@ -52,18 +52,18 @@ class ContextServer:
         tools = self._tools
         match frame:
             case protocol.AddNote():
-                tools.note(frame.text, frame.level)
+                tools.store_line(frame.text, frame.level)
             case protocol.AddLogLine():
                 tools.log_forwarded(frame.level, frame.text, frame.trace)
             case protocol.ForwardRecord():
                 facts = msgspec.json.decode(frame.facts)
                 relay(logging.getLogger(frame.logger), frame.level, frame.text, frame.trace, facts)
             case protocol.SetProgress():
-                tools.show_progress(frame.progress)
+                tools.set_progress(frame.progress)
             case protocol.SetTimeLimit():
-                tools.limit(frame.seconds)
+                tools.set_time_limit(frame.seconds)
             case protocol.Question(what="last_run_at"):
-                self._answer(tools.last_run_at)
+                self._answer(tools.find_last_run)
             case protocol.Question():
                 self._answer(tools.is_first_of_occurrence)
             case protocol.ReadResults():

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.attempt_log import Progress
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.settle import Outcome
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from jobistemer import Context
 from jobistemer.contrib import http
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.local_tools import LocalTools
-from jobistemer.core.permissions import Permissions
 
 PRIVATE = Permissions(http_private=True)
 

@@ -7,8 +7,8 @@ import pytest
 
 from jobistemer.contrib import shell
 from jobistemer.core import ids
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.jobs.retries import NO_RETRIES
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.states import RunState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import attempt_log

@@ -15,7 +15,7 @@ from jobistemer.core.states import (
     RUN_TRANSITIONS,
     AttemptState,
     RunState,
-    after,
+    next_state,
 )
 from jobistemer.store.calls import runs
 from tests.support.clocks import NOW
@@ -162,7 +162,7 @@ def test_a_run_obeys_its_table(database, make, situation, event):
 
     RUN_EVENTS[event](database, kind, delivery)
 
-    allowed = after(RUN_TRANSITIONS, state, event) if event in POSSIBLE.get(situation, RUN_EVENTS) else None
+    allowed = next_state(RUN_TRANSITIONS, state, event) if event in POSSIBLE.get(situation, RUN_EVENTS) else None
     if isinstance(kind, TaskRun) and (situation, event) == ("absent", "enqueue"):
         assert records(database)[key]["state"] == allowed
     elif allowed is None and event in ("skip", "enqueue"):
@@ -216,7 +216,7 @@ def test_an_attempt_obeys_its_table(database, make, state, event, shown):
 
     ATTEMPT_EVENTS[event](database, kind, delivery)
 
-    allowed = after(ATTEMPT_TRANSITIONS, state, event)
+    allowed = next_state(ATTEMPT_TRANSITIONS, state, event)
     if allowed is None:
         assert records(database) == before
     else:

@@ -9,7 +9,7 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
 from jobistemer.core.planning.plan import build_runs
 from jobistemer.core.runs.settle import SUCCEEDED, FinalState
-from jobistemer.core.states import OCCURRENCE_TRANSITIONS, OccurrenceState, RunState, after
+from jobistemer.core.states import OCCURRENCE_TRANSITIONS, OccurrenceState, RunState, next_state
 from jobistemer.store.calls import occurrences, runs
 from tests.support.clocks import NOW
 from tests.support.lifecycle import MINUTE, T0, build_ended, claim, commit, decision, delivery_of, fetch, job, register
@@ -34,12 +34,12 @@ class OccurrenceCase:
         claim(database, QUEUED_JOB, decision(ONE))
 
     def end_earlier(self, database):
-        earlier = next((each for each in fetch(database, "carol") if each.message.slot.occurrence == EARLIER), None)
+        earlier = next((each for each in fetch(database, "carol") if each.message.task_ref.occurrence == EARLIER), None)
         if earlier:
             database.call(runs.commit(database.keys, build_ended(earlier, worker="carol"), SUCCEEDED, QUEUED_JOB))
 
     def end(self, database, verdict, state="failed"):
-        found = [each for each in fetch(database) if each.message.slot.occurrence == OCCURRENCE]
+        found = [each for each in fetch(database) if each.message.task_ref.occurrence == OCCURRENCE]
         delivery = found[0] if found else delivery_of(database, self.message)
         over = FinalState(RunState(state), verdict) if verdict else SUCCEEDED
         commit(database, self.definition, delivery, over, "failed" if verdict else "succeeded")
@@ -103,7 +103,7 @@ def test_an_occurrence_obeys_its_table(database, state, event):
 
     OCCURRENCE_EVENTS[event](database, case)
 
-    allowed = after(OCCURRENCE_TRANSITIONS, state, event)
+    allowed = next_state(OCCURRENCE_TRANSITIONS, state, event)
     if allowed is None:
         assert records(database).get(key) == before
     else:

@@ -9,9 +9,9 @@ import pytest
 
 from jobistemer.contrib import http
 from jobistemer.core import ids
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import InvalidDefinition, InvalidName
 from jobistemer.core.jobs.alert import Alert
-from jobistemer.core.permissions import Permissions
 from tests.support.apps import empty_app, running_ticker, running_worker
 from tests.support.lifecycle import job
 from tests.support.shard_state import find_leaks, records

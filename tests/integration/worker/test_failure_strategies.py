@@ -59,11 +59,11 @@ def lived_through(database, strategy, mode):
     definition = job(*TASKS[mode], failure=FailureStrategy(strategy))
     register(database, definition)
     claim(database, definition, decision(ONE))
-    flights = {each.message.slot.task: each for each in fetch(database)}
+    flights = {each.message.task_ref.task: each for each in fetch(database)}
     if RETRYING in flights:
         finish(database, build_ended(flights[RETRYING], "failed", error="first try"), definition)
     finish(database, build_ended(flights[FAILED], "failed", error="oops"), definition)
-    cancel.cancel_siblings(database, definition, flights[FAILED].message.slot)
+    cancel.cancel_siblings(database, definition, flights[FAILED].message.task_ref)
     if FLYING in flights:
         asked = flights[FLYING].message.run in records(database).get("cancels", {})
         finish(database, build_ended(flights[FLYING], "canceled" if asked else "succeeded"), definition)
@@ -95,9 +95,9 @@ def test_a_task_may_say_for_itself_what_its_failure_does(database):
     definition = msgspec.structs.replace(definition, tasks=(mild, *rest))
     register(database, definition)
     claim(database, definition, decision(ONE))
-    flights = {each.message.slot.task: each for each in fetch(database)}
+    flights = {each.message.task_ref.task: each for each in fetch(database)}
     finish(database, build_ended(flights[FAILED], "failed"), definition)
-    cancel.cancel_siblings(database, definition, flights[FAILED].message.slot)
+    cancel.cancel_siblings(database, definition, flights[FAILED].message.task_ref)
     finish(database, build_ended(flights[FLYING]), definition)
     until_nothing_is_left(database, definition)
     states = {each.name: views.find_run(database, run_id(definition, each.name)).state for each in definition.tasks}

@@ -94,7 +94,7 @@ def test_fail_fast_cancels_what_waits_on_a_stream_and_what_runs(app, database, c
     # Given three tasks side by side: one that fails, one that runs at another worker, one that nobody has taken
     story = Story(app, database, clock, "parallel", failing="a", failure="fail_fast")
     fails, runs = StepWorker(database, app, "fails"), StepWorker(database, app, "runs")
-    entries = {attempt.delivery.message.slot.task: attempt for attempt in fails.fetch()}
+    entries = {attempt.delivery.message.task_ref.task: attempt for attempt in fails.fetch()}
     other = entries["b"]
     fails.waiting.clear()
     fails.waiting.append(entries["a"])

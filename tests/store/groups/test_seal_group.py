@@ -68,9 +68,9 @@ def test_a_reducer_belongs_to_the_occurrence_of_its_parent(database):
     from jobistemer.core.runs.message import TaskRef
 
     slot = TaskRef("occ_1", "job_1", 1, 1, "fan")
-    enqueue(database, slot=slot)
+    enqueue(database, task_ref=slot)
     parent = fetch_one(database)
-    hand_over(database, parent, slot=slot)
+    hand_over(database, parent, task_ref=slot)
     assert records(database)[f"run:{group_of()}"]["occurrence"] == "occ_1"
 
 

@@ -8,7 +8,7 @@ from tests.support.lifecycle import T0
 from tests.support.shard_state import expiring_keys, find_leaks, nothing_written, records
 
 ASKED = Backfill("bf_1", "report", T0 - 3600, T0, started_at=NOW)
-FURTHER = BackfillProgress(position=T0 - 1800, flying=("occ_1",), fired=1)
+FURTHER = BackfillProgress(position=T0 - 1800, in_flight=("occ_1",), fired=1)
 
 
 def advance(database, known, progress):

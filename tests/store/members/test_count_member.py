@@ -43,7 +43,7 @@ def test_the_last_one_releases_the_reducer(database, children):
     for each in children:
         finish(database, build_ended(each))
     (reducer,) = fetch(database)
-    assert (reducer.message.run, reducer.message.reduces) == (group_of(), "fail_fast")
+    assert (reducer.message.run, reducer.message.group_strategy) == (group_of(), "fail_fast")
     held = records(database)[f"run:{group_of()}"]
     assert "waits" not in held
     assert "message" not in held

@@ -102,7 +102,7 @@ def test_a_task_is_released_only_when_all_it_waits_for_have_succeeded(database):
     finish(database, build_ended(b), definition)
     assert fetch(database) == []
     finish(database, build_ended(c), definition)
-    assert [each.message.slot.task for each in fetch(database)] == ["d"]
+    assert [each.message.task_ref.task for each in fetch(database)] == ["d"]
 
 
 def test_a_released_task_opens_the_stream_of_its_own_queue(database):
@@ -110,7 +110,7 @@ def test_a_released_task_opens_the_stream_of_its_own_queue(database):
     fired(database, definition)
     finish(database, build_ended(fetch_one(database)), definition)
     assert records(database)["streams"] == {"default:5", "mail:9"}
-    assert fetch_one(database, where="mail:9").message.slot.task == "b"
+    assert fetch_one(database, where="mail:9").message.task_ref.task == "b"
 
 
 def test_fail_fast_skips_all_that_waits_and_the_last_run_in_flight_ends_the_occurrence(database):

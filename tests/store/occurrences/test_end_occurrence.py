@@ -52,7 +52,7 @@ def test_whatever_the_outcome_the_end_enqueues_on_complete_once(database, state,
     (completion,) = fetch(database)
     assert completion.message.handler == "report.on_complete"
     assert completion.message.metadata == {"job": definition.id, "occurrence": occurrence(definition)}
-    assert completion.message.slot is None
+    assert completion.message.task_ref is None
     assert records(database)[f"occurrence:{occurrence(definition)}"]["state"] == outcome
     with nothing_written(database):
         finish(database, over, definition)
@@ -71,7 +71,7 @@ def test_a_job_of_several_tasks_enqueues_it_after_the_last(database):
     definition = fired(database, job(task("a"), task("b", "a"), on_complete=DONE))
     finish(database, build_ended(fetch_one(database)), definition)
     b = fetch_one(database)
-    assert b.message.slot.task == "b"
+    assert b.message.task_ref.task == "b"
     finish(database, build_ended(b), definition)
     assert fetch_one(database).message.handler == "report.on_complete"
 
@@ -119,11 +119,11 @@ def test_of_an_occurrence_that_is_gone_nothing_is_made(database):
 def test_a_group_holds_its_occurrence_open_and_releases_what_comes_after(database):
     definition = fired(database, job(task("fan"), task("next", "fan")))
     parent = fetch_one(database)
-    heir = reducer(parent.message.run, slot=parent.message.slot)
+    heir = reducer(parent.message.run, task_ref=parent.message.task_ref)
     over = build_ended(parent)._replace(reducers=(heir,), mapped=1)
     assert finish(database, over, definition) == Reply("DONE", [])
     assert records(database)[f"occurrence:{occurrence(definition)}"]["open"] == "2"
     last = fetch_one(database)
     assert last.message.run == group_of(parent.message.run)
     assert finish(database, build_ended(last), definition) == Reply("DONE", [1])
-    assert fetch_one(database).message.slot.task == "next"
+    assert fetch_one(database).message.task_ref.task == "next"

@@ -97,7 +97,7 @@ def test_nothing_is_written_when_the_keys_are_missing(database):
         ({}, "succeeded", True),
         ({"unique": "greet:ada"}, "succeeded", False),
         ({"member": GroupMember("run_0", 0)}, "succeeded", False),
-        ({"reduces": "fail_fast"}, "succeeded", False),
+        ({"group_strategy": "fail_fast"}, "succeeded", False),
         ({}, "failed", False),
         ({}, "canceled", False),
     ],

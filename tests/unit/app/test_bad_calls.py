@@ -21,7 +21,7 @@ from jobistemer.core.errors import (
 )
 from jobistemer.core.handlers.handler import encode_payload
 from jobistemer.core.jobs.options import Options
-from jobistemer.core.jobs.retries import NO_RETRIES, Exponential, with_retries
+from jobistemer.core.jobs.retries import NO_RETRIES, Exponential, set_max_retries
 from tests.support.apps import drain_queues
 
 
@@ -208,7 +208,7 @@ def test_an_instant_is_bounded_as_a_delay_is() -> None:
     ],
 )
 def test_a_call_says_how_many_retries_and_the_task_how_long_they_wait(policy: Any, count: int, expected: Any) -> None:
-    assert with_retries(policy, count) == expected
+    assert set_max_retries(policy, count) == expected
 
 
 def test_a_call_with_fewer_retries_and_a_timeout_of_its_own_has_them(app: Jobistemer) -> None:

@@ -48,7 +48,7 @@ def test_the_run_id_of_an_enqueued_call_is_a_uuid_of_version_7_with_its_time():
     identity = UUID(run.removeprefix("run_"))
     assert (identity.version, identity.variant) == (7, "specified in RFC 4122")
     assert run == "run_01a3185c-5000-7fff-bfff-ffffffffffff"
-    assert ids.enqueued_at(run) == 1_800_000_000_000
+    assert ids.read_enqueue_ms(run) == 1_800_000_000_000
 
 
 def test_run_ids_of_enqueued_calls_sort_by_time_whatever_their_entropy():

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.placement import bucket_of, choose_homes, hash_to_shard
+from jobistemer.core.placement import bucket_of, choose_shards, hash_to_shard
 
 NAMES = ["job_{}", "second_{}", "report-{:04}", "customer_{}_sync", "tenant{}.nightly"]
 
@@ -26,7 +26,7 @@ class Town:
 
     def deploy(self, jobs: list[str]) -> None:
         homeless = [job for job in jobs if bucket_of(job) not in self.homes]
-        self.homes |= choose_homes(homeless, self.counts(), {}, self.shards)
+        self.homes |= choose_shards(homeless, self.counts(), {}, self.shards)
         self.jobs |= {job: self.homes[bucket_of(job)] for job in jobs}
 
     def imbalance(self) -> float:
@@ -68,26 +68,26 @@ def test_jobs_of_one_bucket_live_together_and_one_that_has_a_home_keeps_it():
             break
         seen[bucket_of(job)] = job
     other = seen[bucket_of(job)]
-    assert choose_homes([other, job], {0: 5, 1: 4, 2: 9}, {}, 3) == {bucket_of(job): 1}
+    assert choose_shards([other, job], {0: 5, 1: 4, 2: 9}, {}, 3) == {bucket_of(job): 1}
 
 
 def test_a_job_that_is_registered_somewhere_stays_there():
-    assert choose_homes(["job_a"], {0: 0, 1: 7}, {"job_a": 1}, 2) == {bucket_of("job_a"): 1}
+    assert choose_shards(["job_a"], {0: 0, 1: 7}, {"job_a": 1}, 2) == {bucket_of("job_a"): 1}
 
 
 def test_a_shard_that_does_not_answer_gets_no_new_jobs():
     jobs = [ids.job_id(f"job_{number}") for number in range(40)]
-    homes = choose_homes(jobs, {0: 10, 2: 10}, {}, 3)
+    homes = choose_shards(jobs, {0: 10, 2: 10}, {}, 3)
     assert Counter(homes.values()) == {0: 20, 2: 20}
 
 
 def test_where_none_answers_a_job_lives_where_its_id_hashes_to():
-    assert choose_homes(["job_a"], {}, {}, 7) == {bucket_of("job_a"): hash_to_shard("job_a", 7)}
+    assert choose_shards(["job_a"], {}, {}, 7) == {bucket_of("job_a"): hash_to_shard("job_a", 7)}
 
 
 def test_those_who_choose_among_empty_shards_at_the_same_time_do_not_all_choose_the_same():
     chosen = Counter(
-        next(iter(choose_homes([ids.job_id(f"job_{number}")], dict.fromkeys(range(8), 0), {}, 8).values()))
+        next(iter(choose_shards([ids.job_id(f"job_{number}")], dict.fromkeys(range(8), 0), {}, 8).values()))
         for number in range(800)
     )
     assert set(chosen) == set(range(8))
@@ -106,4 +106,4 @@ def test_a_job_that_is_registered_already_decides_for_those_of_its_bucket_in_wha
     # When both are deployed, then the registered one is not registered once more elsewhere
     counts = {0: 0, 1: 0, 2: 0, 3: 5}
     for order in ([new, job], [job, new]):
-        assert choose_homes(order, counts, {job: 3}, 4) == {bucket_of(job): 3}
+        assert choose_shards(order, counts, {job: 3}, 4) == {bucket_of(job): 3}

@@ -10,7 +10,7 @@ from jobistemer.core.states import (
     AttemptState,
     OccurrenceState,
     RunState,
-    after,
+    next_state,
 )
 
 TABLES = [
@@ -71,4 +71,4 @@ def test_the_terminal_states_are_those_of_the_specification(terminal, names):
     ],
 )
 def test_an_event_leads_where_the_table_says_or_nowhere(table, state, event, end):
-    assert after(table, state, event) == end
+    assert next_state(table, state, event) == end

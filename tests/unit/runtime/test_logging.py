@@ -6,9 +6,8 @@ import threading
 import pytest
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.hiding import hide_secrets
 from jobistemer.core.runs.message import Delivery, Message, TaskRef
-from jobistemer.core.safe_text import escape_text
+from jobistemer.core.safe_text import escape_text, hide_secrets
 from jobistemer.runtime.logging import JsonFormatter, TextFormatter, set_up_logging
 from jobistemer.worker.attempts.run_logger import log_extra
 
@@ -65,7 +64,7 @@ def test_a_line_for_machines_is_one_json_object():
 
 
 def test_facts_are_fields_of_their_own_and_never_replace_a_standard_field():
-    delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, slot=TaskRef("occ_1", "job_1", 1, 0, "t")), 2, 0)
+    delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, task_ref=TaskRef("occ_1", "job_1", 1, 0, "t")), 2, 0)
     facts = {**log_extra(delivery)["facts"], "message": "forged"}
     fields = json.loads(written(JsonFormatter(), "sent", facts=facts, order=7, odd={1, "x"} & {1}))
     assert [fields.pop(name) for name in ("pid", "thread")] == [os.getpid(), threading.current_thread().name]

@@ -74,7 +74,7 @@ def test_the_pause_after_the_last_missed_instant_does_not_make_the_next_one_earl
 
 def test_a_compressed_run_carries_in_its_message_where_the_instants_begin_that_it_stands_for():
     definition = job(task("load"), task("report", "load"))
-    slots = {each.name: message.slot for each, message in build_runs(definition, 3, minute(5), NEVER, since=T0)}
+    slots = {each.name: message.task_ref for each, message in build_runs(definition, 3, minute(5), NEVER, since=T0)}
     assert {name: (slot.since, slot.due, slot.version) for name, slot in slots.items()} == {
         "load": (T0, minute(5), 3),
         "report": (T0, minute(5), 3),

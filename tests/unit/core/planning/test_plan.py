@@ -138,4 +138,4 @@ def test_each_task_gets_a_run_with_its_own_identity_and_options():
         ("b", "default", 5, 5_000),
     ]
     assert len({message.run for _, message in runs}) == 2
-    assert {(message.slot.version, message.slot.due) for _, message in runs} == {(3, T0 + 60)}
+    assert {(message.task_ref.version, message.task_ref.due) for _, message in runs} == {(3, T0 + 60)}

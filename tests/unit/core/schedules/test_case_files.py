@@ -10,7 +10,7 @@ import pytest
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, Interval, describe, parse_schedule
-from jobistemer.core.schedules.cron_grammar import read_cron
+from jobistemer.core.schedules.cron_parser import read_cron
 from tests.unit.core.schedules.case_files import cases
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, Interval, anchored, jitter_ms, parse_schedule, spread_ms
-from jobistemer.core.schedules.clock_changes import clock_changes, shift_note
+from jobistemer.core.schedules.clock_changes import describe_shift, find_clock_changes
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAIVE = datetime(2026, 1, 1)
@@ -157,15 +157,15 @@ def test_a_delay_depends_on_what_it_is_for():
 
 
 def test_a_change_of_the_clock_is_explained():
-    changes = list(clock_changes("Europe/Berlin", START, datetime(2027, 1, 1, tzinfo=UTC)))
+    changes = list(find_clock_changes("Europe/Berlin", START, datetime(2027, 1, 1, tzinfo=UTC)))
     assert [str(change) for change in changes] == [
         "clock goes from 02:00 to 03:00",
         "clock goes from 03:00 to 02:00",
     ]
     nightly = Cron("30 2 * * *", timezone="Europe/Berlin", dst="both")
     around = [changes[0].at - timedelta(days=1), changes[0].at + timedelta(days=1)]
-    notes = [shift_note(nightly, instant, "Europe/Berlin") for instant in nightly.between(*around)]
+    notes = [describe_shift(nightly, instant, "Europe/Berlin") for instant in nightly.between(*around)]
     assert notes == ["", "moved: 02:30 does not exist", ""]
     around = [changes[1].at - timedelta(hours=2), changes[1].at + timedelta(hours=2)]
-    notes = [shift_note(nightly, instant, "Europe/Berlin") for instant in nightly.between(*around)]
+    notes = [describe_shift(nightly, instant, "Europe/Berlin") for instant in nightly.between(*around)]
     assert notes == ["first pass of 02:30", "second pass of 02:30"]

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import Options
-from jobistemer.core.permissions import Permissions
 from jobistemer.core.runs.message import Delivery, TaskRef, encode_message
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
@@ -111,7 +111,7 @@ def test_a_handler_that_asks_for_its_context_is_told_about_its_attempt():
         told.append((context, text))
 
     slot = TaskRef("occ_1", "job_1", 2, NOW // 1000 - 60, "curious")
-    executed(curious, b'{"text": "x"}', attempt=3, slot=slot, metadata={"who": "me"})
+    executed(curious, b'{"text": "x"}', attempt=3, task_ref=slot, metadata={"who": "me"})
 
     ((context, text),) = told
     assert (text, context.run, context.attempt, context.fencing_token) == ("x", "run_1", 3, 4)

@@ -1,4 +1,4 @@
-"""The text of a cron expression, read by a grammar of our own.
+"""The parser of cron expressions, with a grammar of its own.
 
     expression  = 5 fields: minute hour day-of-month month day-of-week
                 | 6 fields: second before them
@@ -10,8 +10,8 @@
                 | d"L" | d"#"n                 day of week: last d, nth d of the month
     value       = digits | JAN … DEC | SUN … SAT
 
-Sources: Vixie's and Debian's crontab(5) for five fields and the names, Quartz's
-CronExpression for seconds, years, `?`, `L`, `W` and `#`. Sunday is 0 and 7 everywhere.
+Sources: Vixie's and Debian's crontab(5) for five fields and the names, Quartz's CronExpression for seconds, years, `?`,
+`L`, `W` and `#`. Sunday is 0 and 7 everywhere.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Final, NoReturn
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import cron_hints
 from jobistemer.core.schedules.cron_days import Days
-from jobistemer.core.schedules.cron_fields import (
+from jobistemer.core.schedules.cron_expression import (
     DAY_OF_MONTH,
     DAY_OF_WEEK,
     FIELDS_BY_COUNT,
@@ -32,11 +32,12 @@ from jobistemer.core.schedules.cron_fields import (
     MONTH,
     SECOND,
     YEAR,
+    CronFields,
+    DayOfMonth,
+    DayOfWeek,
     Field,
-    expand,
-    read_value,
 )
-from jobistemer.core.schedules.cron_values import CronFields, DayOfMonth, DayOfWeek
+from jobistemer.core.schedules.cron_items import expand, read_value
 
 MAX_LENGTH: Final = 256
 
@@ -61,9 +62,9 @@ _NTH: Final = Field("number after #", 1, 5)
 def read_cron(expression: str) -> CronFields:
     """Read a cron expression.
 
-    Raises InvalidSchedule naming the field, the value, the allowed range and what was
-    probably meant: for a wrong count of fields, a value out of range, a backward
-    range, an impossible date (no instant in any year), more than 256 characters.
+    Raises InvalidSchedule naming the field, the value, the allowed range and what was probably meant: for a wrong count
+    of fields, a value out of range, a backward range, an impossible date (no instant in any year), more than 256
+    characters.
     """
     if not isinstance(expression, str):
         raise InvalidSchedule(f"cron expression {expression!r} is not text")
@@ -79,7 +80,7 @@ def _read_cron(expression: str) -> CronFields:
     try:
         fields = _read_fields(_texts_of(expression))
     except InvalidSchedule as error:
-        hint = cron_hints.swapped_fields(expression)
+        hint = cron_hints.guess_order(expression)
         raise InvalidSchedule(f"{error} (in cron expression {expression!r}){hint}") from None
     _refuse_impossible(fields, expression)
     return fields
@@ -95,13 +96,13 @@ def _texts_of(expression: str) -> dict[Field, str]:
         count = len(texts) if text else 0
         raise InvalidSchedule(
             f"{count} fields given, cron has 5 (minute hour day month weekday),"
-            f" 6 (seconds first) or 7 (seconds first, year last){cron_hints.field_count(text)}"
+            f" 6 (seconds first) or 7 (seconds first, year last){cron_hints.guess_field_count(text)}"
         )
     return dict(zip(fields, texts, strict=True))
 
 
 def _refuse_nickname(text: str) -> NoReturn:
-    raise InvalidSchedule(f"{text!r} is none of {', '.join(NICKNAMES)}{cron_hints.nickname(text, NICKNAMES)}")
+    raise InvalidSchedule(f"{text!r} is none of {', '.join(NICKNAMES)}{cron_hints.guess_nickname(text, NICKNAMES)}")
 
 
 def _read_fields(texts: dict[Field, str]) -> CronFields:
@@ -175,5 +176,5 @@ def _refuse_impossible(fields: CronFields, expression: str) -> None:
     year = f" of {fields.texts[YEAR]}" if YEAR in fields.texts else ""
     raise InvalidSchedule(
         f"cron expression {expression!r} has no instant in any year: day of month {by_date!r} and day of week"
-        f" {by_weekday!r} do not occur in month {fields.texts[MONTH]!r}{year}{cron_hints.impossible(by_date)}"
+        f" {by_weekday!r} do not occur in month {fields.texts[MONTH]!r}{year}{cron_hints.guess_day(by_date)}"
     )

@@ -1,50 +1,20 @@
-"""The fields of a cron expression: their names, ranges, and how a field's text becomes values."""
+"""The items of a field of a cron expression, such as `1-5` and `*/10`, expanded to values."""
 
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
 
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import cron_hints
-
-
-class Field(NamedTuple):
-    """One field of a cron expression: what it is called, its range, and names for its values."""
-
-    name: str
-    low: int
-    high: int
-    names: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return self.name
-
-
-MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-
-SECOND: Final = Field("second", 0, 59)
-MINUTE: Final = Field("minute", 0, 59)
-HOUR: Final = Field("hour", 0, 23)
-DAY_OF_MONTH: Final = Field("day of month", 1, 31)
-MONTH: Final = Field("month", 1, 12, MONTHS)
-DAY_OF_WEEK: Final = Field("day of week", 0, 7, WEEKDAYS)
-YEAR: Final = Field("year", 1970, 2099)
-
-FIVE_FIELDS: Final = (MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
-FIELDS_BY_COUNT: Final = {
-    5: FIVE_FIELDS,
-    6: (SECOND, *FIVE_FIELDS),
-    7: (SECOND, *FIVE_FIELDS, YEAR),
-}
+from jobistemer.core.schedules.cron_expression import DAY_OF_WEEK, Field
 
 _VALUE = r"[0-9]+|[A-Za-z]+"
 _ITEM: Final = re.compile(rf"(?:\*|({_VALUE})(?:-({_VALUE}))?)(?:/([0-9]+))?")
 
 
 def expand(field: Field, text: str) -> tuple[int, ...]:
-    """Give the values that a list of items names, sorted, each once."""
+    """Return the values that a list of items names, sorted, each once."""
     items = text.split(",")
     if len(items) == 1:
         return tuple(_expand_item(field, text))
@@ -52,18 +22,18 @@ def expand(field: Field, text: str) -> tuple[int, ...]:
 
 
 def read_value(field: Field, text: str) -> int:
-    """Give the number that a value stands for: digits within the field's range, or one of its names."""
+    """Return the number that a value stands for: digits within the field's range, or one of its names."""
     if not text.isdigit():
         return _read_name(field, text)
     value = int(text)
     if not field.low <= value <= field.high:
         allowed = f"is out of {field.low}–{field.high}"
-        refuse(field, text, f"{allowed}{cron_hints.value(field.name, value)}")
+        refuse(field, text, f"{allowed}{cron_hints.guess_value(field.name, value)}")
     return value
 
 
 def refuse(field: Field, text: str, reason: str) -> NoReturn:
-    """Raise InvalidSchedule for a part of a field."""
+    """Raise InvalidSchedule with a part of a field and the reason."""
     raise InvalidSchedule(f"{field} {text or repr(text)} {reason}")
 
 
@@ -75,13 +45,13 @@ def _read_name(field: Field, text: str) -> int:
     allowed = f"is not a number in {field.low}–{field.high}"
     if field.names:
         allowed += f" or one of {', '.join(field.names)}"
-    return refuse(field, text, f"{allowed}{cron_hints.name(field.name, name, field.names)}")
+    return refuse(field, text, f"{allowed}{cron_hints.guess_name(field.name, name, field.names)}")
 
 
 def _expand_item(field: Field, text: str) -> range:
     match = _ITEM.fullmatch(text)
     if match is None:
-        refuse(field, text, f"is not a value, a range or a step{cron_hints.item(field.name, text)}")
+        refuse(field, text, f"is not a value, a range or a step{cron_hints.guess_item(field.name, text)}")
     first, _, step = match.groups()
     low = field.low if first is None else read_value(field, first)
     high = _end_of_item(field, text, low, match)
@@ -89,7 +59,7 @@ def _expand_item(field: Field, text: str) -> range:
 
 
 def _end_of_item(field: Field, text: str, low: int, match: re.Match[str]) -> int:
-    """Give the last value of an item: of its range, of the field for `*` and `a/n`, else its own."""
+    """Return the last value of an item: of its range, of the field for `*` and `a/n`, else its own."""
     first, last, step = match.groups()
     if last is None:
         return low if first is not None and step is None else max(low, _last_value(field))
@@ -97,7 +67,7 @@ def _end_of_item(field: Field, text: str, low: int, match: re.Match[str]) -> int
     if field is DAY_OF_WEEK and last.upper() == "SUN" and low > high:
         return field.high  # FRI-SUN is 5-7
     if low > high:
-        refuse(field, text, f"runs backwards{cron_hints.backwards(field, low, high)}")
+        refuse(field, text, f"runs backwards{cron_hints.guess_range(field, low, high)}")
     return high
 
 
@@ -106,10 +76,10 @@ def _last_value(field: Field) -> int:
 
 
 def _read_step(field: Field, text: str | None) -> int:
-    """Give a step; one larger than the whole field hides a mistake, such as */90 minutes."""
+    """Read a step. Raises InvalidSchedule for one larger than the field: it hides a mistake, such as */90 minutes."""
     if text is None:
         return 1
     step, most = int(text), _last_value(field) - field.low + 1
     if not 1 <= step <= most:
-        refuse(field, f"step /{text}", f"is out of 1–{most}{cron_hints.step(field.name, step)}")
+        refuse(field, f"step /{text}", f"is out of 1–{most}{cron_hints.guess_step(field.name, step)}")
     return step

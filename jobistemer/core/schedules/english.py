@@ -1,4 +1,4 @@
-"""Pieces of sentences: lists, ordinals, runs of values."""
+"""Pieces of English sentences: lists, ordinals, runs of values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def join_runs(values: Sequence[int], word: Callable[[int], str]) -> str:
 
 
 def step_of(values: Sequence[int]) -> int | None:
-    """Give the step of evenly spaced values, or None when they are not."""
+    """Return the step of evenly spaced values, or None when they are not."""
     steps = {later - earlier for earlier, later in pairwise(values)}
     return steps.pop() if len(steps) == 1 else None
 

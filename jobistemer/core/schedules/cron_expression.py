@@ -1,17 +1,45 @@
-"""A cron expression that has been read: the values of its fields, and the two rules its text decides."""
+"""A cron expression as a value: its fields, the values of each, and the two rules that its text decides."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from jobistemer.core.schedules.cron_fields import DAY_OF_MONTH, MONTH
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jobistemer.core.schedules.cron_fields import Field
 
 _WEEK: Final = 7
+
+
+class Field(NamedTuple):
+    """One field of a cron expression: its name, its range, and names for its values."""
+
+    name: str
+    low: int
+    high: int
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+
+SECOND: Final = Field("second", 0, 59)
+MINUTE: Final = Field("minute", 0, 59)
+HOUR: Final = Field("hour", 0, 23)
+DAY_OF_MONTH: Final = Field("day of month", 1, 31)
+MONTH: Final = Field("month", 1, 12, MONTHS)
+DAY_OF_WEEK: Final = Field("day of week", 0, 7, WEEKDAYS)
+YEAR: Final = Field("year", 1970, 2099)
+
+FIVE_FIELDS: Final = (MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
+FIELDS_BY_COUNT: Final = {
+    5: FIVE_FIELDS,
+    6: (SECOND, *FIVE_FIELDS),
+    7: (SECOND, *FIVE_FIELDS, YEAR),
+}
 
 
 class DayOfMonth(NamedTuple):
@@ -45,11 +73,11 @@ class CronFields(NamedTuple):
     either_day: bool
     # Debian's rule: a time field that begins with a star makes an interval expression.
     follows_elapsed_time: bool
-    # The fields as written, by name, for whoever describes them.
+    # The fields as written, for descriptions.
     texts: Mapping[Field, str]
 
     def names_every_day(self) -> bool:
-        """Tell whether no field restricts the day, so that nothing has to be looked up."""
+        """Return whether no field restricts the day, so that nothing has to be looked up."""
         every_date = len(self.day_of_month.days) == DAY_OF_MONTH.high
         every_weekday = len(self.day_of_week.weekdays) == _WEEK
         both = every_date or every_weekday if self.either_day else every_date and every_weekday

@@ -1,7 +1,7 @@
 import pytest
 
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidName
-from jobistemer.core.names import check_name
 
 
 @pytest.mark.parametrize("name", ["a", "_a", "7", "send-mail", "etl.load", "crontab/backup", "A" * 128])
