@@ -1,4 +1,4 @@
-"""What is missing where something waits: a worker that serves its queue, a ticker for what is delayed."""
+"""Hints about missing processes: no worker serves a queue in which runs wait, no ticker promotes delayed runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from jobistemer.store.keys import split_place
 from jobistemer.store.reads.queues import list_tickers, list_workers
 
 SILENT_AFTER_MS: Final = 60_000
-"""Whoever has not been heard for so long is not there."""
+"""A process without a beat for so long (ms) counts as absent."""
 
 
 def find_hints(shards: Sequence[Database], waiting: Collection[str], *, delayed: bool, now_ms: int) -> list[str]:
-    """What to start, for queues in which something waits, and whether something waits for its time."""
+    """Return what to start, one hint a line.
+
+    waiting: queues in which runs wait for a worker. delayed: whether runs wait for their time.
+    """
     workers = list_workers(shards) if waiting else []
     tickers = list_tickers(shards) if delayed else []
     return list(_find_missing(workers, tickers, waiting, delayed=delayed, since=now_ms - SILENT_AFTER_MS))
 
 
 def find_run_hints(shards: Sequence[Database], run: RunRecord, now_ms: int) -> list[str]:
-    """The same for one run."""
+    """Return what to start so that one run goes on."""
     waiting = [split_place(run.place)[0]] if run.state is RunState.PENDING and run.place else []
     return find_hints(shards, waiting, delayed=run.state is RunState.SCHEDULED, now_ms=now_ms)
 
