@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
 
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
 from jobistemer.core.runs.records import RunRecord
@@ -11,10 +10,7 @@ from jobistemer.core.safe_text import escape_text
 from jobistemer.core.states import RunState
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
-from jobistemer.store.reads.queues import list_tickers, list_workers
-
-SILENT_AFTER_MS: Final = 60_000
-"""A process without a beat for so long (ms) counts as absent."""
+from jobistemer.store.reads.queues import find_served_queues, is_present, list_tickers, list_workers
 
 
 def find_hints(shards: Sequence[Database], waiting: Collection[str], *, delayed: bool, now_ms: int) -> list[str]:
@@ -24,7 +20,7 @@ def find_hints(shards: Sequence[Database], waiting: Collection[str], *, delayed:
     """
     workers = list_workers(shards) if waiting else []
     tickers = list_tickers(shards) if delayed else []
-    return list(_find_missing(workers, tickers, waiting, delayed=delayed, since=now_ms - SILENT_AFTER_MS))
+    return list(_find_missing(workers, tickers, waiting, delayed=delayed, now_ms=now_ms))
 
 
 def find_run_hints(shards: Sequence[Database], run: RunRecord, now_ms: int) -> list[str]:
@@ -34,10 +30,9 @@ def find_run_hints(shards: Sequence[Database], run: RunRecord, now_ms: int) -> l
 
 
 def _find_missing(
-    workers: list[WorkerSummary], tickers: list[TickerSummary], waiting: Collection[str], *, delayed: bool, since: int
+    workers: list[WorkerSummary], tickers: list[TickerSummary], waiting: Collection[str], *, delayed: bool, now_ms: int
 ) -> Iterator[str]:
-    served = {queue for each in workers if each.beat_at > since for queue in each.queues}
-    for queue in sorted(set(waiting) - served):
+    for queue in sorted(set(waiting) - find_served_queues(workers, now_ms)):
         yield f"no worker serves queue {escape_text(queue)}: start `jobistemer-worker -Q {escape_text(queue)}`"
-    if delayed and not any(each.beat_at > since for each in tickers):
+    if delayed and not any(is_present(each, now_ms) for each in tickers):
         yield "no ticker runs, so nothing that is delayed becomes due: start `jobistemer-ticker`"

@@ -14,8 +14,8 @@ from jobistemer import __version__
 _COMMANDS: Final = {
     "acl": ("jobistemer.cli.commands.doctor:acl_command", "Print the least-privilege ACL rule of each role."),
     "audit": ("jobistemer.cli.commands.audit:audit_command", "Find due instants that have no record, or two."),
-    "bench": ("jobistemer.cli.commands.bench:bench_command", "Measure this machine and a server."),
     "backfill": ("jobistemer.cli.commands.backfill:backfill_group", "List, show and cancel backfills."),
+    "bench": ("jobistemer.cli.commands.bench:bench_command", "Measure this machine and a server."),
     "crontab": ("jobistemer.cli.commands.crontab:crontab_group", "Turn crontabs into jobs."),
     "dashboard": ("jobistemer.cli.commands.dashboard:dashboard_command", "Serve the dashboard."),
     "dead": ("jobistemer.cli.commands.dead:dead_group", "List, show, replay and purge dead letters."),
@@ -39,11 +39,11 @@ _COMMANDS: Final = {
 class LazyGroup(click.Group):
     """A group that has the names and help lines of its commands, and imports a command when it is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
         return sorted(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command and return it; None when there is no such command."""
         if cmd_name not in _COMMANDS:
             return None
@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
             click.echo(err=True)
             ctx.exit(130)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(_COMMANDS.items())])

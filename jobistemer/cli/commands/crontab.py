@@ -72,5 +72,5 @@ def _render_import(imported: CrontabImport, states: dict[str, str], *, dry_run: 
     notes = [(note.line, "refused" if note.refused else "note", note.text) for note in imported.notes]
     parts: list[RenderableType] = [tables.table(("job", "", "schedule", "user", "command"), rows)]
     if notes:
-        parts += ["", tables.table(("line", "", "what is to be said"), notes)]
+        parts += ["", tables.table(("line", "", "note"), notes)]
     return Group(*parts)

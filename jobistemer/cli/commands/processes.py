@@ -56,7 +56,7 @@ def list_tickers_command(session: Session) -> None:
 
 def _send_command(session: Session, worker: str, command: str) -> None:
     send_worker_command(session.namespace, worker, command)
-    message = f"{worker} will hear {command} with its next beat"
+    message = f"{worker} receives the command {command} with its next beat"
     session.print_answer({"worker": worker, "command": command}, lambda: tables.cell(message))
 
 

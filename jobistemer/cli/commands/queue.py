@@ -36,7 +36,7 @@ def list_command(session: Session) -> None:
 def pause_command(session: Session, queue: str) -> None:
     """Pause a queue: no worker fetches from it; runs in flight come to their end, new runs wait."""
     pause_queue(session.namespace.shards, queue)
-    message = f"{queue} is paused; workers hear it with their next beat"
+    message = f"{queue} is paused; workers stop fetching from it with their next beat"
     session.print_answer({"queue": queue, "paused": True}, lambda: tables.cell(message))
 
 
@@ -55,7 +55,7 @@ def resume_command(session: Session, queue: str) -> None:
 def drain_command(session: Session, queue: str) -> None:
     """Drain a queue: it takes no new runs, and workers finish those that are in it."""
     QueueControl(session.namespace).drain(queue)
-    message = f"{queue} takes no new runs; what is there is worked off"
+    message = f"{queue} takes no new runs; workers finish the runs that are in it"
     session.print_answer({"queue": queue, "draining": True}, lambda: tables.cell(message))
 
 

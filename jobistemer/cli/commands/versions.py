@@ -50,7 +50,7 @@ def rollback_command(session: Session, name: str, version: int) -> None:
     done = JobControl(session.namespace).rollback(name, version)
     texts = {
         "UNCHANGED": f"{name} stays at version {done.version}; nothing is waiting to replace it",
-        "POSTPONED": f"{name} goes back to version {version} when what version {done.version} left is worked off",
+        "POSTPONED": f"{name} goes back to version {version} once its overdue instants are decided",
     }
     text = texts.get(done.word, f"{name} has the definition of version {version} again, as version {done.version}")
     session.print_answer(done._asdict(), lambda: tables.multiline(text))
