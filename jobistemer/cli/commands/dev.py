@@ -78,7 +78,7 @@ def dev_command(
     kill_after: float | None,
     port: int,
 ) -> None:
-    """Run an app locally: deploy its jobs to an embedded server, start a ticker, workers and a dashboard, and watch."""
+    """Run an app locally: deploy its jobs to an embedded server, start ticker, workers and dashboard, and watch."""
     if url and url.startswith("fake:"):
         raise Misconfigured(
             f"--url {url}: a fake server exists in one process only, and `dev` starts several: leave --url out"

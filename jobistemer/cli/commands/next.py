@@ -61,7 +61,7 @@ class NextInstants(msgspec.Struct, frozen=True):
     metavar="CALENDAR",
     help="Mark instants that a calendar excludes: DE, US-CA, dates, a time range, a cron expression; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def next_command(
     *,
     schedule: str,

@@ -95,7 +95,7 @@ def recycling_options(function: F) -> F:
     default=_DEFAULTS.grace_s,
     show_default=True,
     metavar="SECONDS",
-    help="Time that running runs have to end after SIGTERM.",
+    help="Time that runs in flight have to end after SIGTERM.",
 )
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @recycling_options
