@@ -1,4 +1,4 @@
-"""The command line: `jobistemer`, `jobistemer-worker` and `jobistemer-ticker`. One file per noun."""
+"""The command line: `jobistemer`, `jobistemer-worker` and `jobistemer-ticker`; in `commands`, a file for each noun."""
 
 from jobistemer.cli.root import main
 

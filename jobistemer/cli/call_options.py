@@ -1,9 +1,9 @@
-"""The options of a call on the command line: everything that `app.enqueue` takes."""
+"""The options of `jobistemer enqueue`: everything that `app.enqueue` takes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -13,37 +13,43 @@ from jobistemer.core.schedules.iso8601 import read_instant
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--queue", {"help": "Queue, by default `default`."}),
-    ("--priority", {"type": int, "help": "0–9, higher first."}),
-    ("--delay", {"type": float, "metavar": "SECONDS", "help": "Start after so many seconds; milliseconds count."}),
-    ("--at", {"metavar": "INSTANT", "help": "Start at this ISO 8601 instant, UTC unless it says another offset."}),
-    ("--expires", {"type": float, "metavar": "SECONDS", "help": "Do not start it any more after so many seconds."}),
-    ("--timeout", {"type": float, "metavar": "SECONDS", "help": "What one attempt may take."}),
-    ("--max-retries", {"type": int, "metavar": "N", "help": "Tries after the first, with growing pauses; 0: none."}),
-    ("--retention", {"type": float, "metavar": "SECONDS", "help": "How long the records of its end are kept."}),
-    ("--unique", {"default": "", "metavar": "KEY", "help": "Give the run that holds this key, not a second one."}),
-    ("--unique-until", {"type": click.Choice(["ended", "started"]), "help": "When the key is free; by default ended."}),
-    ("--unique-window", {"type": float, "metavar": "SECONDS", "help": "Instead the key is taken for so long."}),
-    ("--throttle", {"type": float, "metavar": "SECONDS", "help": "At most one run of the task in so many seconds."}),
-    ("--throttle-key", {"metavar": "KEY", "help": "One for each key."}),
-    ("--debounce", {"type": float, "metavar": "SECONDS", "help": "Start when calls have been silent for so long."}),
-    ("--debounce-longest", {"type": float, "metavar": "SECONDS", "help": "But at the latest so long after the first."}),
-    ("--debounce-key", {"metavar": "KEY", "help": "One for each key."}),
-    ("--metadata", {"multiple": True, "metavar": "NAME=TEXT", "help": "What the call is about; may be repeated."}),
-    ("--header", {"multiple": True, "metavar": "NAME=TEXT", "help": "What travels with it; may be repeated."}),
+_SECONDS: Final = {"type": float, "metavar": "SECONDS"}
+_KEY: Final = {"metavar": "KEY"}
+_PAIRS: Final = {"multiple": True, "metavar": "NAME=TEXT"}
+_OPTIONS: Final[tuple[tuple[str, dict[str, Any], str], ...]] = (
+    ("--queue", {"metavar": "NAME"}, "Queue of the run, by default `default`."),
+    ("--priority", {"type": int, "metavar": "0-9"}, "Priority, the highest first; by default 5."),
+    ("--delay", _SECONDS, "Start no earlier than so many seconds from now; fractions count."),
+    ("--at", {"metavar": "INSTANT"}, "Start at this ISO 8601 instant, UTC unless it has an offset."),
+    ("--expires", _SECONDS, "Cancel the run if it has not started so many seconds from now."),
+    ("--timeout", _SECONDS, "Longest duration of one attempt."),
+    ("--max-retries", {"type": int, "metavar": "N"}, "Attempts after the first, with growing pauses; 0 for none."),
+    ("--retention", _SECONDS, "Keep the record and the result for so long after the end."),
+    ("--unique", {"default": "", **_KEY}, "Enqueue nothing while a run of the task has this key; return that run."),
+    ("--unique-until", {"type": click.Choice(["ended", "started"])}, "Event that frees the key; by default ended."),
+    ("--unique-window", _SECONDS, "Keep the key for so long, whatever becomes of the run."),
+    ("--throttle", _SECONDS, "Enqueue at most one run of the task in so many seconds."),
+    ("--throttle-key", _KEY, "Throttle separately for each key."),
+    ("--debounce", _SECONDS, "Start when no further call has come for so long."),
+    ("--debounce-longest", _SECONDS, "Start at the latest so long after the first call."),
+    ("--debounce-key", _KEY, "Debounce separately for each key."),
+    ("--metadata", _PAIRS, "Metadata of the run, shown with it; may be repeated."),
+    ("--header", _PAIRS, "Header that travels with the run, such as a trace id; may be repeated."),
 )
 
 
 def call_options(function: F) -> F:
-    """Add the options of a call."""
-    for flag, parameters in reversed(_OPTIONS):
-        function = click.option(flag, **parameters)(function)
+    """Add the options of `app.enqueue`."""
+    for flag, parameters, text in reversed(_OPTIONS):
+        function = click.option(flag, help=text, **parameters)(function)
     return function
 
 
 def build_enqueue_arguments(*, at: str | None, retention: float | None, **given: Any) -> dict[str, Any]:
-    """What `app.enqueue` is called with. Raises InvalidInput, or click.UsageError for what does not go together."""
+    """Return the keyword arguments of `app.enqueue`.
+
+    Raises InvalidInput for a wrong value, and click.UsageError for options that exclude or need each other.
+    """
     return {
         "at": instant_at(read_instant(at, "UTC")) if at else None,
         "retention_s": retention,
@@ -61,7 +67,9 @@ def _build_unique(key: str, until: str | None, window: float | None) -> Unique |
         _check_dependents("--unique", unique_until=until, unique_window=window)
         return ""
     if until and window:
-        raise click.UsageError("--unique-until and --unique-window are given together: the key is free by one of them")
+        raise click.UsageError(
+            "--unique-until and --unique-window are given together: only one of them can free the key"
+        )
     return Unique(key, until="started" if until == "started" else "ended", window=window)
 
 
@@ -82,7 +90,7 @@ def _build_debounce(wait: float | None, longest: float | None, key: str | None) 
 def _check_dependents(option: str, **dependents: object) -> None:
     for name, value in dependents.items():
         if value is not None:
-            raise click.UsageError(f"--{name.replace('_', '-')} says more about {option}, which is not given")
+            raise click.UsageError(f"--{name.replace('_', '-')} needs {option}, which is not given")
 
 
 def _parse_pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:

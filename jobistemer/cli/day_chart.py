@@ -1,4 +1,4 @@
-"""Pictures of a day: a strip of blocks for the terminal, an SVG with a line for each job."""
+"""Charts of one simulated day: a strip of blocks for the terminal, an SVG with a line for each job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_NAME_LENGTH, _MIN_BAR_WIDTH = 30, 0.4
 
 
 def render_strip(simulation: Simulation) -> str:
-    """The day with the peak in two lines: how many run at a time in each quarter of an hour, and the hours."""
+    """Draw the busiest day as two lines: concurrent runs in each quarter of an hour, and the hours below them."""
     most = max(simulation.by_slot, default=0) or 1
     bars = "".join(_BLOCKS[-(-running * (len(_BLOCKS) - 1) // most)] for running in simulation.by_slot)
     hours = "".join(f"{hour:02d}".ljust(QUARTERS // 24 * 2) for hour in range(0, 24, 2))
@@ -24,7 +24,7 @@ def render_strip(simulation: Simulation) -> str:
 
 
 def render_svg(simulation: Simulation) -> str:
-    """The day with the peak: below the load, a line for each job that runs, a bar for each run."""
+    """Draw the busiest day as an SVG: the load, then a line for each job that runs, with a bar for each run."""
     running = {name: spans for name, spans in simulation.spans.items() if spans}
     height, width = _TOP + _CHART + _ROW * len(running) + 30, _LEFT + _WIDTH + 30
     day = datetime.fromtimestamp(simulation.busiest, UTC)
@@ -44,11 +44,11 @@ def render_svg(simulation: Simulation) -> str:
 
 
 def _render_job(name: str, spans: tuple[AssumedRun, ...], day: int, y: int) -> Iterator[str]:
-    """One job: its name and a bar for each run."""
+    """Draw one job: its name and a bar for each run."""
     label = name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 1]}…"
     title = f"<title>{escape(name)}</title>"
     yield f'<text x="{_LEFT - 8}" y="{y + 10}" font-size="11" text-anchor="end">{escape(label)}{title}</text>'
-    # In turns, so that runs beside one another show: within one shape there is no darker.
+    # Every second run goes into a shape of its own: overlaps are visible between shapes only, not within one.
     for turn in (spans[::2], spans[1::2]):
         bars = "".join(_bar_path(each, day, y) for each in turn)
         if bars:
@@ -69,7 +69,7 @@ def _render_grid(height: int) -> Iterator[str]:
 
 
 def _render_load(simulation: Simulation) -> Iterator[str]:
-    """How many run at a time, with the scale beside it."""
+    """Draw the number of concurrent runs, with its scale."""
     most = max(simulation.by_slot, default=0) or 1
     base, scale, width = _TOP + _CHART - 10, (_CHART - 10) / most, _WIDTH / QUARTERS
     steps = "".join(f"V{base - running * scale:.1f}h{width:.1f}" for running in simulation.by_slot)
@@ -82,7 +82,7 @@ def _render_load(simulation: Simulation) -> Iterator[str]:
 
 
 def _render_clock_changes(simulation: Simulation, height: int) -> Iterator[str]:
-    """Where a clock that jobs live by changes on this day."""
+    """Draw the instants of this day at which a time zone of the jobs changes its clock."""
     for event in simulation.clock_events:
         second = round(event.change.at.timestamp()) - simulation.busiest
         if 0 <= second < DAY:

@@ -1,8 +1,7 @@
-"""Differences of definitions for people: fields that change, fire times that appear and vanish."""
+"""Tables of the differences between two definitions of a job: fields that change, fire times that appear and vanish."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,13 +12,13 @@ from jobistemer.terminal import tables
 
 
 def fields_table(difference: Difference) -> RenderableType:
-    """One line for each field that differs."""
+    """Build a table with one line for each field that differs."""
     rows = [(f"    {each.field}", _format_value(each.old), "→", _format_value(each.new)) for each in difference.fields]
     return tables.plain_columns(rows) if rows else tables.multiline("    no field differs")
 
 
 def fires_table(fires: FireTimeChanges) -> RenderableType:
-    """How many fire times appear and vanish, and the first of them."""
+    """Describe how many fire times appear and vanish, and list the first of them."""
     days = (fires.until - fires.start) / 86_400
     lines = [
         f"    {count} fire times {word} within {days:.3g} days: {_format_first(first, count)}"
@@ -33,7 +32,7 @@ def fires_table(fires: FireTimeChanges) -> RenderableType:
 
 
 def _format_first(times: tuple[int, ...], count: int) -> str:
-    instants = ", ".join(f"{datetime.fromtimestamp(each, UTC):%Y-%m-%d %H:%M:%S}" for each in times)
+    instants = ", ".join(tables.format_utc(each) for each in times)
     return f"{instants}, …" if count > len(times) else instants
 
 

@@ -1,4 +1,4 @@
-"""`--health-port`: where probes and scrapers ask a process how it is."""
+"""`--health-port` and `--metrics`: the HTTP endpoint that probes and scrapers of a process ask."""
 
 from __future__ import annotations
 
@@ -35,58 +35,76 @@ class HealthSource(Protocol):
     liveness: Liveness
 
     def ready(self) -> list[str]:
-        """Why nobody should rely on it."""
+        """Return the reasons why the process is not ready; none when it is."""
         ...
 
     def measures(self) -> list[Measure]:
-        """What it has to tell in numbers."""
+        """Return what the process has counted and measured."""
         ...
 
 
 class HealthOptions(Protocol):
-    """What the options say."""
+    """The values of the options."""
 
     @property
     def health_port(self) -> int | None:
-        """The port, 0 for any that is free, None for no endpoint."""
+        """Return the port; 0 for any free one, None for no endpoint."""
         ...
 
     @property
     def health_host(self) -> str:
-        """The address to bind to."""
+        """Return the address to bind to."""
         ...
 
     @property
     def health_socket(self) -> Path | None:
-        """Where a supervisor asks."""
+        """Return the socket at which a supervisor asks; None for none."""
         ...
 
     @property
     def metrics(self) -> str:
-        """One of METRICS."""
+        """Return one of METRICS."""
         ...
 
 
 def health_options(function: F) -> F:
     """Add the options of the endpoint."""
-    port = click.option("--health-port", type=click.IntRange(0, 65535), metavar="PORT",
-                        help="Answer /livez and /readyz there; 0: at a free port. By default nowhere.")  # fmt: skip
-    host = click.option("--health-host", default=LOOPBACK, show_default=True, metavar="ADDRESS",
-                        help="What it binds to; 0.0.0.0 for all addresses of the machine.")  # fmt: skip
-    path = click.option("--health-socket", type=click.Path(path_type=Path), hidden=True,
-                        help="Answer a supervisor at this socket instead.")  # fmt: skip
-    metrics = click.option("--metrics", type=click.Choice(METRICS), default=OFF, show_default=True,
-                           help="Answer /metrics too: of this process, or of the cluster as well.")  # fmt: skip
+    port = click.option(
+        "--health-port",
+        type=click.IntRange(0, 65535),
+        metavar="PORT",
+        help="Serve /livez and /readyz over HTTP at this port, 0 for any free one; by default nowhere.",
+    )
+    host = click.option(
+        "--health-host",
+        default=LOOPBACK,
+        show_default=True,
+        metavar="ADDRESS",
+        help="Address that the endpoint binds to, 0.0.0.0 for all addresses of the machine.",
+    )
+    path = click.option(
+        "--health-socket",
+        type=click.Path(path_type=Path),
+        hidden=True,
+        help="Serve a supervisor at this socket instead.",
+    )
+    metrics = click.option(
+        "--metrics",
+        type=click.Choice(METRICS),
+        default=OFF,
+        show_default=True,
+        help="Serve /metrics too, of this process alone or of the whole cluster as well.",
+    )
     return port(host(metrics(path(function))))
 
 
 def has_metrics(options: HealthOptions) -> bool:
-    """Whether a process is to count what it does."""
+    """Tell whether a process should count what it does."""
     return options.metrics != OFF
 
 
 def serve_health(source: HealthSource, namespace: Namespace, options: HealthOptions) -> None:
-    """Let a process answer how it is, as long as it lives. Raises Misconfigured."""
+    """Serve the health pages of one process until it ends. Raises Misconfigured."""
     _check_options(options)
     pages: dict[str, Page] = {
         "/livez": lambda: health_response(source.liveness.stuck_threads()),
@@ -103,7 +121,10 @@ def serve_health(source: HealthSource, namespace: Namespace, options: HealthOpti
 
 @contextmanager
 def open_health_sockets(count: int, options: HealthOptions) -> Iterator[dict[str, Path]]:
-    """Sockets for the processes of a supervisor, by their names; none when nobody will ask. Raises Misconfigured."""
+    """Make a socket path for each process of a supervisor, by name; none without --health-port.
+
+    Raises Misconfigured.
+    """
     _check_options(options)
     if options.health_port is None:
         yield {}
@@ -113,13 +134,16 @@ def open_health_sockets(count: int, options: HealthOptions) -> Iterator[dict[str
 
 
 def assign_sockets(sockets: Mapping[str, Path], options: HealthOptions) -> Iterator[tuple[Path, str]]:
-    """Where each process of a supervisor answers, and what it tells: the first speaks of the cluster for all."""
+    """Return the socket and the metrics of each process of a supervisor.
+
+    Only the first process reports the cluster: with each of them, every gauge would appear several times.
+    """
     for number, socket in enumerate(sockets.values()):
         yield socket, PROCESS if number and options.metrics == CLUSTER else options.metrics
 
 
 def serve_supervised_health(supervisor: Supervisor, sockets: Mapping[str, Path], options: HealthOptions) -> None:
-    """Let a supervisor answer for its processes. Raises Misconfigured."""
+    """Serve the health pages of a supervisor, which asks its processes. Raises Misconfigured."""
     if sockets:
         health = SupervisedHealth(sockets, supervisor.liveness)
         pages: dict[str, Page] = {"/livez": health.livez, "/readyz": health.readyz}
@@ -128,7 +152,7 @@ def serve_supervised_health(supervisor: Supervisor, sockets: Mapping[str, Path],
 
 def _check_options(options: HealthOptions) -> None:
     if has_metrics(options) and options.health_port is None and options.health_socket is None:
-        raise Misconfigured(f"--metrics {options.metrics}: say where they are to be asked for, by --health-port")
+        raise Misconfigured(f"--metrics {options.metrics} needs --health-port, the port at which they are served")
 
 
 def _build_metrics_page(sources: list[MeasureSource]) -> Page:

@@ -1,4 +1,4 @@
-"""What `jobistemer-worker` and `jobistemer-ticker` share: how they log, and how they are asked to end."""
+"""The options that `jobistemer-worker` and `jobistemer-ticker` share, and where a process finds their values."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from jobistemer.runtime.process import ProcessOptions
 R = TypeVar("R")
 
 CONTEXT_SETTINGS = {"auto_envvar_prefix": "JOBISTEMER"}
-"""Every option of a process can be given as an environment variable too: -c as JOBISTEMER_CONCURRENCY."""
+"""Every option of a process can also be an environment variable: --concurrency is JOBISTEMER_CONCURRENCY."""
 
 
 class ConfiguredCommand(click.Command):
-    """A command whose options may stand in `[tool.jobistemer.worker]` or `[tool.jobistemer.ticker]` too.
+    """A command whose options may also stand in `[tool.jobistemer.worker]` or `[tool.jobistemer.ticker]`.
 
-    The command line goes before the environment, the environment before the file, the file before the default.
+    The command line takes precedence over the environment, the environment over the file, the file over the default.
     """
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
-        """Read the file where the process is started."""
+        """Read pyproject.toml in the current folder or above, and take its values as defaults."""
         try:
             extra["default_map"] = self._read_project_options()
         except Misconfigured as error:
@@ -53,7 +53,7 @@ def _long_names(option: click.Option) -> list[str]:
 
 
 def process_options(function: Callable[..., R]) -> Callable[..., R]:
-    """Add the options that every process has; the function gets them as `process`, a ProcessOptions."""
+    """Add the options that every process has; the function receives them as `process`, a ProcessOptions."""
 
     @functools.wraps(function)
     def wrapped(**given: Any) -> R:
@@ -64,11 +64,16 @@ def process_options(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def logging_options(function: Callable[..., R]) -> Callable[..., R]:
-    """Add the options that say how a process logs, and, unseen, whether it ends with its supervisor."""
+    """Add the options of logging, and a hidden one that ends the process when its supervisor ends."""
     level = click.option(
-        "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged."
+        "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least severe level to log."
     )
-    form = click.option("--log-format", type=click.Choice(list(FORMATS)), default="text", show_default=True,
-                        help="Lines for people, or one JSON object a line.")  # fmt: skip
+    form = click.option(
+        "--log-format",
+        type=click.Choice(list(FORMATS)),
+        default="text",
+        show_default=True,
+        help="Format of the log: lines for people, or one JSON object a line.",
+    )
     until_eof = click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input closes.")
     return level(form(until_eof(function)))

@@ -1,4 +1,4 @@
-"""`jobistemer`: the group of all commands. A command's module is imported when the command is asked for."""
+"""`jobistemer`: the group of all commands. The module of a command is imported when the command is used."""
 
 from __future__ import annotations
 
@@ -10,40 +10,41 @@ import click
 
 from jobistemer import __version__
 
+# The help lines stand here as well as in the commands: `--help` would otherwise have to import all of them.
 _COMMANDS: Final = {
     "acl": ("jobistemer.cli.commands.doctor:acl_command", "Print the least-privilege ACL rule of each role."),
-    "audit": ("jobistemer.cli.commands.audit:audit_command", "Name every due instant that is not accounted for."),
+    "audit": ("jobistemer.cli.commands.audit:audit_command", "Find due instants that have no record, or two."),
+    "backfill": ("jobistemer.cli.commands.backfill:backfill_group", "List, show and cancel backfills."),
     "bench": ("jobistemer.cli.commands.bench:bench_command", "Measure this machine and a server."),
-    "backfill": ("jobistemer.cli.commands.backfill:backfill_group", "Backfills: list, show, cancel."),
-    "crontab": ("jobistemer.cli.commands.crontab:crontab_group", "Crontabs: import."),
+    "crontab": ("jobistemer.cli.commands.crontab:crontab_group", "Turn crontabs into jobs."),
     "dashboard": ("jobistemer.cli.commands.dashboard:dashboard_command", "Serve the dashboard."),
-    "dead": ("jobistemer.cli.commands.dead:dead_group", "Dead letters: list, show, replay, purge."),
+    "dead": ("jobistemer.cli.commands.dead:dead_group", "List, show, replay and purge dead letters."),
     "deploy": ("jobistemer.cli.commands.deploy:deploy_command", "Register the jobs of an app."),
-    "dev": ("jobistemer.cli.commands.dev:dev_command", "Run an app here, with a server of its own."),
-    "doctor": ("jobistemer.cli.commands.doctor:doctor_command", "Look the server and the namespace over."),
-    "enqueue": ("jobistemer.cli.commands.enqueue:enqueue_command", "Have a worker run a task."),
-    "hold": ("jobistemer.cli.commands.hold:hold_group", "Holds: list, put, release."),
-    "job": ("jobistemer.cli.commands.job:job_group", "Jobs: look, control, compare versions, backfill."),
+    "dev": ("jobistemer.cli.commands.dev:dev_command", "Run an app locally, with a server of its own."),
+    "doctor": ("jobistemer.cli.commands.doctor:doctor_command", "Check the server and the namespace."),
+    "enqueue": ("jobistemer.cli.commands.enqueue:enqueue_command", "Enqueue a run of a task."),
+    "hold": ("jobistemer.cli.commands.hold:hold_group", "List, put and release holds."),
+    "job": ("jobistemer.cli.commands.job:job_group", "Show and control jobs, compare versions, backfill."),
     "next": ("jobistemer.cli.commands.next:next_command", "Show the next instants of a schedule."),
-    "occurrence": ("jobistemer.cli.commands.occurrence:occurrence_group", "Occurrences: show, cancel, replay."),
-    "queue": ("jobistemer.cli.commands.queue:queue_group", "Queues: list, pause, resume, drain, open, purge."),
-    "run": ("jobistemer.cli.commands.run:run_group", "Task runs: show, cancel, watch."),
+    "occurrence": ("jobistemer.cli.commands.occurrence:occurrence_group", "Show, cancel and replay occurrences."),
+    "queue": ("jobistemer.cli.commands.queue:queue_group", "List, pause, resume, drain, open and purge queues."),
+    "run": ("jobistemer.cli.commands.run:run_group", "Show, cancel and watch task runs."),
     "simulate": ("jobistemer.cli.commands.simulate:simulate_command", "Play the schedules of an app without a server."),
-    "ticker": ("jobistemer.cli.commands.processes:ticker_group", "Tickers: list."),
-    "top": ("jobistemer.cli.top.command:top_command", "Watch what goes on, live."),
-    "worker": ("jobistemer.cli.commands.processes:worker_group", "Workers: list, quiet, stop."),
+    "ticker": ("jobistemer.cli.commands.processes:ticker_group", "List tickers."),
+    "top": ("jobistemer.cli.top.command:top_command", "Watch the namespace live."),
+    "worker": ("jobistemer.cli.commands.processes:worker_group", "List, quiet and stop workers."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group that knows the names and one-line helps of its commands, and imports one when it is used."""
+    """A group that has the names and help lines of its commands, and imports a command when it is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Every command's name."""
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
         return sorted(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, imported now."""
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command and return it; None when there is no such command."""
         if cmd_name not in _COMMANDS:
             return None
         module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
@@ -53,7 +54,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is meant; one that there is not is told with those that look like it."""
+        """Find the command that the arguments name. Raises UsageError, with similar names, when there is none."""
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-"):
             matches = get_close_matches(name, _COMMANDS, 3)
@@ -62,14 +63,14 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; Ctrl-C ends it with the exit code that shells know it by."""
+        """Run the command; Ctrl-C ends it with exit code 130, as shells expect."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo(err=True)
             ctx.exit(130)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(_COMMANDS.items())])
@@ -80,6 +81,6 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Distributed cron and job queue on Redis.
 
-    Processes of their own: `jobistemer-ticker` and `jobistemer-worker`. Every command has --json, and exit
-    codes for scripts: 0 done, 1 failed or not found, 2 wrong usage.
+    `jobistemer-ticker` and `jobistemer-worker` are programs of their own. Commands that answer have --json. Exit codes:
+    0 done, 1 failed or not found, 2 wrong usage.
     """

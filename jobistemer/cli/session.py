@@ -1,4 +1,4 @@
-"""What every command shares: which server, JSON or a table, and errors as one line with an exit code."""
+"""The options and the output that commands share: the server, JSON or a table, pages, errors as one line."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
 
 class Session:
-    """One command's connection and the form of its answer."""
+    """One command's connection and its output format."""
 
     def __init__(self, namespace: Namespace, *, as_json: bool) -> None:
         self.namespace = namespace
@@ -30,29 +32,48 @@ class Session:
 
     @property
     def now_ms(self) -> int:
-        """Server time."""
+        """Return the server's time in Unix milliseconds."""
         return self.namespace.clock.now_ms()
 
     def print_answer(self, value: Any, render: Callable[[], RenderableType]) -> None:
-        """Print the answer: `value` as JSON, or what `render` returns."""
+        """Print the answer: `value` as JSON, or the table that `render` returns."""
         if self.as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(value)))
+            print_json(value)
         else:
             print_renderable(render())
 
 
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value)))
+
+
 def with_server(function: F) -> F:
-    """Add the options that say which server and namespace are meant."""
+    """Add the options that name the server and the namespace."""
     url = click.option(
         "--url",
         envvar="JOBISTEMER_URL",
         show_envvar=True,
-        help="Server, by default redis://localhost:6379/0.",
+        help="URL of the Redis or Valkey server, by default redis://localhost:6379/0.",
     )
     name = click.option(
-        "--namespace", envvar="JOBISTEMER_NAMESPACE", show_envvar=True, help="What all keys begin with."
+        "--namespace",
+        envvar="JOBISTEMER_NAMESPACE",
+        show_envvar=True,
+        help="Namespace, the prefix of all keys; by default jobistemer.",
     )
     return url(name(function))
+
+
+def page_options(default: int, most: int) -> Callable[[F], F]:
+    """Add the options of a page: at most `most` rows of a list, `default` unless told otherwise, from an offset on."""
+    limit = click.option(
+        "--limit", type=click.IntRange(1, most), default=default, show_default=True, help="Show at most so many."
+    )
+    offset = click.option(
+        "--offset", type=click.IntRange(0), default=0, show_default=True, help="Skip so many at the beginning."
+    )
+    return lambda function: limit(offset(function))
 
 
 def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
@@ -69,10 +90,10 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def with_session(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command a Session, `--url`, `--namespace` and `--json`."""
+    """Give a command a Session, and the options `--url`, `--namespace` and `--json`."""
 
     @with_server
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @json_option
     @functools.wraps(command)
     @one_line_errors
     def wrapped(url: str | None, namespace: str | None, *, as_json: bool, **rest: Any) -> R:

@@ -7,7 +7,7 @@ from jobistemer.core.errors import InvalidInput, UnknownJob
 from jobistemer.core.planning.audit import AuditResult, audit
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads.audit import list_job_names, read_ledger
+from jobistemer.store.reads.audit import list_job_names, read_job_history
 
 
 def audit_jobs(
@@ -31,7 +31,7 @@ def audit_shard(database: Database, after: int | None = None, until: int | None 
 
 def _audit_job(database: Database, name: str, after: int | None, until: int | None) -> AuditResult:
     now_ms = database.read_clock()
-    ledger = read_ledger(database, name)
+    ledger = read_job_history(database, name)
     if not ledger.versions:
         raise UnknownJob(f"nothing is on record of a job {name!r}; `jobistemer job list` names those that are")
     end = now_ms // 1000 if until is None else min(until, now_ms // 1000)

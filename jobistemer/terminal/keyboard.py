@@ -1,4 +1,4 @@
-"""Keys and the size of the terminal, heard at once while the next look is waited for."""
+"""Keys and size changes of the terminal, read without delay while the program waits for something else."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _WAKEUP_SIGNALS: Final = (signal.SIGWINCH, signal.SIGCONT)
 
 
 class Keyboard:
-    """What can be heard: keys, unless standard input is no terminal, and that the terminal is another one now."""
+    """Reads keys, if standard input is a terminal, and notices when the terminal has a new size or is back."""
 
     def __init__(self, read_end: int) -> None:
         self._wakeup_fd = read_end
         self._keys = [0] if sys.stdin.isatty() else []
 
     def read_keys(self, seconds: float) -> Iterator[str]:
-        """Each key as it comes, or RESIZED, for so many seconds."""
+        """Yield each key as it is pressed, and RESIZED for a size change, for so many seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             ready, _, _ = select.select([self._wakeup_fd, *self._keys], [], [], left)
@@ -40,26 +40,26 @@ class Keyboard:
     def _read(self) -> Iterator[str]:
         keys = os.read(0, 1024)
         if not keys:
-            # The terminal has gone: there is nothing to hear any more.
+            # End of file: the terminal has gone. Reading on would return at once, again and again.
             self._keys = []
         yield from keys.decode(errors="ignore")
 
     def enter_cbreak(self) -> None:
-        """Have keys as they are pressed, and not line by line."""
+        """Let the terminal deliver keys as they are pressed, not line by line."""
         if self._keys:
-            # A shell that had the terminal in between has set it up for itself.
+            # After SIGCONT the mode has to be set again: the shell has used the terminal in between.
             tty.setcbreak(0, termios.TCSANOW)
 
 
 @contextmanager
 def open_keyboard() -> Iterator[Keyboard]:
-    """Listen while the context lasts; afterwards the terminal is what it was."""
+    """Read keys while the context lasts; afterwards the terminal and the signal handlers are as before."""
     read_end, write_end = os.pipe()
     for end in (read_end, write_end):
         os.set_blocking(end, False)
     before_fd = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     before = {number: signal.signal(number, _ignore_signal) for number in _WAKEUP_SIGNALS}
-    # Ctrl-Z would leave the shell with a terminal that is drawn over.
+    # Ctrl-Z is ignored: the shell would get a terminal in the wrong mode, with our screen on it.
     before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     attributes: list[Any] | None = termios.tcgetattr(0) if sys.stdin.isatty() else None
     try:
@@ -77,4 +77,4 @@ def open_keyboard() -> Iterator[Keyboard]:
 
 
 def _ignore_signal(_number: int, _frame: FrameType | None) -> None:
-    """A signal with a handler writes to the pipe; that is all it is to do."""
+    """Do nothing: Python writes to the wakeup pipe only for a signal that has a handler."""

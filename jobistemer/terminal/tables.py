@@ -91,6 +91,11 @@ def format_instant(ms: int | None, now_ms: int) -> str:
     return f"{text} ({format_distance(ms, now_ms)})"
 
 
+def format_utc(unix_s: int) -> str:
+    """Write a Unix second as a date and time in UTC."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def print_renderable(content: RenderableType) -> None:
     """Print to standard output, as wide as the terminal; into a pipe, lines are neither broken nor padded."""
     if sys.stdout.isatty():

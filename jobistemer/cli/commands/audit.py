@@ -1,8 +1,6 @@
-"""`jobistemer audit`: the proof that every due instant is accounted for."""
+"""`jobistemer audit`: prove that every due instant has exactly one record."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 import click
 from rich.console import Group, RenderableType
@@ -17,13 +15,15 @@ from jobistemer.terminal import tables
 
 @click.command("audit")
 @click.argument("name", required=False, default="")
-@click.option("--from", "since", metavar="INSTANT", help="From this instant on; by default all whose rows are kept.")
-@click.option("--to", "until", metavar="INSTANT", help="Up to this one; by default up to now.")
+@click.option(
+    "--from", "since", metavar="INSTANT", help="First instant to audit, ISO 8601; by default the oldest one on record."
+)
+@click.option("--to", "until", metavar="INSTANT", help="Last instant to audit, ISO 8601; by default now.")
 @with_session
 def audit_command(session: Session, name: str, since: str | None, until: str | None) -> None:
-    """Recompute what was due, of one job or of all, and name every hole and every double.
+    """Recompute the due instants of one job or of all jobs, and compare them with the records.
 
-    Exit code 1 when there is one.
+    Lists every hole (an instant without a record) and every double. Exit code 1 when there is one.
     """
     first = _parse_instant(since)
     found = audit_jobs(session.namespace, name, None if first is None else first - 1, _parse_instant(until))
@@ -38,12 +38,8 @@ def _parse_instant(instant: str | None) -> int | None:
 
 def _audit_table(found: list[AuditResult]) -> RenderableType:
     expected, findings = sum(each.expected for each in found), [row for each in found for row in each.findings]
-    rows = [(each.job, tables.style_state(each.fault), _format_time(each.due), each.text) for each in findings]
+    rows = [(each.job, tables.style_state(each.fault), tables.format_utc(each.due), each.text) for each in findings]
     counts = {"job": len(found), "due instant": expected, "finding": len(findings)}
     summary = ", ".join(pluralize(count, noun) for noun, count in counts.items())
     table = tables.table(("job", "fault", "due (UTC)", "what is wrong"), rows)
     return Group(table, tables.multiline(summary)) if rows else tables.multiline(summary)
-
-
-def _format_time(unix: int) -> str:
-    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,8 +1,7 @@
-"""`jobistemer job backfill`, `jobistemer backfill …` and `jobistemer occurrence replay`: run the past."""
+"""`jobistemer job backfill`, `jobistemer backfill …` and `jobistemer occurrence replay`: run past instants."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 import click
@@ -23,22 +22,30 @@ _REPEATABLE_STATES: Final = sorted(map(str, REPEATABLE))
 
 @click.command("backfill")
 @click.argument("name")
-@click.option("--from", "first", metavar="INSTANT", required=True, help="The first instant, ISO 8601 (UTC by default).")
-@click.option("--to", "last", metavar="INSTANT", required=True, help="The last one; it belongs to the range.")
-@click.option("--dry-run", is_flag=True, help="Only show what would run.")
-@click.option("--order", type=click.Choice(_ORDERS), default="forward", show_default=True, help="Which first.")
+@click.option(
+    "--from",
+    "first",
+    metavar="INSTANT",
+    required=True,
+    help="First instant of the range, ISO 8601, UTC unless it has an offset.",
+)
+@click.option("--to", "last", metavar="INSTANT", required=True, help="Last instant of the range, included.")
+@click.option("--dry-run", is_flag=True, help="Show which instants would run, and start nothing.")
+@click.option(
+    "--order", type=click.Choice(_ORDERS), default="forward", show_default=True, help="Order of the instants."
+)
 @click.option(
     "--concurrency",
     type=click.IntRange(1, MAX_AT_ONCE),
     default=1,
     show_default=True,
-    help="How many occurrences at a time, where the job allows overlaps.",
+    help="Occurrences at a time, if the overlap policy of the job allows several.",
 )
 @click.option(
     "--again",
     multiple=True,
     type=click.Choice(_REPEATABLE_STATES),
-    help="Run once more what ended so; may be given several times.",
+    help="Run again the instants whose occurrence ended in this state; may be repeated.",
 )
 @with_session
 def job_backfill_command(
@@ -52,7 +59,10 @@ def job_backfill_command(
     concurrency: int,
     again: tuple[str, ...],
 ) -> None:
-    """Run the instants of a past range that have no record; tickers work on it, whatever happens to this command."""
+    """Run the instants of a past range that have no record.
+
+    The tickers do it in the background; this command only starts it.
+    """
     control = Backfills(session.namespace)
     start, end = (instant_at(read_instant(each, "UTC")) for each in (first, last))
     spec = control.ask(name, start, end, order=order, concurrency=concurrency, again=again)
@@ -67,7 +77,7 @@ def job_backfill_command(
 
 @click.group("backfill")
 def backfill_group() -> None:
-    """Look at backfills and cancel them; `jobistemer job backfill` starts one."""
+    """List, show and cancel backfills; `jobistemer job backfill` starts one."""
 
 
 @backfill_group.command("list")
@@ -82,7 +92,7 @@ def list_command(session: Session) -> None:
 @click.argument("backfill")
 @with_session
 def show_command(session: Session, backfill: str) -> None:
-    """Show how far a backfill has come."""
+    """Show the progress of a backfill."""
     known = Backfills(session.namespace).find(backfill)
     session.print_answer(_to_json(known), lambda: _backfills_table([known]))
 
@@ -91,7 +101,7 @@ def show_command(session: Session, backfill: str) -> None:
 @click.argument("backfill")
 @with_session
 def cancel_command(session: Session, backfill: str) -> None:
-    """Fire nothing more of a backfill; what was fired comes to its end."""
+    """Cancel a backfill: it fires no further instants; occurrences that it has fired come to their end."""
     canceled = Backfills(session.namespace).cancel(backfill)
     message = f"{backfill} is canceled" if canceled else f"{backfill} had ended before"
     session.print_answer({"id": backfill, "canceled": canceled}, lambda: tables.multiline(message))
@@ -101,7 +111,7 @@ def cancel_command(session: Session, backfill: str) -> None:
 @click.argument("occurrence")
 @with_session
 def replay_command(session: Session, occurrence: str) -> None:
-    """Run an occurrence once more, as a new one that stands for the same instant; the old record stays."""
+    """Run an occurrence again: a new occurrence for the same instant; the old record stays."""
     new = Backfills(session.namespace).replay(occurrence)
     session.print_answer(
         {"occurrence": new, "replay_of": occurrence}, lambda: tables.multiline(f"{new} replays {occurrence}")
@@ -109,7 +119,7 @@ def replay_command(session: Session, occurrence: str) -> None:
 
 
 def _preview_table(preview: BackfillPreview) -> RenderableType:
-    instants = ", ".join(_format_time(each) for each in preview.to_run[:_MAX_SHOWN])
+    instants = ", ".join(tables.format_utc(each) for each in preview.to_run[:_MAX_SHOWN])
     rows = [("to run", f"{len(preview.to_run)}: {instants}" + (", …" if len(preview.to_run) > _MAX_SHOWN else ""))]
     rows += [(f"left alone: {state}", str(count)) for state, count in sorted(preview.left_alone.items())]
     rows += [("excluded by calendars", str(preview.excluded))] if preview.excluded else []
@@ -126,25 +136,17 @@ def _backfills_table(found: list[StoredBackfill]) -> RenderableType:
     headings = ("id", "job", "range (UTC)", "state", "fired", "completed", "failed", "in flight", "left alone", "note")
     rows = [
         (
-            *(
-                spec.id,
-                spec.job,
-                f"{_format_time(spec.first)} – {_format_time(spec.last)}",
-                tables.style_state(progress.status),
-            ),
-            *(
-                progress.fired,
-                progress.completed,
-                progress.failed,
-                len(progress.in_flight),
-                progress.existing,
-                progress.note,
-            ),
+            spec.id,
+            spec.job,
+            f"{tables.format_utc(spec.first)} – {tables.format_utc(spec.last)}",
+            tables.style_state(progress.status),
+            progress.fired,
+            progress.completed,
+            progress.failed,
+            len(progress.in_flight),
+            progress.existing,
+            progress.note,
         )
         for spec, progress, _ in found
     ]
     return tables.table(headings, rows)
-
-
-def _format_time(unix: int) -> str:
-    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S}"

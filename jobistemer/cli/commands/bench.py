@@ -7,13 +7,12 @@ import sys
 from threading import Event
 
 import click
-import msgspec
 
 from jobistemer.bench.namespace import reserve_namespace
 from jobistemer.bench.report import render_report
 from jobistemer.bench.results import BenchReport
 from jobistemer.bench.runner import BenchOptions, run_benchmark
-from jobistemer.cli.session import one_line_errors
+from jobistemer.cli.session import json_option, one_line_errors, print_json
 from jobistemer.core.errors import Misconfigured
 from jobistemer.dev.processes import ProcessGroup
 from jobistemer.runtime.shutdown import exit_on_signal
@@ -22,27 +21,47 @@ from jobistemer.terminal.tables import print_renderable
 
 
 @click.command("bench")
-@click.option("--url", help="Measure this server; without it, an embedded one.")
-@click.option("--namespace", default="jobistemer-bench", show_default=True,
-              help="What all keys begin with meanwhile; it has to be empty, and is empty afterwards.")  # fmt: skip
-@click.option("--shards", type=click.IntRange(1, 64), default=1, show_default=True,
-              help="Of the namespace; on a cluster they lie on different nodes.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(1, 600), default=20.0, show_default=True, help="About how long.")
-@click.option("--rate", type=click.IntRange(1, 5_000), default=500, show_default=True,
-              help="Runs a second for which the latency is measured.")  # fmt: skip
-@click.option("--clear", is_flag=True, help="Empty what a killed measurement has left behind first.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--url", help="Measure this server; by default an embedded one.")
+@click.option(
+    "--namespace",
+    default="jobistemer-bench",
+    show_default=True,
+    help="Namespace of the measurement; it must be empty before, and is empty again afterwards.",
+)
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Shards of the namespace; on a cluster they are on different nodes.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 600),
+    default=20.0,
+    show_default=True,
+    help="Approximate duration of the measurement.",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(1, 5_000),
+    default=500,
+    show_default=True,
+    help="Runs per second at which the latency is measured.",
+)
+@click.option("--clear", is_flag=True, help="First delete what a killed measurement has left in the namespace.")
+@json_option
 @one_line_errors
 def bench_command(
     *, url: str | None, namespace: str, shards: int, seconds: float, rate: int, clear: bool, as_json: bool
 ) -> None:
     """Measure this machine and a server: enqueueing, draining, latency, due instants.
 
-    Everything is in a namespace of its own, which is emptied at the end, also after Ctrl-C. While it runs, the server
-    is as busy as it can be: not for one that others need just then.
+    All data is in a namespace of its own, which is emptied at the end, also after Ctrl-C. The measurement keeps the
+    server as busy as possible: do not run it on a server that others are using.
     """
     if url and url.startswith("fake:"):
-        raise Misconfigured(f"--url {url}: a fake server lives in one process, a worker of its own could not see it")
+        raise Misconfigured(f"--url {url}: a fake server exists in one process only, so the workers cannot reach it")
     signal.signal(signal.SIGTERM, exit_on_signal)
     processes = ProcessGroup(on_line=_print_line, on_event=_print_line)
     try:
@@ -51,7 +70,7 @@ def bench_command(
     finally:
         processes.end(Event())
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(report)))
+        print_json(report)
     else:
         print_renderable(render_report(report))
 
@@ -67,7 +86,7 @@ def _run(namespace: Namespace, options: BenchOptions, *, clear: bool) -> BenchRe
 
 
 def _print_progress(line: str) -> None:
-    """One line that is written over, for somebody who waits at a terminal."""
+    """Show the progress in one line of a terminal; each call overwrites the line before."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{line}", nl=False, err=True)
 

@@ -22,16 +22,20 @@ def crontab_group() -> None:
 
 @crontab_group.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--user", "form", flag_value="user", help="A user's crontab: no user on its lines.")
-@click.option("--system", "form", flag_value="system", help="A system's: each line names a user. "
-              "By default what stands in /etc/crontab and /etc/cron.d.")  # fmt: skip
-@click.option("--timezone", default="UTC", show_default=True, help="What times mean where no CRON_TZ says it.")
-@click.option("--dry-run", is_flag=True, help="Show the jobs, register nothing.")
+@click.option("--user", "form", flag_value="user", help="Read FILE as the crontab of a user: its lines name no user.")
+@click.option(
+    "--system",
+    "form",
+    flag_value="system",
+    help="Read FILE as a system crontab: each line names a user. By default for /etc/crontab and files in /etc/cron.d.",
+)
+@click.option("--timezone", default="UTC", show_default=True, help="Time zone of lines without CRON_TZ.")
+@click.option("--dry-run", is_flag=True, help="Show the jobs, and register nothing.")
 @with_session
 def import_command(session: Session, *, file: str, form: str | None, timezone: str, dry_run: bool) -> None:
-    """Make a job of each line of FILE (`-` for standard input): overlap is skipped, failures are tried again.
+    """Register a job for each line of FILE, `-` for standard input: overlaps are skipped, failures are retried.
 
-    Workers run them with the task `shell`, which they have to allow. Exit code 1 when a line was refused.
+    Workers run the commands with the task `shell`, which --allow-shell must allow. Exit code 1 when a line was refused.
     """
     with click.open_file(file, encoding="utf-8", errors="replace") as opened:
         text = opened.read()
@@ -39,10 +43,14 @@ def import_command(session: Session, *, file: str, form: str | None, timezone: s
     imported = read_crontab(text, source_name(file) if file != "-" else "crontab", chosen, timezone)
     states = {} if dry_run else _register(session, imported.jobs)
     rows = [
-        {"job": job.name, "schedule": job.schedule, "task": msgspec.json.decode(job.tasks[0].payload),
-         "registered": states.get(job.name, "")}
+        {
+            "job": job.name,
+            "schedule": job.schedule,
+            "task": msgspec.json.decode(job.tasks[0].payload),
+            "registered": states.get(job.name, ""),
+        }
         for job in imported.jobs
-    ]  # fmt: skip
+    ]
     session.print_answer(
         {"jobs": rows, "notes": imported.notes}, lambda: _render_import(imported, states, dry_run=dry_run)
     )
@@ -64,5 +72,5 @@ def _render_import(imported: CrontabImport, states: dict[str, str], *, dry_run: 
     notes = [(note.line, "refused" if note.refused else "note", note.text) for note in imported.notes]
     parts: list[RenderableType] = [tables.table(("job", "", "schedule", "user", "command"), rows)]
     if notes:
-        parts += ["", tables.table(("line", "", "what is to be said"), notes)]
+        parts += ["", tables.table(("line", "", "note"), notes)]
     return Group(*parts)

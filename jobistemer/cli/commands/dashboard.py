@@ -1,4 +1,4 @@
-"""`jobistemer dashboard`: pages about a namespace, and actions on it, in a browser."""
+"""`jobistemer dashboard`: show and control a namespace in a browser."""
 
 from __future__ import annotations
 
@@ -20,22 +20,36 @@ DEFAULT_PORT: Final = 8787
 
 
 def is_installed() -> bool:
-    """Whether the extra is there."""
+    """Tell whether the extra `dashboard` is installed."""
     return all(importlib.util.find_spec(each) is not None for each in REQUIRED_MODULES)
 
 
 @click.command("dashboard")
 @with_server
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
-              help="Port to listen on; 0 for any that is free.")  # fmt: skip
-@click.option("--read-only", is_flag=True, help="Refuse every action; a server user of role `viewer` is enough.")
-@click.option("--by", envvar="JOBISTEMER_BY", show_envvar=True, default="",
-              help="Who acts, for audit lists; by default the user.")  # fmt: skip
 @click.option(
-    "--allow-host", "names", multiple=True, metavar="NAME", help="Answer to this name too, such as a proxy's."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on, 0 for any free one.",
 )
-@click.option("--no-token", "without_token", is_flag=True, help="Let other machines in without a token.")
+@click.option("--read-only", is_flag=True, help="Refuse all actions; a server user with the role `viewer` is enough.")
+@click.option(
+    "--by",
+    envvar="JOBISTEMER_BY",
+    show_envvar=True,
+    default="",
+    help="Name to record for actions, by default the system user.",
+)
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Accept this host name too, such as that of a proxy; may be repeated.",
+)
+@click.option("--no-token", "without_token", is_flag=True, help="Accept other machines without a token.")
 @logging_options
 @one_line_errors
 def dashboard_command(
@@ -52,14 +66,14 @@ def dashboard_command(
     log_format: str,
     until_eof: bool,
 ) -> None:
-    """Serve the dashboard of a namespace, on loopback unless told otherwise.
+    """Serve the dashboard of a namespace, by default on the loopback address only.
 
-    With JOBISTEMER_DASHBOARD_TOKEN in the environment, whoever comes has to know that token; without one it listens on
-    loopback only, unless --no-token says that everybody may come.
+    If the environment variable JOBISTEMER_DASHBOARD_TOKEN is set, visitors have to give that token. Without a token,
+    the dashboard listens on loopback only, unless --no-token allows everybody in.
     """
     if not is_installed():
         raise Misconfigured("the dashboard is not installed: pip install 'jobistemer[dashboard]'")
-    from jobistemer.web.server import serve  # noqa: PLC0415 - an extra; its absence is told above
+    from jobistemer.web.server import serve  # noqa: PLC0415 - an extra, checked above
 
     token = os.environ.get("JOBISTEMER_DASHBOARD_TOKEN", "")
     settings = build_settings(host, read_only=read_only, by=by, token=token, names=names, without_token=without_token)

@@ -1,4 +1,4 @@
-"""`jobistemer dead`: look at dead letters, replay and purge them."""
+"""`jobistemer dead`: show, replay and purge dead letters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.app import DeadLetters
-from jobistemer.cli.session import Session, with_session
+from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.core.errors import JobistemerError, NotFound
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.core.safe_text import escape_text
@@ -22,11 +22,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def filter_options(function: F) -> F:
-    """Add the options that say what the dead letters meant have in common."""
+    """Add the options that select dead letters by what they have in common."""
     options = (
-        click.option("--handler", default="", help="Those of this task."),
-        click.option("--job", default="", metavar="NAME", help="Those of this job."),
-        click.option("--error", default="", metavar="TEXT", help="Those whose last error has this text."),
+        click.option("--handler", default="", metavar="NAME", help="Only runs of this task."),
+        click.option("--job", default="", metavar="NAME", help="Only runs of this job."),
+        click.option("--error", default="", metavar="TEXT", help="Only runs whose last error contains this text."),
     )
     for option in reversed(options):
         function = option(function)
@@ -34,22 +34,21 @@ def filter_options(function: F) -> F:
 
 
 def selection_options(function: F) -> F:
-    """Add the options that say which dead letters are meant."""
+    """Add the options that select dead letters without naming their runs."""
     return filter_options(click.option("--all", "every", is_flag=True, help="All dead letters.")(function))
 
 
 @click.group("dead")
 def dead_group() -> None:
-    """Look at dead letters (runs out of attempts), replay and purge them."""
+    """Show, replay and purge dead letters: runs that failed and have no attempts left."""
 
 
 @dead_group.command("list")
 @filter_options
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at the most.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="How many to pass over.")
+@page_options(100, 10_000)
 @with_session
 def list_command(session: Session, limit: int, offset: int, **which: str) -> None:
-    """List the dead letters, those that died last first; those that are chosen, the oldest first."""
+    """List the dead letters, the latest first; with a filter, the oldest first."""
     letters = DeadLetters(session.namespace)
     chosen = islice(letters.all(**which), offset, offset + limit)
     found = list(chosen) if any(which.values()) else letters.page(offset, limit)
@@ -60,7 +59,7 @@ def list_command(session: Session, limit: int, offset: int, **which: str) -> Non
 @click.argument("run_id")
 @with_session
 def show_command(session: Session, run_id: str) -> None:
-    """Show one dead letter with its payload and its whole error."""
+    """Show one dead letter with its payload and its full error."""
     letter = DeadLetters(session.namespace).find(run_id)
     session.print_answer(letter, lambda: _details(letter, session.now_ms))
 
@@ -68,10 +67,12 @@ def show_command(session: Session, run_id: str) -> None:
 @dead_group.command("replay")
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
 @selection_options
-@click.option("--payload", help="A JSON object of keyword arguments, in place of those that ONE run died with.")
+@click.option(
+    "--payload", metavar="JSON", help="Replace the payload of one run by this JSON object of keyword arguments."
+)
 @with_session
 def replay_command(session: Session, run_ids: tuple[str, ...], payload: str | None, **chosen: Any) -> None:
-    """Have the work of dead runs done by new runs; the dead ones stay dead and leave the list."""
+    """Enqueue new runs with the payloads of dead ones; the dead runs stay dead and leave the list."""
     letters = DeadLetters(session.namespace)
     new_payload = _parse_payload(payload, run_ids)
     replayed: dict[str, str] = {}
@@ -95,10 +96,10 @@ def replay_command(session: Session, run_ids: tuple[str, ...], payload: str | No
 @dead_group.command("purge")
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
 @selection_options
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_session
 def purge_command(session: Session, run_ids: tuple[str, ...], *, yes: bool, **which: Any) -> None:
-    """Delete dead letters with their payloads, for good."""
+    """Delete dead letters with their payloads for good."""
     letters = DeadLetters(session.namespace)
     chosen = _select_runs(letters, run_ids, **which)
     if chosen and not yes:
@@ -106,14 +107,14 @@ def purge_command(session: Session, run_ids: tuple[str, ...], *, yes: bool, **wh
     purged = letters.purge(chosen)
     session.print_answer({"purged": purged}, lambda: tables.cell(f"{purged} purged"))
     if run_ids and purged < len(chosen):
-        raise NotFound(f"{len(chosen) - purged} of the {len(chosen)} given are no dead letters (any more)")
+        raise NotFound(f"{len(chosen) - purged} of the {len(chosen)} given runs are not dead letters (any more)")
 
 
 def _select_runs(
     letters: DeadLetters, run_ids: Sequence[str], *, handler: str, job: str, error: str, every: bool
 ) -> list[str]:
     if bool(run_ids) + bool(handler or job or error) + every != 1:
-        raise click.UsageError("say which: run ids, or --handler NAME, --job NAME and --error TEXT, or --all")
+        raise click.UsageError("select dead letters: by run ids, by --handler, --job and --error, or by --all")
     return list(dict.fromkeys(run_ids)) or [letter.run.id for letter in letters.all(handler, job=job, error=error)]
 
 
@@ -125,7 +126,7 @@ def _parse_payload(payload: str | None, run_ids: Sequence[str]) -> Any:
     try:
         return msgspec.json.decode(payload)
     except msgspec.DecodeError as error:
-        raise click.BadParameter(f"{payload[:80]!r} is no JSON: {error}", param_hint="--payload") from error
+        raise click.BadParameter(f"{payload[:80]!r} is not JSON: {error}", param_hint="--payload") from error
 
 
 def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:

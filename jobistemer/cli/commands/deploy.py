@@ -1,4 +1,4 @@
-"""`jobistemer deploy`: register the jobs of an app, after a look at what that changes."""
+"""`jobistemer deploy`: show what deploying an app changes, and register its jobs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rich.console import Group, RenderableType
 
 from jobistemer.app.loading import load_app
 from jobistemer.cli import diff_tables
-from jobistemer.cli.session import Session, one_line_errors, with_server
+from jobistemer.cli.session import Session, json_option, one_line_errors, with_server
 from jobistemer.control.definitions import Registration
 from jobistemer.control.deploy import DeployPlan, DeployStep, JobPlan, apply_deploy, plan_deploy
 from jobistemer.terminal import tables
 
 EXIT_PENDING: Final = 2
-"""The exit code of --dry-run when there is something to do."""
+"""The exit code of --dry-run when changes are pending."""
 _STEP_HEADINGS: Final = {
     DeployStep.ADD: "+ {job}: new",
     DeployStep.CHANGE: "~ {job}: version {version} becomes {next}",
@@ -28,12 +28,16 @@ _STEP_HEADINGS: Final = {
 
 @click.command("deploy")
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
-@click.option("--dry-run", is_flag=True, help="Only show the plan; exit code 2 when there is something to do.")
-@click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
-@click.option("--remove", is_flag=True, help="Remove the jobs that this app deployed and no longer declares.")
-@click.option("--force", is_flag=True, help="Apply now, whatever window, also what newer versions have replaced.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the plan, and change nothing; exit code 2 when changes are pending."
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation on a terminal.")
+@click.option("--remove", is_flag=True, help="Remove the jobs that this app deployed before and no longer declares.")
+@click.option(
+    "--force", is_flag=True, help="Apply changes now, outside their window too, and also over a newer version."
+)
 @with_server
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @one_line_errors
 def deploy_command(
     *,
@@ -46,16 +50,17 @@ def deploy_command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Register the jobs of an app: new ones are created, changed ones get a new version, the others stay.
+    """Register the jobs of an app: new jobs are created, changed jobs get a new version, the others stay.
 
-    The plan is shown first: fields that change, fire times that appear and vanish within 30 days. Exit codes: 0
-    nothing to do or applied, 1 failed or declined, 2 changes are pending (--dry-run).
+    The plan is shown first: fields that change, and fire times that appear or vanish within 30 days. Exit codes: 0
+    applied or nothing to do, 1 failed or declined, 2 changes are pending (--dry-run).
     """
     loaded = load_app(app, url, namespace)
     session = Session(loaded.namespace, as_json=as_json)
     declared = loaded.jobs()
     plan = plan_deploy(loaded.namespace, declared, loaded.owner, force=force)
-    pending = bool(plan.with_step(DeployStep.ADD, DeployStep.CHANGE, *([DeployStep.REMOVE] if remove else [])))
+    steps = (DeployStep.ADD, DeployStep.CHANGE, DeployStep.REMOVE) if remove else (DeployStep.ADD, DeployStep.CHANGE)
+    pending = bool(plan.with_step(*steps))
     if not as_json:
         tables.print_renderable(render_plan(plan, session.now_ms, remove=remove))
     if pending and not dry_run and not yes and not as_json and sys.stdin.isatty():
@@ -69,14 +74,16 @@ def deploy_command(
 
 
 def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool) -> RenderableType:
-    """The plan for people; what stays as it is is only counted."""
+    """Build the text of a plan; unchanged jobs are only counted."""
     if not plan.jobs:
         return "this app declares no jobs; its tasks can be enqueued all the same"
     parts = [
         part for each in plan.jobs if each.step in _STEP_HEADINGS for part in _render_job(each, now_ms, remove=remove)
     ]
     kept = len(plan.with_step(DeployStep.KEEP))
-    return Group(*parts, *([tables.multiline(f"{kept} unchanged")] if kept else []))
+    if kept:
+        parts.append(tables.multiline(f"{kept} unchanged"))
+    return Group(*parts)
 
 
 def _render_job(plan: JobPlan, now_ms: int, *, remove: bool) -> list[RenderableType]:

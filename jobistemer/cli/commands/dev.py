@@ -1,4 +1,4 @@
-"""`jobistemer dev`: run an app here, with a server of its own."""
+"""`jobistemer dev`: run an app locally, with a server of its own."""
 
 from __future__ import annotations
 
@@ -16,20 +16,54 @@ _DEFAULTS = WorkerSettings()
 
 @click.command("dev")
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
-@click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="How many worker processes.")
-@click.option("-c", "--concurrency", type=int, default=_DEFAULTS.concurrency, show_default=True,
-              help="Task runs of each at a time.")  # fmt: skip
-@click.option("-Q", "--queues", default="default", show_default=True, metavar="NAME[:WEIGHT],…",
-              help="Queues they serve.")  # fmt: skip
-@click.option("--lease", type=float, default=_DEFAULTS.lease_s, show_default=True, metavar="SECONDS",
-              help="Without a beat for so long, others take over a worker's work.")  # fmt: skip
-@click.option("--seconds", type=float, help="End after so many seconds; without it, at Ctrl-C.")
-@click.option("--url", help="Use this server instead of an embedded one.")
-@click.option("--namespace", envvar="JOBISTEMER_NAMESPACE", show_envvar=True, help="What all keys begin with.")
-@click.option("--kill-worker-after", "kill_after", type=float, metavar="SECONDS",
-              help="Kill a worker once with SIGKILL, and follow what becomes of its work.")  # fmt: skip
-@click.option("--dashboard-port", "port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
-              help="Port of the dashboard, if that is installed; another where it is taken, 0 for none.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Number of worker processes.")
+@click.option(
+    "-c",
+    "--concurrency",
+    type=int,
+    default=_DEFAULTS.concurrency,
+    show_default=True,
+    help="Task runs at a time in each worker.",
+)
+@click.option(
+    "-Q",
+    "--queues",
+    default="default",
+    show_default=True,
+    metavar="NAME[:WEIGHT],…",
+    help="Queues that the workers serve.",
+)
+@click.option(
+    "--lease",
+    type=float,
+    default=_DEFAULTS.lease_s,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time without a heartbeat after which other workers take over the runs of a worker.",
+)
+@click.option("--seconds", type=float, metavar="SECONDS", help="End after so many seconds; by default at Ctrl-C.")
+@click.option("--url", help="URL of the server to use, by default an embedded one.")
+@click.option(
+    "--namespace",
+    envvar="JOBISTEMER_NAMESPACE",
+    show_envvar=True,
+    help="Namespace, the prefix of all keys; by default that of the app.",
+)
+@click.option(
+    "--kill-worker-after",
+    "kill_after",
+    type=float,
+    metavar="SECONDS",
+    help="Kill one worker with SIGKILL after so long, and report how others take over its runs.",
+)
+@click.option(
+    "--dashboard-port",
+    "port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port of the dashboard, if installed; another one when it is taken, 0 for no dashboard.",
+)
 @one_line_errors
 def dev_command(
     *,
@@ -44,9 +78,11 @@ def dev_command(
     kill_after: float | None,
     port: int,
 ) -> None:
-    """Run an app here: an embedded server, a ticker, workers and a dashboard, with its jobs deployed and on screen."""
+    """Run an app locally: deploy its jobs to an embedded server, start ticker, workers and dashboard, and watch."""
     if url and url.startswith("fake:"):
-        raise Misconfigured(f"--url {url}: a fake server lives in one process, and here are several: leave --url out")
+        raise Misconfigured(
+            f"--url {url}: a fake server exists in one process only, and `dev` starts several: leave --url out"
+        )
     arguments = ("-c", str(concurrency), "-Q", queues, "--lease", str(lease), "--grace", "5")
     options = SessionOptions(
         load=lambda server: load_app(app, server, namespace),

@@ -1,4 +1,4 @@
-"""`jobistemer doctor`: is the server fit, and is all well in it? `jobistemer acl`: what each role may do there."""
+"""`jobistemer doctor`: check the server and the namespace. `jobistemer acl`: print the rights that each role needs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from jobistemer.store.reads.doctor import diagnose
 from jobistemer.terminal import tables
 
 DEFAULT_KEYS = 100_000
+"""How many keys of each shard are checked for leaks by default."""
 
 
 @click.command("doctor")
-@click.option("--keys", type=click.IntRange(0), default=DEFAULT_KEYS, show_default=True,
-              help="How many keys of each shard are looked at for orphans; 0 for none.")  # fmt: skip
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option(
+    "--keys",
+    type=click.IntRange(0),
+    default=DEFAULT_KEYS,
+    show_default=True,
+    help="Number of keys of each shard to check for leaks; 0 for none.",
+)
+@click.option("--strict", is_flag=True, help="Exit with code 1 for warnings too.")
 @click.option("--acl", "with_rules", is_flag=True, help="Print the least-privilege ACL rule of each role too.")
 @with_session
 def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: bool) -> None:
-    """Look the server and the namespace over; nothing is changed.
+    """Check the server and the namespace; nothing is changed.
 
-    Every finding names the value, and what to do. Exit code 1 when something is at fault.
+    Each finding names the value found and what to do. Exit code 1 when there is a fault.
     """
     found = diagnose(session.namespace, keys)
     rules = {role: " ".join(build_rule([role], session.namespace.name)) for role in ROLES} if with_rules else {}
@@ -44,10 +50,10 @@ def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: boo
 @click.argument("roles", nargs=-1, type=click.Choice(tuple(ROLES)))
 @with_session
 def acl_command(session: Session, roles: tuple[str, ...]) -> None:
-    """Print the least-privilege ACL rule of a role, of several together, or of each.
+    """Print the least-privilege ACL rule of a role, of several roles together, or of each role.
 
-    `redis-cli ACL SETUSER worker on '>password' $(jobistemer acl worker)`, in a shell that expands no braces and
-    stars (`set -f`). The server is not asked.
+    Use it as `redis-cli ACL SETUSER worker on '>password' $(jobistemer acl worker)`, in a shell that does not expand
+    braces and stars (`set -f`). This command does not connect to the server.
     """
     name = session.namespace.name
     if roles:

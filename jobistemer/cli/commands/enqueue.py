@@ -1,4 +1,4 @@
-"""`jobistemer enqueue`: have a worker run a task."""
+"""`jobistemer enqueue`: enqueue a run of a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from jobistemer.app import Jobistemer
 from jobistemer.app.loading import load_app, open_namespace
 from jobistemer.cli.call_options import build_enqueue_arguments, call_options
-from jobistemer.cli.session import Session, one_line_errors, with_server
+from jobistemer.cli.session import Session, json_option, one_line_errors, with_server
 from jobistemer.core.errors import NotFound
 from jobistemer.terminal import tables
 
@@ -20,11 +20,15 @@ from jobistemer.terminal import tables
 @click.command("enqueue")
 @click.argument("task")
 @click.argument("payload", default="{}")
-@click.option("--app", "reference", metavar="MODULE:APP",
-              help="Whose task it is: then its own options count, and PAYLOAD is checked here.")  # fmt: skip
+@click.option(
+    "--app",
+    "reference",
+    metavar="MODULE:APP",
+    help="App that declares the task: its options apply, and PAYLOAD is checked at once.",
+)
 @call_options
 @with_server
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @one_line_errors
 def enqueue_command(
     *,
@@ -36,11 +40,11 @@ def enqueue_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Have a worker run TASK with PAYLOAD, a JSON object of keyword arguments; `-` reads standard input.
+    """Enqueue a run of TASK with PAYLOAD, a JSON object of keyword arguments; `-` reads it from standard input.
 
-    Says the run's id; when the call is unique, throttled or debounced and its run is there already, the id of that one.
-    Without --app only the name of the task is known: queue, retries, timeout, … are those that are given here, else
-    the defaults, whatever the task is declared with.
+    Prints the id of the run. If --unique, --throttle or --debounce finds a run that exists already, prints its id.
+    Without --app only the name of the task is known: queue, retries, timeout and so on are those given here or the
+    defaults, and not those that the task is declared with.
     """
     app = _open_app(task, reference, url, namespace)
     session = Session(app.namespace, as_json=as_json)
@@ -66,4 +70,4 @@ def _parse_payload(payload: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise click.BadParameter(f"{text[:80]!r} is no JSON: {error}", param_hint="PAYLOAD") from error
+        raise click.BadParameter(f"{text[:80]!r} is not JSON: {error}", param_hint="PAYLOAD") from error

@@ -1,4 +1,4 @@
-"""`jobistemer hold`: let the runs of a task, or of one value of a key, wait for a time."""
+"""`jobistemer hold`: keep the runs of a task, or of one value of a key, from starting for a time."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from jobistemer.terminal import tables
 
 
 def target_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what says which runs are meant."""
+    """Add the argument and the options that select the runs to hold."""
     task = click.argument("task", default="")
-    key = click.option("--key", metavar="VALUE", help="Only runs with this value of the limit's key.")
-    limit = click.option("--limit", default="", metavar="NAME", help="Instead of a task: a limit that has a name.")
+    key = click.option("--key", metavar="VALUE", help="Only runs with this value of the key of the limit.")
+    limit = click.option(
+        "--limit", default="", metavar="NAME", help="Select the runs of a named limit instead of a task."
+    )
     return task(key(limit(command)))
 
 
 @click.group("hold")
 def hold_group() -> None:
-    """Let the runs of a task, or of one value of a key, wait for a time; the others flow."""
+    """Keep the runs of a task, or of one value of a key, from starting for a time; other runs go on."""
 
 
 @hold_group.command("list")
 @with_session
 def list_command(session: Session) -> None:
-    """List what is on hold, until when, and how many runs it has put off."""
+    """List the holds: until when each lasts, and how many runs it has put off."""
     found = Holds(session.namespace).list()
     rows = [(each.name, tables.format_instant(each.until, session.now_ms), each.parked) for each in found]
     heads = ("on hold", "until (UTC)", "runs put off")
@@ -37,10 +39,13 @@ def list_command(session: Session) -> None:
 
 @hold_group.command("put")
 @target_arguments
-@click.option("--for", "seconds", type=float, required=True, metavar="SECONDS", help="For how long.")
+@click.option("--for", "seconds", type=float, required=True, metavar="SECONDS", help="Duration of the hold.")
 @with_session
 def put_command(session: Session, *, task: str, key: str | None, limit: str, seconds: float) -> None:
-    """Hold TASK; put again, a hold counts from now. Workers hear it with their next beat, what runs goes on."""
+    """Put a hold on TASK, or let an existing one count from now on.
+
+    Workers learn of it with their next heartbeat; runs that have started go on.
+    """
     hold = Holds(session.namespace).put(task, key=key, limit=limit, seconds=seconds)
     session.print_answer(hold, lambda: tables.cell(f"{hold.name} is on hold for {seconds:g} s"))
 
@@ -49,6 +54,6 @@ def put_command(session: Session, *, task: str, key: str | None, limit: str, sec
 @target_arguments
 @with_session
 def release_command(session: Session, *, task: str, key: str | None, limit: str) -> None:
-    """End a hold now; what it has put off comes back at once."""
+    """Release a hold now; the runs that it has put off may start at once."""
     Holds(session.namespace).release(task, key=key, limit=limit)
     session.print_answer({"released": True}, lambda: "released")

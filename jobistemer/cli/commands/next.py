@@ -1,4 +1,4 @@
-"""`jobistemer next`: the next instants of a schedule, before it is deployed anywhere."""
+"""`jobistemer next`: show the next instants of a schedule, before it is deployed anywhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LATEST: Final = datetime(9999, 12, 28, tzinfo=UTC)
 
 
 class NextInstant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of the answer: a due instant, how its zone's clock shows it, and what is special."""
+    """One line of the answer: a due instant, its local time, and a note when it is special."""
 
     at: datetime
     local: datetime
@@ -38,7 +38,7 @@ class NextInstant(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NextInstants(msgspec.Struct, frozen=True):
-    """What `--json` prints."""
+    """The answer of `--json`."""
 
     description: str
     timezone: str
@@ -49,17 +49,19 @@ class NextInstants(msgspec.Struct, frozen=True):
 @click.command("next")
 @click.argument("schedule")
 @click.option("--timezone", "--tz", "timezone", default="UTC", show_default=True, help="Time zone of the schedule.")
-@click.option("-n", "count", type=click.IntRange(1, _MAX_COUNT), default=5, show_default=True, help="How many.")
-@click.option("--dst", type=click.Choice(get_args(Dst)), help="What a change of the clock does (cron only).")
-@click.option("--from", "since", metavar="INSTANT", help="Start after this ISO 8601 instant, not now.")
+@click.option(
+    "-n", "count", type=click.IntRange(1, _MAX_COUNT), default=5, show_default=True, help="How many instants to show."
+)
+@click.option("--dst", type=click.Choice(get_args(Dst)), help="Policy at a change of the clock, for cron expressions.")
+@click.option("--from", "since", metavar="INSTANT", help="Start after this ISO 8601 instant, by default now.")
 @click.option(
     "--calendar",
     "calendars",
     multiple=True,
     metavar="CALENDAR",
-    help="Mark what a calendar excludes: DE, US-CA, dates, a stretch of time, a cron expression.",
+    help="Mark instants that a calendar excludes: DE, US-CA, dates, a time range, a cron expression; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def next_command(
     *,
     schedule: str,
@@ -87,7 +89,7 @@ def next_command(
 def find_next_instants(
     schedule: AnySchedule, timezone: str, start: datetime, count: int, calendars: list[AnyCalendar]
 ) -> NextInstants:
-    """Give the next `count` instants after `start`, with the clock changes among them."""
+    """Find the next `count` instants after `start`, with the clock changes among them."""
     zone = ZoneInfo(timezone)
     instants = [
         NextInstant(
@@ -106,7 +108,7 @@ def _parse_schedule(text: str, timezone: str, dst: Dst | None, start: datetime) 
     schedule = parse_schedule(text, timezone)
     if dst is not None:
         if not isinstance(schedule, Cron):
-            raise InvalidSchedule(f"--dst is for cron expressions, {text!r} is none")
+            raise InvalidSchedule(f"--dst is for cron expressions, and {text!r} is not one")
         schedule = msgspec.structs.replace(schedule, dst=dst)
     if isinstance(schedule, Interval):
         schedule = anchored(schedule, start)
@@ -114,7 +116,7 @@ def _parse_schedule(text: str, timezone: str, dst: Dst | None, start: datetime) 
 
 
 def _find_clock_changes(instants: list[datetime], timezone: str) -> list[ClockChange]:
-    """Give the clock changes between instants that are near enough for a change to matter to them."""
+    """Find the clock changes between neighbouring instants that are near enough to be affected."""
     pairs = pairwise(instants)
     return list(chain.from_iterable(find_clock_changes(timezone, first, second) for first, second in pairs))
 

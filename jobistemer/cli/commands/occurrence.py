@@ -1,4 +1,4 @@
-"""`jobistemer occurrence`: look at what became of one due instant."""
+"""`jobistemer occurrence`: show, cancel and replay the occurrence of one due instant."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from jobistemer.terminal import tables
 
 @click.group("occurrence")
 def occurrence_group() -> None:
-    """Look at occurrences, cancel them, run them once more."""
+    """Show, cancel and replay occurrences."""
 
 
 @occurrence_group.command("show")
 @click.argument("occurrence_id")
 @with_session
 def show_command(session: Session, occurrence_id: str) -> None:
-    """Show the execution report of an occurrence: outcome, and of each task the state, attempts and errors."""
+    """Show the execution report of an occurrence: its outcome, and the state, attempts and errors of each task."""
     report = find_report(session.namespace.shards, occurrence_id)
     session.print_answer(report, lambda: _details(report, session.now_ms))
 
@@ -70,10 +70,13 @@ def _format_group(task: TaskReport) -> str:
 
 @occurrence_group.command("cancel")
 @click.argument("occurrence")
-@click.option("--reason", default=BY_HAND, show_default=True, help="What its record says.")
+@click.option("--reason", default=BY_HAND, show_default=True, help="Reason, kept in the record.")
 @with_session
 def cancel_command(session: Session, occurrence: str, reason: str) -> None:
-    """Cancel an occurrence with all its runs: what waits ends at once, what runs within a second."""
+    """Cancel an occurrence with all its runs: waiting runs end at once, running ones within a second.
+
+    Exit code 1 when it had ended before.
+    """
     word = cancel_occurrence(session.namespace, occurrence, reason)
     session.print_answer({"occurrence": occurrence, "answer": word}, lambda: CANCEL_MESSAGES[word].format(occurrence))
     if word == "ended":

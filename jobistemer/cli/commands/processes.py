@@ -1,4 +1,4 @@
-"""`jobistemer worker` and `jobistemer ticker`: who is there, and a word to a worker."""
+"""`jobistemer worker` and `jobistemer ticker`: list the processes, and send a command to a worker."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jobistemer.terminal import tables
 
 @click.group("worker")
 def worker_group() -> None:
-    """Look at workers, quiet and stop them."""
+    """List, quiet and stop workers."""
 
 
 @worker_group.command("list")
 @with_session
 def list_workers_command(session: Session) -> None:
-    """List the workers with their last beat."""
+    """List the workers with their last heartbeat."""
     found = queues.list_workers(session.namespace.shards)
     session.print_answer(found, lambda: _workers_table(found, session.now_ms))
 
@@ -29,7 +29,7 @@ def list_workers_command(session: Session) -> None:
 @click.argument("worker")
 @with_session
 def quiet_command(session: Session, worker: str) -> None:
-    """Let a worker fetch nothing more; what it has in flight ends."""
+    """Let a worker fetch no more runs; those it has in flight come to their end."""
     _send_command(session, worker, "quiet")
 
 
@@ -37,26 +37,26 @@ def quiet_command(session: Session, worker: str) -> None:
 @click.argument("worker")
 @with_session
 def stop_command(session: Session, worker: str) -> None:
-    """Let a worker end in order, as SIGTERM does."""
+    """Stop a worker in order, as SIGTERM does."""
     _send_command(session, worker, "stop")
 
 
 @click.group("ticker")
 def ticker_group() -> None:
-    """Look at tickers."""
+    """List tickers."""
 
 
 @ticker_group.command("list")
 @with_session
 def list_tickers_command(session: Session) -> None:
-    """List the tickers with their last beat."""
+    """List the tickers with their last heartbeat."""
     found = queues.list_tickers(session.namespace.shards)
     session.print_answer(found, lambda: _tickers_table(found, session.now_ms))
 
 
 def _send_command(session: Session, worker: str, command: str) -> None:
     send_worker_command(session.namespace, worker, command)
-    message = f"{worker} will hear {command} with its next beat"
+    message = f"{worker} receives the command {command} with its next beat"
     session.print_answer({"worker": worker, "command": command}, lambda: tables.cell(message))
 
 
@@ -74,14 +74,20 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
         "stale",
         "leaked",
         "busy runs/s",
-        "told",
+        "command",
     )
     rows = [
         (
             each.id,
             tables.format_instant(each.beat_at, now_ms),
             ", ".join(f"{queue}:{weight}" if weight else queue for queue, weight in each.queues.items()),
-            *(each.in_flight, each.concurrency, each.done, each.failed, each.stale, each.leaked, round(each.rate)),
+            each.in_flight,
+            each.concurrency,
+            each.done,
+            each.failed,
+            each.stale,
+            each.leaked,
+            round(each.rate),
             each.command or ("quiet" if each.quiet else ""),
         )
         for each in found

@@ -1,4 +1,4 @@
-"""`jobistemer queue`: look at queues, pause and resume them."""
+"""`jobistemer queue`: list queues, pause, resume, drain, open and purge them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from jobistemer.terminal import tables
 
 @click.group("queue")
 def queue_group() -> None:
-    """Look at queues; pause, resume, drain, open and purge them."""
+    """List queues; pause, resume, drain, open and purge them."""
 
 
 @queue_group.command("list")
 @with_session
 def list_command(session: Session) -> None:
-    """List the queues: what waits, what is in flight, what waits for its time."""
+    """List the queues with their waiting, in-flight and delayed runs."""
     shards = session.namespace.shards
     found, delayed = queues.list_queues(shards), count_delayed(shards)
     session.print_answer({"queues": found, "delayed": delayed}, lambda: _with_hints(session, found, delayed))
@@ -34,9 +34,9 @@ def list_command(session: Session) -> None:
 @click.argument("queue")
 @with_session
 def pause_command(session: Session, queue: str) -> None:
-    """Let no worker fetch from a queue; what is in flight ends, what is enqueued waits."""
+    """Pause a queue: no worker fetches from it; runs in flight come to their end, new runs wait."""
     pause_queue(session.namespace.shards, queue)
-    message = f"{queue} is paused; workers hear it with their next beat"
+    message = f"{queue} is paused; workers stop fetching from it with their next beat"
     session.print_answer({"queue": queue, "paused": True}, lambda: tables.cell(message))
 
 
@@ -44,7 +44,7 @@ def pause_command(session: Session, queue: str) -> None:
 @click.argument("queue")
 @with_session
 def resume_command(session: Session, queue: str) -> None:
-    """Let workers fetch from a queue again."""
+    """Resume a queue: workers fetch from it again."""
     resume_queue(session.namespace.shards, queue)
     session.print_answer({"queue": queue, "paused": False}, lambda: tables.cell(f"{queue} is not paused"))
 
@@ -53,9 +53,9 @@ def resume_command(session: Session, queue: str) -> None:
 @click.argument("queue")
 @with_session
 def drain_command(session: Session, queue: str) -> None:
-    """Let a queue take no new runs, while what is there is worked off."""
+    """Drain a queue: it takes no new runs, and workers finish those that are in it."""
     QueueControl(session.namespace).drain(queue)
-    message = f"{queue} takes no new runs; what is there is worked off"
+    message = f"{queue} takes no new runs; workers finish the runs that are in it"
     session.print_answer({"queue": queue, "draining": True}, lambda: tables.cell(message))
 
 
@@ -63,18 +63,18 @@ def drain_command(session: Session, queue: str) -> None:
 @click.argument("queue")
 @with_session
 def open_command(session: Session, queue: str) -> None:
-    """Let a queue take new runs again."""
+    """Open a queue that is draining: it takes new runs again."""
     QueueControl(session.namespace).open(queue)
     session.print_answer({"queue": queue, "draining": False}, lambda: tables.cell(f"{queue} takes new runs"))
 
 
 @queue_group.command("purge")
 @click.argument("queue")
-@click.option("--reason", default="by hand", help="Why, for the records.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--reason", default="by hand", show_default=True, help="Reason, kept in the records of the runs.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_session
 def purge_command(session: Session, *, queue: str, reason: str, yes: bool) -> None:
-    """End what waits in a queue as canceled; what is in flight comes to its own end."""
+    """Cancel the runs that wait in a queue; runs in flight come to their end."""
     if not yes:
         click.confirm(f"Cancel everything that waits in {queue}?", abort=True, err=True)
     purged = QueueControl(session.namespace).purge(queue, reason)

@@ -1,4 +1,4 @@
-"""`jobistemer run`: look at task runs, cancel them."""
+"""`jobistemer run`: show and cancel task runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobistemer.terminal import tables
 
 @click.group("run")
 def run_group() -> None:
-    """Look at task runs, cancel them."""
+    """Show, cancel and watch task runs."""
 
 
 run_group.add_command(watch_command)
@@ -39,10 +39,13 @@ def show_command(session: Session, run_id: str) -> None:
 
 @run_group.command("cancel")
 @click.argument("run_id")
-@click.option("--reason", default=BY_HAND, show_default=True, help="What its record says.")
+@click.option("--reason", default=BY_HAND, show_default=True, help="Reason, kept in the record.")
 @with_session
 def cancel_command(session: Session, run_id: str, reason: str) -> None:
-    """Cancel a run: one that waits ends at once, one that runs within a second."""
+    """Cancel a run: a waiting run ends at once, a running one within a second.
+
+    Exit code 1 when it had ended before.
+    """
     word = cancel_run(session.namespace, run_id, reason)
     session.print_answer({"run": run_id, "answer": word}, lambda: CANCEL_MESSAGES[word].format(run_id))
     if word == "ended":

@@ -1,4 +1,4 @@
-"""`jobistemer simulate`: play an app's schedules before they are deployed anywhere. Needs no server."""
+"""`jobistemer simulate`: play the schedules of an app before they are deployed anywhere. Needs no server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 
 from jobistemer.app.loading import load_app
 from jobistemer.cli import day_chart
-from jobistemer.cli.session import one_line_errors
+from jobistemer.cli.session import json_option, one_line_errors, print_json
 from jobistemer.core.errors import InvalidInput, UnknownJob
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.planning.simulation import LONGEST_S, JobLoad, Simulation, simulate
@@ -28,25 +28,35 @@ _UNITS: Final = {"s": 1, "min": 60, "m": 60, "h": 3600}
 
 @click.command("simulate")
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
-@click.option("--from", "since", metavar="INSTANT", help="Where to begin; by default midnight (UTC) today.")
-@click.option("--days", type=click.IntRange(1, LONGEST_S // 86_400), default=30, show_default=True, help="How long.")
 @click.option(
-    "--duration", "durations", multiple=True, metavar="JOB=30s", help="How long a job is assumed to run; default 60s."
+    "--from", "since", metavar="INSTANT", help="Instant to begin at, ISO 8601; by default today at midnight (UTC)."
 )
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw the busiest day into this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--days", type=click.IntRange(1, LONGEST_S // 86_400), default=30, show_default=True, help="Days to simulate."
+)
+@click.option(
+    "--duration",
+    "durations",
+    multiple=True,
+    metavar="JOB=30s",
+    help="Assumed duration of a job, in s, min or h; by default 60s. May be repeated.",
+)
+@click.option(
+    "--svg", type=click.Path(dir_okay=False, path_type=Path), help="Write a chart of the busiest day to this file."
+)
+@json_option
 @one_line_errors
 def simulate_command(
     *, app: str | None, since: str | None, days: int, durations: tuple[str, ...], svg: Path | None, as_json: bool
 ) -> None:
-    """Play the schedules of an app: what fires, what overlaps, how many run at a time, what changes of the clock do."""
+    """Play the schedules of an app: what fires and overlaps, how many run at a time, what clock changes do."""
     start = _midnight() if since is None else read_instant(since, "UTC")
     jobs = [_anchor_job(job, start) for job in load_app(app, None, None).jobs()]
     found = simulate(jobs, _parse_durations(durations, jobs), start, start + days * 86_400)
     if svg is not None:
         svg.write_text(day_chart.render_svg(found), encoding="utf-8")
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found)))
+        print_json(found)
         return
     tables.print_renderable(_render_report(found))
     if svg is not None:
@@ -59,7 +69,7 @@ def _midnight() -> int:
 
 
 def _anchor_job(job: Job, start: int) -> Job:
-    # What counts from its registration is taken as registered at the beginning.
+    # An interval without an anchor counts from its registration: assume that it was registered at the start.
     return msgspec.structs.replace(job, schedule=anchored(job.schedule, instant_at(start)))
 
 
@@ -96,7 +106,14 @@ def _table(loads: tuple[JobLoad, ...]) -> RenderableType:
     headings = ("job", "due", "run", "skipped", "queued", "replaced", "excluded", "at a time", "assumed")
     rows = [
         (
-            *(each.job, each.due, each.ran, each.skipped, each.queued, each.replaced, each.excluded, each.most),
+            each.job,
+            each.due,
+            each.ran,
+            each.skipped,
+            each.queued,
+            each.replaced,
+            each.excluded,
+            each.most,
             format_duration(each.duration_s * 1000),
         )
         for each in loads

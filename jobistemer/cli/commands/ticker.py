@@ -1,4 +1,4 @@
-"""`jobistemer-ticker`: decide what is due and fire it."""
+"""`jobistemer-ticker`: fire the jobs that are due."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ from jobistemer.ticker.metrics import TickerMetrics
     type=click.FloatRange(0),
     default=TickerSettings().max_jump_s,
     show_default=True,
-    help="Seconds that the server's clock may leap ahead and be believed at once; 0 believes every leap.",
+    metavar="SECONDS",
+    help="Largest forward jump of the server's clock to accept at once; larger ones have to last first. 0 accepts all.",
 )
 @process_options
 @one_line_errors
 def ticker_command(url: str | None, namespace: str | None, max_jump: float, process: ProcessOptions) -> None:
-    """Decide what is due and fire it. Start as many as you like, anywhere; they need no application code.
+    """Fire the jobs that are due. Several tickers may run at once, on any machine; they need no application code.
 
-    SIGTERM ends it after its pass, a second one at once. Exit codes: 0 ended in order, 1 cannot work, 2 wrong usage.
+    SIGTERM ends it after its current pass, a second SIGTERM at once. Exit codes: 0 ended in order, 1 cannot work,
+    2 wrong usage.
     """
     opened = open_namespace(url, namespace)
     shutdown = prepare_process(process)

@@ -1,4 +1,4 @@
-"""`jobistemer job versions`, `diff` and `rollback`: what a job was, and how to get back there."""
+"""`jobistemer job versions`, `diff` and `rollback`: show, compare and restore the versions of a job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobistemer.terminal import tables
 @click.argument("name")
 @with_session
 def versions_command(session: Session, name: str) -> None:
-    """List the versions of a job: when each took over, and the instants that it decided."""
+    """List the versions of a job: when each was registered, and between which instants it applies."""
     control = JobControl(session.namespace)
     kept, stored = control.versions(name), control.find(name)
     pending = {"at": stored.pending_at} if stored.pending else None
@@ -33,7 +33,7 @@ def versions_command(session: Session, name: str) -> None:
 @click.argument("newer", type=click.IntRange(1))
 @with_session
 def diff_command(session: Session, name: str, older: int, newer: int) -> None:
-    """Show what version NEWER of a job has otherwise than version OLDER, and which fire times differ."""
+    """Show the fields and the fire times that differ between two versions of a job."""
     found = JobControl(session.namespace).diff(name, older, newer)
     session.print_answer(found, lambda: Group(diff_tables.fields_table(found), diff_tables.fires_table(found.fires)))
 
@@ -43,11 +43,14 @@ def diff_command(session: Session, name: str, older: int, newer: int) -> None:
 @click.argument("version", type=click.IntRange(1))
 @with_session
 def rollback_command(session: Session, name: str, version: int) -> None:
-    """Make the definition of an earlier version the next one, now. Of the current one: take back what waits."""
+    """Register the definition of an earlier version as a new version, now.
+
+    With the number of the current version, discard the change that waits to replace it.
+    """
     done = JobControl(session.namespace).rollback(name, version)
     texts = {
         "UNCHANGED": f"{name} stays at version {done.version}; nothing is waiting to replace it",
-        "POSTPONED": f"{name} goes back to version {version} when what version {done.version} left is worked off",
+        "POSTPONED": f"{name} goes back to version {version} once its overdue instants are decided",
     }
     text = texts.get(done.word, f"{name} has the definition of version {version} again, as version {done.version}")
     session.print_answer(done._asdict(), lambda: tables.multiline(text))

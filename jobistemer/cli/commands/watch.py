@@ -1,4 +1,4 @@
-"""`jobistemer run watch`: follow a run while it goes on: its lines, its progress, its state."""
+"""`jobistemer run watch`: follow a run while it executes: its log lines, its progress, its state."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from jobistemer.store.reads.run_watcher import RunUpdate, RunWatcher
 from jobistemer.terminal import tables
 
 POLL_S = 0.25
+"""Seconds between two reads."""
 _LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "red"}
 
 
@@ -28,14 +29,14 @@ _LEVELS: Final = {"debug": "dim", "warning": "yellow", "error": "red", "critical
 @click.argument("run_id")
 @with_session
 def watch_command(session: Session, run_id: str) -> None:
-    """Follow a run until it has ended; exit code 0 when it succeeded, 1 when it did not."""
+    """Follow a run until it ends. Exit code 0 when it succeeded, 1 when it did not."""
     located = jobs.locate_run(session.namespace.shards, run_id)
     if located is None:
         raise UnknownRun(f"run {run_id} is not on record: it never was, or its retention is over")
     watcher = RunWatcher(located[0], run_id)
     while True:
-        for sight in watcher.poll():
-            _show(session, sight)
+        for update in watcher.poll():
+            _show(session, update)
         sys.stdout.flush()
         if watcher.is_over:
             break
@@ -45,23 +46,23 @@ def watch_command(session: Session, run_id: str) -> None:
         raise click.ClickException(escape_text(f"run {run_id} ended without a result: {error.partition(chr(10))[0]}"))
 
 
-def _show(session: Session, sight: RunUpdate) -> None:
+def _show(session: Session, update: RunUpdate) -> None:
     if session.as_json:
-        click.echo(msgspec.json.encode(sight))
+        click.echo(msgspec.json.encode(update))
         return
-    if sight.missed:
-        tables.print_renderable(Text(f"… {sight.missed} lines are no longer kept", style="dim"))
-    tables.print_renderable(_describe(sight))
+    if update.missed:
+        tables.print_renderable(Text(f"… {update.missed} lines are no longer kept", style="dim"))
+    tables.print_renderable(_describe(update))
 
 
-def _describe(sight: RunUpdate) -> Text:
-    if sight.line is not None:
-        at = datetime.fromtimestamp(sight.line.at / 1000, UTC)
-        text = Text(f"{at:%H:%M:%S} {escape_text(sight.line.level):8}", style=_LEVELS.get(sight.line.level, ""))
-        return text.append(" ").append(tables.multiline(sight.line.text))
-    if sight.progress is not None:
-        return Text(f"         progress {_format_progress(sight.progress)}", style="cyan")
-    return Text(f"attempt {sight.attempt}: ", style="bold").append(tables.style_state(sight.state))
+def _describe(update: RunUpdate) -> Text:
+    if update.line is not None:
+        at = datetime.fromtimestamp(update.line.at / 1000, UTC)
+        text = Text(f"{at:%H:%M:%S} {escape_text(update.line.level):8}", style=_LEVELS.get(update.line.level, ""))
+        return text.append(" ").append(tables.multiline(update.line.text))
+    if update.progress is not None:
+        return Text(f"         progress {_format_progress(update.progress)}", style="cyan")
+    return Text(f"attempt {update.attempt}: ", style="bold").append(tables.style_state(update.state))
 
 
 def _format_progress(progress: Progress) -> str:

@@ -1,9 +1,12 @@
-"""`jobistemer-worker`: run the tasks of an app."""
+"""`jobistemer-worker`: run the tasks of an app, in one process or in several under a supervisor."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -17,7 +20,6 @@ from jobistemer.cli.health_options import (
 )
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, with_server
-from jobistemer.cli.worker_options import build_process_command, recycling_options, supervisor_options
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import WornOut
 from jobistemer.core.settings import WorkerSettings, parse_queues
@@ -31,6 +33,35 @@ from jobistemer.worker.attempts.metrics import AttemptMetrics
 
 _DEFAULTS = WorkerSettings()
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def supervisor_options(function: F) -> F:
+    """Add the options of a supervisor: how many processes, and whether to restart them when a file changes."""
+    processes = click.option(
+        "--processes",
+        type=click.IntRange(0, 256),
+        default=0,
+        show_default=True,
+        help="Supervise so many worker processes; 0 to be a single worker.",
+    )
+    watch = click.option("--watch/--no-watch", default=False, help="Restart the worker when a file of the app changes.")
+    return processes(watch(function))
+
+
+def recycling_options(function: F) -> F:
+    """Add the limits after which a process ends and a new one takes its place, as fields of WorkerSettings."""
+    for flag, field, unit, text in (
+        ("--child-max-memory", "child_max_memory_mib", "MIB", "Memory (MiB) that a child process may use."),
+        ("--child-max-runs", "child_max_runs", "N", "Replace a child process after N runs."),
+        ("--max-memory", "max_memory_mib", "MIB", "End in order when the worker uses so much memory (MiB)."),
+        ("--max-runs", "max_runs", "N", "End in order after N runs."),
+    ):
+        function = click.option(flag, field, type=int, default=0, metavar=unit, help=f"{text} 0 for no limit.")(
+            function
+        )
+    return function
+
 
 @click.command("jobistemer-worker", cls=ConfiguredCommand, context_settings=CONTEXT_SETTINGS)
 @click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
@@ -40,21 +71,46 @@ _DEFAULTS = WorkerSettings()
     type=int,
     default=_DEFAULTS.concurrency,
     show_default=True,
-    help="Task runs at a time.",
+    help="Number of task runs at a time.",
 )
-@click.option("-Q", "--queues", default="default", show_default=True, metavar="NAME[:WEIGHT],…",
-              help="Queues, such as critical:6,default:3; without weights in strict order.")  # fmt: skip
-@click.option("--lease", type=float, default=_DEFAULTS.lease_s, show_default=True, metavar="SECONDS",
-              help="Without a beat for so long, others take over its work.")  # fmt: skip
-@click.option("--grace", type=float, default=_DEFAULTS.grace_s, show_default=True, metavar="SECONDS",
-              help="What runs may take so long to end after SIGTERM.")  # fmt: skip
+@click.option(
+    "-Q",
+    "--queues",
+    default="default",
+    show_default=True,
+    metavar="NAME[:WEIGHT],…",
+    help="Queues to serve, such as critical:6,default:3; without weights, in strict order.",
+)
+@click.option(
+    "--lease",
+    type=float,
+    default=_DEFAULTS.lease_s,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time without a heartbeat after which other workers take over its runs.",
+)
+@click.option(
+    "--grace",
+    type=float,
+    default=_DEFAULTS.grace_s,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time that runs in flight have to end after SIGTERM.",
+)
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @recycling_options
 @supervisor_options
-@click.option("--allow-shell", default="", metavar="PROGRAM,…",
-              help="Programs that the built-in task `shell` may run, * for all; none by default.")  # fmt: skip
-@click.option("--allow-http-private", is_flag=True,
-              help="Let the built-in task `http` reach private, loopback and link-local addresses.")  # fmt: skip
+@click.option(
+    "--allow-shell",
+    default="",
+    metavar="PROGRAM,…",
+    help="Programs that the built-in task `shell` may run, * for all; by default none.",
+)
+@click.option(
+    "--allow-http-private",
+    is_flag=True,
+    help="Let the built-in task `http` reach private, loopback and link-local addresses.",
+)
 @with_server
 @process_options
 @one_line_errors
@@ -70,9 +126,9 @@ def worker_command(
 ) -> None:
     """Run the tasks of an app: MODULE:APP, else JOBISTEMER_APP, else [tool.jobistemer] in pyproject.toml.
 
-    SIGTERM ends it in order, a second one at once, SIGTSTP stops fetching, SIGCONT lets it fetch again. It
-    registers no jobs: `jobistemer deploy` does. Exit codes: 0 ended in order, 1 no longer well or cannot work, 2
-    wrong usage.
+    SIGTERM ends the worker in order, a second SIGTERM at once; SIGTSTP stops fetching, SIGCONT resumes it. The worker
+    does not register jobs: `jobistemer deploy` does. Exit codes: 0 ended in order, 1 unhealthy or cannot work, 2 wrong
+    usage.
     """
     worker_settings = _build_settings(app=resolve_app_reference(app), **settings)
     if not watch:
@@ -91,12 +147,21 @@ def _supervise(
     count: int, settings: WorkerSettings, changes: FileWatcher | None, process: ProcessOptions, shutdown: Shutdown
 ) -> int:
     with open_health_sockets(count, process) as sockets:
-        commands = [build_process_command(*assigned) for assigned in assign_sockets(sockets, process)] or [
-            build_process_command()
-        ] * count
+        assigned = [_build_process_command(*each) for each in assign_sockets(sockets, process)]
+        commands = assigned or [_build_process_command()] * count
         supervisor = Supervisor(commands, once=settings.burst, changed=changes)
         serve_supervised_health(supervisor, sockets, process)
         return supervisor.run(shutdown)
+
+
+def _build_process_command(socket: Path | None = None, metrics: str = "off") -> list[str]:
+    """Return the command line of one process under a supervisor: this one, with options added that override it.
+
+    socket: where the supervisor asks for the health of the process. metrics: which metrics it serves there.
+    """
+    single_process = ["--processes", "0", "--no-watch", "--until-eof"]
+    endpoint = [] if socket is None else ["--health-socket", str(socket), "--metrics", metrics]
+    return [sys.executable, "-m", "jobistemer.cli.commands.worker", *sys.argv[1:], *single_process, *endpoint]
 
 
 def _run_worker(worker: Worker, shutdown: Shutdown) -> int:

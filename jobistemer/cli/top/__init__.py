@@ -1,8 +1,7 @@
-"""`jobistemer top`: what goes on, live in a terminal.
+"""`jobistemer top`: what happens in a namespace, live in a terminal.
 
-look       one moment, read at a cost that does not grow with what is on record
-rates      two moments: what has changed in between, for each second
-screen     a moment for a terminal of any size
-keyboard   keys and the size of the terminal, while something else is waited for
-command    the loop
+snapshot   one moment, read at a cost that does not grow with the number of records
+rates      two snapshots: what has changed between them, per second
+screen     a snapshot and its rates as tables for a terminal of any size
+command    the loop, and the keys
 """

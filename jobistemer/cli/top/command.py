@@ -1,4 +1,4 @@
-"""`jobistemer top`: watch what goes on."""
+"""`jobistemer top`: the command, its loop and its keys."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from jobistemer.terminal.keyboard import RESIZED, Keyboard, open_keyboard
 
 REFRESH_S, KEY_POLL_S = 1.0, 0.05
 SLOW_AFTER_S = 1.0
-"""A look that takes longer is told while it goes on."""
+"""A read that takes longer than so many seconds is reported while it is under way."""
 
 
 class Monitor:
-    """What has been seen last, and what it is compared with."""
+    """The latest snapshot, its rates, and the error of the latest read."""
 
     def __init__(self, title: str, shards: list[CountingDatabase]) -> None:
         self.title = title
@@ -37,24 +37,24 @@ class Monitor:
         self.error = ""
 
     def refresh(self) -> None:
-        """Look again. Raises NotConnected or ServerRefused; then what was seen stays."""
+        """Read a new snapshot. Raises NotConnected or ServerRefused, and then keeps the old one."""
         now = take_snapshot(self._shards)
         self.rates, self.snapshot, self.error = compute_rates(self.snapshot, now, self.rates), now, ""
 
     def try_refresh(self) -> None:
-        """Look again; when that does not work, say why."""
+        """Read a new snapshot; keep the error when that fails."""
         try:
             self.refresh()
         except (NotConnected, ServerRefused) as error:
             self.error = str(error)
 
     def to_dict(self) -> dict[str, object]:
-        """The same for scripts."""
+        """Return the answer of `--json`."""
         return {"seen": self.snapshot, "rates": self.rates}
 
 
 class LiveView:
-    """A terminal, with somebody before it."""
+    """The screen on a terminal, redrawn every second and after each key."""
 
     def __init__(self, top: Monitor, keys: Keyboard, live: Live) -> None:
         self._top = top
@@ -63,7 +63,7 @@ class LiveView:
         self._paused = False
 
     def run(self) -> None:
-        """Look each second, until the end is asked for."""
+        """Read and draw every second, until `q` is pressed."""
         self._draw()
         while not self._handle_keys(REFRESH_S):
             if not self._paused:
@@ -72,7 +72,10 @@ class LiveView:
                 self._draw()
 
     def _wait_for(self, refresh: Thread) -> bool:
-        """Keys are heard also while a server does not answer, which takes until the client gives up."""
+        """Handle keys while a read is under way: a server that does not answer holds it until the client gives up.
+
+        Returns True when `q` was pressed.
+        """
         began = time.monotonic()
         refresh.join(KEY_POLL_S)
         while refresh.is_alive():
@@ -102,13 +105,15 @@ class LiveView:
 
 
 @click.command("top")
-@click.option("--once", is_flag=True, help="Print one page about one second, as it does without a terminal.")
+@click.option(
+    "--once", is_flag=True, help="Print one page about one second and end; the default when there is no terminal."
+)
 @with_session
 def top_command(session: Session, *, once: bool) -> None:
-    """Watch queues, workers, tickers, what runs and what failed; q ends it, p pauses it.
+    """Watch queues, workers, tickers, running and failed runs; q quits, p pauses.
 
-    It looks each second. A look costs the same whatever is on record; the last line says how much. `in/s` and `out/s`
-    need Redis 7 or newer, since older servers do not count what is taken from a stream.
+    The screen is refreshed every second. The cost does not depend on the number of records; the last line shows it.
+    `in/s` and `out/s` need Redis 7 or newer: older servers do not count the entries taken from a stream.
     """
     namespace = session.namespace
     top = Monitor(f"jobistemer top · {redact_url(namespace.url)} · {namespace.name}", open_counting_shards(namespace))

@@ -1,4 +1,4 @@
-"""Two moments: what has changed in between, for each second."""
+"""Rates per second, computed from two snapshots."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ ProcessSummary = WorkerSummary | TickerSummary
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """Entries a second that came into a queue, and that workers took out of it; None when that is not known."""
+    """Entries per second that came into a queue, and that workers took out of it; None when unknown."""
 
     came: float | None = None
     went: float | None = None
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """By the names of queues, workers and tickers; who was not there before has none.
+    """Rates per second by queue, worker and ticker; one that was not in the snapshot before has none.
 
-    Queues are counted between two looks. Members count themselves, so theirs are between two of their beats.
+    Queues are compared between two snapshots. Workers and tickers count for themselves and report with their beats, so
+    their rates are between two of their beats.
     """
 
     flows: dict[str, Flow] = {}
@@ -32,7 +33,7 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 def compute_rates(before: TopSnapshot, now: TopSnapshot, known: Rates) -> Rates:
-    """The rates of a moment; those `known` of the moment before hold for members that have not beaten since."""
+    """Compute the rates between two snapshots; a process without a new beat keeps its rate from `known`."""
     return Rates(
         flows=_compute_flows(before, now),
         runs=_rates_by_process(before.workers, now.workers, "done", known.runs),
@@ -49,7 +50,7 @@ def _compute_flows(before: TopSnapshot, now: TopSnapshot) -> dict[str, Flow]:
         if then is None or each.taken is None or then.taken is None or seconds <= 0:
             continue
         went = max(0, each.taken - then.taken)
-        # What was purged in between neither came nor went.
+        # A purge makes `waiting` smaller without any entry taken: this must not show as negative.
         found[each.name] = Flow(max(0, went + each.waiting - then.waiting) / seconds, went / seconds)
     return found
 

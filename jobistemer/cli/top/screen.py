@@ -1,4 +1,4 @@
-"""A moment for a terminal of any size: what there is room for, and how much more there is."""
+"""The screen of `jobistemer top`: tables cut to the height of the terminal, with a count of the rows left out."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from jobistemer.core.text import first_line, format_distance, format_duration, p
 from jobistemer.terminal import tables
 
 SILENT_AFTER_MS = 5_000
-"""A member that has not beaten for so long is told apart."""
+"""After so long (ms) without a beat, the last beat of a process is shown in red."""
 LATE_MS, CLOCK_OFF_MS = 1_000, 1_000
 FIXED_LINES = 3
-"""Lines that are always there: two at the head, one at the foot."""
+"""Lines that every screen has: two at the head, one at the foot."""
 PART_EXTRA_LINES = 2
-"""Lines that each part has besides its rows: the heads of its columns, and an empty one."""
+"""Lines of each table besides its rows: an empty line and the headings."""
+_SHRINKABLE = frozenset(("run", "error", "queues", "state"))
+_AMOUNTS = frozenset(("waiting", "in flight", "slots in use", "unaccounted", "oldest", "for"))
+_RATES = frozenset(("in/s", "out/s", "runs/s", "failed/s", "fired/s"))
 
 
 class Part(NamedTuple):
-    """One table: the heads of its columns, its rows, and what to say when there are none."""
+    """One table of the screen: its headings, its rows, and the text shown when there are no rows."""
 
     headings: tuple[str, ...]
     rows: list[tuple[tables.Cell, ...]]
@@ -37,10 +40,10 @@ class Part(NamedTuple):
 def render_screen(
     snapshot: TopSnapshot, rates: Rates, title: str, footer: str, height: int | None = None
 ) -> RenderableType:
-    """Everything about one moment, within `height` lines; None for as many as it takes."""
+    """Build the screen of one snapshot, at most `height` lines high; None for as many as it takes."""
     parts = _build_parts(snapshot, rates)
     if height is not None:
-        # What has no room for a single row is left out, from the last one on.
+        # Tables without room for a single row are left out, the last one first.
         parts = parts[: max(1, (height - FIXED_LINES) // (PART_EXTRA_LINES + 1))]
     wants = [max(1, len(part.rows)) for part in parts]
     room = share_lines(wants, height - FIXED_LINES - PART_EXTRA_LINES * len(parts)) if height is not None else wants
@@ -49,7 +52,10 @@ def render_screen(
 
 
 def share_lines(wants: Sequence[int], room: int) -> list[int]:
-    """How many lines each gets: what it wants, unless that is too much; then those that want most get less."""
+    """Share `room` lines among tables that want so many; returns how many each of them gets.
+
+    When there are too few, every table gets one line in turn, so that short tables stay whole.
+    """
     given = [0] * len(wants)
     while room > 0 and (unfilled := [index for index, want in enumerate(wants) if given[index] < want]):
         for index in unfilled[:room]:
@@ -69,9 +75,9 @@ def _render_header(snapshot: TopSnapshot, rates: Rates, title: str) -> list[Text
         f"{snapshot.delayed:,} delayed",
         f"{snapshot.dead:,} dead",
         f"{pluralize(snapshot.jobs, 'job')}{upcoming}",
-        *([f"{pluralize(snapshot.unseen, 'stream')} of queues not looked at"] if snapshot.unseen else []),
+        f"{pluralize(snapshot.unseen, 'stream')} of queues not looked at" if snapshot.unseen else "",
     )
-    return [_styled_line(f" {at} · {title}", "reverse"), _styled_line(" · ".join(parts), "bold")]
+    return [_styled_line(f" {at} · {title}", "reverse"), _styled_line(" · ".join(filter(None, parts)), "bold")]
 
 
 def _build_parts(snapshot: TopSnapshot, rates: Rates) -> list[Part]:
@@ -110,8 +116,11 @@ def _queue_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell, 
 def _worker_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell, ...]]:
     return [
         (
-            *(each.id, f"{_busy_slots(each)} of {each.concurrency}", f"{each.in_flight:,}"),
-            *(_format_rate(rates.runs.get(each.id)), _format_rate(rates.failed.get(each.id))),
+            each.id,
+            f"{_busy_slots(each)} of {each.concurrency}",
+            f"{each.in_flight:,}",
+            _format_rate(rates.runs.get(each.id)),
+            _format_rate(rates.failed.get(each.id)),
             _format_beat(each.beat_at, snapshot.at_ms),
             ", ".join(each.queues) + (f" ({each.command or 'quiet'})" if each.command or each.quiet else ""),
         )
@@ -122,7 +131,9 @@ def _worker_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell,
 def _ticker_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell, ...]]:
     return [
         (
-            *(each.id, _format_rate(rates.fired.get(each.id)), _highlight(each.late_ms_max, LATE_MS, "ms late")),
+            each.id,
+            _format_rate(rates.fired.get(each.id)),
+            _highlight(each.late_ms_max, LATE_MS, "ms late"),
             _highlight(
                 each.offset_ms, CLOCK_OFF_MS, "ms" if not each.held_ms else f"ms, {each.held_ms:,} ms not believed"
             ),
@@ -142,7 +153,8 @@ def _failure_rows(snapshot: TopSnapshot) -> list[tuple[tables.Cell, ...]]:
         (
             Text(escape_text(each.task), style="red" if each.dead else "yellow"),
             f"{'dead' if each.dead else 'again'} {format_distance(each.at, snapshot.at_ms)}",
-            *(each.run, first_line(each.error)),
+            each.run,
+            first_line(each.error),
         )
         for each in snapshot.failures
     ]
@@ -150,36 +162,20 @@ def _failure_rows(snapshot: TopSnapshot) -> list[tuple[tables.Cell, ...]]:
 
 def _render_part(part: Part, room: int) -> list[RenderableType]:
     table = Table(box=None, pad_edge=False, header_style="bold cyan", expand=False)
-    numbers = {index for index, head in enumerate(part.headings) if head in _NUMERIC}
+    numbers = {index for index, head in enumerate(part.headings) if head in _AMOUNTS | _RATES}
     for index, head in enumerate(part.headings):
-        # What is long gives way; all else keeps its width.
+        # Long texts are shortened; all other columns keep their width.
         table.add_column(head, justify="right" if index in numbers else "left", no_wrap=head not in _SHRINKABLE)
-    # Where there is room for one line only, a row says more than how many there are.
+    # With room for one line only, a row says more than the number of rows.
     rows = room if len(part.rows) <= room or room == 1 else room - 1
     for row in part.rows[:rows]:
         table.add_row(*(_one_line(value) for value in row))
-    words = [] if part.rows else [part.empty]
-    if rows < room and part.rows and rows < len(part.rows):
-        words = [f"… {len(part.rows) - rows:,} more"]
-    return [Text(), table, *(_styled_line(word, "dim") for word in words)]
-
-
-_SHRINKABLE = frozenset(("run", "error", "queues", "state"))
-_NUMERIC = frozenset(
-    (
-        "waiting",
-        "oldest",
-        "in flight",
-        "in/s",
-        "out/s",
-        "slots in use",
-        "runs/s",
-        "failed/s",
-        "fired/s",
-        "unaccounted",
-        "for",
-    )
-)
+    lines: list[RenderableType] = [Text(), table]
+    if not part.rows:
+        lines.append(_styled_line(part.empty, "dim"))
+    elif rows < min(room, len(part.rows)):
+        lines.append(_styled_line(f"… {len(part.rows) - rows:,} more", "dim"))
+    return lines
 
 
 def _one_line(value: tables.Cell) -> Text:
@@ -189,7 +185,7 @@ def _one_line(value: tables.Cell) -> Text:
 
 
 def _busy_slots(worker: WorkerSummary) -> int:
-    """What is in flight beyond the slots has been fetched ahead."""
+    """Count the slots in use: runs in flight beyond the slots have been fetched ahead and do not execute yet."""
     return min(worker.in_flight, worker.concurrency)
 
 
@@ -204,8 +200,7 @@ def _format_rate(value: float | None) -> str:
 
 
 def _format_beat(at: int, now_ms: int) -> Text:
-    ago = max(0, now_ms - at)
-    return Text(f"{format_duration(ago)} ago", style="red" if ago > SILENT_AFTER_MS else "")
+    return Text(f"{format_duration(now_ms - at)} ago", style="red" if now_ms - at > SILENT_AFTER_MS else "")
 
 
 def _highlight(value: int, most: int, unit: str) -> Text:

@@ -1,4 +1,4 @@
-"""One moment of a namespace, and what it cost to look at it."""
+"""A snapshot of a namespace for `jobistemer top`, and the cost of reading it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot, r
 from jobistemer.store.scripts import Call
 
 MAX_LISTED: Final = 20
-"""How many runs in flight, dead letters and waiting runs are looked at, however many there are."""
+"""How many runs in flight, dead letters and delayed runs are read, however many there are."""
 
 
 class TopFailure(msgspec.Struct, frozen=True):
-    """An attempt that failed: when its run died, or when it is tried again."""
+    """A failed attempt. at: when (Unix ms) its run died, or is tried again."""
 
     at: int
     run: str
@@ -33,16 +33,16 @@ class TopFailure(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What one look cost: commands that the server was sent, and ms until all answers were there."""
+    """The cost of one snapshot: commands sent to the server, and milliseconds until all were answered."""
 
     commands: int
     ms: float
 
 
 class TopSnapshot(msgspec.Struct, frozen=True):
-    """One moment; times are Unix ms of the server. delayed, dead, jobs: how many there are. next_due: of any job.
+    """A namespace at one moment; times are Unix ms of the server. delayed, dead, jobs: counts. next_due: of any job.
 
-    unseen: streams that were left out, since there are too many of them.
+    unseen: how many streams were left out because there are too many.
     """
 
     at_ms: int
@@ -60,7 +60,7 @@ class TopSnapshot(msgspec.Struct, frozen=True):
 
 
 class CountingDatabase(Database):
-    """A shard that counts what it is asked."""
+    """A shard that counts the commands sent to it."""
 
     commands = 0
 
@@ -76,12 +76,12 @@ class CountingDatabase(Database):
 
 
 def open_counting_shards(namespace: Namespace) -> list[CountingDatabase]:
-    """The shards of a namespace, so that what is asked of them can be told."""
+    """Return the shards of a namespace as counting databases, on the same connections."""
     return [CountingDatabase(each.client, each.keys, each.clock, each.address) for each in namespace.shards]
 
 
 def take_snapshot(shards: Sequence[CountingDatabase]) -> TopSnapshot:
-    """Read what goes on. Raises NotConnected or ServerRefused."""
+    """Read a snapshot of all shards. Raises NotConnected or ServerRefused."""
     before, began = sum(each.commands for each in shards), time.perf_counter()
     at_ms = shards[0].read_clock()
     queues, running, unseen = snapshot_queues(shards, MAX_LISTED)
@@ -105,7 +105,7 @@ def take_snapshot(shards: Sequence[CountingDatabase]) -> TopSnapshot:
 
 
 def _list_failures(dead: list[DeadRun], waiting: list[DelayedRun]) -> list[TopFailure]:
-    """What is to be tried again, the soonest first, and then what died, the latest first."""
+    """List the runs that are tried again, the soonest first, then the dead ones, the latest first."""
     again = [
         TopFailure(each.due_at, each.id, each.handler, each.place.rpartition(":")[0], dead=False, error=each.note)
         for each in waiting

@@ -1,6 +1,8 @@
-"""Read everything that is on record of one job, for an audit."""
+"""Read the full record of one job, for an audit."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import decode_job_name
@@ -8,11 +10,12 @@ from jobistemer.core.planning.audit import HistoryRow, JobHistory
 from jobistemer.store.calls.job_versions import find_versions
 from jobistemer.store.database import Database
 
-PAGE = 1_000
+PAGE: Final = 1_000
+"""How many records are read in one round trip."""
 
 
 def list_job_names(database: Database) -> list[str]:
-    """The names of the jobs that are registered in a shard."""
+    """Return the names of the jobs that are registered in a shard, sorted."""
     found = [job.decode() for job in database.ask("ZRANGE", database.keys.due, 0, -1)]
     definitions: list[bytes | None] = []
     for start in range(0, len(found), PAGE):
@@ -21,10 +24,10 @@ def list_job_names(database: Database) -> list[str]:
     return sorted(decode_job_name(each) for each in definitions if each is not None)
 
 
-def read_ledger(database: Database, name: str) -> JobHistory:
-    """All that is on record of a job, also of one that was removed and whose history has not expired."""
+def read_job_history(database: Database, name: str) -> JobHistory:
+    """Read the versions, the history and the cursor of a job; a removed job too, until its history expires."""
     job = ids.job_id(name)
-    # The cursor comes before the rows: what is decided while they are read must not look like a hole.
+    # The cursor is read before the rows: an instant that is decided in between would otherwise look like a hole.
     cursor = database.ask("HGET", database.keys.job(job), "cursor")
     versions = find_versions(database, job)
     rows = _read_rows(database, job)

@@ -1,4 +1,4 @@
-"""Look a namespace and its server over, and say what is found; nothing is changed."""
+"""Check a namespace and its server for faults; nothing is changed."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ from jobistemer.store.reads.leaked_keys import find_leaked_keys
 from jobistemer.store.reads.stream_stats import list_places
 from jobistemer.store.server.cluster_map import Cluster
 
-SILENT_MS: Final = 60_000
-"""Whoever has not been heard for so long is not there; what should have been done so long ago is stuck."""
+STUCK_AFTER_MS: Final = 60_000
+"""After so long (ms) past its time, a job or a delayed run that no ticker has fired counts as stuck."""
 SHARD_AWAY: Final = "its jobs and runs wait until its node is back, or a replica has taken over"
 MAX_SHOWN: Final = 20
-"""How many findings of one kind are told one by one."""
+"""How many findings of one kind are listed."""
 
 
 def diagnose(namespace: Namespace, most_keys: int) -> list[Finding]:
-    """Everything that `doctor` finds. Raises NotConnected; when it is a cluster, only if no node answers."""
+    """Return all findings about a server or a cluster, and about each shard.
+
+    most_keys: how many keys of each shard are checked. Raises NotConnected; on a cluster only if no node answers.
+    """
     if namespace.cluster is not None:
         return [*diagnose_nodes(namespace, namespace.cluster), *_check_cluster(namespace, namespace.cluster, most_keys)]
     shards = namespace.shards
     found = [finding for shard in shards for finding in _check_shard(shard, most_keys)]
-    return [*_check_server(shards[0]), *found, *_check_homes(namespace, shards, most_keys)]
+    return [*_check_server(shards[0]), *found, *_check_placement(namespace, shards, most_keys)]
 
 
 def _check_server(database: Database) -> Iterator[Finding]:
@@ -61,7 +64,7 @@ def _check_cluster(namespace: Namespace, cluster: Cluster, most_keys: int) -> It
 
 
 def _check_shards(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> Iterator[Finding]:
-    """What is found in the shards whose nodes answer, and which these are not."""
+    """Check the shards whose nodes answer, and report the shards whose nodes do not."""
     reached = []
     for shard in shards:
         try:
@@ -69,9 +72,9 @@ def _check_shards(namespace: Namespace, shards: Sequence[Database], most_keys: i
             yield from at_node(shard.node(), list(_check_shard(shard, most_keys)))
             reached.append(shard)
         except NotConnected as error:
-            shown = f"{shard.keys.tag} cannot be looked at: {error.__cause__}"
+            shown = f"{shard.keys.tag} cannot be checked: {error.__cause__}"
             yield from at_node(shard.node(), [fault("shards", shown, SHARD_AWAY)])
-    yield from _check_homes(namespace, reached, most_keys)
+    yield from _check_placement(namespace, reached, most_keys)
 
 
 def _check_shard(database: Database, most_keys: int) -> Iterator[Finding]:
@@ -81,34 +84,43 @@ def _check_shard(database: Database, most_keys: int) -> Iterator[Finding]:
         yield from wrong or [fine(check, f"{database.keys.tag}: nothing wrong")]
 
 
-def _check_homes(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> list[Finding]:
-    """Jobs where nobody looks for them: they go on firing, and nobody can change or remove them."""
+def _check_placement(namespace: Namespace, shards: Sequence[Database], most_keys: int) -> list[Finding]:
+    """Find jobs on another shard than the one that commands ask for them.
+
+    Such a job goes on firing, and no command can change or remove it.
+    """
     if len(namespace.shards) == 1:
         return []
     wrong: list[Finding] = []
     for shard in shards:
         jobs = [job.decode() for job in shard.ask("ZRANGE", shard.keys.due, 0, most_keys - 1)] if most_keys else []
-        strayed = [job for job, home in zip(jobs, namespace.for_jobs(jobs), strict=True) if home is not shard]
-        wrong += at_node(shard.node(), [_stray_finding(shard.keys, job) for job in strayed])
-    return wrong[:MAX_SHOWN] or [fine("homes", "each job is on the shard where it is looked for")]
+        strays = [job for job, placed in zip(jobs, namespace.for_jobs(jobs), strict=True) if placed is not shard]
+        wrong += at_node(shard.node(), [_stray_finding(shard.keys, job) for job in strays])
+    return wrong[:MAX_SHOWN] or [fine("homes", "each job is on the shard where commands look for it")]
 
 
 def _stray_finding(keys: Keys, job: str) -> Finding:
     return fault(
         "homes",
-        f"{job} is on {keys.tag}, where nobody looks for it: a failover has lost its home",
-        "deploy the app that declares it. Should this be told again then, another job had taken its place: "
+        f"{job} is on {keys.tag}, where no command looks for it: a failover has lost the record of its shard",
+        "deploy the app that declares it. If this is reported again after that, remove the stray copy: "
         f"`redis-cli ZREM {keys.due} {job}`, and deploy once more",
     )
 
 
 def _check_due(database: Database) -> Iterator[Finding]:
-    """Instants that nobody has decided."""
+    """Find jobs and delayed runs that have been due for long, which no ticker has fired."""
     now_ms, keys = database.clock.now_ms(), database.keys
-    jobs = database.ask("ZRANGEBYSCORE", keys.due, "-inf", min(now_ms - SILENT_MS, NEVER * 1000), "LIMIT", 0, MAX_SHOWN)
-    runs = database.ask("ZRANGEBYSCORE", keys.delayed, "-inf", now_ms - SILENT_MS, "LIMIT", 0, MAX_SHOWN)
-    tickers = [each for each in queues.list_tickers([database]) if each.beat_at > now_ms - SILENT_MS]
-    remedy = "look at its log; `jobistemer ticker list`" if tickers else "no ticker runs: start `jobistemer-ticker`"
+    jobs = database.ask(
+        "ZRANGEBYSCORE", keys.due, "-inf", min(now_ms - STUCK_AFTER_MS, NEVER * 1000), "LIMIT", 0, MAX_SHOWN
+    )
+    runs = database.ask("ZRANGEBYSCORE", keys.delayed, "-inf", now_ms - STUCK_AFTER_MS, "LIMIT", 0, MAX_SHOWN)
+    tickers = [each for each in queues.list_tickers([database]) if queues.is_present(each, now_ms)]
+    remedy = (
+        "read the log of the ticker; `jobistemer ticker list`"
+        if tickers
+        else "no ticker runs: start `jobistemer-ticker`"
+    )
     for job in jobs:
         yield fault("due", f"{job.decode()} has been due for more than a minute", remedy)
     for run in runs:
@@ -116,9 +128,8 @@ def _check_due(database: Database) -> Iterator[Finding]:
 
 
 def _check_queues(database: Database) -> Iterator[Finding]:
-    """Queues that nobody works on."""
-    since = database.clock.now_ms() - SILENT_MS
-    served = {queue for each in queues.list_workers([database]) if each.beat_at > since for queue in each.queues}
+    """Find queues in which runs wait, and which no worker serves."""
+    served = queues.find_served_queues(queues.list_workers([database]), database.clock.now_ms())
     for queue in queues.list_queues([database]):
         if queue.waiting and queue.name not in served:
             remedy = f"no worker serves this queue: start `jobistemer-worker -Q {queue.name}`"
@@ -126,20 +137,19 @@ def _check_queues(database: Database) -> Iterator[Finding]:
 
 
 def _check_entries(database: Database) -> Iterator[Finding]:
-    """Entries that were handed out to somebody who is not there, and that nobody has taken over."""
-    since = database.clock.now_ms() - SILENT_MS
-    beats = {each.id: each.beat_at for each in queues.list_workers([database])}
+    """Find entries that are pending for an absent worker, and that no other worker has taken over."""
+    now_ms = database.clock.now_ms()
+    present = {each.id for each in queues.list_workers([database]) if queues.is_present(each, now_ms)}
     for where in list_places(database):
-        gone = (each for each in sorted(find_busy_consumers(database, where)) if beats.get(each, 0) <= since)
-        for consumer in gone:
+        for consumer in sorted(find_busy_consumers(database, where) - present):
             (first,) = database.ask("XPENDING", database.keys.stream(where), GROUP, "-", "+", 1, consumer) or [None]
             entry = first[0].decode() if first else "?"
             yield fault(
                 "entries",
-                f"entry {entry} of queue {split_place(where)[0]} is with worker {consumer}, who has been silent for "
+                f"entry {entry} of queue {split_place(where)[0]} is with worker {consumer}, which has been silent for "
                 "more than a minute",
-                "any living worker takes it over within its lease: start one (and a ticker, which finds those that "
-                "no worker is known for)",
+                "any living worker takes it over within its lease: start one, and a ticker, which finds entries of "
+                "unknown workers",
             )
 
 

@@ -1,4 +1,4 @@
-"""Each node of a cluster by itself: what it says of itself, and of the others."""
+"""Check each node of a cluster: its own state, and its view of the other nodes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REFUSED_REMEDY: Final = "each node has users of its own: make the same on all o
 
 
 def diagnose_nodes(namespace: Namespace, cluster: Cluster) -> list[Finding]:
-    """What there is to say of each node, and of the cluster they make. Raises NotConnected when no node answers."""
+    """Return the findings about each node and about the whole cluster. Raises NotConnected when no node answers."""
     found: list[Finding] = []
     views: dict[str, NodeView] = {}
     for member, address in _list_members(namespace, cluster):
@@ -41,27 +41,27 @@ def diagnose_nodes(namespace: Namespace, cluster: Cluster) -> list[Finding]:
 
 
 def _node_database(namespace: Namespace, cluster: Cluster, address: Address) -> Database:
-    """A node by itself, with its own clock, whatever shards it has."""
+    """Return a connection to one node, with its own clock, for commands about the node and not about a shard."""
     shown = f"{urlsplit(namespace.url).scheme}://{address[0]}:{address[1]}"
     return Database(cluster.client(address), namespace.settings.keys, ServerClock(), shown)
 
 
 def read_info(node: Database) -> Mapping[str, Any] | Finding:
-    """What a server tells about itself, or the finding that it does not."""
+    """Return the answer to INFO, or a finding when the user may not run it."""
     try:
         info: Mapping[str, Any] = node.ask("INFO")
     except ServerRefused as error:
-        return warning("server", "it tells nothing about itself", f"let this user run INFO: {error}")
+        return warning("server", "it refuses INFO", f"let this user run INFO: {error}")
     return info
 
 
 def offset_ms(node: Database) -> int:
-    """How far the clock of a server, which it has just been asked for, is ahead of this machine's."""
+    """Return by how many milliseconds the clock of a server is ahead of this machine, as last read."""
     return int(getattr(node.clock, "offset_ms", 0))
 
 
 def _list_members(namespace: Namespace, cluster: Cluster) -> Iterator[tuple[ClusterNode, Address]]:
-    """Every node that serves slots or follows one that does, the primaries first, and where it is reached."""
+    """Yield every node that serves slots, then every replica, each with the address at which it is reached."""
     try:
         places = read_node_addresses(*cluster.ask_any("CLUSTER", "SLOTS"))
         text, _ = cluster.ask_any("CLUSTER", "NODES")
@@ -70,7 +70,7 @@ def _list_members(namespace: Namespace, cluster: Cluster) -> Iterator[tuple[Clus
     members = parse_nodes(text.decode())
     for member in sorted(members, key=lambda each: each.is_replica):
         if member.is_replica or member.serves:
-            # A replica that is not in step is not listed by its slots.
+            # CLUSTER SLOTS leaves out a replica that is not in step, so its own name has to do.
             host, _, port = member.name.rpartition(":")
             yield member, places.get(member.id, (host, int(port)))
 

@@ -1,6 +1,6 @@
-"""Read-only views over all shards of a namespace: jobs, their history, runs that wait for their time.
+"""Jobs, their history, and delayed runs, over all shards of a namespace.
 
-Everything is found through the sets that the scripts keep anyway; the keyspace is never scanned.
+Everything is found through the sets that scripts maintain; the keyspace is never scanned.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _COMMANDS_PER_JOB = 4
 
 
 def list_jobs(shards: Sequence[Database], offset: int = 0, limit: int = 100) -> list[JobSummary]:
-    """A page of the registered jobs, those that are due next first; only those of the page are looked at closely."""
+    """Return a page of the registered jobs, the one due next first.
+
+    The jobs before the page cost one line of an answer each; only the jobs of the page are read in full.
+    """
     listed = [
         (at, job, number) for number, each in enumerate(shards) for job, at in _read_due(each, offset + limit).items()
     ]
@@ -37,12 +40,12 @@ def list_jobs(shards: Sequence[Database], offset: int = 0, limit: int = 100) -> 
 
 
 def count_jobs(shards: Sequence[Database]) -> int:
-    """How many jobs are registered."""
+    """Return how many jobs are registered."""
     return sum(database.ask("ZCARD", database.keys.due) for database in shards)
 
 
 def find_summary(database: Database, name: str) -> JobSummary | None:
-    """The summary of one job, or None when it is not registered."""
+    """Return the summary of one job; None when it is not registered."""
     job = ids.job_id(name)
     due = database.ask("ZSCORE", database.keys.due, job)
     summaries = _read_summaries(database, {job: due}) if due is not None else []
@@ -50,40 +53,43 @@ def find_summary(database: Database, name: str) -> JobSummary | None:
 
 
 def list_history(database: Database, job: str, offset: int = 0, limit: int = 20) -> list[OccurrenceRecord]:
-    """A page of a job's occurrences, the newest first."""
+    """Return a page of the occurrences of a job, the newest first."""
     return find_occurrences(database, _read_history_ids(database, job, offset, limit))
 
 
 def list_recent(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> dict[str, list[OccurrenceRecord]]:
-    """The latest occurrences of each of several jobs, the newest first."""
+    """Return the latest occurrences of each of several jobs, the newest first."""
     found: dict[str, list[OccurrenceRecord]] = {job: [] for job in jobs}
     for database in shards:
         commands = [_history_command(database.keys, job, 0, limit) for job in jobs]
-        answers = database.ask_all(commands) if commands else []
+        answers = database.ask_all(commands)
         for record in find_occurrences(database, [each.decode() for answer in answers for each in answer]):
             found[record.job].append(record)
     return found
 
 
 def list_latest(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> list[OccurrenceRecord]:
-    """The latest occurrences of several jobs together, the newest first."""
+    """Return the latest occurrences of several jobs together, the newest first."""
     found = [record for records in list_recent(shards, jobs, limit).values() for record in records]
     return sorted(found, key=lambda record: (record.due, record.claimed_at), reverse=True)[:limit]
 
 
 def list_delayed(shards: Sequence[Database], limit: int = 20) -> list[DelayedRun]:
-    """The runs whose time comes next."""
+    """Return the delayed runs that are due next."""
     found = [waiting for database in shards for waiting in _read_delayed(database, limit)]
     return sorted(found, key=lambda waiting: waiting.due_at)[:limit]
 
 
 def count_delayed(shards: Sequence[Database]) -> int:
-    """How many runs wait for their time."""
+    """Return how many runs are delayed."""
     return sum(database.ask("ZCARD", database.keys.delayed) for database in shards)
 
 
 def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRecord] | None:
-    """A run and the shard it lives on: that of its job or of its unique key, which its id does not tell."""
+    """Find a run on any shard; returns its shard and its record, or None.
+
+    The id of a run does not say the shard: it depends on the job or the unique key of the run.
+    """
     for database in shards:
         record = find_run(database, run_id)
         if record is not None:

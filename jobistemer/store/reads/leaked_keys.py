@@ -1,4 +1,4 @@
-"""Keys that nobody will ever remove: none should be found, see invariant I9."""
+"""Find keys that nothing will ever remove. Invariant I9: every key can expire or is still in use."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import delayed_member, split_place
 
 PAGE: Final = 1_000
+"""How many keys one step of the scan asks for."""
 _JOB_KINDS: Final = ("history", "versions", "audit")
 _KNOWN_KINDS: Final = frozenset(kind for role in ROLES.values() for kind in list_key_kinds(role))
 
 
 def find_leaked_keys(database: Database, most_keys: int) -> Iterator[tuple[str, str]]:
-    """Keys of a shard that would stay for ever, each with why; at most so many keys are looked at."""
+    """Yield the keys of a shard that would stay for ever, each with the reason; checks at most `most_keys` keys."""
     for keys in _scan_pages(database, most_keys):
         lasting = database.ask_all([("PTTL", key) for key in keys])
         for key in (key for key, left in zip(keys, lasting, strict=True) if left == -1):
@@ -61,7 +62,7 @@ def _check_run(database: Database, run: str) -> str:
 def _is_on_stream(database: Database, run: str, place: str, entry: str) -> bool:
     held = database.ask("XRANGE", database.keys.stream(place), entry, entry)
     held = held or database.ask("ZSCORE", database.keys.delayed, delayed_member(place, run)) is not None
-    # It may have moved on between the questions.
+    # The run may have moved on between the questions: then its entry is another one now.
     return bool(held) or database.ask("HGET", database.keys.run(run), "entry") != entry.encode()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,6 +13,8 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import split_delayed_member, split_place
 from jobistemer.store.reads.stream_stats import StreamStats, read_queue_sets, read_stream_stats
 
+ABSENT_AFTER_MS: Final = 60_000
+"""After so long (ms) without a beat, a worker or a ticker counts as absent."""
 _MAX_COUNTED: Final = 10_000
 """How many delayed runs of a shard, and how many runs that wait for a limit, are counted by queue."""
 _Member = TypeVar("_Member", WorkerSummary, TickerSummary)
@@ -58,6 +60,16 @@ def list_tickers(shards: Sequence[Database]) -> list[TickerSummary]:
     """Return every ticker that has beaten within the last minute, by id."""
     found = [_read_members(each, each.keys.tickers, each.keys.ticker, TickerSummary) for each in shards]
     return [_merge_tickers(statuses) for statuses in _group_by_member(found)]
+
+
+def find_served_queues(workers: Iterable[WorkerSummary], now_ms: int) -> set[str]:
+    """Return the queues that a worker serves which is not absent."""
+    return {queue for each in workers if is_present(each, now_ms) for queue in each.queues}
+
+
+def is_present(process: WorkerSummary | TickerSummary, now_ms: int) -> bool:
+    """Tell whether a worker or a ticker has beaten recently enough to count on it."""
+    return process.beat_at > now_ms - ABSENT_AFTER_MS
 
 
 def _count_by_priority(streams: Sequence[StreamStats]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Read-only views: records by id, for handles, the command line and the dashboard."""
+"""Records by id: runs, attempts and occurrences, for handles, the command line and the dashboard."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from jobistemer.store.keys import Keys
 NEVER_RAN = frozenset(
     {OccurrenceState.QUEUED, OccurrenceState.SKIPPED, OccurrenceState.MISSED, OccurrenceState.COMPRESSED}
 )
+"""States of occurrences that have started no run."""
 
 _Record = TypeVar("_Record", AttemptRecord, RunRecord, OccurrenceRecord)
 
 
 def run_command(keys: Keys, run_id: str) -> Command:
-    """The command whose answer `read_run` understands."""
+    """Return the command whose answer `read_run` decodes."""
     return ("HGETALL", keys.run(run_id))
 
 
 def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
-    """The run in the answer to `run_command`; None when there is no record."""
+    """Decode the answer to `run_command`; returns None when there is no record."""
     if b"enqueued_at" not in answer and answer:
         # A waiting run is kept small: when it was enqueued stands in its id.
         answer = {**answer, b"enqueued_at": b"%d" % ids.read_enqueue_ms(run_id)}
@@ -34,19 +35,19 @@ def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
 
 
 def find_run(database: Database, run_id: str) -> RunRecord | None:
-    """The record of a run, or None: it never was, or its retention is over."""
+    """Return the record of a run; None when it never existed, or its retention is over."""
     return read_run(run_id, database.ask(*run_command(database.keys, run_id)))
 
 
 def find_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
-    """The records of runs, those that are still there, in the order given."""
-    answers = database.ask_all([run_command(database.keys, each) for each in run_ids]) if run_ids else []
+    """Return the records of runs in the order given; runs without a record are left out."""
+    answers = database.ask_all([run_command(database.keys, each) for each in run_ids])
     found = [read_run(each, answer) for each, answer in zip(run_ids, answers, strict=True)]
     return [record for record in found if record is not None]
 
 
 def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
-    """The attempts of a run that are on record, in order."""
+    """Return the attempts of a run that are on record, in order."""
     numbered = [(number, ids.attempt_id(run.id, number)) for number in range(run.attempt + 1)]
     answers = database.ask_all([("HGETALL", database.keys.attempt(attempt)) for _, attempt in numbered])
     found = [
@@ -67,7 +68,7 @@ def find_entry_times(database: Database, run_ids: list[str]) -> list[int | None]
 
 
 def find_last_run_ms(database: Database, job_id: str, due: int) -> int | None:
-    """When (ms) the latest of a job's occurrences before the due second `due` that ran was started; None for none."""
+    """Return when (Unix ms) a job last started an occurrence that was due before the second `due`; None for none."""
     command = ("ZREVRANGEBYSCORE", database.keys.history(job_id), f"({due}", "-inf", "LIMIT", 0, 100)
     for record in find_occurrences(database, [occurrence.decode() for occurrence in database.ask(*command)]):
         if record.state not in NEVER_RAN:
@@ -76,9 +77,7 @@ def find_last_run_ms(database: Database, job_id: str, due: int) -> int | None:
 
 
 def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[OccurrenceRecord]:
-    """The records of occurrences, those that are still there, in the order given."""
-    if not occurrence_ids:
-        return []
+    """Return the records of occurrences in the order given; occurrences without a record are left out."""
     answers = database.ask_all([("HGETALL", database.keys.occurrence(each)) for each in occurrence_ids])
     found = [
         _decode_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)

@@ -1,4 +1,4 @@
-"""Execution reports, read from the records of an occurrence."""
+"""Execution reports, made from the records of an occurrence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobistemer.store.reads import records
 
 
 def read_report(database: Database, occurrence_id: str) -> Report | None:
-    """The report of an occurrence of this shard; None when it is not on record (any more)."""
+    """Return the report of an occurrence of this shard; None when it is not on record (any more)."""
     found = records.find_occurrences(database, [occurrence_id])
     if not found:
         return None
@@ -25,7 +25,7 @@ def read_report(database: Database, occurrence_id: str) -> Report | None:
 
 
 def find_report(shards: Sequence[Database], occurrence_id: str) -> Report:
-    """The report of an occurrence, on whichever shard it is. Raises UnknownOccurrence."""
+    """Find the report of an occurrence on any shard. Raises UnknownOccurrence when it is not on record."""
     for database in shards:
         found = read_report(database, occurrence_id)
         if found is not None:

@@ -1,4 +1,4 @@
-"""Watching one run: what is new since the last look."""
+"""Watch one run: report what has changed since the last poll."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from jobistemer.store.reads import records
 
 
 class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is new: a line, progress, or that the run or its attempt has changed.
+    """One change of a run: a new log line, new progress, or a new state or attempt.
 
-    missed: lines that came and went since the last look, because only the last thousand are kept.
+    missed: how many lines before this one were lost since the last poll, because only the last thousand are kept.
     """
 
     run: str
@@ -30,7 +30,7 @@ class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunWatcher:
-    """Looks at a run again and again; each look gives what the one before has not seen."""
+    """Polls a run; each poll reports what the one before has not reported."""
 
     def __init__(self, database: Database, run_id: str) -> None:
         self._database = database
@@ -43,12 +43,13 @@ class RunWatcher:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come."""
+        """Tell whether the run has ended, so that no further change will come."""
         return self.record is None or self.record.state in TERMINAL_RUNS
 
     def poll(self) -> Iterator[RunUpdate]:
-        """What is new, in order; nothing when the run is not on record."""
-        # The record first: what an attempt noted was stored before its end, so a run that has ended hides nothing.
+        """Yield the changes since the last poll, in order; nothing when the run is not on record."""
+        # The record is read before the lines: an attempt stores its lines before its end, so once the record says that
+        # the run has ended, all lines are there. The other way round, the last ones could be missed.
         self.record = record = records.find_run(self._database, self._run_id)
         if record is None:
             return

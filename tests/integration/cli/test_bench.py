@@ -70,4 +70,4 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(url, tmp_path, number):
 def test_a_fake_server_is_refused_with_the_reason():
     result = CliRunner().invoke(main, ["bench", "--url", "fake://here"])
     assert result.exit_code == 1
-    assert "a fake server lives in one process" in result.stderr
+    assert "a fake server exists in one process only" in result.stderr

@@ -165,7 +165,7 @@ def test_another_server_can_be_used_and_is_left_running(folder, tmp_path):
 def test_a_fake_server_is_refused_because_other_processes_could_not_see_it():
     result = CliRunner().invoke(main, ["dev", "app:app", "--url", "fake://here"])
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: --url fake://here: a fake server lives in one process")
+    assert result.stderr.startswith("Error: --url fake://here: a fake server exists in one process only")
 
 
 def test_without_the_embedded_server_it_says_how_to_install_it(folder, monkeypatch):

@@ -157,7 +157,7 @@ def test_a_stuck_entry_is_named_with_who_has_it(server, client, app):
     worker.fetch()
     check, level, value, remedy = only(doctor(server, code=1))
     assert (check, level) == ("entries", "fault")
-    assert "of queue default is with worker bob, who has been silent for more than a minute" in value
+    assert "of queue default is with worker bob, which has been silent for more than a minute" in value
     assert "any living worker takes it over" in remedy
     worker.beat()
     assert doctor(server) == []

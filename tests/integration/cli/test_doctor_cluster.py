@@ -121,7 +121,7 @@ def test_stuck_entries_and_orphaned_keys_are_found_on_whatever_node_they_are(clu
     assert {each for each in found if each[1] == "keys"} == expected
     stuck = [each for each in found if each[1] == "entries"]
     assert {each[0] for each in stuck} == {name_of(node) for node in cluster.masters}
-    assert all("of queue default is with worker carl, who has been silent for more than a minute" in each[3] for each in stuck)
+    assert all("of queue default is with worker carl, which has been silent for more than a minute" in each[3] for each in stuck)
 
 
 def test_a_slot_that_was_left_half_way_is_a_warning(cluster, app):

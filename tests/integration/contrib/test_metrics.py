@@ -269,7 +269,7 @@ def test_what_processes_answer_together_is_what_really_ran(tmp_path: Path):
 def test_metrics_without_what_makes_them_are_refused_by_name(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(ticker_command, ["--metrics", "process"])
-    assert result.stderr == "Error: --metrics process: say where they are to be asked for, by --health-port\n"
+    assert result.stderr == "Error: --metrics process needs --health-port, the port at which they are served\n"
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.delitem(sys.modules, "jobistemer.contrib.prometheus", raising=False)
     monkeypatch.delattr(contrib, "prometheus", raising=False)

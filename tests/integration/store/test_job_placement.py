@@ -290,7 +290,7 @@ def test_a_home_that_a_failover_has_lost_is_told_by_doctor_and_found_when_the_jo
         return [each.value for each in diagnose(opened(url).namespace, 100) if each.check == "homes" and each.remedy]
 
     (shard,) = shards_with(app, name)
-    assert told() == [f"{ids.job_id(name)} is on {{test:{shard}}}, where nobody looks for it: a failover has lost its home"]
+    assert told() == [f"{ids.job_id(name)} is on {{test:{shard}}}, where no command looks for it: a failover has lost the record of its shard"]
     with pytest.raises(UnknownJob):
         opened(url).control.find(name)
 

@@ -66,7 +66,7 @@ def test_which_letters_are_meant_must_be_said_in_one_way(cli):
     for arguments in ((), ("run_1", "--all"), ("--all", "--handler", "greet")):
         result = cli("dead", "replay", *arguments)
         assert result.exit_code == 2
-        assert "say which: run ids, or --handler NAME, --job NAME and --error TEXT, or --all" in result.stderr
+        assert "select dead letters: by run ids, by --handler, --job and --error, or by --all" in result.stderr
 
 
 def test_purging_asks_before_it_deletes(cli, dead):
@@ -81,7 +81,7 @@ def test_purging_asks_before_it_deletes(cli, dead):
 def test_purging_what_is_not_there_is_a_failure(cli):
     result = cli("dead", "purge", "run_nope", "--yes")
     assert result.exit_code == 1
-    assert "1 of the 1 given are no dead letters (any more)" in result.stderr
+    assert "1 of the 1 given runs are not dead letters (any more)" in result.stderr
 
 
 def test_letters_of_all_shards_are_found_and_replayed_where_they_lie(url):
@@ -121,6 +121,6 @@ def test_letters_are_chosen_by_what_their_error_says(cli, dead, shard):
 def test_a_payload_for_more_than_one_letter_or_that_is_no_object_is_refused(cli, dead):
     run = dead()
     assert "--payload is for one dead letter" in cli("dead", "replay", "--all", "--payload", "{}").output
-    assert "is no JSON" in cli("dead", "replay", run, "--payload", "{").output
+    assert "is not JSON" in cli("dead", "replay", run, "--payload", "{").output
     assert "must be an object of keyword arguments" in cli("dead", "replay", run, "--payload", "[1]").output
     assert listed(cli) == {run}

@@ -43,7 +43,7 @@ def test_a_unique_key_gives_the_run_that_holds_it(cli):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("greet", "{name"), 2, "'{name' is no JSON"),
+        (("greet", "{name"), 2, "'{name' is not JSON"),
         (("greet", "[1]"), 1, "must be an object of keyword arguments, not [1]"),
         (("gr eet",), 1, "task name 'gr eet' is not allowed"),
         (("greet", "--priority", "12"), 1, "priority is 12, allowed is 0–9"),
@@ -117,10 +117,10 @@ def test_throttle_and_debounce_have_keys(cli):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--unique-window", "5"), "--unique-window says more about --unique, which is not given"),
+        (("--unique-window", "5"), "--unique-window needs --unique, which is not given"),
         (("--unique", "k", "--unique-until", "ended", "--unique-window", "5"), "are given together"),
-        (("--throttle-key", "k"), "--throttle-key says more about --throttle"),
-        (("--debounce-longest", "5"), "--debounce-longest says more about --debounce"),
+        (("--throttle-key", "k"), "--throttle-key needs --throttle"),
+        (("--debounce-longest", "5"), "--debounce-longest needs --debounce"),
         (("--metadata", "order"), "'order' must look like NAME=TEXT"),
         (("--unique-until", "never"), "is not one of 'ended', 'started'"),
     ],

@@ -47,7 +47,7 @@ def test_threads_that_were_stopped_and_never_ended_are_counted_in_the_list(cli, 
 
 def test_a_worker_that_is_told_something_shows_it(cli, shard):
     beat(shard)
-    assert cli("worker", "quiet", "alice").stdout == "alice will hear quiet with its next beat\n"
+    assert cli("worker", "quiet", "alice").stdout == "alice receives the command quiet with its next beat\n"
     assert told(cli("worker", "list", "--json"))[0]["command"] == "quiet"
     assert cli("worker", "stop", "alice").exit_code == 0
     assert told(cli("worker", "list", "--json"))[0]["command"] == "stop"

@@ -1,0 +1,65 @@
+"""`jobistemer job history` and `log`: the past occurrences of a job, and the changes made to it."""
+
+from __future__ import annotations
+
+import click
+from rich.console import RenderableType
+
+from jobistemer.app import JobControl
+from jobistemer.cli.session import Session, page_options, with_session
+from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
+from jobistemer.core.runs.records import JobChange, OccurrenceRecord
+from jobistemer.core.text import format_duration
+from jobistemer.store.reads import jobs, records
+from jobistemer.terminal import tables
+
+
+@click.command("history")
+@click.argument("name")
+@page_options(20, 1_000)
+@with_session
+def history_command(session: Session, name: str, limit: int, offset: int) -> None:
+    """Show the occurrences of a job, the newest first, each with its reason."""
+    job = JobControl(session.namespace).find(name).job
+    database = session.namespace.for_job(job.id)
+    found = jobs.list_history(database, job.id, offset, limit)
+    # A reason may name another occurrence by its id; people know it by its due instant.
+    others = records.find_occurrences(database, sorted(find_mentioned(found)))
+    due = {each.id: each.due for each in (*found, *others)}
+    session.print_answer(found, lambda: _history_table(found, due, session.now_ms))
+
+
+@click.command("log")
+@click.argument("name")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Show at most so many changes."
+)
+@with_session
+def log_command(session: Session, name: str, limit: int) -> None:
+    """Show the changes made to a job and who made them, the latest first."""
+    found = JobControl(session.namespace).log(name, limit)
+    session.print_answer(found, lambda: _log_table(found, session.now_ms))
+
+
+def _history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: int) -> RenderableType:
+    if not found:
+        return "no occurrence is on record"
+    rows = [
+        (
+            tables.format_instant(each.due * 1000, now_ms),
+            tables.style_state(each.state),
+            format_duration(each.late_ms),
+            format_duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
+            each.id,
+            explain_occurrence(each, due),
+        )
+        for each in found
+    ]
+    return tables.table(("due (UTC)", "state", "late", "took", "occurrence", "reason"), rows)
+
+
+def _log_table(found: list[JobChange], now_ms: int) -> RenderableType:
+    if not found:
+        return "nothing is on record: no job of this name was ever registered, or it was removed long ago"
+    rows = [(tables.format_instant(each.at, now_ms), each.what, each.by, each.note) for each in found]
+    return tables.table(("when (UTC)", "what", "by", "note"), rows)
