@@ -11,10 +11,10 @@ import click
 import msgspec
 from rich.console import Group, RenderableType
 
-from jobistemer.app import JobControl
 from jobistemer.cli.commands.backfill import job_backfill_command
 from jobistemer.cli.commands.versions import diff_command, rollback_command, versions_command
 from jobistemer.cli.session import Session, with_session
+from jobistemer.control.jobs import JobControl
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownJob, UnknownTask
 from jobistemer.core.jobs.effective_options import find_effective_options
