@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.app.handles import RunHandle, build_run_handle
+from jobistemer.app.handles import RunHandle
 from jobistemer.app.producer import SentCall
 from jobistemer.app.registry import Registry
 from jobistemer.app.request import Request, build_request, is_encodable
@@ -115,4 +115,5 @@ class Jobistemer(Registry):
 
     def _build_handle(self, sent: SentCall) -> RunHandle[Any]:
         handler = self.handlers.get(sent.task)
-        return build_run_handle(self.namespace, sent, handler.decode_result if handler else msgspec.json.decode)
+        decode = handler.decode_result if handler else msgspec.json.decode
+        return RunHandle(self.namespace, sent.run, sent.shard, decode, existing=sent.existing)

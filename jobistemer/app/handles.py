@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from jobistemer.app.producer import Producer, SentCall
+from jobistemer.app.producer import Producer
 from jobistemer.app.request import Debounce, Request, Throttle, Unique, build_request
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.core.durations import Seconds
@@ -158,11 +158,15 @@ class TaskHandle(Generic[P, R]):
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Have a worker call it. Raises InvalidPayload with the path of what does not fit, or NotConnected."""
-        return self._build_handle(self._producer.send(self.request(*args, **kwargs)))
+        sent = self._producer.send(self.request(*args, **kwargs))
+        decode = self.handler.decode_result
+        return RunHandle(self._producer.namespace, sent.run, sent.shard, decode, existing=sent.existing)
 
     async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Like `enqueue`, awaited."""
-        return self._build_handle(await self._producer.send_async(self.request(*args, **kwargs)))
+        sent = await self._producer.send_async(self.request(*args, **kwargs))
+        decode = self.handler.decode_result
+        return RunHandle(self._producer.namespace, sent.run, sent.shard, decode, existing=sent.existing)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
         """The call as a value, for `app.enqueue_many`."""
@@ -204,16 +208,6 @@ class TaskHandle(Generic[P, R]):
             **options,
         )
         return TaskHandle(self.handler, self._producer, request)
-
-    def _build_handle(self, sent: SentCall) -> RunHandle[R]:
-        return build_run_handle(self._producer.namespace, sent, self.handler.decode_result)
-
-
-def build_run_handle(namespace: Namespace, sent: SentCall, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
-    """The handle for what an enqueueing script answered: the new run, or the one that is there already."""
-    existing = sent.reply.word in ("EXISTS", "MOVED")
-    run = sent.reply.values[0].decode() if existing else sent.run
-    return RunHandle(namespace, run, sent.shard, decode, existing=existing)
 
 
 def _poll_pauses(timeout: float | None, run_id: str) -> Iterator[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from jobistemer.core.errors import Conflict, DuplicateRun, NotFound
 from jobistemer.core.handlers.handler import encode_payload
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.store.actions import dead_letters
+from jobistemer.store.calls.runs import new_run_id
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
@@ -82,6 +82,6 @@ class DeadLetters:
     def _new_run_id(self, database: Database) -> str:
         # One script touches one shard, so the new run must live where the dead one does.
         while True:
-            run = ids.enqueued_run_id(self._namespace.clock.now_ms(), secrets.randbits(74))
+            run = new_run_id(self._namespace.clock.now_ms())
             if self._namespace.for_id(run) is database:
                 return run

@@ -92,17 +92,6 @@ def completion_run_id(occurrence: str) -> str:
     return f"run_{_uuid5(RUN_NAMESPACE, f'{occurrence}:complete')}"
 
 
-def enqueued_run_id(now_ms: int, entropy: int) -> str:
-    """A time-ordered identity for a call that no occurrence stands behind (UUID version 7, RFC 9562).
-
-    `entropy` is 74 random bits, given because the core has no source of chance.
-    """
-    value = (now_ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (entropy >> 62 & 0xFFF) << 64
-    value |= 0b10 << 62 | entropy & 0x3FFFFFFFFFFFFFFF
-    digits = f"{value:032x}"
-    return f"run_{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
 def enqueued_at(run: str) -> int:
     """The Unix milliseconds in a time-ordered run id; what else it may hold is no time."""
     return int(run.removeprefix("run_").replace("-", "")[:12], 16)
