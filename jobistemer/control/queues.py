@@ -39,7 +39,10 @@ class QueueControl:
         streams.resume_queue(self._namespace.shards, queue)
 
     def drain(self, queue: str) -> None:
-        """Drain a queue: refuse new runs with QueueClosed while workers execute the waiting ones. Raises InvalidName."""
+        """Drain a queue: refuse new runs with QueueClosed, while workers execute those that wait.
+
+        Raises InvalidName.
+        """
         streams.close_queue(self._namespace.shards, queue)
 
     def open(self, queue: str) -> None:
@@ -57,7 +60,7 @@ class QueueControl:
 class Holds:
     """Control of the holds of one namespace.
 
-    While a hold lasts, the runs of one task, or of one value of the key of its limit, wait; other runs are not affected.
+    While a hold lasts, the runs of one task, or of one value of the key of its limit, wait; other runs do not.
     """
 
     def __init__(self, namespace: Namespace) -> None:
