@@ -131,9 +131,10 @@ class Producer:
         earlier batches in place. Raises what `send` raises.
         """
         waiting = iter(requests)
+        prepare = self._prepare_with_hooks if self._hooks.enqueueing else self._prepare
         while batch := list(islice(waiting, BATCH)):
             now_ms = self._now_ms()
-            prepared = [self._prepare_with_hooks(request, now_ms) for request in batch]
+            prepared = [prepare(request, now_ms) for request in batch]
             by_shard: defaultdict[Database, list[PreparedCall]] = defaultdict(list)
             for each in prepared:
                 by_shard[self.namespace.for_id(each.shard)].append(each)
@@ -165,7 +166,7 @@ class Producer:
         with enter_enqueue_hooks(hooks) if hooks else _NO_HOOKS as add_headers:
             return self._prepare(request, now_ms, add_headers)
 
-    def _prepare(self, request: Request, now_ms: int, add_headers: AddHeaders | None) -> PreparedCall:
+    def _prepare(self, request: Request, now_ms: int, add_headers: AddHeaders | None = None) -> PreparedCall:
         """Check a request and build its message; now_ms: server time."""
         if not isinstance(request, Request):
             raise InvalidInput(f"a call is {request!r:.80}, allowed is what task.request(…) or app.request(…) gives")

@@ -17,3 +17,12 @@ def test_runs_are_spread_evenly_over_many_shards(monkeypatch):
     counts = Counter(namespace.for_id(text).keys.shard for text in run_ids)
     assert len(counts) == 16
     assert max(counts.values()) / min(counts.values()) <= 1.1
+
+
+def test_a_namespace_of_one_shard_needs_no_hash():
+    one, two = Namespace("fake://spread-one", shards=1), Namespace("fake://spread-two", shards=2)
+    assert one.only_shard is None, "not before it is known how many there are"
+    found = one.for_id("any")
+    assert one.only_shard is found
+    two.for_id("any")
+    assert two.only_shard is None
