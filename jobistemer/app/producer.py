@@ -217,15 +217,14 @@ class Producer:
             )
         if word == "CREATED" and self._hooks.enqueued:
             call_hooks(self._hooks.enqueued, message)
-        existing = word in ("EXISTS", "MOVED")
-        return SentCall(
-            message.handler, reply.values[0].decode() if existing else message.run, prepared.shard, existing
-        )
+        if word in ("EXISTS", "MOVED"):
+            return SentCall(message.handler, reply.values[0].decode(), prepared.shard, existing=True)
+        return SentCall(message.handler, message.run, prepared.shard, existing=False)
 
 
 def _build_rare_fields(request: Request, lock: str, now_ms: int) -> dict[str, Any]:
     fields: dict[str, Any] = {"expires_at": request.timing.expires_at(now_ms)}
-    # A lock with a window of its own outlives the run, so the run does not know it.
+    # A lock with a window of its own is held whether the run has ended or not, so the message does not name it.
     if isinstance(request.single, Unique) and request.single.window is None:
         fields |= {"unique": lock, "unique_queued": request.single.until == "started"}
     if request.metadata:
