@@ -9,13 +9,14 @@ import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 
 import jobistemer
-from jobistemer import app
 from jobistemer.app.job_declaration import JobDeclaration
+from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.control.queues import Holds, QueueControl
 from jobistemer.core import errors
 from jobistemer.core.schedules import EveryBuilder, Ready
-from jobistemer.core.sizes import Sizes
 from jobistemer.testing import Call, HandlerFailed, Jobs, Occurrence, under_test
 
 API = Path(__file__).parent / "reference" / "api.md"
@@ -30,7 +31,7 @@ stands under *handed out* is met by attribute or as what a method gives.
 """
 ERRORS_HEAD = """# Errors
 
-Drawn from `jobistemer/core/errors.py` by `docs/draw_api.py`. All are in `jobistemer.core.errors`, and every one is a `JobistemerError`.
+Drawn from `jobistemer/core/errors.py` by `docs/draw_api.py`. All are imported from `jobistemer`, and every one is a `JobistemerError`.
 The first level says whose fault it is, because that decides what a caller does about it. Messages say what was wrong, with the value,
 and what to do; on the command line the message is the one line on standard error, and the exit code is 1.
 """
@@ -52,10 +53,9 @@ HANDED_OUT = {
     "what `app.job(…)` gives": JobDeclaration,
     "what `app.every(…)` gives; a unit or a weekday follows": EveryBuilder,
     "what a unit or `app.at(…)` gives": Ready,
-    "`app.queues`": app.QueueControl,
-    "`app.holds`": app.Holds,
-    "`app.dead`": app.DeadLetters,
-    "`Jobistemer(sizes=…)`": Sizes,
+    "`app.queues`": QueueControl,
+    "`app.holds`": Holds,
+    "`app.dead`": DeadLetters,
 }
 
 
@@ -64,7 +64,9 @@ def api_page() -> str:
     public = [getattr(jobistemer, name) for name in jobistemer.__all__]
     classes = sorted({each for each in public if inspect.isclass(each)}, key=lambda each: each.__name__)
     parts = [API_HEAD, "## from jobistemer", "", "`NO_RETRIES` is the retry policy `Delays()`.", ""]
-    parts += [section(each) for each in classes]
+    parts += ["[Errors](errors.md) are imported from `jobistemer` too.", ""]
+    parts += [section(each) for each in classes if not issubclass(each, errors.JobistemerError)]
+    parts += [function_section(each) for each in public if inspect.isfunction(each)]
     parts += ["## Handed out", ""]
     parts += [section(each, where) for where, each in HANDED_OUT.items()]
     return "\n".join(parts)
@@ -74,7 +76,19 @@ def testing_page() -> str:
     """The page of what tests of applications use."""
     told = inspect.cleandoc(under_test.__doc__ or "")
     given = "under_test(app: Jobistemer, *, at: When | None = None)"
-    parts = [TESTING_HEAD, "## from jobistemer.testing", "", "### under_test", "", "```text", given, "```", "", told, ""]
+    parts = [
+        TESTING_HEAD,
+        "## from jobistemer.testing",
+        "",
+        "### under_test",
+        "",
+        "```text",
+        given,
+        "```",
+        "",
+        told,
+        "",
+    ]
     parts += [section(each) for each in (Jobs, Call, Occurrence, HandlerFailed)]
     return "\n".join(parts)
 
@@ -113,6 +127,15 @@ def section(kind: type, where: str = "") -> str:
     return "\n".join([title, "", "```text", made, "```", "", inspect.cleandoc(kind.__doc__ or ""), "", *methods, ""])
 
 
+def function_section(function: FunctionType) -> str:
+    """Return the section of one function: its signature and its docstring."""
+    source = next(node for node in ast.parse(inspect.getsource(function)).body if isinstance(node, ast.FunctionDef))
+    made = f"{function.__name__}({', '.join(arguments(source, 0))}) -> {ast.unparse(source.returns)}"
+    return "\n".join(
+        [f"### {function.__name__}", "", "```text", made, "```", "", inspect.cleandoc(function.__doc__ or ""), ""]
+    )
+
+
 def fields(kind: type) -> list[str]:
     """What a class is made with, as it is written."""
     for node in lineage(kind):
@@ -129,12 +152,12 @@ def struct_fields(node: ast.ClassDef) -> Iterator[str]:
             yield ast.unparse(each)
 
 
-def arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    """The parameters of a method without `self`, each as it is written."""
+def arguments(function: ast.FunctionDef | ast.AsyncFunctionDef, skipped: int = 1) -> list[str]:
+    """Return the parameters, each as it is written, without the first `skipped`: a method's `self`."""
     given = function.args
     positional = [*given.posonlyargs, *given.args]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(given.defaults)) + list(given.defaults)
-    found = [parameter(each, default) for each, default in zip(positional, defaults, strict=True)][1:]
+    found = [parameter(each, default) for each, default in zip(positional, defaults, strict=True)][skipped:]
     found += [f"*{given.vararg.arg}"] if given.vararg else []
     found += ["*"] if given.kwonlyargs and not given.vararg else []
     found += [parameter(each, value) for each, value in zip(given.kwonlyargs, given.kw_defaults, strict=True)]

@@ -1,4 +1,4 @@
-"""The app object: where an application declares its tasks and jobs, and enqueues calls."""
+"""The app object: an application declares its tasks and jobs on it, and enqueues calls with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.app.handles import RunHandle, build_run_handle
+from jobistemer.app.handles import RunHandle
 from jobistemer.app.producer import SentCall
 from jobistemer.app.registry import Registry
 from jobistemer.app.request import Request, build_request, is_encodable
@@ -30,12 +30,12 @@ from jobistemer.store.server.connection import DEFAULT_URL
 
 
 class Jobistemer(Registry):
-    """An application's tasks and jobs.
+    """The tasks and jobs of an application, with the server that its calls go to.
 
-    url: the server, by default JOBISTEMER_URL or redis://localhost:6379/0. namespace: what all keys begin with.
+    url: the server, by default JOBISTEMER_URL or redis://localhost:6379/0. namespace: the prefix of all keys.
     shards: see the reference; 1 unless the namespace was created with more. defaults: options of every task.
-    sizes: how large payloads and results may be.
-    Nothing is connected before something is enqueued or looked up.
+    sizes: the maximum sizes of payloads and results.
+    No connection is made before something is enqueued or looked up. Raises Misconfigured.
     """
 
     def __init__(
@@ -65,54 +65,64 @@ class Jobistemer(Registry):
 
     @property
     def plugins(self) -> Plugins:
-        """What a worker takes besides the handlers."""
+        """Return the middleware, hooks and preparation of calls that a worker takes from the app."""
         return Plugins(self.middleware, self.hooks, partial(prepare_follow_up, self.producer))
 
     def enqueue(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
-        """Have a worker run the task of this name; its code need not be known here.
+        """Enqueue a call of the task with this name; the code of the task need not be known here.
 
-        call: what `TaskHandle.options` takes. Raises InvalidPayload, InvalidInput, QueueClosed, NotConnected, ….
+        call: the options of `TaskHandle.options`. Returns the handle of the run.
+        Raises InvalidPayload, PayloadTooLarge, InvalidInput, QueueClosed or NotConnected.
         """
         return self._build_handle(self.producer.send(build_request(task, payload, **call)))
 
     async def enqueue_async(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
-        """Like `enqueue`, awaited."""
+        """Enqueue a call like `enqueue`, awaited."""
         return self._build_handle(await self.producer.send_async(build_request(task, payload, **call)))
 
     def enqueue_at(
         self, at: datetime, task: str, payload: Mapping[str, Any] | None = None, **call: Any
     ) -> RunHandle[Any]:
-        """Like `enqueue`, to start at an instant."""
+        """Enqueue a call like `enqueue`; its run may start at the given instant."""
         return self.enqueue(task, payload, at=at, **call)
 
     def enqueue_many(self, requests: Iterable[Request]) -> list[RunHandle[Any]]:
-        """Enqueue many calls, a thousand a round trip; requests come from `task.request(…)` or `app.request(…)`."""
+        """Enqueue many calls, a thousand a round trip; requests come from `task.request(…)` or `app.request(…)`.
+
+        Returns the handles of the runs in the same order. An error leaves the runs of earlier thousands enqueued.
+        Raises what `enqueue` raises.
+        """
         if not isinstance(requests, Iterable):
             raise InvalidInput(f"calls are {requests!r:.80}, allowed are several: enqueue_many([task.request(…), …])")
         return [self._build_handle(sent) for sent in self.producer.send_many(requests)]
 
     def request(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> Request:
-        """A call as a value."""
+        """Return a call as a value, for `enqueue_many` and transactions; nothing is sent."""
         return build_request(task, payload, **call)
 
     def run(self, run_id: str) -> RunHandle[Any]:
-        """The handle of a run by its id; whether it is on record shows when it is asked. Raises InvalidInput."""
+        """Return the handle of a run by its id; its methods raise UnknownRun for a run without a record.
+
+        Raises InvalidInput for an id that is not a text.
+        """
         if not isinstance(run_id, str) or not is_encodable(run_id):
             raise InvalidInput(f"run id is {run_id!r:.80}, allowed is the text that a handle has as its id")
         return RunHandle(self.namespace, run_id, None, msgspec.json.decode, existing=True)
 
     def deploy(self) -> list[Registration]:
-        """Register every declared job; unchanged ones stay as they are, and so do those that are newer.
+        """Register every declared job, except where the registered definition is equal or newer.
 
-        Processes may do this at each start: an old one that starts beside new ones undoes nothing. To see a plan
-        before, and to remove what is no longer declared, use `jobistemer deploy`.
+        Processes may do this at each start: an old process that starts beside new ones undoes nothing. To see a plan
+        first, and to remove jobs that are no longer declared, use `jobistemer deploy`.
+        Returns a registration for each job. Raises InvalidDefinition, StaleDefinition or NotConnected.
         """
         return self.control.register_all(self.jobs(), owner=self.owner)
 
     def report(self, occurrence_id: str) -> Report:
-        """The execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""
+        """Return the execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""
         return find_report(self.namespace.shards, occurrence_id)
 
     def _build_handle(self, sent: SentCall) -> RunHandle[Any]:
         handler = self.handlers.get(sent.task)
-        return build_run_handle(self.namespace, sent, handler.decode_result if handler else msgspec.json.decode)
+        decode = handler.decode_result if handler else msgspec.json.decode
+        return RunHandle(self.namespace, sent.run, sent.shard, decode, existing=sent.existing)

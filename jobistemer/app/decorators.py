@@ -1,7 +1,7 @@
-"""What `@app.task(…)`, `@app.job(…)`, `@job.task(…)` and `.do(…)` make of a function, as type checkers see it.
+"""The types of `@app.task(…)`, `@app.job(…)`, `@job.task(…)` and `.do(…)`: each makes a task of a function.
 
-A context that is the first parameter is the worker's to give, so checkers hide it from callers. Elsewhere they cannot:
-annotate it as `ctx: Context | None = None` there, so that callers may leave it out.
+The worker supplies a context, so type checkers hide a first parameter of this type from callers. They cannot hide it
+elsewhere: annotate it as `ctx: Context | None = None` there, so that callers may leave it out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class TaskDecorator:
-    """Makes a task of a function; the task has its parameters and its result."""
+    """A decorator that makes a task of a function; the task has the parameters and the result of the function."""
 
     def __init__(self, make: Callable[[Callable[..., Any]], TaskHandle[Any, Any]]) -> None:
         self._make = make
@@ -31,12 +31,12 @@ class TaskDecorator:
     @overload
     def __call__(self, function: Callable[P, R], /) -> TaskHandle[P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
-        """Declare the function. Raises InvalidDefinition or InvalidName."""
+        """Declare the function as a task. Raises InvalidDefinition or InvalidName."""
         return self._make(function)
 
 
 class Do(Protocol):
-    """What `.do` of a schedule in words is: it makes a job of a function; policies are those of `app.job`."""
+    """The type of `.do` after a schedule in words: it makes a job of a function; policies are those of `app.job`."""
 
     @overload
     def __call__(

@@ -1,4 +1,4 @@
-"""Stamping: what hooks around a call add to the headers of its run."""
+"""Hooks around a call that is enqueued: they add headers to its run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from jobistemer.core.handlers.hooks import EnqueueHook, HeaderSource
 from jobistemer.core.runs.message import Message
 
 AddHeaders = Callable[[Message], Message]
+"""Returns a message with the headers that hooks give for it."""
 
 
 @contextmanager
 def enter_enqueue_hooks(hooks: Iterable[EnqueueHook]) -> Iterator[AddHeaders]:
-    """Enter the hooks; what is given adds their headers to a message. Raises what they raise."""
+    """Enter the hooks; the context's value adds their headers to a message. Raises what the hooks raise."""
     with ExitStack() as stack:
-        stamps = [stack.enter_context(hook()) for hook in hooks]
-        yield lambda message: _add_headers(message, stamps)
+        sources = [stack.enter_context(hook()) for hook in hooks]
+        yield lambda message: _add_headers(message, sources)
 
 
-def _add_headers(message: Message, stamps: list[HeaderSource]) -> Message:
+def _add_headers(message: Message, sources: list[HeaderSource]) -> Message:
     headers: dict[str, str] = {}
-    for stamp in stamps:
-        headers |= stamp(message)
+    for source in sources:
+        headers |= source(message)
     if not headers:
         return message
+    # The headers that the call itself was given win.
     return msgspec.structs.replace(message, headers=check_texts("headers", {**headers, **message.headers}))

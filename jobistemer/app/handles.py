@@ -1,4 +1,4 @@
-"""What application code holds: a task that can be called or enqueued, and a run that can be asked and awaited."""
+"""Handles: of a task, to call or enqueue it; and of a run, to read its state and wait for its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from jobistemer.app.producer import Producer, SentCall
+from jobistemer.app.producer import Producer
 from jobistemer.app.request import Debounce, Request, Throttle, Unique, build_request
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.core.durations import Seconds
@@ -31,13 +31,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.1
+"""How long `RunHandle.result` waits before it reads the record again: at first, and at most."""
 
 
 class RunHandle(Generic[R]):
-    """One run, by its id: ask for its state, wait for its result.
+    """The handle of one run: read its state, wait for its result, cancel it.
 
-    shard: what its shard is found by, None when that is not known: then it is looked for.
-    existing: the run was there already, since its call is unique, throttled or debounced; no new one was created.
+    shard: the id by which its shard is found; None when it is not known, and all shards are searched.
+    existing: the run was there before, since its call is unique, throttled or debounced; no new run was created.
     """
 
     def __init__(
@@ -54,17 +55,18 @@ class RunHandle(Generic[R]):
         return f"<run {self.id}{', which was there already' if self.existing else ''}>"
 
     def record(self) -> RunRecord:
-        """What is on record. Raises UnknownRun when nothing is (any more)."""
+        """Return the record of the run. Raises UnknownRun when it never was or its retention is over."""
         return self._require_record(records.find_run(self._database(), self.id))
 
     def state(self) -> RunState:
-        """Where the run stands. Raises UnknownRun."""
+        """Return the state of the run. Raises UnknownRun."""
         return self.record().state
 
     def result(self, timeout: float | None = None) -> R:
-        """Wait for the run to end and return its typed result.
+        """Wait for the run to end and return its result, of the type that the task declares.
 
-        timeout: seconds, None for ever. Raises ResultTimeout, or RunFailed when it ended without a result.
+        timeout: seconds; None waits for ever. Raises ResultTimeout, RunFailed when the run ended without a result, or
+        UnknownRun.
         """
         for pause in _poll_pauses(timeout, self.id):
             record = self.record()
@@ -74,7 +76,7 @@ class RunHandle(Generic[R]):
         raise AssertionError("unreachable")
 
     async def result_async(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the same meaning as in `result`
-        """Like `result`, awaited."""
+        """Return the result like `result`, awaited."""
         found = await asyncio.to_thread(self._database) if self._shard is None else self._database()
         database = self._namespace.async_shard(found)
         for pause in _poll_pauses(timeout, self.id):
@@ -86,18 +88,19 @@ class RunHandle(Generic[R]):
         raise AssertionError("unreachable")
 
     def cancel(self, reason: str = BY_HAND) -> bool:
-        """Cancel the run wherever it is; one that runs ends within a second. False when it had ended before.
+        """Cancel the run in any state; a worker that executes it learns of it within a second.
 
-        Raises UnknownRun, or Conflict when it moved on with each look.
+        Returns False when the run had ended before. Raises UnknownRun, or Conflict when the run changed its state at
+        each try.
         """
         return cancel_run(self._namespace, self.id, reason) != "ended"
 
     async def cancel_async(self, reason: str = BY_HAND) -> bool:
-        """Like `cancel`, awaited."""
+        """Cancel the run like `cancel`, awaited."""
         return await asyncio.to_thread(self.cancel, reason)
 
     def watch(self) -> Iterator[RunUpdate]:
-        """What is new about the run as it comes, until it has ended: lines, progress, states. Raises UnknownRun."""
+        """Iterate over the news of the run until it has ended: log lines, progress and states. Raises UnknownRun."""
         watcher = RunWatcher(self._database(), self.id)
         while True:
             yield from watcher.poll()
@@ -111,7 +114,7 @@ class RunHandle(Generic[R]):
             self._found_database = self._namespace.for_id(self._shard)
         if self._found_database is None and (located := locate_run(self._namespace.shards, self.id)):
             self._found_database = located[0]
-        # What is on no shard is looked for again, should it be there later.
+        # A run that is on no shard may be created later, so nothing is remembered of it.
         return self._found_database or self._namespace.shards[0]
 
     def _require_record(self, record: RunRecord | None) -> RunRecord:
@@ -128,7 +131,7 @@ class RunHandle(Generic[R]):
 
 
 class TaskHandle(Generic[P, R]):
-    """A declared task: call it to run it here, `enqueue` it to have a worker run it."""
+    """A declared task: call it to run it in this process, `enqueue` it to have a worker run it."""
 
     def __init__(self, handler: Handler, producer: Producer, request: Request) -> None:
         self.handler = handler
@@ -141,11 +144,11 @@ class TaskHandle(Generic[P, R]):
 
     @property
     def name(self) -> str:
-        """The name that workers know it by."""
+        """Return the name by which workers find the task."""
         return self.handler.name
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Call the function here and now; a context is made up for it unless one is given."""
+        """Call the function in this process; it gets a context of placeholder values unless one is given."""
         handler = self.handler
         if handler.context_parameter is None or any(isinstance(each, Context) for each in (*args, *kwargs.values())):
             return handler.function(*args, **kwargs)
@@ -157,15 +160,23 @@ class TaskHandle(Generic[P, R]):
         return handler.function(**arguments, **{handler.context_parameter: context})
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
-        """Have a worker call it. Raises InvalidPayload with the path of what does not fit, or NotConnected."""
-        return self._build_handle(self._producer.send(self.request(*args, **kwargs)))
+        """Enqueue a call with these arguments. Returns the handle of the run.
+
+        Raises InvalidPayload with the path of the argument that does not fit, PayloadTooLarge, QueueClosed or
+        NotConnected.
+        """
+        sent = self._producer.send(self.request(*args, **kwargs))
+        decode = self.handler.decode_result
+        return RunHandle(self._producer.namespace, sent.run, sent.shard, decode, existing=sent.existing)
 
     async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
-        """Like `enqueue`, awaited."""
-        return self._build_handle(await self._producer.send_async(self.request(*args, **kwargs)))
+        """Enqueue a call like `enqueue`, awaited."""
+        sent = await self._producer.send_async(self.request(*args, **kwargs))
+        decode = self.handler.decode_result
+        return RunHandle(self._producer.namespace, sent.run, sent.shard, decode, existing=sent.existing)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
-        """The call as a value, for `app.enqueue_many`."""
+        """Return the call as a value, for `app.enqueue_many` and transactions. Raises InvalidPayload."""
         return msgspec.structs.replace(self._request, payload=self.handler.encode(args, kwargs))
 
     def options(
@@ -183,11 +194,12 @@ class TaskHandle(Generic[P, R]):
         max_retries: int | None = None,
         **options: Any,
     ) -> TaskHandle[P, R]:
-        """The same task with options for the next call: `send.options(delay=5).enqueue(…)`.
+        """Return the task with options for its next call: `send.options(delay=5).enqueue(…)`.
 
         delay, at, expires: see Timing. unique, throttle, debounce: at most one of the three. metadata, headers: texts
-        that the handler finds in its context. timeout: of one attempt, timeout_s as seconds or a timedelta.
-        max_retries: so many by the retry policy that applies. options: see Options.
+        that the handler finds in its context. timeout: the limit of one attempt, as seconds or a timedelta.
+        max_retries: the number of retries by the retry policy that applies. options: see Options.
+        Raises InvalidInput or InvalidDefinition.
         """
         request = build_request(
             self.name,
@@ -205,19 +217,12 @@ class TaskHandle(Generic[P, R]):
         )
         return TaskHandle(self.handler, self._producer, request)
 
-    def _build_handle(self, sent: SentCall) -> RunHandle[R]:
-        return build_run_handle(self._producer.namespace, sent, self.handler.decode_result)
-
-
-def build_run_handle(namespace: Namespace, sent: SentCall, decode: Callable[[bytes], Any]) -> RunHandle[Any]:
-    """The handle for what an enqueueing script answered: the new run, or the one that is there already."""
-    existing = sent.reply.word in ("EXISTS", "MOVED")
-    run = sent.reply.values[0].decode() if existing else sent.run
-    return RunHandle(namespace, run, sent.shard, decode, existing=existing)
-
 
 def _poll_pauses(timeout: float | None, run_id: str) -> Iterator[float]:
-    """Pauses between looks, growing to a tenth of a second; raises ResultTimeout when the time is over."""
+    """Yield the pauses between two reads of a record, in seconds, growing to LONGEST_PAUSE_S.
+
+    Raises ResultTimeout when the time is over, or InvalidInput for a timeout that is not a number.
+    """
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or isnan(timeout)):
         raise InvalidInput(f"timeout is {timeout!r:.80}, allowed are seconds, or None for ever")
     deadline = None if timeout is None else time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""Declaring a job: one function, or several tasks that form a graph."""
+"""Declaration of a job: one function, or several tasks that form a graph."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _OPTION_NAMES = frozenset(Options.__struct_fields__)
+# Traits stay in the process that declares them: exceptions are classes, which no message can carry.
 _TRAIT_NAMES = frozenset({"retry_on", "no_retry_on"})
 _OWN_NAMES = frozenset({"mode", "payload", "on_start"})
 _POLICY_NAMES = frozenset(Job.__struct_fields__) - {"name", "schedule", "tasks", "on_complete"} | _OWN_NAMES
@@ -32,7 +33,7 @@ MODES = ("graph", "sequential", "parallel")
 
 
 class DeclaringApp(Protocol):
-    """What a declaration needs of its app."""
+    """The part of an app that a declaration uses."""
 
     handlers: dict[str, Handler]
     hooks: Hooks
@@ -42,16 +43,16 @@ class DeclaringApp(Protocol):
     def add_handler(
         self, function: Callable[..., Any], name: str, levels: list[tuple[str, Options]], **traits: Any
     ) -> TaskHandle[Any, Any]:
-        """Register a callable under a name."""
+        """Register a function as a task; levels: the options of app, job and task, in this order."""
         ...
 
 
 class JobDeclaration(TaskDecorator):
-    """A job in the making: `@app.job("0 2 * * *")` over a function, or `nightly.task` over each of several.
+    """The declaration of a job: `@app.job("0 2 * * *")` over its one function, or `@nightly.task` over each of several.
 
-    Besides the options of Options it takes the policies of Job (overlap, recovery, grace_s, calendars, …),
-    payload (keyword arguments of the one function) and mode: `graph` (the default: tasks say what they come
-    after), `sequential` (each after the one before) or `parallel` (no edges).
+    Besides the options of Options it takes the policies of Job (overlap, recovery, grace_s, calendars, …), `payload`
+    (the keyword arguments of the one function) and `mode`: `graph` (the default: each task names the tasks before it),
+    `sequential` (each task after the one before) or `parallel` (no edges).
     """
 
     def __init__(self, app: DeclaringApp, schedule: AnySchedule, name: str | None, policies: Mapping[str, Any]) -> None:
@@ -100,10 +101,11 @@ class JobDeclaration(TaskDecorator):
         payload: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Any:
-        """Add a task. after: tasks that must have succeeded before. payload: its keyword arguments.
+        """Add a task. after: the tasks that must have succeeded before. payload: its keyword arguments.
 
-        A parameter called like a task that comes before it gets that task's result. options: those of Options,
-        failure (what its failure does to the others, by default what the job says), retry_on and no_retry_on.
+        A parameter that is named like an earlier task gets the result of that task. options: those of Options,
+        `failure` (the effect of its failure on the other tasks, by default that of the job), retry_on and no_retry_on.
+        Raises InvalidDefinition, InvalidName or InvalidPayload.
         """
         if not self.name:
             raise InvalidDefinition('a job of several tasks needs a name: app.job(schedule, name="nightly")')
@@ -115,7 +117,7 @@ class JobDeclaration(TaskDecorator):
         return TaskDecorator(add) if function is None else add(function)
 
     def on_complete(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
-        """Make a function a run of its own after the end of each occurrence, whatever its outcome.
+        """Declare a function that is run after the end of each occurrence, whatever its outcome.
 
         A parameter annotated `Report` gets the execution report. The run is created by the script that ends the
         occurrence, so it survives the worker that finished the last task. Raises InvalidDefinition.
@@ -126,18 +128,21 @@ class JobDeclaration(TaskDecorator):
             raise InvalidDefinition('name the job before its on_complete: app.job(schedule, name="nightly")')
         if self._completion is not None:
             raise InvalidDefinition(f"job {self.name!r} has two functions for on_complete; it can have one")
-        own, levels = split_task_options(options)
-        handle, effective, origin = self._add_handler(function, f"{self.name}.{COMPLETION}", own, levels)
+        traits, own = split_task_options(options)
+        handle, effective, origin = self._add_handler(function, f"{self.name}.{COMPLETION}", traits, own)
         payload = encode_payload(handle.name, {})
         self._completion = Task(COMPLETION, handle.name, payload, options=effective, origin=origin)
         return handle
 
     def on_start(self, hook: Callable[[Context], object]) -> Callable[[Context], object]:
-        """Have a function told the context of the first attempt of each occurrence; it cannot change what happens."""
+        """Register a hook that gets the context of the first attempt of each occurrence.
+
+        An error in the hook is logged and changes nothing. Raises InvalidDefinition.
+        """
         return self._app.hooks.on_start(ids.job_id(self.name), hook)
 
     def build(self) -> Job:
-        """The definition as a value. Raises InvalidDefinition."""
+        """Return the definition as a value. Raises InvalidDefinition."""
         return Job(
             name=self.name,
             schedule=self._schedule,
@@ -147,7 +152,7 @@ class JobDeclaration(TaskDecorator):
         )
 
     def _add_only_task(self, function: Callable[..., Any]) -> TaskHandle[Any, Any]:
-        """Make the function the job's one task."""
+        """Make the function the only task of the job."""
         if not self.name:
             self._set_name(function.__name__)
         return self._add_task(function, self.name, self.name, (), self._payload, {})
@@ -188,7 +193,11 @@ class JobDeclaration(TaskDecorator):
         return handle
 
     def _check_arguments(self, handler: Handler, payload: Mapping[str, Any]) -> msgspec.Raw:
-        """What every call of a task gets. It must be enough: nobody else gives a task of a job anything."""
+        """Return the payload of every call of a task.
+
+        Raises InvalidPayload, or InvalidDefinition when the task has no payload and needs one: a task of a job gets no
+        other arguments.
+        """
         try:
             return handler.encode_arguments(payload)
         except InvalidPayload as error:
@@ -202,7 +211,7 @@ class JobDeclaration(TaskDecorator):
     def _add_handler(
         self, function: Callable[..., Any], name: str, traits: dict[str, Any], options: Options
     ) -> tuple[TaskHandle[Any, Any], Options, dict[str, str]]:
-        """The handler of a task, its effective options, and the level that each of them comes from."""
+        """Return the handle of a new task, its effective options, and the level that each option comes from."""
         levels = [("app", self._app.defaults), ("job", self._options), ("task", options)]
         handle = self._app.add_handler(function, name, levels, **traits)
         sources = {field: found.source for field, found in resolve_options(levels).items() if found.source != "default"}
@@ -210,7 +219,10 @@ class JobDeclaration(TaskDecorator):
 
 
 def split_task_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
-    """What a task is declared with: its lists of exceptions, and its options. Raises InvalidDefinition."""
+    """Split the keyword arguments of a task's declaration into traits (lists of exceptions) and options.
+
+    Raises InvalidDefinition for unknown names and for values out of range.
+    """
     unknown = set(given) - _OPTION_NAMES - _TRAIT_NAMES
     if unknown:
         known = ", ".join(sorted(_OPTION_NAMES | _TRAIT_NAMES))

@@ -1,4 +1,4 @@
-"""Where a command finds its app and its server: argument or option, environment, `[tool.jobistemer]`."""
+"""Find the app and the server of a command: by argument or option, environment, or `[tool.jobistemer]`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT_NAMESPACE = "jobistemer"
 
 
 class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `[tool.jobistemer]` in pyproject.toml says; folder is where the file is.
+    """The table `[tool.jobistemer]` of a pyproject.toml; folder: the folder of this file.
 
     worker, ticker: options of `jobistemer-worker` and `jobistemer-ticker` by their long names.
     """
@@ -38,7 +38,10 @@ class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def find_project(start: Path) -> Project:
-    """Read the nearest `[tool.jobistemer]` in `start` or above. Raises Misconfigured when it is wrong."""
+    """Read the nearest `[tool.jobistemer]` in `start` or above; an empty Project when there is none.
+
+    Raises Misconfigured when the file or the table is wrong.
+    """
     for file in (folder / "pyproject.toml" for folder in (start, *start.parents)):
         if not file.is_file():
             continue
@@ -52,18 +55,18 @@ def find_project(start: Path) -> Project:
 
 
 def open_namespace(url: str | None, name: str | None) -> Namespace:
-    """The namespace that options, environment and project name together; nothing is connected yet."""
+    """Open the namespace that options, environment and project name together; nothing is connected yet."""
     project = find_project(Path.cwd())
     return Namespace(url or project.url or DEFAULT_URL, name or project.namespace or DEFAULT_NAMESPACE)
 
 
 def load_app(reference: str | None, url: str | None, name: str | None) -> Jobistemer:
-    """Import the app; `url` and `name` are what it connects to unless it names something itself.
+    """Import the app; it connects to `url` and to the namespace `name` unless its code names others.
 
-    Raises Misconfigured when there is no such app, or when it contradicts `url` or `name`.
+    Raises Misconfigured when there is no such app, or when its code contradicts `url` or `name`.
     """
     project, chosen = find_project(Path.cwd()), resolve_app_reference(reference)
-    # The app's own code enqueues too, so it has to find the same server; the environment is how it is told.
+    # The code of the app enqueues too, so it has to connect to the same server; it reads the environment.
     for variable, value in (
         ("JOBISTEMER_URL", url or project.url),
         ("JOBISTEMER_NAMESPACE", name or project.namespace),
@@ -73,13 +76,13 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
     _extend_sys_path(project, reference)
     app = _import_app(chosen)
     _check_no_conflict(chosen, app, url, name)
-    # Its jobs carry this mark, by which a later deployment knows which ones were its own.
+    # The jobs of the app carry this mark: by it a later deployment knows which registered jobs are its own.
     app.owner = app.owner or chosen
     return app
 
 
 def resolve_app_reference(reference: str | None) -> str:
-    """The app that is meant, as MODULE:APP. Raises Misconfigured when none is."""
+    """Return the app that is to be loaded, as MODULE:APP. Raises Misconfigured when none is named."""
     chosen = reference or find_project(Path.cwd()).app
     if not chosen:
         raise Misconfigured(
@@ -90,7 +93,7 @@ def resolve_app_reference(reference: str | None) -> str:
 
 
 def find_app_folders(reference: str | None) -> list[Path]:
-    """Where the source files of the app are; nothing is imported. Raises Misconfigured when there are none."""
+    """Return the folders of the app's source files; nothing is imported. Raises Misconfigured for none."""
     chosen = resolve_app_reference(reference)
     _extend_sys_path(find_project(Path.cwd()), reference)
     top = chosen.partition(":")[0].partition(".")[0]
@@ -116,7 +119,7 @@ def _import_app(reference: str) -> Jobistemer:
     try:
         module = import_module(module_name)
     except Exception as error:
-        # Whatever goes wrong in there is the application's; its author needs the place, not our own stack.
+        # The error is in the code of the application: its author needs the place there, not the stack of this package.
         raise Misconfigured(
             f"app {reference!r}: importing {module_name} failed: {_describe_error(error, module_name)}"
         ) from error
@@ -132,14 +135,14 @@ def _describe_error(error: Exception, module_name: str) -> str:
     if isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or " "):
         return f"{text}; looked in the current folder too"
     if isinstance(error, SyntaxError):
-        # Where it is stands in what it says.
+        # The text of a syntax error names its place already.
         return text
     place = _find_frame(error)
     return f"{text} ({place.filename}, line {place.lineno})" if place else text
 
 
 def _find_frame(error: Exception) -> traceback.FrameSummary | None:
-    """The last line of the application's before our own code noticed: what is wrong is to be mended there."""
+    """Return the last frame of the application before the first frame of this package: the place of its mistake."""
     frames = traceback.extract_tb(error.__traceback__)
     after_import = dropwhile(lambda frame: _is_own_frame(frame) or "importlib" in frame.filename, frames)
     app_frames = [

@@ -1,18 +1,21 @@
-"""Enqueueing: from a call to a run in Redis, once, however often the client library sends it."""
+"""The way of a call from a request to a run in Redis.
+
+A call creates one run, however often the client library sends it: the run id is chosen here, before the first try.
+"""
 
 from __future__ import annotations
 
-import secrets
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
+from jobistemer.app.debounce import run_debounce, run_debounce_async
 from jobistemer.app.enqueue_hooks import AddHeaders, enter_enqueue_hooks
 from jobistemer.app.request import NOW, Debounce, Request, Unique, lock_name
-from jobistemer.core import ids
 from jobistemer.core.checks import check_name
 from jobistemer.core.durations import milliseconds
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
@@ -34,49 +37,46 @@ from jobistemer.store.scripts import Call, Reply
 BATCH = 1_000
 """How many runs `send_many` puts into one round trip."""
 CACHE_SIZE = 1_000
+"""How many sets of options a producer remembers the message fields of."""
 LONG_SILENCE_S = 300.0
-TRIES = 5
-"""How often a debounced call looks again, when others keep changing what it saw."""
+"""After so many seconds without a reply, the server is asked for its time before a call is made."""
+FieldsKey = tuple[str, bool, Options, int | None]
+"""What the constant fields of a message follow from: its task, whether that is known here, options, max_retries."""
 
-Steps = Generator[Call, Reply, Reply]
-"""Calls to be made in turn; each is answered before the next is known. Returns the last answer."""
+_NO_HOOKS: nullcontext[None] = nullcontext()
 
 
 class SentCall(NamedTuple):
-    """A call that has been made: its task, the run made for it, what its shard is found by, what the server said."""
+    """A call that has been enqueued.
+
+    task: its name. run: the id of the run that stands for it. shard: the id by which the shard of the run is found.
+    existing: the run was there before, since the call is unique, throttled or debounced.
+    """
 
     task: str
     run: str
     shard: str
-    reply: Reply
+    existing: bool
 
 
 class PreparedCall(NamedTuple):
-    """A call ready to be sent; lock is the name of its unique lock, limit that of the limit its shard is found by."""
+    """A call that is ready to be sent.
+
+    lock: the name of its unique lock, empty for none. shard: the id by which its shard is found.
+    """
 
     request: Request
     message: Message
     lock: str
-    limit: str = ""
-
-    @property
-    def shard(self) -> str:
-        """The id by which the shard of the call is found."""
-        return self.lock or self.limit or self.message.run
-
-    def to_sent(self, reply: Reply) -> SentCall:
-        """The call, made. Raises QueueClosed when the server said so."""
-        if reply.word == "CLOSED":
-            queue = self.message.queue
-            raise QueueClosed(
-                f"queue {queue!r} is being drained and takes no new runs: {self.request.task!r} was not enqueued; "
-                f"use another queue, or open it again with `jobistemer queue open {queue}`"
-            )
-        return SentCall(self.request.task, self.message.run, self.shard, reply)
+    shard: str
 
 
 class Producer:
-    """Turns requests into runs. Handlers are looked up to check payloads; a producer may know none of them."""
+    """The sender of calls: checks requests, builds messages and has the server create runs.
+
+    handlers: the tasks of the app by name, which know the types of their payloads. A task that is not among them can be
+    enqueued too; its payload is checked by the worker.
+    """
 
     def __init__(
         self,
@@ -91,127 +91,140 @@ class Producer:
         self._defaults = defaults
         self._hooks = hooks or Hooks()
         self._sizes = sizes
-        # What the options of a call make of its message; calls repeat them.
-        self._fields: dict[tuple[str, bool, Options, int | None], dict[str, Any]] = {}
+        # Calls repeat their options, so the fields that follow from options are computed once.
+        self._fields: dict[FieldsKey, dict[str, Any]] = {}
 
     def send(self, request: Request) -> SentCall:
-        """Enqueue one call, as a rule in one round trip. Raises what `prepare` raises, or QueueClosed."""
-        if self._hooks.enqueueing:
-            with enter_enqueue_hooks(self._hooks.enqueueing) as add_headers:
-                return self._send(request, add_headers)
-        return self._send(request)
-
-    def _send(self, request: Request, add_headers: AddHeaders | None = None) -> SentCall:
-        prepared = self._prepare(request, self._now_ms(), add_headers)
-        database = self.namespace.for_id(prepared.shard)
-        if not isinstance(request.single, Debounce):
-            return self._notify(prepared, database.call(_build_call(database.keys, prepared)))
-        return self._notify(prepared, _run_debounce(database, prepared))
+        """Enqueue one call, as a rule in one round trip. Raises what `prepare` raises, QueueClosed or NotConnected."""
+        namespace, hooks = self.namespace, self._hooks.enqueueing
+        with enter_enqueue_hooks(hooks) if hooks else _NO_HOOKS as add_headers:
+            # Replies correct the clock. After a long silence there was none, and this machine may have slept.
+            silent = age_s(namespace.clock) > LONG_SILENCE_S
+            now_ms = namespace.read_clock() if silent else namespace.clock.now_ms()
+            prepared = self._prepare(request, now_ms, add_headers)
+            database = namespace.only_shard or namespace.for_id(prepared.shard)
+            if isinstance(request.single, Debounce):
+                reply = run_debounce(database, request.single, prepared.message, prepared.lock)
+            else:
+                reply = database.call(_build_call(database.keys, prepared))
+            return self._finish(prepared, reply)
 
     async def send_async(self, request: Request) -> SentCall:
-        """The same, awaited."""
-        if self._hooks.enqueueing:
-            with enter_enqueue_hooks(self._hooks.enqueueing) as add_headers:
-                return await self._send_async(request, add_headers)
-        return await self._send_async(request)
-
-    async def _send_async(self, request: Request, add_headers: AddHeaders | None = None) -> SentCall:
-        if age_s(self.namespace.clock) > CLOCK_MAX_AGE_S:
-            await self.namespace.read_clock_async()
-        prepared = self._prepare(request, self.namespace.clock.now_ms(), add_headers)
-        database = self.namespace.for_id_async(prepared.shard)
-        if not isinstance(request.single, Debounce):
-            return self._notify(prepared, await database.call(_build_call(database.keys, prepared)))
-        steps = _debounce_steps(database.keys, request.single, prepared)
-        call = next(steps)
-        while True:
-            try:
-                call = steps.send(await database.call(call))
-            except StopIteration as end:
-                return self._notify(prepared, end.value)
+        """Enqueue one call like `send`, awaited."""
+        namespace, hooks = self.namespace, self._hooks.enqueueing
+        with enter_enqueue_hooks(hooks) if hooks else _NO_HOOKS as add_headers:
+            # Unlike a plain call, an awaited one never asks for the time along with its script, so it asks earlier.
+            silent = age_s(namespace.clock) > CLOCK_MAX_AGE_S
+            now_ms = await namespace.read_clock_async() if silent else namespace.clock.now_ms()
+            prepared = self._prepare(request, now_ms, add_headers)
+            database = namespace.for_id_async(prepared.shard)
+            if isinstance(request.single, Debounce):
+                reply = await run_debounce_async(database, request.single, prepared.message, prepared.lock)
+            else:
+                reply = await database.call(_build_call(database.keys, prepared))
+            return self._finish(prepared, reply)
 
     def send_many(self, requests: Iterable[Request]) -> Iterator[SentCall]:
-        """Enqueue many calls in order, a thousand a round trip; a batch is refused or sent when it is reached."""
-        waiting, make = iter(requests), self._prepare_with_hooks if self._hooks.enqueueing else self._prepare
+        """Enqueue many calls in their order, a thousand a round trip.
+
+        A batch is prepared and sent when the iterator reaches it, so what is raised for a call leaves the runs of
+        earlier batches in place. Raises what `send` raises.
+        """
+        waiting = iter(requests)
+        prepare = self._prepare_with_hooks if self._hooks.enqueueing else self._prepare
         while batch := list(islice(waiting, BATCH)):
-            now = self._now_ms()
-            prepared = [make(request, now) for request in batch]
-            replies: dict[str, Reply] = {}
+            now_ms = self._now_ms()
+            prepared = [prepare(request, now_ms) for request in batch]
             by_shard: defaultdict[Database, list[PreparedCall]] = defaultdict(list)
             for each in prepared:
                 by_shard[self.namespace.for_id(each.shard)].append(each)
+            replies: dict[str, Reply] = {}
             for database, part in by_shard.items():
                 replies |= _send_to_shard(database, part)
             for each in prepared:
-                yield self._notify(each, replies[each.message.run])
+                yield self._finish(each, replies[each.message.run])
 
     def prepare(self, request: Request, keys: Keys | None = None) -> tuple[Message, Call]:
-        """The message of a request and the one call that creates its run; nothing is sent.
+        """Return the message of a request and the one call that creates its run; nothing is sent.
 
-        keys: of the shard that it is to be on, unless it has a unique key.
-        Raises InvalidName, InvalidPayload, PayloadTooLarge or InvalidInput for what cannot be enqueued so.
+        keys: of the shard that the run is to be on; a call with a unique key goes to the shard of the key instead.
+        Raises InvalidName, InvalidPayload, PayloadTooLarge or InvalidInput for a request that cannot be enqueued.
         """
         if isinstance(request.single, Debounce):
             raise InvalidInput(f"a debounced call of {request.task!r} cannot be part of a transaction")
-        prepared = (self._prepare_with_hooks if self._hooks.enqueueing else self._prepare)(request, self._now_ms())
+        prepared = self._prepare_with_hooks(request, self._now_ms())
         if keys is None or request.single is not None:
             keys = self.namespace.for_id(prepared.shard).keys
         return prepared.message, _build_call(keys, prepared)
 
     def _now_ms(self) -> int:
-        # Calls correct the clock along the way. After a long silence there was none, and the machine may have slept.
-        if age_s(self.namespace.clock) > LONG_SILENCE_S:
-            return self.namespace.read_clock()
-        return self.namespace.clock.now_ms()
+        clock = self.namespace.clock
+        return self.namespace.read_clock() if age_s(clock) > LONG_SILENCE_S else clock.now_ms()
 
-    def _notify(self, prepared: PreparedCall, reply: Reply) -> SentCall:
-        sent = prepared.to_sent(reply)
-        if self._hooks.enqueued and reply.word == "CREATED":
-            call_hooks(self._hooks.enqueued, prepared.message)
-        return sent
+    def _prepare_with_hooks(self, request: Request, now_ms: int) -> PreparedCall:
+        hooks = self._hooks.enqueueing
+        with enter_enqueue_hooks(hooks) if hooks else _NO_HOOKS as add_headers:
+            return self._prepare(request, now_ms, add_headers)
 
-    def _prepare_with_hooks(self, request: Request, now: int) -> PreparedCall:
-        with enter_enqueue_hooks(self._hooks.enqueueing) as add_headers:
-            return self._prepare(request, now, add_headers)
-
-    def _prepare(self, request: Request, now: int, add_headers: AddHeaders | None = None) -> PreparedCall:
+    def _prepare(self, request: Request, now_ms: int, add_headers: AddHeaders | None = None) -> PreparedCall:
+        """Check a request and build its message; now_ms: server time."""
         if not isinstance(request, Request):
             raise InvalidInput(f"a call is {request!r:.80}, allowed is what task.request(…) or app.request(…) gives")
-        handler = self._handlers.get(request.task)
-        fields, lock = self._message_fields(request, handler), ""
+        handler, payload, lock = self._handlers.get(request.task), request.payload, ""
+        key = (request.task, handler is not None, request.options, request.max_retries)
+        if (fields := self._fields.get(key)) is None:
+            fields = self._build_fields(key, handler)
         if request.single is not None or request.timing.expires or request.metadata or request.headers:
             lock = lock_name(request.task, request.single) if request.single else ""
-            fields = fields | _rare_fields(request, lock, now)
-        payload = request.payload
+            fields = fields | _build_rare_fields(request, lock, now_ms)
+        # A payload that is JSON already was encoded, and so checked, by its task.
         if not isinstance(payload, msgspec.Raw):
-            most = self._sizes.payload_bytes
-            payload = handler.encode_arguments(payload) if handler else encode_payload(request.task, payload, most)
-        run = ids.enqueued_run_id(now, secrets.randbits(74))
-        # The very object that is the default is left out on the wire; an equal one would be sent.
-        sent = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
-        message = Message(run, request.task, now, sent, **fields)
+            max_bytes = self._sizes.payload_bytes
+            payload = handler.encode_arguments(payload) if handler else encode_payload(request.task, payload, max_bytes)
+        # msgspec leaves out a field that holds the very object which is its default; an equal one would be sent.
+        payload = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
+        message = Message(runs.new_run_id(now_ms), request.task, now_ms, payload, **fields)
         if add_headers is not None:
             message = add_headers(message)
-        many = handler is not None and handler.is_limited and len(self.namespace.shards) > 1
-        return PreparedCall(request, message, lock, handler.shard_key(message) if many and handler else "")
+        shard = lock or message.run
+        # All runs under one limit are on one shard, where they can be counted in one step. A lock goes before a limit.
+        if not lock and handler is not None and self.namespace.only_shard is None and handler.is_limited:
+            shard = self._find_limit(handler, message) or shard
+        return PreparedCall(request, message, lock, shard)
 
-    def _message_fields(self, request: Request, handler: Handler | None) -> dict[str, Any]:
-        task, options = request.task, request.options
-        key = (task, handler is not None, options, request.max_retries)
-        if (known := self._fields.get(key)) is not None:
-            return known
+    def _find_limit(self, handler: Handler, message: Message) -> str:
+        return handler.shard_key(message) if len(self.namespace.shards) > 1 else ""
+
+    def _build_fields(self, key: FieldsKey, handler: Handler | None) -> dict[str, Any]:
+        task, _, options, max_retries = key
         check_name("task", task)
         chosen = complete_options(self._defaults, handler.options if handler else Options(), options)
-        if request.max_retries is not None:
-            chosen = msgspec.structs.replace(chosen, retry=set_max_retries(chosen.retry, request.max_retries))
+        if max_retries is not None:
+            chosen = msgspec.structs.replace(chosen, retry=set_max_retries(chosen.retry, max_retries))
+        # Options may differ with each call, such as a timeout that is computed.
         if len(self._fields) >= CACHE_SIZE:
             self._fields.clear()
         fields = self._fields[key] = drop_defaults(**to_message_fields(chosen))
         return fields
 
+    def _finish(self, prepared: PreparedCall, reply: Reply) -> SentCall:
+        """Read the reply to a call and tell the hooks. Raises QueueClosed."""
+        message, word = prepared.message, reply.word
+        if word == "CLOSED":
+            raise QueueClosed(
+                f"queue {message.queue!r} is being drained and takes no new runs: {message.handler!r} was not "
+                f"enqueued; use another queue, or open it again with `jobistemer queue open {message.queue}`"
+            )
+        if word == "CREATED" and self._hooks.enqueued:
+            call_hooks(self._hooks.enqueued, message)
+        if word in ("EXISTS", "MOVED"):
+            return SentCall(message.handler, reply.values[0].decode(), prepared.shard, existing=True)
+        return SentCall(message.handler, message.run, prepared.shard, existing=False)
 
-def _rare_fields(request: Request, lock: str, now: int) -> dict[str, Any]:
-    fields: dict[str, Any] = {"expires_at": request.timing.expires_at(now)}
+
+def _build_rare_fields(request: Request, lock: str, now_ms: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {"expires_at": request.timing.expires_at(now_ms)}
+    # A lock with a window of its own is held whether the run has ended or not, so the message does not name it.
     if isinstance(request.single, Unique) and request.single.window is None:
         fields |= {"unique": lock, "unique_queued": request.single.until == "started"}
     if request.metadata:
@@ -222,52 +235,33 @@ def _rare_fields(request: Request, lock: str, now: int) -> dict[str, Any]:
 
 
 def _build_call(keys: Keys, prepared: PreparedCall) -> Call:
-    message, single = prepared.message, prepared.request.single
-    due_at = prepared.request.timing.due_at(message.enqueued_at)
-    if single is None:
+    """Build the call that creates the run of a prepared call, any but a debounced one."""
+    request, message = prepared.request, prepared.message
+    due_at = 0 if request.timing is NOW else request.timing.due_at(message.enqueued_at)
+    if request.single is None or isinstance(request.single, Debounce):
         return runs.enqueue_run(keys, message, due_at)
-    window = None if isinstance(single, Debounce) else single.window
+    window = request.single.window
     held_ms = runs.MAX_UNIQUE_MS if window is None else milliseconds("window", window)
     return runs.enqueue_run(keys, message, due_at, held_ms, prepared.lock)
 
 
-def _debounce_steps(keys: Keys, single: Debounce, prepared: PreparedCall) -> Steps:
-    message, seen = prepared.message, ""
-    now_ms = message.enqueued_at
-    for _ in range(TRIES):
-        reply = yield enqueueing.debounce_run(keys, message, prepared.lock, single.window(now_ms), now_ms, seen)
-        if reply.word != "EXISTS":
-            break
-        seen = reply.values[0].decode()
-    return reply
-
-
-def _run_debounce(database: Database, prepared: PreparedCall) -> Reply:
-    assert isinstance(prepared.request.single, Debounce)  # noqa: S101 - the callers have looked
-    steps = _debounce_steps(database.keys, prepared.request.single, prepared)
-    call = next(steps)
-    while True:
-        try:
-            call = steps.send(database.call(call))
-        except StopIteration as end:
-            reply: Reply = end.value
-            return reply
-
-
 def _send_to_shard(database: Database, prepared: list[PreparedCall]) -> dict[str, Reply]:
-    """Send calls to one shard in one round trip, debounced ones by themselves; the answers by run."""
+    """Send calls to one shard in one round trip, each debounced call in its own. Returns the replies by run id.
+
+    Plain calls for the same queue and priority share a script call. Raises the first error that the server answered.
+    """
     batches: list[tuple[Call, list[str]]] = []
-    bundles: dict[str, list[Message]] = {}
+    plain: dict[str, list[Message]] = {}
     replies: dict[str, Reply] = {}
     for each in prepared:
-        message = each.message
-        if isinstance(each.request.single, Debounce):
-            replies[message.run] = _run_debounce(database, each)
+        message, single = each.message, each.request.single
+        if isinstance(single, Debounce):
+            replies[message.run] = run_debounce(database, single, message, each.lock)
         elif each.lock or each.request.timing is not NOW:
             batches.append((_build_call(database.keys, each), [message.run]))
         else:
-            bundles.setdefault(place(message.queue, message.priority), []).append(message)
-    for where, messages in bundles.items():
+            plain.setdefault(place(message.queue, message.priority), []).append(message)
+    for where, messages in plain.items():
         for start in range(0, len(messages), MAX_RUNS_PER_CALL):
             part = messages[start : start + MAX_RUNS_PER_CALL]
             batches.append((enqueueing.enqueue_runs(database.keys, where, part), [each.run for each in part]))

@@ -1,4 +1,4 @@
-"""What an application declares: its tasks and its jobs, by name."""
+"""The declarations of an application: its tasks and its jobs, by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 
 class Registry:
-    """The tasks and jobs of an application, with what all of them share."""
+    """The tasks and jobs of an application, with the defaults, hooks and limits that they share."""
 
     def __init__(self, namespace: Namespace, defaults: Options, sizes: Sizes) -> None:
         self.namespace = namespace
@@ -57,9 +57,9 @@ class Registry:
     @overload
     def task(self, /, *, name: str | None = None, **options: Any) -> TaskDecorator: ...
     def task(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
-        """Declare a function that can be enqueued: `@app.task` or `@app.task(queue="mail", …)`.
+        """Declare a function as a task that can be enqueued: `@app.task` or `@app.task(queue="mail", …)`.
 
-        options: see Options. Raises InvalidDefinition or InvalidName.
+        options: see Options; also retry_on and no_retry_on. Raises InvalidDefinition or InvalidName.
         """
         if function is not None and not callable(function):
             raise InvalidDefinition(f"a task is made of a function, not of {function!r:.80}; write @app.task(name=…)")
@@ -91,20 +91,20 @@ class Registry:
         return once_at(when, partial(_build_job_decorator, self), timezone)
 
     def limit_queue(self, queue: str, *limits: Limit) -> None:
-        """Limit what runs from a queue, in the whole cluster: `app.limit_queue("mail", Concurrency(5))`.
+        """Limit the runs of a queue in the whole cluster: `app.limit_queue("mail", Concurrency(5))`.
 
-        It holds for every worker that runs this app. Raises InvalidDefinition or InvalidName.
+        The limit holds for every worker that runs this app. Raises InvalidDefinition or InvalidName.
         """
         if not limits:
             raise InvalidDefinition(f"queue {queue!r:.80} is given no limit, write limit_queue(…, Concurrency(5))")
         self.queue_limits[check_name("queue", queue)] = check_limits(f"queue {queue!r}", limits)
 
     def jobs(self) -> list[Job]:
-        """The jobs as they are declared."""
+        """Return the declared jobs. Raises InvalidDefinition."""
         return [declaration.build() for declaration in self.declarations.values()]
 
     def effective_options(self, task: str, **call: Any) -> dict[str, EffectiveOption]:
-        """What applies when a task is enqueued so, and which level says it: call, task, job, app or default."""
+        """Return the options that apply to a call of a task, each with its level: call, task, job, app or default."""
         levels = self._levels.get(task, [("app", self.defaults)])
         request = build_request(task, **call)
         found = resolve_options([*levels, ("call", request.options)])
@@ -113,7 +113,7 @@ class Registry:
         return found
 
     def job_options(self, job: str) -> dict[str, dict[str, EffectiveOption]]:
-        """What applies in an occurrence of a declared job, by task. Raises UnknownJob."""
+        """Return the options that apply in an occurrence of a declared job, by task. Raises UnknownJob."""
         if job not in self.declarations:
             raise UnknownJob(f"no job {job!r} is declared on this app; declared are {', '.join(self.declarations)}")
         definition = self.declarations[job].build()
@@ -122,7 +122,10 @@ class Registry:
     def add_handler(
         self, function: Callable[..., Any], name: str, levels: list[tuple[str, Options]], **traits: Any
     ) -> TaskHandle[Any, Any]:
-        """Register a callable under a name; levels: what app, job and task say. Raises InvalidDefinition."""
+        """Register a function as a task; levels: the options of app, job and task, in this order.
+
+        Raises InvalidDefinition or InvalidName.
+        """
         if name in self.handlers:
             raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
         if isinstance(function, TaskHandle):

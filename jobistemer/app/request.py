@@ -1,4 +1,4 @@
-"""A call as a value: what is to be run, when it may start, and how often."""
+"""A call as a value: its task and payload, the time of its start, and the rules that limit its number."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MAX_TEXT_BYTES = 4_096
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """When a call may start: after a delay, or at an instant; at most one of the two. And until when it may.
+    """The time of a call: its earliest start, after a delay or at an instant, and its latest.
 
-    delay: seconds or a timedelta. at: a timezone-aware datetime. At most a century; milliseconds count.
-    expires: seconds or a timedelta from now, or an instant: what has not started by then is ended as canceled and not
-    executed. Raises InvalidInput.
+    delay: seconds or a timedelta. at: a timezone-aware datetime. At most one of the two, and at most a century ahead;
+    milliseconds count. expires: seconds or a timedelta from now, or an instant: a run that has not started by then is
+    ended as canceled and not executed. Raises InvalidInput.
     """
 
     delay: Seconds | None = None
@@ -33,7 +33,8 @@ class Timing(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.delay is not None and self.at is not None:
             raise InvalidInput(f"delay is {self.delay!r} and at is {self.at!r}: give one of them")
-        # Both count from now; an instant is compared when it comes to it.
+        # Delay and expiry both count from now, so they can be compared here. The instant of `at` can only be compared
+        # with them when the call is enqueued, by the time of the server.
         if self.at is None:
             self.due_at(0)
         else:
@@ -42,7 +43,7 @@ class Timing(msgspec.Struct, frozen=True):
             raise InvalidInput(f"expires is {self.expires!r} and delay is {self.delay!r}: it would never start")
 
     def due_at(self, now_ms: int) -> int:
-        """Unix milliseconds from which on the call may start; 0 for at once."""
+        """Return the Unix milliseconds of the earliest start; 0 for at once. Raises InvalidInput."""
         if self.at is not None:
             at = instant_ms("at", self.at)
             if at - now_ms > LONGEST_WAIT_S * 1000:
@@ -52,7 +53,7 @@ class Timing(msgspec.Struct, frozen=True):
         return now_ms + delay if delay else 0
 
     def expires_at(self, now_ms: int) -> int:
-        """Unix milliseconds after which the call is not started any more; 0 for never."""
+        """Return the Unix milliseconds after which the run is no longer started; 0 for never. Raises InvalidInput."""
         if self.expires is None:
             return 0
         if isinstance(self.expires, datetime):
@@ -61,10 +62,10 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 class Unique(msgspec.Struct, frozen=True):
-    """At most one run of a task for this key; another call gets the handle of the run that is there.
+    """The rule "at most one run of a task for this key": another call gets the handle of the existing run.
 
     until: the key is free again when the run has `ended` (the default), or already when it has `started`.
-    window: instead, the key is taken for so many seconds from the call on, whatever becomes of the run.
+    window: instead, the key is taken for so many seconds after the call, whether the run has ended or not.
     """
 
     key: str
@@ -80,7 +81,10 @@ class Unique(msgspec.Struct, frozen=True):
 
 
 class Throttle(msgspec.Struct, frozen=True):
-    """At most one run of a task in `window` seconds; later calls get the handle of the first. key: one for each key."""
+    """The rule "at most one run of a task in `window` seconds": later calls get the handle of the first.
+
+    key: the rule counts for each key on its own.
+    """
 
     window: Seconds
     key: str = ""
@@ -91,9 +95,9 @@ class Throttle(msgspec.Struct, frozen=True):
 
 
 class Debounce(msgspec.Struct, frozen=True):
-    """One run when calls have been silent for `wait` seconds, with what the last of them said.
+    """The rule "one run for many calls": it starts after `wait` seconds without a call, with the last payload.
 
-    longest: it starts at the latest so many seconds after the first call. key: one for each key.
+    longest: it starts at the latest so many seconds after the first call. key: the rule counts for each key on its own.
     """
 
     wait: Seconds
@@ -107,7 +111,7 @@ class Debounce(msgspec.Struct, frozen=True):
             raise InvalidInput(f"debounce longest is {self.longest!r}, which is shorter than its wait {self.wait!r}")
 
     def window(self, now_ms: int) -> tuple[int, int]:
-        """When the run starts if no further call comes, and at the latest."""
+        """Return the Unix milliseconds of the start without a further call, and those of the latest start."""
         due_at = now_ms + milliseconds("debounce wait", self.wait)
         longest = LONGEST_WINDOW_S * 1000 if self.longest is None else milliseconds("debounce longest", self.longest)
         return due_at, now_ms + longest
@@ -118,7 +122,7 @@ NOW = Timing()
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One call to be enqueued; what `enqueue_many` takes."""
+    """One call that can be enqueued: `task.request(…)` and `app.request(…)` build it, `app.enqueue_many` takes it."""
 
     task: str
     payload: Any = {}
@@ -146,7 +150,10 @@ def build_request(
     max_retries: int | None = None,
     **options: Any,
 ) -> Request:
-    """A call from what `enqueue` and `options` take. Raises InvalidInput or InvalidDefinition."""
+    """Build a call from the options of `enqueue` and `TaskHandle.options`.
+
+    Raises InvalidInput, or InvalidDefinition for an option out of range.
+    """
     _check_known(task, options)
     if max_retries is not None:
         check_whole("max_retries", max_retries, 0, MAX_RETRIES, InvalidInput)
@@ -170,9 +177,9 @@ def build_request(
 
 _NO_OPTIONS = Options()
 _SUGGESTIONS = {"retention": "retention_s=…"}
-_CALL_OPTIONS = {
-    *("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers", "timeout", "max_retries")
-}
+_CALL_OPTIONS = frozenset(
+    ("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers", "timeout", "max_retries")
+)
 _KNOWN_OPTIONS = (_CALL_OPTIONS | set(Options.__struct_fields__)) - {"executor", "limits"}
 
 
@@ -217,26 +224,29 @@ def _choose_single(
 
 
 def lock_name(task: str, single: Single) -> str:
-    """The name of the lock of a call that is to be one of its kind."""
-    # The key is the user's text, which may not enter a Redis key as it is.
+    """Return the name of the lock that makes a call the only one of its task and key."""
+    # The key is a text of the user, of any characters and up to MAX_TEXT_BYTES, so only its hash enters the Redis key.
     prefix = "" if isinstance(single, Unique) else f"{type(single).__name__.lower()}:"
     return f"{prefix}{task}:{sha1(single.key.encode(), usedforsecurity=False).hexdigest()}"
 
 
 def check_key(what: str, key: object) -> None:
-    """Raise InvalidInput unless `key` is a text of a size that one would use as a key."""
+    """Check that `key` is a text of at most MAX_TEXT_BYTES. Raises InvalidInput."""
     if not isinstance(key, str) or not is_encodable(key) or len(key.encode()) > MAX_TEXT_BYTES:
         raise InvalidInput(f"{what} is {key!r:.80}, allowed are texts of at most {MAX_TEXT_BYTES} bytes")
 
 
 def is_encodable(text: str) -> bool:
-    """Whether a text can be sent: has a form in UTF-8."""
-    # Half of a surrogate pair, as a cut JSON escape leaves it, has none.
+    """Tell whether a text can be encoded in UTF-8."""
+    # Half of a surrogate pair cannot; a JSON escape that was cut in the middle leaves one.
     return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def check_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
-    """Metadata or headers. Raises InvalidInput unless they are texts by name and of modest size."""
+    """Check metadata or headers: texts by name, of at most MAX_TEXT_BYTES together.
+
+    Returns a copy. Raises InvalidInput.
+    """
     if not isinstance(texts, Mapping):
         raise InvalidInput(f"{what} is {texts!r:.80}, allowed are texts by name, such as {{'order': '7'}}")
     found = dict(texts)

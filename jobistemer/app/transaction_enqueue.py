@@ -1,4 +1,4 @@
-"""Calls that a handler's transaction enqueues: prepared so that they live on the shard of the run itself."""
+"""Calls that a handler's transaction enqueues: their runs are created on the shard of the run itself."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from jobistemer.store.scripts import Call
 
 
 def prepare_follow_up(producer: Producer, keys: Keys, request: Any) -> tuple[Message, Call]:
-    """The message of a request and the call that creates its run, on the shard that has these keys.
+    """Return the message of a request and the call that creates its run on the shard with these keys.
 
-    A queue that is being drained takes it all the same: a follow-up belongs to what is being worked off, and an outcome
-    that is recorded without it would be half of a transaction.
-
-    Raises what preparing it anywhere would raise, and InvalidInput when its unique key belongs to another shard.
+    A queue that is being drained takes this run: it is a consequence of a run that the queue still executes, and an
+    outcome that is recorded without it would be half of a transaction.
+    Raises what `Producer.prepare` raises, and InvalidInput when the unique key of the request belongs to another shard.
     """
     if not isinstance(request, Request):
         raise InvalidInput(f"transaction: {request!r:.80} is no call; give task.request(…) or app.request(…)")
     message, call = producer.prepare(request, keys)
+    # The script refuses a run whose place is in the set of closed places, so it is given a key without value instead.
     if call.keys[0] == keys.run(message.run):
         return message, call._replace(keys=tuple(keys.nothing if key == keys.closed else key for key in call.keys))
     raise InvalidInput(

@@ -1,4 +1,4 @@
-"""Audit jobs: recompute what was due from their versions, and compare it with what is on record."""
+"""Audit of jobs: recompute the due instants from the versions of a job and compare them with its records."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.audit import list_job_names, read_job_history
 
+BEFORE_ALL_INSTANTS = -(1 << 40)
+"""Unix seconds before the year 1."""
+
 
 def audit_jobs(
     namespace: Namespace, name: str = "", after: int | None = None, until: int | None = None
 ) -> list[AuditResult]:
-    """Audit one job, or all that are registered: instants after `after` up to `until` (Unix seconds; all by default).
+    """Audit one job, or all registered jobs.
 
-    Raises UnknownJob for a name of which nothing is on record, InvalidInput for a range that ends before it begins.
+    after, until: the range of instants in Unix seconds, `until` included; by default all that are on record.
+    Raises UnknownJob for a name without any record, or InvalidInput for a range that ends before it begins.
     """
     if after is not None and until is not None and until <= after:
         raise InvalidInput(f"the range from {after} to {until} is empty; were the two swapped?")
@@ -25,7 +29,7 @@ def audit_jobs(
 
 
 def audit_shard(database: Database, after: int | None = None, until: int | None = None) -> list[AuditResult]:
-    """Audit the jobs that are registered in one shard."""
+    """Audit the jobs that are registered on one shard; after, until: see `audit_jobs`."""
     return [_audit_job(database, each, after, until) for each in list_job_names(database)]
 
 
@@ -35,4 +39,4 @@ def _audit_job(database: Database, name: str, after: int | None, until: int | No
     if not ledger.versions:
         raise UnknownJob(f"nothing is on record of a job {name!r}; `jobistemer job list` names those that are")
     end = now_ms // 1000 if until is None else min(until, now_ms // 1000)
-    return audit(ledger, -(1 << 40) if after is None else after, end, now_ms)
+    return audit(ledger, BEFORE_ALL_INSTANTS if after is None else after, end, now_ms)

@@ -1,4 +1,4 @@
-"""Run the past: a range of instants (backfill), or one occurrence once more (replay). Needs no application code."""
+"""Backfill and replay: run a range of past instants, or one past occurrence once more."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
 
-PAGE = 1_000
 _Choice = TypeVar("_Choice", BackfillOrder, OccurrenceState)
 
 
 class BackfillPreview(msgspec.Struct, frozen=True):
-    """What a backfill would do.
+    """The effect that a backfill would have.
 
-    to_run: instants (Unix seconds) in their order. left_alone: how many have a record, by its state, or are undecided
-    since no ticker has come by yet. excluded: how many a calendar rules out.
+    to_run: the instants (Unix seconds) that it would run, in their order. left_alone: the number of the other instants,
+    by the state of their record, or as `undecided` while no ticker has decided about them. excluded: the number of
+    instants that a calendar excludes.
     """
 
     backfill: Backfill
@@ -44,7 +44,10 @@ class BackfillPreview(msgspec.Struct, frozen=True):
 
 
 class Backfills:
-    """The backfills of one namespace; by: who is at it, by default the user of this process and its host."""
+    """Control of the backfills of one namespace.
+
+    by: the author of the changes, for the audit list; by default the user of this process and its host.
+    """
 
     def __init__(self, namespace: Namespace, by: str | None = None) -> None:
         self._namespace = namespace
@@ -60,16 +63,19 @@ class Backfills:
         concurrency: int = 1,
         again: Collection[str] = (),
     ) -> Backfill:
-        """A backfill as a value: the job's instants from `first` to `last`, both included. Raises InvalidInput.
+        """Describe a backfill of the job's instants from `first` to `last`, both included; nothing is written.
 
-        again: states of recorded occurrences that are to be run once more, such as missed, skipped or failed.
+        again: the states whose recorded occurrences are run once more, such as missed, skipped or failed.
+        Returns the backfill, for `preview` and `start`. Raises InvalidInput.
         """
         now_ms = self._namespace.clock.now_ms()
         if last.timestamp() * 1000 > now_ms:
             raise InvalidInput(f"the range ends at {last.isoformat()}, which is to come; the schedule will fire that")
         range_ = (int(first.timestamp()), int(last.timestamp()))
         return Backfill(
-            *(_backfill_id(name, range_, order, again, now_ms), name, *range_),
+            _backfill_id(name, range_, order, again, now_ms),
+            name,
+            *range_,
             order=_parse_choice(BackfillOrder, "order", order),
             concurrency=concurrency,
             again=tuple(_parse_choice(OccurrenceState, "again", each) for each in sorted(again)),
@@ -78,7 +84,10 @@ class Backfills:
         )
 
     def preview(self, backfill: Backfill) -> BackfillPreview:
-        """What it would do at this moment; nothing is written. Raises UnknownJob, or InvalidInput for too much."""
+        """Return the effect that a backfill would have now; nothing is written.
+
+        Raises UnknownJob, or InvalidInput for more instants than one backfill may have.
+        """
         database, stored = self._find_job(backfill.job)
         job = stored.job
         instants = list_instants(job, backfill)
@@ -90,7 +99,10 @@ class Backfills:
         return BackfillPreview(backfill, to_run, dict(left), len(instants) - len(usable))
 
     def start(self, backfill: Backfill) -> str:
-        """Give it to the tickers, which go on with it whatever dies; its id. Raises what `preview` raises."""
+        """Start a backfill: the tickers carry it out, also when processes end meanwhile.
+
+        Returns its id. Raises what `preview` raises.
+        """
         database, stored = self._find_job(backfill.job)
         job = stored.job
         list_instants(job, backfill)
@@ -100,24 +112,25 @@ class Backfills:
         return backfill.id
 
     def find(self, backfill_id: str) -> StoredBackfill:
-        """A backfill and how far it has come. Raises NotFound."""
+        """Return a backfill with its progress. Raises NotFound."""
         return self._locate(backfill_id)[1]
 
     def cancel(self, backfill_id: str) -> bool:
-        """Fire nothing more of it; whether it was running. Raises NotFound."""
+        """Stop a backfill: no further instant is fired. Returns whether it was running. Raises NotFound."""
         return backfills.cancel(self._locate(backfill_id)[0], backfill_id)
 
     def running(self) -> list[StoredBackfill]:
-        """Those that tickers work on."""
+        """Return the backfills that are going on."""
         listed = [(database, each) for database in self._namespace.shards for each in backfills.list_running(database)]
         found = [backfills.find_backfill(database, each) for database, each in listed]
         return [each for each in found if each is not None]
 
     def replay(self, occurrence_id: str) -> str:
-        """Run an occurrence once more, under the current version of its job; the new occurrence's id.
+        """Run an occurrence once more, under the current version of its job.
 
-        The old record stays as it is; the new one stands for the same instant and says what it repeats.
-        Raises NotFound, or Conflict while the old one, or another one of a job that allows no two, is going on.
+        The old record stays unchanged; the record of the new occurrence has the same instant and names the old one.
+        Returns the id of the new occurrence. Raises NotFound, UnknownJob when the job was removed, or Conflict while
+        the old occurrence is going on, or another one of a job that allows no two at once.
         """
         database, old = self._find_occurrence(occurrence_id)
         if old.state not in TERMINAL_OCCURRENCES:
@@ -127,18 +140,16 @@ class Backfills:
             raise UnknownJob(f"the job of occurrence {occurrence_id} was removed; deploy it again to replay this")
         now_ms = database.read_clock()
         repeated = ids.repeated_id(old.job, old.due, f"replay:{now_ms // 1000}")
-        asked = FireRequest(old.due, f"replayed by {self._by}: it was {old.state}", f"replay {occurrence_id}", repeated)
-        reply = database.call(occurrences.fire(database.keys, stored.job, stored.version, asked, now_ms))
+        reason = f"replayed by {self._by}: it was {old.state}"
+        request = FireRequest(old.due, reason, f"replay {occurrence_id}", repeated)
+        reply = database.call(occurrences.fire(database.keys, stored.job, stored.version, request, now_ms))
         if reply.word == "BUSY":
             busy = reply.values[0].decode()
             raise Conflict(f"{busy} of job {stored.job.name!r} is going on, and it allows no two at once; wait for it")
         if reply.word == "STALE":
             raise Conflict(f"job {stored.job.name!r} was changed at the same time; replay it again")
-        database.call(
-            jobs.record_job_change(
-                database.keys, old.job, now_ms, self._by, "replayed", f"{occurrence_id} as {repeated}"
-            )
-        )
+        about = f"{occurrence_id} as {repeated}"
+        database.call(jobs.record_job_change(database.keys, old.job, now_ms, self._by, "replayed", about))
         return repeated
 
     def _find_job(self, name: str) -> tuple[Database, StoredJob]:
@@ -163,18 +174,14 @@ class Backfills:
 
 
 def _read_states(database: Database, job: Job, instants: Sequence[int]) -> dict[int, str]:
-    keys, found = database.keys, {}
-    for start in range(0, len(instants), PAGE):
-        page = instants[start : start + PAGE]
-        commands = [("HGET", keys.occurrence(ids.occurrence_id(job.id, each)), "state") for each in page]
-        for instant, answer in zip(page, database.ask_all(commands), strict=True):
-            if answer is not None:
-                found[instant] = answer.decode()
-    return found
+    """Return the states of a job's recorded occurrences by their instant, Unix seconds."""
+    occurrences = {ids.occurrence_id(job.id, each): each for each in instants}
+    states = records.find_occurrence_states(database, list(occurrences))
+    return {occurrences[occurrence]: state for occurrence, state in states.items()}
 
 
 def _backfill_id(name: str, range_: tuple[int, int], order: str, again: Collection[str], now_ms: int) -> str:
-    # The same wish within a second is the same backfill: a command that is sent twice starts one.
+    # The same request within a second has the same id, so that a command which is sent twice starts one backfill.
     text = f"{name}:{range_}:{order}:{sorted(again)}:{now_ms // 1000}"
     return "bf_" + sha1(text.encode(), usedforsecurity=False).hexdigest()[:16]
 

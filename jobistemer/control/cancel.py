@@ -1,4 +1,4 @@
-"""Cancel a run or an occurrence by its id, on whatever shard it lives."""
+"""Cancel a run or an occurrence by its id, whatever shard it is on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ BY_HAND = "by hand"
 
 
 def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND) -> str:
-    """Cancel a run wherever it is: `canceled` now, `requested` of the worker that runs it, or `ended` before.
+    """Cancel a run in any state.
 
-    A worker hears a request within a second. Raises UnknownRun, or Conflict when the run moves too fast to be caught.
+    Returns `canceled`; `requested`, when a worker executes the run and learns of the request within a second; or
+    `ended`, when the run had ended before. Raises UnknownRun, or Conflict when the run changed its state at each try.
     """
     word = _ask_shards(namespace, lambda shard: cancel.cancel_run(shard, run_id, reason))
     if word == "UNKNOWN":
@@ -26,8 +27,9 @@ def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND) -> str:
 
 
 def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HAND) -> str:
-    """Cancel an occurrence with all its runs: `canceled` now, `requested` of workers, or `ended` before.
+    """Cancel an occurrence with all its runs.
 
+    Returns `canceled`; `requested`, when workers execute runs of it; or `ended`, when it had ended before.
     Raises NotFound.
     """
     word = _ask_shards(namespace, lambda shard: halting.cancel_occurrence(shard, occurrence, reason))
@@ -37,6 +39,6 @@ def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HA
 
 
 def _ask_shards(namespace: Namespace, ask: Callable[[Database], str]) -> str:
-    # The id of a run or an occurrence does not tell its shard: that is its job's, or its unique key's.
+    # The id of a run or an occurrence does not say its shard: the job of the run does, its unique key or its limit.
     words = (ask(shard) for shard in namespace.shards)
     return next((word for word in words if word != "UNKNOWN"), "UNKNOWN")

@@ -1,8 +1,7 @@
-"""Dead letters for people who decide about them: look, replay, purge. Needs no application code."""
+"""Control of dead letters: list, replay and purge the runs that are out of attempts."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,24 +10,25 @@ from jobistemer.core.errors import Conflict, DuplicateRun, NotFound
 from jobistemer.core.handlers.handler import encode_payload
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.store.actions import dead_letters
+from jobistemer.store.calls.runs import new_run_id
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
 
 class DeadLetters:
-    """The runs of one namespace that are out of attempts."""
+    """Control of the dead letters of one namespace: the runs that are out of attempts."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
 
     def page(self, offset: int = 0, limit: int = dead_letters.PAGE) -> list[DeadRun]:
-        """A page of them, those that died last first."""
+        """Return a page of dead letters, the latest first."""
         return dead_letters.list_dead(self._namespace.shards, offset, limit)
 
     def all(self, handler: str = "", *, job: str = "", error: str = "") -> Iterator[DeadRun]:
-        """Those that fit, the oldest first; without a condition all of them.
+        """Iterate over the dead letters that meet all given conditions, the oldest first.
 
-        handler: name of the task's callable. job: name of the job. error: text that is part of the last error.
+        handler: the name of the task. job: the name of the job. error: a text that the last error contains.
         """
         for database in self._namespace.shards:
             for letter in dead_letters.iter_dead(database):
@@ -38,22 +38,21 @@ class DeadLetters:
                     yield letter
 
     def find(self, run_id: str) -> DeadRun:
-        """One of them. Raises NotFound."""
+        """Return the dead letter of a run. Raises NotFound."""
         return self._locate(run_id)[1]
 
     def replay(self, run_id: str, payload: Mapping[str, Any] | None = None) -> str:
-        """Have its work done by a new run, whose id is returned; a dead run itself stays dead.
+        """Replay a dead letter: create a new run that does its work. The dead run itself stays dead.
 
-        payload: keyword arguments in place of those that it died with; the worker checks them against the task.
-        Raises NotFound, InvalidPayload, Conflict when somebody else has replayed or purged it, or DuplicateRun when
-        another run holds its unique key.
+        payload: keyword arguments that replace those of the dead run; the worker checks them against the task.
+        Returns the id of the new run. Raises NotFound, InvalidPayload, Conflict when another process has replayed or
+        purged the dead letter meanwhile, or DuplicateRun when another run holds its unique key.
         """
         database, letter = self._locate(run_id)
         new_run = self._new_run_id(database)
         edited = None if payload is None else encode_payload(letter.message.handler, payload)
-        reply = database.call(
-            dead_letters.replay(database.keys, letter, new_run, self._namespace.clock.now_ms(), edited)
-        )
+        now_ms = self._namespace.clock.now_ms()
+        reply = database.call(dead_letters.replay(database.keys, letter, new_run, now_ms, edited))
         if reply.word == "GONE":
             raise Conflict(f"run {run_id} was replayed or purged at the same time; look at the dead letters again")
         if reply.word == "EXISTS":
@@ -62,7 +61,7 @@ class DeadLetters:
         return new_run
 
     def purge(self, run_ids: list[str]) -> int:
-        """Delete them with what they carry; how many there were."""
+        """Delete dead letters with their records. Returns how many of these runs were dead letters."""
         purged = 0
         for database in self._namespace.shards:
             for start in range(0, len(run_ids), dead_letters.PAGE):
@@ -80,8 +79,9 @@ class DeadLetters:
         )
 
     def _new_run_id(self, database: Database) -> str:
-        # One script touches one shard, so the new run must live where the dead one does.
+        # A script touches one shard, so the new run has to be on the shard of the dead one. Its id decides that, hence
+        # ids are drawn until one fits: with n shards, n on average.
         while True:
-            run = ids.enqueued_run_id(self._namespace.clock.now_ms(), secrets.randbits(74))
+            run = new_run_id(self._namespace.clock.now_ms())
             if self._namespace.for_id(run) is database:
                 return run

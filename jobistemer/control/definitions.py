@@ -1,4 +1,4 @@
-"""The definitions of jobs: stored in versions, compared, rolled back. Needs no application code."""
+"""The definitions of jobs: register, compare and roll back their versions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ MAX_PERSON_LENGTH = 100
 
 
 class Registration(NamedTuple):
-    """What registering did, and the version that is current now.
+    """The result of registering a job.
 
-    word: CREATED, CHANGED, UNCHANGED, POSTPONED until it can take over, or OLDER than what is registered.
+    word: CREATED, CHANGED, UNCHANGED, POSTPONED until the update policy lets it take effect, OLDER than the registered
+    definition, or REMOVED. version: the version that is current now.
     """
 
     job: str
@@ -33,10 +34,10 @@ class Registration(NamedTuple):
 
 
 class JobDefinitions:
-    """The definitions of the jobs of one namespace.
+    """Control of the definitions of the jobs of one namespace.
 
-    by: who is at it, which stands in each job's audit list; by default the user of this process and its host.
-    Raises InvalidInput for a name that is too long or cannot be printed.
+    by: the author of the changes, for each job's audit list; by default the user of this process and its host.
+    Raises InvalidInput for an author whose name is too long or not printable.
     """
 
     def __init__(self, namespace: Namespace, by: str | None = None) -> None:
@@ -44,16 +45,17 @@ class JobDefinitions:
         self._by = _check_person(by) if by is not None else user_name()
 
     def register(self, job: Job, *, owner: str = "", force: bool = False) -> Registration:
-        """Store a definition; an unchanged one is a no-op, a changed one becomes the next version.
+        """Register a definition: a changed one becomes the next version, an unchanged one changes nothing.
 
-        owner: the app that declares it. A definition that another version has replaced before stays replaced (OLDER),
-        so that an old process that starts once more undoes nothing; force brings it back.
-        Raises StaleDefinition when others keep changing the job at the same time.
+        owner: the app that declares the job. A definition that another version has replaced before stays replaced
+        (OLDER), so that an old process which starts again undoes nothing; `force` brings it back.
+        Raises StaleDefinition when other processes keep changing the job at the same time.
         """
         return self.register_all([job], owner=owner, force=force)[0]
 
     def register_all(self, jobs: Sequence[Job], *, owner: str = "", force: bool = False) -> list[Registration]:
-        """Register many, in their order; where the new ones live is decided for all of them together."""
+        """Register many definitions, in their order. Returns a registration for each. Raises what `register` raises."""
+        # Shards are chosen for all new jobs together: one by one, each would take round trips of its own.
         self._namespace.placement.assign([job.id for job in jobs])
         author, registered = Author(self._by, owner), []
         for job in jobs:
@@ -62,19 +64,20 @@ class JobDefinitions:
         return registered
 
     def versions(self, name: str) -> list[Version]:
-        """The versions of a job that are kept, the earliest first. Raises UnknownJob."""
+        """Return the versions of a job that are kept, the earliest first. Raises UnknownJob."""
         self.find(name)
         return find_versions(self._database(name), ids.job_id(name))
 
     def diff(self, name: str, a: int, b: int) -> Difference:
-        """What version `b` of a job has otherwise than version `a`. Raises UnknownJob or UnknownVersion."""
+        """Return what version `b` of a job changes in version `a`. Raises UnknownJob or UnknownVersion."""
         first, second = (self._find_version(name, number).job for number in (a, b))
         return diff_jobs(first, second, self._now_ms() // 1000)
 
     def rollback(self, name: str, version: int) -> Registration:
-        """Make the definition of an earlier version the next one. Raises UnknownJob or UnknownVersion.
+        """Register the definition of an earlier version as the next version.
 
-        Rolling back to the current one takes back a change that is put off.
+        Rolling back to the current version cancels a change that is postponed.
+        Raises UnknownJob, UnknownVersion or StaleDefinition.
         """
         chosen = self._find_version(name, version)
         author = Author(self._by)
@@ -82,7 +85,7 @@ class JobDefinitions:
         return Registration(name, changed.word, changed.version)
 
     def find(self, name: str) -> StoredJob:
-        """The registered job. Raises UnknownJob."""
+        """Return a registered job. Raises UnknownJob."""
         stored = jobs.find_job(self._database(name), name)
         if stored is None:
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")

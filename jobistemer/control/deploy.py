@@ -1,4 +1,4 @@
-"""Deploy: compare what an app declares with what is registered, as a plan that can be read before it is applied."""
+"""Deployment: compare the declared jobs of an app with the registered ones, as a plan, and apply the plan."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from jobistemer.store.calls import jobs
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-
-PAGE = 500
+from jobistemer.store.reads.jobs import list_owned
 
 
 class DeployStep(StrEnum):
-    """What a deployment does to one job."""
+    """A step of a deployment for one job."""
 
     ADD = "add"
     CHANGE = "change"
@@ -33,11 +32,11 @@ class DeployStep(StrEnum):
 
 
 class JobPlan(msgspec.Struct, frozen=True):
-    """What becomes of one job.
+    """The planned step for one job.
 
-    step: add, change, keep as it is, wait for an update that is put off already, leave because another version has
-    replaced this one before, or remove because the app declares it no more. version: the current one, 0 for none.
-    apply_at: ms, when that is later than now.
+    step: add; change; keep, since nothing differs; wait, since the same update is postponed already; leave, since
+    another version has replaced this definition before; or remove, since the app no longer declares the job.
+    version: the current version, 0 for none. apply_at: the Unix milliseconds of a change that is postponed.
     """
 
     job: str
@@ -48,9 +47,9 @@ class JobPlan(msgspec.Struct, frozen=True):
 
 
 class DeployPlan(msgspec.Struct, frozen=True):
-    """The jobs of an app in the order of their declaration, then those that it deployed and declares no more.
+    """The plan of a deployment: the declared jobs in their order, then the deployed jobs that are no longer declared.
 
-    owner: the mark of the app. force: apply now, whatever window, and also what newer versions have replaced.
+    owner: the mark of the app. force: ignore update windows, and bring back definitions that others have replaced.
     """
 
     jobs: tuple[JobPlan, ...]
@@ -58,14 +57,18 @@ class DeployPlan(msgspec.Struct, frozen=True):
     force: bool
 
     def with_step(self, *steps: DeployStep) -> list[JobPlan]:
-        """The jobs with one of these steps."""
+        """Return the jobs with one of these steps."""
         return [each for each in self.jobs if each.step in steps]
 
 
 def plan_deploy(namespace: Namespace, declared: Sequence[Job], owner: str, *, force: bool = False) -> DeployPlan:
-    """What deploying these jobs would do. Raises InvalidDefinition for a change that could never be applied."""
-    homes = namespace.for_jobs([job.id for job in declared])
-    planned = [_plan_job(home, job, force=force) for home, job in zip(homes, declared, strict=True)]
+    """Plan the deployment of the declared jobs; nothing is written.
+
+    Raises InvalidDefinition for a change that could never be applied.
+    """
+    databases = namespace.for_jobs([job.id for job in declared])
+    planned = [_plan_job(database, job, force=force) for database, job in zip(databases, declared, strict=True)]
+    # Without a mark nothing says which registered jobs this app has deployed, so none is removed.
     removed = _plan_removals(namespace, {job.name for job in declared}, owner) if owner else []
     return DeployPlan((*planned, *removed), owner, force)
 
@@ -73,7 +76,10 @@ def plan_deploy(namespace: Namespace, declared: Sequence[Job], owner: str, *, fo
 def apply_deploy(
     control: JobControl, plan: DeployPlan, declared: Sequence[Job], *, remove: bool = False
 ) -> list[Registration]:
-    """Register the declared jobs, and with `remove` take away those that are no longer declared."""
+    """Register the declared jobs and, with `remove`, remove those that are no longer declared.
+
+    Returns a registration for each of them. Raises what `JobControl.register_all` and `JobControl.remove` raise.
+    """
     done = control.register_all(declared, owner=plan.owner, force=plan.force)
     for each in plan.with_step(DeployStep.REMOVE) if remove else ():
         control.remove(each.job)
@@ -108,20 +114,8 @@ def _decide_step(database: Database, mark: str, stored: StoredJob | None, *, for
 def _plan_removals(namespace: Namespace, declared: Collection[str], owner: str) -> list[JobPlan]:
     found = []
     for database in namespace.shards:
-        for stored in _list_owned(database, owner):
+        for stored in list_owned(database, owner):
             if stored.job.name not in declared:
                 gone = diff_jobs(stored.job, None, namespace.clock.now_ms() // 1000)
                 found.append(JobPlan(stored.job.name, DeployStep.REMOVE, stored.version, gone))
     return sorted(found, key=lambda each: each.job)
-
-
-def _list_owned(database: Database, owner: str) -> list[StoredJob]:
-    keys = database.keys
-    registered = [job.decode() for job in database.ask("ZRANGE", keys.due, 0, -1)]
-    own: list[str] = []
-    for start in range(0, len(registered), PAGE):
-        part = registered[start : start + PAGE]
-        owners = database.ask_all([("HGET", keys.job(job), "owner") for job in part])
-        own += [job for job, mark in zip(part, owners, strict=True) if mark == owner.encode()]
-    found = [jobs.read_stored(answer) for answer in database.ask_all([jobs.read_command(keys, job) for job in own])]
-    return [stored for stored in found if stored is not None]

@@ -1,4 +1,4 @@
-"""Jobs at run time: register, look up, pause, resume, trigger, remove. Needs no application code."""
+"""Control of jobs at run time: pause, resume, trigger, remove, look up."""
 
 from __future__ import annotations
 
@@ -11,52 +11,64 @@ from jobistemer.core.runs.records import JobChange
 from jobistemer.store.actions.trim import trim_step
 from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.reads.jobs import has_live_occurrence
 
 
 class JobControl(JobDefinitions):
-    """Control of the jobs of one namespace, effective at the next instant and kept across restarts."""
+    """Control of the jobs of one namespace.
+
+    A change takes effect at the next instant and is kept in Redis, so it outlives all processes.
+    """
 
     def pause(self, name: str, note: str = "", until: datetime | None = None) -> None:
-        """Record the job's instants as skipped from now on. Raises UnknownJob or InvalidInput."""
+        """Pause a job: record its instants as skipped from now on, until `until` or `resume`.
+
+        note: the reason, for the audit list. Raises UnknownJob, or InvalidInput for an end that is over or has no time
+        zone.
+        """
         database = self._database(name)
         now_ms = database.read_clock()
-        until_ms = _pause_end(until, now_ms)
+        until_ms = _read_pause_end(until, now_ms)
         reason = f"paused by {self._by}" + (f": {note}" if note else "")
         detail = f"until {until.isoformat()}: {note}".removesuffix(": ") if until else note
         call = jobs.pause(database.keys, ids.job_id(name), reason, until_ms, now_ms, self._by, detail)
         self._check_registered(name, database.call(call).word)
 
     def resume(self, name: str) -> None:
-        """End the pause. Raises UnknownJob."""
+        """End the pause of a job. Raises UnknownJob."""
         database = self._database(name)
         call = jobs.resume(database.keys, ids.job_id(name), database.read_clock(), self._by)
         self._check_registered(name, database.call(call).word)
 
     def remove(self, name: str) -> None:
-        """Forget the job; what runs ends, and its history expires by itself. Raises UnknownJob or Conflict."""
+        """Remove a job. Occurrences that are going on end as usual, and the history expires by itself.
+
+        Raises UnknownJob, or Conflict when another process has changed the job meanwhile.
+        """
         database = self._database(name)
+        # Instants that are due and not decided yet belong to the job as it is; later nobody could decide about them.
         decide_backlog(database, self.find(name), database.read_clock())
         if database.call(jobs.remove(database.keys, self.find(name), database.read_clock(), self._by)).word == "STALE":
             raise Conflict(f"job {name!r} was changed or removed at the same time; look again")
 
     def trigger(self, name: str) -> tuple[str, str]:
-        """Fire the job now, beside its schedule; the occurrence's id and its state. Raises UnknownJob or Conflict.
+        """Fire a job now, in addition to its schedule.
 
-        The overlap policy applies: the state may be skipped or queued.
+        Returns the id of the occurrence and its state: the overlap policy applies, so it may be skipped or queued.
+        Raises UnknownJob, or Conflict when another process has changed the job meanwhile.
         """
         stored, database = self.find(name), self._database(name)
-        now = database.read_clock()
+        now, reason = database.read_clock(), f"triggered by {self._by}"
+        # An occurrence is identified by its second, so a second trigger within one takes a second that is still free.
         for instant in range(now // 1000, now // 1000 - 60, -1):
-            reason = f"triggered by {self._by}"
             call = occurrences.claim_extra(database.keys, stored.job, stored.version, instant, now, reason)
             reply = database.call(call)
             if reply.word == "CLAIMED":
                 occurrence = ids.occurrence_id(stored.job.id, instant)
-                # The occurrence says itself who triggered it, so nothing is lost should this not be noted any more.
-                database.call(
-                    jobs.record_job_change(database.keys, stored.job.id, now, self._by, "triggered", occurrence)
-                )
-                # Tickers trim what they have made longer themselves.
+                # The record of the occurrence names its author too: if this process ends here, nothing is lost.
+                change = jobs.record_job_change(database.keys, stored.job.id, now, self._by, "triggered", occurrence)
+                database.call(change)
+                # A ticker trims the history that it has made longer; here this process has.
                 trim_step(database, stored.job)
                 return occurrence, reply.values[0].decode()
             if reply.word == "STALE":
@@ -64,29 +76,32 @@ class JobControl(JobDefinitions):
         raise Conflict(f"job {name!r} was triggered in each of the last 60 seconds; wait a moment")
 
     def log(self, name: str, limit: int = 100) -> list[JobChange]:
-        """Who did what to the job and when, the latest first; of a removed one as long as its history is kept."""
+        """Return the changes that people and processes have made to a job, the latest first.
+
+        The changes of a removed job are kept as long as its history.
+        """
         return jobs.read_audit(self._database(name), ids.job_id(name), limit)
 
     def is_paused(self, name: str) -> bool:
-        """Whether instants are recorded as skipped at present. Raises UnknownJob."""
+        """Tell whether a job is paused at present. Raises UnknownJob."""
         stored = self.find(name)
         return bool(stored.paused) and (not stored.paused_until or stored.paused_until > self._now_ms())
 
     def is_active(self, name: str) -> bool:
-        """Whether the schedule has an instant to come. Raises UnknownJob."""
+        """Tell whether the schedule of a job has an instant to come. Raises UnknownJob."""
         return self.next_run(name) is not None
 
     def is_enabled(self, name: str) -> bool:
-        """Active and not paused. Raises UnknownJob."""
+        """Tell whether a job is active and not paused. Raises UnknownJob."""
         return self.is_active(name) and not self.is_paused(name)
 
     def is_running(self, name: str) -> bool:
-        """Whether an occurrence is live. Raises UnknownJob."""
+        """Tell whether an occurrence of a job is going on. Raises UnknownJob."""
         stored, database = self.find(name), self._database(name)
-        return bool(database.ask("ZCARD", database.keys.live(stored.job.id)))
+        return has_live_occurrence(database, stored.job.id)
 
     def next_run(self, name: str) -> datetime | None:
-        """The next due instant, or None. Raises UnknownJob."""
+        """Return the next due instant of a job, None when there is none. Raises UnknownJob."""
         return self.find(name).job.schedule.next_after(datetime.fromtimestamp(self._now_ms() // 1000, UTC))
 
     def _check_registered(self, name: str, word: str) -> None:
@@ -94,7 +109,8 @@ class JobControl(JobDefinitions):
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
 
 
-def _pause_end(until: datetime | None, now_ms: int) -> int:
+def _read_pause_end(until: datetime | None, now_ms: int) -> int:
+    """Return the end of a pause in Unix milliseconds, 0 for a pause without one. Raises InvalidInput."""
     if until is None:
         return 0
     if until.tzinfo is None:

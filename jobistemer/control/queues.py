@@ -1,4 +1,4 @@
-"""Queues and holds at run time. Needs no application code."""
+"""Control of queues, holds and workers at run time."""
 
 from __future__ import annotations
 
@@ -14,42 +14,54 @@ from jobistemer.store.actions import purge
 from jobistemer.store.calls import holds, streams
 from jobistemer.store.calls.heartbeats import command_worker
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads import queues as census
+from jobistemer.store.reads import queues
 
 
 class QueueControl:
-    """Control of the queues of one namespace; workers hear of it with their next beat."""
+    """Control of the queues of one namespace; workers learn of a change with their next beat."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
 
     def list(self) -> list[QueueSummary]:
-        """Every queue by name: what waits, by priority and for which limits, what is in flight, what is delayed."""
-        return census.list_queues(self._namespace.shards)
+        """Return every queue by name, with its runs: waiting (by priority and by limit), in flight and delayed."""
+        return queues.list_queues(self._namespace.shards)
 
     def pause(self, queue: str) -> None:
-        """Let no worker fetch from it; what is in flight ends, what is enqueued waits. Raises InvalidName."""
+        """Stop all workers from fetching from a queue.
+
+        Runs in flight end, and enqueued runs wait. Raises InvalidName.
+        """
         streams.pause_queue(self._namespace.shards, queue)
 
     def resume(self, queue: str) -> None:
-        """Let workers fetch from it again. Raises InvalidName."""
+        """Let workers fetch from a queue again. Raises InvalidName."""
         streams.resume_queue(self._namespace.shards, queue)
 
     def drain(self, queue: str) -> None:
-        """Refuse new runs with QueueClosed, while what is there is worked off. Raises InvalidName."""
+        """Drain a queue: refuse new runs with QueueClosed, while workers execute those that wait.
+
+        Raises InvalidName.
+        """
         streams.close_queue(self._namespace.shards, queue)
 
     def open(self, queue: str) -> None:
-        """Take new runs again. Raises InvalidName."""
+        """Let a queue take new runs again. Raises InvalidName."""
         streams.open_queue(self._namespace.shards, queue)
 
     def purge(self, queue: str, reason: str = "by hand") -> int:
-        """End what waits in it as canceled, with the reason; how many runs that were. Raises InvalidName."""
+        """End the runs that wait in a queue as canceled, with the reason.
+
+        Returns how many runs that were. Raises InvalidName.
+        """
         return purge.purge_queue(self._namespace.shards, check_name("queue", queue), reason)
 
 
 class Holds:
-    """Holds of one namespace: for a time, the runs of one task or of one value of a key wait; the others flow."""
+    """Control of the holds of one namespace.
+
+    While a hold lasts, the runs of one task, or of one value of the key of its limit, wait; other runs do not.
+    """
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
@@ -63,10 +75,11 @@ class Holds:
         seconds: float | timedelta | None = None,
         until: datetime | None = None,
     ) -> Hold:
-        """Hold a task, one value of the key of its limit, or of a limit that has a name of its own.
+        """Hold a task, or one value of the key of its limit or of a limit that has a name of its own.
 
-        `put("send", key=7, seconds=600)`: customer 7 waits for ten minutes. Workers hear it with their next beat; what
-        runs goes on. A hold that is put again counts from now. Raises InvalidInput or InvalidName.
+        `put("send", key=7, seconds=600)`: customer 7 waits for ten minutes. Workers learn of it with their next beat;
+        attempts that are going on end as usual. A hold that is put again counts from now.
+        Returns the hold. Raises InvalidInput or InvalidName.
         """
         name = _limit_name(task, key, limit)
         now_ms = self._namespace.shards[0].read_clock()
@@ -79,18 +92,18 @@ class Holds:
         return Hold(name, ends_at, 0)
 
     def release(self, task: str = "", *, key: Any = None, limit: str = "") -> None:
-        """End a hold now; what it has put off comes back at once. Raises NotFound."""
+        """End a hold now; the runs that it has put off return to their queues at once. Raises NotFound."""
         name = _limit_name(task, key, limit)
         if not holds.release_hold(self._namespace.shards, name):
             raise NotFound(f"{name!r} is not on hold; `jobistemer hold list` shows what is")
 
     def list(self) -> list[Hold]:
-        """What is on hold, by name."""
+        """Return the holds by name."""
         return holds.list_holds(self._namespace.shards)
 
 
 def send_worker_command(namespace: Namespace, worker: str, command: str) -> None:
-    """Tell a worker `quiet` or `stop`; it hears it with its next beat. Raises NotFound."""
+    """Send a worker the command `quiet` or `stop`; the worker reads it with its next beat. Raises NotFound."""
     words = [each.call(command_worker(each.keys, worker, command)).word for each in namespace.shards]
     if "TOLD" not in words:
         raise NotFound(f"no worker {worker!r} is on record; `jobistemer worker list` shows those there are")

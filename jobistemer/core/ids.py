@@ -95,17 +95,6 @@ def completion_run_id(occurrence: str) -> str:
     return f"run_{_uuid5(RUN_NAMESPACE, f'{occurrence}:complete')}"
 
 
-def enqueued_run_id(now_ms: int, entropy: int) -> str:
-    """Return a time-ordered id for a call that belongs to no occurrence (UUID version 7, RFC 9562).
-
-    now_ms: Unix milliseconds. entropy: 74 random bits from the caller, because the core has no source of randomness.
-    """
-    value = (now_ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (entropy >> 62 & 0xFFF) << 64
-    value |= 0b10 << 62 | entropy & 0x3FFFFFFFFFFFFFFF
-    digits = f"{value:032x}"
-    return f"run_{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
 def read_enqueue_ms(run: str) -> int:
     """Read the Unix milliseconds in a time-ordered run id; of any other id the number means nothing."""
     return int(run.removeprefix("run_").replace("-", "")[:12], 16)

@@ -33,14 +33,14 @@ class ServerClock:
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._wall = wall
         # Before the first correction the wall clock is the best guess there is.
         self._ahead_ms = (wall() - monotonic()) * 1000
         self._corrected = False
         self._held: HeldJump | None = None
         self.jump_policy = JumpPolicy()
-        self._corrected_at = monotonic()
+        self.corrected_at = monotonic()
         # What this machine's own clock is off by is for `ticker list` and `doctor` to show.
         self.offset_ms = 0
 
@@ -51,32 +51,27 @@ class ServerClock:
 
     def now_ms(self) -> int:
         """Unix milliseconds of server time."""
-        return int(self._monotonic() * 1000 + self._ahead_ms)
+        return int(self.monotonic() * 1000 + self._ahead_ms)
 
     def at_ms(self, monotonic: float) -> int:
         """The server time at a reading of this process's monotonic clock."""
         return int(monotonic * 1000 + self._ahead_ms)
 
-    @property
-    def age_s(self) -> float:
-        """How long ago the server was asked for its time."""
-        return self._monotonic() - self._corrected_at
-
     def correct(self, server_ms: float) -> None:
         """Take over what the server said its time is, unless it has leapt and that is not believed yet."""
-        steady_ms = self._monotonic() * 1000
+        steady_ms = self.monotonic() * 1000
         ahead_ms = server_ms - steady_ms
         self.offset_ms = round(server_ms - self._wall() * 1000)
         if self._corrected:
             self._held = judge_jump(ahead_ms - self._ahead_ms, self._held, self.jump_policy, steady_ms)
         if self._held is None:
             self._ahead_ms = ahead_ms
-        self._corrected, self._corrected_at = True, steady_ms / 1000
+        self._corrected, self.corrected_at = True, steady_ms / 1000
 
 
 def age_s(clock: Clock) -> float:
-    """How long ago a clock was corrected; 0 for one that needs no correction."""
-    return clock.age_s if isinstance(clock, ServerClock) else 0.0
+    """Return how many seconds ago a clock was corrected; 0 for one that needs no correction."""
+    return clock.monotonic() - clock.corrected_at if isinstance(clock, ServerClock) else 0.0
 
 
 def offset_ms(clocks: Iterable[Clock]) -> int:

@@ -44,8 +44,10 @@ class Database:
             if isinstance(answer, JobistemerError):
                 raise answer
             return answer
-        combined = call.combined
-        return call.read(self.ask(*combined.command, script=combined))
+        # What `Call.combined` and `Call.command` would give, without entering them for each plain call.
+        sent = call.combined if call.extensions else call
+        command = ("EVALSHA", sent.script.sha, len(sent.keys), *sent.keys, *sent.args)
+        return read_reply(call, self.ask(*command, script=sent))
 
     def ask(self, *command: Any, script: Call | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
@@ -132,7 +134,7 @@ class Database:
     def _read_answer(self, call: Call, answer: Any) -> Reply | JobistemerError:
         if isinstance(answer, redis.RedisError):
             return translate_error(answer, self.address, call)
-        return call.read(answer)
+        return read_reply(call, answer)
 
 
 class AsyncDatabase:
@@ -152,7 +154,7 @@ class AsyncDatabase:
     async def call(self, call: Call) -> Reply:
         """Execute one script call. Raises NotConnected or ServerRefused."""
         combined = call.combined
-        return call.read(await self.ask(*combined.command, script=combined))
+        return read_reply(call, await self.ask(*combined.command, script=combined))
 
     async def ask(self, *command: Any, script: Call | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
@@ -165,6 +167,22 @@ class AsyncDatabase:
                 return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
         except redis.RedisError as error:
             raise translate_error(error, self.address, script) from error
+
+
+def read_reply(call: Call, answer: Any) -> Reply:
+    """Return the word and the values in the answer to a call, those of its extensions beside them.
+
+    Raises AssertionError for a word that the script's header does not list.
+    """
+    if call.extensions:
+        parts = zip((call._replace(extensions=()), *call.extensions), answer, strict=True)
+        first, *others = (read_reply(part, part_answer) for part, part_answer in parts)
+        return first._replace(extensions=tuple(others))
+    word, values = (answer[0], answer[1:]) if isinstance(answer, list) else (answer, [])
+    text = word.decode() if isinstance(word, bytes) else str(word)
+    if text not in call.script.header.words:
+        raise AssertionError(f"{call.script.name} answered {text!r}, which its header does not list")
+    return Reply(text, values)
 
 
 def _server_ms(answer: Sequence[bytes]) -> float:

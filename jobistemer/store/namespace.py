@@ -45,6 +45,8 @@ class Namespace:
         client = self._server.client(self.settings_key)
         self.settings = Database(client, Keys(self.name, 0), self.clock, redact_url(url))
         self._shards: list[Database] = []
+        # The shard of a namespace that has only one, once that is known: then no id needs to be hashed.
+        self.only_shard: Database | None = None
         self._open_lock = Lock()
         self.placement = JobPlacement(self.settings, lambda: self.shards)
 
@@ -120,6 +122,7 @@ class Namespace:
         # given the same: what belongs to a shard is found by it.
         with self._open_lock:
             self._shards = self._shards or self._create_shards(count)
+            self.only_shard = self._shards[0] if len(self._shards) == 1 else None
 
     def _create_shards(self, count: int) -> list[Database]:
         clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))

@@ -55,14 +55,6 @@ class Script:
         """A call of this script as a value; nothing is sent yet."""
         return Call(self, keys, args)
 
-    def read(self, raw: Any) -> Reply:
-        """Turn what the server sent into a word and values; a word that the header does not list is an error."""
-        word, values = (raw[0], raw[1:]) if isinstance(raw, list) else (raw, [])
-        text = word.decode() if isinstance(word, bytes) else str(word)
-        if text not in self.header.words:
-            raise AssertionError(f"{self.name} answered {text!r}, which its header does not list")
-        return Reply(text, values)
-
 
 class Call(NamedTuple):
     """A script with its keys and arguments.
@@ -90,13 +82,6 @@ class Call(NamedTuple):
         args = [arg for each in parts for arg in (each.script.sha, len(each.keys), len(each.args), *each.args)]
         keys = tuple(key for each in parts for key in each.keys)
         return Call(_combine(tuple(each.script for each in parts)), keys, (len(parts), *args))
-
-    def read(self, raw: Any) -> Reply:
-        """Turn what the server sent into a word and values, those of what belongs to it beside them."""
-        if not self.extensions:
-            return self.script.read(raw)
-        first, *others = (each.script.read(answer) for each, answer in zip((self, *self.extensions), raw, strict=True))
-        return first._replace(extensions=tuple(others))
 
 
 @cache

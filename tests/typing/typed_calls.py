@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_type
 
-from jobistemer import Context, Jobistemer, RunHandle
+from jobistemer import Backfills, Context, Jobistemer, RunHandle, audit_jobs
 from jobistemer.testing import Jobs
 
 app = Jobistemer("fake://typing")
@@ -185,3 +185,10 @@ def performed(jobs: Jobs) -> None:
 async def performed_async(jobs: Jobs) -> None:
     assert_type(await jobs.perform_async(fetch, "https://example.org"), bytes)
     await jobs.perform_async(fetch, 7)  # refused
+
+
+def operated() -> None:
+    assert_type(Backfills(app.namespace).cancel("bf_1"), bool)
+    assert_type(audit_jobs(app.namespace, "nightly")[0].job, str)
+    audit_jobs(app.namespace, 7)  # refused
+    Backfills("nightly")  # refused

@@ -8,8 +8,8 @@ import click
 import msgspec
 from rich.console import Group, RenderableType
 
-from jobistemer.app import JobControl
 from jobistemer.cli.session import Session, with_session
+from jobistemer.control.jobs import JobControl
 from jobistemer.core.jobs.crontab_import import CrontabFormat, CrontabImport, guess_format, read_crontab, source_name
 from jobistemer.core.jobs.job import Job
 from jobistemer.terminal import tables

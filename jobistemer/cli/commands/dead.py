@@ -10,8 +10,8 @@ import click
 import msgspec
 from rich.console import Group, RenderableType
 
-from jobistemer.app import DeadLetters
 from jobistemer.cli.session import Session, page_options, with_session
+from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.core.errors import JobistemerError, NotFound
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.core.safe_text import escape_text

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from jobistemer.app import Holds
 from jobistemer.cli.session import Session, with_session
+from jobistemer.control.queues import Holds
 from jobistemer.terminal import tables
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from jobistemer.app import JobControl
 from jobistemer.cli.session import Session, with_session
+from jobistemer.control.jobs import JobControl
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.states import OccurrenceState

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from rich.console import RenderableType
 
-from jobistemer.app import JobControl
 from jobistemer.cli.session import Session, page_options, with_session
+from jobistemer.control.jobs import JobControl
 from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
 from jobistemer.core.runs.records import JobChange, OccurrenceRecord
 from jobistemer.core.text import format_duration

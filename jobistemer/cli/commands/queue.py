@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from rich.console import RenderableType
 
-from jobistemer.app import QueueControl
 from jobistemer.cli.hints import find_hints
 from jobistemer.cli.session import Session, with_session
+from jobistemer.control.queues import QueueControl
 from jobistemer.core.reads.summaries import QueueSummary
 from jobistemer.store.calls.streams import pause_queue, resume_queue
 from jobistemer.store.keys import FRONT

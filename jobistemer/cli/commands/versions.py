@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.app import JobControl
 from jobistemer.cli import diff_tables
 from jobistemer.cli.session import Session, with_session
+from jobistemer.control.jobs import JobControl
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.schedules import describe
 from jobistemer.terminal import tables

@@ -117,7 +117,7 @@ class Handler:
         Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge.
         """
         payload = _encode_object(self.name, arguments, self.sizes.payload_bytes)
-        self.decode(payload)
+        self._read(payload)
         return payload
 
     def decode(self, payload: msgspec.Raw) -> dict[str, Any]:
@@ -125,15 +125,22 @@ class Handler:
 
         Raises InvalidPayload with the path of what does not fit.
         """
-        if payload == EMPTY_PAYLOAD and self._decoder is None:
+        if self._decoder is None and payload == EMPTY_PAYLOAD:
             return {}
+        found = self._read(payload)
+        return {field: getattr(found, field) for field in found.__struct_fields__}
+
+    def _read(self, payload: msgspec.Raw) -> Any:
+        """Read a payload into the struct of the parameters, None without parameters. Raises InvalidPayload."""
+        if self._decoder is None and payload == EMPTY_PAYLOAD:
+            return None
         if self._decoder is None:
             raise InvalidPayload(
                 f"task {self.name!r} takes no arguments, the payload has some: "
                 f"{bytes(payload)[:80].decode(errors='replace')}"
             )
         try:
-            return _to_arguments(self._decoder.decode(payload))
+            return self._decoder.decode(payload)
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidPayload(f"payload of task {self.name!r} does not fit: {error}") from None
 
@@ -249,10 +256,6 @@ def _build_field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tupl
         return (parameter.name, annotation)
     default = parameter.default
     return (parameter.name, annotation, msgspec.field(default_factory=lambda: default))
-
-
-def _to_arguments(payload: Any) -> dict[str, Any]:
-    return {field: getattr(payload, field) for field in payload.__struct_fields__}
 
 
 def _read_result_type(name: str, hints: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import randbits
 from typing import Any
 
 from jobistemer.core import ids
@@ -22,6 +23,19 @@ KEEP_EARLIER_MS = 7 * 86_400_000
 MAX_UNIQUE_MS = 30 * 86_400_000
 
 
+def new_run_id(now_ms: int) -> str:
+    """Return a new identity for a call that belongs to no occurrence: a UUID of version 7 (RFC 9562).
+
+    Such identities sort by their time, Unix milliseconds; 74 random bits tell those of one millisecond apart.
+    `ids.read_enqueue_ms` reads the time.
+    """
+    entropy = randbits(74)
+    value = (now_ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | (entropy >> 62 & 0xFFF) << 64
+    value |= 0b10 << 62 | entropy & 0x3FFFFFFFFFFFFFFF
+    digits = f"{value:032x}"
+    return f"run_{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
 def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = MAX_UNIQUE_MS, lock: str = "") -> Call:
     """Create a run: at once on its stream, or with `due_at` (ms) in the delayed set.
 
@@ -33,9 +47,9 @@ def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = 
     common = (message.run, message.handler, encoded, where, unique_ms)
     if due_at > 0:
         touched = (keys.run(message.run), keys.delayed, keys.wake, keys.closed, *unique)
-        return script("delay_run")(touched, (*common, due_at))
+        return Call(script("delay_run"), touched, (*common, due_at))
     touched = (keys.run(message.run), keys.stream(where), keys.streams, keys.closed, *unique)
-    return script("enqueue_run")(touched, common)
+    return Call(script("enqueue_run"), touched, common)
 
 
 def promote_runs(keys: Keys, members: list[str], now: int) -> Call:

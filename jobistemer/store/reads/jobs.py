@@ -15,11 +15,13 @@ from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.summaries import DelayedRun, JobSummary
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.schedules import describe
-from jobistemer.store.calls.jobs import read_command, read_stored
+from jobistemer.store.calls.jobs import StoredJob, read_command, read_stored
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, split_delayed_member
 from jobistemer.store.reads.records import find_occurrences, find_run, find_runs
 
+OWNERS_PAGE = 500
+"""How many jobs `list_owned` asks for in one round trip."""
 _COMMANDS_PER_JOB = 4
 """How many commands `_job_commands` sends for one job."""
 
@@ -42,6 +44,24 @@ def list_jobs(shards: Sequence[Database], offset: int = 0, limit: int = 100) -> 
 def count_jobs(shards: Sequence[Database]) -> int:
     """Return how many jobs are registered."""
     return sum(database.ask("ZCARD", database.keys.due) for database in shards)
+
+
+def has_live_occurrence(database: Database, job_id: str) -> bool:
+    """Tell whether an occurrence of a job is going on."""
+    return bool(database.ask("ZCARD", database.keys.live(job_id)))
+
+
+def list_owned(database: Database, owner: str) -> list[StoredJob]:
+    """Return the jobs of one shard that the app with this mark has deployed."""
+    keys = database.keys
+    registered = [job.decode() for job in database.ask("ZRANGE", keys.due, 0, -1)]
+    own: list[str] = []
+    for start in range(0, len(registered), OWNERS_PAGE):
+        page = registered[start : start + OWNERS_PAGE]
+        owners = database.ask_all([("HGET", keys.job(job), "owner") for job in page])
+        own += [job for job, mark in zip(page, owners, strict=True) if mark == owner.encode()]
+    found = [read_stored(answer) for answer in database.ask_all([read_command(keys, job) for job in own])]
+    return [stored for stored in found if stored is not None]
 
 
 def find_summary(database: Database, name: str) -> JobSummary | None:

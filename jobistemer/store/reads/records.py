@@ -18,6 +18,9 @@ NEVER_RAN = frozenset(
 )
 """States of occurrences that have started no run."""
 
+STATES_PAGE = 1_000
+"""How many occurrences `find_occurrence_states` asks for in one round trip."""
+
 _Record = TypeVar("_Record", AttemptRecord, RunRecord, OccurrenceRecord)
 
 
@@ -44,6 +47,16 @@ def find_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
     answers = database.ask_all([run_command(database.keys, each) for each in run_ids])
     found = [read_run(each, answer) for each, answer in zip(run_ids, answers, strict=True)]
     return [record for record in found if record is not None]
+
+
+def find_occurrence_states(database: Database, occurrence_ids: list[str]) -> dict[str, str]:
+    """Return the states of the occurrences that are on record, by id."""
+    found: dict[str, str] = {}
+    for start in range(0, len(occurrence_ids), STATES_PAGE):
+        page = occurrence_ids[start : start + STATES_PAGE]
+        answers = database.ask_all([("HGET", database.keys.occurrence(each), "state") for each in page])
+        found |= {each: state.decode() for each, state in zip(page, answers, strict=True) if state is not None}
+    return found
 
 
 def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from jobistemer.app import DeadLetters, JobControl, QueueControl
 from jobistemer.control.backfills import Backfills
 from jobistemer.control.cancel import cancel_occurrence, cancel_run
-from jobistemer.control.queues import send_worker_command
+from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.control.jobs import JobControl
+from jobistemer.control.queues import QueueControl, send_worker_command
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.text import CANCEL_MESSAGES
 from jobistemer.store.namespace import Namespace

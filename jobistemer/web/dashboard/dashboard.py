@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from jobistemer import __version__
-from jobistemer.app import JobControl
+from jobistemer.control.jobs import JobControl
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobistemer.app import JobControl
+from jobistemer.control.jobs import JobControl
 from jobistemer.core.errors import UnknownJob
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.versions import Version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobistemer.app import DeadLetters
+from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import holds
 from jobistemer.store.keys import FRONT

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobistemer.app import JobControl
+from jobistemer.control.jobs import JobControl
 from jobistemer.core.errors import InvalidInput, UnknownJob
 from tests.support.clocks import NOW
 from tests.support.step_system import build_ticker, open_app, read_occurrences

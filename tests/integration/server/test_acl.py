@@ -6,10 +6,11 @@ import pytest
 import redis
 
 from jobistemer import Context, Jobistemer
-from jobistemer.app import DeadLetters, JobControl
 from jobistemer.cli.top.snapshot import open_counting_shards, take_snapshot
 from jobistemer.control.audit import audit_jobs
 from jobistemer.control.cancel import cancel_run
+from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.control.jobs import JobControl
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, ServerRefused
 from jobistemer.core.jobs.limits import Concurrency

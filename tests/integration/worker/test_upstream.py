@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from jobistemer.app import DeadLetters, Jobistemer
+from jobistemer.app import Jobistemer
+from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, UnknownJob, UnknownOccurrence
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.report import Report

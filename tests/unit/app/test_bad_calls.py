@@ -40,7 +40,10 @@ def app(request: pytest.FixtureRequest) -> Jobistemer:
         ({"headers": {"a": "\ud800"}}, "headers has 'a': '\\ud800', which cannot be written as UTF-8"),
         ({"max_retries": 1.5}, "max_retries is 1.5, allowed are whole numbers from 0 to 1000"),
         ({"timeout": "5"}, "timeout is '5', allowed are 0.001 and more seconds"),
-        ({"timeout": 5, "timeout_s": 5}, "timeout and timeout_s of a call of task 'send' are both given; give one of them"),
+        (
+            {"timeout": 5, "timeout_s": 5},
+            "timeout and timeout_s of a call of task 'send' are both given; give one of them",
+        ),
         ({"retention": 5}, "a call of task 'send' has no option retention; write retention_s=…"),
         ({"timeout_s": 1e9}, "timeout_s is 1000000000.0, allowed is 0.001–31622400"),
     ],
@@ -137,7 +140,10 @@ def test_handles_refuse_what_is_no_time_and_no_id(app: Jobistemer) -> None:
         (lambda app: app.enqueue_many(5), "calls are 5, allowed are several: enqueue_many([task.request(…), …])"),
         (lambda app: app.enqueue_many(["x"]), "a call is 'x', allowed is what task.request(…) or app.request(…) gives"),
         (lambda app: app.run("\ud800"), "run id is '\\ud800', allowed is the text that a handle has as its id"),
-        (lambda app: app.run("run_0").result(timeout=float("nan")), "timeout is nan, allowed are seconds, or None for ever"),
+        (
+            lambda app: app.run("run_0").result(timeout=float("nan")),
+            "timeout is nan, allowed are seconds, or None for ever",
+        ),
         (lambda _: Jobistemer(5), "url is 5, allowed is a text such as redis://localhost:6379/0"),
         (lambda _: Jobistemer(sizes=5), "sizes are 5, allowed is Sizes(payload_bytes=…, result_bytes=…)"),
         (lambda _: Concurrency(5, key=5), "concurrency limit: key is 5, allowed is a text such as '{customer}'"),

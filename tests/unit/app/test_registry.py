@@ -53,7 +53,9 @@ def test_a_context_is_any_parameter_that_is_annotated_so(app, annotation):
 
 def test_a_function_of_a_job_that_nobody_could_call_is_refused_where_it_is_declared():
     app = Jobistemer("fake://registry")
-    with pytest.raises(InvalidDefinition, match=r"task 'send' of job 'send' gets no arguments.*missing required field `to`"):
+    with pytest.raises(
+        InvalidDefinition, match=r"task 'send' of job 'send' gets no arguments.*missing required field `to`"
+    ):
 
         @app.job("0 2 * * *")
         def send(to: str) -> None: ...

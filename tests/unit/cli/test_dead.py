@@ -1,7 +1,7 @@
 import json
 
 from jobistemer import NO_RETRIES, Jobistemer
-from jobistemer.app import DeadLetters
+from jobistemer.control.dead_letters import DeadLetters
 from tests.support.lifecycle import build_ended, fetch, fetch_one, finish
 
 

@@ -33,9 +33,15 @@ def test_every_public_name_is_on_the_page_of_the_api_and_says_what_it_is():
     page = drawn("draw_api.py")["api_page"]()
     for name in jobistemer.__all__:
         found = getattr(jobistemer, name)
-        if inspect.isclass(found):
+        if inspect.isfunction(found) or (inspect.isclass(found) and not issubclass(found, errors.JobistemerError)):
             assert f"### {name}\n" in page
             assert found.__doc__
+
+
+def test_every_error_can_be_imported_from_the_front_door():
+    named = {name: found for name, found in vars(errors).items() if inspect.isclass(found)}
+    assert {name for name, found in named.items() if getattr(jobistemer, name, None) is not found} == set()
+    assert set(named) <= set(jobistemer.__all__)
 
 
 def test_every_method_on_the_page_of_the_api_says_what_it_is():

@@ -8,7 +8,7 @@ from jobistemer.store.acl import ROLES, build_rule
 from jobistemer.store.scripts import list_scripts
 from tests.support.script_usage import SourceGraph
 
-ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.request")
+ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.debounce", "jobistemer.app.request")
 CODE = {
     "producer": ENQUEUEING,
     "ticker": ("jobistemer.ticker",),

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from jobistemer.store.database import read_reply
 from jobistemer.store.scripts import LUA_FOLDER, Script, list_scripts, read_header, script
 from tests.support.paths import ROOT
 
@@ -167,7 +168,7 @@ def test_a_header_without_its_sections_is_refused():
 
 def test_a_word_that_the_header_does_not_list_is_an_error():
     with pytest.raises(AssertionError, match="pause_job answered 'SURPRISE'"):
-        script("pause_job").read([b"SURPRISE"])
+        read_reply(script("pause_job")((), ()), [b"SURPRISE"])
 
 
 def test_the_scripts_are_found_where_they_stand():
