@@ -31,7 +31,7 @@ test: .venv/dev
 	$(RUN)/pytest -m "not long and not browser" -n 4 --dist worksteal
 
 unit: .venv/dev
-	$(RUN)/pytest -m "not long" -n 2 tests/unit tests/test_budgets.py
+	$(RUN)/pytest -m "not long" -n 2 tests/unit tests/test_budgets.py tests/test_prose.py
 
 browser: .venv/dev
 	$(RUN)/pytest -m browser tests/browser

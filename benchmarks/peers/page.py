@@ -66,7 +66,7 @@ SECTIONS: Sequence[tuple[str, str, str, Sequence[Column], str]] = (
         "drain 1 ms",
         "two cores",
         DRAIN,
-        "What counts is how many go at a time: 8 slots with us.",
+        "The number of concurrent tasks decides: jobistemer has 8 slots.",
     ),
     (
         "Two worker processes",
@@ -101,11 +101,11 @@ SECTIONS: Sequence[tuple[str, str, str, Sequence[Column], str]] = (
         "latency 500/s",
         "two cores",
         LATENCY,
-        "The same at 500 a second; what cannot keep up queues.",
+        "The same at 500 a second; runs of a peer that cannot keep up wait in its queue.",
     ),
     ("100 schedules due every second", "schedules 100", "free", DUE, ""),
     ("1,000 schedules due every second", "schedules 1000", "free", DUE, ""),
-    ("10,000 schedules due every second", "schedules 10000", "free", DUE, "Only who came near with 1,000."),
+    ("10,000 schedules due every second", "schedules 10000", "free", DUE, "Only peers that came near with 1,000."),
     ("10,000 schedules, none of them due", "not due 10000", "free", NOT_DUE, ""),
     ("1,000,000 schedules, none of them due", "not due 1000000", "free", NOT_DUE, ""),
 )
@@ -172,8 +172,8 @@ def _memory(sums: dict[Key, dict[str, Spread]]) -> str:
         if waiting or done:
             rows.append([peer.name, format_spread(waiting, 0), format_spread(done, 0)])
     note = (
-        "Growth of `used_memory` for each run, with defaults. What is finished is looked at right after the drain, so it "
-        "depends on what is kept and for how long; of short backlogs it includes the worker's own keys."
+        "Growth of `used_memory` for each run, with defaults. Finished runs are measured right after the drain, so the "
+        "figure depends on the records that a peer keeps and for how long. With a short backlog it includes the worker's own keys."
     )
     return f"## Memory\n\n{note}\n\n{format_table(['', 'bytes a waiting run', 'bytes a finished run'], rows)}" if rows else ""
 
@@ -195,16 +195,14 @@ def _settings(results: Results) -> str:
     for peer in PEERS:
         tuning = "<br>".join(f"{setting}: {why}" for setting, why in peer.tuning) or "no tuning"
         rows.append([peer.name, versions.get(peer.name, "–"), peer.defaults, tuning])
-    return "## Versions and settings\n\n" + format_table(["", "version", "default", "tuned: what and why"], rows)
+    return "## Versions and settings\n\n" + format_table(["", "version", "default", "tuned: settings and reasons"], rows)
 
 
 def _guarantees() -> str:
     rows = [
         [peer.name, peer.guarantee["delivery"], peer.guarantee["results"], peer.guarantee["audit"]] for peer in PEERS
     ]
-    return "## What each guarantees meanwhile\n\n" + format_table(
-        ["", "a run that its worker dies with", "results", "records"], rows
-    )
+    return "## Guarantees of each\n\n" + format_table(["", "a run whose worker dies", "results", "records"], rows)
 
 
 if __name__ == "__main__":

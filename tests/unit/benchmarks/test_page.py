@@ -39,7 +39,7 @@ def test_the_page_names_machine_versions_settings_and_guarantees_of_every_peer()
     text = made()
     assert "A Processor, 2 cores, Linux 6.1.0, Python 3.11.7, Node v20.20.2, Redis 7.0.15" in text
     assert "| celery | 5.7.0 |" in text
-    guarantees = text.partition("## What each guarantees meanwhile")[2]
+    guarantees = text.partition("## Guarantees of each")[2]
     assert all(f"\n| {peer.name} | {peer.guarantee['delivery']}" in guarantees for peer in PEERS)
 
 
