@@ -118,7 +118,6 @@ ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR,
 _REDIS_CALL = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?")
 # These do very different things by their second word, so only that one is allowed.
 _COMMANDS_WITH_SUBCOMMANDS = ("XGROUP", "XINFO")
-_KEY = re.compile(r"\{ns:shard\}:([a-z]+)")
 # Keys of one value in each shard; the others are followed by a name or an id.
 _SINGLE_KINDS: Final = "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds"
 _KINDS_WITHOUT_NAME: Final = frozenset(f"{_SINGLE_KINDS} workers tickers nothing wake".split())
@@ -162,10 +161,6 @@ def _to_permission(command: str, word: str) -> str:
 
 def list_key_kinds(role: Role) -> set[str]:
     """The kinds of keys that a role touches."""
-    found = {kind for name in role.scripts for kind in _read_key_kinds(name)}
+    found = {kind for name in role.scripts for kind in script(name).header.key_kinds}
     # A script is given a key that is never written where there is nothing for it to count.
     return found | set(role.kinds) | ({"nothing", "wake"} if role.scripts else set())
-
-
-def _read_key_kinds(name: str) -> list[str]:
-    return _KEY.findall(script(name).text.partition("]]")[0])
