@@ -23,8 +23,8 @@ from jobistemer.core.names import check_name
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, drop_defaults, to_message_fields
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.hooks import call_hooks
-from jobistemer.store.calls import enqueueing, runs
-from jobistemer.store.calls.enqueueing import MAX_RUNS_PER_CALL
+from jobistemer.store.calls import runs
+from jobistemer.store.calls.runs import MAX_RUNS_PER_CALL
 from jobistemer.store.clock import age_s
 from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
 from jobistemer.store.keys import Keys, place
@@ -235,7 +235,7 @@ def _debounce_steps(keys: Keys, single: Debounce, prepared: PreparedCall) -> Ste
     message, seen = prepared.message, ""
     now_ms = message.enqueued_at
     for _ in range(TRIES):
-        reply = yield enqueueing.debounce_run(keys, message, prepared.lock, single.window(now_ms), now_ms, seen)
+        reply = yield runs.debounce_run(keys, message, prepared.lock, single.window(now_ms), now_ms, seen)
         if reply.word != "EXISTS":
             break
         seen = reply.values[0].decode()
@@ -270,7 +270,7 @@ def _send_to_shard(database: Database, prepared: list[PreparedCall]) -> dict[str
     for where, messages in bundles.items():
         for start in range(0, len(messages), MAX_RUNS_PER_CALL):
             part = messages[start : start + MAX_RUNS_PER_CALL]
-            batches.append((enqueueing.enqueue_runs(database.keys, where, part), [each.run for each in part]))
+            batches.append((runs.enqueue_runs(database.keys, where, part), [each.run for each in part]))
     answers = database.call_all([call for call, _ in batches])
     for (_, created), answer in zip(batches, answers, strict=True):
         if isinstance(answer, JobistemerError):
