@@ -119,7 +119,7 @@ class Producer:
         if age_s(self.namespace.clock) > CLOCK_MAX_AGE_S:
             await self.namespace.read_clock_async()
         prepared = self._prepare(request, self.namespace.clock.now_ms(), add_headers)
-        database = self.namespace.for_id_async(prepared.shard)
+        database = self.namespace.async_shard(self.namespace.for_id(prepared.shard))
         if not isinstance(request.single, Debounce):
             return self._notify(prepared, await database.call(_build_call(database.keys, prepared)))
         steps = _debounce_steps(database.keys, request.single, prepared)

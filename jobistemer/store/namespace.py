@@ -89,10 +89,6 @@ class Namespace:
         numbers = zip(job_ids, self.placement.find(job_ids), strict=True)
         return [self.for_id(job) if number is None else self.shards[number] for job, number in numbers]
 
-    def for_id_async(self, text: str) -> AsyncDatabase:
-        """Return the shard that an id hashes to, on a client of the running event loop."""
-        return self.async_shard(self.for_id(text))
-
     def async_shard(self, database: Database) -> AsyncDatabase:
         """Return a shard on a client of the running event loop."""
         client = self._server.async_client(database.keys.tag)
@@ -131,12 +127,12 @@ class Namespace:
         # Two threads may connect at the same time, such as a worker and a producer beside it. Both must get the same
         # databases: limits, readers and caches are found by the database of their shard.
         with self._open_lock:
-            self._shards = self._shards or self._create_shards(count)
-
-    def _create_shards(self, count: int) -> list[Database]:
-        clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))
-        shards = zip((Keys(self.name, number) for number in range(count)), clocks, strict=True)
-        return [Database(self._server.client(keys.tag), keys, clock, redact_url(self.url)) for keys, clock in shards]
+            if self._shards:
+                return
+            clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))
+            shards = zip((Keys(self.name, number) for number in range(count)), clocks, strict=True)
+            address = redact_url(self.url)
+            self._shards = [Database(self._server.client(keys.tag), keys, clock, address) for keys, clock in shards]
 
 
 def _agree_on_shards(settings: Database, name: str, wanted: int | None) -> int:

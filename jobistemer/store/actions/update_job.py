@@ -64,7 +64,7 @@ def update_job(
         changed = _try_update(database, job, declared_fingerprint or fingerprint(job), stored, author, force=force)
         if changed.word != "STALE":
             return changed
-    raise StaleDefinition(f"job {job.name!r} is being changed by somebody else; look at its versions and try again")
+    raise StaleDefinition(f"job {job.name!r} is being changed by another process; look at its versions and try again")
 
 
 def apply_pending(database: Database, job_id: str) -> UpdateResult | None:
