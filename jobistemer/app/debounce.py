@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 from jobistemer.app.request import Debounce
 from jobistemer.core.runs.message import Message
-from jobistemer.store.calls import enqueueing
+from jobistemer.store.calls import runs
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, Reply
@@ -47,7 +47,7 @@ def _debounce_steps(keys: Keys, single: Debounce, message: Message, lock: str) -
     # that run. When the script answers with a run that is not the one seen, the call is tried again with that run.
     window, seen = single.window(message.enqueued_at), ""
     for _ in range(TRIES):
-        reply = yield enqueueing.debounce_run(keys, message, lock, window, message.enqueued_at, seen)
+        reply = yield runs.debounce_run(keys, message, lock, window, message.enqueued_at, seen)
         if reply.word != "EXISTS":
             break
         seen = reply.values[0].decode()

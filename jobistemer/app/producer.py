@@ -26,8 +26,8 @@ from jobistemer.core.jobs.retries import set_max_retries
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, drop_defaults, to_message_fields
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.hooks import call_hooks
-from jobistemer.store.calls import enqueueing, runs
-from jobistemer.store.calls.enqueueing import MAX_RUNS_PER_CALL
+from jobistemer.store.calls import runs
+from jobistemer.store.calls.runs import MAX_RUNS_PER_CALL
 from jobistemer.store.clock import age_s
 from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
 from jobistemer.store.keys import Keys, place
@@ -117,7 +117,7 @@ class Producer:
             silent = age_s(namespace.clock) > CLOCK_MAX_AGE_S
             now_ms = await namespace.read_clock_async() if silent else namespace.clock.now_ms()
             prepared = self._prepare(request, now_ms, add_headers)
-            database = namespace.for_id_async(prepared.shard)
+            database = namespace.async_shard(namespace.for_id(prepared.shard))
             if isinstance(request.single, Debounce):
                 reply = await run_debounce_async(database, request.single, prepared.message, prepared.lock)
             else:
@@ -264,7 +264,7 @@ def _send_to_shard(database: Database, prepared: list[PreparedCall]) -> dict[str
     for where, messages in plain.items():
         for start in range(0, len(messages), MAX_RUNS_PER_CALL):
             part = messages[start : start + MAX_RUNS_PER_CALL]
-            batches.append((enqueueing.enqueue_runs(database.keys, where, part), [each.run for each in part]))
+            batches.append((runs.enqueue_runs(database.keys, where, part), [each.run for each in part]))
     answers = database.call_all([call for call, _ in batches])
     for (_, created), answer in zip(batches, answers, strict=True):
         if isinstance(answer, JobistemerError):

@@ -1,4 +1,7 @@
-"""Give back what was taken and not started: to its stream, to the delayed set, or to its end when it was cancelled."""
+"""Give back entries that were fetched and not started: to their stream or the delayed set.
+
+A run that was cancelled meanwhile is ended.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ BATCH = 200
 def hand_back(
     database: Database, deliveries: Sequence[Delivery], worker: str, delay_ms: int = 0, note: str = ""
 ) -> None:
-    """Give entries back; no attempt is used up.
+    """Give entries back; their attempts do not count.
 
-    Raises NotConnected or ServerRefused: make the same call again, what was given back is not touched by it.
+    Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
     """
     refused: JobistemerError | None = None
     now_ms = database.clock.now_ms()
@@ -40,7 +43,7 @@ def hand_back(
 
 
 def end_canceled(database: Database, ended: EndedAttempt) -> str:
-    """End a run that was to go on and has been cancelled meanwhile; what the script says: DONE or STALE."""
+    """End a run that was to go on and has been cancelled meanwhile. Returns DONE or STALE."""
     run = ended.delivery.message.run
     ended = ended._replace(mapped=groups.count_groups(database, run))
     slot = ended.delivery.message.task_ref

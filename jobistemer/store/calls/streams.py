@@ -1,4 +1,4 @@
-"""Streams as a worker reads them: which there are, fetching, what a dead worker left behind."""
+"""Streams as a worker reads them: opening them, fetching entries, and the entries that a dead worker left pending."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from jobistemer.store.scripts import script
 from jobistemer.store.server.connection import BLOCK_MS
 
 STREAMS_PER_CALL = 100
-
 PAGE = 100
-# What servers say of a stream that is not there; fakeredis has words of its own.
+# Errors of servers about a stream that does not exist; fakeredis has its own text.
 _NO_STREAM_WORDS = ("NOGROUP", "UNBLOCKED", "requires the key to exist")
 
 
 class StreamReader:
-    """Fetches entries for one consumer, on a connection of its own: a blocking read holds its connection.
+    """A reader that fetches entries for one consumer, on a connection of its own: a blocking read occupies it.
 
-    A read is never sent twice, as the client would do by itself: what the server has handed out to a connection
-    that broke is this consumer's, and only `fetch_pending` brings it back.
+    A read is never sent twice, as redis-py would do by itself. The server may have handed out entries to the connection
+    that broke: they are pending for this consumer, a second read would hand out others, and only `fetch_pending`
+    returns the first ones.
     """
 
     def __init__(self, database: Database, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
-        # Connections that have waited, by the number that the server knows them by; 0 where it would not say.
+        # The id that the server has given each connection that has waited; 0 where it refuses to say.
         self._connection_ids: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._blocked: tuple[redis.Redis, int] | None = None
 
     def interrupt(self) -> None:
-        """End a wait that is under way, from another thread; what was handed out before that is read all the same.
+        """End a blocking read that is under way, from another thread. Entries that were handed out before are returned.
 
-        Where the server does not allow it, the wait goes on to its end. Raises NotConnected or ServerRefused.
+        Where the server does not allow it, the read goes on to its end. Raises NotConnected or ServerRefused.
         """
         if (waiting := self._blocked) is not None:
             client, number = waiting
@@ -52,9 +52,9 @@ class StreamReader:
                 raise translate_error(error, self._database.address) from error
 
     def fetch(self, places: Sequence[str], count: int, *, block: bool) -> list[tuple[bytes, list[Any]]]:
-        """Take up to `count` entries of each place; with `block` wait up to two seconds for the first.
+        """Fetch up to `count` entries of each place; with `block` wait up to two seconds for the first entry.
 
-        Raises NotConnected or ServerRefused; a stream that vanished is made anew.
+        A stream that does not exist is created. Raises NotConnected or ServerRefused.
         """
         if not places:
             return []
@@ -62,7 +62,7 @@ class StreamReader:
         return self._read(places, ("COUNT", count, *waiting), b">")
 
     def fetch_pending(self, where: str) -> Iterator[tuple[bytes, list[Any]]]:
-        """What one place has handed out to this consumer and is not ended, page by page."""
+        """Yield, page by page, the entries of one place that are pending for this consumer."""
         last = b"0"
         while answer := self._read([where], ("COUNT", PAGE), last):
             stream, entries = answer[0]
@@ -80,6 +80,7 @@ class StreamReader:
         except ResponseError as error:
             if not any(words in str(error) for words in _NO_STREAM_WORDS):
                 raise translate_error(error, self._database.address) from error
+            # One of them was deleted. Nothing was handed out, so the next read asks for all of them again.
             open_streams(self._database, places)
             return []
         except redis.RedisError as error:
@@ -100,7 +101,7 @@ class StreamReader:
             connection.send_command(*command)
             return client.parse_response(connection, command[0])
         except BaseException:
-            # An answer that nobody has read would be taken for the answer to the next question.
+            # The answer may still arrive, and the next command on this connection would take it for its own.
             connection.disconnect()
             raise
         finally:
@@ -114,6 +115,7 @@ class StreamReader:
                 self._connection_ids[connection] = int(client.parse_response(connection, "CLIENT ID"))
             except ResponseError:
                 self._connection_ids[connection] = 0
+            # After a reconnect the id is another one: the old one may be that of another client by then.
             connection.register_connect_callback(self._forget_connection_id)
         return self._connection_ids[connection]
 
@@ -122,20 +124,23 @@ class StreamReader:
 
 
 def read_deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Delivery | None, bytes]]:
-    """The messages in what one stream delivered, each with its entry; None for one that cannot be read."""
+    """Decode the entries of one stream; None in place of the delivery for an entry that cannot be read."""
     return [(_read_delivery(stream, entry, fields), entry) for entry, fields in entries]
 
 
 def _read_delivery(stream: bytes, entry: bytes, fields: dict[bytes, bytes] | None) -> Delivery | None:
+    if fields is None:
+        # The entry was deleted while it was pending: XREADGROUP still lists it, without its fields.
+        return None
     try:
-        message = decode_message(fields[b"m"])  # type: ignore[index]
-        return Delivery(stream, entry, message, int(fields[b"n"]), int(fields[b"c"]))  # type: ignore[index]
+        message = decode_message(fields[b"m"])
+        return Delivery(stream, entry, message, int(fields[b"n"]), int(fields[b"c"]))
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
 def open_streams(database: Database, places: Sequence[str]) -> None:
-    """Make sure that streams and their groups exist."""
+    """Create the streams and groups that do not exist. Raises NotConnected or ServerRefused."""
     keys = database.keys
     for start in range(0, len(places), STREAMS_PER_CALL):
         part = tuple(places[start : start + STREAMS_PER_CALL])
@@ -148,9 +153,9 @@ def list_places(database: Database) -> list[str]:
 
 
 def list_pending(database: Database, where: str, consumer: str) -> Iterator[tuple[bytes, Delivery | None]]:
-    """Every entry of a place that is pending for a consumer, with its message; None when that is gone or unreadable.
+    """Yield every entry of a place that is pending for a consumer, with its delivery; None when it cannot be read.
 
-    Each is given once, whatever becomes of it, so that walking along has an end.
+    Each entry is yielded once, whether or not the caller ends it, so that the iteration has an end.
     """
     stream, start = database.keys.stream(where), b"-"
     while pending := _read_pending_page(database, stream, start, consumer):
@@ -166,17 +171,17 @@ def _read_pending_page(database: Database, stream: str, start: bytes, consumer: 
         return list(database.ask("XPENDING", stream, GROUP, start, "+", PAGE, consumer))
     except ServerRefused as error:
         if any(words in str(error) for words in _NO_STREAM_WORDS):
-            # Somebody has deleted it, and what was pending with it; what is in other streams is not to wait for that.
+            # The stream was deleted, and its pending entries with it. The caller goes on with the other streams.
             return []
         raise
 
 
 def find_busy_consumers(database: Database, where: str) -> set[str]:
-    """The consumers of a place that entries are pending for."""
+    """Return the consumers of a place that have pending entries."""
     try:
         answer = database.ask("XINFO", "CONSUMERS", database.keys.stream(where), GROUP)
     except ServerRefused:
-        # A place whose stream is not there (any more).
+        # The stream of the place does not exist (any more).
         return set()
     found = [dict(zip(each[::2], each[1::2], strict=True)) for each in answer]
     return {each[b"name"].decode() for each in found if each[b"pending"]}
@@ -185,13 +190,13 @@ def find_busy_consumers(database: Database, where: str) -> set[str]:
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
     """Delete and acknowledge an entry that holds no readable message.
 
-    In this order: should only the first be done, the entry is still pending, and whoever comes next drops it.
+    In this order: if only the first command is executed, the entry is still pending, and the next worker drops it.
     """
     database.ask_all([("XDEL", stream, entry), ("XACK", stream, GROUP, entry)])
 
 
 def pause_queue(shards: Sequence[Database], queue: str) -> None:
-    """Let no worker fetch from a queue; what is in flight ends, the rest waits. Raises InvalidName."""
+    """Stop workers from fetching from a queue; attempts in flight end, other runs wait. Raises InvalidName."""
     name = check_name("queue", queue)
     for database in shards:
         database.ask("SADD", database.keys.paused, name)
@@ -205,14 +210,14 @@ def resume_queue(shards: Sequence[Database], queue: str) -> None:
 
 
 def close_queue(shards: Sequence[Database], queue: str) -> None:
-    """Let a queue take no new runs; what is there is worked off. Raises InvalidName."""
+    """Let a queue refuse new runs; the runs that are in it are executed. Raises InvalidName."""
     places = places_of(check_name("queue", queue))
     for database in shards:
         database.ask("SADD", database.keys.closed, *places)
 
 
 def open_queue(shards: Sequence[Database], queue: str) -> None:
-    """Let a queue take new runs again. Raises InvalidName."""
+    """Let a queue accept new runs again. Raises InvalidName."""
     places = places_of(check_name("queue", queue))
     for database in shards:
         database.ask("SREM", database.keys.closed, *places)

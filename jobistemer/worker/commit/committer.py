@@ -20,7 +20,7 @@ from jobistemer.core.runs.settle import (
 )
 from jobistemer.core.states import AttemptState, RunState
 from jobistemer.store.actions import cancel
-from jobistemer.store.calls import bulk_commit, elapsed, groups, limits, runs
+from jobistemer.store.calls import bulk_commit, ended_attempt, groups, limits, runs
 from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Call, Reply
@@ -150,7 +150,7 @@ class Committer:
 
     def _prepare(self, attempt: Attempt, ending: Settlement | None = None) -> _PendingCommit:
         ended, delivery = _ended_attempt(attempt), attempt.delivery
-        elapsed_ms = elapsed.read_elapsed_ms(attempt.database, ended) if elapsed.needs_elapsed(ended) else 0
+        elapsed_ms = ended_attempt.read_elapsed_ms(attempt.database, ended) if ended_attempt.needs_elapsed(ended) else 0
         chosen = ending or settle(
             *(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random()), elapsed_ms
         )

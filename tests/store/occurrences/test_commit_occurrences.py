@@ -25,7 +25,7 @@ def fired(database, definition=ALLOWED, times=1):
 
 
 def finish_all(database, *all_ended):
-    return database.call(bulk_commit.commit_occurrences(database.keys, all_ended))
+    return database.call(bulk_commit.commit_bundle(database.keys, all_ended))
 
 
 def without_entries(database):
