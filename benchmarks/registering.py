@@ -23,5 +23,5 @@ def register_all(database: Database, definitions: Iterable[Job], cursor: int) ->
         assert words == {"CREATED"}, words
 
 
-def _build_registration(job: Job, cursor: int, now_ms: int) -> jobs.Registration:
-    return jobs.Registration(job, fingerprint(job), 0, cursor, first_due(job, cursor), now_ms, by="benchmark")
+def _build_registration(job: Job, cursor: int, now_ms: int) -> jobs.JobRegistration:
+    return jobs.JobRegistration(job, fingerprint(job), 0, cursor, first_due(job, cursor), now_ms, by="benchmark")

@@ -14,7 +14,9 @@ from statistics import median
 
 import pytest
 
+from jobistemer.store.scripts import list_scripts
 from tests.support.paths import ROOT
+from tests.unit.store.test_script_headers import body
 
 PACKAGE = ROOT / "jobistemer"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -23,8 +25,6 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # One method for each kind of key, so that every key of the server is spelled in one place.
 MANY_METHODS = {"Keys"}
-# Scripts whose steps belong to one transition; each header says why it is one.
-LONG_SCRIPTS: dict[str, int] = {}
 SUPPRESSION = re.compile(r"#\s*(type:\s*ignore|noqa|pyright:\s*ignore|pragma:\s*no cover)")
 COMMAND = re.compile(r"^[A-Z]{3,}( [A-Z]+)?$")
 
@@ -133,9 +133,6 @@ def test_only_the_store_spells_commands_of_the_server(path):
     assert spelled == []
 
 
-def test_a_script_is_short_enough_to_be_read_at_a_glance():
-    lengths = {}
-    for path in sorted((ROOT / "lua").rglob("*.lua")):
-        body = path.read_text(encoding="utf-8").partition("]]")[2].splitlines()
-        lengths[path.stem] = len([line for line in body if line.strip() and not line.strip().startswith("--")])
-    assert {name: length for name, length in lengths.items() if length > LONG_SCRIPTS.get(name, 40)} == {}
+def test_a_script_is_short_enough_to_be_read_at_a_glance_or_says_why_it_is_not():
+    scripts = list_scripts()
+    assert {each.name for each in scripts if len(body(each)) > 40} == {each.name for each in scripts if each.header.long}

@@ -9,12 +9,12 @@ from jobistemer.core.runs.message import Message
 from jobistemer.store.calls import runs
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call, Reply
+from jobistemer.store.scripts import Reply, ScriptCall
 
 TRIES = 5
 """How often a call is tried again, when other callers keep replacing the run that it has seen."""
 
-Steps = Generator[Call, Reply, Reply]
+Steps = Generator[ScriptCall, Reply, Reply]
 """Script calls that are made one after another: each depends on the reply before it. Returns the last reply."""
 
 

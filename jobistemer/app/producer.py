@@ -32,7 +32,7 @@ from jobistemer.store.clock import age_s
 from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.scripts import Call, Reply
+from jobistemer.store.scripts import Reply, ScriptCall
 
 BATCH = 1_000
 """How many runs `send_many` puts into one round trip."""
@@ -144,7 +144,7 @@ class Producer:
             for each in prepared:
                 yield self._finish(each, replies[each.message.run])
 
-    def prepare(self, request: Request, keys: Keys | None = None) -> tuple[Message, Call]:
+    def prepare(self, request: Request, keys: Keys | None = None) -> tuple[Message, ScriptCall]:
         """Return the message of a request and the one call that creates its run; nothing is sent.
 
         keys: of the shard that the run is to be on; a call with a unique key goes to the shard of the key instead.
@@ -234,7 +234,7 @@ def _build_rare_fields(request: Request, lock: str, now_ms: int) -> dict[str, An
     return fields
 
 
-def _build_call(keys: Keys, prepared: PreparedCall) -> Call:
+def _build_call(keys: Keys, prepared: PreparedCall) -> ScriptCall:
     """Build the call that creates the run of a prepared call, any but a debounced one."""
     request, message = prepared.request, prepared.message
     due_at = 0 if request.timing is NOW else request.timing.due_at(message.enqueued_at)
@@ -250,7 +250,7 @@ def _send_to_shard(database: Database, prepared: list[PreparedCall]) -> dict[str
 
     Plain calls for the same queue and priority share a script call. Raises the first error that the server answered.
     """
-    batches: list[tuple[Call, list[str]]] = []
+    batches: list[tuple[ScriptCall, list[str]]] = []
     plain: dict[str, list[Message]] = {}
     replies: dict[str, Reply] = {}
     for each in prepared:

@@ -9,10 +9,10 @@ from jobistemer.app.request import Request
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.runs.message import Message
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call
+from jobistemer.store.scripts import ScriptCall
 
 
-def prepare_follow_up(producer: Producer, keys: Keys, request: Any) -> tuple[Message, Call]:
+def prepare_follow_up(producer: Producer, keys: Keys, request: Any) -> tuple[Message, ScriptCall]:
     """Return the message of a request and the call that creates its run on the shard with these keys.
 
     A queue that is being drained takes this run: it is a consequence of a run that the queue still executes, and an

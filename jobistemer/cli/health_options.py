@@ -158,7 +158,7 @@ def _check_options(options: HealthOptions) -> None:
 def _build_metrics_page(sources: list[MeasureSource]) -> Page:
     try:
         # prometheus_client is an extra: it is imported only where the option asks for it.
-        from jobistemer.contrib import prometheus  # noqa: PLC0415
+        from jobistemer.contrib import prometheus  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise Misconfigured(f"--metrics: {error}; install it: pip install 'jobistemer[prometheus]'") from error
     return prometheus.page(sources)

@@ -14,7 +14,7 @@ from jobistemer import __version__
 _COMMANDS: Final = {
     "acl": ("jobistemer.cli.commands.doctor:acl_command", "Print the least-privilege ACL rule of each role."),
     "audit": ("jobistemer.cli.commands.audit:audit_command", "Find due instants that have no record, or two."),
-    "backfill": ("jobistemer.cli.commands.backfill:backfill_group", "List, show and cancel backfills."),
+    "backfill": ("jobistemer.cli.commands.job.backfill:backfill_group", "List, show and cancel backfills."),
     "bench": ("jobistemer.cli.commands.bench:bench_command", "Measure this machine and a server."),
     "crontab": ("jobistemer.cli.commands.crontab:crontab_group", "Turn crontabs into jobs."),
     "dashboard": ("jobistemer.cli.commands.dashboard:dashboard_command", "Serve the dashboard."),
@@ -24,7 +24,7 @@ _COMMANDS: Final = {
     "doctor": ("jobistemer.cli.commands.doctor:doctor_command", "Check the server and the namespace."),
     "enqueue": ("jobistemer.cli.commands.enqueue:enqueue_command", "Enqueue a run of a task."),
     "hold": ("jobistemer.cli.commands.hold:hold_group", "List, put and release holds."),
-    "job": ("jobistemer.cli.commands.job:job_group", "Show and control jobs, compare versions, backfill."),
+    "job": ("jobistemer.cli.commands.job.job:job_group", "Show and control jobs, compare versions, backfill."),
     "next": ("jobistemer.cli.commands.next:next_command", "Show the next instants of a schedule."),
     "occurrence": ("jobistemer.cli.commands.occurrence:occurrence_group", "Show, cancel and replay occurrences."),
     "queue": ("jobistemer.cli.commands.queue:queue_group", "List, pause, resume, drain, open and purge queues."),

@@ -17,7 +17,7 @@ from jobistemer.core.errors import JobistemerError
 from jobistemer.store.clock import Clock, age_s
 from jobistemer.store.errors import translate_error
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call, Reply
+from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
 
 Command = tuple[Any, ...]
@@ -37,19 +37,19 @@ class Database:
         self.clock = clock
         self.address = address
 
-    def call(self, call: Call) -> Reply:
+    def call(self, call: ScriptCall) -> Reply:
         """Execute one call. Raises NotConnected or ServerRefused."""
         if age_s(self.clock) > CLOCK_MAX_AGE_S:
             (answer,) = self.call_all([call])
             if isinstance(answer, JobistemerError):
                 raise answer
             return answer
-        # What `Call.combined` and `Call.command` would give, without entering them for each plain call.
+        # What `ScriptCall.combined` and `ScriptCall.command` would give, without entering them for each plain call.
         sent = call.combined if call.extensions else call
         command = ("EVALSHA", sent.script.sha, len(sent.keys), *sent.keys, *sent.args)
         return read_reply(call, self.ask(*command, script=sent))
 
-    def ask(self, *command: Any, script: Call | None = None) -> Any:
+    def ask(self, *command: Any, script: ScriptCall | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
         try:
             try:
@@ -61,7 +61,7 @@ class Database:
         except redis.RedisError as error:
             raise translate_error(error, self.address, script) from error
 
-    def call_all(self, calls: Sequence[Call]) -> list[Reply | JobistemerError]:
+    def call_all(self, calls: Sequence[ScriptCall]) -> list[Reply | JobistemerError]:
         """Execute many calls in one round trip. Returns for each its reply, or its error when the server refused it.
 
         Raises NotConnected when the whole round trip failed.
@@ -131,7 +131,7 @@ class Database:
     def _load_scripts(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
 
-    def _read_answer(self, call: Call, answer: Any) -> Reply | JobistemerError:
+    def _read_answer(self, call: ScriptCall, answer: Any) -> Reply | JobistemerError:
         if isinstance(answer, redis.RedisError):
             return translate_error(answer, self.address, call)
         return read_reply(call, answer)
@@ -151,12 +151,12 @@ class AsyncDatabase:
         self.clock.correct(_server_ms(await self.ask(*TIME)))
         return self.clock.now_ms()
 
-    async def call(self, call: Call) -> Reply:
+    async def call(self, call: ScriptCall) -> Reply:
         """Execute one call. Raises NotConnected or ServerRefused."""
         combined = call.combined
         return read_reply(call, await self.ask(*combined.command, script=combined))
 
-    async def ask(self, *command: Any, script: Call | None = None) -> Any:
+    async def ask(self, *command: Any, script: ScriptCall | None = None) -> Any:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
         try:
             try:
@@ -169,7 +169,7 @@ class AsyncDatabase:
             raise translate_error(error, self.address, script) from error
 
 
-def read_reply(call: Call, answer: Any) -> Reply:
+def read_reply(call: ScriptCall, answer: Any) -> Reply:
     """Return the word and the values in the answer to a call, those of its extensions beside them.
 
     Raises AssertionError for a word that the script's header does not list.

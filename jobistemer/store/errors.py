@@ -15,7 +15,7 @@ from redis.exceptions import MovedError
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.acl import find_roles
-from jobistemer.store.scripts import Call
+from jobistemer.store.scripts import ScriptCall
 from jobistemer.store.server.cluster_client import REDIRECTION_ERRORS
 from jobistemer.store.server.urls import CLUSTER_SCHEMES
 
@@ -103,7 +103,7 @@ _REFUSAL_REMEDIES: Final = (
 )
 
 
-def translate_error(error: redis.RedisError, address: str, call: Call | None = None) -> JobistemerError:
+def translate_error(error: redis.RedisError, address: str, call: ScriptCall | None = None) -> JobistemerError:
     """Return the error of this package for a failure of redis-py; `call` is the call that failed."""
     said = str(error).strip().rstrip(".")
     # For redis-py a wrong password is a ConnectionError.
@@ -129,7 +129,7 @@ def _find_remedy(table: tuple[Remedy, ...], said: str) -> str:
     return next((each.text for each in table if re.search(each.said, said, re.IGNORECASE)), "")
 
 
-def _name_roles(call: Call | None) -> str:
+def _name_roles(call: ScriptCall | None) -> str:
     """Return the roles that may run the script that was refused."""
     return " or ".join(find_roles(call.script.name) if call else []) or _ROLE_PLACEHOLDER
 

@@ -66,12 +66,12 @@ class Script:
         self.header = header
         self.inner = inner
 
-    def __call__(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Call:
+    def __call__(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> ScriptCall:
         """Return a call of this script as a value; nothing is sent yet."""
-        return Call(self, keys, args)
+        return ScriptCall(self, keys, args)
 
 
-class Call(NamedTuple):
+class ScriptCall(NamedTuple):
     """A script with its keys and arguments.
 
     extensions: calls that are executed right after it in the same atomic step, whatever it answers. Each of them reads
@@ -81,7 +81,7 @@ class Call(NamedTuple):
     script: Script
     keys: tuple[str, ...]
     args: tuple[Any, ...]
-    extensions: tuple[Call, ...] = ()
+    extensions: tuple[ScriptCall, ...] = ()
 
     @property
     def command(self) -> tuple[Any, ...]:
@@ -89,14 +89,14 @@ class Call(NamedTuple):
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
     @property
-    def combined(self) -> Call:
+    def combined(self) -> ScriptCall:
         """The call to send: this one, or a call of one script that executes it and its extensions."""
         if not self.extensions:
             return self
         parts = (self._replace(extensions=()), *self.extensions)
         args = [arg for each in parts for arg in (each.script.sha, len(each.keys), len(each.args), *each.args)]
         keys = tuple(key for each in parts for key in each.keys)
-        return Call(_combine(tuple(each.script for each in parts)), keys, (len(parts), *args))
+        return ScriptCall(_combine(tuple(each.script for each in parts)), keys, (len(parts), *args))
 
 
 @cache

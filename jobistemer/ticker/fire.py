@@ -16,7 +16,7 @@ from jobistemer.store.calls import bulk_claim, occurrences
 from jobistemer.store.calls.bulk_claim import OccurrenceClaim
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call, Reply
+from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.ticker.metrics import ShardMetrics
 from jobistemer.ticker.upcoming import PreparedClaim, UpcomingJobs
 
@@ -66,7 +66,7 @@ class FiringResult(NamedTuple):
 class _Claim(NamedTuple):
     due_job: UpcomingJobs.DueJob
     decision: Decision
-    call: Call
+    call: ScriptCall
 
 
 class _PlainClaim(NamedTuple):

@@ -73,13 +73,13 @@ def register(
     database: Database, definition: Job, mark: str = "f1", seen: int = 0, cursor: int = T0, **more: Any
 ) -> Reply:
     """Register a definition whose fingerprint is `mark`, decided up to `cursor`."""
-    new = jobs.Registration(definition, mark, seen, cursor, cursor + MINUTE, NOW, **more)
+    new = jobs.JobRegistration(definition, mark, seen, cursor, cursor + MINUTE, NOW, **more)
     return database.call(jobs.register(database.keys, new))
 
 
 def postpone(database: Database, definition: Job, mark: str, at_ms: int, seen: int = 1, **more: Any) -> Reply:
     """Put a version off until `at_ms`."""
-    new = jobs.Registration(definition, mark, seen, T0, T0 + MINUTE, NOW, **more)
+    new = jobs.JobRegistration(definition, mark, seen, T0, T0 + MINUTE, NOW, **more)
     return database.call(jobs.postpone(database.keys, new, at_ms))
 
 

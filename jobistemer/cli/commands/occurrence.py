@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.console import Group, RenderableType
 
-from jobistemer.cli.commands.backfill import replay_command
+from jobistemer.cli.commands.job.backfill import replay_command
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_occurrence
 from jobistemer.core.runs.report import Report, TaskReport

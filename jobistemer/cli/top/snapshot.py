@@ -15,7 +15,7 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import list_delayed
 from jobistemer.store.reads.queues import list_tickers, list_workers
 from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot, read_totals, snapshot_queues
-from jobistemer.store.scripts import Call
+from jobistemer.store.scripts import ScriptCall
 
 MAX_LISTED: Final = 20
 """How many runs in flight, dead letters and delayed runs are read, however many there are."""
@@ -64,7 +64,7 @@ class CountingDatabase(Database):
 
     commands = 0
 
-    def ask(self, *command: Any, script: Call | None = None) -> Any:
+    def ask(self, *command: Any, script: ScriptCall | None = None) -> Any:
         """Execute one command."""
         self.commands += 1
         return super().ask(*command, script=script)

@@ -20,7 +20,7 @@ from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 INSTANTS_PER_STEP = 100
 """How many instants one step looks at."""
@@ -40,7 +40,7 @@ class StoredBackfill(NamedTuple):
     step: str
 
 
-def start(keys: Keys, backfill: Backfill) -> Call:
+def start(keys: Keys, backfill: Backfill) -> ScriptCall:
     """Build the call that stores a backfill; tickers begin with it at once."""
     return script("start_backfill")(
         (keys.backfill(backfill.id), keys.chores, keys.wake),
@@ -172,7 +172,7 @@ def _finish(progress: BackfillProgress, status: BackfillStatus, now_ms: int, not
     return msgspec.structs.replace(progress, status=status, note=note, ended_at=now_ms)
 
 
-def _advance(keys: Keys, known: StoredBackfill, progress: BackfillProgress, look_at: int) -> Call:
+def _advance(keys: Keys, known: StoredBackfill, progress: BackfillProgress, look_at: int) -> ScriptCall:
     keep_ms = 0 if progress.status is BackfillStatus.RUNNING else KEEP_MS
     return script("advance_backfill")(
         (keys.backfill(known.backfill.id), keys.chores),

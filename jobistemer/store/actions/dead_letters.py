@@ -13,7 +13,7 @@ from jobistemer.store.calls.runs import MAX_UNIQUE_MS
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.reads.records import read_run, run_command
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 PAGE = 100
 
@@ -52,7 +52,7 @@ def find_dead(database: Database, run_id: str) -> DeadRun | None:
     return found[0] if found else None
 
 
-def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec.Raw | None = None) -> Call:
+def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec.Raw | None = None) -> ScriptCall:
     """Build the call that gives the work of a dead run to a new run.
 
     run_id: the id of the new run, chosen by the caller, so that a second send is recognised. payload: the arguments of
@@ -79,7 +79,7 @@ def build_replay(message: Message, run_id: str, now_ms: int) -> Message:
     )
 
 
-def purge(keys: Keys, runs: Sequence[str]) -> Call:
+def purge(keys: Keys, runs: Sequence[str]) -> ScriptCall:
     """Build the call that deletes up to a hundred dead runs with their records."""
     chosen = tuple(runs[:PAGE])
     return script("purge_dead")((keys.dead, *(keys.run(run) for run in chosen)), chosen)

@@ -13,7 +13,7 @@ from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, RunState
 from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 STEP = 100
 """How many of the earliest occurrences one step looks at, and how many records one call deletes."""
@@ -52,6 +52,6 @@ def _list_record_keys(database: Database, record: OccurrenceRecord) -> list[str]
     return [*(keys.attempt(each) for each in attempts), *(keys.run(run.id) for run in runs)]
 
 
-def _forget_call(database: Database, record: OccurrenceRecord, part: list[str], left: int) -> Call:
+def _forget_call(database: Database, record: OccurrenceRecord, part: list[str], left: int) -> ScriptCall:
     keys = database.keys
     return script("forget_occurrence")((keys.occurrence(record.id), keys.history(record.job), *part), (record.id, left))

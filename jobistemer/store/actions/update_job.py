@@ -26,9 +26,9 @@ from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.calls.job_versions import find_pinned_versions, find_versions
-from jobistemer.store.calls.jobs import Registration, StoredJob
+from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
-from jobistemer.store.scripts import Call
+from jobistemer.store.scripts import ScriptCall
 
 TRIES = 5
 """How often an update is tried again when another caller changes the same job at the same time."""
@@ -160,14 +160,16 @@ def _decide_old_schedule(database: Database, stored: StoredJob, job: Job, now_ms
 
 def _build_registration(
     database: Database, job: Job, declared: str, stored: StoredJob | None, author: Author, now_ms: int
-) -> Registration:
+) -> jobs.JobRegistration:
     kept = keep_anchor(job, stored, now_ms)
     if stored is None:
         cursor = now_ms // 1000
-        return Registration(kept, declared, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner)
+        return jobs.JobRegistration(
+            kept, declared, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner
+        )
     same_schedule = stored.job.schedule == kept.schedule
     cursor = stored.cursor if same_schedule else max(now_ms // 1000, stored.cursor)
-    return Registration(
+    return jobs.JobRegistration(
         kept,
         declared,
         stored.version,
@@ -206,6 +208,6 @@ def _forget_chore(database: Database, job_id: str, stored: StoredJob | None) -> 
     database.call(jobs.drop_pending(database.keys, job_id, stored.version if stored else 0, ""))
 
 
-def _call(database: Database, call: Call) -> UpdateResult:
+def _call(database: Database, call: ScriptCall) -> UpdateResult:
     reply = database.call(call)
     return UpdateResult(reply.word, reply.values[0])

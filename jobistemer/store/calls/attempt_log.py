@@ -9,7 +9,7 @@ from jobistemer.core.handlers.attempt_log import MAX_LINES, AttemptLogRecord, de
 from jobistemer.core.runs.message import Delivery
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 MAX_LINES_PER_CALL = 100
 """How many lines one call carries at most."""
@@ -18,7 +18,7 @@ _SPARE_LINES = 100
 
 def write_attempt_log(
     keys: Keys, delivery: Delivery, lines: Sequence[bytes], first: int, keep: int, progress: bytes, expiry_ms: int
-) -> Call:
+) -> ScriptCall:
     """Build the call that stores lines and progress.
 
     first: the number of the first line within the attempt. progress: JSON, empty to leave it as it is.

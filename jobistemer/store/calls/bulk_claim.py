@@ -14,7 +14,7 @@ from jobistemer.core.planning.plan import Decision, build_runs, start_delay_ms
 from jobistemer.core.runs.message import encode_message
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 MAX_CLAIMS_PER_CALL = 50
 """How many one call claims. The script takes a hundred; the server begins the sooner, the smaller the first call is."""
@@ -61,7 +61,7 @@ def split_bundles(claims: Iterable[OccurrenceClaim]) -> Iterator[list[int]]:
     yield from together.values()
 
 
-def claim_occurrences(keys: Keys, claims: Sequence[OccurrenceClaim], now_ms: int) -> Call:
+def claim_occurrences(keys: Keys, claims: Sequence[OccurrenceClaim], now_ms: int) -> ScriptCall:
     """Claim instants of one place and reason, each of another job."""
     where, reason = claims[0][:2]
     touched = [keys.due, keys.streams, keys.stream(where)]

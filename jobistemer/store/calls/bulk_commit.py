@@ -10,7 +10,7 @@ from jobistemer.core.runs.message import TaskRef
 from jobistemer.core.states import AttemptState
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 MAX_RUNS_PER_CALL = 100
 """How many runs one call ends."""
@@ -38,7 +38,7 @@ def bundle_key(ended: EndedAttempt) -> tuple[bytes, int, bool]:
     return ended.delivery.stream, message.retention_ms, message.task_ref is not None
 
 
-def commit_bundle(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
+def commit_bundle(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     """Build the call that ends up to 100 plain successes of one bundle."""
     if ended[0].delivery.message.task_ref is None:
         return commit_successes(keys, ended)
@@ -46,7 +46,7 @@ def commit_bundle(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     return commit_occurrences(keys, [(each, ref) for each in ended if (ref := each.delivery.message.task_ref)])
 
 
-def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
+def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     """Build the call that ends up to 100 plain successes of runs that belong to no occurrence."""
     touched: list[Any] = [ended[0].delivery.stream]
     args = _common_args(ended[0])
@@ -57,7 +57,7 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     return script("commit_successes")(tuple(touched), tuple(args))
 
 
-def commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> Call:
+def commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> ScriptCall:
     """Build the call that ends up to 100 plain successes, each of the only task of an occurrence."""
     first, _ = tasks[0]
     touched: list[Any] = [first.delivery.stream, keys.starts, keys.wake, keys.deadlines]

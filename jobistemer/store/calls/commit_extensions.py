@@ -23,7 +23,7 @@ from jobistemer.store.calls import groups, outcome_counts
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 
 def mark_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
@@ -41,7 +41,7 @@ def mark_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
 
 def extension_calls(
     keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None, retention_ms: int
-) -> tuple[Call, ...]:
+) -> tuple[ScriptCall, ...]:
     """Build the extensions of a commit, in the order in which they are executed; none for a plain run."""
     message = ended.delivery.message
     calls = []
@@ -60,14 +60,14 @@ def extension_calls(
     return tuple(calls)
 
 
-def _task_extensions(keys: Keys, run: str, slot: TaskRef, job: Job, now: int) -> Iterator[Call]:
+def _task_extensions(keys: Keys, run: str, slot: TaskRef, job: Job, now: int) -> Iterator[ScriptCall]:
     if outcome_counts.is_counted(job):
         yield outcome_counts.count_outcome(keys, job, slot, now)
     if has_followers(job):
         yield _end_occurrence(keys, run, slot, job, now)
 
 
-def _halt_groups(keys: Keys, ended: EndedAttempt, over: FinalState) -> list[Call]:
+def _halt_groups(keys: Keys, ended: EndedAttempt, over: FinalState) -> list[ScriptCall]:
     """Build a call for each group that no reducer will wait for: its children must not go on."""
     run = ended.delivery.message.run
     handed_over = {each.run for each in ended.reducers} if ended.hands_over(over) else set()
@@ -84,7 +84,7 @@ def _has_on_dead(message: Message, over: FinalState) -> bool:
     return over.state is RunState.DEAD and bool(message.on_dead)
 
 
-def _enqueue_on_dead(keys: Keys, message: Message, now: int) -> Call:
+def _enqueue_on_dead(keys: Keys, message: Message, now: int) -> ScriptCall:
     where = place(message.queue, message.priority)
     return script("enqueue_on_dead")(
         (keys.run(message.run), keys.run(ids.letter_run_id(message.run)), keys.stream(where), keys.streams),
@@ -92,7 +92,7 @@ def _enqueue_on_dead(keys: Keys, message: Message, now: int) -> Call:
     )
 
 
-def _end_occurrence(keys: Keys, run: str, slot: TaskRef, job: Job, now: int) -> Call:
+def _end_occurrence(keys: Keys, run: str, slot: TaskRef, job: Job, now: int) -> ScriptCall:
     tasks = [ids.run_id(slot.occurrence, ids.task_id(job.id, task.name)) for task in job.tasks]
     handler, where, encoded = "", "", b""
     if job.on_complete is not None:

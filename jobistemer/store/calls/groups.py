@@ -16,7 +16,7 @@ from jobistemer.core.runs.message import Delivery, GroupMember, Message, encode_
 from jobistemer.core.states import RunState
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 BATCH = 100
 """How many children one call adds: one script must not keep the server busy for long."""
@@ -37,7 +37,7 @@ class GroupState(NamedTuple):
 
 def add_children(
     keys: Keys, parent: Delivery, failure: str, first: int, children: Sequence[Message], number: int = 0
-) -> Call:
+) -> ScriptCall:
     """Build the call that adds up to a hundred children, all of one handler and one place.
 
     first: the index of the first child in its group. number: the number of the group among those of the parent.
@@ -67,7 +67,7 @@ def add_children(
     )
 
 
-def seal_group(keys: Keys, parent: str, waiter: Waiter, now: int) -> Call:
+def seal_group(keys: Keys, parent: str, waiter: Waiter, now: int) -> ScriptCall:
     """Build the call that lets a reducer wait for its group; an extension of the commit of the run that has mapped."""
     reducer = waiter.message
     where, occurrence = place(reducer.queue, reducer.priority), reducer.task_ref.occurrence if reducer.task_ref else ""
@@ -77,7 +77,7 @@ def seal_group(keys: Keys, parent: str, waiter: Waiter, now: int) -> Call:
     )
 
 
-def count_member(keys: Keys, run: str, member: GroupMember) -> Call:
+def count_member(keys: Keys, run: str, member: GroupMember) -> ScriptCall:
     """Build the call that counts the end of a run in its group; an extension of its commit."""
     return script("count_member")(
         (
@@ -93,14 +93,14 @@ def count_member(keys: Keys, run: str, member: GroupMember) -> Call:
     )
 
 
-def expire_group(keys: Keys, reducer: str, ended_at: int, retention_ms: int) -> Call:
+def expire_group(keys: Keys, reducer: str, ended_at: int, retention_ms: int) -> ScriptCall:
     """Build the call that lets the results of a group expire with its reducer; an extension of the reducer's commit."""
     return script("expire_group")(
         (keys.run(reducer), keys.group(reducer), keys.results(reducer)), (ended_at, retention_ms)
     )
 
 
-def halt_group(keys: Keys, group: str, reason: str) -> Call:
+def halt_group(keys: Keys, group: str, reason: str) -> ScriptCall:
     """Build the call that marks a group, so that its runs which have not ended are cancelled."""
     return script("halt_group")((keys.group(group),), (reason,))
 

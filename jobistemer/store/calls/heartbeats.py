@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call, Reply, script
+from jobistemer.store.scripts import Reply, ScriptCall, script
 
 STREAMS_PER_CALL = 100
 """How many streams one call of `forget_worker` looks at."""
@@ -38,7 +38,7 @@ class Agenda(NamedTuple):
     expected: list[tuple[str, int]]
 
 
-def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> Call:
+def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> ScriptCall:
     """Say that a worker lives."""
     return script("beat_worker")(
         (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused, keys.holds),
@@ -60,7 +60,7 @@ def read_beat_reply(reply: Reply) -> BeatReply:
     )
 
 
-def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int) -> Call:
+def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int) -> ScriptCall:
     """Say that a ticker lives, and ask for the agenda up to `horizon_ms`."""
     return script("beat_ticker")(
         (keys.tickers, keys.ticker(ticker), keys.due, keys.delayed, keys.starts, keys.deadlines, keys.expected),
@@ -103,7 +103,7 @@ def forget_worker(database: Database, worker: str, beat_ms: int, places: list[st
     return reply
 
 
-def command_worker(keys: Keys, worker: str, command: str) -> Call:
+def command_worker(keys: Keys, worker: str, command: str) -> ScriptCall:
     """Tell a worker `quiet` or `stop`; it hears it with its next beat."""
     return script("command_worker")((keys.worker(worker),), (command,))
 

@@ -9,7 +9,7 @@ from jobistemer.core.reads.summaries import Hold
 from jobistemer.core.runs.message import Delivery, encode_message
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 
 def task_scope(task: str) -> str:
@@ -50,7 +50,7 @@ def list_holds(shards: Sequence[Database]) -> list[Hold]:
     return [found[name] for name in sorted(found)]
 
 
-def hold_run(keys: Keys, delivery: Delivery, name: str, now_ms: int) -> Call:
+def hold_run(keys: Keys, delivery: Delivery, name: str, now_ms: int) -> ScriptCall:
     """Build the call that puts off a fetched run when its hold still exists."""
     message = delivery.message
     return script("hold_run")(
@@ -75,7 +75,7 @@ def hold_run(keys: Keys, delivery: Delivery, name: str, now_ms: int) -> Call:
     )
 
 
-def release_held(keys: Keys, name: str, now_ms: int) -> Call:
+def release_held(keys: Keys, name: str, now_ms: int) -> ScriptCall:
     """Build the call that makes up to a hundred runs due which a hold has put off."""
     return script("release_held")((keys.parked(name), keys.delayed, keys.wake), (now_ms,))
 

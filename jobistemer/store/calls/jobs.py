@@ -10,7 +10,7 @@ from jobistemer.core.runs.records import JobChange
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 
 class StoredJob(NamedTuple):
@@ -93,7 +93,7 @@ def find_version(database: Database, job_id: str, version: int) -> Job | None:
     return decode_job(found) if found else None
 
 
-class Registration(NamedTuple):
+class JobRegistration(NamedTuple):
     """A definition that is to be registered, with the state that the caller saw and its decisions.
 
     seen, pending: the version and the pending fingerprint that the caller saw. cursor: the last instant that is
@@ -115,7 +115,7 @@ class Registration(NamedTuple):
     forget: tuple[int, ...] = ()
 
 
-def register(keys: Keys, new: Registration) -> Call:
+def register(keys: Keys, new: JobRegistration) -> ScriptCall:
     """Build the call that stores a job, or the next version of one."""
     job = new.job
     expect_by = 0 if job.expect_within_s is None else new.now_ms + round(job.expect_within_s * 1000)
@@ -148,7 +148,7 @@ def register(keys: Keys, new: Registration) -> Call:
     )
 
 
-def postpone(keys: Keys, new: Registration, at_ms: int) -> Call:
+def postpone(keys: Keys, new: JobRegistration, at_ms: int) -> ScriptCall:
     """Build the call that puts a version off until `at_ms`."""
     job = new.job
     return script("postpone_job")(
@@ -157,7 +157,7 @@ def postpone(keys: Keys, new: Registration, at_ms: int) -> Call:
     )
 
 
-def drop_pending(keys: Keys, job_id: str, seen: int, pending: str) -> Call:
+def drop_pending(keys: Keys, job_id: str, seen: int, pending: str) -> ScriptCall:
     """Build the call that takes back a version which was put off."""
     return script("postpone_job")(
         (keys.job(job_id), keys.chores, keys.wake),
@@ -165,7 +165,7 @@ def drop_pending(keys: Keys, job_id: str, seen: int, pending: str) -> Call:
     )
 
 
-def pause(keys: Keys, job_id: str, reason: str, until_ms: int, now_ms: int, by: str = "", note: str = "") -> Call:
+def pause(keys: Keys, job_id: str, reason: str, until_ms: int, now_ms: int, by: str = "", note: str = "") -> ScriptCall:
     """Build the call that pauses a job: its instants are recorded as skipped until it is resumed, or `until_ms`.
 
     until_ms: 0 for a pause without an end.
@@ -173,17 +173,17 @@ def pause(keys: Keys, job_id: str, reason: str, until_ms: int, now_ms: int, by: 
     return script("pause_job")((keys.job(job_id), keys.audit(job_id)), (reason, until_ms, now_ms, by, note))
 
 
-def resume(keys: Keys, job_id: str, now_ms: int, by: str = "") -> Call:
+def resume(keys: Keys, job_id: str, now_ms: int, by: str = "") -> ScriptCall:
     """Build the call that ends the pause of a job."""
     return script("resume_job")((keys.job(job_id), keys.audit(job_id)), (now_ms, by))
 
 
-def record_job_change(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> Call:
+def record_job_change(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> ScriptCall:
     """Build the call that appends a line to the audit list of a job."""
     return script("record_job_change")((keys.job(job_id), keys.audit(job_id)), (now_ms, by, what, text))
 
 
-def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
+def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> ScriptCall:
     """Build the call that forgets a job; its history and its audit list expire by themselves."""
     job = stored.job
     return script("remove_job")(

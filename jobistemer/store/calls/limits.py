@@ -18,7 +18,7 @@ from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import Delivery, encode_message
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, front_of, place, place_of_stream, split_delayed_member
-from jobistemer.store.scripts import Call, Reply, script
+from jobistemer.store.scripts import Reply, ScriptCall, script
 
 MAX_ROUNDS = 100
 """How often in a row waiting runs are let in; the sweep goes on where this ends."""
@@ -32,7 +32,7 @@ HeldPermits = tuple[str, bytes, bytes, Sequence[LimitUse]]
 """A run, its stream, its entry, and the limits it counts under."""
 
 
-def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[LimitUse], now_ms: int) -> Call:
+def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[LimitUse], now_ms: int) -> ScriptCall:
     """Build the call that asks for all permits which a fetched run needs: it gets all of them or none."""
     message = delivery.message
     where, stream = place(message.queue, message.priority), delivery.stream.decode()
@@ -55,7 +55,7 @@ def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[LimitUse], now_ms: 
     )
 
 
-def admit_waiting_run(keys: Keys, name: str, member: str, uses: Sequence[LimitUse]) -> Call:
+def admit_waiting_run(keys: Keys, name: str, member: str, uses: Sequence[LimitUse]) -> ScriptCall:
     """Build the call that gives a run which waits for the limit `name` its permits."""
     where, run = split_delayed_member(member)
     front, at_a_time = front_of(where), _concurrency_uses(uses)
@@ -66,7 +66,7 @@ def admit_waiting_run(keys: Keys, name: str, member: str, uses: Sequence[LimitUs
     )
 
 
-def release_limits(keys: Keys, holding: HeldPermits) -> Call:
+def release_limits(keys: Keys, holding: HeldPermits) -> ScriptCall:
     """Build the call that gives back the permits of an entry, once the entry is gone."""
     run, stream, entry, uses = holding
     at_a_time = _concurrency_uses(uses)

@@ -10,7 +10,7 @@ from jobistemer.core.planning.plan import NEVER, Decision, build_runs, start_del
 from jobistemer.core.runs.message import encode_message
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 
 class FireRequest(NamedTuple):
@@ -22,18 +22,18 @@ class FireRequest(NamedTuple):
     repeat_id: str = ""
 
 
-def claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int) -> Call:
+def claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int) -> ScriptCall:
     """Decide one instant of a job and move its cursor; the runs are created when it fires."""
     return _claim(keys, job, version, decision, now_ms, str(decision.expected))
 
 
-def claim_extra(keys: Keys, job: Job, version: int, instant: int, now_ms: int, reason: str) -> Call:
+def claim_extra(keys: Keys, job: Job, version: int, instant: int, now_ms: int, reason: str) -> ScriptCall:
     """Fire an instant that the schedule does not name (trigger now); the cursor stays."""
     decision = Decision(instant, 0, NEVER * 1000, OccurrenceState.PENDING, reason)
     return _claim(keys, job, version, decision, now_ms, "")
 
 
-def fire(keys: Keys, job: Job, version: int, request: FireRequest, now_ms: int) -> Call:
+def fire(keys: Keys, job: Job, version: int, request: FireRequest, now_ms: int) -> ScriptCall:
     """Fire an instant because somebody asked for it; unless the job allows overlaps, only while nothing else runs."""
     occurrence = request.repeat_id or ids.occurrence_id(job.id, request.instant)
     run_keys, run_args = _run_parts(keys, job, version, request.instant, now_ms, None, request.repeat_id)
@@ -49,7 +49,7 @@ def fire(keys: Keys, job: Job, version: int, request: FireRequest, now_ms: int) 
     )
 
 
-def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None = None) -> Call:
+def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None = None) -> ScriptCall:
     """Start the occurrence of `instant`, which waits in the job's queue; `since` as in Decision."""
     occurrence = ids.occurrence_id(job.id, instant)
     run_keys, run_args = _run_parts(keys, job, version, instant, now_ms, since)
@@ -62,7 +62,7 @@ def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, 
     )
 
 
-def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason: str, history_ms: int) -> Call:
+def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason: str, history_ms: int) -> ScriptCall:
     """Cancel an occurrence that waits in its job's queue."""
     return script("cancel_queued")(
         (keys.occurrence(occurrence), keys.queued(job_id), keys.starts),
@@ -70,12 +70,12 @@ def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason:
     )
 
 
-def claim_first_start(keys: Keys, occurrence: str, attempt: str) -> Call:
+def claim_first_start(keys: Keys, occurrence: str, attempt: str) -> ScriptCall:
     """Ask whether an attempt is the first of its occurrence."""
     return script("claim_first_start")((keys.occurrence(occurrence),), (attempt,))
 
 
-def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> Call:
+def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> ScriptCall:
     occurrence = ids.occurrence_id(job.id, decision.instant)
     fires = decision.state is OccurrenceState.PENDING
     run_keys, run_args = _run_parts(keys, job, version, decision.instant, now_ms, decision.since) if fires else ((), ())
@@ -95,7 +95,7 @@ def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, 
     )
 
 
-def halt(keys: Keys, occurrence: str, verdict: OccurrenceState, reason: str, again_at: int) -> Call:
+def halt(keys: Keys, occurrence: str, verdict: OccurrenceState, reason: str, again_at: int) -> ScriptCall:
     """Let a live occurrence end early; whoever calls this ends its runs next."""
     return script("halt_occurrence")(
         (keys.occurrence(occurrence), keys.deadlines),

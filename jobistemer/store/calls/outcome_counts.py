@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import Message, TaskRef, encode_message
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 
 def is_counted(job: Job) -> bool:
@@ -13,7 +13,7 @@ def is_counted(job: Job) -> bool:
     return job.pause_on_failure > 0 or job.expect_within_s is not None
 
 
-def count_outcome(keys: Keys, job: Job, slot: TaskRef, now_ms: int) -> Call:
+def count_outcome(keys: Keys, job: Job, slot: TaskRef, now_ms: int) -> ScriptCall:
     """Build the call that counts the outcome of an occurrence when it has ended; an extension of its commits."""
     row = "" if job.pause_on_failure == 1 else f", the last of {job.pause_on_failure} in a row"
     reason = f"paused itself because {slot.occurrence} failed{row}"
@@ -23,7 +23,7 @@ def count_outcome(keys: Keys, job: Job, slot: TaskRef, now_ms: int) -> Call:
     )
 
 
-def raise_alert(keys: Keys, job_id: str, seen: int, next_at: int, message: Message, now_ms: int) -> Call:
+def raise_alert(keys: Keys, job_id: str, seen: int, next_at: int, message: Message, now_ms: int) -> ScriptCall:
     """Build the call that reports an alert by the run of `message`, unless the mark `seen` has changed meanwhile."""
     where = place(message.queue, message.priority)
     return script("raise_alert")(

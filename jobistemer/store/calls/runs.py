@@ -19,7 +19,7 @@ from jobistemer.store.calls.commit_extensions import extension_calls, mark_field
 from jobistemer.store.calls.ended_attempt import EndedAttempt as EndedAttempt  # noqa: PLC0414 - who ends runs finds it here
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import Keys, place, split_delayed_member
-from jobistemer.store.scripts import Call, script
+from jobistemer.store.scripts import ScriptCall, script
 
 KEEP_EARLIER_MS = 7 * 86_400_000
 """How much longer than the retention of its run the record of an attempt is kept that did not end the run."""
@@ -42,7 +42,9 @@ def new_run_id(now_ms: int) -> str:
     return f"run_{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = MAX_UNIQUE_MS, lock: str = "") -> Call:
+def enqueue_run(
+    keys: Keys, message: Message, due_at: int = 0, unique_ms: int = MAX_UNIQUE_MS, lock: str = ""
+) -> ScriptCall:
     """Build the call that creates a run, on its stream, or in the delayed set when `due_at` (ms) is given.
 
     lock: a unique key that is held for all of `unique_ms`, also after the run has ended.
@@ -53,12 +55,12 @@ def enqueue_run(keys: Keys, message: Message, due_at: int = 0, unique_ms: int = 
     common = (message.run, message.handler, encoded, where, unique_ms)
     if due_at > 0:
         touched = (keys.run(message.run), keys.delayed, keys.wake, keys.closed, *unique)
-        return Call(script("delay_run"), touched, (*common, due_at))
+        return ScriptCall(script("delay_run"), touched, (*common, due_at))
     touched = (keys.run(message.run), keys.stream(where), keys.streams, keys.closed, *unique)
-    return Call(script("enqueue_run"), touched, common)
+    return ScriptCall(script("enqueue_run"), touched, common)
 
 
-def enqueue_runs(keys: Keys, where: str, messages: Sequence[Message]) -> Call:
+def enqueue_runs(keys: Keys, where: str, messages: Sequence[Message]) -> ScriptCall:
     """Build the call that creates up to 100 runs of one place that start at once and have no unique key."""
     touched = [keys.run(message.run) for message in messages]
     args: list[str | bytes] = [where]
@@ -67,7 +69,9 @@ def enqueue_runs(keys: Keys, where: str, messages: Sequence[Message]) -> Call:
     return script("enqueue_runs")((keys.stream(where), keys.streams, keys.closed, *touched), tuple(args))
 
 
-def debounce_run(keys: Keys, message: Message, lock: str, window: tuple[int, int], now_ms: int, seen: str = "") -> Call:
+def debounce_run(
+    keys: Keys, message: Message, lock: str, window: tuple[int, int], now_ms: int, seen: str = ""
+) -> ScriptCall:
     """Build the call that creates a run which starts when no further call comes, or puts off the run that waits.
 
     window: the ms at which it starts if no further call comes, and at the latest. seen: the run that the caller has
@@ -82,12 +86,12 @@ def debounce_run(keys: Keys, message: Message, lock: str, window: tuple[int, int
     )
 
 
-def free_unique(keys: Keys, message: Message) -> Call:
+def free_unique(keys: Keys, message: Message) -> ScriptCall:
     """Build the call that gives up a unique key which is held only while the run is queued."""
     return script("free_unique")((keys.unique(message.unique),), (message.run,))
 
 
-def promote_runs(keys: Keys, members: list[str], now: int) -> Call:
+def promote_runs(keys: Keys, members: list[str], now: int) -> ScriptCall:
     """Build the call that moves up to 100 members of the delayed set that are due onto their streams."""
     pairs = [split_delayed_member(member) for member in members[:100]]
     touched = [key for where, run in pairs for key in (keys.run(run), keys.stream(where))]
@@ -95,7 +99,7 @@ def promote_runs(keys: Keys, members: list[str], now: int) -> Call:
     return script("promote_runs")((keys.delayed, keys.streams, *touched), (now, *args))
 
 
-def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) -> Call:
+def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) -> ScriptCall:
     """Build the call that records an attempt which is going on."""
     message = delivery.message
     occurrence = (keys.occurrence(message.task_ref.occurrence),) if message.task_ref else ()
@@ -106,7 +110,7 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
     )
 
 
-def commit(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
+def commit(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> ScriptCall:
     """Build the call that ends a run for good, with the extensions that its end asks for.
 
     job: the definition that the run's occurrence is pinned to; None for a run of no occurrence, or when its retention
@@ -124,7 +128,7 @@ def commit(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -
     return call._replace(extensions=extensions) if extensions else call
 
 
-def retry(keys: Keys, ended: EndedAttempt, later: NextAttempt, note: str = "") -> Call:
+def retry(keys: Keys, ended: EndedAttempt, later: NextAttempt, note: str = "") -> ScriptCall:
     """Build the call that ends an attempt whose run goes on, after a delay or at once."""
     delivery, message = ended.delivery, ended.delivery.message
     where = place(message.queue, message.priority)
@@ -155,7 +159,7 @@ def _halt_keys(keys: Keys, message: Message) -> tuple[str, ...]:
     return (keys.group(message.member.group),) if message.member is not None else ()
 
 
-def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note: str = "") -> Call:
+def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note: str = "") -> ScriptCall:
     """Build the call that gives back an entry which was fetched and never started; its attempt does not count."""
     message = delivery.message
     where = place(message.queue, message.priority)
@@ -178,7 +182,7 @@ def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note:
     )
 
 
-def request_cancel(keys: Keys, run: str, entry: str, now: int) -> Call:
+def request_cancel(keys: Keys, run: str, entry: str, now: int) -> ScriptCall:
     """Build the call that asks the worker which has this entry in flight to cancel the run."""
     return script("request_cancel")((keys.run(run), keys.cancels), (run, entry, now))
 
@@ -247,7 +251,7 @@ def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     return fields + mark_fields(ended, over)
 
 
-def _commit_task(keys: Keys, ended: EndedAttempt, over: FinalState, slot: TaskRef, job: Job | None) -> Call:
+def _commit_task(keys: Keys, ended: EndedAttempt, over: FinalState, slot: TaskRef, job: Job | None) -> ScriptCall:
     # Without its definition the order of the tasks is lost. The occurrence is still counted down, so that it ends.
     following = _next_tasks(job, slot.task, slot.occurrence, over) if job else []
     why = ended.outcome.error.removeprefix(f"{over.state}: ")

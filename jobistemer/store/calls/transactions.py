@@ -7,10 +7,12 @@ from typing import Any
 
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.transaction import Write
-from jobistemer.store.scripts import Call, compose
+from jobistemer.store.scripts import ScriptCall, compose
 
 
-def commit_transaction(delivery: Delivery, commit: Call, writes: Sequence[Write], follow_ups: Sequence[Call]) -> Call:
+def commit_transaction(
+    delivery: Delivery, commit: ScriptCall, writes: Sequence[Write], follow_ups: Sequence[ScriptCall]
+) -> ScriptCall:
     """Build the call that executes `commit` and, in the same atomic step, the writes and the calls that enqueue."""
     calls = [commit, *follow_ups]
     steps: list[Any] = []

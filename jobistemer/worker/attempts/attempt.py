@@ -19,7 +19,7 @@ from jobistemer.core.states import AttemptState
 from jobistemer.store.calls import runs
 from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
-from jobistemer.store.scripts import Call
+from jobistemer.store.scripts import ScriptCall
 from jobistemer.worker.attempts.log_buffer import LogBuffer
 
 MAX_CANCELS = 10_000
@@ -102,7 +102,7 @@ class Attempt:
         # The limits that it counts under, from the moment they have let it in.
         self.uses: tuple[LimitUse, ...] = ()
 
-    def build_start_call(self) -> Call:
+    def build_start_call(self) -> ScriptCall:
         """The call that records the attempt as running."""
         started_ms = self.database.clock.at_ms(self.started)
         return runs.start_attempt(self.database.keys, self.delivery, self.worker, started_ms)

@@ -17,7 +17,7 @@ from jobistemer.core.handlers.attempt_log import (
 from jobistemer.core.runs.message import Delivery
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Call
+from jobistemer.store.scripts import ScriptCall
 
 
 class LogBuffer:
@@ -54,7 +54,7 @@ class LogBuffer:
         """Take the progress in place of the one before."""
         self._progress = encode_progress(progress)
 
-    def calls(self, keys: Keys, delivery: Delivery, expiry_ms: int) -> list[Call]:
+    def calls(self, keys: Keys, delivery: Delivery, expiry_ms: int) -> list[ScriptCall]:
         """The calls that bring the server up to date; with nothing new, one that sets the expiry."""
         with self._lock:
             kept, lines = len(self._lines), list(self._lines)

@@ -23,7 +23,7 @@ from jobistemer.store.actions import cancel
 from jobistemer.store.calls import bulk_commit, ended_attempt, groups, limits, runs
 from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
-from jobistemer.store.scripts import Call, Reply
+from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.metrics import ThreadMetrics
@@ -46,7 +46,7 @@ class _PendingCommit(NamedTuple):
     attempt: Attempt
     ended: EndedAttempt
     ending: Settlement
-    call: Call
+    call: ScriptCall
 
 
 class Committer:
@@ -162,7 +162,7 @@ class Committer:
         call = add_transaction(attempt, chosen, self._build_call(attempt.database, ended, chosen))
         return _PendingCommit(attempt, ended, chosen, call)
 
-    def _build_call(self, database: Database, ended: EndedAttempt, ending: Settlement) -> Call:
+    def _build_call(self, database: Database, ended: EndedAttempt, ending: Settlement) -> ScriptCall:
         if not isinstance(ending, FinalState):
             return runs.retry(database.keys, ended, ending)
         slot = ended.delivery.message.task_ref

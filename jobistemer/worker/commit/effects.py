@@ -5,12 +5,12 @@ from __future__ import annotations
 from jobistemer.core.runs.settle import SUCCEEDED, Settlement
 from jobistemer.store.calls import runs, transactions
 from jobistemer.store.calls.runs import EndedAttempt
-from jobistemer.store.scripts import Call
+from jobistemer.store.scripts import ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.commit.hook_notifier import HookNotifier
 
 
-def add_transaction(attempt: Attempt, ending: Settlement, commit: Call) -> Call:
+def add_transaction(attempt: Attempt, ending: Settlement, commit: ScriptCall) -> ScriptCall:
     """The call that commits and applies the handler's transaction; the plain one when there is none to apply."""
     transaction = attempt.tools.pending_transaction if attempt.tools is not None and ending == SUCCEEDED else None
     if transaction is None:
@@ -19,7 +19,7 @@ def add_transaction(attempt: Attempt, ending: Settlement, commit: Call) -> Call:
     return transactions.commit_transaction(attempt.delivery, commit, transaction.writes, follow_ups)
 
 
-def final_log_calls(attempt: Attempt, ended: EndedAttempt, ending: Settlement) -> list[Call]:
+def final_log_calls(attempt: Attempt, ended: EndedAttempt, ending: Settlement) -> list[ScriptCall]:
     """The calls that bring the attempt's notes up to date before its outcome, and let them expire with it."""
     if attempt.tools is None or not attempt.tools.log_buffer.has_content:
         return []

@@ -19,7 +19,7 @@ from jobistemer.store.calls import holds, limits, runs
 from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.keys import is_front
-from jobistemer.store.scripts import Call, Reply
+from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.fetch.queue_order import QueueOrder
 
@@ -94,7 +94,7 @@ class Admission:
         self._call_all([runs.free_unique(self._database.keys, message) for message in locked])
         return attempts
 
-    def _call_all(self, calls: list[Call]) -> list[Reply]:
+    def _call_all(self, calls: list[ScriptCall]) -> list[Reply]:
         replies = []
         for reply in self._database.call_all(calls) if calls else ():
             if isinstance(reply, JobistemerError):

@@ -59,7 +59,7 @@ def test_a_command_that_is_nearly_there_is_named(cli):
 
 
 def test_ctrl_c_ends_a_command_with_the_code_that_shells_know_it_by(cli, monkeypatch):
-    monkeypatch.setattr("jobistemer.cli.commands.job.jobs.list_jobs", _interrupted)
+    monkeypatch.setattr("jobistemer.cli.commands.job.job.jobs.list_jobs", _interrupted)
     result = cli("job", "list")
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\n")
 

@@ -11,10 +11,10 @@ import click
 import msgspec
 from rich.console import Group, RenderableType
 
-from jobistemer.cli.commands.backfill import job_backfill_command
-from jobistemer.cli.commands.job_control import pause_command, remove_command, resume_command, trigger_command
-from jobistemer.cli.commands.job_history import history_command, log_command
-from jobistemer.cli.commands.versions import diff_command, rollback_command, versions_command
+from jobistemer.cli.commands.job.backfill import job_backfill_command
+from jobistemer.cli.commands.job.control import pause_command, remove_command, resume_command, trigger_command
+from jobistemer.cli.commands.job.history import history_command, log_command
+from jobistemer.cli.commands.job.versions import diff_command, rollback_command, versions_command
 from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.jobs import JobControl
 from jobistemer.core import ids

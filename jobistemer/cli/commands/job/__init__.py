@@ -1,0 +1,1 @@
+"""The commands of `jobistemer job` and `jobistemer backfill`. May import what other commands may."""
