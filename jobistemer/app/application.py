@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -24,9 +25,12 @@ from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.report import Report
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
+from jobistemer.core.text import join_some, pluralize
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.reports import find_report
 from jobistemer.store.server.connection import DEFAULT_URL
+
+_log = logging.getLogger("jobistemer.app")
 
 
 class Jobistemer(Registry):
@@ -112,11 +116,21 @@ class Jobistemer(Registry):
     def deploy(self) -> list[Registration]:
         """Register every declared job, except where the registered definition is equal or newer.
 
-        Processes may do this at each start: an old process that starts beside new ones undoes nothing. To see a plan
-        first, and to remove jobs that are no longer declared, use `jobistemer deploy`.
+        Processes may do this at each start: an old process that starts beside new ones undoes nothing; a warning in the
+        log names what stays as it is. To go back to an earlier definition, to see a plan first, and to remove jobs that
+        are no longer declared, use `jobistemer deploy`.
         Returns a registration for each job. Raises InvalidDefinition, StaleDefinition or NotConnected.
         """
-        return self.control.register_all(self.jobs(), owner=self.owner)
+        registered = self.control.register_all(self.jobs(), owner=self.owner, keep_newer=True)
+        older = [each.job for each in registered if each.word == "OLDER"]
+        if older:
+            _log.warning(
+                "%d of %s stay as a newer release has registered them: %s; `jobistemer deploy` applies this app's",
+                len(older),
+                pluralize(len(registered), "job"),
+                join_some(older),
+            )
+        return registered
 
     def report(self, occurrence_id: str) -> Report:
         """Return the execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""

@@ -11,7 +11,7 @@ from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.planning.diff import Difference, diff_jobs
 from jobistemer.runtime.process_info import user_name
-from jobistemer.store.actions.update_job import Author, update_job
+from jobistemer.store.actions.update_job import Apply, Author, update_job
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.job_versions import find_versions
 from jobistemer.store.calls.jobs import StoredJob
@@ -47,20 +47,26 @@ class JobDefinitions:
     def register(self, job: Job, *, owner: str = "", force: bool = False) -> Registration:
         """Register a definition: a changed one becomes the next version, an unchanged one changes nothing.
 
-        owner: the app that declares the job. A definition that another version has replaced before stays replaced
-        (OLDER), so that an old process which starts again undoes nothing; `force` brings it back.
+        owner: the app that declares the job. A definition that an earlier version had becomes the next version too:
+        the last word holds. force: apply it now, also outside of its update window.
         Raises StaleDefinition when other processes keep changing the job at the same time.
         """
         return self.register_all([job], owner=owner, force=force)[0]
 
-    def register_all(self, jobs: Sequence[Job], *, owner: str = "", force: bool = False) -> list[Registration]:
-        """Register many definitions, in their order. Returns a registration for each. Raises what `register` raises."""
+    def register_all(
+        self, jobs: Sequence[Job], *, owner: str = "", force: bool = False, keep_newer: bool = False
+    ) -> list[Registration]:
+        """Register many definitions, in their order.
+
+        keep_newer: a definition that another version has replaced before stays replaced (OLDER), so that an old process
+        which starts again undoes nothing. Returns a registration for each. Raises what `register` raises.
+        """
         # Shards are chosen for all new jobs together: one by one, each would take round trips of its own.
         self._namespace.placement.assign([job.id for job in jobs])
         author, registered = Author(self._by, owner), []
         for job in jobs:
-            changed = update_job(self._database(job.name), job, author, force=force)
-            registered.append(Registration(job.name, changed.word, changed.version))
+            changed = update_job(self._database(job.name), job, author, apply=choose_apply(force, keep_newer))
+            registered.append(Registration(job.name, *changed))
         return registered
 
     def versions(self, name: str) -> list[Version]:
@@ -80,9 +86,9 @@ class JobDefinitions:
         Raises UnknownJob, UnknownVersion or StaleDefinition.
         """
         chosen = self._find_version(name, version)
-        author = Author(self._by)
+        declared = chosen.fingerprint
         changed = update_job(
-            self._database(name), chosen.job, author, declared_fingerprint=chosen.fingerprint, force=True
+            self._database(name), chosen.job, Author(self._by), declared_fingerprint=declared, apply=Apply.NOW
         )
         return Registration(name, changed.word, changed.version)
 
@@ -106,6 +112,13 @@ class JobDefinitions:
 
     def _now_ms(self) -> int:
         return self._namespace.clock.now_ms()
+
+
+def choose_apply(force: bool, keep_newer: bool) -> Apply:  # noqa: FBT001 - the two words of the public methods
+    """Return what the options of a registration mean together; `force` goes before `keep_newer`."""
+    if force:
+        return Apply.NOW
+    return Apply.AT_START if keep_newer else Apply.AS_SAID
 
 
 def _check_person(by: str) -> str:

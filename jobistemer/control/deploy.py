@@ -7,12 +7,12 @@ from enum import StrEnum
 
 import msgspec
 
-from jobistemer.control.definitions import Registration
+from jobistemer.control.definitions import Registration, choose_apply
 from jobistemer.control.jobs import JobControl
 from jobistemer.core.jobs.job import Job, fingerprint
 from jobistemer.core.jobs.versions import choose_apply_ms
 from jobistemer.core.planning.diff import Difference, diff_jobs
-from jobistemer.store.actions.update_job import has_been_replaced, keep_anchor
+from jobistemer.store.actions.update_job import Apply, find_earlier, keep_anchor
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
@@ -28,6 +28,7 @@ class DeployStep(StrEnum):
     KEEP = "keep"
     WAIT = "wait"
     LEAVE = "leave"
+    DROP = "drop"
     REMOVE = "remove"
 
 
@@ -35,8 +36,10 @@ class JobPlan(msgspec.Struct, frozen=True):
     """The planned step for one job.
 
     step: add; change; keep, since nothing differs; wait, since the same update is postponed already; leave, since
-    another version has replaced this definition before; or remove, since the app no longer declares the job.
-    version: the current version, 0 for none. apply_at: the Unix milliseconds of a change that is postponed.
+    another version has replaced this definition before; drop, since the current version holds on and another one that
+    waits is taken back; or remove, since the app no longer declares the job.
+    version: the current version, 0 for none. apply_at: the Unix milliseconds of a change that is postponed. restored:
+    the earlier version that had this very definition, 0 for none.
     """
 
     job: str
@@ -44,33 +47,39 @@ class JobPlan(msgspec.Struct, frozen=True):
     version: int
     difference: Difference
     apply_at: int | None = None
+    restored: int = 0
 
 
 class DeployPlan(msgspec.Struct, frozen=True):
     """The plan of a deployment: the declared jobs in their order, then the deployed jobs that are no longer declared.
 
-    owner: the mark of the app. force: ignore update windows, and bring back definitions that others have replaced.
+    owner: the mark of the app. force: ignore update windows. keep_newer: definitions that others have replaced stay so.
     """
 
     jobs: tuple[JobPlan, ...]
     owner: str
     force: bool
+    keep_newer: bool = False
 
     def with_step(self, *steps: DeployStep) -> list[JobPlan]:
         """Return the jobs with one of these steps."""
         return [each for each in self.jobs if each.step in steps]
 
 
-def plan_deploy(namespace: Namespace, declared: Sequence[Job], owner: str, *, force: bool = False) -> DeployPlan:
+def plan_deploy(
+    namespace: Namespace, declared: Sequence[Job], owner: str, *, force: bool = False, keep_newer: bool = False
+) -> DeployPlan:
     """Plan the deployment of the declared jobs; nothing is written.
 
+    force, keep_newer: see `JobDefinitions.register_all`.
     Raises InvalidDefinition for a change that could never be applied.
     """
     databases = namespace.for_jobs([job.id for job in declared])
-    planned = [_plan_job(database, job, force=force) for database, job in zip(databases, declared, strict=True)]
+    apply = choose_apply(force, keep_newer)
+    planned = [_plan_job(database, job, apply) for database, job in zip(databases, declared, strict=True)]
     # Without a mark nothing says which registered jobs this app has deployed, so none is removed.
     removed = _plan_removals(namespace, {job.name for job in declared}, owner) if owner else []
-    return DeployPlan((*planned, *removed), owner, force)
+    return DeployPlan((*planned, *removed), owner, force, keep_newer)
 
 
 def apply_deploy(
@@ -80,35 +89,34 @@ def apply_deploy(
 
     Returns a registration for each of them. Raises what `JobControl.register_all` and `JobControl.remove` raise.
     """
-    done = control.register_all(declared, owner=plan.owner, force=plan.force)
+    done = control.register_all(declared, owner=plan.owner, force=plan.force, keep_newer=plan.keep_newer)
     for each in plan.with_step(DeployStep.REMOVE) if remove else ():
         control.remove(each.job)
         done.append(Registration(each.job, "REMOVED", each.version))
     return done
 
 
-def _plan_job(database: Database, job: Job, *, force: bool) -> JobPlan:
+def _plan_job(database: Database, job: Job, apply: Apply) -> JobPlan:
     now_ms = database.read_clock()
     stored, mark = jobs.find_job(database, job.name), fingerprint(job)
     found = diff_jobs(stored.job if stored else None, keep_anchor(job, stored, now_ms), now_ms // 1000)
-    step = _decide_step(database, mark, stored, force=force)
+    earlier = find_earlier(database, stored, mark) if stored and stored.fingerprint != mark else None
+    step = _decide_step(mark, stored, earlier, apply)
     version = stored.version if stored else 0
     if step is DeployStep.WAIT and stored is not None:
         return JobPlan(job.name, step, version, found, stored.pending_at)
-    at_ms = choose_apply_ms(job, now_ms) if step is DeployStep.CHANGE and not force else now_ms
-    return JobPlan(job.name, step, version, found, at_ms if at_ms > now_ms else None)
+    at_ms = choose_apply_ms(job, now_ms) if step is DeployStep.CHANGE and apply is not Apply.NOW else now_ms
+    return JobPlan(job.name, step, version, found, at_ms if at_ms > now_ms else None, earlier or 0)
 
 
-def _decide_step(database: Database, mark: str, stored: StoredJob | None, *, force: bool) -> DeployStep:
+def _decide_step(mark: str, stored: StoredJob | None, earlier: int | None, apply: Apply) -> DeployStep:
     if stored is None:
         return DeployStep.ADD
     if stored.fingerprint == mark:
-        return DeployStep.KEEP
-    if force:
-        return DeployStep.CHANGE
-    if stored.pending == mark:
+        return DeployStep.DROP if stored.pending and apply is not Apply.AT_START else DeployStep.KEEP
+    if stored.pending == mark and apply is not Apply.NOW:
         return DeployStep.WAIT
-    return DeployStep.LEAVE if has_been_replaced(database, stored, mark) else DeployStep.CHANGE
+    return DeployStep.LEAVE if apply is Apply.AT_START and earlier is not None else DeployStep.CHANGE
 
 
 def _plan_removals(namespace: Namespace, declared: Collection[str], owner: str) -> list[JobPlan]:

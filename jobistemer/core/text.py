@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
@@ -34,6 +34,12 @@ def first_line(text: str) -> str:
 def pluralize(number: int, noun: str) -> str:
     """Write a number and its noun: "1 worker", "1,200 workers"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def join_some(names: Sequence[str], most: int = 5) -> str:
+    """Write the first names, and how many more there are: "a, b and 1,998 more"."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
 def format_duration(ms: float) -> str:

@@ -100,6 +100,11 @@ class ChaosSystem:
         command = [self._commands / "jobistemer", "deploy", self.app]
         subprocess.run(command, env=self._environment(), cwd=self._path, check=True, stdout=subprocess.DEVNULL)
 
+    def start_and_deploy(self) -> None:
+        """Register the jobs of the app as a process of it does at its start."""
+        code = f"import {self.app.replace(':', ' as module; module.')}.deploy()"
+        subprocess.run([self._commands / "python", "-c", code], env=self._environment(), cwd=self._path, check=True)
+
     def ticker(self) -> subprocess.Popen[bytes]:
         return self._start(self._commands / "jobistemer-ticker")
 

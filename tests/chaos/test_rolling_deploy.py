@@ -61,11 +61,11 @@ def test_old_and_new_processes_side_by_side_lose_and_fail_nothing_and_flip_no_ve
 
         # When the new one is rolled out beside it, and old processes start once more meanwhile
         release(story, "new").deploy()
-        release(story, "old").deploy()
+        release(story, "old").start_and_deploy()
         new = [release(story, "new").worker()]
         wait_until("the new release is at work beside the old one", lambda: completed(database, 2) >= 1)
         old[0].terminate()
-        release(story, "old").deploy()
+        release(story, "old").start_and_deploy()
         new.append(release(story, "new").worker())
         story.deploy()
         old[1].terminate()

@@ -17,11 +17,14 @@ from jobistemer.terminal import tables
 
 EXIT_PENDING: Final = 2
 """The exit code of --dry-run when changes are pending."""
+EXIT_OLDER: Final = 3
+"""The exit code of --keep-newer when a newer release has registered some of the jobs."""
 _STEP_HEADINGS: Final = {
     DeployStep.ADD: "+ {job}: new",
     DeployStep.CHANGE: "~ {job}: version {version} becomes {next}",
     DeployStep.WAIT: "… {job}: version {version}, the change waits for its time",
-    DeployStep.LEAVE: "! {job}: version {version} is newer than this app's; it stays (--force brings this one back)",
+    DeployStep.LEAVE: "! {job}: version {version} is newer than this app's; it stays (--keep-newer)",
+    DeployStep.DROP: "~ {job}: version {version} stays; the change that waits is taken back",
     DeployStep.REMOVE: "- {job}: no longer declared",
 }
 
@@ -34,8 +37,11 @@ _STEP_HEADINGS: Final = {
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation on a terminal.")
 @click.option("--remove", is_flag=True, help="Remove the jobs that this app deployed before and no longer declares.")
 @click.option(
-    "--force", is_flag=True, help="Apply changes now, outside their window too, and also over a newer version."
+    "--keep-newer",
+    is_flag=True,
+    help="Leave jobs that a newer release has registered; for processes that deploy when they start. Then exit code 3.",
 )
+@click.option("--force", is_flag=True, help="Apply changes now, outside their window too.")
 @with_server
 @json_option
 @one_line_errors
@@ -47,20 +53,22 @@ def deploy_command(
     dry_run: bool,
     yes: bool,
     remove: bool,
+    keep_newer: bool,
     force: bool,
     as_json: bool,
 ) -> None:
     """Register the jobs of an app: new jobs are created, changed jobs get a new version, the others stay.
 
-    The plan is shown first: fields that change, and fire times that appear or vanish within 30 days. Exit codes: 0
-    applied or nothing to do, 1 failed or declined, 2 changes are pending (--dry-run).
+    The last word holds: an earlier definition that is deployed again becomes the next version. The plan is shown first:
+    fields that change, and fire times that appear or vanish within 30 days. Exit codes: 0 applied or nothing to do, 1
+    failed or declined, 2 changes are pending (--dry-run), 3 a newer release stays (--keep-newer).
     """
     loaded = load_app(app, url, namespace)
     session = Session(loaded.namespace, as_json=as_json)
     declared = loaded.jobs()
-    plan = plan_deploy(loaded.namespace, declared, loaded.owner, force=force)
-    steps = (DeployStep.ADD, DeployStep.CHANGE, DeployStep.REMOVE) if remove else (DeployStep.ADD, DeployStep.CHANGE)
-    pending = bool(plan.with_step(*steps))
+    plan = plan_deploy(loaded.namespace, declared, loaded.owner, force=force, keep_newer=keep_newer)
+    changes = (DeployStep.ADD, DeployStep.CHANGE, DeployStep.DROP)
+    pending = bool(plan.with_step(*changes, DeployStep.REMOVE) if remove else plan.with_step(*changes))
     if not as_json:
         tables.print_renderable(render_plan(plan, session.now_ms, remove=remove))
     if pending and not dry_run and not yes and not as_json and sys.stdin.isatty():
@@ -71,6 +79,8 @@ def deploy_command(
         session.print_answer(answer, lambda: _applied_table(applied))
     if pending and dry_run:
         raise click.exceptions.Exit(EXIT_PENDING)
+    if any(each.word == "OLDER" for each in applied):
+        raise click.exceptions.Exit(EXIT_OLDER)
 
 
 def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool) -> RenderableType:
@@ -88,6 +98,8 @@ def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool) -> RenderableTyp
 
 def _render_job(plan: JobPlan, now_ms: int, *, remove: bool) -> list[RenderableType]:
     heading = _STEP_HEADINGS[plan.step].format(job=plan.job, version=plan.version, next=plan.version + 1)
+    if plan.step is DeployStep.CHANGE and plan.restored:
+        heading += f", back to what version {plan.restored} was"
     if plan.apply_at is not None:
         heading += f", applied {tables.format_instant(plan.apply_at, now_ms)}"
     if plan.step is DeployStep.REMOVE:

@@ -69,9 +69,10 @@ def find_opening_ms(job: Job, now_ms: int) -> int | None:
     return None if opens is None else opens * 1000
 
 
-def is_superseded(versions: Sequence[Version], current: int, fingerprint: str) -> bool:
-    """Return whether a definition was registered before and has been replaced by another since."""
-    return any(each.fingerprint == fingerprint for each in versions if each.number < current)
+def find_superseded(versions: Sequence[Version], current: int, fingerprint: str) -> int | None:
+    """Return the latest version that had a definition and was replaced by another since; None for none."""
+    found = (each.number for each in versions if each.number < current and each.fingerprint == fingerprint)
+    return max(found, default=None)
 
 
 def find_forgettable(versions: Sequence[Version], pinned: Collection[int], now_ms: int) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ ticker registers it: `update_job` and `apply_pending` are the same steps, taken 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +20,7 @@ from jobistemer.core.jobs.versions import (
     choose_apply_ms,
     find_forgettable,
     find_opening_ms,
-    is_superseded,
+    find_superseded,
 )
 from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
@@ -41,6 +42,19 @@ RETRY_MS = 1_000
 """After so long a ticker looks again whether an update that waits for the backlog can be applied."""
 
 
+class Apply(StrEnum):
+    """How far a registration goes against what is registered.
+
+    at_start: a process registers what it declares when it starts, so a definition that another one has replaced stays
+    replaced. as_said: a person or a pipeline says what holds from now on, be it what an earlier version was. now: the
+    same, and outside of an update window too.
+    """
+
+    AT_START = "at_start"
+    AS_SAID = "as_said"
+    NOW = "now"
+
+
 class UpdateResult(NamedTuple):
     """The result of an update: CREATED, CHANGED, UNCHANGED, POSTPONED or OLDER, and the version that is current."""
 
@@ -56,18 +70,18 @@ class Author(NamedTuple):
 
 
 def update_job(
-    database: Database, job: Job, author: Author, *, declared_fingerprint: str = "", force: bool = False
+    database: Database, job: Job, author: Author, *, declared_fingerprint: str = "", apply: Apply = Apply.AS_SAID
 ) -> UpdateResult:
     """Register a definition, or put it off until it can take over.
 
-    declared_fingerprint: the fingerprint of the definition as it was declared, when an anchor was added since. force:
-    it takes over now, also when it has a window, or when another version has replaced it before; without force the
-    result is then OLDER, and nothing is written.
+    declared_fingerprint: the fingerprint of the definition as it was declared, when an anchor was added since.
+    apply: what happens when another definition has replaced this one before (with `at_start` the result is OLDER, and
+    nothing is written).
     Raises StaleDefinition when other callers keep changing the job at the same time.
     """
     for _ in range(TRIES):
         stored = jobs.find_job(database, job.name)
-        changed = _try_update(database, job, declared_fingerprint or fingerprint(job), stored, author, force=force)
+        changed = _try_update(database, job, declared_fingerprint or fingerprint(job), stored, author, apply)
         if changed.word != "STALE":
             return changed
     raise StaleDefinition(f"job {job.name!r} is being changed by another process; look at its versions and try again")
@@ -129,24 +143,25 @@ def decide_backlog(database: Database, stored: StoredJob, now_ms: int) -> bool:
 
 
 def _try_update(
-    database: Database, job: Job, declared: str, stored: StoredJob | None, author: Author, *, force: bool
+    database: Database, job: Job, declared: str, stored: StoredJob | None, author: Author, apply: Apply
 ) -> UpdateResult:
     now_ms = database.read_clock()
     if stored is None or stored.fingerprint == declared:
-        return _register_unchanged(database, job, declared, stored, author, now_ms, force=force)
-    if not force and has_been_replaced(database, stored, declared):
+        return _register_unchanged(database, job, declared, stored, author, now_ms, apply)
+    if apply is Apply.AT_START and find_earlier(database, stored, declared) is not None:
         return UpdateResult("OLDER", stored.version)
     new = _build_registration(database, job, declared, stored, author, now_ms)
-    at_ms = now_ms if force else choose_apply_ms(job, now_ms)
+    at_ms = now_ms if apply is Apply.NOW else choose_apply_ms(job, now_ms)
     if at_ms > now_ms or not _decide_old_schedule(database, stored, new.job, now_ms):
         return _call(database, jobs.postpone(database.keys, new, at_ms))
     return _call(database, jobs.register(database.keys, new))
 
 
 def _register_unchanged(
-    database: Database, job: Job, declared: str, stored: StoredJob | None, author: Author, now_ms: int, *, force: bool
+    database: Database, job: Job, declared: str, stored: StoredJob | None, author: Author, now_ms: int, apply: Apply
 ) -> UpdateResult:
-    if force and stored is not None and stored.pending:
+    # Who says that the current definition holds takes back the one that waits to replace it.
+    if apply is not Apply.AT_START and stored is not None and stored.pending:
         _call(database, jobs.drop_pending(database.keys, job.id, stored.version, stored.pending))
     return _call(
         database, jobs.register(database.keys, _build_registration(database, job, declared, stored, author, now_ms))
@@ -191,9 +206,13 @@ def _find_unused_versions(database: Database, stored: StoredJob, now_ms: int) ->
     return find_forgettable(found, find_pinned_versions(database, stored.job.id), now_ms)
 
 
-def has_been_replaced(database: Database, stored: StoredJob, declared: str) -> bool:
-    """Return whether another definition has replaced this one before, even if this one was never in force."""
-    return declared in stored.passed or is_superseded(find_versions(database, stored.job.id), stored.version, declared)
+def find_earlier(database: Database, stored: StoredJob, declared: str) -> int | None:
+    """The latest earlier version that had this definition; 0 when it was replaced before it was in force.
+
+    None for a definition that nothing has taken the place of.
+    """
+    found = find_superseded(find_versions(database, stored.job.id), stored.version, declared)
+    return 0 if found is None and declared in stored.passed else found
 
 
 def keep_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:

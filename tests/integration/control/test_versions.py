@@ -27,6 +27,11 @@ def report(expression="* * * * *", **changes):
 ID = report().id
 
 
+def at_start(app, job):
+    """Register a job as an app does when its process starts."""
+    return app.control.register_all([job], keep_newer=True)[0]
+
+
 @pytest.fixture
 def app(server_url, database, clock):
     app = open_app(server_url, clock)
@@ -101,10 +106,26 @@ def test_an_older_app_that_starts_again_does_not_flip_the_version_back(app, data
     app.control.register(report())
     app.control.register(report(max_queued=7))
     for _ in range(3):
-        assert app.control.register(report()) == ("report", "OLDER", 2)
-        assert app.control.register(report(max_queued=7)) == ("report", "UNCHANGED", 2)
+        assert at_start(app, report()) == ("report", "OLDER", 2)
+        assert at_start(app, report(max_queued=7)) == ("report", "UNCHANGED", 2)
     assert app.control.register(report(), force=True) == ("report", "CHANGED", 3)
-    assert app.control.register(report(max_queued=7)) == ("report", "OLDER", 3)
+    assert at_start(app, report(max_queued=7)) == ("report", "OLDER", 3)
+
+
+def test_who_sets_a_definition_back_has_the_last_word(app, database):
+    app.control.register(report())
+    app.control.register(report(max_queued=7))
+    assert app.control.register(report()) == ("report", "CHANGED", 3)
+    assert app.control.register(report(max_queued=7)) == ("report", "CHANGED", 4)
+    assert app.control.find("report").job == report(max_queued=7)
+
+
+def test_an_app_that_deploys_at_its_start_warns_of_what_it_leaves(app, database, caplog):
+    app.job("0 * * * *", name="hourly")(lambda: None)
+    app.deploy()
+    app.control.register(report("30 * * * *", name="hourly"))
+    assert [each.word for each in app.deploy()] == ["OLDER"]
+    assert "1 of 1 job stay as a newer release has registered them: hourly" in caplog.text
 
 
 def test_a_rollback_makes_the_old_definition_the_next_version(app, database):
@@ -113,7 +134,7 @@ def test_a_rollback_makes_the_old_definition_the_next_version(app, database):
     assert app.control.rollback("report", 1) == ("report", "CHANGED", 3)
     assert app.control.find("report").job == report()
     assert app.control.register(report()) == ("report", "UNCHANGED", 3)
-    assert app.control.register(report("30 * * * *")) == ("report", "OLDER", 3)
+    assert at_start(app, report("30 * * * *")) == ("report", "OLDER", 3)
 
 
 def test_a_rollback_of_an_interval_is_known_to_the_app_that_declared_it(app, database):
@@ -175,7 +196,7 @@ def test_a_windowed_update_waits_for_its_time(app, database, clock):
     new = report("30 * * * *", update=Update.WINDOWED, update_window=Cron("5 * * * *"))
     assert app.control.register(new) == ("report", "POSTPONED", 1)
     assert app.control.register(new) == ("report", "POSTPONED", 1)
-    assert app.control.register(report()) == ("report", "UNCHANGED", 1)
+    assert at_start(app, report()) == ("report", "UNCHANGED", 1)
     ticking = build_ticker(database)
     for _ in range(6):
         clock.advance(MINUTE)
@@ -195,6 +216,14 @@ def test_a_windowed_update_can_be_taken_back(app, database):
     assert "chores" not in records(database)
 
 
+def test_who_says_the_current_definition_again_takes_back_the_one_that_waits(app, database):
+    app.control.register(report())
+    later = Once(datetime(2030, 1, 1, tzinfo=UTC))
+    app.control.register(report(max_queued=7, update=Update.WINDOWED, update_window=later))
+    assert app.control.register(report()) == ("report", "UNCHANGED", 1)
+    assert app.control.find("report").pending == ""
+
+
 def test_a_later_deploy_takes_the_place_of_one_that_waits(app, database, clock):
     app.control.register(report())
     hour = {"update": Update.WINDOWED, "update_window": Cron("30 * * * *")}
@@ -212,10 +241,10 @@ def test_an_update_that_another_took_the_place_of_while_it_waited_stays_replaced
     first, second = report(max_queued=7, **hour), report(max_queued=8, **hour)
     app.control.register(first)
     app.control.register(second)
-    assert app.control.register(first) == ("report", "OLDER", 1)
+    assert at_start(app, first) == ("report", "OLDER", 1)
     third = report(max_queued=9)
     app.control.register(third)
-    assert [app.control.register(each).word for each in (first, second, third)] == ["OLDER", "OLDER", "UNCHANGED"]
+    assert [at_start(app, each).word for each in (first, second, third)] == ["OLDER", "OLDER", "UNCHANGED"]
     assert app.control.find("report").pending == ""
 
 

@@ -76,15 +76,34 @@ def test_only_with_remove_jobs_are_removed_and_only_those_of_this_app(deploy, cl
     assert {each["name"] for each in told(cli("job", "list", "--json"))} == {"nightly", "hourly", "of_another"}
 
 
-def test_an_old_app_beside_a_new_one_changes_nothing_and_does_not_fail(deploy, cli):
+def test_a_release_that_was_set_back_is_deployed_and_told_in_words(deploy, cli):
     deploy(OLD)
     deploy(NEW)
     result = deploy(OLD)
     assert result.exit_code == 0
+    assert "~ nightly: version 2 becomes 3, back to what version 1 was\n" in result.stdout
+    shown = told(cli("job", "show", "nightly", "--json"))
+    assert (shown["summary"]["version"], shown["definition"]["schedule"]["expression"]) == (3, "0 2 * * *")
+    assert "back to what version 2 was" in deploy(NEW).stdout
+
+
+def test_an_old_process_that_starts_beside_a_new_one_changes_nothing_and_ends_with_a_code_of_its_own(deploy, cli):
+    deploy(OLD)
+    deploy(NEW)
+    result = deploy(OLD, "--keep-newer")
+    assert result.exit_code == 3
     assert "! nightly: version 2 is newer than this app's; it stays" in result.stdout
     assert told(cli("job", "show", "nightly", "--json"))["summary"]["version"] == 2
-    assert deploy(OLD, "--force").exit_code == 0
-    assert told(cli("job", "show", "nightly", "--json"))["summary"]["version"] == 3
+    assert deploy(NEW, "--keep-newer").exit_code == 0
+
+
+def test_the_plan_names_a_change_that_is_taken_back(deploy):
+    windowed = OLD.replace('"0 2 * * *"', '"0 3 * * *", update="windowed", update_window="0 0 4 1 1 ? 2099"')
+    deploy(OLD)
+    deploy(windowed)
+    assert deploy(OLD, "--dry-run").exit_code == 2
+    assert "~ nightly: version 1 stays; the change that waits is taken back\n" in deploy(OLD).stdout
+    assert deploy(OLD, "--dry-run").exit_code == 0
 
 
 def test_an_update_that_waits_for_its_window_says_when(deploy):

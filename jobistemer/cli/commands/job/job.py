@@ -164,6 +164,7 @@ def _details(details: JobDetails, now_ms: int) -> RenderableType:
             ("version", summary.version),
             ("description", summary.description),
             ("schedule", summary.schedule),
+            ("expression", str(getattr(job.schedule, "expression", ""))),
             ("state", summary.paused if summary.is_paused(now_ms) else _describe_activity(summary)),
             ("policies", policies),
             ("calendars", ", ".join(calendar.name for calendar in job.calendars)),
