@@ -13,7 +13,8 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownJob
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.planning.backfill import Backfill, BackfillOrder, is_excluded, list_instants
+from jobistemer.core.planning.backfill import Backfill, BackfillOrder, list_instants
+from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.runtime.process_info import user_name

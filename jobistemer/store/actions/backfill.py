@@ -13,7 +13,8 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, is_excluded, iter_instants
+from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, iter_instants
+from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.calls.jobs import StoredJob
