@@ -21,6 +21,7 @@ from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions import backfill as backfills
 from jobistemer.store.actions.backfill import StoredBackfill
 from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.chores import list_backfills
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.database import Database
@@ -110,7 +111,7 @@ class Backfills:
 
     def running(self) -> list[StoredBackfill]:
         """Those that tickers work on."""
-        listed = [(database, each) for database in self._namespace.shards for each in backfills.list_running(database)]
+        listed = [(database, each) for database in self._namespace.shards for each in list_backfills(database)]
         found = [backfills.find_backfill(database, each) for database, each in listed]
         return [each for each in found if each is not None]
 

@@ -16,7 +16,7 @@ from jobistemer.core.jobs.job import Job, Overlap
 from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, iter_instants
 from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
-from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls import chores, jobs, occurrences
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.database import Database
@@ -42,7 +42,12 @@ def start(keys: Keys, backfill: Backfill) -> Call:
     """Put a backfill on record; tickers begin with it at once."""
     return script("start_backfill")(
         (keys.backfill(backfill.id), keys.chores, keys.wake),
-        (backfill.id, msgspec.json.encode(backfill), msgspec.json.encode(BackfillProgress()), backfill.started_at),
+        (
+            chores.backfill_chore(backfill.id),
+            msgspec.json.encode(backfill),
+            msgspec.json.encode(BackfillProgress()),
+            backfill.started_at,
+        ),
     )
 
 
@@ -60,12 +65,6 @@ def find_backfill(database: Database, backfill_id: str) -> StoredBackfill | None
     )
 
 
-def list_running(database: Database) -> list[str]:
-    """The ids of the backfills that tickers work on."""
-    chores = [chore.decode() for chore in database.ask("ZRANGE", database.keys.chores, 0, -1)]
-    return [chore.removeprefix("backfill:") for chore in chores if chore.startswith("backfill:")]
-
-
 def cancel(database: Database, backfill_id: str) -> bool:
     """Fire nothing more of a backfill; whether it was running. What was fired comes to its end."""
     while (known := find_backfill(database, backfill_id)) and known.progress.status is BackfillStatus.RUNNING:
@@ -79,7 +78,7 @@ def take_step(database: Database, backfill_id: str) -> None:
     """Fire what there is room for, and note it."""
     known = find_backfill(database, backfill_id)
     if known is None or known.progress.status is not BackfillStatus.RUNNING:
-        database.ask("ZREM", database.keys.chores, f"backfill:{backfill_id}")
+        chores.drop_chore(database, chores.backfill_chore(backfill_id))
         return
     now_ms = database.read_clock()
     stored = jobs.find_job(database, known.backfill.job)
@@ -174,5 +173,5 @@ def _advance(keys: Keys, known: StoredBackfill, progress: BackfillProgress, look
     keep_ms = 0 if progress.status is BackfillStatus.RUNNING else KEEP_MS
     return script("advance_backfill")(
         (keys.backfill(known.backfill.id), keys.chores),
-        (known.backfill.id, known.step, msgspec.json.encode(progress), look_at, keep_ms),
+        (chores.backfill_chore(known.backfill.id), known.step, msgspec.json.encode(progress), look_at, keep_ms),
     )

@@ -166,6 +166,11 @@ def _read_pending_page(database: Database, stream: str, start: bytes, consumer: 
         raise
 
 
+def list_places(database: Database) -> list[str]:
+    """Return the places of all streams of a shard, in no order."""
+    return [place.decode() for place in database.ask("SMEMBERS", database.keys.streams)]
+
+
 def find_busy_consumers(database: Database, where: str) -> set[str]:
     """The consumers of a place that entries are pending for."""
     try:
