@@ -21,7 +21,7 @@ log = logging.getLogger("jobistemer.ticker")
 
 
 def raise_due_alerts(database: Database, expected: list[tuple[str, int]]) -> int:
-    """Check those jobs among `expected` (id, ms) whose time is over. Returns their number, whoever raises the alert."""
+    """Check those jobs among `expected` (id, ms) whose time is over. Returns their number."""
     now_ms = database.clock.now_ms()
     due = [(job_id, mark) for job_id, mark in expected if mark <= now_ms]
     for job_id, mark in due:
@@ -33,7 +33,7 @@ def raise_due_alerts(database: Database, expected: list[tuple[str, int]]) -> int
             # One job that cannot be checked holds up no other, and must not be checked again at once: its time is over,
             # so without a new one the ticker would come back to it in an endless loop.
             known = facts(job=job_id)
-            log.error("whether job %s has completed in time cannot be told here: %s", job_id, error, extra=known)
+            log.error("job %s cannot be checked for completion in time: %s", job_id, error, extra=known)
             outcome_counts.postpone_expected(database, job_id, now_ms + RETRY_MS)
     return len(due)
 
@@ -56,7 +56,7 @@ def _raise_alert(database: Database, job_id: str, mark: int, now_ms: int) -> Non
     message = build_alert_message(stored.job.name, stored.job.alert, state, within_s, mark, now_ms)
     call = outcome_counts.raise_alert(database.keys, job_id, mark, 0 if mark else next_at, message, now_ms)
     if database.call(call).word == "RAISED":
-        log.warning("job %s is %s: %s is told", stored.job.name, state, stored.job.alert, extra=facts(job=job_id))
+        log.warning("job %s is %s: %s is notified", stored.job.name, state, stored.job.alert, extra=facts(job=job_id))
 
 
 def _find_resumed_ms(database: Database, stored: StoredJob) -> int:

@@ -78,7 +78,7 @@ class FiringPass:
         if others:
             self._claim(self._find_undecided(others))
         # An outdated job stays out: as an unknown one it is read anew by the next look. When the connection breaks, all
-        # jobs of the pass stay out, since nobody knows which of their cursors have moved.
+        # jobs of the pass stay out, since it is not known which of their cursors have moved.
         for due_job in (*later, *self._known.values()):
             if due_job.job_id not in self._outdated:
                 upcoming.put(due_job, horizon_ms)

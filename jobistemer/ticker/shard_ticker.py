@@ -83,11 +83,11 @@ class ShardTicker:
 
     def reasons_not_ready(self) -> list[str]:
         """Return the reasons why this ticker is not ready; empty when it is."""
-        found = [f"job {job} is due and nothing becomes of it" for job in self.unaccounted.jobs]
+        found = [f"job {job} is due and no ticker decides it" for job in self.unaccounted.jobs]
         if self._polled_at is None or time.monotonic() - self._polled_at > POLL_LATE_S + self._settings.pass_s:
-            found.append("it has not seen the agenda lately; is the server there?")
+            found.append("it has not read the agenda lately; does the server answer?")
         if self._held_ms:
-            found.append(f"the server's clock has leapt by {self._held_ms / 1000:g} s and is not believed yet")
+            found.append(f"the server's clock has leapt by {self._held_ms / 1000:g} s and is not accepted yet")
         return found
 
     def run(self, stop: threading.Event) -> None:
@@ -199,13 +199,13 @@ class ShardTicker:
     def _log_clock_leap(self, held_ms: int) -> None:
         if held_ms:
             log.warning(
-                "the server's clock has leapt ahead by %.1f s: going on by the time before until that has lasted %g s; "
-                "a ticker that is started anew believes it at once",
+                "the server's clock has leapt ahead by %.1f s: the time before is used until the leap has lasted %g s; "
+                "a ticker that is started anew accepts it at once",
                 held_ms / 1000,
                 self._settings.jump_hold_s,
             )
         else:
-            log.warning("the server's clock is believed again")
+            log.warning("the server's clock is accepted again")
 
     def _read_unknown_jobs(self, agenda: Agenda, now_ms: int) -> None:
         unknown = self._upcoming.find_unknown(agenda.due, now_ms)

@@ -31,7 +31,7 @@ class UnaccountedJobs:
         for job, mark in stuck.items():
             if self.jobs.get(job) != mark:
                 log.error(
-                    "job %s is due since %d ms and nothing has become of it; `jobistemer job show` and the log of the "
+                    "job %s is due since %d ms and no ticker has decided it; `jobistemer job show` and the log of the "
                     "tickers say why",
                     job,
                     now_ms - mark,

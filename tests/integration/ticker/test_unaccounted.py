@@ -1,4 +1,4 @@
-"""What is due and of which nothing becomes is counted, told once, and makes a ticker not ready."""
+"""An instant that is due and that no ticker decides is counted, logged once, and makes a ticker not ready."""
 
 import logging
 
@@ -45,9 +45,9 @@ def test_a_job_of_which_nothing_becomes_is_counted_at_the_second_look_beyond_its
     with caplog.at_level(logging.ERROR, "jobistemer.ticker"):
         one.tick()
         one.tick()
-    assert one.reasons_not_ready() == [f"job {stuck} is due and nothing becomes of it"]
+    assert one.reasons_not_ready() == [f"job {stuck} is due and no ticker decides it"]
     (told,) = [each.message for each in caplog.records if "nothing has become" in each.message]
-    assert told.startswith(f"job {stuck} is due since 60001 ms and nothing has become of it; `jobistemer job show`")
+    assert told.startswith(f"job {stuck} is due since 60001 ms and no ticker has decided it; `jobistemer job show`")
 
 
 def test_the_list_of_tickers_shows_how_many_are_unaccounted_for(database, clock, stuck):
@@ -98,7 +98,7 @@ def test_while_a_leap_is_not_believed_what_it_made_due_is_not_fired_and_what_is_
 
     assert pass_by(MINUTE) == [1]
     assert pass_by(30, leap_s=86_400) == [1]
-    assert one.reasons_not_ready() == ["the server's clock has leapt by 86400 s and is not believed yet"]
+    assert one.reasons_not_ready() == ["the server's clock has leapt by 86400 s and is not accepted yet"]
     assert pass_by(30) == [1, 2]
     # It is taken back before it is believed: nothing was fired early, and nothing is fired twice.
     assert pass_by(MINUTE, leap_s=-86_400) == [1, 2, 3]
