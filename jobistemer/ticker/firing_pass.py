@@ -70,7 +70,8 @@ class FiringPass:
         stop the schedule. To spare the server most of the lost claims, each ticker begins with its share; before it
         goes on to the jobs of the others, it looks whose due marks have moved.
         """
-        due, later = upcoming.pop_due(self._began_ms), []
+        due = upcoming.pop_due(self._began_ms)
+        later: list[DueJob] = []
         if due and due[-1].due_ms < self._began_ms - LAG_MS:
             due, later = _split_lagging(due, self._began_ms - LAG_MS)
         mine, others = share.split(due)

@@ -87,7 +87,7 @@ class ShardTicker:
         if self._polled_at is None or time.monotonic() - self._polled_at > POLL_LATE_S + self._settings.pass_s:
             found.append("it has not read the agenda lately; does the server answer?")
         if self._held_ms:
-            found.append(f"the server's clock has leapt by {self._held_ms / 1000:g} s and is not accepted yet")
+            found.append(f"the server's clock has leapt by {self._held_ms / 1000:g} s and is not believed yet")
         return found
 
     def run(self, stop: threading.Event) -> None:
@@ -200,12 +200,12 @@ class ShardTicker:
         if held_ms:
             log.warning(
                 "the server's clock has leapt ahead by %.1f s: the time before is used until the leap has lasted %g s; "
-                "a ticker that is started anew accepts it at once",
+                "a ticker that is started anew believes it at once",
                 held_ms / 1000,
                 self._settings.jump_hold_s,
             )
         else:
-            log.warning("the server's clock is accepted again")
+            log.warning("the server's clock is believed again")
 
     def _read_unknown_jobs(self, agenda: Agenda, now_ms: int) -> None:
         unknown = self._upcoming.find_unknown(agenda.due, now_ms)
