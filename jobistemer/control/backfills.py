@@ -13,13 +13,15 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownJob
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.planning.backfill import Backfill, BackfillOrder, is_excluded, list_instants
+from jobistemer.core.planning.backfill import Backfill, BackfillOrder, list_instants
+from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions import backfill as backfills
 from jobistemer.store.actions.backfill import StoredBackfill
 from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.chores import list_backfills
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.database import Database
@@ -120,8 +122,8 @@ class Backfills:
         return backfills.cancel(self._locate(backfill_id)[0], backfill_id)
 
     def running(self) -> list[StoredBackfill]:
-        """Return the backfills that are going on."""
-        listed = [(database, each) for database in self._namespace.shards for each in backfills.list_running(database)]
+        """Those that tickers work on."""
+        listed = [(database, each) for database in self._namespace.shards for each in list_backfills(database)]
         found = [backfills.find_backfill(database, each) for database, each in listed]
         return [each for each in found if each is not None]
 

@@ -12,8 +12,8 @@ from jobistemer.store.clock import Clock, ServerClock
 from jobistemer.store.database import AsyncDatabase, Database
 from jobistemer.store.job_placement import SHARDS_FIELD, SPREAD_FIELD, JobPlacement
 from jobistemer.store.keys import Keys, settings_key
-from jobistemer.store.pause import Sleeper
 from jobistemer.store.server.connection import Server, redact_url
+from jobistemer.store.sleeper import Sleeper
 
 MAX_SHARDS = 1024
 

@@ -15,7 +15,7 @@ from jobistemer.app import Jobistemer, Request
 from jobistemer.core.errors import InvalidInput, JobistemerError, ResultTimeout
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import AttemptState
-from jobistemer.store.pause import Sleeper
+from jobistemer.store.sleeper import Sleeper
 from jobistemer.testing.calls import PERFORM_QUEUE, CallLog
 from jobistemer.testing.clock import ManualClock
 from jobistemer.testing.failures import FailedAttempt, aborts_test, build_handler_failed

@@ -6,7 +6,7 @@ from jobistemer.core.settings import TickerSettings
 from jobistemer.store.database import Database
 from jobistemer.store.reads.pending_work import find_next_due_ms
 from jobistemer.store.wakeup import WakeListener
-from jobistemer.ticker.ticker import ShardTicker
+from jobistemer.ticker.shard_ticker import ShardTicker
 
 HORIZON_S = 3_600
 SETTINGS = TickerSettings(pass_s=60, horizon_s=HORIZON_S)

@@ -1,4 +1,7 @@
-"""Alerts: find the jobs that have not completed in time, or have recovered, and have it told. Any ticker may."""
+"""Alerts: find the jobs that have not completed in time, or have recovered, and enqueue their alerts.
+
+Any number of tickers may do it: one script decides which of them enqueues an alert.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 
 RETRY_MS = 30_000
+"""How long a job waits whose alert could not be raised here."""
 
 log = logging.getLogger("jobistemer.ticker")
 
 
 def raise_due_alerts(database: Database, expected: list[tuple[str, int]]) -> int:
-    """Look at those jobs among `expected` (id, ms) whose time is over; how many there were, told by whomever."""
+    """Check those jobs among `expected` (id, ms) whose time is over. Returns their number."""
     now_ms = database.clock.now_ms()
     due = [(job_id, mark) for job_id, mark in expected if mark <= now_ms]
     for job_id, mark in due:
@@ -26,10 +30,11 @@ def raise_due_alerts(database: Database, expected: list[tuple[str, int]]) -> int
         except NotConnected:
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
-            # One job that cannot be told of holds up no other, and is no reason to look at it again at once.
+            # One job that cannot be checked holds up no other, and must not be checked again at once: its time is over,
+            # so without a new one the ticker would come back to it in an endless loop.
             known = facts(job=job_id)
-            log.error("whether job %s has completed in time cannot be told here: %s", job_id, error, extra=known)
-            database.ask("ZADD", database.keys.expected, "XX", "GT", now_ms + RETRY_MS, job_id)
+            log.error("job %s cannot be checked for completion in time: %s", job_id, error, extra=known)
+            outcome_counts.postpone_expected(database, job_id, now_ms + RETRY_MS)
     return len(due)
 
 
@@ -37,26 +42,25 @@ def _raise_alert(database: Database, job_id: str, mark: int, now_ms: int) -> Non
     stored = jobs.read_stored(database.ask(*jobs.read_command(database.keys, job_id)))
     within_s = stored.job.expect_within_s if stored else None
     if stored is None or within_s is None:
-        # Removed, or it expects nothing any more.
-        database.ask("ZREM", database.keys.expected, job_id)
+        # The job was removed, or a new version expects nothing.
+        outcome_counts.drop_expected(database, job_id)
         return
     within_ms = round(within_s * 1000)
     next_at = now_ms + within_ms
-    # Nobody expects a paused job to complete; the time begins anew when it goes on.
-    started_at = now_ms if _is_paused(stored, now_ms) else _resumed_at(database, stored)
+    # A paused job is not expected to complete; the time begins anew when the job is resumed.
+    started_at = now_ms if _is_paused(stored, now_ms) else _find_resumed_ms(database, stored)
     if mark and started_at + within_ms > now_ms:
-        database.ask("ZADD", database.keys.expected, "XX", "GT", started_at + within_ms, job_id)
+        outcome_counts.postpone_expected(database, job_id, started_at + within_ms)
         return
     state = OVERDUE if mark else RECOVERED
     message = build_alert_message(stored.job.name, stored.job.alert, state, within_s, mark, now_ms)
     call = outcome_counts.raise_alert(database.keys, job_id, mark, 0 if mark else next_at, message, now_ms)
     if database.call(call).word == "RAISED":
-        log.warning("job %s is %s: %s is told", stored.job.name, state, stored.job.alert, extra=facts(job=job_id))
+        log.warning("job %s is %s: %s is notified", stored.job.name, state, stored.job.alert, extra=facts(job=job_id))
 
 
-def _resumed_at(database: Database, stored: StoredJob) -> int:
-    resumed_at = database.ask("HGET", database.keys.job(stored.job.id), "resumed_at")
-    return max(int(resumed_at or 0), stored.paused_until)
+def _find_resumed_ms(database: Database, stored: StoredJob) -> int:
+    return max(jobs.read_resumed_ms(database, stored.job.id), stored.paused_until)
 
 
 def _is_paused(stored: StoredJob, now_ms: int) -> bool:

@@ -1,7 +1,6 @@
-"""Chores: what a ticker does for one job at a time, such as an update whose time has come or a step of a backfill.
+"""The chores of one shard, done by its tickers: any number of them may do the same chore at the same time.
 
-A chore is a member of one sorted set, scored with the ms it is due. Any number of tickers may do the same chore at the
-same time; each is done in steps that count once.
+Each chore is done in steps that count once. The names of chores are in `store.calls.chores`.
 """
 
 from __future__ import annotations
@@ -13,10 +12,13 @@ from jobistemer.runtime.logging import facts
 from jobistemer.store.actions.backfill import take_step
 from jobistemer.store.actions.cancel import cancel_earlier_occurrences, cancel_older_versions
 from jobistemer.store.actions.update_job import apply_pending
+from jobistemer.store.calls.chores import Chore, ChoreKind, drop_chore, list_chores, postpone_chore, read_chore
 from jobistemer.store.database import Database
 
 READ_LIMIT = 20
+"""How many chores one look reads."""
 RETRY_MS = 5_000
+"""How long a chore waits that has not been finished."""
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -29,16 +31,15 @@ class Chores:
         self._due: list[tuple[int, str]] = []
 
     def refresh(self) -> None:
-        """Read which chores come next."""
-        flat = self._database.ask("ZRANGE", self._database.keys.chores, 0, READ_LIMIT - 1, "WITHSCORES")
-        self._due = [(int(float(at)), name.decode()) for name, at in zip(flat[::2], flat[1::2], strict=True)]
+        """Read the chores that are due next."""
+        self._due = list_chores(self._database, READ_LIMIT)
 
     def next_ms(self) -> int | None:
-        """When the next one is due, if any."""
+        """Return the ms at which the next chore is due, or None."""
         return self._due[0][0] if self._due else None
 
     def run_due(self) -> bool:
-        """Do those that are due, one step each, and look again; whether a job has changed, so that it is read anew."""
+        """Take one step of each chore that is due, and look again. Returns whether a job has changed."""
         now_ms = self._database.clock.now_ms()
         due = [name for at, name in self._due if at <= now_ms]
         changed = [self._run(name) for name in due]
@@ -47,35 +48,34 @@ class Chores:
         return any(changed)
 
     def _run(self, name: str) -> bool:
-        # Should a step fail or this process die, the chore comes back; one that cannot be done holds up no other.
-        self._postpone(name)
-        kind, _, rest = name.partition(":")
+        # Put off before the step: should the step fail or this process die, the chore comes back; and a chore that
+        # always fails holds up no other.
+        postpone_chore(self._database, name, self._database.clock.now_ms() + RETRY_MS)
         try:
-            return self._run_step(name, kind, rest)
+            chore = read_chore(name)
+            return chore is not None and self._run_step(name, chore)
         except NotConnected:
             raise
         except Exception:
             log.exception("chore %s failed and is tried again", name)
             return False
 
-    def _run_step(self, name: str, kind: str, rest: str) -> bool:
-        if kind == "update":
-            changed = apply_pending(self._database, rest)
-            if changed is not None and changed.word == "CHANGED":
-                log.info("job %s: version %d is applied", rest, changed.version, extra=facts(job=rest))
-                return True
-        elif kind == "retire":
-            version, _, job_id = rest.partition(":")
-            if not cancel_older_versions(self._database, job_id, int(version)):
-                self._database.ask("ZREM", self._database.keys.chores, name)
-        elif kind == "replace":
-            instant, _, job_id = rest.partition(":")
-            if not cancel_earlier_occurrences(self._database, job_id, int(instant)):
-                self._database.ask("ZREM", self._database.keys.chores, name)
-        elif kind == "backfill":
-            take_step(self._database, rest)
+    def _run_step(self, name: str, chore: Chore) -> bool:
+        database, subject = self._database, chore.subject
+        if chore.kind is ChoreKind.UPDATE:
+            return self._apply_update(subject)
+        if chore.kind is ChoreKind.BACKFILL:
+            take_step(database, subject)
+            return False
+        cancel = cancel_older_versions if chore.kind is ChoreKind.RETIRE else cancel_earlier_occurrences
+        # Runs that have been asked to stop are still live; the chore is done when a look finds none of them.
+        if not cancel(database, subject, chore.number):
+            drop_chore(database, name)
         return False
 
-    def _postpone(self, name: str) -> None:
-        again_ms = self._database.clock.now_ms() + RETRY_MS
-        self._database.ask("ZADD", self._database.keys.chores, "XX", "GT", again_ms, name)
+    def _apply_update(self, job_id: str) -> bool:
+        changed = apply_pending(self._database, job_id)
+        if changed is None or changed.word != "CHANGED":
+            return False
+        log.info("job %s: version %d is applied", job_id, changed.version, extra=facts(job=job_id))
+        return True

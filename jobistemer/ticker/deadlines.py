@@ -1,4 +1,4 @@
-"""Deadlines: occurrences whose time is over are halted. Any number of tickers may do it, in any order."""
+"""Deadlines: halt the occurrences whose time is over. Any number of tickers may do it, in any order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger("jobistemer.ticker")
 
 
 def halt_overdue(database: Database, deadlines: list[tuple[str, int]]) -> int:
-    """Halt the occurrences among `deadlines` (id, ms) whose time is over; how many there were."""
+    """Halt the occurrences among `deadlines` (id, ms) whose time is over. Returns their number."""
     now_ms = database.clock.now_ms()
     overdue = [occurrence for occurrence, at in deadlines if at <= now_ms]
     for occurrence in overdue:

@@ -1,4 +1,4 @@
-"""Tally: what a ticker has claimed, and how late. Each shard's thread has one; nobody has unless it was asked for."""
+"""The metrics of a ticker: how many instants it has claimed, and how late. Nothing is counted unless asked for."""
 
 from __future__ import annotations
 
@@ -14,43 +14,48 @@ from jobistemer.store.database import Database
 
 
 class ShardMetrics:
-    """Occurrences by the state they were given, and how late those were that fired."""
+    """The counts of one shard, written by its thread alone: occurrences by state, and how late they fired."""
 
     def __init__(self) -> None:
         self.claimed: Counter[str] = Counter()
         self.late = Histogram()
 
     def count_claim(self, state: str, late_ms: int) -> None:
-        """An instant that this ticker has decided."""
+        """Count an instant that this ticker has decided."""
         self.claimed[state] += 1
         if state == OccurrenceState.PENDING:
             self.late.add(max(0, late_ms) / 1000)
 
 
 class TickerMetrics:
-    """All the metrics of a ticker."""
+    """The metrics of all shards of a ticker."""
 
     def __init__(self) -> None:
         self._shards: list[ShardMetrics] = []
 
     def add_shard(self) -> ShardMetrics:
-        """One more, for a thread of its own."""
+        """Add the metrics of one shard, for a thread of its own."""
         self._shards.append(ShardMetrics())
         return self._shards[-1]
 
     def measures(self) -> list[Measure]:
-        """What has been counted so far."""
+        """Sum up the counts of all shards."""
         claimed = sum((each.claimed for each in self._shards), Counter[str]())
         late = reduce(add, (each.late for each in self._shards), Histogram())
         return [
-            Measure("counter", "occurrences_claimed", "Due instants that it decided, by the state they were given.",
-                    ("state",), [((state,), count) for state, count in claimed.items()]),
+            Measure(
+                "counter",
+                "occurrences_claimed",
+                "Due instants that it decided, by the state they were given.",
+                ("state",),
+                [((state,), count) for state, count in claimed.items()],
+            ),
             Measure("histogram", "occurrence_lateness_seconds", "How late those were that fired.", (), [((), late)]),
-        ]  # fmt: skip
+        ]
 
 
 def read_gauges(shards: Sequence[Database], unaccounted: int) -> Iterable[Measure]:
-    """How a ticker stands at this moment."""
+    """Yield the gauges of a ticker at this moment."""
     clocks = [database.clock for database in shards]
     yield gauge("unaccounted_jobs", "Jobs that are due beyond their grace and of which nothing becomes.", unaccounted)
     yield gauge("clock_offset_seconds", "How far server time is ahead of this machine.", offset_ms(clocks) / 1000)

@@ -1,4 +1,4 @@
-"""Start: let the first occurrence in a job's queue begin once the earlier one has ended."""
+"""Start queued occurrences: let the first one in a job's queue begin once the occurrence before it has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger("jobistemer.ticker")
 
 
 def start_queued_occurrences(database: Database, job_ids: list[str]) -> int:
-    """Start the next occurrence of each job; how many this call started. Others may have been faster."""
+    """Start the next occurrence of each job. Returns how many this call started; other tickers may have been faster."""
     return sum(_try_start(database, job_id) for job_id in job_ids)
 
 
@@ -29,18 +29,15 @@ def _try_start(database: Database, job_id: str) -> bool:
 
 
 def _start_next(database: Database, job_id: str) -> bool:
-    keys = database.keys
-    waiting = database.ask("ZRANGE", keys.queued(job_id), 0, 0, "WITHSCORES")
-    if not waiting:
+    first = occurrences.find_first_queued(database, job_id)
+    if first is None:
         return False
-    occurrence, instant = waiting[0].decode(), int(float(waiting[1]))
-    version, since = database.ask("HMGET", keys.occurrence(occurrence), "version", "since")
-    # It runs under the version that it was claimed with, whatever is current now.
-    job = jobs.find_version(database, job_id, int(version)) if version else None
-    if job is None:
-        known = facts(job=job_id, occurrence=occurrence)
-        log.error("%s waits in the queue of %s, whose definition is gone", occurrence, job_id, extra=known)
+    # The occurrence runs under the version that it was claimed with, whatever version is current now.
+    job = None if first.version is None else jobs.find_version(database, job_id, first.version)
+    if job is None or first.version is None:
+        known = facts(job=job_id, occurrence=first.id)
+        log.error("%s waits in the queue of %s, whose definition is gone", first.id, job_id, extra=known)
         return False
     now_ms = database.clock.now_ms()
-    call = occurrences.start_queued(keys, job, int(version), instant, now_ms, None if since is None else int(since))
+    call = occurrences.start_queued(database.keys, job, first.version, first.instant, now_ms, first.since)
     return database.call(call).word == "STARTED"

@@ -1,7 +1,7 @@
-"""Trim: keep the histories of jobs within their retention, a little at a time.
+"""Trim: keep the histories of jobs within their retention, a few occurrences at a time.
 
-Only a claim makes a history longer, so the ticker that claimed remembers whose: nothing else has to be looked at, and
-should it die, the job's next claim is noted by another one.
+Only a claim makes a history longer, so the ticker that has claimed remembers the job, and no other job has to be
+checked. Should that ticker die, the job's next claim is remembered by another one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_STEPS = 50
 
 
 class Trimmer:
-    """One pass every ten seconds over the histories that have grown since."""
+    """The trimming of one shard: one pass every ten seconds over the histories that have grown since."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -31,14 +31,14 @@ class Trimmer:
         self._grown.update(grown)
 
     def trim_if_due(self) -> int:
-        """Do one pass when it is time for it; how many occurrences were removed."""
+        """Trim when it is time for it. Returns how many occurrences were removed."""
         if time.monotonic() < self._next:
             return 0
         self._next = time.monotonic() + TRIM_EVERY_S
         return self.trim()
 
     def trim(self) -> int:
-        """Do one pass; how many occurrences were removed."""
+        """Take up to MAX_STEPS steps. Returns how many occurrences were removed."""
         removed = 0
         for _ in range(min(MAX_STEPS, len(self._grown))):
             job_id, job = next(iter(self._grown.items()))
@@ -46,6 +46,6 @@ class Trimmer:
             step = trim_step(self._database, job)
             removed += step
             if step >= STEP // 2:
-                # There may be more; the others come first.
+                # There may be more to remove; put last, so that one long history does not delay the others.
                 self._grown[job_id] = job
         return removed

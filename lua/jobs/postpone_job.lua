@@ -7,8 +7,8 @@ KEYS
   chores  zset    {ns:shard}:chores        chores of tickers by the ms they are due
   wake    channel {ns:shard}:wake          gets a message about the chore
 ARGV
-  job_id       str
-  definition   str  JSON of the job, as it will run; empty takes back the pending one
+  chore        str  the name of the chore that registers the version
+  definition   str  JSON of the job, as it will run; empty takes back what is pending
   fingerprint  str  of the definition, as it was declared
   seen         int  version that the caller saw
   pending      str  fingerprint of the pending definition that the caller saw, empty for none
@@ -22,7 +22,7 @@ OUT
 KEEPS I1 I9
 ]]
 local job, chores, wake = KEYS[1], KEYS[2], KEYS[3]
-local job_id, definition, fingerprint, seen, pending, at, owner, by =
+local chore, definition, fingerprint, seen, pending, at, owner, by =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local known = redis.call('HMGET', job, 'version', 'pending_mark', 'pending_at', 'passed')
@@ -31,7 +31,7 @@ if definition ~= '' and known[2] == fingerprint then
   -- The same definition says a later time when a window has gone by that no ticker saw.
   if tonumber(at) > tonumber(known[3]) then
     redis.call('HSET', job, 'pending_at', at)
-    redis.call('ZADD', chores, at, 'update:' .. job_id)
+    redis.call('ZADD', chores, at, chore)
   end
   return {'POSTPONED', version}
 end
@@ -40,11 +40,11 @@ if version ~= tonumber(seen) or (known[2] or '') ~= pending then return {'STALE'
 if known[2] then redis.call('HSET', job, 'passed', string.sub((known[4] or '') .. known[2] .. ' ', -340)) end
 if definition == '' then
   redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by')
-  redis.call('ZREM', chores, 'update:' .. job_id)
+  redis.call('ZREM', chores, chore)
   return {'DROPPED', version}
 end
 redis.call('HSET', job, 'pending', definition, 'pending_mark', fingerprint, 'pending_at', at, 'pending_owner', owner,
   'pending_by', by)
-redis.call('ZADD', chores, at, 'update:' .. job_id)
+redis.call('ZADD', chores, at, chore)
 redis.call('PUBLISH', wake, 'job')
 return {'POSTPONED', version}

@@ -6,8 +6,8 @@ KEYS
   chores    zset    {ns:shard}:chores                  chores of tickers by the ms they are due: gets the backfill
   wake      channel {ns:shard}:wake                    gets a message
 ARGV
-  backfill_id  str
-  definition   str  JSON of the request
+  chore        str  the name of the chore that takes its steps
+  definition   str  JSON of what is asked for
   progress     str  JSON of how far it is
   now          int  ms
 OUT
@@ -16,10 +16,10 @@ OUT
 KEEPS I9
 ]]
 local backfill, chores, wake = KEYS[1], KEYS[2], KEYS[3]
-local backfill_id, definition, progress, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local chore, definition, progress, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if redis.call('EXISTS', backfill) == 1 then return {'EXISTS'} end
 redis.call('HSET', backfill, 'definition', definition, 'progress', progress, 'step', 0)
-redis.call('ZADD', chores, now, 'backfill:' .. backfill_id)
+redis.call('ZADD', chores, now, chore)
 redis.call('PUBLISH', wake, 'job')
 return {'STARTED'}

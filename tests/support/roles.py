@@ -17,7 +17,7 @@ from jobistemer.store.acl import build_rule
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import connect
-from jobistemer.ticker.ticker import ShardTicker
+from jobistemer.ticker.shard_ticker import ShardTicker
 from tests.support import step_system
 
 SECRET = "s3cret"

@@ -18,7 +18,7 @@ from jobistemer.store.clock import Clock
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records as views
-from jobistemer.ticker.ticker import ShardTicker
+from jobistemer.ticker.shard_ticker import ShardTicker
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.metrics import AttemptMetrics

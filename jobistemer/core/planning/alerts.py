@@ -1,4 +1,4 @@
-"""Alerts: a job that has not completed for longer than `expect_within_s` says so once, and once more when it has."""
+"""Alerts: one message when a job has not completed for longer than `expect_within_s`, and one when it has recovered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ OVERDUE, RECOVERED = "overdue", "recovered"
 
 
 def build_alert_message(job: str, target: str, state: str, expect_within_s: float, mark: int, now_ms: int) -> Message:
-    """The call that tells it; its identity comes from what is told, so that it is enqueued once."""
+    """Build the message that delivers an alert to its target, a task or a web address.
+
+    The run id follows from the alert, so that several tickers that raise the same alert enqueue it once.
+    """
     text = f"job {job} has completed again"
     if state == OVERDUE:
         text = f"job {job} has not completed within {expect_within_s:g} s"

@@ -1,8 +1,8 @@
-"""Audit: what the stored versions of a job say is due, against what is on record.
+"""Audit: the instants that the stored versions of a job name, compared with the rows of its history.
 
-Every instant of a range belongs to one version, the one whose interval it lies in. It must have one row, and the row
-must be whole. What is found is said in three words: a *hole* is an instant without a row, a *double* is one with more
-than one, a *stranger* is a row that no version, no person and no backfill accounts for.
+Every instant of a range belongs to one version, the one whose interval contains it. It must have one row, and the row
+must be whole. There are three faults: a *hole* is an instant without a row, a *double* is an instant with more than
+one, a *stranger* is a row that no version, no person and no backfill accounts for.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.versions import Version
 
 SLACK_S = 60
-"""So much sooner than its retention says a row may be gone: clocks differ, and trimming is not instantaneous."""
+"""How many seconds before the end of its retention a row may be gone: clocks differ, and trimming takes time."""
 
 
 class AuditFault(StrEnum):
-    """What can be wrong with an instant."""
+    """The kind of fault of an instant."""
 
     HOLE = "hole"
     DOUBLE = "double"
@@ -29,7 +29,7 @@ class AuditFault(StrEnum):
 
 
 class HistoryRow(msgspec.Struct, frozen=True):
-    """What the history lists; `due` is None when the record is gone. origin: who asked for it, if the clock did not."""
+    """One row of the history; `due` is None when the record is gone. origin: who requested it, if the clock did not."""
 
     occurrence: str
     due: int | None
@@ -37,7 +37,7 @@ class HistoryRow(msgspec.Struct, frozen=True):
 
 
 class AuditFinding(msgspec.Struct, frozen=True):
-    """One thing that is wrong. due: Unix seconds. version: the one that should have decided it, 0 for none."""
+    """One fault. due: Unix seconds. version: the version that should have decided the instant, 0 for none."""
 
     job: str
     due: int
@@ -47,7 +47,7 @@ class AuditFinding(msgspec.Struct, frozen=True):
 
 
 class AuditResult(msgspec.Struct, frozen=True):
-    """What was compared: instants after `after` up to `until` (Unix seconds), how many, and what is wrong."""
+    """The result of an audit of the instants after `after` up to `until` (Unix seconds): their number and faults."""
 
     job: str
     after: int
@@ -57,7 +57,7 @@ class AuditResult(msgspec.Struct, frozen=True):
 
 
 class JobHistory(msgspec.Struct, frozen=True):
-    """All that is on record of one job. cursor: up to where its instants are decided, None when it was removed."""
+    """All records of one job. cursor: its instants are decided up to this second, None when the job was removed."""
 
     name: str
     versions: tuple[Version, ...]
@@ -66,7 +66,7 @@ class JobHistory(msgspec.Struct, frozen=True):
 
 
 def audit(history: JobHistory, after: int, until: int, now_ms: int) -> AuditResult:
-    """Compare the instants after `after` up to `until` with the rows; a range that was forgotten is left out."""
+    """Compare the instants after `after` up to `until` with the rows; a range whose rows have expired is left out."""
     start = max(after, retention_cutoff(history.versions, now_ms), _count_cutoff(history))
     due = dict(expected_instants(history, start, until, now_ms))
     name = history.name
@@ -80,11 +80,11 @@ def audit(history: JobHistory, after: int, until: int, now_ms: int) -> AuditResu
 
 
 def expected_instants(history: JobHistory, after: int, until: int, now_ms: int) -> Iterator[tuple[int, int]]:
-    """The instants after `after` up to `until` that must be decided by now, each with its version."""
+    """Yield the instants after `after` up to `until` that must be decided by now, each with its version."""
     for version in history.versions:
         end = version.until
         if end is None:
-            # What is due within the grace period may still be on its way.
+            # An instant within the grace period may still be on its way to a ticker.
             within_grace = (now_ms - round(version.job.grace_s * 1000)) // 1000 - 1
             end = max(history.cursor or 0, within_grace)
         for instant in version.job.schedule.unix_between(max(after, version.after), min(until, end)):
@@ -92,18 +92,21 @@ def expected_instants(history: JobHistory, after: int, until: int, now_ms: int) 
 
 
 def retention_cutoff(versions: Sequence[Version], now_ms: int) -> int:
-    """Up to here (Unix seconds) rows may have gone with their retention, under one version or another."""
+    """Return the Unix second up to which rows may have expired, under one version or another."""
     ends = ((now_ms if each.over_at is None else each.over_at) - each.history_ms for each in versions)
     forgotten = max(ends, default=0) // 1000 + SLACK_S
-    # What the earliest version that is kept did not decide cannot be recomputed.
+    # Instants from before the earliest version that is kept cannot be recomputed: its predecessors are deleted.
     return max(forgotten, versions[0].after) if versions else forgotten
 
 
 def _count_cutoff(history: JobHistory) -> int:
-    """Up to here rows may have gone because a version keeps only so many; without limit while there are fewer."""
+    """Return the Unix second up to which rows may have gone because a version keeps a limited number of them.
+
+    Returns a second before every instant while there are fewer rows than that.
+    """
     limit = min((each.job.history_count for each in history.versions), default=0)
     dues = [row.due for row in history.rows if row.due is not None and not row.origin]
-    # A few less than the limit are as good as it: some of what is left may be what this audit is to find missing.
+    # A tenth less than the limit counts as the limit: the holes that this audit is to find make the list shorter.
     return min(dues) - 1 if dues and len(history.rows) >= limit - limit // 10 - 1 else -(1 << 40)
 
 

@@ -1,4 +1,4 @@
-"""Backfill: run a range of the past, a bounded number of instants at a time, forwards or backwards."""
+"""Backfills: a range of the past that is run, a bounded number of instants at a time, forwards or backwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import msgspec
 from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.job import Job
-from jobistemer.core.planning.recovery import find_excluding_calendar
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 
 MAX_INSTANTS = 100_000
@@ -20,14 +19,14 @@ REPEATABLE = frozenset(TERMINAL_OCCURRENCES)
 
 
 class BackfillOrder(StrEnum):
-    """In which order the instants are run."""
+    """The order in which the instants are run."""
 
     FORWARD = "forward"
     BACKWARD = "backward"
 
 
 class BackfillStatus(StrEnum):
-    """Where a backfill stands."""
+    """The state of a backfill."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -35,10 +34,10 @@ class BackfillStatus(StrEnum):
 
 
 class Backfill(msgspec.Struct, frozen=True):
-    """What is asked for: the instants from `first` to `last` (Unix seconds, both included) of one job.
+    """The request to run the instants from `first` to `last` (Unix seconds, both included) of one job.
 
-    concurrency: how many occurrences at a time; a job that allows no overlap runs one. again: the states of recorded
-    occurrences that are run once more; what has any other record is left alone. Raises InvalidInput.
+    concurrency: how many occurrences run at a time; a job that allows no overlap runs one. again: the states of
+    recorded occurrences that are run once more; an instant with any other record is left alone. Raises InvalidInput.
     """
 
     id: str
@@ -61,11 +60,11 @@ class Backfill(msgspec.Struct, frozen=True):
 
 
 class BackfillProgress(msgspec.Struct, frozen=True):
-    """How far a backfill has come.
+    """The progress of a backfill.
 
-    position: the last instant that was looked at, None before the first. in_flight: occurrences that were fired and had
-    not ended. fired counts them all, completed and failed those that ended; existing instants had a record already,
-    excluded ones a calendar rules out.
+    position: the last instant that was visited, None before the first. in_flight: occurrences that were fired and have
+    not ended. fired counts all fired occurrences, completed and failed the ended ones; existing counts instants that
+    had a record already, excluded those that a calendar excludes.
     """
 
     status: BackfillStatus = BackfillStatus.RUNNING
@@ -81,7 +80,7 @@ class BackfillProgress(msgspec.Struct, frozen=True):
 
 
 def iter_instants(job: Job, backfill: Backfill, position: int | None) -> Iterator[int]:
-    """The instants that come after `position` in the order of the backfill."""
+    """Yield the instants that come after `position` in the order of the backfill."""
     if backfill.order is BackfillOrder.FORWARD:
         yield from job.schedule.unix_between(backfill.first - 1 if position is None else position, backfill.last)
         return
@@ -92,13 +91,8 @@ def iter_instants(job: Job, backfill: Backfill, position: int | None) -> Iterato
 
 
 def list_instants(job: Job, backfill: Backfill) -> list[int]:
-    """Every instant of the range in order. Raises InvalidInput when there are too many to look through."""
+    """Return every instant of the range in order. Raises InvalidInput when there are more than MAX_INSTANTS."""
     found = list(islice(iter_instants(job, backfill, None), MAX_INSTANTS + 1))
     if len(found) > MAX_INSTANTS:
         raise InvalidInput(f"the range has more than {MAX_INSTANTS} instants; backfill it in parts")
     return found
-
-
-def is_excluded(job: Job, instant: int) -> bool:
-    """Whether a calendar of the job rules an instant out."""
-    return bool(job.calendars) and find_excluding_calendar(job, instant) is not None

@@ -1,4 +1,4 @@
-"""Two definitions -> what differs, field by field, and which fire times appear and vanish."""
+"""The difference of two definitions: which fields change, and which fire times appear and vanish."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.jobs.job import Job, Task
-from jobistemer.core.planning.recovery import find_excluding_calendar
+from jobistemer.core.planning.recovery import is_excluded
 
 DAYS = 30
-"""How far ahead fire times are compared."""
+"""How many days ahead fire times are compared."""
 MAX_INSTANTS = 100_000
-"""So many instants of each schedule are compared at the most; `until` says how far that was."""
+"""How many instants of each schedule are compared at most; `until` says how far that was."""
 MAX_NAMED = 5
 """How many of the fire times that appear or vanish are named."""
 
 
 class FieldChange(msgspec.Struct, frozen=True):
-    """One field; `old` or `new` is None where it is not there."""
+    """One field that differs; `old` or `new` is None where the field is absent."""
 
     field: str
     old: Any
@@ -27,7 +27,7 @@ class FieldChange(msgspec.Struct, frozen=True):
 
 
 class FireTimeChanges(msgspec.Struct, frozen=True):
-    """Fire times after `start` up to `until` that only one of two schedules has: how many, and the first of them."""
+    """The fire times after `start` up to `until` that only one of two schedules has: number and first ones."""
 
     start: int
     until: int
@@ -38,19 +38,19 @@ class FireTimeChanges(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """Everything that two definitions of a job do not have in common."""
+    """All differences of two definitions of a job."""
 
     fields: tuple[FieldChange, ...]
     fires: FireTimeChanges
 
 
 def diff_jobs(old: Job | None, new: Job | None, now: int) -> Difference:
-    """What `new` has otherwise than `old`; None is a job that is not there. now: Unix seconds."""
+    """Compare two definitions; None is a job that does not exist. now: Unix seconds."""
     return Difference(diff_fields(old, new), diff_fire_times(old, new, now))
 
 
 def diff_fields(old: Job | None, new: Job | None) -> tuple[FieldChange, ...]:
-    """The fields that differ, by their path, in the order of the definition."""
+    """Return the fields that differ, by their path, in the order of the definition."""
     before, after = dict(_flatten(old)), dict(_flatten(new))
     return tuple(
         FieldChange(path, before.get(path), after.get(path))
@@ -60,11 +60,12 @@ def diff_fields(old: Job | None, new: Job | None) -> tuple[FieldChange, ...]:
 
 
 def diff_fire_times(old: Job | None, new: Job | None, start: int) -> FireTimeChanges:
-    """The fire times of the next thirty days that appear or vanish; what a calendar excludes does not fire."""
+    """Return the fire times of the next thirty days that appear or vanish; an excluded instant does not fire."""
     until = start + DAYS * 86_400
     before, until = _collect_fire_times(old, start, until)
     after, reached = _collect_fire_times(new, start, until)
     if reached < until:
+        # The new schedule hit its limit first: fire times beyond that point would all seem to vanish.
         until, before = reached, {each for each in before if each <= reached}
     appear, vanish = sorted(after - before), sorted(before - after)
     return FireTimeChanges(start, until, len(appear), len(vanish), tuple(appear[:MAX_NAMED]), tuple(vanish[:MAX_NAMED]))
@@ -75,19 +76,15 @@ def _collect_fire_times(job: Job | None, start: int, until: int) -> tuple[set[in
     if job is None:
         return found, until
     for count, instant in enumerate(job.schedule.unix_between(start, until), 1):
-        if not _is_excluded(job, instant):
+        if not is_excluded(job, instant):
             found.add(instant)
         if count == MAX_INSTANTS:
             return found, instant
     return found, until
 
 
-def _is_excluded(job: Job, instant: int) -> bool:
-    return bool(job.calendars) and find_excluding_calendar(job, instant) is not None
-
-
 def _flatten(job: Job | None) -> Iterator[tuple[str, Any]]:
-    """Each plain value of a definition with its path; tasks go by their names."""
+    """Yield each plain value of a definition with its path; a task's path has its name."""
     if job is None:
         return
     fields = {name: getattr(job, name) for name in job.__struct_fields__}

@@ -1,15 +1,15 @@
-"""What a ticker decides about one job: which instants to fire, which were missed, when to look again.
+"""The plan of one job: which instants fire, which were missed, and when a ticker looks at the job again.
 
-    due = schedule.between(cursor, now); what is due within the grace period is fired; what is older was missed
+    due = schedule.between(cursor, now); an instant that is due within the grace period fires; an older one was missed
     and goes through the job's recovery strategy; then the cursor moves on.
 
-The same rule covers on-time firing, downtime and start-up. The decision is a function of (job, cursor, now); it is
-applied instant by instant by `lua/occurrences/claim_occurrence.lua`, together with the cursor.
+The same rule covers on-time firing, downtime and start-up. A plan is a function of (job, cursor, now). The script
+`claim_occurrence` applies it instant by instant, together with the cursor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Recovery, Task
 from jobistemer.core.jobs.options import complete_options
-from jobistemer.core.planning.recovery import Backlog, find_backlog, find_excluding_calendar, grace_boundary, recover
+from jobistemer.core.planning.recovery import Backlog, find_backlog, find_excluding_calendar, recover
 from jobistemer.core.runs.message import Message, TaskRef, compose_message, to_message_fields
 from jobistemer.core.schedules import jitter_ms, spread_ms
 from jobistemer.core.states import OccurrenceState
@@ -25,17 +25,17 @@ from jobistemer.core.states import OccurrenceState
 NEVER = 9_000_000_000_000
 """The due mark of a job that has no further instant: Unix seconds far beyond any schedule."""
 PACE = 10
-"""Catching up is paced in tenths of a second: so many missed instants at once, then a pause."""
+"""The bursts of catching up in one second: a tenth of the allowed instants at once, then a pause."""
 ON_TIME_MS = 1_000
-"""Up to here an occurrence counts as on time in its reason; the exact lateness is recorded anyway."""
+"""The lateness in ms up to which the reason says "on time"; the exact lateness is recorded anyway."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """One instant, what becomes of it and why.
+    """One instant, the state that it gets, and the reason.
 
-    expected: the cursor it was decided from. look_at_ms: when the job is to be looked at next, which is its next
-    instant unless catching up is throttled. since: for a compressed run, the cursor before the first instant that it
-    stands for.
+    expected: the cursor that the decision was made from. look_at_ms: when a ticker looks at the job next, which is its
+    next instant unless catching up is throttled. since: for a compressed run, the cursor before the first instant that
+    the run stands for.
     """
 
     instant: int
@@ -49,46 +49,38 @@ class Decision(msgspec.Struct, frozen=True):
 def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = None) -> list[Decision]:
     """Decide the instants of `job` after `cursor` that are due at `now_ms`, the earliest `limit` of them.
 
-    since: where compressing began, when earlier rows were compressed into one that is still to come.
+    since: where compressing began, when earlier rows were compressed into an occurrence that is still to come.
     """
     instants, behind = _find_due(job, cursor, now_ms // 1000, limit)
     if not instants:
         return []
-    boundary = grace_boundary(job, now_ms)
-    missed = find_backlog(job, cursor, since, now_ms) if instants[0] < boundary else None
-    carried = since if missed is None else missed.since
-    following = [*instants[1:], behind]
-    decisions: list[Decision] = []
-    fired = 0
-    for expected, instant, then in zip([cursor, *instants], instants, following, strict=False):
-        decision = _decide(job, instant, expected, then, missed if instant < boundary else None, now_ms)
-        if job.recovery is Recovery.COMPRESSED and carried is not None:
-            decision = _with_since(decision, carried)
-            # Whoever runs first stands for what was compressed before it, also when it turns out to be on time.
-            carried = None if decision.state is OccurrenceState.PENDING else carried
-        decisions.append(decision)
-        if instant < boundary and decision.state is OccurrenceState.PENDING:
-            fired += 1
-            if fired >= max(1, job.catch_up_per_s // PACE):
-                # The pause stands in the due mark, where every ticker sees it.
-                pause_ms = round(fired / job.catch_up_per_s * 1000)
-                look_at = max(decision.look_at_ms, now_ms + pause_ms)
-                return [*decisions[:-1], msgspec.structs.replace(decision, look_at_ms=look_at)]
-    return decisions
+    # The first second that is not missed, rounded up: an instant is missed from one ms beyond its grace period on.
+    boundary = -((round(job.grace_s * 1000) - now_ms) // 1000)
+    missed = find_backlog(job, cursor, boundary, now_ms, since) if instants[0] < boundary else None
+    steps = zip([cursor, *instants], instants, [*instants[1:], behind], strict=False)
+    # Lazy, because a pause in catching up may end the plan after the first of a hundred instants.
+    decisions: Iterable[Decision] = (
+        _decide(job, instant, expected, following, missed if instant < boundary else None, now_ms)
+        for expected, instant, following in steps
+    )
+    if job.recovery is Recovery.COMPRESSED:
+        decisions = _carry_since(decisions, since if missed is None else missed.since)
+    return list(decisions) if missed is None else _pace(job, decisions, boundary, now_ms)
 
 
 def _find_due(job: Job, cursor: int, now: int, limit: int) -> tuple[list[int], int]:
-    """The first `limit` instants that are due, and the one behind them."""
+    """Return the first `limit` instants that are due, and the instant behind them."""
+    next_unix = job.schedule.next_unix
     instants: list[int] = []
-    instant = _next_due(job, cursor)
-    while instant <= now and len(instants) < limit:
+    instant = next_unix(cursor)
+    while instant is not None and instant <= now and len(instants) < limit:
         instants.append(instant)
-        instant = _next_due(job, instant)
-    return instants, instant
+        instant = next_unix(instant)
+    return instants, NEVER if instant is None else instant
 
 
 def _decide(job: Job, instant: int, expected: int, following: int, missed: Backlog | None, now_ms: int) -> Decision:
-    calendar = find_excluding_calendar(job, instant)
+    calendar = find_excluding_calendar(job, instant) if job.calendars else None
     if calendar is not None:
         state, reason = OccurrenceState.SKIPPED, f"excluded by calendar {calendar.name}"
     elif missed is None:
@@ -98,50 +90,66 @@ def _decide(job: Job, instant: int, expected: int, following: int, missed: Backl
     return Decision(instant, expected, following * 1000, state, reason)
 
 
-def _with_since(decision: Decision, since: int) -> Decision:
-    if decision.state not in (OccurrenceState.PENDING, OccurrenceState.COMPRESSED):
-        return decision
-    return msgspec.structs.replace(decision, since=since)
+def _carry_since(decisions: Iterable[Decision], since: int | None) -> Iterator[Decision]:
+    for decision in decisions:
+        if since is None or decision.state not in (OccurrenceState.PENDING, OccurrenceState.COMPRESSED):
+            yield decision
+            continue
+        yield msgspec.structs.replace(decision, since=since)
+        # The first run stands for the rows that were compressed before it, also when it turns out to be on time.
+        since = None if decision.state is OccurrenceState.PENDING else since
+
+
+def _pace(job: Job, decisions: Iterable[Decision], boundary: int, now_ms: int) -> list[Decision]:
+    """Return the decisions up to the next pause in catching up."""
+    burst = max(1, job.catch_up_per_s // PACE)
+    paced: list[Decision] = []
+    fired = 0
+    for decision in decisions:
+        fired += decision.instant < boundary and decision.state is OccurrenceState.PENDING
+        if fired >= burst:
+            # The pause stands in the due mark, where every ticker sees it: a pause that one ticker kept to itself
+            # would be ignored by the others, and N tickers would catch up N times as fast as the job allows.
+            look_at_ms = max(decision.look_at_ms, now_ms + round(fired / job.catch_up_per_s * 1000))
+            return [*paced, msgspec.structs.replace(decision, look_at_ms=look_at_ms)]
+        paced.append(decision)
+    return paced
 
 
 def fired_reason(instant: int, now_ms: int) -> str:
-    """Why an occurrence ran, with how late it was."""
+    """Return the reason of an occurrence that fires, with its lateness."""
     if now_ms - instant * 1000 < ON_TIME_MS:
         return "fired on time"
     return f"fired late by {(now_ms - instant * 1000) / 1000:.1f} s"
 
 
-def _next_due(job: Job, instant: int) -> int:
-    following = job.schedule.next_unix(instant)
+def first_due(job: Job, cursor: int) -> int:
+    """Return the first instant after `cursor`, or NEVER."""
+    following = job.schedule.next_unix(cursor)
     return NEVER if following is None else following
 
 
-def first_due(job: Job, cursor: int) -> int:
-    """The first instant after `cursor`, or NEVER."""
-    return _next_due(job, cursor)
-
-
 def start_delay_ms(job: Job, occurrence: str) -> int:
-    """How long the runs of an occurrence are held back by the schedule's jitter and spread."""
+    """Return the ms by which jitter and spread of the schedule delay the runs of an occurrence."""
     return jitter_ms(job.schedule, occurrence) + spread_ms(job.schedule, job.id)
 
 
 def build_runs(
     job: Job, version: int, instant: int, now_ms: int, since: int | None = None, repeated: str = ""
 ) -> Iterator[tuple[Task, Message]]:
-    """The messages of an occurrence's runs, one per task, under the given version of the job.
+    """Build the messages of an occurrence's runs, one per task, under the given version of the job.
 
-    repeated: the occurrence's id where it stands for its instant once more.
+    repeated: the id of the occurrence where it stands for its instant once more.
     """
     occurrence = repeated or ids.occurrence_id(job.id, instant)
     for task in job.tasks:
         run = ids.run_id(occurrence, ids.task_id(job.id, task.name))
-        slot = TaskRef(occurrence, job.id, version, instant, task.name, since, job.stands_alone)
-        yield task, _build_message(job, task, run, now_ms, task_ref=slot)
+        task_ref = TaskRef(occurrence, job.id, version, instant, task.name, since, job.stands_alone)
+        yield task, _build_message(job, task, run, now_ms, task_ref=task_ref)
 
 
 def build_completion_run(job: Job, task: Task, occurrence: str, now_ms: int) -> Message:
-    """The message of a job's on_complete; it belongs to no occurrence, since the one it is about has ended."""
+    """Build the message of a job's on_complete; its run belongs to no occurrence, since that one has ended."""
     about = {"job": job.id, "occurrence": occurrence}
     return _build_message(job, task, ids.completion_run_id(occurrence), now_ms, metadata=about)
 

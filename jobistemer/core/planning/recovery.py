@@ -1,7 +1,7 @@
-"""Recovery: what becomes of instants that were due longer ago than the grace period.
+"""Recovery of missed instants: those that were due longer ago than the grace period.
 
-Each strategy is a function of the missed instants, the policy and now. Every missed instant gets its row, whatever the
-strategy; the rows say what became of it.
+Each strategy is a function of the missed instants, the policy and now. Every missed instant gets its row in the
+history, whatever the strategy; the row says how the instant was recovered.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from jobistemer.core.schedules import AnyCalendar
 from jobistemer.core.states import OccurrenceState
 
 MAX_STEPS_BACK = 10_000
-"""How many instants are looked at to find the end and the beginning of what is executed."""
+"""How many instants are visited to find the first and the last one that is executed."""
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """The missed instants of one job, by what a decision needs of them; instants are Unix seconds.
+    """The missed instants of one job, reduced to the three facts that a decision needs; all are Unix seconds.
 
-    last: the last missed instant that no calendar excludes. first_run: the first that a bounded window still executes.
-    since: the cursor before the first of them, which is where a compressed run begins to stand for others.
+    last: the last missed instant that no calendar excludes. first_run: the first instant that a bounded window still
+    executes. since: the cursor before the first missed instant, where a compressed run begins to stand for others.
     """
 
     last: int
@@ -31,11 +31,15 @@ class Backlog(msgspec.Struct, frozen=True):
     since: int
 
 
-def find_backlog(job: Job, cursor: int, since: int | None, now_ms: int) -> Backlog:
-    """What was missed after `cursor`; `since` is where compressing began when earlier rows were compressed already."""
-    boundary = grace_boundary(job, now_ms)
+def find_backlog(job: Job, cursor: int, boundary: int, now_ms: int, since: int | None = None) -> Backlog:
+    """Find the missed instants: those after `cursor` and before `boundary`, the second where the grace period begins.
+
+    since: where compressing began, when earlier rows were compressed already.
+    """
     last, wanted = cursor, job.recovery_limit
     first_run = now_ms // 1000 + 1
+    # From the end backwards: a minutely job that was down for years has millions of missed instants, and the strategies
+    # need only the last few. The bound is for calendars that exclude everything.
     instant = _previous_instant(job, boundary)
     for _ in range(MAX_STEPS_BACK):
         if instant is None or instant <= cursor:
@@ -51,7 +55,7 @@ def find_backlog(job: Job, cursor: int, since: int | None, now_ms: int) -> Backl
 
 
 def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[OccurrenceState, str]:
-    """What becomes of one missed instant, and why."""
+    """Return the state that one missed instant gets, and the reason."""
     late = f"{(now_ms - instant * 1000) / 1000:.1f} s"
     fires = {
         Recovery.EXECUTE_ALL: True,
@@ -74,20 +78,20 @@ def recover(job: Job, instant: int, missed: Backlog, now_ms: int) -> tuple[Occur
 
 
 def covered_instants(job: Job, since: int, instant: int) -> tuple[datetime, ...]:
-    """The instants that the run of `instant` stands for, itself included, when compressing began after `since`."""
+    """Return the instants that a compressed run stands for: those after `since` up to its own `instant`."""
     instants = job.schedule.unix_between(since, instant)
     return tuple(datetime.fromtimestamp(each, UTC) for each in instants if find_excluding_calendar(job, each) is None)
 
 
-def grace_boundary(job: Job, now_ms: int) -> int:
-    """The Unix second from which on an instant is within the grace period."""
-    return -((round(job.grace_s * 1000) - now_ms) // 1000)
-
-
 def find_excluding_calendar(job: Job, instant: int) -> AnyCalendar | None:
-    """The first calendar of the job that excludes an instant."""
+    """Return the first calendar of the job that excludes an instant, or None."""
     at = datetime.fromtimestamp(instant, UTC)
     return next((calendar for calendar in job.calendars if calendar.excludes(at)), None)
+
+
+def is_excluded(job: Job, instant: int) -> bool:
+    """Return whether a calendar of the job excludes an instant."""
+    return bool(job.calendars) and find_excluding_calendar(job, instant) is not None
 
 
 def _previous_instant(job: Job, instant: int) -> int | None:

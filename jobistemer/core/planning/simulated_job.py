@@ -1,8 +1,8 @@
-"""Play: one job on a virtual clock, a day at a time, with an assumed duration of its runs.
+"""The simulation of one job on a virtual clock, a day at a time, with an assumed duration of its runs.
 
-What a day looks like follows from its instants and from what still runs as it begins. Both repeat: a minutely job has
-one kind of day, a weekly one a few. So a day that has been played before, from the same beginning, is looked up; only
-around changes of the clock, and where calendars or a jitter make days differ, each instant is played.
+The result of a day follows from its instants and from the runs that are unfinished as it begins. Both repeat: a
+minutely job has one kind of day, a weekly job a few. So a day that was simulated before, from the same beginning, is
+looked up; only around changes of the clock, and where calendars or a jitter make days differ, each instant is played.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import NamedTuple
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
 from jobistemer.core.planning.plan import start_delay_ms
-from jobistemer.core.planning.recovery import find_excluding_calendar
+from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.schedules.instants import DAY
 
 MAX_KEPT = 500
-"""How many days of one job are remembered."""
+"""How many days of one job are kept for look-up."""
 
 
 class RunTimes(NamedTuple):
-    """The runs of a job in a stretch of time: when each begins and ends, in seconds from its first one.
+    """The runs of a job in a span of time: when each begins and ends, in seconds from the first second of the span.
 
-    What went on before begins at 0, and what goes on has no end here.
+    A run that began earlier begins at 0, and a run that goes on has no end here.
     """
 
     begins: tuple[int, ...]
@@ -32,10 +32,10 @@ class RunTimes(NamedTuple):
 
 
 class _Unfinished(NamedTuple):
-    """What a job takes along into the next day, in seconds from its beginning.
+    """The unfinished runs of a job at the beginning of a day, in seconds from that beginning.
 
-    running: ends of the runs that the overlap policy looks at. waiting: starts of those that wait. spans: runs that
-    have not ended.
+    running: the ends of the runs that the overlap policy counts. waiting: the starts of queued runs. spans: the runs
+    that have not ended.
     """
 
     running: tuple[int, ...] = ()
@@ -44,6 +44,8 @@ class _Unfinished(NamedTuple):
 
 
 class _Day(NamedTuple):
+    """The result of one day."""
+
     shape: RunTimes
     counts: Counter[str]
     most: int
@@ -51,7 +53,7 @@ class _Day(NamedTuple):
 
 
 class SimulatedJob:
-    """One job and what became of its instants so far; `counts` by what a JobLoad calls it."""
+    """One job in a simulation: `counts` has its instants so far, by the names of the fields of a JobLoad."""
 
     def __init__(self, job: Job, duration: int) -> None:
         self._job, self._duration = job, duration
@@ -63,7 +65,7 @@ class SimulatedJob:
         self.most = 0
 
     def simulate(self, start: int, end: int) -> RunTimes:
-        """Play the instants in [start, end), which is a day or less and follows what was played before."""
+        """Simulate the instants in [start, end), a day or less that follows the span before. Returns the runs."""
         key = self._job.schedule.day_key(start) if self._repeats and end - start == DAY else None
         day = None if key is None else self._known_days.get((key, self._unfinished))
         if day is None:
@@ -80,7 +82,7 @@ class SimulatedJob:
         playback = _Playback(self._job, self._duration, self._unfinished)
         for instant in self._job.schedule.unix_between(start - 1, end - 1):
             playback.counts["due"] += 1
-            if self._job.calendars and find_excluding_calendar(self._job, instant) is not None:
+            if is_excluded(self._job, instant):
                 playback.counts["excluded"] += 1
                 continue
             delay_s = 0
@@ -91,7 +93,7 @@ class SimulatedJob:
 
 
 class _Playback:
-    """A stretch of time while it is played; all times are seconds from its beginning."""
+    """A span of time while it is simulated; all times are seconds from its beginning."""
 
     def __init__(self, job: Job, duration: int, unfinished: _Unfinished) -> None:
         self._overlap, self._max_queued, self._duration = job.overlap, job.max_queued, duration
@@ -101,7 +103,7 @@ class _Playback:
         self._most = 0
 
     def fire(self, instant: int, delay_s: int) -> None:
-        """What the overlap policy makes of an instant whose run would begin after a delay."""
+        """Apply the overlap policy to an instant whose run would begin after a delay."""
         for queue in (self._running, self._waiting):
             while queue and queue[0] <= instant:
                 queue.popleft()
@@ -118,7 +120,7 @@ class _Playback:
         self._spans.append((begins, begins + self._duration))
 
     def finish(self, end: int) -> _Day:
-        """What was played, at its end."""
+        """Return the result of the span."""
         begins = tuple(max(first, 0) for first, last in self._spans if max(first, 0) < min(end, last))
         ends = tuple(last for first, last in self._spans if max(first, 0) < last < end)
         unfinished = _Unfinished(
@@ -133,7 +135,7 @@ class _Playback:
         return self._overlap == Overlap.SKIP or (self._overlap == Overlap.QUEUE and full)
 
     def _apply_overlap(self, instant: int, begins: int) -> int:
-        """When an instant begins that came while another one runs, and is not skipped."""
+        """Return when the run of an instant begins that is due while another run goes on, and is not skipped."""
         if self._overlap == Overlap.QUEUE:
             self.counts["queued"] += 1
             self._waiting.append(self._running[-1])
@@ -143,6 +145,6 @@ class _Playback:
             self._running.clear()
             first, last = self._spans[-1]
             self._spans[-1] = first, max(first, min(last, instant))
-            # What had to wait for another one waits for nothing else.
+            # The run that it would have waited for has just been ended.
             return instant
         return begins

@@ -1,8 +1,9 @@
-"""Simulate: an app's schedules over a range of time, with assumed durations, without a clock and without a server.
+"""The simulation of an app's schedules over a range of time, with assumed durations, without clock and server.
 
-Each job is played through its instants as tickers and workers would: what a calendar excludes does not run, an instant
-that comes while an earlier occurrence is assumed to run goes through the overlap policy. How many occurrences run at a
-time is counted in one array of seconds for all jobs, which goes on from day to day by what changes.
+Each job goes through its instants as it would with tickers and workers: an instant that a calendar excludes does not
+run, an instant that is due while an earlier occurrence is assumed to run goes through the overlap policy. The number
+of occurrences at a time is counted in one array of seconds for all jobs, which is changed from day to day only where
+the days of a job differ.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ DEFAULT_DURATION_S = 60
 
 
 class JobLoad(msgspec.Struct, frozen=True):
-    """What one job does: due instants, what became of them, and how it meets its own earlier occurrences.
+    """The load of one job: its due instants by result, and how often it meets its own earlier occurrences.
 
-    overlaps: instants that came while an earlier occurrence was assumed to run. most: how many run at a time.
+    overlaps: instants that were due while an earlier occurrence was assumed to run. most: how many run at a time.
     """
 
     job: str
@@ -49,7 +50,7 @@ class AssumedRun(msgspec.Struct, frozen=True):
 
 
 class ClockEvent(msgspec.Struct, frozen=True):
-    """A change of the clock in a zone that jobs live by; notes: what it does to instants of each job, in words."""
+    """A change of the clock in the time zone of some jobs; notes: its effect on the instants of each job, in words."""
 
     timezone: str
     change: ClockChange
@@ -58,10 +59,10 @@ class ClockEvent(msgspec.Struct, frozen=True):
 
 
 class Simulation(msgspec.Struct, frozen=True):
-    """What the schedules do in a range (Unix seconds), and when most occurrences run at a time.
+    """The result of a simulation of a range (Unix seconds), with the peak: most occurrences at a time.
 
-    busiest: the day (its first second) with the peak in it. by_slot: for each quarter of an hour of that day the most
-    occurrences at a time. spans: per job the runs of that day, for a picture.
+    busiest: the first second of the day of the peak. by_slot: for each quarter of an hour of that day the most
+    occurrences at a time. spans: per job the runs of that day, for a chart.
     """
 
     start: int
@@ -76,15 +77,15 @@ class Simulation(msgspec.Struct, frozen=True):
 
 
 AROUND_S, MAX_AROUND, MAX_NOTES = 2 * 3600, 200, 3
-"""How far around a change of the clock instants are looked at, how many, and how many are told."""
+"""How many seconds around a change of the clock are searched, for how many instants, and how many are described."""
 QUARTERS = 96
 """Quarters of an hour in a day."""
 MAX_SPANS = 2_000
-"""How many runs of one job are kept for the picture."""
+"""How many runs of one job are kept for the chart."""
 
 
 def simulate(jobs: Sequence[Job], durations: Mapping[str, int], start: int, end: int) -> Simulation:
-    """Play jobs from `start` to `end` (Unix seconds); durations: assumed seconds by job, 60 for those not named."""
+    """Simulate jobs from `start` to `end` (Unix seconds); durations: assumed seconds by job, else 60."""
     simulated = [SimulatedJob(job, durations.get(job.name, DEFAULT_DURATION_S)) for job in jobs]
     shapes = [RunTimes((), ())] * len(jobs)
     curve = _ConcurrencyCurve(start, shapes)
@@ -94,24 +95,32 @@ def simulate(jobs: Sequence[Job], durations: Mapping[str, int], start: int, end:
         curve.change(first, last, shapes, played)
         shapes = played
     loads = (_summarize_job(job, simulated_job, durations) for job, simulated_job in zip(jobs, simulated, strict=True))
+    spans = {job.name: tuple(_iter_runs(shape, *curve.day)) for job, shape in zip(jobs, curve.shapes, strict=True)}
     return Simulation(
-        *(start, end, tuple(loads), curve.peak, curve.peak_at, curve.day[0], curve.by_quarter()),
-        {job.name: tuple(_assumed_runs(shape, *curve.day)) for job, shape in zip(jobs, curve.shapes, strict=True)},
-        tuple(_clock_events(jobs, start, end)),
+        start=start,
+        end=end,
+        jobs=tuple(loads),
+        peak=curve.peak,
+        peak_at=curve.peak_at,
+        busiest=curve.day[0],
+        by_slot=curve.by_quarter(),
+        spans=spans,
+        clock_events=tuple(_iter_clock_events(jobs, start, end)),
     )
 
 
 class _ConcurrencyCurve:
-    """How many occurrences run at a time: the sum over one day at a time, and the day with the most of them."""
+    """The number of occurrences at a time: the curve of the current day, and the day with the highest peak."""
 
     def __init__(self, start: int, shapes: Sequence[RunTimes]) -> None:
-        # Counted at both ends of each run; the sum up to a second is how many run then.
+        # One entry at each end of a run instead of one per second: adding a run costs the same, however long it is. The
+        # sum up to a second is the number of runs then.
         self._steps = array("i", bytes(4 * DAY))
         self._busiest = self._steps[:]
         self.peak, self.peak_at, self.day, self.shapes = 0, start, (start, start), shapes
 
     def change(self, start: int, end: int, before: Sequence[RunTimes], now: Sequence[RunTimes]) -> None:
-        """Go on to another day, or a part of one, from what each job did on the day before to what it does now."""
+        """Go on to the next day, or a part of one: replace the runs of the day before by those of this day."""
         changed = [pair for pair in zip(before, now, strict=True) if pair[0] != pair[1]]
         for old, new in changed:
             self._add(old, -1)
@@ -121,7 +130,7 @@ class _ConcurrencyCurve:
             self.peak_at = start + next(at for at, running in enumerate(accumulate(self._steps)) if running == most)
 
     def by_quarter(self) -> tuple[int, ...]:
-        """The most at a time in each quarter of an hour of the busiest day."""
+        """Return the most occurrences at a time in each quarter of an hour of the busiest day."""
         running, width = list(accumulate(self._busiest)), DAY // QUARTERS
         return tuple(max(running[at : at + width], default=0) for at in range(0, DAY, width))
 
@@ -143,14 +152,14 @@ def _summarize_job(job: Job, simulated_job: SimulatedJob, durations: Mapping[str
     )
 
 
-def _assumed_runs(shape: RunTimes, start: int, end: int) -> Iterator[AssumedRun]:
-    # In either list they stand in order, and what has no end goes on.
+def _iter_runs(shape: RunTimes, start: int, end: int) -> Iterator[AssumedRun]:
+    # Begins and ends are paired in order; the missing ends belong to runs that go on beyond the day.
     going_on = [end - start] * (len(shape.begins) - len(shape.ends))
     for begin, over in islice(zip(sorted(shape.begins), [*sorted(shape.ends), *going_on], strict=True), MAX_SPANS):
         yield AssumedRun(start + begin, start + over)
 
 
-def _clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEvent]:
+def _iter_clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEvent]:
     zones: dict[str, list[Job]] = {}
     for job in jobs:
         if isinstance(job.schedule, Cron | Interval):
@@ -163,7 +172,7 @@ def _clock_events(jobs: Sequence[Job], start: int, end: int) -> Iterator[ClockEv
 
 
 def _describe_shifts(job: Job, timezone: str, change: int) -> Iterator[str]:
-    """What a change of the clock does to the instants around it, the first few of them."""
+    """Yield the effects of a change of the clock on the first few instants around it."""
     around = islice(job.schedule.unix_between(change - AROUND_S, change + AROUND_S), MAX_AROUND)
     noted = ((instant_at(each), describe_shift(job.schedule, instant_at(each), timezone)) for each in around)
     for at, note in islice(((at, note) for at, note in noted if note), MAX_NOTES):

@@ -13,9 +13,10 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, is_excluded, iter_instants
+from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, iter_instants
+from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
-from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls import chores, jobs, occurrences
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.calls.occurrences import FireRequest
 from jobistemer.store.database import Database
@@ -44,7 +45,12 @@ def start(keys: Keys, backfill: Backfill) -> ScriptCall:
     """Build the call that stores a backfill; tickers begin with it at once."""
     return script("start_backfill")(
         (keys.backfill(backfill.id), keys.chores, keys.wake),
-        (backfill.id, msgspec.json.encode(backfill), msgspec.json.encode(BackfillProgress()), backfill.started_at),
+        (
+            chores.backfill_chore(backfill.id),
+            msgspec.json.encode(backfill),
+            msgspec.json.encode(BackfillProgress()),
+            backfill.started_at,
+        ),
     )
 
 
@@ -62,12 +68,6 @@ def find_backfill(database: Database, backfill_id: str) -> StoredBackfill | None
     )
 
 
-def list_running(database: Database) -> list[str]:
-    """Return the ids of the backfills that tickers work on."""
-    chores = [chore.decode() for chore in database.ask("ZRANGE", database.keys.chores, 0, -1)]
-    return [chore.removeprefix("backfill:") for chore in chores if chore.startswith("backfill:")]
-
-
 def cancel(database: Database, backfill_id: str) -> bool:
     """Stop a backfill; occurrences that it has fired come to their end. Returns whether it was running."""
     while (known := find_backfill(database, backfill_id)) and known.progress.status is BackfillStatus.RUNNING:
@@ -81,7 +81,7 @@ def take_step(database: Database, backfill_id: str) -> None:
     """Fire as many instants as may be in flight, and record the progress. Raises NotConnected or ServerRefused."""
     known = find_backfill(database, backfill_id)
     if known is None or known.progress.status is not BackfillStatus.RUNNING:
-        database.ask("ZREM", database.keys.chores, f"backfill:{backfill_id}")
+        chores.drop_chore(database, chores.backfill_chore(backfill_id))
         return
     now_ms = database.read_clock()
     stored = jobs.find_job(database, known.backfill.job)
@@ -176,5 +176,5 @@ def _advance(keys: Keys, known: StoredBackfill, progress: BackfillProgress, look
     keep_ms = 0 if progress.status is BackfillStatus.RUNNING else KEEP_MS
     return script("advance_backfill")(
         (keys.backfill(known.backfill.id), keys.chores),
-        (known.backfill.id, known.step, msgspec.json.encode(progress), look_at, keep_ms),
+        (chores.backfill_chore(known.backfill.id), known.step, msgspec.json.encode(progress), look_at, keep_ms),
     )

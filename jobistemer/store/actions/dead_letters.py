@@ -35,6 +35,12 @@ def count_dead(shards: Sequence[Database]) -> int:
     return sum(database.ask("ZCARD", database.keys.dead) for database in shards)
 
 
+def drop_expired(database: Database, now_ms: int) -> int:
+    """Remove the dead letters whose retention is over from the list. Returns their number."""
+    removed: int = database.ask("ZREMRANGEBYSCORE", database.keys.dead, "-inf", now_ms)
+    return removed
+
+
 def iter_dead(database: Database) -> Iterator[DeadRun]:
     """Yield every dead letter of a shard that exists when its page is read, the oldest first.
 

@@ -25,7 +25,7 @@ from jobistemer.core.jobs.versions import (
 from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls import chores, jobs, occurrences
 from jobistemer.store.calls.job_versions import find_pinned_versions, find_versions
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
@@ -105,7 +105,7 @@ def apply_pending(database: Database, job_id: str) -> UpdateResult | None:
         # No ticker was there while its window was open: it waits for the next window.
         return _call(database, jobs.postpone(database.keys, new, opens_ms))
     if not _decide_old_schedule(database, stored, new.job, now_ms):
-        database.ask("ZADD", database.keys.chores, "XX", now_ms + RETRY_MS, f"update:{job_id}")
+        chores.reschedule_chore(database, chores.update_chore(job_id), now_ms + RETRY_MS)
         return UpdateResult("POSTPONED", stored.version)
     return _call(database, jobs.register(database.keys, new))
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, decode_job, encode_job
 from jobistemer.core.runs.records import JobChange
+from jobistemer.store.calls.chores import update_chore
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
@@ -78,6 +79,11 @@ def read_stored(answer: list[bytes | None]) -> StoredJob | None:
 def find_job(database: Database, name: str) -> StoredJob | None:
     """Return the registered job of this name, or None."""
     return read_stored(database.ask(*read_command(database.keys, ids.job_id(name))))
+
+
+def read_resumed_ms(database: Database, job_id: str) -> int:
+    """Read the ms at which a pause of the job was ended last, 0 for never."""
+    return int(database.ask("HGET", database.keys.job(job_id), "resumed_at") or 0)
 
 
 def find_version(database: Database, job_id: str, version: int) -> Job | None:
@@ -153,7 +159,7 @@ def postpone(keys: Keys, new: JobRegistration, at_ms: int) -> ScriptCall:
     job = new.job
     return script("postpone_job")(
         (keys.job(job.id), keys.chores, keys.wake),
-        (job.id, encode_job(job), new.fingerprint, new.seen, new.pending, at_ms, new.owner, new.by),
+        (update_chore(job.id), encode_job(job), new.fingerprint, new.seen, new.pending, at_ms, new.owner, new.by),
     )
 
 
@@ -161,7 +167,7 @@ def drop_pending(keys: Keys, job_id: str, seen: int, pending: str) -> ScriptCall
     """Build the call that takes back a version which was put off."""
     return script("postpone_job")(
         (keys.job(job_id), keys.chores, keys.wake),
-        (job_id, "", "", seen, pending, 0, "", ""),
+        (update_chore(job_id), "", "", seen, pending, 0, "", ""),
     )
 
 

@@ -1,7 +1,8 @@
-"""Calls that decide due instants: claim one, start one that waited, cancel one that waits."""
+"""Calls that decide occurrences: claim a due instant, fire one on request, start or cancel a queued one, halt one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jobistemer.core import ids
@@ -9,12 +10,13 @@ from jobistemer.core.jobs.job import Job, Overlap
 from jobistemer.core.planning.plan import NEVER, Decision, build_runs, start_delay_ms
 from jobistemer.core.runs.message import encode_message
 from jobistemer.core.states import OccurrenceState
+from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
 
 class FireRequest(NamedTuple):
-    """An instant that somebody asks for: why, where the wish comes from, and its id when it is a repetition."""
+    """A request to fire an instant: the reason, the origin of the request, and an id of its own for a repetition."""
 
     instant: int
     reason: str
@@ -22,8 +24,17 @@ class FireRequest(NamedTuple):
     repeat_id: str = ""
 
 
+class QueuedOccurrence(NamedTuple):
+    """An occurrence that waits in its job's queue; version is None when its record is gone. since: as in Decision."""
+
+    id: str
+    instant: int
+    version: int | None
+    since: int | None
+
+
 def claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int) -> ScriptCall:
-    """Decide one instant of a job and move its cursor; the runs are created when it fires."""
+    """Decide one instant of a job and move its cursor; the runs are created when the instant fires."""
     return _claim(keys, job, version, decision, now_ms, str(decision.expected))
 
 
@@ -34,17 +45,31 @@ def claim_extra(keys: Keys, job: Job, version: int, instant: int, now_ms: int, r
 
 
 def fire(keys: Keys, job: Job, version: int, request: FireRequest, now_ms: int) -> ScriptCall:
-    """Fire an instant because somebody asked for it; unless the job allows overlaps, only while nothing else runs."""
+    """Fire an instant on request; unless the job allows overlaps, only while no other occurrence is live."""
     occurrence = request.repeat_id or ids.occurrence_id(job.id, request.instant)
     run_keys, run_args = _run_parts(keys, job, version, request.instant, now_ms, None, request.repeat_id)
     return script("fire_occurrence")(
         (
-            *(keys.job(job.id), keys.occurrence(occurrence), keys.history(job.id)),
-            *(keys.live(job.id), keys.queued(job.id), keys.streams, keys.deadlines, *run_keys),
+            keys.job(job.id),
+            keys.occurrence(occurrence),
+            keys.history(job.id),
+            keys.live(job.id),
+            keys.queued(job.id),
+            keys.streams,
+            keys.deadlines,
+            *run_keys,
         ),
         (
-            *(job.id, occurrence, version, request.instant, now_ms, request.reason, request.origin),
-            *("yes" if job.overlap == Overlap.ALLOW else "no", _deadline(job, now_ms), *run_args),
+            job.id,
+            occurrence,
+            version,
+            request.instant,
+            now_ms,
+            request.reason,
+            request.origin,
+            "yes" if job.overlap == Overlap.ALLOW else "no",
+            _deadline(job, now_ms),
+            *run_args,
         ),
     )
 
@@ -55,8 +80,13 @@ def start_queued(keys: Keys, job: Job, version: int, instant: int, now_ms: int, 
     run_keys, run_args = _run_parts(keys, job, version, instant, now_ms, since)
     return script("start_occurrence")(
         (
-            *(keys.occurrence(occurrence), keys.live(job.id), keys.queued(job.id), keys.starts, keys.streams),
-            *(keys.deadlines, *run_keys),
+            keys.occurrence(occurrence),
+            keys.live(job.id),
+            keys.queued(job.id),
+            keys.starts,
+            keys.streams,
+            keys.deadlines,
+            *run_keys,
         ),
         (job.id, occurrence, now_ms, _deadline(job, now_ms), *run_args),
     )
@@ -75,31 +105,70 @@ def claim_first_start(keys: Keys, occurrence: str, attempt: str) -> ScriptCall:
     return script("claim_first_start")((keys.occurrence(occurrence),), (attempt,))
 
 
+def halt(keys: Keys, occurrence: str, verdict: OccurrenceState, reason: str, again_at: int) -> ScriptCall:
+    """Let a live occurrence end early; the caller has to end its runs next."""
+    return script("halt_occurrence")(
+        (keys.occurrence(occurrence), keys.deadlines),
+        (occurrence, verdict, reason, again_at),
+    )
+
+
+def find_first_queued(database: Database, job_id: str) -> QueuedOccurrence | None:
+    """Find the occurrence that is first in the queue of a job, or None."""
+    first = database.ask("ZRANGE", database.keys.queued(job_id), 0, 0, "WITHSCORES")
+    if not first:
+        return None
+    occurrence, instant = first[0].decode(), int(float(first[1]))
+    version, since = database.ask("HMGET", database.keys.occurrence(occurrence), "version", "since")
+    return QueuedOccurrence(
+        occurrence, instant, None if version is None else int(version), None if since is None else int(since)
+    )
+
+
+def read_due_marks(database: Database, job_ids: Sequence[str]) -> list[int | None]:
+    """Read the due marks (ms) of jobs; None for a job that has been removed."""
+    marks = database.ask("ZMSCORE", database.keys.due, *job_ids)
+    return [None if mark is None else int(mark) for mark in marks]
+
+
 def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, expected: str) -> ScriptCall:
     occurrence = ids.occurrence_id(job.id, decision.instant)
     fires = decision.state is OccurrenceState.PENDING
     run_keys, run_args = _run_parts(keys, job, version, decision.instant, now_ms, decision.since) if fires else ((), ())
-    held_back = start_delay_ms(job, occurrence) if fires and expected else 0
+    # Jitter and spread are for instants of the schedule; a trigger means now.
+    delay_ms = start_delay_ms(job, occurrence) if fires and expected else 0
     return script("claim_occurrence")(
         (
-            *(keys.job(job.id), keys.due, keys.occurrence(occurrence), keys.history(job.id)),
-            *(keys.live(job.id), keys.queued(job.id), keys.delayed, keys.streams, keys.deadlines),
-            *(keys.chores, *run_keys),
+            keys.job(job.id),
+            keys.due,
+            keys.occurrence(occurrence),
+            keys.history(job.id),
+            keys.live(job.id),
+            keys.queued(job.id),
+            keys.delayed,
+            keys.streams,
+            keys.deadlines,
+            keys.chores,
+            *run_keys,
         ),
         (
-            *(job.id, occurrence, version, decision.instant, expected, decision.look_at_ms, now_ms),
-            *(decision.state, decision.reason, job.overlap, job.max_queued, round(job.history_s * 1000)),
-            *(now_ms + held_back if held_back else 0, _deadline(job, now_ms + held_back)),
-            *("" if decision.since is None else decision.since, *run_args),
+            job.id,
+            occurrence,
+            version,
+            decision.instant,
+            expected,
+            decision.look_at_ms,
+            now_ms,
+            decision.state,
+            decision.reason,
+            job.overlap,
+            job.max_queued,
+            round(job.history_s * 1000),
+            now_ms + delay_ms if delay_ms else 0,
+            _deadline(job, now_ms + delay_ms),
+            "" if decision.since is None else decision.since,
+            *run_args,
         ),
-    )
-
-
-def halt(keys: Keys, occurrence: str, verdict: OccurrenceState, reason: str, again_at: int) -> ScriptCall:
-    """Let a live occurrence end early; whoever calls this ends its runs next."""
-    return script("halt_occurrence")(
-        (keys.occurrence(occurrence), keys.deadlines),
-        (occurrence, verdict, reason, again_at),
     )
 
 
@@ -110,6 +179,7 @@ def _deadline(job: Job, start_ms: int) -> int | str:
 def _run_parts(
     keys: Keys, job: Job, version: int, instant: int, now_ms: int, since: int | None, repeat_id: str = ""
 ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Return the keys and the arguments of the runs of an occurrence, as the scripts take them after their own."""
     run_keys: list[str] = []
     args: list[Any] = []
     for task, message in build_runs(job, version, instant, now_ms, since, repeat_id):

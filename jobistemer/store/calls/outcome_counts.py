@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import Message, TaskRef, encode_message
+from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
@@ -30,6 +31,16 @@ def raise_alert(keys: Keys, job_id: str, seen: int, next_at: int, message: Messa
         (keys.job(job_id), keys.expected, keys.run(message.run), keys.stream(where), keys.streams),
         (job_id, seen, next_at, message.run, message.handler, where, encode_message(message), now_ms),
     )
+
+
+def postpone_expected(database: Database, job_id: str, at_ms: int) -> None:
+    """Put off the time by which a job has to complete, unless it expects nothing (XX) or a later time is set (GT)."""
+    database.ask("ZADD", database.keys.expected, "XX", "GT", at_ms, job_id)
+
+
+def drop_expected(database: Database, job_id: str) -> None:
+    """Expect no completion of a job any more."""
+    database.ask("ZREM", database.keys.expected, job_id)
 
 
 def expect_within_ms(job: Job) -> int:

@@ -13,7 +13,7 @@ from jobistemer.cli import main
 from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.server.connection import connect
-from jobistemer.ticker.ticker import ShardTicker
+from jobistemer.ticker.shard_ticker import ShardTicker
 from tests.chaos.sentinels import SentinelDeployment
 from tests.chaos.system import wait_until
 from tests.support.roles import create_user

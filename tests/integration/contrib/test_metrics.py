@@ -22,8 +22,9 @@ from jobistemer.core.reads.metrics import Histogram, Measure
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.store.reads import metrics
 from jobistemer.store.reads.metrics import Gauges
+from jobistemer.ticker import Ticker
 from jobistemer.ticker.metrics import TickerMetrics
-from jobistemer.ticker.ticker import ShardTicker, Ticker
+from jobistemer.ticker.shard_ticker import ShardTicker
 from jobistemer.worker.attempts.metrics import AttemptMetrics
 from jobistemer.worker.worker import Worker
 from tests.integration.worker.test_reclaim import buried, dies

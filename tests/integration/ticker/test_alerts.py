@@ -1,4 +1,4 @@
-"""A job that does not complete in time is told of once, and once more when it has recovered."""
+"""A job that does not complete in time raises one alert, and another one when it has recovered."""
 
 import json
 import threading

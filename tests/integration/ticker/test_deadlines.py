@@ -9,7 +9,7 @@ from jobistemer.core.states import OccurrenceState, RunState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import occurrences
 from jobistemer.store.reads import records
-from jobistemer.ticker.ticker import ShardTicker
+from jobistemer.ticker.shard_ticker import ShardTicker
 from tests.support.lifecycle import MINUTE, T0, build_ended, claim, decision, fetch_one, finish, job, register, task
 from tests.support.shard_state import find_leaks
 

@@ -1,4 +1,4 @@
-"""What is due and of which nothing becomes is counted, told once, and makes a ticker not ready."""
+"""An instant that is due and that no ticker decides is counted, logged once, and makes a ticker not ready."""
 
 import logging
 
@@ -27,7 +27,7 @@ def stuck(database):
 
 def test_a_ticker_is_ready_after_its_first_look_and_not_before(database):
     one = build_ticker(database)
-    assert one.reasons_not_ready() == ["it has not seen the agenda lately; is the server there?"]
+    assert one.reasons_not_ready() == ["it has not read the agenda lately; does the server answer?"]
     one.tick()
     assert one.reasons_not_ready() == []
 
@@ -45,9 +45,9 @@ def test_a_job_of_which_nothing_becomes_is_counted_at_the_second_look_beyond_its
     with caplog.at_level(logging.ERROR, "jobistemer.ticker"):
         one.tick()
         one.tick()
-    assert one.reasons_not_ready() == [f"job {stuck} is due and nothing becomes of it"]
-    (told,) = [each.message for each in caplog.records if "nothing has become" in each.message]
-    assert told.startswith(f"job {stuck} is due since 60001 ms and nothing has become of it; `jobistemer job show`")
+    assert one.reasons_not_ready() == [f"job {stuck} is due and no ticker decides it"]
+    (message,) = [each.message for each in caplog.records if "no ticker has decided" in each.message]
+    assert message.startswith(f"job {stuck} is due since 60001 ms and no ticker has decided it; `jobistemer job show`")
 
 
 def test_the_list_of_tickers_shows_how_many_are_unaccounted_for(database, clock, stuck):

@@ -1,5 +1,6 @@
 from jobistemer.core.planning.backfill import Backfill, BackfillProgress
 from jobistemer.store.actions import backfill
+from jobistemer.store.calls.chores import list_backfills
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import T0
@@ -18,7 +19,7 @@ def test_a_backfill_is_on_record_and_a_chore(database):
     assert set(records(database)) == {"backfill:bf_1", "chores"}
     assert records(database)["chores"] == {"backfill:bf_1": NOW}
     assert backfill.find_backfill(database, "bf_1") == (ASKED, BackfillProgress(), "0")
-    assert backfill.list_running(database) == ["bf_1"]
+    assert list_backfills(database) == ["bf_1"]
 
 
 def test_a_second_send_is_told_so(database):

@@ -37,7 +37,7 @@ def test_tickers_hear_of_one_another_in_an_order_that_all_of_them_see(database):
 def test_a_ticker_that_ends_in_order_is_no_longer_listed(database):
     beat(database, "t1")
     beat(database, "t2")
-    database.ask_all(heartbeats.forget_ticker(database.keys, "t1"))
+    heartbeats.forget_ticker(database, "t1")
     assert records(database) == {"tickers": {"t2": NOW}, "ticker:t2": {"status": "{}"}}
 
 

@@ -148,4 +148,5 @@ def test_an_instant_that_does_not_fire_is_not_made_ready(database):
 def test_those_of_one_place_and_reason_go_together_fifty_at_a_time(database):
     places = ["default"] * 70 + ["etl"]
     ready = [firing(database, job(task("only", queue=queue), name=f"job-{at}"), decision(ONE)) for at, queue in enumerate(places)]
-    assert sorted(bulk_claim.split_bundles(ready)) == [[*range(50)], [*range(50, 70)], [70]]
+    bundles = [[owner for owner, _ in bundle] for bundle in bulk_claim.split_bundles(enumerate(ready))]
+    assert sorted(bundles) == [[*range(50)], [*range(50, 70)], [70]]

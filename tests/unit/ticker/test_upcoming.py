@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from jobistemer.store.calls.jobs import StoredJob
-from jobistemer.ticker.upcoming import UpcomingJobs
+from jobistemer.store.keys import Keys
+from jobistemer.ticker.upcoming import DueJob, Share, UpcomingJobs
 from tests.support.lifecycle import T0, decision, job
 
 HORIZON = (T0 + 600) * 1000
+KEYS = Keys("test", 0)
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def upcoming():
 
 
 def add(upcoming, name, due):
-    upcoming.add(name, StoredJob(job(), 1, "f", T0, "", 0), due * 1000)
+    upcoming.put(DueJob(name, StoredJob(job(), 1, "f", T0, "", 0), due * 1000), HORIZON)
 
 
 def names(due_jobs):
@@ -46,7 +48,7 @@ def test_a_job_that_was_taken_out_is_unknown_until_it_is_put_back(upcoming):
     assert upcoming.find_unknown({"a": mark}, mark) == ["a"]
 
     due_job.advance(decision(T0 + 60))
-    upcoming.put_back(due_job, HORIZON)
+    upcoming.put(due_job, HORIZON)
     assert upcoming.find_unknown({"a": (T0 + 120) * 1000}, mark) == []
     assert (due_job.cursor, upcoming.next_ms()) == (T0 + 60, (T0 + 120) * 1000)
 
@@ -60,8 +62,8 @@ def test_what_comes_after_the_horizon_is_for_a_later_look(upcoming):
     add(upcoming, "a", T0 + 60)
     (due_job,) = upcoming.pop_due((T0 + 60) * 1000)
     due_job.advance(decision(T0 + 600))
-    upcoming.put_back(due_job, HORIZON)
-    assert (len(upcoming), upcoming.next_ms()) == (0, None)
+    upcoming.put(due_job, HORIZON)
+    assert (upcoming.jobs, upcoming.next_ms()) == ({}, None)
 
 
 def test_a_job_that_was_read_twice_is_taken_out_once(upcoming):
@@ -96,7 +98,7 @@ def test_each_job_is_to_be_made_ready_once_for_each_due_mark(upcoming):
 
     for due_job in upcoming.pop_due((T0 + 60) * 1000):
         due_job.advance(decision(T0 + 60))
-        upcoming.put_back(due_job, HORIZON)
+        upcoming.put(due_job, HORIZON)
     assert sorted(names(upcoming.take_unprepared(5))) == ["a", "b"]
 
 
@@ -104,4 +106,22 @@ def test_each_job_is_to_be_made_ready_once_for_each_due_mark(upcoming):
 def test_what_was_made_ready_counts_for_a_second(upcoming, late_ms, on_time):
     add(upcoming, "a", T0 + 60)
     (due_job,) = upcoming.pop_due((T0 + 60) * 1000)
-    assert due_job.is_on_time((T0 + 60) * 1000 + late_ms) is on_time
+    due_job.prepare(KEYS)
+    ready = due_job.prepared
+    assert ready is not None
+    assert (due_job.build_claim(KEYS, (T0 + 60) * 1000 + late_ms) is ready) is on_time
+
+
+def test_within_the_grace_period_a_late_instant_is_claimed_plainly_and_beyond_it_is_not(upcoming):
+    add(upcoming, "a", T0 + 60)
+    (due_job,) = upcoming.pop_due((T0 + 60) * 1000)
+    assert due_job.build_claim(KEYS, (T0 + 60 + 60) * 1000).decision.instant == T0 + 60
+    assert due_job.build_claim(KEYS, (T0 + 60 + 60) * 1000 + 1) is None
+
+
+def test_each_job_falls_to_one_of_the_tickers():
+    due_jobs = [DueJob(f"job-{n}", StoredJob(job(), 1, "f", T0, "", 0), T0 * 1000) for n in range(100)]
+    shares = [Share(position, 3).split(due_jobs) for position in range(3)]
+    assert sorted(names(due_jobs)) == sorted(name for mine, _ in shares for name in names(mine))
+    assert all(len(mine) + len(others) == 100 for mine, others in shares)
+    assert Share().split(due_jobs) == (due_jobs, ())

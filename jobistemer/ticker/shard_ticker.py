@@ -1,0 +1,248 @@
+"""The ticker of one shard as a timer: read the agenda, act, sleep until the next known instant or a wake-up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+
+import msgspec
+
+from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.core.settings import TickerSettings
+from jobistemer.runtime.liveness import Liveness
+from jobistemer.runtime.logging import facts
+from jobistemer.runtime.repeat import retry_until_done
+from jobistemer.store.calls import heartbeats, jobs
+from jobistemer.store.calls.heartbeats import Agenda
+from jobistemer.store.database import Database
+from jobistemer.store.wakeup import WakeListener
+from jobistemer.ticker.alerts import raise_due_alerts
+from jobistemer.ticker.chores import Chores
+from jobistemer.ticker.deadlines import halt_overdue
+from jobistemer.ticker.firing_pass import FiringPass
+from jobistemer.ticker.metrics import ShardMetrics
+from jobistemer.ticker.promote import promote_due
+from jobistemer.ticker.start_queued import start_queued_occurrences
+from jobistemer.ticker.sweep import Sweeper
+from jobistemer.ticker.trim import Trimmer
+from jobistemer.ticker.unaccounted import UnaccountedJobs
+from jobistemer.ticker.upcoming import DueJob, Share, UpcomingJobs
+
+POLL_LIMIT = 20_000
+"""How many due jobs one look lists; the next look lists the rest."""
+JOBS_PER_READ = 500
+"""How many definitions one round trip reads."""
+PREPARED_PER_PASS = 100
+"""How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
+RETRY_S = 0.5
+"""How many seconds pass before an instant is claimed again whose claim the server has refused."""
+POLL_LATE_S = 10.0
+"""How many seconds a look may be overdue before the ticker no longer counts as ready."""
+
+log = logging.getLogger("jobistemer.ticker")
+
+
+class ShardTicker:
+    """The ticker of one shard."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: TickerSettings,
+        identity: str,
+        liveness: Liveness | None = None,
+        metrics: ShardMetrics | None = None,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._id = identity
+        self._liveness = liveness or Liveness()
+        self._metrics = metrics
+        self._upcoming = UpcomingJobs()
+        self._chores = Chores(database)
+        self._sweeper = Sweeper(database)
+        self._trimmer = Trimmer(database)
+        # The agenda as of the last look.
+        self._delayed: list[tuple[str, int]] = []
+        self._deadlines: list[tuple[str, int]] = []
+        self._expected: list[tuple[str, int]] = []
+        self._starts: list[str] = []
+        self._next_poll = 0.0
+        self._horizon_ms = 0
+        self._share = Share()
+        self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": database.clock.now_ms()}
+        self._fired = self._late_ms_max = 0
+        # Written by this thread, and read by the one that answers whether the ticker is ready.
+        self._polled_at: float | None = None
+        self._held_ms = 0
+        self.unaccounted = UnaccountedJobs()
+
+    def reasons_not_ready(self) -> list[str]:
+        """Return the reasons why this ticker is not ready; empty when it is."""
+        found = [f"job {job} is due and no ticker decides it" for job in self.unaccounted.jobs]
+        if self._polled_at is None or time.monotonic() - self._polled_at > POLL_LATE_S + self._settings.pass_s:
+            found.append("it has not read the agenda lately; does the server answer?")
+        if self._held_ms:
+            found.append(f"the server's clock has leapt by {self._held_ms / 1000:g} s and is not believed yet")
+        return found
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until `stop` is set."""
+        listener = WakeListener(self._database)
+        # Listening begins before the first look: a wake-up between the two would be lost otherwise.
+        retry_until_done(listener.listen, stop, f"ticker {self._id}")
+        self._liveness.repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
+        listener.close()
+        with suppress(NotConnected, ServerRefused):
+            heartbeats.forget_ticker(self._database, self._id)
+
+    def tick(self) -> int:
+        """Take one pass over everything that is due now, without sleeping. Returns how many occurrences it decided."""
+        self.poll(full=True)
+        self._chores.refresh()
+        return self.process_due()
+
+    def poll(self, *, full: bool) -> None:
+        """Read the agenda and, when `full`, the definitions of jobs that are due soon and not known yet."""
+        # Here rather than once a pass: while thousands of instants are worked off, each look is a sign of life.
+        self._liveness.touch()
+        database = self._database
+        now_ms = database.read_clock()
+        if full:
+            self._next_poll = time.monotonic() + self._settings.pass_s
+            self._horizon_ms = now_ms + round(self._settings.horizon_s * 1000)
+        limit = POLL_LIMIT if full else 0
+        beat = heartbeats.beat_ticker(database.keys, self._id, now_ms, self._encode_status(), self._horizon_ms, limit)
+        agenda = heartbeats.read_agenda(database.call(beat))
+        self._delayed = agenda.delayed
+        self._deadlines = agenda.deadlines
+        self._expected = agenda.expected
+        self._starts = agenda.starts
+        if self._id in agenda.tickers:
+            self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
+        self._read_unknown_jobs(agenda, now_ms)
+        held_ms = getattr(database.clock, "held_ms", 0)
+        if bool(held_ms) != bool(self._held_ms):
+            self._log_clock_leap(held_ms)
+        self._held_ms = held_ms
+        if full:
+            self._polled_at = time.monotonic()
+            self.unaccounted.observe(agenda.due, now_ms, self._upcoming.grace_ms)
+
+    def process_due(self) -> int:
+        """Fire, promote and halt what is due, start queued occurrences. Returns how many occurrences were decided."""
+        firing = FiringPass(self._database, self._settings.catch_up, self._metrics)
+        firing.run(self._upcoming, self._share, self._horizon_ms)
+        self._fired += firing.claimed
+        self._late_ms_max = max(self._late_ms_max, firing.late_ms)
+        self._trimmer.remember(firing.grown)
+        if firing.replan or firing.timed:
+            self._next_poll = 0.0
+        elif firing.refused:
+            self._next_poll = min(self._next_poll, time.monotonic() + RETRY_S)
+        if firing.replaced:
+            self._chores.refresh()
+        # The agenda lists only the first of each kind, so each of these goes on until a look finds none that is due.
+        while promote_due(self._database, self._delayed):
+            self.poll(full=False)
+        while halt_overdue(self._database, self._deadlines):
+            self.poll(full=False)
+        while raise_due_alerts(self._database, self._expected):
+            self.poll(full=False)
+        # Before queued occurrences are started: one that was replaced meanwhile must not begin.
+        if self._chores.run_due():
+            self._next_poll = 0.0
+        start_queued_occurrences(self._database, self._starts)
+        self._starts = []
+        return firing.claimed
+
+    def prepare_claims(self) -> None:
+        """Build some of the claims to come, in a moment in which nothing is due."""
+        # Those of other tickers are left: this one will mostly find them decided, and builds the few that it needs.
+        mine, _ = self._share.split(self._upcoming.take_unprepared(PREPARED_PER_PASS))
+        for due_job in mine:
+            if not due_job.is_prepared:
+                due_job.prepare(self._database.keys)
+
+    def _step(self, listener: WakeListener) -> None:
+        try:
+            self._run_pass(listener)
+        except BaseException:
+            # Jobs whose claims were under way when the connection broke are unknown, so everything is read anew. The
+            # listener may still be connected to a server that hangs, or that is no longer the primary.
+            self._next_poll = 0.0
+            listener.close()
+            raise
+
+    def _run_pass(self, listener: WakeListener) -> None:
+        if self.must_poll:
+            listener.listen()
+            self.poll(full=True)
+            self._chores.refresh()
+            self._sweeper.sweep_if_due()
+            self._trimmer.trim_if_due()
+        elif (instant := self._upcoming.next_ms()) is not None and instant <= self._database.clock.now_ms():
+            # Asked again right before firing: should the server's clock have stepped back, nothing is fired early.
+            self._database.read_clock()
+        self.process_due()
+        self.prepare_claims()
+        words = listener.wait(self._seconds_to_sleep())
+        if "job" in words:
+            self._next_poll = 0.0
+        elif words:
+            self.poll(full=False)
+
+    def _log_clock_leap(self, held_ms: int) -> None:
+        if held_ms:
+            log.warning(
+                "the server's clock has leapt ahead by %.1f s: the time before is used until the leap has lasted %g s; "
+                "a ticker that is started anew believes it at once",
+                held_ms / 1000,
+                self._settings.jump_hold_s,
+            )
+        else:
+            log.warning("the server's clock is believed again")
+
+    def _read_unknown_jobs(self, agenda: Agenda, now_ms: int) -> None:
+        unknown = self._upcoming.find_unknown(agenda.due, now_ms)
+        for start in range(0, len(unknown), JOBS_PER_READ):
+            part = unknown[start : start + JOBS_PER_READ]
+            answers = self._database.ask_all([jobs.read_command(self._database.keys, job_id) for job_id in part])
+            for job_id, answer in zip(part, answers, strict=True):
+                try:
+                    stored = jobs.read_stored(answer)
+                except Exception as error:  # noqa: BLE001 - whatever a newer version has written, it holds up no other job
+                    text = "job %s has a definition that this ticker cannot read: %s"
+                    log.error(text, job_id, error, extra=facts(job=job_id))
+                    continue
+                if stored is not None:
+                    self._upcoming.put(DueJob(job_id, stored, agenda.due[job_id]), self._horizon_ms)
+
+    def next_ms(self) -> int | None:
+        """Return the first ms at which there will be work, as far as the last look has shown, or None."""
+        ordered = (self._delayed, self._deadlines, self._expected)
+        instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
+        return min((each for each in instants if each is not None), default=None)
+
+    @property
+    def must_poll(self) -> bool:
+        """Whether it is time for a full look: the last one is too long ago, or has proved wrong."""
+        return time.monotonic() >= self._next_poll
+
+    def _seconds_to_sleep(self) -> float:
+        if self._upcoming.has_unprepared:
+            return 0.0
+        until_poll, instant = self._next_poll - time.monotonic(), self.next_ms()
+        if instant is None:
+            return max(0.0, until_poll)
+        return max(0.0, min(until_poll, (instant - self._database.clock.now_ms()) / 1000))
+
+    def _encode_status(self) -> bytes:
+        counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming.jobs)}
+        counts |= {"unaccounted": len(self.unaccounted.jobs), "held_ms": self._held_ms}
+        offset = getattr(self._database.clock, "offset_ms", 0)
+        return msgspec.json.encode({**self._status, **counts, "offset_ms": offset})
