@@ -28,8 +28,17 @@ DUE_MS = 1_800_000_060_000
 LEAD_MS = 3_000
 """How long before the instant the ticker reads the agenda; less than its horizon."""
 LEAVES = (
-    *("core/schedules", "core/jobs", "core/ids", "core/names", "core/ranges", "core/checks"),
-    *("store/keys", "store/clock", "store/scripts", "store/database", "runtime"),
+    "core/schedules",
+    "core/jobs",
+    "core/ids",
+    "core/names",
+    "core/ranges",
+    "core/checks",
+    "store/keys",
+    "store/clock",
+    "store/scripts",
+    "store/database",
+    "runtime",
 )
 """Values and the connection: they answer a question from themselves, and the instant goes no further through them."""
 OTHER_WORK = tuple(
