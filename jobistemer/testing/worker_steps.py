@@ -25,6 +25,7 @@ from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.prefetch import MAX_PREFETCH, Prefetch
 from jobistemer.worker.commit.committer import Committer
+from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.commit.hook_notifier import HookNotifier
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
@@ -89,7 +90,7 @@ class WorkerSteps:
             create_tools=partial(ContextTools, resources=ContextResources(Permissions(), plugins.prepare))
         )
         self._hook_notifier = HookNotifier(plugins.hooks)
-        self._committer = Committer(self._prefetch, DefinitionCache(), self._hook_notifier)
+        self._committer = Committer(self._prefetch, CommitEffects(DefinitionCache(), self._hook_notifier))
         self.executor = InlineExecutor(self.attempts, self._committer.finished.put)
         # Shared by whoever fetches: a handler that waits for another run has that one run meanwhile.
         self._fetched: deque[Attempt] = deque()
@@ -116,7 +117,8 @@ class WorkerSteps:
             places = [each.decode() for each in database.ask("SMEMBERS", database.keys.streams)]
             order.set_places(each for each in places if queue in ("", split_place(each)[0]))
             if order.places():
-                self._fetchers[database].step(block=False)
+                for attempts in self._fetchers[database].step(block=False):
+                    self._accept(attempts)
         begun = False
         while self._fetched:
             attempt = self._fetched.popleft()
@@ -136,10 +138,10 @@ class WorkerSteps:
         self.executor.close()
 
     def _fetcher(self, database: Database, order: QueueOrder) -> Fetcher:
-        return OfflineFetcher(database, WORKER_NAME, order, self._prefetch, self._handlers, self._accept)
+        return OfflineFetcher(database, WORKER_NAME, order, self._prefetch, self._handlers)
 
     def _accept(self, attempts: list[Attempt]) -> None:
-        # As a worker's intake does: what belongs to a group that has failed meanwhile is not begun.
+        # As a worker's dispatcher does: what belongs to a group that has failed meanwhile is not begun.
         members = [attempt for attempt in attempts if attempt.delivery.message.member is not None]
         if members:
             self.attempts.cancel(groups.find_halted(members[0].database, [each.delivery.message for each in members]))

@@ -1,4 +1,4 @@
-"""Give back what was taken and not started: to its stream, to the delayed set, or to its end when it was cancelled."""
+"""Hand back runs that were fetched and not started: to their streams or the delayed set; canceled ones are ended."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import cancel
-from jobistemer.store.calls import groups, jobs, limits, runs
-from jobistemer.store.calls.runs import EndedAttempt
+from jobistemer.store.calls import limits, runs
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 
 BATCH = 200
@@ -19,12 +19,15 @@ BATCH = 200
 def hand_back(
     database: Database, deliveries: Sequence[Delivery], worker: str, delay_ms: int = 0, note: str = ""
 ) -> None:
-    """Give entries back; no attempt is used up.
+    """Hand entries back; no attempt is used up.
 
-    Raises NotConnected or ServerRefused: make the same call again, what was given back is not touched by it.
+    Raises NotConnected or ServerRefused: make the same call again, an entry that was handed back is not touched by it.
     """
+    if not deliveries:
+        return
     refused: JobistemerError | None = None
     now_ms = database.clock.now_ms()
+    canceled: list[EndedAttempt] = []
     for start in range(0, len(deliveries), BATCH):
         part = deliveries[start : start + BATCH]
         calls = [runs.hand_back(database.keys, each, now_ms, delay_ms, note) for each in part]
@@ -33,18 +36,8 @@ def hand_back(
                 refused = reply
             elif reply.word == "CANCELED":
                 outcome = Outcome(AttemptState.CANCELED, error="canceled before it began")
-                end_canceled(database, EndedAttempt(delivery, outcome, worker, 0, now_ms))
+                canceled.append(EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms))
+    cancel.end_as_canceled(database, canceled)
     limits.release_deliveries(database, deliveries)
     if refused is not None:
         raise refused
-
-
-def end_canceled(database: Database, ended: EndedAttempt) -> str:
-    """End a run that was to go on and has been cancelled meanwhile; what the script says: DONE or STALE."""
-    run = ended.delivery.message.run
-    ended = ended._replace(mapped=groups.count_groups(database, run))
-    slot = ended.delivery.message.slot
-    job = jobs.find_version(database, slot.job, slot.version) if slot else None
-    word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
-    cancel.cancel_children(database, run, ended.mapped)
-    return word

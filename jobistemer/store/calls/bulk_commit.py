@@ -14,63 +14,56 @@ from jobistemer.store.scripts import Call, script
 MAX_RUNS_PER_CALL = 100
 """How many go into one call."""
 MAX_RESULT_BYTES = 16_384
-"""In bytes; what is larger goes by itself, so that no call keeps the server busy for long."""
+"""A larger result goes by itself, so that no call keeps the server busy for long."""
+
+BundleKey = tuple[bytes, int, bool]
+"""Stream, retention in milliseconds, and whether the runs are of occurrences."""
 
 
-def is_plain_success(ended: EndedAttempt) -> bool:
-    """Whether the end of a run moves nothing but the run, and the occurrence whose only task it is."""
-    message = ended.delivery.message
-    return (
-        ended.outcome.state is AttemptState.SUCCEEDED
-        and (message.slot is None or message.slot.alone)
-        and message.member is None
-        and not message.unique
-        and not message.reduces
-        and not ended.mapped
-        and len(ended.outcome.result) <= MAX_RESULT_BYTES
-    )
+def bundle_key(ended: EndedAttempt) -> BundleKey | None:
+    """Return what an end has in common with those that may go into one call with it; None when it goes by itself.
 
-
-def bundle_key(ended: EndedAttempt) -> tuple[bytes, int, bool]:
-    """What plain successes have in common that go into one call: stream, retention, and whether they are of jobs."""
-    message = ended.delivery.message
-    return ended.delivery.stream, message.retention_ms, message.slot is not None
-
-
-def commit_bundle(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
-    """End up to 100 plain successes of one bundle."""
-    of_jobs = ended[0].delivery.message.slot is not None
-    return commit_occurrences(keys, ended) if of_jobs else commit_successes(keys, ended)
+    Only a success may go with others, and one whose end moves nothing but the run, and the occurrence whose only task
+    it is: each of the other ends may touch keys that no call of a hundred could list.
+    """
+    message, outcome = ended.delivery.message, ended.outcome
+    slot = message.slot
+    if (
+        outcome.state is not AttemptState.SUCCEEDED
+        or (slot is not None and not slot.alone)
+        or message.member is not None
+        or message.unique
+        or message.reduces
+        or ended.groups_made
+        or len(outcome.result) > MAX_RESULT_BYTES
+    ):
+        return None
+    return ended.delivery.stream, message.retention_ms, slot is not None
 
 
 def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
-    """Those of runs that are of no occurrence."""
-    touched: list[Any] = [ended[0].delivery.stream]
-    args = _common_args(ended)
-    for each in ended:
-        run = each.delivery.message.run
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
-        args += _run_args(each)
+    """Build the call that ends up to 100 plain successes with one bundle key."""
+    first = ended[0]
+    if first.delivery.message.slot is not None:
+        return _commit_occurrences(keys, ended)
+    touched: list[Any] = [first.delivery.stream]
+    args: list[Any] = [first.worker, first.delivery.message.retention_ms]
+    for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
+        run = delivery.message.run
+        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
+        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
     return script("commit_successes")(tuple(touched), tuple(args))
 
 
-def commit_occurrences(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
-    """Those of runs that are the only task of an occurrence."""
-    touched: list[Any] = [ended[0].delivery.stream, keys.starts, keys.wake, keys.deadlines]
-    args = _common_args(ended)
-    for each in ended:
-        run, slot = each.delivery.message.run, each.delivery.message.slot
+def _commit_occurrences(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
+    """Build the same call for runs that are the only task of an occurrence, which ends with them."""
+    first = ended[0]
+    touched: list[Any] = [first.delivery.stream, keys.starts, keys.wake, keys.deadlines]
+    args: list[Any] = [first.worker, first.delivery.message.retention_ms]
+    for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
+        run, slot = delivery.message.run, delivery.message.slot
         assert slot is not None  # noqa: S101 - a bundle is of one kind
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
+        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
         touched += (keys.occurrence(slot.occurrence), keys.live(slot.job), keys.queued(slot.job))
-        args += (*_run_args(each), slot.job, slot.occurrence)
+        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, slot.job, slot.occurrence)
     return script("commit_occurrences")(tuple(touched), tuple(args))
-
-
-def _common_args(ended: Sequence[EndedAttempt]) -> list[Any]:
-    return [ended[0].worker, ended[0].delivery.message.retention_ms]
-
-
-def _run_args(ended: EndedAttempt) -> tuple[Any, ...]:
-    delivery, outcome, _, started_at, ended_at, *_ = ended
-    return delivery.entry, delivery.attempt, started_at, ended_at, outcome.result

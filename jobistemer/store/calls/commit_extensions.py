@@ -28,7 +28,7 @@ from jobistemer.store.scripts import Call, script
 def mark_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     """Fields that the commit leaves in the run's record for its companions."""
     message = ended.delivery.message
-    if ended.hands_over(over):
+    if ended.hands_over:
         heirs = build_waiters(message, ended.reducers)
         return [part for heir in heirs for part in (heir.mark, encode_message(heir.message))]
     fields: list[Any] = ["uncounted", 1] if message.member else []
@@ -47,7 +47,7 @@ def extension_calls(
     if message.reduces:
         calls.append(groups.expire_group(keys, message.run, ended.ended_at, retention_ms))
     calls += _halt_groups(keys, ended, over)
-    if ended.hands_over(over):
+    if ended.hands_over:
         seals = (
             groups.seal_group(keys, message.run, heir, ended.ended_at)
             for heir in build_waiters(message, ended.reducers)
@@ -67,8 +67,8 @@ def extension_calls(
 def _halt_groups(keys: Keys, ended: EndedAttempt, over: FinalState) -> list[Call]:
     """For each group that nothing will wait for any more."""
     run = ended.delivery.message.run
-    handed_over = {each.run for each in ended.reducers} if ended.hands_over(over) else set()
-    left = [group for group in groups.group_ids(run, ended.mapped) if group not in handed_over]
+    handed_over = {each.run for each in ended.reducers} if ended.hands_over else set()
+    left = [group for group in groups.group_ids(run, ended.groups_made) if group not in handed_over]
     return [groups.halt_group(keys, group, f"run {run}, which has mapped them, ended {over.state}") for group in left]
 
 

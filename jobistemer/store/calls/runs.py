@@ -12,7 +12,7 @@ from jobistemer.core.runs.message import Delivery, Message, encode_message
 from jobistemer.core.runs.settle import FinalState, NextAttempt
 from jobistemer.core.states import RunState
 from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
-from jobistemer.store.calls.ended_attempt import EndedAttempt as EndedAttempt  # noqa: PLC0414 - who ends runs finds it here
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import Keys, place, split_delayed_member
 from jobistemer.store.scripts import Call, script
@@ -57,10 +57,18 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
     )
 
 
-def commit(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
-    """End a run for good; `job` is the definition that its occurrence is pinned to, None where it is gone."""
+def record_end(keys: Keys, ended: EndedAttempt, job: Job | None) -> Call:
+    """Build the call that records the end of an attempt, and with it the end of its run or the wait for the next one.
+
+    job: the definition that the run's occurrence is pinned to; None for a run of no occurrence, and where it is gone.
+    """
+    ending = ended.ending
+    return _end_run(keys, ended, ending, job) if isinstance(ending, FinalState) else _retry(keys, ended, ending)
+
+
+def _end_run(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
     message = ended.delivery.message
-    if message.slot is None or ended.hands_over(over):
+    if message.slot is None or ended.hands_over:
         unique = (keys.unique(message.unique),) if message.unique else ()
         attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
         args = (*_commit_args(ended, over), len(attempt_fields), *attempt_fields, *run_fields)
@@ -71,8 +79,7 @@ def commit(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -
     return call._replace(extensions=extensions) if extensions else call
 
 
-def retry(keys: Keys, ended: EndedAttempt, later: NextAttempt, note: str = "") -> Call:
-    """End an attempt whose run goes on, after a delay or at once."""
+def _retry(keys: Keys, ended: EndedAttempt, later: NextAttempt) -> Call:
     delivery, message = ended.delivery, ended.delivery.message
     where = place(message.queue, message.priority)
     due_at = ended.ended_at + later.delay_ms if later.delay_ms else 0
@@ -81,7 +88,7 @@ def retry(keys: Keys, ended: EndedAttempt, later: NextAttempt, note: str = "") -
         (
             *(delivery.entry, message.run, where, ended.outcome.state, ended.worker, encode_message(message)),
             *(delivery.attempt + 1, later.crashes, due_at),
-            *(attempt_keep_ms(ended, later), note or ended.outcome.error[:200]),
+            *(attempt_keep_ms(ended), ended.outcome.error[:200]),
             *_attempt_fields(ended),
         ),
     )
@@ -134,8 +141,9 @@ def _commit_args(ended: EndedAttempt, over: FinalState) -> tuple[Any, ...]:
     )
 
 
-def attempt_keep_ms(ended: EndedAttempt, ending: FinalState | NextAttempt) -> int:
-    """How long the records of an attempt that ended so are kept."""
+def attempt_keep_ms(ended: EndedAttempt) -> int:
+    """Return the milliseconds for which the records of an attempt that has ended are kept."""
+    ending = ended.ending
     if isinstance(ending, FinalState):
         return _run_keep_ms(ended, ending)
     return ending.delay_ms + ended.delivery.message.retention_ms + KEEP_EARLIER_MS
@@ -146,7 +154,7 @@ def _run_keep_ms(ended: EndedAttempt, over: FinalState) -> int:
     if over.state is RunState.DEAD:
         return max(message.dead_retention_ms, message.retention_ms)
     # A run that has handed over is part of an occurrence that goes on.
-    kept_on = message.slot is not None and ended.hands_over(over)
+    kept_on = message.slot is not None and ended.hands_over
     return max(UNFINISHED_KEEP_MS, message.retention_ms) if kept_on else message.retention_ms
 
 

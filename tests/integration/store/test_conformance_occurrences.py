@@ -36,7 +36,7 @@ class OccurrenceCase:
     def end_earlier(self, database):
         earlier = next((each for each in fetch(database, "carol") if each.message.slot.occurrence == EARLIER), None)
         if earlier:
-            database.call(runs.commit(database.keys, build_ended(earlier, worker="carol"), SUCCEEDED, QUEUED_JOB))
+            database.call(runs.record_end(database.keys, build_ended(earlier, worker="carol"), QUEUED_JOB))
 
     def end(self, database, verdict, state="failed"):
         found = [each for each in fetch(database) if each.message.slot.occurrence == OCCURRENCE]

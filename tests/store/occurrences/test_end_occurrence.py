@@ -4,7 +4,6 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Task
 from jobistemer.core.jobs.retries import NO_RETRIES
-from jobistemer.core.runs.settle import SUCCEEDED
 from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.groups import group_of, reducer
@@ -112,7 +111,7 @@ def test_of_an_occurrence_that_is_gone_nothing_is_made(database):
     a, _ = fetch(database)
     database.client.delete(database.keys.occurrence(occurrence(definition)))
     over = build_ended(a)
-    ending = runs.commit(database.keys, over, SUCCEEDED, definition)
+    ending = runs.record_end(database.keys, over, definition)
     assert database.call(ending.extensions[0]) == Reply("OPEN", [])
 
 
@@ -120,7 +119,7 @@ def test_a_group_holds_its_occurrence_open_and_releases_what_comes_after(databas
     definition = fired(database, job(task("fan"), task("next", "fan")))
     parent = fetch_one(database)
     heir = reducer(parent.message.run, slot=parent.message.slot)
-    over = build_ended(parent)._replace(reducers=(heir,), mapped=1)
+    over = build_ended(parent)._replace(reducers=(heir,), groups_made=1)
     assert finish(database, over, definition) == Reply("DONE", [])
     assert records(database)[f"occurrence:{occurrence(definition)}"]["open"] == "2"
     last = fetch_one(database)
