@@ -106,7 +106,7 @@ def measure(url: str, row: tuple[int, int, int], runs: int, seconds: float) -> t
     client.flushall()
     shards, workers, tickers = row
     app = build_app(url, shards)
-    app.namespace.shards  # noqa: B018 - fixes their number
+    app.namespace.connect()
     with running_members(url, workers, tickers):
         while not all(len(list_workers([shard])) == workers for shard in app.namespace.shards):
             time.sleep(0.5)

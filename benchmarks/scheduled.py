@@ -30,7 +30,7 @@ def run_worker(jobs: int) -> None:
     app = Jobistemer(os.environ[URL_VARIABLE])
     for number in range(jobs):
         app.task(name=f"job-{number}")(lambda: None)
-    app.namespace.shards  # noqa: B018 - connect before the clock starts
+    app.namespace.connect()
     started, cpu = time.perf_counter(), time.process_time()
     Worker(app.namespace, app.handlers, WorkerSettings(concurrency=8, burst=True)).run(Shutdown())
     print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}))

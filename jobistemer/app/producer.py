@@ -23,8 +23,8 @@ from jobistemer.core.names import check_name
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, drop_defaults, to_message_fields
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.hooks import call_hooks
-from jobistemer.store.calls import enqueueing, runs
-from jobistemer.store.calls.enqueueing import MAX_RUNS_PER_CALL
+from jobistemer.store.calls import runs
+from jobistemer.store.calls.runs import MAX_RUNS_PER_CALL
 from jobistemer.store.clock import age_s
 from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
 from jobistemer.store.keys import Keys, place
@@ -119,7 +119,7 @@ class Producer:
         if age_s(self.namespace.clock) > CLOCK_MAX_AGE_S:
             await self.namespace.read_clock_async()
         prepared = self._prepare(request, self.namespace.clock.now_ms(), add_headers)
-        database = self.namespace.for_id_async(prepared.shard)
+        database = self.namespace.async_shard(self.namespace.for_id(prepared.shard))
         if not isinstance(request.single, Debounce):
             return self._notify(prepared, await database.call(_build_call(database.keys, prepared)))
         steps = _debounce_steps(database.keys, request.single, prepared)
@@ -235,7 +235,7 @@ def _debounce_steps(keys: Keys, single: Debounce, prepared: PreparedCall) -> Ste
     message, seen = prepared.message, ""
     now_ms = message.enqueued_at
     for _ in range(TRIES):
-        reply = yield enqueueing.debounce_run(keys, message, prepared.lock, single.window(now_ms), now_ms, seen)
+        reply = yield runs.debounce_run(keys, message, prepared.lock, single.window(now_ms), now_ms, seen)
         if reply.word != "EXISTS":
             break
         seen = reply.values[0].decode()
@@ -270,7 +270,7 @@ def _send_to_shard(database: Database, prepared: list[PreparedCall]) -> dict[str
     for where, messages in bundles.items():
         for start in range(0, len(messages), MAX_RUNS_PER_CALL):
             part = messages[start : start + MAX_RUNS_PER_CALL]
-            batches.append((enqueueing.enqueue_runs(database.keys, where, part), [each.run for each in part]))
+            batches.append((runs.enqueue_runs(database.keys, where, part), [each.run for each in part]))
     answers = database.call_all([call for call, _ in batches])
     for (_, created), answer in zip(batches, answers, strict=True):
         if isinstance(answer, JobistemerError):

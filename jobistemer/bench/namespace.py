@@ -26,7 +26,7 @@ def reserve_namespace(namespace: Namespace, *, clear_first: bool) -> Iterator[No
         clear(Namespace(namespace.url, namespace.name))
     _reserve(namespace)
     try:
-        namespace.shards  # noqa: B018 - fixes their number, for all who come to it
+        namespace.connect()
         yield
     finally:
         with _ignore_signals():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobistemer.core.errors import Conflict, NotFound, UnknownRun
-from jobistemer.store.actions import cancel, halting
+from jobistemer.store.actions import cancel
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
@@ -30,7 +30,7 @@ def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HA
 
     Raises NotFound.
     """
-    word = _ask_shards(namespace, lambda shard: halting.cancel_occurrence(shard, occurrence, reason))
+    word = _ask_shards(namespace, lambda shard: cancel.cancel_occurrence(shard, occurrence, reason))
     if word == "UNKNOWN":
         raise NotFound(f"occurrence {occurrence} is not on record: it never was, or its retention is over")
     return word.lower()

@@ -78,7 +78,9 @@ class JobDefinitions:
         """
         chosen = self._find_version(name, version)
         author = Author(self._by)
-        changed = update_job(self._database(name), chosen.job, author, mark=chosen.fingerprint, force=True)
+        changed = update_job(
+            self._database(name), chosen.job, author, declared_fingerprint=chosen.fingerprint, force=True
+        )
         return Registration(name, changed.word, changed.version)
 
     def find(self, name: str) -> StoredJob:

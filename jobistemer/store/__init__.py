@@ -1,5 +1,5 @@
-"""The only door to Redis: keys, scripts and the calls that are made of them.
+"""The only package that knows Redis: its keys, its scripts, and the calls that are built from them.
 
-A script call is a value (`scripts.Call`): the modules here make calls, `database.Database` executes them,
-one by one, two hundred in a pipeline, or awaited.
+A call of a script is a value (`scripts.Call`): `calls` builds it, `database.Database` executes it, alone or with others
+in one pipeline, and `database.AsyncDatabase` awaits it.
 """

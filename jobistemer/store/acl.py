@@ -1,8 +1,8 @@
-"""What each role may do on the server: the least that its code needs, as rules for `ACL SETUSER`.
+"""The permissions of each role on the server: the least that its code needs, as rules for `ACL SETUSER`.
 
-What a script does is read from the script itself and from the keys in its header, so a rule cannot fall behind it. What
-a role sends without a script is listed here. Redis judges a script by what it does, as the user who runs it, so a rule
-that allows `EVALSHA` allows nothing that it does not allow otherwise.
+The commands and keys of a script are read from its text and its header, so a rule cannot fall behind a script. Commands
+that a role sends without a script are listed here. Redis checks each command inside a script against the rule of the
+user, so a rule that allows `EVALSHA` allows nothing else by it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jobistemer.store.scripts import script
 
 
 class Role(NamedTuple):
-    """A role: the scripts it runs, the commands it sends besides, and the kinds of keys that these touch."""
+    """A role: the scripts it runs, the commands it sends without a script, and the kinds of keys that these touch."""
 
     name: str
     description: str
@@ -116,18 +116,17 @@ VIEWER: Final = Role(
 ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR, VIEWER)}
 
 _REDIS_CALL = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?")
-# These do very different things by their second word, so only that one is allowed.
+# Their second word decides what they do, so only the word that is used is allowed.
 _COMMANDS_WITH_SUBCOMMANDS = ("XGROUP", "XINFO")
-_KEY = re.compile(r"\{ns:shard\}:([a-z]+)")
-# Keys of one value in each shard; the others are followed by a name or an id.
+# Keys that exist once in a shard; other kinds are followed by a name or an id.
 _SINGLE_KINDS: Final = "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds"
 _KINDS_WITHOUT_NAME: Final = frozenset(f"{_SINGLE_KINDS} workers tickers nothing wake".split())
 
 
 def build_rule(roles: Iterable[str], namespace: str) -> list[str]:
-    """What `ACL SETUSER name on >password …` has to go on with for one who has all these roles.
+    """Return the words that follow `ACL SETUSER name on >password` for a user with all these roles.
 
-    Raises InvalidInput for a role that there is not.
+    Raises InvalidInput for an unknown role.
     """
     chosen = [_get_role(name) for name in roles]
     commands = sorted({command for role in chosen for command in _list_commands(role)})
@@ -140,7 +139,7 @@ def build_rule(roles: Iterable[str], namespace: str) -> list[str]:
 
 
 def find_roles(script_name: str) -> list[str]:
-    """The roles whose rule covers a script, or several that are executed as one."""
+    """Return the roles whose rule covers a script, or several scripts that are executed as one."""
     names = set(script_name.split(" and "))
     return [role.name for role in ROLES.values() if names <= set(role.scripts)]
 
@@ -161,11 +160,7 @@ def _to_permission(command: str, word: str) -> str:
 
 
 def list_key_kinds(role: Role) -> set[str]:
-    """The kinds of keys that a role touches."""
-    found = {kind for name in role.scripts for kind in _read_key_kinds(name)}
-    # A script is given a key that is never written where there is nothing for it to count.
+    """Return the kinds of keys that a role touches."""
+    found = {kind for name in role.scripts for kind in script(name).header.key_kinds}
+    # Some calls pass the key `nothing` in place of a key whose content must not count.
     return found | set(role.kinds) | ({"nothing", "wake"} if role.scripts else set())
-
-
-def _read_key_kinds(name: str) -> list[str]:
-    return _KEY.findall(script(name).text.partition("]]")[0])

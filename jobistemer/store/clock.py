@@ -1,4 +1,4 @@
-"""Server time: the only time that counts, since it is the same for every ticker and worker."""
+"""Server time: all decisions use it, since it is the same for every ticker and worker."""
 
 from __future__ import annotations
 
@@ -10,60 +10,60 @@ from jobistemer.core.planning.clock_jumps import HeldJump, JumpPolicy, judge_jum
 
 
 class Clock(Protocol):
-    """What tells the time to tickers, workers and producers; tests put a frozen one in its place."""
+    """A clock for tickers, workers and producers; tests use a frozen one."""
 
     def now_ms(self) -> int:
-        """Unix milliseconds of server time."""
+        """Return the server time in Unix milliseconds."""
         ...
 
     def at_ms(self, monotonic: float) -> int:
-        """The server time at a reading of this process's monotonic clock."""
+        """Return the server time, in Unix milliseconds, at a reading of this process's monotonic clock in seconds."""
         ...
 
     def correct(self, server_ms: float) -> None:
-        """Take over what the server said its time is."""
+        """Correct the clock by the time that the server has answered, in Unix milliseconds."""
         ...
 
 
 class ServerClock:
-    """Server time, carried on by this process's monotonic clock between two looks at the server's.
+    """Server time, continued by this process's monotonic clock between two corrections.
 
-    A jump of this machine's wall clock is thus not even noticed; a jump of the server's is taken over by the
-    next correction, one forward that is longer than `jump_policy` allows only after it has lasted.
+    A jump of this machine's wall clock has no effect. A jump of the server's clock is adopted by the next correction; a
+    jump forward that is longer than `jump_policy` allows, only after it has lasted: all jobs would be due at once.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self._monotonic = monotonic
         self._wall = wall
-        # Before the first correction the wall clock is the best guess there is.
+        # Before the first correction the wall clock is the best guess.
         self._ahead_ms = (wall() - monotonic()) * 1000
         self._corrected = False
         self._held: HeldJump | None = None
         self.jump_policy = JumpPolicy()
         self._corrected_at = monotonic()
-        # What this machine's own clock is off by is for `ticker list` and `doctor` to show.
+        # Server time minus the wall clock of this machine: `ticker list` and `doctor` show it.
         self.offset_ms = 0
 
     @property
     def held_ms(self) -> int:
-        """How far the server's time has leapt ahead of the one that is gone by here; 0 when it is the same."""
+        """The milliseconds by which a jump of the server's clock exceeds the time used here; 0 without such a jump."""
         return round(self._held.leap_ms) if self._held else 0
 
     def now_ms(self) -> int:
-        """Unix milliseconds of server time."""
+        """Return the server time in Unix milliseconds."""
         return int(self._monotonic() * 1000 + self._ahead_ms)
 
     def at_ms(self, monotonic: float) -> int:
-        """The server time at a reading of this process's monotonic clock."""
+        """Return the server time, in Unix milliseconds, at a reading of this process's monotonic clock in seconds."""
         return int(monotonic * 1000 + self._ahead_ms)
 
     @property
     def age_s(self) -> float:
-        """How long ago the server was asked for its time."""
+        """The seconds since the last correction."""
         return self._monotonic() - self._corrected_at
 
     def correct(self, server_ms: float) -> None:
-        """Take over what the server said its time is, unless it has leapt and that is not believed yet."""
+        """Correct the clock by the server's answer, unless a jump has to last before it is adopted."""
         steady_ms = self._monotonic() * 1000
         ahead_ms = server_ms - steady_ms
         self.offset_ms = round(server_ms - self._wall() * 1000)
@@ -75,15 +75,15 @@ class ServerClock:
 
 
 def age_s(clock: Clock) -> float:
-    """How long ago a clock was corrected; 0 for one that needs no correction."""
+    """Return the seconds since a clock was corrected; 0 for a clock that needs no correction."""
     return clock.age_s if isinstance(clock, ServerClock) else 0.0
 
 
 def offset_ms(clocks: Iterable[Clock]) -> int:
-    """How far server time is ahead of this machine's; of several clocks, the one that is off by most."""
+    """Return server time minus the time of this machine in ms, of the clock with the greatest difference."""
     return max((each.offset_ms for each in clocks if isinstance(each, ServerClock)), key=abs, default=0)
 
 
 def held_ms(clocks: Iterable[Clock]) -> int:
-    """How far server time has leapt ahead of what is gone by; of several clocks, the one that has most."""
+    """Return the longest jump of server time in ms that the clocks have not adopted yet."""
     return max((each.held_ms for each in clocks if isinstance(each, ServerClock)), default=0)

@@ -1,7 +1,7 @@
-"""One shard of a namespace: executes script calls, one by one, many in a pipeline, or awaited.
+"""One shard of a namespace: executes calls of scripts, alone, many in a pipeline, or awaited.
 
-Every failure of the server leaves here as one of Jobistemer's own errors. Scripts are idempotent, so whatever
-was not answered can be sent again.
+Every failure of the server is raised as an error of this package. Scripts are idempotent, so a call without an answer
+can be sent again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
 Command = tuple[Any, ...]
 TIME: Command = ("TIME",)
 CLOCK_MAX_AGE_S = 10.0
-"""Who has not heard the server's time for so long asks for it along with what it has to say anyway."""
+"""When its clock was corrected longer ago, a shard asks for the time in the same round trip as other commands."""
 TRIES = 3
-"""How often scripts are loaded that the server does not know."""
+"""How often scripts are loaded that the server does not know: on a cluster the shard may move to another node."""
 
 
 class Database:
@@ -38,7 +38,7 @@ class Database:
         self.address = address
 
     def call(self, call: Call) -> Reply:
-        """Execute one script call. Raises NotConnected or ServerRefused."""
+        """Execute one call. Raises NotConnected or ServerRefused."""
         if age_s(self.clock) > CLOCK_MAX_AGE_S:
             (answer,) = self.call_all([call])
             if isinstance(answer, JobistemerError):
@@ -60,14 +60,14 @@ class Database:
             raise translate_error(error, self.address, script) from error
 
     def call_all(self, calls: Sequence[Call]) -> list[Reply | JobistemerError]:
-        """Execute many calls in one round trip; a call that the server refuses is answered by its error.
+        """Execute many calls in one round trip. Returns for each its reply, or its error when the server refused it.
 
-        Raises NotConnected when the round trip failed as a whole.
+        Raises NotConnected when the whole round trip failed.
         """
         combined = [call.combined for call in calls]
         raw = self._with_time([each.command for each in combined])
         for _ in range(TRIES):
-            # On a cluster the shard may go to a node that does not know them either.
+            # After each load: on a cluster the shard may have moved to a node that does not know them either.
             unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
             if not unknown:
                 break
@@ -86,11 +86,11 @@ class Database:
         return answers
 
     def node_client(self) -> redis.Redis:
-        """The client of the one server that has this shard now, for what must not be sent twice."""
+        """Return the client of the one server that has this shard now, for commands that must not be sent twice."""
         return self.client.node_client() if isinstance(self.client, SlotClient) else self.client
 
     def node(self) -> str:
-        """On a cluster, the host and port of the node that has this shard now, as far as is known."""
+        """Return the host and port of the cluster node that has this shard now, as far as is known; else empty."""
         if not isinstance(self.client, SlotClient):
             return ""
         try:
@@ -100,7 +100,7 @@ class Database:
         return f"{host}:{port}"
 
     def learn_from_error(self, error: redis.RedisError) -> None:
-        """On a cluster, learn from the failure of a command that was not sent by `ask` where the shard is."""
+        """Update the map of a cluster after the failure of a command that was not sent by `ask`."""
         if isinstance(self.client, SlotClient):
             self.client.learn_from_error(error)
 
@@ -136,7 +136,7 @@ class Database:
 
 
 class AsyncDatabase:
-    """Awaits script calls on a client of its own; the calls are the same values."""
+    """A shard for asyncio, on a client of its own; the calls are the same values."""
 
     def __init__(self, client: redis.asyncio.Redis | AsyncSlotClient, keys: Keys, clock: Clock, address: str) -> None:
         self.client = client
@@ -150,7 +150,7 @@ class AsyncDatabase:
         return self.clock.now_ms()
 
     async def call(self, call: Call) -> Reply:
-        """Execute one script call. Raises NotConnected or ServerRefused."""
+        """Execute one call. Raises NotConnected or ServerRefused."""
         combined = call.combined
         return call.read(await self.ask(*combined.command, script=combined))
 

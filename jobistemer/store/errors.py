@@ -1,8 +1,8 @@
-"""What a failure of the server means for the caller, and what there is to do about it.
+"""Errors of the server, translated into errors of this package that say what to do.
 
-What is not connected is tried again for ever, and so is what was refused: a certificate that is being replaced, a user
-whose rule is being changed and a replica that is about to be the master are all gone in a moment, and no process should
-have ended over them.
+Processes try for ever after NotConnected, and after ServerRefused as well: a certificate that is being replaced, a user
+whose rule is being changed and a replica that is about to become the master all pass, and no process should end because
+of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jobistemer.store.server.urls import CLUSTER_SCHEMES
 
 
 class Remedy(NamedTuple):
-    """What to do when the failure says something like `said`."""
+    """The advice for a failure whose text matches the expression `said`."""
 
     said: str
     text: str
@@ -104,9 +104,9 @@ _REFUSAL_REMEDIES: Final = (
 
 
 def translate_error(error: redis.RedisError, address: str, call: Call | None = None) -> JobistemerError:
-    """The error of this package that says what a failure of the client means for the caller; `call` is what failed."""
+    """Return the error of this package for a failure of redis-py; `call` is the call that failed."""
     said = str(error).strip().rstrip(".")
-    # redis-py counts a wrong password among the lost connections.
+    # For redis-py a wrong password is a ConnectionError.
     refused = isinstance(error, redis.AuthenticationError)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
         remedy = _find_remedy(_CONNECTION_REMEDIES, f"{address} {said}") or _START_A_SERVER
@@ -130,12 +130,12 @@ def _find_remedy(table: tuple[Remedy, ...], said: str) -> str:
 
 
 def _name_roles(call: Call | None) -> str:
-    """Who may run the script that was refused."""
+    """Return the roles that may run the script that was refused."""
     return " or ".join(find_roles(call.script.name) if call else []) or _ROLE_PLACEHOLDER
 
 
 def _shorten(said: str) -> str:
-    # redis-py shows each Sentinel's client whole.
+    # redis-py appends the representation of each Sentinel's client.
     return said.partition(" : ")[0].rstrip(".") if said.startswith("No master found") else said
 
 

@@ -1,7 +1,7 @@
-"""Homes: the shards that jobs live on, decided once by the first who registers a job, and never changed.
+"""Placement of jobs on shards: decided once, by the process that registers a job first, and never changed.
 
-What is decided is a field of the namespace's settings for each bucket of job ids, so it is bounded and needs no
-removal; a job that was removed and comes back finds its history. As no field ever changes, what was read may be kept.
+The settings of the namespace have a field for each bucket of job ids, so their number is bounded and none is removed; a
+job that was removed and comes back finds its history. As no field ever changes, fields that were read are cached.
 See docs/decisions/0403-jobs-live-where-the-fewest-are.md.
 """
 
@@ -16,14 +16,14 @@ from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import settings_key
 
 SHARDS_FIELD = "shards"
-"""The field of the settings that says how many shards there are."""
+"""The field of the settings with the number of shards."""
 SPREAD_FIELD = "spread"
-"""The field of the settings that says that homes are kept; without it jobs live where their ids hash to."""
+"""The field of the settings that says that jobs are placed; without it they are on the shards their ids hash to."""
 PAGE = 1_000
 
 
 class JobPlacement:
-    """The homes of the jobs of one namespace. With one shard there is nothing to ask."""
+    """The placement of the jobs of one namespace. With one shard no command is sent."""
 
     def __init__(self, settings: Database, shards: Callable[[], Sequence[Database]]) -> None:
         self._settings = settings
@@ -34,39 +34,39 @@ class JobPlacement:
         self._missing_fields: list[Command] = []
 
     def find(self, job_ids: Sequence[str]) -> list[int | None]:
-        """The number of each job's shard; None for one whose bucket has no home, or where none are kept."""
+        """Return the number of each job's shard; None for a job whose bucket is not placed."""
         self._load([job for job in job_ids if bucket_of(job) not in self._known])
         return [self._known.get(bucket_of(job)) for job in job_ids]
 
     def assign(self, job_ids: Sequence[str]) -> None:
-        """Decide where jobs live that are about to be registered. Where others have decided first, that stands."""
-        # Also of those that are known: a failover may have lost a home since, and nobody else would find the job.
-        homeless = self._load(job_ids)
-        if not homeless:
+        """Place jobs that are about to be registered. The decision of a process that was faster stands."""
+        # Cached ones as well: a failover may have lost a field since, and then no other process would find the job.
+        unplaced = self._load(job_ids)
+        if not unplaced:
             return
-        chosen = choose_homes(homeless, *self._count_jobs(homeless), len(self._shards()))
-        homes = [("HSETNX", self._key, _home_field(bucket), home) for bucket, home in chosen.items()]
-        self._settings.ask_all([*self._missing_fields, *homes])
-        self._load(homeless)
+        chosen = choose_homes(unplaced, *self._count_jobs(unplaced), len(self._shards()))
+        fields = [("HSETNX", self._key, _field_of(bucket), number) for bucket, number in chosen.items()]
+        self._settings.ask_all([*self._missing_fields, *fields])
+        self._load(unplaced)
 
     def _load(self, job_ids: Sequence[str]) -> list[str]:
-        """Ask the server where jobs live, and remember it; the jobs that have no home."""
+        """Read the placement of jobs and cache it. Returns the jobs that are not placed."""
         if not job_ids or not self._is_enabled or len(self._shards()) == 1:
             return []
         buckets = sorted({bucket_of(job) for job in job_ids})
-        count, kept, *homes = self._settings.ask(
-            "HMGET", self._key, SHARDS_FIELD, SPREAD_FIELD, *map(_home_field, buckets)
+        count, enabled, *numbers = self._settings.ask(
+            "HMGET", self._key, SHARDS_FIELD, SPREAD_FIELD, *map(_field_of, buckets)
         )
-        # Without a number of shards somebody has emptied the server: whoever registers a job next begins anew.
+        # Without a number of shards the server was emptied: the next registration of a job writes the settings anew.
         fields = ((SPREAD_FIELD, 1), (SHARDS_FIELD, len(self._shards()))) if count is None else ()
         self._missing_fields = [("HSETNX", self._key, *field) for field in fields]
-        self._is_enabled = kept is not None or count is None
-        found = {bucket: int(home) for bucket, home in zip(buckets, homes, strict=True) if home is not None}
+        self._is_enabled = enabled is not None or count is None
+        found = {bucket: int(number) for bucket, number in zip(buckets, numbers, strict=True) if number is not None}
         self._known |= found
         return [job for job in job_ids if bucket_of(job) not in found] if self._is_enabled else []
 
     def _count_jobs(self, job_ids: Sequence[str]) -> tuple[dict[int, int], dict[str, int]]:
-        """How many jobs each shard has, and on which of them some of these are, though no home says so."""
+        """Count the jobs of each shard, and find those of `job_ids` that are registered without a placement."""
         counts, found = dict[int, int](), dict[str, int]()
         for number, database in enumerate(self._shards()):
             due = database.keys.due
@@ -75,16 +75,16 @@ class JobPlacement:
                     [("ZCARD", due), *(("ZMSCORE", due, *page) for page in _split_pages(job_ids))],
                 )
             except NotConnected:
-                # Its node is away: new jobs can do without it.
+                # Its node does not answer: new jobs are placed on other shards.
                 continue
             counts[number] = count
-            # After a failover that has lost a home, so that the job is not registered a second time.
+            # A failover may have lost the field of a job that is registered: elsewhere it would be registered twice.
             scores = zip(job_ids, chain.from_iterable(pages), strict=True)
             found |= {job: number for job, score in scores if score is not None}
         return counts, found
 
 
-def _home_field(bucket: int) -> str:
+def _field_of(bucket: int) -> str:
     return f"home:{bucket}"
 
 

@@ -1,4 +1,4 @@
-"""Every key that Jobistemer writes, spelled in one place.
+"""The names of all keys, spelled in one place.
 
 All keys of a shard carry the hash tag `{namespace:shard}`, so that on a cluster a shard lives on one node
 and every script touches one node only.
@@ -10,63 +10,66 @@ from jobistemer.core.jobs.options import HIGHEST_PRIORITY
 from jobistemer.core.names import check_name
 
 FRONT = HIGHEST_PRIORITY + 1
-"""The place that is read before all priorities of its queue: for runs whose turn had come when a limit held them up."""
+"""The priority of the place that is read first in its queue: for runs that a limit held up when their turn had come."""
 GROUP = "workers"
 """The one consumer group of every stream."""
 
 
 def settings_key(namespace: str) -> str:
-    """Hash: what all processes of a namespace must agree on.
+    """Hash: the settings that all processes of a namespace must agree on.
 
-    The number of shards; with several of them the `home:<bucket>` of jobs, each a shard's number that never changes.
+    The number of shards; with several of them `home:<bucket>`, the shard of the jobs of a bucket, which never changes.
     """
     return f"{{{namespace}}}:settings"
 
 
 def place(queue: str, priority: int) -> str:
-    """The name of the stream of one queue and priority, as records and the set of streams have it."""
+    """Return the name of a queue and a priority, as records and the set of streams have it."""
     return f"{queue}:{priority}"
 
 
 def places_of(queue: str) -> list[str]:
-    """All places of a queue in reading order: its front, then the highest priority first."""
+    """Return all places of a queue in reading order: its front, then the highest priority first."""
     return [place(queue, priority) for priority in range(FRONT, -1, -1)]
 
 
 def front_of(place_name: str) -> str:
-    """The place at the front of the same queue."""
+    """Return the place at the front of the same queue."""
     return place(split_place(place_name)[0], FRONT)
 
 
 def is_front(stream: bytes) -> bool:
-    """Whether a stream is at the front of its queue."""
+    """Return whether a stream is at the front of its queue."""
     return split_place(place_of_stream(stream))[1] == FRONT
 
 
 def split_place(name: str) -> tuple[str, int]:
-    """Queue and priority of a place."""
+    """Return the queue and the priority of a place."""
     queue, _, priority = name.rpartition(":")
     return queue, int(priority)
 
 
 def place_of_stream(stream: bytes) -> str:
-    """The place in the key of a stream."""
+    """Return the place in the key of a stream."""
     return stream.rpartition(b":stream:")[2].decode()
 
 
 def delayed_member(place_name: str, run_id: str) -> str:
-    """How a run stands in the delayed set: with its place, so that promoting needs no look-up."""
+    """Return the member of a run in the delayed set: with its place, so that promoting needs no look-up."""
     return f"{place_name}:{run_id}"
 
 
 def split_delayed_member(member: str) -> tuple[str, str]:
-    """Place and run id of a member of the delayed set."""
+    """Return the place and the run id of a member of the delayed set."""
     place_name, _, run_id = member.rpartition(":")
     return place_name, run_id
 
 
 class Keys:
-    """The keys of one shard."""
+    """The keys of one shard.
+
+    One method for each kind of key with a name or an id: more methods than other classes may have.
+    """
 
     def __init__(self, namespace: str, shard: int) -> None:
         tag = f"{{{check_name('namespace', namespace)}:{shard}}}"
@@ -87,7 +90,7 @@ class Keys:
         self.holds = f"{tag}:holds"
         self.workers = f"{tag}:workers"
         self.tickers = f"{tag}:tickers"
-        # Never written: it stands where a script would find what is not to count.
+        # Never written. Some calls pass it to a script in place of a key whose content must not count.
         self.nothing = f"{tag}:nothing"
         self.wake = f"{tag}:wake"
         self._run = f"{tag}:run:"
@@ -99,11 +102,11 @@ class Keys:
         return f"{self.tag}:job:{job_id}"
 
     def versions(self, job_id: str) -> str:
-        """Hash: the definitions by version, and from where to where each of them decided."""
+        """Hash: the definitions by version, each with the first and the last instant that it decided."""
         return f"{self.tag}:versions:{job_id}"
 
     def audit(self, job_id: str) -> str:
-        """List: who changed a job, when and how; the latest thousand, the last one at its end."""
+        """List: the changes of a job with their authors and times; the latest thousand, the last one at its end."""
         return f"{self.tag}:audit:{job_id}"
 
     def history(self, job_id: str) -> str:
@@ -119,7 +122,7 @@ class Keys:
         return f"{self.tag}:queued:{job_id}"
 
     def backfill(self, backfill_id: str) -> str:
-        """Hash: a range of the past that is run, and how far it has come."""
+        """Hash: a backfill and its progress."""
         return f"{self.tag}:backfill:{backfill_id}"
 
     def occurrence(self, occurrence_id: str) -> str:
@@ -131,7 +134,7 @@ class Keys:
         return self._run + run_id
 
     def attempt(self, attempt_id: str) -> str:
-        """Hash: one try of a run."""
+        """Hash: one attempt of a run."""
         return self._attempt + attempt_id
 
     def log(self, attempt_id: str) -> str:
@@ -139,7 +142,7 @@ class Keys:
         return f"{self.tag}:log:{attempt_id}"
 
     def own(self, name: str) -> str:
-        """Any type: a value of the application's own, written by transactions."""
+        """Any type: a value of the application, written by transactions."""
         return f"{self.tag}:app:{name}"
 
     def stream(self, place_name: str) -> str:
@@ -147,11 +150,11 @@ class Keys:
         return self._stream + place_name
 
     def group(self, group_id: str) -> str:
-        """Hash: how many runs a group has, and how many of them have ended."""
+        """Hash: the numbers of runs that a group has and that have ended."""
         return f"{self.tag}:group:{group_id}"
 
     def results(self, group_id: str) -> str:
-        """Hash: what the runs of a group returned, by index."""
+        """Hash: the results of the runs of a group, by index."""
         return f"{self.tag}:results:{group_id}"
 
     def unique(self, key: str) -> str:
@@ -159,29 +162,29 @@ class Keys:
         return f"{self.tag}:unique:{key}"
 
     def held(self, name: str) -> str:
-        """Hash: the runs that hold a slot of a limit, with the place and entry that they hold it for."""
+        """Hash: the runs that hold a permit of a limit, each with the place and entry that the permit is for."""
         return f"{self.tag}:held:{name}"
 
     def waiting(self, name: str) -> str:
-        """Sorted set: who waits for a limit, by when its entry was made."""
+        """Sorted set: the runs that wait for a limit, by the time of their entries."""
         return f"{self.tag}:waiting:{name}"
 
     def rate(self, name: str) -> str:
-        """Sorted set: what started within the period of a rate, by time."""
+        """Sorted set: the starts within the period of a rate, by time."""
         return f"{self.tag}:rate:{name}"
 
     def promised(self, name: str) -> str:
-        """Sorted set: runs that a rate holds up, by the time promised to them."""
+        """Sorted set: the runs that a rate holds up, by the time promised to them."""
         return f"{self.tag}:promised:{name}"
 
     def parked(self, name: str) -> str:
-        """Sorted set: what a hold has put off."""
+        """Sorted set: the runs that a hold has put off."""
         return f"{self.tag}:parked:{name}"
 
     def worker(self, worker_id: str) -> str:
-        """Hash: what a worker is and does."""
+        """Hash: the status of a worker, and the command for it."""
         return f"{self.tag}:worker:{worker_id}"
 
     def ticker(self, ticker_id: str) -> str:
-        """Hash: what a ticker is and does."""
+        """Hash: the status of a ticker."""
         return f"{self.tag}:ticker:{ticker_id}"

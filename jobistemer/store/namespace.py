@@ -1,4 +1,4 @@
-"""A namespace: all shards behind one URL, and which of them holds what."""
+"""A namespace: all shards behind one URL, and the shard of each id."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ MAX_SHARDS = 1024
 class Namespace:
     """The shards of one namespace, reached through one client.
 
-    url: where the server is. name: what the keys begin with. shards: how many there are; the first process of a
-    namespace fixes it, later ones may leave it out. Raises Misconfigured when it differs from what is fixed.
+    url: of the server. name: the beginning of all keys. shards: their number; the first process of a namespace fixes
+    it, later ones may leave it out. Raises Misconfigured for a URL that cannot be used. The first use of the shards
+    raises Misconfigured when another number is fixed.
     """
 
     def __init__(
@@ -38,9 +39,9 @@ class Namespace:
         self.clock: Clock = clock or ServerClock()
         self._server = Server(url)
         self.cluster = self._server.cluster
-        # The nodes of a cluster have clocks of their own, and what a shard's node says is what counts there.
+        # Each node of a cluster has its own clock, and a shard follows the clock of its node.
         self._clocks_differ = clock is None and self.cluster is not None
-        # What all shards share is in a slot of its own.
+        # The settings of all shards are in a hash slot of their own.
         self.settings_key = settings_key(self.name)
         client = self._server.client(self.settings_key)
         self.settings = Database(client, Keys(self.name, 0), self.clock, redact_url(url))
@@ -53,47 +54,52 @@ class Namespace:
 
     @property
     def shards(self) -> list[Database]:
-        """The databases of all shards. The first use asks the server how many there are, and for its time."""
+        """The databases of all shards; the first use connects."""
         if not self._shards:
-            count = _agree_on_shards(self.settings, self.name, self._wanted)
-            self.settings.read_clock()
-            self._open(count)
+            self.connect()
         return self._shards
 
+    def connect(self) -> None:
+        """Ask the server for its time and for the number of shards, which the first process fixes.
+
+        Later calls do nothing. Raises NotConnected, ServerRefused, or Misconfigured when another number is fixed.
+        """
+        if self._shards:
+            return
+        count = _agree_on_shards(self.settings, self.name, self._wanted)
+        self.settings.read_clock()
+        self._open(count)
+
     def adopt(self, shards: int, server_ms: int) -> None:
-        """Take over from another process of this namespace what would have to be asked of the server."""
+        """Take the number of shards and the server time from another process instead of asking the server."""
         self.clock.correct(server_ms)
         self._open(shards)
 
     def for_id(self, text: str) -> Database:
-        """The shard that a run id, a unique key or the name of a limit hashes to. Jobs have homes instead."""
+        """Return the shard that a run id, a unique key or the name of a limit hashes to. Jobs are placed instead."""
         shards = self.shards
         return shards[hash_to_shard(text, len(shards))]
 
     def for_job(self, job_id: str) -> Database:
-        """The shard that a job lives on; one that is unknown there is unknown everywhere."""
+        """Return the shard that a job is placed on; a job that is unknown there is unknown everywhere."""
         return self.for_jobs([job_id])[0]
 
     def for_jobs(self, job_ids: Sequence[str]) -> list[Database]:
-        """The same for many, with one question."""
-        homes = zip(job_ids, self.placement.find(job_ids), strict=True)
-        return [self.for_id(job) if home is None else self.shards[home] for job, home in homes]
-
-    def for_id_async(self, text: str) -> AsyncDatabase:
-        """The same shard, on a client of the running event loop."""
-        return self.async_shard(self.for_id(text))
+        """Return the shard of each of many jobs, with one command."""
+        numbers = zip(job_ids, self.placement.find(job_ids), strict=True)
+        return [self.for_id(job) if number is None else self.shards[number] for job, number in numbers]
 
     def async_shard(self, database: Database) -> AsyncDatabase:
-        """A shard, on a client of the running event loop."""
+        """Return a shard on a client of the running event loop."""
         client = self._server.async_client(database.keys.tag)
         return AsyncDatabase(client, database.keys, database.clock, database.address)
 
     def read_clock(self) -> int:
-        """Ask the server for its time, as the first use does, and return it in milliseconds."""
+        """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
         return self.settings.read_clock()
 
     async def read_clock_async(self) -> int:
-        """The same, awaited."""
+        """Do the same as `read_clock`, awaited."""
         return await self.async_shard(self.settings).read_clock()
 
     def close(self) -> None:
@@ -102,10 +108,12 @@ class Namespace:
 
     @contextmanager
     def moved_to(self, url: str, clock: Clock, sleeper: Sleeper) -> Iterator[None]:
-        """Be at another server, by another clock, for as long as the context lasts: for tests.
+        """Connect to another server, with another clock, for as long as the context lasts: for tests.
 
-        Whoever holds this namespace is there with it. Its own server is not asked for anything meanwhile.
+        All holders of this namespace use that server meanwhile, and its own server receives no command.
         """
+        # All attributes are exchanged at once. A connection object behind the namespace would be tidier, but every
+        # access of a hot path to the shards and the clock would go through it.
         before = dict(vars(self))
         self._connect_to(url, clock)
         self.sleeper = sleeper
@@ -116,19 +124,19 @@ class Namespace:
             vars(self).update(before)
 
     def _open(self, count: int) -> None:
-        # Threads may ask for the shards at the same time, such as a worker and who enqueues beside it. All of them are
-        # given the same: what belongs to a shard is found by it.
+        # Two threads may connect at the same time, such as a worker and a producer beside it. Both must get the same
+        # databases: limits, readers and caches are found by the database of their shard.
         with self._open_lock:
-            self._shards = self._shards or self._create_shards(count)
-
-    def _create_shards(self, count: int) -> list[Database]:
-        clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))
-        shards = zip((Keys(self.name, number) for number in range(count)), clocks, strict=True)
-        return [Database(self._server.client(keys.tag), keys, clock, redact_url(self.url)) for keys, clock in shards]
+            if self._shards:
+                return
+            clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))
+            shards = zip((Keys(self.name, number) for number in range(count)), clocks, strict=True)
+            address = redact_url(self.url)
+            self._shards = [Database(self._server.client(keys.tag), keys, clock, address) for keys, clock in shards]
 
 
 def _agree_on_shards(settings: Database, name: str, wanted: int | None) -> int:
-    """How many shards a namespace has: what is stored, else what is wanted here. Raises Misconfigured."""
+    """Return the number of shards that is stored, or store the one that is wanted here. Raises Misconfigured."""
     key, number = settings_key(name), 1 if wanted is None else wanted
     if not 1 <= number <= MAX_SHARDS:
         raise Misconfigured(f"shards is {number}, allowed are 1–{MAX_SHARDS}")
@@ -142,9 +150,10 @@ def _agree_on_shards(settings: Database, name: str, wanted: int | None) -> int:
 
 
 def _fix_shards(settings: Database, key: str, wanted: int) -> bytes:
-    # Not before it is known to be missing: who may only look at a namespace may not write this.
+    # Only when it is missing: a user who may only read must be able to connect.
     if wanted > 1:
-        # First, so that whoever reads the number finds it; a namespace from before has a number and none of this.
+        # Before the number, so that every process that reads the number finds it. A namespace of an earlier version
+        # has the number alone: its jobs are on the shards that their ids hash to.
         settings.ask("HSETNX", key, SPREAD_FIELD, 1)
     settings.ask("HSETNX", key, SHARDS_FIELD, wanted)
     fixed: bytes = settings.ask("HGET", key, SHARDS_FIELD)

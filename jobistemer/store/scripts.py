@@ -1,15 +1,18 @@
-"""The Lua scripts: found, read with their headers, and called by name.
+"""Lua scripts, loaded from files and called by their names.
 
-    CLAIM = script("claim_occurrence")
-    call = CLAIM(keys=(…), args=(…))
+    call = script("claim_occurrence")(keys=(…), args=(…))
 
-The header of each file is its contract: `KEYS` and `ARGV` name what the body binds, `OUT` lists every reply as a
-word. The words are checked when a reply is read, so that a script and its caller cannot drift apart unseen.
+The header of each file is its contract: `KEYS` and `ARGV` name the values that the body binds, `OUT` lists every reply
+as a word. The words are checked when a reply is read, so that a script and its caller cannot drift apart unnoticed.
+
+`USES` names fragments: functions in `lua/fragments` that several scripts share. The loader puts them in front of the
+script, so the text that is sent, and with it the SHA, includes them; the server needs no library.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
@@ -19,22 +22,31 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 # In a wheel the scripts are inside the package; in a checkout they stand at the top of the repository.
 LUA_FOLDER = _PACKAGE / "lua" if (_PACKAGE / "lua").is_dir() else _PACKAGE.parent / "lua"
 
-_SECTION = re.compile(r"^(KEYS|ARGV|OUT|KEEPS)\b(.*)$")
+_FRAGMENTS = "fragments"
+_SECTION = re.compile(r"^(USES|KEYS|ARGV|OUT|KEEPS|LONG|TAKES|GIVES)\b(.*)$")
+_KEY_KIND = re.compile(r"\{ns:shard\}:([a-z]+)")
 
 
 class Header(NamedTuple):
-    """The contract at the top of a script."""
+    """The contract at the top of a script.
+
+    uses: the fragments that its body calls. key_kinds: the words that follow the hash tag in its keys. long: why the
+    body has more than forty lines, empty when it has not.
+    """
 
     name: str
     summary: str
+    uses: tuple[str, ...]
     keys: tuple[str, ...]
     args: tuple[str, ...]
     words: frozenset[str]
     keeps: tuple[str, ...]
+    key_kinds: frozenset[str]
+    long: str
 
 
 class Reply(NamedTuple):
-    """What a script answered: one of its words, and its values; `extensions` are the answers of its extensions."""
+    """The reply of a script: one of its words, and its values; `extensions` are the replies of its extensions."""
 
     word: str
     values: list[Any]
@@ -42,7 +54,10 @@ class Reply(NamedTuple):
 
 
 class Script:
-    """One Lua script, ready to be called."""
+    """One Lua script, ready to be called.
+
+    text: all that is sent, fragments included. inner: the scripts that stand in front of it as functions.
+    """
 
     def __init__(self, name: str, text: str, header: Header, inner: tuple[str, ...] = ()) -> None:
         self.name = name
@@ -52,11 +67,14 @@ class Script:
         self.inner = inner
 
     def __call__(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Call:
-        """A call of this script as a value; nothing is sent yet."""
+        """Return a call of this script as a value; nothing is sent yet."""
         return Call(self, keys, args)
 
     def read(self, raw: Any) -> Reply:
-        """Turn what the server sent into a word and values; a word that the header does not list is an error."""
+        """Return the answer of the server as a word and values.
+
+        Raises AssertionError for a word that the header does not list.
+        """
         word, values = (raw[0], raw[1:]) if isinstance(raw, list) else (raw, [])
         text = word.decode() if isinstance(word, bytes) else str(word)
         if text not in self.header.words:
@@ -67,8 +85,8 @@ class Script:
 class Call(NamedTuple):
     """A script with its keys and arguments.
 
-    `extensions` are calls that belong to it: they are executed right after it as one step, whatever it
-    answers. Each looks for itself at what the one before has written, so that a refused call leaves them nothing to do.
+    extensions: calls that are executed right after it in the same atomic step, whatever it answers. Each of them reads
+    for itself what the call before has written, so that after a refused call they find nothing to do.
     """
 
     script: Script
@@ -78,12 +96,12 @@ class Call(NamedTuple):
 
     @property
     def command(self) -> tuple[Any, ...]:
-        """The command to send, without what belongs to it."""
+        """The command to send, without the extensions."""
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
     @property
     def combined(self) -> Call:
-        """The call to send: this one, or one script that executes it and all that belongs to it."""
+        """The call to send: this one, or a call of one script that executes it and its extensions."""
         if not self.extensions:
             return self
         parts = (self._replace(extensions=()), *self.extensions)
@@ -92,7 +110,7 @@ class Call(NamedTuple):
         return Call(_combine(tuple(each.script for each in parts)), keys, (len(parts), *args))
 
     def read(self, raw: Any) -> Reply:
-        """Turn what the server sent into a word and values, those of what belongs to it beside them."""
+        """Return the answer of the server as a word and values, with the replies of the extensions."""
         if not self.extensions:
             return self.script.read(raw)
         first, *others = (each.script.read(answer) for each, answer in zip((self, *self.extensions), raw, strict=True))
@@ -101,14 +119,24 @@ class Call(NamedTuple):
 
 @cache
 def _find_files() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(LUA_FOLDER.rglob("*.lua"))}
+    return {path.stem: path for path in sorted(LUA_FOLDER.rglob("*.lua")) if path.parent.name != _FRAGMENTS}
 
 
 @cache
 def script(name: str) -> Script:
-    """Load the script in the file `lua/*/{name}.lua`."""
-    text = _find_files()[name].read_text(encoding="utf-8")
-    return Script(name, text, read_header(text))
+    """Load the script in the file `lua/*/{name}.lua`, with the fragments that it uses."""
+    source = _find_files()[name].read_text(encoding="utf-8")
+    header = read_header(source)
+    return Script(name, "".join(map(read_fragment, header.uses)) + source, header)
+
+
+@cache
+def read_fragment(name: str) -> str:
+    """Return the function in the file `lua/fragments/{name}.lua`, without its header.
+
+    A fragment that calls another one is listed behind it: Lua finds a local function only above its call.
+    """
+    return (LUA_FOLDER / _FRAGMENTS / f"{name}.lua").read_text(encoding="utf-8").partition("]]\n")[2]
 
 
 # Not MULTI: at the memory limit a transaction is refused while it is queued, and a script that begins with a removal
@@ -126,7 +154,7 @@ return answers
 
 @cache
 def _combine(parts: tuple[Script, ...]) -> Script:
-    """A script that executes several: each stands in front of it as a function of its KEYS and ARGV."""
+    """Build a script that executes several: each stands in front of it as a function of its KEYS and ARGV."""
     functions = [f"scripts['{each.sha}'] = function(KEYS, ARGV)\n{each.text}\nend" for each in dict.fromkeys(parts)]
     text = "\n".join(["local scripts = {}", *functions, _RUN_EACH])
     return Script(" and ".join(each.name for each in parts), text, parts[0].header)
@@ -134,7 +162,7 @@ def _combine(parts: tuple[Script, ...]) -> Script:
 
 @cache
 def compose(outer: str, inner: tuple[str, ...]) -> Script:
-    """A script that calls others, which stand in front of it in the same way."""
+    """Build a script that calls others, which stand in front of it as functions of their KEYS and ARGV."""
     header = script(outer).header
     words = header.words.union(*(script(name).header.words for name in inner))
     return Script(outer, _prepend(inner, script(outer).text), header._replace(words=words), inner)
@@ -146,36 +174,44 @@ def _prepend(names: tuple[str, ...], text: str) -> str:
 
 
 def list_scripts() -> list[Script]:
-    """Every script there is."""
+    """Return every script."""
     return [script(name) for name in sorted(_find_files())]
 
 
 def read_header(text: str) -> Header:
-    """Read the contract in a script's first comment; raises ValueError when a part of it is missing."""
+    """Read the contract in a script's first comment. Raises ValueError when a part of it is missing."""
     comment = text.partition("]]")[0].removeprefix("--[[").strip().splitlines()
     name, _, summary = comment[0].partition(": ")
-    sections: dict[str, list[str]] = {"KEYS": [], "ARGV": [], "OUT": [], "KEEPS": []}
-    current: list[str] = []
-    for line in comment[1:]:
-        if match := _SECTION.match(line):
-            current = sections[match[1]]
-            current.extend([match[2].strip()] if match[2].strip() else [])
-        elif line.startswith("  "):
-            current.append(line[2:])
+    sections = _read_sections(comment[1:])
     if not sections["OUT"] or not sections["KEEPS"]:
         raise ValueError(f"script {name}: the header lacks OUT or KEEPS")
     return Header(
         name,
         summary,
+        tuple(" ".join(sections["USES"]).split()),
         tuple(_read_names(sections["KEYS"])),
         tuple(_read_names(sections["ARGV"])),
         frozenset(word for word in _first_words(sections["OUT"]) if word.isupper()),
         tuple(" ".join(sections["KEEPS"]).split()),
+        frozenset(_KEY_KIND.findall("\n".join(comment))),
+        " ".join(map(str.strip, sections["LONG"])),
     )
 
 
+def _read_sections(lines: list[str]) -> defaultdict[str, list[str]]:
+    sections = defaultdict[str, list[str]](list)
+    current: list[str] = []
+    for line in lines:
+        if match := _SECTION.match(line):
+            current = sections[match[1]]
+            current.extend([match[2].strip()] if match[2].strip() else [])
+        elif line.startswith("  "):
+            current.append(line[2:])
+    return sections
+
+
 def _read_names(lines: list[str]) -> list[str]:
-    # Names stand alone or in a list, two blanks before what is said of them.
+    # Names stand alone or in a list, two blanks before their description.
     rows = [line.split("  ")[0] for line in lines if line and not line.startswith(" ")]
     return [name.split()[0] for row in rows for name in row.split(", ")]
 

@@ -11,7 +11,7 @@ import logging
 from jobistemer.core.errors import NotConnected
 from jobistemer.runtime.logging import facts
 from jobistemer.store.actions.backfill import take_step
-from jobistemer.store.actions.retiring import cancel_earlier_occurrences, cancel_older_versions
+from jobistemer.store.actions.cancel import cancel_earlier_occurrences, cancel_older_versions
 from jobistemer.store.actions.update_job import apply_pending
 from jobistemer.store.database import Database
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from jobistemer.runtime.logging import facts
-from jobistemer.store.actions.halting import end_overdue
+from jobistemer.store.actions.cancel import end_overdue
 from jobistemer.store.database import Database
 
 log = logging.getLogger("jobistemer.ticker")

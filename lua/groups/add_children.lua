@@ -1,7 +1,8 @@
 --[[
 add_children: give a run that maps its next children, at most 100 in one call. They are added in order and counted, so
-that a parent that comes back after a crash adds only what is missing.
+that a parent that comes back after a crash adds only the missing ones.
 
+USES read_from enqueue_entry
 KEYS
   parent   hash    {ns:shard}:run:<run_id>           is the attempt that maps still going on? Notes that it maps
   group    hash    {ns:shard}:group:<group_id>       created by the first call; counts what was added; expires
@@ -25,23 +26,23 @@ OUT
 KEEPS I3 I4 I7 I9
 ]]
 local parent, group, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local children, next_keys = math.min(#KEYS - 4, 100), read_from(KEYS, 5)
 local entry, first, failure, group_id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local handler, place, now, hold_ms, maps = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+local next_args = read_from(ARGV, 10)
 
-local held = redis.call('HMGET', parent, 'entry', 'state', 'maps')
-if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
+local known = redis.call('HMGET', parent, 'entry', 'state', 'maps')
+if known[1] ~= entry or (known[2] ~= 'pending' and known[2] ~= 'running') then return {'STALE'} end
 local added = tonumber(redis.call('HGET', group, 'added') or 0)
 if added < first then return {'STALE'} end
-if tonumber(held[3] or 0) < maps then redis.call('HSET', parent, 'maps', maps) end
+if tonumber(known[3] or 0) < maps then redis.call('HSET', parent, 'maps', maps) end
 redis.call('HSETNX', group, 'failure', failure)
-if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
-redis.call('SADD', streams, place)
-local children = math.min(#KEYS - 4, 100)
 for i = 1, children do
+  local run, message = next_keys(1), next_args(1)
+  -- An earlier send, or the attempt before this one, has created the children below `added`: they must not run twice.
   if first + i > added then
-    local run, message = KEYS[4 + i], ARGV[9 + i]
-    redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'group', group_id,
-      'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+    redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
+      'group', group_id, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
   end
 end
 added = math.max(added, first + children)

@@ -1,5 +1,5 @@
 --[[
-expire_group: the reducer of a group has ended: its results go when the reducer's own record goes. Executed with the
+expire_group: let the results of a group expire with the record of its reducer, which has ended. Executed with the
 commit that ends the reducer, as one atomic step.
 
 KEYS

@@ -1,6 +1,6 @@
 --[[
-halt_group: let the runs of a group that have not ended be cancelled: those that wait when their turn comes, those that
-run with the next beat of their worker; none is tried again, and the reducer is not called.
+halt_group: mark a group, so that its runs that have not ended are cancelled: runs that wait when their turn comes, runs
+that are executed with the next beat of their worker. None is tried again, and the reducer is not called.
 
 KEYS
   group  hash  {ns:shard}:group:<group_id>  is marked

@@ -1,12 +1,13 @@
 --[[
-seal_group: a run that has mapped has succeeded: its group gets no more children, and its reducer waits for them.
+seal_group: end the mapping of a run that has succeeded: its group gets no more children, its reducer waits for them.
 Executed with the commit that ends the parent, as one atomic step: the commit leaves the reducer's message, which this
 script takes away. The reducer takes the parent's place in its occurrence and in the group that it belongs to itself; of
 several reducers none does, but a run that waits for them: its group is sealed with those that it waits for.
 
+USES enqueue_entry
 KEYS
   parent   hash    {ns:shard}:run:<run_id>           loses the message
-  group    hash    {ns:shard}:group:<group_id>       is told how many children it has
+  group    hash    {ns:shard}:group:<group_id>       gets the number of its children
   reducer  hash    {ns:shard}:run:<group_id>         created
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the reducer's entry when no child is left
   streams  set     {ns:shard}:streams                places of the streams that exist
@@ -19,9 +20,9 @@ ARGV
   mark        str  the parent's field that holds the message
   members     int  how many runs the reducer waits for, -1 for those that were added to its group
 OUT
-  SEALED total    the reducer waits for what is left of them
+  SEALED total    the reducer waits for the children that have not ended
   RELEASED total  all had ended: the reducer is on its stream
-  BEFORE          it was sealed before, or the parent was ended by somebody else: nothing was written
+  BEFORE          it was sealed before, or another caller has ended the parent: nothing was written
 KEEPS I3 I5 I7 I9
 ]]
 local parent, group, reducer, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -40,7 +41,5 @@ if done < total then
   redis.call('HSET', reducer, 'waits', 1, 'message', message)
   return {'SEALED', total}
 end
-if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
-redis.call('SADD', streams, place)
-redis.call('HSET', reducer, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+redis.call('HSET', reducer, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
 return {'RELEASED', total}

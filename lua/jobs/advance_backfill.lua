@@ -1,10 +1,10 @@
 --[[
-advance_backfill: note how far a backfill has come. Of several tickers that took the same step one is the first; what
-the others fired is the same, since the occurrences have the same ids.
+advance_backfill: record the progress of a backfill. Of several tickers that took the same step one is the first; the
+others have fired the same occurrences, since their ids are the same.
 
 KEYS
   backfill  hash  {ns:shard}:backfill:<backfill_id>  gets its progress, and its expiry at the end
-  chores    zset  {ns:shard}:chores                  is told when to look again, or loses it at the end
+  chores    zset  {ns:shard}:chores                  gets the ms to look again, or loses the backfill at the end
 ARGV
   backfill_id  str
   step         int  the number of the step that the progress was made from
@@ -12,7 +12,7 @@ ARGV
   look_at      int  ms at which to look again
   keep_ms      int  how long the record is kept, 0 while it goes on
 OUT
-  ADVANCED  noted
+  ADVANCED  recorded
   STALE     another step was faster, or it has ended: nothing was written
 KEEPS I7 I9 I10
 ]]

@@ -1,16 +1,17 @@
 --[[
-record_job_change: tell the audit list of a job what somebody did that changed nothing of the job itself.
+record_job_change: write into the audit list of a job an action that changed nothing of the job itself.
 
+USES append_audit
 KEYS
   job    hash    {ns:shard}:job:<job_id>    read: is it there?
-  audit  list    {ns:shard}:audit:<job_id>  is told
+  audit  list    {ns:shard}:audit:<job_id>  gets a line
 ARGV
   now   int  ms
-  by    str  who
-  what  str  one word
+  by    str  the author of the change
+  what  str  the kind of change, one word
   note  str  for people
 OUT
-  NOTED    now, or by an earlier send that was the last to be noted
+  NOTED    written, now or by an earlier send whose line is the last one
   UNKNOWN  there is no such job: nothing was written
 KEEPS I9
 ]]
@@ -18,8 +19,7 @@ local job, audit = KEYS[1], KEYS[2]
 local now, by, what, note = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if redis.call('EXISTS', job) == 0 then return {'UNKNOWN'} end
-local told = table.concat({now, by, what, note}, '\n')
-if redis.call('LINDEX', audit, -1) == told then return {'NOTED'} end
-redis.call('RPUSH', audit, told)
-redis.call('LTRIM', audit, -1000, -1)
+-- The line of an earlier send whose reply was lost.
+if redis.call('LINDEX', audit, -1) == table.concat({now, by, what, note}, '\n') then return {'NOTED'} end
+append_audit(audit, now, by, what, note)
 return {'NOTED'}

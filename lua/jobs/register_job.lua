@@ -1,17 +1,18 @@
 --[[
-register_job: store a new job, or a new version of one.
+register_job: store a new job, or a new version of a job.
 
+USES read_from append_audit
 KEYS
-  job       hash    {ns:shard}:job:<job_id>       created or changed; what was pending is over
+  job       hash    {ns:shard}:job:<job_id>       created or changed; a pending definition goes
   versions  hash    {ns:shard}:versions:<job_id>  gets the fingerprint and where its time begins; the version before
                                                   ends, and its definition moves here. A removed job of this name has
                                                   left its versions here
   history   zset    {ns:shard}:history:<job_id>   keeps no expiry from a removal
   due       zset    {ns:shard}:due                job id by the ms of its next due instant
-  chores    zset    {ns:shard}:chores             what tickers do by the ms it is due: loses the update that was pending
-  wake      channel {ns:shard}:wake               told when nothing is due earlier, when it is due within 5 s, or when
-                                                  there is a chore
-  audit     list    {ns:shard}:audit:<job_id>     is told; keeps no expiry from a removal
+  chores    zset    {ns:shard}:chores             chores of tickers by ms: loses the update that was pending
+  wake      channel {ns:shard}:wake               gets a message when nothing is due earlier, when it is due within
+                                                  5 s, or when there is a chore
+  audit     list    {ns:shard}:audit:<job_id>     gets a line; keeps no expiry from a removal
   expected  zset    {ns:shard}:expected           job id by the ms by which it has to complete
 ARGV
   job_id       str
@@ -22,9 +23,9 @@ ARGV
   cursor       int  Unix seconds: instants up to here are decided, under the version before
   next_due     int  ms of the next due instant
   now          int  ms
-  by           str  who
+  by           str  the author of the change
   owner        str  the app that declares the job; empty leaves the mark as it is
-  retire       int  1: tickers cancel what runs under earlier versions
+  retire       int  1: tickers cancel the occurrences of earlier versions
   expect_by    int  ms by which it has to complete for the first time, 0 for never
   forget       int  each a version that nothing refers to any more
 OUT
@@ -39,19 +40,19 @@ local job, versions, history, due, chores, wake, audit, expected =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local job_id, definition, fingerprint, seen, pending, cursor, next_due, now, by, owner, retire, expect_by =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local unused, next_args = math.min(#ARGV - 12, 100), read_from(ARGV, 13)
 
-local held = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark', 'passed',
-  'definition')
-local version = tonumber(held[1] or 0)
-if version > 0 and owner ~= '' and held[2] == fingerprint then redis.call('HSET', job, 'owner', owner) end
-if held[2] == fingerprint then return {'UNCHANGED', version} end
+local known = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark', 'passed', 'definition')
+local version = tonumber(known[1] or 0)
+if version > 0 and owner ~= '' and known[2] == fingerprint then redis.call('HSET', job, 'owner', owner) end
+if known[2] == fingerprint then return {'UNCHANGED', version} end
 -- The cursor never goes back: what a ticker has decided meanwhile stays decided, and next_due must follow from it.
-local moved = tonumber(held[3] or 0) > tonumber(cursor)
-if version ~= tonumber(seen) or moved or (held[4] or '') ~= pending then return {'STALE', version} end
+local moved = tonumber(known[3] or 0) > tonumber(cursor)
+if version ~= tonumber(seen) or moved or (known[4] or '') ~= pending then return {'STALE', version} end
 
 local word, new = version == 0 and 'CREATED' or 'CHANGED', version + 1
 if version > 0 then
-  redis.call('HSET', versions, version, held[6], version .. ':until', cursor, version .. ':over', now)
+  redis.call('HSET', versions, version, known[6], version .. ':until', cursor, version .. ':over', now)
 else
   -- A job that comes back goes on counting, since occurrences of its earlier life are pinned to those versions.
   new = tonumber(redis.call('HGET', versions, 'last') or 0) + 1
@@ -60,22 +61,21 @@ else
   redis.call('PERSIST', audit)
 end
 redis.call('HSET', versions, new .. ':mark', fingerprint, new .. ':after', cursor, new .. ':at', now, 'last', new)
-for i = 13, math.min(#ARGV, 112) do
-  local old = ARGV[i]
+for _ = 1, unused do
+  local old = next_args(1)
   redis.call('HDEL', versions, old, old .. ':mark', old .. ':after', old .. ':at', old .. ':until', old .. ':over')
 end
 redis.call('HSET', job, 'version', new, 'fingerprint', fingerprint, 'definition', definition, 'cursor', cursor)
 if owner ~= '' then redis.call('HSET', job, 'owner', owner) end
--- What was compressed under another schedule stays as it is recorded: no run of this one stands for it.
-if held[3] ~= cursor then redis.call('HDEL', job, 'since') end
-if held[4] and held[4] ~= fingerprint then
-  redis.call('HSET', job, 'passed', string.sub((held[5] or '') .. held[4] .. ' ', -340))
+-- A row that was compressed under another schedule stays as it is recorded: no run of this schedule stands for it.
+if known[3] ~= cursor then redis.call('HDEL', job, 'since') end
+if known[4] and known[4] ~= fingerprint then
+  redis.call('HSET', job, 'passed', string.sub((known[5] or '') .. known[4] .. ' ', -340))
 end
-if held[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by') end
+if known[4] then redis.call('HDEL', job, 'pending', 'pending_mark', 'pending_at', 'pending_owner', 'pending_by') end
 redis.call('ZREM', chores, 'update:' .. job_id)
 if retire == '1' then redis.call('ZADD', chores, now, 'retire:' .. new .. ':' .. job_id) end
-redis.call('RPUSH', audit, table.concat({now, by, string.lower(word), 'version ' .. new}, '\n'))
-redis.call('LTRIM', audit, -1000, -1)
+append_audit(audit, now, by, string.lower(word), 'version ' .. new)
 if expect_by ~= '0' then redis.call('ZADD', expected, 'NX', expect_by, job_id) end
 redis.call('ZADD', due, next_due, job_id)
 -- Tickers sleep until the next instant they know; before they look again by themselves this one may have passed.

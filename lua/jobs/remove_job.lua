@@ -1,16 +1,17 @@
 --[[
-remove_job: forget a job. Nothing more becomes due; what runs or waits in its queue comes to its end under its version;
-its history expires by itself.
+remove_job: forget a job. Nothing more becomes due; occurrences that run or wait in its queue come to their end under
+its version; its history expires by itself.
 
+USES append_audit
 KEYS
   job       hash    {ns:shard}:job:<job_id>       deleted
   due       zset    {ns:shard}:due                loses the job
   versions  hash    {ns:shard}:versions:<job_id>  gets the definition and where the job's time ends, and an expiry: live
                                                   occurrences still look their version up
   history   zset    {ns:shard}:history:<job_id>   gets an expiry
-  audit     list    {ns:shard}:audit:<job_id>     is told, and gets an expiry
+  audit     list    {ns:shard}:audit:<job_id>     gets a line and an expiry
   chores    zset    {ns:shard}:chores             loses the update that was pending
-  live      zset    {ns:shard}:live:<job_id>      \ read: does anything of it go on?
+  live      zset    {ns:shard}:live:<job_id>      \ read: is any occurrence of it going on?
   queued    zset    {ns:shard}:queued:<job_id>    /
 ARGV
   job_id   str
@@ -18,7 +19,7 @@ ARGV
   keep_ms  int  how long history, versions and the audit list are kept
   hold_ms  int  how long the versions are kept at least while something goes on under them
   now      int  ms
-  by       str  who
+  by       str  the author of the change
 OUT
   REMOVED  it is gone
   STALE    it has another version, or was removed before: nothing was written
@@ -26,16 +27,16 @@ KEEPS I1 I3 I9
 ]]
 local job, due, versions, history, audit, chores, live, queued =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local job_id, version, keep_ms, hold_ms, now, by = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local job_id, version, keep_ms, hold_ms, now, by =
+  ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
 
-local held = redis.call('HMGET', job, 'version', 'definition', 'cursor')
-if held[1] ~= version then return {'STALE'} end
-redis.call('HSET', versions, version, held[2], version .. ':until', held[3], version .. ':over', now)
+local known = redis.call('HMGET', job, 'version', 'definition', 'cursor')
+if known[1] ~= version then return {'STALE'} end
+redis.call('HSET', versions, version, known[2], version .. ':until', known[3], version .. ':over', now)
 local goes_on = redis.call('EXISTS', live, queued) > 0
 redis.call('PEXPIRE', versions, goes_on and math.max(keep_ms, hold_ms) or keep_ms)
 redis.call('PEXPIRE', history, keep_ms)
-redis.call('RPUSH', audit, table.concat({now, by, 'removed', 'version ' .. version}, '\n'))
-redis.call('LTRIM', audit, -1000, -1)
+append_audit(audit, now, by, 'removed', 'version ' .. version)
 redis.call('PEXPIRE', audit, keep_ms)
 redis.call('ZREM', due, job_id)
 redis.call('ZREM', chores, 'update:' .. job_id)

@@ -1,12 +1,13 @@
 --[[
 resume_job: end the pause of a job; its next due instant is fired again.
 
+USES append_audit
 KEYS
   job    hash    {ns:shard}:job:<job_id>    loses the mark
-  audit  list    {ns:shard}:audit:<job_id>  is told
+  audit  list    {ns:shard}:audit:<job_id>  gets a line
 ARGV
   now  int  ms
-  by   str  who
+  by   str  the author of the change
 OUT
   RESUMED  now or before
   UNKNOWN  there is no such job: nothing was written
@@ -20,6 +21,5 @@ if redis.call('HDEL', job, 'paused', 'paused_until', 'paused_at') == 0 then retu
 -- From here on a completion is expected anew, and failures in a row are counted anew.
 redis.call('HSET', job, 'resumed_at', now)
 redis.call('HDEL', job, 'failures')
-redis.call('RPUSH', audit, table.concat({now, by, 'resumed', ''}, '\n'))
-redis.call('LTRIM', audit, -1000, -1)
+append_audit(audit, now, by, 'resumed', '')
 return {'RESUMED'}

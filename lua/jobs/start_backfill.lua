@@ -3,11 +3,11 @@ start_backfill: put a backfill on record and give it to the tickers.
 
 KEYS
   backfill  hash    {ns:shard}:backfill:<backfill_id>  created
-  chores    zset    {ns:shard}:chores                  what tickers do by the ms it is due: gets it
-  wake      channel {ns:shard}:wake                    told
+  chores    zset    {ns:shard}:chores                  chores of tickers by the ms they are due: gets the backfill
+  wake      channel {ns:shard}:wake                    gets a message
 ARGV
   backfill_id  str
-  definition   str  JSON of what is asked for
+  definition   str  JSON of the request
   progress     str  JSON of how far it is
   now          int  ms
 OUT

@@ -1,15 +1,16 @@
 --[[
 hold_run: put off a fetched run whose task or limit is on hold, until the hold ends by itself or is released.
 
+USES delay_member
 KEYS
   holds    zset    {ns:shard}:holds                  names on hold, by the ms at which the hold ends
-  parked   zset    {ns:shard}:parked:<name>          place:run id of what was put off, for an early release; expires
+  parked   zset    {ns:shard}:parked:<name>          place:run id of runs that it puts off; expires
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run      hash    {ns:shard}:run:<run_id>           scheduled
   delayed  zset    {ns:shard}:delayed                gets the run
-  wake     channel {ns:shard}:wake                   told when nothing is due earlier
+  wake     channel {ns:shard}:wake                   gets a message when nothing is due earlier
 ARGV
-  name     str  what is on hold
+  name     str  the name that is on hold
   entry    str  the stream entry
   run_id   str
   place    str  `<queue>:<prio>`
@@ -20,7 +21,7 @@ ARGV
 OUT
   HELD until  it comes back at that ms
   FREE        the hold is over: nothing was written
-  STALE       the attempt has been ended by somebody else: nothing was written
+  STALE       another caller has ended the attempt: nothing was written
 KEEPS I3 I7 I9
 ]]
 local holds, parked, stream, run, delayed, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -34,8 +35,7 @@ local member = place .. ':' .. run_id
 redis.call('XDEL', stream, entry)
 redis.call('HSET', run, 'state', 'scheduled', 'entry', '', 'message', message, 'attempt', number, 'crashes', crashes,
   'due_at', ends_at, 'note', 'on hold: ' .. name)
-redis.call('ZADD', delayed, ends_at, member)
+delay_member(delayed, wake, member, ends_at)
 redis.call('ZADD', parked, ends_at, member)
 redis.call('PEXPIRE', parked, ends_at - now + 60000)
-if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, 'run') end
 return {'HELD', ends_at}

@@ -1,10 +1,10 @@
 --[[
-release_held: let up to 100 runs that were put off by a hold come back now; the hold itself ended or changed before.
+release_held: make up to 100 runs due now that a hold has put off; the caller has ended or changed the hold before.
 
 KEYS
   parked   zset    {ns:shard}:parked:<name>  loses the runs
   delayed  zset    {ns:shard}:delayed        runs that are still there become due
-  wake     channel {ns:shard}:wake           told when there are any
+  wake     channel {ns:shard}:wake           gets a message when there are any
 ARGV
   now      int  ms
 OUT

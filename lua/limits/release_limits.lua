@@ -1,28 +1,33 @@
 --[[
-release_limits: give back what an attempt holds once it has ended: its entry is gone from its stream.
+release_limits: give back the permits of an attempt that has ended, that is, whose entry is gone from its stream.
 
+USES read_from
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  read: is the entry there?
-  limits   hash    {ns:shard}:limits                 loses a limit that nobody uses
-  held     hash    {ns:shard}:held:<name>            \ for each limit: loses the run when it holds its slot for this entry
-  waiting  zset    {ns:shard}:waiting:<name>         / read: does anybody wait?
+  limits   hash    {ns:shard}:limits                 loses a limit that no run holds or waits for
+  held     hash    {ns:shard}:held:<name>            \ for each limit: loses the run when its permit is for this entry
+  waiting  zset    {ns:shard}:waiting:<name>         / read: does any run wait?
 ARGV
   run_id   str
   entry    str  the stream entry
-  mark     str  what the slot is held for: `<place of the stream> <entry>`
-  name     str  for each limit: what it counts under
+  mark     str  what the permit is held for: `<place of the stream> <entry>`
+  name     str  for each limit: the name it counts under
 OUT
-  RELEASED n  how many slots were given back; those that are not held for this entry were left alone
+  RELEASED n  how many permits were given back; permits that are held for another entry were left
   HELD        the attempt has not ended: nothing was written
 KEEPS I3 I7 I9
 ]]
 local stream, limits = KEYS[1], KEYS[2]
+local count, next_keys = math.min((#KEYS - 2) / 2, 20), read_from(KEYS, 3)
 local run_id, entry, mark = ARGV[1], ARGV[2], ARGV[3]
+local next_args = read_from(ARGV, 4)
 
 if #redis.call('XRANGE', stream, entry, entry) > 0 then return {'HELD'} end
 local released = 0
-for i = 1, math.min((#KEYS - 2) / 2, 20) do
-  local held, waiting, name = KEYS[2 * i + 1], KEYS[2 * i + 2], ARGV[i + 3]
+for _ = 1, count do
+  local held, waiting = next_keys(2)
+  local name = next_args(1)
+  -- The run may hold a permit for its next entry by now: only the permit of this entry is given back.
   if redis.call('HGET', held, run_id) == mark then
     redis.call('HDEL', held, run_id)
     released = released + 1

@@ -1,9 +1,9 @@
 --[[
-beat_ticker: say that a ticker lives, and read the agenda, in one command.
+beat_ticker: record the beat of a ticker and read the agenda of its shard, in one command.
 
 KEYS
   tickers    zset  {ns:shard}:tickers             ticker id by the ms of its last beat; expires
-  record     hash  {ns:shard}:ticker:<ticker_id>  what it is and does; expires
+  record     hash  {ns:shard}:ticker:<ticker_id>  its status; expires
   due        zset  {ns:shard}:due                 job id by the ms of its next due instant
   delayed    zset  {ns:shard}:delayed             place:run id by the ms it is promoted at
   starts     set   {ns:shard}:starts              jobs whose next queued occurrence can be started
@@ -18,7 +18,7 @@ ARGV
 OUT
   AGENDA due delayed starts tickers deadlines expected
          due: job id and ms in turn, by time; delayed: member and ms in turn, the first 100; starts: up to 100 job ids;
-         tickers: up to 100 that have beaten within ten seconds, by their ids; deadlines: id and ms in turn, the first 100;
+         tickers: the ids of up to 100 that have beaten within ten seconds; deadlines: id and ms in turn, the first 100;
          expected: job id and ms in turn, the first 20
 KEEPS I1 I3
 ]]

@@ -1,37 +1,39 @@
 --[[
-beat_worker: say that a worker lives, and hear what concerns it, in one command.
+beat_worker: record the beat of a worker and read the news for it, in one command.
 
 KEYS
   workers  zset    {ns:shard}:workers             worker id by the ms of its last beat
-  record   hash    {ns:shard}:worker:<worker_id>  what it is and does; expires a day after the last beat
+  record   hash    {ns:shard}:worker:<worker_id>  its status and the command for it; expires a day after the last beat
   cancels  zset    {ns:shard}:cancels             run id by ms of the request
   streams  set     {ns:shard}:streams             places of the streams that exist
   paused   set     {ns:shard}:paused              queues that are paused
-  holds    zset    {ns:shard}:holds               what is on hold, by the ms at which the hold ends
+  holds    zset    {ns:shard}:holds               names on hold, by the ms at which the hold ends
 ARGV
   worker_id  str
   now        int  ms of server time
   lease      int  ms without a beat after which a worker is suspect
   since      int  ms; requests to cancel from then on are reported
-  status     str  JSON for people: host, pid, queues, what is in flight
+  status     str  JSON for people: host, pid, queues, attempts in flight
 OUT
-  BEAT suspects cancels places paused command time holds  lists: worker id and beat in turn, up to 100 suspects; up to 1000
-       run ids; all places; all queue names; what the worker was told to do (quiet, stop, or empty);
-       the server's time, so that a beat needs no second command to correct the worker's clock; names on hold
+  BEAT suspects cancels places paused command time holds
+       suspects: worker id and beat in turn, up to 100; cancels: up to 1000 run ids; places: all; paused: all queue
+       names; command: for this worker, quiet, stop or empty; time: of the server, so that a beat needs no second
+       command to correct the worker's clock; holds: names on hold
 KEEPS I3
 ]]
 local workers, record, cancels, streams, paused, holds = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local worker_id, now, lease, since, status = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit, where workers
--- are busy recording what runs and must not pass for dead.
+-- are busy recording what they run and must not pass for dead.
 redis.call('ZREM', workers, worker_id)
 redis.call('ZADD', workers, now, worker_id)
 redis.call('HSET', record, 'status', status)
 redis.call('PEXPIRE', record, 86400000)
 -- A beat from the future is as suspect as one from long ago: the clock of the server may have stepped back.
 local silent = redis.call('ZRANGEBYSCORE', workers, '-inf', '(' .. (now - lease), 'WITHSCORES', 'LIMIT', 0, 50)
-for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', workers, '(' .. (now + lease), '+inf', 'WITHSCORES', 'LIMIT', 0, 50)) do
+local early = redis.call('ZRANGEBYSCORE', workers, '(' .. (now + lease), '+inf', 'WITHSCORES', 'LIMIT', 0, 50)
+for _, ahead in ipairs(early) do
   silent[#silent + 1] = ahead
 end
 return {'BEAT', silent, redis.call('ZRANGEBYSCORE', cancels, since, '+inf', 'LIMIT', 0, 1000),

@@ -1,8 +1,8 @@
 --[[
-command_worker: leave a command for a worker, which hears it with its next beat.
+command_worker: leave a command for a worker, which reads it with its next beat.
 
 KEYS
-  record  hash  {ns:shard}:worker:<worker_id>  what it is and does; gets the command
+  record  hash  {ns:shard}:worker:<worker_id>  gets the command
 ARGV
   command  str  quiet or stop
 OUT

@@ -2,6 +2,7 @@
 count_member: count the end of a run that belongs to a group, once; the last one releases the reducer, once. Executed
 with the commit that ends the run, as one atomic step: the commit leaves the mark that this script takes away.
 
+USES enqueue_entry
 KEYS
   run      hash    {ns:shard}:run:<run_id>           loses the mark
   group    hash    {ns:shard}:group:<group_id>       counts
@@ -41,9 +42,7 @@ end
 local total = redis.call('HGET', group, 'total')
 local message = total and done == tonumber(total) and redis.call('HGET', reducer, 'message')
 if message then
-  if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
-  redis.call('SADD', streams, place)
-  redis.call('HSET', reducer, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+  redis.call('HSET', reducer, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
   redis.call('HDEL', reducer, 'message', 'waits')
 end
 return {word, done}

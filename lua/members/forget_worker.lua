@@ -2,6 +2,7 @@
 forget_worker: remove a worker that has ended, with its consumers. Redis drops the pending entries of a deleted
 consumer for good, so this looks first.
 
+USES read_from
 KEYS
   workers  zset    {ns:shard}:workers                   loses the worker
   record   hash    {ns:shard}:worker:<worker_id>        deleted
@@ -17,13 +18,15 @@ OUT
 KEEPS I3 I4 I7
 ]]
 local workers, record = KEYS[1], KEYS[2]
+local count, next_keys = math.min(#KEYS - 2, 100), read_from(KEYS, 3)
 local worker_id, beat, more = ARGV[1], ARGV[2], ARGV[3]
 
 local last = redis.call('ZSCORE', workers, worker_id)
 if last and tonumber(last) ~= tonumber(beat) then return {'ALIVE'} end
 local streams = {}
-for i = 3, math.min(#KEYS, 102) do
-  if redis.call('EXISTS', KEYS[i]) == 1 then streams[#streams + 1] = KEYS[i] end
+for _ = 1, count do
+  local stream = next_keys(1)
+  if redis.call('EXISTS', stream) == 1 then streams[#streams + 1] = stream end
 end
 for _, stream in ipairs(streams) do
   if #redis.call('XPENDING', stream, 'workers', '-', '+', 1, worker_id) > 0 then return {'BUSY'} end

@@ -1,5 +1,5 @@
 --[[
-claim_first_start: decide which attempt is the first of its occurrence, for the hook that is told once.
+claim_first_start: decide which attempt is the first of its occurrence, for the hook that is called once.
 
 KEYS
   occurrence  hash  {ns:shard}:occurrence:<occ_id>  notes the attempt

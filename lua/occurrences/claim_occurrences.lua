@@ -1,8 +1,9 @@
 --[[
 claim_occurrences: fire up to 100 due instants of jobs whose case is plain: one task, which starts at once, without a
 deadline; the job is not paused, nothing of it was compressed, and nothing stands in its way. The same as
-claim_occurrence for each of them, at half the cost; whatever is not plain is left to that.
+claim_occurrence for each of them, at half the cost; an instant that is not plain is left to that script.
 
+USES read_from enqueue_entry
 KEYS
   due      zset    {ns:shard}:due                   job id by the ms of its next due instant; moves on
   streams  set     {ns:shard}:streams               places of the streams that exist
@@ -25,34 +26,29 @@ OUT
 KEEPS I1 I2 I8 I9 I10
 ]]
 local due, streams, stream, place, now, reason = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3]
+local instants, next_keys, next_args = math.min((#KEYS - 3) / 6, 100), read_from(KEYS, 4), read_from(ARGV, 4)
 
-local taken, left, marks = {}, {}, {}
-for i = 1, math.min((#KEYS - 3) / 6, 100) do
-  local job, occurrence, history, live, queued, run = unpack(KEYS, 6 * i - 2, 6 * i + 3)
-  local job_id, occ_id, version, expected, instant, next_due, overlap, handler, message = unpack(ARGV, 9 * i - 5, 9 * i + 3)
-  local held = redis.call('HMGET', job, 'version', 'cursor', 'paused', 'since')
-  local current = held[1] == version
-  if current and held[2] ~= expected and tonumber(held[2]) >= tonumber(instant) then
+local taken, left, next_dues = {}, {}, {}
+for i = 1, instants do
+  local job, occurrence, history, live, queued, run = next_keys(6)
+  local job_id, occ_id, version, expected, instant, next_due, overlap, handler, message = next_args(9)
+  local known = redis.call('HMGET', job, 'version', 'cursor', 'paused', 'since')
+  local current = known[1] == version
+  if current and known[2] ~= expected and tonumber(known[2]) >= tonumber(instant) then
     taken[#taken + 1] = i
-  elseif not current or held[2] ~= expected or held[3] or held[4] or redis.call('EXISTS', occurrence) == 1
+  elseif not current or known[2] ~= expected or known[3] or known[4] or redis.call('EXISTS', occurrence) == 1
     or overlap ~= 'allow' and redis.call('EXISTS', live, queued) > 0 then
     left[#left + 1] = i
   else
     redis.call('HSET', job, 'cursor', instant)
-    marks[#marks + 1], marks[#marks + 2] = next_due, job_id
+    next_dues[#next_dues + 1], next_dues[#next_dues + 2] = next_due, job_id
     redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', 'pending',
       'reason', reason, 'claimed_at', now, 'open', 1)
     redis.call('ZADD', history, instant, occ_id)
     redis.call('ZADD', live, instant, occ_id)
-    local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)
-    if not entry then
-      redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
-      redis.call('SADD', streams, place)
-      entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
-    end
     redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
-      'occurrence', occ_id, 'entry', entry)
+      'occurrence', occ_id, 'entry', enqueue_entry(stream, streams, place, message, 0, 0))
   end
 end
-if #marks > 0 then redis.call('ZADD', due, unpack(marks)) end
+if #next_dues > 0 then redis.call('ZADD', due, unpack(next_dues)) end
 return {'CLAIMED', taken, left}

@@ -1,12 +1,13 @@
 --[[
-commit_occurrences: end up to 100 runs of one stream that succeeded, each the only task of its occurrence, and with each the
-occurrence; ask for the next one in the job's queue to be started. For jobs without `on_complete` and without a count of
-outcomes, the same as commit_task for each of them, at a third of the cost.
+commit_occurrences: end up to 100 runs of one stream that succeeded, each the only task of its occurrence, and with each
+the occurrence; ask for the next one in the job's queue to be started. For jobs without `on_complete` and without a
+count of outcomes, the same as commit_task for each of them, at a third of the cost.
 
+USES read_from
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   starts      set     {ns:shard}:starts                 gets the jobs of which another occurrence waits
-  wake        channel {ns:shard}:wake                   told then
+  wake        channel {ns:shard}:wake                   gets a message then
   deadlines   zset    {ns:shard}:deadlines              loses the occurrences that have one
   run         hash    {ns:shard}:run:<run_id>           \ becomes succeeded
   attempt     hash    {ns:shard}:attempt:<attempt_id>   \ written once
@@ -14,22 +15,23 @@ KEYS
   live        zset    {ns:shard}:live:<job_id>          \ loses the occurrence
   queued      zset    {ns:shard}:queued:<job_id>        / read: does another one wait? five keys for each run
 ARGV
-  worker        str  who ran them
+  worker        str  the worker that ran them
   retention_ms  int  how long the records are kept
   entry, number, started_at, ended_at, result, job_id, occ_id  for each run: its entry, the attempt's number, ms, ms,
                      JSON or empty, its job and its occurrence
 OUT
-  DONE stale  recorded, now or by an earlier send; then the positions, from 1, of runs whose attempt somebody else
-              has ended: for those nothing was written
+  DONE stale  recorded, now or by an earlier send; then the positions, from 1, of runs whose attempt another
+              caller has ended: for those nothing was written
 KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 ]]
 local stream, starts, wake, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local worker, retention_ms = ARGV[1], ARGV[2]
+local runs, next_keys, next_args = math.min((#KEYS - 4) / 5, 100), read_from(KEYS, 5), read_from(ARGV, 3)
 
 local reply, gone, woken = {'DONE'}, {}, 0
-for i = 1, math.min((#KEYS - 4) / 5, 100) do
-  local run, attempt, occurrence, live, queued = unpack(KEYS, 5 * i, 5 * i + 4)
-  local entry, number, started_at, ended_at, result, job_id, occ_id = unpack(ARGV, 7 * i - 4, 7 * i + 2)
+for i = 1, runs do
+  local run, attempt, occurrence, live, queued = next_keys(5)
+  local entry, number, started_at, ended_at, result, job_id, occ_id = next_args(7)
   if redis.call('XACK', stream, 'workers', entry) == 1 then
     gone[#gone + 1] = entry
     redis.call('HSET', attempt, 'state', 'succeeded', 'number', number, 'worker', worker,
@@ -38,9 +40,9 @@ for i = 1, math.min((#KEYS - 4) / 5, 100) do
     if result ~= '' then redis.call('HSET', run, 'result', result) end
     redis.call('PEXPIRE', attempt, retention_ms)
     redis.call('PEXPIRE', run, retention_ms)
-    local held = redis.call('HMGET', occurrence, 'verdict', 'deadline')
-    redis.call('HSET', occurrence, 'open', 0, 'state', held[1] or 'completed', 'ended_at', ended_at)
-    if held[2] then redis.call('ZREM', deadlines, occ_id) end
+    local kept = redis.call('HMGET', occurrence, 'verdict', 'deadline')
+    redis.call('HSET', occurrence, 'open', 0, 'state', kept[1] or 'completed', 'ended_at', ended_at)
+    if kept[2] then redis.call('ZREM', deadlines, occ_id) end
     redis.call('PEXPIRE', occurrence, retention_ms)
     redis.call('ZREM', live, occ_id)
     if redis.call('EXISTS', queued) == 1 then woken = woken + redis.call('SADD', starts, job_id) end

@@ -2,6 +2,7 @@
 commit_task: end a run that is a task of an occurrence, and move the occurrence on: release or skip the tasks
 that waited for it, end the occurrence with its last run, ask for the next one in the queue to be started.
 
+USES read_from take_from_source record_end enqueue_entry
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
@@ -13,14 +14,14 @@ KEYS
   live        zset    {ns:shard}:live:<job_id>          loses the occurrence at its end
   queued      zset    {ns:shard}:queued:<job_id>        read: does another occurrence wait?
   starts      set     {ns:shard}:starts                 gets the job when another one waits
-  wake        channel {ns:shard}:wake                   told then
+  wake        channel {ns:shard}:wake                   gets a message then
   deadlines   zset    {ns:shard}:deadlines              loses the occurrence at its end when it has a deadline
   next_run    hash    \ for each task that waits for this one: its run and
   next_stream stream  / its stream after a success, its run twice after a failure
 ARGV
   source, entry, run_id, place, state, attempt_state, ended_at, retention_ms, split
               as for commit_run; source may also be waiting: a run that no other has released yet
-  verdict     str  what this end makes of the occurrence: empty, or failed, failed_stale, canceled, timed_out
+  verdict     str  the verdict that this end gives the occurrence: empty, or failed, failed_stale, canceled, timed_out
   reason      str  the verdict for people
   job_id      str
   occ_id      str
@@ -32,58 +33,38 @@ ARGV
   value       str  / and then for the run
 OUT
   DONE open   recorded, now or by an earlier send; how many runs of the occurrence are not terminal
-  STALE       somebody else has ended this attempt: nothing was written
+  STALE       another caller has ended this attempt: nothing was written
 KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 ]]
 local stream, run, attempt, delayed, dead, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local deadlines = KEYS[12]
+local deadlines, next_keys = KEYS[12], read_from(KEYS, 13)
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 local verdict, reason, job_id, occ_id, history_ms, halt, following =
-  ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16]
+  ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], tonumber(ARGV[16])
+local next_places = read_from(ARGV, 17)
 
-local mine = 0
-if source == 'attempt' then
-  mine = redis.call('XACK', stream, 'workers', entry)
-elseif source == 'delayed' then
-  mine = redis.call('ZREM', delayed, place .. ':' .. run_id)
-elseif source == 'waiting' and redis.call('HGET', run, 'state') == 'pending' then
-  mine = redis.call('HDEL', run, 'waits', 'message')
-elseif source == 'stream' and redis.call('EXISTS', stream) == 1
-  and #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 0 then
-  mine = redis.call('XDEL', stream, entry)
-end
-if mine == 0 then
-  local before = redis.call('HMGET', source == 'attempt' and attempt or run, 'state', 'ended_at')
+local began = source == 'attempt' and attempt
+if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 then
+  local before = redis.call('HMGET', began or run, 'state', 'ended_at')
   if before[1] ~= attempt_state or before[2] ~= ended_at then return {'STALE'} end
   return {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)}
 end
-
-if source == 'attempt' then
-  redis.call('XDEL', stream, entry)
-  redis.call('HSET', attempt, unpack(ARGV, 17 + following, 16 + following + split))
-  redis.call('PEXPIRE', attempt, retention_ms)
-end
-redis.call('HSET', run, unpack(ARGV, 17 + following + split))
-redis.call('PEXPIRE', run, retention_ms)
-if state == 'dead' then redis.call('ZADD', dead, ended_at + retention_ms, run_id) end
+record_end(began, run, dead, run_id, state, ended_at, retention_ms, split, 17 + following)
 
 local ended = 1
-for i = 1, math.min(following, 50) do
-  local next_run, next_stream, next_place = KEYS[11 + 2 * i], KEYS[12 + 2 * i], ARGV[16 + i]
-  local held = redis.call('HMGET', next_run, 'state', 'waits', 'message')
-  local waiting = held[1] == 'pending' and held[2]
+for _ = 1, math.min(following, 50) do
+  local next_run, next_stream = next_keys(2)
+  local next_place = next_places(1)
+  local kept = redis.call('HMGET', next_run, 'state', 'waits', 'message')
+  local waiting = kept[1] == 'pending' and kept[2]
   if waiting and verdict ~= '' then
     redis.call('HSET', next_run, 'state', 'skipped', 'ended_at', ended_at)
     redis.call('PEXPIRE', next_run, retention_ms)
     ended = ended + 1
   elseif waiting and redis.call('HINCRBY', next_run, 'waits', -1) == 0 then
-    if redis.call('EXISTS', next_stream) == 0 then
-      redis.call('XGROUP', 'CREATE', next_stream, 'workers', '0', 'MKSTREAM')
-    end
-    redis.call('SADD', streams, next_place)
-    redis.call('HSET', next_run, 'entry', redis.call('XADD', next_stream, '*', 'm', held[3], 'n', 0, 'c', 0))
+    redis.call('HSET', next_run, 'entry', enqueue_entry(next_stream, streams, next_place, kept[3], 0, 0))
     redis.call('HDEL', next_run, 'message', 'waits')
   end
 end
@@ -94,9 +75,9 @@ end
 if halt ~= '' then redis.call('HSET', occurrence, 'halt', halt) end
 local open = redis.call('HINCRBY', occurrence, 'open', -ended)
 if open > 0 then return {'DONE', open} end
-local last = redis.call('HMGET', occurrence, 'verdict', 'deadline')
-redis.call('HSET', occurrence, 'state', last[1] or 'completed', 'ended_at', ended_at)
-if last[2] then redis.call('ZREM', deadlines, occ_id) end
+local kept = redis.call('HMGET', occurrence, 'verdict', 'deadline')
+redis.call('HSET', occurrence, 'state', kept[1] or 'completed', 'ended_at', ended_at)
+if kept[2] then redis.call('ZREM', deadlines, occ_id) end
 redis.call('PEXPIRE', occurrence, history_ms)
 redis.call('ZREM', live, occ_id)
 if redis.call('EXISTS', queued) == 1 and redis.call('SADD', starts, job_id) == 1 then

@@ -1,8 +1,10 @@
 --[[
-end_occurrence: what follows the end of an occurrence: its runs' records, kept as long as another task could ask for
-their results, get their last expiry, and the job's on_complete becomes a run. Executed with each commit of a task of a
-job that has several tasks or an on_complete, as one atomic step; only the one that ends the occurrence finds work.
+end_occurrence: finish an occurrence whose last run has ended: the records of its runs, kept as long as another task
+could ask for their results, get their last expiry, and the job's on_complete becomes a run. Executed with each commit
+of a task of a job that has several tasks or an on_complete, as one atomic step; only the one that ends the occurrence
+finds work.
 
+USES read_from enqueue_entry
 KEYS
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    read: has it ended? Loses its counter then
   mine        hash    {ns:shard}:run:<run_id>           the run that was ended: kept while the occurrence goes on
@@ -25,6 +27,7 @@ OUT
 KEEPS I3 I5 I9
 ]]
 local occurrence, mine, complete, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local records, next_keys = math.min(#KEYS - 5, 100), read_from(KEYS, 6)
 local history_ms, handler, place, message, now, hold_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 local state = redis.call('HGET', occurrence, 'state')
@@ -36,12 +39,11 @@ if state == 'pending' or state == 'running' then
 end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 if redis.call('HDEL', occurrence, 'open') == 0 then return {'BEFORE'} end
-for i = 6, math.min(#KEYS, 105) do
-  if redis.call('HGET', KEYS[i], 'state') ~= 'dead' then redis.call('PEXPIRE', KEYS[i], history_ms) end
+for _ = 1, records do
+  local run = next_keys(1)
+  if redis.call('HGET', run, 'state') ~= 'dead' then redis.call('PEXPIRE', run, history_ms) end
 end
 if message == '' then return {'ENDED'} end
-if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
-redis.call('SADD', streams, place)
 redis.call('HSET', complete, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,
-  'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
+  'entry', enqueue_entry(stream, streams, place, message, 0, 0))
 return {'ENDED'}

@@ -1,6 +1,7 @@
 --[[
-fire_occurrence: fire an instant because somebody asked for it (backfill, replay), beside the schedule. The cursor stays.
+fire_occurrence: fire an instant that a backfill or a replay asks for, beside the schedule. The cursor stays.
 
+USES read_from enqueue_entry set_deadline release_tasks
 KEYS
   job         hash    {ns:shard}:job:<job_id>          read: its version
   occurrence  hash    {ns:shard}:occurrence:<occ_id>   created
@@ -23,15 +24,17 @@ ARGV
   run_id, handler, place, message, waits  for each task; waits is how many tasks must succeed before
 OUT
   FIRED          its first runs are on their streams
-  TAKEN          it is on record already, fired by whomever
+  TAKEN          it is on record already: fired by this call before, or by another caller
   BUSY occ_id    this one is going on or waits, and the job allows no two at once: nothing was written
   STALE version  the job has another version, or is gone (0): nothing was written
 KEEPS I2 I8 I9 I10
 ]]
 local job, occurrence, history, live, queued, streams, deadlines =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local tasks, next_keys = math.min((#KEYS - 7) / 2, 50), read_from(KEYS, 8)
 local job_id, occ_id, version, instant, now, reason, origin, overlaps, deadline =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local next_args = read_from(ARGV, 10)
 
 local current = redis.call('HGET', job, 'version')
 if current ~= version then return {'STALE', tonumber(current or 0)} end
@@ -39,25 +42,10 @@ if redis.call('EXISTS', occurrence) == 1 then return {'TAKEN'} end
 local busy = redis.call('ZRANGE', live, 0, 0)[1] or redis.call('ZRANGE', queued, 0, 0)[1]
 if busy and overlaps ~= 'yes' then return {'BUSY', busy} end
 
-local tasks = math.min((#KEYS - 7) / 2, 50)
 redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', 'pending', 'reason', reason,
   'claimed_at', now, 'origin', origin, 'open', tasks)
 redis.call('ZADD', history, math.floor(now / 1000), occ_id)
 redis.call('ZADD', live, instant, occ_id)
-if deadline ~= '' then
-  redis.call('HSET', occurrence, 'deadline', deadline)
-  redis.call('ZADD', deadlines, deadline, occ_id)
-end
-for i = 1, tasks do
-  local run, stream, at = KEYS[6 + 2 * i], KEYS[7 + 2 * i], 5 + 5 * i
-  local run_id, handler, place, message, waits = unpack(ARGV, at, at + 4)
-  redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
-  if waits ~= '0' then
-    redis.call('HSET', run, 'waits', waits, 'message', message)
-  else
-    if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
-    redis.call('SADD', streams, place)
-    redis.call('HSET', run, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
-  end
-end
+set_deadline(occurrence, deadlines, occ_id, deadline)
+release_tasks(tasks, next_keys, next_args, occ_id, now, streams)
 return {'FIRED'}

@@ -23,7 +23,7 @@ if state ~= 'pending' and state ~= 'running' then
   redis.call('ZREM', deadlines, occ_id)
   return {'GONE'}
 end
--- A task that has failed for good under fail_fast has halted it before: what came first is why it ends.
+-- A task that has failed for good under fail_fast may have halted it before: the first cause is the one on record.
 if redis.call('HSETNX', occurrence, 'halt', verdict) == 1 then
   redis.call('HSET', occurrence, 'verdict', verdict, 'error', reason)
 end

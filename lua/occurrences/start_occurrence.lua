@@ -1,11 +1,12 @@
 --[[
 start_occurrence: start the first occurrence in a job's queue once no earlier one is live.
 
+USES read_from enqueue_entry set_deadline release_tasks
 KEYS
   occurrence  hash    {ns:shard}:occurrence:<occ_id>   becomes pending
   live        zset    {ns:shard}:live:<job_id>         gets the occurrence
   queued      zset    {ns:shard}:queued:<job_id>       loses it
-  starts      set     {ns:shard}:starts                loses the job, unless another occurrence still waits for nobody
+  starts      set     {ns:shard}:starts                loses the job, unless another occurrence can start
   streams     set     {ns:shard}:streams               places of the streams that exist
   deadlines   zset    {ns:shard}:deadlines             gets the occurrence when it has a deadline
   run         hash    {ns:shard}:run:<run_id>          \ one pair
@@ -22,10 +23,12 @@ OUT
 KEEPS I3 I7 I8 I10
 ]]
 local occurrence, live, queued, starts, streams, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local tasks, next_keys = math.min((#KEYS - 6) / 2, 50), read_from(KEYS, 7)
 local job_id, occ_id, now, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local next_args = read_from(ARGV, 5)
 
 if redis.call('HGET', occurrence, 'state') ~= 'queued' then
-  -- The job stays in starts while another one waits: nobody else would ask again.
+  -- The job stays in starts while another occurrence waits: no other call would ask again.
   redis.call('ZREM', queued, occ_id)
   if redis.call('EXISTS', queued) == 0 then redis.call('SREM', starts, job_id) end
   return {'TAKEN'}
@@ -33,24 +36,9 @@ end
 redis.call('SREM', starts, job_id)
 if redis.call('EXISTS', live) == 1 then return {'BUSY'} end
 
-local tasks = math.min((#KEYS - 6) / 2, 50)
 redis.call('ZADD', live, redis.call('ZSCORE', queued, occ_id), occ_id)
 redis.call('ZREM', queued, occ_id)
 redis.call('HSET', occurrence, 'state', 'pending', 'open', tasks, 'started_at', now)
-if deadline ~= '' then
-  redis.call('HSET', occurrence, 'deadline', deadline)
-  redis.call('ZADD', deadlines, deadline, occ_id)
-end
-for i = 1, tasks do
-  local run, stream, at = KEYS[5 + 2 * i], KEYS[6 + 2 * i], 5 * i
-  local handler, place, message, waits = unpack(ARGV, at + 1, at + 4)
-  redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now, 'occurrence', occ_id)
-  if waits ~= '0' then
-    redis.call('HSET', run, 'waits', waits, 'message', message)
-  else
-    if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
-    redis.call('SADD', streams, place)
-    redis.call('HSET', run, 'entry', redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0))
-  end
-end
+set_deadline(occurrence, deadlines, occ_id, deadline)
+release_tasks(tasks, next_keys, next_args, occ_id, now, streams)
 return {'STARTED'}

@@ -1,26 +1,28 @@
 --[[
-commit_successes: end up to 100 runs of one stream that succeeded and have nothing else to move: no occurrence, no
-unique key. The same as commit_run for each of them, at a third of the cost.
+commit_successes: end up to 100 runs of one stream that succeeded and change nothing but their records: no occurrence,
+no unique key. The same as commit_run for each of them, at a third of the cost.
 
+USES read_from
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   run      hash    {ns:shard}:run:<run_id>           \ one pair for each run: becomes succeeded;
   attempt  hash    {ns:shard}:attempt:<attempt_id>   / written once; both get their expiry
 ARGV
-  worker        str  who ran them
+  worker        str  the worker that ran them
   retention_ms  int  how long the records are kept
   entry, number, started_at, ended_at, result  for each run: its entry, the attempt's number, ms, ms, JSON or empty
 OUT
-  DONE stale  recorded, now or by an earlier send; then the positions, from 1, of runs whose attempt somebody else
-              has ended: for those nothing was written
+  DONE stale  recorded, now or by an earlier send; then the positions, from 1, of runs whose attempt another
+              caller has ended: for those nothing was written
 KEEPS I4 I5 I6 I7 I9 I10
 ]]
 local stream, worker, retention_ms = KEYS[1], ARGV[1], ARGV[2]
+local runs, next_keys, next_args = math.min((#KEYS - 1) / 2, 100), read_from(KEYS, 2), read_from(ARGV, 3)
 
 local reply, gone = {'DONE'}, {}
-for i = 1, math.min((#KEYS - 1) / 2, 100) do
-  local run, attempt = KEYS[2 * i], KEYS[2 * i + 1]
-  local entry, number, started_at, ended_at, result = unpack(ARGV, 5 * i - 2, 5 * i + 2)
+for i = 1, runs do
+  local run, attempt = next_keys(2)
+  local entry, number, started_at, ended_at, result = next_args(5)
   if redis.call('XACK', stream, 'workers', entry) == 1 then
     gone[#gone + 1] = entry
     redis.call('HSET', attempt, 'state', 'succeeded', 'number', number, 'worker', worker,

@@ -1,9 +1,10 @@
 --[[
-commit_transaction: record an outcome together with what its handler wrote and enqueued, or nothing of all that.
-It stands behind the scripts that it calls: each is put in front of it as a function of KEYS and ARGV, by its name
-in the table `scripts`. The first of them is the commit; its first write removes the entry, so that what follows is
-not refused at the memory limit. Whatever could make one of the writes fail is looked at before.
+commit_transaction: record an outcome together with the writes and the enqueued runs of its handler, or none of them.
+The loader puts the scripts that it calls in front of it, each as a function of KEYS and ARGV, by its name in the table
+`scripts`. The first of them is the commit; its first write removes the entry, so that the later writes are not refused
+at the memory limit. Everything that could make one of the writes fail is checked before the first of them.
 
+USES read_from
 KEYS
   stream  stream  {ns:shard}:stream:<queue>:<prio>  read: is the attempt still going on?
   own     any     {ns:shard}:app:<name>             one for each write: the application's own
@@ -16,40 +17,41 @@ ARGV
            adds to a number (`key`, `field`, or empty), how many arguments follow, and these
   script, keys, args, argument  for each script: its name, how many keys and arguments it has, and its arguments
 OUT
-  REFUSED why  a key holds what the write cannot be applied to: nothing was written
-               besides, what the commit answers: DONE when all is applied, now or by an earlier send; STALE when the
-               attempt has been ended by somebody else, and then nothing was written
+  REFUSED why  a key holds a value that the write cannot be applied to: nothing was written
+               besides, the reply of the commit: DONE when all is applied, now or by an earlier send; STALE when
+               another caller has ended the attempt, and then nothing was written
 KEEPS I3 I4 I5 I6 I7 I9 I10
 ]]
-local stream = KEYS[1]
+local stream, next_keys = KEYS[1], read_from(KEYS, 2)
 local entry, writes, calls = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local next_args = read_from(ARGV, 4)
 
 local mine = #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 1
-local at, from, starts = 4, 2 + writes, {}
+local checked = {}
 for i = 1, math.min(writes, 100) do
-  local key, command, kind, adds, count = KEYS[1 + i], ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  local key, command, kind, adds, count = next_keys(1), next_args(4)
+  local args = {next_args(tonumber(count))}
   local is, number = redis.call('TYPE', key).ok, nil
   if mine and is ~= 'none' and kind ~= 'any' and is ~= kind then
     return {'REFUSED', command .. ' needs a ' .. kind .. ', ' .. key .. ' is a ' .. is}
   end
   if mine and adds == 'key' then number = redis.call('GET', key) end
-  if mine and adds == 'field' then number = redis.call('HGET', key, ARGV[at + 4]) end
+  if mine and adds == 'field' then number = redis.call('HGET', key, args[1]) end
+  -- Redis refuses to add to a number that is too long or no number, and by then the commit would have been written.
   if number and number ~= '0' and (#number > 15 or not string.match(number, '^%-?[1-9]%d*$')) then
     return {'REFUSED', command .. ' needs a whole number of at most 15 digits, ' .. key .. ' has ' .. number}
   end
-  starts[i], at = at, at + 4 + count
+  checked[i] = {command, key, unpack(args)}
 end
 
 local reply
 for i = 1, math.min(calls, 101) do
-  local name, keys, args = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local answer = scripts[name]({unpack(KEYS, from, from + keys - 1)}, {unpack(ARGV, at + 3, at + 2 + args)})
+  local name, keys, args = next_args(3)
+  local answer = scripts[name]({next_keys(tonumber(keys))}, {next_args(tonumber(args))})
   if i == 1 then reply = answer end
   if not mine then return reply end
-  at, from = at + 3 + args, from + keys
 end
-for i = 1, math.min(writes, 100) do
-  local start, count = starts[i], tonumber(ARGV[starts[i] + 3])
-  redis.call(ARGV[start], KEYS[1 + i], unpack(ARGV, start + 4, start + 3 + count))
+for _, write in ipairs(checked) do
+  redis.call(unpack(write))
 end
 return reply

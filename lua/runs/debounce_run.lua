@@ -1,13 +1,14 @@
 --[[
-debounce_run: create a run that waits for its calls to fall silent, or put off the one that waits already.
+debounce_run: create a run that starts when no further call has come for a while, or put off the run that waits already.
 
+USES delay_member
 KEYS
   run      hash    {ns:shard}:run:<run_id>  created, unless another call's run still waits
-  held     hash    {ns:shard}:run:<run_id>  the run of an earlier call that the caller saw; gets the new message
+  earlier  hash    {ns:shard}:run:<run_id>  the run of an earlier call that the caller saw; gets the new message
   delayed  zset    {ns:shard}:delayed       place:run id by the ms it is promoted at
-  lock     string  {ns:shard}:unique:<key>  the run that waits; gone when it is due
+  lock     string  {ns:shard}:unique:<key>  the run that waits; expires when it is due
   closed   set     {ns:shard}:closed        places that take no new runs
-  wake     channel {ns:shard}:wake          told when nothing is due earlier
+  wake     channel {ns:shard}:wake          gets a message when nothing is due earlier
 ARGV
   run_id   str  the caller's choice, so that a second send is recognised
   seen     str  the run of an earlier call that the caller saw; empty for none
@@ -26,27 +27,25 @@ OUT
   CLOSED         the queue takes no new runs: nothing was written
 KEEPS I3 I4 I9
 ]]
-local run, held, delayed, lock, closed, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local run, earlier, delayed, lock, closed, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local run_id, seen, handler, message, moved = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local place, now, due_at, latest = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
 local holder = redis.call('GET', lock)
 if holder and holder ~= seen then return {'EXISTS', holder} end
-local before = redis.call('HMGET', held, 'place', 'latest')
+local before = redis.call('HMGET', earlier, 'place', 'latest')
 local waiting = (before[1] or '') .. ':' .. seen
 if holder and redis.call('ZSCORE', delayed, waiting) then
   local at = math.min(due_at, tonumber(before[2]))
-  redis.call('HSET', held, 'message', moved, 'due_at', at)
+  redis.call('HSET', earlier, 'message', moved, 'due_at', at)
   redis.call('ZADD', delayed, at, waiting)
   redis.call('PEXPIRE', lock, math.max(1, at - now))
   return {'MOVED', holder}
 end
 if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
-local member = place .. ':' .. run_id
 redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place,
   'due_at', due_at, 'latest', latest, 'message', message, 'attempt', 0, 'crashes', 0)
-redis.call('ZADD', delayed, due_at, member)
 redis.call('SET', lock, run_id, 'PX', math.max(1, due_at - now))
-if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, 'run') end
+delay_member(delayed, wake, place .. ':' .. run_id, due_at)
 return {'CREATED'}

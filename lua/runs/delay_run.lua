@@ -1,10 +1,11 @@
 --[[
 delay_run: create a run that waits for its time.
 
+USES delay_member
 KEYS
   run      hash    {ns:shard}:run:<run_id>  created, with the message
   delayed  zset    {ns:shard}:delayed       place:run id by the ms it is promoted at
-  wake     channel {ns:shard}:wake          told when nothing is due earlier
+  wake     channel {ns:shard}:wake          gets a message when nothing is due earlier
   closed   set     {ns:shard}:closed        places that take no new runs
   unique   string  {ns:shard}:unique:<key>  optional: holds the run id while the key is taken
 ARGV
@@ -31,10 +32,8 @@ if unique then
 end
 if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
 
-local member = place .. ':' .. run_id
 redis.call('HSET', run, 'state', 'scheduled', 'handler', handler, 'place', place,
   'due_at', due_at, 'message', message, 'attempt', 0, 'crashes', 0)
-redis.call('ZADD', delayed, due_at, member)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
-if redis.call('ZRANGE', delayed, 0, 0)[1] == member then redis.call('PUBLISH', wake, 'run') end
+delay_member(delayed, wake, place .. ':' .. run_id, due_at)
 return {'CREATED'}

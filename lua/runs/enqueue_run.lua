@@ -1,6 +1,7 @@
 --[[
 enqueue_run: create a run that may start at once, and put it onto its stream.
 
+USES enqueue_entry
 KEYS
   run      hash    {ns:shard}:run:<run_id>           created
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entry; created with its group when absent
@@ -30,13 +31,7 @@ if unique then
 end
 if redis.call('SISMEMBER', closed, place) == 1 then return {'CLOSED'} end
 
--- A stream is born with its group, here and wherever one begins: so every stream that exists can be asked about it.
-local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)
-if not entry then
-  redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
-  redis.call('SADD', streams, place)
-  entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
-end
+local entry = enqueue_entry(stream, streams, place, message, 0, 0)
 redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
 return {'CREATED'}

@@ -1,6 +1,7 @@
 --[[
 enqueue_runs: create up to 100 runs of one place that may start at once, in order. None of them has a unique key.
 
+USES read_from enqueue_entry
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entries; created with its group when absent
   streams  set     {ns:shard}:streams                places of the streams that exist
@@ -16,21 +17,18 @@ OUT
 KEEPS I3 I4 I9
 ]]
 local stream, streams, closed = KEYS[1], KEYS[2], KEYS[3]
-local place = ARGV[1]
+local runs, next_keys = math.min(#KEYS - 3, 100), read_from(KEYS, 4)
+local place, next_args = ARGV[1], read_from(ARGV, 2)
 
-local shut, created = redis.call('SISMEMBER', closed, place) == 1, 0
-for i = 1, math.min(#KEYS - 3, 100) do
-  local run, handler, message = KEYS[i + 3], ARGV[2 * i], ARGV[2 * i + 1]
+local is_closed, created = redis.call('SISMEMBER', closed, place) == 1, 0
+for _ = 1, runs do
+  local run = next_keys(1)
+  local handler, message = next_args(2)
   if redis.call('EXISTS', run) == 0 then
-    -- What an earlier send created before the queue was closed is no new call; this is one.
-    if shut then return {'CLOSED'} end
-    local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)
-    if not entry then
-      redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
-      redis.call('SADD', streams, place)
-      entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
-    end
-    redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
+    -- A run that an earlier send created before the queue was closed exists already; a run that does not is refused.
+    if is_closed then return {'CLOSED'} end
+    redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place,
+      'entry', enqueue_entry(stream, streams, place, message, 0, 0))
     created = created + 1
   end
 end

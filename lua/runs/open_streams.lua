@@ -1,6 +1,7 @@
 --[[
 open_streams: make sure that streams and their groups exist, so that a worker can wait for all of them at once.
 
+USES read_from
 KEYS
   streams  set     {ns:shard}:streams                   places of the streams that exist
   stream   stream  {ns:shard}:stream:<queue>:<prio>     for each place; created with its group when absent
@@ -10,10 +11,12 @@ OUT
   OPEN n  how many were created; up to 100 in one call
 KEEPS I3 I9
 ]]
-local streams = KEYS[1]
+local streams, next_keys = KEYS[1], read_from(KEYS, 2)
+local count, next_args = math.min(#ARGV, 100), read_from(ARGV, 1)
+
 local created = 0
-for i = 1, math.min(#ARGV, 100) do
-  local stream, place = KEYS[i + 1], ARGV[i]
+for _ = 1, count do
+  local stream, place = next_keys(1), next_args(1)
   local grouped = redis.call('EXISTS', stream) == 1 and #redis.call('XINFO', 'GROUPS', stream) > 0
   if not grouped then
     redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')

@@ -1,6 +1,7 @@
 --[[
 promote_runs: move delayed runs that are due onto their streams, at most 100 in one call.
 
+USES read_from enqueue_entry
 KEYS
   delayed  zset    {ns:shard}:delayed   loses the runs
   streams  set     {ns:shard}:streams   places of the streams that exist
@@ -11,24 +12,25 @@ ARGV
   run_id   str  \ one pair
   place    str  / for each run
 OUT
-  PROMOTED n  how many were moved; the others were moved, cancelled or put off by somebody else
+  PROMOTED n  how many were moved; the others were moved, cancelled or put off by another caller
 KEEPS I3 I7
 ]]
 local delayed, streams = KEYS[1], KEYS[2]
-local now = tonumber(ARGV[1])
+local runs, next_keys = math.min((#KEYS - 2) / 2, 100), read_from(KEYS, 3)
+local now, next_args = tonumber(ARGV[1]), read_from(ARGV, 2)
 
 local moved = 0
-for i = 1, math.min((#KEYS - 2) / 2, 100) do
-  local run, stream, run_id, place = KEYS[2 * i + 1], KEYS[2 * i + 2], ARGV[2 * i], ARGV[2 * i + 1]
+for _ = 1, runs do
+  local run, stream = next_keys(2)
+  local run_id, place = next_args(2)
   local member = place .. ':' .. run_id
   local due_at = tonumber(redis.call('ZSCORE', delayed, member) or '')
+  -- The caller has read the set before: another ticker may have moved the run since, or it may have been put off.
   if due_at and due_at <= now then
-    local held = redis.call('HMGET', run, 'message', 'attempt', 'crashes')
-    if held[1] then
-      if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM') end
-      redis.call('SADD', streams, place)
-      local entry = redis.call('XADD', stream, '*', 'm', held[1], 'n', held[2], 'c', held[3])
-      redis.call('HSET', run, 'state', 'pending', 'entry', entry)
+    local kept = redis.call('HMGET', run, 'message', 'attempt', 'crashes')
+    if kept[1] then
+      redis.call('HSET', run, 'state', 'pending', 'entry',
+        enqueue_entry(stream, streams, place, kept[1], kept[2], kept[3]))
       redis.call('HDEL', run, 'message', 'due_at', 'note')
       moved = moved + 1
     end

@@ -1,6 +1,7 @@
 --[[
-purge_dead: delete dead runs with what they carry, at most 100 in one call.
+purge_dead: delete dead runs with their records, at most 100 in one call.
 
+USES read_from
 KEYS
   dead  zset  {ns:shard}:dead          loses the runs
   run   hash  {ns:shard}:run:<run_id>  for each run: deleted
@@ -10,11 +11,12 @@ OUT
   PURGED n  how many were deleted; the others are no dead letters (any more): nothing of them was written
 KEEPS I9 I10
 ]]
-local dead = KEYS[1]
+local dead, next_keys = KEYS[1], read_from(KEYS, 2)
+local count, next_args = math.min(#ARGV, 100), read_from(ARGV, 1)
 
 local purged = 0
-for i = 1, math.min(#KEYS - 1, 100) do
-  local run, run_id = KEYS[i + 1], ARGV[i]
+for _ = 1, count do
+  local run, run_id = next_keys(1), next_args(1)
   -- A run that is not dead may still have work to do, so membership decides; its hash may have expired before.
   if redis.call('ZREM', dead, run_id) == 1 then
     redis.call('DEL', run)

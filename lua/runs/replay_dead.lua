@@ -1,6 +1,7 @@
 --[[
 replay_dead: give the work of a dead run to a new run. The dead one stays dead; it only leaves the dead letters.
 
+USES enqueue_entry
 KEYS
   dead     zset    {ns:shard}:dead                   loses the dead run
   old      hash    {ns:shard}:run:<run_id>           the dead run: gets a note that names the new one
@@ -18,7 +19,7 @@ ARGV
 OUT
   REPLAYED       the new run waits on its stream
   MINE           this very call has replayed it before
-  GONE           it is no dead letter (any more): replayed by somebody else, purged or expired; nothing was written
+  GONE           it is no dead letter (any more): replayed by another caller, purged or expired; nothing was written
   EXISTS holder  its unique key belongs to another run: nothing was written
 KEEPS I3 I4 I9 I10
 ]]
@@ -32,12 +33,7 @@ if unique then
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
 
-local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', 0, 'c', 0)
-if not entry then
-  redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
-  redis.call('SADD', streams, place)
-  entry = redis.call('XADD', stream, '*', 'm', message, 'n', 0, 'c', 0)
-end
+local entry = enqueue_entry(stream, streams, place, message, 0, 0)
 redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end
 redis.call('HSET', old, 'note', 'replayed as ' .. run_id)

@@ -3,8 +3,8 @@ request_cancel: ask the worker that has a run in flight to cancel it; a retry is
 
 KEYS
   run      hash  {ns:shard}:run:<run_id>  is marked
-  cancels  zset  {ns:shard}:cancels       run id by ms of the request; workers read what is new with each beat;
-                                          what is an hour old goes
+  cancels  zset  {ns:shard}:cancels       run id by ms of the request; workers read new requests with each
+                                          beat; requests that are an hour old are removed
 ARGV
   run_id  str
   entry   str  the stream entry that the caller saw in flight
@@ -17,8 +17,8 @@ KEEPS I7 I9 I10
 local run, cancels = KEYS[1], KEYS[2]
 local run_id, entry, now = ARGV[1], ARGV[2], ARGV[3]
 
-local held = redis.call('HMGET', run, 'entry', 'state')
-if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
+local current = redis.call('HMGET', run, 'entry', 'state')
+if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 redis.call('HSET', run, 'cancel', now)
 redis.call('ZREMRANGEBYSCORE', cancels, '-inf', now - 3600000)
 redis.call('ZADD', cancels, now, run_id)

@@ -1,5 +1,5 @@
 --[[
-start_attempt: show an attempt that is still going at a heartbeat; short ones are written once, at their end.
+start_attempt: record an attempt that is still going on at a heartbeat. Short attempts are recorded once, at their end.
 
 KEYS
   run         hash  {ns:shard}:run:<run_id>          becomes running
@@ -8,7 +8,7 @@ KEYS
 ARGV
   entry       str  the stream entry that is this attempt
   number      int  number of the attempt
-  worker      str  who runs it
+  worker      str  the worker that runs it
   started_at  int  ms
 OUT
   SHOWN  the records say running
@@ -18,8 +18,8 @@ KEEPS I6 I7 I10
 local run, attempt, occurrence = KEYS[1], KEYS[2], KEYS[3]
 local entry, number, worker, started_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
-local held = redis.call('HMGET', run, 'entry', 'state')
-if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
+local current = redis.call('HMGET', run, 'entry', 'state')
+if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 
 redis.call('HSET', attempt, 'state', 'running', 'number', number, 'worker', worker, 'started_at', started_at)
 redis.call('HSET', run, 'state', 'running', 'attempt', number)

@@ -1,6 +1,7 @@
 --[[
-write_attempt_log: keep what a handler notes while it runs, log lines and progress, with its attempt.
+write_attempt_log: store the log lines and the progress of a handler that is being executed with its attempt.
 
+USES read_from
 KEYS
   run      hash  {ns:shard}:run:<run_id>          read: is it still this attempt?
   attempt  hash  {ns:shard}:attempt:<attempt_id>  gets the progress and the number of lines written
@@ -19,17 +20,20 @@ KEEPS I6 I7 I9
 ]]
 local run, attempt, log = KEYS[1], KEYS[2], KEYS[3]
 local entry, progress, first, keep, expiry_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local count, next_lines = math.min(#ARGV - 5, 100), read_from(ARGV, 6)
 
-local held = redis.call('HMGET', run, 'entry', 'state')
-if held[1] ~= entry or (held[2] ~= 'pending' and held[2] ~= 'running') then return {'STALE'} end
+local current = redis.call('HMGET', run, 'entry', 'state')
+if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 
 if progress ~= '' then redis.call('HSET', attempt, 'progress', progress) end
-local count, have = math.min(#ARGV - 5, 100), tonumber(redis.call('HGET', attempt, 'lines') or 0)
--- Lines in between were never sent, as more than are kept have come since: what stands there is out of date.
+local have = tonumber(redis.call('HGET', attempt, 'lines') or 0)
+-- A gap: the lines in between were dropped unsent, since more came than are kept. The older lines would seem adjacent.
 if first > have then redis.call('DEL', log) end
+-- An earlier send whose reply was lost may have written the first of these lines.
 local known = math.max(have - first, 0)
 if count > known then
-  redis.call('RPUSH', log, unpack(ARGV, 6 + known, 5 + count))
+  next_lines(known)
+  redis.call('RPUSH', log, next_lines(count - known))
   redis.call('HSET', attempt, 'lines', first + count)
 end
 redis.call('LTRIM', log, -keep, -1)

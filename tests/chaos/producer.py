@@ -31,7 +31,7 @@ def main(acknowledged: Path, pause: float) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level="WARNING")
     try:
-        app.namespace.shards  # noqa: B018 - connects
+        app.namespace.connect()
         main(Path(sys.argv[1]), float(sys.argv[2]))
     except (NotConnected, ServerRefused) as error:
         sys.exit(str(error))

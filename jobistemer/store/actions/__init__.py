@@ -1,4 +1,4 @@
-"""Actions that take several scripts: cancelling, purging, trimming, updating a job, handing work back.
+"""Actions that take several calls: cancelling, purging, trimming, updating a job, handing work back.
 
 May import all other rooms of `store`.
 """

@@ -1,7 +1,7 @@
-"""Drive a backfill: each step fires what there is room for, and notes how far that is.
+"""Backfills: each step fires as many instants as may be in flight, and records the progress.
 
-A step is idempotent: what it fires has ids that follow from the job, the instant and the backfill, so a step that is
-taken twice (by two tickers, or again after a crash) fires nothing twice. Only the note of it is decided by one script.
+A step is idempotent: the ids of its occurrences follow from the job, the instant and the backfill, so a step that is
+taken twice (by two tickers, or again after a crash) fires nothing twice. Only the progress is decided by a script.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from jobistemer.store.scripts import Call, script
 INSTANTS_PER_STEP = 100
 """How many instants one step looks at."""
 STEP_PAUSE_MS = 100
+"""After so long a ticker takes the next step."""
 IDLE_PAUSE_MS = 1_000
+"""After so long a ticker takes the next step when nothing could be fired."""
 KEEP_MS = 7 * 86_400_000
+"""How long the record of an ended backfill is kept."""
 
 
 class StoredBackfill(NamedTuple):
-    """A backfill as it is on record; `step` is empty once it has ended."""
+    """The record of a backfill; `step` is the number of its next step, or `ended`."""
 
     backfill: Backfill
     progress: BackfillProgress
@@ -38,7 +41,7 @@ class StoredBackfill(NamedTuple):
 
 
 def start(keys: Keys, backfill: Backfill) -> Call:
-    """Put a backfill on record; tickers begin with it at once."""
+    """Build the call that stores a backfill; tickers begin with it at once."""
     return script("start_backfill")(
         (keys.backfill(backfill.id), keys.chores, keys.wake),
         (backfill.id, msgspec.json.encode(backfill), msgspec.json.encode(BackfillProgress()), backfill.started_at),
@@ -46,7 +49,7 @@ def start(keys: Keys, backfill: Backfill) -> Call:
 
 
 def find_backfill(database: Database, backfill_id: str) -> StoredBackfill | None:
-    """A backfill by its id, or None: it never was, or ended more than a week ago."""
+    """Return a backfill by its id; None when it does not exist or ended more than a week ago."""
     definition, progress, step = database.ask(
         "HMGET", database.keys.backfill(backfill_id), "definition", "progress", "step"
     )
@@ -60,13 +63,13 @@ def find_backfill(database: Database, backfill_id: str) -> StoredBackfill | None
 
 
 def list_running(database: Database) -> list[str]:
-    """The ids of the backfills that tickers work on."""
+    """Return the ids of the backfills that tickers work on."""
     chores = [chore.decode() for chore in database.ask("ZRANGE", database.keys.chores, 0, -1)]
     return [chore.removeprefix("backfill:") for chore in chores if chore.startswith("backfill:")]
 
 
 def cancel(database: Database, backfill_id: str) -> bool:
-    """Fire nothing more of a backfill; whether it was running. What was fired comes to its end."""
+    """Stop a backfill; occurrences that it has fired come to their end. Returns whether it was running."""
     while (known := find_backfill(database, backfill_id)) and known.progress.status is BackfillStatus.RUNNING:
         ended = _finish(known.progress, BackfillStatus.CANCELED, database.clock.now_ms(), "canceled")
         if database.call(_advance(database.keys, known, ended, 0)).word == "ADVANCED":
@@ -75,7 +78,7 @@ def cancel(database: Database, backfill_id: str) -> bool:
 
 
 def take_step(database: Database, backfill_id: str) -> None:
-    """Fire what there is room for, and note it."""
+    """Fire as many instants as may be in flight, and record the progress. Raises NotConnected or ServerRefused."""
     known = find_backfill(database, backfill_id)
     if known is None or known.progress.status is not BackfillStatus.RUNNING:
         database.ask("ZREM", database.keys.chores, f"backfill:{backfill_id}")
@@ -92,7 +95,7 @@ def take_step(database: Database, backfill_id: str) -> None:
 
 
 def _count_ended(database: Database, progress: BackfillProgress) -> BackfillProgress:
-    """The progress without what has ended since."""
+    """Return the progress with the occurrences that have ended since counted."""
     states = _read_states(database, progress.flying)
     ended = [state for state in states.values() if state is None or state in TERMINAL_OCCURRENCES]
     completed = ended.count(OccurrenceState.COMPLETED)
@@ -114,7 +117,7 @@ def _fire_instants(
     known = _read_states(database, [ids.occurrence_id(job.id, each) for each in instants])
     for instant, (occurrence, state) in zip(instants, known.items(), strict=True):
         if instant > stored.cursor:
-            # It is for the schedule to decide; what it makes of it is left alone.
+            # The schedule has not decided this instant. Fired here, it would run twice.
             break
         if is_excluded(job, instant):
             progress = _move_to(progress, instant, excluded=progress.excluded + 1)
@@ -135,7 +138,7 @@ def _fire_instants(
 
 
 def _build_request(job: Job, backfill: Backfill, instant: int, state: OccurrenceState | None) -> FireRequest | None:
-    """How to fire an instant; None when its record stands."""
+    """Return the request that fires an instant; None when the occurrence on record is kept."""
     reason, origin = f"backfilled by {backfill.by or backfill.id}", f"backfill {backfill.id}"
     if state is None:
         return FireRequest(instant, reason, origin)
@@ -145,7 +148,7 @@ def _build_request(job: Job, backfill: Backfill, instant: int, state: Occurrence
 
 
 def _was_fired_by(database: Database, occurrence: str, backfill: Backfill) -> bool:
-    # Fired by a step that was not noted: its process died in between.
+    # By a step whose progress is not recorded: its process died in between.
     origin = database.ask("HGET", database.keys.occurrence(occurrence), "origin")
     return bool(origin == f"backfill {backfill.id}".encode())
 

@@ -1,4 +1,4 @@
-"""Dead letters: runs that are out of attempts. Listed, replayed as new runs, purged."""
+"""Dead letters: runs that are out of attempts; list them, replay them as new runs, purge them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = 100
 
 
 def list_dead(shards: Sequence[Database], offset: int = 0, limit: int = PAGE) -> list[DeadRun]:
-    """A page of the dead letters, those that died last first."""
+    """Return a page of the dead letters, the latest first."""
     listed = [(at, run, number) for number, each in enumerate(shards) for run, at in _list_latest(each, offset + limit)]
     page = sorted(listed, reverse=True)[offset : offset + limit]
     found = [
@@ -31,14 +31,14 @@ def list_dead(shards: Sequence[Database], offset: int = 0, limit: int = PAGE) ->
 
 
 def count_dead(shards: Sequence[Database]) -> int:
-    """How many dead letters there are."""
+    """Return the number of dead letters."""
     return sum(database.ask("ZCARD", database.keys.dead) for database in shards)
 
 
 def iter_dead(database: Database) -> Iterator[DeadRun]:
-    """Every dead letter of a shard that is there when its page is read, the oldest first.
+    """Yield every dead letter of a shard that exists when its page is read, the oldest first.
 
-    The members are listed beforehand: whoever walks along may take letters away.
+    The members are listed beforehand, so that the caller may remove letters while it iterates.
     """
     members = [run.decode() for run in database.ask("ZRANGE", database.keys.dead, 0, -1)]
     for start in range(0, len(members), PAGE):
@@ -46,16 +46,17 @@ def iter_dead(database: Database) -> Iterator[DeadRun]:
 
 
 def find_dead(database: Database, run_id: str) -> DeadRun | None:
-    """One dead letter of a shard, or None: it never died, was replayed or purged, or has expired."""
+    """Return one dead letter of a shard; None when the run never died, was replayed or purged, or has expired."""
     listed = database.ask("ZSCORE", database.keys.dead, run_id) is not None
     found = _read_dead(database, [run_id]) if listed else []
     return found[0] if found else None
 
 
 def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec.Raw | None = None) -> Call:
-    """Give the work of a dead run to a new one; the caller chooses its id, so that a resend is recognised.
+    """Build the call that gives the work of a dead run to a new run.
 
-    payload: what the new run is called with in place of what the dead one was.
+    run_id: the id of the new run, chosen by the caller, so that a second send is recognised. payload: the arguments of
+    the new run, when they differ from those of the dead one.
     """
     message = build_replay(dead.message, run_id, now_ms)
     if payload is not None:
@@ -69,7 +70,7 @@ def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec
 
 
 def build_replay(message: Message, run_id: str, now_ms: int) -> Message:
-    """The new run's message: it says what it replays, and belongs to no occurrence, since that has ended."""
+    """Return the message of the new run. It names the run it replays, and belongs to no occurrence: that has ended."""
     origin = {"replay_of": message.run}
     if message.slot is not None:
         origin |= {"job": message.slot.job, "occurrence": message.slot.occurrence}
@@ -79,13 +80,13 @@ def build_replay(message: Message, run_id: str, now_ms: int) -> Message:
 
 
 def purge(keys: Keys, runs: Sequence[str]) -> Call:
-    """Delete up to a hundred dead runs with what they carry."""
+    """Build the call that deletes up to a hundred dead runs with their records."""
     chosen = tuple(runs[:PAGE])
     return script("purge_dead")((keys.dead, *(keys.run(run) for run in chosen)), chosen)
 
 
 def _list_latest(database: Database, limit: int) -> list[tuple[str, float]]:
-    # By when they expire, which for all that are kept equally long is the order in which they died.
+    # Sorted by expiry: for runs with the same retention this is the order in which they died.
     flat = database.ask("ZREVRANGE", database.keys.dead, 0, limit - 1, "WITHSCORES")
     return [(run.decode(), float(at)) for run, at in zip(flat[::2], flat[1::2], strict=True)]
 

@@ -1,4 +1,7 @@
-"""Hand back runs that were fetched and not started: to their streams or the delayed set; canceled ones are ended."""
+"""Give back entries that were fetched and not started: to their stream or the delayed set.
+
+A run that was cancelled meanwhile is ended.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ BATCH = 200
 def hand_back(
     database: Database, deliveries: Sequence[Delivery], worker: str, delay_ms: int = 0, note: str = ""
 ) -> None:
-    """Hand entries back; no attempt is used up.
+    """Give entries back; their attempts do not count.
 
-    Raises NotConnected or ServerRefused: make the same call again, an entry that was handed back is not touched by it.
+    Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
     """
     if not deliveries:
         return

@@ -1,4 +1,4 @@
-"""Purge a queue: end what waits in it, a hundred at a time; what is in flight comes to its own end."""
+"""Purge a queue: end the runs that wait in it, a hundred at a time; attempts in flight come to their own end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ PAGE = 100
 
 
 def purge_queue(shards: Sequence[Database], queue: str, reason: str) -> int:
-    """End all runs that wait in a queue as canceled, each with the reason; how many. Each has its record.
+    """End all runs that wait in a queue as canceled, each with the reason. Returns how many there were.
 
-    What is enqueued meanwhile may be among them or stay; what is fetched meanwhile is left to its worker.
+    Runs that are enqueued meanwhile may be among them or stay; runs that are fetched meanwhile are left to their
+    workers. Raises NotConnected or ServerRefused.
     """
     return sum(_purge_shard(database, queue, f"purged: {reason}") for database in shards)
 
@@ -37,7 +38,7 @@ def _purge_shard(database: Database, queue: str, reason: str) -> int:
 
 
 def _list_on_stream(database: Database, place: str) -> Iterator[list[Delivery]]:
-    """What a stream holds now, in pages; what is in flight among it is refused when it is to be ended."""
+    """Yield the runs on a stream, in pages. The script refuses to end those of them that are in flight."""
     stream = database.keys.stream(place)
     last = database.ask("XREVRANGE", stream, "+", "-", "COUNT", 1)
     start = b"-"
@@ -47,7 +48,7 @@ def _list_on_stream(database: Database, place: str) -> Iterator[list[Delivery]]:
 
 
 def _list_in_set(database: Database, key: str, queue: str) -> Iterator[list[Delivery]]:
-    """The runs of a queue in the delayed set or in a waiting list, in pages."""
+    """Yield the runs of a queue in the delayed set or in a waiting list, in pages."""
     members = [member.decode() for member in database.ask("ZRANGE", key, 0, -1)]
     mine = [each for each in map(split_delayed_member, members) if split_place(each[0])[0] == queue]
     for start in range(0, len(mine), PAGE):

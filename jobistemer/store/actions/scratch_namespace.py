@@ -1,4 +1,4 @@
-"""A namespace for a while: marked as such when it is taken, and removed with all that is in it."""
+"""Scratch namespaces: marked when they are taken, and removed with all their keys at the end."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ _OWNER_FIELD: Final = "for-a-while"
 
 
 def find_owner(namespace: Namespace) -> str:
-    """Who has taken it for a while; empty when nobody has."""
+    """Return the owner of a scratch namespace; empty when the namespace is not one."""
     owner: bytes | None = namespace.settings.ask("HGET", namespace.settings_key, _OWNER_FIELD)
     return (owner or b"").decode(errors="replace")
 
 
 def acquire(namespace: Namespace, owner: str) -> bool:
-    """Take it for a while, unless anybody uses it: whoever does has left its settings there.
+    """Mark an unused namespace as a scratch namespace of `owner`. Returns whether it was unused and is now marked.
 
-    Raises ServerRefused, with nothing written, when this user could not remove it again.
+    A namespace that is in use has its settings. Raises ServerRefused, with nothing written, when this user may not
+    remove keys: the namespace could not be cleared again.
     """
     settings, key = namespace.settings, namespace.settings_key
     if settings.ask("EXISTS", key):
         return False
     settings.ask("SCAN", 0, "COUNT", 1)
     settings.ask("UNLINK", key)
-    # The number of shards is written by whoever connects first: it is not there while nobody has.
+    # The first process that connects writes the number of shards: with more than the mark there, it was faster.
     return bool(settings.ask("HSETNX", key, _OWNER_FIELD, owner)) and settings.ask("HLEN", key) == 1
 
 
 def clear(namespace: Namespace) -> None:
-    """Remove every key of a namespace that was taken. It walks along all keys of the server, a thousand at a time."""
+    """Remove every key of a scratch namespace. All keys of the server are scanned, a thousand at a time."""
     for database in namespace.shards:
         _clear_shard(database)
-    # The last: what is cleared half-way can still be told.
+    # Last, so that a namespace that was cleared half-way is still marked.
     namespace.settings.ask("UNLINK", namespace.settings_key)
 
 

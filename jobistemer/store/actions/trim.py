@@ -1,7 +1,7 @@
-"""Trim a job's history to its retention: by age, as records expire, and by count, the earliest ones first.
+"""Trim the history of a job to its retention: by age, as records expire, and by count, the earliest ones first.
 
-An occurrence goes together with its runs and their attempts. What has not ended stays, and so does a dead run: it is
-in the list of the dead, where it can be replayed, for as long as that keeps it.
+An occurrence is removed together with its runs and their attempts. An occurrence that has not ended stays. A dead run
+stays too: it is a dead letter, and can be replayed until it expires.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEP = 100
 
 
 def trim_step(database: Database, job: Job) -> int:
-    """Look at the earliest occurrences of a job; how many of them were removed from its history."""
+    """Look at the earliest occurrences of a job. Returns how many of them were removed from its history."""
     history = database.keys.history(job.id)
     total, first = database.ask_all([("ZCARD", history), ("ZRANGE", history, 0, STEP - 1)])
     earliest = [each.decode() for each in first]

@@ -1,8 +1,8 @@
-"""Change a job: let a new definition take over so that every instant is decided by exactly one of the two.
+"""Update a job: let a new definition take over so that every instant is decided by exactly one of the two.
 
-What the old schedule has left undecided is decided first, under the old version, with the calls that tickers use. Where
-that has to wait (catching up is paced, or the change waits for its window) the new version is put off, and a ticker
-registers it: `change` and `apply_pending` are the same steps, taken by different roles.
+Instants that the old schedule has left undecided are decided first, under the old version, with the calls that tickers
+use. When that has to wait (catching up is paced, or the update waits for its window) the new version is put off, and a
+ticker registers it: `update_job` and `apply_pending` are the same steps, taken by different roles.
 """
 
 from __future__ import annotations
@@ -25,47 +25,50 @@ from jobistemer.store.database import Database
 from jobistemer.store.scripts import Call
 
 TRIES = 5
-"""How often a change is tried again when somebody else changes the same job at the same time."""
+"""How often an update is tried again when another caller changes the same job at the same time."""
 DECISIONS_PER_ROUND = 100
 MAX_ROUNDS = 20
+"""A longer backlog is left to a ticker: the caller, such as a deployment, must not wait for it."""
 PATIENCE_MS = 1_000
-"""A backlog that catching up would pace over less than this is decided in one go."""
+"""A backlog that catching up would pace over less than this is decided at once."""
 RETRY_MS = 1_000
-"""After so long a ticker looks again whether a change that waits for the backlog can be applied."""
+"""After so long a ticker looks again whether an update that waits for the backlog can be applied."""
 
 
 class UpdateResult(NamedTuple):
-    """What became of a definition: CREATED, CHANGED, UNCHANGED, POSTPONED or OLDER, and the version that is current."""
+    """The result of an update: CREATED, CHANGED, UNCHANGED, POSTPONED or OLDER, and the version that is current."""
 
     word: str
     version: int
 
 
 class Author(NamedTuple):
-    """Who changes a job: a person, for the audit list, and the app that declares it."""
+    """The author of an update: a person, for the audit list, and the app that declares the job."""
 
     by: str = ""
     owner: str = ""
 
 
-def update_job(database: Database, job: Job, author: Author, *, mark: str = "", force: bool = False) -> UpdateResult:
+def update_job(
+    database: Database, job: Job, author: Author, *, declared_fingerprint: str = "", force: bool = False
+) -> UpdateResult:
     """Register a definition, or put it off until it can take over.
 
-    mark: its fingerprint as it was declared, which differs where an anchor was added since. force: it takes over now,
-    also when it has a window, or when another version has taken its place before; else that is OLDER, and nothing is
-    written.
-    Raises StaleDefinition when others keep changing the job at the same time.
+    declared_fingerprint: the fingerprint of the definition as it was declared, when an anchor was added since. force:
+    it takes over now, also when it has a window, or when another version has replaced it before; without force the
+    result is then OLDER, and nothing is written.
+    Raises StaleDefinition when other callers keep changing the job at the same time.
     """
     for _ in range(TRIES):
         stored = jobs.find_job(database, job.name)
-        changed = _try_update(database, job, mark or fingerprint(job), stored, author, force=force)
+        changed = _try_update(database, job, declared_fingerprint or fingerprint(job), stored, author, force=force)
         if changed.word != "STALE":
             return changed
-    raise StaleDefinition(f"job {job.name!r} is being changed by somebody else; look at its versions and try again")
+    raise StaleDefinition(f"job {job.name!r} is being changed by another process; look at its versions and try again")
 
 
 def apply_pending(database: Database, job_id: str) -> UpdateResult | None:
-    """Register the version of a job that was put off, when its time has come; None when there is none."""
+    """Register the version of a job that was put off, when its time has come. Returns None when there is none."""
     stored = jobs.read_stored(database.ask(*jobs.read_command(database.keys, job_id)))
     if stored is None or not stored.pending:
         _forget_chore(database, job_id, stored)
@@ -79,7 +82,7 @@ def apply_pending(database: Database, job_id: str) -> UpdateResult | None:
     )
     opens_ms = opens_at_ms(new.job, now_ms)
     if opens_ms is not None and opens_ms > now_ms:
-        # Nobody came by while its window was open, and there will be another.
+        # No ticker was there while its window was open: it waits for the next window.
         return _call(database, jobs.postpone(database.keys, new, opens_ms))
     if not _decide_old_schedule(database, stored, new.job, now_ms):
         database.ask("ZADD", database.keys.chores, "XX", now_ms + RETRY_MS, f"update:{job_id}")
@@ -88,17 +91,17 @@ def apply_pending(database: Database, job_id: str) -> UpdateResult | None:
 
 
 def decide_backlog(database: Database, stored: StoredJob, now_ms: int) -> bool:
-    """Decide what is due up to now under the version that is stored; whether nothing is left.
+    """Decide the instants up to now under the stored version. Returns whether all of them are decided.
 
-    Something is left when catching up at its pace takes longer than PATIENCE_MS, or when somebody else has changed the
-    job meanwhile.
+    Some are left when catching up at its pace takes longer than PATIENCE_MS, or when another caller has changed the job
+    meanwhile. Raises NotConnected or ServerRefused.
     """
     pauses_ms = 0
     for _ in range(MAX_ROUNDS):
         try:
             decisions = plan(stored.job, stored.cursor, now_ms, DECISIONS_PER_ROUND, stored.since)
         except InvalidSchedule:
-            # A custom schedule that is not known here: who could say what it left?
+            # A custom schedule that this process does not know: its undecided instants cannot be found.
             return True
         if not decisions:
             return True
@@ -120,14 +123,14 @@ def decide_backlog(database: Database, stored: StoredJob, now_ms: int) -> bool:
 
 
 def _try_update(
-    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, *, force: bool
+    database: Database, job: Job, declared: str, stored: StoredJob | None, author: Author, *, force: bool
 ) -> UpdateResult:
     now_ms = database.read_clock()
-    if stored is None or stored.fingerprint == mark:
-        return _register_unchanged(database, job, mark, stored, author, now_ms, force=force)
-    if not force and has_been_replaced(database, stored, mark):
+    if stored is None or stored.fingerprint == declared:
+        return _register_unchanged(database, job, declared, stored, author, now_ms, force=force)
+    if not force and has_been_replaced(database, stored, declared):
         return UpdateResult("OLDER", stored.version)
-    new = _build_registration(database, job, mark, stored, author, now_ms)
+    new = _build_registration(database, job, declared, stored, author, now_ms)
     at_ms = now_ms if force else apply_at_ms(job, now_ms)
     if at_ms > now_ms or not _decide_old_schedule(database, stored, new.job, now_ms):
         return _call(database, jobs.postpone(database.keys, new, at_ms))
@@ -135,31 +138,36 @@ def _try_update(
 
 
 def _register_unchanged(
-    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int, *, force: bool
+    database: Database, job: Job, declared: str, stored: StoredJob | None, author: Author, now_ms: int, *, force: bool
 ) -> UpdateResult:
     if force and stored is not None and stored.pending:
         _call(database, jobs.drop_pending(database.keys, job.id, stored.version, stored.pending))
     return _call(
-        database, jobs.register(database.keys, _build_registration(database, job, mark, stored, author, now_ms))
+        database, jobs.register(database.keys, _build_registration(database, job, declared, stored, author, now_ms))
     )
 
 
 def _decide_old_schedule(database: Database, stored: StoredJob, job: Job, now_ms: int) -> bool:
-    # Under the same schedule the instants stay the same ones: what is undecided goes to the new version as it is.
+    # Under the same schedule the instants stay the same: the new version decides the undecided ones.
     return stored.job.schedule == job.schedule or decide_backlog(database, stored, now_ms)
 
 
 def _build_registration(
-    database: Database, job: Job, mark: str, stored: StoredJob | None, author: Author, now_ms: int
+    database: Database, job: Job, declared: str, stored: StoredJob | None, author: Author, now_ms: int
 ) -> Registration:
     kept = keep_anchor(job, stored, now_ms)
     if stored is None:
         cursor = now_ms // 1000
-        return Registration(kept, mark, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner)
+        return Registration(kept, declared, 0, cursor, first_due(kept, cursor), now_ms, author.by, owner=author.owner)
     same_schedule = stored.job.schedule == kept.schedule
     cursor = stored.cursor if same_schedule else max(now_ms // 1000, stored.cursor)
     return Registration(
-        *(kept, mark, stored.version, cursor, first_due(kept, cursor), now_ms),
+        kept,
+        declared,
+        stored.version,
+        cursor,
+        first_due(kept, cursor),
+        now_ms,
         by=author.by,
         pending=stored.pending,
         owner=author.owner,
@@ -175,20 +183,20 @@ def _find_unused_versions(database: Database, stored: StoredJob, now_ms: int) ->
     return find_forgettable(found, find_pinned_versions(database, stored.job.id), now_ms)
 
 
-def has_been_replaced(database: Database, stored: StoredJob, mark: str) -> bool:
-    """Whether another definition has taken the place of this one before, whether or not it was in force by then."""
-    return mark in stored.passed or is_superseded(find_versions(database, stored.job.id), stored.version, mark)
+def has_been_replaced(database: Database, stored: StoredJob, declared: str) -> bool:
+    """Return whether another definition has replaced this one before, even if this one was never in force."""
+    return declared in stored.passed or is_superseded(find_versions(database, stored.job.id), stored.version, declared)
 
 
 def keep_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
-    """The job with the anchor of its first registration, where its schedule counts from one."""
+    """Return the job with the anchor of its first registration, when its schedule counts from an anchor."""
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
     first = getattr(stored.job.schedule, "anchor", None) if stored else None
     return msgspec.structs.replace(job, schedule=anchored(job.schedule, first or at))
 
 
 def _forget_chore(database: Database, job_id: str, stored: StoredJob | None) -> None:
-    # The script looks once more: something may have been put off just now.
+    # The script looks once more: another caller may have put off a version just now.
     database.call(jobs.drop_pending(database.keys, job_id, stored.version if stored else 0, ""))
 
 

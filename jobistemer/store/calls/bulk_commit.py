@@ -1,4 +1,4 @@
-"""Successes that move so little besides themselves that a hundred of them are committed by one call."""
+"""Bulk commits: successes that change little besides themselves, a hundred of them in one call."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobistemer.core import ids
+from jobistemer.core.runs.message import TaskRef
 from jobistemer.core.states import AttemptState
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Call, script
 
 MAX_RUNS_PER_CALL = 100
-"""How many go into one call."""
+"""How many runs one call ends."""
 MAX_RESULT_BYTES = 16_384
-"""A larger result goes by itself, so that no call keeps the server busy for long."""
+"""A run with a larger result is committed by itself, so that no call keeps the server busy for long."""
 
 BundleKey = tuple[bytes, int, bool]
 """Stream, retention in milliseconds, and whether the runs are of occurrences."""
@@ -45,7 +46,8 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     """Build the call that ends up to 100 plain successes with one bundle key."""
     first = ended[0]
     if first.delivery.message.slot is not None:
-        return _commit_occurrences(keys, ended)
+        # All of them are tasks: it is a part of the key of the bundle.
+        return _commit_occurrences(keys, [(each, ref) for each in ended if (ref := each.delivery.message.slot)])
     touched: list[Any] = [first.delivery.stream]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms]
     for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
@@ -55,15 +57,14 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
     return script("commit_successes")(tuple(touched), tuple(args))
 
 
-def _commit_occurrences(keys: Keys, ended: Sequence[EndedAttempt]) -> Call:
+def _commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> Call:
     """Build the same call for runs that are the only task of an occurrence, which ends with them."""
-    first = ended[0]
+    first, _ = tasks[0]
     touched: list[Any] = [first.delivery.stream, keys.starts, keys.wake, keys.deadlines]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms]
-    for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
-        run, slot = delivery.message.run, delivery.message.slot
-        assert slot is not None  # noqa: S101 - a bundle is of one kind
+    for (delivery, outcome, _, _, started_at, ended_at, *_), ref in tasks:
+        run = delivery.message.run
         touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
-        touched += (keys.occurrence(slot.occurrence), keys.live(slot.job), keys.queued(slot.job))
-        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, slot.job, slot.occurrence)
+        touched += (keys.occurrence(ref.occurrence), keys.live(ref.job), keys.queued(ref.job))
+        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, ref.job, ref.occurrence)
     return script("commit_occurrences")(tuple(touched), tuple(args))

@@ -1,4 +1,4 @@
-"""The end of one attempt, as every script that records it needs it."""
+"""One attempt that has ended, with everything that the scripts record of it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from jobistemer.store.database import Database
 
 
 class EndedAttempt(NamedTuple):
-    """An attempt that has ended: its outcome, what becomes of its run, and everything else that is recorded of it.
+    """One attempt that has ended, or a run that ends before its first attempt.
 
-    ending: the terminal state of the run, or its next attempt. source: the place that the run is taken from: attempt
-    (in flight), stream (waiting on it, fetched by no worker), or delayed; there the run waits for the limit in `limit`
-    when that is not empty, else for its time. reducers: of an attempt that has mapped, the run that waits for each
-    group of children. groups_made: how many groups the run has begun to make, in this attempt or in those before.
+    ending: what becomes of the run: its terminal state, or its next attempt. source: the place that the run is taken
+    from: attempt (an entry in flight), stream (an entry that no worker has fetched), waiting (a task whose predecessors
+    go on), or delayed, which is the waiting list of `limit` when that is not empty. reducers: of an attempt that has
+    mapped, the run that waits for each group of children. groups_made: how many groups the run has begun to make, in
+    this attempt and in earlier ones.
     """
 
     delivery: Delivery
@@ -33,7 +34,7 @@ class EndedAttempt(NamedTuple):
 
     @property
     def hands_over(self) -> bool:
-        """Whether the run leaves its place, in an occurrence or in a group, to the reducers of its children."""
+        """Whether the reducers of its children take the run's place, in an occurrence or in a group."""
         ending = self.ending
         return bool(self.reducers) and isinstance(ending, FinalState) and ending.state is RunState.SUCCEEDED
 
@@ -42,7 +43,8 @@ def read_elapsed_ms(database: Database, delivery: Delivery, outcome: Outcome, st
     """Return how long ago the first attempt of a run began, in milliseconds; 0 when nothing depends on it.
 
     It decides about the next attempt only after a failure, and only where the retry policy ends after a time. Where the
-    first attempt has left no record, it counts from when the run was enqueued.
+    record of the first attempt has expired, the time since the run was enqueued counts. Raises NotConnected or
+    ServerRefused.
     """
     failed = outcome.state in (AttemptState.FAILED, AttemptState.TIMED_OUT)
     if not failed or delivery.message.retry.max_elapsed_s is None:
@@ -50,6 +52,6 @@ def read_elapsed_ms(database: Database, delivery: Delivery, outcome: Outcome, st
     if not delivery.attempt:
         return ended_at - started_at
     first = database.keys.attempt(ids.attempt_id(delivery.message.run, 0))
-    # Of an attempt whose worker died only the time at which it was found to have ended is known.
+    # The record of an attempt whose worker died has no start, only the time at which another worker took it over.
     started, over = (int(each or 0) for each in database.ask("HMGET", first, "started_at", "ended_at"))
     return ended_at - (started or over or delivery.message.enqueued_at)

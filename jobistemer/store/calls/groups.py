@@ -1,4 +1,8 @@
-"""Groups: the runs that one run made of many items, counted until the last of them releases the reducer."""
+"""Groups: the children that one run maps its items to, counted until the last of them releases the reducer.
+
+A child is counted by the commit that ends it, once: a commit that is sent twice, or by a worker whose lease is over,
+must not count it again, or the reducer would start while children go on.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,13 @@ from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Call, script
 
 BATCH = 100
-"""How many children one call adds."""
+"""How many children one call adds: one script must not keep the server busy for long."""
 UNFINISHED_KEEP_MS = 30 * 86_400_000
-"""How long a group is kept when nothing happens to it; each of its runs that ends begins this time anew."""
+"""How long a group is kept without an event, in ms. The end of each of its runs starts this time anew."""
 
 
 class GroupState(NamedTuple):
-    """Where a group stands; total is None until the run that maps has succeeded."""
+    """The progress of a group; total is None until the run that maps has succeeded."""
 
     added: int
     done: int
@@ -34,68 +38,80 @@ class GroupState(NamedTuple):
 def add_children(
     keys: Keys, parent: Delivery, failure: str, first: int, children: Sequence[Message], number: int = 0
 ) -> Call:
-    """Add up to a hundred children, which all have one handler and one place; `first` is the index of the first.
+    """Build the call that adds up to a hundred children, all of one handler and one place.
 
-    number: which group of the parent it is.
+    first: the index of the first child in its group. number: the number of the group among those of the parent.
     """
-    one = children[0]
-    assert one.member is not None  # noqa: S101 - children are members
-    where, group = place(one.queue, one.priority), one.member.group
+    one, group = children[0], ids.reducer_run_id(parent.message.run, number)
+    where = place(one.queue, one.priority)
     return script("add_children")(
         (
-            *(keys.run(parent.message.run), keys.group(group), keys.stream(where), keys.streams),
+            keys.run(parent.message.run),
+            keys.group(group),
+            keys.stream(where),
+            keys.streams,
             *(keys.run(child.run) for child in children),
         ),
         (
-            *(parent.entry, first, failure, group, one.handler, where, one.enqueued_at, UNFINISHED_KEEP_MS, number + 1),
+            parent.entry,
+            first,
+            failure,
+            group,
+            one.handler,
+            where,
+            one.enqueued_at,
+            UNFINISHED_KEEP_MS,
+            number + 1,
             *(encode_message(child) for child in children),
         ),
     )
 
 
-def seal_group(keys: Keys, parent: str, heir: Waiter, now: int) -> Call:
-    """Let a reducer wait for the runs that it is there for; sent with the commit of the run that has mapped."""
-    reducer = heir.message
-    where = place(reducer.queue, reducer.priority)
+def seal_group(keys: Keys, parent: str, waiter: Waiter, now: int) -> Call:
+    """Build the call that lets a reducer wait for its group; an extension of the commit of the run that has mapped."""
+    reducer = waiter.message
+    where, occurrence = place(reducer.queue, reducer.priority), reducer.slot.occurrence if reducer.slot else ""
     return script("seal_group")(
         (keys.run(parent), keys.group(reducer.run), keys.run(reducer.run), keys.stream(where), keys.streams),
-        (
-            *(reducer.handler, where, reducer.slot.occurrence if reducer.slot else "", now, UNFINISHED_KEEP_MS),
-            *(heir.mark, heir.members),
-        ),
+        (reducer.handler, where, occurrence, now, UNFINISHED_KEEP_MS, waiter.mark, waiter.members),
     )
 
 
 def count_member(keys: Keys, run: str, member: GroupMember) -> Call:
-    """Count the end of a run in its group; sent with its commit."""
+    """Build the call that counts the end of a run in its group; an extension of its commit."""
     return script("count_member")(
         (
-            *(keys.run(run), keys.group(member.group), keys.results(member.group), keys.run(member.group)),
-            *(keys.stream(member.place), keys.streams),
+            keys.run(run),
+            keys.group(member.group),
+            keys.results(member.group),
+            # A group has the id of its reducer's run.
+            keys.run(member.group),
+            keys.stream(member.place),
+            keys.streams,
         ),
         (member.index, member.place, UNFINISHED_KEEP_MS),
     )
 
 
 def expire_group(keys: Keys, reducer: str, ended_at: int, retention_ms: int) -> Call:
-    """Keep what the group returned no longer than its reducer's record; sent with the reducer's commit."""
+    """Build the call that lets the results of a group expire with its reducer; an extension of the reducer's commit."""
     return script("expire_group")(
         (keys.run(reducer), keys.group(reducer), keys.results(reducer)), (ended_at, retention_ms)
     )
 
 
 def halt_group(keys: Keys, group: str, reason: str) -> Call:
-    """Let what has not ended be cancelled."""
+    """Build the call that marks a group, so that its runs which have not ended are cancelled."""
     return script("halt_group")((keys.group(group),), (reason,))
 
 
 def state_command(keys: Keys, group: str) -> Command:
-    """The command whose answer `read_state` understands."""
+    """Return the command whose answer `read_state` decodes."""
     return ("HMGET", keys.group(group), "added", "done", "failed", "total", "halt", "error")
 
 
 def read_state(answer: list[bytes | None]) -> GroupState | None:
-    """The group in the answer to `state_command`; None when there is none (any more)."""
+    """Decode the answer to `state_command`; None when the group does not exist (any more)."""
     added, done, failed, total, halt, error = answer
     if added is None and total is None:
         return None
@@ -105,32 +121,32 @@ def read_state(answer: list[bytes | None]) -> GroupState | None:
 
 
 def find_group(database: Database, group: str) -> GroupState | None:
-    """Where a group stands; None when there is none (any more)."""
+    """Return the progress of a group; None when it does not exist (any more)."""
     return read_state(database.ask(*state_command(database.keys, group)))
 
 
 def read_results(database: Database, group: str, first: int, count: int) -> list[bytes | None]:
-    """What the runs of a group returned, from index `first` on, as it is stored: JSON, or `!` and an error."""
+    """Return the results of a group from index `first` on, as they are stored: JSON, or `!` and an error."""
     found: list[bytes | None] = database.ask("HMGET", database.keys.results(group), *range(first, first + count))
     return found
 
 
 def find_halted(database: Database, members: Sequence[Message]) -> dict[str, str]:
-    """Which of these runs belong to a group that is halted, and why it is."""
+    """Return the runs among these whose group is halted, each with the reason."""
     group_of = {message.run: message.member.group for message in members if message.member}
     wanted = sorted(set(group_of.values()))
     commands = [("HMGET", database.keys.group(each), "halt", "error") for each in wanted]
     answers = database.ask_all(commands) if wanted else []
-    stopped = {
+    halted = {
         group: (why or b"its group is halted").decode(errors="replace").partition("\n")[0]
-        for group, (halt, why) in zip(wanted, answers, strict=True)
-        if halt
+        for group, (mark, why) in zip(wanted, answers, strict=True)
+        if mark
     }
-    return {run: stopped[group] for run, group in group_of.items() if group in stopped}
+    return {run: halted[group] for run, group in group_of.items() if group in halted}
 
 
 def list_delayed_children(database: Database, group: str, added: int) -> list[str]:
-    """The runs of a group that are in the delayed set, five hundred looked at in one round trip."""
+    """Return the runs of a group that are in the delayed set; five hundred are looked at in one round trip."""
     found = []
     for start in range(0, added, 500):
         children = [ids.child_run_id(group, index) for index in range(start, min(start + 500, added))]
@@ -142,7 +158,7 @@ def list_delayed_children(database: Database, group: str, added: int) -> list[st
 
 
 def group_ids(parent: str, count: int) -> list[str]:
-    """The groups that a run has made, when there are so many."""
+    """Return the ids of the groups of a run that has made `count` of them."""
     return [ids.reducer_run_id(parent, number) for number in range(count)]
 
 
@@ -152,13 +168,13 @@ def count_groups(database: Database, parents: Sequence[str]) -> list[int]:
 
 
 def find_successor(database: Database, parent: str) -> str:
-    """The group whose reducer has taken, or will take, the place of a run that has mapped."""
+    """Return the group whose reducer takes, or has taken, the place of a run that has mapped."""
     join = ids.join_run_id(parent)
     return join if database.ask("EXISTS", database.keys.group(join)) else ids.reducer_run_id(parent)
 
 
 def expire_groups(database: Database, occurrence: str, job: Job) -> None:
-    """Let what the tasks of an ended occurrence have mapped go with it."""
+    """Let the groups of an ended occurrence expire with it: the groups that its tasks have made."""
     tasks = [ids.run_id(occurrence, ids.task_id(job.id, task.name)) for task in job.tasks]
     joins = [ids.join_run_id(task) for task in tasks]
     found = [*(ids.reducer_run_id(task) for task in tasks), *joins]

@@ -1,4 +1,4 @@
-"""Holds: for a time, the runs of one task, or those that count under one limit, wait; the others flow."""
+"""Holds: for a time the runs of one task, or the runs that count under one limit, wait; other runs go on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from jobistemer.store.scripts import Call, script
 
 
 def task_scope(task: str) -> str:
-    """What the runs of a task are held by."""
+    """Return the name under which the runs of a task are held."""
     return limit_name(f"task/{task}")
 
 
 def put_hold(shards: Sequence[Database], name: str, until_ms: int) -> None:
-    """Hold what goes by a name until an instant; what an earlier hold has put off is put off until then."""
+    """Hold the runs of a name until `until_ms`; runs that an earlier hold has put off wait until then as well."""
     for database in shards:
         database.ask_all(
             [
@@ -30,7 +30,7 @@ def put_hold(shards: Sequence[Database], name: str, until_ms: int) -> None:
 
 
 def release_hold(shards: Sequence[Database], name: str) -> bool:
-    """End a hold now; whether there was one."""
+    """End a hold now. Returns whether there was one."""
     ended = 0
     for database in shards:
         ended += database.ask("ZREM", database.keys.holds, name)
@@ -39,7 +39,7 @@ def release_hold(shards: Sequence[Database], name: str) -> bool:
 
 
 def list_holds(shards: Sequence[Database]) -> list[Hold]:
-    """The holds that have not ended, by name, with how many runs each has put off."""
+    """Return the holds that have not ended, by name, each with the number of runs that it has put off."""
     found: dict[str, Hold] = {}
     for database in shards:
         flat = database.ask("ZRANGEBYSCORE", database.keys.holds, f"({database.clock.now_ms()}", "+inf", "WITHSCORES")
@@ -51,22 +51,32 @@ def list_holds(shards: Sequence[Database]) -> list[Hold]:
 
 
 def hold_run(keys: Keys, delivery: Delivery, name: str, now_ms: int) -> Call:
-    """Put off a fetched run, should its hold still be there."""
+    """Build the call that puts off a fetched run when its hold still exists."""
     message = delivery.message
     return script("hold_run")(
         (
-            *(keys.holds, keys.parked(name), delivery.stream.decode(), keys.run(message.run)),
-            *(keys.delayed, keys.wake),
+            keys.holds,
+            keys.parked(name),
+            delivery.stream.decode(),
+            keys.run(message.run),
+            keys.delayed,
+            keys.wake,
         ),
         (
-            *(name, delivery.entry, message.run, place(message.queue, message.priority), encode_message(message)),
-            *(delivery.attempt, delivery.crashes, now_ms),
+            name,
+            delivery.entry,
+            message.run,
+            place(message.queue, message.priority),
+            encode_message(message),
+            delivery.attempt,
+            delivery.crashes,
+            now_ms,
         ),
     )
 
 
 def release_held(keys: Keys, name: str, now_ms: int) -> Call:
-    """Let up to a hundred runs that a hold has put off come back."""
+    """Build the call that makes up to a hundred runs due which a hold has put off."""
     return script("release_held")((keys.parked(name), keys.delayed, keys.wake), (now_ms,))
 
 

@@ -1,6 +1,6 @@
-"""The versions of a job, as Redis keeps them: one hash, six fields for each.
+"""The versions of a job: one hash with six fields for each version.
 
-The definition of the current one, which is the only one of most jobs, stands with the job.
+The definition of the current version, which is the only version of most jobs, is in the record of the job.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from jobistemer.store.keys import Keys
 
 
 def find_versions(database: Database, job_id: str) -> list[Version]:
-    """The versions of a job that are kept, the earliest first; those of a removed job until they expire."""
-    # In this order: what is current when the job is looked at has moved to the versions when it is not any more.
+    """Return the versions of a job that are kept, the earliest first; those of a removed job until they expire."""
+    # The job first: a version that is replaced between the two commands has then moved to the versions, and is found.
     (current, definition), answer = database.ask_all(
         [("HMGET", database.keys.job(job_id), "version", "definition"), ("HGETALL", database.keys.versions(job_id))]
     )
@@ -24,12 +24,12 @@ def find_versions(database: Database, job_id: str) -> list[Version]:
 
 
 def find_pinned_versions(database: Database, job_id: str) -> set[int]:
-    """The versions that occurrences of a job which have not ended are pinned to."""
+    """Return the versions that occurrences of a job are pinned to which have not ended."""
     return set(find_live_versions(database, job_id).values())
 
 
 def find_live_versions(database: Database, job_id: str) -> dict[str, int]:
-    """The occurrences of a job that are going on or queued, each with the version that it is pinned to."""
+    """Return the occurrences of a job that are going on or queued, each with the version that it is pinned to."""
     keys: Keys = database.keys
     found = [
         each.decode()

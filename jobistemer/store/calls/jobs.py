@@ -1,4 +1,4 @@
-"""Definitions in Redis: register, look up, pause, remove."""
+"""Calls and reads for the definitions of jobs: register, look up, pause, resume, remove."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from jobistemer.store.scripts import Call, script
 
 
 class StoredJob(NamedTuple):
-    """A job as it is registered; `cursor` is the last instant that was decided, in Unix seconds.
+    """A job as it is registered.
 
-    since: where compressing began, when rows were compressed into an occurrence that is still to come. pending: the
-    fingerprint of a definition that is registered at pending_at (ms). owner: the app that deployed the job last.
-    passed: fingerprints of the last definitions that another one took the place of while they were put off.
+    cursor: the last instant that was decided, in Unix seconds. since: the cursor before the first instant of a
+    compressed row whose occurrence is still to come. pending: the fingerprint of a definition that is registered at
+    pending_at (ms). owner: the app that deployed the job last. passed: fingerprints of the last definitions that were
+    replaced while they were put off.
     """
 
     job: Job
@@ -35,18 +36,27 @@ class StoredJob(NamedTuple):
 
 
 _FIELDS = (
-    *("definition", "version", "fingerprint", "cursor", "paused", "paused_until", "since"),
-    *("pending_mark", "pending_at", "owner", "passed"),
+    "definition",
+    "version",
+    "fingerprint",
+    "cursor",
+    "paused",
+    "paused_until",
+    "since",
+    "pending_mark",
+    "pending_at",
+    "owner",
+    "passed",
 )
 
 
 def read_command(keys: Keys, job_id: str) -> Command:
-    """The command whose answer `read_stored` understands."""
+    """Return the command whose answer `read_stored` decodes."""
     return ("HMGET", keys.job(job_id), *_FIELDS)
 
 
 def read_stored(answer: list[bytes | None]) -> StoredJob | None:
-    """The registered job in the answer to `read_command`, or None when there is none."""
+    """Decode the answer to `read_command`; None when no such job is registered."""
     definition, version, fingerprint, cursor, paused, until, since, pending, pending_at, owner, passed = answer
     if definition is None or version is None or fingerprint is None or cursor is None:
         return None
@@ -66,13 +76,13 @@ def read_stored(answer: list[bytes | None]) -> StoredJob | None:
 
 
 def find_job(database: Database, name: str) -> StoredJob | None:
-    """The registered job of this name, or None."""
+    """Return the registered job of this name, or None."""
     return read_stored(database.ask(*read_command(database.keys, ids.job_id(name))))
 
 
 def find_version(database: Database, job_id: str, version: int) -> Job | None:
-    """One version of a job's definition, the current or an earlier one; None when its retention is over."""
-    # The current one stands with the job and moves from there when it is over; so the job is looked at first.
+    """Return the definition of one version of a job, the current or an earlier one; None when its retention is over."""
+    # The job first: a version that is replaced between the two commands has moved to the versions, and is found there.
     (current, definition), earlier = database.ask_all(
         [
             ("HMGET", database.keys.job(job_id), "version", "definition"),
@@ -84,11 +94,12 @@ def find_version(database: Database, job_id: str, version: int) -> Job | None:
 
 
 class Registration(NamedTuple):
-    """A definition on its way into a job's hash, with what its sender saw and decided.
+    """A definition that is to be registered, with the state that the caller saw and its decisions.
 
-    seen, pending: the version and the pending fingerprint that were seen. cursor: up to where instants are decided.
-    by: who, for the audit list. owner: the app that declares it. retire: whether what runs under earlier versions
-    is cancelled. forget: versions that nothing refers to.
+    seen, pending: the version and the pending fingerprint that the caller saw. cursor: the last instant that is
+    decided, in Unix seconds. next_due: the next instant, in Unix seconds. by: the author, for the audit list. owner:
+    the app that declares the job. retire: whether occurrences of earlier versions are cancelled. forget: versions
+    that nothing refers to.
     """
 
     job: Job
@@ -105,24 +116,40 @@ class Registration(NamedTuple):
 
 
 def register(keys: Keys, new: Registration) -> Call:
-    """Store a job, or the next version of one."""
+    """Build the call that stores a job, or the next version of one."""
     job = new.job
     expect_by = 0 if job.expect_within_s is None else new.now_ms + round(job.expect_within_s * 1000)
     return script("register_job")(
         (
-            *(keys.job(job.id), keys.versions(job.id), keys.history(job.id), keys.due, keys.chores, keys.wake),
-            *(keys.audit(job.id), keys.expected),
+            keys.job(job.id),
+            keys.versions(job.id),
+            keys.history(job.id),
+            keys.due,
+            keys.chores,
+            keys.wake,
+            keys.audit(job.id),
+            keys.expected,
         ),
         (
-            *(job.id, encode_job(job), new.fingerprint, new.seen, new.pending),
-            *(new.cursor, new.next_due * 1000, new.now_ms, new.by, new.owner, int(new.retire)),
-            *(expect_by, *new.forget),
+            job.id,
+            encode_job(job),
+            new.fingerprint,
+            new.seen,
+            new.pending,
+            new.cursor,
+            new.next_due * 1000,
+            new.now_ms,
+            new.by,
+            new.owner,
+            int(new.retire),
+            expect_by,
+            *new.forget,
         ),
     )
 
 
 def postpone(keys: Keys, new: Registration, at_ms: int) -> Call:
-    """Put a version off until `at_ms`."""
+    """Build the call that puts a version off until `at_ms`."""
     job = new.job
     return script("postpone_job")(
         (keys.job(job.id), keys.chores, keys.wake),
@@ -131,7 +158,7 @@ def postpone(keys: Keys, new: Registration, at_ms: int) -> Call:
 
 
 def drop_pending(keys: Keys, job_id: str, seen: int, pending: str) -> Call:
-    """Take back a version that was put off."""
+    """Build the call that takes back a version which was put off."""
     return script("postpone_job")(
         (keys.job(job_id), keys.chores, keys.wake),
         (job_id, "", "", seen, pending, 0, "", ""),
@@ -139,34 +166,43 @@ def drop_pending(keys: Keys, job_id: str, seen: int, pending: str) -> Call:
 
 
 def pause(keys: Keys, job_id: str, reason: str, until_ms: int, now_ms: int, by: str = "", note: str = "") -> Call:
-    """Record a job's instants as skipped from now on, until it is resumed or `until_ms` (0 for never)."""
+    """Build the call that pauses a job: its instants are recorded as skipped until it is resumed, or `until_ms`.
+
+    until_ms: 0 for a pause without an end.
+    """
     return script("pause_job")((keys.job(job_id), keys.audit(job_id)), (reason, until_ms, now_ms, by, note))
 
 
 def resume(keys: Keys, job_id: str, now_ms: int, by: str = "") -> Call:
-    """End a job's pause."""
+    """Build the call that ends the pause of a job."""
     return script("resume_job")((keys.job(job_id), keys.audit(job_id)), (now_ms, by))
 
 
 def record_job_change(keys: Keys, job_id: str, now_ms: int, by: str, what: str, text: str) -> Call:
-    """Tell the audit list of a job what somebody did."""
+    """Build the call that appends a line to the audit list of a job."""
     return script("record_job_change")((keys.job(job_id), keys.audit(job_id)), (now_ms, by, what, text))
 
 
 def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> Call:
-    """Forget a job; its history and its audit list expire by themselves."""
+    """Build the call that forgets a job; its history and its audit list expire by themselves."""
     job = stored.job
     return script("remove_job")(
         (
-            *(keys.job(job.id), keys.due, keys.versions(job.id), keys.history(job.id), keys.audit(job.id)),
-            *(keys.chores, keys.live(job.id), keys.queued(job.id)),
+            keys.job(job.id),
+            keys.due,
+            keys.versions(job.id),
+            keys.history(job.id),
+            keys.audit(job.id),
+            keys.chores,
+            keys.live(job.id),
+            keys.queued(job.id),
         ),
         (job.id, stored.version, round(job.history_s * 1000), UNFINISHED_KEEP_MS, now_ms, by),
     )
 
 
 def read_audit(database: Database, job_id: str, limit: int) -> list[JobChange]:
-    """Who changed a job, the latest first, also one that was removed."""
+    """Return the changes of a job, also of one that was removed, the latest first."""
     entries = database.ask("LRANGE", database.keys.audit(job_id), -limit, -1) if limit > 0 else []
-    told = (raw.decode().split("\n", 3) for raw in reversed(entries))
-    return [JobChange(int(at), by, what, note) for at, by, what, note in told]
+    lines = (raw.decode().split("\n", 3) for raw in reversed(entries))
+    return [JobChange(int(at), by, what, note) for at, by, what, note in lines]

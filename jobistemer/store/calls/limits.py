@@ -1,7 +1,9 @@
-"""Limits in the store: runs ask for their slots, wait where no worker holds them, give slots back, let others in.
+"""Limits: a run takes a permit of each of its limits before it starts, and its permits are given back at its end.
 
-A slot is held for one entry of a stream, and an entry goes when its attempt ends. So a slot whose entry is gone is
-free, whoever notices: the worker that ended the attempt, the one that took over a dead one's work, or the sweep.
+A permit is held for one entry of a stream, and an entry is removed when its attempt ends. So a permit whose entry is
+gone is free, and three callers may find that: the worker that ended the attempt, the worker that took over the work of
+a dead one, or the sweep. A counter in place of the entry could not be repaired after a crash: it would not say which
+of its permits are still in use.
 """
 
 from __future__ import annotations
@@ -19,38 +21,42 @@ from jobistemer.store.keys import Keys, front_of, place, place_of_stream, split_
 from jobistemer.store.scripts import Call, Reply, script
 
 MAX_ROUNDS = 100
-"""How often in a row the next ones are let in; the sweep goes on where this ends."""
+"""How often in a row waiting runs are let in; the sweep goes on where this ends."""
+RELEASES_PER_TRIP = 100
+"""How many permits the sweep looks at in one round trip."""
 
 _encode = msgspec.json.encode
 _decode_uses = msgspec.json.Decoder(tuple[LimitUse, ...]).decode
 
 HeldPermits = tuple[str, bytes, bytes, Sequence[LimitUse]]
-"""A run, its stream, its entry and what it counts under."""
+"""A run, its stream, its entry, and the limits it counts under."""
 
 
 def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[LimitUse], now_ms: int) -> Call:
-    """Ask for all slots that a fetched run needs."""
+    """Build the call that asks for all permits which a fetched run needs: it gets all of them or none."""
     message = delivery.message
     where, stream = place(message.queue, message.priority), delivery.stream.decode()
     counted = [key for use in uses for key in _use_keys(keys, use)]
     return script("admit_run")(
         (stream, keys.run(message.run), keys.limits, keys.delayed, keys.wake, *counted),
         (
-            *(
-                delivery.entry,
-                message.run,
-                where,
-                _holder_value(delivery.stream, delivery.entry),
-                encode_message(message),
-            ),
-            *(delivery.attempt, delivery.crashes, _waiting_score(delivery.entry), now_ms, _encode(uses)),
+            delivery.entry,
+            message.run,
+            where,
+            _holder_value(delivery.stream, delivery.entry),
+            encode_message(message),
+            delivery.attempt,
+            delivery.crashes,
+            _waiting_score(delivery.entry),
+            now_ms,
+            _encode(uses),
             *(part for use in uses for part in use),
         ),
     )
 
 
 def admit_waiting_run(keys: Keys, name: str, member: str, uses: Sequence[LimitUse]) -> Call:
-    """Let a run that waits for the limit `name` have its slots."""
+    """Build the call that gives a run which waits for the limit `name` its permits."""
     where, run = split_delayed_member(member)
     front, at_a_time = front_of(where), _concurrency_uses(uses)
     counted = [key for use in at_a_time for key in _use_keys(keys, use)]
@@ -61,7 +67,7 @@ def admit_waiting_run(keys: Keys, name: str, member: str, uses: Sequence[LimitUs
 
 
 def release_limits(keys: Keys, holding: HeldPermits) -> Call:
-    """Give back what a run holds for an entry, once that is gone."""
+    """Build the call that gives back the permits of an entry, once the entry is gone."""
     run, stream, entry, uses = holding
     at_a_time = _concurrency_uses(uses)
     counted = [key for use in at_a_time for key in _use_keys(keys, use)]
@@ -72,7 +78,10 @@ def release_limits(keys: Keys, holding: HeldPermits) -> Call:
 
 
 def release_permits(database: Database, holdings: Sequence[HeldPermits]) -> None:
-    """Give back what attempts that have ended held, and let in who waited for it. Raises NotConnected."""
+    """Give back the permits of attempts that have ended, and let in the runs that waited for them.
+
+    Raises NotConnected. A permit that is not given back is found by the sweep.
+    """
     if not holdings:
         return
     replies = database.call_all([release_limits(database.keys, each) for each in holdings])
@@ -84,15 +93,20 @@ def release_permits(database: Database, holdings: Sequence[HeldPermits]) -> None
 
 
 def release_deliveries(database: Database, deliveries: Sequence[Delivery]) -> None:
-    """The same for attempts of which only the delivery is known; what they hold is on record. Raises NotConnected."""
+    """Give back the permits of attempts whose limits only the record of the run says. Raises NotConnected."""
     found = read_uses(database, [each.message.run for each in deliveries])
     limited = [(each, uses) for each, uses in zip(deliveries, found, strict=True) if uses]
     release_permits(database, [(each.message.run, each.stream, each.entry, uses) for each, uses in limited])
 
 
 def admit_waiting(database: Database, freed: Mapping[str, int]) -> int:
-    """Let in those who wait longest for limits where slots were freed; how many were let in."""
+    """Let in the runs that wait longest for limits with freed permits.
+
+    freed: how many permits each limit has got back. Returns the number of runs that were let in. Raises NotConnected.
+    """
     admitted = 0
+    # Round by round, since a run that is let in here may need other limits too: then it moves to the list of one that
+    # is full, and the permit is still free for the next run in this list.
     for _ in range(MAX_ROUNDS):
         waiting = _list_first_waiting(database, freed)
         if not waiting:
@@ -101,34 +115,38 @@ def admit_waiting(database: Database, freed: Mapping[str, int]) -> int:
         calls = [admit_waiting_run(database.keys, *each, uses) for each, uses in zip(waiting, found, strict=True)]
         replies = database.call_all(calls)
         admitted += sum(isinstance(reply, Reply) and reply.word == "ADMITTED" for reply in replies)
-        # A limit that is full, or that cannot be looked at, is left; the others may have room for more.
-        left = {
+        # A limit that is full, or whose call was refused, is given up: asking again would have the same reply. The
+        # other limits may have permits for more runs.
+        exhausted = {
             name
             for (name, _), reply in zip(waiting, replies, strict=True)
             if isinstance(reply, JobistemerError) or reply.word == "FULL"
         }
-        freed = {name: freed[name] for name, _ in waiting if name not in left}
+        freed = {name: freed[name] for name, _ in waiting if name not in exhausted}
     return admitted
 
 
 def read_uses(database: Database, runs: Sequence[str]) -> list[tuple[LimitUse, ...]]:
-    """What runs were last said to count under; nothing for those that have no limits or are gone."""
+    """Read the limits of each run from its record; none for a run without limits or without a record."""
     answers = database.ask_all([("HGET", database.keys.run(run), "limits") for run in runs]) if runs else []
     return [_decode_uses(answer) if answer else () for answer in answers]
 
 
 def sweep_limits(database: Database) -> int:
-    """Free slots whose attempts have ended, and let in who waits for free ones; how many were let in.
+    """Free the permits of attempts that have ended, and let in runs that wait for them.
 
-    This finds something only when a worker died between the end of an attempt and the next step.
+    This finds permits only after a worker has died between the commit of an attempt and the call that gives its permits
+    back: these are two calls, since a commit cannot know which runs will be let in, and so which keys it would touch.
+    Returns the number of runs that were let in.
     """
     names = sorted(name.decode() for name in database.ask("HKEYS", database.keys.limits))
     for name in names:
-        _sweep_holders(database, name)
+        _release_stale_permits(database, name)
+    # One for each, freed or not: a permit may also have been freed before its worker died.
     return admit_waiting(database, dict.fromkeys(names, 1))
 
 
-def _sweep_holders(database: Database, name: str) -> None:
+def _release_stale_permits(database: Database, name: str) -> None:
     flat = database.ask("HGETALL", database.keys.held(name))
     held = dict(zip(flat[::2], flat[1::2], strict=True)) if isinstance(flat, list) else flat
     use = LimitUse(name, 1, 0)
@@ -138,10 +156,10 @@ def _sweep_holders(database: Database, name: str) -> None:
         stream = database.keys.stream(where).encode()
         calls.append(release_limits(database.keys, (run.decode(), stream, entry.encode(), (use,))))
     if not calls:
-        # Nobody holds it and nobody waits: the name goes from the list.
+        # No run holds a permit. This call removes the name from the limits in use, unless a run waits for it.
         calls.append(release_limits(database.keys, ("", b"", b"", (use,))))
-    for start in range(0, len(calls), 100):
-        database.call_all(calls[start : start + 100])
+    for start in range(0, len(calls), RELEASES_PER_TRIP):
+        database.call_all(calls[start : start + RELEASES_PER_TRIP])
 
 
 def _list_first_waiting(database: Database, freed: Mapping[str, int]) -> list[tuple[str, str]]:
@@ -163,10 +181,11 @@ def _concurrency_uses(uses: Iterable[LimitUse]) -> list[LimitUse]:
 
 
 def _waiting_score(entry: bytes) -> float:
-    """The place in a waiting list: the milliseconds of an entry, then its number within them."""
+    """Return the place in a waiting list: the milliseconds of an entry, and its number within them as a fraction."""
     milliseconds, _, number = entry.partition(b"-")
     return int(milliseconds) + min(int(number), 999) / 1000
 
 
 def _holder_value(stream: bytes, entry: bytes) -> str:
+    # With the place: entries of two streams may have the same id, and a run moves between its own and the front.
     return f"{place_of_stream(stream)} {entry.decode()}"

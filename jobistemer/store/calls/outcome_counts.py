@@ -1,4 +1,4 @@
-"""Calls about how a job fares over its occurrences: failures in a row, and completions that are expected."""
+"""Calls that count the outcomes of a job: failures in a row, and completions that are expected."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from jobistemer.store.scripts import Call, script
 
 
 def is_counted(job: Job) -> bool:
-    """Whether the job asks for its outcomes to be counted."""
+    """Return whether the job asks for its outcomes to be counted."""
     return job.pause_on_failure > 0 or job.expect_within_s is not None
 
 
 def count_outcome(keys: Keys, job: Job, slot: TaskRef, now_ms: int) -> Call:
-    """Count the outcome of an occurrence, once it has one."""
+    """Build the call that counts the outcome of an occurrence when it has ended; an extension of its commits."""
     row = "" if job.pause_on_failure == 1 else f", the last of {job.pause_on_failure} in a row"
     reason = f"paused itself because {slot.occurrence} failed{row}"
     return script("count_outcome")(
@@ -24,7 +24,7 @@ def count_outcome(keys: Keys, job: Job, slot: TaskRef, now_ms: int) -> Call:
 
 
 def raise_alert(keys: Keys, job_id: str, seen: int, next_at: int, message: Message, now_ms: int) -> Call:
-    """Tell an alert by the run of `message`, unless what was `seen` is no longer so."""
+    """Build the call that reports an alert by the run of `message`, unless the mark `seen` has changed meanwhile."""
     where = place(message.queue, message.priority)
     return script("raise_alert")(
         (keys.job(job_id), keys.expected, keys.run(message.run), keys.stream(where), keys.streams),
@@ -33,5 +33,5 @@ def raise_alert(keys: Keys, job_id: str, seen: int, next_at: int, message: Messa
 
 
 def expect_within_ms(job: Job) -> int:
-    """How soon after a completion the next one is expected; 0 for a job that expects none."""
+    """Return how many ms after a completion the next one is expected; 0 for a job that expects none."""
     return round((job.expect_within_s or 0) * 1000)

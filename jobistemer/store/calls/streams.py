@@ -1,4 +1,4 @@
-"""Streams as a worker reads them: which there are, fetching, what a dead worker left behind."""
+"""Streams as a worker reads them: opening them, fetching entries, and the entries that a dead worker left pending."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from jobistemer.store.scripts import script
 from jobistemer.store.server.connection import BLOCK_MS
 
 STREAMS_PER_CALL = 100
-
 PAGE = 100
 NEW = b">"
 """Where a read begins that asks for entries which no consumer has been given."""
-# What servers say of a stream that is not there; fakeredis has words of its own.
+# Errors of servers about a stream that does not exist; fakeredis has its own text.
 _NO_STREAM_WORDS = ("NOGROUP", "UNBLOCKED", "requires the key to exist")
 
 
@@ -40,24 +39,25 @@ class _StreamNames(dict[str, str]):
 
 
 class StreamReader:
-    """Fetches entries for one consumer, on a connection of its own: a blocking read holds its connection.
+    """A reader that fetches entries for one consumer, on a connection of its own: a blocking read occupies it.
 
-    A read is never sent twice, as the client would do by itself: what the server has handed out to a connection
-    that broke is this consumer's, and only `fetch_pending` brings it back.
+    A read is never sent twice, as redis-py would do by itself. The server may have handed out entries to the connection
+    that broke: they are pending for this consumer, a second read would hand out others, and only `fetch_pending`
+    returns the first ones.
     """
 
     def __init__(self, database: Database, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
-        # Connections that have waited, by the number that the server knows them by; 0 where it would not say.
+        # The id that the server has given each connection that has waited; 0 where it refuses to say.
         self._connection_ids: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._blocked: tuple[redis.Redis, int] | None = None
         self._stream_names = _StreamNames(database.keys)
 
     def interrupt(self) -> None:
-        """End a wait that is under way, from another thread; what was handed out before that is read all the same.
+        """End a blocking read that is under way, from another thread. Entries that were handed out before are returned.
 
-        Where the server does not allow it, the wait goes on to its end. Raises NotConnected or ServerRefused.
+        Where the server does not allow it, the read goes on to its end. Raises NotConnected or ServerRefused.
         """
         if (waiting := self._blocked) is not None:
             client, number = waiting
@@ -69,9 +69,9 @@ class StreamReader:
     def fetch(
         self, places: Sequence[str], count: int, *, block: bool, after: bytes = NEW
     ) -> list[tuple[bytes, list[Any]]]:
-        """Take up to `count` entries of each place; with `block` wait up to two seconds for the first.
+        """Fetch up to `count` entries of each place; with `block` wait up to two seconds for the first entry.
 
-        Raises NotConnected or ServerRefused; a stream that vanished is made anew.
+        A stream that does not exist is created. Raises NotConnected or ServerRefused.
         """
         if not places:
             return []
@@ -84,12 +84,13 @@ class StreamReader:
         except redis.RedisError as error:
             self._database.learn_from_error(error)
             if isinstance(error, ResponseError) and any(words in str(error) for words in _NO_STREAM_WORDS):
+                # One of them was deleted. Nothing was handed out, so the next read asks for all of them again.
                 open_streams(self._database, places)
                 return []
             raise translate_error(error, self._database.address) from error
 
     def fetch_pending(self, where: str) -> Iterator[tuple[bytes, list[Any]]]:
-        """Yield the entries that one place has handed out to this consumer and that have not ended, page by page."""
+        """Yield, page by page, the entries of one place that are pending for this consumer."""
         last = b"0"
         while answer := self.fetch([where], PAGE, block=False, after=last):
             stream, entries = answer[0]
@@ -109,7 +110,7 @@ class StreamReader:
             connection.send_command(*command)
             return client.parse_response(connection, command[0])
         except BaseException:
-            # An answer that was not read would be taken for the answer to the next question.
+            # The answer may still arrive, and the next command on this connection would take it for its own.
             connection.disconnect()
             raise
         finally:
@@ -123,7 +124,7 @@ class StreamReader:
         except ResponseError:
             number = 0
         self._connection_ids[connection] = number
-        # A connection that is made anew is another one to the server.
+        # After a reconnect the id is another one: the old one may be that of another client by then.
         connection.register_connect_callback(self._forget_connection_id)
         return number
 
@@ -132,14 +133,14 @@ class StreamReader:
 
 
 def read_deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Delivery | None, bytes]]:
-    """Return the message in each entry that one stream delivered, with the entry; None for one that cannot be read."""
+    """Decode the entries of one stream; None in place of the delivery for an entry that cannot be read."""
     found: list[tuple[Delivery | None, bytes]] = []
     for entry, fields in entries:
         try:
             message = decode_message(fields[b"m"])
             delivery = Delivery(stream, entry, message, int(fields[b"n"]), int(fields[b"c"]))
         except (KeyError, TypeError, ValueError, RecursionError):
-            # TypeError: an entry that was deleted while it was pending has no fields at all.
+            # TypeError: an entry that was deleted while it was pending is still listed, without its fields.
             found.append((None, entry))
         else:
             found.append((delivery, entry))
@@ -147,7 +148,7 @@ def read_deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Deliver
 
 
 def open_streams(database: Database, places: Sequence[str]) -> None:
-    """Make sure that streams and their groups exist."""
+    """Create the streams and groups that do not exist. Raises NotConnected or ServerRefused."""
     keys = database.keys
     for start in range(0, len(places), STREAMS_PER_CALL):
         part = tuple(places[start : start + STREAMS_PER_CALL])
@@ -155,9 +156,9 @@ def open_streams(database: Database, places: Sequence[str]) -> None:
 
 
 def list_pending(database: Database, where: str, consumer: str) -> Iterator[tuple[bytes, Delivery | None]]:
-    """Every entry of a place that is pending for a consumer, with its message; None when that is gone or unreadable.
+    """Yield every entry of a place that is pending for a consumer, with its delivery; None when it cannot be read.
 
-    Each is given once, whatever becomes of it, so that walking along has an end.
+    Each entry is yielded once, whether or not the caller ends it, so that the iteration has an end.
     """
     stream, start = database.keys.stream(where), b"-"
     while pending := _read_pending_page(database, stream, start, consumer):
@@ -174,17 +175,17 @@ def _read_pending_page(database: Database, stream: str, start: bytes, consumer: 
         return list(database.ask("XPENDING", stream, GROUP, start, "+", PAGE, consumer))
     except ServerRefused as error:
         if any(words in str(error) for words in _NO_STREAM_WORDS):
-            # Somebody has deleted it, and what was pending with it; what is in other streams is not to wait for that.
+            # The stream was deleted, and its pending entries with it. The caller goes on with the other streams.
             return []
         raise
 
 
 def find_busy_consumers(database: Database, where: str) -> set[str]:
-    """The consumers of a place that entries are pending for."""
+    """Return the consumers of a place that have pending entries."""
     try:
         answer = database.ask("XINFO", "CONSUMERS", database.keys.stream(where), GROUP)
     except ServerRefused:
-        # A place whose stream is not there (any more).
+        # The stream of the place does not exist (any more).
         return set()
     found = [dict(zip(each[::2], each[1::2], strict=True)) for each in answer]
     return {each[b"name"].decode() for each in found if each[b"pending"]}
@@ -193,13 +194,13 @@ def find_busy_consumers(database: Database, where: str) -> set[str]:
 def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
     """Delete and acknowledge an entry that holds no readable message.
 
-    In this order: should only the first be done, the entry is still pending, and whoever comes next drops it.
+    In this order: if only the first command is executed, the entry is still pending, and the next worker drops it.
     """
     database.ask_all([("XDEL", stream, entry), ("XACK", stream, GROUP, entry)])
 
 
 def pause_queue(shards: Sequence[Database], queue: str) -> None:
-    """Let no worker fetch from a queue; what is in flight ends, the rest waits. Raises InvalidName."""
+    """Stop workers from fetching from a queue; attempts in flight end, other runs wait. Raises InvalidName."""
     name = check_name("queue", queue)
     for database in shards:
         database.ask("SADD", database.keys.paused, name)
@@ -213,14 +214,14 @@ def resume_queue(shards: Sequence[Database], queue: str) -> None:
 
 
 def close_queue(shards: Sequence[Database], queue: str) -> None:
-    """Let a queue take no new runs; what is there is worked off. Raises InvalidName."""
+    """Let a queue refuse new runs; the runs that are in it are executed. Raises InvalidName."""
     places = places_of(check_name("queue", queue))
     for database in shards:
         database.ask("SADD", database.keys.closed, *places)
 
 
 def open_queue(shards: Sequence[Database], queue: str) -> None:
-    """Let a queue take new runs again. Raises InvalidName."""
+    """Let a queue accept new runs again. Raises InvalidName."""
     places = places_of(check_name("queue", queue))
     for database in shards:
         database.ask("SREM", database.keys.closed, *places)

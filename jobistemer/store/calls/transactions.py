@@ -1,4 +1,4 @@
-"""The call that records an outcome together with what its handler collected to be applied with it."""
+"""The call that records an outcome together with the writes and the runs that its handler has collected."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from jobistemer.store.scripts import Call, compose
 
 
 def commit_transaction(delivery: Delivery, commit: Call, writes: Sequence[Write], follow_ups: Sequence[Call]) -> Call:
-    """What `commit` does, and in the same step the writes and the calls that enqueue."""
+    """Build the call that executes `commit` and, in the same atomic step, the writes and the calls that enqueue."""
     calls = [commit, *follow_ups]
     steps: list[Any] = []
     for write in writes:
         steps += (write.command, write.form.kind, write.form.adds, len(write.args), *write.args)
     steps += [part for call in calls for part in (call.script.name, len(call.keys), len(call.args), *call.args)]
-    # In place of the commit, so that whatever else belongs to that goes on belonging to it.
+    # A copy of the commit with another script, so that the extensions of the commit are kept.
     return commit._replace(
         script=compose("commit_transaction", tuple(sorted({call.script.name for call in calls}))),
         keys=(
@@ -30,5 +30,5 @@ def commit_transaction(delivery: Delivery, commit: Call, writes: Sequence[Write]
 
 
 def _encode_floats(values: list[Any]) -> list[Any]:
-    # Numbers as Redis reads them back: repr keeps every digit of a float.
+    # repr keeps every digit of a float, and Redis reads it back as the same number.
     return [repr(value) if isinstance(value, float) else value for value in values]

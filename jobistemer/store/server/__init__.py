@@ -1,1 +1,1 @@
-"""Connections to a server: URLs, standalone, Sentinel and Cluster clients. The lowest room of `store`."""
+"""Connections to a server: URLs, clients of one server, of Sentinels and of a cluster. The lowest layer of `store`."""

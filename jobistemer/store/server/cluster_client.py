@@ -1,9 +1,9 @@
-"""Clients for the keys of one slot: they follow it from node to node.
+"""Clients for the keys of one hash slot: they follow the slot from node to node.
 
-A shard's keys are all in one slot, so a shard is where its slot is, and nothing has to be looked up for a command.
-What a node answers instead of doing what it was asked says where to go: MOVED for good, ASK for this once; TRYAGAIN
-means that some keys of the slot have been moved already and others have not, so that a script which needs both can
-be executed nowhere until the move is over. All of these come before anything was executed.
+The keys of a shard are all in one slot, so a shard is on the node of its slot, and no command needs a look-up. A node
+that does not serve the slot answers with a redirection: MOVED for good, ASK for one command. TRYAGAIN means that some
+keys of the slot have been moved and others have not, so that a script with keys of both kinds can be executed nowhere
+until the move is over. All of these come before anything is executed, so the command can be sent again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainErr
 from jobistemer.store.server.cluster_map import Address, Cluster
 
 PATIENCE_S = 2.0
-"""How long a command waits for a slot that is on its way; whoever sent it tries again later anyway."""
+"""How long a command waits for a slot that is being moved; later its caller tries again anyway."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.25
 MAX_REDIRECTIONS = 10
 
@@ -27,7 +27,7 @@ REDIRECTION_ERRORS = (AskError, TryAgainError, ClusterDownError)
 
 
 class SlotRetry:
-    """One command, or one batch, on its way to where its slot is."""
+    """The tries of one command, or of one batch, until it reaches the node of its slot."""
 
     def __init__(self, cluster: Cluster, slot: int) -> None:
         self._cluster = cluster
@@ -39,11 +39,14 @@ class SlotRetry:
         self.asking = False
 
     def reset_redirections(self) -> None:
-        """Begin with the next command of a batch, which shares the time that is left."""
+        """Allow all redirections again, for the next command of a batch; the time that is left is shared."""
         self._left = MAX_REDIRECTIONS
 
     def handle_error(self, error: redis.RedisError) -> float:
-        """What an answer means: how long to pause before the next try, at `node`. Raises the error when it is final."""
+        """Choose the node for the next try.
+
+        Returns the seconds to pause before it. Raises the error when there is no next try.
+        """
         self._left -= 1
         failed, self.asking = self.node, False
         match error:
@@ -57,6 +60,7 @@ class SlotRetry:
                 if isinstance(error, ClusterDownError):
                     self._cluster.refresh(failed)
                 self.node = self._cluster.address(self._slot)
+                # The slot has not moved: waiting for it does not count as a redirection.
                 self._left += 1
                 return self._check_budget(error, self._pause_s)
             case redis.ConnectionError() | redis.TimeoutError():
@@ -75,7 +79,7 @@ class SlotRetry:
 
 
 class SlotClient(redis.Redis):
-    """Commands for the keys of one slot, like those of any other client. Keyless ones go to the node that has it."""
+    """A client for the keys of one slot. Commands without keys go to the node of the slot."""
 
     def __init__(self, cluster: Cluster, slot: int) -> None:
         super().__init__()
@@ -83,11 +87,11 @@ class SlotClient(redis.Redis):
         self.slot = slot
 
     def node_client(self) -> redis.Redis:
-        """The client of the node that serves the slot now. Raises redis.ConnectionError or ClusterDownError."""
+        """Return the client of the node that serves the slot now. Raises redis.ConnectionError or ClusterDownError."""
         return self.cluster_map.client(self.cluster_map.address(self.slot))
 
     def learn_from_error(self, error: redis.RedisError) -> None:
-        """Learn where the slot is from the failure of a command that is not to be sent again by itself."""
+        """Update the map after the failure of a command that must not be sent again."""
         with suppress(redis.RedisError):
             match error:
                 case MovedError():
@@ -96,11 +100,11 @@ class SlotClient(redis.Redis):
                     self.cluster_map.refresh(self.cluster_map.address(self.slot))
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Execute a command where the slot is."""
+        """Execute a command on the node of the slot."""
         return self.execute_with(SlotRetry(self.cluster_map, self.slot), args, options)
 
     def execute_with(self, retry: SlotRetry, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Execute a command, with what is left of the attempts it shares with others."""
+        """Execute a command with the tries that are left, which it shares with the others of its batch."""
         while True:
             node = self.cluster_map.client(retry.node)
             try:
@@ -109,19 +113,19 @@ class SlotClient(redis.Redis):
                 time.sleep(retry.handle_error(error))
 
     def pipeline(self, transaction: bool = False, shard_hint: Any = None) -> Any:  # noqa: ARG002, FBT001, FBT002 - the client's own form
-        """A batch of commands; a transaction is not to be had."""
+        """Return a batch of commands, which is never a transaction."""
         return SlotPipeline(self)
 
     def pubsub(self, **options: Any) -> Any:
-        """A subscription at the node that serves the slot now."""
+        """Return a subscription on the node that serves the slot now."""
         return self.node_client().pubsub(**options)
 
     def close(self) -> None:
-        """Nothing: the connections are the cluster's."""
+        """Do nothing: the connections belong to the cluster."""
 
 
 class SlotPipeline:
-    """Commands that are sent together to where the slot is; what is redirected is sent again."""
+    """Commands that are sent together to the node of the slot; redirected ones are sent again."""
 
     def __init__(self, client: SlotClient) -> None:
         self._client = client
@@ -132,7 +136,7 @@ class SlotPipeline:
         self._commands.append(command)
 
     def execute(self, *, raise_on_error: bool = True) -> list[Any]:
-        """Send them; the answers in order, errors among them unless one is to be raised."""
+        """Send the commands. Returns the answers in order; with `raise_on_error` the first error is raised instead."""
         retry = SlotRetry(self._client.cluster_map, self._client.slot)
         answers = self._send(retry)
         for index, answer in enumerate(answers):
@@ -149,6 +153,7 @@ class SlotPipeline:
             except redis.RedisError as error:
                 time.sleep(retry.handle_error(error))
                 continue
+            # Only when all of them were redirected nothing was executed, and the whole batch can be sent again.
             if not answers or not all(isinstance(each, MovedError) for each in answers):
                 return answers
             time.sleep(retry.handle_error(answers[0]))
@@ -170,14 +175,14 @@ class SlotPipeline:
 
 
 class AsyncSlotClient:
-    """The same for asyncio, as far as a shard needs it; it belongs to the event loop that uses it."""
+    """A client for asyncio, with the methods that a shard needs; it belongs to the event loop that uses it."""
 
     def __init__(self, cluster: Cluster, slot: int) -> None:
         self._cluster = cluster
         self._slot = slot
 
     async def execute_command(self, *args: Any) -> Any:
-        """Execute a command where the slot is."""
+        """Execute a command on the node of the slot."""
         if not self._cluster.has_slot(self._slot):
             await asyncio.to_thread(self._cluster.refresh)
         retry = SlotRetry(self._cluster, self._slot)
@@ -186,7 +191,7 @@ class AsyncSlotClient:
             try:
                 return await (_execute_asking_async(node, args) if retry.asking else node.execute_command(*args))
             except redis.RedisError as error:
-                # It may have to ask other nodes, which must not block the loop.
+                # In a thread: it may have to ask other nodes, which would block the loop.
                 await asyncio.sleep(await asyncio.to_thread(retry.handle_error, error))
 
     async def aclose(self) -> None:

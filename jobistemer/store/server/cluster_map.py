@@ -1,4 +1,4 @@
-"""A cluster: which of its nodes serves a slot, as any of them tells, and a client for each node."""
+"""The map of a cluster: the node that serves each slot, as any node answers, and a client for each node."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Address = tuple[str, int]
 """Host and port of a node."""
 
 REFRESH_PAUSE_S = 0.1
-"""Between two questions where the slots are; whoever asks in between is told what was just heard."""
+"""The shortest time between two refreshes, in seconds; a refresh in between uses the answer before."""
 
 
 class Cluster:
-    """What is known of a cluster; shared by all shards of a namespace.
+    """The nodes of a cluster and their slots, as far as they are known; shared by all shards of a namespace.
 
-    seeds: the nodes to ask first; one that is there is enough. options: of every connection. prepare: what is done to
+    seeds: the nodes that are asked first; one that answers is enough. options: of every connection. prepare: applied to
     each client. No connection is made yet.
     """
 
@@ -44,7 +44,10 @@ class Cluster:
         self._refreshed_at = -REFRESH_PAUSE_S
 
     def address(self, slot: int) -> Address:
-        """The node that serves a slot, as far as is known. Raises redis.ConnectionError when no node answers."""
+        """Return the node that serves a slot, as far as is known.
+
+        Raises redis.ConnectionError when no node answers, or ClusterDownError when no node serves the slot.
+        """
         if slot not in self._slots:
             self.refresh()
         try:
@@ -53,15 +56,15 @@ class Cluster:
             raise ClusterDownError(f"slot {slot} is served by no node") from None
 
     def has_slot(self, slot: int) -> bool:
-        """Whether `address` answers without asking a node."""
+        """Return whether `address` knows the node of a slot without asking."""
         return slot in self._slots
 
     def client(self, address: Address) -> redis.Redis:
-        """The client of one node."""
+        """Return the client of one node."""
         found = self._clients.get(address)
         if found is None:
-            # One more try, as a connection that was idle may have been closed by the server. None with a node that
-            # hangs: by then another one may have its slots.
+            # One more try, as the server may have closed an idle connection. None after a timeout: by then another node
+            # may have the slots of a node that hangs.
             retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
             host, port = address
             made = self._prepare(redis.Redis(host=host, port=port, retry=retry, **self._options))
@@ -69,7 +72,7 @@ class Cluster:
         return found
 
     def async_client(self, address: Address) -> redis.asyncio.Redis:
-        """The client of one node for the running event loop."""
+        """Return the client of one node for the running event loop."""
         clients = self._async.setdefault(asyncio.get_running_loop(), {})
         if address not in clients:
             retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
@@ -77,11 +80,11 @@ class Cluster:
         return clients[address]
 
     def record_move(self, slot: int, address: Address) -> None:
-        """Note where a slot has gone, as the node that had it says."""
+        """Record the node that a slot has moved to, as the node before it answers."""
         self._slots[slot] = address
 
     def refresh(self, failed: Address | None = None) -> None:
-        """Ask any node where the slots are, the one that has just failed last. Raises redis.ConnectionError."""
+        """Read the map from any node; the one that has just failed is asked last. Raises redis.ConnectionError."""
         with self._lock:
             if time.monotonic() - self._refreshed_at < REFRESH_PAUSE_S:
                 return
@@ -91,9 +94,10 @@ class Cluster:
             self._refreshed_at = time.monotonic()
 
     def ask_any(self, *command: str, avoid: Address | None = None) -> tuple[Any, Address]:
-        """What the first node says that answers, and which that is; one of them is asked last.
+        """Send a command to the nodes in turn. Returns the first answer, and the node that gave it.
 
-        Raises redis.ConnectionError when no node answers, and what the last one said when it refuses.
+        avoid: the node that is asked last. Raises redis.ConnectionError when no node answers, or the error of the last
+        node when that node refuses.
         """
         known, failure = dict.fromkeys([*self._nodes, *self._seeds]), None
         for node in sorted(known, key=lambda node: node == avoid):
@@ -106,7 +110,7 @@ class Cluster:
         raise redis.ConnectionError(f"no node of the cluster answers, the last said: {failure}") from failure
 
     def nodes(self) -> list[Address]:
-        """The nodes that serve slots, as far as is known."""
+        """Return the nodes that serve slots, as far as is known."""
         return list(self._nodes)
 
     def close(self) -> None:
@@ -121,7 +125,7 @@ class Cluster:
 
 
 def _execute_raw(pool: Any, command: tuple[str, ...]) -> Any:
-    # Not by the client's own method, which reads the answer into words of its own.
+    # Not by `execute_command` of redis-py, which turns the answer of CLUSTER SLOTS into another form.
     connection = pool.get_connection()
     try:
         connection.send_command(*command)
@@ -141,17 +145,17 @@ def _read_slots(answer: list[Any], asked: Address) -> dict[int, Address]:
 
 
 def read_node_addresses(answer: list[Any], asked: Address) -> dict[str, Address]:
-    """Where each node is reached, by its id, as a node says that was asked for `CLUSTER SLOTS`."""
+    """Return the address of each node by its id, from an answer to `CLUSTER SLOTS`."""
     nodes = (node for _, _, *serving in answer for node in serving)
     return {node[2].decode(): _read_address(node, asked) for node in nodes}
 
 
 def _read_address(node: list[Any], asked: Address) -> Address:
-    # A node that does not know its own name is known by the one that it was asked under.
+    # A node that does not know its own host is reached by the one under which it was asked.
     host = node[0].decode() if node[0] else ""
     return asked[0] if host in ("", "?") else host, int(node[1])
 
 
 def hash_slot(tag: str) -> int:
-    """The slot of all keys that carry a hash tag."""
+    """Return the slot of all keys with this hash tag."""
     return int(key_slot(tag.encode()))

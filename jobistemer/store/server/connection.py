@@ -1,4 +1,4 @@
-"""From a URL to a client.
+"""Clients for the URLs of servers.
 
 redis://host:6379/0      rediss:// for TLS, unix:///path for a socket
 redis+sentinel://h1:26379,h2:26379/mymaster/0      rediss+sentinel:// for TLS
@@ -9,6 +9,7 @@ fake://name              an in-memory server inside this process, for unit tests
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -59,23 +60,26 @@ _SENTINEL_OPTIONS: dict[str, Any] = {**_TCP, "socket_timeout": 1.0, "socket_conn
 
 
 class Server:
-    """What a URL leads to: one server, or a cluster. Raises Misconfigured for a URL that cannot be."""
+    """The server of a URL: one server, or a cluster. Raises Misconfigured for a URL that cannot be used."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.cluster = _create_cluster(url) if check_url(url).scheme in CLUSTER_SCHEMES else None
-        self._client = None if self.cluster else connect(url)
+        cluster = self.cluster = _create_cluster(url) if check_url(url).scheme in CLUSTER_SCHEMES else None
+        # Of a cluster each hash tag has its own client, of one server all share one.
+        self._client_of: Callable[[str], redis.Redis]
+        if cluster is None:
+            client = connect(url)
+            self._client_of = lambda _: client
+        else:
+            self._client_of = lambda tag: SlotClient(cluster, hash_slot(tag))
         self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 
     def client(self, tag: str) -> redis.Redis:
-        """A client for the keys that carry a hash tag; no connection is made yet."""
-        if self.cluster is not None:
-            return SlotClient(self.cluster, hash_slot(tag))
-        assert self._client is not None  # noqa: S101 - either the one or the other
-        return self._client
+        """Return a client for the keys with a hash tag; no connection is made yet."""
+        return self._client_of(tag)
 
     def async_client(self, tag: str) -> redis.asyncio.Redis | AsyncSlotClient:
-        """The same for the running event loop."""
+        """Return a client for the keys with a hash tag, for the running event loop."""
         if self.cluster is not None:
             return AsyncSlotClient(self.cluster, hash_slot(tag))
         loop = asyncio.get_running_loop()
@@ -90,20 +94,20 @@ class Server:
 
 
 def connect(url: str) -> redis.Redis:
-    """A synchronous client for `url`; no connection is made yet. Raises Misconfigured for a URL that cannot be."""
+    """Return a client for `url`; no connection is made yet. Raises Misconfigured for a URL that cannot be used."""
     return _prepare(_create_client(url))
 
 
 def _prepare(client: redis.Redis) -> redis.Redis:
-    # Commands are sent as they are written, so redis-py cannot know which form of XPENDING was asked, and its reading
-    # of the short form breaks on answers of the long one.
+    # XPENDING has two forms. Commands are sent as they are written here, so redis-py does not know which form was sent,
+    # takes it for the short one, and fails on the answer to the long one.
     parse = client.response_callbacks["XPENDING"]
     client.set_response_callback("XPENDING", lambda answer, **form: parse(answer, **form) if form else answer)
     return client
 
 
 def connect_async(url: str) -> redis.asyncio.Redis:
-    """A client for asyncio; it belongs to the event loop that first uses it."""
+    """Return a client for asyncio; it belongs to the event loop that first uses it."""
     scheme = check_url(url).scheme
     if scheme == "fake":
         fake: redis.asyncio.Redis = _import_fakeredis().FakeAsyncRedis(server=_get_fake_server(url), protocol=2)
@@ -144,10 +148,10 @@ def _create_from_url(factory: Any, url: str, **options: Any) -> Any:
 
 
 def _create_master_client(sentinel: Any, url: str, patience: Any, retry: Any, kind: type) -> Any:
-    """A client of the master that the Sentinels name; each new connection asks them again."""
+    """Create a client of the master that the Sentinels name; each new connection asks them again."""
     parts = check_url(url)
     nodes, service, db = parse_sentinels(parts)
-    # Where the master is comes from the Sentinels; all else of the URL is read as that of one server is.
+    # The Sentinels name the host of the master; the rest of the URL is read like that of one server.
     at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     options = _create_from_url(
         lambda plain, **_: parse_url(plain), f"redis://{at}master/{db}?{parts.query}", retry=retry
@@ -161,7 +165,7 @@ def _create_master_client(sentinel: Any, url: str, patience: Any, retry: Any, ki
 
 
 def _create_cluster(url: str) -> Cluster:
-    """Where its nodes are comes from the cluster; all else of the URL is read as that of one server is."""
+    """Create the map of a cluster. The cluster names its nodes; the rest of the URL is read like that of one server."""
     parts = check_url(url)
     nodes = parse_nodes(parts)
     at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
@@ -196,5 +200,5 @@ def _import_fakeredis() -> Any:
 
 
 def forget_fake_server(url: str) -> None:
-    """Let go of an in-memory server with all that is in it."""
+    """Delete an in-memory server with all its keys."""
     _fake_servers.pop(url, None)

@@ -1,8 +1,8 @@
-"""Connections to the master that Sentinels name, which ask again whenever they have to connect.
+"""Connections to the master that Sentinels name, which ask the Sentinels again whenever they have to connect.
 
-redis-py's own ask when they are taken from the pool, but not when a command is tried again: that goes to where the
-master was, and waits there for as long as a server that hangs keeps it waiting. When that one wakes up, it acknowledges
-what is about to be discarded.
+The connections of redis-py ask when they are taken from the pool, but not when a command is tried again: then it goes
+to the former master, and waits as long as that server hangs. When the former master wakes up, it acknowledges a write
+that it is about to discard.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnecti
 
 
 class _Reconnecting:
-    """For connections that block."""
+    """A mixin for connections that block."""
 
     def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
-        """Send a command, to the master of now when there is no connection."""
+        """Send a command, after connecting to the present master when there is no connection."""
         if not self.is_connected:
             self.connect()
-        super().send_packed_command(command, check_health=check_health)  # type: ignore[misc]
+        super().send_packed_command(command, check_health=check_health)  # type: ignore[misc] # redis-py's class comes next
 
 
 class _AsyncReconnecting:
-    """For connections that are awaited."""
+    """A mixin for connections that are awaited."""
 
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
-        """Send a command, to the master of now when there is no connection."""
+        """Send a command, after connecting to the present master when there is no connection."""
         if not self.is_connected:
             await self.connect()
-        await super().send_packed_command(command, check_health=check_health)  # type: ignore[misc]
+        await super().send_packed_command(command, check_health=check_health)  # type: ignore[misc] # redis-py's class comes next
 
 
 class MasterConnection(_Reconnecting, SentinelManagedConnection):
-    """Plain text."""
+    """A connection without TLS."""
 
 
 class MasterTlsConnection(_Reconnecting, SentinelManagedSSLConnection):
-    """TLS."""
+    """A connection with TLS."""
 
 
 class AsyncMasterConnection(_AsyncReconnecting, asynchronous.SentinelManagedConnection):
-    """Plain text, awaited."""
+    """An awaited connection without TLS."""
 
 
 class AsyncMasterTlsConnection(_AsyncReconnecting, asynchronous.SentinelManagedSSLConnection):
-    """TLS, awaited."""
+    """An awaited connection with TLS."""

@@ -1,4 +1,4 @@
-"""What the URL of a server says: checked where it is given, and shown without its secrets."""
+"""URLs of servers: checked when they are given, and shown without their secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobistemer.core.errors import Misconfigured
 
 DEFAULT_URL = "redis://localhost:6379/0"
 MIN_TIMEOUT_S = 3
-"""Blocking reads last two seconds; a client that waits for less breaks them off."""
+"""The shortest timeout, in seconds: blocking reads last two, and a client that waits for less would break them off."""
 
 SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 CLUSTER_SCHEMES: Final = ("redis+cluster", "rediss+cluster")
@@ -29,7 +29,7 @@ _ENCODE = "in a name or a password / ? # @ : and % are written %2F %3F %23 %40 %
 
 
 def redact_url(url: str) -> str:
-    """The URL with its passwords hidden, fit for logs and messages; also those of a URL that cannot be used."""
+    """Return the URL with its passwords hidden, for logs and messages. The URL need not be one that can be used."""
     # Up to the last @: a password that was not encoded may hold one itself. Without an @ it stands in the port's place.
     hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
     hidden = re.sub(r"(://[^@:/?\[]*):(?!\d{1,5}([,/?]|$)|\*)[^@,/?]*(?![^/?]*@)", r"\1:***", hidden)
@@ -43,11 +43,11 @@ def _redact_option(found: re.Match[str]) -> str:
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of a URL that can be used. Raises Misconfigured, and never shows a secret in doing so."""
+    """Check a URL and return its parts. Raises Misconfigured, with a message that shows no secret."""
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         if "://" not in url:
-            # Shown only when it is plainly an address: without a scheme it cannot be told what in it is a password.
+            # Shown only when it is plainly an address: without a scheme no rule says which part is a password.
             plain = re.fullmatch(r"[\w.-]+(:\d{1,5})?(/\d*)?", url)
             raise Misconfigured(f"the URL of the server has no scheme; write redis://{url if plain else '…'}")
         raise Misconfigured(f"URL {redact_url(url)!r} has scheme {parts.scheme!r}; allowed are {', '.join(SCHEMES)}")
@@ -60,7 +60,7 @@ def check_url(url: str) -> SplitResult:
 
 
 def parse_sentinels(parts: SplitResult) -> tuple[list[tuple[str, int]], str, str]:
-    """The Sentinels, the service, and the number of the database. Raises Misconfigured."""
+    """Return the Sentinels, the service, and the number of the database. Raises Misconfigured."""
     hosts, (service, _, db) = parts.netloc.rpartition("@")[2], parts.path.strip("/").partition("/")
     nodes = [_parse_node(each, "26379", "Sentinels") for each in hosts.split(",")]
     if not service or (db and not db.isdecimal()) or not all(host for host, _ in nodes):
@@ -71,7 +71,7 @@ def parse_sentinels(parts: SplitResult) -> tuple[list[tuple[str, int]], str, str
 
 
 def parse_nodes(parts: SplitResult) -> list[tuple[str, int]]:
-    """The nodes of a cluster that are to be asked first. Raises Misconfigured."""
+    """Return the nodes of a cluster that are asked first. Raises Misconfigured."""
     nodes = [_parse_node(each, "6379", "cluster") for each in parts.netloc.rpartition("@")[2].split(",")]
     if parts.path.strip("/") not in ("", "0") or not all(host for host, _ in nodes):
         raise Misconfigured(
@@ -84,16 +84,16 @@ def parse_nodes(parts: SplitResult) -> list[tuple[str, int]]:
 def _parse_node(text: str, default: str, what: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":") if ":" in text and not text.endswith("]") else (text, "", default)
     if not port.isdecimal():
-        # Not shown: it may be what stands behind the first @ of a password.
+        # Not shown: it may be the part of a password behind its first @.
         raise Misconfigured(f"the URL of the {what} has a port that is no number; {_ENCODE}")
     return host.strip("[]"), int(port)
 
 
 def _check_location(parts: SplitResult) -> None:
     try:
-        parts.port  # noqa: B018 - looking at it is what checks it
+        _ = parts.port
     except ValueError:
-        # Neither is shown: what stands where the port should be is often a part of a password.
+        # The URL is not shown: the text in place of the port is often a part of a password.
         raise Misconfigured(f"the {parts.scheme}:// URL has a port that is no number; {_ENCODE}") from None
     if not re.fullmatch(r"/?\d*", parts.path):
         raise Misconfigured(

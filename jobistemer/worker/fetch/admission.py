@@ -15,7 +15,7 @@ from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import cancel
-from jobistemer.store.calls import enqueueing, holds, limits
+from jobistemer.store.calls import holds, limits, runs
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.keys import is_front
@@ -92,7 +92,7 @@ class Admission:
 
     def _free_unique_keys(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:  # noqa: ARG002 - one shape for all steps
         locked = [each.delivery.message for each in attempts if each.delivery.message.unique_queued]
-        self._call_all([enqueueing.free_unique(self._database.keys, message) for message in locked])
+        self._call_all([runs.free_unique(self._database.keys, message) for message in locked])
         return attempts
 
     def _call_all(self, calls: list[Call]) -> list[Reply]:

@@ -83,7 +83,7 @@ def test_no_persistence_is_a_warning_which_only_strict_fails_for(server, client)
 
 
 def test_a_full_server_is_a_fault(server, client, app):
-    app.namespace.shards  # noqa: B018 - while there is room
+    app.namespace.connect()
     client.config_set("maxmemory", client.info("memory")["used_memory"])
     check, level, value, remedy = only(doctor(server, code=1))
     assert (check, level) == ("memory", "fault")

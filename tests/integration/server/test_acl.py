@@ -192,7 +192,7 @@ def test_a_missing_permission_is_told_with_the_command_the_role_and_the_remedy(u
 
 def test_a_wrong_password_is_told_without_showing_it(url):
     with pytest.raises(ServerRefused, match="User or password is wrong") as told:
-        Namespace(url("worker").replace("s3cret", "guessed"), "test").shards  # noqa: B018 - connects
+        Namespace(url("worker").replace("s3cret", "guessed"), "test").connect()
     assert "guessed" not in str(told.value)
 
 

@@ -238,7 +238,7 @@ def test_the_rights_of_a_role_are_enough_to_follow_a_slot(cluster, app, move):
 def test_a_url_of_one_node_alone_is_told_what_it_is(cluster):
     elsewhere = next(node for node in cluster.masters if node is not cluster.owner(hash_slot(settings_key("test"))))
     with pytest.raises(ServerRefused, match=r"It is one node of a cluster: the URL begins with redis\+cluster://"):
-        Namespace(f"redis://127.0.0.1:{elsewhere.port}/0", "test").shards  # noqa: B018 - connects
+        Namespace(f"redis://127.0.0.1:{elsewhere.port}/0", "test").connect()
 
 
 @pytest.mark.parametrize("url", ["redis+cluster://", "redis+cluster://host:70x", "redis+cluster://host/3"])

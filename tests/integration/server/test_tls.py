@@ -38,7 +38,7 @@ def enqueued_and_done(url: str) -> list[object]:
 
 def refusal(url: str) -> str:
     with pytest.raises(NotConnected) as refused:
-        Namespace(url).shards  # noqa: B018 - connects
+        Namespace(url).connect()
     return str(refused.value)
 
 

@@ -22,7 +22,7 @@ def bench(database, server_url):
 
 
 def keys_of(namespace):
-    namespace.shards  # noqa: B018 - a client for each shard
+    namespace.connect()
     shards = [namespace.settings, *namespace.shards]
     found = {key for shard in shards for key in shard.ask("KEYS", f"*{{{namespace.name}*")}
     return {key.decode() for key in found}

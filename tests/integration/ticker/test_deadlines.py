@@ -6,7 +6,7 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Overlap
 from jobistemer.core.settings import TickerSettings
 from jobistemer.core.states import OccurrenceState, RunState
-from jobistemer.store.actions import halting
+from jobistemer.store.actions import cancel
 from jobistemer.store.calls import occurrences
 from jobistemer.store.reads import records
 from jobistemer.ticker.ticker import ShardTicker
@@ -136,10 +136,10 @@ def test_what_waits_in_the_queue_starts_when_the_time_of_the_earlier_one_is_over
 def test_an_occurrence_is_cancelled_with_everything_that_waits(database, clock, strategy):
     definition = job(task("a"), task("b", "a"), task("c"), failure=strategy)
     occurrence = start(database, definition, clock)
-    assert halting.cancel_occurrence(database, occurrence, "not needed") == "CANCELED"
+    assert cancel.cancel_occurrence(database, occurrence, "not needed") == "CANCELED"
     record = records.find_occurrences(database, [occurrence])[0]
     assert (record.state, record.error) == (OccurrenceState.CANCELED, "canceled: not needed")
-    assert halting.cancel_occurrence(database, occurrence, "again") == "ENDED"
+    assert cancel.cancel_occurrence(database, occurrence, "again") == "ENDED"
     # What is left is listed until its retention is over; the deadline goes at the ticker's next look.
     clock.advance(5)
     ticker(database).tick()
@@ -151,15 +151,15 @@ def test_an_occurrence_with_work_in_flight_is_cancelled_by_its_worker(database, 
     definition = job(task("a"), task("b"))
     occurrence = start(database, definition, clock)
     fetch_one(database)
-    assert halting.cancel_occurrence(database, occurrence, "not needed") == "REQUESTED"
+    assert cancel.cancel_occurrence(database, occurrence, "not needed") == "REQUESTED"
 
 
 def test_an_occurrence_that_waits_in_the_queue_is_cancelled_there(database, clock):
     definition = job(overlap=Overlap.QUEUE)
     start(database, definition, clock)
     claim(database, definition, decision(TWO))
-    assert halting.cancel_occurrence(database, ids.occurrence_id(definition.id, TWO), "not needed") == "CANCELED"
+    assert cancel.cancel_occurrence(database, ids.occurrence_id(definition.id, TWO), "not needed") == "CANCELED"
 
 
 def test_an_occurrence_that_is_not_on_record_is_unknown(database):
-    assert halting.cancel_occurrence(database, "occ_nothing", "not needed") == "UNKNOWN"
+    assert cancel.cancel_occurrence(database, "occ_nothing", "not needed") == "UNKNOWN"

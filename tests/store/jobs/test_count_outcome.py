@@ -47,8 +47,8 @@ def test_after_so_many_the_job_is_paused_with_the_reason_in_the_same_step(databa
     last = slot(3).occurrence
     assert held["paused"] == f"paused itself because {last} failed, the last of 3 in a row"
     assert (held["paused_until"], held["failures"]) == ("0", "3")
-    told = audits(database)[f"audit:{ID}"][-1]
-    assert (told["by"], told["what"], told["note"]) == ("pause_on_failure", "paused", held["paused"])
+    line = audits(database)[f"audit:{ID}"][-1]
+    assert (line["by"], line["what"], line["note"]) == ("pause_on_failure", "paused", held["paused"])
     claim(database, PATIENT, decision(T0 + 4 * MINUTE))
     row = records(database)[f"occurrence:{slot(4).occurrence}"]
     assert (row["state"], row["reason"]) == ("skipped", held["paused"])

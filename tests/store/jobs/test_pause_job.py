@@ -43,8 +43,8 @@ def test_the_audit_list_is_told_who_paused_the_job_and_why(database):
     register(database, job())
     pause(database)
     pause(database, until=NOW + 5, now=NOW + 1)
-    told = {"by": "ana", "what": "paused", "note": "release"}
-    assert audits(database)[f"audit:{job().id}"][1:] == [told | {"at": str(NOW)}, told | {"at": str(NOW + 1)}]
+    line = {"by": "ana", "what": "paused", "note": "release"}
+    assert audits(database)[f"audit:{job().id}"][1:] == [line | {"at": str(NOW)}, line | {"at": str(NOW + 1)}]
 
 
 def test_the_audit_list_keeps_the_latest_thousand_entries(database):

@@ -91,8 +91,8 @@ def test_the_audit_stream_says_who_removed_the_job_and_goes_with_its_history(dat
     register(database, job())
     stored = jobs.find_job(database, "report")
     database.call(jobs.remove(database.keys, stored, NOW, "ana"))
-    (_, told) = audits(database)[f"audit:{stored.job.id}"]
-    assert told == {"at": str(NOW), "by": "ana", "what": "removed", "note": "version 1"}
+    (_, line) = audits(database)[f"audit:{stored.job.id}"]
+    assert line == {"at": str(NOW), "by": "ana", "what": "removed", "note": "version 1"}
     assert find_leaks(database) == {}
     register(database, job())
     assert f"audit:{stored.job.id}" not in expiring_keys(database)

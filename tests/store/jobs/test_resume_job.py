@@ -34,6 +34,6 @@ def test_the_audit_stream_is_told_once_who_resumed_the_job(database):
     database.call(jobs.pause(database.keys, job().id, "paused", 0, NOW))
     resume(database)
     resume(database)
-    told = audits(database)[f"audit:{job().id}"]
-    assert [each["what"] for each in told] == ["created", "paused", "resumed"]
-    assert told[-1] == {"at": str(NOW), "by": "ana", "what": "resumed", "note": ""}
+    lines = audits(database)[f"audit:{job().id}"]
+    assert [each["what"] for each in lines] == ["created", "paused", "resumed"]
+    assert lines[-1] == {"at": str(NOW), "by": "ana", "what": "resumed", "note": ""}

@@ -118,8 +118,8 @@ def test_of_an_occurrence_that_is_gone_nothing_is_made(database):
 def test_a_group_holds_its_occurrence_open_and_releases_what_comes_after(database):
     definition = fired(database, job(task("fan"), task("next", "fan")))
     parent = fetch_one(database)
-    heir = reducer(parent.message.run, slot=parent.message.slot)
-    over = build_ended(parent)._replace(reducers=(heir,), groups_made=1)
+    waiting_reducer = reducer(parent.message.run, slot=parent.message.slot)
+    over = build_ended(parent)._replace(reducers=(waiting_reducer,), groups_made=1)
     assert finish(database, over, definition) == Reply("DONE", [])
     assert records(database)[f"occurrence:{occurrence(definition)}"]["open"] == "2"
     last = fetch_one(database)

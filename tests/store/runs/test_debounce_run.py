@@ -1,7 +1,7 @@
 import pytest
 
 from jobistemer.core.runs.message import encode_message
-from jobistemer.store.calls import enqueueing, runs
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import fetch_one, message
@@ -12,7 +12,7 @@ WAIT, LONGEST = 60_000, 150_000
 
 def call(database, run="run_1", seen="", now=NOW, **changes):
     window = (now + WAIT, now + LONGEST)
-    return database.call(enqueueing.debounce_run(database.keys, message(run, **changes), "k", window, now, seen))
+    return database.call(runs.debounce_run(database.keys, message(run, **changes), "k", window, now, seen))
 
 
 def test_the_first_call_creates_a_run_that_waits_for_silence(database):

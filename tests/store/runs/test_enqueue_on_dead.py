@@ -22,7 +22,7 @@ from tests.support.lifecycle import (
 )
 from tests.support.shard_state import nothing_written, records
 
-HEIR = ids.letter_run_id("run_1")
+TASK_RUN = ids.letter_run_id("run_1")
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def die(database, delivery, **outcome):
 def test_a_death_enqueues_the_task_that_is_told_of_it(database, doomed):
     die(database, doomed)
     (letter,) = fetch(database)
-    assert (letter.message.run, letter.message.handler, letter.message.on_dead) == (HEIR, "alert", "")
-    told = msgspec.json.decode(letter.message.payload, type=dict[str, DeadLetter])["letter"]
-    assert told == DeadLetter(
+    assert (letter.message.run, letter.message.handler, letter.message.on_dead) == (TASK_RUN, "alert", "")
+    dead_letter = msgspec.json.decode(letter.message.payload, type=dict[str, DeadLetter])["letter"]
+    assert dead_letter == DeadLetter(
         *("run_1", "greet", msgspec.Raw(b'{"n":1}'), 1, NOW + 1000, "ValueError: no"),
         metadata={"who": "ann"},
     )
     after = records(database)
-    assert after[f"run:{HEIR}"] == {
+    assert after[f"run:{TASK_RUN}"] == {
         "state": "pending",
         "handler": "alert",
         "place": "default:5",
@@ -86,8 +86,8 @@ def test_a_task_of_an_occurrence_is_named_in_the_letter(database):
     claim(database, definition, decision(T0 + 60))
     finish(database, build_ended(fetch_one(database), "failed", error="no"), definition)
     (letter,) = fetch(database)
-    told = msgspec.json.decode(letter.message.payload, type=dict[str, DeadLetter])["letter"]
-    assert (told.task, told.job) == ("a", definition.id)
+    dead_letter = msgspec.json.decode(letter.message.payload, type=dict[str, DeadLetter])["letter"]
+    assert (dead_letter.task, dead_letter.job) == ("a", definition.id)
 
 
 def test_without_a_mark_nothing_is_written(database, doomed):

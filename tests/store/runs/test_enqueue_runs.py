@@ -1,12 +1,12 @@
 from jobistemer.core.runs.message import encode_message
-from jobistemer.store.calls import enqueueing, runs
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish, message
 from tests.support.shard_state import Stream, nothing_written, records
 
 
 def enqueue_many(database, *messages, where="default:5"):
-    return database.call(enqueueing.enqueue_runs(database.keys, where, messages))
+    return database.call(runs.enqueue_runs(database.keys, where, messages))
 
 
 def test_runs_are_created_in_order_with_their_entries_and_the_stream_is_opened(database):

@@ -1,11 +1,11 @@
-from jobistemer.store.calls import enqueueing
+from jobistemer.store.calls import runs
 from jobistemer.store.scripts import Reply
 from tests.support.lifecycle import enqueue, message
 from tests.support.shard_state import nothing_written, records
 
 
 def free(database, run="run_1"):
-    return database.call(enqueueing.free_unique(database.keys, message(run, unique="order-7")))
+    return database.call(runs.free_unique(database.keys, message(run, unique="order-7")))
 
 
 def test_a_key_is_free_again_before_its_run_has_ended(database):

@@ -1,0 +1,24 @@
+--[[
+enqueue_entry: append the entry of a run to its stream. A stream that does not exist is created with its consumer group
+and entered into the set of streams in the same step, so that every stream that exists can be read by a group.
+
+TAKES
+  stream   stream  {ns:shard}:stream:<queue>:<prio>  gets the entry
+  streams  set     {ns:shard}:streams                gets the place of a stream that is created
+  place    str     `<queue>:<prio>`, as the set of streams has it
+  message  str     encoded message of the run
+  number   int     of the attempt that the entry stands for
+  crashes  int     lost attempts so far
+GIVES
+  the id of the entry
+]]
+local function enqueue_entry(stream, streams, place, message, number, crashes)
+  -- NOMKSTREAM first: of nearly all entries the stream exists, and then one command is enough.
+  local entry = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'm', message, 'n', number, 'c', crashes)
+  if not entry then
+    redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
+    redis.call('SADD', streams, place)
+    entry = redis.call('XADD', stream, '*', 'm', message, 'n', number, 'c', crashes)
+  end
+  return entry
+end
