@@ -94,8 +94,8 @@ def _count(app: Jobistemer) -> list[tuple[str, str]]:
     # Twice: the first run is read from a queue of which nothing is known yet, the second one by a read that waits.
     for _ in range(2):
         take_steps()
-    for attempts in fetcher.step(block=False):
-        raise AssertionError(f"{len(attempts)} runs were left")
+        for attempts in fetcher.step(block=False):
+            raise AssertionError(f"{len(attempts)} runs were left")
     entered.functions.clear()
     take_steps()
     connected.slots.end()

@@ -25,7 +25,6 @@ from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.hooks import call_hooks
 from jobistemer.store.calls import runs
 from jobistemer.store.calls.runs import MAX_RUNS_PER_CALL
-from jobistemer.store.clock import age_s
 from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
@@ -116,7 +115,7 @@ class Producer:
         return await self._send_async(request)
 
     async def _send_async(self, request: Request, add_headers: AddHeaders | None = None) -> SentCall:
-        if age_s(self.namespace.clock) > CLOCK_MAX_AGE_S:
+        if self.namespace.clock.age_s > CLOCK_MAX_AGE_S:
             await self.namespace.read_clock_async()
         prepared = self._prepare(request, self.namespace.clock.now_ms(), add_headers)
         database = self.namespace.async_shard(self.namespace.for_id(prepared.shard))
@@ -160,7 +159,7 @@ class Producer:
 
     def _now_ms(self) -> int:
         # Calls correct the clock along the way. After a long silence there was none, and the machine may have slept.
-        if age_s(self.namespace.clock) > LONG_SILENCE_S:
+        if self.namespace.clock.age_s > LONG_SILENCE_S:
             return self.namespace.read_clock()
         return self.namespace.clock.now_ms()
 

@@ -14,6 +14,9 @@ class ManualClock:
     in-memory server: what is to expire does so when the clock is moved. Monotonic clocks go on, and so do time-outs.
     """
 
+    age_s = 0.0
+    """It needs no correction."""
+
     def __init__(self, now_ms: int) -> None:
         self._now_ms = now_ms
         self._travel = time_machine.travel(_to_datetime(now_ms), tick=False)

@@ -28,7 +28,8 @@ class Prefetch:
         self._concurrency = concurrency
         self._seconds_per_run = PREFETCH_S
         self._changed = threading.Event()
-        self._entries: set[EntryKey] = set()
+        self.held: set[EntryKey] = set()
+        """The entries that were fetched and have not ended; changed by the methods alone, its length is for everybody."""
         self._lock = threading.Lock()
         self._reserved = 0
         self.blocked = 0
@@ -37,19 +38,19 @@ class Prefetch:
     @property
     def in_flight(self) -> int:
         """How many entries were fetched and have not ended."""
-        return len(self._entries)
+        return len(self.held)
 
     def entries(self) -> frozenset[EntryKey]:
         """Return the entries that were fetched and have not ended."""
-        return frozenset(self._entries)
+        return frozenset(self.held)
 
     def add(self, keys: Collection[EntryKey]) -> None:
         """Note that entries were fetched."""
-        self._entries.update(keys)
+        self.held.update(keys)
 
     def remove(self, keys: Collection[EntryKey]) -> None:
         """Note that entries are no longer this worker's."""
-        self._entries.difference_update(keys)
+        self.held.difference_update(keys)
         self._changed.set()
 
     @property
@@ -59,10 +60,10 @@ class Prefetch:
 
     def capacity(self) -> int:
         """Return how many more entries may be fetched now; 0 or less when there is no room."""
-        # `rate` and `in_flight` written out: this is asked with each read.
+        # `rate` is written out: this is asked with each read.
         ahead_runs = self._concurrency / max(self._seconds_per_run, 1e-6) * PREFETCH_S
         ahead = min(max(self._concurrency, int(ahead_runs)), MAX_PREFETCH)
-        return ahead - len(self._entries) - self._reserved + self.blocked
+        return ahead - len(self.held) - self._reserved + self.blocked
 
     @contextmanager
     def reserve(self) -> Iterator[int]:
@@ -95,5 +96,5 @@ class Prefetch:
             # this worker take a thousand.
             gain = 1.0 if mean > self._seconds_per_run else _GAIN
             self._seconds_per_run += (mean - self._seconds_per_run) * gain
-        self._entries.difference_update(keys)
+        self.held.difference_update(keys)
         self._changed.set()

@@ -113,12 +113,12 @@ class Fetcher:
     def _read_waiting(self, places: list[str], room: int, *, block: bool) -> Iterator[list[Attempt]]:
         # When nothing is left, wait for all places at once. The count is for each of them, so it is a share of the
         # room; the room is not reserved, or sixteen idle shards would keep it from the one that has work.
-        before = self._prefetch.in_flight
+        before = len(self._prefetch.held)
         fetched = self._read(places, max(1, room // len(places)), block=block)
         count = sum([len(entries) for _, entries in fetched])
         # While this read waited, room was taken by entries of other shards. Entries that have none now go back at once:
         # on another worker they can start.
-        left = room - max(0, self._prefetch.in_flight - before)
+        left = room - max(0, len(self._prefetch.held) - before)
         surplus = min(count, room) - max(0, left)
         if surplus > 0:
             self._return_surplus(fetched, surplus)
