@@ -29,7 +29,7 @@ class Prefetch:
         self._seconds_per_run = PREFETCH_S
         self._changed = threading.Event()
         self.held: set[EntryKey] = set()
-        """The entries that were fetched and have not ended; changed by the methods alone, its length is for everybody."""
+        """The entries that were fetched and have not ended; changed by the methods of this class alone."""
         self._lock = threading.Lock()
         self._reserved = 0
         self.blocked = 0
