@@ -136,7 +136,8 @@ def sweep_limits(database: Database) -> int:
     """Free the permits of attempts that have ended, and let in runs that wait for them.
 
     This finds permits only after a worker has died between the commit of an attempt and the call that gives its permits
-    back: these are two calls, since a commit cannot know which runs will be let in, and so which keys it would touch.
+    back. These are two calls so that the commits of runs without limits carry no keys of limits, see
+    docs/decisions/0261-slots-are-held-for-entries.md.
     Returns the number of runs that were let in.
     """
     names = sorted(name.decode() for name in database.ask("HKEYS", database.keys.limits))
