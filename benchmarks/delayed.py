@@ -15,6 +15,7 @@ from latency import cpu_seconds, start
 from server import BenchServer, client_of
 
 from jobistemer.app import Jobistemer
+from jobistemer.store.reads.records import find_entry_times
 
 BATCH = 20_000
 
@@ -23,11 +24,11 @@ def enqueue(app: Jobistemer, delays: list[float]) -> list[str]:
     return [handle.id for handle in app.enqueue_many(app.request("plain", delay=delay) for delay in delays)]
 
 
-def read_entries(app: Jobistemer, runs: list[str]) -> list[bytes | None]:
-    database = app.namespace.shards[0]
-    found: list[bytes | None] = []
+def read_entry_times(app: Jobistemer, runs: list[str]) -> list[int | None]:
+    """The server's time (ms) when each run's entry was made; None for one that still waits."""
+    found: list[int | None] = []
     for at in range(0, len(runs), 1000):
-        found += database.ask_all([("HGET", database.keys.run(run), "entry") for run in runs[at : at + 1000]])
+        found += find_entry_times(app.namespace.shards[0], runs[at : at + 1000])
     return found
 
 
@@ -62,8 +63,8 @@ def main() -> None:
         print(f"server {(server.cpu_seconds() - theirs) / number * 1e6:.1f}")
         ticker.terminate()
         ticker.wait()
-        entries = read_entries(app, runs)
-        late = [int(entry.split(b"-")[0]) - mark for entry, mark in zip(entries, marks, strict=True) if entry]
+        times = read_entry_times(app, runs)
+        late = [at - mark for at, mark in zip(times, marks, strict=True) if at is not None]
         print(f"promoted {len(late) / number:.2%} at {args.rate}/s, ms late: p50 {statistics.median(late):.0f}", end=", ")
         print(f"p99 {statistics.quantiles(late, n=100)[98]:.0f}, max {max(late):.0f}")
 

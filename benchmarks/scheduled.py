@@ -13,7 +13,7 @@ import sys
 import time
 
 from due import build_job
-from latency import URL_VARIABLE
+from latency import URL_VARIABLE, start
 from registering import register_all
 from server import BenchServer, client_of
 
@@ -40,8 +40,7 @@ def fire(server: BenchServer, jobs: int, seconds: int) -> None:
     """Leave `seconds` instants of every job on the stream."""
     begin = int(time.time()) + 4 + jobs // 2000
     register_all(Jobistemer(server.url).namespace.shards[0], map(build_job, range(jobs)), begin)
-    command = [sys.executable, "benchmarks/due.py", "--role", "ticker"]
-    ticker = subprocess.Popen(command, env={**os.environ, URL_VARIABLE: server.url})
+    ticker = start("ticker", server.url)
     time.sleep(begin + seconds + 0.5 - time.time())
     ticker.terminate()
     ticker.wait()

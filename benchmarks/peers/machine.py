@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.peers.catalogue import Peer
 from benchmarks.peers.environments import read_version
 from benchmarks.peers.servers import Server
-from jobistemer.bench.machine import processor_name
+from jobistemer.bench.environment import read_processor_name
 
 
 def preferred_server() -> str:
@@ -23,7 +23,7 @@ def preferred_server() -> str:
 def describe_machine(kind: str, peers: tuple[Peer, ...], before: dict[str, Any]) -> dict[str, Any]:
     with Server(kind) as server:
         return {
-            "processor": processor_name(),
+            "processor": read_processor_name(),
             "cores": os.cpu_count(),
             "load before": round(os.getloadavg()[0], 1),
             "kernel": platform.release().split("-")[0],

@@ -1,12 +1,12 @@
-"""`jobistemer bench`: what this machine and this server do together, in a namespace that is emptied afterwards.
+"""The measurements of `jobistemer bench`, in a namespace that is emptied afterwards.
 
-tasks      the app whose runs are measured
-roles      the processes beside the one that measures: a worker that drains, a worker that serves, a ticker
-venue      the namespace: taken when it is empty, emptied at the end
-gauge      what the server says of itself, and what its work costs
-machine    what the figures depend on besides
-measures   the work, one function for each kind
-figures    what is measured, as values
-program    all of it in order, within a time
-paper      the figures for people
+tasks         the application whose runs are measured
+role_process  the process of a worker or a ticker that is measured
+subprocesses  start and end of a role process
+namespace     reserve an empty namespace, and empty it at the end
+environment   the machine and the server, and how much CPU time the server uses
+workloads     the work that is measured, one method for each kind
+results       the figures, as values
+runner        all measurements in order, within a time
+report        the figures for people
 """

@@ -1,4 +1,4 @@
-"""The namespace of a measurement: taken when nobody has it, and emptied at the end, whatever happened."""
+"""The namespace of a measurement: reserved while it is empty, and emptied at the end, whatever happened."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def reserve_namespace(namespace: Namespace, *, clear_first: bool) -> Iterator[None]:
-    """Have the namespace while the context lasts. Raises Conflict when it is not empty.
+    """Reserve the namespace while the context lasts, and empty it afterwards. Raises Conflict when it is not empty.
 
-    clear_first: one that an earlier measurement has left behind is emptied before, and nothing else is.
+    clear_first: empty the namespace before, but only when an earlier measurement has left its keys there.
     """
     if clear_first and find_owner(namespace):
-        # What was left may have had another number of shards.
+        # The earlier measurement may have used another number of shards.
         clear(Namespace(namespace.url, namespace.name))
     _reserve(namespace)
     try:
@@ -34,10 +34,10 @@ def reserve_namespace(namespace: Namespace, *, clear_first: bool) -> Iterator[No
 
 
 def _reserve(namespace: Namespace) -> None:
-    if by := find_owner(namespace):
+    if owner := find_owner(namespace):
         raise Conflict(
-            f"{namespace} has what `jobistemer bench` by {by} has left there, or is using now: when it runs no more, "
-            "`--clear` empties it first"
+            f"{namespace} has keys that `jobistemer bench` by {owner} has left there, or still uses: "
+            "when that has ended, `--clear` empties it first"
         )
     if not acquire(namespace, process_identity()):
         raise Conflict(f"{namespace} is not empty: a measurement needs one of its own, such as --namespace bench")
@@ -45,7 +45,7 @@ def _reserve(namespace: Namespace) -> None:
 
 @contextmanager
 def _ignore_signals() -> Iterator[None]:
-    """Nobody who presses Ctrl-C twice leaves half of it behind."""
+    """Ignore SIGINT and SIGTERM while the context lasts: a second Ctrl-C would leave half of the keys behind."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
     try:
         yield

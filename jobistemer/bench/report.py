@@ -1,4 +1,4 @@
-"""The figures for people."""
+"""The figures of a measurement as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEGEND = (
 
 
 def render_report(report: BenchReport) -> RenderableType:
-    """Everything, below one another."""
+    """Return machine, server, warnings and all figures, one below the other."""
     return Group(
         tables.properties((("machine", _format_machine(report.machine)), ("server", _format_server(report.server)))),
         *(Text(f"warning: {each}", style="yellow") for each in report.warnings),

@@ -1,4 +1,4 @@
-"""What is measured, as values."""
+"""The figures of a measurement, as values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import msgspec
 
 
 class Throughput(msgspec.Struct, frozen=True):
-    """Work done as fast as it goes: runs a second, and the CPU µs that each cost; None for what was not told.
+    """Work done at full speed: runs per second, and the CPU µs of each run; None for a cost that is not known.
 
-    client is the process that enqueues, worker the one that executes. unfinished: what the time was too short for.
+    client is the process that enqueues, worker the process that executes. unfinished: runs left when the time was over.
     """
 
     work: str
@@ -24,7 +24,10 @@ class Throughput(msgspec.Struct, frozen=True):
 
 
 class Lateness(msgspec.Struct, frozen=True):
-    """Milliseconds between what should happen and what did; of `expected`, `seen` did. CPU µs are for each of them."""
+    """Milliseconds between when something should happen and when it did.
+
+    `seen` of `expected` events happened; CPU µs are for each of these.
+    """
 
     work: str
     expected: int
@@ -37,7 +40,7 @@ class Lateness(msgspec.Struct, frozen=True):
 
 
 class BenchReport(msgspec.Struct, frozen=True):
-    """One measurement: where, what to be careful about, and the figures."""
+    """One measurement: the conditions, warnings about them, and the figures."""
 
     took_s: float
     machine: dict[str, Any]
@@ -48,7 +51,7 @@ class BenchReport(msgspec.Struct, frozen=True):
 
 
 def summarize_lateness(work: str, expected: int, ms: Sequence[float], **cost: float | None) -> Lateness:
-    """The usual cuts of what was seen."""
+    """Return the median, the 99th percentile and the maximum of milliseconds, with the costs given."""
     if not ms:
         return Lateness(work, expected, 0, **cost)
     ordered = sorted(ms)
@@ -57,5 +60,5 @@ def summarize_lateness(work: str, expected: int, ms: Sequence[float], **cost: fl
 
 
 def micros_per_run(seconds: float | None, runs: int) -> float | None:
-    """CPU seconds as µs for each run; None when they are not known, or nothing ran."""
+    """Return CPU seconds as µs for each run; None when they are not known, or nothing ran."""
     return round(seconds / runs * 1e6, 1) if seconds is not None and runs else None

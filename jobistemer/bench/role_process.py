@@ -1,8 +1,9 @@
-"""A process beside the one that measures: `-m jobistemer.bench.role_process drain|serve|tick [SECONDS [until-eof]]`.
+"""A process that is measured: `-m jobistemer.bench.role_process drain|serve|tick [SECONDS [until-eof]]`.
 
-`drain` empties the queue, for so many seconds at the most. `serve` works until it is told to end, `tick` is a ticker.
-What each says at its end is one line of JSON on standard output. JOBISTEMER_URL and JOBISTEMER_NAMESPACE say where.
-With `until-eof` it also ends when its standard input closes, so that nobody is left behind.
+`drain` is a worker that empties the queue, within SECONDS. `serve` is a worker until it gets a signal, `tick` a ticker.
+At its end the process writes a RoleResult as one line of JSON to standard output. JOBISTEMER_URL and
+JOBISTEMER_NAMESPACE name the namespace. With `until-eof` the process also ends when its standard input closes, so that
+it does not outlive the process that measures.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SLOTS: Final = 8
 
 
 class RoleResult(msgspec.Struct, frozen=True):
-    """What a process has done: attempts, seconds from its first beat to its end, CPU seconds of its own meanwhile.
+    """The work of a process: attempts done, the seconds that it took, and the CPU seconds of the process.
 
     seen: the phase of each stamped run, and the seconds until it began.
     """
@@ -39,7 +40,7 @@ class RoleResult(msgspec.Struct, frozen=True):
 
 
 def drain(shutdown: Shutdown, seconds: float) -> RoleResult:
-    """Work until the queue is empty, or for so many seconds."""
+    """Work until the queue is empty, or the seconds are over."""
     app = build_app()
     worker = Worker(app.namespace, app.handlers, WorkerSettings(concurrency=SLOTS, burst=True))
     timer = threading.Timer(seconds, shutdown.request)
@@ -49,14 +50,14 @@ def drain(shutdown: Shutdown, seconds: float) -> RoleResult:
 
 
 def serve(shutdown: Shutdown, _seconds: float) -> RoleResult:
-    """Work until told to end."""
+    """Work until a signal asks for the end."""
     app = build_app()
     worker = Worker(app.namespace, app.handlers, WorkerSettings(concurrency=SLOTS))
     return _run_timed(app.namespace, lambda: worker.run(shutdown), worker.counts)
 
 
 def tick(shutdown: Shutdown, _seconds: float) -> RoleResult:
-    """Be a ticker until told to end."""
+    """Run a ticker until a signal asks for the end."""
     namespace = build_app().namespace
     return _run_timed(namespace, lambda: Ticker(namespace, TickerSettings()).run(shutdown), dict)
 
@@ -73,7 +74,7 @@ ROLES: Final = {"drain": drain, "serve": serve, "tick": tick}
 
 
 def main() -> None:
-    """Play the role that is named, and say what it did."""
+    """Run the role that is named, and write its result."""
     role, seconds, until_eof = (*sys.argv[1:], "", "")[:3]
     shutdown = prepare_process(ProcessOptions(log_level="warning", until_eof=bool(until_eof)))
     sys.stdout.write(msgspec.json.encode(ROLES[role](shutdown, float(seconds or 0))).decode() + "\n")

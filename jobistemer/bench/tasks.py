@@ -1,4 +1,4 @@
-"""The app whose runs are measured: its tasks do nothing, or say how long they were under way."""
+"""The application whose runs are measured: its tasks do nothing, or return how long their calls took to arrive."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Final
 from jobistemer.app import Jobistemer
 from jobistemer.core import ids
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads.records import find_entry_times
 
 STAMPS: Final[list[tuple[str, float]]] = []
-"""What this process has seen of stamped runs: the phase that they belong to, and the seconds until they began."""
+"""The stamped runs that this process executed: the phase that they belong to, and the seconds until they began."""
 
 
 def build_app(url: str | None = None, namespace: str | None = None) -> Jobistemer:
-    """An app with a plain function, a coroutine, and two that know how long they were under way."""
+    """Build an app with a plain function, a coroutine, and two tasks that measure the time since their call."""
     app = Jobistemer(url, namespace=namespace)
 
     @app.task
@@ -26,7 +27,7 @@ def build_app(url: str | None = None, namespace: str | None = None) -> Jobisteme
 
     @app.task
     def stamp(sent: float, phase: str = "") -> float:
-        # Both ends are on one machine, so its monotonic clock counts for both.
+        # Client and worker are on one machine, so its monotonic clock counts for both.
         STAMPS.append((phase, time.monotonic() - sent))
         return STAMPS[-1][1]
 
@@ -38,23 +39,26 @@ def build_app(url: str | None = None, namespace: str | None = None) -> Jobisteme
 
 
 def declare_ticks(app: Jobistemer, count: int) -> list[str]:
-    """Declare jobs that are due every second; their names, which are those of their tasks too."""
+    """Declare jobs that are due every second. Returns their names, which are the names of their tasks too."""
     names = [f"tick-{number}" for number in range(count)]
     for name in names:
-        # Nobody runs them, and the next is to be fired all the same.
+        # No worker runs them, and the next occurrence is to be fired all the same.
         app.job("* * * * * *", name=name, overlap="allow")(_tick)
     return names
 
 
 def read_lateness(namespace: Namespace, names: Iterable[str], instants: range) -> list[int]:
-    """How many ms after each instant the run's entry was made, by the server's time: what a worker would see."""
+    """Return for each instant (s) of each job how many ms later its run was on its stream, by the server's time.
+
+    This is the lateness that a worker would see. Instants whose run is not on its stream are left out.
+    """
     late: list[int] = []
     for name in names:
         job = ids.job_id(name)
-        database, task = namespace.for_job(job), ids.task_id(job, name)
-        runs = [database.keys.run(ids.run_id(ids.occurrence_id(job, at), task)) for at in instants]
-        entries = database.ask_all([("HGET", run, "entry") for run in runs])
-        late += [int(entry.split(b"-")[0]) - at * 1000 for at, entry in zip(instants, entries, strict=True) if entry]
+        task = ids.task_id(job, name)
+        runs = [ids.run_id(ids.occurrence_id(job, at), task) for at in instants]
+        times_ms = find_entry_times(namespace.for_job(job), runs)
+        late += [ms - at * 1000 for at, ms in zip(instants, times_ms, strict=True) if ms is not None]
     return late
 
 

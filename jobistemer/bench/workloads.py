@@ -1,4 +1,4 @@
-"""The work that is measured, one function for each kind. Figures are of this machine and this server together."""
+"""The work that is measured, one method for each kind. Figures are of this machine and this server together."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from jobistemer.store.reads.queues import list_queues, list_tickers
 
 BATCH: Final = 1_000
 IDLE_PER_S: Final = 100
-"""One call at a time, so few that nobody waits for another."""
+"""Calls per second of the idle latency: so few that no run waits for another."""
 WARM_UP_RUNS: Final = 20
 
 
 class Workloads:
-    """An app in an empty namespace, and the gauge of its server."""
+    """An app in an empty namespace, with the probe of its server."""
 
     def __init__(self, app: Jobistemer, probe: ServerProbe, max_runs: int) -> None:
         self.app = app
@@ -29,35 +29,35 @@ class Workloads:
         self._max_runs = max_runs
 
     def enqueue_single(self, seconds: float) -> Throughput:
-        """Enqueue calls one after another, each when the one before is stored."""
+        """Enqueue calls one at a time, each in a round trip of its own."""
         return self._measure_enqueue("enqueue, one at a time", seconds, self._enqueue_one)
 
     def enqueue_bulk(self, task: str, seconds: float) -> Throughput:
-        """Enqueue calls a thousand in a round trip."""
+        """Enqueue calls, a thousand in a round trip."""
         return self._measure_enqueue("enqueue, in bulk", seconds, lambda: self._enqueue_many(task))
 
     def drain(self, task: str, seconds: float) -> Throughput:
-        """Have one worker process execute what waits, for so many seconds at the most."""
+        """Let one worker process execute the waiting runs, within the seconds given."""
         server = self._probe.cpu_seconds()
         with start_role(self.app.namespace, "drain", seconds) as worker:
-            spent = worker.finish(TIMEOUT_S + seconds)
+            result = worker.finish(TIMEOUT_S + seconds)
         return Throughput(
             f"drain, {task}",
-            spent.done,
-            round(spent.done / spent.seconds),
-            worker_us=micros_per_run(spent.cpu, spent.done),
-            server_us=micros_per_run(self._probe.cpu_seconds_since(server), spent.done),
+            result.done,
+            round(result.done / result.seconds),
+            worker_us=micros_per_run(result.cpu, result.done),
+            server_us=micros_per_run(self._probe.cpu_seconds_since(server), result.done),
             unfinished=sum(queue.waiting for queue in list_queues(self.app.namespace.shards)),
         )
 
     def measure_latency(self, seconds: float, per_s: int) -> list[Lateness]:
-        """From before a call to the first line of its handler: with nothing else going on, and at a rate."""
+        """Measure the time from before a call to the first line of its handler: on an idle system, and at a rate."""
         phases = {"latency, idle": IDLE_PER_S, f"latency at {per_s} runs/s": per_s}
         with start_role(self.app.namespace, "serve") as worker:
             for _ in range(WARM_UP_RUNS):
                 self._enqueue_stamp("").result(timeout=TIMEOUT_S)
             sent = {phase: self._enqueue_paced(phase, rate, seconds) for phase, rate in phases.items()}
-            # The last in the queue: when it has ended, the others have begun.
+            # This run is the last in the queue: when it has ended, all others have begun.
             self._enqueue_stamp("").result(timeout=TIMEOUT_S)
             worker.terminate()
             seen = worker.finish().seen
@@ -67,7 +67,7 @@ class Workloads:
         ]
 
     def measure_due(self, jobs: int, seconds: int) -> Lateness:
-        """Have a ticker fire jobs every second: how late their runs are on the stream."""
+        """Measure how late the runs of jobs that are due every second come onto their stream."""
         names = declare_ticks(self.app, jobs)
         with start_role(self.app.namespace, "tick") as ticker:
             wait_until(lambda: list_tickers(self.app.namespace.shards), "the ticker")
@@ -78,10 +78,10 @@ class Workloads:
             self._sleep_until(first + seconds)
             server_s = self._probe.cpu_seconds_since(server)
             ticker.terminate()
-            spent = ticker.finish()
+            result = ticker.finish()
         late = read_lateness(self.app.namespace, names, range(first, first + seconds))
         expected = jobs * seconds
-        cost = {"ticker_us": micros_per_run(spent.cpu, len(late)), "server_us": micros_per_run(server_s, len(late))}
+        cost = {"ticker_us": micros_per_run(result.cpu, len(late)), "server_us": micros_per_run(server_s, len(late))}
         return summarize_lateness(f"{jobs} jobs due every second", expected, late, **cost)
 
     def _enqueue_one(self) -> int:
@@ -107,7 +107,7 @@ class Workloads:
         )
 
     def _enqueue_paced(self, phase: str, per_s: int, seconds: float) -> int:
-        """Enqueue at even intervals; how many there were in the end."""
+        """Enqueue at even intervals. Returns how many calls were made before twice the time was over."""
         first, wanted = time.monotonic(), round(per_s * seconds)
         for number in range(wanted):
             now = time.monotonic()

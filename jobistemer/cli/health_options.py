@@ -123,7 +123,7 @@ def serve_supervised_health(supervisor: Supervisor, sockets: Mapping[str, Path],
     if sockets:
         health = SupervisedHealth(sockets, supervisor.liveness)
         pages: dict[str, Page] = {"/livez": health.livez, "/readyz": health.readyz}
-        _serve_pages({**pages, "/metrics": health.metrics} if has_metrics(options) else pages, options)
+        _serve_pages({**pages, "/metrics": health.create_metrics_page()} if has_metrics(options) else pages, options)
 
 
 def _check_options(options: HealthOptions) -> None:

@@ -1,12 +1,10 @@
-"""Develop without setting anything up: server, ticker, workers and dashboard in one command, and what they do.
+"""The development environment of `jobistemer dev`: server, ticker, workers and dashboard in one command.
 
-embedded    the server process: a real Valkey in a private folder
-children    one process of ours, started and ended
-crew        all of them: start in order, restart what dies, end in order
-scene       what is going on, read once
-screen      a scene for a terminal
-chronicle   what has happened since the last scene, line by line
-takeover    kill a worker on purpose, and follow what becomes of its work
-ports       a port for the dashboard
-stage       the loop that brings them together
+embedded_server  the server process: a real Valkey in a private folder
+processes        all processes: start in order, replace those that end, end in order
+snapshot         the state of the namespace at one moment
+screen           a snapshot for a terminal
+event_log        the changes since the last snapshot, line by line
+kill_worker      kill a worker on purpose, and follow its runs
+session          the loop that brings them together
 """

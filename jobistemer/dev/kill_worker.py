@@ -1,4 +1,4 @@
-"""Kill a worker on purpose, and follow what becomes of what it had in flight."""
+"""A worker is killed on purpose, and the runs that it had in flight are followed until others have run them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from jobistemer.store.reads.records import find_attempts, find_run
 Notify = Callable[[str], None]
 MAX_RUNS = 1_000
 WAIT_UNTIL_FULL_MS = 10_000
-"""For so long a moment is waited for in which all slots of a worker are taken; then any work in flight will do."""
+"""Milliseconds to wait for a worker whose slots are all busy; afterwards one run in flight is enough."""
 MAX_REPORTED = 3
 
 
 class AbandonedRun(NamedTuple):
-    """One run that a killed worker had in flight."""
+    """A run that the killed worker had in flight."""
 
     database: Database
     run: str
@@ -35,7 +35,7 @@ class AbandonedRun(NamedTuple):
 
 
 class WorkerKiller:
-    """Kills one worker once, at a snapshot after `at_ms` in which it has work in flight."""
+    """Kills one worker, once, at the first snapshot after `at_ms` that shows one with runs in flight."""
 
     def __init__(self, processes: ProcessGroup, namespace: Namespace, at_ms: int, notify: Notify) -> None:
         self._processes = processes
@@ -48,7 +48,7 @@ class WorkerKiller:
         self._taken_over_by: Counter[str] = Counter()
 
     def update(self, snapshot: Snapshot) -> None:
-        """Kill when it is time, and tell what has become of the abandoned runs."""
+        """Kill a worker when it is time; later report which abandoned runs others have run."""
         if not self._killed_worker:
             if snapshot.at_ms >= self._at_ms:
                 self._try_kill(snapshot)
@@ -56,7 +56,7 @@ class WorkerKiller:
             self._report_takeovers(snapshot.at_ms)
 
     def summary(self) -> list[str]:
-        """What there is to say at the end."""
+        """Return the lines for the end of the session."""
         if not self._killed_worker:
             return ["no worker was killed: the time had not come, or none had work in flight"]
         taken = ", ".join(f"{count} by {worker}" for worker, count in sorted(self._taken_over_by.items()))
@@ -75,14 +75,14 @@ class WorkerKiller:
     def _kill(self, worker: WorkerSummary, child: ChildProcess) -> None:
         child.kill()
         self._killed_worker, self._killed_at_ms = worker.id, self._namespace.shards[0].read_clock()
-        # Only now nobody can end them any more but whoever takes them over.
+        # Only after the kill: before it the worker could still end some of these runs itself.
         self._pending = self._in_flight(worker.id)
         self._notify(f"KILLED {child.name} ({worker.id}) with SIGKILL: runs it had in flight: {len(self._pending)}")
 
     def _in_flight(self, worker: str) -> list[AbandonedRun]:
         found = []
         for database in self._namespace.shards:
-            for place in sorted(each.decode() for each in database.ask("SMEMBERS", database.keys.streams)):
+            for place in streams.list_places(database):
                 held = [each for _, each in islice(streams.list_pending(database, place, worker), MAX_RUNS) if each]
                 found += [AbandonedRun(database, each.message.run, each.message.handler, each.attempt) for each in held]
         return found
@@ -108,7 +108,7 @@ class WorkerKiller:
 
 
 def _find_takeover(abandoned: AbandonedRun) -> tuple[AttemptRecord | None, AttemptRecord | None]:
-    """The lost attempt of an abandoned run, and the later one that has ended; None for what is not there yet."""
+    """Return the lost attempt of an abandoned run and a later attempt that has ended; None for a missing one."""
     run = find_run(abandoned.database, abandoned.run)
     attempts = find_attempts(abandoned.database, run) if run is not None else []
     lost = [each for each in attempts if each.number == abandoned.attempt and each.state is AttemptState.LOST]

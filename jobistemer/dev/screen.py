@@ -1,4 +1,4 @@
-"""A snapshot for a terminal."""
+"""A snapshot as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from jobistemer.dev.snapshot import Snapshot
 from jobistemer.terminal import tables
 
 FIXED_LINES = 26
-"""What the tables need that do not grow; the rest of the terminal is shared by occurrences and events."""
+"""Lines of the tables that do not grow; occurrences and events share the rest of the terminal."""
 HIGHLIGHT_PREFIX = ">>>"
-"""How an event begins that must not be missed."""
+"""Beginning of an event that must not be missed."""
 
 
 def render_screen(snapshot: Snapshot, heading: str, events: Sequence[str], height: int) -> RenderableType:
-    """Everything about one moment, within `height` lines."""
+    """Return the tables and the latest events, within `height` lines."""
     height_left = max(4, height - FIXED_LINES)
     return Group(
         Text(heading, style="reverse", no_wrap=True),
@@ -72,7 +72,10 @@ def _workers_table(snapshot: Snapshot) -> RenderableType:
         (
             each.id,
             f"{format_duration(max(0, snapshot.at_ms - each.beat_at))} ago",
-            *(each.in_flight, each.concurrency, each.done, each.failed),
+            each.in_flight,
+            each.concurrency,
+            each.done,
+            each.failed,
             "quiet" if each.quiet else "",
         )
         for each in snapshot.workers[:4]

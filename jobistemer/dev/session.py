@@ -1,4 +1,4 @@
-"""The loop of `jobistemer dev`: look, show, tend, until the end is asked for."""
+"""The loop of `jobistemer dev`: read a snapshot, show it, replace processes that ended, until the end."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.safe_text import escape_text
 from jobistemer.dev.event_log import EventLog
 from jobistemer.dev.kill_worker import WorkerKiller
-from jobistemer.dev.ports import free_port
-from jobistemer.dev.processes import ProcessGroup
+from jobistemer.dev.processes import ProcessGroup, find_free_port
 from jobistemer.dev.screen import HIGHLIGHT_PREFIX, render_screen
 from jobistemer.dev.snapshot import RunRate, Snapshot, read_snapshot
 from jobistemer.runtime.shutdown import Shutdown
@@ -29,11 +28,11 @@ POLL_S = 0.5
 MAX_EVENTS = 200
 
 Display = Callable[[Snapshot, float], None]
-"""Shows a snapshot and the rate, in runs per second."""
+"""Shows a snapshot and the rate in runs per second."""
 
 
 class SessionOptions(NamedTuple):
-    """What is to be played. seconds and kill_after are None for never; port: that of the dashboard, 0 for none."""
+    """The options of a session. seconds and kill_after are None for never; port: of the dashboard, 0 for none."""
 
     load: Callable[[str | None], Jobistemer]
     url: str | None
@@ -46,7 +45,7 @@ class SessionOptions(NamedTuple):
 
 
 class DevSession:
-    """One performance: events are kept for the screen, or printed as they come when there is no terminal."""
+    """One session. Events are kept for the screen; without a terminal they are printed as they come."""
 
     def __init__(self, options: SessionOptions) -> None:
         self._options = options
@@ -60,7 +59,7 @@ class DevSession:
         self._dashboard_url = ""
 
     def run(self) -> None:
-        """Play until Ctrl-C, SIGTERM or the end of the time; nobody is left behind, whatever happens."""
+        """Run until Ctrl-C, SIGTERM or the end of the time, and end every process, whatever happens."""
         self._shutdown.listen()
         try:
             app, killer = self._set_up()
@@ -76,14 +75,14 @@ class DevSession:
         url = options.url or self._processes.start_server()
         app = options.load(url)
         self._redacted_url = redact_url(url)
-        deployed = app.deploy()
+        deployed_jobs = app.deploy()
         click.echo(f"in another terminal: JOBISTEMER_URL={self._redacted_url} jobistemer job list")
-        port = free_port(options.port) if options.port else 0
+        port = find_free_port(options.port) if options.port else 0
         if port:
             self._dashboard_url = f"http://127.0.0.1:{port}/"
             click.echo(f"dashboard: {self._dashboard_url}")
-        for registered in deployed:
-            click.echo(escape_text(f"job {registered.job}: {registered.word.lower()}, version {registered.version}"))
+        for deployed in deployed_jobs:
+            click.echo(escape_text(f"job {deployed.job}: {deployed.word.lower()}, version {deployed.version}"))
         environment = {"JOBISTEMER_URL": url, "JOBISTEMER_NAMESPACE": app.namespace.name}
         if options.app:
             environment["JOBISTEMER_APP"] = options.app
@@ -96,7 +95,7 @@ class DevSession:
     def _loop(self, app: Jobistemer, killer: WorkerKiller | None, display: Display) -> None:
         ends_at = time.monotonic() + (self._options.seconds or float("inf"))
         while time.monotonic() < ends_at and not self._shutdown.requested.wait(POLL_S):
-            self._processes.restart_ended()
+            self._processes.replace_ended()
             try:
                 snapshot = read_snapshot(app.namespace)
                 if killer is not None:

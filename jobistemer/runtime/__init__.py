@@ -1,1 +1,4 @@
-"""Processes, threads and signals: what keeps a role going, whatever it does."""
+"""Processes, threads and signals, which all roles share: start, supervision, health, repetition, shutdown and logging.
+
+May import `core`.
+"""

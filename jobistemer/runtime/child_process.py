@@ -1,64 +1,85 @@
-"""One process of the crew: started fresh, never forked off, and ended when its supervisor is gone."""
+"""A child process: started fresh, never forked off, and ended when the process that started it is gone."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from threading import Thread
 
 from jobistemer.runtime.repeat import start_thread
 
+JOIN_OUTPUT_S = 1.0
+
 LineHandler = Callable[[str, str], None]
-"""Takes the name of a child and a line that it wrote."""
+"""Takes the name of a child process and a line of its output."""
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a Python module with the interpreter of this process."""
+    return [sys.executable, "-m", module, *arguments]
 
 
 class ChildProcess:
-    """A Python module run as a process. Its standard input is a pipe that closes when this process ends."""
+    """A running command. Its standard input is a pipe that closes when this process ends, however it ends.
+
+    environment: variables in addition to those of this process. on_line: takes each line of the output on a thread of
+    its own; without it the child writes to the output of this process.
+    """
 
     def __init__(
-        self, name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str], on_line: LineHandler
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        on_line: LineHandler | None = None,
     ) -> None:
         self.name = name
-        self._on_line = on_line
-        # A session of its own: Ctrl-C in the terminal is for the supervisor, which ends its children in order.
-        self._process = subprocess.Popen(  # noqa: S603 - our own modules
-            [sys.executable, "-m", module, *arguments],
+        # A session of its own: Ctrl-C in the terminal is for this process, which ends its children in order.
+        self._process = subprocess.Popen(  # noqa: S603 - the caller's own command line
+            command,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=None if on_line is None else subprocess.PIPE,
+            stderr=None if on_line is None else subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, **environment},
+            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
-        self._reader = start_thread(self._read_output, f"{name} output")
+        self._output_reader: Thread | None = None
+        if on_line is not None:
+            self._output_reader = start_thread(lambda: self._read_output(on_line), f"{name} output")
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
+        """The exit code, negative for a signal; None while the process runs."""
         return self._process.poll()
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        self._process.send_signal(number)
+
     def terminate(self) -> None:
-        """Ask it to end in order."""
-        if self.exit_code is None:
-            self._process.terminate()
+        """Ask the process to end in order."""
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once, as a crash would, and wait until it is gone."""
-        if self.exit_code is None:
-            self._process.kill()
+        """End the process at once, as a crash would, and wait until it is gone."""
+        self.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def join_output(self) -> None:
-        """Hear the last lines of one that has ended."""
-        self._reader.join(1.0)
+        """Wait until the last lines of a process that has ended are read."""
+        if self._output_reader is not None:
+            self._output_reader.join(JOIN_OUTPUT_S)
 
-    def _read_output(self) -> None:
+    def _read_output(self, on_line: LineHandler) -> None:
         for line in self._process.stdout or ():
-            self._on_line(self.name, line.rstrip("\n"))
+            on_line(self.name, line.rstrip("\n"))

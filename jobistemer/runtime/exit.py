@@ -1,4 +1,4 @@
-"""Leave for good: what application code has left behind may not keep a process that has done its work."""
+"""The exit of a process that threads and exit handlers of the application cannot hold up."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import NoReturn
 from jobistemer.runtime.repeat import start_thread
 
 EXIT_TIMEOUT_S = 5.0
-"""What handlers have registered to be called at the end, and threads they left, may take so long."""
+"""Seconds that the application's exit handlers and the threads that it has left may take."""
 
 log = logging.getLogger("jobistemer")
 
 
 def exit_process(code: int, seconds: float = EXIT_TIMEOUT_S) -> NoReturn:
-    """End the process as the interpreter would, but within a time: threads that are no daemons, functions for the exit.
+    """End the process as the interpreter does, but within so many seconds.
 
-    The interpreter's own end waits for those without a limit, and may wait for ever for a lock that one of its frozen
-    daemon threads holds.
+    It joins threads that are no daemons and runs the exit handlers. The interpreter waits for both without a limit, and
+    may then wait for ever for a lock that one of its frozen daemon threads holds.
     """
-    start_thread(lambda: _exit_after(code, seconds), "leaving")
+    start_thread(lambda: _exit_after(code, seconds), "exit timer")
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
             thread.join()
-    atexit._run_exitfuncs()  # noqa: SLF001 - there is no public way to have them run before the end
+    atexit._run_exitfuncs()  # noqa: SLF001 - no public function runs them before the end
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -38,5 +38,5 @@ def exit_process(code: int, seconds: float = EXIT_TIMEOUT_S) -> NoReturn:
 
 def _exit_after(code: int, seconds: float) -> None:
     time.sleep(seconds)
-    log.warning("something of the application keeps this process from ending; it is ended now")
+    log.warning("threads or exit handlers of the application have not ended after %g s: the process ends now", seconds)
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Notice that Python files below a folder have changed, by looking at them now and then."""
+"""Detection of changed Python files below folders, by their size and time of change."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-LOOK_S = 0.5
+SCAN_EVERY_S = 0.5
 MAX_FILES = 20_000
 
 
 class FileWatcher:
-    """Asked as often as one likes, it looks twice a second. Hidden folders and virtual environments are left out."""
+    """The Python files below folders. Hidden folders and virtual environments are left out.
+
+    It may be called at any rate: it scans the folders at most twice a second, and at most MAX_FILES files.
+    """
 
     def __init__(self, folders: list[Path]) -> None:
         self._folders = folders
-        self._seen = self._scan()
-        self._next = time.monotonic() + LOOK_S
+        self._known = self._scan()
+        self._next_scan = time.monotonic() + SCAN_EVERY_S
 
     def __call__(self) -> bool:
-        """Whether a file was changed, added or removed since this was asked the last time."""
-        if time.monotonic() < self._next:
+        """Return whether a file was changed, added or removed since the last scan."""
+        if time.monotonic() < self._next_scan:
             return False
-        before, self._seen = self._seen, self._scan()
-        self._next = time.monotonic() + LOOK_S
-        return before != self._seen
+        before, self._known = self._known, self._scan()
+        self._next_scan = time.monotonic() + SCAN_EVERY_S
+        return before != self._known
 
     def _scan(self) -> dict[str, tuple[int, int]]:
         found = {}
@@ -33,6 +36,7 @@ class FileWatcher:
             try:
                 status = entry.stat()
             except OSError:
+                # The file was removed after its folder was listed.
                 continue
             found[entry.path] = (status.st_mtime_ns, status.st_size)
             if len(found) >= MAX_FILES:

@@ -1,4 +1,4 @@
-"""Tell hooks what has happened: whatever they do, what has happened stays as it is."""
+"""Calls of the application's hooks: a hook that fails changes nothing of the event that it is called for."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ log = logging.getLogger("jobistemer.hooks")
 
 
 def call_hooks(hooks: Iterable[Callable[[T], object]], value: T) -> None:
-    """Call each hook with the value; one that raises is logged, and the next one is called."""
+    """Call each hook with the value. An exception of a hook is logged, and the next hook is called."""
     for hook in hooks:
         try:
             hook(value)
         except Exception:
-            log.exception("hook %s failed; nothing else is changed by that", getattr(hook, "__qualname__", repr(hook)))
+            log.exception("hook %s failed; everything else goes on", getattr(hook, "__qualname__", repr(hook)))

@@ -1,6 +1,6 @@
-"""A small HTTP endpoint for probes and scrapers, on threads of its own: a few pages, made when they are asked for.
+"""A small HTTP endpoint for probes and scrapers, on threads of its own, with pages that are built for each request.
 
-It stands at an address, or at a socket in the file system, by which a supervisor asks its processes.
+It listens at an address, or at a Unix socket through which a supervisor reads the pages of its processes.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from jobistemer.runtime.repeat import start_thread
 
 LOOPBACK = "127.0.0.1"
 TIMEOUT_S = 2.0
-"""How long who asks and who answers wait for one another."""
+"""Seconds that client and server wait for each other."""
 MAX_AT_ONCE = 50
-"""How many are answered at a time: whoever may reach the endpoint, it costs a process no more threads than that."""
+"""Requests answered at a time: an endpoint that anybody can reach must not cost a process more threads than these."""
 POLL_S = 3600.0
-"""How often it looks up while nobody asks; it is never shut down but with its process."""
+"""Seconds between two checks for a shutdown, which never comes: the endpoint ends with its process."""
 TEXT = "text/plain; charset=utf-8"
 
 log = logging.getLogger("jobistemer")
 
 
 class Response(NamedTuple):
-    """What a page says."""
+    """The answer of a page."""
 
     status: int
     body: bytes
@@ -44,34 +44,37 @@ Page = Callable[[], Response]
 
 
 def health_response(reasons: list[str]) -> Response:
-    """200 when there is no reason against it, else 503 with the reasons, one a line."""
+    """Return 200 when there are no reasons against it, else 503 with one reason in each line."""
     if not reasons:
         return Response(200, b"ok\n")
     return Response(503, "".join(f"{reason}\n" for reason in reasons).encode("utf-8", "backslashreplace"))
 
 
 def serve(pages: Mapping[str, Page], host: str, port: int) -> str:
-    """Answer at an address until the process ends; its URL. Raises Misconfigured when that is not to be had."""
+    """Answer at an address until the process ends. Returns the URL.
+
+    Raises Misconfigured when the address cannot be used.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         server_class = type("_TcpServer", (_TcpServer,), {"address_family": family})
         server = server_class(address[:2], _build_handler(pages))
     except OSError as error:
         raise Misconfigured(f"health endpoint: {host} port {port} cannot be used: {error}") from error
-    start_thread(lambda: server.serve_forever(POLL_S), "endpoint")
+    start_thread(lambda: server.serve_forever(POLL_S), "health endpoint")
     host_text = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
     return f"http://{host_text}:{server.server_address[1]}"
 
 
 def serve_at_socket(pages: Mapping[str, Page], path: Path) -> None:
-    """Answer at a socket in the file system; who stood there before is heard no more."""
+    """Answer at a Unix socket until the process ends. It replaces an earlier socket at this path."""
     path.unlink(missing_ok=True)
     server = _UnixServer(str(path), _build_handler(pages))
-    start_thread(lambda: server.serve_forever(POLL_S), "endpoint")
+    start_thread(lambda: server.serve_forever(POLL_S), "health endpoint")
 
 
 def fetch_page(path: Path, page: str) -> Response:
-    """What the process at a socket says. Raises OSError when there is nobody, or nobody who answers."""
+    """Return a page of the process at a Unix socket. Raises OSError when nothing listens there, or gives no answer."""
     connection = _UnixConnection(path)
     try:
         connection.request("GET", page)
@@ -88,14 +91,14 @@ class _ThreadedServer(socketserver.ThreadingMixIn):
     request_queue_size = 128
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer on a thread of its own; who comes when too many ask already is turned away."""
+        """Answer on a thread of its own; close the connection at once when too many requests are being answered."""
         if self._free_threads.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             request.close()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for another one."""
+        """Answer, then let another request have this thread's place."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -105,14 +108,14 @@ class _ThreadedServer(socketserver.ThreadingMixIn):
     def _free_threads(self) -> threading.Semaphore:
         return threading.Semaphore(MAX_AT_ONCE)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as the class above
-        """Who asks may hang up before the answer: nothing to tell people of."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature of socketserver
+        """Log for debugging only: a client that closes the connection before the answer is no trouble."""
         log.debug("endpoint: an answer could not be given to %s", client_address)
 
 
 class _TcpServer(_ThreadedServer, HTTPServer):
     def server_bind(self) -> None:
-        """Take the address, without asking a name server what it is called, as the class above does."""
+        """Bind the address without the look-up of its name that HTTPServer makes, which may hang."""
         socketserver.TCPServer.server_bind(self)
 
 
@@ -137,7 +140,7 @@ def _build_handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
         timeout = TIMEOUT_S
 
         def do_GET(self) -> None:
-            """Answer with a page."""
+            """Answer with the page of the path."""
             response = _render_page(pages, urlsplit(self.path).path)
             self.send_response(response.status)
             self.send_header("Content-Type", response.content_type)
@@ -147,14 +150,14 @@ def _build_handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
             if self.command == "GET":
                 self.wfile.write(response.body)
 
-        do_HEAD = do_GET  # noqa: N815 - the name that the class above looks for
+        do_HEAD = do_GET  # noqa: N815 - the name that BaseHTTPRequestHandler looks for
 
         def version_string(self) -> str:
-            """Who answers; of which version is nobody's business."""
+            """Return the Server header without a version, which would help attackers only."""
             return "jobistemer"
 
         def log_message(self, form: str, *args: object) -> None:
-            """Probes come every few seconds, and what they ask is theirs to choose."""
+            """Log for debugging only: probes come every few seconds, and clients choose the path."""
             log.debug("endpoint: %s", form % args)
 
     return RequestHandler

@@ -1,7 +1,7 @@
-"""Vitals: which threads of a process no longer move, told without asking them.
+"""Liveness: which threads of a process are stuck, found without their help.
 
-Each step of a watched thread notes when it began, which is all that this costs. A thread is stuck when its step has
-gone on for longer than any step should; one that waits for the server is not, since its time-outs bring it back.
+Each step of a watched thread records when it began, which is the whole cost. A thread is stuck when its step lasts
+longer than any step should. A thread that waits for the server gets more time, since its time-outs bring it back.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from types import FrameType
 from jobistemer.runtime.repeat import repeat
 
 STEP_S = 30.0
-"""No step of ours takes so long, the pause after it included."""
+"""No step takes so many seconds, including the pause after it."""
 SERVER_S = 300.0
-"""Nor does one that waits for a server which never answers: some tries of some seconds each, to connect and to read."""
+"""Limit for a step that waits for a server that never answers: several tries to connect and to read, seconds each."""
 _REDIS_MODULE = "redis"
-"""Where a thread is that waits for the server."""
+"""The package in whose code a thread is while it waits for the server."""
 
 
 class _WatchedThread:
-    """One thread; it alone writes here."""
+    """A watched thread. Only the thread itself writes `at`, so no lock is needed."""
 
     __slots__ = ("at", "ident", "name")
 
@@ -35,14 +35,14 @@ class _WatchedThread:
 
 
 class Liveness:
-    """The threads of one process that have to move as long as it lives."""
+    """The threads of one process that must make steps as long as it lives."""
 
     def __init__(self) -> None:
         self._threads: dict[int, _WatchedThread] = {}
-        self._ended: list[str] = []
+        self._failed: list[str] = []
 
     def repeat(self, step: Callable[[], float | None], stop: threading.Event, name: str) -> None:
-        """Repeat a step until stopped, as `repeating.repeat` does, and be watched meanwhile."""
+        """Call a step until stopped, as `repeat.repeat` does, and watch this thread meanwhile."""
 
         def watched_step() -> float | None:
             self.touch()
@@ -53,27 +53,27 @@ class Liveness:
 
     @contextmanager
     def watch_thread(self, name: str) -> Iterator[None]:
-        """Watch this thread meanwhile; it says by `touch` that it moves."""
+        """Watch this thread while the context lasts; it calls `touch` for each step."""
         mine = self._threads[threading.get_ident()] = _WatchedThread(name)
         try:
             yield
         except BaseException as error:
-            # Kept apart: the number of a thread that has ended is given to another one.
-            self._ended.append(f"{name} has ended: {type(error).__name__}: {error}")
+            # Kept in a list of its own: the identifier of a thread that has ended is used again for another thread.
+            self._failed.append(f"{name} has ended: {type(error).__name__}: {error}")
             raise
         finally:
             del self._threads[mine.ident]
 
     def touch(self) -> None:
-        """Note that this thread moves: it begins a step, or gets on with a long one."""
+        """Record that this thread makes progress: it begins a step, or is in the middle of a long step."""
         if (mine := self._threads.get(threading.get_ident())) is not None:
             mine.at = time.monotonic()
 
     def stuck_threads(self) -> list[str]:
-        """What no longer moves, with the place in the code where it stands; empty while all is well."""
+        """Return a text for each thread that is stuck or has failed, with its place in the code."""
         frames, now = sys._current_frames(), time.monotonic()  # noqa: SLF001 - the documented way to see other threads
         found = (_describe_if_stuck(each, now, frames.get(each.ident)) for each in list(self._threads.values()))
-        return [*self._ended, *(trouble for trouble in found if trouble)]
+        return [*self._failed, *(text for text in found if text)]
 
 
 def _describe_if_stuck(thread: _WatchedThread, now: float, frame: FrameType | None) -> str:

@@ -1,4 +1,4 @@
-"""Log lines: for people, or as JSON for machines. What users wrote can neither break a line nor move a cursor."""
+"""Log lines: for people, or as JSON for machines. Text of users can neither break a line nor move the cursor."""
 
 from __future__ import annotations
 
@@ -19,40 +19,43 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class TextFormatter(logging.Formatter):
-    """`12:30:05 warning  message`, with a traceback indented below."""
+    """The format for people: `12:30:05 warning  message`, with a traceback indented below."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as text; only the traceback may have lines of its own."""
-        at, message = datetime.fromtimestamp(record.created, UTC), _message(record)
-        facts = {key: value for key, value in _facts(record).items() if key in ("task", "run")}
+        """Return a record as text; only its traceback has lines of its own."""
+        at, message = datetime.fromtimestamp(record.created, UTC), _format_message(record)
+        facts = {key: value for key, value in _read_facts(record).items() if key in ("task", "run")}
         about = "".join(f" {key}={value}" for key, value in facts.items() if str(value) not in message)
         line = f"{at:%H:%M:%S} {record.levelname.lower():8} {escape_text(message + about)}"
-        return "\n    ".join([line, *(escape_text(each) for each in _traceback(self, record))])
+        return "\n    ".join([line, *(escape_text(each) for each in _format_traceback(self, record))])
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line; the fields are on the page about observing."""
+    """The format for machines: one JSON object per line, with the fields that `docs/how-to/observe.md` lists."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as JSON, whatever its author has put into it."""
-        fields = self._fields(record)
+        """Return a record as JSON, whatever values it holds."""
+        fields = self._collect_fields(record)
         try:
             line = msgspec.json.encode(fields, enc_hook=repr).decode()
-        except Exception as error:  # noqa: BLE001 - halves of characters, circles, a `__repr__` that raises
-            fallback = {"message": escape_text(_message(record)), "unwritable": f"{type(error).__name__}: {error}"}
+        except Exception as error:  # noqa: BLE001 - lone surrogates, circular values, a `__repr__` that raises
+            fallback = {
+                "message": escape_text(_format_message(record)),
+                "unwritable": f"{type(error).__name__}: {error}",
+            }
             rest = {name: fields[name] for name in ("at", "level", "logger", "pid", "thread")}
             line = msgspec.json.encode({**rest, **fallback}, enc_hook=repr).decode()
-        # These end a line too for some who read one.
+        # Some readers of lines take these characters for the end of a line too.
         return line.translate(_LINE_ENDS)
 
-    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+    def _collect_fields(self, record: logging.LogRecord) -> dict[str, object]:
         fields: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _message(record),
+            "message": _format_message(record),
         }
-        fields |= {name: _redact(value) for name, value in _facts(record).items() if name not in fields}
+        fields |= {name: _redact(value) for name, value in _read_facts(record).items() if name not in fields}
         if exception := self._exception_fields(record):
             fields["exception"] = exception
         if extra := {name: _redact(value) for name, value in vars(record).items() if name not in _STANDARD}:
@@ -60,13 +63,13 @@ class JsonFormatter(logging.Formatter):
         return {**fields, "pid": record.process, "thread": record.threadName}
 
     def _exception_fields(self, record: logging.LogRecord) -> dict[str, object]:
-        trace = _traceback(self, record)
+        trace = _format_traceback(self, record)
         if not trace:
             return {}
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return {"traceback": trace}
-        return {"type": type(error).__qualname__, "message": _error_text(error), "traceback": trace}
+        return {"type": type(error).__qualname__, "message": _format_error(error), "traceback": trace}
 
 
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
@@ -75,47 +78,47 @@ FORMATS: Final[Mapping[str, type[logging.Formatter]]] = {"text": TextFormatter, 
 
 
 def facts(**known: object) -> dict[str, dict[str, object]]:
-    """The `extra` of a log line about a run, a job or an occurrence: what machines find beside the words."""
+    """Return the `extra` of a log line about a run, a job or an occurrence, which JSON lines show as fields."""
     return {"facts": known}
 
 
 def set_up_logging(level: str, formatter: logging.Formatter) -> None:
-    """Send what this process logs to standard error. Raises Misconfigured for an unknown level."""
+    """Send the log of this process to standard error. Raises Misconfigured for an unknown level."""
     if level not in LEVELS:
         raise Misconfigured(f"log level is {level!r}, allowed are {', '.join(LEVELS)}")
-    handler = logging.StreamHandler(_own_stderr())
+    handler = logging.StreamHandler(_open_stderr())
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # A line that cannot be written is lost; it must not end the thread that logs it.
+    # A line that cannot be written is lost: an exception would end the thread that logs it.
     logging.raiseExceptions = False
 
 
-def _own_stderr() -> TextIO:
-    """Standard error by a descriptor of our own, which stays open when a handler closes the other one."""
+def _open_stderr() -> TextIO:
+    """Open standard error by another descriptor, which stays open when a task handler closes the original."""
     try:
         return os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     except (OSError, ValueError, AttributeError):
-        # It is no file at all, in a test or an embedding application.
+        # Standard error has no descriptor, in a test or in an application that embeds this process.
         return sys.stderr
 
 
-def _facts(record: logging.LogRecord) -> Mapping[str, object]:
-    """What the logger of a run knows about it."""
+def _read_facts(record: logging.LogRecord) -> Mapping[str, object]:
+    """Return the facts that the logger of a run adds to a record."""
     facts: Mapping[str, object] = getattr(record, "facts", {})
     return facts
 
 
-def _message(record: logging.LogRecord) -> str:
+def _format_message(record: logging.LogRecord) -> str:
     try:
         return hide_secrets(record.getMessage())
     except Exception as error:  # noqa: BLE001 - arguments that do not fit, or a `__str__` that raises
         return f"(a log line that cannot be formatted: {type(error).__name__}) {record.msg!s:.200}"
 
 
-def _error_text(error: BaseException) -> str:
+def _format_error(error: BaseException) -> str:
     try:
         return hide_secrets(str(error))
-    except Exception:  # noqa: BLE001 - it is user code
+    except Exception:  # noqa: BLE001 - `__str__` is user code
         return ""
 
 
@@ -123,8 +126,8 @@ def _redact(value: object) -> object:
     return hide_secrets(value) if isinstance(value, str) else value
 
 
-def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+def _format_traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
     if record.exc_info:
         return hide_secrets(formatter.formatException(record.exc_info)).splitlines()
-    # What was logged in a process beside this one comes as text.
+    # The exception of a record from a handler process is text already.
     return hide_secrets(record.exc_text or "").splitlines()

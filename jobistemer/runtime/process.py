@@ -1,4 +1,4 @@
-"""Prepare a process of ours: its logging, its signals, and its end together with its supervisor."""
+"""Preparation of a process: its logging, its signals, and its end together with its supervisor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ METRICS_OFF: Final = "off"
 
 
 class ProcessOptions(NamedTuple):
-    """What the options of every process say, by their names."""
+    """The options that all processes have."""
 
     log_level: str = LEVELS[1]
     log_format: str = "text"
@@ -27,18 +27,18 @@ class ProcessOptions(NamedTuple):
 
 
 def prepare_process(options: ProcessOptions) -> Shutdown:
-    """Set up logging and signals; what is returned tells when to end."""
+    """Set up logging and signals. Returns the shutdown that signals, and the supervisor's end, request."""
     set_up_logging(options.log_level, FORMATS[options.log_format]())
     shutdown = Shutdown()
     shutdown.listen()
     if options.until_eof:
-        start_thread(lambda: _stop_at_eof(shutdown), "until-eof")
+        start_thread(lambda: _stop_at_eof(shutdown), "supervisor pipe")
     return shutdown
 
 
 def _stop_at_eof(shutdown: Shutdown) -> None:
-    # The supervisor holds the other end and never writes: the pipe closes when it ends, however it ends.
-    # The file descriptor itself is read: a daemon thread inside sys.stdin would break the interpreter's shutdown.
+    # The supervisor holds the other end and never writes: the pipe closes when the supervisor ends, however it ends.
+    # The file descriptor is read, since a daemon thread inside sys.stdin would break the interpreter's shutdown.
     while os.read(0, 1):
         pass
     shutdown.request()

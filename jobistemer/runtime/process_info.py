@@ -1,4 +1,4 @@
-"""Who a process is: host, pid and a few random digits, unique across restarts and containers."""
+"""Facts about this process: an id that is unique across restarts and containers, its user, and its memory."""
 
 from __future__ import annotations
 
@@ -7,19 +7,34 @@ import os
 import re
 import secrets
 import socket
+from pathlib import Path
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def process_identity() -> str:
-    """An id that people can read in lists: `web-1.4242.9f3a`."""
+    """Return a new id for this process that people can read in lists: `web-1.4242.9f3a`.
+
+    It consists of the host, the process id and random digits, because containers may share a host name and a pid.
+    """
     host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:24] or "host"
     return f"{host}.{os.getpid()}.{secrets.token_hex(2)}"
 
 
 def user_name() -> str:
-    """Who runs this process, for audit lists: `ana@web-1`."""
+    """Return the user of this process for audit lists: `ana@web-1`."""
     host = socket.gethostname()
     try:
         return f"{getpass.getuser()}@{host}"
     except (KeyError, OSError):
         # A container's user need not have a name.
         return f"uid {os.getuid()}@{host}"
+
+
+def read_memory_mib(pid: int) -> float:
+    """Return the resident memory of a process in MiB; 0 where the system has no /proc, or the process is gone."""
+    try:
+        resident = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return resident * _PAGE_BYTES / 2**20

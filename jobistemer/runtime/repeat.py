@@ -1,4 +1,4 @@
-"""Repeat a step until stopped: a lost connection is waited out, never the end of a thread."""
+"""Repetition of a step until stopped. A lost connection makes it wait, and never ends its thread."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from jobistemer.core.errors import JobistemerError, Misconfigured, NotConnected,
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 LOG_AGAIN_S = 30.0
-"""How often a trouble is told that goes on unchanged."""
+"""Seconds after which an error that lasts unchanged is logged again."""
 
 Result = TypeVar("Result")
 Repeat = Callable[[Callable[[], float | None], threading.Event, str], None]
-"""What `repeat` is."""
+"""The signature of `repeat`."""
 
 log = logging.getLogger("jobistemer")
 
 
 def repeat(step: Callable[[], float | None], stop: threading.Event, name: str) -> None:
-    """Call `step` until `stop` is set; it returns the seconds to wait before the next call, or None for none.
+    """Call `step` until `stop` is set. The step returns the seconds to wait before its next call, or None for none.
 
-    While the server is away or refuses, the step is tried again with growing pauses. Any other error is a bug of
-    ours: it is logged whole and the thread goes on, because a scheduler that has silently ended is the worst of all.
+    While the server is away or refuses, the step is tried again with growing pauses. Any other error is a bug in
+    Jobistemer: it is logged with its traceback and the thread goes on, because a scheduler that has silently ended is
+    the worst failure of all. Raises Misconfigured, which no waiting mends.
     """
     pause, outage = FIRST_PAUSE_S, _Outage(name)
     while not stop.is_set():
@@ -40,9 +41,9 @@ def repeat(step: Callable[[], float | None], stop: threading.Event, name: str) -
 
 
 def retry_until_done(step: Callable[[], object], stop: threading.Event, name: str) -> bool:
-    """Call `step` until it has succeeded once, as `repeat` does; False when `stop` was set before that.
+    """Call `step` as `repeat` does until it has succeeded once. Returns False when `stop` was set before that.
 
-    Raises Misconfigured.
+    Raises Misconfigured, which no waiting mends.
     """
     pause, outage = FIRST_PAUSE_S, _Outage(name)
     while not stop.is_set():
@@ -53,7 +54,7 @@ def retry_until_done(step: Callable[[], object], stop: threading.Event, name: st
 
 
 class _Outage:
-    """Why a step does not work: told when that begins or changes, from time to time while it lasts, and at its end."""
+    """The time in which a step fails: logged when it begins, when the error changes, now and then, and at its end."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -61,7 +62,7 @@ class _Outage:
         self._since = self._logged_at = 0.0
 
     def record(self, error: JobistemerError) -> None:
-        """It is there."""
+        """Log a failure, unless the same one was logged a short time ago."""
         now, text = time.monotonic(), str(error)
         if not self._text:
             self._since = now
@@ -71,7 +72,7 @@ class _Outage:
         self._text = text
 
     def end(self) -> None:
-        """It is not there, or no more."""
+        """Log the end of the outage, if there was one."""
         if self._text:
             log.info("%s: goes on after %.1f s", self.name, time.monotonic() - self._since)
             self._text = ""
@@ -81,7 +82,7 @@ def _try_step(step: Callable[[], Result], outage: _Outage) -> tuple[bool, Result
     try:
         result = step()
     except Misconfigured:
-        # No waiting mends it, and a person has to hear of it.
+        # Only a person can mend the configuration, so the process must end with the error.
         raise
     except (NotConnected, ServerRefused) as error:
         outage.record(error)
@@ -94,13 +95,13 @@ def _try_step(step: Callable[[], Result], outage: _Outage) -> tuple[bool, Result
 
 
 def _back_off(pause: float, stop: threading.Event) -> float:
-    # Jitter: after an outage not everybody comes back in the same instant.
+    # Jitter: after an outage the processes must not all come back in the same instant.
     stop.wait(pause * random.uniform(0.5, 1.0))
     return min(pause * 2, LONGEST_PAUSE_S)
 
 
 def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
-    """Start a daemon thread: a process must be able to end whatever its threads do."""
+    """Start a daemon thread and return it: a process must be able to end whatever its threads do."""
     thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()
     return thread

@@ -1,4 +1,4 @@
-"""How a process is asked to end: once in order, twice at once; SIGTSTP for quiet, SIGCONT for going on."""
+"""Requests to a process: to end in order, to end at once, to take no new work (quiet), or to take work again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import signal
 import threading
 from types import FrameType
 
-SLICE_S = 0.5
+WAIT_SLICE_S = 0.5
 
 
 class Shutdown:
-    """What signals have asked for; roles look at it, tests set it."""
+    """The requests so far. Signals set them, roles read them.
+
+    requested: end in order. immediate: end at once. quiet: take no new work.
+    """
 
     def __init__(self) -> None:
         self.requested = threading.Event()
@@ -21,34 +24,34 @@ class Shutdown:
         self._quiet_requested = False
 
     def request(self) -> None:
-        """Ask for an orderly end; asked again, for an immediate one."""
+        """Request an orderly end; the second time, an immediate end."""
         with self._lock:
             if self.requested.is_set():
                 self.immediate.set()
             self.requested.set()
 
     def wait(self) -> None:
-        """Wait until an end is asked for.
+        """Wait until an end is requested.
 
-        In slices, since Python hears a signal between two steps of the main thread only: one that comes just before it
-        falls asleep in a lock would be heard with the next signal, which need not come.
+        It waits in slices, since Python handles signals between two steps of the main thread only: a signal that comes
+        just before this thread sleeps in a lock would be handled with the next signal, which may never come.
         """
-        while not self.requested.wait(SLICE_S):
+        while not self.requested.wait(WAIT_SLICE_S):
             pass
 
     def listen(self) -> None:
-        """Let SIGTERM, SIGINT, SIGTSTP and SIGCONT ask. Only the main thread may call this."""
+        """Let SIGTERM and SIGINT request the end, SIGTSTP quiet, and SIGCONT the end of quiet; main thread only."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTSTP, self._on_quiet)
         signal.signal(signal.SIGCONT, self._on_quiet)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        # On a thread of its own: this one may have been interrupted inside `wait`, holding the lock that `set` needs.
+        # On a thread of its own: the signal may have interrupted `wait` while it held the lock that `set` needs.
         _thread.start_new_thread(self.request, ())
 
     def _on_quiet(self, number: int, _frame: FrameType | None) -> None:
-        # The last signal counts, whichever of the threads that make it known comes last.
+        # The last signal counts, even when the thread of an earlier signal runs last: each applies this value.
         self._quiet_requested = number == signal.SIGTSTP
         _thread.start_new_thread(self._apply_quiet, ())
 
@@ -61,5 +64,5 @@ class Shutdown:
 
 
 def exit_on_signal(number: int, _frame: FrameType | None) -> None:
-    """A handler of SIGTERM for commands that are no role: they end like with Ctrl-C, and clean up what they began."""
+    """Handle SIGTERM in commands that are no role: raise SystemExit, so that they clean up as after Ctrl-C."""
     raise SystemExit(128 + number)

@@ -1,13 +1,13 @@
-"""What several processes that are supervised together have to say for themselves: each is asked at its socket."""
+"""Health of processes that are supervised together: the supervisor asks each at its socket and answers for all."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jobistemer.runtime.http_endpoint import TEXT, Response, fetch_page, health_response
+from jobistemer.core.errors import Misconfigured
+from jobistemer.runtime.http_endpoint import Page, Response, fetch_page, health_response
 from jobistemer.runtime.liveness import Liveness
 
 MAX_AT_ONCE = 32
@@ -21,39 +21,43 @@ class SupervisedHealth:
     def __init__(self, sockets: Mapping[str, Path], supervisor: Liveness) -> None:
         self._sockets = sockets
         self._supervisor = supervisor
-        self._executor = ThreadPoolExecutor(min(MAX_AT_ONCE, len(sockets)), "asking")
+        self._executor = ThreadPoolExecutor(min(MAX_AT_ONCE, len(sockets)), "health check")
 
     def livez(self) -> Response:
-        """Whether all move. One that has ended, or is starting, is its supervisor's business."""
-        reasons = self._reasons("/livez", nobody="")
+        """Answer whether every process moves.
+
+        A process that has ended or is starting counts as alive: its supervisor replaces it, and a restart of the
+        supervisor, which a failed probe causes, would end the others.
+        """
+        reasons = self._find_reasons("/livez", when_not_listening="")
         return health_response([*self._supervisor.stuck_threads(), *reasons])
 
     def readyz(self) -> Response:
-        """Whether every process is ready."""
-        return health_response(list(self._reasons("/readyz", nobody="it is not there yet")))
+        """Answer whether every process is ready."""
+        return health_response(list(self._find_reasons("/readyz", when_not_listening="it is not there yet")))
 
-    def metrics(self) -> Response:
-        """What all of them measure, each sample with the number of its process."""
-        answers = [(name.rpartition(" ")[2], answer) for name, answer in self.fetch("/metrics")]
-        answered = [
-            (number, answer) for number, answer in answers if isinstance(answer, Response) and answer.status == _OK
-        ]
-        content_type = answered[0][1].content_type if answered else TEXT
-        return Response(
-            _OK, merge_metrics([(number, answer.body.decode()) for number, answer in answered]).encode(), content_type
+    def create_metrics_page(self) -> Page:
+        """Return the page with the metrics of all processes. Raises Misconfigured when prometheus_client is missing."""
+        try:
+            from jobistemer.runtime.metrics_merger import merge_pages  # noqa: PLC0415 - needs an extra
+        except ModuleNotFoundError as error:
+            raise Misconfigured(f"--metrics: {error}; install it: pip install 'jobistemer[prometheus]'") from error
+        return lambda: merge_pages(
+            (name.rpartition(" ")[2], answer.body.decode())
+            for name, answer in self._fetch_all("/metrics")
+            if isinstance(answer, Response) and answer.status == _OK
         )
 
-    def fetch(self, page: str) -> list[tuple[str, Response | OSError]]:
-        """What each of them says."""
+    def _fetch_all(self, page: str) -> list[tuple[str, Response | OSError]]:
         answers = self._executor.map(lambda path: _try_fetch(path, page), self._sockets.values())
         return list(zip(self._sockets, answers, strict=True))
 
-    def _reasons(self, page: str, nobody: str) -> Iterator[str]:
-        for name, answer in self.fetch(page):
+    def _find_reasons(self, page: str, when_not_listening: str) -> Iterator[str]:
+        for name, answer in self._fetch_all(page):
             if isinstance(answer, Response):
                 reasons = answer.body.decode().splitlines() if answer.status != _OK else []
             elif isinstance(answer, _NOT_LISTENING):
-                reasons = [nobody] if nobody else []
+                reasons = [when_not_listening] if when_not_listening else []
             else:
                 reasons = [f"it does not answer: {answer}"]
             yield from (f"{name}: {reason}" for reason in reasons)
@@ -64,27 +68,3 @@ def _try_fetch(path: Path, page: str) -> Response | OSError:
         return fetch_page(path, page)
     except OSError as error:
         return error
-
-
-def merge_metrics(pages: Iterable[tuple[str, str]]) -> str:
-    """Pages of several processes in Prometheus's text form as one: each metric once, with a label `process`."""
-    metrics: dict[str, tuple[list[str], list[str]]] = {}
-    for number, text in pages:
-        head, samples = metrics.setdefault("", ([], []))
-        for line in filter(None, text.split("\n")):
-            if line.startswith("# HELP "):
-                head, samples = metrics.setdefault(line.split(" ", 3)[2], ([], []))
-            _add_line(line, number, head, samples)
-    return "".join(f"{line}\n" for head, samples in metrics.values() for line in (*head, *samples))
-
-
-def _add_line(line: str, number: str, head: list[str], samples: list[str]) -> None:
-    if not line.startswith("#"):
-        samples.append(_add_label(line, number))
-    elif line not in head:
-        head.append(line)
-
-
-def _add_label(sample: str, number: str) -> str:
-    name, mark, rest = re.split(r"([{ ])", sample, maxsplit=1)
-    return f'{name}{{process="{number}",{rest}' if mark == "{" else f'{name}{{process="{number}"}}{mark}{rest}'

@@ -20,7 +20,7 @@ from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.execute.execute import run, run_async
-from jobistemer.worker.slots.threads import Stopped, raise_stopped
+from jobistemer.worker.slots.threads import Stopped, ThreadInterrupt
 
 
 class InlineExecutor:
@@ -104,18 +104,13 @@ class InlineExecutor:
         self.exception = error.with_traceback(trace.tb_next if trace is not None else None)
 
     def _run_plain(self, attempt: Attempt) -> None:
-        ident, stop_raised = threading.get_ident(), threading.Event()
-
-        def stop() -> None:
-            raise_stopped(ident)
-            stop_raised.set()
-
+        interrupt = ThreadInterrupt()
         with suppress(Stopped):
-            if run(attempt, self._attempts, stop):
+            if run(attempt, self._attempts, interrupt.stop):
                 self._report(attempt)
             else:
-                # The watchdog has reported it. What it raises must hit nobody who comes later.
-                stop_raised.wait()
+                # The watchdog has reported the attempt; its exception must not hit what the test does next.
+                interrupt.wait()
 
     async def _run_coroutine(self, attempt: Attempt) -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Recycling: a worker that has done its share, has grown too large or has lost too many threads ends in order."""
+"""Recycling: a worker ends in order after a number of runs, or with too much memory or too many leaked threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.shutdown import Shutdown
 
 CHECK_S = 0.25
@@ -16,7 +16,10 @@ log = logging.getLogger("jobistemer.worker")
 
 
 class Recycler:
-    """Looks at the worker's own limits. `failing` tells that it ends because it is no longer well."""
+    """The limits of a worker: runs, memory, leaked threads and coroutines.
+
+    failing: the worker ends because too many threads have leaked, so its exit code must not be 0.
+    """
 
     def __init__(
         self,
@@ -32,17 +35,17 @@ class Recycler:
         self.failing = False
 
     def step(self) -> float:
-        """One look; the seconds until the next."""
-        if not self._shutdown.requested.is_set() and (reason := self._reason()):
-            log.info("this worker ends to make room for a fresh one: %s", reason)
+        """Request the end of the worker when it has reached a limit. Returns the seconds until the next check."""
+        if not self._shutdown.requested.is_set() and (reason := self._find_reason()):
+            log.info("this worker ends, so that a fresh one can replace it: %s", reason)
             self._shutdown.request()
         return CHECK_S
 
-    def _reason(self) -> str:
+    def _find_reason(self) -> str:
         settings = self._settings
         if 0 < settings.max_runs <= (done := self._count_done()):
-            return f"{done} runs are done, {settings.max_runs} were asked for"
-        if 0 < settings.max_memory_mib < (held := memory_mib(os.getpid())):
+            return f"{done} runs are done, allowed are {settings.max_runs}"
+        if 0 < settings.max_memory_mib < (held := read_memory_mib(os.getpid())):
             return f"it holds {held:.0f} MiB, allowed are {settings.max_memory_mib}"
         if settings.max_leaked <= (leaked := self._count_leaked()):
             self.failing = True

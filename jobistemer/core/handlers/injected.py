@@ -38,6 +38,10 @@ class GroupResults(NamedTuple):
 class InjectedReport(NamedTuple):
     """The execution report of the occurrence that has ended."""
 
+    def decode(self, encoded: bytes) -> Report:
+        """Read a report from JSON."""
+        return msgspec.json.decode(encoded, type=Report)
+
 
 Injected = UpstreamResult | UpstreamResults | GroupResults | InjectedReport
 

@@ -155,6 +155,11 @@ def open_streams(database: Database, places: Sequence[str]) -> None:
         database.call(script("open_streams")((keys.streams, *(keys.stream(where) for where in part)), part))
 
 
+def list_places(database: Database) -> list[str]:
+    """Return the places of a shard that have a stream, in order."""
+    return sorted(place.decode() for place in database.ask("SMEMBERS", database.keys.streams))
+
+
 def list_pending(database: Database, where: str, consumer: str) -> Iterator[tuple[bytes, Delivery | None]]:
     """Yield every entry of a place that is pending for a consumer, with its delivery; None when it cannot be read.
 

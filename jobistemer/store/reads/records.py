@@ -54,6 +54,17 @@ def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
     return [record for record in found if record is not None]
 
 
+def is_attempt_recorded(database: Database, attempt_id: str) -> bool:
+    """Return whether an attempt has a record, which it has once it was shown as running or has ended."""
+    return bool(database.ask("EXISTS", database.keys.attempt(attempt_id)))
+
+
+def find_entry_times(database: Database, run_ids: list[str]) -> list[int | None]:
+    """Return the server time (ms) at which each run was put on its stream; None for a run that was not."""
+    entries = database.ask_all([("HGET", database.keys.run(run_id), "entry") for run_id in run_ids]) if run_ids else []
+    return [int(entry.partition(b"-")[0]) if entry else None for entry in entries]
+
+
 def find_last_run_ms(database: Database, job_id: str, due: int) -> int | None:
     """When (ms) the latest of a job's occurrences before the due second `due` that ran was started; None for none."""
     command = ("ZREVRANGEBYSCORE", database.keys.history(job_id), f"({due}", "-inf", "LIMIT", 0, 100)

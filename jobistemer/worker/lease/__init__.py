@@ -1,4 +1,4 @@
-"""The worker's lease: its heartbeat, and taking over the runs of workers whose lease has expired.
+"""The worker's lease: its heartbeat, and the takeover of runs whose worker's lease has expired.
 
-The top room of `worker`; may import all the others.
+The top package of `worker`: it may import all the others.
 """

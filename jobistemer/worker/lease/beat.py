@@ -1,4 +1,4 @@
-"""Beat: keep the lease of this worker, show what is running, and hear what concerns it."""
+"""The heartbeat: it keeps the lease of this worker, publishes its state, and reads requests to it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.store.calls import groups
-from jobistemer.store.calls import heartbeats as members
+from jobistemer.store.calls import groups, heartbeats
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.reclaim import Reclaimer
 
 REREAD_MS = 2_000
+"""Milliseconds before a beat whose requests the next beat reads again: some may have come while the beat ran."""
 MIN_PAUSE_S = 0.01
 READY_MARGIN_S = 2.0
-"""How much longer than two beats a worker may be silent and still count as ready."""
+"""Seconds beyond two beats after which a worker that has not beaten counts as not ready."""
 
 log = logging.getLogger("jobistemer.worker")
 
 
 class Beater:
-    """One thread for each shard, which nothing else can starve."""
+    """The heartbeat at one shard, on a thread of its own, so that nothing else can delay it."""
 
     def __init__(
         self,
@@ -55,33 +55,33 @@ class Beater:
         self.first_beat = threading.Event()
 
     def step(self) -> float:
-        """Beat once; the seconds until the next beat."""
+        """Beat once. Returns the seconds until the next beat. Raises NotConnected or ServerRefused."""
         began, database, settings = time.monotonic(), self._database, self._settings
         now_ms = database.clock.now_ms()
         lease_ms = round(settings.lease_s * 1000)
-        call = members.beat_worker(
+        call = heartbeats.beat_worker(
             database.keys, self._worker, now_ms, lease_ms, self._commands_read_until_ms, self._encode_status()
         )
-        pulse = members.read_beat_reply(database.call(call))
-        # What was asked for while this beat was under way is heard with the next one as well.
+        reply = heartbeats.read_beat_reply(database.call(call))
+        # The next beat reads the last seconds again: a request that was stored while this beat ran may be missing here.
         self._commands_read_until_ms = now_ms - REREAD_MS
-        database.clock.correct(pulse.server_ms)
+        database.clock.correct(reply.server_ms)
         self.last_beat_ms, self._last_beat_at = now_ms, time.monotonic()
         self.first_beat.set()
         self._attempts.record_beat(database)
-        self._queue_order.paused, self._queue_order.on_hold = pulse.paused, pulse.holds
-        if pulse.cancels:
-            self._watchdog.cancel(dict.fromkeys(pulse.cancels, ""))
+        self._queue_order.paused, self._queue_order.on_hold = reply.paused, reply.holds
+        if reply.cancels:
+            self._watchdog.cancel(dict.fromkeys(reply.cancels, ""))
         self._cancel_halted()
-        self._execute_command(pulse.command)
+        self._execute_command(reply.command)
         self._record_long_attempts()
-        others = {name: beat for name, beat in pulse.suspects.items() if name != self._worker}
-        self._reclaimer.observe(others, pulse.places, until=began + settings.beat_s)
-        # From beat to beat: what was asked for must be heard within a second, whatever else a beat has found to do.
+        others = {name: beat for name, beat in reply.suspects.items() if name != self._worker}
+        self._reclaimer.observe(others, reply.places, until=began + settings.beat_s)
+        # Measured from the beginning of this beat: requests must be read within a second, however long the rest took.
         return max(MIN_PAUSE_S, settings.beat_s - (time.monotonic() - began))
 
     def explain_silence(self) -> str:
-        """Why this worker is not heard; empty while it is."""
+        """Return why this worker may have lost its lease; empty while its beats succeed."""
         silent = self.silent_s
         if silent is None:
             return "it has not beaten yet; is the server there?"
@@ -89,10 +89,11 @@ class Beater:
 
     @property
     def silent_s(self) -> float | None:
-        """How long ago the server has heard it; None before the first time."""
+        """The seconds since the last beat that succeeded; None before the first."""
         return None if self._last_beat_at is None else time.monotonic() - self._last_beat_at
 
     def _record_long_attempts(self) -> None:
+        # Short attempts are never shown as running: that would cost every run another write to the server.
         now = time.monotonic()
         long_attempts = [
             each
@@ -101,23 +102,25 @@ class Beater:
         ]
         mine = [each for each in long_attempts if each.database is self._database]
         for start in range(0, len(mine), 100):
+            # A hundred in a round trip, so that no request to the server gets large.
             part = mine[start : start + 100]
             self._database.call_all([attempt.build_start_call() for attempt in part])
             for attempt in part:
                 attempt.is_start_recorded = True
 
     def _cancel_halted(self) -> None:
+        # A group that has failed stops its other runs. The group only stores that, and workers must look here.
         messages = [each.delivery.message for each in self._attempts.running() if each.database is self._database]
-        members = [message for message in messages if message.member is not None]
-        if members:
-            self._watchdog.cancel(groups.find_halted(self._database, members))
+        of_groups = [message for message in messages if message.member is not None]
+        if of_groups:
+            self._watchdog.cancel(groups.find_halted(self._database, of_groups))
 
     def _execute_command(self, command: str) -> None:
         if command == "quiet" and not self._shutdown.quiet.is_set():
-            log.info("worker %s was told to take no new work", self._worker)
+            log.info("worker %s takes no new work: it was asked to be quiet", self._worker)
             self._shutdown.quiet.set()
         if command == "stop" and not self._shutdown.requested.is_set():
-            log.info("worker %s was told to stop", self._worker)
+            log.info("worker %s ends: it was asked to stop", self._worker)
             self._shutdown.request()
 
     def _encode_status(self) -> bytes:

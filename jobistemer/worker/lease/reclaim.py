@@ -1,9 +1,9 @@
-"""Reclaim: take over the work of dead workers. The dead-man's switch.
+"""Reclaim: take over the runs of dead workers. The dead-man's switch.
 
-A worker whose beat is out of the window [now - lease, now + lease] is a suspect. One that is still there with the
-same beat a beat interval and some seconds later, by this process's own clock, is dead: a step of the server's
-clock, or an outage longer than the lease, makes suspects, never corpses. Each of its pending entries is ended as a
-lost attempt by the same scripts that its own worker would use, so that a zombie that wakes up finds its entries gone.
+A worker whose beat is outside the window [now - lease, now + lease] is a suspect. A suspect with the same beat a beat
+interval and some seconds later, by this process's own clock, is dead: a step of the server's clock, or an outage
+longer than the lease, makes suspects only. Each pending entry of a dead worker is ended as a lost attempt by the same
+scripts that its own worker would use, so that a worker that was only frozen finds its entries gone when it wakes up.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from jobistemer.store.actions import cancel, hand_back
 from jobistemer.store.calls import groups, heartbeats, limits, runs, streams
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
+from jobistemer.store.reads.records import is_attempt_recorded
 from jobistemer.worker.commit.effects import CommitEffects
 
 RECONNECT_S = 2 * LONGEST_PAUSE_S
-"""After an outage everybody's beat is old; so long a worker may take to notice that the server is back."""
+"""Seconds that a worker may take to notice the end of an outage, after which the beats of all workers are old."""
 
 log = logging.getLogger("jobistemer.worker")
 
 
 class Reclaimer:
-    """One for each shard; `observe` is called with each beat."""
+    """The takeover at one shard. `observe` is called with each beat."""
 
     def __init__(
         self,
@@ -46,12 +47,13 @@ class Reclaimer:
         self._suspects: dict[str, tuple[int, float]] = {}
 
     def observe(self, suspects: dict[str, int], places: list[str], until: float = math.inf) -> int:
-        """Look at the suspects (worker id -> beat in ms); how many entries of dead ones were taken over.
+        """Take over entries of suspects that are dead, and return how many.
 
-        until: by `time.monotonic()`. At least one entry is taken over; what is left then is for the next time, so that
-        who takes over much still beats.
+        suspects: beat in ms by worker id. until: the deadline, by `time.monotonic()`. At least one entry is taken over;
+        the rest waits for the next call, so that a worker that takes over many entries keeps its own lease.
         """
         now = time.monotonic()
+        # The patience begins anew with each new beat. It is measured by this process's own clock, which never steps.
         known = self._suspects
         self._suspects = {
             worker: known[worker] if known.get(worker, (None,))[0] == beat else (beat, now)
@@ -68,6 +70,7 @@ class Reclaimer:
                 break
         if taken:
             log.warning("worker %s is dead: %d of its runs were taken over", worker, taken)
+        # With entries left the worker stays a suspect, and the next call goes on with them.
         if not left:
             beat = self._suspects.pop(worker)[0]
             heartbeats.forget_worker(self._database, worker, beat, places)
@@ -86,7 +89,8 @@ class Reclaimer:
         except NotConnected:
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
-            # One run that cannot be ended holds up no other. It stays pending, so its worker stays a suspect.
+            # A run that cannot be ended must not hold up the others. Its entry stays pending, so its worker stays a
+            # suspect, and another worker may be able to end it.
             log.error("entry %s of %s, from worker %s, cannot be taken over here: %s", entry, place, worker, error)
             return False
         return taken
@@ -97,8 +101,8 @@ class Reclaimer:
             streams.drop_entry(database, database.keys.stream(place).encode(), entry)
             return False
         if delivery.crashes and not self._was_started(delivery):
-            # It crashed a worker before, so it would have been shown as running before it was started again.
-            # It was not, so it is only a neighbour of what killed this worker, and no attempt is used up.
+            # A run that has crashed a worker before is recorded as started before its handler is called again. This
+            # one was not: another run killed the worker, and the attempt does not count.
             hand_back.hand_back(database, [delivery], worker)
             return True
         outcome = Outcome(AttemptState.LOST, error=f"its worker {worker} died")
@@ -113,12 +117,11 @@ class Reclaimer:
             ended, job = ended._replace(groups_made=made), self._effects.definitions.find(database, message.slot)
         reply = database.call(runs.record_end(database.keys, ended, job))
         if reply.word == "CANCELED":
-            # It was to be cancelled, and its worker died over it: no next attempt.
+            # A cancel was requested before the worker died: then the run ends instead of starting again.
             return cancel.end_as_canceled(database, [ended._replace(ending=CANCELED)]) == ["DONE"]
         if reply.word == "DONE":
             self._effects.after_commit(database, ended, reply, None)
         return reply.word == "DONE"
 
     def _was_started(self, delivery: Delivery) -> bool:
-        attempt_id = ids.attempt_id(delivery.message.run, delivery.attempt)
-        return bool(self._database.ask("EXISTS", self._database.keys.attempt(attempt_id)))
+        return is_attempt_recorded(self._database, ids.attempt_id(delivery.message.run, delivery.attempt))

@@ -1,4 +1,4 @@
-"""What a worker has to tell in numbers, beside what its attempts came to."""
+"""The metrics of a worker as such; those of its attempts are in `worker.attempts.metrics`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from jobistemer.worker.lease.beat import Beater
 def build_measures(
     counts: Mapping[str, Any], settings: WorkerSettings, beaters: Mapping[Database, Beater]
 ) -> Iterable[Measure]:
-    """The state of a worker. counts: those that it shows with its beats."""
+    """Return the metrics of a worker's state. counts: as it publishes them with its beats."""
     silent = [beater.silent_s for beater in beaters.values() if beater.silent_s is not None]
-    yield Measure("counter", "refused_commits", "Outcomes that came after others had taken the run over.", (),
-                  [((), counts["stale"])])  # fmt: skip
-    yield gauge("worker_slots", "How many runs it runs at a time.", settings.concurrency)
-    yield gauge("worker_in_flight", "Runs that it has taken and not ended.", counts["in_flight"])
+    refused = "Outcomes refused because another worker had taken the run over."
+    yield Measure("counter", "refused_commits", refused, (), [((), counts["stale"])])
+    yield gauge("worker_slots", "Runs that the worker executes at a time.", settings.concurrency)
+    yield gauge("worker_in_flight", "Runs that the worker has taken and not ended.", counts["in_flight"])
     yield gauge("worker_leaked", "Threads and coroutines of stopped attempts that have not ended.", counts["leaked"])
     ahead_ms = offset_ms(each.clock for each in beaters)
-    yield gauge("clock_offset_seconds", "How far server time is ahead of this machine.", ahead_ms / 1000)
+    yield gauge("clock_offset_seconds", "Seconds by which the server's time is ahead of this machine.", ahead_ms / 1000)
     if silent:
-        yield gauge("last_beat_age_seconds", "How long ago it was heard; the longest of all shards.", max(silent))
+        yield gauge("last_beat_age_seconds", "Seconds since the last beat; the longest of all shards.", max(silent))

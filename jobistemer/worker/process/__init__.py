@@ -1,4 +1,4 @@
-"""Execution in a process beside the worker, which can be killed: its pool, its protocol and both sides.
+"""Execution in a process of its own, which can be killed: the pool of processes, the protocol, and both sides of it.
 
 May import `worker.execute` and `worker.attempts`.
 """

@@ -1,4 +1,7 @@
-"""The channel between a worker and a process beside it: frames of MessagePack on a socket. Nothing is ever pickled."""
+"""The channel between a worker and a handler process: frames of MessagePack on a socket.
+
+Nothing is pickled, since to unpickle what a handler process sends would let it run code in the worker.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import msgspec
 from jobistemer.worker.process.protocol import Frame
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
-"""A frame carries a payload or a result, and sizes of an app end at 64 MiB; what is longer is no frame."""
+"""A frame carries a payload or a result, and an app may set their limits up to 64 MiB; more bytes are no frame."""
 _LENGTH = 4
 
 F = TypeVar("F")
@@ -21,11 +24,11 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class ChannelClosed(Exception):
-    """The other side is gone, or what it sends is no frame."""
+    """The other side has closed the channel, or has sent bytes that are no frame."""
 
 
 class Channel:
-    """One end. Any thread may send; one at a time receives."""
+    """One end of the channel. Any thread may send; only one thread at a time may receive."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
@@ -42,7 +45,7 @@ class Channel:
                 raise ChannelClosed(str(error)) from error
 
     def receive(self, timeout: float | None = None) -> Frame | None:
-        """The next frame, or None when it has not come within `timeout` seconds. Raises ChannelClosed."""
+        """Return the next frame, or None when none has come within `timeout` seconds. Raises ChannelClosed."""
         while (frame := self._take_frame()) is None:
             try:
                 if timeout is not None and not _wait_readable(self._socket, timeout):
@@ -56,20 +59,20 @@ class Channel:
         return frame
 
     def expect(self, kind: type[F], timeout: float | None = None) -> F | None:
-        """The next frame, which has to be of this kind. Raises ChannelClosed."""
+        """Return the next frame, or None as `receive` does. Raises ChannelClosed, also when it is of another kind."""
         frame = self.receive(timeout)
         if frame is not None and not isinstance(frame, kind):
             raise ChannelClosed(f"a {type(frame).__name__} came instead of a {kind.__name__}")
         return frame
 
     def close(self) -> None:
-        """Close this end; the other one notices."""
+        """Close this end; the other side then gets ChannelClosed."""
         self._socket.close()
 
     def _take_frame(self) -> Frame | None:
         size = int.from_bytes(self._buffer[:_LENGTH], "big")
         if size > MAX_FRAME_BYTES:
-            raise ChannelClosed(f"a frame of {size} bytes is none of ours")
+            raise ChannelClosed(f"a frame of {size} bytes is too long")
         if len(self._buffer) < _LENGTH + size or len(self._buffer) < _LENGTH:
             return None
         encoded = bytes(self._buffer[_LENGTH : _LENGTH + size])
@@ -77,11 +80,11 @@ class Channel:
         try:
             return _decoder.decode(encoded)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise ChannelClosed(f"what came is no frame: {error}") from error
+            raise ChannelClosed(f"the bytes received are no frame: {error}") from error
 
 
 def _wait_readable(end: socket.socket, timeout: float) -> bool:
-    # Not by a time-out of the socket, which would hold for what another thread sends meanwhile as well.
+    # A time-out of the socket would apply to the threads that send meanwhile too.
     poll = select.poll()
     poll.register(end, select.POLLIN)
     return bool(poll.poll(timeout * 1000))

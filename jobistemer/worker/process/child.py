@@ -1,9 +1,9 @@
-"""The process beside a worker: imports the app once, then calls handlers as it is told, one at a time.
+"""The handler process: it imports the app once, then calls the handlers that its worker assigns, one at a time.
 
     python -m jobistemer.worker.process.child FD
 
-It runs handlers in its main thread, with the app's middleware around them, and dies at once when its worker does:
-nobody would take what it has to say.
+Handlers run in its main thread, with the app's middleware around them. The process ends at once when its worker has
+ended, because nothing could record the outcome.
 """
 
 from __future__ import annotations
@@ -26,11 +26,9 @@ from jobistemer.core.errors import InvalidPayload, Misconfigured
 from jobistemer.core.handlers.context import AttemptInfo, Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Plugins
-from jobistemer.core.handlers.injected import GroupResults, InjectedReport, UpstreamResult, UpstreamResults
-from jobistemer.core.runs.report import Report
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.runtime.exit import exit_process
-from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
@@ -57,19 +55,22 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGHUP)
 
 
 class App(Protocol):
-    """What is needed of the application."""
+    """The parts of the application that handlers need."""
 
     handlers: dict[str, Handler]
     namespace: Namespace
 
     @property
     def plugins(self) -> Plugins:
-        """Its middleware and hooks."""
+        """The middleware and hooks."""
         ...
 
 
 class ChildRunner:
-    """Calls the handlers of the app, one at a time."""
+    """The handlers of the app, called one at a time.
+
+    reference: of the app, MODULE:APP, for error texts.
+    """
 
     def __init__(self, app: App, reference: str, channel: Channel) -> None:
         self._app = app
@@ -82,25 +83,26 @@ class ChildRunner:
         self._is_busy = False
 
     def work(self) -> None:
-        """Do what comes, until the worker closes the channel."""
-        while (given := self._assignments.get()) is not None:
-            assignment, connection = given
+        """Run assignments until the worker closes the channel."""
+        while (received := self._assignments.get()) is not None:
+            assignment, connection = received
             done = self._perform(assignment, connection)
             self._is_busy = False
             connection.close(done)
 
     def forward_record(self, logger: str, level: int, text: str, trace: str, facts: bytes) -> bool:
-        """Have a line logged by the worker; whether it is heard, which it is during an attempt."""
+        """Let the worker log a line. Returns False when no attempt is running: then the worker does not listen."""
         return self._is_busy and self._connection.send(ForwardRecord(logger, level, text, trace, facts))
 
     def listen(self) -> None:
-        """Hear what the worker says; its silence ends this process."""
+        """Receive frames from the worker until it closes the channel, which ends this process."""
         try:
             while True:
                 self._handle_frame(self._channel.receive())
         except ChannelClosed:
             if self._is_busy:
-                # Whatever the handler does, its worker is gone, and with it what it started.
+                # The worker is gone. Without the kill the handler, and processes that it has started, would go on with
+                # a run that another worker takes over.
                 os.killpg(0, signal.SIGKILL)
             self._assignments.put(None)
 
@@ -114,13 +116,13 @@ class ChildRunner:
             self._connection.replies.put(frame)
 
     def _perform(self, assignment: Assignment, connection: WorkerConnection) -> Done:
-        """Call a handler; whatever it does, short of ending this process, is an outcome."""
+        """Call a handler. Whatever it does, except the end of this process, becomes an outcome."""
         handler, place = self._handlers.get(assignment.handler), assignment.place
         if handler is None:
             outcome = outcome_of_error(
                 RefusedInput(f"{self._reference} has no task {assignment.handler!r} when a process imports it")
             )
-            return Done(outcome, memory_mib(os.getpid()))
+            return Done(outcome, read_memory_mib(os.getpid()))
         if place.namespace == self._app.namespace.name:
             self._app.namespace.adopt(place.shards, place.now_ms)
         tools = ContextProxy(connection, assignment, partial(self._prepare_call, place))
@@ -131,10 +133,10 @@ class ChildRunner:
             writes, follow_ups = tools.encode_effects()
         except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a process
             outcome = outcome_of_error(error, handler.retry_filter)
-        return Done(outcome, memory_mib(os.getpid()), writes, follow_ups)
+        return Done(outcome, read_memory_mib(os.getpid()), writes, follow_ups)
 
     def _call(self, handler: Handler, arguments: dict[str, Any]) -> Outcome:
-        # What a handler sets in its context variables is gone with its attempt.
+        # In a copy of the context: variables that a handler sets must not be seen by the next attempt.
         value = copy_context().run(handler.function, **arguments)
         return outcome_of_result(asyncio.run(value) if handler.is_coroutine else value, handler.sizes.result_bytes)
 
@@ -147,21 +149,21 @@ class ChildRunner:
             raise RefusedInput(str(error)) from None
         if handler.context_parameter is not None:
             facts = msgspec.json.decode(assignment.context, type=AttemptInfo)
-            mapping = FanOutProxy(connection, self._handlers)
-            found[handler.context_parameter] = Context(**msgspec.structs.asdict(facts), tools=tools, mapping=mapping)
-        for parameter, supply in handler.supplies.items():
-            match supply:
-                case GroupResults() | UpstreamResults():
-                    counts = assignment.groups[parameter]
-                    found[parameter] = remote_results(connection, parameter, *counts, supply.decode)
-                case UpstreamResult():
-                    found[parameter] = supply.decode(assignment.supplied[parameter])
-                case InjectedReport():
-                    found[parameter] = msgspec.json.decode(assignment.supplied[parameter], type=Report)
+            fan_out = FanOutProxy(connection, self._handlers)
+            found[handler.context_parameter] = Context(**msgspec.structs.asdict(facts), tools=tools, mapping=fan_out)
+        # The worker has decided which parameters are results of groups: those have counts here, all others values.
+        for parameter, injected in handler.supplies.items():
+            if (counts := assignment.groups.get(parameter)) is not None:
+                found[parameter] = remote_results(connection, parameter, *counts, injected.decode)
+            else:
+                found[parameter] = injected.decode(assignment.supplied[parameter])
         return found
 
     def _prepare_call(self, place: ShardLocation, keys: Keys, request: Any) -> Any:
-        """The call that enqueues a request. Raises what preparing it raises."""
+        """Return the call that enqueues a request of the handler's transaction.
+
+        Raises Misconfigured when the app has another namespace here than in the worker, or what `prepare` raises.
+        """
         namespace, prepare = self._app.namespace, self._plugins.prepare
         if prepare is None or namespace.name != place.namespace:
             raise Misconfigured(
@@ -172,21 +174,21 @@ class ChildRunner:
 
 
 def main() -> None:
-    """Serve the worker at the other end of the socket until it closes it."""
-    # What is sent to the whole group of the worker's processes is the worker's to hear, which ends this one in order.
+    """Run handlers for the worker at the other end of the socket, until it closes the channel."""
+    # A signal to all processes of the worker is for the worker only, which lets its runs finish and then ends this one.
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     start = channel.expect(ImportApp)
-    assert start is not None  # noqa: S101 - without a time-out something comes, or it raises
+    assert start is not None  # noqa: S101 - without a time-out `expect` returns a frame or raises
     runner = _create_runner(start, channel)
     if not logging.getLogger().handlers:
-        # Where the app has not said what is to become of log lines, its worker has.
+        # The app has not set up logging at import, so its lines go where those of the worker go.
         logging.basicConfig(level=start.log_level, handlers=[ForwardingHandler(runner.forward_record)])
     start_thread(runner.listen, "channel")
     channel.send(AppImported())
     runner.work()
-    # A thread that a handler has left would keep the process, of which nobody knows any more.
+    # A thread that a handler has left must not keep this process alive, since no worker would end it later.
     exit_process(0)
 
 
@@ -194,13 +196,13 @@ def _create_runner(start: ImportApp, channel: Channel) -> ChildRunner:
     try:
         sys.path[:] = start.path
         return ChildRunner(load_app(start.app), start.app, channel)
-    except BaseException as error:  # noqa: BLE001 - whatever the application's code raises at import, its worker hears it
+    except BaseException as error:  # noqa: BLE001 - the worker reports whatever the import of the app raises
         channel.send(AppImported(error=describe_error(error)))
         exit_process(1)
 
 
 def load_app(reference: str) -> App:
-    """The app MODULE:APP. The reference is the worker's own, never one that came over the wire."""
+    """Import the app MODULE:APP. The reference is a setting of the worker; a message can never name a module."""
     module, _, attribute = reference.partition(":")
     app: App = getattr(import_module(module), attribute)
     return app

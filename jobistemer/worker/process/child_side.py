@@ -1,4 +1,4 @@
-"""The tools of a context in a process beside the worker: what is to be done outside of it, its worker does."""
+"""The context of an attempt in a handler process. It sends its calls to the worker, which alone talks to Redis."""
 
 from __future__ import annotations
 
@@ -25,61 +25,73 @@ from jobistemer.store.keys import Keys
 from jobistemer.worker.attempts.run_logger import ForwardingLogger
 from jobistemer.worker.execute.fan_out import encode_items, resolve_task_name
 from jobistemer.worker.process import protocol
-from jobistemer.worker.process.channel import Channel
+from jobistemer.worker.process.channel import Channel, ChannelClosed
 
 MAX_BATCH_ITEMS, MAX_BATCH_BYTES = 1_000, 1024 * 1024
 
 
 class WorkerConnection:
-    """The way to the worker during one attempt; what threads of the handler say after its end is heard by nobody."""
+    """The connection to the worker during one attempt. After the end, threads that the handler has left send nothing.
+
+    replies: frames from the worker. ending: why the handler should end, empty while it may go on.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._send_lock = threading.Lock()
-        # A handler's threads take turns; one that asks while its own items are mapped goes on.
+        # One question at a time, since replies do not name their questions. Reentrant: the iterator of the items that
+        # are being mapped may ask a question itself.
         self._question_lock = threading.RLock()
         self._is_closed = False
         self.replies: SimpleQueue[protocol.Frame] = SimpleQueue()
         self.ending = ""
 
     def send(self, frame: protocol.Frame) -> bool:
-        """Say something; whether the attempt goes on."""
+        """Send a frame. Returns False, and sends nothing, when the attempt has ended. Raises ChannelClosed."""
         with self._send_lock:
             if not self._is_closed:
                 self._channel.send(frame)
             return not self._is_closed
 
     def ask(self, question: protocol.Frame) -> Any:
-        """Ask, and wait for the answer. Raises what the worker says, or Conflict."""
+        """Send a question and return the answer.
+
+        Raises the error that the worker answers with, or Conflict when the attempt has ended.
+        """
         with self._question_lock:
             self._send_question(question)
             return self._read_reply(self.replies.get())
 
-    def map(self, what: protocol.MapItems, payloads: Iterator[msgspec.Raw]) -> str:
-        """Have a run made of each payload; the id of the run that waits for them."""
+    def map(self, request: protocol.MapItems, payloads: Iterator[msgspec.Raw]) -> str:
+        """Let the worker add a run for each payload. Returns the id of the run that waits for them.
+
+        Raises what the iterator raises, or what `ask` raises.
+        """
         with self._question_lock:
-            self._send_question(what)
+            self._send_question(request)
             while isinstance(frame := self.replies.get(), protocol.NextItems):
                 try:
                     self.send(protocol.ItemBatch(_next_batch(payloads)))
                 except BaseException:
+                    # The worker still waits for items: it must give up before this thread may ask again.
                     self.send(protocol.AbortItems())
                     self.replies.get()
                     raise
             return str(self._read_reply(frame))
 
-    def close(self, last: protocol.Done) -> None:
-        """Say how the attempt ended, and nothing more."""
+    def close(self, done: protocol.Done) -> None:
+        """Send the outcome of the attempt, and nothing after it."""
         with self._send_lock:
             self._is_closed = True
-            self._channel.send(last)
+            self._channel.send(done)
 
     def _send_question(self, question: protocol.Frame) -> None:
         if not self.send(question):
-            raise Conflict("this attempt has ended: its context answers no more")
+            raise Conflict("this attempt has ended: its context can no longer be used")
 
     def _read_reply(self, frame: protocol.Frame) -> Any:
-        assert isinstance(frame, protocol.QuestionReply)  # noqa: S101 - a worker answers what it was asked
+        if not isinstance(frame, protocol.QuestionReply):
+            raise ChannelClosed(f"a {type(frame).__name__} came instead of a reply")
         if frame.error:
             kind = getattr(errors, frame.error, JobistemerError)
             raise kind(frame.text)
@@ -87,7 +99,7 @@ class WorkerConnection:
 
 
 class ContextProxy:
-    """The tools of an attempt."""
+    """The tools of a context, each of which sends a frame to the worker."""
 
     def __init__(
         self, connection: WorkerConnection, assignment: protocol.Assignment, prepare: PrepareCall | None
@@ -101,21 +113,21 @@ class ContextProxy:
 
     @property
     def logger(self) -> Logger:
-        """What it logs appears in the worker's log."""
+        """The logger of the attempt; its lines appear in the worker's log."""
         if self._logger is None:
-            self._logger = ForwardingLogger(lambda *said: self._connection.send(protocol.AddLogLine(*said)))
+            self._logger = ForwardingLogger(lambda *line: self._connection.send(protocol.AddLogLine(*line)))
         return self._logger
 
     @property
     def transaction(self) -> Transaction:
-        """It goes to the worker with the outcome."""
+        """The transaction of the attempt, which goes to the worker together with the outcome."""
         if self._transaction is None:
             keys = Keys(self._place.namespace, self._place.shard)
             self._transaction = Transaction(keys.own, lambda request: self._prepare_call(keys, request))
         return self._transaction
 
     def encode_effects(self) -> tuple[list[protocol.TransactionWrite], list[protocol.FollowUp]]:
-        """Writes and follow-up calls as they are sent."""
+        """Return the writes and the follow-up calls of the transaction as they are sent."""
         if self._transaction is None:
             return [], []
         writes = [
@@ -128,28 +140,28 @@ class ContextProxy:
         ]
 
     def note(self, text: str, level: str) -> None:
-        """The worker stores it."""
+        """Let the worker add a line to the attempt's record."""
         self._connection.send(protocol.AddNote(text, level))
 
     def show_progress(self, progress: Progress) -> None:
-        """The worker stores it."""
+        """Let the worker store the progress."""
         self._connection.send(protocol.SetProgress(progress))
 
     def ending(self) -> str:
-        """As the worker has said; a cancelled attempt is not told, its process is killed."""
+        """Return why the handler should end, as the worker has sent it. A cancelled attempt is killed without it."""
         return self._connection.ending
 
     def last_run_at(self) -> datetime | None:
-        """The worker looks."""
+        """Ask the worker when the job last ran."""
         found: datetime | None = self._connection.ask(protocol.Question("last_run_at"))
         return found
 
     def is_first_of_occurrence(self) -> bool:
-        """The worker asks."""
+        """Ask the worker whether no attempt of the occurrence has begun before this one."""
         return bool(self._connection.ask(protocol.Question("first_of_occurrence")))
 
     def limit(self, seconds: float) -> None:
-        """The worker's watch looks at it."""
+        """Set a time limit in seconds, which the worker's watchdog enforces."""
         self._connection.send(protocol.SetTimeLimit(seconds))
 
     def _prepare_call(self, keys: Keys, request: Any) -> Any:
@@ -159,27 +171,27 @@ class ContextProxy:
 
 
 class FanOutProxy:
-    """`ctx.map`: items are made and checked here, runs by the worker."""
+    """`ctx.map` in a handler process: it makes and checks the items, and the worker adds the runs."""
 
     def __init__(self, connection: WorkerConnection, handlers: Mapping[str, Handler]) -> None:
         self._connection = connection
         self._handlers = handlers
 
     def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
-        """Add a run for each item; the id of the run that waits for them. Raises what `Context.map` says."""
+        """Add a run for each item. Returns the id of the run that waits for them. Raises what `Context.map` raises."""
         name = resolve_task_name(task)
-        what = protocol.MapItems(name, None if reduce is None else resolve_task_name(reduce), failure)
-        return self._connection.map(what, encode_items(name, self._handlers.get(name), items))
+        request = protocol.MapItems(name, None if reduce is None else resolve_task_name(reduce), failure)
+        return self._connection.map(request, encode_items(name, self._handlers.get(name), items))
 
     async def call_in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
-        """The same without blocking the event loop."""
+        """Do the same in a thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self, task, items, reduce, failure)
 
 
 def remote_results(
     connection: WorkerConnection, parameter: str, total: int, failed: int, decode: Decode
 ) -> Results[Any]:
-    """Results of a group that the worker reads."""
+    """Return the results of a group; the worker reads them page by page."""
 
     def read(first: int, count: int) -> list[bytes | None]:
         found: list[bytes | None] = []
@@ -191,7 +203,7 @@ def remote_results(
 
 
 def _encode_value(value: Value) -> bytes | float:
-    # Whole numbers may be longer than a frame can hold; the server reads them as text anyway.
+    # MessagePack has no integers beyond 64 bits; the server reads numbers as text anyway.
     return value if isinstance(value, bytes | float) else str(value).encode()
 
 

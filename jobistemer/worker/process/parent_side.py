@@ -1,4 +1,4 @@
-"""The context server: what a worker does for the context of an attempt that runs in a process beside it."""
+"""The context server: the worker's side of the context of an attempt that runs in a handler process."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from jobistemer.worker.process.channel import ChannelClosed
 from jobistemer.worker.process.pool import HandlerProcess
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-"""Results of a group are sent in pages of about this size."""
+"""Size of a page of group results. A frame may be larger, but a page is in the memory of both processes."""
 
 
 class _ItemsAborted(Exception):
-    """The items that were being mapped come to an early end."""
+    """The iterator of the items that were being mapped has raised an exception in the handler process."""
 
 
 class ContextServer:
-    """Everything that one attempt may ask for; done by the thread that waits for its end."""
+    """The answers to the frames of one attempt, given by the thread that waits for its outcome."""
 
     def __init__(
         self, attempt: Attempt, tools: AttemptTools, injected: Mapping[str, Any], process: HandlerProcess
@@ -41,14 +41,14 @@ class ContextServer:
         self._ending_sent = ""
 
     def check(self) -> None:
-        """Tell the process when its handler should end."""
-        why = self._tools.ending()
-        if why != self._ending_sent:
-            self._ending_sent = why
-            self._process.send(protocol.StopRequest(why))
+        """Send the process the reason why its handler should end, when there is a new one."""
+        reason = self._tools.ending()
+        if reason != self._ending_sent:
+            self._ending_sent = reason
+            self._process.send(protocol.StopRequest(reason))
 
     def serve(self, frame: protocol.Frame) -> None:
-        """Do what the process asks for. Raises ChannelClosed when that is nothing that can be asked for."""
+        """Do what a frame of the process asks for. Raises ChannelClosed for a frame that asks for nothing."""
         tools = self._tools
         match frame:
             case protocol.AddNote():
@@ -71,10 +71,10 @@ class ContextServer:
             case protocol.MapItems():
                 self._map(frame)
             case _:
-                raise ChannelClosed(f"a {type(frame).__name__} came that nobody had asked for")
+                raise ChannelClosed(f"a {type(frame).__name__} came without a question")
 
     def apply_effects(self, done: protocol.Done) -> None:
-        """Take over what the handler has collected, to be applied with its outcome."""
+        """Take over the handler's transaction, so that the commit applies it together with the outcome."""
         transaction = self._tools.transaction if done.writes or done.follow_ups else None
         if transaction is not None:
             transaction.writes = [
@@ -86,16 +86,16 @@ class ContextServer:
             ]
 
     def _map(self, frame: protocol.MapItems) -> None:
-        mapping = FanOut(self._attempt, self._attempt.handlers)
+        fan_out = FanOut(self._attempt, self._attempt.handlers)
         try:
-            self._answer(lambda: mapping.add(frame.task, self._payloads(), frame.reduce, frame.failure))
+            self._answer(lambda: fan_out.add(frame.task, self._receive_payloads(), frame.reduce, frame.failure))
         except _ItemsAborted:
             self._process.send(protocol.QuestionReply())
 
-    def _payloads(self) -> Iterator[msgspec.Raw]:
+    def _receive_payloads(self) -> Iterator[msgspec.Raw]:
         while True:
             self._process.send(protocol.NextItems())
-            # What makes the items may note something, or ask for something itself.
+            # The iterator of the items runs code of the handler, which may use its context meanwhile.
             while not isinstance(frame := self._process.receive(), protocol.ItemBatch | protocol.AbortItems):
                 self.serve(frame)
             if isinstance(frame, protocol.AbortItems):
@@ -113,7 +113,7 @@ class ContextServer:
 
 
 def _read_page(results: Results[Any], first: int, count: int) -> list[bytes | None]:
-    """As many of the results as fit into a page; at least one."""
+    """Return as many of the results as fit into a page, at least one."""
     found, size = results.page(first, count), 0
     for position, each in enumerate(found, 1):
         size += len(each or b"")

@@ -1,4 +1,7 @@
-"""Processes beside the worker: warm, killable, replaced when they are worn out or dead. Never forked off a worker."""
+"""Handler processes: kept warm, killable, and replaced when they are worn out or dead.
+
+They are started fresh and never forked off the worker, whose threads may hold locks at the moment of a fork.
+"""
 
 from __future__ import annotations
 
@@ -16,44 +19,52 @@ from pathlib import Path
 from typing import Protocol
 
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.memory import memory_mib
+from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.process.channel import Channel, ChannelClosed
 from jobistemer.worker.process.protocol import AppImported, Assignment, Done, Frame, ImportApp
 
 START_S = 60.0
-"""How long importing the app may take."""
+"""Seconds that the import of the app may take."""
 CHECK_S = 0.25
+"""Seconds between two checks of memory and of a request to stop."""
 END_S = 2.0
+"""Seconds that an idle process may take to end before it is killed."""
 
 
 class ProcessNotStarted(Exception):
-    """A process could not be started, or could not import the app."""
+    """A process that could not be started, or could not import the app."""
 
 
 class ProcessDied(Exception):
-    """A process ended while it ran a handler; the text says how."""
+    """The end of a process while it ran a handler; the text says how it ended."""
 
 
 class FrameHandler(Protocol):
-    """What is done for a process while it runs a handler."""
+    """The worker's side of an attempt while a process runs its handler."""
 
     def serve(self, frame: Frame) -> None:
-        """Do what it asks for. Raises ChannelClosed."""
+        """Do what a frame asks for. Raises ChannelClosed."""
         ...
 
     def check(self) -> None:
-        """Called a few times a second."""
+        """Check whether the handler should end; called every CHECK_S seconds."""
         ...
 
 
 class HandlerProcess:
-    """One process. It is killed with everything that it has started."""
+    """One handler process. It is killed together with every process that it has started.
+
+    runs: attempts so far. memory_mib: resident memory after the last attempt.
+    """
 
     _frame_handler: FrameHandler
 
     def __init__(self, app: str, folder: str, max_mib: int) -> None:
-        """Start it. Raises ProcessNotStarted."""
+        """Start the process and let it import the app. Raises ProcessNotStarted.
+
+        folder: its working directory. max_mib: its memory limit, 0 for none.
+        """
         self.runs = 0
         self.memory_mib = 0.0
         self._max_mib = max_mib
@@ -62,34 +73,37 @@ class HandlerProcess:
         command = [sys.executable, "-m", "jobistemer.worker.process.child", str(theirs.fileno())]
         try:
             with theirs:
-                # A session of its own: signals of a terminal are for the worker, and a whole group can be killed.
-                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                # A session of its own: Ctrl-C is for the worker only, and the process group can be killed as a whole.
+                self._process = subprocess.Popen(  # noqa: S603 - a module of this package
                     command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True
                 )
         except OSError as error:
             ours.close()
             raise ProcessNotStarted(f"its process could not be started: {error}") from error
         self._channel = Channel(ours)
-        self._open(app)
+        self._import_app(app)
 
-    def _open(self, app: str) -> None:
+    def _import_app(self, app: str) -> None:
         try:
             self._channel.send(ImportApp(app, sys.path, logging.getLogger().getEffectiveLevel()))
-            ready = self._channel.expect(AppImported, START_S)
-            trouble = f"importing {app} took more than {START_S:g} s" if ready is None else ready.error
+            imported = self._channel.expect(AppImported, START_S)
+            error = f"importing {app} took more than {START_S:g} s" if imported is None else imported.error
         except ChannelClosed:
-            trouble = f"while it imported {app}, {self._explain_death()}"
-        if trouble:
+            error = f"while it imported {app}, {self._explain_death()}"
+        if error:
             self.kill()
-            raise ProcessNotStarted(f"its process could not be started: {trouble}")
+            raise ProcessNotStarted(f"its process could not be started: {error}")
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def perform(self, assignment: Assignment, frame_handler: FrameHandler) -> Done:
-        """Have it call a handler, and do what it asks for meanwhile, until the outcome comes. Raises ProcessDied."""
+        """Run an assignment and return its result. Meanwhile `frame_handler` serves the frames of the process.
+
+        Raises ProcessDied.
+        """
         self._frame_handler = frame_handler
         try:
             self.send(assignment)
@@ -102,13 +116,13 @@ class HandlerProcess:
         return frame
 
     def send(self, frame: Frame) -> None:
-        """Say something to it. Raises ChannelClosed."""
+        """Send a frame. Raises ChannelClosed."""
         self._channel.send(frame)
 
     def receive(self) -> Frame:
-        """What it says next. Raises ChannelClosed, or ProcessDied when it has grown too large."""
+        """Return the next frame. Raises ChannelClosed, or ProcessDied when the process has passed its memory limit."""
         while True:
-            # Also when it never stops talking.
+            # Before each frame, so that a process that sends frames without a pause is checked too.
             if (now := time.monotonic()) >= self._next_check:
                 self._next_check = now + CHECK_S
                 self._check_memory()
@@ -117,17 +131,18 @@ class HandlerProcess:
                 return frame
 
     def kill(self) -> None:
-        """End it at once, from whatever thread."""
+        """Kill the process and what it has started. Any thread may call this."""
         with suppress(ProcessLookupError, PermissionError):
+            # Once its end is known the system may give the process id to another process.
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Let it end: there is nothing that it runs, and nothing more will come."""
+        """Close the channel: an idle process then ends by itself."""
         self._channel.close()
 
     def end(self) -> None:
-        """Let it end in order, by force when it takes its time."""
+        """Let the process end in order; kill it when that takes longer than END_S."""
         self.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_S)
@@ -135,13 +150,13 @@ class HandlerProcess:
         self._process.wait()
 
     def _check_memory(self) -> None:
-        if self._max_mib and (held := memory_mib(self.pid)) > self._max_mib:
+        if self._max_mib and (held := read_memory_mib(self.pid)) > self._max_mib:
             self.kill()
             self._process.wait()
             raise ProcessDied(f"its process held {held:.0f} MiB, allowed are {self._max_mib}")
 
     def _explain_death(self) -> str:
-        # One that has died by itself keeps the code it died with; what it has started dies now.
+        # A process that has died by itself keeps its exit code. The kill ends the processes that it has started.
         self.kill()
         code = self._process.wait()
         if code >= 0:
@@ -153,7 +168,8 @@ class HandlerProcess:
 
 
 def _avoid_standard_streams(end: socket.socket) -> socket.socket:
-    # A handler may have closed standard output or error; the channel must not be what others take for it.
+    # The application may have closed standard output or error. A channel with one of their descriptors would get what
+    # other code prints.
     if end.fileno() > 2:
         return end
     with end:
@@ -161,9 +177,9 @@ def _avoid_standard_streams(end: socket.socket) -> socket.socket:
 
 
 class ProcessPool:
-    """The processes of one worker that wait for something to do; at most as many as there are slots.
+    """The idle processes of one worker, at most as many as it has slots.
 
-    shards: how many the namespace has, which they are told.
+    shards: of the namespace, for the processes.
     """
 
     def __init__(self, settings: WorkerSettings, shards: int) -> None:
@@ -174,30 +190,32 @@ class ProcessPool:
         self._lock = threading.Lock()
 
     def acquire(self) -> HandlerProcess:
-        """A warm process, the one that was used last; a new one when there is none. Raises ProcessNotStarted."""
+        """Take the idle process that was used last, or start a new one. Raises ProcessNotStarted."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return HandlerProcess(self._settings.app, self._folder, self._settings.child_max_memory_mib)
 
     def release(self, child: HandlerProcess) -> None:
-        """Keep a process warm for the next run, unless it is worn out."""
-        worn_out = 0 < self._settings.child_max_runs <= child.runs
-        too_large = 0 < self._settings.child_max_memory_mib < child.memory_mib
-        if worn_out or too_large:
-            start_thread(child.end, "end process")
+        """Keep a process for the next run, unless it has reached the limit of runs or of memory."""
+        is_worn_out = 0 < self._settings.child_max_runs <= child.runs
+        is_too_large = 0 < self._settings.child_max_memory_mib < child.memory_mib
+        if is_worn_out or is_too_large:
+            # On a thread: the slot must not wait for the end of the process.
+            start_thread(child.end, "process end")
             return
         with self._lock:
             self._idle.append(child)
 
     def warm_up(self) -> None:
-        """Have one process wait before it is needed. Raises ProcessNotStarted."""
+        """Start one process before it is needed. Raises ProcessNotStarted."""
         self.release(self.acquire())
 
     def end(self) -> None:
-        """End the processes that are idle; those that run something end with the worker."""
+        """End the idle processes. Processes that run a handler end with the worker, whose end closes their channels."""
         with self._lock:
             idle, self._idle = self._idle, []
+        # All channels first, so that the processes end side by side.
         for child in idle:
             child.close()
         for child in idle:

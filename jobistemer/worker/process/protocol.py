@@ -1,9 +1,18 @@
-"""What a worker and a process beside it say to each other. Fields of bytes hold JSON unless they say otherwise.
+"""The protocol between a worker and a handler process. Fields of bytes hold JSON unless they say otherwise.
 
-The worker says ImportApp and hears AppImported. Then, for each attempt, it says Assignment and hears Done. Between the
-two the process tells (AddNote, AddLogLine, ForwardRecord, SetProgress, SetTimeLimit) and asks (Question, ReadResults,
-MapItems); each question is answered by a QuestionReply, MapItems after the worker has said NextItems as long as an
-ItemBatch came. The worker says StopRequest when the handler should end.
+worker                                process
+ImportApp        ──────────────────>
+                 <──────────────────  AppImported
+Assignment       ──────────────────>                     once for each attempt
+                 <──────────────────  AddNote, AddLogLine, ForwardRecord, SetProgress, SetTimeLimit
+                 <──────────────────  Question, ReadResults
+QuestionReply    ──────────────────>
+                 <──────────────────  MapItems
+NextItems        ──────────────────>
+                 <──────────────────  ItemBatch, AbortItems
+QuestionReply    ──────────────────>                     after an empty ItemBatch, or AbortItems
+StopRequest      ──────────────────>                     at any time: the handler should end
+                 <──────────────────  Done
 """
 
 from __future__ import annotations
@@ -18,7 +27,7 @@ from jobistemer.core.runs.settle import Outcome
 
 
 class ImportApp(msgspec.Struct, frozen=True, tag=True):
-    """What to import, and where from; log_level is the worker's own."""
+    """The app to import (MODULE:APP), with the module search path and the log level of the worker."""
 
     app: str
     path: list[str]
@@ -26,13 +35,13 @@ class ImportApp(msgspec.Struct, frozen=True, tag=True):
 
 
 class AppImported(msgspec.Struct, frozen=True, tag=True):
-    """The app is imported, or why it is not."""
+    """The end of the import; error says why it failed, empty when it did not."""
 
     error: str = ""
 
 
 class ShardLocation(msgspec.Struct, frozen=True):
-    """Where a run lives, as its worker knows it, so that its process need not ask the server: now_ms is its time."""
+    """The shard of a run and the server's time (now_ms), which a process then need not ask the server for."""
 
     namespace: str
     shard: int
@@ -41,10 +50,10 @@ class ShardLocation(msgspec.Struct, frozen=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """Call this handler.
+    """The call of a handler.
 
-    context: its circumstances. supplied: values by parameter. groups: how many runs there are of a group whose
-    results are asked for by parameter, and how many have failed; the results themselves are read by `ReadResults`.
+    context: an AttemptInfo. supplied: injected values by parameter. groups: for each parameter that is the results of a
+    group, how many runs the group has and how many of them failed; ReadResults reads the results themselves.
     """
 
     handler: str
@@ -64,7 +73,7 @@ class AddNote(msgspec.Struct, frozen=True, tag=True):
 
 
 class AddLogLine(msgspec.Struct, frozen=True, tag=True):
-    """A line for the worker's log and the attempt's record; trace is that of an exception."""
+    """A line for the worker's log and the attempt's record; trace is the traceback of an exception."""
 
     text: str
     level: int
@@ -72,7 +81,7 @@ class AddLogLine(msgspec.Struct, frozen=True, tag=True):
 
 
 class ForwardRecord(msgspec.Struct, frozen=True, tag=True):
-    """A line for the worker's log that any other logger was given; facts are what it knows, as JSON."""
+    """A line of any other logger for the worker's log; facts are its fields."""
 
     logger: str
     level: int
@@ -82,25 +91,25 @@ class ForwardRecord(msgspec.Struct, frozen=True, tag=True):
 
 
 class SetProgress(msgspec.Struct, frozen=True, tag=True):
-    """How far the attempt has come."""
+    """The progress of the attempt."""
 
     progress: Progress
 
 
 class SetTimeLimit(msgspec.Struct, frozen=True, tag=True):
-    """Stop the attempt after so many seconds."""
+    """The seconds after its start at which the attempt is to be stopped."""
 
     seconds: float
 
 
 class Question(msgspec.Struct, frozen=True, tag=True):
-    """A question to the worker."""
+    """A question that the worker answers from Redis."""
 
     what: Literal["last_run_at", "first_of_occurrence"]
 
 
 class ReadResults(msgspec.Struct, frozen=True, tag=True):
-    """Read results of the group that a parameter stands for; the answer is a list, which may be shorter."""
+    """A request for results of the group of a parameter; the reply is a list, which may be shorter than `count`."""
 
     parameter: str
     first: int
@@ -108,7 +117,7 @@ class ReadResults(msgspec.Struct, frozen=True, tag=True):
 
 
 class MapItems(msgspec.Struct, frozen=True, tag=True):
-    """Make a run of each item to come; the answer is the id of the run that waits for them."""
+    """A request to add a run for each of the items that follow; the reply is the id of the run that waits for them."""
 
     task: str
     reduce: str | None
@@ -116,21 +125,21 @@ class MapItems(msgspec.Struct, frozen=True, tag=True):
 
 
 class NextItems(msgspec.Struct, frozen=True, tag=True):
-    """Send more items."""
+    """A request for more items."""
 
 
 class ItemBatch(msgspec.Struct, frozen=True, tag=True):
-    """Payloads of the next runs; none when there are no more."""
+    """Payloads of the next runs; an empty list when there are no more."""
 
     payloads: list[bytes]
 
 
 class AbortItems(msgspec.Struct, frozen=True, tag=True):
-    """There will be no more items, because making them raised an exception."""
+    """The end of the items because their iterator raised an exception."""
 
 
 class QuestionReply(msgspec.Struct, frozen=True, tag=True):
-    """To a question; with an error, the name of its class and its text instead."""
+    """The answer to a question: its value, or the class name and the text of an error."""
 
     value: Any = None
     error: str = ""
@@ -138,13 +147,13 @@ class QuestionReply(msgspec.Struct, frozen=True, tag=True):
 
 
 class StopRequest(msgspec.Struct, frozen=True, tag=True):
-    """The handler should end, and why."""
+    """A request that the handler should end, with the reason."""
 
     why: str
 
 
 class TransactionWrite(msgspec.Struct, frozen=True):
-    """A write of the handler's transaction; key is the whole key, numbers and texts are as the server gets them."""
+    """A write of the handler's transaction, with the whole key and the arguments as the server gets them."""
 
     command: str
     key: str
@@ -152,7 +161,7 @@ class TransactionWrite(msgspec.Struct, frozen=True):
 
 
 class FollowUp(msgspec.Struct, frozen=True):
-    """A call of the handler's transaction: its message, and the script that enqueues it."""
+    """A call that the handler's transaction enqueues: its message, and the script with its keys and arguments."""
 
     message: bytes
     script: str
@@ -161,7 +170,7 @@ class FollowUp(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """How the attempt ended, what is to be applied with its outcome, and what memory the process holds now."""
+    """The outcome of an attempt, its transaction, and the memory that the process holds afterwards."""
 
     outcome: Outcome
     memory_mib: float

@@ -1,4 +1,4 @@
-"""Run one task run in a process beside the worker: one that asks for it, or one that may have killed a worker."""
+"""Attempts in a handler process: of handlers with `executor="process"`, and of runs that may have killed a worker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger("jobistemer.worker")
 
 
 def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPool) -> bool:
-    """Run a handler in a process; whether the caller is the one to report the attempt."""
+    """Run an attempt in a process. Returns whether the caller must report it; if not, the watchdog has."""
     try:
         process = pool.acquire()
     except ProcessNotStarted as error:
@@ -43,7 +43,7 @@ def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPoo
         process.end()
         return attempts.end(attempt, _outcome_of_death(attempt, str(death)))
     except Exception as error:
-        # A fault of ours: neither the slot nor what it ran may be lost over it, and what the process does is nobody's.
+        # A bug in Jobistemer must cost neither the slot nor the attempt; the state of the process is not known.
         log.exception("process: unexpected error")
         process.kill()
         process.end()
@@ -52,7 +52,7 @@ def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPoo
     if must_report:
         pool.release(process)
     else:
-        # It was stopped in the very moment that it ended: somebody is about to kill the process.
+        # The watchdog has stopped the attempt as it ended, and may kill the process at any moment from now on.
         process.end()
     return must_report
 
@@ -60,7 +60,7 @@ def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPoo
 async def run_in_process_async(
     attempt: Attempt, attempts: RunningAttempts, pool: ProcessPool, report: Callable[[Attempt], None]
 ) -> None:
-    """The same for a slot of the event loop, which waits meanwhile as it would for any coroutine; it is reported."""
+    """Run an attempt in a process and report it, while the slot of an event loop waits without blocking the loop."""
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
 
@@ -69,7 +69,7 @@ async def run_in_process_async(
             report(attempt)
         loop.call_soon_threadsafe(ended.set_result, None)
 
-    start_thread(wait, "process")
+    start_thread(wait, "process slot")
     await ended
 
 
@@ -78,7 +78,7 @@ def _perform(attempt: Attempt, create_tools: ToolsFactory, process: HandlerProce
     try:
         injected = read_injected(attempt) if needs_injection(attempt) else {}
         assignment = _build_assignment(attempt, tools, injected, shards)
-    except Exception as error:  # noqa: BLE001 - what its worker was to give is not there: that is an outcome
+    except Exception as error:  # noqa: BLE001 - a missing injected value is an outcome of the attempt
         return outcome_of_error(error)
     context_server = ContextServer(attempt, tools, injected, process)
     done = process.perform(assignment, context_server)
@@ -100,8 +100,8 @@ def _build_assignment(attempt: Attempt, tools: AttemptTools, injected: Mapping[s
     )
 
 
-def _outcome_of_death(attempt: Attempt, how: str) -> Outcome:
-    # A handler of `executor="process"` may cost its process and is judged by its retry policy. Any other is here
-    # because its worker has died before: now it is known who it was, and that counts as another crash.
+def _outcome_of_death(attempt: Attempt, error: str) -> Outcome:
+    # A handler with `executor="process"` may end its process, so its retry policy decides. Any other run is here
+    # because a worker died while it ran. Now this run is known to be the cause, and that counts as another crash.
     state = AttemptState.FAILED if attempt.handler.executor == PROCESS else AttemptState.LOST
-    return Outcome(state, error=how)
+    return Outcome(state, error=error)

@@ -1,9 +1,9 @@
-"""The event loop for coroutines, in a thread of its own; and what becomes of it when a coroutine blocks it.
+"""The event loop for coroutines, and its replacement when a coroutine blocks it.
 
-A loop that has not answered for `loop_block_s` is left to the coroutine that holds it up: a new loop takes over what
-has not begun, and what comes. What had begun there waits until the loop moves on. When the time of the culprit is
-over, its attempt is recorded and it is hit by an exception; should the loop stay silent all the same (it sits in C
-code that never returns), its thread is given up, and the attempts that it had are recorded as lost, which they are.
+A loop that has been silent for `loop_block_s` is left to the coroutine that blocks it: a new loop takes the attempts
+that have not begun, and all later ones. Attempts that have begun on the blocked loop wait until it goes on. When the
+time limit of the blocking attempt is over, its outcome is recorded and an exception is raised in its code. A loop that
+stays silent all the same (its code is in C and never returns) is abandoned, and its attempts are recorded as lost.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from jobistemer.worker.slots.event_loop import EventLoop
 
 PING_S = 0.5
 STALLED_S = 2.0
+"""Seconds without a check, which show that the checking thread stood still itself."""
 ABANDON_S = 5.0
-"""How long a loop may stay silent after everybody on it was stopped, before its thread is given up."""
+"""Seconds that a loop may stay silent after the exception, before it is abandoned."""
 
-BLOCKED = "the event loop has been blocked for %g s by %s; the others go on in a new one. It is at:\n%s"
+BLOCKED = "the event loop has been blocked for %g s by %s; other coroutines run in a new one. It is at:\n%s"
 
 log = logging.getLogger("jobistemer.worker")
 
 
 class LoopSlots:
-    """One event loop that takes work, and those that are blocked or about to end. `check` is the watchdog's to call."""
+    """One event loop that takes attempts, and earlier ones that are blocked or end. The watchdog calls `check`."""
 
     def __init__(
         self,
@@ -55,37 +56,40 @@ class LoopSlots:
         self._last_ping = self._last_check = time.monotonic()
 
     def count_leaked(self, before: float) -> int:
-        """How many loops were given up, and coroutines before that moment, that have not ended."""
+        """Return how many coroutines stopped before a moment (monotonic), and abandoned loops, have not ended."""
         loops = [self._loop, *self._blocked_loops]
         return sum(loop.thread.is_alive() for loop in self._abandoned_loops) + sum(
             loop.slots.count_leaked(before) for loop in loops
         )
 
     def put(self, attempts: Iterable[Attempt]) -> None:
-        """Queue work; called from other threads."""
-        fresh = list(attempts)
-        self._waiting.extend(fresh)
-        self._loop.slots.wake(len(fresh))
+        """Queue attempts; called from other threads."""
+        queued = list(attempts)
+        self._waiting.extend(queued)
+        self._loop.slots.wake(len(queued))
 
     def take_unstarted(self) -> list[Attempt]:
-        """What has not been started; it will not be."""
+        """Remove the attempts that have not started from the queue, and return them."""
         found = []
-        # The loop takes from the other side of this very line while it is emptied.
+        # The loop may take attempts from this queue at the same time, so only the exception shows that it is empty.
         with suppress(IndexError):
             while True:
                 found.append(self._waiting.popleft())
         return found
 
     def end(self) -> None:
-        """Let the loops end, whatever runs on them."""
+        """End the loops, whatever runs on them."""
         for loop in [self._loop, *self._blocked_loops]:
             loop.end()
 
     def check(self, running: list[Attempt]) -> int:
-        """See whether the loops still turn, and act when they do not; how many attempts are held up by others."""
+        """Replace a loop that is blocked, and deal with those that were replaced.
+
+        Returns how many of the running attempts a blocked loop holds up.
+        """
         now = time.monotonic()
         if now - self._last_check >= STALLED_S:
-            # This thread stood still itself, and so may have the loops: what they were asked tells nothing.
+            # This thread stood still too, as in a suspended process: the silence of the loops proves nothing.
             for loop in [self._loop, *self._blocked_loops]:
                 loop.ping_again(now)
         elif now - self._last_ping >= PING_S:
@@ -100,12 +104,14 @@ class LoopSlots:
     def _replace(self, running: list[Attempt]) -> None:
         blocked, stop = self._loop, self._loop.slots.stop_of_current()
         message = next((attempt.delivery.message for attempt in running if attempt.stop is stop), None)
-        culprit = f"{message.run} of {message.handler}" if message else "a callback, or a task of a handler's own"
-        stack = traceback.format_stack(sys._current_frames().get(blocked.thread.ident or 0))  # noqa: SLF001
+        culprit = (
+            f"{message.run} of {message.handler}" if message else "a callback, or a task that a handler has started"
+        )
+        stack = traceback.format_stack(sys._current_frames().get(blocked.thread.ident or 0))  # noqa: SLF001 - documented
         log.error(BLOCKED, self._block_s, culprit, "".join(stack))
         for attempt in running:
-            who = "it blocked its event loop" if attempt.stop is stop else f"its event loop was blocked by {culprit}"
-            attempt.timeout_note = f"; {who}"
+            reason = "it blocked its event loop" if attempt.stop is stop else f"its event loop was blocked by {culprit}"
+            attempt.timeout_note = f"; {reason}"
         self._blocked_loops.append(blocked)
         blocked.slots.retire()
         self._loop = self._open()
@@ -120,7 +126,7 @@ class LoopSlots:
         stop = loop.slots.stop_of_current()
         blocker_runs = any(attempt.stop is stop for attempt in running)
         if not running or (stop is not None and not blocker_runs):
-            # The attempt of whoever holds it up is over: the exception hits nobody else's.
+            # The blocking attempt is over, so the exception cannot hit an attempt whose outcome still counts.
             loop.interrupt(now)
         if loop.interrupted_at and now - loop.interrupted_at >= ABANDON_S:
             self._abandon(loop, running)
@@ -130,7 +136,7 @@ class LoopSlots:
     def _abandon(self, loop: EventLoop, running: list[Attempt]) -> None:
         self._blocked_loops.remove(loop)
         self._abandoned_loops.append(loop)
-        log.error("the thread of a blocked event loop is given up, and %d attempts with it", len(running))
+        log.error("the thread of a blocked event loop is abandoned, with %d attempts", len(running))
         for attempt in running:
             outcome = Outcome(AttemptState.LOST, error="another run blocked its event loop for good", innocent=True)
             if self._attempts.end(attempt, outcome):

@@ -1,4 +1,4 @@
-"""The concurrency limit: threads and an event loop together run no more at a time than a worker may."""
+"""The concurrency limit: threads and an event loop together run no more at a time than the worker's setting allows."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from jobistemer.worker.attempts.attempt import Attempt
 
 
 class Executor(Protocol):
-    """Threads, or an event loop."""
+    """The slots of one kind: threads, or an event loop."""
 
     def put(self, attempts: Iterable[Attempt]) -> None:
-        """Queue work."""
+        """Queue attempts."""
         ...
 
     def take_unstarted(self) -> list[Attempt]:
-        """What has not been started; it will not be."""
+        """Remove the attempts that have not started from the queue, and return them."""
         ...
 
 
 class ConcurrencyLimit:
-    """The one line in front of both, for apps that have both kinds of handlers; the others need none.
+    """The one queue in front of both kinds of slots, for apps that have handlers of both kinds.
 
-    Each executor has as many slots as the worker may use, and gets no more than both together may have.
+    Each executor has as many slots as the worker's concurrency, so each could use all of them; this queue starts no
+    more attempts than both together may run. blocked: attempts that a blocked event loop holds up; as many others may
+    run in their place.
     """
 
     def __init__(self, count: int, choose_executor: Callable[[Attempt], Executor], executors: list[Executor]) -> None:
@@ -38,19 +40,19 @@ class ConcurrencyLimit:
         self.blocked = 0
 
     def put(self, attempts: Iterable[Attempt]) -> None:
-        """Queue work."""
+        """Queue attempts; start as many as the limit allows."""
         with self._lock:
             self._waiting.extend(attempts)
             self._start_waiting()
 
     def release(self) -> None:
-        """One that was let through has been reported."""
+        """Count one attempt less as running, after its report, and start the next."""
         with self._lock:
             self._busy -= 1
             self._start_waiting()
 
     def take_unstarted(self) -> list[Attempt]:
-        """What has not been started; it will not be."""
+        """Remove the attempts that have not started from the queue, and return them."""
         with self._lock:
             returned = [attempt for executor in self._executors for attempt in executor.take_unstarted()]
             self._busy -= len(returned)

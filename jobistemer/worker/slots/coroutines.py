@@ -1,4 +1,4 @@
-"""Slots on an event loop: a fixed number of tasks, each of which runs one coroutine after the other."""
+"""Slots on an event loop: a fixed number of asyncio tasks, each of which runs one coroutine after the other."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.process.run_in_process import run_in_process_async
 
 RUNS_PER_YIELD = 64
-"""After so many coroutines that never waited, the loop gets a turn for what else it has to do."""
+"""After so many coroutines in a row the slot yields: coroutines that never wait would keep the loop from all else."""
 
 log = logging.getLogger("jobistemer.worker")
 
 
 class CoroutineSlots:
-    """Takes its work from a line that it shares with its successor on another loop."""
+    """The slots of one loop. Their queue of waiting attempts is shared with the loop that replaces a blocked one."""
 
     def __init__(
         self,
@@ -38,51 +38,54 @@ class CoroutineSlots:
         self._report = report
         self._pool = pool
         self._idle: deque[asyncio.Future[None]] = deque()
-        # Slots with what stops them; the tasks of stopped attempts whose code has not ended, and since when.
+        # The stop function of each slot; the tasks of stopped attempts whose code has not ended, and since when.
         self._slots: dict[asyncio.Task[None], Callable[[], None]] = {}
         self._retired: dict[asyncio.Task[None], float] = {}
         self._ended = False
 
     def add(self) -> None:
-        """Add a slot; on the loop's own thread."""
+        """Add a slot. Only the loop's own thread may call this."""
         task = self._loop.create_task(self._work())
         self._slots[task] = lambda: self._stop(task)
         task.add_done_callback(self._on_end)
 
     def wake(self, count: int) -> None:
-        """There is work in the line; called from other threads."""
-        # A slot lists itself as idle before it looks at the line for the last time, so none is missed here.
+        """Wake as many idle slots as attempts were queued; called from other threads."""
+        # A slot lists itself as idle before it looks at the queue for the last time, so none misses an attempt.
         if self._idle:
             self._loop.call_soon_threadsafe(self._wake, count)
 
     def retire(self) -> None:
-        """Take no more work: the line is another's from now on."""
+        """Take no more attempts: the queue belongs to another loop from now on."""
         self._waiting = deque()
 
     def end(self) -> None:
-        """Let slots that are free end; what others run is nobody's any more."""
+        """End the slots that are idle. The others end with the process."""
         self._ended = True
         for wakeup in self._idle:
             wakeup.cancel()
 
     def count_leaked(self, before: float) -> int:
-        """How many coroutines were stopped before that moment and have not ended."""
+        """Return how many coroutines were stopped before a moment (monotonic) and have not ended."""
         return sum(since < before for since in list(self._retired.values()))
 
     def select_own(self, running: list[Attempt]) -> list[Attempt]:
-        """Those of the running attempts that run here."""
+        """Return those of the running attempts that run on this loop."""
         mine = set(self._slots.values())
         return [attempt for attempt in running if attempt.stop in mine]
 
     def stop_of_current(self) -> Callable[[], None] | None:
-        """What stops the slot that is executing right now; None when it is a callback, or a task of a handler's own."""
+        """Return the stop function of the slot that the loop executes at this moment.
+
+        Returns None when the loop executes a callback, or a task that a handler has started.
+        """
         task = asyncio.current_task(self._loop)
         return self._slots.get(task) if task is not None else None
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._retired.pop(task, None)
         if self._slots.pop(task, None) is not None and not self._ended:
-            # A handler may cancel the task that it runs in; the slot does not go with it.
+            # A handler may cancel the task that it runs in. Its slot is replaced, or the worker would lose it.
             self.add()
 
     def _wake(self, count: int) -> None:
@@ -95,7 +98,7 @@ class CoroutineSlots:
 
     async def _work(self) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - this is a task
+        assert task is not None  # noqa: S101 - a coroutine of this loop runs in a task
         stop, clean_context = self._slots[task], copy_context()
         runs_since_yield = 0
         while True:
@@ -106,15 +109,15 @@ class CoroutineSlots:
             try:
                 must_report = await run_async(attempt, self._attempts, stop)
             except Exception as error:
-                # A fault of ours. Neither the slot nor what it ran may be lost over it.
+                # A bug in Jobistemer must cost neither the slot nor the attempt.
                 log.exception("slot: unexpected error")
                 must_report = self._attempts.end(attempt, outcome_of_error(error))
             if not must_report:
                 return
             self._report(attempt)
             if task.cancelling() or _context_changed(clean_context):
-                # Somebody cancelled it and the handler took no notice, or a handler has set a context variable: what
-                # comes next starts with a clean slate, in a task of its own.
+                # The handler has ignored a cancellation, or has set a context variable. The next attempt must see
+                # neither, so it runs in a new task.
                 return
             runs_since_yield = (runs_since_yield + 1) % RUNS_PER_YIELD
             if not runs_since_yield:
@@ -126,9 +129,12 @@ class CoroutineSlots:
                 return self._waiting.popleft()
             except IndexError:
                 if self._ended:
-                    # Woken for work that another slot has taken, after those that were idle were told.
+                    # Another slot has taken the attempt that this one was woken for, and `end` has only ended the
+                    # slots that were idle at that moment.
                     raise asyncio.CancelledError from None
                 wakeup = self._loop.create_future()
+            # The order counts: an attempt that is queued after the look above finds this slot in the list of idle ones,
+            # and one that was queued before that is seen by the look below.
             self._idle.append(wakeup)
             if self._waiting:
                 wakeup.cancel()
@@ -139,7 +145,7 @@ class CoroutineSlots:
         self._loop.call_soon_threadsafe(self._replace, task)
 
     def _replace(self, task: asyncio.Task[None]) -> None:
-        # The attempt is over; its slot goes with it, because a coroutine may swallow its cancellation.
+        # The attempt is over. Its slot is given up too, because a coroutine may swallow the cancellation and go on.
         if self._slots.pop(task, None) is not None:
             self._retired[task] = time.monotonic()
             self.add()
@@ -147,8 +153,8 @@ class CoroutineSlots:
 
 
 def _context_changed(clean_context: Context) -> bool:
-    """Whether the context of this task is another one; where nobody has set anything, both are one object inside."""
+    """Return whether this task has set context variables. Without any change the comparison costs next to nothing."""
     try:
         return copy_context() != clean_context
-    except Exception:  # noqa: BLE001 - values are compared, and that is user code
+    except Exception:  # noqa: BLE001 - the comparison of values is user code
         return True

@@ -1,4 +1,4 @@
-"""One event loop in a thread of its own, which can be asked whether it still turns."""
+"""One event loop in a thread of its own, and the check whether it still runs callbacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("jobistemer.worker")
 
 
 class EventLoop:
-    """A loop with slots on it."""
+    """An event loop with slots."""
 
     def __init__(
         self,
@@ -33,29 +33,30 @@ class EventLoop:
         self.interrupted_at = 0.0
         self._loop = asyncio.new_event_loop()
         self.slots = CoroutineSlots(self._loop, waiting, attempts, report, pool)
-        self.thread = start_thread(self._run, "loop")
+        self.thread = start_thread(self._run, "event loop")
 
     def end(self) -> None:
-        """Let the loop end, whatever runs on it."""
+        """End the loop, whatever runs on it."""
         self._ended = True
         self._loop.call_soon_threadsafe(self._finish)
 
     def ping(self, now: float) -> None:
-        """Ask whether it still turns; the question before counts until it is answered."""
+        """Send a callback to the loop, unless an earlier one has not run yet: then its time counts."""
         if not self._pinged_at:
             self.ping_again(now)
 
     def ping_again(self, now: float) -> None:
-        """Ask, whatever was asked before."""
+        """Send a callback to the loop, and count its silence from now."""
         self._pinged_at = now
         self._loop.call_soon_threadsafe(self._pong)
 
     def silent_for_s(self, now: float) -> float:
-        """Seconds for which it has not answered."""
+        """Return the seconds since the first callback that the loop has not run; 0 when it has run all."""
         return now - self._pinged_at if self._pinged_at else 0.0
 
     def interrupt(self, now: float) -> None:
-        """Raise an exception in the code that blocks it, once."""
+        """Raise Stopped in the code that blocks the loop, once."""
+        # Once: a second exception could hit the clean-up that the first one caused.
         if not self.interrupted_at and self.thread.ident is not None:
             self.interrupted_at = now
             raise_stopped(self.thread.ident)
@@ -69,12 +70,12 @@ class EventLoop:
             self.slots.add()
         while not self._ended:
             try:
-                # A handler may stop the loop, and `sys.exit` in a task that it started ends up here.
+                # A handler may stop the loop, and `sys.exit` in a task that it has started is raised here.
                 self._loop.run_forever()
-            except BaseException as error:  # noqa: BLE001 - nothing that a handler does ends this thread
+            except BaseException as error:  # noqa: BLE001 - nothing that a handler does may end this thread
                 log.warning("a task or callback of a handler raised %s in the event loop", type(error).__name__)
 
     def _finish(self) -> None:
         self.slots.end()
-        # Those that are free have ended by then.
+        # Later, so that the slots that are idle have ended before the loop stops.
         self._loop.call_later(0.01, self._loop.stop)

@@ -1,7 +1,8 @@
-"""Slots: where handlers run. Threads for plain functions, an event loop for coroutines, processes beside the worker.
+"""Slots: where handlers run. Threads for plain functions, an event loop for coroutines, processes that can be killed.
 
-A slot survives whatever a handler does, or is replaced. All kinds together run at most as many handlers at a time as
-the worker may: a process is driven by the slot of a thread, and threads and loop share where an app has both.
+A slot survives whatever a handler does, or is replaced. All kinds together run at most `concurrency` handlers at a
+time: a handler process occupies a thread or the task of a loop, and where an app has handlers of both kinds, threads
+and loop share the limit.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.handler import Handler
@@ -23,22 +25,22 @@ from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit, Executor
 from jobistemer.worker.slots.threads import ThreadSlots
 
 LEAK_S = 5.0
-"""What was stopped may take so long to end before it counts as leaked."""
+"""Seconds that stopped code may take to end before it counts as leaked."""
 
 log = logging.getLogger("jobistemer.worker")
 
 
 def runs_on_loop(handler: Handler) -> bool:
-    """Whether a handler runs on the event loop."""
+    """Return whether a handler runs on the event loop."""
     return handler.is_coroutine and handler.executor != PROCESS
 
 
 def check_processes(handlers: Mapping[str, Handler], app: str) -> None:
-    """Raise Misconfigured when a handler is to run in a process and nobody has said what that has to import."""
-    apart = next((handler.name for handler in handlers.values() if handler.executor == PROCESS), None)
-    if apart is not None and not app:
+    """Raise Misconfigured when a handler runs in a process, and the worker does not know what a process imports."""
+    needs_process = next((handler.name for handler in handlers.values() if handler.executor == PROCESS), None)
+    if needs_process is not None and not app:
         raise Misconfigured(
-            f"task {apart!r} has executor='process', and a process beside the worker must import it: "
+            f"task {needs_process!r} has executor='process', and a process beside the worker must import it: "
             "start the worker as `jobistemer-worker MODULE:APP`, or give it WorkerSettings(app='module:app')"
         )
 
@@ -54,7 +56,8 @@ class Slots:
         report: Callable[[Attempt], None],
         shards: int = 1,
     ) -> None:
-        # The gatherer is ours and short: it runs in a thread, and makes no app one of both kinds.
+        # The default reducer is short and runs in a thread. It is left out here, since a ConcurrencyLimit in front of
+        # an app of coroutines would cost each run a lock.
         kinds = {runs_on_loop(handler) for handler in handlers.values() if handler is not DEFAULT_REDUCER}
         count = settings.concurrency
         self._pool = ProcessPool(settings, shards) if settings.app else None
@@ -64,7 +67,7 @@ class Slots:
             report(attempt)
             limit.release()
 
-        # With both kinds, the one that is told of an end is told of the other's ends as well.
+        # With both kinds an end on either side frees a place for the other side.
         report_end = report_to_limit if len(kinds) == 2 else report
         self._threads = (
             ThreadSlots(count, attempts, report_end, self._pool)
@@ -82,10 +85,10 @@ class Slots:
                 count, lambda attempt: executors[runs_on_loop(attempt.handler)], executors
             )
         if self._pool and any(handler.executor == PROCESS for handler in handlers.values()):
-            start_thread(self._warm_up, "warm up")
+            start_thread(partial(_warm_up, self._pool), "process warm-up")
 
     def put(self, attempts: Iterable[Attempt]) -> None:
-        """Queue work."""
+        """Queue attempts."""
         if self._limit or len(self._executors) == 1:
             (self._limit or self._executors[0]).put(attempts)
             return
@@ -94,37 +97,37 @@ class Slots:
                 executor.put(mine)
 
     def take_unstarted(self) -> list[Attempt]:
-        """What has not been started; it will not be."""
+        """Remove the attempts that have not started from the queues, and return them."""
         sources = [self._limit] if self._limit else self._executors
         return [attempt for source in sources for attempt in source.take_unstarted()]
 
     def withdraw(self, runs: Collection[str]) -> list[Attempt]:
-        """Take those of some runs out that have not been started; the others keep their order."""
+        """Remove the attempts of some runs that have not started, and return them. The others keep their order."""
         waiting = self.take_unstarted()
         self.put([attempt for attempt in waiting if attempt.delivery.message.run not in runs])
         return [attempt for attempt in waiting if attempt.delivery.message.run in runs]
 
     def check(self, running: list[Attempt]) -> int:
-        """Tend the event loop; how many attempts another one holds up, whose places others may have meanwhile."""
+        """Check the event loop. Returns how many attempts it holds up; as many others may run in their place."""
         blocked = self._loops.check(running) if self._loops else 0
         if self._limit:
             self._limit.blocked = blocked
         return blocked
 
     def count_leaked(self) -> int:
-        """How many threads, loops and coroutines were stopped a while ago and have not ended."""
+        """Return how many threads, loops and coroutines were stopped LEAK_S seconds ago and have not ended."""
         before = time.monotonic() - LEAK_S
         return sum(each.count_leaked(before) for each in (self._threads, self._loops) if each is not None)
 
     def end(self) -> None:
-        """Let slots that are free end."""
+        """End the slots that are idle."""
         for each in (self._threads, self._loops, self._pool):
             if each is not None:
                 each.end()
 
-    def _warm_up(self) -> None:
-        try:
-            assert self._pool is not None  # noqa: S101 - the caller has looked
-            self._pool.warm_up()
-        except ProcessNotStarted as error:
-            log.error("no process could be started beside the worker: %s", error)
+
+def _warm_up(pool: ProcessPool) -> None:
+    try:
+        pool.warm_up()
+    except ProcessNotStarted as error:
+        log.error("no process could be started beside the worker: %s", error)

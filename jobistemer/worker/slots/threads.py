@@ -1,4 +1,4 @@
-"""Threads that run plain functions, one at a time each, or wait for the process beside them that does."""
+"""Threads that run plain functions, one at a time each, or wait for the process that runs one."""
 
 from __future__ import annotations
 
@@ -23,16 +23,38 @@ log = logging.getLogger("jobistemer.worker")
 
 
 class Stopped(BaseException):
-    """Raised inside a handler's thread whose attempt was stopped: no `except Exception` swallows it."""
+    """Raised in the thread of a handler whose attempt was stopped: `except Exception` does not swallow it."""
 
 
 def raise_stopped(ident: int) -> None:
-    """Raise Stopped in a thread, as soon as it executes Python again."""
+    """Raise Stopped in a thread as soon as it executes Python again."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Stopped))
 
 
+class ThreadInterrupt:
+    """The interruption of the thread that creates this object, from another thread.
+
+    Stopping an attempt and its end race: the thread may have left the handler when the exception is raised. A thread
+    whose attempt was stopped must therefore call `wait` before it ends or runs anything else. Otherwise the exception
+    hits what the thread runs next, or another thread that the system has given the same identifier.
+    """
+
+    def __init__(self) -> None:
+        self.ident = threading.get_ident()
+        self._was_raised = threading.Event()
+
+    def stop(self) -> None:
+        """Raise Stopped in the thread."""
+        raise_stopped(self.ident)
+        self._was_raised.set()
+
+    def wait(self) -> None:
+        """Wait until `stop` has been called; called by the thread itself."""
+        self._was_raised.wait()
+
+
 class ThreadSlots:
-    """A fixed number of threads. One whose attempt was stopped is replaced at once, whatever it goes on doing."""
+    """A fixed number of threads. A thread whose attempt was stopped is replaced at once, whatever it goes on doing."""
 
     def __init__(self, count: int, attempts: RunningAttempts, report: ReportEnd, pool: ProcessPool | None) -> None:
         self._attempts = attempts
@@ -40,22 +62,22 @@ class ThreadSlots:
         self._pool = pool
         self._waiting: SimpleQueue[Attempt | None] = SimpleQueue()
         self._count = count
-        # Threads whose attempts were stopped and that have not ended yet, and since when.
+        # Threads whose attempts were stopped and that have not ended yet, and since when (monotonic).
         self._stopped_threads: dict[int, float] = {}
         for _ in range(count):
             self._add_thread()
 
     def count_leaked(self, before: float) -> int:
-        """How many threads were given up before that moment and still run what nobody waits for."""
+        """Return how many threads were stopped before a moment (monotonic) and still run their handlers."""
         return sum(since < before for since in list(self._stopped_threads.values()))
 
     def put(self, attempts: Iterable[Attempt]) -> None:
-        """Queue work."""
+        """Queue attempts."""
         for attempt in attempts:
             self._waiting.put(attempt)
 
     def take_unstarted(self) -> list[Attempt]:
-        """What has not been started; it will not be."""
+        """Remove the attempts that have not started from the queue, and return them."""
         found: list[Attempt] = []
         while True:
             try:
@@ -66,7 +88,7 @@ class ThreadSlots:
                 found.append(attempt)
 
     def end(self) -> None:
-        """Let threads that are free end."""
+        """End the threads that are idle."""
         for _ in range(self._count):
             self._waiting.put(None)
 
@@ -75,13 +97,12 @@ class ThreadSlots:
 
     def _work(self) -> None:
         def stop() -> None:
-            # The attempt is over and this thread retires: whatever hits it later hits nobody's run.
-            self._stopped_threads[ident] = time.monotonic()
-            raise_stopped(ident)
-            was_interrupted.set()
+            # Before the exception: afterwards this thread may already have ended, and would count as leaked for ever.
+            self._stopped_threads[interrupt.ident] = time.monotonic()
+            interrupt.stop()
             self._add_thread()
 
-        ident, was_interrupted = threading.get_ident(), threading.Event()
+        interrupt = ThreadInterrupt()
         waiting, attempts, report = self._waiting, self._attempts, self._report
         with suppress(Stopped):
             while (attempt := waiting.get()) is not None:
@@ -89,13 +110,13 @@ class ThreadSlots:
                 try:
                     must_report = run_in_process(attempt, attempts, pool) if pool else run(attempt, attempts, stop)
                 except Exception as error:
-                    # A fault of ours. Neither the slot nor what it ran may be lost over it.
+                    # A bug in Jobistemer must cost neither the slot nor the attempt.
                     log.exception("slot: unexpected error")
                     must_report = attempts.end(attempt, outcome_of_error(error))
                 if must_report:
                     report(attempt)
                 elif not pool:
-                    # Only then may it end: another thread may get its identity, and must not be hit instead.
-                    was_interrupted.wait()
+                    # The watchdog has reported the attempt, and another thread has this slot.
+                    interrupt.wait()
                     break
-        self._stopped_threads.pop(ident, None)
+        self._stopped_threads.pop(interrupt.ident, None)

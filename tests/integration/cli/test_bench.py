@@ -1,4 +1,4 @@
-"""`jobistemer bench` with real processes: what it says, and what it leaves behind."""
+"""`jobistemer bench` with real processes: its output, and the keys that it leaves behind."""
 
 from __future__ import annotations
 

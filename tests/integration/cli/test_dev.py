@@ -1,4 +1,4 @@
-"""`jobistemer dev` with real processes: what it shows, and that nobody is left behind, however it ends."""
+"""`jobistemer dev` with real processes: its output, and that all processes end, however it ends."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_app_runs_with_a_server_of_its_own_until_the_time_is_over(folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everybody_in_order(folder, number):
+def test_a_signal_ends_all_processes_in_order(folder, number):
     with dev(folder) as process:
         process.says(r"every_second of \S+ completed")
         process.send(number)
@@ -124,7 +124,7 @@ def test_when_it_is_killed_itself_its_children_end_all_the_same(folder):
         nobody_is_left(process)
 
 
-def test_the_dashboard_shows_what_goes_on_also_where_its_port_is_taken(folder):
+def test_the_dashboard_runs_also_where_its_port_is_taken(folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with dev(folder, port=port) as process:
@@ -162,7 +162,7 @@ def test_another_server_can_be_used_and_is_left_running(folder, tmp_path):
         assert [job.name for job in list_jobs(Namespace(url, "shared").shards)] != []
 
 
-def test_a_fake_server_is_refused_because_nobody_else_could_see_it():
+def test_a_fake_server_is_refused_because_other_processes_could_not_see_it():
     result = CliRunner().invoke(main, ["dev", "app:app", "--url", "fake://here"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: --url fake://here: a fake server lives in one process")

@@ -1,4 +1,4 @@
-"""`/livez` and `/readyz` of real processes: what is stuck is named, and a server that is away makes nobody stuck."""
+"""`/livez` and `/readyz` of real processes: a stuck thread is named, and a server that is away makes no process stuck."""
 
 from __future__ import annotations
 

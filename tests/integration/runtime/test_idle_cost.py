@@ -1,4 +1,4 @@
-"""What an idle worker and an idle ticker cost the server: their commands, as the server saw them."""
+"""The commands that an idle worker and an idle ticker send, as the server counts them."""
 
 from __future__ import annotations
 

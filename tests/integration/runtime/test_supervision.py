@@ -1,4 +1,4 @@
-"""Workers as processes: who dies is replaced, what signals ask reaches everybody, and nobody is left behind."""
+"""Workers as supervised processes: each that dies is replaced, signals reach all of them, and all end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.core.states import RunState
+from jobistemer.runtime.child_process import ChildProcess
 from jobistemer.runtime.supervisor import FIRST_PAUSE_S, SupervisedProcess
 from jobistemer.store.reads import queues
 from tests.support.processes import Process, has_ended
@@ -92,7 +93,7 @@ def workers(app: Jobistemer, count: int) -> dict[str, int]:
     return found()
 
 
-def test_who_dies_is_replaced_and_the_others_go_on(app, start):
+def test_a_worker_that_dies_is_replaced_and_the_others_go_on(app, start):
     with_two = start("supervised:app", "-c", 2, "--processes", 2, "--lease", 1)
     before = workers(app, 2)
     victim, other = before.values()
@@ -110,8 +111,9 @@ def workers_now(app: Jobistemer) -> dict[str, int]:
     return {each.id: each.pid for each in queues.list_workers(app.namespace.shards)}
 
 
-def test_who_ends_soon_again_and_again_is_started_after_growing_pauses():
-    supervised = SupervisedProcess("process 1", [sys.executable, "-c", "raise SystemExit(3)"])
+def test_a_process_that_fails_again_and_again_is_started_after_growing_pauses():
+    command = [sys.executable, "-c", "raise SystemExit(3)"]
+    supervised = SupervisedProcess("process 1", lambda: ChildProcess("process 1", command))
     supervised.start()
     pauses, seen = [], supervised.process
     for _ in range(2):
@@ -123,10 +125,10 @@ def test_who_ends_soon_again_and_again_is_started_after_growing_pauses():
         wait_until(lambda old=seen: supervised.replace_if_ended() is not None or supervised.process is not old, "another one is started")
         seen = supervised.process
     assert pauses == [2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
-    seen.wait()
+    seen.kill()
 
 
-def test_sigterm_lets_everybody_finish_what_runs(app, start, tmp_path):
+def test_sigterm_lets_all_workers_finish_their_runs(app, start, tmp_path):
     supervisor = start("supervised:app", "-c", 1, "--processes", 2)
     pids = workers(app, 2)
     runs = [app.enqueue("waits", {"file": str(tmp_path / "go")}) for _ in range(2)]
@@ -142,7 +144,7 @@ def test_sigterm_lets_everybody_finish_what_runs(app, start, tmp_path):
 
 
 @pytest.mark.parametrize(("processes", "second"), [(0, signal.SIGINT), (1, signal.SIGTERM)])
-def test_a_second_signal_ends_everybody_at_once(app, start, processes, second):
+def test_a_second_signal_ends_all_workers_at_once(app, start, processes, second):
     worker = start("supervised:app", "-c", 1, "--processes", processes, "--grace", 80_000)
     pids = workers(app, 1)
     run = app.enqueue("waits", {"file": "/nowhere"})
@@ -157,7 +159,7 @@ def test_a_second_signal_ends_everybody_at_once(app, start, processes, second):
     assert run.state() is RunState.RUNNING
 
 
-def test_sigtstp_stops_fetching_and_sigcont_lets_everybody_go_on(app, start):
+def test_sigtstp_stops_fetching_and_sigcont_starts_it_again(app, start):
     worker = start("supervised:app", "--processes", 2)
     workers(app, 2)
     assert app.enqueue("where").result(timeout=10)

@@ -1,4 +1,4 @@
-"""The context in a process beside the worker: all that it promises, by real workers on a real server."""
+"""The context in a handler process: all that it promises, by real workers on a real server."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def balance(app) -> int:
     return int(database.client.get(database.keys.own("balance")) or 0)
 
 
-def test_it_knows_about_its_call_and_what_it_tells_is_on_record(app, worker):
+def test_the_context_has_the_facts_of_the_call_and_notes_are_on_record(app, worker):
     run = app.enqueue("tells", {"rows": 3})
     found = run.result(WAIT)
     apart = found.pop("pid")
@@ -78,7 +78,7 @@ def test_it_knows_about_its_call_and_what_it_tells_is_on_record(app, worker):
     assert "a line for the record" not in worker.said()
 
 
-def test_what_it_logs_is_in_the_workers_log_as_if_it_had_been_said_there(app, worker):
+def test_log_lines_of_a_process_are_in_the_workers_log(app, worker):
     run = app.enqueue("tells", {"rows": 4})
     run.result(WAIT)
     about = f"run={run.id} task=tells"
@@ -159,7 +159,7 @@ def follow_ups(app, run) -> list[str]:
     return states()
 
 
-def test_what_a_transaction_cannot_do_is_refused_in_the_handler(app, worker):
+def test_an_impossible_transaction_is_refused_in_the_handler(app, worker):
     with pytest.raises(RunFailed, match="InvalidInput: transaction: command 'FLUSHALL' is not allowed"):
         app.enqueue("pays_wrongly").result(WAIT)
 
@@ -186,7 +186,7 @@ def test_results_that_fit_into_no_page_are_read_all_the_same(app, worker):
     assert app.run(reducer).result(WAIT) == 60 * 200_000
 
 
-def test_what_cannot_be_mapped_is_refused_in_the_handler_and_it_may_go_on(app, worker):
+def test_items_that_cannot_be_mapped_are_refused_in_the_handler_and_it_may_go_on(app, worker):
     assert app.enqueue("maps_badly").result(WAIT) == [
         "ConnectionError: the source is gone",
         "InvalidPayload: item 0 of ctx.map: payload of task 'square' does not fit: Expected `int`, got `str` - at `$.n`",
@@ -203,7 +203,7 @@ def test_a_fault_of_the_worker_costs_the_attempt_and_its_process_and_nothing_els
     assert worker.process.poll() is None
 
 
-def test_what_threads_say_after_the_end_is_heard_by_nobody_and_harms_nobody(app, worker):
+def test_threads_left_by_a_handler_cannot_use_its_context_and_do_no_harm(app, worker):
     for _ in range(3):
         assert app.enqueue("talks_after_its_end").result(WAIT) is None
         assert app.enqueue("tells", {"rows": 1}).result(WAIT)["attempt"] == 0
@@ -223,7 +223,7 @@ def test_tasks_of_a_job_get_results_and_reports(app, worker):
     assert [("on_start" in lines(app, run)) for run in runs.values()] == [True, False, False]
 
 
-def test_it_is_told_when_its_worker_shuts_down(url, tmp_path):
+def test_the_context_shows_when_the_worker_shuts_down(url, tmp_path):
     own_app = Jobistemer(url, namespace="leaving", defaults=process_executor_app.app.defaults)
     with running_worker(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:
         run = own_app.enqueue("until_it_should_end")

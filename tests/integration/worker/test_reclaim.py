@@ -1,4 +1,4 @@
-"""The dead-man's switch: what becomes of the work of workers that died, and of zombies that come back."""
+"""The dead-man's switch: the runs of workers that died are taken over, and zombies that come back change nothing."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_worker_that_beats_between_two_looks_is_not_dead(app, database, clock)
     assert app.done == ["mine"]
 
 
-def test_a_zombie_changes_nothing_and_does_not_begin_what_it_had_fetched(app, database, clock):
+def test_a_zombie_changes_nothing_and_does_not_begin_runs_that_it_had_fetched(app, database, clock):
     # Given a worker that had begun one run and fetched another when it was stopped
     first, second = app.enqueue("note", {"text": "first"}), app.enqueue("note", {"text": "second"})
     zombie = dies(app, database, "zombie", first.id)
@@ -138,7 +138,7 @@ def test_a_run_whose_worker_died_over_its_cancellation_is_cancelled(app, databas
     assert find_leaks(database).keys() <= {"worker:survivor"}
 
 
-def test_an_entry_that_nobody_can_read_is_dropped_with_its_dead_worker(app, database, clock):
+def test_an_unreadable_entry_is_dropped_with_its_dead_worker(app, database, clock):
     worker = StepWorker(database, app, "victim")
     worker.beat()
     stream = database.keys.stream("default:5")
@@ -167,7 +167,7 @@ def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):
     assert find_leaks(database).keys() <= {"worker:survivor"}
 
 
-def test_who_takes_over_much_beats_in_between_and_goes_on(app, database, clock):
+def test_a_worker_that_takes_over_many_entries_beats_in_between_and_goes_on(app, database, clock):
     app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(3))
     dies(app, database, "victim")
     survivor = StepWorker(database, app, "survivor")
@@ -232,7 +232,7 @@ def test_a_consumer_that_no_worker_stands_behind_is_announced_and_taken_over(app
     assert set(records(database)["workers"]) == {"survivor"}
 
 
-def test_the_work_of_a_dead_worker_is_taken_over_although_somebody_has_deleted_a_stream(app, database, clock):
+def test_the_work_of_a_dead_worker_is_taken_over_although_a_stream_was_deleted(app, database, clock):
     # Given a dead worker, and a stream of a queue that no other worker serves
     app.enqueue("note", {"text": "elsewhere"}, queue="archive")
     app.enqueue("note", {"text": "inherited"})

@@ -1,4 +1,4 @@
-"""What is measured, as values and on paper; nothing runs here."""
+"""The figures of a measurement, their report, and the warnings of the probe; no process runs here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REPORT = BenchReport(
 
 
 class Server:
-    """A shard whose server tells this about itself, or refuses to."""
+    """A shard whose server answers INFO with these fields, one after the other, or refuses it."""
 
     def __init__(self, *answers):
         self._answers = list(answers)
@@ -63,11 +63,11 @@ def probe_of(*answers, url="redis://localhost:6379/0"):
     return ServerProbe(namespace)
 
 
-def told(user=0.0, system=0.0, **more):
+def info(user=0.0, system=0.0, **more):
     return {"run_id": "a", "used_cpu_user": user, "used_cpu_sys": system, **more}
 
 
-def test_cuts_are_taken_from_what_was_seen_and_what_is_missing_shows():
+def test_percentiles_are_of_the_events_seen_and_missing_events_show():
     found = summarize_lateness("late", 101, [float(ms) for ms in range(100, 0, -1)], server_us=1.5)
     assert msgspec.structs.asdict(found) == {
         "work": "late", "expected": 101, "seen": 100, "p50_ms": 51.0, "p99_ms": 100.0, "max_ms": 100.0,
@@ -76,11 +76,11 @@ def test_cuts_are_taken_from_what_was_seen_and_what_is_missing_shows():
     assert summarize_lateness("late", 5, []).p50_ms is None
 
 
-def test_what_is_not_known_costs_nothing_that_could_be_said():
+def test_a_cost_that_is_not_known_is_none():
     assert [micros_per_run(0.5, 1_000), micros_per_run(None, 1_000), micros_per_run(0.5, 0)] == [500.0, None, None]
 
 
-def test_the_paper_has_every_figure_and_a_dash_for_what_is_not_known():
+def test_the_report_has_every_figure_and_a_dash_for_an_unknown_one():
     console = Console(width=300, highlight=False, markup=False, force_terminal=False)
     with console.capture() as captured:
         console.print(render_report(REPORT))
@@ -93,24 +93,24 @@ def test_the_paper_has_every_figure_and_a_dash_for_what_is_not_known():
     assert "redis://:***@shop:6379/0: valkey 9.1.2, standalone, appendonly yes, round trip 0.04 ms" in captured.get()
 
 
-def test_a_server_that_tells_nothing_is_measured_all_the_same():
+def test_a_server_without_info_is_measured_all_the_same():
     probe = probe_of(None)
     assert probe.cpu_seconds() is None
     assert probe.cpu_seconds_since(1.0) is None
-    assert probe.warnings(0.0, 2) == ["this user may not run INFO: what the server spends is not known"]
+    assert probe.find_warnings(0.0, 2) == ["this user may not run INFO: what the server spends is not known"]
     assert probe.describe()["server"] == "unknown"
-    assert probe.max_runs(100_000) == 100_000
+    assert probe.limit_runs(100_000) == 100_000
 
 
 def test_a_busy_server_a_busy_machine_and_a_network_are_warned_of(monkeypatch):
     monkeypatch.setattr("jobistemer.bench.environment.LOAD_WINDOW_S", 0.01)
-    found = probe_of(told(), told(1.0), told(3.0), url="rediss://shop:6379/0").warnings(1.5, 2)
+    found = probe_of(info(), info(1.0), info(3.0), url="rediss://shop:6379/0").find_warnings(1.5, 2)
     assert [each.partition(":")[0] for each in found] == [
         "the server is not on this machine",
         "the server is busy with something else",
         "this machine is busy with something else",
     ]
-    assert probe_of(told(), told(1.0), told(1.0)).warnings(0.5, 2) == []
+    assert probe_of(info(), info(1.0), info(1.0)).find_warnings(0.5, 2) == []
 
 
 def test_a_server_is_local_when_nothing_in_its_url_is_elsewhere():
@@ -125,13 +125,13 @@ def test_a_server_is_local_when_nothing_in_its_url_is_elsewhere():
     assert {url: probe_of(None, url=url).is_local() for url in local} == local
 
 
-def test_no_more_is_put_into_a_server_than_half_of_what_it_has_left():
-    assert probe_of(told(maxmemory=4_000_000, used_memory=1_000_000)).max_runs(100_000) == 1_000
-    assert probe_of(told(maxmemory=0, used_memory=1_000_000)).max_runs(100_000) == 100_000
+def test_runs_take_at_most_half_of_the_memory_that_the_server_has_left():
+    assert probe_of(info(maxmemory=4_000_000, used_memory=1_000_000)).limit_runs(100_000) == 1_000
+    assert probe_of(info(maxmemory=0, used_memory=1_000_000)).limit_runs(100_000) == 100_000
 
 
 def test_a_server_that_has_hardly_any_room_left_is_not_filled(monkeypatch):
-    monkeypatch.setattr(runner, "ServerProbe", lambda _: probe_of(told(maxmemory=30_000_000, used_memory=1_000_000)))
+    monkeypatch.setattr(runner, "ServerProbe", lambda _: probe_of(info(maxmemory=30_000_000, used_memory=1_000_000)))
     monkeypatch.setattr("jobistemer.bench.environment.LOAD_WINDOW_S", 0.01)
     with pytest.raises(Misconfigured, match="leaves too little for a measurement, which needs about 50 MiB"):
         runner.run_benchmark("fake://full", "bench", runner.BenchOptions(1, 1), lambda _: None)

@@ -51,13 +51,13 @@ def test_a_page_that_fails_shows_nothing_of_its_error(port, caplog):
     assert "secret of the page" in caplog.text
 
 
-def test_who_asks_and_says_nothing_more_keeps_nobody_from_an_answer(port):
+def test_a_client_that_sends_nothing_keeps_no_other_from_an_answer(port):
     with socket.create_connection(("127.0.0.1", port)) as silent:
         silent.sendall(b"GET /liv")
         assert asked(port, "/livez") == (200, "ok\n")
 
 
-def test_who_comes_when_too_many_ask_already_is_turned_away_and_the_next_is_answered():
+def test_a_client_beyond_the_limit_is_turned_away_and_the_next_is_answered():
     port = int(serve(PAGES, "127.0.0.1", 0).rpartition(":")[2])
     with ExitStack() as stack:
         for _ in range(MAX_AT_ONCE):
@@ -81,7 +81,7 @@ def test_a_port_that_is_taken_is_refused_by_name(port):
         serve(PAGES, "256.0.0.1", 0)
 
 
-def test_a_socket_answers_like_an_address_and_belongs_to_who_took_it_last(tmp_path):
+def test_a_socket_answers_like_an_address_and_the_last_server_has_it(tmp_path):
     path = tmp_path / "1"
     with pytest.raises(FileNotFoundError):
         fetch_page(path, "/livez")

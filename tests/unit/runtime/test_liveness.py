@@ -1,4 +1,4 @@
-"""A thread that no longer moves is named; one that waits, or ends as it should, is not."""
+"""A thread that is stuck is named; a thread that waits, or ends as it should, is not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stepping(liveness: Liveness, step, name: str = "worker w commit") -> Iterato
         thread.join()
 
 
-def test_a_thread_is_stuck_when_its_step_goes_on_for_too_long_and_the_place_is_told(clock):
+def test_a_thread_is_stuck_when_its_step_takes_too_long_and_its_place_is_named(clock):
     liveness = Liveness()
     with stepping(liveness, lambda go_on: go_on.wait()):
         clock[0] += STEP_S
@@ -96,7 +96,7 @@ def test_steps_that_fail_because_the_server_is_away_are_steps(clock):
     assert tries == [[], [], []]
 
 
-def test_a_thread_that_has_ended_by_an_error_is_told_and_one_that_was_stopped_is_not():
+def test_a_thread_that_has_ended_by_an_error_is_reported_and_one_that_was_stopped_is_not():
     liveness = Liveness()
 
     def wrong():
@@ -107,7 +107,7 @@ def test_a_thread_that_has_ended_by_an_error_is_told_and_one_that_was_stopped_is
     assert liveness.stuck_threads() == ["worker w commit has ended: Misconfigured: shards is 3"]
 
 
-def test_a_thread_that_nobody_watches_may_mark_and_nothing_becomes_of_it():
+def test_touch_does_nothing_on_a_thread_that_is_not_watched():
     liveness = Liveness()
     liveness.touch()
     assert liveness.stuck_threads() == []

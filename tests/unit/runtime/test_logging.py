@@ -64,7 +64,7 @@ def test_a_line_for_machines_is_one_json_object():
     assert fields["at"].endswith("Z")
 
 
-def test_facts_are_fields_of_their_own_and_never_replace_what_every_line_has():
+def test_facts_are_fields_of_their_own_and_never_replace_a_standard_field():
     delivery = Delivery(b"s", b"1-0", Message("run_1", "mail.send", 0, slot=TaskRef("occ_1", "job_1", 1, 0, "t")), 2, 0)
     facts = {**log_extra(delivery)["facts"], "message": "forged"}
     fields = json.loads(written(JsonFormatter(), "sent", facts=facts, order=7, odd={1, "x"} & {1}))
@@ -83,7 +83,7 @@ def test_facts_are_fields_of_their_own_and_never_replace_what_every_line_has():
     }
 
 
-def test_people_are_not_told_twice_of_which_run_a_line_is():
+def test_a_line_for_people_names_its_run_once():
     facts = {"run": "run_1", "task": "mail.send", "attempt": 2}
     assert written(TextFormatter(), "run_1 of mail.send: lost", facts=facts).endswith("  run_1 of mail.send: lost")
     assert written(TextFormatter(), "sent", facts=facts).endswith("  sent run=run_1 task=mail.send")
@@ -114,7 +114,7 @@ def test_whatever_a_line_holds_it_is_written_as_one_line(formatter, message, arg
     line.encode()
 
 
-def test_what_cannot_be_written_is_said_to_be_missing():
+def test_a_line_names_values_that_could_not_be_written():
     fields = json.loads(written(JsonFormatter(), "half \ud800", thing=Hostile()))
     assert fields["message"] == r"half \ud800"
     assert fields["unwritable"].startswith("UnicodeEncodeError: ")
@@ -127,7 +127,7 @@ class HostileError(Exception):
         raise RuntimeError("no")
 
 
-def test_an_exception_that_cannot_say_what_it_is_is_logged_all_the_same():
+def test_an_exception_whose_text_raises_is_logged_all_the_same():
     fields = json.loads(written(JsonFormatter(), "step failed", trouble=HostileError()))
     assert (fields["message"], fields["exception"]["type"]) == ("step failed", "HostileError")
 

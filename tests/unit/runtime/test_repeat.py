@@ -1,4 +1,4 @@
-"""What keeps a role going: a failing step is tried again, a stop ends it."""
+"""Repetition of steps: a failing step is tried again, a stop ends it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_lost_connection_is_a_warning_and_a_bug_is_logged_whole(caplog):
     assert caplog.records[1].exc_info is not None
 
 
-def test_a_trouble_that_lasts_is_told_once_when_it_changes_from_time_to_time_and_when_it_is_over(caplog, monkeypatch):
+def test_an_outage_is_logged_once_when_its_error_changes_from_time_to_time_and_when_it_is_over(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     passed = iter([0.0, 1.0, 2.0, 3.0, 3.0 + LOG_AGAIN_S, 40.0])
     monkeypatch.setattr(repeating.time, "monotonic", lambda: next(passed))
@@ -110,7 +110,7 @@ def test_until_done_gives_up_when_it_is_stopped():
     assert not retry_until_done(never, stop, "role")
 
 
-def test_what_no_waiting_mends_is_raised():
+def test_an_error_that_no_waiting_mends_is_raised():
     with pytest.raises(Misconfigured):
         retry_until_done(lambda: _raise(Misconfigured("3 shards")), threading.Event(), "role")
 
@@ -144,7 +144,7 @@ def test_signals_ask(listening, number, event):
     assert getattr(listening, event).wait(10)
 
 
-def test_who_is_quiet_goes_on_when_told_so(listening):
+def test_a_quiet_process_takes_work_again_on_sigcont(listening):
     os.kill(os.getpid(), signal.SIGTSTP)
     assert listening.quiet.wait(10)
     os.kill(os.getpid(), signal.SIGCONT)

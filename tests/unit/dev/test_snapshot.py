@@ -1,4 +1,4 @@
-"""What `jobistemer dev` shows of a scene; scenes are values, so nothing runs here."""
+"""Events, rate and screen that `jobistemer dev` derives from snapshots, which are values: no process runs here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def with_done(ms, **done):
     return later(ms, workers=[WorkerSummary(name, NOW, done=count) for name, count in done.items()])
 
 
-def test_an_occurrence_is_told_when_it_begins_and_when_it_ends_and_never_twice():
+def test_an_occurrence_is_reported_when_it_begins_and_when_it_ends_and_never_twice():
     event_log = EventLog()
     began, _ = event_log.new_events(SNAPSHOT)
     assert began == "08:00:00 index of 08:00:00 pending: fired on time"
@@ -48,7 +48,7 @@ def test_an_occurrence_is_told_when_it_begins_and_when_it_ends_and_never_twice()
     ]
 
 
-def test_a_retry_is_told_once_per_attempt_with_the_first_line_of_its_reason():
+def test_a_retry_is_reported_once_per_attempt_with_the_first_line_of_its_reason():
     event_log = EventLog()
     (retry,) = [line for line in event_log.new_events(SNAPSHOT) if "tried again" in line]
     assert retry == "08:00:00 index.report is tried again: 7 files are missing"
@@ -57,7 +57,7 @@ def test_a_retry_is_told_once_per_attempt_with_the_first_line_of_its_reason():
     assert len(list(event_log.new_events(later(waiting=[again])))) == 1
 
 
-def test_how_things_stand_is_told_every_three_seconds():
+def test_the_status_is_reported_every_three_seconds():
     event_log = EventLog()
     assert list(event_log.status_lines(SNAPSHOT, 1234.4)) == [
         "08:00:00 · default 120 waiting, 16 in flight | 1 delayed | 1234 runs/s | workers 2 | next index at 08:00:04"
@@ -76,7 +76,7 @@ def test_the_summary_counts_ends_by_state():
     ]
 
 
-def test_the_pace_is_what_was_done_over_the_last_seconds():
+def test_the_rate_counts_the_runs_of_the_last_seconds():
     run_rate = RunRate()
     assert run_rate.update(with_done(0, alice=100)) == 0
     assert run_rate.update(with_done(1_000, alice=300)) == 200
@@ -84,7 +84,7 @@ def test_the_pace_is_what_was_done_over_the_last_seconds():
     assert [round(run_rate.update(with_done(ms, alice=300))) for ms in (3_000, 4_000, 5_000)] == [67, 0, 0]
 
 
-def test_a_worker_that_comes_or_goes_does_not_upset_the_pace():
+def test_a_worker_that_comes_or_goes_does_not_distort_the_rate():
     run_rate = RunRate()
     run_rate.update(with_done(0, alice=1_000, bob=50))
     assert run_rate.update(with_done(1_000, bob=60, carol=5_000)) == 10
@@ -102,7 +102,7 @@ def test_a_full_screen_keeps_within_the_terminal(height):
     assert len(captured.get().splitlines()) <= height
 
 
-def test_what_a_task_says_cannot_move_the_terminal():
+def test_text_of_a_task_cannot_move_the_cursor():
     evil = msgspec.structs.replace(LIVE, reason="\x1b[2J[bold]gone")
     console = Console(width=120, height=45, color_system=None)
     with console.capture() as captured:
