@@ -23,12 +23,12 @@ from server import BenchServer, client_of
 from jobistemer.app import Jobistemer
 from jobistemer.bench.tasks import build_app
 from jobistemer.core.planning.plan import plan
-from jobistemer.core.runs.settle import Outcome
+from jobistemer.core.runs.settle import SUCCEEDED, Outcome
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import bulk_claim, bulk_commit, streams
-from jobistemer.store.calls.runs import EndedAttempt
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.worker import Worker
 
 BUNDLE = 100
@@ -70,7 +70,7 @@ CLIENT_COMMANDS = {"cmdstat_evalsha", "cmdstat_xreadgroup", "cmdstat_eval"}
 
 def build_ended(delivery: Any) -> EndedAttempt:
     now = int(time.time() * 1000)
-    return EndedAttempt(delivery, Outcome(AttemptState.SUCCEEDED), "worker-1", now, now, "attempt")
+    return EndedAttempt(delivery, Outcome(AttemptState.SUCCEEDED), SUCCEEDED, "worker-1", now, now, "attempt")
 
 
 def call_in_bundles(items: list[Any], each: Callable[[list[Any]], Any]) -> None:

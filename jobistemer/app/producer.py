@@ -28,7 +28,6 @@ from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.hooks import call_hooks
 from jobistemer.store.calls import runs
 from jobistemer.store.calls.runs import MAX_RUNS_PER_CALL
-from jobistemer.store.clock import age_s
 from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.namespace import Namespace
@@ -99,7 +98,7 @@ class Producer:
         namespace, hooks = self.namespace, self._hooks.enqueueing
         with enter_enqueue_hooks(hooks) if hooks else _NO_HOOKS as add_headers:
             # Replies correct the clock. After a long silence there was none, and this machine may have slept.
-            silent = age_s(namespace.clock) > LONG_SILENCE_S
+            silent = namespace.clock.age_s > LONG_SILENCE_S
             now_ms = namespace.read_clock() if silent else namespace.clock.now_ms()
             prepared = self._prepare(request, now_ms, add_headers)
             database = namespace.only_shard or namespace.for_id(prepared.shard)
@@ -114,7 +113,7 @@ class Producer:
         namespace, hooks = self.namespace, self._hooks.enqueueing
         with enter_enqueue_hooks(hooks) if hooks else _NO_HOOKS as add_headers:
             # Unlike a plain call, an awaited one never asks for the time along with its script, so it asks earlier.
-            silent = age_s(namespace.clock) > CLOCK_MAX_AGE_S
+            silent = namespace.clock.age_s > CLOCK_MAX_AGE_S
             now_ms = await namespace.read_clock_async() if silent else namespace.clock.now_ms()
             prepared = self._prepare(request, now_ms, add_headers)
             database = namespace.async_shard(namespace.for_id(prepared.shard))
@@ -159,7 +158,7 @@ class Producer:
 
     def _now_ms(self) -> int:
         clock = self.namespace.clock
-        return self.namespace.read_clock() if age_s(clock) > LONG_SILENCE_S else clock.now_ms()
+        return self.namespace.read_clock() if clock.age_s > LONG_SILENCE_S else clock.now_ms()
 
     def _prepare_with_hooks(self, request: Request, now_ms: int) -> PreparedCall:
         hooks = self._hooks.enqueueing

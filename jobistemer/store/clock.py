@@ -12,6 +12,11 @@ from jobistemer.core.planning.clock_jumps import HeldJump, JumpPolicy, judge_jum
 class Clock(Protocol):
     """A clock for tickers, workers and producers; tests use a frozen one."""
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since the server was last asked for its time; 0 for a clock that needs no correction."""
+        ...
+
     def now_ms(self) -> int:
         """Return the server time in Unix milliseconds."""
         ...
@@ -49,6 +54,11 @@ class ServerClock:
         """The milliseconds by which a jump of the server's clock exceeds the time used here; 0 without such a jump."""
         return round(self._held.leap_ms) if self._held else 0
 
+    @property
+    def age_s(self) -> float:
+        """The seconds since the last correction."""
+        return self.monotonic() - self.corrected_at
+
     def now_ms(self) -> int:
         """Return the server time in Unix milliseconds."""
         return int(self.monotonic() * 1000 + self._ahead_ms)
@@ -67,11 +77,6 @@ class ServerClock:
         if self._held is None:
             self._ahead_ms = ahead_ms
         self._corrected, self.corrected_at = True, steady_ms / 1000
-
-
-def age_s(clock: Clock) -> float:
-    """Return the seconds since a clock was corrected; 0 for a clock that needs no correction."""
-    return clock.monotonic() - clock.corrected_at if isinstance(clock, ServerClock) else 0.0
 
 
 def offset_ms(clocks: Iterable[Clock]) -> int:

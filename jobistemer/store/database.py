@@ -14,7 +14,7 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from jobistemer.core.errors import JobistemerError
-from jobistemer.store.clock import Clock, age_s
+from jobistemer.store.clock import Clock
 from jobistemer.store.errors import translate_error
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall
@@ -39,7 +39,7 @@ class Database:
 
     def call(self, call: ScriptCall) -> Reply:
         """Execute one call. Raises NotConnected or ServerRefused."""
-        if age_s(self.clock) > CLOCK_MAX_AGE_S:
+        if self.clock.age_s > CLOCK_MAX_AGE_S:
             (answer,) = self.call_all([call])
             if isinstance(answer, JobistemerError):
                 raise answer
@@ -66,8 +66,9 @@ class Database:
 
         Raises NotConnected when the whole round trip failed.
         """
-        combined = [call.combined for call in calls]
-        raw = self._with_time([each.command for each in combined])
+        combined = [call.combined if call.extensions else call for call in calls]
+        commands = [each.command for each in combined]
+        raw = self._pipeline(commands) if self.clock.age_s <= CLOCK_MAX_AGE_S else self._ask_with_time(commands)
         for _ in range(TRIES):
             # After each load: on a cluster the shard may have moved to a node that does not know them either.
             unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
@@ -77,7 +78,12 @@ class Database:
             again = self._pipeline([combined[index].command for index in unknown])
             for index, answer in zip(unknown, again, strict=True):
                 raw[index] = answer
-        return [self._read_answer(call, answer) for call, answer in zip(calls, raw, strict=True)]
+        return [
+            translate_error(answer, self.address, call)
+            if isinstance(answer, redis.RedisError)
+            else read_reply(call, answer)
+            for call, answer in zip(calls, raw, strict=True)
+        ]
 
     def ask_all(self, commands: Sequence[Command]) -> list[Any]:
         """Execute many commands in one round trip. Raises NotConnected, or ServerRefused for the first refusal."""
@@ -111,9 +117,8 @@ class Database:
         self.clock.correct(_server_ms(self.ask(*TIME)))
         return self.clock.now_ms()
 
-    def _with_time(self, commands: Sequence[Command]) -> list[Any]:
-        if age_s(self.clock) <= CLOCK_MAX_AGE_S:
-            return self._pipeline(commands)
+    def _ask_with_time(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands, and ask for the server's time along with them, to correct the clock by it."""
         *answers, time = self._pipeline([*commands, TIME])
         if not isinstance(time, redis.RedisError):
             self.clock.correct(_server_ms(time))
@@ -130,11 +135,6 @@ class Database:
 
     def _load_scripts(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
-
-    def _read_answer(self, call: ScriptCall, answer: Any) -> Reply | JobistemerError:
-        if isinstance(answer, redis.RedisError):
-            return translate_error(answer, self.address, call)
-        return read_reply(call, answer)
 
 
 class AsyncDatabase:

@@ -6,6 +6,8 @@ and every script touches one node only.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from jobistemer.core.checks import check_name
 from jobistemer.core.jobs.options import HIGHEST_PRIORITY
 
@@ -38,6 +40,7 @@ def front_of(place_name: str) -> str:
     return place(split_place(place_name)[0], FRONT)
 
 
+@lru_cache(maxsize=10_000)
 def is_front(stream: bytes) -> bool:
     """Return whether a stream is at the front of its queue."""
     return split_place(place_of_stream(stream))[1] == FRONT
@@ -49,6 +52,7 @@ def split_place(name: str) -> tuple[str, int]:
     return queue, int(priority)
 
 
+@lru_cache(maxsize=10_000)
 def place_of_stream(stream: bytes) -> str:
     """Return the place in the key of a stream."""
     return stream.rpartition(b":stream:")[2].decode()

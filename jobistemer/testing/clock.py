@@ -14,6 +14,9 @@ class ManualClock:
     server, so keys expire when the clock is moved. Monotonic clocks go on, and with them the timeouts of attempts.
     """
 
+    age_s = 0.0
+    """It needs no correction."""
+
     def __init__(self, now_ms: int) -> None:
         self._now_ms = now_ms
         self._travel = time_machine.travel(to_datetime(now_ms), tick=False)

@@ -27,6 +27,7 @@ from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.prefetch import MAX_PREFETCH, Prefetch
 from jobistemer.worker.commit.committer import Committer
+from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.commit.hook_notifier import HookNotifier
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
@@ -92,7 +93,7 @@ class WorkerSteps:
             create_tools=partial(ContextTools, resources=ContextResources(Permissions(), plugins.prepare))
         )
         self._hook_notifier = HookNotifier(plugins.hooks)
-        self._committer = Committer(self._prefetch, DefinitionCache(), self._hook_notifier)
+        self._committer = Committer(self._prefetch, CommitEffects(DefinitionCache(), self._hook_notifier))
         self.executor = InlineExecutor(self.attempts, self._committer.finished.put)
         # Shared by nested calls of `fetch`: a handler that waits for another run lets it run meanwhile, from in here.
         self._fetched: deque[Attempt] = deque()
@@ -110,7 +111,8 @@ class WorkerSteps:
         for database, order in self._orders.items():
             order.set_places(each for each in list_places(database) if queue in ("", split_place(each)[0]))
             if order.places():
-                self._fetchers[database].step(block=False)
+                for attempts in self._fetchers[database].step(block=False):
+                    self._accept(attempts)
         is_first = True
         while self._fetched:
             attempt = self._fetched.popleft()
@@ -130,7 +132,7 @@ class WorkerSteps:
         self.executor.close()
 
     def _build_fetcher(self, database: Database, order: QueueOrder) -> Fetcher:
-        return OfflineFetcher(database, WORKER_NAME, order, self._prefetch, self._handlers, self._accept)
+        return OfflineFetcher(database, WORKER_NAME, order, self._prefetch, self._handlers)
 
     def _accept(self, attempts: list[Attempt]) -> None:
         # As the dispatcher of a worker does: members of a group that has failed meanwhile are not begun.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobistemer.core.errors import NotConnected, ServerRefused, WornOut
 from jobistemer.core.handlers.handler import Handler
@@ -22,20 +23,21 @@ from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import RunningAttempts
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.metrics import AttemptMetrics
 from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.watchdog import Watchdog
-from jobistemer.worker.commit.committer import Committer
+from jobistemer.worker.commit.committer import Committer, FinishedQueue
 from jobistemer.worker.commit.committer_threads import CommitterThreads
-from jobistemer.worker.commit.finished import FinishedQueue
+from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.commit.hook_notifier import HookNotifier
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.middleware import apply_middleware
 from jobistemer.worker.fetch.dispatcher import Dispatcher
 from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.beat import Beater
 from jobistemer.worker.lease.reclaim import RECONNECT_S, Reclaimer
 from jobistemer.worker.lease.worker_metrics import build_measures
@@ -43,15 +45,26 @@ from jobistemer.worker.recycling import Recycler
 from jobistemer.worker.slots.slots import Slots, check_processes
 
 POLL_S = 0.05
+"""How often a worker that ends looks whether its runs have."""
 HOOKS_FLUSH_S = 5.0
-"""What hooks may take at the end to be told what has happened."""
+"""How long hooks may take at the end for the ends that they have not been called with."""
 JOIN_TIMEOUT_S = 3.0
 """How long a thread may take to end that has nothing more to do: a read that cannot be cut short takes two seconds."""
 
 ThreadSpec = tuple[Repeat, Callable[[], float | None], str]
-"""What a thread repeats, how, and what it is called."""
+"""How a thread repeats, the step that it repeats, and its name."""
 
 log = logging.getLogger("jobistemer.worker")
+
+
+class _ConnectedParts(NamedTuple):
+    """The parts of a worker that has reached its server: each needs its shards or its slots, so they come at once."""
+
+    committers: CommitterThreads
+    slots: Slots
+    watchdog: Watchdog
+    beaters: dict[Database, Beater]
+    dispatcher: Dispatcher
 
 
 class Worker:
@@ -78,12 +91,9 @@ class Worker:
         self._definitions = DefinitionCache()
         self._hook_notifier = HookNotifier(plugins.hooks) if plugins.hooks.has_outcome_hooks else None
         self._metrics = metrics
-        self._committers = CommitterThreads(self._create_committer)
-        self._slots: Slots | None = None
-        self._beaters: dict[Database, Beater] = {}
+        self._connected: _ConnectedParts | None = None
         self._shutdown = Shutdown()
         self.liveness = Liveness()
-        self._watchdog = Watchdog(self._attempts, self._report, self._withdraw)
         # Beats, commits and the watchdog go on while runs in flight finish, so they end after the fetching.
         self._ended = threading.Event()
 
@@ -93,26 +103,28 @@ class Worker:
         Raises WornOut when it ended because too many of its threads never did.
         """
         self._shutdown = shutdown
-        if retry_until_done(self._open_shards, shutdown.requested, f"worker {self.id}"):
+        if retry_until_done(lambda: self._namespace.shards, shutdown.requested, f"worker {self.id}"):
             self._work(shutdown)
         log.info("worker %s stopped", self.id)
 
     def counts(self) -> dict[str, Any]:
-        """What it has done so far."""
-        counts = self._committers.counts
+        """Return what this worker has done so far, and what it has in flight."""
+        connected = self._connected
+        counts = connected.committers.counts if connected else Counter[str]()
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
         waiting = {
             "in_flight": self._prefetch.in_flight,
             "rate": round(self._prefetch.rate),
-            "leaked": self._count_leaked(),
+            "leaked": connected.slots.count_leaked() if connected else 0,
         }
-        return {"done": self._committers.done, "failed": failed, "stale": counts["stale"], **waiting}
+        done = sum(counts[state] for state in AttemptState)
+        return {"done": done, "failed": failed, "stale": counts["stale"], **waiting}
 
     def ready(self) -> list[str]:
-        """Why nobody should rely on this worker; empty when it is ready."""
-        if not self._beaters:
+        """Return the reasons why this worker cannot be relied on; empty when it is ready."""
+        if self._connected is None:
             return ["it has not reached its server yet"]
-        found = [beater.explain_silence() for beater in self._beaters.values()]
+        found = [beater.explain_silence() for beater in self._connected.beaters.values()]
         if self._shutdown.requested.is_set():
             found.append("it ends: it takes no new work")
         elif self._shutdown.quiet.is_set():
@@ -120,79 +132,74 @@ class Worker:
         return [reason for reason in found if reason]
 
     def measures(self) -> list[Measure]:
-        """What it has to tell in numbers; what its attempts came to only when it was given metrics for that."""
+        """Return this worker's metrics; those of its attempts only when it was given metrics for them."""
         counted = self._metrics.measures() if self._metrics else []
-        return [*counted, *build_measures(self.counts(), self._settings, self._beaters)]
-
-    def _count_leaked(self) -> int:
-        return self._slots.count_leaked() if self._slots else 0
-
-    def _report(self, attempt: Attempt) -> None:
-        (self._slots or self._committers).report(attempt)
-
-    def _withdraw(self, runs: Collection[str]) -> None:
-        for attempt in self._slots.withdraw(runs) if self._slots else ():
-            self._attempts.begin(attempt, lambda: None)
-            if self._attempts.end(attempt, self._attempts.canceled_outcome(attempt)):
-                # Not by way of the slots, which have never had it.
-                self._committers.report(attempt)
-
-    def _open_shards(self) -> None:
-        self._committers.open(self._namespace.shards)
+        beaters = self._connected.beaters if self._connected else {}
+        return [*counted, *build_measures(self.counts(), self._settings, beaters)]
 
     def _work(self, shutdown: Shutdown) -> None:
-        beaters = self._beaters = {each: self._create_beater(each, shutdown) for each in self._namespace.shards}
+        connected = self._connected = self._connect(shutdown)
         capacity = f"{self._settings.concurrency} slots, queues {', '.join(self._settings.queues)}"
         log.info("worker %s started: %s, %s", self.id, capacity, self._namespace)
-        report, shards = self._committers.report, len(beaters)
-        self._slots = slots = Slots(self._handlers, self._settings, self._attempts, report, shards=shards)
-        recycler = Recycler(self._settings, lambda: self._committers.done, self._count_leaked, shutdown)
-        background_threads = self._start_threads(beaters.values(), recycler, slots)
-        first_beats = {database: beater.first_beat for database, beater in beaters.items()}
-        dispatcher = Dispatcher(
-            *(
-                first_beats,
-                self.id,
-                self._handlers,
-                self._queue_order,
-                self._prefetch,
-                self._attempts,
-                slots,
-                shutdown,
-                self.liveness,
-            ),
-        )
-        dispatcher.start(burst=self._settings.burst)
+        recycler = Recycler(self._settings, lambda: connected.committers.done, connected.slots.count_leaked, shutdown)
+        background_threads = self._start_threads(connected, recycler)
+        connected.dispatcher.start(burst=self._settings.burst)
         shutdown.wait()
-        self._drain(dispatcher, shutdown)
+        self._drain(connected.dispatcher, shutdown)
         self._ended.set()
-        self._unregister(beaters, dispatcher.threads + background_threads)
+        self._unregister(connected, connected.dispatcher.threads + background_threads)
         if recycler.failing:
             raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
 
-    def _create_committer(self, shared_queue: FinishedQueue | None) -> Committer:
-        metrics = self._metrics.add_thread() if self._metrics else None
-        return Committer(self._prefetch, self._definitions, self._hook_notifier, metrics, shared_queue)
-
-    def _create_beater(self, database: Database, shutdown: Shutdown) -> Beater:
-        patience_s = self._settings.beat_s + RECONNECT_S
-        metrics = self._metrics.add_thread() if self._metrics else None
-        reclaimer = Reclaimer(database, patience_s, self._definitions, self._hook_notifier, metrics)
-        return Beater(
-            *(database, self.id, self._settings, self._queue_order, self._attempts, self._watchdog, reclaimer),
-            counts=self.counts,
+    def _connect(self, shutdown: Shutdown) -> _ConnectedParts:
+        shards, settings = self._namespace.shards, self._settings
+        parts = WorkerParts(
+            id=self.id,
+            settings=settings,
+            handlers=self._handlers,
+            queue_order=self._queue_order,
+            prefetch=self._prefetch,
+            attempts=self._attempts,
             shutdown=shutdown,
+            liveness=self.liveness,
         )
+        committers = CommitterThreads(shards, self._create_committer)
+        slots = Slots(self._handlers, settings, self._attempts, committers.report, shards=len(shards))
 
-    def _start_threads(self, beaters: Collection[Beater], recycler: Recycler, slots: Slots) -> list[threading.Thread]:
+        def end_waiting(runs: Collection[str]) -> None:
+            for attempt in slots.withdraw(runs):
+                self._attempts.end_unstarted(attempt, self._attempts.canceled_outcome(attempt))
+                # Not by way of the slots: none has had it, and none must count it as done.
+                committers.report(attempt)
+
+        watchdog = Watchdog(self._attempts, slots.report, end_waiting)
+        beaters = {}
+        for database in shards:
+            # After an outage everybody's beat is old: a suspect is dead only when it had time to reconnect.
+            reclaimer = Reclaimer(database, settings.beat_s + RECONNECT_S, self._create_effects())
+            beaters[database] = Beater(database, parts, watchdog, reclaimer, self.counts)
+        dispatcher = Dispatcher(parts, slots, {database: beater.first_beat for database, beater in beaters.items()})
+        return _ConnectedParts(committers, slots, watchdog, beaters, dispatcher)
+
+    def _create_committer(self, shared_queue: FinishedQueue | None) -> Committer:
+        return Committer(self._prefetch, self._create_effects(), shared_queue)
+
+    def _create_effects(self) -> CommitEffects:
+        # Each thread that records ends counts in metrics of its own, so none of them locks.
+        metrics = self._metrics.add_thread() if self._metrics else None
+        return CommitEffects(self._definitions, self._hook_notifier, metrics)
+
+    def _start_threads(self, connected: _ConnectedParts, recycler: Recycler) -> list[threading.Thread]:
         """Start the threads that go on until nothing is in flight any more."""
 
         def check_attempts() -> float:
-            self._prefetch.blocked = slots.check(self._attempts.running())
-            return self._watchdog.step()
+            self._prefetch.blocked = connected.slots.check(self._attempts.running())
+            return connected.watchdog.step()
 
-        steps: list[tuple[Callable[[], float | None], str]] = [(beater.step, "beat") for beater in beaters]
-        steps += [(step, "commit") for step in self._committers.steps()]
+        steps: list[tuple[Callable[[], float | None], str]] = [
+            (beater.step, "beat") for beater in connected.beaters.values()
+        ]
+        steps += [(step, "commit") for step in connected.committers.steps()]
         steps += [(recycler.step, "recycle"), (check_attempts, "watch")]
         steps += [(self._resources.log_shipper.step, "log shipper")]
         # A hook is the application's code: one that hangs must not make this worker count as stuck.
@@ -219,20 +226,20 @@ class Worker:
             # A read that was under way when the end was asked for may have taken more.
             dispatcher.hand_back()
 
-    def _unregister(self, beaters: dict[Database, Beater], threads: list[threading.Thread]) -> None:
-        self._committers.end()
+    def _unregister(self, connected: _ConnectedParts, threads: list[threading.Thread]) -> None:
+        """End the threads that are left, and take this worker off the list, unless one of them may still fetch."""
+        connected.committers.end()
         self._resources.log_shipper.end()
         if self._hook_notifier is not None:
             self._hook_notifier.flush(time.monotonic() + HOOKS_FLUSH_S)
-        if self._slots is not None:
-            self._slots.end()
+        connected.slots.end()
         for thread in threads:
             thread.join(JOIN_TIMEOUT_S)
         if any(thread.is_alive() for thread in threads):
             # A read that is still under way may be handed an entry: forgotten, this worker would keep it for ever.
             log.warning("worker %s could not leave in order, its lease does", self.id)
             return
-        for database, beater in beaters.items():
+        for database, beater in connected.beaters.items():
             try:
                 heartbeats.forget_worker(database, self.id, beater.last_beat_ms, self._queue_order.all_places())
             except (NotConnected, ServerRefused) as error:

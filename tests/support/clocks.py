@@ -9,6 +9,8 @@ NOW = 1_800_000_000_000
 class FrozenClock:
     """Implements `jobistemer.store.clock.Clock`; what a server says of the time leaves it unmoved."""
 
+    age_s = 0.0
+
     def __init__(self, now_ms: int = NOW) -> None:
         self._now_ms = now_ms
 

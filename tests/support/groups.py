@@ -7,8 +7,7 @@ from typing import Any
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import Delivery, GroupMember, Message
-from jobistemer.core.runs.settle import SUCCEEDED
-from jobistemer.store.calls import groups, runs
+from jobistemer.store.calls import groups, run_ends
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 from tests.support.lifecycle import build_ended, message
@@ -38,6 +37,6 @@ def add_children(database: Database, parent: Delivery, indices: range, failure: 
 
 def hand_over(database: Database, parent: Delivery, failure: str = "fail_fast", **changes: Any) -> Reply:
     """The parent succeeds; gives what was answered, with what sealing the group answered."""
-    over = build_ended(parent)._replace(reducers=(reducer(parent.message.run, failure, **changes),), mapped=1)
+    over = build_ended(parent)._replace(reducers=(reducer(parent.message.run, failure, **changes),), groups_made=1)
     job: Job | None = None
-    return database.call(runs.commit(database.keys, over, SUCCEEDED, job))
+    return database.call(run_ends.record_end(database.keys, over, job))

@@ -8,11 +8,11 @@ from jobistemer.core.jobs.job import Job, Task, encode_job
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.planning.plan import Decision
 from jobistemer.core.runs.message import Delivery, Message
-from jobistemer.core.runs.settle import FinalState, Outcome, settle
+from jobistemer.core.runs.settle import FinalState, Outcome, Settlement, settle
 from jobistemer.core.schedules import Cron
 from jobistemer.core.states import AttemptState, OccurrenceState
-from jobistemer.store.calls import jobs, occurrences, runs, streams
-from jobistemer.store.calls.runs import EndedAttempt
+from jobistemer.store.calls import jobs, occurrences, run_ends, runs, streams
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
@@ -45,19 +45,22 @@ def fetch_one(database: Database, worker: str = "alice", where: str = "default:5
 
 
 def build_ended(
-    delivery: Delivery, state: str = "succeeded", worker: str = "alice", source: str = "attempt", **outcome: Any
+    delivery: Delivery,
+    state: str = "succeeded",
+    worker: str = "alice",
+    source: str = "attempt",
+    ending: Settlement | None = None,
+    **outcome: Any,
 ) -> EndedAttempt:
-    """The attempt began at NOW and took a second."""
-    return EndedAttempt(delivery, Outcome(AttemptState(state), **outcome), worker, NOW, NOW + 1000, source)
+    """The attempt began at NOW and took a second; its run ends as `settle` says with chance 0, unless the test says how."""
+    how = Outcome(AttemptState(state), **outcome)
+    ending = ending or settle(delivery.message, delivery.attempt, delivery.crashes, how, 0.0)
+    return EndedAttempt(delivery, how, ending, worker, NOW, NOW + 1000, source)
 
 
 def finish(database: Database, over: EndedAttempt, job: Job | None = None) -> Reply:
-    """Settle and record how an attempt ended, as a worker does; chance is 0."""
-    delivery = over.delivery
-    ending = settle(delivery.message, delivery.attempt, delivery.crashes, over.outcome, 0.0)
-    if isinstance(ending, FinalState):
-        return database.call(runs.commit(database.keys, over, ending, job))._replace(extensions=())
-    return database.call(runs.retry(database.keys, over, ending))
+    """Record how an attempt ended, as a worker does."""
+    return database.call(run_ends.record_end(database.keys, over, job))._replace(extensions=())
 
 
 def job(*tasks: Task, **changes: Any) -> Job:
@@ -123,4 +126,4 @@ def commit(
     worker: str = "alice",
 ) -> Reply:
     """End a run as the caller decides, whatever `settle` would say."""
-    return database.call(runs.commit(database.keys, build_ended(delivery, state, worker, source), over, definition))
+    return database.call(run_ends.record_end(database.keys, build_ended(delivery, state, worker, source, over), definition))

@@ -12,6 +12,7 @@ from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.settings import TickerSettings, WorkerSettings
+from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import groups, streams
 from jobistemer.store.clock import Clock
@@ -25,11 +26,13 @@ from jobistemer.worker.attempts.metrics import AttemptMetrics
 from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.commit.committer import Committer
+from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import run
 from jobistemer.worker.fetch.fetcher import Fetcher
 from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.beat import Beater
 from jobistemer.worker.lease.reclaim import Reclaimer
 
@@ -64,29 +67,36 @@ class StepWorker:
         self.waiting: list[Attempt] = []
         definitions = DefinitionCache()
         self.attempt_metrics = AttemptMetrics()
-        self.committer = Committer(self.prefetch, definitions, metrics=self.attempt_metrics.add_thread())
-        self.watchdog = Watchdog(self.attempts, self.committer.finished.put)
-        self.reclaimer = Reclaimer(database, SECOND_LOOK_S, definitions, metrics=self.attempt_metrics.add_thread())
-        handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **app.handlers}
-        self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers, self._take)
-        self.beater = Beater(
-            database, name, settings, self.queue_order, self.attempts, self.watchdog, self.reclaimer, dict, self.shutdown
+        effects, effects_of_lost = (
+            CommitEffects(definitions, metrics=self.attempt_metrics.add_thread()) for _ in range(2)
         )
+        self.committer = Committer(self.prefetch, effects)
+        self.watchdog = Watchdog(self.attempts, self.committer.finished.put)
+        self.reclaimer = Reclaimer(database, SECOND_LOOK_S, effects_of_lost)
+        handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **app.handlers}
+        self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers)
+        parts = WorkerParts(
+            name, settings, handlers, self.queue_order, self.prefetch, self.attempts, self.shutdown, Liveness()
+        )
+        self.beater = Beater(database, parts, self.watchdog, self.reclaimer, dict)
         streams.open_streams(database, self.queue_order.all_places())
-
-    def _take(self, attempts: list[Attempt]) -> None:
-        # As a worker's intake does: what belongs to a group that has failed meanwhile is not begun.
-        self.attempts.cancel(groups.find_halted(self.database, [each.delivery.message for each in attempts]))
-        self.waiting.extend(attempts)
 
     def beat(self) -> None:
         self.beater.step()
 
     def fetch(self) -> list[Attempt]:
         """Take what is there from all known places; it waits in this worker, unstarted."""
-        while self.fetcher.step(block=False):
+        while self.fetch_once():
             pass
         return list(self.waiting)
+
+    def fetch_once(self) -> int:
+        """One step of the fetching thread; how many entries it has taken."""
+        for attempts in self.fetcher.step(block=False):
+            # As a worker's dispatcher does: what belongs to a group that has failed meanwhile is not begun.
+            self.attempts.cancel(groups.find_halted(self.database, [each.delivery.message for each in attempts]))
+            self.waiting.extend(attempts)
+        return self.fetcher.taken
 
     def execute(self) -> None:
         """Run what waits, one by one, and hand the outcomes to the committer."""
@@ -142,7 +152,9 @@ def read_attempts(database: Database, run_id: str) -> list[AttemptRecord]:
 
 
 @contextmanager
-def break_next(database: Database, name: str, error: Callable[[], BaseException], after: bool = False) -> Iterator[list[Any]]:
+def break_next(
+    database: Database, name: str, error: Callable[[], BaseException], after: bool = False
+) -> Iterator[list[Any]]:
     """The next use of a method of the database breaks: before it reaches the server, or `after` the answer was sent."""
     broken: list[Any] = []
     original = getattr(database, name)

@@ -7,18 +7,22 @@ goes on: the occurrence stays among the deadlines until it has ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobistemer.core import ids
+from jobistemer.core.errors import JobistemerError
 from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.runs.message import Delivery, Message, TaskRef, decode_message
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, AttemptState, OccurrenceState, RunState
-from jobistemer.store.calls import groups, jobs, limits, occurrences, runs
+from jobistemer.store.calls import groups, jobs, limits, occurrences, run_ends, runs
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.job_versions import find_live_versions
-from jobistemer.store.calls.runs import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, front_of
 from jobistemer.store.reads import records
+from jobistemer.store.scripts import Reply
 
 MAX_RETRIES_AT_ONCE = 500
 """How many waiting retries of a group are cancelled at once; the others are cancelled when they are fetched."""
@@ -80,9 +84,9 @@ def cancel_retries(database: Database, group: str) -> None:
         cancel_run(database, run, "its group has failed")
 
 
-def cancel_children(database: Database, run_id: str, mapped: int) -> None:
+def cancel_children(database: Database, run_id: str, groups_made: int) -> None:
     """Cancel the children that wait for another attempt, of a run that ended without handing over to its reducers."""
-    for group in groups.group_ids(run_id, mapped):
+    for group in groups.group_ids(run_id, groups_made):
         cancel_retries(database, group)
 
 
@@ -128,15 +132,40 @@ def _end_canceled(database: Database, record: RunRecord, where: str, message: Me
     stream = database.keys.stream(where).encode()
     delivery = Delivery(stream, record.entry.encode(), message, record.attempt, record.crashes)
     outcome = Outcome(AttemptState.CANCELED, error=f"canceled: {reason}")
-    job = jobs.find_version(database, message.task_ref.job, message.task_ref.version) if message.task_ref else None
-    now_ms = database.clock.now_ms()
-    ended = EndedAttempt(delivery, outcome, "", 0, now_ms, source, limit=record.waiting, mapped=record.maps)
-    word = database.call(runs.commit(database.keys, ended, CANCELED, job)).word
-    if word == "DONE":
-        cancel_children(database, record.id, record.maps)
-        # A run that was let in by a limit holds its permits already, although no worker has fetched it.
-        limits.release_deliveries(database, [delivery])
+    ended = EndedAttempt(delivery, outcome, CANCELED, "", 0, database.clock.now_ms(), source, limit=record.waiting)
+    (word,) = end_as_canceled(database, [ended])
     return "CANCELED" if word == "DONE" else word
+
+
+def end_as_canceled(database: Database, ended: Sequence[EndedAttempt]) -> list[str]:
+    """End runs as canceled, wherever they wait or were fetched to; return DONE or STALE for each.
+
+    What they have mapped ends with them, and their permits of limits are released. Raises the refusal of the server
+    only after the runs that it did not refuse have been dealt with: the same call can be made again.
+    """
+    if not ended:
+        return []
+    # An attempt before this one may have mapped: nothing will ever wait for these groups.
+    made = groups.count_groups(database, [each.delivery.message.run for each in ended])
+    ended = [each._replace(groups_made=count) for each, count in zip(ended, made, strict=True)]
+    replies = database.call_all(
+        [run_ends.end_run(database.keys, each, CANCELED, _find_job(database, each)) for each in ended]
+    )
+    # A run that was admitted and not yet fetched holds its permits already. Those of a STALE one are released with it:
+    # the script leaves what is held for an entry that is still there.
+    limits.release_deliveries(database, [each.delivery for each in ended])
+    for each, reply in zip(ended, replies, strict=True):
+        if isinstance(reply, Reply) and reply.word == "DONE":
+            cancel_children(database, each.delivery.message.run, each.groups_made)
+    refused = [reply for reply in replies if isinstance(reply, JobistemerError)]
+    if refused:
+        raise refused[0]
+    return [reply.word for reply in replies if isinstance(reply, Reply)]
+
+
+def _find_job(database: Database, ended: EndedAttempt) -> Job | None:
+    slot = ended.delivery.message.task_ref
+    return jobs.find_version(database, slot.job, slot.version) if slot else None
 
 
 def cancel_occurrence(database: Database, occurrence: str, reason: str) -> str:

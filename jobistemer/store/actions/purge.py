@@ -8,11 +8,10 @@ from jobistemer.core.runs.message import Delivery, decode_message
 from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import cancel
-from jobistemer.store.calls import jobs, limits, runs, streams
+from jobistemer.store.calls import jobs, streams
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.keys import places_of, split_delayed_member, split_place
-from jobistemer.store.scripts import Reply
 
 PAGE = 100
 
@@ -66,20 +65,9 @@ def _list_in_set(database: Database, key: str, queue: str) -> Iterator[list[Deli
 def _end_canceled(database: Database, page: list[Delivery], source: str, limit: str, reason: str) -> int:
     now_ms = database.clock.now_ms()
     outcome = Outcome(AttemptState.CANCELED, error=reason)
-    calls = []
-    for delivery in page:
-        slot = delivery.message.task_ref
-        job = jobs.find_version(database, slot.job, slot.version) if slot else None
-        ended = EndedAttempt(delivery, outcome, "", 0, now_ms, source, limit=limit)
-        calls.append(runs.commit(database.keys, ended, CANCELED, job))
-    replies = database.call_all(calls) if calls else []
-    done = [
-        delivery
-        for delivery, reply in zip(page, replies, strict=True)
-        if isinstance(reply, Reply) and reply.word == "DONE"
-    ]
-    # A run that was let in by a limit holds its permits already, although no worker has fetched it.
-    limits.release_deliveries(database, done)
+    ended = [EndedAttempt(each, outcome, CANCELED, "", 0, now_ms, source, limit=limit) for each in page]
+    words = cancel.end_as_canceled(database, ended)
+    done = [delivery for delivery, word in zip(page, words, strict=True) if word == "DONE"]
     for delivery in done:
         slot = delivery.message.task_ref
         job = jobs.find_version(database, slot.job, slot.version) if slot else None

@@ -17,63 +17,54 @@ MAX_RUNS_PER_CALL = 100
 MAX_RESULT_BYTES = 16_384
 """A run with a larger result is committed by itself, so that no call keeps the server busy for long."""
 
-
-def is_plain_success(ended: EndedAttempt) -> bool:
-    """Return whether the end of a run changes nothing but the run, and the occurrence whose only task it is."""
-    message = ended.delivery.message
-    return (
-        ended.outcome.state is AttemptState.SUCCEEDED
-        and (message.task_ref is None or message.task_ref.stands_alone)
-        and message.member is None
-        and not message.unique
-        and not message.group_strategy
-        and not ended.mapped
-        and len(ended.outcome.result) <= MAX_RESULT_BYTES
-    )
+BundleKey = tuple[bytes, int, bool]
+"""Stream, retention in milliseconds, and whether the runs are of occurrences."""
 
 
-def bundle_key(ended: EndedAttempt) -> tuple[bytes, int, bool]:
-    """Return the stream, the retention and whether the run is a task: alike for successes that one call commits."""
-    message = ended.delivery.message
-    return ended.delivery.stream, message.retention_ms, message.task_ref is not None
+def bundle_key(ended: EndedAttempt) -> BundleKey | None:
+    """Return what an end has in common with those that may go into one call with it; None when it goes by itself.
 
-
-def commit_bundle(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
-    """Build the call that ends up to 100 plain successes of one bundle."""
-    if ended[0].delivery.message.task_ref is None:
-        return commit_successes(keys, ended)
-    # All of them are tasks: it is a part of the key of the bundle.
-    return commit_occurrences(keys, [(each, ref) for each in ended if (ref := each.delivery.message.task_ref)])
+    Only a success may go with others, and one whose end moves nothing but the run, and the occurrence whose only task
+    it is: each of the other ends may touch keys that no call of a hundred could list.
+    """
+    message, outcome = ended.delivery.message, ended.outcome
+    slot = message.task_ref
+    if (
+        outcome.state is not AttemptState.SUCCEEDED
+        or (slot is not None and not slot.stands_alone)
+        or message.member is not None
+        or message.unique
+        or message.group_strategy
+        or ended.groups_made
+        or len(outcome.result) > MAX_RESULT_BYTES
+    ):
+        return None
+    return ended.delivery.stream, message.retention_ms, slot is not None
 
 
 def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
-    """Build the call that ends up to 100 plain successes of runs that belong to no occurrence."""
-    touched: list[Any] = [ended[0].delivery.stream]
-    args = _common_args(ended[0])
-    for each in ended:
-        run = each.delivery.message.run
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
-        args += _run_args(each)
+    """Build the call that ends up to 100 plain successes with one bundle key."""
+    first = ended[0]
+    if first.delivery.message.task_ref is not None:
+        # All of them are tasks: it is a part of the key of the bundle.
+        return _commit_occurrences(keys, [(each, ref) for each in ended if (ref := each.delivery.message.task_ref)])
+    touched: list[Any] = [first.delivery.stream]
+    args: list[Any] = [first.worker, first.delivery.message.retention_ms]
+    for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
+        run = delivery.message.run
+        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
+        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
     return script("commit_successes")(tuple(touched), tuple(args))
 
 
-def commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> ScriptCall:
-    """Build the call that ends up to 100 plain successes, each of the only task of an occurrence."""
+def _commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> ScriptCall:
+    """Build the same call for runs that are the only task of an occurrence, which ends with them."""
     first, _ = tasks[0]
     touched: list[Any] = [first.delivery.stream, keys.starts, keys.wake, keys.deadlines]
-    args = _common_args(first)
-    for each, ref in tasks:
-        run = each.delivery.message.run
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, each.delivery.attempt)))
+    args: list[Any] = [first.worker, first.delivery.message.retention_ms]
+    for (delivery, outcome, _, _, started_at, ended_at, *_), ref in tasks:
+        run = delivery.message.run
+        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
         touched += (keys.occurrence(ref.occurrence), keys.live(ref.job), keys.queued(ref.job))
-        args += (*_run_args(each), ref.job, ref.occurrence)
+        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, ref.job, ref.occurrence)
     return script("commit_occurrences")(tuple(touched), tuple(args))
-
-
-def _common_args(ended: EndedAttempt) -> list[Any]:
-    return [ended.worker, ended.delivery.message.retention_ms]
-
-
-def _run_args(ended: EndedAttempt) -> tuple[Any, ...]:
-    delivery, outcome, _, started_at, ended_at, *_ = ended
-    return delivery.entry, delivery.attempt, started_at, ended_at, outcome.result

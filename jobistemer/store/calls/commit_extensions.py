@@ -29,7 +29,7 @@ from jobistemer.store.scripts import ScriptCall, script
 def mark_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     """Return the fields that the commit writes into the run's record for its extensions."""
     message = ended.delivery.message
-    if ended.hands_over(over):
+    if ended.hands_over:
         waiters = build_waiters(message, ended.reducers)
         return [part for each in waiters for part in (each.mark, encode_message(each.message))]
     fields: list[Any] = ["uncounted", 1] if message.member else []
@@ -48,7 +48,7 @@ def extension_calls(
     if message.group_strategy:
         calls.append(groups.expire_group(keys, message.run, ended.ended_at, retention_ms))
     calls += _halt_groups(keys, ended, over)
-    if ended.hands_over(over):
+    if ended.hands_over:
         waiters = build_waiters(message, ended.reducers)
         return (*calls, *(groups.seal_group(keys, message.run, each, ended.ended_at) for each in waiters))
     if message.member is not None:
@@ -70,8 +70,8 @@ def _task_extensions(keys: Keys, run: str, slot: TaskRef, job: Job, now: int) ->
 def _halt_groups(keys: Keys, ended: EndedAttempt, over: FinalState) -> list[ScriptCall]:
     """Build a call for each group that no reducer will wait for: its children must not go on."""
     run = ended.delivery.message.run
-    handed_over = {each.run for each in ended.reducers} if ended.hands_over(over) else set()
-    left = [group for group in groups.group_ids(run, ended.mapped) if group not in handed_over]
+    handed_over = {each.run for each in ended.reducers} if ended.hands_over else set()
+    left = [group for group in groups.group_ids(run, ended.groups_made) if group not in handed_over]
     return [groups.halt_group(keys, group, f"run {run}, which has mapped them, ended {over.state}") for group in left]
 
 

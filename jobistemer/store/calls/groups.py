@@ -157,14 +157,14 @@ def list_delayed_children(database: Database, group: str, added: int) -> list[st
     return found
 
 
-def group_ids(parent: str, mapped: int) -> list[str]:
-    """Return the ids of the groups of a run that has made `mapped` of them."""
-    return [ids.reducer_run_id(parent, number) for number in range(mapped)]
+def group_ids(parent: str, count: int) -> list[str]:
+    """Return the ids of the groups of a run that has made `count` of them."""
+    return [ids.reducer_run_id(parent, number) for number in range(count)]
 
 
-def count_groups(database: Database, parent: str) -> int:
-    """Return how many groups a run has made in all of its attempts."""
-    return int(database.ask("HGET", database.keys.run(parent), "maps") or 0)
+def count_groups(database: Database, parents: Sequence[str]) -> list[int]:
+    """Return how many groups each of some runs has made in all of its attempts."""
+    return [int(each or 0) for each in database.ask_all([("HGET", database.keys.run(run), "maps") for run in parents])]
 
 
 def find_successor(database: Database, parent: str) -> str:

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from secrets import randbits
-from typing import Any
 
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.jobs.graph import find_released, find_skipped
-from jobistemer.core.jobs.job import FailureStrategy, Job
-from jobistemer.core.jobs.options import complete_options
-from jobistemer.core.runs.message import Delivery, Message, TaskRef, encode_message
-from jobistemer.core.runs.settle import FinalState, NextAttempt
-from jobistemer.core.states import RunState
-from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
-from jobistemer.store.calls.ended_attempt import EndedAttempt as EndedAttempt  # noqa: PLC0414 - who ends runs finds it here
-from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
+from jobistemer.core.runs.message import Delivery, Message, encode_message
 from jobistemer.store.keys import Keys, place, split_delayed_member
 from jobistemer.store.scripts import ScriptCall, script
 
-KEEP_EARLIER_MS = 7 * 86_400_000
-"""How much longer than the retention of its run the record of an attempt is kept that did not end the run."""
 MAX_UNIQUE_MS = 30 * 86_400_000
 """How long a unique key is held at most: a run that never ends must not block its key for ever."""
 MAX_RUNS_PER_CALL = 100
@@ -110,55 +99,6 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
     )
 
 
-def commit(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> ScriptCall:
-    """Build the call that ends a run for good, with the extensions that its end asks for.
-
-    job: the definition that the run's occurrence is pinned to; None for a run of no occurrence, or when its retention
-    is over.
-    """
-    message = ended.delivery.message
-    if message.task_ref is None or ended.hands_over(over):
-        unique = (keys.unique(message.unique),) if message.unique else ()
-        attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
-        args = (*_commit_args(ended, over), len(attempt_fields), *attempt_fields, *run_fields)
-        call = script("commit_run")((*_commit_keys(keys, ended), *unique), args)
-    else:
-        call = _commit_task(keys, ended, over, message.task_ref, job)
-    extensions = extension_calls(keys, ended, over, job, _run_keep_ms(ended, over))
-    return call._replace(extensions=extensions) if extensions else call
-
-
-def retry(keys: Keys, ended: EndedAttempt, later: NextAttempt, note: str = "") -> ScriptCall:
-    """Build the call that ends an attempt whose run goes on, after a delay or at once."""
-    delivery, message = ended.delivery, ended.delivery.message
-    where = place(message.queue, message.priority)
-    due_at = ended.ended_at + later.delay_ms if later.delay_ms else 0
-    return script("retry_run")(
-        (*_commit_keys(keys, ended)[:4], keys.wake, *_halt_keys(keys, message)),
-        (
-            delivery.entry,
-            message.run,
-            where,
-            ended.outcome.state,
-            ended.worker,
-            encode_message(message),
-            delivery.attempt + 1,
-            later.crashes,
-            due_at,
-            attempt_keep_ms(ended, later),
-            note or ended.outcome.error[:200],
-            *_attempt_fields(ended),
-        ),
-    )
-
-
-def _halt_keys(keys: Keys, message: Message) -> tuple[str, ...]:
-    """Return the record that says whether the occurrence or the group of the run has been halted meanwhile."""
-    if message.task_ref is not None:
-        return (keys.occurrence(message.task_ref.occurrence),)
-    return (keys.group(message.member.group),) if message.member is not None else ()
-
-
 def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note: str = "") -> ScriptCall:
     """Build the call that gives back an entry which was fetched and never started; its attempt does not count."""
     message = delivery.message
@@ -185,120 +125,3 @@ def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note:
 def request_cancel(keys: Keys, run: str, entry: str, now: int) -> ScriptCall:
     """Build the call that asks the worker which has this entry in flight to cancel the run."""
     return script("request_cancel")((keys.run(run), keys.cancels), (run, entry, now))
-
-
-def _commit_keys(keys: Keys, ended: EndedAttempt) -> tuple[str, ...]:
-    message = ended.delivery.message
-    return (
-        # Not the stream of its queue and priority: a run that waited for a limit was fetched from the front.
-        ended.delivery.stream.decode(),
-        keys.run(message.run),
-        keys.attempt(ids.attempt_id(message.run, ended.delivery.attempt)),
-        # A run that waits for a limit is a member of its waiting list as others are of the delayed set.
-        keys.waiting(ended.limit) if ended.limit else keys.delayed,
-        keys.dead,
-    )
-
-
-def _commit_args(ended: EndedAttempt, over: FinalState) -> tuple[Any, ...]:
-    message = ended.delivery.message
-    return (
-        ended.source,
-        ended.delivery.entry,
-        message.run,
-        place(message.queue, message.priority),
-        over.state,
-        ended.outcome.state,
-        ended.ended_at,
-        _run_keep_ms(ended, over),
-    )
-
-
-def attempt_keep_ms(ended: EndedAttempt, ending: FinalState | NextAttempt) -> int:
-    """Return how many milliseconds the record of an attempt is kept."""
-    if isinstance(ending, FinalState):
-        return _run_keep_ms(ended, ending)
-    return ending.delay_ms + ended.delivery.message.retention_ms + KEEP_EARLIER_MS
-
-
-def _run_keep_ms(ended: EndedAttempt, over: FinalState) -> int:
-    message = ended.delivery.message
-    if over.state is RunState.DEAD:
-        return max(message.dead_retention_ms, message.retention_ms)
-    # A run that has handed over is part of an occurrence that goes on: the reducers still ask for its record.
-    kept_on = message.task_ref is not None and ended.hands_over(over)
-    return max(UNFINISHED_KEEP_MS, message.retention_ms) if kept_on else message.retention_ms
-
-
-def _attempt_fields(ended: EndedAttempt) -> list[Any]:
-    outcome = ended.outcome
-    fields = ["state", outcome.state, "number", ended.delivery.attempt, "worker", ended.worker]
-    fields += ["started_at", ended.started_at, "ended_at", ended.ended_at]
-    if outcome.error:
-        fields += ["error", outcome.error]
-    return fields if outcome.state else []
-
-
-def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
-    outcome = ended.outcome
-    fields = ["state", over.state, "attempt", ended.delivery.attempt, "ended_at", ended.ended_at]
-    if outcome.result:
-        fields += ["result", outcome.result]
-    if outcome.error:
-        fields += ["error", outcome.error]
-    if over.state is RunState.DEAD:
-        fields += ["message", encode_message(ended.delivery.message)]
-    return fields + mark_fields(ended, over)
-
-
-def _commit_task(keys: Keys, ended: EndedAttempt, over: FinalState, slot: TaskRef, job: Job | None) -> ScriptCall:
-    # Without its definition the order of the tasks is lost. The occurrence is still counted down, so that it ends.
-    following = _next_tasks(job, slot.task, slot.occurrence, over) if job else []
-    why = ended.outcome.error.removeprefix(f"{over.state}: ")
-    reason = f"task {slot.task} {over.state}: {why}"[:500] if over.verdict else ""
-    halt = "1" if over.verdict and job and job.strategy_of(slot.task) is FailureStrategy.FAIL_FAST else ""
-    attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
-    return script("commit_task")(
-        (
-            *_commit_keys(keys, ended),
-            keys.streams,
-            keys.occurrence(slot.occurrence),
-            keys.live(slot.job),
-            keys.queued(slot.job),
-            keys.starts,
-            keys.wake,
-            keys.deadlines,
-            *(key for run, where in following for key in (keys.run(run), keys.stream(where))),
-        ),
-        (
-            *_commit_args(ended, over),
-            len(attempt_fields),
-            over.verdict,
-            reason,
-            slot.job,
-            slot.occurrence,
-            ended.delivery.message.retention_ms,
-            halt,
-            len(following),
-            *(where for _, where in following),
-            *attempt_fields,
-            *run_fields,
-        ),
-    )
-
-
-def _next_tasks(job: Job, task: str, occurrence: str, over: FinalState) -> list[tuple[str, str]]:
-    """Return run id and place of each task that this end releases, or skips when it is a failure."""
-    if not over.verdict:
-        names = find_released(job.edges, task)
-    elif job.strategy_of(task) is FailureStrategy.CONTINUE:
-        names = find_skipped(job.edges, task)
-    else:
-        names = [name for name in job.edges if name != task]
-    return [(ids.run_id(occurrence, ids.task_id(job.id, name)), task_place(job, name)) for name in names]
-
-
-def task_place(job: Job, task: str) -> str:
-    """Return the place of a job's task."""
-    options = complete_options(job.task(task).options)
-    return place(options.queue, options.priority)

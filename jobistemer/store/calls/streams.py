@@ -14,14 +14,28 @@ from jobistemer.core.errors import ServerRefused
 from jobistemer.core.runs.message import Delivery, decode_message
 from jobistemer.store.database import Database
 from jobistemer.store.errors import translate_error
-from jobistemer.store.keys import GROUP, places_of
+from jobistemer.store.keys import GROUP, Keys, places_of
 from jobistemer.store.scripts import script
 from jobistemer.store.server.connection import BLOCK_MS
 
 STREAMS_PER_CALL = 100
 PAGE = 100
+NEW = b">"
+"""Where a read begins that asks for entries which no consumer has been given."""
 # Errors of servers about a stream that does not exist; fakeredis has its own text.
 _NO_STREAM_WORDS = ("NOGROUP", "UNBLOCKED", "requires the key to exist")
+
+
+class _StreamNames(dict[str, str]):
+    """The stream of each place, made once: ten of them go into each read of one queue."""
+
+    def __init__(self, keys: Keys) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def __missing__(self, where: str) -> str:
+        name = self[where] = self._keys.stream(where)
+        return name
 
 
 class StreamReader:
@@ -38,6 +52,7 @@ class StreamReader:
         # The id that the server has given each connection that has waited; 0 where it refuses to say.
         self._connection_ids: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._blocked: tuple[redis.Redis, int] | None = None
+        self._stream_names = _StreamNames(database.keys)
 
     def interrupt(self) -> None:
         """End a blocking read that is under way, from another thread. Entries that were handed out before are returned.
@@ -51,53 +66,47 @@ class StreamReader:
             except redis.RedisError as error:
                 raise translate_error(error, self._database.address) from error
 
-    def fetch(self, places: Sequence[str], count: int, *, block: bool) -> list[tuple[bytes, list[Any]]]:
+    def fetch(
+        self, places: Sequence[str], count: int, *, block: bool, after: bytes = NEW
+    ) -> list[tuple[bytes, list[Any]]]:
         """Fetch up to `count` entries of each place; with `block` wait up to two seconds for the first entry.
 
         A stream that does not exist is created. Raises NotConnected or ServerRefused.
         """
         if not places:
             return []
+        names = self._stream_names
+        streams = [names[where] for where in places]
         waiting = ("BLOCK", BLOCK_MS) if block else ()
-        return self._read(places, ("COUNT", count, *waiting), b">")
+        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *waiting, "STREAMS", *streams)
+        try:
+            return list(self._send_once((*command, *[after] * len(streams))) or ())
+        except redis.RedisError as error:
+            self._database.learn_from_error(error)
+            if isinstance(error, ResponseError) and any(words in str(error) for words in _NO_STREAM_WORDS):
+                # One of them was deleted. Nothing was handed out, so the next read asks for all of them again.
+                open_streams(self._database, places)
+                return []
+            raise translate_error(error, self._database.address) from error
 
     def fetch_pending(self, where: str) -> Iterator[tuple[bytes, list[Any]]]:
         """Yield, page by page, the entries of one place that are pending for this consumer."""
         last = b"0"
-        while answer := self._read([where], ("COUNT", PAGE), last):
+        while answer := self.fetch([where], PAGE, block=False, after=last):
             stream, entries = answer[0]
             if not entries:
                 return
             yield stream, entries
             last = entries[-1][0]
 
-    def _read(self, places: Sequence[str], options: tuple[Any, ...], after: bytes) -> list[tuple[bytes, list[Any]]]:
-        streams = [self._database.keys.stream(where) for where in places]
-        positions = [after] * len(streams)
-        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, *options, "STREAMS", *streams, *positions)
-        try:
-            return list(self._send_once(command) or ())
-        except ResponseError as error:
-            if not any(words in str(error) for words in _NO_STREAM_WORDS):
-                raise translate_error(error, self._database.address) from error
-            # One of them was deleted. Nothing was handed out, so the next read asks for all of them again.
-            open_streams(self._database, places)
-            return []
-        except redis.RedisError as error:
-            raise translate_error(error, self._database.address) from error
-
     def _send_once(self, command: tuple[Any, ...]) -> Any:
-        try:
-            return self._send_to(self._database.node_client(), command)
-        except redis.RedisError as error:
-            self._database.learn_from_error(error)
-            raise
-
-    def _send_to(self, client: redis.Redis, command: tuple[Any, ...]) -> Any:
+        client = self._database.node_client()
         connection = client.connection_pool.get_connection()
         try:
-            number = self._connection_id(client, connection) if "BLOCK" in command else 0
-            self._blocked = (client, number) if number else None
+            if "BLOCK" in command:
+                number = self._connection_ids.get(connection)
+                number = self._ask_connection_id(client, connection) if number is None else number
+                self._blocked = (client, number) if number else None
             connection.send_command(*command)
             return client.parse_response(connection, command[0])
         except BaseException:
@@ -108,16 +117,16 @@ class StreamReader:
             self._blocked = None
             client.connection_pool.release(connection)
 
-    def _connection_id(self, client: redis.Redis, connection: Any) -> int:
-        if connection not in self._connection_ids:
-            connection.send_command("CLIENT", "ID")
-            try:
-                self._connection_ids[connection] = int(client.parse_response(connection, "CLIENT ID"))
-            except ResponseError:
-                self._connection_ids[connection] = 0
-            # After a reconnect the id is another one: the old one may be that of another client by then.
-            connection.register_connect_callback(self._forget_connection_id)
-        return self._connection_ids[connection]
+    def _ask_connection_id(self, client: redis.Redis, connection: Any) -> int:
+        connection.send_command("CLIENT", "ID")
+        try:
+            number = int(client.parse_response(connection, "CLIENT ID"))
+        except ResponseError:
+            number = 0
+        self._connection_ids[connection] = number
+        # After a reconnect the id is another one: the old one may be that of another client by then.
+        connection.register_connect_callback(self._forget_connection_id)
+        return number
 
     def _forget_connection_id(self, connection: Any) -> None:
         self._connection_ids.pop(connection, None)
@@ -125,18 +134,17 @@ class StreamReader:
 
 def read_deliveries(stream: bytes, entries: Iterable[Any]) -> list[tuple[Delivery | None, bytes]]:
     """Decode the entries of one stream; None in place of the delivery for an entry that cannot be read."""
-    return [(_read_delivery(stream, entry, fields), entry) for entry, fields in entries]
-
-
-def _read_delivery(stream: bytes, entry: bytes, fields: dict[bytes, bytes] | None) -> Delivery | None:
-    if fields is None:
-        # The entry was deleted while it was pending: XREADGROUP still lists it, without its fields.
-        return None
-    try:
-        message = decode_message(fields[b"m"])
-        return Delivery(stream, entry, message, int(fields[b"n"]), int(fields[b"c"]))
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None
+    found: list[tuple[Delivery | None, bytes]] = []
+    for entry, fields in entries:
+        try:
+            message = decode_message(fields[b"m"])
+            delivery = Delivery(stream, entry, message, int(fields[b"n"]), int(fields[b"c"]))
+        except (KeyError, TypeError, ValueError, RecursionError):
+            # TypeError: an entry that was deleted while it was pending is still listed, without its fields.
+            found.append((None, entry))
+        else:
+            found.append((delivery, entry))
+    return found
 
 
 def open_streams(database: Database, places: Sequence[str]) -> None:
@@ -162,7 +170,8 @@ def list_pending(database: Database, where: str, consumer: str) -> Iterator[tupl
         entries = [item[0] for item in pending]
         found = database.ask_all([("XRANGE", stream, entry, entry) for entry in entries])
         for entry, read in zip(entries, found, strict=True):
-            yield entry, _read_delivery(stream.encode(), entry, read[0][1] if read else None)
+            ((delivery, _),) = read_deliveries(stream.encode(), read or [(entry, None)])
+            yield entry, delivery
         start = b"(" + entries[-1]
 
 

@@ -1,6 +1,6 @@
-"""What the attempts of a worker came to, counted where their ends are recorded.
+"""Metrics of a worker's attempts, counted where their ends are recorded.
 
-Each thread that records ends has metrics of its own, so nothing is locked. Nobody has one unless it was asked for.
+Each thread that records ends has metrics of its own, so nothing is locked. There are none unless they were asked for.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from jobistemer.core.reads.metrics import Histogram, Measure
 from jobistemer.core.runs.message import Message
-from jobistemer.core.runs.settle import FinalState, Settlement
+from jobistemer.core.runs.settle import FinalState
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store.calls.runs import EndedAttempt
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.worker.attempts.attempt import Attempt
 
 NOT_ENDED = ""
@@ -40,13 +40,13 @@ class _TaskMetrics:
 
 
 class ThreadMetrics:
-    """What one thread has recorded, by task and queue."""
+    """The ends that one thread has recorded, by task and queue."""
 
     def __init__(self) -> None:
         self.tasks: dict[tuple[str, str], _TaskMetrics] = {}
 
     def count_successes(self, attempts: Iterable[Attempt]) -> None:
-        """Attempts whose success, and that of their runs, is on record."""
+        """Count attempts whose success, and that of their runs, is on record."""
         by_task: dict[_TaskMetrics, list[Attempt]] = {}
         for attempt in attempts:
             by_task.setdefault(self._task_metrics(attempt.delivery.message), []).append(attempt)
@@ -54,15 +54,13 @@ class ThreadMetrics:
             metrics.ends[_SUCCEEDED] += len(some)
             _record_times(metrics, some)
 
-    def count(self, attempt: Attempt, ended: EndedAttempt, ending: Settlement) -> None:
-        """An attempt whose end is on record."""
-        self.count_lost(ended, ending)
-        _record_times(self._task_metrics(ended.delivery.message), [attempt])
-
-    def count_lost(self, ended: EndedAttempt, ending: Settlement) -> None:
-        """An attempt that another worker began: how long it took is not known."""
-        over = ending.state.value if isinstance(ending, FinalState) else NOT_ENDED
-        self._task_metrics(ended.delivery.message).ends[ended.outcome.state.value, over] += 1
+    def count(self, ended: EndedAttempt, attempt: Attempt | None) -> None:
+        """Count an attempt whose end is on record; None for one that another worker began: its times are not known."""
+        run_state = ended.ending.state.value if isinstance(ended.ending, FinalState) else NOT_ENDED
+        metrics = self._task_metrics(ended.delivery.message)
+        metrics.ends[ended.outcome.state.value, run_state] += 1
+        if attempt is not None:
+            _record_times(metrics, [attempt])
 
     def _task_metrics(self, message: Message) -> _TaskMetrics:
         found = self.tasks.get((message.handler, message.queue))
@@ -72,18 +70,18 @@ class ThreadMetrics:
 
 
 class AttemptMetrics:
-    """What all threads of a worker have recorded."""
+    """The ends that all threads of a worker have recorded."""
 
     def __init__(self) -> None:
         self._threads: list[ThreadMetrics] = []
 
     def add_thread(self) -> ThreadMetrics:
-        """One more, for a thread of its own."""
+        """Add metrics for one more thread, and return them."""
         self._threads.append(ThreadMetrics())
         return self._threads[-1]
 
     def measures(self) -> list[Measure]:
-        """What has been counted so far."""
+        """Return what has been counted so far."""
         tasks: dict[tuple[str, str], _TaskMetrics] = {}
         for key, metrics in (item for each in self._threads for item in list(each.tasks.items())):
             tasks[key] = tasks[key] + metrics if key in tasks else metrics

@@ -1,4 +1,4 @@
-"""Where fetched work waits for a slot, and how much of it there may be."""
+"""The prefetch: how much fetched work may wait for a slot, and which entries this worker holds."""
 
 from __future__ import annotations
 
@@ -16,54 +16,61 @@ EntryKey = tuple[bytes, bytes]
 
 
 class Prefetch:
-    """How many entries may be taken: at least a slot's worth, at most a thousand, about 50 ms of work between.
+    """How many entries may be fetched: at least one for each slot, at most a thousand, about 50 ms of work between.
 
     So long tasks are never parked behind one another in a worker while others idle, and short ones flow in large
-    batches. What is held is a set of entries, changed by single operations that are atomic: fetching threads add,
-    whoever ends or hands back an entry removes it, and who removes it twice does no harm.
+    batches. The entries are held in a set that is changed by single operations, which are atomic: fetching threads add,
+    the thread that ends or hands back an entry removes it, and removing one twice does no harm. No lock is taken for a
+    run.
     """
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
         self._seconds_per_run = PREFETCH_S
         self._changed = threading.Event()
-        self._entries: set[EntryKey] = set()
+        self.held: set[EntryKey] = set()
+        """The entries that were fetched and have not ended; changed by the methods of this class alone."""
         self._lock = threading.Lock()
         self._reserved = 0
         self.blocked = 0
-        """How many attempts stand still because another one blocks their event loop; the watchdog writes it."""
+        """How many attempts stand still because another one blocks their event loop; written by the watching thread."""
 
     @property
     def in_flight(self) -> int:
-        """Entries that were taken and are not ended yet."""
-        return len(self._entries)
+        """How many entries were fetched and have not ended."""
+        return len(self.held)
 
     def entries(self) -> frozenset[EntryKey]:
-        """The entries that were taken and are not ended yet."""
-        return frozenset(self._entries)
+        """Return the entries that were fetched and have not ended."""
+        return frozenset(self.held)
 
     def add(self, keys: Collection[EntryKey]) -> None:
-        """Note that entries were taken."""
-        self._entries.update(keys)
+        """Note that entries were fetched."""
+        self.held.update(keys)
 
     def remove(self, keys: Collection[EntryKey]) -> None:
         """Note that entries are no longer this worker's."""
-        self._entries.difference_update(keys)
+        self.held.difference_update(keys)
         self._changed.set()
 
     @property
     def rate(self) -> float:
-        """Runs a second that the slots can work off, as measured."""
+        """How many runs a second the slots can work off, as measured."""
         return self._concurrency / max(self._seconds_per_run, 1e-6)
 
     def capacity(self) -> int:
-        """How many more entries may be taken now; at most 0 when there is no room."""
-        ahead = min(max(self._concurrency, int(self.rate * PREFETCH_S)), MAX_PREFETCH)
-        return ahead - self.in_flight - self._reserved + self.blocked
+        """Return how many more entries may be fetched now; 0 or less when there is no room."""
+        # `rate` is written out: this is asked with each read.
+        ahead_runs = self._concurrency / max(self._seconds_per_run, 1e-6) * PREFETCH_S
+        ahead = min(max(self._concurrency, int(ahead_runs)), MAX_PREFETCH)
+        return ahead - len(self.held) - self._reserved + self.blocked
 
     @contextmanager
     def reserve(self) -> Iterator[int]:
-        """All the room there is, kept from the threads that read other shards while this one reads."""
+        """Keep all the room there is from the threads that read other shards; yields how many entries that is.
+
+        Without it the threads of sixteen shards would each take the room that all of them see.
+        """
         with self._lock:
             room = max(0, self.capacity())
             self._reserved += room
@@ -74,14 +81,14 @@ class Prefetch:
                 self._reserved -= room
 
     def wait(self, seconds: float) -> None:
-        """Wait until something was ended."""
+        """Wait until an entry has ended, for so many seconds at the most."""
         self._changed.wait(seconds)
         self._changed.clear()
 
     def finish(self, keys: Collection[EntryKey], seconds: float) -> None:
-        """Note that entries were ended which took `seconds` of slots' time together.
+        """Note that entries have ended, which took `seconds` of slots' time together.
 
-        The threads of several shards call this, and one measurement of two may get lost.
+        The threads of several shards call this, and one measurement of two may get lost: it is an estimate.
         """
         if seconds >= 0 and keys:
             mean = seconds / len(keys)
@@ -89,4 +96,5 @@ class Prefetch:
             # this worker take a thousand.
             gain = 1.0 if mean > self._seconds_per_run else _GAIN
             self._seconds_per_run += (mean - self._seconds_per_run) * gain
-        self.remove(keys)
+        self.held.difference_update(keys)
+        self._changed.set()

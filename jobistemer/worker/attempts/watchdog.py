@@ -1,4 +1,4 @@
-"""The watchdog: stop attempts whose time is over or that were cancelled, in whatever executor they run."""
+"""The watchdog: stop attempts that have timed out or were cancelled, in whatever executor they run."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ IDLE_LOOK_S = 0.25
 
 
 class Watchdog:
-    """Looks at what is in flight; an attempt that it stops is recorded at once, whether its code yields or not."""
+    """Looks at the running attempts; one that it stops is recorded at once, whether its code yields or not."""
 
     def __init__(
         self,
         attempts: RunningAttempts,
         report: Callable[[Attempt], None],
-        withdraw: Callable[[Collection[str]], object] = lambda _: None,
+        end_waiting: Callable[[Collection[str]], object] = lambda _: None,
     ) -> None:
-        """withdraw: ends those of some runs that wait for a slot."""
+        """Watch some attempts. end_waiting: ends, as canceled, the attempts of some runs that wait for a slot."""
         self._attempts = attempts
         self._report = report
-        self._withdraw = withdraw
+        self._end_waiting = end_waiting
 
     def step(self) -> float:
-        """One look; the seconds until the next."""
+        """Stop the attempts that have timed out; return the seconds until the next look."""
         running = self._attempts.running()
         now = time.monotonic()
         for attempt in running:
@@ -39,9 +39,10 @@ class Watchdog:
         return LOOK_S if running else IDLE_LOOK_S
 
     def cancel(self, runs: Mapping[str, str]) -> None:
-        """Stop the attempts of these runs, those that still wait for a slot included; a reason may be empty."""
+        """Stop the attempts of these runs, also those that still wait for a slot; a reason may be empty."""
+        # First remembered, then looked for: an attempt that begins in between sees that it may not.
         self._attempts.cancel(runs)
-        self._withdraw(runs)
+        self._end_waiting(runs)
         for attempt in self._attempts.running():
             why = runs.get(attempt.delivery.message.run)
             if why is not None:
@@ -49,7 +50,8 @@ class Watchdog:
                 self._stop(attempt, Outcome(AttemptState.CANCELED, error=error))
 
     def _stop(self, attempt: Attempt, outcome: Outcome) -> None:
-        # Whoever takes the attempt out of the running ones reports it; the slot finds it gone and retires.
+        # Whichever thread takes the attempt out of the running ones reports it; the slot finds it gone and retires.
+        # Reported before it is stopped: its code may swallow the stop, or take minutes to heed it.
         if self._attempts.end(attempt, outcome):
             self._report(attempt)
             if attempt.stop is not None:

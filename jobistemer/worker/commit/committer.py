@@ -1,75 +1,99 @@
-"""Commit: record what ended. Outcomes that arrive while a commit is under way go with the next one."""
+"""Commit: record the attempts that have ended. Outcomes that arrive while a commit is under way go with the next one.
+
+An outcome becomes an `EndedAttempt` once, with its times and with what becomes of the run; that becomes a call. A call
+may be sent twice, when its answer was lost: the script knows the second one by the entry, which the first one removed,
+and by the times.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections import Counter
-from typing import NamedTuple
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from jobistemer.core.errors import JobistemerError, NotConnected
-from jobistemer.core.runs.settle import (
-    CANCELED,
-    SUCCEEDED,
-    FinalState,
-    Outcome,
-    Settlement,
-    describe_settlement,
-    settle,
-)
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, FinalState, Outcome, Settlement, settle
 from jobistemer.core.states import AttemptState, RunState
-from jobistemer.store.actions import cancel
-from jobistemer.store.calls import bulk_commit, ended_attempt, groups, limits, runs
-from jobistemer.store.calls.runs import EndedAttempt
+from jobistemer.store.calls import bulk_commit, groups, limits, run_ends
+from jobistemer.store.calls.ended_attempt import EndedAttempt, read_elapsed_ms
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
-from jobistemer.worker.attempts.definition_cache import DefinitionCache
-from jobistemer.worker.attempts.metrics import ThreadMetrics
 from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.run_logger import log_extra
-from jobistemer.worker.commit.after_commit import run_after_commit
-from jobistemer.worker.commit.effects import add_transaction, final_log_calls, notify_hooks
-from jobistemer.worker.commit.finished import FinishedQueue
-from jobistemer.worker.commit.hook_notifier import HookNotifier
+from jobistemer.worker.commit.effects import CommitEffects, add_transaction, final_log_calls
 
 MAX_BATCH = 200
 """How many go with one send: a fifth of what is in flight at most, so that the server records one part while slots work
 on the next (decision 0001)."""
+WAIT_S = 0.5
+"""How long a committer waits for an outcome before it looks whether it is to end."""
 RETRY_S = 0.5
+"""How long outcomes that the server refused wait before they are sent again, one by one."""
 
 log = logging.getLogger("jobistemer.worker")
 
+Bundle = list[tuple[Attempt, EndedAttempt]]
+"""Plain successes that one call records."""
 
-class _PendingCommit(NamedTuple):
-    attempt: Attempt
-    ended: EndedAttempt
-    ending: Settlement
-    call: ScriptCall
+
+class FinishedQueue:
+    """The attempts of a shard that have ended and are not recorded yet; two committers take them."""
+
+    def __init__(self) -> None:
+        self._ended: SimpleQueue[Attempt | None] = SimpleQueue()
+        self._overflow = threading.Event()
+        self.put = self._ended.put
+        """Hand over an attempt that has ended; None lets the committer that waits wait no more."""
+
+    def end(self) -> None:
+        """Let the committers wait no more: no attempt will come."""
+        self.put(None)
+        self._overflow.set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no attempt is there to be taken."""
+        return self._ended.empty()
+
+    def take(self, limit: int, wait_s: float = WAIT_S) -> list[Attempt]:
+        """Wait for the first attempt and take those that are there; where there may be more, wake the helper."""
+        taken: list[Attempt] = []
+        with suppress(Empty):
+            attempt = self._ended.get(timeout=wait_s)
+            while attempt is not None:
+                taken.append(attempt)
+                if len(taken) >= limit:
+                    self._overflow.set()
+                    break
+                attempt = self._ended.get_nowait()
+        return taken
+
+    def take_overflow(self, limit: int) -> list[Attempt]:
+        """Wait until there are more attempts than one committer could take, and take some of them."""
+        self._overflow.wait(WAIT_S)
+        self._overflow.clear()
+        return self.take(limit, 0.0)
 
 
 class Committer:
-    """One thread of a worker that writes outcomes of a shard; nothing it holds is lost when the server is away.
+    """One thread of a worker that records outcomes of a shard; none that it holds is lost when the server is away.
 
-    shared_queue: the queue of another one that this one helps: it takes what is left over when one send is full.
+    shared_queue: the queue of another committer that this one helps: it takes what is left over when one send is full.
     """
 
-    def __init__(
-        self,
-        prefetch: Prefetch,
-        definitions: DefinitionCache,
-        hook_notifier: HookNotifier | None = None,
-        metrics: ThreadMetrics | None = None,
-        shared_queue: FinishedQueue | None = None,
-    ) -> None:
+    def __init__(self, prefetch: Prefetch, effects: CommitEffects, shared_queue: FinishedQueue | None = None) -> None:
         self._prefetch = prefetch
-        self._definitions = definitions
-        self._hook_notifier = hook_notifier
-        self._metrics = metrics
+        self._effects = effects
         self.finished = shared_queue or FinishedQueue()
         self._take_batch = self.finished.take_overflow if shared_queue else self.finished.take
+        # Kept until all of it was answered: after a lost connection the same batch is sent again, whole.
         self._batch: list[Attempt] = []
+        # Outcomes that the server refused. Their entries stay this worker's, so they are tried until it takes them.
         self._postponed: dict[Attempt, None] = {}
         self._retry_at = 0.0
         # Whether each of the batch goes by itself: of those that were refused together one may be the cause.
@@ -78,146 +102,134 @@ class Committer:
 
     def step(self) -> None:
         """Wait for outcomes, then commit all that are there. On an error the same batch is sent again."""
-        if not self._batch and not self._next_batch():
+        if not self._batch:
+            if self._postponed and time.monotonic() >= self._retry_at:
+                self._take_postponed()
+            else:
+                self._one_by_one = False
+                self._batch = self._take_batch(MAX_BATCH)
+        batch = self._batch
+        if not batch:
             return
         if self._postponed:
             # When the batch is sent again, its refusals are counted anew.
-            for attempt in self._batch:
+            for attempt in batch:
                 self._postponed.pop(attempt, None)
-        self._commit(self._batch[0].database, self._batch)
-        ended = (
-            [attempt for attempt in self._batch if attempt not in self._postponed] if self._postponed else self._batch
-        )
+        self._commit(batch[0].database, batch)
+        # Room is made only now: what is taken in its place must not pile up while the server records nothing.
+        ended = [attempt for attempt in batch if attempt not in self._postponed] if self._postponed else batch
         self._batch = []
         self._prefetch.finish(
-            [attempt.key for attempt in ended], sum(attempt.ended - attempt.started for attempt in ended)
+            [attempt.key for attempt in ended], sum([attempt.ended - attempt.started for attempt in ended])
         )
 
-    def _next_batch(self) -> bool:
-        self._one_by_one = bool(self._postponed) and time.monotonic() >= self._retry_at
-        if self._one_by_one:
-            self._retry_at = time.monotonic() + RETRY_S
-            self._batch, self._postponed = list(self._postponed), {}
-            return True
-        self._batch = self._take_batch(MAX_BATCH)
-        return bool(self._batch)
+    def _take_postponed(self) -> None:
+        self._one_by_one = True
+        self._retry_at = time.monotonic() + RETRY_S
+        self._batch, self._postponed = list(self._postponed), {}
 
     def _commit(self, database: Database, attempts: list[Attempt]) -> None:
-        plain: dict[tuple[bytes, int, bool], list[Attempt]] = {}
-        singles: list[_PendingCommit] = []
-        together = not self._one_by_one
+        bundles: dict[bulk_commit.BundleKey, Bundle] = {}
+        singles: list[tuple[Attempt, ScriptCall]] = []
         for attempt in attempts:
-            ended = _ended_attempt(attempt)
-            if (
-                together
-                and bulk_commit.is_plain_success(ended)
-                and (attempt.tools is None or not attempt.tools.has_effects)
-            ):
-                plain.setdefault(bulk_commit.bundle_key(ended), []).append(attempt)
-            elif (pending := self._try_prepare(attempt)) is not None:
-                singles.append(pending)
-        parts = [
-            each[at : at + bulk_commit.MAX_RUNS_PER_CALL]
-            for each in plain.values()
-            for at in range(0, len(each), bulk_commit.MAX_RUNS_PER_CALL)
-        ]
-        calls = [bulk_commit.commit_bundle(database.keys, [_ended_attempt(each) for each in part]) for part in parts]
-        calls += [pending.call for pending in singles]
-        # What handlers noted goes before their outcomes, as an attempt that has ended is not written to; and on its
+            key, ended = None, attempt.ended_attempt
+            if not self._one_by_one and (attempt.tools is None or not attempt.tools.has_effects):
+                if ended is None and attempt.outcome is not None and attempt.outcome.state is AttemptState.SUCCEEDED:
+                    ended = settle_attempt(attempt)
+                key = None if ended is None else bulk_commit.bundle_key(ended)
+            if key is not None and ended is not None:
+                bundles.setdefault(key, []).append((attempt, ended))
+            elif (call := self._try_build_call(attempt)) is not None:
+                singles.append((attempt, call))
+        self._send(database, list(bundles.values()), singles)
+        # Permits are released after the commit: the script frees one only when its entry is gone. A worker that dies in
+        # between leaves them to the sweep.
+        if limited := [each for each in attempts if each.limit_uses]:
+            limits.release_permits(
+                database, [(each.delivery.message.run, *each.key, each.limit_uses) for each in limited]
+            )
+
+    def _send(self, database: Database, bundles: list[Bundle], singles: list[tuple[Attempt, ScriptCall]]) -> None:
+        most = bulk_commit.MAX_RUNS_PER_CALL
+        parts = [bundle[at : at + most] for bundle in bundles for at in range(0, len(bundle), most)]
+        calls = [bulk_commit.commit_successes(database.keys, [ended for _, ended in part]) for part in parts]
+        calls += [call for _, call in singles]
+        # Log lines of handlers go before the outcomes, as an attempt that has ended is not written to; and on their
         # own, since a pipeline does not keep its order where the server does not know a script yet.
-        if notes := [
-            call for pending in singles for call in final_log_calls(pending.attempt, pending.ended, pending.ending)
-        ]:
+        if notes := [call for attempt, _ in singles for call in final_log_calls(attempt)]:
             database.call_all(notes)
         replies = database.call_all(calls)
         for part, reply in zip(parts, replies, strict=False):
             self._handle_bundle_reply(part, reply)
-        for pending, reply in zip(singles, replies[len(parts) :], strict=True):
-            self._handle_reply(database, pending, reply)
-        limits.release_permits(
-            database, [(each.delivery.message.run, *each.key, each.uses) for each in attempts if each.uses]
-        )
+        for (attempt, _), reply in zip(singles, replies[len(parts) :], strict=True):
+            self._handle_reply(attempt, reply)
 
-    def _try_prepare(self, attempt: Attempt, ending: Settlement | None = None) -> _PendingCommit | None:
+    def _try_build_call(self, attempt: Attempt) -> ScriptCall | None:
         try:
-            return self._prepare(attempt, ending)
+            return self._build_call(attempt)
         except NotConnected:
             raise
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
-            # One outcome that cannot be written holds up no other.
+            # One outcome that cannot be recorded holds up no other.
             self._postpone(attempt, error)
             return None
 
-    def _prepare(self, attempt: Attempt, ending: Settlement | None = None) -> _PendingCommit:
-        ended, delivery = _ended_attempt(attempt), attempt.delivery
-        elapsed_ms = ended_attempt.read_elapsed_ms(attempt.database, ended) if ended_attempt.needs_elapsed(ended) else 0
-        chosen = ending or settle(
-            *(delivery.message, delivery.attempt, delivery.crashes, ended.outcome, random.random()), elapsed_ms
-        )
-        fails = isinstance(chosen, FinalState) and chosen.state is not RunState.SUCCEEDED
-        if fails and delivery.attempt and attempt.handler.context_parameter is not None:
-            # Attempts before may have mapped; what they have made ends with the run.
-            made = groups.count_groups(attempt.database, delivery.message.run)
-            ended = attempt.record = ended._replace(mapped=max(made, ended.mapped))
-        call = add_transaction(attempt, chosen, self._build_call(attempt.database, ended, chosen))
-        return _PendingCommit(attempt, ended, chosen, call)
-
-    def _build_call(self, database: Database, ended: EndedAttempt, ending: Settlement) -> ScriptCall:
+    def _build_call(self, attempt: Attempt) -> ScriptCall:
+        database, ended = attempt.database, attempt.ended_attempt or settle_attempt(attempt)
+        message, ending = ended.delivery.message, ended.ending
         if not isinstance(ending, FinalState):
-            return runs.retry(database.keys, ended, ending)
-        slot = ended.delivery.message.task_ref
-        job = self._definitions.find(database, slot.job, slot.version) if slot else None
-        return runs.commit(database.keys, ended, ending, job)
+            return run_ends.record_end(database.keys, ended, None)
+        fails = ending.state is not RunState.SUCCEEDED
+        if fails and ended.delivery.attempt and attempt.handler.context_parameter is not None:
+            # Attempts before this one may have mapped; what they have made ends with the run.
+            (made,) = groups.count_groups(database, [message.run])
+            ended = attempt.ended_attempt = ended._replace(groups_made=max(made, ended.groups_made))
+        job = self._effects.definitions.find(database, message.task_ref)
+        return add_transaction(attempt, ended, run_ends.record_end(database.keys, ended, job))
 
-    def _handle_bundle_reply(self, bundle: list[Attempt], reply: Reply | JobistemerError) -> None:
+    def _handle_bundle_reply(self, bundle: Bundle, reply: Reply | JobistemerError) -> None:
         if isinstance(reply, JobistemerError):
-            for attempt in bundle:
+            # None of them was written; which of them is the cause is found one by one.
+            for attempt, _ in bundle:
                 self._postpone(attempt, reply)
             return
         self.counts[AttemptState.SUCCEEDED] += len(bundle) - len(reply.values)
         for position in reply.values:
-            self._count_stale(bundle[position - 1])
-        if self._hook_notifier is None and self._metrics is None:
-            return
-        stale = set(reply.values)
-        ours = [attempt for position, attempt in enumerate(bundle, 1) if position not in stale] if stale else bundle
-        if self._metrics is not None:
-            self._metrics.count_successes(ours)
-        if self._hook_notifier is not None:
-            for attempt in ours:
-                self._hook_notifier.notify((_ended_attempt(attempt), SUCCEEDED))
+            self._count_stale(bundle[position - 1][0])
+        if self._effects.has_observers:
+            stale = set(reply.values)
+            self._effects.report_successes([each for at, each in enumerate(bundle, 1) if at not in stale])
 
     def _count_stale(self, attempt: Attempt) -> None:
+        # Another worker took the entry over, or the run was canceled: its outcome is on record, this one is not.
         delivery = attempt.delivery
         self.counts["stale"] += 1
         log.warning("%s of %s was ended by somebody else; this outcome is dropped", delivery.message.run,
                     delivery.message.handler, extra=log_extra(delivery))  # fmt: skip
 
-    def _handle_reply(self, database: Database, pending: _PendingCommit, reply: Reply | JobistemerError) -> None:
+    def _handle_reply(self, attempt: Attempt, reply: Reply | JobistemerError) -> None:
+        ended = attempt.ended_attempt or settle_attempt(attempt)
         if isinstance(reply, JobistemerError):
             # Refused whole (loading after a restart, read only after a failover): the entry is still ours, so again.
-            self._postpone(pending.attempt, reply)
+            self._postpone(attempt, reply)
         elif reply.word == "STALE":
-            self._count_stale(pending.attempt)
+            self._count_stale(attempt)
         elif reply.word == "CANCELED":
-            # Between the attempt's start and its end somebody asked for the run to be cancelled: no retry then.
-            self._recommit(database, pending.attempt, CANCELED)
+            # Between the attempt's start and its end the run was asked to be canceled: no retry then.
+            attempt.ended_attempt = ended._replace(ending=CANCELED)
+            self._recommit(attempt)
         elif reply.word == "REFUSED":
-            # Nothing was written. The work was done, but not what belongs to it; another try would find the same.
+            # Nothing was written. The work was done, but not its transaction; another attempt would find the same.
             error = f"the work was done, but its transaction was refused: {reply.values[0].decode()}"
-            pending.attempt.outcome = Outcome(AttemptState.FAILED, error=error, poison=True)
-            pending.attempt.record = None
-            self._recommit(database, pending.attempt)
+            attempt.outcome, attempt.ended_attempt = Outcome(AttemptState.FAILED, error=error, poison=True), None
+            self._recommit(attempt)
         else:
-            self.counts[pending.ended.outcome.state] += 1
-            self._finish_commit(database, pending)
-            if reply.extensions:
-                run_after_commit(database, pending.ended, self._definitions, reply.extensions)
+            self.counts[ended.outcome.state] += 1
+            self._effects.after_commit(attempt.database, ended, reply, attempt)
 
-    def _recommit(self, database: Database, attempt: Attempt, ending: Settlement | None = None) -> None:
-        pending = self._try_prepare(attempt, ending)
-        if pending is not None:
-            self._handle_reply(database, pending, database.call_all([pending.call])[0])
+    def _recommit(self, attempt: Attempt) -> None:
+        if (call := self._try_build_call(attempt)) is not None:
+            self._handle_reply(attempt, attempt.database.call_all([call])[0])
 
     def _postpone(self, attempt: Attempt, error: Exception) -> None:
         self._postponed[attempt] = None
@@ -225,30 +237,29 @@ class Committer:
         log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, error,
                   extra=log_extra(attempt.delivery))  # fmt: skip
 
-    def _finish_commit(self, database: Database, pending: _PendingCommit) -> None:
-        message, ending = pending.ended.delivery.message, pending.ending
-        if self._metrics is not None:
-            self._metrics.count(pending.attempt, pending.ended, ending)
-        if self._hook_notifier is not None:
-            notify_hooks(self._hook_notifier, pending.attempt, pending.ended, ending)
-        if pending.ended.outcome.error:
-            outcome, number = pending.ended.outcome, pending.ended.delivery.attempt
-            why = f"{outcome.error.partition(chr(10))[0]}; {describe_settlement(ending)}"
-            log.info("%s of %s: attempt %d %s: %s", message.run, message.handler, number, outcome.state, why,
-                     extra=log_extra(pending.ended.delivery))  # fmt: skip
-        if isinstance(ending, FinalState) and ending.verdict and message.task_ref is not None:
-            job = self._definitions.find(database, message.task_ref.job, message.task_ref.version)
-            if job is not None:
-                cancel.cancel_siblings(database, job, message.task_ref)
 
+def settle_attempt(attempt: Attempt) -> EndedAttempt:
+    """Decide what becomes of the run of an attempt that has ended, and note it with the attempt; return it.
 
-def _ended_attempt(attempt: Attempt) -> EndedAttempt:
-    if attempt.record is None:
-        outcome = attempt.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
-        at_ms = attempt.database.clock.at_ms
-        times = (at_ms(attempt.started), at_ms(attempt.ended))
-        # Made once: a second send is known by its times, and the clock may have been corrected meanwhile.
-        attempt.record = EndedAttempt(attempt.delivery, outcome, attempt.worker, *times)
-        if attempt.mapped:
-            attempt.record = attempt.record._replace(reducers=attempt.reducers, mapped=attempt.mapped)
-    return attempt.record
+    Made once: a second send is known by its times, and the clock may be corrected between the two; and a delay that is
+    drawn by lot must not be drawn again. Raises NotConnected or ServerRefused where a retry policy ends after a time.
+    """
+    outcome = attempt.outcome or Outcome(AttemptState.FAILED, error="ended without an outcome")
+    database, delivery = attempt.database, attempt.delivery
+    at_ms = database.clock.at_ms
+    started_at, ended_at = at_ms(attempt.started), at_ms(attempt.ended)
+    ending: Settlement = SUCCEEDED
+    if outcome.state is not AttemptState.SUCCEEDED:
+        elapsed_ms = read_elapsed_ms(database, delivery, outcome, started_at, ended_at)
+        ending = settle(delivery.message, delivery.attempt, delivery.crashes, outcome, random.random(), elapsed_ms)
+    ended = attempt.ended_attempt = EndedAttempt(
+        delivery,
+        outcome,
+        ending,
+        attempt.worker,
+        started_at,
+        ended_at,
+        reducers=attempt.reducers,
+        groups_made=attempt.groups_made,
+    )
+    return ended

@@ -12,35 +12,31 @@ from collections.abc import Callable, Iterable
 from jobistemer.core.states import AttemptState
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
-from jobistemer.worker.commit.committer import Committer
-from jobistemer.worker.commit.finished import FinishedQueue
+from jobistemer.worker.commit.committer import Committer, FinishedQueue
 
 
 class CommitterThreads:
     """The committers of a worker, each with a thread of its own."""
 
-    def __init__(self, create: Callable[[FinishedQueue | None], Committer]) -> None:
-        """create: makes one, by itself or for a queue that it helps with."""
-        self._create = create
-        self._by_shard: dict[Database, Committer] = {}
-        self._all: list[Committer] = []
+    def __init__(self, shards: Iterable[Database], create: Callable[[FinishedQueue | None], Committer]) -> None:
+        """Make two committers for each shard. create: makes one, by itself or for a queue that it helps with."""
+        first = {shard: create(None) for shard in shards}
+        self._queues = {shard: each.finished for shard, each in first.items()}
+        # Both take from one queue: whichever is free takes what has ended, and neither can fall behind alone.
+        self._all = [*first.values(), *(create(queue) for queue in self._queues.values())]
+        queues = list(self._queues.values())
+        self.report: Callable[[Attempt], None] = queues[0].put if len(queues) == 1 else self._report
+        """Hand over an attempt that has ended; called by slots. With one shard there is nothing to look up."""
 
-    def open(self, shards: Iterable[Database]) -> None:
-        """Have two for each shard."""
-        self._by_shard = {shard: self._create(None) for shard in shards}
-        self._all = list(self._by_shard.values())
-        self._all += [self._create(each.finished) for each in self._by_shard.values()]
-
-    def report(self, attempt: Attempt) -> None:
-        """Hand over an attempt that has ended; called by slots."""
-        self._by_shard[attempt.database].finished.put(attempt)
+    def _report(self, attempt: Attempt) -> None:
+        self._queues[attempt.database].put(attempt)
 
     def steps(self) -> list[Callable[[], None]]:
-        """What each of them has to repeat."""
+        """Return what each of the threads has to repeat."""
         return [each.step for each in self._all]
 
     def end(self) -> None:
-        """Wait for nothing more: there will be none."""
+        """Let the committers wait no more: no attempt will come."""
         for each in self._all:
             each.finished.end()
 
@@ -52,5 +48,5 @@ class CommitterThreads:
 
     @property
     def counts(self) -> Counter[str]:
-        """What they have recorded so far."""
+        """What they have recorded so far: attempts by their state, and `stale` ones, which others had ended."""
         return sum((each.counts for each in self._all), Counter[str]())

@@ -1,34 +1,118 @@
-"""What a handler has collected, on its way to the server with the outcome of its attempt."""
+"""The effects of an end: what goes to the server together with it, and what follows once it is on record."""
 
 from __future__ import annotations
 
-from jobistemer.core.runs.settle import SUCCEEDED, Settlement
-from jobistemer.store.calls import runs, transactions
-from jobistemer.store.calls.runs import EndedAttempt
-from jobistemer.store.scripts import ScriptCall
+import logging
+
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.runs.message import TaskRef
+from jobistemer.core.runs.settle import SUCCEEDED, FinalState, describe_settlement
+from jobistemer.core.runs.transaction import Transaction
+from jobistemer.store.actions import cancel
+from jobistemer.store.calls import groups, run_ends, transactions
+from jobistemer.store.calls.ended_attempt import EndedAttempt
+from jobistemer.store.database import Database
+from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.definition_cache import DefinitionCache
+from jobistemer.worker.attempts.metrics import ThreadMetrics
+from jobistemer.worker.attempts.run_logger import log_extra
 from jobistemer.worker.commit.hook_notifier import HookNotifier
 
+log = logging.getLogger("jobistemer.worker")
 
-def add_transaction(attempt: Attempt, ending: Settlement, commit: ScriptCall) -> ScriptCall:
-    """The call that commits and applies the handler's transaction; the plain one when there is none to apply."""
-    transaction = attempt.tools.pending_transaction if attempt.tools is not None and ending == SUCCEEDED else None
+
+class CommitEffects:
+    """The work that follows an end that is on record, for one thread that records ends.
+
+    Nothing of it is lost for good when the worker dies before it is done: hooks and metrics are told at most once, and
+    a run that is not canceled here meets the mark of its group or occurrence when its time comes.
+    """
+
+    def __init__(
+        self,
+        definitions: DefinitionCache,
+        hook_notifier: HookNotifier | None = None,
+        metrics: ThreadMetrics | None = None,
+    ) -> None:
+        self.definitions = definitions
+        self._hook_notifier = hook_notifier
+        self._metrics = metrics
+        # Asked once for each bundle, so that a hundred successes cost nothing where nothing looks at them.
+        self.has_observers = hook_notifier is not None or metrics is not None
+
+    def report_successes(self, bundle: list[tuple[Attempt, EndedAttempt]]) -> None:
+        """Count plain successes that are on record, and have hooks told of them; nothing else follows from them."""
+        if self._metrics is not None:
+            self._metrics.count_successes([attempt for attempt, _ in bundle])
+        if self._hook_notifier is not None:
+            for _, ended in bundle:
+                self._hook_notifier.notify(ended)
+
+    def after_commit(self, database: Database, ended: EndedAttempt, reply: Reply, attempt: Attempt | None) -> None:
+        """Do what follows from an end that is on record. attempt: None for one that another worker began."""
+        # First what asks no server: should it be away, the rest is an acceleration only.
+        if attempt is not None and ended.outcome.error:
+            _log_error(ended)
+        if self._metrics is not None:
+            self._metrics.count(ended, attempt)
+        if self._hook_notifier is not None:
+            self._hook_notifier.notify(ended)
+            transaction = _find_transaction(attempt, ended) if attempt is not None else None
+            for message, _ in transaction.follow_ups if transaction is not None else ():
+                self._hook_notifier.notify(message)
+        slot = ended.delivery.message.task_ref
+        if slot is not None and isinstance(ended.ending, FinalState) and ended.ending.verdict:
+            job = self.definitions.find(database, slot)
+            if job is not None:
+                cancel.cancel_siblings(database, job, slot)
+        if reply.extensions:
+            self._follow_extensions(database, ended, {each.word for each in reply.extensions})
+
+    def _follow_extensions(self, database: Database, ended: EndedAttempt, words: set[str]) -> None:
+        # The scripts leave marks and end in a bounded time; walking through all members of a group is done here.
+        message = ended.delivery.message
+        if "HALTED" in words:
+            cancel.cancel_children(database, message.run, ended.groups_made)
+            if message.member is not None:
+                cancel.cancel_retries(database, message.member.group)
+        if "ENDED" in words and message.task_ref is not None:
+            self._expire_groups(database, message.task_ref)
+
+    def _expire_groups(self, database: Database, slot: TaskRef) -> None:
+        job: Job | None = self.definitions.find(database, slot)
+        if job is not None:
+            groups.expire_groups(database, slot.occurrence, job)
+
+
+def _log_error(ended: EndedAttempt) -> None:
+    """Log why an attempt did not succeed, and what becomes of its run."""
+    delivery, outcome = ended.delivery, ended.outcome
+    why = f"{outcome.error.partition(chr(10))[0]}; {describe_settlement(ended.ending)}"
+    log.info("%s of %s: attempt %d %s: %s", delivery.message.run, delivery.message.handler, delivery.attempt,
+             outcome.state, why, extra=log_extra(delivery))  # fmt: skip
+
+
+def add_transaction(attempt: Attempt, ended: EndedAttempt, commit: ScriptCall) -> ScriptCall:
+    """Return the call that commits and applies the handler's transaction; the plain one when there is none to apply.
+
+    One script does both: a worker that dies, or a fence that refuses it, leaves either both or neither.
+    """
+    transaction = _find_transaction(attempt, ended)
     if transaction is None:
         return commit
     follow_ups = [call for _, call in transaction.follow_ups]
     return transactions.commit_transaction(attempt.delivery, commit, transaction.writes, follow_ups)
 
 
-def final_log_calls(attempt: Attempt, ended: EndedAttempt, ending: Settlement) -> list[ScriptCall]:
-    """The calls that bring the attempt's notes up to date before its outcome, and let them expire with it."""
-    if attempt.tools is None or not attempt.tools.log_buffer.has_content:
+def final_log_calls(attempt: Attempt) -> list[ScriptCall]:
+    """Return the calls that bring an attempt's log up to date before its outcome, and let it expire with it."""
+    ended, tools = attempt.ended_attempt, attempt.tools
+    if ended is None or tools is None or not tools.log_buffer.has_content:
         return []
-    return attempt.tools.log_buffer.calls(attempt.database.keys, attempt.delivery, runs.attempt_keep_ms(ended, ending))
+    return tools.log_buffer.calls(attempt.database.keys, attempt.delivery, run_ends.attempt_keep_ms(ended))
 
 
-def notify_hooks(hook_notifier: HookNotifier, attempt: Attempt, ended: EndedAttempt, ending: Settlement) -> None:
-    """Have hooks told of an end that is on record, and of the runs that were created with it."""
-    hook_notifier.notify((ended, ending))
-    transaction = attempt.tools.pending_transaction if attempt.tools is not None and ending == SUCCEEDED else None
-    for message, _ in transaction.follow_ups if transaction is not None else ():
-        hook_notifier.notify(message)
+def _find_transaction(attempt: Attempt, ended: EndedAttempt) -> Transaction | None:
+    # A handler that failed has changed nothing, whatever it had collected until then.
+    return attempt.tools.pending_transaction if attempt.tools is not None and ended.ending == SUCCEEDED else None

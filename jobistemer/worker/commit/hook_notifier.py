@@ -1,4 +1,4 @@
-"""The hook notifier: tells hooks how attempts ended, on a thread of its own, so that a slow hook holds up no commit."""
+"""The hook notifier: call hooks with how attempts ended, on a thread of its own: a slow hook must hold up no commit."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from queue import Empty, SimpleQueue
 
 from jobistemer.core.handlers.hooks import AttemptEnded, Hooks
 from jobistemer.core.runs.message import Message
-from jobistemer.core.runs.settle import FinalState, NextAttempt, Settlement
+from jobistemer.core.runs.settle import FinalState, NextAttempt
 from jobistemer.core.states import RunState
 from jobistemer.runtime.hooks import call_hooks
-from jobistemer.store.calls.runs import EndedAttempt
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 
 WAIT_S = 0.5
 MAX_WAITING = 100_000
-"""Hooks that cannot keep up lose what comes on top of this; the records are complete all the same."""
+"""Hooks that cannot keep up lose the ends that come on top of this; the records are complete all the same."""
 
 log = logging.getLogger("jobistemer.hooks")
 
 
 class HookNotifier:
-    """One thread of a worker whose app has hooks for ends."""
+    """The queue between the threads that record ends and the one that calls the hooks of the app."""
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
-        self._waiting: SimpleQueue[tuple[EndedAttempt, Settlement] | Message | None] = SimpleQueue()
+        self._waiting: SimpleQueue[EndedAttempt | Message | None] = SimpleQueue()
         self._dropped = 0
 
-    def notify(self, what: tuple[EndedAttempt, Settlement] | Message) -> None:
-        """Have hooks told of an attempt that has ended, or of a run that was created with it."""
+    def notify(self, what: EndedAttempt | Message) -> None:
+        """Queue the end of an attempt for the hooks, or a run that was created with it; never waits."""
+        # A full queue drops: a hook that hangs must cost memory without end as little as it may cost commits.
         if self._waiting.qsize() < MAX_WAITING:
             self._waiting.put(what)
         else:
             self._dropped += 1
 
     def step(self) -> None:
-        """Wait for something to tell, and tell it."""
+        """Wait for an end or a run, and call the hooks for it."""
         with suppress(Empty):
             self._notify_hooks(self._waiting.get(timeout=WAIT_S))
         if self._dropped:
@@ -46,31 +47,30 @@ class HookNotifier:
             log.warning("hooks are too slow: %d ends were not told", lost)
 
     def flush(self, deadline: float) -> None:
-        """Tell what is left, until `deadline` (monotonic seconds)."""
+        """Call the hooks for what is left, until `deadline` (monotonic seconds)."""
         while time.monotonic() < deadline and not self._waiting.empty():
             self._notify_hooks(self._waiting.get())
-        # Who waits for something to tell need not wait any longer.
+        # The thread that waits for more need not wait any longer.
         self._waiting.put(None)
 
-    def _notify_hooks(self, what: tuple[EndedAttempt, Settlement] | Message | None) -> None:
+    def _notify_hooks(self, what: EndedAttempt | Message | None) -> None:
         hooks = self._hooks
         if what is None:
             return
         if isinstance(what, Message):
             call_hooks(hooks.enqueued, what)
             return
-        ended, ending = what
-        value = build_attempt_ended(ended, ending)
+        value = build_attempt_ended(what)
         call_hooks(hooks.ended, value)
-        if isinstance(ending, NextAttempt):
+        if isinstance(what.ending, NextAttempt):
             call_hooks(hooks.retried, value)
-        elif ending.state is RunState.DEAD:
+        elif what.ending.state is RunState.DEAD:
             call_hooks(hooks.died, value)
 
 
-def build_attempt_ended(ended: EndedAttempt, ending: Settlement) -> AttemptEnded:
-    """What hooks are told of an attempt."""
-    delivery, message = ended.delivery, ended.delivery.message
+def build_attempt_ended(ended: EndedAttempt) -> AttemptEnded:
+    """Build the value that hooks are called with."""
+    delivery, message, ending = ended.delivery, ended.delivery.message, ended.ending
     later = ending.delay_ms if isinstance(ending, NextAttempt) else None
     waits = RunState.SCHEDULED if later else RunState.PENDING
     return AttemptEnded(

@@ -1,10 +1,9 @@
-"""Run one task run: the payload in, the handler called, an outcome out. Nothing a handler does leaves here."""
+"""Run one task run: decode its payload, call its handler, and make an outcome of it. No exception leaves here."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
@@ -12,31 +11,35 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.errors import InvalidPayload, JobistemerError
+from jobistemer.core.errors import InvalidPayload, UnknownJob
 from jobistemer.core.handlers.context import AttemptInfo, Context
+from jobistemer.core.planning.recovery import covered_instants
+from jobistemer.core.runs.message import TaskRef
+from jobistemer.store.calls import jobs
+from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts, ToolsFactory
-from jobistemer.worker.execute.compressed import find_covered_instants
 from jobistemer.worker.execute.fan_out import FanOut
 from jobistemer.worker.execute.injection import needs_injection, read_injected
-from jobistemer.worker.execute.outcomes import RefusedInput, outcome_of_error, outcome_of_result
+from jobistemer.worker.execute.outcomes import NOTHING_RETURNED, RefusedInput, outcome_of_error, outcome_of_result
 
 
 def run(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -> bool:
-    """Run a plain function here and now; whether the caller is the one to report the attempt."""
-    if not begin(attempt, attempts, stop):
+    """Run a plain function in this thread; return whether the caller is the one to report the attempt."""
+    if not attempts.begin(attempt, stop):
         return attempts.end(attempt, attempts.canceled_outcome(attempt))
     try:
-        # What a handler sets in its context variables is gone with its attempt.
+        # A copy of the context: what a handler sets in its context variables must be gone with its attempt.
         value = copy_context().run(attempt.handler.function, **build_arguments(attempt, attempts.create_tools))
-        outcome = outcome_of_result(value, attempt.handler.sizes.result_bytes)
+        # Most handlers return nothing, and pay for no encoding.
+        outcome = NOTHING_RETURNED if value is None else outcome_of_result(value, attempt.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = outcome_of_error(error, attempt.handler.retry_filter)
     return attempts.end(attempt, outcome)
 
 
 async def run_async(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -> bool:
-    """The same for a coroutine function, on the event loop."""
-    if not begin(attempt, attempts, stop):
+    """Run a coroutine function on the event loop; return whether the caller is the one to report the attempt."""
+    if not attempts.begin(attempt, stop):
         return attempts.end(attempt, attempts.canceled_outcome(attempt))
     try:
         arguments = (
@@ -44,52 +47,42 @@ async def run_async(attempt: Attempt, attempts: RunningAttempts, stop: Callable[
             if not needs_injection(attempt)
             else await _build_arguments_in_thread(attempt, attempts)
         )
-        outcome = outcome_of_result(await attempt.handler.function(**arguments), attempt.handler.sizes.result_bytes)
+        value = await attempt.handler.function(**arguments)
+        outcome = NOTHING_RETURNED if value is None else outcome_of_result(value, attempt.handler.sizes.result_bytes)
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = outcome_of_error(error, attempt.handler.retry_filter)
     return attempts.end(attempt, outcome)
 
 
 async def _build_arguments_in_thread(attempt: Attempt, attempts: RunningAttempts) -> dict[str, Any]:
-    # What is supplied is read from the server, which would block the loop.
+    # Injected values are read from the server, which would block the loop.
     return await asyncio.to_thread(build_arguments, attempt, attempts.create_tools)
 
 
-def begin(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -> bool:
-    """Note that an attempt begins; False when it was cancelled before, or is somebody else's by now."""
-    doubtful = attempts.lease_may_have_expired(attempt)
-    may_run = attempts.begin(attempt, stop)
-    if may_run and (attempt.delivery.crashes or doubtful):
-        # It took a worker down before: should it do so again, this record tells it from its neighbours.
-        # Or this worker was stopped for longer than its lease: what it had fetched may be somebody else's by now.
-        with suppress(JobistemerError):
-            return attempt.database.call(attempt.build_start_call()).word == "SHOWN"
-    return may_run
-
-
 def build_arguments(attempt: Attempt, create_tools: ToolsFactory) -> dict[str, Any]:
-    """The keyword arguments of the call. Raises RefusedInput when the payload does not fit the handler."""
-    handler = attempt.handler
+    """Return the keyword arguments of the call. Raises RefusedInput when the payload does not fit the handler."""
+    handler, message = attempt.handler, attempt.delivery.message
     try:
-        found = handler.decode(attempt.delivery.message.payload)
+        arguments = handler.decode(message.payload)
     except InvalidPayload as error:
         raise RefusedInput(str(error)) from None
     if handler.context_parameter is not None:
-        found[handler.context_parameter] = build_context(attempt, create_tools)
-    if needs_injection(attempt):
-        found |= read_injected(attempt)
-    return found
+        arguments[handler.context_parameter] = build_context(attempt, create_tools)
+    # As `needs_injection` says, which would be a call for each run that needs none.
+    if handler.injected or message.group_strategy:
+        arguments |= read_injected(attempt)
+    return arguments
 
 
 def build_context(attempt: Attempt, create_tools: ToolsFactory) -> Context:
-    """The circumstances of an attempt with its tools, for a handler that asks for them."""
+    """Build the context of an attempt with its tools, for a handler that asks for one."""
     tools = attempt.tools = create_tools(attempt)
-    facts = msgspec.structs.asdict(build_circumstances(attempt))
+    facts = msgspec.structs.asdict(build_attempt_info(attempt))
     return Context(**facts, tools=tools, mapping=FanOut(attempt, attempt.handlers))
 
 
-def build_circumstances(attempt: Attempt) -> AttemptInfo:
-    """What can be told of an attempt."""
+def build_attempt_info(attempt: Attempt) -> AttemptInfo:
+    """Return the facts about an attempt that a context shows. Raises UnknownJob, see `find_covered_instants`."""
     delivery, message = attempt.delivery, attempt.delivery.message
     slot, now_ms = message.task_ref, attempt.database.clock.now_ms()
     due_ms = slot.due * 1000 if slot else message.enqueued_at
@@ -108,3 +101,19 @@ def build_circumstances(attempt: Attempt) -> AttemptInfo:
         headers=message.headers,
         queue=message.queue,
     )
+
+
+def find_covered_instants(database: Database, slot: TaskRef | None) -> tuple[datetime, ...]:
+    """Return the instants that a compressed run stands for; empty for any other run, without asking the server.
+
+    They are computed from the definition that the run is pinned to. Raises UnknownJob when that is gone.
+    """
+    if slot is None or slot.since is None:
+        return ()
+    job = jobs.find_version(database, slot.job, slot.version)
+    if job is None:
+        raise UnknownJob(
+            f"{slot.occurrence} is compressed, and version {slot.version} of {slot.job}, which says what it stands "
+            "for, is gone: the job was removed longer ago than its history is kept",
+        )
+    return covered_instants(job, slot.since, slot.due)

@@ -1,7 +1,7 @@
 """`ctx.map`: make one run of each item, and one that waits for all of them.
 
 Children get their ids from the group and their index, and the group counts how many were added, so that an attempt
-that comes after a crash adds only what is missing. The reducer is created by the commit of this attempt: until then
+that comes after a crash adds only the missing ones. The reducer is created by the commit of this attempt: until then
 nothing waits, and an attempt that never commits leaves nothing behind but children that are executed.
 """
 
@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
-from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.jobs.job import FailureStrategy
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, GroupMember, Message, compose_message, to_message_fields
@@ -25,8 +26,9 @@ from jobistemer.store.calls.groups import BATCH
 from jobistemer.store.keys import place
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
-from jobistemer.worker.execute.fan_out_items import encode_items, resolve_task_name
 
+MAX_ITEMS = 1_000_000
+"""How many items one call may be given."""
 MAX_MAPS = 50
 """How many groups one attempt may make; they are sealed in one script."""
 CALLS_AT_ONCE = 10
@@ -34,25 +36,25 @@ CALLS_AT_ONCE = 10
 
 
 class FanOut:
-    """What `ctx.map` of one attempt does."""
+    """The `ctx.map` of one attempt."""
 
     def __init__(self, attempt: Attempt, handlers: Mapping[str, Handler]) -> None:
         self._attempt = attempt
         self._handlers = handlers
 
     def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
-        """Add a run for each item; the id of the run that waits for them. Raises what `Context.map` says."""
+        """Add a run for each item; return the id of the run that waits for them. Raises as `Context.map` does."""
         name = resolve_task_name(task)
         payloads = encode_items(name, self._handlers.get(name), items)
         return self.add(name, payloads, None if reduce is None else resolve_task_name(reduce), failure)
 
     def add(self, name: str, payloads: Iterable[msgspec.Raw], reduce: str | None, failure: str | None) -> str:
-        """The same with names and payloads."""
-        number = self._attempt.mapped
+        """Add a run for each payload; return the id of the run that waits for them. Raises as `Context.map` does."""
+        number = self._attempt.groups_made
         if number >= MAX_MAPS:
             raise Conflict(f"ctx.map was called {number} times in this attempt, which is the most: map runs that map")
-        # Counted before anything is added: what is never completed is known to be there.
-        self._attempt.mapped += 1
+        # Counted before anything is added: a group that is never completed must be known when the run ends.
+        self._attempt.groups_made += 1
         parent = self._attempt.delivery.message
         strategy = self._choose_strategy(failure)
         _check_reducer(self._handlers.get(reduce or ""))
@@ -65,7 +67,7 @@ class FanOut:
         return reducer.run
 
     async def call_in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
-        """The same without blocking the event loop."""
+        """Do the same in a thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self, task, items, reduce, failure)
 
     def _choose_strategy(self, failure: str | None) -> FailureStrategy:
@@ -90,7 +92,7 @@ class FanOut:
 
     def _compose_children(self, name: str, payloads: Iterable[msgspec.Raw], member: GroupMember) -> Iterator[Message]:
         options = to_message_fields(complete_options(self._options(name)))
-        # What travels with the parent, such as its trace, travels on.
+        # Headers travel on with the children, such as the trace that the parent belongs to.
         options["headers"] = self._attempt.delivery.message.headers
         now_ms = self._attempt.database.clock.now_ms()
         for index, payload in enumerate(payloads):
@@ -102,6 +104,7 @@ class FanOut:
     def _add_all(self, children: Iterator[Message], strategy: FailureStrategy, number: int) -> None:
         database, delivery = self._attempt.database, self._attempt.delivery
         added = 0
+        # A thousand at a time: items may be a generator, and a million of them must never be in memory together.
         while found := list(islice(children, BATCH * CALLS_AT_ONCE)):
             parts = [found[at : at + BATCH] for at in range(0, len(found), BATCH)]
             calls = [
@@ -120,8 +123,33 @@ class FanOut:
         return handler.options if handler else Options()
 
 
+def resolve_task_name(task: Any) -> str:
+    """Return the name of a task that was given as itself or by name. Raises InvalidName."""
+    return check_name("task", task if isinstance(task, str) else getattr(task, "name", task))
+
+
+def encode_items(name: str, handler: Handler | None, items: Iterable[Any]) -> Iterator[msgspec.Raw]:
+    """Yield the payload of each item. Raises InvalidPayload, PayloadTooLarge or InvalidInput."""
+    for index, item in enumerate(items):
+        if index >= MAX_ITEMS:
+            raise InvalidInput(f"ctx.map was given more than {MAX_ITEMS} items: map pages of them, which map in turn")
+        yield _encode_item(name, handler, index, item)
+
+
+def _encode_item(name: str, handler: Handler | None, index: int, item: Any) -> msgspec.Raw:
+    # An item is a mapping of keyword arguments, or the single argument.
+    try:
+        if handler is None:
+            if not isinstance(item, Mapping):
+                raise InvalidPayload(f"this worker does not know task {name!r}, so items must be mappings of arguments")
+            return encode_payload(name, item)
+        return handler.encode_arguments(item) if isinstance(item, Mapping) else handler.encode((item,), {})
+    except InvalidInput as error:
+        raise type(error)(f"item {index} of ctx.map: {error}") from None
+
+
 def _check_reducer(handler: Handler | None) -> None:
-    """Refuse one that would end in the dead letters after all its work was done; one unknown here may do."""
+    """Refuse a reducer that would end in the dead letters after all its work was done; an unknown one may be right."""
     if handler is None:
         return
     try:

@@ -7,7 +7,7 @@ from queue import Empty, SimpleQueue
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.runs.message import Message
-from jobistemer.store.calls.runs import KEEP_EARLIER_MS
+from jobistemer.store.calls.run_ends import KEEP_EARLIER_MS
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.log_buffer import LogBuffer

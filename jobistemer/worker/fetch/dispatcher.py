@@ -1,61 +1,45 @@
-"""The dispatcher: takes runs from all shards, hands them to slots, gives back what had not started."""
+"""The dispatcher: fetches runs from all shards, puts them into slots, and hands back those that were not started."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
 from jobistemer.core.errors import NotConnected, ServerRefused
-from jobistemer.core.handlers.handler import Handler
-from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.repeat import retry_until_done, start_thread
-from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import groups, streams
 from jobistemer.store.database import Database
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
-from jobistemer.worker.attempts.prefetch import Prefetch
+from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.fetch.fetcher import Fetcher
-from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.slots.slots import Slots
 
 QUIET_POLL_S = 0.05
+"""How soon a quiet worker notices that it may go on."""
 
 log = logging.getLogger("jobistemer.worker")
 
 
 class Dispatcher:
-    """One thread for each shard, from the first fetch until the worker is asked to end.
+    """One thread for each shard, from the first fetch until the worker is asked to end."""
 
-    shards: each with what is set as soon as it has heard of this worker.
-    """
-
-    def __init__(
-        self,
-        shards: Mapping[Database, threading.Event],
-        worker: str,
-        handlers: Mapping[str, Handler],
-        queue_order: QueueOrder,
-        prefetch: Prefetch,
-        attempts: RunningAttempts,
-        slots: Slots,
-        shutdown: Shutdown,
-        liveness: Liveness,
-    ) -> None:
-        self._liveness = liveness
-        self._shards = shards
-        self._worker = worker
-        self._prefetch = prefetch
-        self._attempts = attempts
+    def __init__(self, parts: WorkerParts, slots: Slots, shards: Mapping[Database, threading.Event]) -> None:
+        """Prepare to fetch. shards: each with the event that is set by this worker's first beat there."""
+        self._worker = parts.id
+        self._attempts = parts.attempts
+        self._prefetch = parts.prefetch
+        self._queue_order = parts.queue_order
+        self._shutdown = parts.shutdown
+        self._liveness = parts.liveness
         self._slots = slots
-        self._shutdown = shutdown
-        self._queue_order = queue_order
+        self._shards = shards
         self._fetchers = {
-            Fetcher(each, worker, queue_order, prefetch, handlers, self._dispatch): each for each in shards
+            Fetcher(each, parts.id, parts.queue_order, parts.prefetch, parts.handlers): each for each in shards
         }
         self._empty_fetchers: set[Fetcher] = set()
         self._last_take_marker = object()
@@ -67,16 +51,17 @@ class Dispatcher:
         self.threads = [self._start_fetching(fetcher, burst=burst) for fetcher in self._fetchers]
 
     def interrupt_reads(self) -> bool:
-        """Whether a read is still under way; it is asked to end."""
-        waiting = [fetcher for fetcher, thread in zip(self._fetchers, self.threads, strict=True) if thread.is_alive()]
-        for fetcher in waiting:
+        """Ask the reads that are still under way to end; return whether there are any."""
+        reading = [fetcher for fetcher, thread in zip(self._fetchers, self.threads, strict=True) if thread.is_alive()]
+        for fetcher in reading:
             with suppress(NotConnected, ServerRefused):
                 fetcher.interrupt()
-        return bool(waiting)
+        return bool(reading)
 
     def hand_back(self) -> None:
-        """Give back what has not been started; it will not be."""
+        """Hand back the attempts that have not been started; they will not be. What the server refuses is kept."""
         self._unstarted.extend(self._slots.take_unstarted())
+        # As many as there are now, one by one: a read that ends meanwhile may append others.
         waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
         for database in self._shards:
             mine = [attempt for attempt in waiting if attempt.database is database]
@@ -88,7 +73,7 @@ class Dispatcher:
                 self._unstarted.extend(mine)
 
     def _start_fetching(self, fetcher: Fetcher, *, burst: bool) -> threading.Thread:
-        step: Callable[[], float | None] = partial(self._burst_step if burst else self._step, fetcher)
+        step = partial(self._step, fetcher, burst=burst)
         name, database = f"worker {self._worker} fetch", self._fetchers[fetcher]
 
         def fetch() -> None:
@@ -98,9 +83,9 @@ class Dispatcher:
         return start_thread(fetch, "fetch")
 
     def _prepare_shard(self, database: Database, name: str) -> bool:
-        """Nothing is fetched before the first beat: of a worker that nobody has heard of, nobody takes work over.
+        """Wait for the first beat: nobody takes over from a worker that nobody has heard of, so it may fetch nothing.
 
-        Each shard begins by itself: the node of another may be away.
+        Each shard begins by itself: the node of another one may be away.
         """
         stop = self._shutdown.requested
         if not retry_until_done(partial(streams.open_streams, database, self._queue_order.all_places()), stop, name):
@@ -110,41 +95,40 @@ class Dispatcher:
                 return False
         return True
 
-    def _step(self, fetcher: Fetcher) -> float | None:
+    def _step(self, fetcher: Fetcher, *, burst: bool) -> float | None:
+        """Fetch once, and put each list of attempts into slots as soon as it may start."""
         if self._shutdown.quiet.is_set():
             return QUIET_POLL_S
-        fetcher.step()
+        was_idle, marker = burst and not self._prefetch.in_flight, self._last_take_marker
+        for attempts in fetcher.step(block=not burst):
+            if self._shutdown.requested.is_set():
+                # Fetched by a read that was under way when the end was asked for.
+                self._unstarted.extend(attempts)
+                continue
+            if members := [attempt for attempt in attempts if attempt.delivery.message.member is not None]:
+                self._cancel_halted(members)
+            self._slots.put(attempts)
+        if burst:
+            self._end_when_empty(fetcher, was_idle=was_idle and self._last_take_marker is marker)
         return None
 
-    def _burst_step(self, fetcher: Fetcher) -> float | None:
-        if self._shutdown.quiet.is_set():
-            return QUIET_POLL_S
-        idle, last_take_marker = not self._prefetch.in_flight, self._last_take_marker
-        if fetcher.step(block=False):
+    def _end_when_empty(self, fetcher: Fetcher, *, was_idle: bool) -> None:
+        """Ask for the worker's end when all streams were found empty.
+
+        A run in flight may put others onto any stream. So a stream counts as empty only when it was read while nothing
+        was in flight or taken from another one, and an entry that is taken from one makes all of them unknown again.
+        """
+        if fetcher.taken:
             self._last_take_marker = object()
-        # A run in flight may put others onto any stream. So a stream counts as empty when it was read while nothing
-        # was in flight or taken from another, and whatever is taken from one makes all of them unknown again.
-        if not (idle and fetcher.found_nothing and self._last_take_marker is last_take_marker):
+        if not (was_idle and fetcher.found_nothing):
             self._empty_fetchers.clear()
-            return None
+            return
         self._empty_fetchers.add(fetcher)
         if len(self._empty_fetchers) == len(self._fetchers):
             self._shutdown.request()
-        return None
 
-    def _dispatch(self, attempts: list[Attempt]) -> None:
-        if self._shutdown.requested.is_set():
-            # Taken by a read that was under way when the end was asked for.
-            self._unstarted.extend(attempts)
-            return
-        self._cancel_halted(attempts)
-        self._slots.put(attempts)
-
-    def _cancel_halted(self, attempts: list[Attempt]) -> None:
-        """What belongs to a group that has failed meanwhile is not begun."""
-        members = [attempt for attempt in attempts if attempt.delivery.message.member is not None]
-        if members:
-            with suppress(NotConnected, ServerRefused):
-                self._attempts.cancel(
-                    groups.find_halted(members[0].database, [each.delivery.message for each in members])
-                )
+    def _cancel_halted(self, members: list[Attempt]) -> None:
+        """See to it that no member of a group that has failed meanwhile is begun."""
+        # While the server is away they are begun: that costs work, and no wrong end.
+        with suppress(NotConnected, ServerRefused):
+            self._attempts.cancel(groups.find_halted(members[0].database, [each.delivery.message for each in members]))

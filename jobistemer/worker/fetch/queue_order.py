@@ -1,4 +1,4 @@
-"""In which order a worker reads its queues: strictly as listed, or by weight; each by priority. And what it leaves."""
+"""The order in which a worker reads its queues: strictly as listed, or by weight; each by priority."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jobistemer.store.keys import places_of
 class QueueOrder:
     """The places of a worker's queues in reading order.
 
-    All priorities of a queue are read from the first moment on, also those that nobody has used yet: so the first
-    run of a new priority is served as promptly as the millionth.
+    All priorities of a queue are read from the first moment on, also those that no run has used yet: so the first
+    run of a new priority is served as promptly as the millionth. `paused` and `on_hold` are replaced by the beat.
     """
 
     def __init__(self, weights: Mapping[str, int], rng: random.Random | None = None) -> None:
@@ -21,16 +21,16 @@ class QueueOrder:
         self._all = [each for places in self._places.values() for each in places]
         self._strict = not any(weights.values())
         self._random = rng or random.Random()
-        # Both as the last beat said.
+        # As the last beat said. Replaced whole by another thread, never changed: a reader sees one or the other.
         self.paused: set[str] = set()
         self.on_hold: frozenset[str] = frozenset()
 
     def all_places(self) -> list[str]:
-        """All places of these queues, paused ones included."""
+        """Return all places of these queues, paused ones included."""
         return list(self._all)
 
     def places(self) -> list[str]:
-        """Places in reading order: queues as listed, or shuffled by weight; in each the highest priority first."""
+        """Return the places in reading order: queues as listed, or shuffled by weight; the highest priority first."""
         if self._strict and not self.paused:
             return self._all
         return [each for queue in self._queues() if queue not in self.paused for each in self._places[queue]]
@@ -38,7 +38,8 @@ class QueueOrder:
     def _queues(self) -> list[str]:
         if self._strict:
             return list(self._weights)
-        # A weighted shuffle: each queue comes first with the probability that its weight gives it.
+        # A weighted shuffle (Efraimidis and Spirakis): each queue comes first with the probability that its weight
+        # gives it, and none is ever starved, as a strict order by weight would do.
         draw = self._random.random
         draws = {queue: draw() ** (1 / max(weight, 0.01)) for queue, weight in self._weights.items()}
         return sorted(draws, key=lambda queue: -draws[queue])

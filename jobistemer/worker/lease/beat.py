@@ -12,13 +12,10 @@ from typing import Any
 
 import msgspec
 
-from jobistemer.core.settings import WorkerSettings
-from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import groups, heartbeats
 from jobistemer.store.database import Database
-from jobistemer.worker.attempts.attempt import RunningAttempts
 from jobistemer.worker.attempts.watchdog import Watchdog
-from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.reclaim import Reclaimer
 
 REREAD_MS = 2_000
@@ -36,25 +33,21 @@ class Beater:
     def __init__(
         self,
         database: Database,
-        worker: str,
-        settings: WorkerSettings,
-        queue_order: QueueOrder,
-        attempts: RunningAttempts,
+        parts: WorkerParts,
         watchdog: Watchdog,
         reclaimer: Reclaimer,
         counts: Callable[[], Mapping[str, Any]],
-        shutdown: Shutdown,
     ) -> None:
         self._database = database
-        self._worker = worker
-        self._settings = settings
-        self._queue_order = queue_order
-        self._attempts = attempts
+        self._worker = parts.id
+        self._settings = parts.settings
+        self._queue_order = parts.queue_order
+        self._attempts = parts.attempts
         self._watchdog = watchdog
         self._reclaimer = reclaimer
         self._counts = counts
-        self._shutdown = shutdown
-        self._max_silence_s = 2 * settings.beat_s + READY_MARGIN_S
+        self._shutdown = parts.shutdown
+        self._max_silence_s = 2 * parts.settings.beat_s + READY_MARGIN_S
         self._commands_read_until_ms = database.clock.now_ms()
         self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self._commands_read_until_ms}
         self.last_beat_ms = 0

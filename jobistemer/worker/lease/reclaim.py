@@ -16,18 +16,15 @@ from collections.abc import Iterator
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.runs.message import Delivery
-from jobistemer.core.runs.settle import FinalState, NextAttempt, Outcome, Settlement, settle
+from jobistemer.core.runs.settle import CANCELED, FinalState, Outcome, settle
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeat import LONGEST_PAUSE_S
 from jobistemer.store.actions import cancel, hand_back
-from jobistemer.store.calls import groups, heartbeats, limits, runs, streams
-from jobistemer.store.calls.runs import EndedAttempt
+from jobistemer.store.calls import groups, heartbeats, limits, run_ends, streams
+from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.reads.records import is_attempt_recorded
-from jobistemer.worker.attempts.definition_cache import DefinitionCache
-from jobistemer.worker.attempts.metrics import ThreadMetrics
-from jobistemer.worker.commit.after_commit import run_after_commit
-from jobistemer.worker.commit.hook_notifier import HookNotifier
+from jobistemer.worker.commit.effects import CommitEffects
 
 RECONNECT_S = 2 * LONGEST_PAUSE_S
 """Seconds that a worker may take to notice the end of an outage, after which the beats of all workers are old."""
@@ -42,15 +39,11 @@ class Reclaimer:
         self,
         database: Database,
         patience_s: float,
-        definitions: DefinitionCache,
-        hook_notifier: HookNotifier | None = None,
-        metrics: ThreadMetrics | None = None,
+        effects: CommitEffects,
     ) -> None:
         self._database = database
         self._patience_s = patience_s
-        self._definitions = definitions
-        self._hook_notifier = hook_notifier
-        self._metrics = metrics
+        self._effects = effects
         self._suspects: dict[str, tuple[int, float]] = {}
 
     def observe(self, suspects: dict[str, int], places: list[str], until: float = math.inf) -> int:
@@ -113,36 +106,22 @@ class Reclaimer:
             hand_back.hand_back(database, [delivery], worker)
             return True
         outcome = Outcome(AttemptState.LOST, error=f"its worker {worker} died")
-        ended = EndedAttempt(delivery, outcome, worker, 0, database.clock.now_ms())
         ending = settle(delivery.message, delivery.attempt, delivery.crashes, outcome, 0.0)
-        return self._commit_final(ended, ending) if isinstance(ending, FinalState) else self._requeue(ended, ending)
+        return self._record_loss(EndedAttempt(delivery, outcome, ending, worker, 0, database.clock.now_ms()))
 
-    def _requeue(self, ended: EndedAttempt, ending: NextAttempt) -> bool:
-        word = self._database.call(runs.retry(self._database.keys, ended, ending)).word
-        if word == "DONE":
-            self._report(ended, ending)
-        # A cancel was requested before the worker died: then the run ends instead of starting again.
-        return (hand_back.end_canceled(self._database, ended) if word == "CANCELED" else word) == "DONE"
-
-    def _commit_final(self, ended: EndedAttempt, ending: FinalState) -> bool:
-        database, slot = self._database, ended.delivery.message.task_ref
-        job = self._definitions.find(database, slot.job, slot.version) if slot else None
-        ended = ended._replace(mapped=groups.count_groups(database, ended.delivery.message.run))
-        reply = database.call(runs.commit(database.keys, ended, ending, job))
-        done = reply.word == "DONE"
-        if done:
-            run_after_commit(database, ended, self._definitions, reply.extensions)
-        if done:
-            self._report(ended, ending)
-        if done and slot and job:
-            cancel.cancel_siblings(database, job, slot)
-        return done
-
-    def _report(self, ended: EndedAttempt, ending: Settlement) -> None:
-        if self._metrics is not None:
-            self._metrics.count_lost(ended, ending)
-        if self._hook_notifier is not None:
-            self._hook_notifier.notify((ended, ending))
+    def _record_loss(self, ended: EndedAttempt) -> bool:
+        database, message, job = self._database, ended.delivery.message, None
+        if isinstance(ended.ending, FinalState):
+            # An attempt before this one may have mapped; what it has made ends with the run.
+            (made,) = groups.count_groups(database, [message.run])
+            ended, job = ended._replace(groups_made=made), self._effects.definitions.find(database, message.task_ref)
+        reply = database.call(run_ends.record_end(database.keys, ended, job))
+        if reply.word == "CANCELED":
+            # A cancel was requested before the worker died: then the run ends instead of starting again.
+            return cancel.end_as_canceled(database, [ended._replace(ending=CANCELED)]) == ["DONE"]
+        if reply.word == "DONE":
+            self._effects.after_commit(database, ended, reply, None)
+        return reply.word == "DONE"
 
     def _was_started(self, delivery: Delivery) -> bool:
         return is_attempt_recorded(self._database, ids.attempt_id(delivery.message.run, delivery.attempt))

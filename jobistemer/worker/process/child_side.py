@@ -23,7 +23,7 @@ from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.transaction import Transaction, Value
 from jobistemer.store.keys import Keys
 from jobistemer.worker.attempts.run_logger import ForwardingLogger
-from jobistemer.worker.execute.fan_out_items import encode_items, resolve_task_name
+from jobistemer.worker.execute.fan_out import encode_items, resolve_task_name
 from jobistemer.worker.process import protocol
 from jobistemer.worker.process.channel import Channel, ChannelClosed
 

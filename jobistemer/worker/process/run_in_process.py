@@ -15,7 +15,7 @@ from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, RunningAttempts, ToolsFactory
-from jobistemer.worker.execute.execute import begin, build_circumstances
+from jobistemer.worker.execute.execute import build_attempt_info
 from jobistemer.worker.execute.injection import needs_injection, read_injected
 from jobistemer.worker.execute.outcomes import outcome_of_error
 from jobistemer.worker.process.parent_side import ContextServer
@@ -30,9 +30,9 @@ def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPoo
     try:
         process = pool.acquire()
     except ProcessNotStarted as error:
-        attempts.begin(attempt, lambda: None)
-        return attempts.end(attempt, Outcome(AttemptState.FAILED, error=str(error)))
-    may_run = begin(attempt, attempts, process.kill)
+        attempts.end_unstarted(attempt, Outcome(AttemptState.FAILED, error=str(error)))
+        return True
+    may_run = attempts.begin(attempt, process.kill)
     try:
         outcome = (
             _perform(attempt, attempts.create_tools, process, pool.shards)
@@ -92,7 +92,7 @@ def _build_assignment(attempt: Attempt, tools: AttemptTools, injected: Mapping[s
     return Assignment(
         handler=attempt.handler.name,
         payload=bytes(attempt.delivery.message.payload),
-        context=msgspec.json.encode(build_circumstances(attempt)),
+        context=msgspec.json.encode(build_attempt_info(attempt)),
         place=ShardLocation(database.keys.namespace, database.keys.shard, shards, database.clock.now_ms()),
         permissions=tools.permissions,
         supplied={name: msgspec.json.encode(value) for name, value in values.items()},

@@ -17,7 +17,7 @@ from jobistemer.core.states import (
     RunState,
     next_state,
 )
-from jobistemer.store.calls import runs
+from jobistemer.store.calls import run_ends, runs
 from tests.support.clocks import NOW
 from tests.support.lifecycle import (
     MINUTE,
@@ -73,20 +73,24 @@ class TaskRun:
     def wait_on_stream(self, database):
         self.enqueue(database)
         first, self.third_delivery = fetch(database, "carol")
-        database.call(runs.commit(database.keys, build_ended(first, worker="carol"), SUCCEEDED, self.definition))
+        database.call(run_ends.record_end(database.keys, build_ended(first, worker="carol"), self.definition))
 
     def fail_third(self, database):
         if not hasattr(self, "third_delivery"):
             self.third_delivery = next((each for each in fetch(database, "carol") if each.message == self.third), None)
         if self.third_delivery:
-            over = build_ended(self.third_delivery, "failed", "carol")
-            database.call(runs.commit(database.keys, over, DEAD, self.definition))
+            over = build_ended(self.third_delivery, "failed", "carol", ending=DEAD)
+            database.call(run_ends.record_end(database.keys, over, self.definition))
 
 
 def cancel_wherever_it_is(database, kind, delivery):
     for source in ("delayed", "stream", "attempt"):
         if commit(database, kind.definition, delivery, CANCELED, "canceled", source).word == "DONE":
             return
+
+
+def retry(database, delivery, state, later):
+    database.call(run_ends.record_end(database.keys, build_ended(delivery, state, ending=later), None))
 
 
 # What each event of a run is in scripts.
@@ -100,8 +104,8 @@ RUN_EVENTS = {
     "fail": lambda db, kind, delivery: commit(db, kind.definition, delivery, FAILED, "failed"),
     "time_out": lambda db, kind, delivery: commit(db, kind.definition, delivery, TIMED_OUT, "timed_out"),
     "bury": lambda db, kind, delivery: commit(db, kind.definition, delivery, DEAD, "failed"),
-    "retry": lambda db, _, delivery: db.call(runs.retry(db.keys, build_ended(delivery, "failed"), NextAttempt(5000, 0))),
-    "requeue": lambda db, _, delivery: db.call(runs.retry(db.keys, build_ended(delivery, "lost"), NextAttempt(0, 1))),
+    "retry": lambda db, _, delivery: retry(db, delivery, "failed", NextAttempt(5000, 0)),
+    "requeue": lambda db, _, delivery: retry(db, delivery, "lost", NextAttempt(0, 1)),
     "cancel": cancel_wherever_it_is,
 }
 

@@ -10,7 +10,7 @@ from jobistemer.core.jobs.job import Overlap
 from jobistemer.core.planning.plan import build_runs
 from jobistemer.core.runs.settle import SUCCEEDED, FinalState
 from jobistemer.core.states import OCCURRENCE_TRANSITIONS, OccurrenceState, RunState, next_state
-from jobistemer.store.calls import occurrences, runs
+from jobistemer.store.calls import occurrences, run_ends, runs
 from tests.support.clocks import NOW
 from tests.support.lifecycle import MINUTE, T0, build_ended, claim, commit, decision, delivery_of, fetch, job, register
 from tests.support.shard_state import records
@@ -36,7 +36,7 @@ class OccurrenceCase:
     def end_earlier(self, database):
         earlier = next((each for each in fetch(database, "carol") if each.message.task_ref.occurrence == EARLIER), None)
         if earlier:
-            database.call(runs.commit(database.keys, build_ended(earlier, worker="carol"), SUCCEEDED, QUEUED_JOB))
+            database.call(run_ends.record_end(database.keys, build_ended(earlier, worker="carol"), QUEUED_JOB))
 
     def end(self, database, verdict, state="failed"):
         found = [each for each in fetch(database) if each.message.task_ref.occurrence == OCCURRENCE]

@@ -707,9 +707,9 @@ def test_a_plain_message_carries_nothing_of_groups():
 def test_items_without_an_end_are_refused(app, database, monkeypatch):
     from itertools import count
 
-    from jobistemer.worker.execute import fan_out_items as items
+    from jobistemer.worker.execute import fan_out
 
-    monkeypatch.setattr(items, "MAX_ITEMS", 1_500)
+    monkeypatch.setattr(fan_out, "MAX_ITEMS", 1_500)
 
     @app.task(retry=NO_RETRIES)
     def endless(ctx: Context) -> None:

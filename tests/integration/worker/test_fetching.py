@@ -32,12 +32,16 @@ class Bench:
         self.taken = []
         self.prefetch = Prefetch(room)
         handlers = {"greet": Handler("greet", lambda: None, Options())}
-        self.fetcher = Fetcher(database, "alice", self.queue_order, self.prefetch, handlers, self.taken.extend)
+        self.fetcher = Fetcher(database, "alice", self.queue_order, self.prefetch, handlers)
+
+    def step(self):
+        for attempts in self.fetcher.step(block=False):
+            self.taken += attempts
 
     def take(self):
         """The runs of one step, which end at once; each has taken so long that the room stays what it is."""
         self.taken.clear()
-        self.fetcher.step(block=False)
+        self.step()
         for attempt in self.taken:
             finish(self.database, build_ended(attempt.delivery))
             self.prefetch.finish([attempt.key], PREFETCH_S)
@@ -145,10 +149,10 @@ def test_what_has_no_room_any_more_when_it_arrives_goes_back_at_once_for_others(
     reader.fetch = fetch
     bench.fetcher._places_with_more.clear()
     bench.fetcher._place_count = len(bench.queue_order.all_places())
-    bench.fetcher.step(block=False)
+    bench.step()
 
     # Then the run is not parked here: another worker takes it, and no attempt is used up
     assert bench.taken == []
     other = Bench(database, {"default": 0})
-    other.fetcher.step(block=False)
+    other.step()
     assert [(each.delivery.message.run, each.delivery.attempt) for each in other.taken] == [("run_1", 0)]

@@ -154,7 +154,7 @@ def test_a_slot_that_leaked_is_found_by_the_sweep(app, database):
     handles = enqueued(limited(app, Concurrency(1)), 2)
     worker = StepWorker(database, app, settings=MANY)
     (attempt,) = worker.fetch()
-    attempt.uses = ()
+    attempt.limit_uses = ()
     worker.execute()
     worker.commit()
     assert handles[0].state() is RunState.SUCCEEDED

@@ -13,6 +13,7 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import RunState
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.commit.committer import MAX_BATCH, Committer
+from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
 from tests.support.shard_state import find_leaks, records
 from tests.support.step_system import StepWorker, break_next, open_app
@@ -42,9 +43,9 @@ def test_what_is_enqueued_is_executed_once_and_leaves_nothing_behind(app, databa
 
 def test_what_one_send_cannot_take_is_committed_by_a_helper_that_sleeps_until_then(app, database):
     worker = StepWorker(database, app, settings=WorkerSettings(concurrency=MAX_BATCH + 1))
-    helper = Committer(worker.prefetch, DefinitionCache(), shared_queue=worker.committer.finished)
+    helper = Committer(worker.prefetch, CommitEffects(DefinitionCache()), worker.committer.finished)
     runs = app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(MAX_BATCH + 1))
-    while worker.fetcher.step(block=False):
+    while worker.fetch_once():
         worker.execute()
 
     # Given more than one send takes; until it is full, nobody calls the helper

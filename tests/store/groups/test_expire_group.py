@@ -1,5 +1,4 @@
-from jobistemer.core.runs.settle import SUCCEEDED
-from jobistemer.store.calls import groups, runs
+from jobistemer.store.calls import groups, run_ends
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.groups import add_children, group_of, hand_over
@@ -22,7 +21,7 @@ def reduced(database):
 def test_results_go_with_the_record_of_their_reducer(database):
     reducer = reduced(database)
     assert ttl_ms(database, f"results:{group_of()}") > HOUR
-    reply = database.call(runs.commit(database.keys, build_ended(reducer), SUCCEEDED, None))
+    reply = database.call(run_ends.record_end(database.keys, build_ended(reducer), None))
     assert reply == Reply("DONE", [], (Reply("CLOSED", []),))
     keys = (f"group:{group_of()}", f"results:{group_of()}", f"run:{group_of()}")
     assert {ttl_ms(database, key) for key in keys} == {HOUR}
@@ -40,7 +39,7 @@ def test_a_zombie_closes_nothing(database):
     reducer = reduced(database)
     finish(database, build_ended(reducer, "lost", "bob"))
     with nothing_written(database):
-        reply = database.call(runs.commit(database.keys, build_ended(reducer), SUCCEEDED, None))
+        reply = database.call(run_ends.record_end(database.keys, build_ended(reducer), None))
     assert (reply.word, reply.extensions[0].word) == ("STALE", "OPEN")
 
 

@@ -25,7 +25,7 @@ def fired(database, definition=ALLOWED, times=1):
 
 
 def finish_all(database, *all_ended):
-    return database.call(bulk_commit.commit_bundle(database.keys, all_ended))
+    return database.call(bulk_commit.commit_successes(database.keys, all_ended))
 
 
 def without_entries(database):
@@ -135,9 +135,9 @@ def test_an_occurrence_with_a_deadline_has_it_no_more(database):
 )
 def test_only_a_task_that_is_alone_ends_with_others(database, definition, plain):
     delivery = fired(database, definition)[0]
-    assert bulk_commit.is_plain_success(build_ended(delivery)) is plain
+    assert (bulk_commit.bundle_key(build_ended(delivery)) is not None) is plain
 
 
 def test_a_failure_of_it_does_not(database):
     (delivery,) = fired(database)
-    assert not bulk_commit.is_plain_success(build_ended(delivery, "failed"))
+    assert bulk_commit.bundle_key(build_ended(delivery, "failed")) is None

@@ -5,9 +5,8 @@ from jobistemer.core.jobs.job import FailureStrategy, Overlap
 from jobistemer.core.jobs.retries import NO_RETRIES, Delays
 from jobistemer.core.planning.plan import build_runs
 from jobistemer.core.runs.message import Delivery
-from jobistemer.core.runs.settle import CANCELED
 from jobistemer.core.schedules import Cron
-from jobistemer.store.calls import runs
+from jobistemer.store.calls import run_ends
 from jobistemer.store.scripts import Reply
 from tests.support.lifecycle import (
     MINUTE,
@@ -204,7 +203,7 @@ def waiting(database, definition, source):
     _, message = next(build_runs(definition, 1, ONE, ONE * 1000))
     entry = records(database)[f"run:{message.run}"].get("entry", "")
     over = build_ended(Delivery(database.keys.stream(f"{message.queue}:{message.priority}").encode(), entry.encode(), message, 0, 0), "canceled", "somebody", source)
-    return database.call(runs.commit(database.keys, over, CANCELED, definition))._replace(extensions=())
+    return database.call(run_ends.record_end(database.keys, over, definition))._replace(extensions=())
 
 
 @pytest.mark.parametrize(("source", "jitter"), [("stream", 0), ("delayed", 30)])

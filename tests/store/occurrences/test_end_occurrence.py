@@ -4,8 +4,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Task
 from jobistemer.core.jobs.retries import NO_RETRIES
-from jobistemer.core.runs.settle import SUCCEEDED
-from jobistemer.store.calls import runs
+from jobistemer.store.calls import run_ends
 from jobistemer.store.scripts import Reply
 from tests.support.groups import group_of, reducer
 from tests.support.lifecycle import (
@@ -112,15 +111,15 @@ def test_of_an_occurrence_that_is_gone_nothing_is_made(database):
     a, _ = fetch(database)
     database.client.delete(database.keys.occurrence(occurrence(definition)))
     over = build_ended(a)
-    ending = runs.commit(database.keys, over, SUCCEEDED, definition)
+    ending = run_ends.record_end(database.keys, over, definition)
     assert database.call(ending.extensions[0]) == Reply("OPEN", [])
 
 
 def test_a_group_holds_its_occurrence_open_and_releases_what_comes_after(database):
     definition = fired(database, job(task("fan"), task("next", "fan")))
     parent = fetch_one(database)
-    waiting_reducer = reducer(parent.message.run, task_ref=parent.message.task_ref)
-    over = build_ended(parent)._replace(reducers=(waiting_reducer,), mapped=1)
+    waiting_reducer = reducer(parent.message.run, slot=parent.message.task_ref)
+    over = build_ended(parent)._replace(reducers=(waiting_reducer,), groups_made=1)
     assert finish(database, over, definition) == Reply("DONE", [])
     assert records(database)[f"occurrence:{occurrence(definition)}"]["open"] == "2"
     last = fetch_one(database)

@@ -3,8 +3,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.message import Delivery, encode_message
-from jobistemer.core.runs.settle import CANCELED, SUCCEEDED
-from jobistemer.store.calls import runs
+from jobistemer.store.calls import run_ends, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish, message
@@ -19,7 +18,7 @@ def cancel_waiting(database, source, run="run_1"):
     entry = records(database)[f"run:{run}"].get("entry", "")
     delivery = Delivery(database.keys.stream("default:5").encode(), entry.encode(), message(run), 0, 0)
     over = build_ended(delivery, "canceled", "somebody", source)
-    return database.call(runs.commit(database.keys, over, CANCELED, None))
+    return database.call(run_ends.record_end(database.keys, over, None))
 
 
 def test_a_success_is_recorded_with_its_result_and_leaves_the_stream(database):
@@ -180,6 +179,6 @@ def test_an_outcome_is_recorded_though_the_run_hash_was_deleted(database):
     enqueue(database)
     delivery = fetch_one(database)
     database.client.delete(database.keys.run("run_1"))
-    assert database.call(runs.commit(database.keys, build_ended(delivery), SUCCEEDED, None)) == Reply("DONE", [])
+    assert database.call(run_ends.record_end(database.keys, build_ended(delivery), None)) == Reply("DONE", [])
     assert records(database)["run:run_1"] == {"state": "succeeded", "attempt": "0", "ended_at": str(NOW + 1000)}
     assert find_leaks(database) == {}

@@ -104,13 +104,13 @@ def test_nothing_is_written_when_the_keys_are_missing(database):
 )
 def test_only_successes_that_move_nothing_else_are_committed_together(changes, state, plain):
     delivery = Delivery(b"", b"1-1", message(**changes), 0, 0)
-    assert bulk_commit.is_plain_success(build_ended(delivery, state)) is plain
+    assert (bulk_commit.bundle_key(build_ended(delivery, state)) is not None) is plain
 
 
 def test_a_large_result_goes_by_itself():
     delivery, largest = Delivery(b"", b"1-1", message(), 0, 0), b"x" * bulk_commit.MAX_RESULT_BYTES
-    assert bulk_commit.is_plain_success(build_ended(delivery, result=largest))
-    assert not bulk_commit.is_plain_success(build_ended(delivery, result=largest + b"x"))
+    assert bulk_commit.bundle_key(build_ended(delivery, result=largest)) is not None
+    assert bulk_commit.bundle_key(build_ended(delivery, result=largest + b"x")) is None
 
 
 def test_times_are_the_ones_that_the_worker_measured(database):

@@ -1,9 +1,8 @@
 import pytest
 
 from jobistemer.core import ids
-from jobistemer.core.runs.settle import SUCCEEDED
 from jobistemer.core.runs.transaction import Transaction
-from jobistemer.store.calls import runs
+from jobistemer.store.calls import run_ends, runs
 from jobistemer.store.calls.transactions import commit_transaction
 from jobistemer.store.scripts import Reply
 from tests.support.lifecycle import (
@@ -28,7 +27,7 @@ def transaction(database):
 
 
 def commit(database, delivery, collected, definition=None, worker="alice"):
-    plain = runs.commit(database.keys, build_ended(delivery, worker=worker), SUCCEEDED, definition)
+    plain = run_ends.record_end(database.keys, build_ended(delivery, worker=worker), definition)
     call = commit_transaction(delivery, plain, collected.writes, collected.follow_ups)
     return database.call(call)
 

@@ -5,8 +5,8 @@ from jobistemer.core.jobs.retries import Delays
 from jobistemer.core.runs.message import encode_message
 from jobistemer.core.runs.settle import NextAttempt, Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.store.calls import runs
-from jobistemer.store.calls.runs import KEEP_EARLIER_MS
+from jobistemer.store.calls import run_ends, runs
+from jobistemer.store.calls.run_ends import KEEP_EARLIER_MS
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import (
@@ -32,7 +32,7 @@ FIVE_SECONDS = NextAttempt(5000, 0)
 
 
 def retry(database, over, later=FIVE_SECONDS):
-    return database.call(runs.retry(database.keys, over, later))
+    return database.call(run_ends.record_end(database.keys, over._replace(ending=later), None))
 
 
 def hand_back(database, delivery, delay_ms=0, note=""):
@@ -202,6 +202,6 @@ def test_an_outcome_is_recorded_though_the_run_hash_was_deleted(database):
     delivery = fetch_one(database)
     database.client.delete(database.keys.run("run_1"))
     over = build_ended(delivery, "failed")
-    assert database.call(runs.retry(database.keys, over, NextAttempt(5000, 0))).word == "DONE"
+    assert retry(database, over).word == "DONE"
     assert over.outcome == Outcome(AttemptState.FAILED)
     assert records(database)[f"attempt:{FIRST}"]["state"] == "failed"

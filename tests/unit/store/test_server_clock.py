@@ -6,7 +6,7 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.core.runs.message import decode_message
-from jobistemer.store.clock import ServerClock, age_s
+from jobistemer.store.clock import ServerClock
 from jobistemer.store.namespace import Namespace
 from tests.support.clocks import NOW
 
@@ -101,4 +101,4 @@ def test_a_coroutine_asks_without_blocking_its_loop(machine):
     machine.passes(DAY_S, of_which_here=400)
     asyncio.run(machine.app.enqueue_async("next"))
     assert machine.round_trips == []
-    assert age_s(machine.app.namespace.clock) == 0
+    assert machine.app.namespace.clock.age_s == 0

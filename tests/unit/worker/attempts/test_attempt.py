@@ -11,10 +11,13 @@ from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
+from jobistemer.store.keys import Keys
+from jobistemer.store.scripts import Reply
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.execute.execute import run
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
+from tests.support.clocks import FrozenClock
 from tests.support.lifecycle import message
 
 STOPPED = Outcome(AttemptState.TIMED_OUT)
@@ -23,9 +26,9 @@ STOPPED = Outcome(AttemptState.TIMED_OUT)
 def nothing() -> None: ...
 
 
-def make_attempt(number=0, function=nothing, stream=b"s", **changes):
-    delivery = Delivery(stream, b"%d-0" % number, message(f"run_{number}", **changes), 0, 0)
-    return Attempt(None, delivery, Handler("greet", function, Options()), "alice", {})
+def make_attempt(number=0, function=nothing, stream=b"s", database=None, crashes=0, **changes):
+    delivery = Delivery(stream, b"%d-0" % number, message(f"run_{number}", **changes), 0, crashes)
+    return Attempt(database, delivery, Handler("greet", function, Options()), "alice", {})
 
 
 def test_only_who_takes_a_flight_out_ends_it():
@@ -103,17 +106,39 @@ def test_the_watch_looks_seldom_when_nothing_runs():
     assert watchdog.step() < idle
 
 
+class TakenOver:
+    """A shard where another worker has all entries by now."""
+
+    keys = Keys("test", 0)
+    clock = FrozenClock()
+
+    def call(self, call):
+        assert call.script.name == "start_attempt"
+        return Reply("STALE", [])
+
+
 @pytest.mark.parametrize("lease_s", [15.0, 0.5])
-def test_what_was_taken_before_the_lease_ran_out_is_in_doubt(lease_s):
-    attempts = RunningAttempts(lease_s)
-    before = make_attempt()
-    assert not attempts.lease_may_have_expired(before)
+def test_what_was_taken_before_the_lease_ran_out_is_begun_only_after_the_server_was_asked(lease_s):
+    attempts, shard = RunningAttempts(lease_s), TakenOver()
+    first, second, third = (make_attempt(number, database=shard) for number in range(3))
+    assert attempts.begin(first, nothing)
 
     # When the process stands still for longer than its lease
-    last_beat_at, doubtful_until = attempts._leases[id(before.database)]
-    attempts._leases[id(before.database)] = (last_beat_at - lease_s - 0.1, doubtful_until)
-    assert attempts.lease_may_have_expired(before)
-    attempts.record_beat(before.database)
+    last_beat_at, doubtful_until = attempts._leases[id(shard)]
+    attempts._leases[id(shard)] = (last_beat_at - lease_s - 0.1, doubtful_until)
+    assert not attempts.begin(second, nothing)
+    attempts.record_beat(shard)
 
-    assert attempts.lease_may_have_expired(before)
-    assert not attempts.lease_may_have_expired(make_attempt())
+    assert not attempts.begin(third, nothing)
+    assert attempts.begin(make_attempt(database=shard), nothing)
+
+
+def test_what_may_have_killed_a_worker_is_begun_only_after_its_record_says_so():
+    attempts, suspect = RunningAttempts(), make_attempt(database=TakenOver(), crashes=1)
+    assert not attempts.begin(suspect, nothing)
+
+
+def test_what_no_slot_has_begun_ends_without_a_race():
+    attempts, one = RunningAttempts(), make_attempt()
+    attempts.end_unstarted(one, STOPPED)
+    assert (one.outcome, one.started, attempts.running()) == (STOPPED, one.ended, [])
