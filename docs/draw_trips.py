@@ -1,6 +1,8 @@
-"""Count the functions of Jobistemer that one trip of a run enters, by running it on an in-memory server.
+"""Draw the trips: the functions of Jobistemer that one call, run and due instant enter, by running one of each.
 
 python docs/draw_trips.py
+
+draws docs/reference/trips.md. The trips of a run and of a due instant stand in trip_run.py and trip_due.py.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby, pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +20,17 @@ import jobistemer
 from jobistemer import Jobistemer
 from jobistemer.store.server.connection import forget_fake_server
 
+sys.path.insert(0, str(Path(__file__).parent))
+from trip_due import count_due
+from trip_run import count_run
+
 PACKAGE = Path(jobistemer.__file__).parent
+PAGE = Path(__file__).parent / "reference" / "trips.md"
+INTRODUCTION = """# Trips
+
+Every function of the package that one call, one run and one due instant pass, file by file. The page is drawn by
+`docs/draw_trips.py`, which runs one of each under a profiler on an in-memory server with one shard; a test holds the
+counts. Values (schedules, keys, ids) and the connection are left out of the trip of a due instant."""
 Trip = list[tuple[str, str]]
 
 
@@ -58,8 +71,37 @@ def count_enqueue() -> Trip:
     return trip
 
 
+def page() -> str:
+    """Return the page: a table and a sequence diagram for each trip."""
+    sections = [_section(title, about, trip) for title, about, trip in _trips()]
+    return "\n\n".join([INTRODUCTION, *sections]) + "\n"
+
+
+def _trips() -> list[tuple[str, str, Trip]]:
+    return [
+        ("A call is enqueued", "One typed call: one shard, no hooks, no limits.", count_enqueue()),
+        ("A run is executed", "From the worker's read of the queue to the outcome on record: a plain success.", count_run()),
+        ("An instant is due", "A ticker reads the agenda, builds the claim ahead, and claims when it is due.", count_due()),
+    ]
+
+
+def _section(title: str, about: str, trip: Trip) -> str:
+    files = list(dict.fromkeys(file for file, _ in trip))
+    visits = [(file, [name for _, name in group]) for file, group in groupby(trip, key=lambda each: each[0])]
+    rows = "\n".join(f"| `{file}` | {', '.join(f'`{name}`' for name in names)} |" for file, names in visits)
+    steps = "\n".join(
+        f"    {_alias(one)}->>{_alias(other)}: {names[0].rpartition('.')[2]}"
+        for (one, _), (other, names) in pairwise(visits)
+    )
+    participants = "\n".join(f"    participant {_alias(file)} as {file.removesuffix('.py')}" for file in files)
+    diagram = f"```mermaid\nsequenceDiagram\n{participants}\n{steps}\n```"
+    count = f"{len(trip)} functions in {len(files)} files."
+    return f"## {title}\n\n{about} {count}\n\n{diagram}\n\n| file | functions, in the order of their first call |\n| --- | --- |\n{rows}"
+
+
+def _alias(file: str) -> str:
+    return file.removesuffix(".py").replace("/", "_")
+
+
 if __name__ == "__main__":
-    found = count_enqueue()
-    for file, function in found:
-        print(f"{file:40} {function}")  # noqa: T201 - what the command is for
-    print(f"enqueue: {len(found)} functions in {len({file for file, _ in found})} files")  # noqa: T201 - as above
+    PAGE.write_text(page(), encoding="utf-8")

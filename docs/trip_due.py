@@ -56,6 +56,8 @@ _servers = count()
 class _Clock:
     """A clock that stands still until the trip moves it."""
 
+    age_s = 0.0
+
     def __init__(self) -> None:
         self.ms = DUE_MS - LEAD_MS
 

@@ -118,7 +118,7 @@ def test_of_an_occurrence_that_is_gone_nothing_is_made(database):
 def test_a_group_holds_its_occurrence_open_and_releases_what_comes_after(database):
     definition = fired(database, job(task("fan"), task("next", "fan")))
     parent = fetch_one(database)
-    waiting_reducer = reducer(parent.message.run, slot=parent.message.task_ref)
+    waiting_reducer = reducer(parent.message.run, task_ref=parent.message.task_ref)
     over = build_ended(parent)._replace(reducers=(waiting_reducer,), groups_made=1)
     assert finish(database, over, definition) == Reply("DONE", [])
     assert records(database)[f"occurrence:{occurrence(definition)}"]["open"] == "2"

@@ -1,12 +1,27 @@
-"""The trips stay short: how many functions of ours one plain call enters, and in how many files."""
+"""The trips stay short: how many functions of the package one call, run and due instant enter, and in how many files."""
 
 import runpy
 
+import pytest
+
 from tests.support.paths import DOCS
 
+# Functions and files at most, and where the trip begins.
+TRIPS = {
+    "count_enqueue": (22, 7, "app/handles.py"),
+    "count_run": (40, 17, "worker/fetch/dispatcher.py"),
+    "count_due": (39, 8, "ticker/shard_ticker.py"),
+}
 
-def test_a_plain_typed_call_is_enqueued_by_few_functions_in_few_files():
-    trip = runpy.run_path(str(DOCS / "draw_trips.py"))["count_enqueue"]()
-    assert trip[0] == ("app/handles.py", "TaskHandle.enqueue")
-    assert len(trip) <= 22, trip
-    assert len({file for file, _ in trip}) <= 7, trip
+
+@pytest.mark.parametrize("trip", TRIPS)
+def test_a_trip_enters_few_functions_in_few_files(trip):
+    functions, files, first = TRIPS[trip]
+    found = runpy.run_path(str(DOCS / "draw_trips.py"))[trip]()
+    assert found[0][0] == first
+    assert len(found) <= functions, found
+    assert len({file for file, _ in found}) <= files, found
+
+
+def test_the_page_of_the_trips_is_what_the_code_does():
+    assert (DOCS / "reference" / "trips.md").read_text() == runpy.run_path(str(DOCS / "draw_trips.py"))["page"]()
