@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from jobistemer.web.pages.actions import check_form
-from jobistemer.web.security.authentication import AUTH_LIFETIME_S, Admission, client_address
+from jobistemer.web.security.authentication import AUTH_LIFETIME_S, AccessDecision, client_address
 from jobistemer.web.security.visit import get_visit
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.forms import first_value, local_path, read_form
@@ -25,12 +25,12 @@ async def log_in(request: Request) -> Response:
     check_form(request, form)
     authenticator, wanted = get_dashboard(request).authenticator, first_value(form, "next")
     judged = authenticator.check_token(first_value(form, "token"), client_address(request))
-    if judged is Admission.WAITS:
+    if judged is AccessDecision.WAITS:
         wait_s = max(1, authenticator.throttle.wait_s(client_address(request)))
         answer = _render_login(request, 429, f"Too many wrong tokens: try again in {wait_s} s.", wanted)
         answer.headers["Retry-After"] = str(wait_s)
         return answer
-    if judged is not Admission.ADMITTED:
+    if judged is not AccessDecision.ADMITTED:
         return _render_login(request, 401, "That is not the token.", wanted)
     visit = get_visit(request)
     visit.renew_session()

@@ -12,7 +12,7 @@ import itsdangerous
 from starlette.requests import Request
 
 from jobistemer.web.security.cookies import CookieNames
-from jobistemer.web.security.throttle import Throttle
+from jobistemer.web.security.throttle import TokenThrottle
 
 AUTH_LIFETIME_S: Final = 12 * 3600
 _SIGNER_OPTIONS: Final[dict[str, Any]] = {"key_derivation": "hmac", "digest_method": sha256}
@@ -55,7 +55,7 @@ class Signer:
         return itsdangerous.URLSafeTimedSerializer(self._key, purpose, signer_kwargs=_SIGNER_OPTIONS)
 
 
-class Admission(Enum):
+class AccessDecision(Enum):
     """Whether a request may go on."""
 
     ADMITTED = "admitted"
@@ -69,7 +69,7 @@ class Authenticator:
 
     def __init__(self, token: str) -> None:
         self._token = token
-        self.throttle = Throttle()
+        self.throttle = TokenThrottle()
         # The keys are made of the token, not of this process: what one dashboard has signed, another with the same
         # token accepts, and a new token makes all of it invalid. Slowly, for the mark of the log-in form shows a
         # stranger something that was signed with it: guessing at home must not be faster than guessing here.
@@ -83,26 +83,26 @@ class Authenticator:
         """Whether requests need a token."""
         return bool(self._token)
 
-    def admit(self, request: Request, names: CookieNames) -> Admission:
+    def admit(self, request: Request, names: CookieNames) -> AccessDecision:
         """Judge a request: it goes on when no token is required, or when it brings the token or a pass."""
         if not self._token:
-            return Admission.ADMITTED
+            return AccessDecision.ADMITTED
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self.check_token(given, client_address(request))
         signed = request.cookies.get(names.auth, "")
         has_pass = self._signer.decode("pass", signed, AUTH_LIFETIME_S) is not None
-        return Admission.ADMITTED if has_pass else Admission.STRANGER
+        return AccessDecision.ADMITTED if has_pass else AccessDecision.STRANGER
 
-    def check_token(self, given: str, address: str) -> Admission:
+    def check_token(self, given: str, address: str) -> AccessDecision:
         """Compare a text with the token, in a time that does not depend on how much of it is right."""
         if self.throttle.wait_s(address):
-            return Admission.WAITS
+            return AccessDecision.WAITS
         if hmac.compare_digest(given.strip().encode(), self._token.encode()):
             self.throttle.record_success(address)
-            return Admission.ADMITTED
+            return AccessDecision.ADMITTED
         self.throttle.record_failure(address)
-        return Admission.WRONG_TOKEN
+        return AccessDecision.WRONG_TOKEN
 
     def issue_pass(self) -> str:
         """Make a pass that is valid for AUTH_LIFETIME_S seconds."""

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobistemer.web.security.authentication import Admission, Authenticator, client_address
+from jobistemer.web.security.authentication import AccessDecision, Authenticator, client_address
 from jobistemer.web.security.cookies import name_cookies
 from jobistemer.web.security.hosts import Host, is_known_host, read_host
 from jobistemer.web.security.visit import Visit, get_visit
@@ -88,9 +88,9 @@ class DashboardMiddleware:
         if visit.path == _LOGIN or visit.path.startswith(_STATIC):
             return None
         visit.admission = self._authenticator.admit(request, visit.cookies)
-        if visit.admission is Admission.ADMITTED:
+        if visit.admission is AccessDecision.ADMITTED:
             return None
-        if visit.admission is Admission.WAITS:
+        if visit.admission is AccessDecision.WAITS:
             wait_s = self._authenticator.throttle.wait_s(client_address(request))
             headers = {"Retry-After": str(max(1, wait_s))}
             return PlainTextResponse(f"Too many wrong tokens; try again in {wait_s} s.\n", 429, headers)

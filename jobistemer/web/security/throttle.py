@@ -31,7 +31,7 @@ class _Failures(NamedTuple):
     last: float
 
 
-class Throttle:
+class TokenThrottle:
     """Remembers who has given wrong tokens, and tells who has to wait.
 
     Who has to wait is not even compared with the token: else guessing would go on at full speed.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from jobistemer.web.security.authentication import Admission
+from jobistemer.web.security.authentication import AccessDecision
 from jobistemer.web.security.cookies import CookieNames
 
 
@@ -23,7 +23,7 @@ class Visit:
     cookies: CookieNames
     session: str
     is_new_session: bool = False
-    admission: Admission = Admission.STRANGER
+    admission: AccessDecision = AccessDecision.STRANGER
 
     def renew_session(self) -> None:
         """Give the browser another session: who knew the one before a log-in must not share the one after it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 from jobistemer import __version__
 from jobistemer.control.jobs import JobControl
-from jobistemer.core.errors import InvalidInput
+from jobistemer.core.errors import InvalidInput, ServerRefused
 from jobistemer.core.safe_text import escape_text
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.calls.shared_secrets import read_shared_secret
@@ -20,7 +21,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import redact_url
 from jobistemer.web.charts.templating import render_template
-from jobistemer.web.security.authentication import Admission, Authenticator, Signer
+from jobistemer.web.security.authentication import AccessDecision, Authenticator, Signer
 from jobistemer.web.security.visit import get_visit
 from jobistemer.web.shared.deadline import PageThreads
 from jobistemer.web.shared.settings import DashboardSettings
@@ -51,7 +52,9 @@ class Dashboard:
         """The shards of the namespace, connected. Raises NotConnected."""
         shards = self.namespace.shards
         if not self._has_shared_signer:
-            self._signer = Signer(read_shared_secret(self.namespace.settings))
+            # A viewer has no right to make the key. Its pages are shown all the same; the server refuses its actions.
+            with suppress(ServerRefused):
+                self._signer = Signer(read_shared_secret(self.namespace.settings))
             self._has_shared_signer = True
         return shards
 
@@ -96,7 +99,7 @@ class Dashboard:
         """Render a page without another request to the server."""
         visit = get_visit(request)
         # The login page is shown before the token is given: it must not tell the namespace or the address.
-        is_admitted = visit.admission is Admission.ADMITTED
+        is_admitted = visit.admission is AccessDecision.ADMITTED
         flash = self._signer.decode("said", request.cookies.get(visit.cookies.flash, ""), FLASH_LIFETIME_S)
         query = request.scope["query_string"].decode("latin-1")
         context = {

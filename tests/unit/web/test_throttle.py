@@ -11,7 +11,7 @@ from jobistemer.web.security.throttle import (
     FREE_FAILURES,
     MAX_ADDRESSES,
     MAX_DELAY_S,
-    Throttle,
+    TokenThrottle,
 )
 
 
@@ -29,7 +29,7 @@ def clock():
 
 @pytest.fixture
 def throttle(clock):
-    return Throttle(clock)
+    return TokenThrottle(clock)
 
 
 def test_who_mistypes_a_few_times_does_not_wait_and_then_longer_each_time(throttle, clock):
