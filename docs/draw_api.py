@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FunctionType
 
 import jobistemer
+from jobistemer.app.job_control import AppJobControl
 from jobistemer.app.job_declaration import JobDeclaration
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.queues import Holds, QueueControl
@@ -53,6 +54,7 @@ HANDED_OUT = {
     "what `app.job(…)` gives": JobDeclaration,
     "what `app.every(…)` gives; a unit or a weekday follows": EveryBuilder,
     "what a unit or `app.at(…)` gives": Ready,
+    "`app.control`": AppJobControl,
     "`app.queues`": QueueControl,
     "`app.holds`": Holds,
     "`app.dead`": DeadLetters,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from jobistemer.app.application import Jobistemer
 from jobistemer.app.handles import RunHandle, TaskHandle
 from jobistemer.app.request import Debounce, Request, Throttle, Unique
+from jobistemer.control.job_pages import JobPage
 from jobistemer.control.jobs import JobControl
 from jobistemer.core.errors import (
     Conflict,
@@ -107,6 +108,7 @@ __all__ = [
     "InvalidPayload",
     "InvalidSchedule",
     "JobControl",
+    "JobPage",
     "Jobistemer",
     "JobistemerError",
     "Misconfigured",

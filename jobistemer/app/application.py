@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from jobistemer.app.handles import RunHandle
+from jobistemer.app.job_control import AppJobControl
 from jobistemer.app.producer import SentCall
 from jobistemer.app.registry import Registry
 from jobistemer.app.request import Request, build_request, is_encodable
 from jobistemer.app.transaction_enqueue import prepare_follow_up
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.definitions import Registration
-from jobistemer.control.jobs import JobControl
 from jobistemer.control.queues import Holds, QueueControl
 from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
@@ -62,7 +62,7 @@ class Jobistemer(Registry):
         super().__init__(opened, defaults or Options(), sizes)
         self.middleware = MiddlewareChain()
         self.owner = ""
-        self.control = JobControl(self.namespace)
+        self.control = AppJobControl(self)
         self.queues = QueueControl(self.namespace)
         self.holds = Holds(self.namespace)
         self.dead = DeadLetters(self.namespace)

@@ -11,7 +11,7 @@ from jobistemer.app.decorators import TaskDecorator
 from jobistemer.app.handles import TaskHandle
 from jobistemer.core import ids
 from jobistemer.core.checks import check_name
-from jobistemer.core.errors import InvalidDefinition, InvalidPayload
+from jobistemer.core.errors import InvalidDefinition, InvalidPayload, JobistemerError
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.handlers.hooks import Hooks
@@ -59,11 +59,9 @@ class JobDeclaration(TaskDecorator):
         super().__init__(self._add_only_task)
         self._app = app
         self._schedule = schedule
-        self._policies, self._options = _split_policies(policies)
+        self._policies, self._options = split_job_options(policies)
         self._mode = self._policies.pop("mode", "graph")
         self._payload = self._policies.pop("payload", {})
-        if self._policies.get("update_window") is not None:
-            self._policies["update_window"] = parse_schedule(self._policies["update_window"])
         if self._mode not in MODES:
             raise InvalidDefinition(f"mode is {self._mode!r}, allowed are {', '.join(MODES)}")
         self._tasks: list[Task] = []
@@ -155,7 +153,20 @@ class JobDeclaration(TaskDecorator):
         """Make the function the only task of the job."""
         if not self.name:
             self._set_name(function.__name__)
-        return self._add_task(function, self.name, self.name, (), self._payload, {})
+        try:
+            handle = self._add_task(function, self.name, self.name, (), self._payload, {})
+            self.build()
+        except JobistemerError:
+            self._forget()
+            raise
+        return handle
+
+    def _forget(self) -> None:
+        """Take a declaration that failed back, so that the app has neither its job nor its tasks."""
+        if self._app.declarations.get(self.name) is self:
+            del self._app.declarations[self.name]
+        for task in self._tasks:
+            self._app.handlers.pop(task.handler, None)
 
     def _set_name(self, name: str) -> None:
         self.name = check_name("job", name)
@@ -188,7 +199,11 @@ class JobDeclaration(TaskDecorator):
         edges = {task.name: task.after for task in self._tasks}
         traits["upstream"] = find_upstream(edges, after)
         handle, effective, origin = self._add_handler(function, handler_name, traits, options)
-        checked = self._check_arguments(handle.handler, payload)
+        try:
+            checked = self._check_arguments(handle.handler, payload)
+        except (InvalidPayload, InvalidDefinition):
+            del self._app.handlers[handler_name]
+            raise
         self._tasks.append(Task(name, handler_name, checked, after, effective, failure, origin))
         return handle
 
@@ -239,7 +254,11 @@ def _parse_strategy(task: str, given: Any) -> FailureStrategy | None:
     return FailureStrategy(given)
 
 
-def _split_policies(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+def split_job_options(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+    """Split the keyword arguments of a job's declaration into its policies and the options of its tasks.
+
+    Raises InvalidDefinition for unknown names and for values out of range.
+    """
     unknown = set(policies) - _OPTION_NAMES - _POLICY_NAMES
     if unknown:
         known = ", ".join(sorted(_OPTION_NAMES | _POLICY_NAMES))
@@ -248,4 +267,6 @@ def _split_policies(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Option
     found = {key: value for key, value in policies.items() if key in _POLICY_NAMES}
     if "failure" in found:
         found["failure"] = _parse_strategy("(every)", found["failure"])
+    if found.get("update_window") is not None:
+        found["update_window"] = parse_schedule(found["update_window"])
     return found, options

@@ -105,7 +105,7 @@ class Registry:
 
     def effective_options(self, task: str, **call: Any) -> dict[str, EffectiveOption]:
         """Return the options that apply to a call of a task, each with its level: call, task, job, app or default."""
-        levels = self._levels.get(task, [("app", self.defaults)])
+        levels = self.levels_of(task)
         request = build_request(task, **call)
         found = resolve_options([*levels, ("call", request.options)])
         if request.max_retries is not None:
@@ -118,6 +118,10 @@ class Registry:
             raise UnknownJob(f"no job {job!r} is declared on this app; declared are {', '.join(self.declarations)}")
         definition = self.declarations[job].build()
         return {task.name: find_effective_options(definition, task) for task in definition.tasks}
+
+    def levels_of(self, task: str) -> list[tuple[str, Options]]:
+        """Return the options of app, job and task that a task was declared with, in this order."""
+        return self._levels.get(task, [("app", self.defaults)])
 
     def add_handler(
         self, function: Callable[..., Any], name: str, levels: list[tuple[str, Options]], **traits: Any

@@ -9,11 +9,13 @@ from typing import Any, ParamSpec, TypeVar
 import click
 import msgspec
 from rich.console import RenderableType
+from rich.text import Text
 
 from jobistemer.app.loading import open_namespace
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.safe_text import escape_text
 from jobistemer.store.namespace import Namespace
+from jobistemer.terminal import tables
 from jobistemer.terminal.tables import print_renderable
 
 P = ParamSpec("P")
@@ -74,6 +76,15 @@ def page_options(default: int, most: int) -> Callable[[F], F]:
         "--offset", type=click.IntRange(0), default=0, show_default=True, help="Skip so many at the beginning."
     )
     return lambda function: limit(offset(function))
+
+
+def describe_page(shown: int, offset: int, total: int) -> list[Text]:
+    """Return the line below a page that says how many there are and how to go on; none when all are shown."""
+    if not shown or shown >= total:
+        return []
+    last = offset + shown
+    onward = f"; go on with --offset {last}" if last < total else ""
+    return [tables.cell(f"{offset + 1:,}–{last:,} of {total:,}{onward}")]
 
 
 def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:

@@ -13,32 +13,40 @@ environment are not used: they would resolve the name again.
 from __future__ import annotations
 
 import http.client
-import ipaddress
+import math
 import socket
 import ssl
+import threading
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
 from jobistemer.contrib.app_protocol import TaskMaker
+from jobistemer.contrib.http_addresses import encode_host, resolve_address
 from jobistemer.core.builtin_tasks import HTTP_TASK
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail
+from jobistemer.core.safe_text import hide_secrets
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MAX_BODY = 64 * 1024
 """The bytes of a response that are read and kept."""
 MAX_REDIRECTS = 5
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
-_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-"""The addresses that are routed on the public Internet. All others are refused: among them are forms that wrap IPv4
-(`::127.0.0.1`, the NAT64 prefix of a site, 64:ff9b:1::/48), and old site-local addresses."""
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+MAX_HEADERS = 16 * 1024
+"""The characters of a response's headers that are kept."""
+MAX_TIMEOUT_S = 86_400.0
+_FOLLOWING_HEADERS = frozenset(
+    (
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "cache-control"),
+        *("content-encoding", "content-language", "content-type", "user-agent"),
+    )
+)
+"""The headers that follow a redirect to another host. All others may be secrets, such as X-Api-Key."""
 
 
 class HttpResult(msgspec.Struct, frozen=True):
@@ -51,6 +59,12 @@ class HttpResult(msgspec.Struct, frozen=True):
     url: str
     headers: dict[str, str]
     body: str
+
+
+class _Exchange(NamedTuple):
+    result: HttpResult
+    location: str | None
+    """Where the response sends the client, if it is a redirect."""
 
 
 class UnexpectedStatus(Exception):
@@ -80,22 +94,23 @@ def request(
     """
     if method not in METHODS:
         raise Fail(f"http: method is {method!r:.40}, allowed are {', '.join(METHODS)}")
-    if body is not None and json is not None:
-        raise Fail("http: body and json are both given; give one of them")
+    if not (math.isfinite(timeout_s) and 0 < timeout_s <= MAX_TIMEOUT_S):
+        raise Fail(f"http: timeout_s is {timeout_s!r:.40}, it must be above 0 and up to {MAX_TIMEOUT_S:g} seconds")
     sent_headers = dict(headers or {})
-    sent_body = body.encode() if body is not None else None
+    sent_body = _encode_body(body, json)
     if json is not None:
-        sent_body = msgspec.json.encode(json)
         sent_headers.setdefault("Content-Type", "application/json")
     deadline = time.monotonic() + timeout_s
     for _ in range(MAX_REDIRECTS + 1):
-        result = _request_once(url, method, sent_headers, sent_body, deadline, private=ctx.permissions.http_private)
-        location = result.headers.get("location") if result.status in REDIRECT_STATUSES else None
+        result, location = _exchange(
+            url, method, sent_headers, sent_body, deadline, private=ctx.permissions.http_private
+        )
         if location is None:
             break
-        ctx.log(f"{method} {_redact_url(url)}: {result.status}, on to {location[:200]}")
-        new_url = urljoin(url, location)
-        method, sent_headers, sent_body, url = _build_redirect(result, method, sent_headers, sent_body, new_url)
+        ctx.log(f"{method} {_redact_url(url)}: {result.status}, on to {_redact_url(location)}")
+        urls = url, _join_url(url, location)
+        method, sent_headers, sent_body = _build_redirect(result.status, method, sent_headers, sent_body, urls)
+        url = urls[1]
     else:
         raise Fail(f"http: more than {MAX_REDIRECTS} redirects, the last one to {_redact_url(url)}")
     ctx.log(f"{method} {_redact_url(url)}: {result.status}")
@@ -104,39 +119,111 @@ def request(
     return result
 
 
-def _request_once(
+def _encode_body(body: str | None, json: Any) -> bytes | None:
+    if json is not None:
+        if body is not None:
+            raise Fail("http: body and json are both given; give one of them")
+        return msgspec.json.encode(json)
+    try:
+        return body.encode() if body is not None else None
+    except UnicodeEncodeError as error:
+        raise Fail(f"http: body has a character that is no text at position {error.start}") from None
+
+
+def _exchange(
     url: str, method: str, headers: dict[str, str], body: bytes | None, deadline: float, *, private: bool
-) -> HttpResult:
+) -> _Exchange:
     parts = _parse_url(url)
-    address = _resolve_address(parts, private=private)
-    connection = _build_connection(parts, address, deadline)
+    host = encode_host(parts.hostname or "")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    address = resolve_address(host, port, deadline, private=private)
+    connected = socket.create_connection(address, _check_deadline(deadline))
+    connection = http.client.HTTPConnection(host, port)
+    try:
+        with _cut_off_at(deadline, connected):
+            connection.sock = connected
+            if parts.scheme == "https":
+                connection = http.client.HTTPSConnection(host, port)
+                # The certificate is checked against the name, not the address.
+                connection.sock = ssl.create_default_context().wrap_socket(connected, server_hostname=host)
+            # Never another socket than this one, which leads to the address that was checked.
+            connection.auto_open = 0
+            _send(connection, method, parts, headers, body)
+            return _read_response(connection, url)
+    except (http.client.HTTPException, ValueError) as error:
+        raise OSError(f"{_redact_url(url)} gave no proper answer: {type(error).__name__} {error}") from error
+    finally:
+        connection.close()
+        connected.close()
+
+
+@contextmanager
+def _cut_off_at(deadline: float, connected: socket.socket) -> Iterator[None]:
+    """Cut a connection off at the deadline. Raises TimeoutError then.
+
+    The time-out of a socket counts from the last byte, and a server that sends one now and then, of the handshake, the
+    status, the headers, `100 Continue` or the body, could hold the request for hours.
+    """
+    over = threading.Event()
+    # A second descriptor of the same connection: http.client closes its own when an answer says that it is the last.
+    second = connected.dup()
+
+    def cut_off() -> None:
+        over.set()
+        with suppress(OSError):
+            second.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_check_deadline(deadline), cut_off)
+    timer.daemon = True
+    timer.start()
+    error: Exception | None = None
+    try:
+        yield
+    except (OSError, http.client.HTTPException, ValueError) as raised:
+        error = raised
+    finally:
+        timer.cancel()
+        timer.join()
+        second.close()
+    if over.is_set():
+        # What was cut off looks like a broken connection, or like the end of the answer.
+        raise TimeoutError("the time for the request is over") from error
+    if error is not None:
+        raise error
+
+
+def _send(
+    connection: http.client.HTTPConnection, method: str, parts: SplitResult, headers: dict[str, str], body: bytes | None
+) -> None:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        text = _read_body(response, connection, deadline)
-        response_headers = {name.lower(): value for name, value in response.getheaders()}
-        return HttpResult(response.status, _redact_url(url), response_headers, text)
-    except http.client.HTTPException as error:
-        raise OSError(f"{_redact_url(url)} gave no proper answer: {type(error).__name__} {error}") from error
-    except ValueError as error:
-        raise Fail(f"http: the request to {_redact_url(url)} cannot be made: {error}") from None
-    finally:
-        connection.close()
+    except (ValueError, http.client.InvalidURL) as error:
+        raise Fail(f"http: the request to {_redact_url(parts.geturl())} cannot be made: {error}") from None
 
 
-def _read_body(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float) -> str:
-    body = b""
-    # Part by part, each with the time that is left: a timeout of the socket alone counts from the last byte, so a
-    # server that sends a byte now and then could hold the request for hours.
-    while len(body) < MAX_BODY:
-        if connection.sock is not None:
-            connection.sock.settimeout(_check_deadline(deadline))
-        part = response.read1(MAX_BODY - len(body))
-        if not part:
+def _read_response(connection: http.client.HTTPConnection, url: str) -> _Exchange:
+    response = connection.getresponse()
+    body = response.read(MAX_BODY)
+    result = HttpResult(response.status, _redact_url(url), _keep_headers(response), _decode_body(response, body))
+    return _Exchange(result, response.getheader("Location") if response.status in REDIRECT_STATUSES else None)
+
+
+def _keep_headers(response: http.client.HTTPResponse) -> dict[str, str]:
+    kept, size = dict[str, str](), 0
+    for name, value in response.getheaders():
+        size += len(name) + len(value)
+        if size > MAX_HEADERS:
             break
-        body += part
-    return body.decode(response.headers.get_content_charset("utf-8"), errors="replace")
+        kept[name.lower()] = value
+    return kept
+
+
+def _decode_body(response: http.client.HTTPResponse, body: bytes) -> str:
+    # The request was answered: a charset that nobody knows, or that is no charset, must not have it sent again.
+    with suppress(LookupError, ValueError):
+        return body.decode(response.headers.get_content_charset("utf-8"), errors="replace")
+    return body.decode("utf-8", errors="replace")
 
 
 def _check_deadline(deadline: float) -> float:
@@ -160,76 +247,28 @@ def _parse_url(url: str) -> SplitResult:
     return parts
 
 
-def _resolve_address(parts: SplitResult, *, private: bool) -> tuple[str, int]:
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(each[4][0]) for each in found]
-    # All addresses are checked though the first one is used: a name with a private one among them is not trusted.
-    for address in addresses:
-        if not private and not is_public(ipaddress.ip_address(address.partition("%")[0])):
-            raise Fail(
-                f"http: {host} is {address}, which is no public address; "
-                "a worker started with --allow-http-private may reach it"
-            )
-    return addresses[0], port
-
-
-def is_public(address: Address) -> bool:
-    """Return whether an address is on the public Internet. IPv4 addresses that are wrapped in IPv6 are unwrapped."""
-    if isinstance(address, ipaddress.IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if wrapped is None and address in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if wrapped is not None:
-            return is_public(wrapped)
-        if address not in _GLOBAL_UNICAST:
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-class _PlainConnection(http.client.HTTPConnection):
-    """A connection to the address that was checked; the name is not resolved again."""
-
-    def __init__(self, parts: SplitResult, address: tuple[str, int], timeout: float) -> None:
-        super().__init__(parts.hostname or "", address[1], timeout=timeout)
-        self._address = address
-
-    def connect(self) -> None:
-        """Open the socket."""
-        self.sock = socket.create_connection(self._address, self.timeout)
-
-
-class _TlsConnection(_PlainConnection):
-    """A connection with TLS. The certificate is checked against the name, not the address."""
-
-    default_port = 443
-
-    def connect(self) -> None:
-        """Open the socket and make the TLS handshake."""
-        super().connect()
-        self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
-
-
-def _build_connection(parts: SplitResult, address: tuple[str, int], deadline: float) -> http.client.HTTPConnection:
-    kind = _TlsConnection if parts.scheme == "https" else _PlainConnection
-    return kind(parts, address, _check_deadline(deadline))
+def _join_url(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise Fail(f"http: {_redact_url(url)} redirects to {_redact_url(location)!r}: {error}") from None
 
 
 def _build_redirect(
-    result: HttpResult, method: str, headers: dict[str, str], body: bytes | None, url: str
-) -> tuple[str, dict[str, str], bytes | None, str]:
-    old, new = urlsplit(result.url), urlsplit(url)
+    status: int, method: str, headers: dict[str, str], body: bytes | None, urls: tuple[str, str]
+) -> tuple[str, dict[str, str], bytes | None]:
+    old, new = map(urlsplit, urls)
     if (old.scheme, old.netloc) != (new.scheme, new.netloc):
         # The caller gave the secrets for the first host; another one must not receive them.
-        headers = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
-    if result.status == 303 or (result.status in (301, 302) and method == "POST"):
+        headers = {name: value for name, value in headers.items() if name.lower() in _FOLLOWING_HEADERS}
+    if status == 303 or (status in (301, 302) and method == "POST"):
         headers = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
-        return "HEAD" if method == "HEAD" else "GET", headers, None, url
-    return method, headers, body, url
+        return "HEAD" if method == "HEAD" else "GET", headers, None
+    return method, headers, body
 
 
 def _redact_url(url: str) -> str:
-    # For logs and errors: without a user and password, which may stand in it by mistake, and cut.
-    scheme, separator, rest = url.partition("://")
+    # For logs and errors: without a user and password, which may stand in it by mistake, without tokens, and cut.
+    scheme, separator, rest = url[:2000].partition("://")
     host = rest.partition("/")[0]
-    return f"{scheme}{separator}{rest.replace(host, host.rpartition('@')[2], 1)}"[:300]
+    return hide_secrets(f"{scheme}{separator}{rest.replace(host, host.rpartition('@')[2], 1)}")[:300]

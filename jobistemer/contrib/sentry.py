@@ -8,15 +8,16 @@
     sentry.install(app)
 
 Each attempt has a scope of its own: a user or a tag that a handler adds is not seen by other attempts. `Retry` is not
-reported, since a handler raises it on purpose, to ask for another attempt. Payloads are not sent, but Sentry shows the
-local variables of a handler, and so its arguments, unless it is initialised with `include_local_variables=False`.
+reported, since a handler raises it on purpose, to ask for another attempt. The package sends no payload: the local
+variables of its own frames are taken out of each event. Sentry shows those of a handler, and so its arguments, unless
+it is initialised with `include_local_variables=False`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import sentry_sdk
 
@@ -44,6 +45,7 @@ def _report_exceptions(context: Context) -> Iterator[None]:
         scope.set_tag("jobistemer.task", context.handler)
         scope.set_tag("jobistemer.queue", context.queue)
         scope.set_context("jobistemer", _describe_run(context))
+        scope.add_event_processor(_remove_own_variables)
         try:
             yield
         except Retry:
@@ -51,6 +53,16 @@ def _report_exceptions(context: Context) -> Iterator[None]:
         except Exception as error:
             scope.capture_exception(error)
             raise
+
+
+def _remove_own_variables(event: Any, _hint: Any) -> Any:
+    """Take the local variables out of the frames of this package, where the payload stands under other names."""
+    for kind in ("exception", "threads"):
+        for each in (event.get(kind) or {}).get("values") or ():
+            for frame in (each.get("stacktrace") or {}).get("frames") or ():
+                if str(frame.get("module")).partition(".")[0] == "jobistemer":
+                    frame.pop("vars", None)
+    return event
 
 
 def _describe_run(context: Context) -> dict[str, object]:

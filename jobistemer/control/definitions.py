@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from jobistemer.control.job_pages import JobPages
 from jobistemer.core import ids
-from jobistemer.core.errors import InvalidInput, UnknownJob, UnknownVersion
+from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownJob, UnknownVersion
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.planning.diff import Difference, diff_jobs
@@ -18,6 +20,7 @@ from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
+_log = logging.getLogger("jobistemer.control")
 MAX_PERSON_LENGTH = 100
 
 
@@ -33,7 +36,7 @@ class Registration(NamedTuple):
     version: int
 
 
-class JobDefinitions:
+class JobDefinitions(JobPages):
     """Control of the definitions of the jobs of one namespace.
 
     by: the author of the changes, for each job's audit list; by default the user of this process and its host.
@@ -41,7 +44,7 @@ class JobDefinitions:
     """
 
     def __init__(self, namespace: Namespace, by: str | None = None) -> None:
-        self._namespace = namespace
+        super().__init__(namespace)
         self._by = _check_person(by) if by is not None else user_name()
 
     def register(self, job: Job, *, owner: str = "", force: bool = False) -> Registration:
@@ -67,6 +70,8 @@ class JobDefinitions:
         for job in jobs:
             changed = update_job(self._database(job.name), job, author, apply=choose_apply(force, keep_newer))
             registered.append(Registration(job.name, *changed))
+            if changed.word in ("CREATED", "CHANGED") and is_over(job, self._now_ms()):
+                _log.warning("job %r will never run: its schedule has no instant to come", job.name)
         return registered
 
     def versions(self, name: str) -> list[Version]:
@@ -112,6 +117,14 @@ class JobDefinitions:
 
     def _now_ms(self) -> int:
         return self._namespace.clock.now_ms()
+
+
+def is_over(job: Job, now_ms: int) -> bool:
+    """Return whether the schedule of a job has no instant to come; False for one that is not known in this process."""
+    try:
+        return job.schedule.next_unix(now_ms // 1000) is None
+    except InvalidSchedule:
+        return False
 
 
 def choose_apply(force: bool, keep_newer: bool) -> Apply:  # noqa: FBT001 - the two words of the public methods

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from jobistemer.control.definitions import Registration, choose_apply
+from jobistemer.control.definitions import Registration, choose_apply, is_over
 from jobistemer.control.jobs import JobControl
 from jobistemer.core.jobs.job import Job, fingerprint
 from jobistemer.core.jobs.versions import choose_apply_ms
@@ -39,7 +39,7 @@ class JobPlan(msgspec.Struct, frozen=True):
     another version has replaced this definition before; drop, since the current version holds on and another one that
     waits is taken back; or remove, since the app no longer declares the job.
     version: the current version, 0 for none. apply_at: the Unix milliseconds of a change that is postponed. restored:
-    the earlier version that had this very definition, 0 for none.
+    the earlier version that had this very definition, 0 for none. is_over: its schedule has no instant to come.
     """
 
     job: str
@@ -48,6 +48,7 @@ class JobPlan(msgspec.Struct, frozen=True):
     difference: Difference
     apply_at: int | None = None
     restored: int = 0
+    is_over: bool = False
 
 
 class DeployPlan(msgspec.Struct, frozen=True):
@@ -106,7 +107,8 @@ def _plan_job(database: Database, job: Job, apply: Apply) -> JobPlan:
     if step is DeployStep.WAIT and stored is not None:
         return JobPlan(job.name, step, version, found, stored.pending_at)
     at_ms = choose_apply_ms(job, now_ms) if step is DeployStep.CHANGE and apply is not Apply.NOW else now_ms
-    return JobPlan(job.name, step, version, found, at_ms if at_ms > now_ms else None, earlier or 0)
+    put_off = at_ms if at_ms > now_ms else None
+    return JobPlan(job.name, step, version, found, put_off, earlier or 0, is_over(job, now_ms))
 
 
 def _decide_step(mark: str, stored: StoredJob | None, earlier: int | None, apply: Apply) -> DeployStep:

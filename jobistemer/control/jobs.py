@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from jobistemer.control.definitions import JobDefinitions
+from jobistemer.control.job_pages import MAX_PAGE
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from jobistemer.core.runs.records import JobChange
@@ -50,6 +51,20 @@ class JobControl(JobDefinitions):
         decide_backlog(database, self.find(name), database.read_clock())
         if database.call(jobs.remove(database.keys, self.find(name), database.read_clock(), self._by)).word == "STALE":
             raise Conflict(f"job {name!r} was changed or removed at the same time; look again")
+
+    def remove_all(self, prefix: str) -> int:
+        """Remove all jobs whose names begin with `prefix`, as `remove` does. Returns how many were removed.
+
+        Raises InvalidInput for an empty prefix, or Conflict when another process keeps changing one of them.
+        """
+        if not isinstance(prefix, str) or not prefix:
+            raise InvalidInput(f"prefix is {prefix!r:.80}, allowed is the beginning of names, such as 'tenant-'")
+        removed, page = 0, self.list(prefix, limit=MAX_PAGE)
+        while page.jobs:
+            for summary in page.jobs:
+                removed += self._remove_if_there(summary.name)
+            page = self.list(prefix, limit=MAX_PAGE, after=page.jobs[-1].name)
+        return removed
 
     def trigger(self, name: str) -> tuple[str, str]:
         """Fire a job now, in addition to its schedule.
@@ -103,6 +118,13 @@ class JobControl(JobDefinitions):
     def next_run(self, name: str) -> datetime | None:
         """Return the next due instant of a job, None when there is none. Raises UnknownJob."""
         return self.find(name).job.schedule.next_after(datetime.fromtimestamp(self._now_ms() // 1000, UTC))
+
+    def _remove_if_there(self, name: str) -> bool:
+        try:
+            self.remove(name)
+        except UnknownJob:
+            return False
+        return True
 
     def _check_registered(self, name: str, word: str) -> None:
         if word == "UNKNOWN":

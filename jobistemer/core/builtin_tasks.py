@@ -17,8 +17,12 @@ class Permissions(msgspec.Struct, frozen=True):
     """Permissions of the built-in tasks.
 
     shell: names or paths of the programs that the task `shell` may start, `*` for all; empty allows none.
+    shell_env: the names of the variables that a call of it may set.
+    shell_pass_env: the names of further variables of the worker's own environment that its commands get.
     http_private: whether the task `http` may reach private, loopback and link-local addresses.
     """
 
     shell: tuple[str, ...] = ()
+    shell_env: tuple[str, ...] = ()
+    shell_pass_env: tuple[str, ...] = ()
     http_private: bool = False

@@ -46,7 +46,7 @@ class ProcessGroup:
                 seen.append(lines.get(timeout=POLL_S))
             except Empty:
                 continue
-            if seen[-1].startswith("redis://"):
+            if seen[-1].startswith("unix://"):
                 return seen[-1]
         raise NotConnected(f"the embedded server did not start: {' '.join(seen[-3:])}")
 

@@ -6,11 +6,14 @@ It listens at an address, or at a Unix socket through which a supervisor reads t
 from __future__ import annotations
 
 import http.client
+import io
 import logging
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,9 +25,11 @@ from jobistemer.runtime.repeat import start_thread
 
 LOOPBACK = "127.0.0.1"
 TIMEOUT_S = 2.0
-"""Seconds that client and server wait for each other."""
+"""Seconds that client and server wait for each other, for the whole request and for the whole answer."""
 MAX_AT_ONCE = 50
 """Requests answered at a time: an endpoint that anybody can reach must not cost a process more threads than these."""
+DROP_S = 0.5
+"""Seconds in which a client that was dropped has left its place."""
 POLL_S = 3600.0
 """Seconds between two checks for a shutdown, which never comes: the endpoint ends with its process."""
 TEXT = "text/plain; charset=utf-8"
@@ -91,22 +96,45 @@ class _ThreadedServer(socketserver.ThreadingMixIn):
     request_queue_size = 128
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer on a thread of its own; close the connection at once when too many requests are being answered."""
-        if self._free_threads.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            request.close()
+        """Answer on a thread of its own. When all are taken, the client that has sent its request longest gives way.
+
+        A probe sends its request at once; without that, clients that send a byte a second would keep all probes out.
+        """
+        if not self._free_threads.acquire(blocking=False):
+            self._drop_oldest()
+            # Nobody gives way while all requests are being answered: then it is this client who is turned away.
+            if not self._free_threads.acquire(timeout=DROP_S):
+                request.close()
+                return
+        self._unread[request] = None
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer, then let another request have this thread's place."""
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._unread.pop(request, None)
             self._free_threads.release()
+
+    def note_read(self, request: Any) -> None:
+        """Take note that a request has been read, and that it is being answered."""
+        self._unread.pop(request, None)
+
+    def _drop_oldest(self) -> None:
+        # The order is that of the connections. A thread may take its own out between the two steps.
+        with suppress(StopIteration, KeyError, OSError):
+            oldest = next(iter(self._unread.copy()))
+            self._unread.pop(oldest)
+            oldest.shutdown(socket.SHUT_RDWR)
 
     @cached_property
     def _free_threads(self) -> threading.Semaphore:
         return threading.Semaphore(MAX_AT_ONCE)
+
+    @cached_property
+    def _unread(self) -> dict[Any, None]:
+        return {}
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature of socketserver
         """Log for debugging only: a client that closes the connection before the answer is no trouble."""
@@ -135,12 +163,40 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+class _DeadlineReader(io.RawIOBase):
+    """What a client sends. The time-out of a socket counts from the last byte; this one counts from the first."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__()
+        self._connection = connection
+        self._deadline = time.monotonic() + TIMEOUT_S
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what there is. Raises TimeoutError when the time for the request is over."""
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the time for the request is over")
+        self._connection.settimeout(left_s)
+        return self._connection.recv_into(buffer)
+
+
 def _build_handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
     class RequestHandler(BaseHTTPRequestHandler):
         timeout = TIMEOUT_S
 
+        def setup(self) -> None:
+            """Read the request with one deadline for all of it."""
+            super().setup()
+            self.rfile = io.BufferedReader(_DeadlineReader(self.connection))
+
         def do_GET(self) -> None:
             """Answer with the page of the path."""
+            self.server.note_read(self.connection)  # type: ignore[attr-defined] # both servers have it
+            self.connection.settimeout(TIMEOUT_S)
             response = _render_page(pages, urlsplit(self.path).path)
             self.send_response(response.status)
             self.send_header("Content-Type", response.content_type)

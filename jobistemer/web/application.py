@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.namespace import Namespace
-from jobistemer.web.dashboard.dashboard import Dashboard
-from jobistemer.web.dashboard.settings import DashboardSettings
 from jobistemer.web.pages import (
     actions,
     errors,
@@ -26,8 +23,10 @@ from jobistemer.web.pages import (
     search,
 )
 from jobistemer.web.security.middleware import DashboardMiddleware
-
-STATIC = Path(__file__).parent / "static"
+from jobistemer.web.shared.dashboard import Dashboard
+from jobistemer.web.shared.deadline import in_time
+from jobistemer.web.shared.settings import DashboardSettings
+from jobistemer.web.shared.static_files import STATIC
 
 
 def make_application(namespace: Namespace, settings: DashboardSettings | None = None) -> Starlette:
@@ -39,7 +38,18 @@ def make_application(namespace: Namespace, settings: DashboardSettings | None = 
     dashboard = Dashboard(namespace, chosen)
     application = Starlette(
         routes=_routes(),
-        middleware=[Middleware(DashboardMiddleware, hosts=chosen.hosts, authenticator=dashboard.authenticator)],
+        middleware=[
+            Middleware(
+                DashboardMiddleware,
+                namespace=namespace.name,
+                hosts=chosen.hosts,
+                authenticator=dashboard.authenticator,
+                root_path=chosen.root_path,
+            ),
+            # The size of a page could tell the mark of its forms to whoever can put texts of his own on it and have the
+            # page loaded; cookies that are `SameSite=Strict` keep other sites from that.
+            Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5),
+        ],
         exception_handlers={
             JobistemerError: errors.handle_jobistemer_error,
             HTTPException: errors.handle_http_error,
@@ -51,22 +61,21 @@ def make_application(namespace: Namespace, settings: DashboardSettings | None = 
 
 
 def _routes() -> list[Route | Mount]:
-    # Pages are plain functions, so starlette runs them in threads: the store blocks until the server answers, and in a
-    # coroutine it would block all other requests with it.
     return [
-        Route("/", overview.overview_page),
-        Route("/jobs", jobs.jobs_page),
+        Route("/", in_time(overview.overview_page)),
+        Route("/jobs", in_time(jobs.jobs_page)),
         # The converter `path`, since names of jobs may contain slashes.
-        Route("/jobs/{name:path}", jobs.job_page),
-        Route("/occurrences/{occurrence}", occurrences.occurrence_page),
-        Route("/queues", lists.queues_page),
-        Route("/runs", runs.runs_page),
-        Route("/runs/{run}", runs.run_page),
-        Route("/dead", lists.dead_letters_page),
-        Route("/workers", lists.workers_page),
-        Route("/find", search.search),
+        Route("/jobs/{name:path}", in_time(jobs.job_page)),
+        Route("/occurrences/{occurrence}", in_time(occurrences.occurrence_page)),
+        Route("/queues", in_time(lists.queues_page)),
+        Route("/runs", in_time(runs.runs_page)),
+        Route("/runs/{run}", in_time(runs.run_page)),
+        Route("/dead", in_time(lists.dead_letters_page)),
+        Route("/workers", in_time(lists.workers_page)),
+        Route("/find", in_time(search.search)),
         Route("/actions/{action}", actions.handle_action, methods=["POST"]),
         Route("/login", login.login_page, methods=["GET"]),
         Route("/login", login.log_in, methods=["POST"]),
+        Route("/logout", login.log_out, methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]

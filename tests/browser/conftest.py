@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from jobistemer import Jobistemer
 from jobistemer.web.application import make_application
-from jobistemer.web.dashboard.settings import DashboardSettings
 from jobistemer.web.server import build_config
+from jobistemer.web.shared.settings import DashboardSettings
 from tests.support.apps import empty_app
 from tests.support.sample_data import populate
 from tests.support.servers import VALKEY, running

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from html.parser import HTMLParser
 from typing import Any
 
 import httpx2
 from starlette.testclient import TestClient
 
+from jobistemer.core.errors import NotConnected
 from jobistemer.store.namespace import Namespace
 from jobistemer.web.application import make_application
-from jobistemer.web.dashboard.settings import DashboardSettings
+from jobistemer.web.security.cookies import name_cookies
+from jobistemer.web.shared.settings import DashboardSettings
 
 AT = "http://localhost:8787"
 _CSRF_TOKEN = re.compile(r'name="csrf" value="([\w-]{43})"')
@@ -45,9 +48,19 @@ class DashboardClient:
     def csrf_token(self) -> str:
         """Return the token in the forms of this browser's pages."""
         found = _CSRF_TOKEN.search(self.look("/login" if self._locked() else "/actions-are-nowhere", 200 if self._locked() else 404))
-        return found[1] if found else self.application.state.dashboard.signer.sign(
-            "form", self.client.cookies["jobistemer_session"]
-        )
+        with suppress(NotConnected):
+            # A page with a form has asked the server for the key; the page of an error has not.
+            _ = self.application.state.dashboard.shards
+        return found[1] if found else self.application.state.dashboard.signer.sign("form", self.cookie("session"))
+
+    def cookie(self, kind: str) -> str:
+        """Return the value of a cookie of the dashboard: session, pass or said; empty when there is none."""
+        return next((each.value or "" for each in self.client.cookies.jar if each.name.endswith(f"_{kind}")), "")
+
+    def set_cookie(self, kind: str, value: str) -> None:
+        """Set a cookie of the dashboard as a browser that kept it would send it."""
+        names = name_cookies(self.application.state.dashboard.namespace.name, "", "8787", secure=False)
+        self.client.cookies.set({"session": names.session, "pass": names.auth, "said": names.flash}[kind], value)
 
     def _locked(self) -> bool:
         return bool(self.application.state.dashboard.authenticator.requires_token)

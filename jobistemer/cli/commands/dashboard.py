@@ -13,7 +13,7 @@ from jobistemer.cli.process_options import logging_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.process import ProcessOptions, prepare_process
-from jobistemer.web.dashboard.settings import build_settings
+from jobistemer.web.shared.settings import build_settings
 
 REQUIRED_MODULES: Final = ("starlette", "uvicorn", "jinja2", "itsdangerous")
 DEFAULT_PORT: Final = 8787
@@ -49,6 +49,18 @@ def is_installed() -> bool:
     metavar="NAME",
     help="Accept this host name too, such as that of a proxy; may be repeated.",
 )
+@click.option(
+    "--user-header",
+    metavar="HEADER",
+    default="",
+    help="Record the user that a proxy names in this header, such as X-Forwarded-User; without it, refuse actions.",
+)
+@click.option(
+    "--root-path",
+    metavar="PATH",
+    default="",
+    help="Path under which a proxy shows the dashboard, such as /admin/jobs; requests have to arrive with it.",
+)
 @click.option("--no-token", "without_token", is_flag=True, help="Accept other machines without a token.")
 @logging_options
 @one_line_errors
@@ -61,6 +73,8 @@ def dashboard_command(
     read_only: bool,
     by: str,
     names: tuple[str, ...],
+    user_header: str,
+    root_path: str,
     without_token: bool,
     log_level: str,
     log_format: str,
@@ -76,7 +90,16 @@ def dashboard_command(
     from jobistemer.web.server import serve  # noqa: PLC0415 - an extra, checked above
 
     token = os.environ.get("JOBISTEMER_DASHBOARD_TOKEN", "")
-    settings = build_settings(host, read_only=read_only, by=by, token=token, names=names, without_token=without_token)
+    settings = build_settings(
+        host,
+        read_only=read_only,
+        by=by,
+        token=token,
+        names=names,
+        without_token=without_token,
+        user_header=user_header,
+        root_path=root_path,
+    )
     opened = open_namespace(url, namespace)
     shutdown = prepare_process(ProcessOptions(log_level=log_level, log_format=log_format, until_eof=until_eof))
     serve(opened, settings, host, port, shutdown)

@@ -109,6 +109,8 @@ def _render_job(plan: JobPlan, now_ms: int, *, remove: bool) -> list[RenderableT
         parts.append(diff_tables.fields_table(plan.difference))
     if plan.step in (DeployStep.ADD, DeployStep.CHANGE, DeployStep.REMOVE):
         parts.append(diff_tables.fires_table(plan.difference.fires))
+    if plan.is_over and plan.step in (DeployStep.ADD, DeployStep.CHANGE):
+        parts.append(tables.multiline("    it will never run: its schedule has no instant to come"))
     return parts
 
 

@@ -18,6 +18,7 @@ from jobistemer.cli.health_options import (
     serve_health,
     serve_supervised_health,
 )
+from jobistemer.cli.permission_options import permission_options
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, with_server
 from jobistemer.core.builtin_tasks import Permissions
@@ -100,17 +101,7 @@ def recycling_options(function: F) -> F:
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @recycling_options
 @supervisor_options
-@click.option(
-    "--allow-shell",
-    default="",
-    metavar="PROGRAM,…",
-    help="Programs that the built-in task `shell` may run, * for all; by default none.",
-)
-@click.option(
-    "--allow-http-private",
-    is_flag=True,
-    help="Let the built-in task `http` reach private, loopback and link-local addresses.",
-)
+@permission_options
 @with_server
 @process_options
 @one_line_errors
@@ -180,6 +171,8 @@ def _build_settings(
     lease: float,
     grace: float,
     allow_shell: str,
+    allow_shell_env: str,
+    pass_shell_env: str,
     allow_http_private: bool,
     **other_settings: Any,
 ) -> WorkerSettings:
@@ -190,11 +183,17 @@ def _build_settings(
         beat_s=min(_DEFAULTS.beat_s, lease / 3),
         grace_s=grace,
         permissions=Permissions(
-            shell=tuple(filter(None, (each.strip() for each in allow_shell.split(",")))),
+            shell=_split(allow_shell),
+            shell_env=_split(allow_shell_env),
+            shell_pass_env=_split(pass_shell_env),
             http_private=allow_http_private,
         ),
         **other_settings,
     )
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (each.strip() for each in text.split(","))))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,13 @@ def find_summary(database: Database, name: str) -> JobSummary | None:
     return summaries[0] if summaries else None
 
 
+def find_summaries(database: Database, job_ids: Sequence[str]) -> list[JobSummary]:
+    """Return the summaries of jobs of one shard by their ids; jobs that are not registered are left out."""
+    scores = database.ask("ZMSCORE", database.keys.due, *job_ids) if job_ids else []
+    due = {job: float(score) for job, score in zip(job_ids, scores, strict=True) if score is not None}
+    return _read_summaries(database, due)
+
+
 def list_history(database: Database, job: str, offset: int = 0, limit: int = 20) -> list[OccurrenceRecord]:
     """Return a page of the occurrences of a job, the newest first."""
     return find_occurrences(database, _read_history_ids(database, job, offset, limit))

@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from jobistemer.web.dashboard.actions import ACTIONS, Action, ActionRequest
-from jobistemer.web.dashboard.dashboard import FLASH_COOKIE, FLASH_LIFETIME_S, Dashboard, get_dashboard
-from jobistemer.web.dashboard.forms import FormValues, first_value, local_path, read_form
 from jobistemer.web.security.middleware import is_same_origin
+from jobistemer.web.security.visit import get_visit
+from jobistemer.web.shared.actions import ACTIONS, Action, ActionRequest
+from jobistemer.web.shared.dashboard import FLASH_LIFETIME_S, Dashboard, get_dashboard
+from jobistemer.web.shared.forms import FormValues, first_value, local_path, read_form
 
 MAX_TARGETS = 100
 MAX_FLASH_LENGTH = 1_000
@@ -38,6 +39,8 @@ def _perform_action(request: Request, form: FormValues) -> Response:
     dashboard, name = get_dashboard(request), request.path_params["action"]
     if dashboard.read_only:
         raise HTTPException(403, "This dashboard is read-only.")
+    # The key of forms may come from the server.
+    _ = dashboard.shards
     check_form(request, form)
     action = ACTIONS.get(name)
     if action is None:
@@ -47,8 +50,9 @@ def _perform_action(request: Request, form: FormValues) -> Response:
         raise HTTPException(400, f"{len(targets)} were chosen; choose one" + (" or more." if action.several else "."))
     if action.question and first_value(form, "confirmed") != "yes":
         return _ask_confirmation(request, form, name, action)
-    wanted = ActionRequest(targets, dashboard.by, first_value(form, "note"), first_value(form, "minutes"))
-    return _redirect_back(dashboard, form, action.perform(dashboard.namespace, wanted))
+    author = dashboard.read_author(request)
+    wanted = ActionRequest(targets, author, first_value(form, "note"), first_value(form, "minutes"))
+    return _redirect_back(request, dashboard, form, action.perform(dashboard.namespace, wanted))
 
 
 def _ask_confirmation(request: Request, form: FormValues, name: str, action: Action) -> Response:
@@ -61,12 +65,13 @@ def _ask_confirmation(request: Request, form: FormValues, name: str, action: Act
         label=action.label,
         question=question,
         targets=targets,
-        back=local_path(first_value(form, "back")),
+        back=local_path(first_value(form, "back"), get_visit(request).root),
     )
 
 
-def _redirect_back(dashboard: Dashboard, form: FormValues, message: str) -> Response:
-    response = RedirectResponse(local_path(first_value(form, "back")), 303)
+def _redirect_back(request: Request, dashboard: Dashboard, form: FormValues, message: str) -> Response:
+    visit = get_visit(request)
+    response = RedirectResponse(local_path(first_value(form, "back"), visit.root), 303)
     signed = dashboard.signer.encode("said", message[:MAX_FLASH_LENGTH])
-    response.set_cookie(FLASH_COOKIE, signed, max_age=FLASH_LIFETIME_S, httponly=True, samesite="strict")
+    visit.cookies.set_on(response, visit.cookies.flash, signed, FLASH_LIFETIME_S)
     return response

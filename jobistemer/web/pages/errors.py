@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -10,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.core.errors import Conflict, InvalidInput, JobistemerError, NotConnected, NotFound, ServerRefused
-from jobistemer.web.dashboard.dashboard import get_dashboard
 from jobistemer.web.security.middleware import SECURITY_HEADERS
+from jobistemer.web.shared.dashboard import get_dashboard
 
 _STATUS_BY_ERROR: Final[tuple[tuple[type[JobistemerError], int, str], ...]] = (
     (NotFound, 404, "Not found"),
@@ -49,9 +48,7 @@ def handle_unexpected_error(request: Request, _error: Exception) -> Response:
 
 
 def _render_error(request: Request, status: int, title: str, message: str) -> Response:
-    # The time of this machine: the server may be the cause of the error, and could not give its own.
-    now_ms = round(time.time() * 1000)
-    response = get_dashboard(request).render(request, "error.html", status, now_ms=now_ms, title=title, message=message)
+    response = get_dashboard(request).render_offline(request, "error.html", status, title=title, message=message)
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response

@@ -20,8 +20,8 @@ from jobistemer.core.schedules import describe
 from jobistemer.store.database import Database
 from jobistemer.store.reads import jobs, records
 from jobistemer.web.charts.timeline import HistoryItem, build_timeline
-from jobistemer.web.dashboard.dashboard import get_dashboard
-from jobistemer.web.dashboard.pagination import read_page
+from jobistemer.web.shared.dashboard import get_dashboard
+from jobistemer.web.shared.pagination import read_page
 
 JOBS_PER_PAGE, OUTCOMES_PER_JOB = 25, 24
 HISTORY_PER_PAGE = 60

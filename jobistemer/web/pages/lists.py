@@ -10,8 +10,8 @@ from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import holds
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
-from jobistemer.web.dashboard.dashboard import get_dashboard
-from jobistemer.web.dashboard.pagination import read_page
+from jobistemer.web.shared.dashboard import get_dashboard
+from jobistemer.web.shared.pagination import read_page
 
 DEAD_LETTERS_PER_PAGE = 50
 

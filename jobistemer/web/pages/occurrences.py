@@ -18,7 +18,7 @@ from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 from jobistemer.store.reads.reports import read_report
 from jobistemer.web.charts.gantt import build_report_gantt
-from jobistemer.web.dashboard.dashboard import get_dashboard
+from jobistemer.web.shared.dashboard import get_dashboard
 
 MAX_LOGS, MAX_LINES = 12, 20
 """The log of the last so many attempts is shown, with its last so many lines; the page of a run shows more."""

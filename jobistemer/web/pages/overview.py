@@ -12,7 +12,7 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.store.actions.dead_letters import count_dead
 from jobistemer.store.database import Database
 from jobistemer.store.reads import jobs, queues
-from jobistemer.web.dashboard.dashboard import get_dashboard
+from jobistemer.web.shared.dashboard import get_dashboard
 
 MAX_JOBS, MAX_UPCOMING, MAX_LATEST = 50, 8, 12
 _BAD_STATES = frozenset({OccurrenceState.FAILED, OccurrenceState.FAILED_STALE, OccurrenceState.TIMED_OUT})

@@ -17,7 +17,7 @@ from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
 from jobistemer.store.reads import entries, jobs, queues, records
 from jobistemer.web.charts.gantt import build_attempts_gantt
-from jobistemer.web.dashboard.dashboard import get_dashboard
+from jobistemer.web.shared.dashboard import get_dashboard
 
 MAX_ENTRIES, MAX_DELAYED = 50, 30
 MAX_ATTEMPTS, MAX_LOGS, MAX_LINES = 100, 5, 200

@@ -6,6 +6,9 @@ import os
 import re
 import signal
 import socket
+import stat
+import threading
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -14,6 +17,7 @@ from click.testing import CliRunner
 
 from jobistemer.cli import main
 from jobistemer.core.errors import NotConnected
+from jobistemer.dev.processes import ProcessGroup
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import list_jobs
 from tests.support.processes import Process, has_ended
@@ -60,6 +64,18 @@ def nobody_is_left(process):
     url = re.search(r"JOBISTEMER_URL=(\S+)", process.text)[1]
     # Its processes end when the pipes to them close, each at its own pace; the server may be the last.
     wait_until(lambda: not answers(url), "the server has ended")
+
+
+def test_the_embedded_server_is_reached_by_its_own_user_only(tmp_path):
+    processes = ProcessGroup(print, print)
+    try:
+        url = processes.start_server()
+        path = Path(url.removeprefix("unix://"))
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert Namespace(url).settings.ask("CONFIG", "GET", "port") in ({b"port": b"0"}, [b"port", b"0"])
+    finally:
+        processes.end(threading.Event())
+    assert not path.parent.exists()
 
 
 def answers(url):

@@ -1,15 +1,18 @@
 """The task `http` against a real server on loopback, and the requests that it refuses."""
 
 import ipaddress
+import itertools
 import json
+import select
 import socket
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from jobistemer import Context
-from jobistemer.contrib import http
+from jobistemer.contrib import http, http_addresses
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.local_tools import LocalTools
@@ -95,13 +98,100 @@ def test_a_redirect_keeps_or_changes_the_method_as_its_status_says(base, status,
     assert (said["method"], said["body"]) == (method, "x" if method == "POST" else "")
 
 
-def test_secrets_do_not_follow_a_redirect_to_another_host(base):
+SECRETS = ("Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token", "Private-Token", "X-Vault-Token",
+           "X-Amz-Security-Token", "X-Order")  # fmt: skip
+
+
+def test_only_harmless_headers_follow_a_redirect_to_another_host(base):
     elsewhere = base.replace("127.0.0.1", "localhost")
-    given = {"Authorization": "secret", "Cookie": "secret", "X-Order": "7"}
+    given = dict.fromkeys(SECRETS, "secret") | {"Accept": "text/plain", "Host": "first.example"}
     said = json.loads(ask(f"{base}/to/{elsewhere}/end", headers=given).body)["headers"]
     assert "secret" not in said.values()
-    assert said["x-order"] == "7"
-    assert json.loads(ask(f"{base}/to//end", headers=given).body)["headers"]["authorization"] == "secret"
+    assert said["accept"] == "text/plain"
+    assert said["host"] == elsewhere.removeprefix("http://")
+    same = json.loads(ask(f"{base}/to//end", headers=given).body)["headers"]
+    assert {same[name.lower()] for name in SECRETS} == {"secret"}
+
+
+def answering(parts):
+    """A server that sends these parts, a hundred a second, until the client hangs up. Returns its base URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        connected, _ = listener.accept()
+        with listener, connected:
+            connected.recv(65536)
+            with suppress(OSError):
+                for part in parts:
+                    connected.sendall(part)
+                    if select.select([connected], [], [], 0.01)[0] and not connected.recv(65536):
+                        return
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX-Long: ",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n",
+    ],
+    ids=["status", "headers", "last answer", "body"],
+)
+def test_a_server_that_sends_a_byte_now_and_then_is_cut_off_when_the_time_is_over(beginning):
+    # As slow as the reader: it never waits for long, so that no time-out of a socket would ever be reached.
+    def parts():
+        yield beginning
+        yield from itertools.repeat(b"x", 6000)
+
+    with pytest.raises(TimeoutError, match="the time for the request is over"):
+        ask(f"{answering(parts())}/", timeout_s=0.3)
+
+
+def test_a_server_that_says_continue_for_ever_is_cut_off():
+    def parts():
+        yield from itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n", 6000)
+
+    with pytest.raises(TimeoutError, match="the time for the request is over"):
+        ask(f"{answering(parts())}/", timeout_s=0.3)
+
+
+def test_a_handshake_that_does_not_end_is_cut_off():
+    def parts():
+        # A record of 16 KB, of which a byte comes now and then.
+        yield b"\x16\x03\x03\x40\x00\x02"
+        yield from itertools.repeat(b"x", 6000)
+
+    with pytest.raises(TimeoutError, match="the time for the request is over"):
+        ask(answering(parts()).replace("http:", "https:"), timeout_s=0.3)
+
+
+def test_a_name_that_is_not_resolved_in_time_is_a_time_out(monkeypatch):
+    never = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait(60))
+    with pytest.raises(TimeoutError, match=r"the name slow\.example was not resolved in time"):
+        ask("http://slow.example/", timeout_s=0.1)
+    never.set()
+
+
+@pytest.mark.parametrize("charset", ["bogus", "hex", "zip", "rot13", "mbcs", "idna", "undefined", "utf-8\x00", ""])
+def test_a_charset_that_is_none_does_not_make_an_answer_a_failure(charset):
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset={charset}\r\nContent-Length: 4\r\n\r\n"
+    assert ask(f"{answering([head.encode() + 'dé!'.encode()])}/", method="POST", body="once").body == "dé!"
+
+
+def test_of_many_long_headers_the_first_are_kept():
+    lines = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 6000) for number in range(90))
+    url = answering([b"HTTP/1.1 200 OK\r\n", lines, b"Content-Length: 0\r\n\r\n"])
+    headers = ask(url).headers
+    assert list(headers) == ["x-0", "x-1"]
+
+
+def test_tokens_of_an_address_are_not_in_what_is_kept(base):
+    assert ask(f"{base}/a?token=hunter2&b=c").url == f"{base}/a?token=***&b=c"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "192.168.1.1", "169.254.169.254",
@@ -114,7 +204,7 @@ def test_addresses_that_are_not_public_are_refused_before_anything_is_sent(host)
 def test_a_redirect_to_a_private_address_is_refused_too(base, monkeypatch):
     # The first look is let through, as if it were a public host; the address of the redirect is then looked at.
     looks = iter([True, False])
-    monkeypatch.setattr(http, "is_public", lambda address: next(looks))
+    monkeypatch.setattr(http_addresses, "is_public", lambda address: next(looks))
     with pytest.raises(Fail, match=r"127.0.0.1 is 127.0.0.1, which is no public address"):
         ask(f"{base}/to//end", Permissions())
 
@@ -151,6 +241,14 @@ def test_what_was_looked_at_is_what_is_connected_to(base, monkeypatch):
         ("http://a:b@example.org/", {}, "url 'http://example.org/' has a user or password"),
         ("http://example.org:99999/", {}, "cannot be read: Port out of range 0-65535"),
         ("http://example.org/", {"method": "get"}, "method is 'get', allowed are GET, HEAD, POST"),
+        ("http://a..example/", {}, "host 'a..example' is no name: "),
+        (f"http://{'a' * 64}.example/", {}, "is no name: "),
+        (f"http://{'a.' * 200}example/", {}, "is no name: it is longer than 253 characters"),
+        ("http://xn--\u00fc.example/", {}, "is no name: "),
+        ("http://example.org/", {"body": "a\ud800"}, "body has a character that is no text at position 1"),
+        ("http://example.org/", {"timeout_s": 0.0}, "timeout_s is 0.0, it must be above 0"),
+        ("http://example.org/", {"timeout_s": float("nan")}, "timeout_s is nan, it must be above 0"),
+        ("http://example.org/", {"timeout_s": 1e9}, "it must be above 0 and up to 86400 seconds"),
         ("http://example.org/", {"body": "a", "json": 1}, "body and json are both given; give one of them"),
     ],
 )
@@ -158,6 +256,17 @@ def test_requests_that_cannot_be_are_refused_by_name(url, options, message):
     with pytest.raises(Fail) as caught:
         ask(url, **options)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a\u00fc", "/a\x7f"])
+def test_a_path_that_cannot_be_sent_fails_for_good(base, path):
+    with pytest.raises(Fail, match="cannot be made"):
+        ask(f"{base}{path}")
+
+
+def test_a_redirect_that_leads_nowhere_is_refused_by_name(base):
+    with pytest.raises(Fail, match="redirects to"):
+        ask(f"{base}/to/http://[nowhere")
 
 
 def test_a_header_cannot_smuggle_in_another_one(base):
@@ -184,7 +293,21 @@ def test_a_header_cannot_smuggle_in_another_one(base):
         ("fec0::1", False),
         ("2606:4700::1111", True),
         ("ff02::1", False),
+        ("168.63.129.16", False),
+        ("::ffff:168.63.129.16", False),
+        ("64:ff9b::a83f:8110", False),
+        ("192.0.0.192", False),
+        ("192.0.0.9", False),
+        ("192.88.99.1", False),
+        ("3fff::1", False),
+        ("5f00::1", False),
+        ("2001:db8::1", False),
+        ("2001:20::1", False),
+        ("100.100.100.200", False),
+        ("fd00:ec2::254", False),
+        ("1.1.1.1", True),
+        ("223.255.255.254", True),
     ],
 )
 def test_what_is_public(address, public):
-    assert http.is_public(ipaddress.ip_address(address)) is public
+    assert http_addresses.is_public(ipaddress.ip_address(address)) is public

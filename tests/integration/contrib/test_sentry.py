@@ -58,6 +58,20 @@ def test_an_exception_is_sent_with_its_run_and_what_a_handler_adds_stays_with_it
     assert "mine" not in sentry_sdk.get_isolation_scope()._tags
     frames = event["exception"]["values"][-1]["stacktrace"]["frames"]
     assert frames[-1]["function"] == "body"
+    # Its own frames send nothing of the payload; what a handler holds is the application's to show or not.
+    own = [each for each in frames if each["module"].startswith("jobistemer.")]
+    assert own
+    assert not any("vars" in each for each in own)
+    assert "hunter2" in str(frames[-1]["vars"])
+
+
+def test_the_payload_is_in_no_frame_of_the_package_for_built_in_tasks_either(app, events):
+    from jobistemer.contrib import http
+
+    http.install(app, retry=NO_RETRIES).enqueue("ftp://example.org/", headers={"X-Order": "hunter2"})
+    drain_queues(app)
+    assert events
+    assert "hunter2" not in str(events)
 
 
 def test_a_wish_for_another_attempt_is_no_error_and_a_failure_for_good_is_one(app, events):

@@ -7,7 +7,7 @@ import pytest
 from jobistemer.core.states import RunState
 from jobistemer.store.acl import build_rule
 from jobistemer.store.reads import jobs, queues, records
-from jobistemer.web.dashboard.actions import ACTIONS
+from jobistemer.web.shared.actions import ACTIONS
 from tests.support.apps import shard_of
 from tests.support.dashboard_client import AT, DashboardClient, HtmlPage
 from tests.support.lifecycle import build_ended, fetch_one, finish

@@ -24,7 +24,7 @@ from jobistemer.store.reads import jobs, queues
 from jobistemer.store.reads.metrics import Gauges
 from jobistemer.store.server.connection import Server
 from jobistemer.ticker import Ticker
-from jobistemer.web.dashboard.actions import ACTIONS
+from jobistemer.web.shared.actions import ACTIONS
 from tests.support.apps import running_worker
 from tests.support.dashboard_client import DashboardClient
 from tests.support.roles import create_user_on

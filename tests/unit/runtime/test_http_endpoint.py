@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import select
 import socket
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -57,13 +59,53 @@ def test_a_client_that_sends_nothing_keeps_no_other_from_an_answer(port):
         assert asked(port, "/livez") == (200, "ok\n")
 
 
-def test_a_client_beyond_the_limit_is_turned_away_and_the_next_is_answered():
+def test_when_all_places_are_taken_the_client_that_has_one_longest_gives_way():
     port = int(serve(PAGES, "127.0.0.1", 0).rpartition(":")[2])
     with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(MAX_AT_ONCE)]
+        for each in slow:
+            each.sendall(b"GET /liv")
+        assert asked(port, "/livez") == (200, "ok\n")
+        assert slow[0].recv(100) == b""
+
+
+def test_sixty_clients_that_send_a_byte_a_second_keep_no_probe_from_its_answer():
+    port = int(serve(PAGES, "127.0.0.1", 0).rpartition(":")[2])
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(60)]
+        for _ in range(20):
+            for each in slow:
+                with suppress(OSError):
+                    each.sendall(b"G")
+            assert asked(port, "/livez") == (200, "ok\n")
+
+
+def test_a_request_has_one_deadline_however_often_a_byte_comes(port, monkeypatch):
+    monkeypatch.setattr("jobistemer.runtime.http_endpoint.TIMEOUT_S", 0.2)
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        # Paced by the wait for an answer; ends when the server hangs up.
+        while not select.select([slow], [], [], 0.02)[0]:
+            with suppress(OSError):
+                slow.sendall(b"G")
+
+
+def test_when_every_place_is_being_answered_the_next_client_is_turned_away(monkeypatch):
+    monkeypatch.setattr("jobistemer.runtime.http_endpoint.DROP_S", 0.05)
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def page():
+        begun.release()
+        go_on.wait(30)
+        return health_response([])
+
+    port = int(serve({"/slow": page, **PAGES}, "127.0.0.1", 0).rpartition(":")[2])
+    with ExitStack() as stack:
         for _ in range(MAX_AT_ONCE):
-            stack.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(b"GET /liv")
+            stack.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(b"GET /slow HTTP/1.0\r\n\r\n")
+            begun.acquire()
         late = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         assert late.recv(100) == b""
+        go_on.set()
     wait_until(lambda: answered(port), "there is room again")
 
 

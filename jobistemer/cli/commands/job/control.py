@@ -9,6 +9,7 @@ from jobistemer.control.jobs import JobControl
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.states import OccurrenceState
+from jobistemer.core.text import pluralize
 from jobistemer.terminal import tables
 
 _FIRED_STATES = (OccurrenceState.PENDING, OccurrenceState.QUEUED)
@@ -65,13 +66,31 @@ def trigger_command(session: Session, name: str, by: str | None) -> None:
 
 
 @click.command("remove")
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--prefix", default="", help="Remove all jobs whose names begin so.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation of --prefix.")
 @by_option
 @with_session
-def remove_command(session: Session, name: str, by: str | None) -> None:
-    """Remove a job: nothing of it fires any more.
+def remove_command(session: Session, *, name: str | None, prefix: str, yes: bool, by: str | None) -> None:
+    """Remove a job, or all jobs with a prefix: nothing of them fires any more.
 
     Occurrences that are running come to their end, and the history expires by itself. `deploy` registers the job again.
     """
+    if bool(name) == bool(prefix):
+        raise click.UsageError("give the NAME of a job, or --prefix for all whose names begin so")
+    if name is None:
+        _remove_all(session, prefix, by, yes=yes)
+        return
     JobControl(session.namespace, by).remove(name)
     session.print_answer({"job": name, "removed": True}, lambda: tables.cell(f"{name} is removed"))
+
+
+def _remove_all(session: Session, prefix: str, by: str | None, *, yes: bool) -> None:
+    control = JobControl(session.namespace, by)
+    if not yes:
+        total = control.list(prefix, limit=1).total
+        click.confirm(f"Remove {pluralize(total, 'job')} whose names begin with {prefix}?", abort=True, err=True)
+    removed = control.remove_all(prefix)
+    session.print_answer(
+        {"prefix": prefix, "removed": removed}, lambda: tables.cell(f"{pluralize(removed, 'job')} removed")
+    )

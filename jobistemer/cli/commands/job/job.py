@@ -15,7 +15,7 @@ from jobistemer.cli.commands.job.backfill import job_backfill_command
 from jobistemer.cli.commands.job.control import pause_command, remove_command, resume_command, trigger_command
 from jobistemer.cli.commands.job.history import history_command, log_command
 from jobistemer.cli.commands.job.versions import diff_command, rollback_command, versions_command
-from jobistemer.cli.session import Session, page_options, with_session
+from jobistemer.cli.session import Session, describe_page, page_options, with_session
 from jobistemer.control.jobs import JobControl
 from jobistemer.core import ids
 from jobistemer.core.errors import UnknownJob, UnknownTask
@@ -59,11 +59,27 @@ for command in (
 
 @job_group.command("list")
 @page_options(100, 10_000)
+@click.option("--prefix", default="", help="Only jobs whose names begin so, in the order of their names.")
+@click.option("--after", default="", metavar="NAME", help="With --prefix: go on after this name.")
 @with_session
-def list_command(session: Session, limit: int, offset: int) -> None:
+def list_command(session: Session, *, limit: int, offset: int, prefix: str, after: str) -> None:
     """List the registered jobs, the one due next first."""
-    found = jobs.list_jobs(session.namespace.shards, offset, limit)
-    session.print_answer(found, lambda: _jobs_table(found, session.now_ms))
+    if prefix:
+        _list_by_prefix(session, prefix, limit, after)
+        return
+    if after:
+        raise click.UsageError("--after goes with --prefix; without it, --offset goes on")
+    shards = session.namespace.shards
+    found = jobs.list_jobs(shards, offset, limit)
+    more = describe_page(len(found), offset, jobs.count_jobs(shards))
+    session.print_answer(found, lambda: tables.stack(_jobs_table(found, session.now_ms), *more))
+
+
+def _list_by_prefix(session: Session, prefix: str, limit: int, after: str) -> None:
+    page = JobControl(session.namespace).list(prefix, limit=limit, after=after)
+    more = [f"{len(page.jobs)} of {page.total:,}; go on with --after {page.next}"] if page.next else []
+    table = _jobs_table(list(page.jobs), session.now_ms) if page.total else f"no job begins with {prefix!r}"
+    session.print_answer(page.jobs, lambda: tables.stack(table, *map(tables.cell, more)))
 
 
 @job_group.command("show")

@@ -35,11 +35,11 @@ def first_value(form: FormValues, name: str) -> str:
     return form.get(name, [""])[0].strip()
 
 
-def local_path(path: str) -> str:
-    """Return a path of this dashboard as it is, and `/` for anything else.
+def local_path(path: str, root: str = "") -> str:
+    """Return a path of this dashboard as it is, and that of its first page for anything else.
 
-    The path comes from the form, so it could lead to another site.
+    The path comes from the form, so it could lead to another site. root: the path under which the dashboard is.
     """
     # Browsers read `//host`, and a backslash for either slash, as the address of another host.
-    is_local = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
-    return path if is_local else "/"
+    is_local = path.startswith(f"{root}/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path if is_local else f"{root}/"
