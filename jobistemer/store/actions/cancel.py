@@ -148,7 +148,8 @@ def end_as_canceled(database: Database, ended: Sequence[EndedAttempt]) -> list[s
     # An attempt before this one may have mapped: nothing will ever wait for these groups.
     made = groups.count_groups(database, [each.delivery.message.run for each in ended])
     ended = [each._replace(groups_made=count) for each, count in zip(ended, made, strict=True)]
-    replies = database.call_all([runs.record_end(database.keys, each, _find_job(database, each)) for each in ended])
+    calls = [runs.end_run(database.keys, each, CANCELED, _find_job(database, each)) for each in ended]
+    replies = database.call_all(calls)
     # A run that was admitted and not yet fetched holds its permits already. Those of a STALE one are released with it:
     # the script leaves what is held for an entry that is still there.
     limits.release_deliveries(database, [each.delivery for each in ended])

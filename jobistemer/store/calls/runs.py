@@ -99,11 +99,14 @@ def record_end(keys: Keys, ended: EndedAttempt, job: Job | None) -> Call:
     is over.
     """
     ending = ended.ending
-    return _end_run(keys, ended, ending, job) if isinstance(ending, FinalState) else _retry(keys, ended, ending)
+    return end_run(keys, ended, ending, job) if isinstance(ending, FinalState) else _retry(keys, ended, ending)
 
 
-def _end_run(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
-    """Build the call that ends a run for good, with the extensions that its end asks for."""
+def end_run(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> Call:
+    """Build the call that ends a run for good, with the extensions that its end asks for.
+
+    Apart from `record_end` for programs that end runs and never retry them: their role may not call the other script.
+    """
     message = ended.delivery.message
     if message.slot is None or ended.hands_over:
         unique = (keys.unique(message.unique),) if message.unique else ()
