@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -95,5 +96,5 @@ def _decode_record(kind: type[_Record], identity: str, answer: dict[bytes, bytes
 
 
 def read_run_results(database: Database, run_ids: Sequence[str]) -> list[list[bytes | None]]:
-    """Read state, result and handler of runs, as they are stored; None in each place for a run that is not on record."""
+    """Read state, result and handler of runs, as stored; None in each place for a run without a record."""
     return database.ask_all([("HMGET", database.keys.run(run), "state", "result", "handler") for run in run_ids])
