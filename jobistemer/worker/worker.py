@@ -128,7 +128,7 @@ class Worker:
         if self._shutdown.requested.is_set():
             found.append("it ends: it takes no new work")
         elif self._shutdown.quiet.is_set():
-            found.append("it is quiet: it takes no new work until it is told to go on")
+            found.append("it is quiet: it takes no new work until a command lets it go on")
         return [reason for reason in found if reason]
 
     def measures(self) -> list[Measure]:

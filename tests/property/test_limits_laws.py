@@ -65,7 +65,7 @@ class Limits(RuleBasedStateMachine):
         """What a worker has ends; perhaps the worker dies before it gives back what its runs held."""
         worker = self.workers[which]
         for attempt in list(worker.waiting):
-            attempt.limit_uses = () if leaks else attempt.uses
+            attempt.limit_uses = () if leaks else attempt.limit_uses
             self.flying.pop(attempt)
         worker.execute()
         worker.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -111,3 +112,8 @@ def _decode_record(kind: type[_Record], identity: str, answer: dict[bytes, bytes
     if "result" in fields:
         fields["result"] = msgspec.Raw(answer[b"result"])
     return msgspec.convert({"id": identity, **fields}, kind, strict=False)
+
+
+def read_run_results(database: Database, run_ids: Sequence[str]) -> list[list[bytes | None]]:
+    """Read state, result and handler of runs, as stored; None in each place for a run without a record."""
+    return database.ask_all([("HMGET", database.keys.run(run), "state", "result", "handler") for run in run_ids])

@@ -1,4 +1,4 @@
-"""The log buffer of one attempt: its last lines, until the server has them."""
+"""The log buffer of one attempt: its last lines and its progress, until the server has them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from jobistemer.store.scripts import ScriptCall
 
 
 class LogBuffer:
-    """Written by the handler's threads, sent by the log shipper and the committer. Sending twice is harmless.
+    """The last lines of one attempt, written by the handler's threads, sent by the log shipper and the committer.
 
-    A line stays here after it was sent, as long as it is among those that are kept: so their bytes are known.
+    Sending twice is harmless: lines have numbers. A line stays here after it was sent, as long as it is among those
+    that are kept: so their bytes are known.
     """
 
     def __init__(self) -> None:
@@ -37,11 +38,11 @@ class LogBuffer:
 
     @property
     def has_content(self) -> bool:
-        """Whether anything was ever noted."""
+        """Whether anything was ever logged or shown."""
         return bool(self.written or self._progress)
 
     def add(self, at_ms: int, level: str, text: str) -> None:
-        """Take a line; the oldest go when there are too many or too large ones."""
+        """Add a line; the oldest go when there are too many or too large ones."""
         with self._lock:
             line = encode_line(LogLine(self.written, at_ms, level, shorten_line(text)))
             self._lines.append(line)
@@ -51,11 +52,11 @@ class LogBuffer:
                 self._bytes -= len(self._lines.popleft())
 
     def set_progress(self, progress: Progress) -> None:
-        """Take the progress in place of the one before."""
+        """Replace the progress."""
         self._progress = encode_progress(progress)
 
     def calls(self, keys: Keys, delivery: Delivery, expiry_ms: int) -> list[ScriptCall]:
-        """The calls that bring the server up to date; with nothing new, one that sets the expiry."""
+        """Build the calls that bring the server up to date; with nothing new, one that sets the expiry."""
         with self._lock:
             kept, lines = len(self._lines), list(self._lines)
             first = max(self._acknowledged, self.written - kept)
@@ -79,5 +80,5 @@ class LogBuffer:
             self._progress_sent = progress
 
     def position(self) -> tuple[int, bytes]:
-        """What `acknowledge` is to be told once the calls made now have been answered."""
+        """Return the arguments of `acknowledge` for the time when the calls made now have been answered."""
         return self.written, self._progress

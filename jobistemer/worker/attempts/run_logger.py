@@ -1,4 +1,4 @@
-"""The logger of one run: what it logs goes to the process's log and into the record of the attempt."""
+"""The logger of one run: each line goes to the process's log and into the record of the attempt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("jobistemer.run")
 
 
 def log_facts(delivery: Delivery) -> dict[str, Any]:
-    """What a log line about an attempt carries beside its words."""
+    """Return the facts that a log line about an attempt carries beside its words."""
     message = delivery.message
     known: dict[str, Any] = {"run": message.run, "task": message.handler, "attempt": delivery.attempt}
     if message.task_ref is not None:
@@ -26,7 +26,7 @@ def log_facts(delivery: Delivery) -> dict[str, Any]:
 
 
 def log_extra(delivery: Delivery) -> dict[str, Any]:
-    """The same as `extra` of a log line."""
+    """Return the same facts as `extra` of a log line."""
     return facts(**log_facts(delivery))
 
 
@@ -38,13 +38,13 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         self._note = note
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log and store; debug is stored only where it is logged."""
+        """Log and store a line; debug is stored only where it is logged."""
         if level >= logging.INFO or self.isEnabledFor(level):
             self._note(_text(msg, args) + _trace(kwargs.get("exc_info")), logging.getLevelName(level).lower())
         super().log(level, msg, *args, **kwargs)
 
     def log_forwarded(self, level: int, text: str, trace: str) -> None:
-        """Log and store what was logged in a process beside this one; trace is that of an exception."""
+        """Log and store a line of a process beside this one; trace is that of an exception."""
         if level >= logging.INFO or self.isEnabledFor(level):
             self._note(f"{text}\n{trace}" if trace else text, logging.getLevelName(level).lower())
         relay(self.logger, level, text, trace, self.extra or {})
@@ -63,19 +63,19 @@ class ForwardingLogger(logging.LoggerAdapter[logging.Logger]):
         self._send = send
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Send text, level and the trace of an exception."""
+        """Send text, level and the trace of an exception to the worker."""
         self._send(_text(msg, args), level, _trace(kwargs.get("exc_info")).lstrip("\n"))
 
 
 class ForwardingHandler(logging.Handler):
-    """What other loggers are given in such a process; `send` tells whether anybody hears it."""
+    """The handler of all other loggers in such a process; `send` returns whether an attempt takes the line."""
 
     def __init__(self, send: Callable[[str, int, str, str, bytes], bool]) -> None:
         super().__init__()
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send it; between two attempts it goes to standard error, as it would without any handler."""
+        """Send a record; between two attempts it goes to standard error, as it would without any handler."""
         try:
             facts = msgspec.json.encode(getattr(record, "facts", {}), enc_hook=str)
             text = record.getMessage().encode("utf-8", "replace").decode()
@@ -88,7 +88,7 @@ class ForwardingHandler(logging.Handler):
 
 
 def relay(logger: logging.Logger, level: int, text: str, trace: str, facts: Mapping[str, object]) -> None:
-    """Log what was logged in a process beside this one."""
+    """Log a line of a process beside this one."""
     if logger.isEnabledFor(level):
         fields = {"name": logger.name, "levelno": level, "levelname": logging.getLevelName(level)}
         logger.handle(

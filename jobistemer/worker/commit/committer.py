@@ -204,7 +204,7 @@ class Committer:
         # Another worker took the entry over, or the run was canceled: its outcome is on record, this one is not.
         delivery = attempt.delivery
         self.counts["stale"] += 1
-        log.warning("%s of %s was ended by somebody else; this outcome is dropped", delivery.message.run,
+        log.warning("%s of %s was ended elsewhere; this outcome is dropped", delivery.message.run,
                     delivery.message.handler, extra=log_extra(delivery))  # fmt: skip
 
     def _handle_reply(self, attempt: Attempt, reply: Reply | JobistemerError) -> None:

@@ -25,8 +25,8 @@ log = logging.getLogger("jobistemer.worker")
 class CommitEffects:
     """The work that follows an end that is on record, for one thread that records ends.
 
-    Nothing of it is lost for good when the worker dies before it is done: hooks and metrics are told at most once, and
-    a run that is not canceled here meets the mark of its group or occurrence when its time comes.
+    A worker that dies before it is done leaves nothing wrong: hooks are called and ends counted at most once, and a run
+    that is not canceled here meets the mark of its group or occurrence when its time comes.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class CommitEffects:
         self.has_observers = hook_notifier is not None or metrics is not None
 
     def report_successes(self, bundle: list[tuple[Attempt, EndedAttempt]]) -> None:
-        """Count plain successes that are on record, and have hooks told of them; nothing else follows from them."""
+        """Count plain successes that are on record, and queue them for hooks; nothing else follows from them."""
         if self._metrics is not None:
             self._metrics.count_successes([attempt for attempt, _ in bundle])
         if self._hook_notifier is not None:

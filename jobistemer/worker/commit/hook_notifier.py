@@ -44,7 +44,7 @@ class HookNotifier:
             self._notify_hooks(self._waiting.get(timeout=WAIT_S))
         if self._dropped:
             lost, self._dropped = self._dropped, 0
-            log.warning("hooks are too slow: %d ends were not told", lost)
+            log.warning("hooks are too slow: they were not called for %d ends", lost)
 
     def flush(self, deadline: float) -> None:
         """Call the hooks for what is left, until `deadline` (monotonic seconds)."""

@@ -1,4 +1,4 @@
-"""What a worker does for one attempt's context: the tools behind `Context`."""
+"""The tools behind the `Context` of one attempt, in the worker's own process."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from jobistemer.worker.execute.log_shipper import LogShipper
 
 
 def refuse_enqueue(_keys: Any, request: Any) -> Any:
-    """Stands for `prepare` in a worker that was given no application."""
+    """Refuse to enqueue, in a worker that was given no application. Raises TypeError."""
     raise TypeError(f"this worker was started without an application, so it cannot enqueue {request!r:.80}")
 
 
 class ContextResources:
-    """What the desks of one worker share."""
+    """The parts that the tools of all attempts of one worker share."""
 
     def __init__(self, permissions: Permissions, prepare: PrepareCall | None = None) -> None:
         self.log_shipper = LogShipper()
@@ -37,7 +37,7 @@ class ContextResources:
 
 
 class ContextTools:
-    """One attempt's tools. What it collects is looked at when the attempt ends."""
+    """The tools of one attempt. What is collected here goes to the server with the end of the attempt."""
 
     __slots__ = ("_attempt", "_logger", "_resources", "_transaction", "log_buffer", "permissions")
 
@@ -51,11 +51,11 @@ class ContextTools:
 
     @property
     def logger(self) -> Logger:
-        """Made when it is first asked for."""
+        """The logger of the run, made on first access."""
         return self._get_logger()
 
     def log_forwarded(self, level: int, text: str, trace: str) -> None:
-        """Log what the handler has logged in a process beside this one."""
+        """Log a line that the handler has logged in a process beside this one."""
         self._get_logger().log_forwarded(level, text, trace)
 
     def _get_logger(self) -> RunLogger:
@@ -65,7 +65,7 @@ class ContextTools:
 
     @property
     def transaction(self) -> Transaction:
-        """Made when it is first asked for."""
+        """The transaction of the attempt, made on first access."""
         if self._transaction is None:
             keys = self._attempt.database.keys
             self._transaction = Transaction(keys.own, partial(self._resources.prepare, keys))
@@ -73,33 +73,33 @@ class ContextTools:
 
     @property
     def has_effects(self) -> bool:
-        """Whether its end has to carry more than an outcome."""
+        """Whether the end of the attempt has to carry more than an outcome."""
         return bool(self._transaction) or self.log_buffer.has_content
 
     @property
     def pending_transaction(self) -> Transaction | None:
-        """The transaction, when there is anything in it."""
+        """The transaction; None when it is empty."""
         return self._transaction or None
 
     def store_line(self, text: str, level: str) -> None:
-        """Store a line; the log shipper sends it."""
+        """Keep a line for the log shipper, which sends it."""
         self.log_buffer.add(self._attempt.database.clock.now_ms(), level, text)
         self._resources.log_shipper.add(self._attempt)
 
     def set_progress(self, progress: Progress) -> None:
-        """Store the progress; the log shipper sends it."""
+        """Keep the progress for the log shipper, which sends it."""
         self.log_buffer.set_progress(progress)
         self._resources.log_shipper.add(self._attempt)
 
     def find_stop_reason(self) -> str:
-        """The state that the attempt was given from outside, or `shutdown`."""
+        """Return the state that the attempt was given from outside, or `shutdown`, or nothing while it may go on."""
         outcome = self._attempt.outcome
         if outcome is not None:
             return str(outcome.state)
         return "shutdown" if self._resources.is_shutting_down.is_set() else ""
 
     def is_first_of_occurrence(self) -> bool:
-        """Decided by who asks first."""
+        """Return whether this attempt is the first of its occurrence that asks. Raises NotConnected, …."""
         delivery, database = self._attempt.delivery, self._attempt.database
         slot = delivery.message.task_ref
         if slot is None:
@@ -108,12 +108,12 @@ class ContextTools:
         return database.call(occurrences.claim_first_start(database.keys, slot.occurrence, attempt_id)).word == "FIRST"
 
     def set_time_limit(self, seconds: float) -> None:
-        """The watchdog looks at it."""
+        """Let the watchdog stop the attempt so many seconds after its start, unless its time-out comes first."""
         attempt, limit_ms = self._attempt, max(1, round(seconds * 1000))
         attempt.limit_ms = min(attempt.limit_ms or limit_ms, limit_ms)
 
     def find_last_run(self) -> datetime | None:
-        """Looked up in the job's history."""
+        """Return when the job's latest earlier occurrence was started, as its history says; None when there is none."""
         slot = self._attempt.delivery.message.task_ref
         found = find_last_run_ms(self._attempt.database, slot.job, slot.due) if slot is not None else None
         return None if found is None else datetime.fromtimestamp(found / 1000, UTC)

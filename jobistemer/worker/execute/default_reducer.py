@@ -1,4 +1,4 @@
-"""The reducer of a group that was given none: it waits for the runs and returns nothing."""
+"""The default reducer, for a group that was given none: it waits for the runs and returns nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jobistemer.core.runs.results import Results
 
 
 def _default_reducer(results: Results[Any]) -> None:
-    """Tasks that come after one that maps read its results by a parameter annotated `Results[T]`.
+    """Return nothing: a task that comes after one that maps reads the results itself, as `Results[T]`.
 
-    It asks for them too, unread: so it looks like any other reducer.
+    The parameter is never read; with it, this is a reducer like any other.
     """
 
 

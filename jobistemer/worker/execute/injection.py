@@ -1,4 +1,4 @@
-"""Supply: what a handler asks for besides its payload is read right before the attempt, in one round trip."""
+"""Injection: read the arguments that a handler asks for besides its payload, right before the attempt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jobistemer.core.runs.results import Results
 from jobistemer.store.calls import groups
 from jobistemer.store.calls.groups import GroupState
 from jobistemer.store.database import Database
-from jobistemer.store.reads import reports
+from jobistemer.store.reads import records, reports
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.execute.outcomes import RefusedInput
 
@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 
 def needs_injection(attempt: Attempt) -> bool:
-    """Whether anything is to be read for this attempt; for most handlers nothing is."""
+    """Return whether anything is to be read for this attempt; for most handlers nothing is."""
     return bool(attempt.handler.injected or attempt.delivery.message.group_strategy)
 
 
@@ -85,7 +85,7 @@ def _read_injected(database: Database, message: Message, supplies: dict[str, Inj
 
 
 def _check_group(state: GroupState | None, message: Message) -> None:
-    """A reducer is called when its group stands so that the failure strategy lets it be called."""
+    """Refuse to call a reducer whose group has failed, as far as its failure strategy asks for that."""
     if state is None:
         raise RefusedInput(f"the results of group {message.run} have expired")
     if state.halted or (state.failed and message.group_strategy != FailureStrategy.CONTINUE):
@@ -96,13 +96,10 @@ def _check_group(state: GroupState | None, message: Message) -> None:
 def _read_upstream(database: Database, message: Message, supplies: list[UpstreamResult]) -> dict[str, Any]:
     if not supplies:
         return {}
-    runs = [_task_run_id(message, supply.task) for supply in supplies]
-    commands = [
-        ("HMGET", database.keys.run(run), "state", "result", "handler")
-        for task_run in runs
-        for run in (task_run, ids.join_run_id(task_run), ids.reducer_run_id(task_run))
-    ]
-    answers = database.ask_all(commands)
+    tasks = [_task_run_id(message, supply.task) for supply in supplies]
+    answers = records.read_run_results(
+        database, [run for task in tasks for run in (task, ids.join_run_id(task), ids.reducer_run_id(task))]
+    )
     triples = zip(answers[::3], answers[1::3], answers[2::3], strict=True)
     return {
         # Where several reducers are joined, the task's result is its own.
@@ -112,7 +109,7 @@ def _read_upstream(database: Database, message: Message, supplies: list[Upstream
 
 
 def _choose_reducer(task: list[bytes | None], reducer: list[bytes | None]) -> tuple[bytes | None, bytes | None]:
-    """State and result of a task that has mapped are its reducer's, unless it named none."""
+    """Return state and result of a task; of one that has mapped, those of its reducer, unless it named none."""
     if reducer[0] is None or reducer[2] == ids.GATHER_NAME.encode():
         return task[0], task[1]
     return reducer[0], reducer[1]
@@ -128,7 +125,7 @@ def _decode_result(supply: UpstreamResult, state: bytes | None, result: bytes | 
 
 
 def _task_run_id(message: Message, task: str) -> str:
-    """The run of another task of the occurrence; a replayed dead letter says in its metadata where it came from."""
+    """Return the run of another task of the occurrence; a replayed dead letter has that in its metadata."""
     slot, origin = message.task_ref, message.metadata
     if slot is not None:
         return ids.run_id(slot.occurrence, ids.task_id(slot.job, task))

@@ -1,4 +1,4 @@
-"""The log shipper: brings to the server what handlers note, many notes a round trip, never on a handler's own path."""
+"""The log shipper: send the log lines of handlers, many in one round trip, and never in the handler's own thread."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from jobistemer.worker.attempts.log_buffer import LogBuffer
 
 WAIT_S = 0.5
 PAUSE_S = 0.1
-"""Between two sendings: what is noted meanwhile goes together."""
+"""Pause between two sendings: lines that are logged meanwhile go together."""
 _NO_TIMEOUT_MS = 30 * 86_400_000
 
 
 class LogShipper:
-    """One thread of a worker; it sleeps until somebody notes something."""
+    """The queue of one sending thread of a worker, which sleeps until a handler logs."""
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[Attempt | None] = SimpleQueue()
 
     def add(self, attempt: Attempt) -> None:
-        """Have the notes of an attempt sent."""
+        """Have the log of an attempt sent."""
         self._waiting.put(attempt)
 
     def end(self) -> None:
-        """Wait for nothing more: there will be none."""
+        """Let the thread wait no more: nothing will come."""
         self._waiting.put(None)
 
     def step(self) -> float:
-        """Send what was noted; the seconds until the next sending."""
+        """Send what was logged; return the seconds until the next sending."""
         by_shard: dict[int, dict[bytes, Attempt]] = {}
         for attempt in self._take_all():
             by_shard.setdefault(id(attempt.database), {})[attempt.delivery.entry] = attempt
@@ -41,7 +41,7 @@ class LogShipper:
             try:
                 self._send(list(attempts.values()))
             except NotConnected:
-                # On a cluster one shard may be away while the others are there; it is told later.
+                # On a cluster one shard may be away while the others are there; its lines are sent later.
                 for attempt in attempts.values():
                     self.add(attempt)
         return PAUSE_S
@@ -60,7 +60,7 @@ class LogShipper:
         buffers: list[tuple[LogBuffer, tuple[int, bytes]]] = []
         calls = []
         for attempt in attempts:
-            # What has ended has had its last notes sent with its outcome.
+            # The last lines of an attempt that has ended went with its outcome.
             if attempt.tools is not None and attempt.outcome is None:
                 buffers.append((attempt.tools.log_buffer, attempt.tools.log_buffer.position()))
                 message = attempt.delivery.message
@@ -72,5 +72,5 @@ class LogShipper:
 
 
 def max_lifetime_ms(message: Message) -> int:
-    """How long notes may be needed while the attempt goes on; its end shortens that to its own retention."""
+    """Return how many milliseconds a log may be needed while the attempt goes on; its end shortens that."""
     return (message.timeout_ms or _NO_TIMEOUT_MS) + message.retention_ms + KEEP_EARLIER_MS

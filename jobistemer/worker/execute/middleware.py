@@ -1,4 +1,4 @@
-"""Handlers as a worker calls them: with the app's middleware around them. Built once, when the worker starts."""
+"""Middleware: wrap handlers in that of the app, once, when the worker starts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jobistemer.core.handlers.hooks import Plugins
 from jobistemer.runtime.hooks import call_hooks
 
 _CONTEXT_KEY = "context of this attempt"
-"""The name under which the context travels to handlers without a parameter for it: no identifier, so nobody's own."""
+"""The name of the context on its way to handlers without a parameter for it; no identifier, so none of theirs."""
 
 
 def apply_middleware(handlers: Mapping[str, Handler], plugins: Plugins) -> Mapping[str, Handler]:
-    """The handlers with middleware and hooks around them; the very same ones where the app has none."""
+    """Return the handlers with middleware and hooks around them; the very same ones where the app has none."""
     hooks = plugins.hooks
     if not (plugins.chain.links or hooks.starting or hooks.occurrence_starting):
         return handlers

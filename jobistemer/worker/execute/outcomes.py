@@ -1,4 +1,4 @@
-"""From what a handler did to an outcome, whatever it did."""
+"""Outcomes: make one of what a handler returned or raised, whatever that is."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NOTHING_RETURNED = Outcome(AttemptState.SUCCEEDED)
 
 
 class RefusedInput(InvalidPayload):
-    """The payload of this very run does not fit its handler: another attempt would find the same."""
+    """The input of this very run does not fit its handler: another attempt would find the same."""
 
 
 def outcome_of_result(value: object, max_bytes: int = DEFAULT_BYTES) -> Outcome:
-    """The outcome of a handler that returned. A result that cannot be stored is a failure that no retry mends."""
+    """Return the outcome of a handler that returned; a result that cannot be stored is a failure without retry."""
     if value is None:
         return NOTHING_RETURNED
     try:
@@ -34,7 +34,7 @@ def outcome_of_result(value: object, max_bytes: int = DEFAULT_BYTES) -> Outcome:
 
 
 def outcome_of_error(error: BaseException, retry_filter: RetryFilter = ALWAYS) -> Outcome:
-    """The outcome of a handler that raised, `sys.exit` and the like included; nothing that it raised breaks this."""
+    """Return the outcome of a handler that raised, `sys.exit` and the like included; no exception breaks this."""
     try:
         return _outcome_of_error(error, retry_filter)
     except BaseException as broken:  # noqa: BLE001 - attributes of an exception are user code and may raise anything
@@ -43,7 +43,7 @@ def outcome_of_error(error: BaseException, retry_filter: RetryFilter = ALWAYS) -
 
 
 def _outcome_of_error(error: BaseException, retry_filter: RetryFilter) -> Outcome:
-    # What an exception says of its own class may be a lie; `type` tells the truth.
+    # `__class__` of an exception may be a lie of user code; `type` tells the truth.
     kind = type(error)
     if issubclass(kind, RefusedInput):
         return Outcome(AttemptState.FAILED, error=_text(error), poison=True)
@@ -57,7 +57,7 @@ def _outcome_of_error(error: BaseException, retry_filter: RetryFilter) -> Outcom
 
 
 def describe_error(error: BaseException) -> str:
-    """Type, message and the end of the traceback, cut to a size that can be stored for each attempt."""
+    """Return type, message and the end of the traceback, cut to a size that can be stored for each attempt."""
     try:
         where = "".join(traceback.format_tb(error.__traceback__)[-3:])
     except BaseException:  # noqa: BLE001 - user code's frames may break the formatter; the outcome stands all the same
@@ -81,7 +81,7 @@ def _explain_unfit(value: object, error: Exception) -> str:
     if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
         kind = type(value).__name__
         if inspect.iscoroutine(value):
-            # It would complain on the standard error output that nobody awaited it; it is told here.
+            # It would complain on the standard error output that it was never awaited; the error says so here.
             value.close()
         return f"nothing was done: it returned a {kind} that nobody runs; declare the task with `async def`"
     return f"the work was done, but {error}"

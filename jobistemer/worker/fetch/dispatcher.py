@@ -83,7 +83,7 @@ class Dispatcher:
         return start_thread(fetch, "fetch")
 
     def _prepare_shard(self, database: Database, name: str) -> bool:
-        """Wait for the first beat: nobody takes over from a worker that nobody has heard of, so it may fetch nothing.
+        """Wait for the first beat: before it, no other worker would take over what this one has fetched.
 
         Each shard begins by itself: the node of another one may be away.
         """

@@ -84,14 +84,13 @@ class Slots:
             limit = self._limit = ConcurrencyLimit(
                 count, lambda attempt: executors[runs_on_loop(attempt.handler)], executors
             )
+        first = self._limit or (executors[0] if len(executors) == 1 else None)
+        self.put: Callable[[Iterable[Attempt]], None] = first.put if first is not None else self._put_by_kind
+        """Queue attempts. Chosen once, since no app has handlers of a kind that it had not when the worker started."""
         if self._pool and any(handler.executor == PROCESS for handler in handlers.values()):
             start_thread(partial(_warm_up, self._pool), "process warm-up")
 
-    def put(self, attempts: Iterable[Attempt]) -> None:
-        """Queue attempts."""
-        if self._limit or len(self._executors) == 1:
-            (self._limit or self._executors[0]).put(attempts)
-            return
+    def _put_by_kind(self, attempts: Iterable[Attempt]) -> None:
         for executor, coroutines in zip(self._executors, (False, True), strict=True):
             if mine := [attempt for attempt in attempts if runs_on_loop(attempt.handler) is coroutines]:
                 executor.put(mine)

@@ -110,7 +110,7 @@ def test_a_worker_that_drains_or_is_quiet_is_alive_and_not_ready(start, server, 
     run = Jobistemer(server[0]).enqueue("waits", {"file": str(tmp_path / "go")})
     wait_until(lambda: run.state() == "running", "the run goes on")
     process.send(signal.SIGTSTP)
-    quiet = (503, ["it is quiet: it takes no new work until it is told to go on"])
+    quiet = (503, ["it is quiet: it takes no new work until a command lets it go on"])
     wait_until(lambda: asked(port, "/readyz") == quiet, "it is quiet")
     process.send(signal.SIGTERM)
     wait_until(lambda: asked(port, "/readyz") == (503, ["it ends: it takes no new work"]), "it drains")
