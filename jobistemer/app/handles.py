@@ -10,10 +10,8 @@ from datetime import UTC, datetime
 from math import isnan
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import msgspec
-
 from jobistemer.app.producer import Producer
-from jobistemer.app.request import Debounce, Request, Throttle, Unique, build_request
+from jobistemer.app.request import Debounce, Request, Throttle, TypedRequest, Unique, build_request
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.control.retry import retry_run
 from jobistemer.core.durations import Seconds
@@ -190,7 +188,8 @@ class TaskHandle(Generic[P, R]):
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
         """Return the call as a value, for `app.enqueue_many` and transactions. Raises InvalidPayload."""
-        return msgspec.structs.replace(self._request, payload=self.handler.encode(args, kwargs))
+        made, payload = self._request, self.handler.encode(args, kwargs)
+        return TypedRequest(made.task, payload, made.options, made.timing, made.single, made.metadata, made.headers)
 
     def options(
         self,
