@@ -9,6 +9,8 @@
 #   make docs     draw the pages of the reference that come from the code
 #   make bench    the figures
 #   make bench-peers   the same work with other queues, for docs/benchmarks.md; half an hour, goes on where it stopped
+#   make lock     the packages of the image, by hash, in requirements/
+#   make sbom     what is in the image, as CycloneDX, in dist/sbom.json
 #   make clean    remove what the other commands left
 
 SHELL := /bin/bash
@@ -17,7 +19,7 @@ RUN := .venv/bin
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test unit test-cluster browser lint docs bench bench-peers clean
+.PHONY: demo test unit test-cluster browser lint docs bench bench-peers lock sbom clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -58,6 +60,17 @@ bench-peers: .venv/dev
 	$(RUN)/python -m benchmarks.peers $(BENCH) || [ $$? = 3 ]
 	$(RUN)/python -m benchmarks.peers.page
 
+# Beside .venv: what resolves and lists packages is no dependency of the project.
+LOCK := .venv/tools/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate --upgrade
+
+lock: .venv/tools
+	$(LOCK) pyproject.toml -o requirements/image.txt
+	$(LOCK) requirements/build.in -o requirements/build.txt
+
+sbom: .venv/tools
+	@mkdir -p dist
+	.venv/tools/bin/cyclonedx-py requirements requirements/image.txt --pyproject pyproject.toml --output-reproducible -o dist/sbom.json
+
 clean:
 	rm -rf .venv .demo .bench .servers dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -73,3 +86,7 @@ clean:
 .venv/dev: pyproject.toml | .venv/bin/python
 	$(RUN)/pip install --quiet --editable '.[dev]'
 	@touch $@ .venv/demo
+
+.venv/tools: | .venv/bin/python
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet 'uv>=0.9' 'cyclonedx-bom>=7.2'

@@ -15,11 +15,12 @@ from jobistemer.app.handles import RunHandle
 from jobistemer.app.job_control import AppJobControl
 from jobistemer.app.producer import SentCall
 from jobistemer.app.registry import Registry
-from jobistemer.app.request import Request, build_request, is_encodable
+from jobistemer.app.request import Request, build_request
 from jobistemer.app.transaction_enqueue import prepare_follow_up
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.definitions import Registration
 from jobistemer.control.queues import Holds, QueueControl
+from jobistemer.core.checks import is_encodable, show
 from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
 from jobistemer.core.jobs.options import Options
@@ -52,13 +53,13 @@ class Jobistemer(Registry):
         sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
         if url is not None and not isinstance(url, str):
-            raise Misconfigured(f"url is {url!r:.80}, allowed is a text such as {DEFAULT_URL}")
+            raise Misconfigured(f"url is {show(url)}, allowed is a text such as {DEFAULT_URL}")
         if not isinstance(sizes, Sizes):
-            raise Misconfigured(f"sizes are {sizes!r:.80}, allowed is Sizes(payload_bytes=…, result_bytes=…)")
+            raise Misconfigured(f"sizes are {show(sizes)}, allowed is Sizes(payload_bytes=…, result_bytes=…)")
         name = namespace or os.environ.get("JOBISTEMER_NAMESPACE", "jobistemer")
         opened = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
         if defaults is not None and not isinstance(defaults, Options):
-            raise Misconfigured(f"defaults are {defaults!r:.80}, allowed are Options(queue=…, timeout_s=…, …)")
+            raise Misconfigured(f"defaults are {show(defaults)}, allowed are Options(queue=…, timeout_s=…, …)")
         super().__init__(opened, defaults or Options(), sizes)
         self.middleware = MiddlewareChain()
         self.owner = ""
@@ -97,7 +98,7 @@ class Jobistemer(Registry):
         Raises what `enqueue` raises.
         """
         if not isinstance(requests, Iterable):
-            raise InvalidInput(f"calls are {requests!r:.80}, allowed are several: enqueue_many([task.request(…), …])")
+            raise InvalidInput(f"calls are {show(requests)}, allowed are several: enqueue_many([task.request(…), …])")
         return [self._build_handle(sent) for sent in self.producer.send_many(requests)]
 
     def request(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> Request:
@@ -110,7 +111,7 @@ class Jobistemer(Registry):
         Raises InvalidInput for an id that is not a text.
         """
         if not isinstance(run_id, str) or not is_encodable(run_id):
-            raise InvalidInput(f"run id is {run_id!r:.80}, allowed is the text that a handle has as its id")
+            raise InvalidInput(f"run id is {show(run_id)}, allowed is the text that a handle has as its id")
         return RunHandle(self.namespace, run_id, None, msgspec.json.decode, existing=True)
 
     def deploy(self) -> list[Registration]:

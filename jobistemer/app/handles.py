@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from math import isnan
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import msgspec
-
 from jobistemer.app.producer import Producer
-from jobistemer.app.request import Debounce, Request, Throttle, Unique, build_request
+from jobistemer.app.request import Debounce, Request, Throttle, TypedRequest, Unique, build_request
 from jobistemer.control.cancel import BY_HAND, cancel_run
+from jobistemer.control.retry import retry_run
 from jobistemer.core.durations import Seconds
 from jobistemer.core.errors import InvalidInput, ResultTimeout, RunFailed, UnknownRun
 from jobistemer.core.handlers.context import Context
@@ -99,6 +98,18 @@ class RunHandle(Generic[R]):
         """Cancel the run like `cancel`, awaited."""
         return await asyncio.to_thread(self.cancel, reason)
 
+    def retry(self) -> RunHandle[R]:
+        """Give the work of this run, which ended without success, to a new run with all its attempts.
+
+        Returns the handle of the new run; the records of the two name each other. Raises UnknownRun, Conflict when the
+        run has not ended or was retried before, InvalidInput when it succeeded, DuplicateRun or QueueClosed.
+        """
+        return RunHandle(self._namespace, retry_run(self._namespace, self.id), None, self._decode, existing=False)
+
+    async def retry_async(self) -> RunHandle[R]:
+        """Retry the run like `retry`, awaited."""
+        return await asyncio.to_thread(self.retry)
+
     def watch(self) -> Iterator[RunUpdate]:
         """Iterate over the news of the run until it has ended: log lines, progress and states. Raises UnknownRun."""
         watcher = RunWatcher(self._database(), self.id)
@@ -177,7 +188,8 @@ class TaskHandle(Generic[P, R]):
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
         """Return the call as a value, for `app.enqueue_many` and transactions. Raises InvalidPayload."""
-        return msgspec.structs.replace(self._request, payload=self.handler.encode(args, kwargs))
+        made, payload = self._request, self.handler.encode(args, kwargs)
+        return TypedRequest(made.task, payload, made.options, made.timing, made.single, made.metadata, made.headers)
 
     def options(
         self,

@@ -10,20 +10,21 @@ import msgspec
 from jobistemer.app.decorators import TaskDecorator
 from jobistemer.app.handles import TaskHandle
 from jobistemer.core import ids
-from jobistemer.core.checks import check_name
+from jobistemer.core.checks import check_choice, check_name, explain_unknown, show
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, JobistemerError
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.handlers.hooks import Hooks
 from jobistemer.core.jobs.graph import find_upstream
 from jobistemer.core.jobs.job import FailureStrategy, Job, Task
-from jobistemer.core.jobs.options import Options, resolve_options
+from jobistemer.core.jobs.new_job import encode_new_job
+from jobistemer.core.jobs.options import ALIASES, OPTION_NAMES, Options, read_options, resolve_options
 from jobistemer.core.schedules import AnySchedule, parse_schedule
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OPTION_NAMES = frozenset(Options.__struct_fields__)
+_OPTION_NAMES = OPTION_NAMES | ALIASES
 # Traits stay in the process that declares them: exceptions are classes, which no message can carry.
 _TRAIT_NAMES = frozenset({"retry_on", "no_retry_on"})
 _OWN_NAMES = frozenset({"mode", "payload", "on_start"})
@@ -63,9 +64,14 @@ class JobDeclaration(TaskDecorator):
         self._mode = self._policies.pop("mode", "graph")
         self._payload = self._policies.pop("payload", {})
         if self._mode not in MODES:
-            raise InvalidDefinition(f"mode is {self._mode!r}, allowed are {', '.join(MODES)}")
-        self._tasks: list[Task] = []
+            raise InvalidDefinition(f"mode is {show(self._mode)}, allowed are {', '.join(MODES)}")
+        if self._payload is not None and not isinstance(self._payload, Mapping):
+            raise InvalidPayload(f"payload of a job is {show(self._payload)}, allowed are keyword arguments by name")
         self._on_start = self._policies.pop("on_start", None)
+        # A job of several tasks is complete only when it is built; what its policies have wrong is said here.
+        placeholder = Task("task", "task")
+        encode_new_job(Job("unnamed" if name is None else name, schedule, (placeholder,), **self._policies))
+        self._tasks: list[Task] = []
         self._completion: Task | None = None
         self.name = ""
         if name is not None:
@@ -141,13 +147,7 @@ class JobDeclaration(TaskDecorator):
 
     def build(self) -> Job:
         """Return the definition as a value. Raises InvalidDefinition."""
-        return Job(
-            name=self.name,
-            schedule=self._schedule,
-            tasks=tuple(self._tasks),
-            on_complete=self._completion,
-            **self._policies,
-        )
+        return Job(self.name, self._schedule, tuple(self._tasks), on_complete=self._completion, **self._policies)
 
     def _add_only_task(self, function: Callable[..., Any]) -> TaskHandle[Any, Any]:
         """Make the function the only task of the job."""
@@ -178,7 +178,7 @@ class JobDeclaration(TaskDecorator):
 
     def _upstream_names(self, after: Sequence[str | TaskHandle[..., Any]]) -> tuple[str, ...]:
         if isinstance(after, str) or not isinstance(after, Sequence):
-            raise InvalidDefinition(f"after is {after!r:.80}, allowed is a list of tasks: after=[extract]")
+            raise InvalidDefinition(f"after is {show(after)}, allowed is a list of tasks: after=[extract]")
         if self._mode == "parallel" or (self._mode == "sequential" and not self._tasks):
             return ()
         if self._mode == "sequential":
@@ -194,7 +194,9 @@ class JobDeclaration(TaskDecorator):
         payload: Mapping[str, Any],
         given: Mapping[str, Any],
     ) -> TaskHandle[Any, Any]:
-        failure = _parse_strategy(name, given.get("failure"))
+        failure = given.get("failure")
+        if failure is not None:
+            failure = check_choice(f"task {name!r}: failure", failure, FailureStrategy, InvalidDefinition)
         traits, options = split_task_options({key: value for key, value in given.items() if key != "failure"})
         edges = {task.name: task.after for task in self._tasks}
         traits["upstream"] = find_upstream(edges, after)
@@ -240,18 +242,9 @@ def split_task_options(given: Mapping[str, Any]) -> tuple[dict[str, Any], Option
     """
     unknown = set(given) - _OPTION_NAMES - _TRAIT_NAMES
     if unknown:
-        known = ", ".join(sorted(_OPTION_NAMES | _TRAIT_NAMES))
-        raise InvalidDefinition(f"a task has no option {', '.join(sorted(unknown))}; known are {known}")
+        raise InvalidDefinition(f"a task {explain_unknown(unknown, _OPTION_NAMES | _TRAIT_NAMES)}")
     traits = {name: value for name, value in given.items() if name in _TRAIT_NAMES}
-    return traits, Options(**{name: value for name, value in given.items() if name in _OPTION_NAMES})
-
-
-def _parse_strategy(task: str, given: Any) -> FailureStrategy | None:
-    if given is None:
-        return None
-    if given not in list(FailureStrategy):
-        raise InvalidDefinition(f"task {task!r}: failure is {given!r}, allowed are {', '.join(FailureStrategy)}")
-    return FailureStrategy(given)
+    return traits, read_options("a task", given)
 
 
 def split_job_options(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
@@ -261,12 +254,9 @@ def split_job_options(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Opti
     """
     unknown = set(policies) - _OPTION_NAMES - _POLICY_NAMES
     if unknown:
-        known = ", ".join(sorted(_OPTION_NAMES | _POLICY_NAMES))
-        raise InvalidDefinition(f"a job has no option {', '.join(sorted(unknown))}; known are {known}")
-    options = Options(**{key: value for key, value in policies.items() if key in _OPTION_NAMES})
+        raise InvalidDefinition(f"a job {explain_unknown(unknown, _OPTION_NAMES | _POLICY_NAMES)}")
+    options = read_options("a job", policies)
     found = {key: value for key, value in policies.items() if key in _POLICY_NAMES}
-    if "failure" in found:
-        found["failure"] = _parse_strategy("(every)", found["failure"])
     if found.get("update_window") is not None:
         found["update_window"] = parse_schedule(found["update_window"])
     return found, options

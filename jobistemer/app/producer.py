@@ -15,15 +15,14 @@ import msgspec
 
 from jobistemer.app.debounce import run_debounce, run_debounce_async
 from jobistemer.app.enqueue_hooks import AddHeaders, enter_enqueue_hooks
-from jobistemer.app.request import NOW, Debounce, Request, Unique, lock_name
+from jobistemer.app.request import NOW, Debounce, Request, TypedRequest, Unique, check_request, check_texts, lock_name
 from jobistemer.core.checks import check_name
 from jobistemer.core.durations import milliseconds
 from jobistemer.core.errors import InvalidInput, JobistemerError, QueueClosed
-from jobistemer.core.handlers.handler import Handler, encode_payload
+from jobistemer.core.handlers.handler import Handler, check_encoded_payload, encode_payload
 from jobistemer.core.handlers.hooks import Hooks
 from jobistemer.core.jobs.options import Options, complete_options
-from jobistemer.core.jobs.retries import set_max_retries
-from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, drop_defaults, to_message_fields
+from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, check_readable, drop_defaults, to_message_fields
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.hooks import call_hooks
 from jobistemer.store.calls import runs
@@ -39,8 +38,8 @@ CACHE_SIZE = 1_000
 """How many sets of options a producer remembers the message fields of."""
 LONG_SILENCE_S = 300.0
 """After so many seconds without a reply, the server is asked for its time before a call is made."""
-FieldsKey = tuple[str, bool, Options, int | None]
-"""What the constant fields of a message follow from: its task, whether that is known here, options, max_retries."""
+FieldsKey = tuple[str, bool, Options]
+"""What the constant fields of a message follow from: its task, whether that is known here, and options."""
 
 _NO_HOOKS: nullcontext[None] = nullcontext()
 
@@ -167,19 +166,17 @@ class Producer:
 
     def _prepare(self, request: Request, now_ms: int, add_headers: AddHeaders | None = None) -> PreparedCall:
         """Check a request and build its message; now_ms: server time."""
-        if not isinstance(request, Request):
-            raise InvalidInput(f"a call is {request!r:.80}, allowed is what task.request(…) or app.request(…) gives")
+        if type(request) is not TypedRequest:
+            check_request(request)
         handler, payload, lock = self._handlers.get(request.task), request.payload, ""
-        key = (request.task, handler is not None, request.options, request.max_retries)
+        key = (request.task, handler is not None, request.options)
         if (fields := self._fields.get(key)) is None:
             fields = self._build_fields(key, handler)
         if request.single is not None or request.timing.expires or request.metadata or request.headers:
             lock = lock_name(request.task, request.single) if request.single else ""
             fields = fields | _build_rare_fields(request, lock, now_ms)
-        # A payload that is JSON already was encoded, and so checked, by its task.
-        if not isinstance(payload, msgspec.Raw):
-            max_bytes = self._sizes.payload_bytes
-            payload = handler.encode_arguments(payload) if handler else encode_payload(request.task, payload, max_bytes)
+        if type(request) is not TypedRequest:
+            payload = self._encode_payload(request, handler)
         # msgspec leaves out a field that holds the very object which is its default; an equal one would be sent.
         payload = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
         message = Message(runs.new_run_id(now_ms), request.task, now_ms, payload, **fields)
@@ -191,19 +188,28 @@ class Producer:
             shard = self._find_limit(handler, message) or shard
         return PreparedCall(request, message, lock, shard)
 
+    def _encode_payload(self, request: Request, handler: Handler | None) -> msgspec.Raw:
+        most = self._sizes.payload_bytes
+        if isinstance(request.payload, msgspec.Raw):
+            return check_encoded_payload(request.task, request.payload, most)
+        if handler is not None:
+            return handler.encode_arguments(request.payload)
+        return encode_payload(request.task, request.payload, most)
+
     def _find_limit(self, handler: Handler, message: Message) -> str:
         return handler.shard_key(message) if len(self.namespace.shards) > 1 else ""
 
     def _build_fields(self, key: FieldsKey, handler: Handler | None) -> dict[str, Any]:
-        task, _, options, max_retries = key
+        task, _, options = key
         check_name("task", task)
         chosen = complete_options(self._defaults, handler.options if handler else Options(), options)
-        if max_retries is not None:
-            chosen = msgspec.structs.replace(chosen, retry=set_max_retries(chosen.retry, max_retries))
         # Options may differ with each call, such as a timeout that is computed.
         if len(self._fields) >= CACHE_SIZE:
             self._fields.clear()
-        fields = self._fields[key] = drop_defaults(**to_message_fields(chosen))
+        fields = drop_defaults(**to_message_fields(chosen))
+        # A message that cannot be read is a run that is lost: what a worker could not read is refused here.
+        check_readable(Message(runs.new_run_id(0), task, 0, **fields))
+        self._fields[key] = fields
         return fields
 
     def _finish(self, prepared: PreparedCall, reply: Reply) -> SentCall:
@@ -227,9 +233,9 @@ def _build_rare_fields(request: Request, lock: str, now_ms: int) -> dict[str, An
     if isinstance(request.single, Unique) and request.single.window is None:
         fields |= {"unique": lock, "unique_queued": request.single.until == "started"}
     if request.metadata:
-        fields["metadata"] = request.metadata
+        fields["metadata"] = check_texts("metadata", request.metadata)
     if request.headers:
-        fields["headers"] = request.headers
+        fields["headers"] = check_texts("headers", request.headers)
     return fields
 
 

@@ -21,7 +21,6 @@ from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.limits import Limit, check_limits
 from jobistemer.core.jobs.options import EffectiveOption, Options, merge_options, resolve_options
-from jobistemer.core.jobs.retries import set_max_retries
 from jobistemer.core.jobs.retryable import build_retry_filter
 from jobistemer.core.schedules import AnySchedule, EveryBuilder, Ready, parse_schedule
 from jobistemer.core.schedules import at as once_at
@@ -107,10 +106,7 @@ class Registry:
         """Return the options that apply to a call of a task, each with its level: call, task, job, app or default."""
         levels = self.levels_of(task)
         request = build_request(task, **call)
-        found = resolve_options([*levels, ("call", request.options)])
-        if request.max_retries is not None:
-            found["retry"] = EffectiveOption(set_max_retries(found["retry"].value, request.max_retries), "call")
-        return found
+        return resolve_options([*levels, ("call", request.options)])
 
     def job_options(self, job: str) -> dict[str, dict[str, EffectiveOption]]:
         """Return the options that apply in an occurrence of a declared job, by task. Raises UnknownJob."""

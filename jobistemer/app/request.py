@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from jobistemer.core.checks import check_whole
+from jobistemer.core.checks import explain_unknown, is_encodable, show
 from jobistemer.core.durations import LONGEST_WAIT_S, LONGEST_WINDOW_S, Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput
-from jobistemer.core.jobs.options import Options
-from jobistemer.core.jobs.retries import MAX_RETRIES
+from jobistemer.core.jobs.options import ALIASES, OPTION_NAMES, Options, read_options
+from jobistemer.core.payload_json import read_object
 
 MAX_TEXT_BYTES = 4_096
 
@@ -32,14 +32,15 @@ class Timing(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.delay is not None and self.at is not None:
-            raise InvalidInput(f"delay is {self.delay!r} and at is {self.at!r}: give one of them")
+            raise InvalidInput(f"delay is {show(self.delay)} and at is {show(self.at)}: give one of them")
         # Delay and expiry both count from now, so they can be compared here. The instant of `at` can only be compared
         # with them when the call is enqueued, by the time of the server.
         if self.at is None:
             self.due_at(0)
         else:
             instant_ms("at", self.at)
-        if 0 < self.expires_at(0) <= (self.due_at(0) if self.at is None else 0):
+        expires_at = self.expires_at(0)
+        if self.delay is not None and not isinstance(self.expires, datetime) and 0 < expires_at <= self.due_at(0):
             raise InvalidInput(f"expires is {self.expires!r} and delay is {self.delay!r}: it would never start")
 
     def due_at(self, now_ms: int) -> int:
@@ -57,7 +58,8 @@ class Timing(msgspec.Struct, frozen=True):
         if self.expires is None:
             return 0
         if isinstance(self.expires, datetime):
-            return instant_ms("expires", self.expires)
+            # 0 stands for never: an instant before 1970 is over, like any other in the past.
+            return max(1, instant_ms("expires", self.expires))
         return now_ms + milliseconds("expires", self.expires, least=1)
 
 
@@ -75,7 +77,7 @@ class Unique(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         check_key("unique", self.key)
         if self.until not in ("ended", "started"):
-            raise InvalidInput(f"unique until {self.until!r}: allowed are 'ended' and 'started'")
+            raise InvalidInput(f"unique until {show(self.until)}: allowed are 'ended' and 'started'")
         if self.window is not None:
             milliseconds("unique window", self.window, least=1)
 
@@ -131,7 +133,22 @@ class Request(msgspec.Struct, frozen=True):
     single: Single | None = None
     metadata: dict[str, str] = {}
     headers: dict[str, str] = {}
-    max_retries: int | None = None
+
+
+class TypedRequest(Request, frozen=True):
+    """A call that a task has built: its arguments are encoded and checked, and its options are those of its handle."""
+
+
+def check_request(request: Any) -> None:
+    """Check that what is to be enqueued is a call, and its fields what they say. Raises InvalidInput."""
+    if not (
+        isinstance(request, Request)
+        and isinstance(request.task, str)
+        and isinstance(request.options, Options)
+        and isinstance(request.timing, Timing)
+        and isinstance(request.single, Single | None)
+    ):
+        raise InvalidInput(f"a call is {show(request)}, allowed is what task.request(…) or app.request(…) gives")
 
 
 def build_request(
@@ -155,10 +172,10 @@ def build_request(
     Raises InvalidInput, or InvalidDefinition for an option out of range.
     """
     _check_known(task, options)
-    if max_retries is not None:
-        check_whole("max_retries", max_retries, 0, MAX_RETRIES, InvalidInput)
-    if timeout is not None:
-        options["timeout_s"] = _convert_timeout(task, timeout, options)
+    if timeout is not None or max_retries is not None:
+        options |= {"timeout": timeout, "max_retries": max_retries}
+    if isinstance(payload, msgspec.Raw):
+        payload = read_object(task, bytes(payload))
     timing = NOW if delay is None and at is None and expires is None else Timing(delay, at, expires)
     single = _choose_single(unique, throttle, debounce)
     if isinstance(single, Debounce) and (delay is not None or at is not None):
@@ -166,52 +183,38 @@ def build_request(
     return Request(
         task,
         {} if payload is None else payload,
-        Options(**options) if options else _NO_OPTIONS,
+        read_options(f"a call of task {task!r}", options, InvalidInput) if options else _NO_OPTIONS,
         timing,
         single,
-        check_texts("metadata", metadata) if metadata else {},
-        check_texts("headers", headers) if headers else {},
-        max_retries,
+        check_texts("metadata", metadata) if metadata is not None else {},
+        check_texts("headers", headers) if headers is not None else {},
     )
 
 
 _NO_OPTIONS = Options()
-_SUGGESTIONS = {"retention": "retention_s=…"}
-_CALL_OPTIONS = frozenset(
-    ("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers", "timeout", "max_retries")
-)
-_KNOWN_OPTIONS = (_CALL_OPTIONS | set(Options.__struct_fields__)) - {"executor", "limits"}
+_CALL_ONLY = frozenset(("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers"))
+_KNOWN_OPTIONS = (_CALL_ONLY | ALIASES | OPTION_NAMES) - {"executor", "limits"}
 
 
 def _check_known(task: str, options: Mapping[str, Any]) -> None:
     if "executor" in options:
         raise InvalidInput(
-            f"executor={options['executor']!r:.80} was given for one call of task {task!r}: "
+            f"executor={show(options['executor'])} was given for one call of task {show(task)}: "
             "it belongs to the task, @app.task(executor=…)"
         )
     if "limits" in options:
-        raise InvalidInput(f"limits of a call of {task!r} are given: they belong to the task, @app.task(limits=[…])")
-    for name in options:
-        if name not in Options.__struct_fields__:
-            hint = (
-                f"write {_SUGGESTIONS[name]}"
-                if name in _SUGGESTIONS
-                else f"known are {', '.join(sorted(_KNOWN_OPTIONS))}"
-            )
-            raise InvalidInput(f"a call of task {task!r} has no option {name}; {hint}")
-
-
-def _convert_timeout(task: str, timeout: Seconds, options: Mapping[str, Any]) -> float:
-    if options.get("timeout_s") is not None:
-        raise InvalidInput(f"timeout and timeout_s of a call of task {task!r} are both given; give one of them")
-    return milliseconds("timeout", timeout, least=1) / 1000
+        raise InvalidInput(
+            f"limits of a call of {show(task)} are given: they belong to the task, @app.task(limits=[…])"
+        )
+    if unknown := set(options) - OPTION_NAMES:
+        raise InvalidInput(f"a call of task {show(task)} {explain_unknown(unknown, _KNOWN_OPTIONS)}")
 
 
 def _choose_single(
     unique: str | Unique, throttle: Seconds | Throttle | None, debounce: Seconds | Debounce | None
 ) -> Single | None:
     given: list[Single] = []
-    if unique:
+    if isinstance(unique, Unique) or unique:
         given.append(unique if isinstance(unique, Unique) else Unique(unique))
     if throttle is not None:
         given.append(throttle if isinstance(throttle, Throttle) else Throttle(throttle))
@@ -233,13 +236,7 @@ def lock_name(task: str, single: Single) -> str:
 def check_key(what: str, key: object) -> None:
     """Check that `key` is a text of at most MAX_TEXT_BYTES. Raises InvalidInput."""
     if not isinstance(key, str) or not is_encodable(key) or len(key.encode()) > MAX_TEXT_BYTES:
-        raise InvalidInput(f"{what} is {key!r:.80}, allowed are texts of at most {MAX_TEXT_BYTES} bytes")
-
-
-def is_encodable(text: str) -> bool:
-    """Tell whether a text can be encoded in UTF-8."""
-    # Half of a surrogate pair cannot; a JSON escape that was cut in the middle leaves one.
-    return not any("\ud800" <= each <= "\udfff" for each in text)
+        raise InvalidInput(f"{what} is {show(key)}, allowed are texts of at most {MAX_TEXT_BYTES} bytes")
 
 
 def check_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
@@ -248,13 +245,13 @@ def check_texts(what: str, texts: Mapping[str, str]) -> dict[str, str]:
     Returns a copy. Raises InvalidInput.
     """
     if not isinstance(texts, Mapping):
-        raise InvalidInput(f"{what} is {texts!r:.80}, allowed are texts by name, such as {{'order': '7'}}")
+        raise InvalidInput(f"{what} is {show(texts)}, allowed are texts by name, such as {{'order': '7'}}")
     found = dict(texts)
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, allowed are texts; write str(…) around it")
+            raise InvalidInput(f"{what} has {show(name)}: {show(value)}, allowed are texts; write str(…) around it")
         if not (is_encodable(name) and is_encodable(value)):
-            raise InvalidInput(f"{what} has {name!r:.80}: {value!r:.80}, which cannot be written as UTF-8")
+            raise InvalidInput(f"{what} has {show(name)}: {show(value)}, which cannot be written as UTF-8")
     size = sum(len(name) + len(value.encode()) for name, value in found.items())
     if size > MAX_TEXT_BYTES:
         raise InvalidInput(f"{what} has {size} bytes, allowed are {MAX_TEXT_BYTES}; put what is longer in the payload")

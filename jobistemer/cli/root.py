@@ -28,7 +28,7 @@ _COMMANDS: Final = {
     "next": ("jobistemer.cli.commands.next:next_command", "Show the next instants of a schedule."),
     "occurrence": ("jobistemer.cli.commands.occurrence:occurrence_group", "Show, cancel and replay occurrences."),
     "queue": ("jobistemer.cli.commands.queue:queue_group", "List, pause, resume, drain, open and purge queues."),
-    "run": ("jobistemer.cli.commands.run:run_group", "Show, cancel and watch task runs."),
+    "run": ("jobistemer.cli.commands.run:run_group", "Show, cancel, retry and watch task runs."),
     "simulate": ("jobistemer.cli.commands.simulate:simulate_command", "Play the schedules of an app without a server."),
     "ticker": ("jobistemer.cli.commands.processes:ticker_group", "List tickers."),
     "top": ("jobistemer.cli.top.command:top_command", "Watch the namespace live."),

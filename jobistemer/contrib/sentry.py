@@ -57,11 +57,10 @@ def _report_exceptions(context: Context) -> Iterator[None]:
 
 def _remove_own_variables(event: Any, _hint: Any) -> Any:
     """Take the local variables out of the frames of this package, where the payload stands under other names."""
-    for kind in ("exception", "threads"):
-        for each in (event.get(kind) or {}).get("values") or ():
-            for frame in (each.get("stacktrace") or {}).get("frames") or ():
-                if str(frame.get("module")).partition(".")[0] == "jobistemer":
-                    frame.pop("vars", None)
+    found = (each for kind in ("exception", "threads") for each in (event.get(kind) or {}).get("values") or ())
+    for frame in (frame for each in found for frame in (each.get("stacktrace") or {}).get("frames") or ()):
+        if str(frame.get("module")).partition(".")[0] == "jobistemer":
+            frame.pop("vars", None)
     return event
 
 

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from jobistemer.control.job_pages import JobPages
 from jobistemer.core import ids
+from jobistemer.core.checks import check_text
 from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownJob, UnknownVersion
 from jobistemer.core.jobs.job import Job
+from jobistemer.core.jobs.new_job import encode_new_job
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.planning.diff import Difference, diff_jobs
 from jobistemer.runtime.process_info import user_name
@@ -22,6 +24,8 @@ from jobistemer.store.namespace import Namespace
 
 _log = logging.getLogger("jobistemer.control")
 MAX_PERSON_LENGTH = 100
+LONGEST_OWNER = 1_000
+"""How many characters the name of an app may have, which is a module or the path of a file."""
 
 
 class Registration(NamedTuple):
@@ -64,6 +68,10 @@ class JobDefinitions(JobPages):
         keep_newer: a definition that another version has replaced before stays replaced (OLDER), so that an old process
         which starts again undoes nothing. Returns a registration for each. Raises what `register` raises.
         """
+        # One that cannot be written leaves all of them unwritten.
+        for job in jobs:
+            encode_new_job(job)
+        check_text("owner", owner, LONGEST_OWNER, InvalidInput)
         # Shards are chosen for all new jobs together: one by one, each would take round trips of its own.
         self._namespace.placement.assign([job.id for job in jobs])
         author, registered = Author(self._by, owner), []

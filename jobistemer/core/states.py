@@ -120,6 +120,8 @@ _State = TypeVar("_State", OccurrenceState, RunState, AttemptState)
 
 TERMINAL_OCCURRENCES = frozenset(OccurrenceState) - {_O.PENDING, _O.QUEUED, _O.RUNNING}
 TERMINAL_RUNS = frozenset(RunState) - {_R.PENDING, _R.SCHEDULED, _R.RUNNING}
+RETRYABLE_RUNS = frozenset({_R.FAILED, _R.TIMED_OUT, _R.CANCELED, _R.DEAD})
+"""States of runs that `jobistemer run retry` gives to a new run."""
 TERMINAL_ATTEMPTS = frozenset(AttemptState) - {_A.RUNNING}
 
 

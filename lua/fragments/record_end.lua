@@ -22,5 +22,8 @@ local function record_end(attempt, run, dead, run_id, state, ended_at, retention
   end
   redis.call('HSET', run, unpack(ARGV, first + split))
   redis.call('PEXPIRE', run, retention_ms)
+  -- Who asked for the cancel has said why; the worker that ends the run may not have read it.
+  local why = state == 'canceled' and redis.call('HGET', run, 'cancel_reason')
+  if why then redis.call('HSET', run, 'error', 'canceled: ' .. why) end
   if state == 'dead' then redis.call('ZADD', dead, ended_at + retention_ms, run_id) end
 end

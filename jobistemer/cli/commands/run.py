@@ -1,4 +1,4 @@
-"""`jobistemer run`: show and cancel task runs."""
+"""`jobistemer run`: show, cancel and retry task runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jobistemer.cli.commands.watch import watch_command
 from jobistemer.cli.hints import find_run_hints
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_run
+from jobistemer.control.retry import retry_run
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
@@ -18,7 +19,7 @@ from jobistemer.terminal import tables
 
 @click.group("run")
 def run_group() -> None:
-    """Show, cancel and watch task runs."""
+    """Show, cancel, retry and watch task runs."""
 
 
 run_group.add_command(watch_command)
@@ -50,6 +51,18 @@ def cancel_command(session: Session, run_id: str, reason: str) -> None:
     session.print_answer({"run": run_id, "answer": word}, lambda: CANCEL_MESSAGES[word].format(run_id))
     if word == "ended":
         raise click.exceptions.Exit(1)
+
+
+@run_group.command("retry")
+@click.argument("run_id")
+@with_session
+def retry_command(session: Session, run_id: str) -> None:
+    """Give the work of a run that failed, timed out, died or was canceled to a new run, with all its attempts.
+
+    Prints the id of the new run; `run show` of either names the other.
+    """
+    again = retry_run(session.namespace, run_id)
+    session.print_answer({"run": again, "retry_of": run_id}, lambda: tables.cell(again))
 
 
 def _with_hints(session: Session, run: RunRecord, attempts: list[AttemptRecord]) -> RenderableType:

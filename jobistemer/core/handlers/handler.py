@@ -13,13 +13,14 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from jobistemer.core.checks import check_name
+from jobistemer.core.checks import check_name, show
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
+from jobistemer.core.payload_json import ENCODING_ERRORS, MAX_DEPTH, check_json_depth, read_object
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message
 from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
 
@@ -157,14 +158,28 @@ def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_
     # A key that is no text would silently become text in JSON. Handlers find such keys when they decode the payload.
     for key in arguments if isinstance(arguments, dict) else ():
         if not isinstance(key, str):
-            raise InvalidPayload(f"payload of task {name!r} has the key {key!r:.80}, allowed are names of arguments")
-    return _encode_object(name, arguments, most)
+            raise InvalidPayload(f"payload of task {name!r} has the key {show(key)}, allowed are names of arguments")
+    payload = _encode_object(name, arguments, most)
+    # A msgspec.Raw among the values may hold anything; it is written as it is.
+    read_object(name, payload)
+    return payload
+
+
+def check_encoded_payload(name: str, payload: msgspec.Raw, most: int = DEFAULT_BYTES) -> msgspec.Raw:
+    """Return a payload that was encoded before, checked to be one object that every worker can read.
+
+    Raises InvalidPayload or PayloadTooLarge.
+    """
+    encoded = bytes(payload)
+    read_object(name, encoded)
+    _check_bounds(name, encoded, most)
+    return payload
 
 
 def _encode_object(name: str, arguments: Mapping[str, Any], most: int) -> msgspec.Raw:
     try:
         payload = msgspec.json.encode(arguments)
-    except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
+    except ENCODING_ERRORS as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
     # msgspec writes NaN and infinity as null, and the handler would silently get None. The search through the values is
     # slow, so it is made only where a null was written.
@@ -176,12 +191,21 @@ def _encode_object(name: str, arguments: Mapping[str, Any], most: int) -> msgspe
     if payload[:1] != b"{":
         shown = payload[:80].decode(errors="replace")
         raise InvalidPayload(f"payload of task {name!r} must be an object of keyword arguments, not {shown}")
+    # A short payload cannot be nested deep: most calls are done here.
+    if len(payload) > most or len(payload) > 2 * MAX_DEPTH:
+        _check_bounds(name, payload, most)
+    return msgspec.Raw(payload)
+
+
+def _check_bounds(name: str, payload: bytes, most: int) -> None:
     if len(payload) > most:
         raise PayloadTooLarge(
             f"payload of task {name!r} has {len(payload)} bytes, allowed are {most}: "
             "store it elsewhere and enqueue a reference",
         )
-    return msgspec.Raw(payload)
+    # Few brackets cannot stand deep in one another.
+    if payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:
+        check_json_depth(name, payload)
 
 
 def _find_non_finite(value: Any) -> float | None:

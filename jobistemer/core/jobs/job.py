@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import sha1
+from typing import Final
 
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.checks import check_name, check_range
+from jobistemer.core.checks import check_all, check_choice, check_name, check_range, check_whole, show
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.jobs.alert import check_alert
 from jobistemer.core.jobs.graph import Edges, check_graph
-from jobistemer.core.jobs.options import LONGEST_TIMEOUT_S, Options
+from jobistemer.core.jobs.options import LONGEST_TIMEOUT_S, Options, merge_options
 from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
 MAX_TASKS = 50
@@ -23,14 +24,16 @@ MAX_QUEUED_LIMIT = 10_000
 DEFAULT_HISTORY_S = 7 * 86_400.0
 _RANGES = (
     ("grace_s", 0, 86_400 * 366),
-    ("recovery_limit", 1, 1000),
     ("recovery_back_s", 1, 86_400 * 3660),
     ("catch_up_per_s", 0.1, 1000),
-    ("max_queued", 0, MAX_QUEUED_LIMIT),
     ("history_s", 60, 86_400 * 3660),
+    ("update_window_s", 1, 86_400),
+)
+_WHOLE_RANGES = (
+    ("recovery_limit", 1, 1000),
+    ("max_queued", 0, MAX_QUEUED_LIMIT),
     ("history_count", 1, 10_000_000),
     ("pause_on_failure", 0, 1000),
-    ("update_window_s", 1, 86_400),
 )
 
 
@@ -93,6 +96,20 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         check_name("task", self.name)
         check_name("handler", self.handler)
+        where = f"task {self.name!r}"
+        if not isinstance(self.payload, msgspec.Raw) or not isinstance(self.options, Options):
+            raise InvalidDefinition(
+                f"{where}: payload is {show(self.payload)} and options are {show(self.options)}, allowed are "
+                "msgspec.Raw(…) with JSON and Options(…)"
+            )
+        if isinstance(self.options.retry, int):
+            msgspec.structs.force_setattr(self, "options", merge_options(self.options))
+        if type(self.after) is not tuple or self.after:
+            after = check_all(f"{where}: after", self.after, str, "names of tasks", InvalidDefinition)
+            msgspec.structs.force_setattr(self, "after", after)
+        if self.failure is not None and type(self.failure) is not FailureStrategy:
+            failure = check_choice(f"{where}: failure", self.failure, FailureStrategy, InvalidDefinition)
+            msgspec.structs.force_setattr(self, "failure", failure)
 
 
 class Job(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -139,11 +156,14 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         check_name("job", self.name)
+        _check_kinds(self)
         if not 1 <= len(self.tasks) <= MAX_TASKS:
             raise InvalidDefinition(f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}")
         check_graph(self.name, self.edges, len(self.tasks))
         for field, low, high in _RANGES:
             check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
+        for field, low, high in _WHOLE_RANGES:
+            check_whole(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
         if self.occurrence_timeout_s is not None:
             field = f"job {self.name!r}: occurrence_timeout_s"
             check_range(field, self.occurrence_timeout_s, 1, LONGEST_TIMEOUT_S, InvalidDefinition)
@@ -177,9 +197,35 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.task(name).failure or self.failure
 
 
+def _check_kinds(job: Job) -> None:
+    """Check that each field holds what its annotation says, which a Struct that is made in Python does not do itself.
+
+    Words become members of their enumeration, lists become tuples. Raises InvalidDefinition.
+    """
+    where = f"job {job.name!r}"
+    for field, choices in _CHOICES:
+        value = getattr(job, field)
+        if type(value) is not choices:
+            value = check_choice(f"{where}: {field}", value, choices, InvalidDefinition)
+            msgspec.structs.force_setattr(job, field, value)
+    if not isinstance(job.schedule, AnySchedule) or not isinstance(job.update_window, AnySchedule | None):
+        raise InvalidDefinition(
+            f"{where}: schedule is {show(job.schedule)} and update_window is {show(job.update_window)}, allowed are "
+            "Cron(…), Interval(…), Once(…) and Custom(…); parse_schedule reads a text"
+        )
+    tasks = check_all(f"{where}: tasks", job.tasks, Task, "Task(…)", InvalidDefinition)
+    calendars = check_all(f"{where}: calendars", job.calendars, AnyCalendar, _CALENDARS, InvalidDefinition)
+    msgspec.structs.force_setattr(job, "tasks", tasks)
+    msgspec.structs.force_setattr(job, "calendars", calendars)
+    if not isinstance(job.on_complete, Task | None):
+        raise InvalidDefinition(f"{where}: on_complete is {show(job.on_complete)}, allowed is Task(…)")
+    if not isinstance(job.description, str) or not isinstance(job.alert, str):
+        raise InvalidDefinition(
+            f"{where}: description is {show(job.description)} and alert is {show(job.alert)}, allowed are texts"
+        )
+
+
 def _check_update(name: str, update: Update, window: AnySchedule | None) -> None:
-    if update not in tuple(Update):
-        raise InvalidDefinition(f"job {name!r}: update is {update!r}, allowed are {', '.join(Update)}")
     if (update == Update.WINDOWED) != (window is not None):
         raise InvalidDefinition(
             f"job {name!r}: update is {str(update)!r} and update_window is {window!r}: update_window says when a "
@@ -187,6 +233,13 @@ def _check_update(name: str, update: Update, window: AnySchedule | None) -> None
         )
 
 
+_CHOICES: Final[tuple[tuple[str, type[StrEnum]], ...]] = (
+    ("overlap", Overlap),
+    ("recovery", Recovery),
+    ("update", Update),
+    ("failure", FailureStrategy),
+)
+_CALENDARS: Final = "Holidays(…), Dates(…), Blackout(…) and CronExclusion(…); parse_calendar reads a text"
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Job)
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.options import DEFAULT_MAX_CRASHES, DEFAULT_PRIORITY, CompleteOptions
 from jobistemer.core.jobs.retries import Exponential, RetryPolicy
+from jobistemer.core.payload_json import ENCODING_ERRORS
 
 EMPTY_PAYLOAD = msgspec.Raw(b"{}")
 
@@ -133,3 +135,14 @@ def to_message_fields(options: CompleteOptions) -> dict[str, Any]:
 
 encode_message = msgspec.json.Encoder().encode
 decode_message = msgspec.json.Decoder(Message).decode
+
+
+def check_readable(message: Message) -> None:
+    """Check that a worker of this version reads a message back as it is. Raises InvalidInput."""
+    try:
+        if decode_message(encode_message(message)) == message:
+            return
+        reason = "it would be read as another one"
+    except ENCODING_ERRORS as error:
+        reason = str(error)
+    raise InvalidInput(f"a call of task {message.handler!r} cannot be written so that a worker reads it: {reason}")

@@ -25,7 +25,8 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run; times are Unix milliseconds. attempt is the number of its latest attempt.
 
     waits: how many upstream tasks it waits for. waiting: the limit that it waits for. maps: how many groups of runs it
-    has made.
+    has made. cancel: when it was asked to end, and cancel_reason why. retried_as: the run that has its work now;
+    retry_of: the run whose work it has.
     """
 
     id: str
@@ -47,6 +48,9 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     cancel: int = 0
     group: str = ""
     maps: int = 0
+    cancel_reason: str = ""
+    retried_as: str = ""
+    retry_of: str = ""
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):

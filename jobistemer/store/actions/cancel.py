@@ -125,7 +125,7 @@ def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str
                 return word
     # Workers read the requests since their last beat: dated by a local clock that lags, this one would be missed.
     now_ms = database.read_clock()
-    return database.call(runs.request_cancel(database.keys, record.id, record.entry, now_ms)).word
+    return database.call(runs.request_cancel(database.keys, record.id, record.entry, now_ms, reason)).word
 
 
 def _end_canceled(database: Database, record: RunRecord, where: str, message: Message, source: str, reason: str) -> str:

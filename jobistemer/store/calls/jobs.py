@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobistemer.core import ids
-from jobistemer.core.jobs.job import Job, decode_job, encode_job
+from jobistemer.core.jobs.job import Job, decode_job
+from jobistemer.core.jobs.new_job import encode_new_job
 from jobistemer.core.runs.records import JobChange
 from jobistemer.store.calls.chores import update_chore
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
@@ -123,7 +124,7 @@ class JobRegistration(NamedTuple):
 
 def register(keys: Keys, new: JobRegistration) -> ScriptCall:
     """Build the call that stores a job, or the next version of one."""
-    job = new.job
+    job, definition = new.job, encode_new_job(new.job)
     expect_by = 0 if job.expect_within_s is None else new.now_ms + round(job.expect_within_s * 1000)
     return script("register_job")(
         (
@@ -138,7 +139,7 @@ def register(keys: Keys, new: JobRegistration) -> ScriptCall:
         ),
         (
             job.id,
-            encode_job(job),
+            definition,
             new.fingerprint,
             new.seen,
             new.pending,
@@ -159,7 +160,7 @@ def postpone(keys: Keys, new: JobRegistration, at_ms: int) -> ScriptCall:
     job = new.job
     return script("postpone_job")(
         (keys.job(job.id), keys.chores, keys.wake),
-        (update_chore(job.id), encode_job(job), new.fingerprint, new.seen, new.pending, at_ms, new.owner, new.by),
+        (update_chore(job.id), encode_new_job(job), new.fingerprint, new.seen, new.pending, at_ms, new.owner, new.by),
     )
 
 

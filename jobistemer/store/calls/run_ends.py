@@ -10,7 +10,7 @@ from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.runs.message import Message, TaskRef, encode_message
 from jobistemer.core.runs.settle import FinalState, NextAttempt
-from jobistemer.core.states import RunState
+from jobistemer.core.states import RETRYABLE_RUNS, RunState
 from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
@@ -136,7 +136,8 @@ def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
         fields += ["result", outcome.result]
     if outcome.error:
         fields += ["error", outcome.error]
-    if over.state is RunState.DEAD:
+    if over.state in RETRYABLE_RUNS:
+        # What ended without success can be retried by hand, for which its message is needed.
         fields += ["message", encode_message(ended.delivery.message)]
     return fields + mark_fields(ended, over)
 

@@ -14,6 +14,8 @@ from jobistemer.store.scripts import ScriptCall, script
 
 MAX_UNIQUE_MS = 30 * 86_400_000
 """How long a unique key is held at most: a run that never ends must not block its key for ever."""
+MAX_REASON_LENGTH = 500
+"""How much of the reason of a cancel is kept."""
 MAX_RUNS_PER_CALL = 100
 """How many runs one call of `enqueue_runs` creates."""
 
@@ -122,6 +124,6 @@ def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note:
     )
 
 
-def request_cancel(keys: Keys, run: str, entry: str, now: int) -> ScriptCall:
+def request_cancel(keys: Keys, run: str, entry: str, now: int, reason: str = "") -> ScriptCall:
     """Build the call that asks the worker which has this entry in flight to cancel the run."""
-    return script("request_cancel")((keys.run(run), keys.cancels), (run, entry, now))
+    return script("request_cancel")((keys.run(run), keys.cancels), (run, entry, now, reason[:MAX_REASON_LENGTH]))

@@ -99,6 +99,12 @@ def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[Occu
     return [record for record in found if record is not None]
 
 
+def find_cancel_reasons(database: Database, run_ids: list[str]) -> list[str]:
+    """Return why each of these runs was asked to end, empty where that is not on record."""
+    answers = database.ask_all([("HGET", database.keys.run(run_id), "cancel_reason") for run_id in run_ids])
+    return [(answer or b"").decode() for answer in answers]
+
+
 def find_message(database: Database, run_id: str) -> Message | None:
     """Read the message that the record of a run keeps until the run is on a stream; None when it keeps none."""
     raw = database.ask("HGET", database.keys.run(run_id), "message")

@@ -46,7 +46,7 @@ class Watchdog:
         for attempt in self._attempts.running():
             why = runs.get(attempt.delivery.message.run)
             if why is not None:
-                error = f"canceled while it ran: {why}" if why else "canceled while it ran"
+                error = f"canceled: {why.removeprefix('canceled: ')}" if why else "canceled while it ran"
                 self._stop(attempt, Outcome(AttemptState.CANCELED, error=error))
 
     def _stop(self, attempt: Attempt, outcome: Outcome) -> None:

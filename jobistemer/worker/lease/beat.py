@@ -14,6 +14,7 @@ import msgspec
 
 from jobistemer.store.calls import groups, heartbeats
 from jobistemer.store.database import Database
+from jobistemer.store.reads import records
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.reclaim import Reclaimer
@@ -52,6 +53,7 @@ class Beater:
         self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self._commands_read_until_ms}
         self.last_beat_ms = 0
         self._last_beat_at: float | None = None
+        self._cancel_reasons: dict[str, str] = {}
         self.first_beat = threading.Event()
 
     def step(self) -> float:
@@ -71,7 +73,7 @@ class Beater:
         self._attempts.record_beat(database)
         self._queue_order.paused, self._queue_order.on_hold = reply.paused, reply.holds
         if reply.cancels:
-            self._watchdog.cancel(dict.fromkeys(reply.cancels, ""))
+            self._watchdog.cancel(self._find_reasons(reply.cancels))
         self._cancel_halted()
         self._execute_command(reply.command)
         self._record_long_attempts()
@@ -79,6 +81,14 @@ class Beater:
         self._reclaimer.observe(others, reply.places, until=began + settings.beat_s)
         # Measured from the beginning of this beat: requests must be read within a second, however long the rest took.
         return max(MIN_PAUSE_S, settings.beat_s - (time.monotonic() - began))
+
+    def _find_reasons(self, runs: list[str]) -> dict[str, str]:
+        """Return the runs that are to be cancelled, each with the reason; a request is reported by several beats."""
+        asked = [run for run in runs if run not in self._cancel_reasons]
+        reasons = records.find_cancel_reasons(self._database, asked) if asked else []
+        known = self._cancel_reasons | dict(zip(asked, reasons, strict=True))
+        self._cancel_reasons = {run: known[run] for run in runs}
+        return self._cancel_reasons
 
     def explain_silence(self) -> str:
         """Return why this worker may have lost its lease; empty while its beats succeed."""

@@ -505,7 +505,7 @@ def test_children_end_with_a_reason_when_their_parent_fails_for_good(app, databa
     cancel_in(worker)
     assert ends_of_children(database, run) == [
         ("canceled", "canceled: its group has failed"),
-        ("canceled", "canceled while it ran: run P, which has mapped them, ended failed"),
+        ("canceled", "canceled: run P, which has mapped them, ended failed"),
         ("canceled", "canceled: run P, which has mapped them, ended failed"),
     ]
     assert app.reduced == []

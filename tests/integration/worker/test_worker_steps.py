@@ -86,16 +86,17 @@ def test_the_very_next_beat_stops_a_run_that_was_cancelled_and_the_one_that_wait
     attempt = worker.begin(worker.waiting[0])
 
     # When both are cancelled, and the worker beats once, which it does more than once a second
-    assert running.cancel()
-    assert waiting.cancel()
+    assert running.cancel("wrong address")
+    assert waiting.cancel("wrong address")
     assert WorkerSettings().beat_s < 0.8
     worker.beat()
 
     # Then the one has ended, and the other one will
-    assert (attempt.outcome.state, attempt.outcome.error) == ("canceled", "canceled while it ran")
+    assert (attempt.outcome.state, attempt.outcome.error) == ("canceled", "canceled: wrong address")
     worker.execute()
     worker.commit()
     assert [running.state(), waiting.state()] == ["canceled", "canceled"]
+    assert [each.record().error for each in (running, waiting)] == ["canceled: wrong address"] * 2
     assert app.done == []
 
 

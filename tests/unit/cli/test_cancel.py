@@ -1,11 +1,15 @@
 import asyncio
 import json
+import os
+import tempfile
 
 import pytest
 
+from jobistemer import NO_RETRIES
 from jobistemer.core import ids
-from jobistemer.core.errors import UnknownRun
+from jobistemer.core.errors import Conflict, InvalidInput, UnknownRun
 from jobistemer.core.states import RunState
+from tests.support.apps import drain_queues
 from tests.support.lifecycle import fetch_one
 
 
@@ -61,3 +65,49 @@ def test_an_occurrence_is_cancelled_with_its_runs(cli, app):
 
 def test_an_occurrence_that_nobody_knows_is_refused_by_its_id(cli):
     assert "occurrence occ_x is not on record" in cli("occurrence", "cancel", "occ_x").stderr
+
+
+def test_a_run_that_was_cancelled_is_retried_as_a_new_run_and_each_names_the_other(cli, app, shard):
+    run = app.enqueue("greet", {"name": "ann"})
+    run.cancel("too early")
+    again = json.loads(cli("run", "retry", run.id, "--json").stdout)
+    assert again["retry_of"] == run.id
+    new = app.run(again["run"])
+    assert (new.state(), new.record().retry_of, run.record().retried_as) == (RunState.PENDING, run.id, new.id)
+    assert bytes(fetch_one(shard).message.payload) == b'{"name":"ann"}'
+    assert f"retried as {new.id}" in cli("run", "show", run.id).stdout
+    refused = cli("run", "retry", run.id)
+    assert (refused.exit_code, f"was retried before, as {new.id}" in refused.stderr) == (1, True)
+
+
+def test_a_handle_retries_a_run_that_failed_and_the_result_is_that_of_the_new_one(app):
+    @app.task(retry=NO_RETRIES)
+    def twice(path: str) -> int:
+        if not os.path.exists(path):
+            os.mkdir(path)
+            raise OSError("not yet")
+        return 2
+
+    run = twice.enqueue(os.path.join(tempfile.mkdtemp(), "flag"))
+    drain_queues(app)
+    assert run.state() is RunState.DEAD
+    again = run.retry()
+    drain_queues(app)
+    assert (again.result(), list(app.dead.all())) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "words"),
+    [("pending", Conflict, "cancel it first"), ("succeeded", InvalidInput, "there is nothing to retry")],
+)
+def test_a_run_that_has_not_failed_is_not_retried(app, state, error, words):
+    run = app.enqueue("greet")
+    if state == "succeeded":
+        drain_queues(app)
+    with pytest.raises(error, match=words):
+        run.retry()
+
+
+def test_a_run_that_is_not_on_record_is_not_retried(app):
+    with pytest.raises(UnknownRun):
+        app.run("run_x").retry()

@@ -46,7 +46,7 @@ def test_a_unique_key_gives_the_run_that_holds_it(cli):
         (("greet", "{name"), 2, "'{name' is not JSON"),
         (("greet", "[1]"), 1, "must be an object of keyword arguments, not [1]"),
         (("gr eet",), 1, "task name 'gr eet' is not allowed"),
-        (("greet", "--priority", "12"), 1, "priority is 12, allowed is 0–9"),
+        (("greet", "--priority", "12"), 1, "priority is 12, allowed are whole numbers from 0 to 9"),
         (("greet", "--delay", "-1"), 1, "delay is -1.0, allowed are 0 and more seconds"),
         (("greet", "--delay", "1", "--at", "2100-01-01T00:00:00Z"), 1, "give one of them"),
         (("greet", "--at", "soon"), 1, "instant 'soon' is not ISO 8601"),

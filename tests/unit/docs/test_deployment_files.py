@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import tomllib
 from importlib import import_module
+from pathlib import Path
 
 import click
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from redis import Redis
+from redis import exceptions as redis_errors
 
 from jobistemer.core.settings import WorkerSettings
 from tests.support.paths import ROOT
+from tests.support.worker_processes import wait_until
 
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -53,7 +60,7 @@ def test_there_are_two_tickers_and_the_number_of_workers_is_left_to_scale():
 
 def test_every_service_finds_the_server_and_waits_until_it_is_healthy():
     for service in OURS.values():
-        assert service["environment"]["JOBISTEMER_URL"] == "redis://redis:6379/0"
+        assert re.fullmatch(r"redis://:\$\{REDIS_PASSWORD:\?[^}]+\}@redis:6379/0", service["environment"]["JOBISTEMER_URL"])
         assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
 
 
@@ -65,26 +72,97 @@ def test_a_worker_is_given_longer_to_stop_than_it_gives_its_runs():
 
 def test_the_server_appends_to_a_file_on_a_volume_and_evicts_nothing():
     redis = COMPOSE["services"]["redis"]
-    options = " ".join(redis["command"])
+    options = redis["command"][-1]
     assert "--appendonly yes" in options
     assert "--maxmemory-policy noeviction" in options
     assert redis["volumes"] == ["redis:/data"]
     assert set(COMPOSE["volumes"]) == {"redis", "quickstart"}
 
 
-def test_the_image_copies_what_the_build_needs_and_runs_a_worker_by_default():
-    text = (ROOT / "Dockerfile").read_text()
-    copied = re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE)
-    assert all((ROOT / name).exists() for names in copied for name in names.split())
+@pytest.mark.process
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="it runs the program that the image runs")
+def test_the_server_has_a_password_that_stands_in_no_argument(tmp_path):
+    # The command of the file, as the shell of the image would run it, with the real program.
+    redis = COMPOSE["services"]["redis"]
+    script = redis["command"][-1].replace("$$", "$").replace("redis-server -", "redis-server - --port 0 --unixsocket server.sock")
+    environment = {"PATH": os.environ["PATH"], "REDIS_PASSWORD": "hunter2"}
+    server = subprocess.Popen([*redis["command"][:-1], script], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        wait_until((tmp_path / "server.sock").exists, "the server listens")
+        with pytest.raises(redis_errors.AuthenticationError):
+            Redis(unix_socket_path=str(tmp_path / "server.sock")).ping()
+        client = Redis(unix_socket_path=str(tmp_path / "server.sock"), password="hunter2")
+        assert client.ping()
+        assert client.config_get("appendonly", "maxmemory-policy") == {"appendonly": "yes", "maxmemory-policy": "noeviction"}
+        # The shell has become the server, which so gets the signal to end.
+        assert client.info("server")["process_id"] == server.pid
+        assert b"hunter2" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+    finally:
+        server.terminate()
+        assert server.wait(30) == 0
+
+
+@pytest.mark.parametrize("service", COMPOSE["services"])
+def test_a_service_is_not_root_writes_to_its_volume_only_and_opens_no_port(service):
+    given = COMPOSE["services"][service]
+    assert given["read_only"] is True
+    assert given["cap_drop"] == ["ALL"]
+    assert given["security_opt"] == ["no-new-privileges:true"]
+    assert given["tmpfs"] == ["/tmp"]
+    assert "ports" not in given
+    assert "privileged" not in given
+    assert given.get("user", "10001") != "root"
+
+
+def instructions(word):
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return re.findall(rf"^{word} (.+)$", text, re.MULTILINE)
+
+
+def test_base_images_are_named_by_digest():
+    images = [each.split()[0] for each in instructions("FROM")] + [COMPOSE["services"]["redis"]["image"]]
+    assert len(images) == 3
+    assert all(re.fullmatch(r"[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}", each) for each in images)
+
+
+def test_the_image_copies_what_the_build_needs_and_nothing_else_reaches_the_engine():
+    copied = {name for line in instructions("COPY") if not line.startswith("--from") for name in line.split()[:-1]}
+    assert all((ROOT / name).exists() for name in copied)
     # The build leaves out without a word what is not there, such as the plugin that the package says it has.
     packed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {"workers", "pyproject.toml", *packed["only-include"], *packed["force-include"]}
-    assert needed <= {name for names in copied for name in names.split()}
-    (default,) = re.findall(r"^CMD (\[.+\])$", text, re.MULTILINE)
-    assert parsed(yaml.safe_load(default))["concurrency"] == 8
+    assert {"workers", "pyproject.toml", *packed["only-include"], *packed["force-include"]} <= copied
+    ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert ignored[0] == "*"
+    sent = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert sent == {name.partition("/")[0] for name in copied}
 
 
-@pytest.mark.parametrize("goal", ["demo", "test", "lint", "bench", "clean"])
+def test_the_image_runs_a_worker_as_a_user_by_number_and_asks_it_whether_it_is_alive():
+    params = parsed(yaml.safe_load(instructions("CMD")[-1]))
+    assert (params["concurrency"], params["process"].health_port if "process" in params else params["health_port"]) == (8, 8080)
+    assert instructions("USER") == ["10001"]
+    probe = instructions("HEALTHCHECK")[0]
+    assert "http://127.0.0.1:8080/livez" in probe
+    compile(yaml.safe_load(probe.partition("CMD ")[2])[2], "probe", "exec")
+
+
+def test_every_package_of_the_image_comes_from_the_lock_with_its_hash():
+    for line in instructions("RUN"):
+        if "pip install" in line or "pip wheel" in line:
+            assert "--require-hashes" in line or "--no-deps" in line
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {"image": project["project"]["dependencies"], "build": project["build-system"]["requires"]}
+    assert (ROOT / "requirements/build.in").read_text().split() == wanted["build"]
+    for name, requirements in wanted.items():
+        text = (ROOT / f"requirements/{name}.txt").read_text()
+        locked = dict(re.findall(r"^([\w.-]+)==(\S+) \\$", text, re.MULTILINE))
+        assert len(re.findall(r"^[\w.-]+==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)) == len(locked)
+        assert "http" not in text
+        for each in map(Requirement, requirements):
+            assert locked[each.name] in each.specifier, f"{each} is not what `make lock` wrote"
+
+
+@pytest.mark.parametrize("goal", ["demo", "test", "lint", "bench", "lock", "sbom", "clean"])
 def test_every_goal_of_the_makefile_can_be_made(goal):
     printed = subprocess.run(["make", "--dry-run", goal], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert printed

@@ -71,7 +71,6 @@ def test_functions_that_yield_are_refused(app):
 
 
 def test_a_time_out_of_an_occurrence_below_a_second_is_refused(app):
-    declared = app.job("0 2 * * *", name="nightly", occurrence_timeout_s=0.5)
-    declared.task(lambda: None, name="only")
     with pytest.raises(InvalidDefinition, match="job 'nightly': occurrence_timeout_s is 0.5, allowed is 1"):
-        declared.build()
+        app.job("0 2 * * *", name="nightly", occurrence_timeout_s=0.5)
+    assert app.jobs() == []

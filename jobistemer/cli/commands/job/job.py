@@ -22,6 +22,7 @@ from jobistemer.core.errors import UnknownJob, UnknownTask
 from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.options import EffectiveOption, Options
+from jobistemer.core.jobs.retries import RetryPolicy
 from jobistemer.core.reads.summaries import JobSummary
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.text import first_line, format_duration
@@ -194,6 +195,6 @@ def _details(details: JobDetails, now_ms: int) -> RenderableType:
 
 def _format_options(options: Options) -> str:
     given = {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
-    if options.retry is not None:
+    if isinstance(options.retry, RetryPolicy):
         given["retry"] = f"{options.retry.max_retries} times"
     return ", ".join(f"{name} {value}" for name, value in given.items())

@@ -66,7 +66,12 @@ def test_the_ends_of_each_range_are_allowed(options):
         ({"timeout_s": float("inf")}, InvalidDefinition, "timeout_s is inf"),
         ({"timeout_s": "60"}, InvalidDefinition, "timeout_s is '60'"),
         ({"retention_s": 0.5}, InvalidDefinition, "retention_s is 0.5"),
-        ({"retry": 3}, InvalidDefinition, "retry is 3, allowed are Exponential"),
+        ({"retry": "3"}, InvalidDefinition, "retry is '3', allowed are a number of retries, Exponential"),
+        ({"retry": -1}, InvalidDefinition, "retry is -1, allowed are whole numbers from 0 to 1000"),
+        ({"retry": True}, InvalidDefinition, "retry is True"),
+        ({"on_dead": False}, InvalidName, "on_dead task name False"),
+        ({"on_dead": ()}, InvalidName, r"on_dead task name \(\)"),
+        ({"max_crashes": 10**5000}, InvalidDefinition, "max_crashes is <int that cannot be shown"),
         ({"queue": "a:b"}, InvalidName, "queue name 'a:b'"),
     ],
 )

@@ -1,6 +1,6 @@
 """What becomes of missed instants: each strategy as a table of what each instant becomes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,7 +8,7 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Recovery
 from jobistemer.core.planning.plan import plan
 from jobistemer.core.planning.recovery import covered_instants, find_backlog
-from jobistemer.core.schedules import Cron
+from jobistemer.core.schedules import Blackout, Cron, Window
 from jobistemer.core.schedules.calendars import Dates
 from tests.support.lifecycle import MINUTE, T0, job
 
@@ -86,15 +86,9 @@ def test_an_instant_is_missed_when_it_is_due_longer_ago_than_the_grace_to_the_mi
 
 
 def holiday(*minutes):
-    """The days of these tests are minutes: a calendar of single instants."""
-
-    class Minutes:
-        name = "stock-taking"
-
-        def excludes(self, at):
-            return (round(at.timestamp()) - T0) // MINUTE in minutes
-
-    return Minutes()
+    """The days of these tests are minutes: a calendar of single ones."""
+    starts = [datetime.fromtimestamp(T0 + minute * MINUTE, UTC) for minute in minutes]
+    return Blackout("stock-taking", tuple(Window(start, start + timedelta(seconds=MINUTE)) for start in starts))
 
 
 @pytest.mark.parametrize(

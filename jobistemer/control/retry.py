@@ -1,0 +1,65 @@
+"""Retry a run by its id, whatever shard it is on."""
+
+from __future__ import annotations
+
+from jobistemer.core.errors import Conflict, DuplicateRun, InvalidInput, QueueClosed, UnknownRun
+from jobistemer.core.runs.message import Message
+from jobistemer.core.states import RETRYABLE_RUNS, TERMINAL_RUNS
+from jobistemer.store.actions.retry_ended import retry_ended
+from jobistemer.store.calls.runs import new_run_id
+from jobistemer.store.database import Database
+from jobistemer.store.namespace import Namespace
+from jobistemer.store.reads import records
+from jobistemer.store.reads.jobs import locate_run
+
+
+def retry_run(namespace: Namespace, run_id: str) -> str:
+    """Give the work of a run that failed, timed out, died or was canceled to a new run, with all its attempts.
+
+    The new run has the arguments and the options of the old one, outside of its occurrence and its group; each names
+    the other. Returns the id of the new run. Raises UnknownRun, Conflict when the run has not ended or was retried
+    before, InvalidInput for a run that succeeded or cannot be retried, DuplicateRun or QueueClosed.
+    """
+    database, message = _find_retryable(namespace, run_id)
+    new_run = _choose_id(namespace, database)
+    reply = database.call(retry_ended(database.keys, message, new_run, namespace.read_clock()))
+    if reply.word == "AGAIN":
+        raise Conflict(f"run {run_id} was retried before, as {reply.values[0].decode()}; retry that one if it failed")
+    if reply.word == "GONE":
+        raise UnknownRun(f"run {run_id} was purged, or its retention ended, at this moment")
+    if reply.word == "CLOSED":
+        raise QueueClosed(
+            f"queue {message.queue!r} is being drained and takes no new runs; open it again with "
+            f"`jobistemer queue open {message.queue}`"
+        )
+    if reply.word == "EXISTS":
+        holder = reply.values[0].decode()
+        raise DuplicateRun(f"run {run_id} cannot be retried while {holder} holds its unique key; wait for its end")
+    return new_run
+
+
+def _find_retryable(namespace: Namespace, run_id: str) -> tuple[Database, Message]:
+    located = locate_run(namespace.shards, run_id)
+    if located is None:
+        raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
+    database, run = located
+    if run.state not in TERMINAL_RUNS:
+        raise Conflict(f"run {run_id} is {run.state}: only a run that has ended is retried; cancel it first")
+    if run.state not in RETRYABLE_RUNS:
+        raise InvalidInput(f"run {run_id} is {run.state}: there is nothing to retry; enqueue the call again")
+    if run.retried_as:
+        raise Conflict(f"run {run_id} was retried before, as {run.retried_as}; retry that one if it failed")
+    message = records.find_message(database, run_id)
+    if message is None:
+        raise InvalidInput(f"run {run_id} was recorded without its arguments, by an earlier release: enqueue it again")
+    if message.group_strategy:
+        raise InvalidInput(f"run {run_id} collects the results of a group, which has ended: run what has mapped again")
+    return database, message
+
+
+def _choose_id(namespace: Namespace, database: Database) -> str:
+    # A script touches one shard, so the new run has to be on the shard of the old one, which its id decides.
+    while True:
+        run = new_run_id(namespace.clock.now_ms())
+        if namespace.for_id(run) is database:
+            return run

@@ -1,0 +1,38 @@
+"""Checks of a definition that is to be registered: every ticker and worker can read it, and its texts are bounded.
+
+They are made where a job is declared, and once more where it is written, whoever calls. A definition that is stored
+already is not held to the bounds: an earlier release may have allowed more.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobistemer.core.checks import check_text, show
+from jobistemer.core.errors import InvalidDefinition, InvalidInput
+from jobistemer.core.jobs.job import Job, decode_job, encode_job
+from jobistemer.core.payload_json import ENCODING_ERRORS, check_json_depth, read_object
+
+LONGEST_DESCRIPTION: Final = 2_000
+LONGEST_ALERT: Final = 2_000
+
+
+def encode_new_job(job: Job) -> bytes:
+    """Return the JSON of a definition that is to be stored. Raises InvalidDefinition or InvalidPayload."""
+    if not isinstance(job, Job):
+        raise InvalidDefinition(f"a definition is {show(job)}, allowed is Job(…), such as app.jobs() returns")
+    check_text(f"job {job.name!r}: description", job.description, LONGEST_DESCRIPTION, InvalidDefinition)
+    check_text(f"job {job.name!r}: alert", job.alert, LONGEST_ALERT, InvalidDefinition)
+    for task in (*job.tasks, *((job.on_complete,) if job.on_complete else ())):
+        payload = bytes(task.payload)
+        read_object(task.handler, payload)
+        check_json_depth(task.handler, payload)
+    try:
+        encoded = encode_job(job)
+        # A Struct that is made in Python does not look at all of its fields; the decoder of the readers does.
+        decode_job(encoded)
+    except InvalidInput:
+        raise
+    except ENCODING_ERRORS as error:
+        raise InvalidDefinition(f"job {job.name!r} cannot be written so that tickers read it: {error}") from None
+    return encoded
