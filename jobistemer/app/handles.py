@@ -137,7 +137,11 @@ class RunHandle(Generic[R]):
         if record.state is RunState.SUCCEEDED:
             return self._decode(bytes(record.result))
         raise RunFailed(
-            f"run {self.id} of task {record.handler!r} ended {record.state}: {record.error or 'no error given'}"
+            f"run {self.id} of task {record.handler!r} ended {record.state}: {record.error or 'no error given'}",
+            run=self.id,
+            state=record.state,
+            attempts=record.attempt + 1,
+            error=record.error,
         )
 
 
@@ -145,10 +149,11 @@ class TaskHandle(Generic[P, R]):
     """A declared task: call it to run it in this process, `enqueue` it to have a worker run it."""
 
     def __init__(self, handler: Handler, producer: Producer, request: Request) -> None:
+        # It copies the attributes of an object that can be called; those below go before them.
+        functools.update_wrapper(self, handler.function)
         self.handler = handler
         self._producer = producer
         self._request = request
-        functools.update_wrapper(self, handler.function)
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"

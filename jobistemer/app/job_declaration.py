@@ -12,6 +12,7 @@ from jobistemer.app.handles import TaskHandle
 from jobistemer.core import ids
 from jobistemer.core.checks import check_choice, check_name, explain_unknown, show
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, JobistemerError
+from jobistemer.core.handlers.callables import find_name
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.handlers.hooks import Hooks
@@ -115,7 +116,7 @@ class JobDeclaration(TaskDecorator):
             raise InvalidDefinition('a job of several tasks needs a name: app.job(schedule, name="nightly")')
 
         def add(each: Callable[..., Any]) -> TaskHandle[Any, Any]:
-            own = name or each.__name__
+            own = find_name(each, name)
             return self._add_task(each, own, f"{self.name}.{own}", self._upstream_names(after), payload or {}, options)
 
         return TaskDecorator(add) if function is None else add(function)
@@ -152,7 +153,7 @@ class JobDeclaration(TaskDecorator):
     def _add_only_task(self, function: Callable[..., Any]) -> TaskHandle[Any, Any]:
         """Make the function the only task of the job."""
         if not self.name:
-            self._set_name(function.__name__)
+            self._set_name(find_name(function, None))
         try:
             handle = self._add_task(function, self.name, self.name, (), self._payload, {})
             self.build()
@@ -183,6 +184,9 @@ class JobDeclaration(TaskDecorator):
             return ()
         if self._mode == "sequential":
             return (self._tasks[-1].name,)
+        for each in after:
+            if not isinstance(each, str | TaskHandle):
+                raise InvalidDefinition(f"after has {show(each)}, allowed are tasks of this job and their names")
         return tuple(each if isinstance(each, str) else each.name.rpartition(".")[2] for each in after)
 
     def _add_task(

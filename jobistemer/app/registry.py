@@ -12,8 +12,9 @@ from jobistemer.app.handles import TaskHandle
 from jobistemer.app.job_declaration import JobDeclaration, split_task_options
 from jobistemer.app.producer import Producer
 from jobistemer.app.request import Request, build_request
-from jobistemer.core.checks import check_name
+from jobistemer.core.checks import check_name, show
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
+from jobistemer.core.handlers.callables import find_name
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Hooks
@@ -60,11 +61,9 @@ class Registry:
 
         options: see Options; also retry_on and no_retry_on. Raises InvalidDefinition or InvalidName.
         """
-        if function is not None and not callable(function):
-            raise InvalidDefinition(f"a task is made of a function, not of {function!r:.80}; write @app.task(name=…)")
         traits, own = split_task_options(options)
         levels = [("app", self.defaults), ("task", own)]
-        make = TaskDecorator(lambda each: self.add_handler(each, name or each.__name__, levels, **traits))
+        make = TaskDecorator(lambda each: self.add_handler(each, find_name(each, name), levels, **traits))
         return make if function is None else make(function)
 
     def job(
@@ -95,7 +94,7 @@ class Registry:
         The limit holds for every worker that runs this app. Raises InvalidDefinition or InvalidName.
         """
         if not limits:
-            raise InvalidDefinition(f"queue {queue!r:.80} is given no limit, write limit_queue(…, Concurrency(5))")
+            raise InvalidDefinition(f"queue {show(queue)} is given no limit, write limit_queue(…, Concurrency(5))")
         self.queue_limits[check_name("queue", queue)] = check_limits(f"queue {queue!r}", limits)
 
     def jobs(self) -> list[Job]:

@@ -126,4 +126,12 @@ class ResultTimeout(JobistemerError, TimeoutError):
 
 
 class RunFailed(JobistemerError):
-    """The run ended without a result; the message has its state and last error."""
+    """The run ended without a result; the message has its state and last error.
+
+    run: its id. state: how it ended. attempts: how many it had, one that it ended before included. error: its last
+    error, empty for none.
+    """
+
+    def __init__(self, message: str, *, run: str = "", state: str = "", attempts: int = 0, error: str = "") -> None:
+        super().__init__(message)
+        self.run, self.state, self.attempts, self.error = run, state, attempts, error

@@ -9,12 +9,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from math import isfinite
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 
 from jobistemer.core.checks import check_name, show
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
+from jobistemer.core.handlers.callables import read_callable
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
@@ -49,11 +50,9 @@ class Handler:
         self.queue_limits = queue_limits
         self.function = function
         self.options = options
-        self.is_coroutine = inspect.iscoroutinefunction(function)
         # The registry has merged the app's defaults into the options; this adds those of the package.
         self.executor = complete_options(options).executor
-        signature = _read_signature(name, function)
-        hints = get_type_hints(function, include_extras=True)
+        signature, hints, self.is_coroutine = read_callable(name, function)
         self.context_parameter = _find_context_parameter(signature, hints)
         self.injected = find_injected(name, signature, hints, upstream)
         self.retry_filter = retry_filter
@@ -240,21 +239,6 @@ def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
     return result
 
 
-def _read_signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise InvalidDefinition(
-            f"task {name!r} yields, so calling it would run nothing of it: "
-            "return a list, or enqueue a call for each item"
-        )
-    signature = inspect.signature(function)
-    for parameter in signature.parameters.values():
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise InvalidDefinition(
-                f"task {name!r}: parameter {parameter} cannot be given by name; a payload is an object of names",
-            )
-    return signature
-
-
 def _find_context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
     # `Context | None = None` is needed by type checkers behind parameters that have defaults.
     annotations = (Context, Context | None)
@@ -270,7 +254,7 @@ def _build_decoder(
     try:
         payload_type = msgspec.defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True)
         return msgspec.json.Decoder(payload_type)
-    except TypeError as error:
+    except (*ENCODING_ERRORS, RuntimeError, NameError) as error:
         raise InvalidDefinition(f"task {name!r} has a parameter that cannot be read from JSON: {error}") from None
 
 
@@ -287,6 +271,6 @@ def _read_result_type(name: str, hints: Mapping[str, Any]) -> Any:
     result = Any if result is type(None) else result
     try:
         msgspec.json.Decoder(result)
-    except TypeError as error:
+    except (*ENCODING_ERRORS, RuntimeError, NameError) as error:
         raise InvalidDefinition(f"task {name!r} returns a type that cannot be read from JSON: {error}") from None
     return result

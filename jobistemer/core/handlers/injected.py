@@ -73,7 +73,7 @@ def build_result_decoder(name: str, parameter: str, hint: Any) -> Decode:
     """
     try:
         return msgspec.json.Decoder(hint).decode
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError, NameError) as error:
         raise InvalidDefinition(
             f"task {name!r}: parameter {parameter!r} cannot be read from the JSON of a result: {error}"
         ) from None

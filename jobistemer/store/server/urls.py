@@ -25,7 +25,7 @@ _OPTIONS: Final = (
     *("socket_timeout", "socket_connect_timeout", "health_check_interval", "max_connections", "client_name"),
     *(*_FILES, "ssl_ca_path", "ssl_password", "ssl_cert_reqs", "ssl_check_hostname", "ssl_ciphers"),
 )
-_ENCODE = "in a name or a password / ? # @ : and % are written %2F %3F %23 %40 %3A and %25"
+_ENCODE = "in a name or a password / ? # @ : [ ] and % are written %2F %3F %23 %40 %3A %5B %5D and %25"
 
 
 def redact_url(url: str) -> str:
@@ -44,8 +44,8 @@ def _redact_option(found: re.Match[str]) -> str:
 
 def check_url(url: str) -> SplitResult:
     """Check a URL and return its parts. Raises Misconfigured, with a message that shows no secret."""
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
+    parts = _split(url)
+    if parts.scheme not in SCHEMES or "://" not in url:
         if "://" not in url:
             # Shown only when it is plainly an address: without a scheme no rule says which part is a password.
             plain = re.fullmatch(r"[\w.-]+(:\d{1,5})?(/\d*)?", url)
@@ -57,6 +57,17 @@ def check_url(url: str) -> SplitResult:
         _check_location(parts)
     _check_options({name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()})
     return parts
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        # Nothing of it is shown: brackets and letters such as ℀ are refused where they stand, also in a password.
+        raise Misconfigured(
+            "the URL of the server cannot be read: [ and ] stand around an IPv6 address only, and letters outside of "
+            f"ASCII are written as their UTF-8 bytes; {_ENCODE}"
+        ) from None
 
 
 def parse_sentinels(parts: SplitResult) -> tuple[list[tuple[str, int]], str, str]:

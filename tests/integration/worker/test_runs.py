@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 
 import pytest
 
@@ -71,8 +72,10 @@ def test_a_handler_may_say_that_another_try_is_no_use(app, database):
     StepWorker(database, app).work()
 
     assert (run.state(), run.record().error) == ("failed", "no use")
-    with pytest.raises(RunFailed, match="ended failed: no use"):
+    with pytest.raises(RunFailed, match="ended failed: no use") as failed:
         run.result()
+    found = pickle.loads(pickle.dumps(failed.value))
+    assert (found.run, found.state, found.attempts, found.error) == (run.id, "failed", 1, "no use")
 
 
 def test_a_payload_that_does_not_fit_goes_to_the_dead_letters_without_a_retry(app, database):

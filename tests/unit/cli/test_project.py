@@ -168,7 +168,7 @@ def test_a_file_in_place_of_a_module_is_told_how_to_be_named(cli, project):
         ("\n\nlen(3)\n", 3, "TypeError: object of type 'int' has no len()"),
         ("def deep():\n    return 1 / 0\n\ndeep()\n", 2, "ZeroDivisionError: division by zero"),
         (APP.format(arguments="") + "app.job('61 * * * *')\n", 7, "InvalidSchedule: minute 61 is out of 0–59"),
-        (APP.format(arguments="") + "def f(a: 'Nope'): ...\napp.task(f)\n", 8, "NameError: name 'Nope' is not defined"),
+        (APP.format(arguments="") + "def f(a: 'Nope'): ...\napp.task(f)\n", 8, "InvalidDefinition: task 'f': an annotation cannot be resolved: name 'Nope' is not defined"),
     ],
 )
 def test_what_is_wrong_in_an_app_is_told_with_the_line_of_the_app(cli, project, text, line, said):

@@ -59,6 +59,12 @@ def test_a_url_is_shown_without_its_passwords(url, shown):
         ("redis+sentinel://ann:hunter2@/main", "must look like"),
         ("redis+sentinel://ann:hunter2@h1/main/first", "must look like"),
         ("redis+sentinel://h1:1,h2:hunter2/main", "Sentinels has a port that is no number"),
+        ("redis://:hun[ter2@h:1/0", "cannot be read: \\[ and \\] stand around an IPv6 address only, .* %5B %5D and %25"),
+        ("redis+sentinel://ann:hun]ter2@x/s", "cannot be read"),
+        ("redis+cluster://ann:hun[ter2@x", "cannot be read"),
+        ("redis://ann:hunter2\u2100@h:1/0", "cannot be read: .* letters outside of ASCII are written as their UTF-8 bytes"),
+        ("redis:/ann:hunter2@h", "has no scheme; write redis://…"),
+        ("unix:ann:hunter2@h", "has no scheme; write redis://…"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_by_name_and_shows_no_secret(url, words):
