@@ -11,6 +11,7 @@ import click
 
 from jobistemer.app.loading import find_project
 from jobistemer.cli.health_options import health_options
+from jobistemer.cli.usage_errors import SafeErrors
 from jobistemer.core.errors import Misconfigured
 from jobistemer.runtime.logging import FORMATS, LEVELS
 from jobistemer.runtime.process import ProcessOptions
@@ -21,7 +22,7 @@ CONTEXT_SETTINGS = {"auto_envvar_prefix": "JOBISTEMER"}
 """Every option of a process can also be an environment variable: --concurrency is JOBISTEMER_CONCURRENCY."""
 
 
-class ConfiguredCommand(click.Command):
+class ConfiguredCommand(SafeErrors):
     """A command whose options may also stand in `[tool.jobistemer.worker]` or `[tool.jobistemer.ticker]`.
 
     The command line takes precedence over the environment, the environment over the file, the file over the default.

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from jobistemer import __version__
+from jobistemer.cli.usage_errors import SafeErrors
 
 # The help lines stand here as well as in the commands: `--help` would otherwise have to import all of them.
 _COMMANDS: Final = {
@@ -36,7 +37,7 @@ _COMMANDS: Final = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SafeErrors, click.Group):
     """A group that has the names and help lines of its commands, and imports a command when it is used."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:

@@ -12,8 +12,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from jobistemer.app.loading import open_namespace
+from jobistemer.cli.json_answers import encode_json
 from jobistemer.core.errors import JobistemerError
-from jobistemer.core.safe_text import escape_text
+from jobistemer.core.safe_text import clean_text
 from jobistemer.store.namespace import Namespace
 from jobistemer.terminal import tables
 from jobistemer.terminal.tables import print_renderable
@@ -47,7 +48,7 @@ class Session:
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value)))
+    click.echo(msgspec.json.format(encode_json(value)))
 
 
 def with_server(function: F) -> F:
@@ -95,7 +96,7 @@ def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except JobistemerError as error:
-            raise click.ClickException(escape_text(str(error))) from error
+            raise click.ClickException(clean_text(str(error))) from error
 
     return guarded
 

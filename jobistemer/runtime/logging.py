@@ -12,7 +12,7 @@ from typing import Final, TextIO
 import msgspec
 
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.safe_text import escape_text, hide_secrets
+from jobistemer.core.safe_text import escape_json, escape_text, hide_secrets
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -44,8 +44,8 @@ class JsonFormatter(logging.Formatter):
             }
             rest = {name: fields[name] for name in ("at", "level", "logger", "pid", "thread")}
             line = msgspec.json.encode({**rest, **fallback}, enc_hook=repr).decode()
-        # Some readers of lines take these characters for the end of a line too.
-        return line.translate(_LINE_ENDS)
+        # A terminal obeys some characters that JSON allows, and some readers take others for the end of a line.
+        return escape_json(line)
 
     def _collect_fields(self, record: logging.LogRecord) -> dict[str, object]:
         fields: dict[str, object] = {
@@ -71,7 +71,6 @@ class JsonFormatter(logging.Formatter):
         return {"type": type(error).__qualname__, "message": _format_error(error), "traceback": trace}
 
 
-_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "facts"})
 FORMATS: Final[Mapping[str, type[logging.Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
 

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jobistemer.core.safe_text import escape_text
+from jobistemer.core.safe_text import clean_text, escape_text, hide_secrets
 from jobistemer.core.text import TONES, format_distance
 
 Cell = str | int | Text
@@ -64,12 +64,12 @@ def properties(pairs: Iterable[tuple[str, Cell]]) -> Table:
 
 def cell(value: Cell) -> Text:
     """Make one line of plain text of a value."""
-    return value if isinstance(value, Text) else Text(escape_text(str(value)))
+    return value if isinstance(value, Text) else Text(clean_text(str(value)))
 
 
 def multiline(text: str) -> Text:
     """Make several lines of plain text, such as a traceback."""
-    return Text("\n".join(escape_text(line) for line in text.splitlines()))
+    return Text("\n".join(escape_text(line) for line in hide_secrets(text).splitlines()))
 
 
 def stack(*parts: RenderableType) -> RenderableType:

@@ -14,7 +14,7 @@ from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.core.errors import JobistemerError, NotFound
 from jobistemer.core.reads.summaries import DeadRun
-from jobistemer.core.safe_text import escape_text
+from jobistemer.core.safe_text import clean_text, hide_named
 from jobistemer.core.text import first_line
 from jobistemer.terminal import tables
 
@@ -88,7 +88,7 @@ def replay_command(session: Session, run_ids: tuple[str, ...], payload: str | No
         lambda: tables.table(("dead run", "new run"), rows) if rows else tables.cell("0 replayed"),
     )
     for reason in refused.values():
-        click.echo(f"Error: {escape_text(reason)}", err=True)
+        click.echo(f"Error: {clean_text(reason)}", err=True)
     if refused:
         raise click.exceptions.Exit(1)
 
@@ -158,7 +158,7 @@ def _details(letter: DeadRun, now_ms: int) -> RenderableType:
             ("attempts", run.attempt + 1),
             ("died", tables.format_instant(run.ended_at, now_ms)),
             ("payload", bytes(message.payload).decode()),
-            ("metadata", ", ".join(f"{key}={value}" for key, value in message.metadata.items())),
+            ("metadata", ", ".join(f"{key}={value}" for key, value in hide_named(message.metadata).items())),
             ("error", run.error),
         )
     )

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 import click
-import msgspec
 from rich.text import Text
 
+from jobistemer.cli.json_answers import encode_json
 from jobistemer.cli.session import Session, with_session
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.handlers.attempt_log import Progress
-from jobistemer.core.safe_text import escape_text
+from jobistemer.core.safe_text import clean_text, escape_text
 from jobistemer.core.states import RunState
 from jobistemer.store.reads import jobs
 from jobistemer.store.reads.run_watcher import RunUpdate, RunWatcher
@@ -43,12 +43,12 @@ def watch_command(session: Session, run_id: str) -> None:
         time.sleep(POLL_S)
     if watcher.record is None or watcher.record.state is not RunState.SUCCEEDED:
         error = watcher.record.error if watcher.record is not None else "its retention is over"
-        raise click.ClickException(escape_text(f"run {run_id} ended without a result: {error.partition(chr(10))[0]}"))
+        raise click.ClickException(clean_text(f"run {run_id} ended without a result: {error.partition(chr(10))[0]}"))
 
 
 def _show(session: Session, update: RunUpdate) -> None:
     if session.as_json:
-        click.echo(msgspec.json.encode(update))
+        click.echo(encode_json(update))
         return
     if update.missed:
         tables.print_renderable(Text(f"… {update.missed} lines are no longer kept", style="dim"))
@@ -59,7 +59,9 @@ def _describe(update: RunUpdate) -> Text:
     if update.line is not None:
         at = datetime.fromtimestamp(update.line.at / 1000, UTC)
         text = Text(f"{at:%H:%M:%S} {escape_text(update.line.level):8}", style=_LEVELS.get(update.line.level, ""))
-        return text.append(" ").append(tables.multiline(update.line.text))
+        # Further lines are marked: text of a handler must not look like a line of this command.
+        rows = tables.multiline(update.line.text).plain.split("\n")
+        return text.append(" ").append("\n                  │ ".join(rows))
     if update.progress is not None:
         return Text(f"         progress {_format_progress(update.progress)}", style="cyan")
     return Text(f"attempt {update.attempt}: ", style="bold").append(tables.style_state(update.state))

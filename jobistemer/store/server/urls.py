@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from jobistemer.core.errors import Misconfigured
+from jobistemer.core.safe_text import remember_secret
 
 DEFAULT_URL = "redis://localhost:6379/0"
 MIN_TIMEOUT_S = 3
@@ -55,7 +56,12 @@ def check_url(url: str) -> SplitResult:
         return parts
     if parts.scheme not in (*SENTINEL_SCHEMES, *CLUSTER_SCHEMES, "unix"):
         _check_location(parts)
-    _check_options({name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()})
+    options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    _check_options(options)
+    # From here on they are hidden wherever they stand: in the trace of a failing connection, in a handler's exception.
+    for secret in (parts.password, *(value for name, value in options.items() if "password" in name)):
+        remember_secret(secret)
+        remember_secret(unquote(secret or ""))
     return parts
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobistemer.core.runs.records import OccurrenceRecord
-from jobistemer.core.safe_text import escape_text
+from jobistemer.core.safe_text import escape_text, hide_named, hide_secrets
 from jobistemer.core.text import TONES, first_line, format_distance, format_duration
 from jobistemer.store.reads.records import NEVER_RAN
 
@@ -58,7 +58,7 @@ def quote_segment(text: str) -> str:
 def clean_lines(text: str) -> str:
     """Make text of users fit to show: cut it to MAX_TEXT_LENGTH, and escape invisible characters."""
     cut = text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}\n… ({len(text)} characters)"
-    return "\n".join(escape_text(line) for line in cut.splitlines())
+    return "\n".join(escape_text(line) for line in hide_secrets(cut).splitlines())
 
 
 def format_json(raw: bytes) -> str:
@@ -118,6 +118,7 @@ def _build_environment() -> Environment:
         "payload": lambda raw: escape_text(bytes(raw)[:MAX_PAYLOAD_LENGTH].decode(errors="replace")),
         "short": shorten_id,
         "line": first_line,
+        "named": hide_named,
     }
     return environment
 

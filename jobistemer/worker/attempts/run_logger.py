@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.runs.message import Delivery
+from jobistemer.core.safe_text import hide_secrets
 from jobistemer.runtime.logging import facts
 
 log = logging.getLogger("jobistemer.run")
@@ -99,7 +100,7 @@ def relay(logger: logging.Logger, level: int, text: str, trace: str, facts: Mapp
 def _text(msg: object, args: tuple[object, ...]) -> str:
     # A format that does not fit must not cost the attempt; the logging module is as lenient.
     try:
-        return str(msg) % args if args else str(msg)
+        return hide_secrets(str(msg) % args if args else str(msg))
     except Exception as error:  # noqa: BLE001 - `__str__` and `__mod__` are user code and may raise anything
         return f"(a log line that cannot be formatted: {type(error).__name__}) {msg!r:.200} {args!r:.200}"
 
@@ -108,4 +109,4 @@ def _trace(exc_info: object) -> str:
     if not exc_info:
         return ""
     error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
-    return "\n" + "".join(traceback.format_exception(error)) if error is not None else ""
+    return "\n" + hide_secrets("".join(traceback.format_exception(error))) if error is not None else ""

@@ -10,6 +10,7 @@ from jobistemer.core.handlers.control_errors import Fail, Retry
 from jobistemer.core.handlers.handler import encode_result
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
 from jobistemer.core.runs.settle import Outcome
+from jobistemer.core.safe_text import hide_secrets
 from jobistemer.core.sizes import DEFAULT_BYTES
 from jobistemer.core.states import AttemptState
 
@@ -73,8 +74,8 @@ def _text(error: BaseException) -> str:
 
 
 def _make_storable(text: str) -> str:
-    # A lone surrogate is no character, and could be sent to no server.
-    return text[:MAX_ERROR_CHARS].encode("utf-8", "replace").decode("utf-8", "replace")
+    # Secrets first: a cut must not leave half of one. A lone surrogate is no character, and could be sent to no server.
+    return hide_secrets(text[: 4 * MAX_ERROR_CHARS])[:MAX_ERROR_CHARS].encode("utf-8", "replace").decode()
 
 
 def _explain_unfit(value: object, error: Exception) -> str:
