@@ -9,6 +9,7 @@ from jobistemer.control.job_pages import MAX_PAGE
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from jobistemer.core.runs.records import JobChange
+from jobistemer.core.safe_text import make_storable
 from jobistemer.store.actions.trim import trim_step
 from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
@@ -30,6 +31,7 @@ class JobControl(JobDefinitions):
         database = self._database(name)
         now_ms = database.read_clock()
         until_ms = _read_pause_end(until, now_ms)
+        note = make_storable(note)
         reason = f"paused by {self._by}" + (f": {note}" if note else "")
         detail = f"until {until.isoformat()}: {note}".removesuffix(": ") if until else note
         call = jobs.pause(database.keys, ids.job_id(name), reason, until_ms, now_ms, self._by, detail)

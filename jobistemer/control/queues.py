@@ -10,6 +10,7 @@ from jobistemer.core.durations import LONGEST_WINDOW_S, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, NotFound
 from jobistemer.core.jobs.limits import limit_name
 from jobistemer.core.reads.summaries import Hold, QueueSummary
+from jobistemer.core.safe_text import make_storable
 from jobistemer.store.actions import purge
 from jobistemer.store.calls import holds, streams
 from jobistemer.store.calls.heartbeats import command_worker
@@ -54,7 +55,7 @@ class QueueControl:
 
         Returns how many runs that were. Raises InvalidName.
         """
-        return purge.purge_queue(self._namespace.shards, check_name("queue", queue), reason)
+        return purge.purge_queue(self._namespace.shards, check_name("queue", queue), make_storable(reason))
 
 
 class Holds:

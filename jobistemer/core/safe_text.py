@@ -63,6 +63,18 @@ def hide_secrets(text: str) -> str:
     return text
 
 
+def make_storable(text: object, most: int = _MAX_LINE) -> str:
+    r"""Make text for people fit to be stored: half of a surrogate pair becomes its escape, such as `\udc80`.
+
+    most: the characters that are kept; of a longer text the end is left out, with a mark. Text that is an identity is
+    refused instead, see `checks.check_name`.
+    """
+    stored = str(text)
+    if len(stored) > most:
+        stored = f"{stored[:most]} … ({len(stored)} characters)"
+    return stored if stored.isascii() else stored.encode("utf-8", "backslashreplace").decode()
+
+
 def clean_text(text: str) -> str:
     """Make text fit to be shown on one line: no secrets, no control characters."""
     return escape_text(hide_secrets(text))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import msgspec
+
+from jobistemer.core.checks import show
+from jobistemer.core.errors import InvalidInput
+from jobistemer.core.safe_text import make_storable
 
 MAX_LINES = 1_000
 """How many lines of one attempt are kept: the last ones."""
@@ -37,9 +43,12 @@ class AttemptLogRecord(msgspec.Struct, frozen=True):
     progress: Progress | None
 
 
-def shorten_line(text: str) -> str:
-    """Cut the text of a line that is longer than LONGEST_LINE characters."""
-    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]} … ({len(text)} characters)"
+def build_progress(done: float, total: float | None, note: str) -> Progress:
+    """Build the progress of an attempt. Raises InvalidInput for a number that JSON cannot say."""
+    for field, value in (("done", done), ("total", 0 if total is None else total)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise InvalidInput(f"progress: {field} is {show(value)}, allowed are finite numbers")
+    return Progress(float(done), None if total is None else float(total), make_storable(note, LONGEST_LINE))
 
 
 encode_line = msgspec.json.Encoder().encode

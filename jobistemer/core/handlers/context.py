@@ -15,7 +15,7 @@ import msgspec
 
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.handlers.attempt_log import Progress
+from jobistemer.core.handlers.attempt_log import Progress, build_progress
 from jobistemer.core.handlers.local_tools import LocalTools
 from jobistemer.core.runs.transaction import Transaction
 
@@ -169,8 +169,12 @@ class Context(AttemptInfo, frozen=True, kw_only=True):
         self.tools.store_line(text, level)
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Store how far the work has come; `jobistemer run watch` shows it."""
-        self.tools.set_progress(Progress(done, total, note))
+        """Store how far the work has come; `jobistemer run watch` shows it.
+
+        done, total: finite numbers, total None when it is not known. note: a text, of which 4,000 characters are kept.
+        Raises InvalidInput for a number that is none.
+        """
+        self.tools.set_progress(build_progress(done, total, note))
 
     def map(self, task: Any, items: Iterable[Any], *, reduce: Any = None, failure: str | None = None) -> str:
         """Have workers run `task` once for each item, and `reduce` once with the results, in order.

@@ -63,7 +63,11 @@ class Handler:
         self._callable = signature.replace(parameters=given)
         self._decoder = _build_decoder(name, given, hints)
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
-        self._result_decoder = msgspec.json.Decoder(_read_result_type(name, hints))
+        result = _read_result_type(name, hints)
+        self._result_decoder = msgspec.json.Decoder(result)
+        self._is_result_typed = result is not Any
+        self.may_return_none = _may_be_none(self._result_decoder)
+        """Whether None fits the annotated result; a worker asks for each run that returned nothing."""
 
     @property
     def is_limited(self) -> bool:
@@ -144,9 +148,22 @@ class Handler:
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidPayload(f"payload of task {self.name!r} does not fit: {error}") from None
 
+    def encode_result(self, value: Any) -> bytes:
+        """Encode the return value as it is stored, checked against the annotation; empty for None.
+
+        Raises InvalidPayload with the path of what does not fit or has no form in JSON, or PayloadTooLarge.
+        """
+        result = encode_result(value, self.sizes.result_bytes)
+        if self._is_result_typed:
+            self.decode_result(result or b"null")
+        return result
+
     def decode_result(self, result: bytes) -> Any:
-        """Decode a stored result as the annotated type."""
-        return self._result_decoder.decode(result)
+        """Decode a stored result as the annotated type. Raises InvalidPayload with the path of what does not fit."""
+        try:
+            return self._result_decoder.decode(result)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise InvalidPayload(f"the result of task {self.name!r} does not fit its annotation: {error}") from None
 
 
 def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_BYTES) -> msgspec.Raw:
@@ -234,6 +251,9 @@ def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
         result = msgspec.json.encode(value)
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
         raise InvalidPayload(f"the result cannot be written as JSON: {error}") from None
+    # As in payloads: JSON has no word for NaN and infinity, and null would take their place without a word.
+    if b"null" in result and (unfit := _find_non_finite(msgspec.to_builtins(value, enc_hook=_skip_raw))) is not None:
+        raise InvalidPayload(f"the result has the number {unfit!r}, which JSON cannot say: return None instead")
     if len(result) > most:
         raise PayloadTooLarge(f"the result has {len(result)} bytes, allowed are {most}")
     return result
@@ -264,6 +284,14 @@ def _build_field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tupl
         return (parameter.name, annotation)
     default = parameter.default
     return (parameter.name, annotation, msgspec.field(default_factory=lambda: default))
+
+
+def _may_be_none(decoder: msgspec.json.Decoder[Any]) -> bool:
+    try:
+        decoder.decode(b"null")
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _read_result_type(name: str, hints: Mapping[str, Any]) -> Any:

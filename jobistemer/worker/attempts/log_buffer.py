@@ -6,15 +6,16 @@ import threading
 from collections import deque
 
 from jobistemer.core.handlers.attempt_log import (
+    LONGEST_LINE,
     MAX_BYTES,
     MAX_LINES,
     LogLine,
     Progress,
     encode_line,
     encode_progress,
-    shorten_line,
 )
 from jobistemer.core.runs.message import Delivery
+from jobistemer.core.safe_text import make_storable
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import ScriptCall
@@ -44,7 +45,7 @@ class LogBuffer:
     def add(self, at_ms: int, level: str, text: str) -> None:
         """Add a line; the oldest go when there are too many or too large ones."""
         with self._lock:
-            line = encode_line(LogLine(self.written, at_ms, level, shorten_line(text)))
+            line = encode_line(LogLine(self.written, at_ms, level, make_storable(text, LONGEST_LINE)))
             self._lines.append(line)
             self._bytes += len(line)
             self.written += 1

@@ -20,7 +20,7 @@ from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts, ToolsFactory
 from jobistemer.worker.execute.fan_out import FanOut
 from jobistemer.worker.execute.injection import needs_injection, read_injected
-from jobistemer.worker.execute.outcomes import NOTHING_RETURNED, RefusedInput, outcome_of_error, outcome_of_result
+from jobistemer.worker.execute.outcomes import RefusedInput, outcome_of_error, outcome_of_result
 
 
 def run(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -> bool:
@@ -30,8 +30,7 @@ def run(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -
     try:
         # A copy of the context: what a handler sets in its context variables must be gone with its attempt.
         value = copy_context().run(attempt.handler.function, **build_arguments(attempt, attempts.create_tools))
-        # Most handlers return nothing, and pay for no encoding.
-        outcome = NOTHING_RETURNED if value is None else outcome_of_result(value, attempt.handler.sizes.result_bytes)
+        outcome = outcome_of_result(value, attempt.handler, hands_over=bool(attempt.groups_made))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = outcome_of_error(error, attempt.handler.retry_filter)
     return attempts.end(attempt, outcome)
@@ -48,7 +47,7 @@ async def run_async(attempt: Attempt, attempts: RunningAttempts, stop: Callable[
             else await _build_arguments_in_thread(attempt, attempts)
         )
         value = await attempt.handler.function(**arguments)
-        outcome = NOTHING_RETURNED if value is None else outcome_of_result(value, attempt.handler.sizes.result_bytes)
+        outcome = outcome_of_result(value, attempt.handler, hands_over=bool(attempt.groups_made))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = outcome_of_error(error, attempt.handler.retry_filter)
     return attempts.end(attempt, outcome)

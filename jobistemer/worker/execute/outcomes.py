@@ -7,11 +7,10 @@ import traceback
 
 from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.control_errors import Fail, Retry
-from jobistemer.core.handlers.handler import encode_result
+from jobistemer.core.handlers.handler import Handler, encode_result
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.safe_text import hide_secrets
-from jobistemer.core.sizes import DEFAULT_BYTES
 from jobistemer.core.states import AttemptState
 
 MAX_ERROR_CHARS = 4_000
@@ -24,12 +23,17 @@ class RefusedInput(InvalidPayload):
     """The input of this very run does not fit its handler: another attempt would find the same."""
 
 
-def outcome_of_result(value: object, max_bytes: int = DEFAULT_BYTES) -> Outcome:
-    """Return the outcome of a handler that returned; a result that cannot be stored is a failure without retry."""
-    if value is None:
+def outcome_of_result(value: object, handler: Handler, *, hands_over: bool = False) -> Outcome:
+    """Return the outcome of a handler that returned.
+
+    A result that cannot be stored, or is not of the annotated type, is a failure without retry. hands_over: a reducer
+    will give the result of the run, so that this value is not held against the annotation.
+    """
+    if value is None and (handler.may_return_none or hands_over):
         return NOTHING_RETURNED
     try:
-        return Outcome(AttemptState.SUCCEEDED, result=encode_result(value, max_bytes))
+        result = encode_result(value, handler.sizes.result_bytes) if hands_over else handler.encode_result(value)
+        return Outcome(AttemptState.SUCCEEDED, result=result)
     except (InvalidPayload, PayloadTooLarge) as error:
         return Outcome(AttemptState.FAILED, error=_make_storable(_explain_unfit(value, error)), poison=True)
 
@@ -74,8 +78,8 @@ def _text(error: BaseException) -> str:
 
 
 def _make_storable(text: str) -> str:
-    # Secrets first: a cut must not leave half of one. A lone surrogate is no character, and could be sent to no server.
-    return hide_secrets(text[: 4 * MAX_ERROR_CHARS])[:MAX_ERROR_CHARS].encode("utf-8", "replace").decode()
+    # Secrets first: a cut must not leave half of one. Half of a surrogate pair cannot be sent: its escape is.
+    return hide_secrets(text[: 4 * MAX_ERROR_CHARS])[:MAX_ERROR_CHARS].encode("utf-8", "backslashreplace").decode()
 
 
 def _explain_unfit(value: object, error: Exception) -> str:

@@ -138,7 +138,7 @@ class ChildRunner:
     def _call(self, handler: Handler, arguments: dict[str, Any]) -> Outcome:
         # In a copy of the context: variables that a handler sets must not be seen by the next attempt.
         value = copy_context().run(handler.function, **arguments)
-        return outcome_of_result(asyncio.run(value) if handler.is_coroutine else value, handler.sizes.result_bytes)
+        return outcome_of_result(asyncio.run(value) if handler.is_coroutine else value, handler)
 
     def _build_arguments(
         self, handler: Handler, assignment: Assignment, connection: WorkerConnection, tools: ContextProxy

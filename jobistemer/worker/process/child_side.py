@@ -21,6 +21,7 @@ from jobistemer.core.handlers.hooks import PrepareCall
 from jobistemer.core.handlers.injected import Decode
 from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.transaction import Transaction, Value
+from jobistemer.core.safe_text import make_storable
 from jobistemer.store.keys import Keys
 from jobistemer.worker.attempts.run_logger import ForwardingLogger
 from jobistemer.worker.execute.fan_out import encode_items, resolve_task_name
@@ -141,7 +142,7 @@ class ContextProxy:
 
     def store_line(self, text: str, level: str) -> None:
         """Let the worker add a line to the attempt's record."""
-        self._connection.send(protocol.AddNote(text, level))
+        self._connection.send(protocol.AddNote(make_storable(text), level))
 
     def set_progress(self, progress: Progress) -> None:
         """Let the worker store the progress."""

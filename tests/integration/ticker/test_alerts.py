@@ -158,7 +158,7 @@ def test_half_of_it_is_refused(half):
     ("wrong", "said"),
     [
         ({"expect_within_s": 0.5, "alert": "notify"}, "expect_within_s is 0.5"),
-        ({"pause_on_failure": -1}, "pause_on_failure is -1, allowed is 0–1000"),
+        ({"pause_on_failure": -1}, "pause_on_failure is -1, allowed are whole numbers from 0 to 1000"),
         ({"history_count": 0}, "history_count is 0"),
     ],
 )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from jobistemer import Context, Delays, Retry
+from jobistemer import NO_RETRIES, Context, Delays, Retry
 from jobistemer.core import ids
 from jobistemer.core.handlers.attempt_log import LogLine, Progress
 from jobistemer.core.states import AttemptState, RunState
@@ -293,3 +293,39 @@ def test_an_attempt_record_counts_its_lines(app):
     drain_queues(app)
     (attempt,) = views.find_attempts(shard_of(app), run.record())
     assert (attempt.state, attempt.lines) == (AttemptState.SUCCEEDED, 1)
+
+
+def test_what_a_handler_says_about_itself_never_ends_it(app):
+    # Half of a surrogate pair, as `os.listdir` gives for a name that is no UTF-8, NUL, and a text of 10 MB
+    @app.task
+    def talk(ctx: Context) -> str:
+        ctx.log("half \udcff, nul \0")
+        ctx.logger.info("half %s", "\ud83d")
+        ctx.progress(1, 2, "n" * 10_000_000)
+        ctx.log("x" * 10_000_000)
+        return "said"
+
+    run = talk.enqueue()
+    drain_queues(app)
+    assert run.result(timeout=1) == "said"
+    found = attempt_log.read_attempt_log(shard_of(app), ids.attempt_id(run.id, 0))
+    assert [line.text for line in found.lines[:2]] == ["half \\udcff, nul \0", "half \\ud83d"]
+    assert found.lines[2].text == "x" * 4_000 + " … (10000000 characters)"
+    assert found.progress == Progress(1.0, 2.0, "n" * 4_000 + " … (10000000 characters)")
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), "1", None, True])
+def test_a_progress_that_is_no_number_is_refused_by_name(app, wrong):
+    @app.task(retry=NO_RETRIES)
+    def talk(ctx: Context) -> None:
+        ctx.progress(wrong)
+
+    run = talk.enqueue()
+    drain_queues(app)
+    assert "InvalidInput: progress: done is" in run.record().error
+
+
+def test_the_reason_of_a_cancel_is_kept_though_it_has_half_a_character(app):
+    run = app.enqueue("nothing")
+    run.cancel("half \udc80")
+    assert run.record().error == "canceled: half \\udc80"

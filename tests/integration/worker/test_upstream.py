@@ -162,7 +162,7 @@ def test_a_parameter_that_no_result_can_be_read_as_is_refused():
             lambda job: job.task(failure="never")(lambda: None),
             "failure is 'never', allowed are fail_fast, continue, retry_on",
         ),
-        (lambda job: job.task(prio=1)(lambda: None), "a task has no option prio; known are "),
+        (lambda job: job.task(prio=1)(lambda: None), "a task has no option prio; did you mean priority?"),
         (lambda job: (job.on_complete(print_it), job.on_complete(print_it)), "has two functions for on_complete"),
     ],
 )
