@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 
 from jobistemer.control.definitions import JobDefinitions
 from jobistemer.control.job_pages import MAX_PAGE
 from jobistemer.core import ids
+from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from jobistemer.core.runs.records import JobChange
 from jobistemer.core.safe_text import make_storable
@@ -14,6 +16,8 @@ from jobistemer.store.actions.trim import trim_step
 from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.reads.jobs import has_live_occurrence
+
+MAX_LISTED_INSTANTS = 100_000
 
 
 class JobControl(JobDefinitions):
@@ -105,8 +109,16 @@ class JobControl(JobDefinitions):
         return bool(stored.paused) and (not stored.paused_until or stored.paused_until > self._now_ms())
 
     def is_active(self, name: str) -> bool:
-        """Tell whether the schedule of a job has an instant to come. Raises UnknownJob."""
-        return self.next_run(name) is not None
+        """Tell whether a job is inside the window of its schedule: after its start, and before its end or last instant.
+
+        Raises UnknownJob.
+        """
+        schedule = self.find(name).job.schedule
+        now = datetime.fromtimestamp(self._now_ms() // 1000, UTC)
+        start, end = getattr(schedule, "start", None), getattr(schedule, "end", None)
+        if start is not None and now < start:
+            return False
+        return now <= end if end is not None else schedule.next_after(now) is not None
 
     def is_enabled(self, name: str) -> bool:
         """Tell whether a job is active and not paused. Raises UnknownJob."""
@@ -120,6 +132,22 @@ class JobControl(JobDefinitions):
     def next_run(self, name: str) -> datetime | None:
         """Return the next due instant of a job, None when there is none. Raises UnknownJob."""
         return self.find(name).job.schedule.next_after(datetime.fromtimestamp(self._now_ms() // 1000, UTC))
+
+    def occurrences_between(self, name: str, start: datetime, end: datetime) -> list[datetime]:
+        """Return the instants at which a job is due after `start` and up to `end`, by its current version, in UTC.
+
+        Raises UnknownJob, or InvalidInput for an instant without a time zone or for more than 100,000 instants.
+        """
+        for field, value in (("start", start), ("end", end)):
+            instant_ms(field, value)
+        due = self.find(name).job.schedule.between(start, end)
+        found = list(islice(due, MAX_LISTED_INSTANTS + 1))
+        if len(found) > MAX_LISTED_INSTANTS:
+            raise InvalidInput(
+                f"job {name!r} is due more than {MAX_LISTED_INSTANTS:,} times between {start.isoformat()} and "
+                f"{end.isoformat()}; ask for a shorter time"
+            )
+        return found
 
     def _remove_if_there(self, name: str) -> bool:
         try:

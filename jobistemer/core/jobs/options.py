@@ -93,7 +93,7 @@ class CompleteOptions(msgspec.Struct, frozen=True):
 
     queue: str = "default"
     priority: int = DEFAULT_PRIORITY
-    timeout_s: float = 3600.0
+    timeout_s: float = 300.0
     retry: RetryPolicy = Exponential()
     retention_s: float = 86_400.0
     executor: str = AUTO

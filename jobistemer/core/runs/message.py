@@ -73,7 +73,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     payload: msgspec.Raw = EMPTY_PAYLOAD
     queue: str = "default"
     priority: int = DEFAULT_PRIORITY
-    timeout_ms: int = 3_600_000
+    timeout_ms: int = 300_000
     retry: RetryPolicy = Exponential()
     retention_ms: int = 86_400_000
     task_ref: TaskRef | None = msgspec.field(default=None, name="slot")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobistemer import Cron, Once
 from jobistemer.control.jobs import JobControl
 from jobistemer.core.errors import InvalidInput, UnknownJob
 from tests.support.clocks import NOW
@@ -84,3 +85,36 @@ def test_what_nobody_registered_cannot_be_paused_resumed_triggered_or_removed(an
         with pytest.raises(UnknownJob, match="no job 'nothing' is registered in namespace 'test'; deploy it first"):
             change("nothing")
     assert ana.log("nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "active"),
+    [(None, None, True), (60, None, False), (-60, 60, True), (-3600, -60, False), (-3600, 1, True)],
+)
+def test_a_job_is_active_inside_the_window_of_its_schedule(app, ana, start_s, end_s, active):
+    # At the minute only, so that the window of the last row is open although no instant is left in it.
+    now = datetime.fromtimestamp(NOW // 1000, UTC)
+    start, end = (None if each is None else now + timedelta(seconds=each) for each in (start_s, end_s))
+    app.job(Cron("0 0 1 1 *" if end_s == 1 else "* * * * *", start=start, end=end), name="windowed")(lambda: None)
+    app.deploy()
+    assert ana.is_active("windowed") is active
+
+
+def test_a_one_time_job_is_no_longer_active_when_its_instant_is_over(app, ana, clock):
+    app.job(Once(datetime.fromtimestamp(NOW // 1000 + 60, UTC)), name="once")(lambda: None)
+    app.deploy()
+    assert ana.is_active("once")
+    clock.advance(61)
+    assert not ana.is_active("once")
+
+
+def test_the_instants_of_a_job_between_two_instants_are_listed(app, ana):
+    app.job("*/20 * * * *", name="thrice")(lambda: None)
+    app.deploy()
+    start = datetime(2027, 1, 1, tzinfo=UTC)
+    found = ana.occurrences_between("thrice", start, start + timedelta(hours=1))
+    assert found == [start + timedelta(minutes=each) for each in (20, 40, 60)]
+    with pytest.raises(InvalidInput, match="ask for a shorter time"):
+        ana.occurrences_between("thrice", start, start + timedelta(days=2000))
+    with pytest.raises(InvalidInput, match="which has no time zone"):
+        ana.occurrences_between("thrice", datetime(2027, 1, 1), start)

@@ -134,7 +134,7 @@ def test_each_task_gets_a_run_with_its_own_identity_and_options():
     definition = minute_job(tasks=(task("a", queue="x", priority=9), task("b", "a", timeout_s=5.0)))
     runs = list(build_runs(definition, 3, T0 + 60, NOW))
     assert [(each.name, message.queue, message.priority, message.timeout_ms) for each, message in runs] == [
-        ("a", "x", 9, 3_600_000),
+        ("a", "x", 9, 300_000),
         ("b", "default", 5, 5_000),
     ]
     assert len({message.run for _, message in runs}) == 2

@@ -25,7 +25,7 @@ def test_a_message_comes_out_as_it_went_in(message):
 
 def test_defaults_stay_off_the_wire():
     said = dict(
-        payload=msgspec.Raw(b"{}"), queue="default", priority=5, timeout_ms=3_600_000, retry=Exponential(),
+        payload=msgspec.Raw(b"{}"), queue="default", priority=5, timeout_ms=300_000, retry=Exponential(),
         retention_ms=86_400_000, task_ref=None, unique="", metadata={},
     )  # fmt: skip
     assert encode_message(compose_message("run_1", "greet", 7, **said)) == b'{"run":"run_1","handler":"greet","enqueued_at":7}'
