@@ -24,7 +24,7 @@ from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
 from jobistemer.ticker.firing_pass import FiringPass
-from jobistemer.ticker.metrics import ShardMetrics
+from jobistemer.ticker.metrics import Lateness, ShardMetrics
 from jobistemer.ticker.promote import promote_due
 from jobistemer.ticker.start_queued import start_queued_occurrences
 from jobistemer.ticker.sweep import Sweeper
@@ -75,7 +75,7 @@ class ShardTicker:
         self._horizon_ms = 0
         self._share = Share()
         self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": database.clock.now_ms()}
-        self._fired = self._late_ms_max = 0
+        self._fired, self._lateness = 0, Lateness()
         # Written by this thread, and read by the one that answers whether the ticker is ready.
         self._polled_at: float | None = None
         self._held_ms = 0

@@ -123,7 +123,7 @@ def test_a_read_only_dashboard_refuses_every_action_and_shows_none(app, ids, act
     for path in ("/", "/jobs", "/jobs/hostile", f"/occurrences/{ids['hostile']}", f"/runs/{ids['dead']}", "/dead", "/queues"):
         page = HtmlPage(visitor.look(path))
         assert [each for each in page.named("form") if "/actions/" in str(each["action"]) and page.named("button") == []] == []
-        assert [each.get("id") for each in page.named("button")] == ["live"], path
+        assert [each.get("id") for each in page.named("button")] == ["zone", "live"], path
         assert "read-only" in page.text
 
 
