@@ -130,6 +130,23 @@ class StreamRun(msgspec.Struct, frozen=True):
     worker: str = ""
 
 
+class RunSummary(msgspec.Struct, frozen=True):
+    """A run that has not ended, or is dead.
+
+    state: waiting, running, delayed, limited (it waits for a limit) or dead. at: Unix milliseconds; when it was
+    enqueued, when it is due if it is delayed, or when it died. attempt counts from 0. note: why it waits, or its error.
+    """
+
+    id: str
+    task: str
+    queue: str
+    state: str
+    at: int
+    attempt: int
+    worker: str = ""
+    note: str = ""
+
+
 class Hold(msgspec.Struct, frozen=True):
     """A hold: its name, its end in Unix milliseconds, and how many runs it has put off so far."""
 
