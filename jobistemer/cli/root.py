@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "audit": ("jobistemer.cli.commands.audit:audit_command", "Find due instants that have no record, or two."),
     "backfill": ("jobistemer.cli.commands.job.backfill:backfill_group", "List, show and cancel backfills."),
     "bench": ("jobistemer.cli.commands.bench:bench_command", "Measure this machine and a server."),
+    "changes": ("jobistemer.cli.commands.changes:changes_command", "List what people have changed."),
     "crontab": ("jobistemer.cli.commands.crontab:crontab_group", "Turn crontabs into jobs."),
     "dashboard": ("jobistemer.cli.commands.dashboard:dashboard_command", "Serve the dashboard."),
     "dead": ("jobistemer.cli.commands.dead:dead_group", "List, show, replay and purge dead letters."),

@@ -12,30 +12,6 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.store.clock import held_ms, offset_ms
 from jobistemer.store.database import Database
 
-RECENT_MINUTES = 5
-
-
-class Lateness:
-    """How late occurrences were fired: the most since the start, and within the last RECENT_MINUTES minutes."""
-
-    def __init__(self) -> None:
-        self._most_ms = 0
-        self._by_minute: dict[int, int] = {}
-
-    def add(self, late_ms: int, now_ms: int) -> None:
-        """Record how late an occurrence was."""
-        if late_ms <= 0:
-            return
-        minute = now_ms // 60_000
-        self._most_ms = max(self._most_ms, late_ms)
-        self._by_minute[minute] = max(self._by_minute.get(minute, 0), late_ms)
-
-    def to_dict(self, now_ms: int) -> dict[str, int]:
-        """Return the two values as fields of the ticker's status."""
-        first = now_ms // 60_000 - RECENT_MINUTES + 1
-        self._by_minute = {minute: most for minute, most in self._by_minute.items() if minute >= first}
-        return {"late_ms_max": self._most_ms, "late_ms_recent": max(self._by_minute.values(), default=0)}
-
 
 class ShardMetrics:
     """The counts of one shard, written by its thread alone: occurrences by state, and how late they fired."""

@@ -8,6 +8,7 @@ import click
 import msgspec
 from rich.console import Group, RenderableType
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.commands.watch import watch_command
 from jobistemer.cli.hints import find_run_hints
 from jobistemer.cli.session import Session, with_session
@@ -18,6 +19,7 @@ from jobistemer.core.errors import UnknownRun
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
+from jobistemer.runtime.process_info import user_name
 from jobistemer.store.reads import jobs, records
 from jobistemer.store.reads.messages import find_sent_message
 from jobistemer.terminal import tables
@@ -89,13 +91,14 @@ def show_command(session: Session, run_id: str) -> None:
 @run_group.command("cancel")
 @click.argument("run_id")
 @click.option("--reason", default=BY_HAND, show_default=True, help="Reason, kept in the record.")
+@by_option
 @with_session
-def cancel_command(session: Session, run_id: str, reason: str) -> None:
+def cancel_command(session: Session, run_id: str, reason: str, by: str | None) -> None:
     """Cancel a run: a waiting run ends at once, a running one within a second.
 
     Exit code 1 when it had ended before.
     """
-    word = cancel_run(session.namespace, run_id, reason)
+    word = cancel_run(session.namespace, run_id, reason, by or user_name())
     session.print_answer({"run": run_id, "answer": word}, lambda: CANCEL_MESSAGES[word].format(run_id))
     if word == "ended":
         raise click.exceptions.Exit(1)

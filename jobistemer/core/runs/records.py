@@ -82,6 +82,19 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.claimed_at - self.due * 1000
 
 
+class Change(msgspec.Struct, frozen=True):
+    """A change to a queue, a hold, a worker, a run, a dead letter or a job.
+
+    at: Unix milliseconds. by: the author. what: the kind of change. target: the name or id of what was changed.
+    """
+
+    at: int
+    by: str
+    what: str
+    target: str
+    note: str = ""
+
+
 class JobChange(msgspec.Struct, frozen=True):
     """A change to a job.
 

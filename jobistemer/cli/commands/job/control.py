@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.jobs import JobControl
 from jobistemer.core.schedules.iso8601 import read_moment
@@ -12,13 +13,6 @@ from jobistemer.core.text import pluralize
 from jobistemer.terminal import tables
 
 _FIRED_STATES = (OccurrenceState.PENDING, OccurrenceState.QUEUED)
-
-by_option = click.option(
-    "--by",
-    envvar="JOBISTEMER_BY",
-    show_envvar=True,
-    help="Name to record for this change, by default the system user; `jobistemer job log` shows it.",
-)
 
 
 @click.command("pause")
