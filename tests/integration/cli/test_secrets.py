@@ -100,28 +100,6 @@ COMMAND_LINES = [
     ("run", "show", "redis://ann:hunter2@h", "--url", "fake://x"),
     ("simulate", "redis://ann:hunter2@h", "--days", "x"),
 ]
-# What each command needs to get as far as the server.
-ASKING = {
-    "acl": (),
-    "audit": (),
-    "backfill": ("list",),
-    "bench": (),
-    "changes": (),
-    "dead": ("list",),
-    "deploy": ("tests.typing.typed_calls:app",),
-    "doctor": (),
-    "enqueue": ("work",),
-    "hold": ("list",),
-    "job": ("list",),
-    "occurrence": ("show", "occ_1"),
-    "queue": ("list",),
-    "run": ("show", "run_1"),
-    "ticker": ("list",),
-    "top": (),
-    "worker": ("list",),
-}
-# The dashboard starts without one; tests/integration/dashboard/test_security.py tests its page in that case.
-NO_SERVER = {"crontab", "dashboard", "dev", "next", "simulate"}
 
 
 @pytest.mark.parametrize("arguments", COMMAND_LINES, ids=" ".join)
