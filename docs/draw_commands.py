@@ -22,13 +22,16 @@ HEAD = """# Commands
 Drawn from the commands by `docs/draw_commands.py`. `jobistemer … --help` says the same.
 
 Every command of `jobistemer` that answers has `--json`: one JSON value on standard output, the same fields that the API has; what is
-said for people goes to standard error. Times in it are Unix milliseconds.
+said for people goes to standard error. Instants in it are texts of RFC 3339 with a zone (`2027-01-15T08:00:00.123Z`), durations are
+milliseconds and say so in their names (`took_ms`), and what is absent is null. Only definitions of jobs are shown as they were declared,
+with options such as `timeout_s`.
 
 | exit code | meaning |
 | --- | --- |
 | 0 | done |
 | 1 | refused, not found, not connected, or the answer is no: one line on standard error says why. `audit` found something; `run cancel` and `occurrence cancel` came too late; a worker ended because it was no longer well |
-| 2 | wrong usage: an unknown option, or a value that cannot be read |
+| 2 | wrong usage: an unknown option, or a value that cannot be accepted, whoever finds out. `deploy --dry-run`: changes are pending |
+| 3 | `deploy --keep-newer`: a newer release has registered some of the jobs |
 | 130 | ended by Ctrl-C |
 
 **Completion** of commands and options in a shell, to be put into its start-up file:

@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import dropwhile, takewhile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -81,6 +82,12 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
     return app
 
 
+def import_here(name: str) -> ModuleType:
+    """Import a module, also one of the current folder. Raises Misconfigured with the place of an error in it."""
+    _extend_sys_path(Project(), name)
+    return _import_module(name, f"module {name!r}")
+
+
 def resolve_app_reference(reference: str | None) -> str:
     """Return the app that is to be loaded, as MODULE:APP. Raises Misconfigured when none is named."""
     chosen = reference or find_project(Path.cwd()).app
@@ -116,18 +123,20 @@ def _import_app(reference: str) -> Jobistemer:
     if module_name.endswith(".py"):
         dotted_name = module_name.removesuffix(".py").replace("/", ".")
         raise Misconfigured(f"app {reference!r} names a file; a module is named without .py: {dotted_name}:{attribute}")
-    try:
-        module = import_module(module_name)
-    except Exception as error:
-        # The error is in the code of the application: its author needs the place there, not the stack of this package.
-        raise Misconfigured(
-            f"app {reference!r}: importing {module_name} failed: {_describe_error(error, module_name)}"
-        ) from error
+    module = _import_module(module_name, f"app {reference!r}")
     found = getattr(module, attribute, None)
     if not isinstance(found, Jobistemer):
         apps = ", ".join(_find_apps(vars(module))) or "none"
         raise Misconfigured(f"app {reference!r}: {module_name} has no Jobistemer app {attribute!r}; apps there: {apps}")
     return found
+
+
+def _import_module(name: str, whose: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except Exception as error:
+        # The error is in the code of the application: its author needs the place there, not the stack of this package.
+        raise Misconfigured(f"{whose}: importing {name} failed: {_describe_error(error, name)}") from error
 
 
 def _describe_error(error: Exception, module_name: str) -> str:

@@ -8,8 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from jobistemer.app import Debounce, Throttle, Unique
-from jobistemer.core.schedules.instants import instant_at
-from jobistemer.core.schedules.iso8601 import read_instant
+from jobistemer.core.schedules.iso8601 import read_moment
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,7 +19,7 @@ _OPTIONS: Final[tuple[tuple[str, dict[str, Any], str], ...]] = (
     ("--queue", {"metavar": "NAME"}, "Queue of the run, by default `default`."),
     ("--priority", {"type": int, "metavar": "0-9"}, "Priority, the highest first; by default 5."),
     ("--delay", _SECONDS, "Start no earlier than so many seconds from now; fractions count."),
-    ("--at", {"metavar": "INSTANT"}, "Start at this ISO 8601 instant, UTC unless it has an offset."),
+    ("--at", {"metavar": "INSTANT"}, "Start at this ISO 8601 instant, UTC unless it has an offset; fractions count."),
     ("--expires", _SECONDS, "Cancel the run if it has not started so many seconds from now."),
     ("--timeout", _SECONDS, "Longest duration of one attempt."),
     ("--max-retries", {"type": int, "metavar": "N"}, "Attempts after the first, with growing pauses; 0 for none."),
@@ -51,7 +50,7 @@ def build_enqueue_arguments(*, at: str | None, retention: float | None, **given:
     Raises InvalidInput for a wrong value, and click.UsageError for options that exclude or need each other.
     """
     return {
-        "at": instant_at(read_instant(at, "UTC")) if at else None,
+        "at": read_moment(at, "UTC") if at else None,
         "retention_s": retention,
         "unique": _build_unique(given.pop("unique"), given.pop("unique_until"), given.pop("unique_window")),
         "throttle": _build_throttle(given.pop("throttle"), given.pop("throttle_key")),

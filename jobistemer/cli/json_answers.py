@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.cli.answer_times import to_answer
 from jobistemer.core.safe_text import escape_json, hide_named, hide_secrets
 
 
 def encode_json(value: Any) -> str:
     """Encode an answer as JSON."""
-    return escape_json(msgspec.json.encode(_hide(msgspec.to_builtins(value, builtin_types=(msgspec.Raw,)))).decode())
+    return escape_json(msgspec.json.encode(_hide(to_answer(value))).decode())
 
 
 def _hide(value: Any, name: str = "") -> Any:

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "audit": ("jobistemer.cli.commands.audit:audit_command", "Find due instants that have no record, or two."),
     "backfill": ("jobistemer.cli.commands.job.backfill:backfill_group", "List, show and cancel backfills."),
     "bench": ("jobistemer.cli.commands.bench:bench_command", "Measure this machine and a server."),
+    "changes": ("jobistemer.cli.commands.changes:changes_command", "List what people have changed."),
     "crontab": ("jobistemer.cli.commands.crontab:crontab_group", "Turn crontabs into jobs."),
     "dashboard": ("jobistemer.cli.commands.dashboard:dashboard_command", "Serve the dashboard."),
     "dead": ("jobistemer.cli.commands.dead:dead_group", "List, show, replay and purge dead letters."),
@@ -29,8 +30,9 @@ _COMMANDS: Final = {
     "next": ("jobistemer.cli.commands.next:next_command", "Show the next instants of a schedule."),
     "occurrence": ("jobistemer.cli.commands.occurrence:occurrence_group", "Show, cancel and replay occurrences."),
     "queue": ("jobistemer.cli.commands.queue:queue_group", "List, pause, resume, drain, open and purge queues."),
-    "run": ("jobistemer.cli.commands.run:run_group", "Show, cancel, retry and watch task runs."),
+    "run": ("jobistemer.cli.commands.run:run_group", "List, show, cancel, retry and watch task runs."),
     "simulate": ("jobistemer.cli.commands.simulate:simulate_command", "Play the schedules of an app without a server."),
+    "task": ("jobistemer.cli.commands.task:task_group", "List the tasks of an app."),
     "ticker": ("jobistemer.cli.commands.processes:ticker_group", "List tickers."),
     "top": ("jobistemer.cli.top.command:top_command", "Watch the namespace live."),
     "worker": ("jobistemer.cli.commands.processes:worker_group", "List, quiet and stop workers."),
@@ -83,5 +85,5 @@ def main() -> None:
     """Distributed cron and job queue on Redis.
 
     `jobistemer-ticker` and `jobistemer-worker` are programs of their own. Commands that answer have --json. Exit codes:
-    0 done, 1 failed or not found, 2 wrong usage.
+    0 done, 1 failed or not found, 2 wrong usage or a value that cannot be accepted.
     """

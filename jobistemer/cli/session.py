@@ -13,7 +13,7 @@ from rich.text import Text
 
 from jobistemer.app.loading import open_namespace
 from jobistemer.cli.json_answers import encode_json
-from jobistemer.core.errors import JobistemerError
+from jobistemer.core.errors import InvalidInput, JobistemerError, Misconfigured
 from jobistemer.core.safe_text import clean_text
 from jobistemer.store.namespace import Namespace
 from jobistemer.terminal import tables
@@ -47,7 +47,7 @@ class Session:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON."""
+    """Print a value as indented JSON: instants as RFC 3339 in UTC, durations in milliseconds."""
     click.echo(msgspec.json.format(encode_json(value)))
 
 
@@ -89,14 +89,40 @@ def describe_page(shown: int, offset: int, total: int) -> list[Text]:
 
 
 def one_line_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """Let Jobistemer's own errors end the command with one line on standard error and exit code 1."""
+    """Let Jobistemer's own errors end the command with one line on standard error.
+
+    Exit code 2 for a value that cannot be accepted, as for click's own checks; else 1.
+    """
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except JobistemerError as error:
-            raise click.ClickException(clean_text(str(error))) from error
+            kind = _WrongValue if _is_wrong_value(error) else click.ClickException
+            raise kind(clean_text(str(error))) from error
+
+    return guarded
+
+
+class _WrongValue(click.ClickException):
+    exit_code = 2
+
+
+def _is_wrong_value(error: JobistemerError) -> bool:
+    # A setting or a declaration of the app may be wrong though everything that was typed is right.
+    return isinstance(error, InvalidInput) and not isinstance(error, Misconfigured)
+
+
+def options_checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Let an error about a setting that options have given end the command as a wrong value, with exit code 2."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except InvalidInput as error:
+            raise _WrongValue(clean_text(str(error))) from error
 
     return guarded
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.core.errors import Conflict, NotFound, UnknownRun
 from jobistemer.core.safe_text import make_storable
 from jobistemer.store.actions import cancel
@@ -13,8 +14,8 @@ from jobistemer.store.namespace import Namespace
 BY_HAND = "by hand"
 
 
-def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND) -> str:
-    """Cancel a run in any state.
+def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND, by: str | None = None) -> str:
+    """Cancel a run in any state. by: the person, for the list of changes; None for a program.
 
     Returns `canceled`; `requested`, when a worker executes the run and learns of the request within a second; or
     `ended`, when the run had ended before. Raises UnknownRun, or Conflict when the run changed its state at each try.
@@ -24,11 +25,12 @@ def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND) -> str:
         raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
     if word == "BUSY":
         raise Conflict(f"run {run_id} moved on with each look at it; cancel it again")
+    _record(namespace, by, "cancel run", run_id, f"{word.lower()}: {reason}")
     return word.lower()
 
 
-def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HAND) -> str:
-    """Cancel an occurrence with all its runs.
+def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HAND, by: str | None = None) -> str:
+    """Cancel an occurrence with all its runs. by: see `cancel_run`.
 
     Returns `canceled`; `requested`, when workers execute runs of it; or `ended`, when it had ended before.
     Raises NotFound.
@@ -36,7 +38,14 @@ def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HA
     word = _ask_shards(namespace, lambda shard: cancel.cancel_occurrence(shard, occurrence, make_storable(reason)))
     if word == "UNKNOWN":
         raise NotFound(f"occurrence {occurrence} is not on record: it never was, or its retention is over")
+    _record(namespace, by, "cancel occurrence", occurrence, f"{word.lower()}: {reason}")
     return word.lower()
+
+
+def _record(namespace: Namespace, by: str | None, what: str, target: str, note: str) -> None:
+    # Programs cancel many runs, and each record has the reason. The list is for what people do, who have a name.
+    if by is not None:
+        ChangeList(namespace, by).record(what, target, note)
 
 
 def _ask_shards(namespace: Namespace, ask: Callable[[Database], str]) -> str:

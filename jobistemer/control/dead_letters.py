@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, DuplicateRun, NotFound
 from jobistemer.core.handlers.handler import encode_payload
@@ -16,10 +17,14 @@ from jobistemer.store.namespace import Namespace
 
 
 class DeadLetters:
-    """Control of the dead letters of one namespace: the runs that are out of attempts."""
+    """Control of the dead letters of one namespace: the runs that are out of attempts.
 
-    def __init__(self, namespace: Namespace) -> None:
+    by: the author of the changes, for the list of changes; by default the user of this process and its host.
+    """
+
+    def __init__(self, namespace: Namespace, by: str | None = None) -> None:
         self._namespace = namespace
+        self._changes = ChangeList(namespace, by)
 
     def page(self, offset: int = 0, limit: int = dead_letters.PAGE) -> list[DeadRun]:
         """Return a page of dead letters, the latest first."""
@@ -58,6 +63,7 @@ class DeadLetters:
         if reply.word == "EXISTS":
             holder = reply.values[0].decode()
             raise DuplicateRun(f"run {run_id} cannot be replayed while {holder} holds its unique key; wait for its end")
+        self._changes.record("replay dead", run_id, f"as {new_run}" + (", with another payload" if edited else ""))
         return new_run
 
     def purge(self, run_ids: list[str]) -> int:
@@ -67,6 +73,9 @@ class DeadLetters:
             for start in range(0, len(run_ids), dead_letters.PAGE):
                 call = dead_letters.purge(database.keys, run_ids[start : start + dead_letters.PAGE])
                 purged += database.call(call).values[0]
+        if purged:
+            named = run_ids[0] if len(run_ids) == 1 else f"{run_ids[0]} and {len(run_ids) - 1} more"
+            self._changes.record("purge dead", named, f"{purged} purged")
         return purged
 
     def _locate(self, run_id: str) -> tuple[Database, DeadRun]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jobistemer.control.job_pages import JobPages
 from jobistemer.core import ids
-from jobistemer.core.checks import check_text
+from jobistemer.core.checks import check_author, check_text
 from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownJob, UnknownVersion
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.new_job import encode_new_job
@@ -23,7 +23,6 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 
 _log = logging.getLogger("jobistemer.control")
-MAX_PERSON_LENGTH = 100
 LONGEST_OWNER = 1_000
 """How many characters the name of an app may have, which is a module or the path of a file."""
 
@@ -49,7 +48,7 @@ class JobDefinitions(JobPages):
 
     def __init__(self, namespace: Namespace, by: str | None = None) -> None:
         super().__init__(namespace)
-        self._by = _check_person(by) if by is not None else user_name()
+        self._by = check_author(by) if by is not None else user_name()
 
     def register(self, job: Job, *, owner: str = "", force: bool = False) -> Registration:
         """Register a definition: a changed one becomes the next version, an unchanged one changes nothing.
@@ -140,9 +139,3 @@ def choose_apply(force: bool, keep_newer: bool) -> Apply:  # noqa: FBT001 - the 
     if force:
         return Apply.NOW
     return Apply.AT_START if keep_newer else Apply.AS_SAID
-
-
-def _check_person(by: str) -> str:
-    if not 1 <= len(by) <= MAX_PERSON_LENGTH or not by.isprintable():
-        raise InvalidInput(f"by is {by!r}; a name has 1–{MAX_PERSON_LENGTH} printable characters")
-    return by

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import islice
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.control.definitions import JobDefinitions
 from jobistemer.control.job_pages import MAX_PAGE
 from jobistemer.core import ids
+from jobistemer.core.checks import LONGEST_AUTHOR
 from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from jobistemer.core.runs.records import JobChange
@@ -40,12 +42,14 @@ class JobControl(JobDefinitions):
         detail = f"until {until.isoformat()}: {note}".removesuffix(": ") if until else note
         call = jobs.pause(database.keys, ids.job_id(name), reason, until_ms, now_ms, self._by, detail)
         self._check_registered(name, database.call(call).word)
+        self._record("pause job", name, detail)
 
     def resume(self, name: str) -> None:
         """End the pause of a job. Raises UnknownJob."""
         database = self._database(name)
         call = jobs.resume(database.keys, ids.job_id(name), database.read_clock(), self._by)
         self._check_registered(name, database.call(call).word)
+        self._record("resume job", name)
 
     def remove(self, name: str) -> None:
         """Remove a job. Occurrences that are going on end as usual, and the history expires by itself.
@@ -57,6 +61,7 @@ class JobControl(JobDefinitions):
         decide_backlog(database, self.find(name), database.read_clock())
         if database.call(jobs.remove(database.keys, self.find(name), database.read_clock(), self._by)).word == "STALE":
             raise Conflict(f"job {name!r} was changed or removed at the same time; look again")
+        self._record("remove job", name)
 
     def remove_all(self, prefix: str) -> int:
         """Remove all jobs whose names begin with `prefix`, as `remove` does. Returns how many were removed.
@@ -89,6 +94,7 @@ class JobControl(JobDefinitions):
                 # The record of the occurrence names its author too: if this process ends here, nothing is lost.
                 change = jobs.record_job_change(database.keys, stored.job.id, now, self._by, "triggered", occurrence)
                 database.call(change)
+                self._record("trigger job", name, occurrence)
                 # A ticker trims the history that it has made longer; here this process has.
                 trim_step(database, stored.job)
                 return occurrence, reply.values[0].decode()
@@ -155,6 +161,9 @@ class JobControl(JobDefinitions):
         except UnknownJob:
             return False
         return True
+
+    def _record(self, what: str, name: str, note: str = "") -> None:
+        ChangeList(self._namespace, self._by[:LONGEST_AUTHOR]).record(what, name, note)
 
     def _check_registered(self, name: str, word: str) -> None:
         if word == "UNKNOWN":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.core.checks import check_name
 from jobistemer.core.durations import LONGEST_WINDOW_S, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, NotFound
@@ -19,10 +20,14 @@ from jobistemer.store.reads import queues
 
 
 class QueueControl:
-    """Control of the queues of one namespace; workers learn of a change with their next beat."""
+    """Control of the queues of one namespace; workers learn of a change with their next beat.
 
-    def __init__(self, namespace: Namespace) -> None:
+    by: the author of the changes, for the list of changes; by default the user of this process and its host.
+    """
+
+    def __init__(self, namespace: Namespace, by: str | None = None) -> None:
         self._namespace = namespace
+        self._changes = ChangeList(namespace, by)
 
     def list(self) -> list[QueueSummary]:
         """Return every queue by name, with its runs: waiting (by priority and by limit), in flight and delayed."""
@@ -34,10 +39,12 @@ class QueueControl:
         Runs in flight end, and enqueued runs wait. Raises InvalidName.
         """
         streams.pause_queue(self._namespace.shards, queue)
+        self._changes.record("pause queue", queue)
 
     def resume(self, queue: str) -> None:
         """Let workers fetch from a queue again. Raises InvalidName."""
         streams.resume_queue(self._namespace.shards, queue)
+        self._changes.record("resume queue", queue)
 
     def drain(self, queue: str) -> None:
         """Drain a queue: refuse new runs with QueueClosed, while workers execute those that wait.
@@ -45,27 +52,34 @@ class QueueControl:
         Raises InvalidName.
         """
         streams.close_queue(self._namespace.shards, queue)
+        self._changes.record("drain queue", queue)
 
     def open(self, queue: str) -> None:
         """Let a queue take new runs again. Raises InvalidName."""
         streams.open_queue(self._namespace.shards, queue)
+        self._changes.record("open queue", queue)
 
     def purge(self, queue: str, reason: str = "by hand") -> int:
         """End the runs that wait in a queue as canceled, with the reason.
 
         Returns how many runs that were. Raises InvalidName.
         """
-        return purge.purge_queue(self._namespace.shards, check_name("queue", queue), make_storable(reason))
+        why = make_storable(reason)
+        purged = purge.purge_queue(self._namespace.shards, check_name("queue", queue), why)
+        self._changes.record("purge queue", queue, f"{purged} runs: {why}")
+        return purged
 
 
 class Holds:
     """Control of the holds of one namespace.
 
     While a hold lasts, the runs of one task, or of one value of the key of its limit, wait; other runs do not.
+    by: the author of the changes, for the list of changes.
     """
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, by: str | None = None) -> None:
         self._namespace = namespace
+        self._changes = ChangeList(namespace, by)
 
     def put(
         self,
@@ -90,6 +104,9 @@ class Holds:
         if not now_ms < ends_at <= now_ms + LONGEST_WINDOW_S * 1000:
             raise InvalidInput(f"hold of {name!r} would end at {until}: allowed is a time within the next 366 days")
         holds.put_hold(self._namespace.shards, name, ends_at)
+        self._changes.record(
+            "put hold", name, f"until {datetime.fromtimestamp(ends_at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        )
         return Hold(name, ends_at, 0)
 
     def release(self, task: str = "", *, key: Any = None, limit: str = "") -> None:
@@ -97,17 +114,20 @@ class Holds:
         name = _limit_name(task, key, limit)
         if not holds.release_hold(self._namespace.shards, name):
             raise NotFound(f"{name!r} is not on hold; `jobistemer hold list` shows what is")
+        self._changes.record("release hold", name)
 
     def list(self) -> list[Hold]:
         """Return the holds by name."""
         return holds.list_holds(self._namespace.shards)
 
 
-def send_worker_command(namespace: Namespace, worker: str, command: str) -> None:
+def send_worker_command(namespace: Namespace, worker: str, command: str, by: str | None = None) -> None:
     """Send a worker the command `quiet` or `stop`; the worker reads it with its next beat. Raises NotFound."""
+    changes = ChangeList(namespace, by)
     words = [each.call(command_worker(each.keys, worker, command)).word for each in namespace.shards]
     if "TOLD" not in words:
         raise NotFound(f"no worker {worker!r} is on record; `jobistemer worker list` shows those there are")
+    changes.record(f"{command} worker", worker)
 
 
 def _limit_name(task: str, key: Any, limit: str) -> str:

@@ -15,6 +15,8 @@ from jobistemer.core.errors import InvalidInput, InvalidName
 
 # No braces (they would move the hash tag), no colon (it separates the parts of a key), no control characters.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,127}", re.ASCII)
+LONGEST_AUTHOR = 100
+"""The most characters in the name of the author of a change."""
 LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that enters a command of the server or a counter of a script."""
 E = TypeVar("E", bound=StrEnum)
@@ -43,6 +45,13 @@ def check_name(kind: str, name: object) -> str:
             "starting with a letter, a digit or _",
         )
     return name
+
+
+def check_author(by: str) -> str:
+    """Return the name of an author when it may stand in an audit list. Raises InvalidInput."""
+    if not isinstance(by, str) or not 1 <= len(by) <= LONGEST_AUTHOR or not by.isprintable():
+        raise InvalidInput(f"by is {show(by, 120)}; a name has 1–{LONGEST_AUTHOR} printable characters")
+    return by
 
 
 def check_whole(field: str, value: object, low: int, high: int, error: type[InvalidInput]) -> None:

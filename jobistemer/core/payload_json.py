@@ -5,7 +5,8 @@ A reader has less of its stack left than the writer had, so a value may be neste
 
 from __future__ import annotations
 
-from typing import Final
+from math import isfinite
+from typing import Any, Final
 
 import msgspec
 
@@ -63,3 +64,19 @@ def _is_deeper(encoded: bytes) -> bool:
             return False
         brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
+
+
+def find_non_finite(value: Any) -> float | None:
+    """Return the first number in a value that JSON cannot hold, such as NaN, or None."""
+    waiting = [msgspec.to_builtins(value, enc_hook=_skip_raw)]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float) and not isfinite(each):
+            return each
+        if isinstance(each, dict | list | tuple | set | frozenset):
+            waiting.extend(each.values() if isinstance(each, dict) else each)
+    return None
+
+
+def _skip_raw(_: Any) -> None:
+    """Return None in place of a msgspec.Raw, which is JSON already."""

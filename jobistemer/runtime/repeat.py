@@ -12,6 +12,8 @@ from typing import TypeVar
 from jobistemer.core.errors import JobistemerError, Misconfigured, NotConnected, ServerRefused
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+STOP_LOOK_S = 0.1
+"""How often a wait for a step that may hang looks whether it is to end."""
 LOG_AGAIN_S = 30.0
 """Seconds after which an error that lasts unchanged is logged again."""
 
@@ -51,6 +53,33 @@ def retry_until_done(step: Callable[[], object], stop: threading.Event, name: st
             return True
         pause = _back_off(pause, stop)
     return False
+
+
+def retry_apart(step: Callable[[], object], stop: threading.Event, name: str) -> bool:
+    """Do the same on a thread that is left behind when `stop` is set: a server may keep a step waiting for long."""
+    done, ended, errors = threading.Event(), threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        try:
+            if retry_until_done(step, stop, name):
+                done.set()
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            errors.append(error)
+        ended.set()
+
+    start_thread(work, "connect")
+    while not ended.wait(STOP_LOOK_S) and not stop.is_set():
+        pass
+    if errors:
+        raise errors[0]
+    return done.is_set()
+
+
+def run_within(seconds: float, step: Callable[[], object], name: str) -> bool:
+    """Call `step` on a thread of its own. Returns False when it has not ended in time: then it is left behind."""
+    thread = start_thread(step, name)
+    thread.join(seconds)
+    return not thread.is_alive()
 
 
 class _Outage:
@@ -100,7 +129,7 @@ def _back_off(pause: float, stop: threading.Event) -> float:
     return min(pause * 2, LONGEST_PAUSE_S)
 
 
-def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
+def start_thread(target: Callable[[], object], name: str) -> threading.Thread:
     """Start a daemon thread and return it: a process must be able to end whatever its threads do."""
     thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()

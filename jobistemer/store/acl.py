@@ -67,7 +67,7 @@ WORKER: Final = Role(
     tuple(
         f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} admit_waiting_run release_limits request_cancel "
         "commit_occurrences commit_successes "
-        "commit_transaction retry_run add_children admit_run beat_worker forget_worker free_unique "
+        "commit_transaction retry_run interrupt_run add_children admit_run beat_worker forget_worker free_unique "
         "hold_run claim_first_start "
         "open_streams start_attempt write_attempt_log".split()
     ),
@@ -83,7 +83,8 @@ OPERATOR: Final = Role(
     "deploys and controls jobs, queues, runs and workers, and cancels: the command line",
     tuple(
         f"{_CANCEL_SCRIPTS} {_ENQUEUE_SCRIPTS} advance_backfill claim_occurrence command_worker fire_occurrence "
-        "forget_occurrence record_job_change pause_job postpone_job purge_dead register_job release_held remove_job "
+        "forget_occurrence record_change record_job_change pause_job postpone_job purge_dead register_job release_held "
+        "remove_job "
         "replay_dead retry_ended resume_job start_backfill".split()
     ),
     tuple(
@@ -94,7 +95,7 @@ OPERATOR: Final = Role(
     ),
     tuple(
         f"{_RECORD_KINDS} tickers ticker workers worker history live queued versions audit backfill "
-        "holds parked limits "
+        "holds changes parked limits "
         "held waiting rate promised paused closed streams stream results group dead due".split()
     ),
 )
@@ -104,13 +105,14 @@ VIEWER: Final = Role(
     (),
     tuple(
         f"{_CONNECT_COMMANDS} {_READ_COMMANDS} exists hexists hlen smembers xinfo|groups xlen "
-        "xpending xrange xrevrange zcard "
+        "xpending xrange xrevrange zcard zmscore "
         "zrange zrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(
         f"{_RECORD_KINDS} job occurrence history live queued versions audit backfill chores streams "
         "stream delayed dead due "
-        "paused closed limits held waiting holds parked group results workers worker tickers ticker expected".split()
+        "paused closed limits held waiting holds changes parked group results workers worker tickers ticker "
+        "expected".split()
     ),
 )
 ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR, VIEWER)}
@@ -119,7 +121,9 @@ _REDIS_CALL = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?
 # Their second word decides what they do, so only the word that is used is allowed.
 _COMMANDS_WITH_SUBCOMMANDS = ("XGROUP", "XINFO")
 # Keys that exist once in a shard; other kinds are followed by a name or an id.
-_SINGLE_KINDS: Final = "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds"
+_SINGLE_KINDS: Final = (
+    "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds changes"
+)
 _KINDS_WITHOUT_NAME: Final = frozenset(f"{_SINGLE_KINDS} workers tickers nothing wake".split())
 
 

@@ -92,6 +92,8 @@ class Keys:
         self.closed = f"{tag}:closed"
         self.limits = f"{tag}:limits"
         self.holds = f"{tag}:holds"
+        # List, on the first shard: the latest thousand changes that people have made.
+        self.changes = f"{tag}:changes"
         self.workers = f"{tag}:workers"
         self.tickers = f"{tag}:tickers"
         # Never written. Some calls pass it to a script in place of a key whose content must not count.

@@ -38,6 +38,8 @@ JOBS_PER_READ = 500
 """How many definitions one round trip reads."""
 PREPARED_PER_PASS = 100
 """How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
+LATE_MINUTES = 5
+"""The status of a ticker has the most by which an occurrence was late within so many minutes."""
 RETRY_S = 0.5
 """How many seconds pass before an instant is claimed again whose claim the server has refused."""
 POLL_LATE_S = 10.0
@@ -76,6 +78,7 @@ class ShardTicker:
         self._share = Share()
         self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": database.clock.now_ms()}
         self._fired = self._late_ms_max = 0
+        self._late_by_minute: dict[int, int] = {}
         # Written by this thread, and read by the one that answers whether the ticker is ready.
         self._polled_at: float | None = None
         self._held_ms = 0
@@ -139,6 +142,8 @@ class ShardTicker:
         firing.run(self._upcoming, self._share, self._horizon_ms)
         self._fired += firing.claimed
         self._late_ms_max = max(self._late_ms_max, firing.late_ms)
+        minute = self._database.clock.now_ms() // 60_000
+        self._late_by_minute[minute] = max(self._late_by_minute.get(minute, 0), firing.late_ms)
         self._trimmer.remember(firing.grown)
         if firing.replan or firing.timed:
             self._next_poll = 0.0
@@ -242,7 +247,10 @@ class ShardTicker:
         return max(0.0, min(until_poll, (instant - self._database.clock.now_ms()) / 1000))
 
     def _encode_status(self) -> bytes:
+        first = self._database.clock.now_ms() // 60_000 - LATE_MINUTES
+        self._late_by_minute = {minute: most for minute, most in self._late_by_minute.items() if minute > first}
         counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming.jobs)}
+        counts["late_ms_recent"] = max(self._late_by_minute.values(), default=0)
         counts |= {"unaccounted": len(self.unaccounted.jobs), "held_ms": self._held_ms}
         offset = getattr(self._database.clock, "offset_ms", 0)
         return msgspec.json.encode({**self._status, **counts, "offset_ms": offset})

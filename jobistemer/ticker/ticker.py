@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from functools import partial
 
 from jobistemer.core.planning.clock_jumps import JumpPolicy
@@ -10,7 +12,7 @@ from jobistemer.core.reads.metrics import Measure
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.process_info import process_identity
-from jobistemer.runtime.repeat import retry_until_done, start_thread
+from jobistemer.runtime.repeat import retry_apart, start_thread
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.database import Database
@@ -19,6 +21,8 @@ from jobistemer.ticker.metrics import TickerMetrics, read_gauges
 from jobistemer.ticker.shard_ticker import ShardTicker
 
 JOIN_S = 0.5
+LEAVE_S = 3.0
+"""Seconds that a pass which is under way may take to end when the ticker is asked to stop."""
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -38,7 +42,7 @@ class Ticker:
     def run(self, shutdown: Shutdown) -> None:
         """Tick until `shutdown` is requested. A lost connection is waited out."""
         self._shutdown = shutdown
-        if retry_until_done(self._connect, shutdown.requested, f"ticker {self.id}"):
+        if retry_apart(self._connect, shutdown.requested, f"ticker {self.id}"):
             log.info("ticker %s started: %s", self.id, self._namespace)
             self._run_shards(shutdown)
         log.info("ticker %s stopped", self.id)
@@ -68,10 +72,15 @@ class Ticker:
         tickers = self._tickers = [self._build_shard_ticker(database) for database in self._namespace.shards]
         runs = (partial(each.run, shutdown.requested) for each in tickers)
         threads = [start_thread(run, f"shard {number}") for number, run in enumerate(runs)]
-        # A pass that waits for a server which does not answer may take long: a second request to stop does not wait.
-        while not shutdown.immediate.is_set() and any(thread.is_alive() for thread in threads):
-            for thread in threads:
-                thread.join(JOIN_S)
+        # A pass that waits for a server which does not answer may take long.
+        leave_at = math.inf
+        while (alive := [thread for thread in threads if thread.is_alive()]) and not shutdown.immediate.is_set():
+            if shutdown.requested.is_set():
+                leave_at = min(leave_at, time.monotonic() + LEAVE_S)
+            if time.monotonic() >= leave_at:
+                log.warning("ticker %s could not leave in order: the server does not answer", self.id)
+                break
+            alive[0].join(JOIN_S)
 
     def _build_shard_ticker(self, database: Database) -> ShardTicker:
         metrics = self._metrics.add_shard() if self._metrics else None

@@ -72,6 +72,7 @@ def _routes() -> list[Route | Mount]:
         Route("/runs/{run}", in_time(runs.run_page)),
         Route("/dead", in_time(lists.dead_letters_page)),
         Route("/workers", in_time(lists.workers_page)),
+        Route("/changes", in_time(lists.changes_page)),
         Route("/find", in_time(search.search)),
         Route("/actions/{action}", actions.handle_action, methods=["POST"]),
         Route("/login", login.login_page, methods=["GET"]),

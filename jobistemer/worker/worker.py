@@ -18,12 +18,20 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.process_info import process_identity
-from jobistemer.runtime.repeat import Repeat, repeat, retry_until_done, start_thread
+from jobistemer.runtime.repeat import (
+    Repeat,
+    repeat,
+    retry_apart,
+    retry_until_done,
+    run_within,
+    start_thread,
+)
 from jobistemer.runtime.shutdown import Shutdown
+from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.worker.attempts.attempt import RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.metrics import AttemptMetrics
 from jobistemer.worker.attempts.prefetch import Prefetch
@@ -48,8 +56,10 @@ POLL_S = 0.05
 """How often a worker that ends looks whether its runs have."""
 HOOKS_FLUSH_S = 5.0
 """How long hooks may take at the end for the ends that they have not been called with."""
-JOIN_TIMEOUT_S = 3.0
-"""How long a thread may take to end that has nothing more to do: a read that cannot be cut short takes two seconds."""
+LEAVE_S = 1.2
+"""Seconds after the grace period within which the threads end that have nothing more to do."""
+GIVE_BACK_S = 0.4
+"""Seconds that the last calls to the server may take when the threads have used up all of LEAVE_S."""
 
 ThreadSpec = tuple[Repeat, Callable[[], float | None], str]
 """How a thread repeats, the step that it repeats, and its name."""
@@ -103,7 +113,7 @@ class Worker:
         Raises WornOut when it ended because too many of its threads never did.
         """
         self._shutdown = shutdown
-        if retry_until_done(lambda: self._namespace.shards, shutdown.requested, f"worker {self.id}"):
+        if retry_apart(lambda: self._namespace.shards, shutdown.requested, f"worker {self.id}"):
             self._work(shutdown)
         log.info("worker %s stopped", self.id)
 
@@ -146,8 +156,7 @@ class Worker:
         connected.dispatcher.start(burst=self._settings.burst)
         shutdown.wait()
         self._drain(connected.dispatcher, shutdown)
-        self._ended.set()
-        self._unregister(connected, connected.dispatcher.threads + background_threads)
+        self._leave(connected, connected.dispatcher.threads + background_threads)
         if recycler.failing:
             raise WornOut(f"worker {self.id} has ended: too many of its threads were stopped and never ended")
 
@@ -215,32 +224,57 @@ class Worker:
     def _drain(self, dispatcher: Dispatcher, shutdown: Shutdown) -> None:
         """Hand back what was not started, then wait for the rest, as long as the grace period allows."""
         self._resources.is_shutting_down.set()
-        deadline = time.monotonic() + self._settings.grace_s
-        dispatcher.hand_back()
-        while dispatcher.interrupt_reads() or self._prefetch.in_flight:
-            if time.monotonic() >= deadline or shutdown.immediate.is_set():
-                left = self._prefetch.in_flight
-                log.warning("worker %s leaves %d runs in flight; their lease brings them back", self.id, left)
-                return
-            self._prefetch.wait(POLL_S)
-            # A read that was under way when the end was asked for may have taken more.
-            dispatcher.hand_back()
+        deadline, drained = time.monotonic() + self._settings.grace_s, threading.Event()
 
-    def _unregister(self, connected: _ConnectedParts, threads: list[threading.Thread]) -> None:
-        """End the threads that are left, and take this worker off the list, unless one of them may still fetch."""
+        def hand_back_unstarted() -> None:
+            dispatcher.hand_back()
+            while not self._ended.is_set() and (dispatcher.interrupt_reads() or self._prefetch.in_flight):
+                self._prefetch.wait(POLL_S)
+                # A read that was under way when the end was asked for may have taken more.
+                dispatcher.hand_back()
+            drained.set()
+
+        name = f"worker {self.id} hand back"
+        # On a thread of its own: a server that does not answer must not make the grace period longer.
+        start_thread(partial(retry_until_done, hand_back_unstarted, self._ended, name), "hand back")
+        while not drained.wait(POLL_S):
+            if time.monotonic() >= deadline or shutdown.immediate.is_set():
+                return
+
+    def _leave(self, connected: _ConnectedParts, threads: list[threading.Thread]) -> None:
+        """Stop the handlers that are left, end the threads, give the work back and leave the list of workers."""
+        deadline = time.monotonic() + LEAVE_S
+        interrupted = self._attempts.interrupt_all()
+        self._ended.set()
         connected.committers.end()
         self._resources.log_shipper.end()
         if self._hook_notifier is not None:
             self._hook_notifier.flush(time.monotonic() + HOOKS_FLUSH_S)
         connected.slots.end()
         for thread in threads:
-            thread.join(JOIN_TIMEOUT_S)
-        if any(thread.is_alive() for thread in threads):
-            # A read that is still under way may be handed an entry: forgotten, this worker would keep it for ever.
+            thread.join(max(0.0, deadline - time.monotonic()))
+        # Begun between the two looks by a slot that had it already.
+        interrupted += self._attempts.interrupt_all()
+        give_back = partial(self._give_back, connected, interrupted, threads)
+        if not run_within(max(GIVE_BACK_S, deadline - time.monotonic()), give_back, "leave"):
+            log.warning("worker %s could not leave in order, its lease does: the server does not answer", self.id)
+
+    def _give_back(
+        self, connected: _ConnectedParts, interrupted: list[Attempt], threads: list[threading.Thread]
+    ) -> None:
+        # As late as possible: code that cannot be stopped goes on until the process ends, while others begin the run.
+        if interrupted:
+            log.warning("worker %s gives back %d runs that it could not finish", self.id, len(interrupted))
+        # A read that is still under way may be handed an entry: forgotten, this worker would keep it for ever.
+        may_fetch = any(thread.is_alive() for thread in threads)
+        if may_fetch:
             log.warning("worker %s could not leave in order, its lease does", self.id)
-            return
         for database, beater in connected.beaters.items():
+            mine = [attempt.delivery for attempt in interrupted if attempt.database is database]
             try:
-                heartbeats.forget_worker(database, self.id, beater.last_beat_ms, self._queue_order.all_places())
+                hand_back.interrupt(database, mine, self.id)
+                if not may_fetch:
+                    places = self._queue_order.all_places()
+                    heartbeats.forget_worker(database, self.id, beater.last_beat_ms, places)
             except (NotConnected, ServerRefused) as error:
                 log.warning("worker %s could not leave in order, its lease does: %s", self.id, error)

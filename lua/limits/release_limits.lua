@@ -9,7 +9,7 @@ KEYS
   waiting  zset    {ns:shard}:waiting:<name>         / read: does any run wait?
 ARGV
   run_id   str
-  entry    str  the stream entry
+  entry    str  the stream entry; empty for a run that is in no stream
   mark     str  what the permit is held for: `<place of the stream> <entry>`
   name     str  for each limit: the name it counts under
 OUT
@@ -22,7 +22,7 @@ local count, next_keys = math.min((#KEYS - 2) / 2, 20), read_from(KEYS, 3)
 local run_id, entry, mark = ARGV[1], ARGV[2], ARGV[3]
 local next_args = read_from(ARGV, 4)
 
-if #redis.call('XRANGE', stream, entry, entry) > 0 then return {'HELD'} end
+if entry ~= '' and #redis.call('XRANGE', stream, entry, entry) > 0 then return {'HELD'} end
 local released = 0
 for _ = 1, count do
   local held, waiting = next_keys(2)

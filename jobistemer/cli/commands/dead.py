@@ -10,6 +10,7 @@ import click
 import msgspec
 from rich.console import Group, RenderableType
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, page_options, with_session
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.core.errors import JobistemerError, NotFound
@@ -70,10 +71,13 @@ def show_command(session: Session, run_id: str) -> None:
 @click.option(
     "--payload", metavar="JSON", help="Replace the payload of one run by this JSON object of keyword arguments."
 )
+@by_option
 @with_session
-def replay_command(session: Session, run_ids: tuple[str, ...], payload: str | None, **chosen: Any) -> None:
+def replay_command(
+    session: Session, run_ids: tuple[str, ...], *, payload: str | None, by: str | None, **chosen: Any
+) -> None:
     """Enqueue new runs with the payloads of dead ones; the dead runs stay dead and leave the list."""
-    letters = DeadLetters(session.namespace)
+    letters = DeadLetters(session.namespace, by)
     new_payload = _parse_payload(payload, run_ids)
     replayed: dict[str, str] = {}
     refused: dict[str, str] = {}
@@ -97,10 +101,11 @@ def replay_command(session: Session, run_ids: tuple[str, ...], payload: str | No
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...")
 @selection_options
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@by_option
 @with_session
-def purge_command(session: Session, run_ids: tuple[str, ...], *, yes: bool, **which: Any) -> None:
+def purge_command(session: Session, run_ids: tuple[str, ...], *, yes: bool, by: str | None, **which: Any) -> None:
     """Delete dead letters with their payloads for good."""
-    letters = DeadLetters(session.namespace)
+    letters = DeadLetters(session.namespace, by)
     chosen = _select_runs(letters, run_ids, **which)
     if chosen and not yes:
         click.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True, err=True)

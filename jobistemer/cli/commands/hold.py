@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.queues import Holds
 from jobistemer.terminal import tables
@@ -40,20 +41,22 @@ def list_command(session: Session) -> None:
 @hold_group.command("put")
 @target_arguments
 @click.option("--for", "seconds", type=float, required=True, metavar="SECONDS", help="Duration of the hold.")
+@by_option
 @with_session
-def put_command(session: Session, *, task: str, key: str | None, limit: str, seconds: float) -> None:
+def put_command(session: Session, *, task: str, key: str | None, limit: str, seconds: float, by: str | None) -> None:
     """Put a hold on TASK, or let an existing one count from now on.
 
     Workers learn of it with their next heartbeat; runs that have started go on.
     """
-    hold = Holds(session.namespace).put(task, key=key, limit=limit, seconds=seconds)
+    hold = Holds(session.namespace, by).put(task, key=key, limit=limit, seconds=seconds)
     session.print_answer(hold, lambda: tables.cell(f"{hold.name} is on hold for {seconds:g} s"))
 
 
 @hold_group.command("release")
 @target_arguments
+@by_option
 @with_session
-def release_command(session: Session, *, task: str, key: str | None, limit: str) -> None:
+def release_command(session: Session, *, task: str, key: str | None, limit: str, by: str | None) -> None:
     """Release a hold now; the runs that it has put off may start at once."""
-    Holds(session.namespace).release(task, key=key, limit=limit)
+    Holds(session.namespace, by).release(task, key=key, limit=limit)
     session.print_answer({"released": True}, lambda: "released")

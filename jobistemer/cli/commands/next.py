@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from jobistemer.cli.json_answers import encode_json
+from jobistemer.cli.session import print_json
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, Interval, anchored, describe, parse_calendar, parse_schedule
 from jobistemer.core.schedules.clock_changes import ClockChange, describe_shift, find_clock_changes
@@ -82,7 +82,7 @@ def next_command(
     except InvalidSchedule as error:
         raise click.UsageError(str(error)) from error
     if as_json:
-        click.echo(msgspec.json.format(encode_json(answer)))
+        print_json(answer)
     else:
         Console().print(_table(answer))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 from rich.console import Group, RenderableType
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.commands.job.backfill import replay_command
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_occurrence
 from jobistemer.core.runs.report import Report, TaskReport
 from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
+from jobistemer.runtime.process_info import user_name
 from jobistemer.store.reads.reports import find_report
 from jobistemer.terminal import tables
 
@@ -71,13 +73,14 @@ def _format_group(task: TaskReport) -> str:
 @occurrence_group.command("cancel")
 @click.argument("occurrence")
 @click.option("--reason", default=BY_HAND, show_default=True, help="Reason, kept in the record.")
+@by_option
 @with_session
-def cancel_command(session: Session, occurrence: str, reason: str) -> None:
+def cancel_command(session: Session, occurrence: str, reason: str, by: str | None) -> None:
     """Cancel an occurrence with all its runs: waiting runs end at once, running ones within a second.
 
     Exit code 1 when it had ended before.
     """
-    word = cancel_occurrence(session.namespace, occurrence, reason)
+    word = cancel_occurrence(session.namespace, occurrence, reason, by or user_name())
     session.print_answer({"occurrence": occurrence, "answer": word}, lambda: CANCEL_MESSAGES[word].format(occurrence))
     if word == "ended":
         raise click.exceptions.Exit(1)

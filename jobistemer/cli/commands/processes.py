@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 from rich.console import RenderableType
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.queues import send_worker_command
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
+from jobistemer.core.text import format_duration
 from jobistemer.store.reads import queues
 from jobistemer.terminal import tables
 
@@ -27,18 +29,20 @@ def list_workers_command(session: Session) -> None:
 
 @worker_group.command("quiet")
 @click.argument("worker")
+@by_option
 @with_session
-def quiet_command(session: Session, worker: str) -> None:
+def quiet_command(session: Session, worker: str, by: str | None) -> None:
     """Let a worker fetch no more runs; those it has in flight come to their end."""
-    _send_command(session, worker, "quiet")
+    _send_command(session, worker, "quiet", by)
 
 
 @worker_group.command("stop")
 @click.argument("worker")
+@by_option
 @with_session
-def stop_command(session: Session, worker: str) -> None:
+def stop_command(session: Session, worker: str, by: str | None) -> None:
     """Stop a worker in order, as SIGTERM does."""
-    _send_command(session, worker, "stop")
+    _send_command(session, worker, "stop", by)
 
 
 @click.group("ticker")
@@ -54,8 +58,8 @@ def list_tickers_command(session: Session) -> None:
     session.print_answer(found, lambda: _tickers_table(found, session.now_ms))
 
 
-def _send_command(session: Session, worker: str, command: str) -> None:
-    send_worker_command(session.namespace, worker, command)
+def _send_command(session: Session, worker: str, command: str, by: str | None) -> None:
+    send_worker_command(session.namespace, worker, command, by)
     message = f"{worker} receives the command {command} with its next beat"
     session.print_answer({"worker": worker, "command": command}, lambda: tables.cell(message))
 
@@ -104,10 +108,12 @@ def _tickers_table(found: list[TickerSummary], now_ms: int) -> RenderableType:
             tables.format_instant(each.beat_at, now_ms),
             each.fired,
             each.prepared,
-            f"{each.late_ms_max} ms",
+            format_duration(each.late_ms_recent),
+            format_duration(each.late_ms_max),
             f"{each.offset_ms} ms" + (f", {each.held_ms} ms not believed" if each.held_ms else ""),
             each.unaccounted,
         )
         for each in found
     ]
-    return tables.table(("ticker", "last beat", "fired", "prepared", "latest", "clock off by", "unaccounted"), rows)
+    heads = ("ticker", "last beat", "fired", "prepared", "most late, 5 min", "ever", "clock off by", "unaccounted")
+    return tables.table(heads, rows)

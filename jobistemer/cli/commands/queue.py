@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 from rich.console import RenderableType
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.hints import find_hints
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.queues import QueueControl
 from jobistemer.core.reads.summaries import QueueSummary
-from jobistemer.store.calls.streams import pause_queue, resume_queue
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
 from jobistemer.store.reads.jobs import count_delayed
@@ -32,39 +32,43 @@ def list_command(session: Session) -> None:
 
 @queue_group.command("pause")
 @click.argument("queue")
+@by_option
 @with_session
-def pause_command(session: Session, queue: str) -> None:
+def pause_command(session: Session, queue: str, by: str | None) -> None:
     """Pause a queue: no worker fetches from it; runs in flight come to their end, new runs wait."""
-    pause_queue(session.namespace.shards, queue)
+    QueueControl(session.namespace, by).pause(queue)
     message = f"{queue} is paused; workers stop fetching from it with their next beat"
     session.print_answer({"queue": queue, "paused": True}, lambda: tables.cell(message))
 
 
 @queue_group.command("resume")
 @click.argument("queue")
+@by_option
 @with_session
-def resume_command(session: Session, queue: str) -> None:
+def resume_command(session: Session, queue: str, by: str | None) -> None:
     """Resume a queue: workers fetch from it again."""
-    resume_queue(session.namespace.shards, queue)
+    QueueControl(session.namespace, by).resume(queue)
     session.print_answer({"queue": queue, "paused": False}, lambda: tables.cell(f"{queue} is not paused"))
 
 
 @queue_group.command("drain")
 @click.argument("queue")
+@by_option
 @with_session
-def drain_command(session: Session, queue: str) -> None:
+def drain_command(session: Session, queue: str, by: str | None) -> None:
     """Drain a queue: it takes no new runs, and workers finish those that are in it."""
-    QueueControl(session.namespace).drain(queue)
+    QueueControl(session.namespace, by).drain(queue)
     message = f"{queue} takes no new runs; workers finish the runs that are in it"
     session.print_answer({"queue": queue, "draining": True}, lambda: tables.cell(message))
 
 
 @queue_group.command("open")
 @click.argument("queue")
+@by_option
 @with_session
-def open_command(session: Session, queue: str) -> None:
+def open_command(session: Session, queue: str, by: str | None) -> None:
     """Open a queue that is draining: it takes new runs again."""
-    QueueControl(session.namespace).open(queue)
+    QueueControl(session.namespace, by).open(queue)
     session.print_answer({"queue": queue, "draining": False}, lambda: tables.cell(f"{queue} takes new runs"))
 
 
@@ -72,12 +76,13 @@ def open_command(session: Session, queue: str) -> None:
 @click.argument("queue")
 @click.option("--reason", default="by hand", show_default=True, help="Reason, kept in the records of the runs.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@by_option
 @with_session
-def purge_command(session: Session, *, queue: str, reason: str, yes: bool) -> None:
+def purge_command(session: Session, *, queue: str, reason: str, yes: bool, by: str | None) -> None:
     """Cancel the runs that wait in a queue; runs in flight come to their end."""
     if not yes:
         click.confirm(f"Cancel everything that waits in {queue}?", abort=True, err=True)
-    purged = QueueControl(session.namespace).purge(queue, reason)
+    purged = QueueControl(session.namespace, by).purge(queue, reason)
     session.print_answer({"queue": queue, "purged": purged}, lambda: tables.cell(f"{purged} purged"))
 
 

@@ -2,27 +2,75 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import click
+import msgspec
 from rich.console import Group, RenderableType
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.commands.watch import watch_command
 from jobistemer.cli.hints import find_run_hints
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.control.retry import retry_run
+from jobistemer.control.run_list import STATES, RunPage, list_runs
 from jobistemer.core.errors import UnknownRun
+from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
 from jobistemer.core.text import CANCEL_MESSAGES, first_line, format_duration
+from jobistemer.runtime.process_info import user_name
 from jobistemer.store.reads import jobs, records
+from jobistemer.store.reads.messages import find_sent_message
 from jobistemer.terminal import tables
+
+MAX_PAYLOAD: Final = 4_000
+"""How many characters of a payload are shown."""
 
 
 @click.group("run")
 def run_group() -> None:
-    """Show, cancel, retry and watch task runs."""
+    """List, show, cancel, retry and watch task runs."""
 
 
 run_group.add_command(watch_command)
+
+
+@run_group.command("list")
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only this state; may be repeated.")
+@click.option("--queue", default="", metavar="NAME", help="Only runs of this queue.")
+@click.option("--task", default="", metavar="NAME", help="Only runs of this task.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Show at most so many.")
+@with_session
+def list_command(session: Session, *, states: tuple[str, ...], queue: str, task: str, limit: int) -> None:
+    """List the runs that have not ended, and the dead ones.
+
+    Of runs that have ended otherwise no list is kept: `run show` finds them by id, `job history` those of a job. With
+    --queue or --task the first 1,000 runs of each state are looked at.
+    """
+    page = list_runs(session.namespace.shards, states or STATES, queue, task, limit)
+    session.print_answer({"runs": page.runs, "total": page.total}, lambda: _runs_table(page, session.now_ms))
+
+
+def _runs_table(page: RunPage, now_ms: int) -> RenderableType:
+    if not page.runs:
+        return "no such run: every run has ended, or was not among those that were looked at"
+    rows = [
+        (
+            run.id,
+            run.task,
+            run.queue,
+            tables.style_state(run.state),
+            tables.format_instant(run.at, now_ms),
+            run.attempt + 1,
+            run.worker or first_line(run.note),
+        )
+        for run in page.runs
+    ]
+    table = tables.table(("run", "task", "queue", "state", "since or due (UTC)", "attempt", "worker or note"), rows)
+    more = page.total is not None and page.total > len(page.runs)
+    said = f"{len(page.runs)} of {page.total:,}; see more with --limit, or some with --state, --queue or --task"
+    return tables.stack(table, *([tables.cell(said)] if more else []))
 
 
 @run_group.command("show")
@@ -35,19 +83,22 @@ def show_command(session: Session, run_id: str) -> None:
         raise UnknownRun(f"run {run_id} is not on record: it never was, or its retention is over")
     database, run = located
     attempts = records.find_attempts(database, run)
-    session.print_answer({"run": run, "attempts": attempts}, lambda: _with_hints(session, run, attempts))
+    payload = _cut_payload(find_sent_message(database, run))
+    answer = {"run": run, "payload": payload, "attempts": attempts}
+    session.print_answer(answer, lambda: _with_hints(session, run, attempts, payload))
 
 
 @run_group.command("cancel")
 @click.argument("run_id")
 @click.option("--reason", default=BY_HAND, show_default=True, help="Reason, kept in the record.")
+@by_option
 @with_session
-def cancel_command(session: Session, run_id: str, reason: str) -> None:
+def cancel_command(session: Session, run_id: str, reason: str, by: str | None) -> None:
     """Cancel a run: a waiting run ends at once, a running one within a second.
 
     Exit code 1 when it had ended before.
     """
-    word = cancel_run(session.namespace, run_id, reason)
+    word = cancel_run(session.namespace, run_id, reason, by or user_name())
     session.print_answer({"run": run_id, "answer": word}, lambda: CANCEL_MESSAGES[word].format(run_id))
     if word == "ended":
         raise click.exceptions.Exit(1)
@@ -65,12 +116,23 @@ def retry_command(session: Session, run_id: str) -> None:
     session.print_answer({"run": again, "retry_of": run_id}, lambda: tables.cell(again))
 
 
-def _with_hints(session: Session, run: RunRecord, attempts: list[AttemptRecord]) -> RenderableType:
+def _cut_payload(message: Message | None) -> Any:
+    """Return the payload that is shown: a text when it is too long, None when none is kept."""
+    if message is None:
+        return None
+    payload = bytes(message.payload).decode()
+    if len(payload) <= MAX_PAYLOAD:
+        return message.payload
+    return f"{payload[:MAX_PAYLOAD]} … ({len(payload):,} characters)"
+
+
+def _with_hints(session: Session, run: RunRecord, attempts: list[AttemptRecord], payload: Any) -> RenderableType:
     hints = find_run_hints(session.namespace.shards, run, session.now_ms)
-    return Group(_details(run, attempts, session.now_ms), *map(tables.cell, hints))
+    shown = bytes(payload).decode() if isinstance(payload, msgspec.Raw) else payload or ""
+    return Group(_details(run, attempts, shown, session.now_ms), *map(tables.cell, hints))
 
 
-def _details(run: RunRecord, attempts: list[AttemptRecord], now_ms: int) -> RenderableType:
+def _details(run: RunRecord, attempts: list[AttemptRecord], payload: str, now_ms: int) -> RenderableType:
     properties = tables.properties(
         (
             ("run", run.id),
@@ -81,7 +143,11 @@ def _details(run: RunRecord, attempts: list[AttemptRecord], now_ms: int) -> Rend
             ("enqueued", tables.format_instant(run.enqueued_at, now_ms)),
             ("due", tables.format_instant(run.due_at, now_ms) if run.due_at else ""),
             ("ended", tables.format_instant(run.ended_at, now_ms) if run.ended_at else ""),
+            ("cancel asked", tables.format_instant(run.cancel, now_ms) if run.cancel and not run.ended_at else ""),
+            ("reason", run.cancel_reason if not run.ended_at else ""),
+            ("retry of", run.retry_of),
             ("note", run.note),
+            ("payload", payload),
             ("result", bytes(run.result).decode() if bytes(run.result) != b"null" else ""),
             ("error", run.error),
         )

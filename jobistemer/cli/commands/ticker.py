@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobistemer.app.loading import open_namespace
+from jobistemer.app.loading import import_here, load_app, open_namespace
 from jobistemer.cli.health_options import has_metrics, serve_health
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, with_server
@@ -16,6 +16,14 @@ from jobistemer.ticker.metrics import TickerMetrics
 
 
 @click.command("jobistemer-ticker", cls=ConfiguredCommand, context_settings=CONTEXT_SETTINGS)
+@click.argument("app", required=False, metavar="[MODULE:APP]")
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="Import this module first, which registers custom schedules; may be repeated.",
+)
 @with_server
 @click.option(
     "--max-jump",
@@ -27,13 +35,26 @@ from jobistemer.ticker.metrics import TickerMetrics
 )
 @process_options
 @one_line_errors
-def ticker_command(url: str | None, namespace: str | None, max_jump: float, process: ProcessOptions) -> None:
-    """Fire the jobs that are due. Several tickers may run at once, on any machine; they need no application code.
+def ticker_command(
+    *,
+    app: str | None,
+    modules: tuple[str, ...],
+    url: str | None,
+    namespace: str | None,
+    max_jump: float,
+    process: ProcessOptions,
+) -> None:
+    """Fire the jobs that are due. Several tickers may run at once, on any machine.
+
+    They need no application code, except for custom schedules: those are fired by tickers that import the app, or the
+    module that registers them (--import).
 
     SIGTERM ends it after its current pass, a second SIGTERM at once. Exit codes: 0 ended in order, 1 cannot work,
     2 wrong usage.
     """
-    opened = open_namespace(url, namespace)
+    for module in modules:
+        import_here(module)
+    opened = load_app(app, url, namespace).namespace if app else open_namespace(url, namespace)
     shutdown = prepare_process(process)
     ticker = Ticker(opened, TickerSettings(max_jump_s=max_jump), TickerMetrics() if has_metrics(process) else None)
     serve_health(ticker, opened, process)

@@ -20,7 +20,7 @@ from jobistemer.cli.health_options import (
 )
 from jobistemer.cli.permission_options import permission_options
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
-from jobistemer.cli.session import one_line_errors, with_server
+from jobistemer.cli.session import one_line_errors, options_checked, with_server
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import WornOut
 from jobistemer.core.settings import WorkerSettings, parse_queues
@@ -164,6 +164,7 @@ def _run_worker(worker: Worker, shutdown: Shutdown) -> int:
     return 0
 
 
+@options_checked
 def _build_settings(
     *,
     app: str,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -18,10 +17,11 @@ from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadToo
 from jobistemer.core.handlers.callables import read_callable
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.injected import find_injected
+from jobistemer.core.handlers.result_codec import encode_result, may_be_none, read_result_type
 from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
-from jobistemer.core.payload_json import ENCODING_ERRORS, MAX_DEPTH, check_json_depth, read_object
+from jobistemer.core.payload_json import ENCODING_ERRORS, MAX_DEPTH, check_json_depth, find_non_finite, read_object
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message
 from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
 
@@ -63,10 +63,10 @@ class Handler:
         self._callable = signature.replace(parameters=given)
         self._decoder = _build_decoder(name, given, hints)
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
-        result = _read_result_type(name, hints)
+        result = read_result_type(name, hints)
         self._result_decoder = msgspec.json.Decoder(result)
         self._is_result_typed = result is not Any
-        self.may_return_none = _may_be_none(self._result_decoder)
+        self.may_return_none = may_be_none(self._result_decoder)
         """Whether None fits the annotated result; a worker asks for each run that returned nothing."""
 
     @property
@@ -199,10 +199,7 @@ def _encode_object(name: str, arguments: Mapping[str, Any], most: int) -> msgspe
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
     # msgspec writes NaN and infinity as null, and the handler would silently get None. The search through the values is
     # slow, so it is made only where a null was written.
-    if (
-        b"null" in payload
-        and (unfit := _find_non_finite(msgspec.to_builtins(arguments, enc_hook=_skip_raw))) is not None
-    ):
+    if b"null" in payload and (unfit := find_non_finite(arguments)) is not None:
         raise InvalidPayload(f"payload of task {name!r} has the number {unfit!r}, which JSON cannot say")
     if payload[:1] != b"{":
         shown = payload[:80].decode(errors="replace")
@@ -222,41 +219,6 @@ def _check_bounds(name: str, payload: bytes, most: int) -> None:
     # Few brackets cannot stand deep in one another.
     if payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:
         check_json_depth(name, payload)
-
-
-def _find_non_finite(value: Any) -> float | None:
-    """Return the first number in a value that JSON cannot hold, such as NaN, or None."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, float) and not isfinite(each):
-            return each
-        if isinstance(each, dict | list | tuple | set | frozenset):
-            waiting.extend(each.values() if isinstance(each, dict) else each)
-    return None
-
-
-def _skip_raw(_: Any) -> None:
-    """Return None in place of a msgspec.Raw, which is JSON already."""
-
-
-def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
-    """Encode the return value of a handler as it is stored; empty for None.
-
-    Raises InvalidPayload or PayloadTooLarge.
-    """
-    if value is None:
-        return b""
-    try:
-        result = msgspec.json.encode(value)
-    except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
-        raise InvalidPayload(f"the result cannot be written as JSON: {error}") from None
-    # As in payloads: JSON has no word for NaN and infinity, and null would take their place without a word.
-    if b"null" in result and (unfit := _find_non_finite(msgspec.to_builtins(value, enc_hook=_skip_raw))) is not None:
-        raise InvalidPayload(f"the result has the number {unfit!r}, which JSON cannot say: return None instead")
-    if len(result) > most:
-        raise PayloadTooLarge(f"the result has {len(result)} bytes, allowed are {most}")
-    return result
 
 
 def _find_context_parameter(signature: inspect.Signature, hints: Mapping[str, Any]) -> str | None:
@@ -284,21 +246,3 @@ def _build_field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tupl
         return (parameter.name, annotation)
     default = parameter.default
     return (parameter.name, annotation, msgspec.field(default_factory=lambda: default))
-
-
-def _may_be_none(decoder: msgspec.json.Decoder[Any]) -> bool:
-    try:
-        decoder.decode(b"null")
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
-
-
-def _read_result_type(name: str, hints: Mapping[str, Any]) -> Any:
-    result = hints.get("return", Any)
-    result = Any if result is type(None) else result
-    try:
-        msgspec.json.Decoder(result)
-    except (*ENCODING_ERRORS, RuntimeError, NameError) as error:
-        raise InvalidDefinition(f"task {name!r} returns a type that cannot be read from JSON: {error}") from None
-    return result

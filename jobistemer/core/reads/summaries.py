@@ -48,6 +48,11 @@ class QueueSummary(msgspec.Struct, frozen=True):
     limited: dict[str, int] = {}
     draining: bool = False
 
+    @property
+    def all_waiting(self) -> int:
+        """How many runs wait to be started: those on its streams and those that wait for a limit."""
+        return self.waiting + sum(self.limited.values())
+
 
 class WorkerSummary(msgspec.Struct, frozen=True):
     """One worker as its last beat described it; rate is its runs per second while it had work.
@@ -76,6 +81,7 @@ class WorkerSummary(msgspec.Struct, frozen=True):
 class TickerSummary(msgspec.Struct, frozen=True):
     """One ticker as its last beat described it; offset_ms is how far server time is ahead of its machine.
 
+    late_ms_max, late_ms_recent: the most by which an occurrence was late, since its start and in the last 5 minutes.
     unaccounted: jobs that are due beyond their grace and about which nothing happens. held_ms: how far the server's
     clock has leapt ahead of the time that the ticker still uses.
     """
@@ -88,6 +94,7 @@ class TickerSummary(msgspec.Struct, frozen=True):
     fired: int = 0
     prepared: int = 0
     late_ms_max: int = 0
+    late_ms_recent: int = 0
     offset_ms: int = 0
     unaccounted: int = 0
     held_ms: int = 0
@@ -121,6 +128,23 @@ class StreamRun(msgspec.Struct, frozen=True):
     enqueued_at: int
     attempt: int
     worker: str = ""
+
+
+class RunSummary(msgspec.Struct, frozen=True):
+    """A run that has not ended, or is dead.
+
+    state: waiting, running, delayed, limited (it waits for a limit) or dead. at: Unix milliseconds; when it was
+    enqueued, when it is due if it is delayed, or when it died. attempt counts from 0. note: why it waits, or its error.
+    """
+
+    id: str
+    task: str
+    queue: str
+    state: str
+    at: int
+    attempt: int
+    worker: str = ""
+    note: str = ""
 
 
 class Hold(msgspec.Struct, frozen=True):

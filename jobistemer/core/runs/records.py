@@ -26,7 +26,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     waits: how many upstream tasks it waits for. waiting: the limit that it waits for. maps: how many groups of runs it
     has made. cancel: when it was asked to end, and cancel_reason why. retried_as: the run that has its work now;
-    retry_of: the run whose work it has.
+    retry_of: the run whose work it has. interruptions: how often its worker ended before it, which used up no attempt.
     """
 
     id: str
@@ -42,6 +42,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     waits: int = 0
     waiting: str = ""
     crashes: int = 0
+    interruptions: int = 0
     note: str = ""
     error: str = ""
     result: msgspec.Raw = msgspec.Raw(b"null")
@@ -79,6 +80,19 @@ class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     def late_ms(self) -> int:
         """How many milliseconds after its due instant it was claimed."""
         return self.claimed_at - self.due * 1000
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A change to a queue, a hold, a worker, a run, a dead letter or a job.
+
+    at: Unix milliseconds. by: the author. what: the kind of change. target: the name or id of what was changed.
+    """
+
+    at: int
+    by: str
+    what: str
+    target: str
+    note: str = ""
 
 
 class JobChange(msgspec.Struct, frozen=True):

@@ -94,6 +94,20 @@ def read_instant(text: str, timezone: str | None) -> int:
 
     Raises InvalidSchedule for a fraction of a second, an impossible date, an unknown form, and for a missing time zone.
     """
+    return unix_of(_read_datetime(text), timezone)
+
+
+def read_moment(text: str, timezone: str | None) -> datetime:
+    """Read an ISO 8601 date and time, down to fractions of a second, as a datetime in UTC; see `read_instant`.
+
+    It is for the starts of calls and the ends of pauses; due instants of schedules are whole seconds.
+    """
+    moment = _read_datetime(text)
+    whole = moment.replace(microsecond=0)
+    return instant_at(unix_of(whole, timezone)) + timedelta(microseconds=moment.microsecond)
+
+
+def _read_datetime(text: str) -> datetime:
     match = _INSTANT.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
         raise InvalidSchedule(f"instant {text!r:.60} is not ISO 8601, such as 2026-01-31T09:00:00Z")
@@ -102,7 +116,7 @@ def read_instant(text: str, timezone: str | None) -> int:
         clock = isodate.parse_time(match["time"] + (match["offset"] or "")) if match["time"] else time()
     except (ValueError, OverflowError) as error:
         raise InvalidSchedule(f"instant {text!r} does not exist: {error}") from error
-    return unix_of(datetime.combine(day, clock), timezone)
+    return datetime.combine(day, clock)
 
 
 def unix_of(moment: datetime, timezone: str | None) -> int:

@@ -1,11 +1,12 @@
-"""Give back entries that were fetched and not started: to their stream or the delayed set.
+"""Give back entries, to their stream or the delayed set: those that were not started, and those that were interrupted.
 
 A run that was cancelled meanwhile is ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.runs.message import Delivery
@@ -15,17 +16,36 @@ from jobistemer.store.actions import cancel
 from jobistemer.store.calls import limits, runs
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
+from jobistemer.store.scripts import ScriptCall
 
 BATCH = 200
+
+BuildCall = Callable[[Delivery], ScriptCall]
 
 
 def hand_back(
     database: Database, deliveries: Sequence[Delivery], worker: str, delay_ms: int = 0, note: str = ""
 ) -> None:
-    """Give entries back; their attempts do not count.
+    """Give entries back that were not started; their attempts do not count.
 
     Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
     """
+    build = partial(runs.hand_back, database.keys, now=database.clock.now_ms(), delay_ms=delay_ms, note=note)
+    _give_back(database, deliveries, worker, build, "canceled before it began")
+
+
+def interrupt(database: Database, deliveries: Sequence[Delivery], worker: str) -> None:
+    """Give entries back whose handlers were stopped because their worker ends; neither an attempt nor a crash counts.
+
+    Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
+    """
+    build = partial(runs.interrupt_run, database.keys)
+    _give_back(database, deliveries, worker, build, "canceled while its worker ended")
+
+
+def _give_back(
+    database: Database, deliveries: Sequence[Delivery], worker: str, build: BuildCall, cancel_reason: str
+) -> None:
     if not deliveries:
         return
     refused: JobistemerError | None = None
@@ -33,12 +53,11 @@ def hand_back(
     canceled: list[EndedAttempt] = []
     for start in range(0, len(deliveries), BATCH):
         part = deliveries[start : start + BATCH]
-        calls = [runs.hand_back(database.keys, each, now_ms, delay_ms, note) for each in part]
-        for delivery, reply in zip(part, database.call_all(calls), strict=True):
+        for delivery, reply in zip(part, database.call_all([build(each) for each in part]), strict=True):
             if isinstance(reply, JobistemerError):
                 refused = reply
             elif reply.word == "CANCELED":
-                outcome = Outcome(AttemptState.CANCELED, error="canceled before it began")
+                outcome = Outcome(AttemptState.CANCELED, error=cancel_reason)
                 canceled.append(EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms))
     cancel.end_as_canceled(database, canceled)
     limits.release_deliveries(database, deliveries)

@@ -8,12 +8,13 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.graph import find_released, find_skipped
 from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.jobs.options import complete_options
-from jobistemer.core.runs.message import Message, TaskRef, encode_message
+from jobistemer.core.runs.message import TaskRef, encode_message
 from jobistemer.core.runs.settle import FinalState, NextAttempt
 from jobistemer.core.states import RETRYABLE_RUNS, RunState
 from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
+from jobistemer.store.calls.runs import halt_keys
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
@@ -51,7 +52,7 @@ def _retry(keys: Keys, ended: EndedAttempt, later: NextAttempt) -> ScriptCall:
     where = place(message.queue, message.priority)
     due_at = ended.ended_at + later.delay_ms if later.delay_ms else 0
     return script("retry_run")(
-        (*_commit_keys(keys, ended)[:4], keys.wake, *_halt_keys(keys, message)),
+        (*_commit_keys(keys, ended)[:4], keys.wake, *halt_keys(keys, message)),
         (
             delivery.entry,
             message.run,
@@ -67,13 +68,6 @@ def _retry(keys: Keys, ended: EndedAttempt, later: NextAttempt) -> ScriptCall:
             *_attempt_fields(ended),
         ),
     )
-
-
-def _halt_keys(keys: Keys, message: Message) -> tuple[str, ...]:
-    """Return the record that says whether the occurrence or the group of the run has been halted meanwhile."""
-    if message.task_ref is not None:
-        return (keys.occurrence(message.task_ref.occurrence),)
-    return (keys.group(message.member.group),) if message.member is not None else ()
 
 
 def _commit_keys(keys: Keys, ended: EndedAttempt) -> tuple[str, ...]:

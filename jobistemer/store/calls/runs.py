@@ -124,6 +124,23 @@ def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note:
     )
 
 
+def interrupt_run(keys: Keys, delivery: Delivery) -> ScriptCall:
+    """Build the call that gives back an entry whose handler has begun and was stopped because its worker ends."""
+    message = delivery.message
+    attempt = keys.attempt(ids.attempt_id(message.run, delivery.attempt))
+    return script("interrupt_run")(
+        (delivery.stream.decode(), keys.run(message.run), attempt, *halt_keys(keys, message)),
+        (delivery.entry, encode_message(message), delivery.attempt, delivery.crashes),
+    )
+
+
+def halt_keys(keys: Keys, message: Message) -> tuple[str, ...]:
+    """Return the record that says whether the occurrence or the group of the run has been halted meanwhile."""
+    if message.task_ref is not None:
+        return (keys.occurrence(message.task_ref.occurrence),)
+    return (keys.group(message.member.group),) if message.member is not None else ()
+
+
 def request_cancel(keys: Keys, run: str, entry: str, now: int, reason: str = "") -> ScriptCall:
     """Build the call that asks the worker which has this entry in flight to cancel the run."""
     return script("request_cancel")((keys.run(run), keys.cancels), (run, entry, now, reason[:MAX_REASON_LENGTH]))

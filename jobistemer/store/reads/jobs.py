@@ -41,6 +41,16 @@ def list_jobs(shards: Sequence[Database], offset: int = 0, limit: int = 100) -> 
     return sorted(found, key=lambda summary: (summary.next_due or NEVER * 1000, summary.name))
 
 
+def list_summaries(shards: Sequence[Database], job_ids: Sequence[str]) -> list[JobSummary]:
+    """Return the summaries of jobs in the order given; jobs that are not registered are left out."""
+    found: dict[str, JobSummary] = {}
+    for database in shards:
+        scores = database.ask("ZMSCORE", database.keys.due, *job_ids) if job_ids else []
+        due = {job: float(score) for job, score in zip(job_ids, scores, strict=True) if score is not None}
+        found |= {summary.id: summary for summary in _read_summaries(database, due)}
+    return [found[job] for job in job_ids if job in found]
+
+
 def count_jobs(shards: Sequence[Database]) -> int:
     """Return how many jobs are registered."""
     return sum(database.ask("ZCARD", database.keys.due) for database in shards)

@@ -130,4 +130,5 @@ def _merge_tickers(statuses: list[TickerSummary]) -> TickerSummary:
         fired=sum(status.fired for status in statuses),
         prepared=sum(status.prepared for status in statuses),
         late_ms_max=max(status.late_ms_max for status in statuses),
+        late_ms_recent=max(status.late_ms_recent for status in statuses),
     )

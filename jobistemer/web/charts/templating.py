@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from markupsafe import Markup
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.safe_text import escape_text, hide_named, hide_secrets
 from jobistemer.core.text import TONES, first_line, format_distance, format_duration
+from jobistemer.store.keys import FRONT
 from jobistemer.store.reads.records import NEVER_RAN
 
 MAX_TEXT_LENGTH: Final = 20_000
@@ -22,6 +24,15 @@ MAX_VALUE_LENGTH: Final = 300
 """The characters of a changed value between two versions that are shown."""
 MAX_PAYLOAD_LENGTH: Final = 120
 """The bytes of a payload that are shown in a list."""
+
+
+_FORMS: Final = {
+    **dict.fromkeys(("failed", "failed_stale", "timed_out", "lost", "dead"), "full"),
+    **dict.fromkeys(("completed", "succeeded"), "most"),
+    **dict.fromkeys(("running", "pending"), "striped"),
+    **dict.fromkeys(("missed", "queued"), "hollow"),
+}
+"""Failed reaches highest, completed less, skipped least; missed is hollow, running is striped."""
 
 
 def format_instant(ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
@@ -83,6 +94,23 @@ def shorten_id(identity: str) -> str:
     return f"{kind}_…{rest[-8:]}" if len(rest) > 9 else identity
 
 
+def form_of(word: str) -> str:
+    """Return the form in which a state is drawn, so that it is told without its colour."""
+    return _FORMS.get(word, "low")
+
+
+def describe_strip(history: Sequence[OccurrenceRecord]) -> str:
+    """Describe the latest occurrences in one sentence: "24 latest: 3 failed, 21 completed"."""
+    counts = Counter(each.state.replace("_", " ") for each in history)
+    listed = sorted(counts.items(), key=lambda pair: (_FORMS.get(pair[0].replace(" ", "_")) != "full", pair[0]))
+    return f"{len(history)} latest: " + ", ".join(f"{number} {word}" for word, number in listed)
+
+
+def format_priority(text: str) -> str:
+    """Format the priority of a place in words where it is that of runs which a limit has let in."""
+    return "let in" if text == str(FRONT) else f"priority {text}"
+
+
 def elapsed_ms(record: OccurrenceRecord, now_ms: int) -> int | None:
     """Return the milliseconds that an occurrence took, or has taken so far; None when it never ran."""
     if record.state in NEVER_RAN:
@@ -119,6 +147,9 @@ def _build_environment() -> Environment:
         "short": shorten_id,
         "line": first_line,
         "named": hide_named,
+        "priority": format_priority,
+        "form": form_of,
+        "strip_text": describe_strip,
     }
     return environment
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from jobistemer.core import ids
 from jobistemer.web.security.middleware import is_same_origin
 from jobistemer.web.security.visit import get_visit
 from jobistemer.web.shared.actions import ACTIONS, Action, ActionRequest
@@ -52,7 +53,10 @@ def _perform_action(request: Request, form: FormValues) -> Response:
         return _ask_confirmation(request, form, name, action)
     author = dashboard.read_author(request)
     wanted = ActionRequest(targets, author, first_value(form, "note"), first_value(form, "minutes"))
-    return _redirect_back(request, dashboard, form, action.perform(dashboard.namespace, wanted))
+    message = action.perform(dashboard.namespace, wanted)
+    if name.endswith("-job"):
+        dashboard.job_watch.forget(ids.job_id(wanted.target))
+    return _redirect_back(request, dashboard, form, message)
 
 
 def _ask_confirmation(request: Request, form: FormValues, name: str, action: Action) -> Response:

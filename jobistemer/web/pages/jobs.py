@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -19,7 +20,9 @@ from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.schedules import describe
 from jobistemer.store.database import Database
 from jobistemer.store.reads import jobs, records
+from jobistemer.store.reads.job_states import JobState
 from jobistemer.web.charts.timeline import HistoryItem, build_timeline
+from jobistemer.web.pages.overview import BAD_OUTCOMES
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.pagination import read_page
 
@@ -27,6 +30,17 @@ JOBS_PER_PAGE, OUTCOMES_PER_JOB = 25, 24
 HISTORY_PER_PAGE = 60
 MAX_NEXT, MAX_CHANGES, MAX_VERSIONS = 5, 10, 8
 _LATEST = datetime(9999, 12, 28, tzinfo=UTC)
+
+
+JOB_STATES = ("failed", "paused", "running")
+
+
+class JobFilter(NamedTuple):
+    """Which jobs are shown, and in which order: `due` for those due next first, by name otherwise."""
+
+    sort: str
+    state: str
+    text: str
 
 
 class VersionRow(NamedTuple):
@@ -38,13 +52,50 @@ class VersionRow(NamedTuple):
 
 
 def jobs_page(request: Request) -> Response:
-    """Render the jobs, those that are due next first, each with its last outcomes."""
+    """Render the jobs by name, or those due next first, each with its last outcomes."""
     dashboard = get_dashboard(request)
     shards = dashboard.shards
-    page = read_page(request, JOBS_PER_PAGE, lambda offset, limit: jobs.list_jobs(shards, offset, limit))
-    recent = jobs.list_recent(shards, [job.id for job in page.rows], OUTCOMES_PER_JOB)
-    total = jobs.count_jobs(shards)
-    return dashboard.render_page(request, "jobs.html", page=page, recent=recent, total=total)
+    now_ms = shards[0].read_clock()
+    states = dashboard.job_watch.look(shards)
+    chosen = JobFilter(*(request.query_params.get(each, "") for each in ("sort", "state", "q")))
+    found = sorted(filter_jobs(states.jobs, chosen, now_ms), key=lambda job: job.name)
+    by_due = chosen.sort == "due" and len(found) == len(states.jobs)
+    page = read_page(
+        request,
+        JOBS_PER_PAGE,
+        lambda offset, limit: (
+            jobs.list_jobs(shards, offset, limit)
+            if by_due
+            else jobs.list_summaries(shards, [job.id for job in found[offset : offset + limit]])
+        ),
+    )
+    return dashboard.render(
+        request,
+        "jobs.html",
+        now_ms=now_ms,
+        page=page,
+        recent=jobs.list_recent(shards, [job.id for job in page.rows], OUTCOMES_PER_JOB),
+        total=len(states.jobs),
+        found=len(found),
+        chosen=chosen,
+        states=JOB_STATES,
+        counts=Counter(state for job in states.jobs for state in JOB_STATES if has_state(job, state, now_ms)),
+    )
+
+
+def filter_jobs(known: list[JobState], chosen: JobFilter, now_ms: int) -> list[JobState]:
+    """Return the jobs of a state whose names contain a text, whatever its case."""
+    wanted = chosen.text.strip().casefold()
+    return [job for job in known if wanted in job.name.casefold() and has_state(job, chosen.state, now_ms)]
+
+
+def has_state(job: JobState, state: str, now_ms: int) -> bool:
+    """Return whether a job has one of JOB_STATES; any other word stands for all jobs."""
+    if state == "failed":
+        return job.outcome in BAD_OUTCOMES
+    if state == "paused":
+        return job.is_paused(now_ms)
+    return job.live > 0 if state == "running" else True
 
 
 def job_page(request: Request) -> Response:

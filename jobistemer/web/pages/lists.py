@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import holds
@@ -13,7 +14,7 @@ from jobistemer.store.reads import queues
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.pagination import read_page
 
-DEAD_LETTERS_PER_PAGE = 50
+CHANGES_PER_PAGE, DEAD_LETTERS_PER_PAGE = 50, 50
 
 
 def queues_page(request: Request) -> Response:
@@ -34,6 +35,13 @@ def dead_letters_page(request: Request) -> Response:
     dashboard = get_dashboard(request)
     page = read_page(request, DEAD_LETTERS_PER_PAGE, DeadLetters(dashboard.namespace).page)
     return dashboard.render_page(request, "dead.html", page=page, total=dead_letters.count_dead(dashboard.shards))
+
+
+def changes_page(request: Request) -> Response:
+    """Render what people have changed, the latest first."""
+    dashboard = get_dashboard(request)
+    page = read_page(request, CHANGES_PER_PAGE, ChangeList(dashboard.namespace).list)
+    return dashboard.render_page(request, "changes.html", page=page)
 
 
 def workers_page(request: Request) -> Response:

@@ -8,21 +8,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobistemer.core.reads.summaries import JobSummary, QueueSummary, TickerSummary, WorkerSummary
+from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import OccurrenceState
+from jobistemer.core.text import format_duration, pluralize
 from jobistemer.store.actions.dead_letters import count_dead
 from jobistemer.store.database import Database
-from jobistemer.store.reads import jobs, queues
-from jobistemer.web.shared.dashboard import get_dashboard
+from jobistemer.store.reads import jobs, queues, records
+from jobistemer.store.reads.job_states import JobState
+from jobistemer.web.charts.templating import quote_segment
+from jobistemer.web.shared.dashboard import Dashboard, get_dashboard
 
-MAX_JOBS, MAX_UPCOMING, MAX_LATEST = 50, 8, 12
-_BAD_STATES = frozenset({OccurrenceState.FAILED, OccurrenceState.FAILED_STALE, OccurrenceState.TIMED_OUT})
+MAX_UPCOMING, MAX_LATEST, MAX_NAMES = 8, 12, 5
+OLD_S = 10
+"""After so many seconds the page says how old the oldest of what it knows of the jobs is."""
+BAD_OUTCOMES = frozenset({OccurrenceState.FAILED, OccurrenceState.FAILED_STALE, OccurrenceState.TIMED_OUT})
 
 
 class Overview(NamedTuple):
-    """The state of the namespace that the first page shows. jobs: the MAX_JOBS that are due next."""
+    """The state of the namespace that the first page shows. age_s: how old the oldest of the job states is."""
 
-    jobs_total: int
-    jobs: list[JobSummary]
+    jobs: list[JobState]
+    age_s: float
     queues: list[QueueSummary]
     delayed: int
     dead: int
@@ -31,11 +37,16 @@ class Overview(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """A problem that an operator should look at. tone: its family of colours, see `core.text.TONES`."""
+    """A problem that an operator should look at. tone: its family of colours, see `core.text.TONES`.
+
+    names: texts with links of their own. more: how many of them are left out.
+    """
 
     tone: str
     text: str
     link: str
+    names: tuple[tuple[str, str], ...] = ()
+    more: int = 0
 
 
 def overview_page(request: Request) -> Response:
@@ -43,24 +54,25 @@ def overview_page(request: Request) -> Response:
     dashboard = get_dashboard(request)
     shards = dashboard.shards
     now_ms = shards[0].read_clock()
-    overview = _read_overview(shards)
-    names = {job.id: job.name for job in overview.jobs}
+    overview = _read_overview(dashboard, shards)
     return dashboard.render(
         request,
         "overview.html",
         now_ms=now_ms,
         overview=overview,
         notices=find_notices(overview, now_ms),
-        upcoming=[job for job in overview.jobs if job.next_due][:MAX_UPCOMING],
-        latest=jobs.list_latest(shards, list(names)[:MAX_JOBS], MAX_LATEST),
-        names=names,
+        upcoming=[each for each in jobs.list_jobs(shards, limit=MAX_UPCOMING) if each.next_due],
+        latest=_list_latest(shards, overview.jobs),
+        age_note=f", as of up to {format_duration(overview.age_s * 1000)} ago" if overview.age_s > OLD_S else "",
+        names={job.id: job.name for job in overview.jobs},
     )
 
 
-def _read_overview(shards: list[Database]) -> Overview:
+def _read_overview(dashboard: Dashboard, shards: list[Database]) -> Overview:
+    states = dashboard.job_watch.look(shards)
     return Overview(
-        jobs_total=jobs.count_jobs(shards),
-        jobs=jobs.list_jobs(shards, limit=MAX_JOBS),
+        jobs=states.jobs,
+        age_s=states.age_s,
         queues=queues.list_queues(shards),
         delayed=jobs.count_delayed(shards),
         dead=count_dead(shards),
@@ -71,27 +83,52 @@ def _read_overview(shards: list[Database]) -> Overview:
 
 def find_notices(overview: Overview, now_ms: int) -> list[Notice]:
     """Return notices about the problems of the namespace, the most serious first."""
-    found = []
-    if overview.jobs_total and not overview.tickers:
-        found.append(Notice("bad", "No ticker runs, so nothing becomes due", "/workers"))
-    if any(queue.waiting for queue in overview.queues) and not overview.workers:
-        found.append(Notice("bad", "Runs wait, and no worker is there to take them", "/workers"))
-    unaccounted = max((each.unaccounted for each in overview.tickers), default=0)
-    if unaccounted:
-        found.append(Notice("bad", f"Jobs that are due and about which nothing happens: {unaccounted}", "/workers"))
-    failing = [job.name for job in overview.jobs if job.last and job.last.state in _BAD_STATES]
+    found = _find_stops(overview)
+    failing = sorted(job.name for job in overview.jobs if job.outcome in BAD_OUTCOMES)
     if failing:
-        found.append(Notice("bad", f"Failed last time: {_join_names(failing)}", "/jobs"))
+        found.append(_name_jobs("bad", f"{pluralize(len(failing), 'job')} failed last time:", "failed", failing))
     if overview.dead:
-        found.append(Notice("bad", f"Dead letters: {overview.dead:,}", "/dead"))
-    paused = [job.name for job in overview.jobs if job.is_paused(now_ms)]
+        found.append(Notice("bad", f"{pluralize(overview.dead, 'dead letter')}", "/dead"))
+    by_itself = sorted(job.name for job in overview.jobs if job.is_paused(now_ms) and paused_itself(job))
+    if by_itself:
+        found.append(_name_jobs("bad", "Paused themselves after failures:", "paused", by_itself))
+    paused = sorted(job.name for job in overview.jobs if job.is_paused(now_ms) and not paused_itself(job))
     if paused:
-        found.append(Notice("warn", f"Paused jobs: {_join_names(paused)}", "/jobs"))
+        found.append(_name_jobs("warn", f"{pluralize(len(paused), 'paused job')}:", "paused", paused))
     held = [queue.name for queue in overview.queues if queue.paused or queue.draining]
     if held:
-        found.append(Notice("warn", f"Paused or draining queues: {_join_names(held)}", "/queues"))
+        names = tuple((each, f"/runs?queue={quote_segment(each)}") for each in held[:MAX_NAMES])
+        found.append(Notice("warn", "Paused or draining queues:", "/queues", names, len(held) - len(names)))
     return found
 
 
-def _join_names(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def paused_itself(job: JobState | JobSummary) -> bool:
+    """Return whether a job was paused by its failures, not by a person."""
+    return job.paused.startswith("paused itself")
+
+
+def _find_stops(overview: Overview) -> list[Notice]:
+    found = []
+    if overview.jobs and not overview.tickers:
+        found.append(Notice("bad", "No ticker runs, so nothing becomes due", "/workers"))
+    waiting = sum(queue.all_waiting for queue in overview.queues)
+    if waiting and not overview.workers:
+        found.append(
+            Notice("bad", f"{pluralize(waiting, 'run')} wait, and no worker is there to take them", "/workers")
+        )
+    unaccounted = max((each.unaccounted for each in overview.tickers), default=0)
+    if unaccounted:
+        found.append(Notice("bad", f"Jobs that are due and about which nothing happens: {unaccounted}", "/workers"))
+    return found
+
+
+def _name_jobs(tone: str, text: str, state: str, names: list[str]) -> Notice:
+    shown = tuple((each, f"/jobs/{quote_segment(each)}") for each in names[:MAX_NAMES])
+    return Notice(tone, text, f"/jobs?state={state}", shown, len(names) - len(shown))
+
+
+def _list_latest(shards: list[Database], states: list[JobState]) -> list[OccurrenceRecord]:
+    # One of each job: what fires every second would fill the list.
+    newest = sorted((job for job in states if job.latest), key=lambda job: job.due, reverse=True)[:MAX_LATEST]
+    found = [each for shard in shards for each in records.find_occurrences(shard, [job.latest for job in newest])]
+    return sorted(found, key=lambda record: (record.due, record.claimed_at), reverse=True)

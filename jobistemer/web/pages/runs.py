@@ -16,10 +16,11 @@ from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
 from jobistemer.store.reads import entries, jobs, queues, records
+from jobistemer.store.reads.limited_runs import list_limited_runs
 from jobistemer.web.charts.gantt import build_attempts_gantt
 from jobistemer.web.shared.dashboard import get_dashboard
 
-MAX_ENTRIES, MAX_DELAYED = 50, 30
+MAX_ENTRIES, MAX_DELAYED, MAX_LIMITED = 50, 30, 30
 MAX_ATTEMPTS, MAX_LOGS, MAX_LINES = 100, 5, 200
 """The last so many attempts are shown; of the last so many of them the log, with its last so many lines."""
 _ENTRY_ID: Final = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
@@ -37,6 +38,7 @@ def runs_page(request: Request) -> Response:
         request,
         "runs.html",
         runs=found,
+        limited=list_limited_runs(shards, queue, MAX_LIMITED),
         queue=queue,
         after=start,
         next_entry=found[-1].entry if queue and len(found) >= MAX_ENTRIES else "",

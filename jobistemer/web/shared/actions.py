@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from jobistemer.control.backfills import Backfills
 from jobistemer.control.cancel import cancel_occurrence, cancel_run
+from jobistemer.control.changes import ChangeList
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.jobs import JobControl
 from jobistemer.control.queues import QueueControl, send_worker_command
@@ -66,19 +67,23 @@ def _trigger_job(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _cancel_occurrence(namespace: Namespace, request: ActionRequest) -> str:
-    return CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, f"by {request.by}")].format(request.target)
+    return CANCEL_MESSAGES[cancel_occurrence(namespace, request.target, f"by {request.by}", request.by)].format(
+        request.target
+    )
 
 
 def _replay_occurrence(namespace: Namespace, request: ActionRequest) -> str:
-    return f"{Backfills(namespace, request.by).replay(request.target)} replays {request.target}"
+    replay = Backfills(namespace, request.by).replay(request.target)
+    ChangeList(namespace, request.by).record("replay occurrence", request.target, f"as {replay}")
+    return f"{replay} replays {request.target}"
 
 
 def _cancel_run(namespace: Namespace, request: ActionRequest) -> str:
-    return CANCEL_MESSAGES[cancel_run(namespace, request.target, f"by {request.by}")].format(request.target)
+    return CANCEL_MESSAGES[cancel_run(namespace, request.target, f"by {request.by}", request.by)].format(request.target)
 
 
 def _replay_dead(namespace: Namespace, request: ActionRequest) -> str:
-    dead_letters, replayed, refused = DeadLetters(namespace), [], []
+    dead_letters, replayed, refused = DeadLetters(namespace, request.by), [], []
     for run in request.targets:
         try:
             replayed.append(dead_letters.replay(run))
@@ -92,21 +97,21 @@ def _replay_dead(namespace: Namespace, request: ActionRequest) -> str:
 
 
 def _purge_dead(namespace: Namespace, request: ActionRequest) -> str:
-    return f"{DeadLetters(namespace).purge(request.targets)} purged"
+    return f"{DeadLetters(namespace, request.by).purge(request.targets)} purged"
 
 
 def _pause_queue(namespace: Namespace, request: ActionRequest) -> str:
-    QueueControl(namespace).pause(request.target)
+    QueueControl(namespace, request.by).pause(request.target)
     return f"{request.target} is paused; workers hear it with their next beat"
 
 
 def _resume_queue(namespace: Namespace, request: ActionRequest) -> str:
-    QueueControl(namespace).resume(request.target)
+    QueueControl(namespace, request.by).resume(request.target)
     return f"{request.target} goes on"
 
 
 def _quiet_worker(namespace: Namespace, request: ActionRequest) -> str:
-    send_worker_command(namespace, request.target, "quiet")
+    send_worker_command(namespace, request.target, "quiet", request.by)
     return f"{request.target} will fetch nothing more from its next beat on"
 
 

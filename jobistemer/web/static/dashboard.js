@@ -1,47 +1,141 @@
-// Loads the page again every few seconds and replaces its content. Scroll positions, focus and unfolded details are
-// kept. It waits while the user writes, selects text or has chosen rows. All pages work without this script.
+// Loads the page again every few seconds and replaces its content. Scroll positions, focus, choices and unfolded details
+// are kept. It waits while the user writes, selects text or points at rows that move. All pages work without this script.
 "use strict";
-const EVERY_MS = 3000, live = document.getElementById("live"), away = document.getElementById("away");
+const EVERY_MS = 3000, GIVE_UP_MS = 6000;
+const live = document.getElementById("live"), away = document.getElementById("away"), news = document.getElementById("news");
+const main = () => document.getElementById("main");
 const paused = () => live.getAttribute("aria-pressed") === "false";
-const show = (on) => { live.setAttribute("aria-pressed", String(on)); live.textContent = on ? "Live" : "Paused"; };
+let held = "", seenAt = Date.now();
+const show = (on) => { live.setAttribute("aria-pressed", String(on)); tell(); };
+const tell = () => { live.textContent = paused() ? "Paused" : held ? `Held: ${held}` : away.hidden ? "Live" : "Not live"; };
 
-const busy = () => {
-  const at = document.activeElement, main = document.getElementById("main");
-  const writes = at && main.contains(at) && at.matches("input:not([type=checkbox]), select, textarea");
-  return paused() || document.hidden || writes || !getSelection().isCollapsed
-    || main.querySelector("details.menu[open], input:checked, form.login, input[name=confirmed]");
+// Why a page is not loaded now; empty when it may be.
+const reason = () => {
+  const at = document.activeElement;
+  if (at && main().contains(at) && at.matches("input:not([type=checkbox]), select, textarea")) return "typing";
+  if (!getSelection().isCollapsed && main().contains(getSelection().anchorNode)) return "text selected";
+  if (main().querySelector("details.menu[open], form.login, input[name=confirmed]")) return "a form is open";
+  return main().querySelector("[data-moves]:hover") ? "pointer on the list" : "";
 };
 const keyOf = (each) => each.id || each.getAttribute("href") || each.className;
-const find = (main, key) => [...main.querySelectorAll("a, button, summary, [tabindex]")].find((each) => keyOf(each) === key);
+const find = (where, key) => [...where.querySelectorAll("a, button, summary, input, [tabindex]")].find((each) => keyOf(each) === key);
+
+// What scrolls by itself, by a key that the next page has too. A log that was at its end follows it.
+const scrolling = (where) => [...where.querySelectorAll(".scroll, pre, .log, .targets")].map((each, n) => [each.id || each.dataset.key || `${each.className}-${n}`, each]);
+const atEnd = (each) => each.matches(".log") && each.scrollHeight - each.scrollTop - each.clientHeight < 4;
 
 const place = (fresh) => {
-  const old = document.getElementById("main"), at = document.activeElement;
+  const old = main(), at = document.activeElement;
   const key = old.contains(at) ? keyOf(at) : null;
-  const left = [...old.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
+  const places = new Map(scrolling(old).map(([name, each]) => [name, [each.scrollLeft, each.scrollTop, atEnd(each)]]));
   const folded = new Map([...old.querySelectorAll("details[id]")].map((each) => [each.id, each.open]));
+  const chosen = new Set([...old.querySelectorAll("input[type=checkbox]:checked")].map((each) => each.value));
   for (const each of fresh.querySelectorAll("details[id]")) if (folded.has(each.id)) each.open = folded.get(each.id);
+  for (const each of fresh.querySelectorAll("input[type=checkbox]")) each.checked = chosen.has(each.value);
+  const bad = (where) => where.querySelectorAll(".state.bad, .notices .bad").length, more = bad(fresh) - bad(old);
   old.replaceWith(fresh);
-  fresh.querySelectorAll(".scroll").forEach((each, n) => { if (n in left) each.scrollLeft = left[n]; });
+  for (const [name, each] of scrolling(fresh)) {
+    const [left, top, end] = places.get(name) || [0, 0, false];
+    each.scrollLeft = left;
+    each.scrollTop = end ? each.scrollHeight : top;
+  }
   if (key) find(fresh, key)?.focus({ preventScroll: true });
+  if (more > 0) news.textContent = more === 1 ? "1 new failure" : `${more} new failures`;
+  prepare();
 };
 
-const refresh = async () => {
-  if (busy()) return;
+const load = async () => {
+  const stop = new AbortController(), alarm = setTimeout(() => stop.abort(), GIVE_UP_MS);
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html"), main = page.getElementById("main");
-    if (answer.redirected || !main) { location.reload(); return; }
-    if (busy()) return;
-    place(document.adoptNode(main));
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: stop.signal });
+    if (answer.status >= 500 || answer.status === 429) throw new Error(String(answer.status));
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (answer.redirected || !page.getElementById("main")) { location.reload(); return; }
+    if (paused() || reason()) return;
+    place(document.adoptNode(page.getElementById("main")));
     document.querySelector("footer").replaceWith(document.adoptNode(page.querySelector("footer")));
-    away.hidden = true;
-  } catch { away.hidden = false; }
+    document.title = page.title;
+    seenAt = Date.now();
+    lost(false);
+  } catch { lost(true); } finally { clearTimeout(alarm); }
+};
+const lost = (is) => {
+  away.hidden = !is;
+  document.body.classList.toggle("stale", is);
+  const as_of = document.querySelector("footer time")?.textContent || "";
+  if (is) away.textContent = `The server has been silent for ${Math.round((Date.now() - seenAt) / 1000)} s. What you see is of ${as_of} UTC; it is tried again.`;
+  tell();
+};
+// One request at a time: the next one is begun when this one has ended.
+const refresh = async () => {
+  held = reason();
+  tell();
+  if (!held && !paused() && !document.hidden) await load();
+};
+const again = async () => { await refresh(); setTimeout(again, EVERY_MS); };
+
+// Buttons for the chosen rows, times in the zone of the browser, the end of logs.
+const count = () => {
+  for (const bulk of document.querySelectorAll(".bulk")) {
+    const chosen = main().querySelectorAll("input[name=target]:checked").length;
+    bulk.querySelector("output").textContent = String(chosen);
+    for (const each of bulk.querySelectorAll("button")) each.disabled = chosen === 0;
+  }
+};
+const zone = document.getElementById("zone"), two = (n) => String(n).padStart(2, "0");
+const inZone = () => localStorage.getItem("zone") === "local";
+const zoned = () => {
+  if (!zone || !inZone()) return;
+  for (const each of main().querySelectorAll("time[datetime]")) {
+    const at = new Date(each.getAttribute("datetime")), today = at.toDateString() === new Date().toDateString();
+    const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+    const day = `${two(at.getDate())} ${at.toLocaleString("en", { month: "short" })}`;
+    each.firstChild.textContent = today ? `${clock}:${two(at.getSeconds())} ` : `${day} ${clock} `;
+  }
+  for (const each of main().querySelectorAll("th, dt, [data-label]")) {
+    if (each.textContent.endsWith("(UTC)")) each.textContent = each.textContent.replace("(UTC)", "(local)");
+  }
+};
+const prepare = () => { count(); zoned(); };
+
+// Keys: / searches, g and a letter opens a page, j and k go through rows, x chooses, ? shows this.
+const PAGES = { o: 0, j: 1, r: 2, q: 3, d: 4, w: 5, c: 6 };
+let going = false;
+const step = (by) => {
+  const rows = [...main().querySelectorAll("tbody tr")].filter((row) => row.querySelector("a"));
+  const at = rows.findIndex((row) => row.contains(document.activeElement));
+  rows[Math.min(Math.max(at + by, 0), rows.length - 1)]?.querySelector("a").focus();
+};
+const along = (event) => {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key], strip = event.target.closest?.(".strip, .timeline");
+  if (!by || !strip) return false;
+  const cells = [...strip.querySelectorAll("a")], at = cells.indexOf(event.target);
+  cells[at < 0 ? (by > 0 ? 0 : cells.length - 1) : Math.min(Math.max(at + by, 0), cells.length - 1)]?.focus();
+  return true;
+};
+const press = (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+  if (along(event)) { event.preventDefault(); return; }
+  const links = [...document.querySelectorAll("header nav a")];
+  if (going && event.key in PAGES) links[PAGES[event.key]]?.click();
+  else if (event.key === "/") { event.preventDefault(); document.querySelector(".find input")?.focus(); }
+  else if (event.key === "j" || event.key === "k") step(event.key === "j" ? 1 : -1);
+  else if (event.key === "x") { document.activeElement.closest?.("tr")?.querySelector("input[type=checkbox]")?.click(); }
+  else if (event.key === "?") { const keys = document.getElementById("keys"); if (keys) keys.hidden = !keys.hidden; }
+  going = event.key === "g" && !going;
 };
 
 if (live) {
   live.hidden = false;
   show(sessionStorage.getItem("paused") !== "yes");
   live.addEventListener("click", () => { sessionStorage.setItem("paused", paused() ? "no" : "yes"); show(paused()); });
+  zone.hidden = false;
+  zone.textContent = inZone() ? "Local time" : "UTC";
+  zone.addEventListener("click", () => { localStorage.setItem("zone", inZone() ? "utc" : "local"); location.reload(); });
+  document.addEventListener("keydown", press);
+  document.addEventListener("change", count);
+  for (const each of main().querySelectorAll(".log")) each.scrollTop = each.scrollHeight;
+  prepare();
   // The response to a form is not loaded again: its address would be requested with GET instead of POST.
-  if (!location.pathname.startsWith("/actions/")) setInterval(refresh, EVERY_MS);
+  if (!location.pathname.includes("/actions/")) setTimeout(again, EVERY_MS);
 }

@@ -194,6 +194,18 @@ class RunningAttempts:
         attempt.started = attempt.ended = time.monotonic()
         attempt.outcome = outcome
 
+    def interrupt_all(self) -> list[Attempt]:
+        """Stop all running attempts because the worker ends, and return those that no other thread has ended.
+
+        Their outcome is not recorded: the caller gives their entries back.
+        """
+        error = "its worker ended before it"
+        stopped = [each for each in self.running() if self.end(each, Outcome(AttemptState.LOST, error=error))]
+        for attempt in stopped:
+            if attempt.stop is not None:
+                attempt.stop()
+        return stopped
+
     def running(self) -> list[Attempt]:
         """Return the attempts that are running at this moment."""
         return list(self._running)

@@ -7,7 +7,8 @@ import traceback
 
 from jobistemer.core.errors import InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.control_errors import Fail, Retry
-from jobistemer.core.handlers.handler import Handler, encode_result
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.result_codec import encode_result
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.safe_text import hide_secrets

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from importlib import import_module
@@ -179,6 +180,14 @@ def main() -> None:
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    with suppress(ChannelClosed):
+        _serve(channel)
+    # A thread that a handler has left must not keep this process alive, since no worker would end it later.
+    exit_process(0)
+
+
+def _serve(channel: Channel) -> None:
+    """Import the app and run assignments. Raises ChannelClosed when the worker ends before the app is imported."""
     start = channel.expect(ImportApp)
     assert start is not None  # noqa: S101 - without a time-out `expect` returns a frame or raises
     runner = _create_runner(start, channel)
@@ -188,8 +197,6 @@ def main() -> None:
     start_thread(runner.listen, "channel")
     channel.send(AppImported())
     runner.work()
-    # A thread that a handler has left must not keep this process alive, since no worker would end it later.
-    exit_process(0)
 
 
 def _create_runner(start: ImportApp, channel: Channel) -> ChildRunner:
@@ -197,7 +204,8 @@ def _create_runner(start: ImportApp, channel: Channel) -> ChildRunner:
         sys.path[:] = start.path
         return ChildRunner(load_app(start.app), start.app, channel)
     except BaseException as error:  # noqa: BLE001 - the worker reports whatever the import of the app raises
-        channel.send(AppImported(error=describe_error(error)))
+        with suppress(ChannelClosed):
+            channel.send(AppImported(error=describe_error(error)))
         exit_process(1)
 
 

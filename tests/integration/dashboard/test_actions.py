@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.core.states import RunState
 from jobistemer.store.acl import build_rule
 from jobistemer.store.reads import jobs, queues, records
@@ -123,7 +124,7 @@ def test_a_read_only_dashboard_refuses_every_action_and_shows_none(app, ids, act
     for path in ("/", "/jobs", "/jobs/hostile", f"/occurrences/{ids['hostile']}", f"/runs/{ids['dead']}", "/dead", "/queues"):
         page = HtmlPage(visitor.look(path))
         assert [each for each in page.named("form") if "/actions/" in str(each["action"]) and page.named("button") == []] == []
-        assert [each.get("id") for each in page.named("button")] == ["live"], path
+        assert [each.get("id") for each in page.named("button")] == ["zone", "live"], path
         assert "read-only" in page.text
 
 
@@ -174,3 +175,22 @@ def test_too_much_at_once_is_refused(visitor, ids):
 def test_the_rights_of_a_viewer_are_no_scripts():
     # What a read-only dashboard can do with these rights is tried on real servers in test_acl.py.
     assert not any("eval" in each for each in build_rule(["viewer"], "test"))
+
+
+def test_who_did_what_is_on_record_for_every_action(app, ids):
+    visitor = DashboardClient(app.namespace, user_header="X-Forwarded-User")
+    record_beat(shard_of(app), "alice")
+    live, _ = app.control.trigger("hostile")
+    targets = {
+        "cancel-run": ids["waiting"], "cancel-occurrence": live, "replay-occurrence": ids["hostile"], "quiet-worker": "alice",
+        "pause-queue": "mail", "resume-queue": "mail", "replay-dead": ids["dead"],
+    }  # fmt: skip
+    headers = {"origin": AT, "x-forwarded-user": "ben@shop"}
+    for action in ACTIONS:
+        left = app.dead.page()[0].run.id if action == "purge-dead" else "hostile"
+        answer = visitor.send(action, targets.get(action, left), confirmed="yes", headers=headers)
+        assert answer.status_code == 303, (action, answer.text)
+        last = ChangeList(app.namespace).list()[0]
+        assert (last.by, last.what.replace(" ", "-")) == ("ben@shop", action)
+    page = HtmlPage(visitor.look("/changes")).text
+    assert [action for action in ACTIONS if action.replace("-", " ") not in page] == []

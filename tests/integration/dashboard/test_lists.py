@@ -30,8 +30,8 @@ def test_runs_wait_are_in_flight_or_delayed(visitor, app, ids):
     delayed = app.enqueue("send_email", {"to": "cid@shop"}, delay=3600).id
     app.enqueue("send_email", {"to": "dan@shop"}, queue="slow")
     text = HtmlPage(visitor.look("/runs?queue=slow")).text
-    assert re.search(r"in flight\s+slow 5.*?alice", text, re.DOTALL)
-    assert re.search(r"waiting\s+slow 5", text)
+    assert re.search(r"in flight\s+slow priority 5.*?alice", text, re.DOTALL)
+    assert re.search(r"waiting\s+slow priority 5", text)
     assert f'href="/runs/{delayed}"' in visitor.look("/runs")
 
 

@@ -154,9 +154,9 @@ def test_a_second_signal_ends_all_workers_at_once(app, start, processes, second)
     worker.send(second)
     # Long before its grace period is over.
     assert worker.ends() == 0
-    assert "leaves 1 runs in flight; their lease brings them back" in worker.text
+    assert "gives back 1 runs that it could not finish" in worker.text
     assert all(has_ended(pid) for pid in pids.values())
-    assert run.state() is RunState.RUNNING
+    assert run.state() is RunState.PENDING
 
 
 def test_sigtstp_stops_fetching_and_sigcont_starts_it_again(app, start):

@@ -252,12 +252,12 @@ def test_the_task_of_a_job_is_told_when_the_job_ran_before(app):
     assert (second_due - first_due).total_seconds() == 2
 
 
-def test_the_lines_of_a_lost_attempt_stay_and_can_die(app):
+def test_the_lines_of_an_interrupted_attempt_stay_and_can_die(app):
     hold = threading.Event()
 
     @app.task
     def doomed(ctx: Context) -> None:
-        ctx.log("before the crash")
+        ctx.log("before the end")
         hold.wait(WAIT)
 
     run = doomed.enqueue()

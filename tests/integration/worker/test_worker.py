@@ -221,12 +221,18 @@ def test_an_end_in_order_lets_finish_what_runs_and_hands_back_what_had_not_start
     assert census.list_workers([database]) == []
 
 
-def test_a_worker_that_leaves_with_work_in_flight_is_left_to_its_lease(app, database):
+def test_what_a_worker_cannot_finish_goes_back_without_a_crash_and_others_do_it(app, database):
     run = app.enqueue("held")
     with at_work(app, WorkerSettings(concurrency=1, beat_s=0.05, grace_s=0)):
         assert app.begun.acquire(timeout=PATIENCE_S)
-    assert len(census.list_workers([database])) == 1
-    assert run.state() in ("pending", "running")
+    # Nothing waits for a lease: nobody is left, and the run is there for anybody.
+    assert census.list_workers([database]) == []
+    record = run.record()
+    assert (record.state, record.attempt, record.crashes, record.interruptions) == ("pending", 0, 0, 1)
+    app.gate.set()
+    with at_work(app):
+        run.result(PATIENCE_S)
+    assert [attempt.state for attempt in read_attempts(database, run.id)] == ["succeeded"]
 
 
 def test_burst_ends_when_the_queues_are_empty(app, database):

@@ -63,3 +63,10 @@ def test_a_limit_that_others_use_stays_listed(database, held):
 def test_a_slot_whose_stream_is_gone_is_free(database, held):
     database.client.delete(database.keys.stream("default:5"))
     assert release(database, held) == Reply("RELEASED", [1])
+
+
+def test_the_name_of_a_limit_that_no_run_uses_is_dropped_by_a_call_without_a_run(database):
+    database.client.hset(database.keys.limits, "task/greet", 2)
+    reply = database.call(limits.release_limits(database.keys, ("", b"", b"", (TASK,))))
+    assert reply == Reply("RELEASED", [0])
+    assert "limits" not in records(database)

@@ -10,7 +10,7 @@ import pytest
 import jobistemer
 from tests.support.paths import DOCS, ROOT
 
-PUBLIC = ("jobistemer", "jobistemer.testing")
+PUBLIC = ("jobistemer.web", "jobistemer", "jobistemer.testing")
 IMPORT = re.compile(r"^from (jobistemer[a-z_.]*) import (.+)$", re.MULTILINE)
 LATE = ("jobistemer.control.backfills", "jobistemer.control.audit")
 

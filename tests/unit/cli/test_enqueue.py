@@ -30,7 +30,7 @@ def test_a_delayed_call_is_scheduled(cli):
 
 def test_a_call_at_an_instant_is_due_then(cli):
     run = told(cli("enqueue", "greet", "--at", "2100-01-01T00:00:00Z", "--json"))["run"]
-    assert told(cli("run", "show", run, "--json"))["run"]["due_at"] == 4_102_444_800_000
+    assert told(cli("run", "show", run, "--json"))["run"]["due_at"] == "2100-01-01T00:00:00Z"
 
 
 def test_a_unique_key_gives_the_run_that_holds_it(cli):
@@ -44,12 +44,12 @@ def test_a_unique_key_gives_the_run_that_holds_it(cli):
     ("arguments", "code", "message"),
     [
         (("greet", "{name"), 2, "'{name' is not JSON"),
-        (("greet", "[1]"), 1, "must be an object of keyword arguments, not [1]"),
-        (("gr eet",), 1, "task name 'gr eet' is not allowed"),
-        (("greet", "--priority", "12"), 1, "priority is 12, allowed are whole numbers from 0 to 9"),
-        (("greet", "--delay", "-1"), 1, "delay is -1.0, allowed are 0 and more seconds"),
-        (("greet", "--delay", "1", "--at", "2100-01-01T00:00:00Z"), 1, "give one of them"),
-        (("greet", "--at", "soon"), 1, "instant 'soon' is not ISO 8601"),
+        (("greet", "[1]"), 2, "must be an object of keyword arguments, not [1]"),
+        (("gr eet",), 2, "task name 'gr eet' is not allowed"),
+        (("greet", "--priority", "12"), 2, "priority is 12, allowed are whole numbers from 0 to 9"),
+        (("greet", "--delay", "-1"), 2, "delay is -1.0, allowed are 0 and more seconds"),
+        (("greet", "--delay", "1", "--at", "2100-01-01T00:00:00Z"), 2, "give one of them"),
+        (("greet", "--at", "soon"), 2, "instant 'soon' is not ISO 8601"),
     ],
 )
 def test_what_cannot_be_enqueued_is_refused_in_one_line(cli, arguments, code, message):
@@ -160,7 +160,7 @@ def test_a_task_of_an_app_that_is_named_has_its_own_options_and_others_have_the_
 def test_a_payload_that_does_not_fit_the_task_of_a_named_app_is_refused_here(cli, shop):
     result = cli("enqueue", "send", '{"to": 7}', "--app", shop)
     assert (result.exit_code, result.stderr) == (
-        1,
+        2,
         "Error: payload of task 'send' does not fit: Expected `str`, got `int` - at `$.to`\n",
     )
 

@@ -123,7 +123,7 @@ def test_a_job_that_is_not_registered_is_one_line_and_exit_code_1(cli, command):
 
 def test_an_until_that_is_no_instant_is_refused(cli, deployed):
     result = cli("job", "pause", "nightly", "--until", "tomorrow")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr == "Error: instant 'tomorrow' is not ISO 8601, such as 2026-01-31T09:00:00Z\n"
 
 
@@ -152,5 +152,5 @@ def test_the_log_shows_who_did_what(cli, deployed):
 
 def test_a_pause_that_would_be_over_is_refused(cli, deployed):
     result = cli("job", "pause", "nightly", "--until", "2020-01-01T00:00:00")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is over" in result.stderr

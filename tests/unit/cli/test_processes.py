@@ -1,8 +1,10 @@
 import json
+from datetime import UTC, datetime
 
 import msgspec
 
 from jobistemer import Jobistemer
+from jobistemer.cli.answer_times import format_instant
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.reads import queues
 
@@ -33,8 +35,9 @@ def test_without_workers_the_list_says_how_to_start_one(cli):
 
 def test_a_worker_is_listed_as_its_last_beat_described_it(cli, shard):
     at = beat(shard, later="what a newer version may add")
+    shown = format_instant(datetime.fromtimestamp(at / 1000, UTC))
     (worker,) = told(cli("worker", "list", "--json"))
-    assert (worker["id"], worker["beat_at"], worker["pid"], worker["in_flight"]) == ("alice", at, 7, 2)
+    assert (worker["id"], worker["beat_at"], worker["pid"], worker["in_flight"]) == ("alice", shown, 7, 2)
     assert "mail:3" in cli("worker", "list").stdout
 
 

@@ -140,7 +140,7 @@ def test_when_no_server_answers_every_command_says_what_to_do(cli, arguments):
 )
 def test_a_worker_setting_that_cannot_be_is_refused_with_what_is_allowed(url, arguments, message):
     result = CliRunner().invoke(worker_command, ["some:app", *arguments])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.stderr
 
 

@@ -56,7 +56,7 @@ def test_pausing_reaches_every_shard(cli, url):
 
 def test_a_queue_name_that_may_not_enter_a_key_is_refused(cli):
     result = cli("queue", "pause", "ma:il")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "queue name 'ma:il' is not allowed" in result.stderr
 
 

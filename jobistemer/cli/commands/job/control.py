@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import click
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.jobs import JobControl
-from jobistemer.core.schedules.instants import instant_at
-from jobistemer.core.schedules.iso8601 import read_instant
+from jobistemer.core.schedules.iso8601 import read_moment
 from jobistemer.core.states import OccurrenceState
 from jobistemer.core.text import pluralize
 from jobistemer.terminal import tables
 
 _FIRED_STATES = (OccurrenceState.PENDING, OccurrenceState.QUEUED)
-
-by_option = click.option(
-    "--by",
-    envvar="JOBISTEMER_BY",
-    show_envvar=True,
-    help="Name to record for this change, by default the system user; `jobistemer job log` shows it.",
-)
 
 
 @click.command("pause")
@@ -34,7 +27,7 @@ by_option = click.option(
 @with_session
 def pause_command(session: Session, name: str, note: str, until: str | None, by: str | None) -> None:
     """Pause a job: its due instants are recorded as skipped."""
-    ends = instant_at(read_instant(until, "UTC")) if until else None
+    ends = read_moment(until, "UTC") if until else None
     JobControl(session.namespace, by).pause(name, note, ends)
     session.print_answer({"job": name, "paused": True, "until": ends}, lambda: tables.cell(f"{name} is paused"))
 

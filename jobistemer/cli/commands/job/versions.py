@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 from rich.console import Group, RenderableType
 
@@ -20,7 +22,7 @@ def versions_command(session: Session, name: str) -> None:
     """List the versions of a job: when each was registered, and between which instants it applies."""
     control = JobControl(session.namespace)
     kept, stored = control.versions(name), control.find(name)
-    pending = {"at": stored.pending_at} if stored.pending else None
+    pending = {"at": datetime.fromtimestamp(stored.pending_at / 1000, UTC)} if stored.pending else None
     answer = {"versions": kept, "pending": pending}
     session.print_answer(
         answer, lambda: _versions_table(kept, stored.pending_at if stored.pending else None, session.now_ms)

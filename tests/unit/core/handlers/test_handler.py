@@ -9,7 +9,8 @@ import pytest
 
 from jobistemer.core.errors import InvalidDefinition, InvalidName, InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.context import Context
-from jobistemer.core.handlers.handler import MAX_PAYLOAD_BYTES, Handler, encode_payload, encode_result
+from jobistemer.core.handlers.handler import MAX_PAYLOAD_BYTES, Handler, encode_payload
+from jobistemer.core.handlers.result_codec import encode_result
 from jobistemer.core.jobs.options import Options
 
 

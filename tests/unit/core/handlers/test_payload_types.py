@@ -12,7 +12,8 @@ import pytest
 
 from jobistemer import Jobistemer
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
-from jobistemer.core.handlers.handler import Handler, encode_result
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.result_codec import encode_result
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.sizes import Sizes
 

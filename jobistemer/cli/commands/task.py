@@ -1,0 +1,58 @@
+"""`jobistemer task`: list the tasks that an app declares."""
+
+from __future__ import annotations
+
+import inspect
+
+import click
+from rich.console import RenderableType
+
+from jobistemer.app.loading import load_app
+from jobistemer.cli.session import json_option, one_line_errors, print_json, with_server
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.options import complete_options
+from jobistemer.terminal import tables
+
+
+@click.group("task")
+def task_group() -> None:
+    """List the tasks of an app."""
+
+
+@task_group.command("list")
+@click.argument("app", required=False, envvar="JOBISTEMER_APP", metavar="[MODULE:APP]")
+@with_server
+@json_option
+@one_line_errors
+def list_command(*, app: str | None, url: str | None, namespace: str | None, as_json: bool) -> None:
+    """List the tasks that an app declares, with their parameters and options.
+
+    They stand in its code: the server does not know them, so the app is imported.
+    """
+    handlers = load_app(app, url, namespace).handlers
+    found = [_describe(handlers[name]) for name in sorted(handlers)]
+    if as_json:
+        print_json(found)
+    else:
+        tables.print_renderable(_table(found))
+
+
+def _describe(handler: Handler) -> dict[str, object]:
+    options = complete_options(handler.options)
+    return {
+        "task": handler.name,
+        "parameters": str(inspect.signature(handler.function)),
+        "queue": options.queue,
+        "priority": options.priority,
+        "executor": options.executor or ("coroutine" if handler.is_coroutine else "thread"),
+        "max_retries": options.retry.max_retries,
+        "timeout_ms": round(options.timeout_s * 1000),
+    }
+
+
+def _table(found: list[dict[str, object]]) -> RenderableType:
+    if not found:
+        return "this app declares no task"
+    heads = ("task", "queue", "priority", "executor", "max_retries", "parameters")
+    rows = [[str(each[head]) for head in heads] for each in found]
+    return tables.table([head.replace("_", " ") for head in heads], rows)

@@ -1,0 +1,115 @@
+"""The runs that have not ended, and the dead ones: those for which a set or a stream exists to find them by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from jobistemer.core.reads.summaries import DelayedRun, RunSummary, StreamRun
+from jobistemer.core.runs.records import RunRecord
+from jobistemer.store.actions.dead_letters import count_dead, list_dead
+from jobistemer.store.database import Database
+from jobistemer.store.keys import split_delayed_member, split_place
+from jobistemer.store.reads.entries import list_entries
+from jobistemer.store.reads.jobs import count_delayed, list_delayed
+from jobistemer.store.reads.queues import list_queues
+from jobistemer.store.reads.records import find_runs
+
+MAX_READ: Final = 1_000
+"""How many runs of each state are looked at when only some of them are asked for."""
+
+
+class RunPage(NamedTuple):
+    """Some runs, and how many there are of all states that were asked for; None where only some were looked at."""
+
+    runs: list[RunSummary]
+    total: int | None
+
+
+def list_runs(shards: Sequence[Database], states: Iterable[str], queue: str, task: str, limit: int) -> RunPage:
+    """Return runs by state, each state with those first that come first: the oldest, the next due, the latest dead.
+
+    queue, task: only those, among the first MAX_READ of each state; empty for all.
+    """
+    chosen = [state for state in STATES if state in set(states)]
+    count = MAX_READ if queue or task else limit
+    readers = dict.fromkeys(_READERS[state] for state in chosen)
+    found = [run for read in readers for run in read(shards, queue, count) if run.state in chosen]
+    wanted = [run for run in found if queue in {"", run.queue} and task in {"", run.task}]
+    total = None if queue or task else _count(shards, chosen)
+    return RunPage(wanted[:limit], total)
+
+
+def _count(shards: Sequence[Database], states: Sequence[str]) -> int:
+    queues = list_queues(shards) if {"waiting", "running", "limited"} & set(states) else []
+    counts = {
+        "waiting": sum(each.waiting for each in queues),
+        "running": sum(each.in_flight for each in queues),
+        "limited": sum(sum(each.limited.values()) for each in queues),
+    }
+    if "delayed" in states:
+        counts["delayed"] = count_delayed(shards)
+    if "dead" in states:
+        counts["dead"] = count_dead(shards)
+    return sum(counts[state] for state in states)
+
+
+def _list_on_streams(shards: Sequence[Database], queue: str, count: int) -> list[RunSummary]:
+    return [_of_stream(each) for each in list_entries(shards, queue, limit=count)]
+
+
+def _list_delayed(shards: Sequence[Database], _queue: str, count: int) -> list[RunSummary]:
+    return [_of_delayed(each) for each in list_delayed(shards, count)]
+
+
+def _list_limited(shards: Sequence[Database], _queue: str, count: int) -> list[RunSummary]:
+    found = [_of_limited(each) for database in shards for each in _read_limited(database, count)]
+    return sorted(found, key=lambda run: run.at)[:count]
+
+
+def _list_dead(shards: Sequence[Database], _queue: str, count: int) -> list[RunSummary]:
+    return [
+        RunSummary(
+            *(each.run.id, each.run.handler, _queue_of(each.run.place), "dead", each.run.ended_at, each.run.attempt),
+            note=each.run.error,
+        )
+        for each in list_dead(shards, 0, count)
+    ]
+
+
+def _read_limited(database: Database, count: int) -> list[RunRecord]:
+    names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
+    answers = database.ask_all([("ZRANGE", database.keys.waiting(name), 0, count - 1) for name in names])
+    members = [split_delayed_member(each.decode())[1] for answer in answers for each in answer]
+    return find_runs(database, members[:count])
+
+
+def _of_stream(run: StreamRun) -> RunSummary:
+    state = "running" if run.worker else "waiting"
+    return RunSummary(run.id, run.handler, _queue_of(run.place), state, run.enqueued_at, run.attempt, run.worker)
+
+
+def _of_delayed(run: DelayedRun) -> RunSummary:
+    return RunSummary(run.id, run.handler, _queue_of(run.place), "delayed", run.due_at, run.attempt, note=run.note)
+
+
+def _of_limited(run: RunRecord) -> RunSummary:
+    note = f"waits for the limit {run.waiting}"
+    return RunSummary(
+        run.id, run.handler, _queue_of(run.place), "limited", run.enqueued_at, run.attempt, note=run.note or note
+    )
+
+
+def _queue_of(place: str) -> str:
+    return split_place(place)[0]
+
+
+_READERS: Final[Mapping[str, Callable[[Sequence[Database], str, int], list[RunSummary]]]] = {
+    "running": _list_on_streams,
+    "waiting": _list_on_streams,
+    "limited": _list_limited,
+    "delayed": _list_delayed,
+    "dead": _list_dead,
+}
+STATES: Final = tuple(_READERS)
+"""The states that runs are listed by, in this order."""

@@ -1,0 +1,55 @@
+"""The runs that wait for a limit: they are on no stream, and no worker holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from jobistemer.store.database import Database
+from jobistemer.store.keys import split_delayed_member, split_place
+from jobistemer.store.reads.records import find_runs
+
+
+class LimitedRun(msgspec.Struct, frozen=True):
+    """A run that waits for a limit. used, most: how many permits of the limit are in use, and how many there are."""
+
+    id: str
+    handler: str
+    place: str
+    enqueued_at: int
+    attempt: int
+    limit: str
+    used: int
+    most: int
+
+
+def list_limited_runs(shards: Sequence[Database], queue: str = "", limit: int = 50) -> list[LimitedRun]:
+    """Return runs that wait for a limit, of one queue or of all, those that wait longest first."""
+    found = [run for database in shards for run in _list_of_shard(database, queue, limit)]
+    return sorted(found, key=lambda run: run.enqueued_at)[:limit]
+
+
+def _list_of_shard(database: Database, queue: str, limit: int) -> Iterator[LimitedRun]:
+    keys = database.keys
+    limits = {name.decode(): int(most) for name, most in database.ask("HGETALL", keys.limits).items()}
+    commands = [
+        command
+        for name in limits
+        for command in (("ZRANGE", keys.waiting(name), 0, limit - 1), ("HLEN", keys.held(name)))
+    ]
+    answers = database.ask_all(commands) if commands else []
+    for name, members, used in zip(limits, answers[::2], answers[1::2], strict=True):
+        waiting = [split_delayed_member(member.decode()) for member in members]
+        chosen = {run: place for place, run in waiting if queue in {"", split_place(place)[0]}}
+        for record in find_runs(database, list(chosen)):
+            yield LimitedRun(
+                record.id,
+                record.handler,
+                chosen[record.id],
+                record.enqueued_at,
+                record.attempt,
+                name,
+                used,
+                limits[name],
+            )

@@ -1,0 +1,24 @@
+"""The message of a run, wherever it is at present: in the record of the run, or on its stream."""
+
+from __future__ import annotations
+
+from jobistemer.core.runs.message import Message, decode_message
+from jobistemer.core.runs.records import RunRecord
+from jobistemer.store.database import Database
+from jobistemer.store.keys import front_of
+from jobistemer.store.reads.records import find_message
+
+
+def find_sent_message(database: Database, run: RunRecord) -> Message | None:
+    """Return the message of a run; None when none is kept, as of a run that has succeeded."""
+    kept = find_message(database, run.id)
+    if kept is not None or not run.entry:
+        return kept
+    # A run that waited for a limit is on the front of its queue. Entries of two streams may have the same id, so the
+    # message decides whose entry it is.
+    for where in (run.place, front_of(run.place)):
+        found = database.ask("XRANGE", database.keys.stream(where), run.entry, run.entry)
+        message = decode_message(found[0][1][b"m"]) if found else None
+        if message is not None and message.run == run.id:
+            return message
+    return None
