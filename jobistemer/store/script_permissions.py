@@ -39,6 +39,8 @@ def read_permissions(name: str) -> frozenset[Permission]:
     """Return what a script does. Raises ValueError for a call whose key no header names."""
     found = script(name)
     kinds = _read_kinds((name, *found.header.uses))
+    for fragment in found.header.uses:
+        _add_passed_kinds(kinds, fragment, found.text)
     permissions = set[Permission]()
     for command, word, argument in _REDIS_CALL.findall(found.text):
         allowed = (f"{command}|{word}" if command in _COMMANDS_WITH_SUBCOMMANDS else command).lower()
@@ -70,6 +72,15 @@ def _read_kinds(parts: tuple[str, ...]) -> dict[str, set[str]]:
             for kind, other in _INSTEAD.items():
                 kinds[kind].add(other)
     return kinds
+
+
+def _add_passed_kinds(kinds: dict[str, set[str]], fragment: str, text: str) -> None:
+    """Add to the names of a fragment's keys the kinds of those that it is called with."""
+    signature, *calls = re.findall(rf"\b{fragment}\(([^()]*)", text)
+    for call in calls:
+        for name, given in zip(map(str.strip, signature.split(",")), map(str.strip, call.split(",")), strict=False):
+            if given in kinds:
+                kinds[name] |= kinds[given]
 
 
 def _find_kinds(name: str, command: str, argument: str, kinds: dict[str, set[str]]) -> set[str]:
