@@ -67,14 +67,24 @@ def process_options(function: Callable[..., R]) -> Callable[..., R]:
 def logging_options(function: Callable[..., R]) -> Callable[..., R]:
     """Add the options of logging, and a hidden one that ends the process when its supervisor ends."""
     level = click.option(
-        "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least severe level to log."
+        "--log-level",
+        type=click.Choice(LEVELS, case_sensitive=False),
+        default="info",
+        show_default=True,
+        help="Least severe level to log.",
     )
     form = click.option(
         "--log-format",
-        type=click.Choice(list(FORMATS)),
+        type=click.Choice(list(FORMATS), case_sensitive=False),
         default="text",
         show_default=True,
         help="Format of the log: lines for people, or one JSON object a line.",
     )
+    tracebacks = click.option(
+        "--log-tracebacks/--no-log-tracebacks",
+        default=True,
+        show_default=True,
+        help="Log the end of the trace of each run that has failed for good.",
+    )
     until_eof = click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input closes.")
-    return level(form(until_eof(function)))
+    return level(form(tracebacks(until_eof(function))))

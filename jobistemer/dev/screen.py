@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -15,6 +17,9 @@ FIXED_LINES = 26
 """Lines of the tables that do not grow; occurrences and events share the rest of the terminal."""
 HIGHLIGHT_PREFIX = ">>>"
 """Beginning of an event that must not be missed."""
+
+_LOGGED_LEVEL: Final = re.compile(r"\[[^\]]+\] (?:\d\d:\d\d:\d\d (\w+)|  )")
+_LEVEL_STYLES: Final = {"error": "red", "warning": "yellow", "critical": "red", None: "red"}
 
 
 def render_screen(snapshot: Snapshot, heading: str, events: Sequence[str], height: int) -> RenderableType:
@@ -92,13 +97,17 @@ def _waiting_table(snapshot: Snapshot) -> RenderableType:
 
 
 def _event_lines(events: Sequence[str], height_left: int) -> RenderableType:
-    lines = [
-        Text(event, style="bold magenta" if event.startswith(HIGHLIGHT_PREFIX) else "dim")
-        for event in events[-height_left:]
-    ]
-    text = Text("\n").join(lines)
+    text = Text("\n").join(Text(event, style=_event_style(event)) for event in events[-height_left:])
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
+
+
+def _event_style(event: str) -> str:
+    if event.startswith(HIGHLIGHT_PREFIX):
+        return "bold magenta"
+    # What a process logs is `[worker 1] 12:30:05 error    message`; the lines of a trace are indented below.
+    level = _LOGGED_LEVEL.match(event)
+    return _LEVEL_STYLES.get(level[1], "dim") if level else "dim"
 
 
 def _keep_on_one_line(rows: Iterable[tuple[tables.Cell, ...]]) -> list[tuple[tables.Cell, ...]]:

@@ -81,14 +81,49 @@ def facts(**known: object) -> dict[str, dict[str, object]]:
 
 
 def set_up_logging(level: str, formatter: logging.Formatter) -> None:
-    """Send the log of this process to standard error. Raises Misconfigured for an unknown level."""
+    """Send the log of this process to standard error, unless the application has set up handlers of its own.
+
+    With handlers of the application only the level of the `jobistemer` loggers is set, where the application has not
+    done so. Raises Misconfigured for an unknown level.
+    """
     if level not in LEVELS:
         raise Misconfigured(f"log level is {level!r}, allowed are {', '.join(LEVELS)}")
-    handler = logging.StreamHandler(_open_stderr())
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    own = logging.getLogger("jobistemer")
+    if own.hasHandlers():
+        if own.level == logging.NOTSET:
+            own.setLevel(level.upper())
+    else:
+        handler = logging.StreamHandler(_open_stderr())
+        handler.setFormatter(formatter)
+        logging.basicConfig(level=level.upper(), handlers=[handler])
+    enable_own_loggers()
     # A line that cannot be written is lost: an exception would end the thread that logs it.
     logging.raiseExceptions = False
+
+
+def enable_own_loggers() -> None:
+    """Let the loggers of this package speak again: a `dictConfig` of the application silences all that exist before."""
+    for name, logger in logging.root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and (name == "jobistemer" or name.startswith("jobistemer.")):
+            logger.disabled = False
+
+
+def log_failure(logger: logging.Logger, text: str, trace: str, known: Mapping[str, object]) -> None:
+    """Log at level error that a run has failed, with the end of its trace unless the process logs none.
+
+    The trace is a text: the exception is gone by then, or was raised in another process.
+    """
+    if not logger.isEnabledFor(logging.ERROR):
+        return
+    record = logger.makeRecord(logger.name, logging.ERROR, "", 0, "%s", (text,), None, extra=facts(**known))
+    record.exc_text = trace if trace and RunTracebacks.logged else None
+    logger.handle(record)
+
+
+class RunTracebacks:
+    """Whether this process logs the traces of runs that have failed: `--no-log-tracebacks` says no."""
+
+    logged = True
 
 
 def _open_stderr() -> TextIO:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from jobistemer.runtime.http_endpoint import LOOPBACK
-from jobistemer.runtime.logging import FORMATS, LEVELS, set_up_logging
+from jobistemer.runtime.logging import FORMATS, LEVELS, RunTracebacks, set_up_logging
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.runtime.shutdown import Shutdown
 
@@ -19,6 +19,7 @@ class ProcessOptions(NamedTuple):
 
     log_level: str = LEVELS[1]
     log_format: str = "text"
+    log_tracebacks: bool = True
     until_eof: bool = False
     health_port: int | None = None
     health_host: str = LOOPBACK
@@ -28,6 +29,7 @@ class ProcessOptions(NamedTuple):
 
 def prepare_process(options: ProcessOptions) -> Shutdown:
     """Set up logging and signals. Returns the shutdown that signals, and the supervisor's end, request."""
+    RunTracebacks.logged = options.log_tracebacks
     set_up_logging(options.log_level, FORMATS[options.log_format]())
     shutdown = Shutdown()
     shutdown.listen()

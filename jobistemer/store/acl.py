@@ -3,34 +3,60 @@
 The commands and keys of a script are read from its text and its header, so a rule cannot fall behind a script. Commands
 that a role sends without a script are listed here. Redis checks each command inside a script against the rule of the
 user, so a rule that allows `EVALSHA` allows nothing else by it.
+
+There are two forms of a rule. That for Redis 7 and Valkey allows each command on the kinds of keys that need it, by
+selectors. Redis 6.2 knows none: there each command of a role counts for each of its keys, and a producer needs `EVAL`.
 """
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from typing import Final, NamedTuple
 
 from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.runs.transaction import ALLOWED_COMMANDS
+from jobistemer.store.script_permissions import Permission, list_types, read_permissions
 from jobistemer.store.scripts import script
 
 
 class Role(NamedTuple):
-    """A role: the scripts it runs, the commands it sends without a script, and the kinds of keys that these touch."""
+    """A role: the scripts it runs, the commands it sends without a script, and the kinds of keys that these touch.
+
+    writes: the commands among them that write, each with its kind of key, such as `sadd paused`.
+    """
 
     name: str
     description: str
     scripts: tuple[str, ...]
     commands: tuple[str, ...]
     kinds: tuple[str, ...]
+    writes: tuple[str, ...] = ()
 
 
 # The last two on a cluster only, where slots move.
 _CONNECT_COMMANDS: Final = "ping select client|setname time hget cluster|slots asking"
 _SCRIPT_COMMANDS: Final = "evalsha eval script|load hsetnx"
+_LOADING: Final = frozenset(("eval", "script|load"))
+"""What executes a text that the role itself sends; a producer does without, because others load its scripts."""
 _READ_COMMANDS: Final = "hgetall hkeys hmget lrange"
+_KEYLESS: Final = frozenset(
+    f"{_SCRIPT_COMMANDS} ping select client|setname client|id client|unblock time cluster|slots cluster|info "
+    "cluster|nodes asking subscribe unsubscribe publish info scan".split()
+) - {"hsetnx"}
+_READS_OF_TYPES: Final = {
+    "hash": "hget hgetall hkeys hmget hlen hexists",
+    "list": "lrange",
+    "set": "smembers",
+    "stream": "xlen xpending xrange xrevrange xinfo|groups xinfo|consumers xreadgroup xack xdel",
+    "zset": "zcard zmscore zrange zrangebyscore zrevrange zrevrangebyscore zscore",
+}
+_READS_OF_NOTHING: Final = frozenset(
+    ("exists", "get", "hexists", "hget", "hlen", "hmget", "sismember", "zcard", "zrange", "zscore")
+)
+_READS_OF_ALL: Final = frozenset(("exists", "type", "pttl"))
 _END_SCRIPTS: Final = (
     "commit_run commit_task count_member count_outcome end_occurrence expire_group halt_group "
     "seal_group enqueue_on_dead"
@@ -60,6 +86,10 @@ TICKER: Final = Role(
         "zadd zcard zmscore zrange zrangebyscore zrem zremrangebyscore".split()
     ),
     tuple(f"{_RECORD_KINDS} stream results backfill".split()),
+    (
+        *("zadd chores", "zrem chores", "zadd expected", "zrem expected", "zrem deadlines", "zrem history"),
+        *("zremrangebyscore dead", "zrem tickers", "del ticker", "zadd workers"),
+    ),
 )
 WORKER: Final = Role(
     "worker",
@@ -77,6 +107,10 @@ WORKER: Final = Role(
         f"xrange xreadgroup zrange zrevrangebyscore {' '.join(ALLOWED_COMMANDS)}".lower().split()
     ),
     tuple(f"{_RECORD_KINDS} app job history versions limits held waiting".split()),
+    (
+        *("pexpire group", "pexpire results", "pexpire run", "zadd workers"),
+        *(f"{command.lower()} app" for command in ALLOWED_COMMANDS),
+    ),
 )
 OPERATOR: Final = Role(
     "operator",
@@ -98,6 +132,10 @@ OPERATOR: Final = Role(
         "holds changes parked limits "
         "held waiting rate promised paused closed streams stream results group dead due".split()
     ),
+    (
+        *("sadd paused", "srem paused", "sadd closed", "srem closed", "zadd chores", "zrem chores", "hsetnx settings"),
+        *("zadd holds", "zrem holds", "zremrangebyscore holds", "zremrangebyscore dead", "zrem history"),
+    ),
 )
 VIEWER: Final = Role(
     "viewer",
@@ -117,9 +155,6 @@ VIEWER: Final = Role(
 )
 ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR, VIEWER)}
 
-_REDIS_CALL = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?")
-# Their second word decides what they do, so only the word that is used is allowed.
-_COMMANDS_WITH_SUBCOMMANDS = ("XGROUP", "XINFO")
 # Keys that exist once in a shard; other kinds are followed by a name or an id.
 _SINGLE_KINDS: Final = (
     "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds changes"
@@ -127,19 +162,50 @@ _SINGLE_KINDS: Final = (
 _KINDS_WITHOUT_NAME: Final = frozenset(f"{_SINGLE_KINDS} workers tickers nothing wake".split())
 
 
-def build_rule(roles: Iterable[str], namespace: str) -> list[str]:
+def build_rule(roles: Iterable[str], namespace: str, *, selectors: bool = True) -> list[str]:
     """Return the words that follow `ACL SETUSER name on >password` for a user with all these roles.
 
+    selectors: without them the rule is one that Redis 6.2 understands, and weaker.
     Raises InvalidInput for an unknown role.
     """
     chosen = [_get_role(name) for name in roles]
-    commands = sorted({command for role in chosen for command in _list_commands(role)})
     space = check_name("namespace", namespace)
-    kinds = sorted({kind for role in chosen for kind in list_key_kinds(role)})
-    keys = [f"~{{{space}:*}}:{kind if kind in _KINDS_WITHOUT_NAME else f'{kind}:*'}" for kind in kinds]
     channels = [f"&{{{space}:*}}:wake"] if any(role.scripts for role in chosen) else []
-    allowed = [f"+{command}" for command in commands]
-    return ["resetkeys", "resetchannels", "-@all", *allowed, f"~{{{space}}}:settings", *keys, *channels]
+    if not selectors:
+        commands = sorted({f"+{permission.command}" for role in chosen for permission in list_permissions(role)})
+        loading = [f"+{each}" for role in chosen for each in role.commands if each in _LOADING]
+        kinds = sorted({kind for role in chosen for kind in list_key_kinds(role)})
+        keys = [f"~{_pattern(space, kind)}" for kind in ("settings", *kinds)]
+        return ["resetkeys", "resetchannels", "-@all", *sorted({*commands, *loading}), *keys, *channels]
+    allowed = {permission for role in chosen for permission in list_permissions(role)}
+    bare = [f"+{each.command}" for each in sorted(allowed) if not each.kind]
+    # The words of a selector must come one after the other; a shell hands them over in that order.
+    rule = ["resetkeys", "resetchannels", "-@all", *bare, *channels]
+    if any(role.scripts for role in chosen):
+        # The keys of the call itself count too; what its script does with each is checked by the rules below.
+        calls = ["+evalsha", *(["+eval"] if Permission("eval", "") in allowed else [])]
+        rule.append(f"({' '.join(calls)} ~{{{space}:*}}:*)")
+    return [*rule, *_build_selectors(allowed, space)]
+
+
+def _build_selectors(allowed: set[Permission], space: str) -> list[str]:
+    """Return a selector for each set of commands, with the kinds of keys that all of these may be sent for."""
+    commands = defaultdict[str, list[str]](list)
+    for each in sorted(allowed):
+        if each.kind:
+            commands[each.kind].append(f"+{each.command}")
+    kinds = defaultdict[tuple[str, ...], list[str]](list)
+    for kind in sorted(commands):
+        kinds[tuple(commands[kind])].append(f"~{_pattern(space, kind)}")
+    # It is sent for several keys at a time, which one selector has to allow.
+    kinds["+exists",] += [f"~{_pattern(space, kind)}" for kind in sorted(commands) if "+exists" in commands[kind]]
+    return [f"({' '.join((*words, *keys))})" for words, keys in kinds.items() if keys]
+
+
+def _pattern(space: str, kind: str) -> str:
+    if kind == "settings":
+        return f"{{{space}}}:settings"
+    return f"{{{space}:*}}:{kind if kind in _KINDS_WITHOUT_NAME else f'{kind}:*'}"
 
 
 def find_roles(script_name: str) -> list[str]:
@@ -154,13 +220,34 @@ def _get_role(name: str) -> Role:
     return ROLES[name]
 
 
-def _list_commands(role: Role) -> set[str]:
-    inside = [called for name in role.scripts for called in _REDIS_CALL.findall(script(name).text)]
-    return {_to_permission(*called) for called in inside} | set(role.commands)
+@cache
+def list_permissions(role: Role) -> frozenset[Permission]:
+    """Return the pairs of command and kind of key that a role needs, those of its scripts and its own."""
+    found = {each for name in role.scripts for each in read_permissions(name)}
+    found |= {Permission(*each.split()) for each in role.writes} | {
+        Permission(command, "settings") for command in ("hget", "hmget")
+    }
+    written = {each.split()[0] for each in role.writes}
+    for command in role.commands:
+        own = _list_own_permissions(role, command)
+        if not own and command not in written and command != "hsetnx":
+            raise ValueError(f"role {role.name}: there is no kind of key for {command}")
+        found |= own
+    # In place of a key whose content must not count.
+    reads = {each.command for each in found} & _READS_OF_NOTHING
+    return frozenset(found | {Permission(command, "nothing") for command in reads})
 
 
-def _to_permission(command: str, word: str) -> str:
-    return (f"{command}|{word}" if command in _COMMANDS_WITH_SUBCOMMANDS else command).lower()
+def _list_own_permissions(role: Role, command: str) -> set[Permission]:
+    if command in _KEYLESS:
+        without = role.name == "producer" and command in _LOADING
+        return {Permission("evalsha" if without else command, "")}
+    types = list_types()
+    return {
+        Permission(command, kind)
+        for kind in list_key_kinds(role)
+        if command in _READS_OF_ALL or command in _READS_OF_TYPES.get(types.get(kind, ""), "").split()
+    }
 
 
 def list_key_kinds(role: Role) -> set[str]:

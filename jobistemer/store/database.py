@@ -7,17 +7,19 @@ can be sent again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import redis
 import redis.asyncio
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError
 
 from jobistemer.core.errors import JobistemerError
+from jobistemer.store.acl import PRODUCER
 from jobistemer.store.clock import Clock
 from jobistemer.store.errors import translate_error
 from jobistemer.store.keys import Keys
-from jobistemer.store.scripts import Reply, ScriptCall
+from jobistemer.store.scripts import Reply, ScriptCall, script
 from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
 
 Command = tuple[Any, ...]
@@ -54,10 +56,12 @@ class Database:
         try:
             try:
                 return self.client.execute_command(*command)
-            except NoScriptError:
+            except NoScriptError as unknown:
                 if script is None:
                     raise
-                return self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
+                answer = self._execute_unknown(script, unknown)
+                self.load_scripts()
+                return answer
         except redis.RedisError as error:
             raise translate_error(error, self.address, script) from error
 
@@ -133,8 +137,24 @@ class Database:
         except redis.RedisError as error:
             raise translate_error(error, self.address) from error
 
+    def load_scripts(self) -> None:
+        """Load the scripts of producers, who may not: their rule has no command that executes a text of their own.
+
+        Tickers and workers do so when they start, and whenever they find that the server has forgotten its scripts.
+        """
+        with suppress(JobistemerError):
+            self._pipeline([("SCRIPT LOAD", script(name).text) for name in PRODUCER.scripts])
+
+    def _execute_unknown(self, call: ScriptCall, unknown: NoScriptError) -> Any:
+        """Execute a script that the server does not know by its text."""
+        try:
+            return self.client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+        except NoPermissionError as refused:
+            raise _explain_refusal(call, unknown, refused) from None
+
     def _load_scripts(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
+        self.load_scripts()
 
 
 class AsyncDatabase:
@@ -161,12 +181,24 @@ class AsyncDatabase:
         try:
             try:
                 return await self.client.execute_command(*command)
-            except NoScriptError:
+            except NoScriptError as unknown:
                 if script is None:
                     raise
-                return await self.client.eval(script.script.text, len(script.keys), *script.keys, *script.args)
+                return await self._execute_unknown(script, unknown)
         except redis.RedisError as error:
             raise translate_error(error, self.address, script) from error
+
+
+    async def _execute_unknown(self, call: ScriptCall, unknown: NoScriptError) -> Any:
+        try:
+            return await self.client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+        except NoPermissionError as refused:
+            raise _explain_refusal(call, unknown, refused) from None
+
+
+def _explain_refusal(call: ScriptCall, unknown: NoScriptError, refused: NoPermissionError) -> redis.RedisError:
+    """Return the error to tell: a producer lacks the script, for all others it is a permission."""
+    return unknown if call.script.name in PRODUCER.scripts else refused
 
 
 def read_reply(call: ScriptCall, answer: Any) -> Reply:

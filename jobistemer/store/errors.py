@@ -93,6 +93,11 @@ _REFUSAL_REMEDIES: Final = (
         f"its user lacks a permission; `jobistemer acl {_ROLE_PLACEHOLDER}` prints the rule that a role needs",
     ),
     Remedy(
+        r"NOSCRIPT|No matching script",
+        "it does not know the script, and this user may not load it: start a ticker or a worker of this version, which "
+        "loads it",
+    ),
+    Remedy(
         r"NOAUTH|Authentication required|called without any password|HELLO must be called",
         "it asks for a password: redis://user:password@host…",
     ),

@@ -121,6 +121,13 @@ def read_fragment(name: str) -> str:
     return (LUA_FOLDER / _FRAGMENTS / f"{name}.lua").read_text(encoding="utf-8").partition("]]\n")[2]
 
 
+@cache
+def read_contract(name: str) -> str:
+    """Return the header of a script or a fragment as it is written."""
+    path = _find_files().get(name) or LUA_FOLDER / _FRAGMENTS / f"{name}.lua"
+    return path.read_text(encoding="utf-8").partition("]]")[0]
+
+
 # Not MULTI: at the memory limit a transaction is refused while it is queued, and a script that begins with a removal
 # is not, see docs/decisions/0221-companions-of-a-commit.md.
 _RUN_EACH = """

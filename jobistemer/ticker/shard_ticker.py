@@ -98,6 +98,7 @@ class ShardTicker:
         listener = WakeListener(self._database)
         # Listening begins before the first look: a wake-up between the two would be lost otherwise.
         retry_until_done(listener.listen, stop, f"ticker {self._id}")
+        self._database.load_scripts()
         self._liveness.repeat(lambda: self._step(listener), stop, f"ticker {self._id}")
         listener.close()
         with suppress(NotConnected, ServerRefused):

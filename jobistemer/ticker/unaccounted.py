@@ -8,8 +8,9 @@ read, its schedule is unknown here, its claims are refused, or a leap of the clo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from jobistemer.core.text import join_some
 from jobistemer.runtime.logging import facts
 
 log = logging.getLogger("jobistemer.ticker")
@@ -28,15 +29,34 @@ class UnaccountedJobs:
         # Most marks of an agenda are still to come, and need no look-up of their grace period.
         overdue = {job: mark for job, mark in marks.items() if mark < now_ms and now_ms - mark > grace_ms(job)}
         stuck = {job: mark for job, mark in overdue.items() if self._marks.get(job) == mark}
-        for job, mark in stuck.items():
-            if self.jobs.get(job) != mark:
-                log.error(
-                    "job %s is due since %d ms and no ticker has decided it; `jobistemer job show` and the log of the "
-                    "tickers say why",
-                    job,
-                    now_ms - mark,
-                    extra=facts(job=job),
-                )
-        for job in self.jobs.keys() - stuck.keys():
-            log.info("job %s is accounted for again", job, extra=facts(job=job))
+        _log_stuck({job: now_ms - mark for job, mark in stuck.items() if self.jobs.get(job) != mark})
+        _log_accounted(sorted(self.jobs.keys() - stuck.keys()))
         self._marks, self.jobs = overdue, stuck
+
+
+def _log_stuck(late_ms: Mapping[str, int]) -> None:
+    """Log in one line which jobs are stuck: after an outage there may be thousands."""
+    if len(late_ms) == 1:
+        ((job, late),) = late_ms.items()
+        log.error(
+            "job %s is due since %d ms and no ticker has decided it; `jobistemer job show` and the log of the "
+            "tickers say why",
+            job,
+            late,
+            extra=facts(job=job),
+        )
+    elif late_ms:
+        log.error(
+            "%d jobs are due since up to %d ms and no ticker has decided them: %s; `jobistemer job show` and the log "
+            "of the tickers say why",
+            len(late_ms),
+            max(late_ms.values()),
+            join_some(sorted(late_ms, key=lambda job: -late_ms[job])),
+        )
+
+
+def _log_accounted(jobs: Sequence[str]) -> None:
+    if len(jobs) == 1:
+        log.info("job %s is accounted for again", jobs[0], extra=facts(job=jobs[0]))
+    elif jobs:
+        log.info("%d jobs are accounted for again: %s", len(jobs), join_some(jobs))

@@ -114,6 +114,8 @@ class Worker:
         """
         self._shutdown = shutdown
         if retry_apart(lambda: self._namespace.shards, shutdown.requested, f"worker {self.id}"):
+            for shard in self._namespace.shards:
+                shard.load_scripts()
             self._work(shutdown)
         log.info("worker %s stopped", self.id)
 

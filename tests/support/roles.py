@@ -32,7 +32,9 @@ def create_user_on(nodes: Iterable[redis.Redis], url: str, namespace: str, *role
     """The same on each node of a cluster, which have users of their own."""
     user = "-".join(roles)
     for admin in nodes:
-        admin.execute_command("ACL", "SETUSER", user, "reset", "on", f">{SECRET}", *build_rule(roles, namespace))
+        selectors = not str(admin.info("server")["redis_version"]).startswith("6.")
+        rule = build_rule(roles, namespace, selectors=selectors)
+        admin.execute_command("ACL", "SETUSER", user, "reset", "on", f">{SECRET}", *rule)
     return url.replace("://", f"://{user}:{SECRET}@")
 
 

@@ -48,8 +48,9 @@ def doctor_command(session: Session, keys: int, *, strict: bool, with_rules: boo
 
 @click.command("acl")
 @click.argument("roles", nargs=-1, type=click.Choice(tuple(ROLES)))
+@click.option("--redis-6", is_flag=True, help="Print a weaker rule, which Redis 6.2 understands.")
 @with_session
-def acl_command(session: Session, roles: tuple[str, ...]) -> None:
+def acl_command(session: Session, roles: tuple[str, ...], *, redis_6: bool) -> None:
     """Print the least-privilege ACL rule of a role, of several roles together, or of each role.
 
     Use it as `redis-cli ACL SETUSER worker on '>password' $(jobistemer acl worker)`, in a shell that does not expand
@@ -57,11 +58,11 @@ def acl_command(session: Session, roles: tuple[str, ...]) -> None:
     """
     name = session.namespace.name
     if roles:
-        text = " ".join(build_rule(roles, name))
+        text = " ".join(build_rule(roles, name, selectors=not redis_6))
         session.print_answer({"roles": roles, "rule": text}, lambda: tables.multiline(text))
         return
     rules = [
-        {"role": each, "what": role.description, "rule": " ".join(build_rule([each], name))}
+        {"role": each, "what": role.description, "rule": " ".join(build_rule([each], name, selectors=not redis_6))}
         for each, role in ROLES.items()
     ]
     rows = [(each["role"], f"{each['what']}\n{each['rule']}") for each in rules]

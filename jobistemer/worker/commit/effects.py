@@ -8,6 +8,8 @@ from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import TaskRef
 from jobistemer.core.runs.settle import SUCCEEDED, FinalState, describe_settlement
 from jobistemer.core.runs.transaction import Transaction
+from jobistemer.core.states import RunState
+from jobistemer.runtime.logging import log_failure
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import groups, run_ends, transactions
 from jobistemer.store.calls.ended_attempt import EndedAttempt
@@ -16,7 +18,7 @@ from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.metrics import ThreadMetrics
-from jobistemer.worker.attempts.run_logger import log_extra
+from jobistemer.worker.attempts.run_logger import log_extra, log_facts
 from jobistemer.worker.commit.hook_notifier import HookNotifier
 
 log = logging.getLogger("jobistemer.worker")
@@ -86,11 +88,19 @@ class CommitEffects:
 
 
 def _log_error(ended: EndedAttempt) -> None:
-    """Log why an attempt did not succeed, and what becomes of its run."""
+    """Log why an attempt did not succeed, and what becomes of its run: a retry as a warning, a failure as an error."""
     delivery, outcome = ended.delivery, ended.outcome
-    why = f"{outcome.error.partition(chr(10))[0]}; {describe_settlement(ended.ending)}"
-    log.info("%s of %s: attempt %d %s: %s", delivery.message.run, delivery.message.handler, delivery.attempt,
-             outcome.state, why, extra=log_extra(delivery))  # fmt: skip
+    why, _, where = outcome.error.partition("\n")
+    text = (
+        f"{delivery.message.run} of {delivery.message.handler}: attempt {delivery.attempt} {outcome.state}: {why}; "
+        f"{describe_settlement(ended.ending)}"
+    )
+    if isinstance(ended.ending, FinalState) and ended.ending.state is not RunState.CANCELED:
+        trace = f"Traceback (most recent call last):\n{where}\n{why}" if where else ""
+        log_failure(log, text, trace, log_facts(delivery))
+        return
+    level = logging.INFO if isinstance(ended.ending, FinalState) else logging.WARNING
+    log.log(level, "%s", text, extra=log_extra(delivery))
 
 
 def add_transaction(attempt: Attempt, ended: EndedAttempt, commit: ScriptCall) -> ScriptCall:

@@ -29,6 +29,7 @@ from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Plugins
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.runtime.exit import exit_process
+from jobistemer.runtime.logging import enable_own_loggers
 from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.store.keys import Keys
@@ -194,6 +195,7 @@ def _serve(channel: Channel) -> None:
     if not logging.getLogger().handlers:
         # The app has not set up logging at import, so its lines go where those of the worker go.
         logging.basicConfig(level=start.log_level, handlers=[ForwardingHandler(runner.forward_record)])
+    enable_own_loggers()
     start_thread(runner.listen, "channel")
     channel.send(AppImported())
     runner.work()

@@ -251,6 +251,7 @@ def test_a_dashboard_that_is_not_read_only_says_which_right_a_viewer_lacks(url, 
 
 
 def test_a_rule_is_for_one_namespace_and_a_known_role():
-    assert "~{shop:*}:run:*" in acl.build_rule(["producer"], "shop")
+    assert "~{shop:*}:run:*)" in " ".join(acl.build_rule(["producer"], "shop"))
+    assert "~{shop:*}:run:*" in acl.build_rule(["producer"], "shop", selectors=False)
     with pytest.raises(InvalidInput, match="role 'root' is not known; allowed are producer, ticker, worker"):
         acl.build_rule(["root"], "shop")

@@ -10,6 +10,7 @@ from jobistemer.store.clock import ServerClock
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.queues import list_tickers
 from jobistemer.ticker import Ticker
+from jobistemer.ticker.unaccounted import UnaccountedJobs
 from tests.support.clocks import NOW
 from tests.support.lifecycle import T0, job, register
 from tests.support.step_system import build_ticker, read_occurrences
@@ -120,3 +121,16 @@ def test_a_step_back_fires_nothing_twice_and_nothing_early(database, clock):
 
 def test_a_ticker_that_has_not_reached_its_server_is_not_ready(server_url):
     assert Ticker(Namespace(server_url, "test"), TickerSettings()).ready() == ["it has not reached its server yet"]
+
+
+def test_two_thousand_jobs_that_nobody_decides_are_one_line_with_their_number(caplog):
+    found, now_ms = UnaccountedJobs(), NOW
+    marks = {f"job_{number}": NOW - 120_000 - number for number in range(2_000)}
+    with caplog.at_level(logging.INFO, "jobistemer.ticker"):
+        for _ in range(3):
+            found.observe(marks, now_ms, lambda _: MINUTE * 1_000)
+        found.observe({}, now_ms, lambda _: MINUTE * 1_000)
+    stuck, again = [each.message for each in caplog.records]
+    assert stuck.startswith("2000 jobs are due since up to 121999 ms and no ticker has decided them: job_1999, job_1998,")
+    assert "and 1,995 more" in stuck
+    assert again.startswith("2000 jobs are accounted for again: job_0, ")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 import pytest
 import redis
 
+from jobistemer import Delays
 from jobistemer.app import Jobistemer
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
@@ -16,7 +19,7 @@ from jobistemer.worker.commit.committer import MAX_BATCH, Committer
 from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
 from tests.support.shard_state import find_leaks, records
-from tests.support.step_system import StepWorker, break_next, open_app
+from tests.support.step_system import StepWorker, break_next, build_ticker, open_app
 
 
 @pytest.fixture
@@ -214,3 +217,23 @@ def test_a_cancelled_run_of_a_job_that_cannot_be_read_here_holds_up_no_other_out
     worker.commit()
     assert worker.prefetch.in_flight == 0
     assert records(database)[f"run:{attempt.delivery.message.run}"]["state"] == "canceled"
+
+
+def test_a_retry_is_a_warning_and_a_run_that_is_dead_an_error_with_its_trace_logged_once(app, database, clock, caplog):
+    @app.task(retry=Delays((1.0,)))
+    def divide() -> float:
+        return 1 / 0
+
+    worker = StepWorker(database, app)
+    run = divide.enqueue()
+    with caplog.at_level(logging.INFO, "jobistemer.worker"):
+        worker.work()
+        clock.advance(2)
+        build_ticker(database).tick()
+        worker.work()
+    retried, dead = [each for each in caplog.records if run.id in each.getMessage()]
+    assert (retried.levelname, dead.levelname, run.state()) == ("WARNING", "ERROR", "dead")
+    assert "ZeroDivisionError: division by zero; it is tried again in 1.0 s" in retried.getMessage()
+    assert retried.exc_text is None
+    assert dead.exc_text.startswith("Traceback (most recent call last):\n")
+    assert dead.exc_text.endswith("ZeroDivisionError: division by zero")

@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 
 from jobistemer.store.acl import ROLES, build_rule
+from jobistemer.store.script_permissions import list_types, read_permissions
 from jobistemer.store.scripts import list_scripts
 from tests.support.script_usage import SourceGraph
 
@@ -34,4 +35,26 @@ def test_no_rule_allows_what_endangers_the_server(role):
     tokens = set(build_rule([role], "jobistemer"))
     assert {"resetkeys", "resetchannels", "-@all"} <= tokens
     assert not [token for token in tokens if token.startswith(("+@", "allkeys", "~*", "&*", "+config", "+flush", "+acl"))]
-    assert all(token.startswith(("~{jobistemer:*}:", "~{jobistemer}:settings")) for token in tokens if token[0] == "~")
+    keys = [word.rstrip(")") for token in tokens for word in token.split() if word[0] == "~"]
+    assert keys
+    assert all(key.startswith(("~{jobistemer:*}:", "~{jobistemer}:settings")) for key in keys)
+    # Every key is for the call of a script alone.
+    assert not [token for token in tokens if "~{jobistemer:*}:*" in token and token.split()[:-1] not in (["(+evalsha"], ["(+evalsha", "+eval"])]
+
+
+@pytest.mark.parametrize("name", [each.name for each in list_scripts()])
+def test_the_key_of_every_call_of_a_script_is_one_that_a_header_names(name):
+    found = read_permissions(name)
+    assert found
+    assert {each.kind for each in found} - {""} <= set(list_types())
+
+
+def test_a_script_does_to_each_kind_of_key_what_its_body_says():
+    assert read_permissions("enqueue_run") == {
+        *(("exists", "run"), ("hset", "run"), ("get", "unique"), ("set", "unique"), ("sismember", "closed")),
+        *(("sadd", "streams"), ("xadd", "stream"), ("xgroup|create", "stream")),
+    }
+    # Two keys of one command, and a key that a fragment knows by another name.
+    assert {("exists", "live"), ("exists", "queued")} <= read_permissions("claim_occurrences")
+    assert ("rpush", "changes") in read_permissions("record_change")
+    assert ("zadd", "rate") in read_permissions("admit_run")
