@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from jobistemer.cli.beside_croniter import EngineComparison, compare_with_croniter
 from jobistemer.cli.session import print_json
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import Cron, Interval, anchored, describe, parse_calendar, parse_schedule
@@ -19,6 +20,7 @@ from jobistemer.core.schedules.clock_changes import ClockChange, describe_shift,
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.schedules.walltime import Dst
+from jobistemer.core.text import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from jobistemer.core.schedules import AnyCalendar, AnySchedule
 
 _MAX_COUNT: Final = 10_000
+MAX_SHOWN_DIFFERENCES: Final = 20
 _LATEST: Final = datetime(9999, 12, 28, tzinfo=UTC)
 
 
@@ -38,13 +41,14 @@ class NextInstant(msgspec.Struct, frozen=True, omit_defaults=True):
     excluded_by: str | None = None
 
 
-class NextInstants(msgspec.Struct, frozen=True):
+class NextInstants(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer of `--json`."""
 
     description: str
     timezone: str
     instants: list[NextInstant]
     clock_changes: list[ClockChange]
+    beside: EngineComparison | None = None
 
 
 @click.command("next")
@@ -62,6 +66,11 @@ class NextInstants(msgspec.Struct, frozen=True):
     metavar="CALENDAR",
     help="Mark instants that a calendar excludes: DE, US-CA, dates, a time range, a cron expression; may be repeated.",
 )
+@click.option(
+    "--beside",
+    type=click.Choice(["croniter"]),
+    help="Compare with another engine over 400 days, and show each instant that only one of the two knows.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def next_command(
     *,
@@ -71,6 +80,7 @@ def next_command(
     dst: Dst | None,
     since: str | None,
     calendars: tuple[str, ...],
+    beside: str | None,
     as_json: bool,
 ) -> None:
     """Show the next instants of SCHEDULE: a cron expression, an ISO 8601 interval or an instant."""
@@ -79,12 +89,17 @@ def next_command(
         parsed = _parse_schedule(schedule, timezone, dst, start)
         exclusions = [parse_calendar(text, timezone) for text in calendars]
         answer = find_next_instants(parsed, timezone, start, count, exclusions)
+        if beside:
+            last = answer.instants[-1].at if answer.instants else start
+            answer = msgspec.structs.replace(answer, beside=compare_with_croniter(parsed, start, last))
     except InvalidSchedule as error:
         raise click.UsageError(str(error)) from error
     if as_json:
         print_json(answer)
     else:
         Console().print(_table(answer))
+        if answer.beside is not None:
+            _print_comparison(answer.beside, ZoneInfo(timezone))
 
 
 def find_next_instants(
@@ -130,6 +145,21 @@ def _table(answer: NextInstants) -> Table:
     for row in _rows(answer):
         table.add_row(*row)
     return table
+
+
+def _print_comparison(found: EngineComparison, zone: ZoneInfo) -> None:
+    if found.error:
+        click.echo(f"\n{found.error}")
+        return
+    until = f"{found.compared:,} instants until {found.until:%Y-%m-%d %H:%M:%S} UTC"
+    if not found.differences:
+        click.echo(f"\ncroniter is due at the same instants: {until} compared")
+        return
+    click.echo(f"\n{pluralize(len(found.differences), 'difference')} to croniter in {until}:")
+    for each in found.differences[:MAX_SHOWN_DIFFERENCES]:
+        click.echo(f"  {each.at.astimezone(zone):%a %Y-%m-%d %H:%M:%S %z}  due in {each.only_in} only")
+    if len(found.differences) > MAX_SHOWN_DIFFERENCES:
+        click.echo(f"  and {len(found.differences) - MAX_SHOWN_DIFFERENCES:,} more; --json lists all")
 
 
 def _rows(answer: NextInstants) -> Iterator[tuple[str, str, str]]:

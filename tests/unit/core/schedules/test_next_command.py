@@ -84,3 +84,25 @@ def test_what_cannot_be_is_refused_with_the_reason_and_exit_code_2(arguments, me
     result = run(*arguments)
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_beside_croniter_each_instant_that_only_one_of_the_two_knows_is_named():
+    # croniter is due in both passes of an overlap of the clock, this package in the first one
+    result = run("30 2 * * *", "--tz", "Europe/Berlin", "--from", "2026-06-05T12:00:00", "--beside", "croniter")
+    assert result.exit_code == 0
+    assert "1 difference to croniter in 400 instants until 2027-07-10" in result.output
+    assert "Sun 2026-10-25 02:30:00 +0100  due in croniter only" in result.output
+
+
+def test_beside_croniter_says_so_where_nothing_differs_and_where_it_cannot_read_the_expression():
+    assert "croniter is due at the same instants: 400 instants" in run("0 0 * * *", "--beside", "croniter").output
+    answer = json.loads(run("0 0 0 1 1 ? 2030", "--beside", "croniter", "--json").output)["beside"]
+    assert (answer["engine"], answer["differences"]) == ("croniter", [])
+    assert answer["error"].startswith("croniter does not read it: ")
+
+
+def test_only_cron_expressions_are_compared():
+    result = run("PT6H", "--beside", "croniter")
+    assert result.exit_code == 2
+    assert "--beside croniter is for cron expressions" in result.output
+
