@@ -108,10 +108,12 @@ def format_exact(seconds: float) -> str:
 
 def link_occurrences(text: str, root: str) -> Markup:
     """Turn the ids of occurrences in a text into links; "the one of 07:05:30 (occ_…)" becomes its words."""
+    # A Markup is shown as it is, so invisible characters are escaped here.
+    escaped = str(escape(clean_lines(text)))
     found = _MENTIONED.sub(
-        lambda match: f'<a href="{escape(root)}/occurrences/{match[2]}">{match[1] or match[2]}</a>', str(escape(clean_lines(text)))
+        lambda match: f'<a href="{escape(root)}/occurrences/{match[2]}">{match[1] or match[2]}</a>', escaped
     )
-    return Markup(found)  # noqa: S704 - escaped one line above; what is put in is an id of hexadecimal digits
+    return Markup(found)  # noqa: S704 - escaped above; what is put in is an id of hexadecimal digits
 
 
 def form_of(word: str) -> str:
