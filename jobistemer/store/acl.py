@@ -124,7 +124,8 @@ OPERATOR: Final = Role(
     tuple(
         f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} info cluster|info cluster|nodes "
         "scan type pttl exists hexists hlen "
-        "sadd smembers srem xinfo|groups xlen xpending xrange xrevrange zadd zcard zmscore zrange zrangebyscore zrem "
+        "sadd smembers srem xinfo|groups xinfo|consumers xlen xpending xrange xrevrange "
+        "zadd zcard zmscore zrange zrangebyscore zrem "
         "zremrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
     tuple(

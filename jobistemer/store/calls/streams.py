@@ -198,9 +198,10 @@ def find_busy_consumers(database: Database, where: str) -> set[str]:
     """Return the consumers of a place that have pending entries."""
     try:
         answer = database.ask("XINFO", "CONSUMERS", database.keys.stream(where), GROUP)
-    except ServerRefused:
-        # The stream of the place does not exist (any more).
-        return set()
+    except ServerRefused as error:
+        if any(words in str(error) for words in (*_NO_STREAM_WORDS, "no such key")):
+            return set()
+        raise
     found = [dict(zip(each[::2], each[1::2], strict=True)) for each in answer]
     return {each[b"name"].decode() for each in found if each[b"pending"]}
 
