@@ -27,6 +27,7 @@ from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.report import Report
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.core.text import join_some, pluralize
+from jobistemer.runtime.offload import twin
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.reports import find_report
 from jobistemer.store.server.connection import DEFAULT_URL
@@ -136,6 +137,10 @@ class Jobistemer(Registry):
     def report(self, occurrence_id: str) -> Report:
         """Return the execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""
         return find_report(self.namespace.shards, occurrence_id)
+
+    enqueue_many_async = twin(enqueue_many)
+    deploy_async = twin(deploy)
+    report_async = twin(report)
 
     def _build_handle(self, sent: SentCall) -> RunHandle[Any]:
         handler = self.handlers.get(sent.task)

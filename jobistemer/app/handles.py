@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from math import isnan
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from jobistemer.app.producer import Producer
 from jobistemer.app.request import Debounce, Request, Throttle, TypedRequest, Unique, build_request
+from jobistemer.app.waiting import wait_for_end
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.control.retry import retry_run
 from jobistemer.core.durations import Seconds
-from jobistemer.core.errors import InvalidInput, ResultTimeout, RunFailed, UnknownRun
+from jobistemer.core.errors import RunFailed, UnknownRun
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.states import TERMINAL_RUNS, RunState
+from jobistemer.runtime.offload import offload, twin
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records
 from jobistemer.store.reads.jobs import locate_run
 from jobistemer.store.reads.run_watcher import RunUpdate, RunWatcher
+from jobistemer.store.server.connection import LONGEST_PAUSE_S
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.1
-"""How long `RunHandle.result` waits before it reads the record again: at first, and at most."""
 
 
 class RunHandle(Generic[R]):
@@ -61,29 +58,44 @@ class RunHandle(Generic[R]):
         """Return the state of the run. Raises UnknownRun."""
         return self.record().state
 
+    async def record_async(self) -> RunRecord:
+        """Return the record like `record`, awaited."""
+        # In a thread where the server has to be asked: for the number of shards, or for the shard of the run.
+        is_known = self._found_database is not None or (self._shard is not None and self._namespace.is_connected)
+        found = self._database() if is_known else await offload(self._database)
+        database = self._namespace.async_shard(found)
+        answer = await database.ask(*records.run_command(database.keys, self.id))
+        return self._require_record(records.read_run(self.id, answer))
+
+    async def state_async(self) -> RunState:
+        """Return the state like `state`, awaited."""
+        return (await self.record_async()).state
+
     def result(self, timeout: float | None = None) -> R:
         """Wait for the run to end and return its result, of the type that the task declares.
 
         timeout: seconds; None waits for ever. Raises ResultTimeout, RunFailed when the run ended without a result, or
         UnknownRun.
         """
-        for pause in _poll_pauses(timeout, self.id):
-            record = self.record()
-            if record.state in TERMINAL_RUNS:
-                return self._result_or_raise(record)
-            self._namespace.sleeper.sleep(pause)
+        with wait_for_end(self.id, timeout) as pauses:
+            for pause in pauses:
+                record = self.record()
+                if record.state in TERMINAL_RUNS:
+                    return self._result_or_raise(record)
+                self._namespace.sleeper.sleep(pause)
         raise AssertionError("unreachable")
 
     async def result_async(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the same meaning as in `result`
-        """Return the result like `result`, awaited."""
-        found = await asyncio.to_thread(self._database) if self._shard is None else self._database()
-        database = self._namespace.async_shard(found)
-        for pause in _poll_pauses(timeout, self.id):
-            answer = await database.ask(*records.run_command(database.keys, self.id))
-            record = self._require_record(records.read_run(self.id, answer))
-            if record.state in TERMINAL_RUNS:
-                return self._result_or_raise(record)
-            await self._namespace.sleeper.sleep_async(pause)
+        """Return the result like `result`, awaited. Any number of coroutines may wait at a time, on few connections."""
+        with (
+            self._namespace.server.waiting_for_result() as longest_pause,
+            wait_for_end(self.id, timeout, longest_pause) as pauses,
+        ):
+            for pause in pauses:
+                record = await self.record_async()
+                if record.state in TERMINAL_RUNS:
+                    return self._result_or_raise(record)
+                await self._namespace.sleeper.sleep_async(pause)
         raise AssertionError("unreachable")
 
     def cancel(self, reason: str = BY_HAND) -> bool:
@@ -94,9 +106,7 @@ class RunHandle(Generic[R]):
         """
         return cancel_run(self._namespace, self.id, reason) != "ended"
 
-    async def cancel_async(self, reason: str = BY_HAND) -> bool:
-        """Cancel the run like `cancel`, awaited."""
-        return await asyncio.to_thread(self.cancel, reason)
+    cancel_async = twin(cancel)
 
     def retry(self) -> RunHandle[R]:
         """Give the work of this run, which ended without success, to a new run with all its attempts.
@@ -106,9 +116,7 @@ class RunHandle(Generic[R]):
         """
         return RunHandle(self._namespace, retry_run(self._namespace, self.id), None, self._decode, existing=False)
 
-    async def retry_async(self) -> RunHandle[R]:
-        """Retry the run like `retry`, awaited."""
-        return await asyncio.to_thread(self.retry)
+    retry_async = twin(retry)
 
     def watch(self) -> Iterator[RunUpdate]:
         """Iterate over the news of the run until it has ended: log lines, progress and states. Raises UnknownRun."""
@@ -119,6 +127,17 @@ class RunHandle(Generic[R]):
             if watcher.is_over:
                 return
             self._namespace.sleeper.sleep(LONGEST_PAUSE_S)
+
+    async def watch_async(self) -> AsyncIterator[RunUpdate]:
+        """Iterate over the news of the run like `watch`, awaited."""
+        watcher = RunWatcher(await offload(self._database), self.id)
+        while True:
+            for update in await offload(lambda: list(watcher.poll())):
+                yield update
+            self._require_record(watcher.record)
+            if watcher.is_over:
+                return
+            await self._namespace.sleeper.sleep_async(LONGEST_PAUSE_S)
 
     def _database(self) -> Database:
         if self._found_database is None and self._shard is not None:
@@ -233,19 +252,3 @@ class TaskHandle(Generic[P, R]):
             **options,
         )
         return TaskHandle(self.handler, self._producer, request)
-
-
-def _poll_pauses(timeout: float | None, run_id: str) -> Iterator[float]:
-    """Yield the pauses between two reads of a record, in seconds, growing to LONGEST_PAUSE_S.
-
-    Raises ResultTimeout when the time is over, or InvalidInput for a timeout that is not a number.
-    """
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or isnan(timeout)):
-        raise InvalidInput(f"timeout is {timeout!r:.80}, allowed are seconds, or None for ever")
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pause = FIRST_PAUSE_S
-    while True:
-        yield pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic()))
-        if deadline is not None and time.monotonic() >= deadline:
-            raise ResultTimeout(f"run {run_id} has not ended within {timeout} s; it goes on, ask again later")
-        pause = min(pause * 1.5, LONGEST_PAUSE_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobistemer.app.handles import TaskHandle
@@ -16,6 +17,7 @@ from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.job import Job, Task
 from jobistemer.core.jobs.options import resolve_options
 from jobistemer.core.schedules import AnySchedule, parse_schedule
+from jobistemer.runtime.offload import offload
 
 if TYPE_CHECKING:
     from jobistemer.app.registry import Registry
@@ -61,6 +63,10 @@ class AppJobControl(JobControl):
             handler.name, handler.name, _encode(name, handler, payload or {}), options=effective, origin=sources
         )
         return self.register(Job(name=name, schedule=parse_schedule(schedule, timezone), tasks=(only,), **fields))
+
+    async def put_async(self, name: str, **asked: Any) -> Registration:
+        """Do what `put` does, awaited."""
+        return await offload(partial(self.put, name, **asked))
 
     def _find_handler(self, task: TaskHandle[..., Any] | str) -> Handler:
         handlers = self._registry.handlers

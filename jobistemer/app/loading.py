@@ -18,6 +18,7 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import Misconfigured
+from jobistemer.core.jobs.options import complete_options
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.server.connection import DEFAULT_URL, redact_url
 
@@ -86,6 +87,13 @@ def import_here(name: str) -> ModuleType:
     """Import a module, also one of the current folder. Raises Misconfigured with the place of an error in it."""
     _extend_sys_path(Project(), name)
     return _import_module(name, f"module {name!r}")
+
+
+def find_declared_queues(app: Jobistemer) -> dict[str, int]:
+    """Return the queues that the tasks of an app go to, with equal weights, and `default`."""
+    options = [complete_options(app.defaults), *(complete_options(each.options) for each in app.handlers.values())]
+    names = sorted({"default", *app.queue_limits, *(each.queue for each in options)})
+    return dict.fromkeys(names, 1 if len(names) > 1 else 0)
 
 
 def resolve_app_reference(reference: str | None) -> str:

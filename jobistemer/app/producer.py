@@ -25,6 +25,7 @@ from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message, check_readable, drop_defaults, to_message_fields
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.runtime.hooks import call_hooks
+from jobistemer.runtime.offload import offload
 from jobistemer.store.calls import runs
 from jobistemer.store.calls.runs import MAX_RUNS_PER_CALL
 from jobistemer.store.database import CLOCK_MAX_AGE_S, Database
@@ -110,10 +111,14 @@ class Producer:
     async def send_async(self, request: Request) -> SentCall:
         """Enqueue one call like `send`, awaited."""
         namespace, hooks = self.namespace, self._hooks.enqueueing
+        if not namespace.is_connected:
+            await offload(namespace.connect)
         with enter_enqueue_hooks(hooks) if hooks else _NO_HOOKS as add_headers:
             # Unlike a plain call, an awaited one never asks for the time along with its script, so it asks earlier.
             silent = namespace.clock.age_s > CLOCK_MAX_AGE_S
-            now_ms = await namespace.read_clock_async() if silent else namespace.clock.now_ms()
+            now_ms = (
+                await namespace.async_shard(namespace.settings).read_clock() if silent else namespace.clock.now_ms()
+            )
             prepared = self._prepare(request, now_ms, add_headers)
             database = namespace.async_shard(namespace.for_id(prepared.shard))
             if isinstance(request.single, Debounce):

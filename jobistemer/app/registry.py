@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 from jobistemer.app.decorators import Do, TaskDecorator
 from jobistemer.app.handles import TaskHandle
 from jobistemer.app.job_declaration import JobDeclaration, split_task_options
+from jobistemer.app.lifetime import Lifetime
 from jobistemer.app.producer import Producer
 from jobistemer.app.request import Request, build_request
 from jobistemer.core.checks import check_name, show
@@ -32,7 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Registry:
+class Registry(Lifetime):
     """The tasks and jobs of an application, with the defaults, hooks and limits that they share."""
 
     def __init__(self, namespace: Namespace, defaults: Options, sizes: Sizes) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from jobistemer import __version__
 from jobistemer.app.loading import find_project
 from jobistemer.cli.health_options import health_options
 from jobistemer.cli.usage_errors import SafeErrors
@@ -61,7 +62,8 @@ def process_options(function: Callable[..., R]) -> Callable[..., R]:
         process = ProcessOptions(**{name: given.pop(name) for name in ProcessOptions._fields})
         return function(process=process, **given)
 
-    return logging_options(health_options(wrapped))
+    version = click.version_option(__version__, message="%(prog)s, version %(version)s")
+    return logging_options(health_options(version(wrapped)))
 
 
 def logging_options(function: Callable[..., R]) -> Callable[..., R]:

@@ -33,9 +33,12 @@ _COMMANDS: Final = {
     "run": ("jobistemer.cli.commands.run:run_group", "List, show, cancel, retry and watch task runs."),
     "simulate": ("jobistemer.cli.commands.simulate:simulate_command", "Play the schedules of an app without a server."),
     "task": ("jobistemer.cli.commands.task:task_group", "List the tasks of an app."),
-    "ticker": ("jobistemer.cli.commands.processes:ticker_group", "List tickers."),
+    "ticker": ("jobistemer.cli.commands.processes:ticker_group", "List tickers; `jobistemer-ticker` starts one."),
     "top": ("jobistemer.cli.top.command:top_command", "Watch the namespace live."),
-    "worker": ("jobistemer.cli.commands.processes:worker_group", "List, quiet and stop workers."),
+    "worker": (
+        "jobistemer.cli.commands.processes:worker_group",
+        "List, quiet and stop workers; `jobistemer-worker` starts one.",
+    ),
 }
 
 

@@ -17,6 +17,7 @@ from jobistemer.core.planning.backfill import Backfill, BackfillOrder, list_inst
 from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
+from jobistemer.runtime.offload import twin
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions import backfill as backfills
 from jobistemer.store.actions.backfill import StoredBackfill
@@ -153,6 +154,13 @@ class Backfills:
         about = f"{occurrence_id} as {repeated}"
         database.call(jobs.record_job_change(database.keys, old.job, now_ms, self._by, "replayed", about))
         return repeated
+
+    preview_async = twin(preview)
+    start_async = twin(start)
+    find_async = twin(find)
+    cancel_async = twin(cancel)
+    running_async = twin(running)
+    replay_async = twin(replay)
 
     def _find_job(self, name: str) -> tuple[Database, StoredJob]:
         database = self._namespace.for_job(ids.job_id(name))

@@ -10,6 +10,7 @@ from jobistemer.core import ids
 from jobistemer.core.errors import Conflict, DuplicateRun, NotFound
 from jobistemer.core.handlers.handler import encode_payload
 from jobistemer.core.reads.summaries import DeadRun
+from jobistemer.runtime.offload import twin, twin_iterator
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls.runs import new_run_id
 from jobistemer.store.database import Database
@@ -77,6 +78,12 @@ class DeadLetters:
             named = run_ids[0] if len(run_ids) == 1 else f"{run_ids[0]} and {len(run_ids) - 1} more"
             self._changes.record("purge dead", named, f"{purged} purged")
         return purged
+
+    page_async = twin(page)
+    all_async = twin_iterator(all)  # noqa: A003 - the method of this class is meant
+    find_async = twin(find)
+    replay_async = twin(replay)
+    purge_async = twin(purge)
 
     def _locate(self, run_id: str) -> tuple[Database, DeadRun]:
         for database in self._namespace.shards:

@@ -14,6 +14,7 @@ from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.new_job import encode_new_job
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.planning.diff import Difference, diff_jobs
+from jobistemer.runtime.offload import twin
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions.update_job import Apply, Author, update_job
 from jobistemer.store.calls import jobs
@@ -110,6 +111,13 @@ class JobDefinitions(JobPages):
         if stored is None:
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
         return stored
+
+    register_async = twin(register)
+    register_all_async = twin(register_all)
+    versions_async = twin(versions)
+    diff_async = twin(diff)
+    rollback_async = twin(rollback)
+    find_async = twin(find)
 
     def _find_version(self, name: str, number: int) -> Version:
         kept = self.versions(name)

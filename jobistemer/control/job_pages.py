@@ -7,6 +7,7 @@ import msgspec
 from jobistemer.core.checks import check_whole
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.reads.summaries import JobSummary
+from jobistemer.runtime.offload import twin
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.job_names import find_names, read_named
 
@@ -46,3 +47,5 @@ class JobPages:
         page = rest[:limit]
         summaries = read_named(self._namespace, page)
         return JobPage(tuple(summaries), len(found), page[-1] if len(rest) > limit else "")
+
+    list_async = twin(list)  # noqa: A003 - the method of this class is meant

@@ -14,6 +14,7 @@ from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from jobistemer.core.runs.records import JobChange
 from jobistemer.core.safe_text import make_storable
+from jobistemer.runtime.offload import twin
 from jobistemer.store.actions.trim import trim_step
 from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
@@ -154,6 +155,19 @@ class JobControl(JobDefinitions):
                 f"{end.isoformat()}; ask for a shorter time"
             )
         return found
+
+    pause_async = twin(pause)
+    resume_async = twin(resume)
+    remove_async = twin(remove)
+    remove_all_async = twin(remove_all)
+    trigger_async = twin(trigger)
+    log_async = twin(log)
+    is_paused_async = twin(is_paused)
+    is_active_async = twin(is_active)
+    is_enabled_async = twin(is_enabled)
+    is_running_async = twin(is_running)
+    next_run_async = twin(next_run)
+    occurrences_between_async = twin(occurrences_between)
 
     def _remove_if_there(self, name: str) -> bool:
         try:

@@ -12,6 +12,7 @@ from jobistemer.core.errors import InvalidInput, NotFound
 from jobistemer.core.jobs.limits import limit_name
 from jobistemer.core.reads.summaries import Hold, QueueSummary
 from jobistemer.core.safe_text import make_storable
+from jobistemer.runtime.offload import twin
 from jobistemer.store.actions import purge
 from jobistemer.store.calls import holds, streams
 from jobistemer.store.calls.heartbeats import command_worker
@@ -69,6 +70,13 @@ class QueueControl:
         self._changes.record("purge queue", queue, f"{purged} runs: {why}")
         return purged
 
+    list_async = twin(list)  # noqa: A003 - the method of this class is meant
+    pause_async = twin(pause)
+    resume_async = twin(resume)
+    drain_async = twin(drain)
+    open_async = twin(open)  # noqa: A003 - the method of this class is meant
+    purge_async = twin(purge)
+
 
 class Holds:
     """Control of the holds of one namespace.
@@ -119,6 +127,10 @@ class Holds:
     def list(self) -> list[Hold]:
         """Return the holds by name."""
         return holds.list_holds(self._namespace.shards)
+
+    put_async = twin(put)
+    release_async = twin(release)
+    list_async = twin(list)  # noqa: A003 - the method of this class is meant
 
 
 def send_worker_command(namespace: Namespace, worker: str, command: str, by: str | None = None) -> None:

@@ -11,6 +11,9 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 HIDDEN: Final = "***"
+_JOINERS: Final = frozenset("\u200c\u200d")
+_LAST_LATIN: Final = 0x24F
+"""Up to here no letter needs a mark that joins it to the next one or keeps it apart."""
 _HINTS: Final = (
     *("pass", "pwd", "secret", "token", "key", "signature", "sig="),
     *("authorization", "cookie", "bearer", "basic"),
@@ -29,7 +32,16 @@ def escape_text(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() else _escape(each) for each in text)
+    return "".join(
+        each if each.isprintable() or (each in _JOINERS and _joins(text, at)) else _escape(each)
+        for at, each in enumerate(text)
+    )
+
+
+def _joins(text: str, at: int) -> bool:
+    """Return whether the mark at a place stands between two letters or emoji: Persian, Indic words and families."""
+    beside = text[at - 1 : at] + text[at + 1 : at + 2]
+    return len(beside) == 2 and all(ord(each) > _LAST_LATIN and each.isprintable() for each in beside)
 
 
 def escape_json(text: str) -> str:

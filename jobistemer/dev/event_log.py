@@ -11,6 +11,7 @@ from jobistemer.core.safe_text import escape_text
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
 from jobistemer.core.text import first_line
 from jobistemer.dev.snapshot import Snapshot
+from jobistemer.store.reads.queues import find_served_queues
 
 STATUS_EVERY_MS = 3_000
 
@@ -22,6 +23,7 @@ class EventLog:
         self._states: dict[str, OccurrenceState] = {}
         self._retries: set[tuple[str, int]] = set()
         self._status_at = 0
+        self._unserved: set[str] = set()
         self._done: dict[str, int] = {}
 
     def new_events(self, snapshot: Snapshot) -> Iterator[str]:
@@ -36,7 +38,19 @@ class EventLog:
                 yield escape_text(
                     f"{_format_time(snapshot.at_ms)} {run.handler} is tried again: {first_line(run.note)}"
                 )
+        yield from self._find_unserved(snapshot)
         self._done |= {worker.id: worker.done for worker in snapshot.workers}
+
+    def _find_unserved(self, snapshot: Snapshot) -> Iterator[str]:
+        """Return a line for each queue in which runs wait and that no worker serves, once."""
+        served = find_served_queues(snapshot.workers, snapshot.at_ms)
+        # Workers have to have started: before their first beat nothing is served.
+        waiting = {each.name for each in snapshot.queues if each.waiting}
+        unserved = waiting - served if served else set()
+        for queue in sorted(unserved - self._unserved):
+            text = f"{_format_time(snapshot.at_ms)} runs wait in {queue}, which no worker serves: name it with -Q"
+            yield escape_text(text)
+        self._unserved = unserved
 
     def status_lines(self, snapshot: Snapshot, rate: float) -> Iterator[str]:
         """Return a line about queues, workers and the rate (runs/s); none when the last was under three seconds ago."""

@@ -20,7 +20,9 @@ from jobistemer.store.clock import Clock
 from jobistemer.store.errors import translate_error
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall, script
-from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
+from jobistemer.store.server.cluster_client import SlotClient
+from jobistemer.store.server.deadline import until_deadline
+from jobistemer.store.server.shared_calls import SharedCalls
 
 Command = tuple[Any, ...]
 TIME: Command = ("TIME",)
@@ -160,15 +162,26 @@ class Database:
 class AsyncDatabase:
     """A shard for asyncio, on a client of its own; the calls are the same values."""
 
-    def __init__(self, client: redis.asyncio.Redis | AsyncSlotClient, keys: Keys, clock: Clock, address: str) -> None:
-        self.client = client
+    def __init__(
+        self,
+        shared: SharedCalls,
+        keys: Keys,
+        clock: Clock,
+        address: str,
+    ) -> None:
+        self._shared = shared
         self.keys = keys
         self.clock = clock
         self.address = address
 
     async def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
-        self.clock.correct(_server_ms(await self.ask(*TIME)))
+        # Alone, and not with others: the clock is corrected by the time that the answer takes.
+        try:
+            answer = await until_deadline(self._shared.client.execute_command(*TIME))
+        except redis.RedisError as error:
+            raise translate_error(error, self.address) from error
+        self.clock.correct(_server_ms(answer))
         return self.clock.now_ms()
 
     async def call(self, call: ScriptCall) -> Reply:
@@ -180,7 +193,7 @@ class AsyncDatabase:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
         try:
             try:
-                return await self.client.execute_command(*command)
+                return await self._shared.ask(*command)
             except NoScriptError as unknown:
                 if script is None:
                     raise
@@ -188,10 +201,9 @@ class AsyncDatabase:
         except redis.RedisError as error:
             raise translate_error(error, self.address, script) from error
 
-
     async def _execute_unknown(self, call: ScriptCall, unknown: NoScriptError) -> Any:
         try:
-            return await self.client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+            return await self._shared.ask("EVAL", call.script.text, len(call.keys), *call.keys, *call.args)
         except NoPermissionError as refused:
             raise _explain_refusal(call, unknown, refused) from None
 

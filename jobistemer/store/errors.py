@@ -17,6 +17,8 @@ from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.store.acl import find_roles
 from jobistemer.store.scripts import ScriptCall
 from jobistemer.store.server.cluster_client import REDIRECTION_ERRORS
+from jobistemer.store.server.deadline import seconds_left
+from jobistemer.store.server.pool import MAX_CONNECTIONS, PoolExhausted
 from jobistemer.store.server.urls import CLUSTER_SCHEMES
 
 
@@ -113,6 +115,8 @@ def translate_error(error: redis.RedisError, address: str, call: ScriptCall | No
     said = str(error).strip().rstrip(".")
     # For redis-py a wrong password is a ConnectionError.
     refused = isinstance(error, redis.AuthenticationError)
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError) and (local := _explain_local(error, said)):
+        return NotConnected(f"{local} (server {address})")
     if isinstance(error, redis.ConnectionError | redis.TimeoutError) and not refused:
         remedy = _find_remedy(_CONNECTION_REMEDIES, f"{address} {said}") or _START_A_SERVER
         return NotConnected(
@@ -128,6 +132,23 @@ def translate_error(error: redis.RedisError, address: str, call: ScriptCall | No
     remedy = _find_remedy(_REFUSAL_REMEDIES, said).replace(_ROLE_PLACEHOLDER, _name_roles(call))
     advice = f". {_to_sentence(remedy)}" if remedy else ""
     return ServerRefused(f"the server at {address} refused a command: {said}{advice}")
+
+
+def _explain_local(error: redis.RedisError, said: str) -> str:
+    """Return what is wrong in this process or with its number of connections; empty when the server is away."""
+    if isinstance(error, PoolExhausted):
+        return f"{said}; raise max_connections in the URL of the server ({MAX_CONNECTIONS} unless it says more)"
+    if "Too many open files" in said:
+        return (
+            "this process has no file descriptor left for a connection; raise its limit (`ulimit -n`), or find the leak"
+        )
+    if "max number of clients reached" in said:
+        return (
+            "the server has as many clients as it allows: raise `maxclients` there, or end clients that are not needed"
+        )
+    if isinstance(error, redis.TimeoutError) and seconds_left() <= 0:
+        return "the server has not answered within the time given; whether it has executed the call is not known"
+    return ""
 
 
 def _find_remedy(table: tuple[Remedy, ...], said: str) -> str:

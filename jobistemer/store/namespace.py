@@ -37,15 +37,17 @@ class Namespace:
     def _connect_to(self, url: str, clock: Clock | None) -> None:
         self.url = url
         self.clock: Clock = clock or ServerClock()
-        self._server = Server(url)
-        self.cluster = self._server.cluster
+        self.server = Server(url)
+        self.cluster = self.server.cluster
         # Each node of a cluster has its own clock, and a shard follows the clock of its node.
         self._clocks_differ = clock is None and self.cluster is not None
         # The settings of all shards are in a hash slot of their own.
         self.settings_key = settings_key(self.name)
-        client = self._server.client(self.settings_key)
+        client = self.server.client(self.settings_key)
         self.settings = Database(client, Keys(self.name, 0), self.clock, redact_url(url))
         self._shards: list[Database] = []
+        # Whether the shards are known, so that their first use asks nothing.
+        self.is_connected = False
         # The shard of a namespace that has only one, once that is known: then no id needs to be hashed.
         self.only_shard: Database | None = None
         self._open_lock = Lock()
@@ -93,20 +95,16 @@ class Namespace:
 
     def async_shard(self, database: Database) -> AsyncDatabase:
         """Return a shard on a client of the running event loop."""
-        client = self._server.async_client(database.keys.tag)
-        return AsyncDatabase(client, database.keys, database.clock, database.address)
+        shared = self.server.shared_calls(database.keys.tag)
+        return AsyncDatabase(shared, database.keys, database.clock, database.address)
 
     def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
         return self.settings.read_clock()
 
-    async def read_clock_async(self) -> int:
-        """Do the same as `read_clock`, awaited."""
-        return await self.async_shard(self.settings).read_clock()
-
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
-        self._server.close()
+        self.server.close()
 
     @contextmanager
     def moved_to(self, url: str, clock: Clock, sleeper: Sleeper) -> Iterator[None]:
@@ -134,7 +132,8 @@ class Namespace:
             clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))
             shards = zip((Keys(self.name, number) for number in range(count)), clocks, strict=True)
             address = redact_url(self.url)
-            self._shards = [Database(self._server.client(keys.tag), keys, clock, address) for keys, clock in shards]
+            self._shards = [Database(self.server.client(keys.tag), keys, clock, address) for keys, clock in shards]
+            self.is_connected = True
             self.only_shard = self._shards[0] if count == 1 else None
 
 

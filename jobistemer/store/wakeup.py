@@ -14,6 +14,7 @@ import redis
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.database import Database
 from jobistemer.store.errors import translate_error
+from jobistemer.store.server.pool import reserve
 
 
 class WakeListener:
@@ -22,6 +23,7 @@ class WakeListener:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._subscription: Any = None
+        self._reserved: Any = None
 
     def wait(self, seconds: float) -> set[str]:
         """Wait up to `seconds` for wake-ups. Returns their words: `job`, `run`, `start`. Raises NotConnected."""
@@ -42,7 +44,11 @@ class WakeListener:
         """Subscribe; no wake-up is missed from now on. Raises NotConnected."""
         try:
             if self._subscription is None:
-                self._subscription = self._database.client.pubsub(ignore_subscribe_messages=True)
+                client = self._database.node_client()
+                # It keeps its connection as long as it listens.
+                reserve(client, 1)
+                self._reserved = client
+                self._subscription = client.pubsub(ignore_subscribe_messages=True)
             if not self._subscription.subscribed:
                 self._subscription.subscribe(self._database.keys.wake)
         except redis.RedisError as error:
@@ -53,6 +59,7 @@ class WakeListener:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             subscription.close()
+            reserve(self._reserved, -1)
 
     def _handle_error(self, error: redis.RedisError) -> JobistemerError:
         # On a cluster the shard may have moved, and the next subscription has to go to its new node.

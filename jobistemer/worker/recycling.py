@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 
 from jobistemer.core.settings import WorkerSettings
@@ -33,6 +34,21 @@ class Recycler:
         self._count_leaked = count_leaked
         self._shutdown = shutdown
         self.failing = False
+
+    @property
+    def limits_runs(self) -> bool:
+        """Whether what is fetched depends on what this worker has done, or on its memory."""
+        return self._settings.max_runs > 0 or self._settings.max_memory_mib > 0
+
+    def count_runs_left(self) -> int:
+        """Return how many more runs this worker may execute; 0 from the moment at which it has reached a limit.
+
+        Asked before each fetch: what is fetched beyond a limit would be executed, thousands of short runs at a time.
+        """
+        self.step()
+        if self._shutdown.requested.is_set():
+            return 0
+        return self._settings.max_runs - self._count_done() if self._settings.max_runs else sys.maxsize
 
     def step(self) -> float:
         """Request the end of the worker when it has reached a limit. Returns the seconds until the next check."""

@@ -52,6 +52,8 @@ from jobistemer.worker.lease.worker_metrics import build_measures
 from jobistemer.worker.recycling import Recycler
 from jobistemer.worker.slots.slots import Slots, check_processes
 
+DOUBT_BEATS = 3
+"""After so many beats that did not come the server is asked before a handler is called: was the run cancelled?"""
 POLL_S = 0.05
 """How often a worker that ends looks whether its runs have."""
 HOOKS_FLUSH_S = 5.0
@@ -95,8 +97,9 @@ class Worker:
         self._settings = settings
         self.id = process_identity()
         self._resources = ContextResources(settings.permissions, plugins.prepare)
-        self._attempts = RunningAttempts(settings.lease_s, partial(ContextTools, resources=self._resources))
-        self._prefetch = Prefetch(settings.concurrency)
+        doubt_s = min(settings.lease_s, DOUBT_BEATS * settings.beat_s)
+        self._attempts = RunningAttempts(doubt_s, partial(ContextTools, resources=self._resources))
+        self._prefetch = Prefetch(settings.concurrency, self._attempts.count_long)
         self._queue_order = QueueOrder(settings.queues)
         self._definitions = DefinitionCache()
         self._hook_notifier = HookNotifier(plugins.hooks) if plugins.hooks.has_outcome_hooks else None
@@ -154,6 +157,7 @@ class Worker:
         capacity = f"{self._settings.concurrency} slots, queues {', '.join(self._settings.queues)}"
         log.info("worker %s started: %s, %s", self.id, capacity, self._namespace)
         recycler = Recycler(self._settings, lambda: connected.committers.done, connected.slots.count_leaked, shutdown)
+        self._prefetch.count_runs_left = recycler.count_runs_left if recycler.limits_runs else None
         background_threads = self._start_threads(connected, recycler)
         connected.dispatcher.start(burst=self._settings.burst)
         shutdown.wait()

@@ -11,14 +11,15 @@ ARGV
   worker      str  the worker that runs it
   started_at  int  ms
 OUT
-  SHOWN  the records say running
-  STALE  the attempt has ended, or another one has begun
+  SHOWN     the records say running
+  CANCELED  the same, but the run is to be cancelled: a handler that was not called yet must not be
+  STALE     the attempt has ended, or another one has begun: nothing was written
 KEEPS I6 I7 I10
 ]]
 local run, attempt, occurrence = KEYS[1], KEYS[2], KEYS[3]
 local entry, number, worker, started_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
-local current = redis.call('HMGET', run, 'entry', 'state')
+local current = redis.call('HMGET', run, 'entry', 'state', 'cancel')
 if current[1] ~= entry or (current[2] ~= 'pending' and current[2] ~= 'running') then return {'STALE'} end
 
 redis.call('HSET', attempt, 'state', 'running', 'number', number, 'worker', worker, 'started_at', started_at)
@@ -26,4 +27,4 @@ redis.call('HSET', run, 'state', 'running', 'attempt', number)
 if occurrence and redis.call('HGET', occurrence, 'state') == 'pending' then
   redis.call('HSET', occurrence, 'state', 'running')
 end
-return {'SHOWN'}
+return {current[3] and 'CANCELED' or 'SHOWN'}

@@ -78,6 +78,7 @@ def dashboard_command(
     without_token: bool,
     log_level: str,
     log_format: str,
+    log_tracebacks: bool,
     until_eof: bool,
 ) -> None:
     """Serve the dashboard of a namespace, by default on the loopback address only.
@@ -101,7 +102,7 @@ def dashboard_command(
         root_path=root_path,
     )
     opened = open_namespace(url, namespace)
-    shutdown = prepare_process(ProcessOptions(log_level=log_level, log_format=log_format, until_eof=until_eof))
+    shutdown = prepare_process(ProcessOptions(log_level, log_format, log_tracebacks, until_eof))
     serve(opened, settings, host, port, shutdown)
 
 

@@ -28,10 +28,9 @@ _DEFAULTS = WorkerSettings()
 @click.option(
     "-Q",
     "--queues",
-    default="default",
-    show_default=True,
+    default=None,
     metavar="NAME[:WEIGHT],…",
-    help="Queues that the workers serve.",
+    help="Queues that the workers serve; by default those that the app declares, and `default`.",
 )
 @click.option(
     "--lease",
@@ -70,7 +69,7 @@ def dev_command(
     app: str | None,
     workers: int,
     concurrency: int,
-    queues: str,
+    queues: str | None,
     lease: float,
     seconds: float | None,
     url: str | None,
@@ -83,7 +82,8 @@ def dev_command(
         raise Misconfigured(
             f"--url {url}: a fake server exists in one process only, and `dev` starts several: leave --url out"
         )
-    arguments = ("-c", str(concurrency), "-Q", queues, "--lease", str(lease), "--grace", "5")
+    served = () if queues is None else ("-Q", queues)
+    arguments = ("-c", str(concurrency), *served, "--lease", str(lease), "--grace", "5")
     options = SessionOptions(
         load=lambda server: load_app(app, server, namespace),
         url=url,

@@ -14,9 +14,23 @@ from jobistemer.store.reads import queues
 from jobistemer.terminal import tables
 
 
-@click.group("worker")
+class _ProcessGroup(click.Group):
+    """A group that is taken for the program of nearly the same name: `jobistemer worker` for `jobistemer-worker`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name. Raises UsageError, with the program that starts a process."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            program = f"jobistemer-{self.name}"
+            raise click.UsageError(f"{error.message} To start a {self.name}: `{program} {args[0]}`.", ctx) from error
+
+
+@click.group("worker", cls=_ProcessGroup)
 def worker_group() -> None:
-    """List, quiet and stop workers."""
+    """List, quiet and stop workers; `jobistemer-worker` starts one."""
 
 
 @worker_group.command("list")
@@ -45,9 +59,9 @@ def stop_command(session: Session, worker: str, by: str | None) -> None:
     _send_command(session, worker, "stop", by)
 
 
-@click.group("ticker")
+@click.group("ticker", cls=_ProcessGroup)
 def ticker_group() -> None:
-    """List tickers."""
+    """List tickers; `jobistemer-ticker` starts one."""
 
 
 @ticker_group.command("list")

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
-from jobistemer.app.loading import find_app_folders, load_app, resolve_app_reference
+from jobistemer.app.loading import find_app_folders, find_declared_queues, load_app, resolve_app_reference
 from jobistemer.cli.health_options import (
     assign_sockets,
     has_metrics,
@@ -77,10 +78,10 @@ def recycling_options(function: F) -> F:
 @click.option(
     "-Q",
     "--queues",
-    default="default",
-    show_default=True,
+    default=None,
     metavar="NAME[:WEIGHT],…",
-    help="Queues to serve, such as critical:6,default:3; without weights, in strict order.",
+    help="Queues to serve, such as critical:6,default:3; without weights, in strict order. By default the queues that "
+    "the app declares, and `default`, in turn.",
 )
 @click.option(
     "--lease",
@@ -128,6 +129,8 @@ def worker_command(
     if watch or processes:
         changes = FileWatcher(find_app_folders(app)) if watch else None
         raise SystemExit(_supervise(max(1, processes), worker_settings, changes, process, shutdown))
+    if settings["queues"] is None:
+        worker_settings = msgspec.structs.replace(worker_settings, queues=find_declared_queues(loaded))
     attempt_metrics = AttemptMetrics() if has_metrics(process) else None
     worker = Worker(loaded.namespace, loaded.handlers, worker_settings, loaded.plugins, attempt_metrics)
     serve_health(worker, loaded.namespace, process)
@@ -168,7 +171,7 @@ def _run_worker(worker: Worker, shutdown: Shutdown) -> int:
 def _build_settings(
     *,
     app: str,
-    queues: str,
+    queues: str | None,
     lease: float,
     grace: float,
     allow_shell: str,
@@ -179,7 +182,7 @@ def _build_settings(
 ) -> WorkerSettings:
     return WorkerSettings(
         app=app,
-        queues=parse_queues(queues),
+        queues=_DEFAULTS.queues if queues is None else parse_queues(queues),
         lease_s=lease,
         beat_s=min(_DEFAULTS.beat_s, lease / 3),
         grace_s=grace,

@@ -1,4 +1,4 @@
-"""Give back entries, to their stream or the delayed set: those that were not started, and those that were interrupted.
+"""Give back entries, to a stream or the delayed set: those that were not started, and those that were interrupted.
 
 A run that was cancelled meanwhile is ended.
 """
@@ -15,10 +15,12 @@ from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import limits, runs
 from jobistemer.store.calls.ended_attempt import EndedAttempt
+from jobistemer.store.calls.returned_runs import MAX_RUNS_PER_CALL, Unstarted, return_runs
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import ScriptCall
 
 BATCH = 200
+NOT_BEGUN = "canceled before it began"
 
 BuildCall = Callable[[Delivery], ScriptCall]
 
@@ -31,7 +33,7 @@ def hand_back(
     Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
     """
     build = partial(runs.hand_back, database.keys, now=database.clock.now_ms(), delay_ms=delay_ms, note=note)
-    _give_back(database, deliveries, worker, build, "canceled before it began")
+    _give_back(database, deliveries, worker, build, NOT_BEGUN)
 
 
 def interrupt(database: Database, deliveries: Sequence[Delivery], worker: str) -> None:
@@ -57,9 +59,29 @@ def _give_back(
             if isinstance(reply, JobistemerError):
                 refused = reply
             elif reply.word == "CANCELED":
-                outcome = Outcome(AttemptState.CANCELED, error=cancel_reason)
-                canceled.append(EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms))
+                canceled.append(_end_canceled(delivery, worker, now_ms, cancel_reason))
     cancel.end_as_canceled(database, canceled)
     limits.release_deliveries(database, deliveries)
     if refused is not None:
         raise refused
+
+
+def return_unstarted(database: Database, unstarted: Sequence[Unstarted], worker: str) -> None:
+    """Return entries to the front of their queues, in this order; their attempts do not count, their permits stay.
+
+    Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were given back.
+    """
+    for start in range(0, len(unstarted), MAX_RUNS_PER_CALL):
+        part = unstarted[start : start + MAX_RUNS_PER_CALL]
+        # One call after the other: a pipeline does not keep its order where the server does not know the script yet.
+        reply = database.call(return_runs(database.keys, part))
+        canceled = [part[position - 1] for position in reply.values]
+        if canceled:
+            now_ms = database.clock.now_ms()
+            cancel.end_as_canceled(database, [_end_canceled(each.delivery, worker, now_ms) for each in canceled])
+            limits.release_deliveries(database, [each.delivery for each in canceled])
+
+
+def _end_canceled(delivery: Delivery, worker: str, now_ms: int, reason: str = NOT_BEGUN) -> EndedAttempt:
+    outcome = Outcome(AttemptState.CANCELED, error=reason)
+    return EndedAttempt(delivery, outcome, CANCELED, worker, 0, now_ms)

@@ -43,7 +43,7 @@ def admit_run(keys: Keys, delivery: Delivery, uses: Sequence[LimitUse], now_ms: 
             delivery.entry,
             message.run,
             where,
-            _holder_value(delivery.stream, delivery.entry),
+            holder_value(delivery.stream, delivery.entry),
             encode_message(message),
             delivery.attempt,
             delivery.crashes,
@@ -73,7 +73,7 @@ def release_limits(keys: Keys, holding: HeldPermits) -> ScriptCall:
     counted = [key for use in at_a_time for key in _use_keys(keys, use)]
     return script("release_limits")(
         (stream.decode(), keys.limits, *counted),
-        (run, entry, _holder_value(stream, entry), *(use.name for use in at_a_time)),
+        (run, entry, holder_value(stream, entry), *(use.name for use in at_a_time)),
     )
 
 
@@ -171,6 +171,11 @@ def _list_first_waiting(database: Database, freed: Mapping[str, int]) -> list[tu
     return [(name, member.decode()) for name, members in zip(names, heads, strict=True) for member in members]
 
 
+def permits_key(keys: Keys, use: LimitUse) -> str:
+    """Return the key with the permits of a limit, or with the starts of a rate."""
+    return _use_keys(keys, use)[0]
+
+
 def _use_keys(keys: Keys, use: LimitUse) -> tuple[str, str]:
     if use.per_ms:
         return keys.rate(use.name), keys.promised(use.name)
@@ -187,6 +192,7 @@ def _waiting_score(entry: bytes) -> float:
     return int(milliseconds) + min(int(number), 999) / 1000
 
 
-def _holder_value(stream: bytes, entry: bytes) -> str:
+def holder_value(stream: bytes, entry: bytes) -> str:
+    """Return what a permit of an entry is held for: `<place of the stream> <entry>`."""
     # With the place: entries of two streams may have the same id, and a run moves between its own and the front.
     return f"{place_of_stream(stream)} {entry.decode()}"

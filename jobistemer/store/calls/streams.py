@@ -17,6 +17,7 @@ from jobistemer.store.errors import translate_error
 from jobistemer.store.keys import GROUP, Keys, places_of
 from jobistemer.store.scripts import script
 from jobistemer.store.server.connection import BLOCK_MS
+from jobistemer.store.server.pool import reserve
 
 STREAMS_PER_CALL = 100
 PAGE = 100
@@ -101,7 +102,15 @@ class StreamReader:
 
     def _send_once(self, command: tuple[Any, ...]) -> Any:
         client = self._database.node_client()
-        connection = client.connection_pool.get_connection()
+        # A read that blocks has a connection of its own, so that no other caller waits for it.
+        own = 1 if "BLOCK" in command else 0
+        reserve(client, own)
+        try:
+            return self._send_on(client, client.connection_pool.get_connection(), command)
+        finally:
+            reserve(client, -own)
+
+    def _send_on(self, client: redis.Redis, connection: Any, command: tuple[Any, ...]) -> Any:
         try:
             if "BLOCK" in command:
                 number = self._connection_ids.get(connection)
@@ -189,9 +198,10 @@ def find_busy_consumers(database: Database, where: str) -> set[str]:
     """Return the consumers of a place that have pending entries."""
     try:
         answer = database.ask("XINFO", "CONSUMERS", database.keys.stream(where), GROUP)
-    except ServerRefused:
-        # The stream of the place does not exist (any more).
-        return set()
+    except ServerRefused as error:
+        if any(words in str(error) for words in (*_NO_STREAM_WORDS, "no such key")):
+            return set()
+        raise
     found = [dict(zip(each[::2], each[1::2], strict=True)) for each in answer]
     return {each[b"name"].decode() for each in found if each[b"pending"]}
 

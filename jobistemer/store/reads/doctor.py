@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from jobistemer.core.errors import NotConnected
+from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.cluster_health import check_shard_spread, check_slots
 from jobistemer.core.reads.findings import Finding, at_node, check_server, fault, fine, warning
@@ -23,6 +23,7 @@ from jobistemer.store.server.cluster_map import Cluster
 STUCK_AFTER_MS: Final = 60_000
 """After so long (ms) past its time, a job or a delayed run that no ticker has fired counts as stuck."""
 SHARD_AWAY: Final = "its jobs and runs wait until its node is back, or a replica has taken over"
+REFUSED_REMEDY: Final = "give the user of this command the rule that `jobistemer acl operator` prints"
 MAX_SHOWN: Final = 20
 """How many findings of one kind are listed."""
 
@@ -80,7 +81,11 @@ def _check_shards(namespace: Namespace, shards: Sequence[Database], most_keys: i
 def _check_shard(database: Database, most_keys: int) -> Iterator[Finding]:
     checks = (_check_due(database), _check_queues(database), _check_entries(database), _check_keys(database, most_keys))
     for check, found in zip(("due", "workers", "entries", "keys"), checks, strict=True):
-        wrong = list(islice(found, MAX_SHOWN))
+        try:
+            wrong = list(islice(found, MAX_SHOWN))
+        except ServerRefused as error:
+            # What cannot be looked at is no reason to say nothing of the rest, and not fine either.
+            wrong = [fault(check, f"{database.keys.tag} cannot be looked at: {error}", REFUSED_REMEDY)]
         yield from wrong or [fine(check, f"{database.keys.tag}: nothing wrong")]
 
 

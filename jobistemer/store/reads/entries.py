@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from jobistemer.core.reads.summaries import StreamRun
-from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.message import Delivery, Message
+from jobistemer.core.runs.records import RunRecord
 from jobistemer.store.calls.streams import read_deliveries
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import GROUP, split_place
+from jobistemer.store.reads.records import find_message
 from jobistemer.store.reads.stream_stats import list_places
 
 MIN_PER_PLACE: Final = 5
@@ -26,6 +28,19 @@ def list_entries(shards: Sequence[Database], queue: str = "", after: str = "-", 
     found.sort(key=lambda run: _sort_key(run.entry))
     last = _sort_key(found[limit - 1].entry) if queue and len(found) > limit else None
     return [run for run in found if last is None or _sort_key(run.entry) <= last]
+
+
+def find_current_message(database: Database, run: RunRecord) -> Message | None:
+    """Return the message of a run that has not ended: its record keeps it until the run is on a stream, then its entry.
+
+    Returns None when it has ended meanwhile, or cannot be read.
+    """
+    if run.entry and run.place:
+        page = database.ask("XRANGE", database.keys.stream(run.place), run.entry, run.entry)
+        for delivery, _ in read_deliveries(run.place.encode(), page):
+            if delivery is not None and delivery.message.run == run.id:
+                return delivery.message
+    return find_message(database, run.id)
 
 
 def _list_of_shard(database: Database, queue: str, after: str, limit: int) -> Iterator[StreamRun]:

@@ -30,7 +30,9 @@ def _scan_pages(database: Database, most_keys: int) -> Iterator[list[str]]:
     while seen < most_keys:
         cursor, found = database.ask("SCAN", cursor, "MATCH", f"{database.keys.tag}:*", "COUNT", PAGE)
         if found:
-            yield [key.decode(errors="replace") for key in found]
+            # What transactions of the application have written is the application's; only a worker may read it.
+            names = [key.decode(errors="replace") for key in found]
+            yield [key for key in names if not key.startswith(f"{database.keys.tag}:app:")]
         seen += PAGE
         if int(cursor) == 0:
             return

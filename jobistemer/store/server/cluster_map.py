@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.connection import SSLConnection as AsyncTlsConnection
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.connection import SSLConnection
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError
-from redis.retry import Retry
+
+from jobistemer.store.server.deadline import AsyncBoundedRetry, BoundedRetry
+from jobistemer.store.server.loop_clients import LoopClients
+from jobistemer.store.server.pool import AsyncWaitingPool, WaitingPool
 
 Address = tuple[str, int]
 """Host and port of a node."""
@@ -24,20 +26,39 @@ REFRESH_PAUSE_S = 0.1
 """The shortest time between two refreshes, in seconds; a refresh in between uses the answer before."""
 
 
+class _NodeClient(redis.asyncio.Redis):
+    """A client of one node for one event loop."""
+
+    def __init__(self, pool: AsyncWaitingPool) -> None:
+        super().__init__(connection_pool=pool)
+        self.auto_close_connection_pool = True
+        self._pool = pool
+
+    def abandon(self) -> None:
+        """Close the sockets, after the loop was closed."""
+        self._pool.close_sockets()
+
+
 class Cluster:
     """The nodes of a cluster and their slots, as far as they are known; shared by all shards of a namespace.
 
     seeds: the nodes that are asked first; one that answers is enough. options: of every connection. prepare: applied to
-    each client. No connection is made yet.
+    each client. tls: connections are encrypted. No connection is made yet.
     """
 
     def __init__(
-        self, seeds: list[Address], options: dict[str, Any], prepare: Callable[[redis.Redis], redis.Redis]
+        self,
+        seeds: list[Address],
+        options: dict[str, Any],
+        prepare: Callable[[redis.Redis], redis.Redis],
+        *,
+        tls: bool = False,
     ) -> None:
         self._seeds, self._options, self._prepare = seeds, options, prepare
+        self._kind: dict[str, Any] = {"connection_class": SSLConnection} if tls else {}
+        self._async_kind: dict[str, Any] = {"connection_class": AsyncTlsConnection} if tls else {}
         self._clients: dict[Address, redis.Redis] = {}
-        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Address, redis.asyncio.Redis]]
-        self._async = WeakKeyDictionary()
+        self._of_loops: LoopClients[_NodeClient] = LoopClients()
         self._slots: dict[int, Address] = {}
         self._nodes: list[Address] = list(self._seeds)
         self._lock = Lock()
@@ -65,19 +86,23 @@ class Cluster:
         if found is None:
             # One more try, as the server may have closed an idle connection. None after a timeout: by then another node
             # may have the slots of a node that hangs.
-            retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
+            retry = BoundedRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
             host, port = address
-            made = self._prepare(redis.Redis(host=host, port=port, retry=retry, **self._options))
+            pool = WaitingPool(host=host, port=port, retry=retry, **self._kind, **self._options)
+            made = self._prepare(redis.Redis.from_pool(pool))
             found = self._clients.setdefault(address, made)
         return found
 
     def async_client(self, address: Address) -> redis.asyncio.Redis:
         """Return the client of one node for the running event loop."""
-        clients = self._async.setdefault(asyncio.get_running_loop(), {})
-        if address not in clients:
-            retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
-            clients[address] = redis.asyncio.Redis(host=address[0], port=address[1], retry=retry, **self._options)
-        return clients[address]
+
+        def create() -> _NodeClient:
+            retry = AsyncBoundedRetry(ExponentialWithJitterBackoff(cap=1, base=0.02), 1, (redis.ConnectionError,))
+            host, port = address
+            pool = AsyncWaitingPool(host=host, port=port, retry=retry, **self._async_kind, **self._options)
+            return _NodeClient(pool)
+
+        return self._of_loops.get(address, create)
 
     def record_move(self, slot: int, address: Address) -> None:
         """Record the node that a slot has moved to, as the node before it answers."""
@@ -117,11 +142,11 @@ class Cluster:
         """Close the connections; the next use opens new ones."""
         for client in list(self._clients.values()):
             client.close()
+        self._of_loops.sweep()
 
     async def close_async(self) -> None:
         """Close the connections of the running event loop."""
-        for client in self._async.pop(asyncio.get_running_loop(), {}).values():
-            await client.aclose()
+        await self._of_loops.aclose()
 
 
 def _execute_raw(pool: Any, command: tuple[str, ...]) -> Any:

@@ -8,29 +8,37 @@ fake://name              an in-memory server inside this process, for unit tests
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 import redis
 import redis.asyncio
-import redis.asyncio.retry
 import redis.asyncio.sentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.connection import parse_url
-from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.store.server.cluster_client import AsyncSlotClient, SlotClient
 from jobistemer.store.server.cluster_map import Cluster, hash_slot
+from jobistemer.store.server.deadline import AsyncBoundedRetry, BoundedRetry
+from jobistemer.store.server.loop_clients import LoopClients
+from jobistemer.store.server.pool import (
+    MAX_CONNECTIONS,
+    AsyncWaitingPool,
+    AsyncWaitingSentinelPool,
+    WaitingPool,
+    WaitingSentinelPool,
+)
 from jobistemer.store.server.sentinel import (
     AsyncMasterConnection,
     AsyncMasterTlsConnection,
     MasterConnection,
     MasterTlsConnection,
 )
+from jobistemer.store.server.shared_calls import SharedCalls
 from jobistemer.store.server.urls import (
     CLUSTER_SCHEMES,
     DEFAULT_URL,
@@ -46,6 +54,9 @@ __all__ = ["BLOCK_MS", "DEFAULT_URL", "Server", "connect", "connect_async", "red
 BLOCK_MS = 2_000
 """The longest block of a read; the socket's time-out must be longer, or the client breaks the read off."""
 
+LONGEST_PAUSE_S, PAUSE_PER_WAITING_S = 0.1, 0.0001
+"""How long one of several that wait for results waits before it reads again: at least, and for each of them."""
+
 _OPTIONS: dict[str, Any] = {
     "protocol": 2,
     "socket_timeout": 5.0,
@@ -53,10 +64,37 @@ _OPTIONS: dict[str, Any] = {
     "client_name": "jobistemer",
     # A client that introduces its library as well needs one more permission, which older servers do not know.
     "driver_info": None,
+    "max_connections": MAX_CONNECTIONS,
 }
+# An in-memory server has no connections that could run out.
+_FAKE: dict[str, Any] = {"protocol": 2, "max_connections": 1_000_000}
 _TCP: dict[str, Any] = {"socket_keepalive": True}
 # The next Sentinel is the second try.
 _SENTINEL_OPTIONS: dict[str, Any] = {**_TCP, "socket_timeout": 1.0, "socket_connect_timeout": 1.0, "driver_info": None}
+
+
+class _LoopServer:
+    """The server for one event loop.
+
+    client: to the server; None for a cluster, which has one for each shard. shared: the calls of each shard, by its
+    hash tag. waiting: how many coroutines wait for results now.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.shared: dict[str, SharedCalls] = {}
+        self.waiting = 0
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self.client is not None:
+            await self.client.aclose()
+
+    def abandon(self) -> None:
+        """Close the sockets, after the loop was closed."""
+        # The pool of an in-memory server has no sockets.
+        if self.client is not None and (close := getattr(self.client.connection_pool, "close_sockets", None)):
+            close()
 
 
 class Server:
@@ -70,9 +108,12 @@ class Server:
         if cluster is None:
             client = connect(url)
             self._client_of = lambda _: client
+            # At the end of the program as well: a socket that is left open there is a warning in development mode.
+            finalize(self, client.connection_pool.disconnect)
         else:
             self._client_of = lambda tag: SlotClient(cluster, hash_slot(tag))
-        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
+            finalize(self, cluster.close)
+        self._of_loops: LoopClients[_LoopServer] = LoopClients()
 
     def client(self, tag: str) -> redis.Redis:
         """Return a client for the keys with a hash tag; no connection is made yet."""
@@ -82,15 +123,44 @@ class Server:
         """Return a client for the keys with a hash tag, for the running event loop."""
         if self.cluster is not None:
             return AsyncSlotClient(self.cluster, hash_slot(tag))
-        loop = asyncio.get_running_loop()
-        client = self._async.get(loop)
-        if client is None:
-            client = self._async[loop] = connect_async(self._url)
+        client: redis.asyncio.Redis = self.of_loop().client
         return client
+
+    def shared_calls(self, tag: str) -> SharedCalls:
+        """Return what the coroutines of the running event loop send together, for the keys with a hash tag."""
+        shared = self.of_loop().shared
+        if tag not in shared:
+            shared[tag] = SharedCalls(self.async_client(tag))
+        return shared[tag]
+
+    def of_loop(self) -> _LoopServer:
+        """Return what belongs to the running event loop."""
+        return self._of_loops.get("", lambda: _LoopServer(None if self.cluster else connect_async(self._url)))
+
+    @contextmanager
+    def waiting_for_result(self) -> Iterator[Callable[[], float]]:
+        """Count a coroutine among those of its loop that wait for results.
+
+        Gives the longest pause (s) between two reads of one of them, which grows with their number: together they take
+        a part of their loop and of the server, however many they are.
+        """
+        of_loop = self.of_loop()
+        of_loop.waiting += 1
+        try:
+            yield lambda: max(LONGEST_PAUSE_S, of_loop.waiting * PAUSE_PER_WAITING_S)
+        finally:
+            of_loop.waiting -= 1
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         (self.cluster or self.client("")).close()
+        self._of_loops.sweep()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop; the next use opens new ones."""
+        await self._of_loops.aclose()
+        if self.cluster is not None:
+            await self.cluster.close_async()
 
 
 def connect(url: str) -> redis.Redis:
@@ -110,29 +180,37 @@ def connect_async(url: str) -> redis.asyncio.Redis:
     """Return a client for asyncio; it belongs to the event loop that first uses it."""
     scheme = check_url(url).scheme
     if scheme == "fake":
-        fake: redis.asyncio.Redis = _import_fakeredis().FakeAsyncRedis(server=_get_fake_server(url), protocol=2)
+        fake: redis.asyncio.Redis = _import_fakeredis().FakeAsyncRedis(server=_get_fake_server(url), **_FAKE)
         return fake
-    retry = redis.asyncio.retry.Retry(_create_backoff(), 3)
+    retry = AsyncBoundedRetry(_create_backoff(), 3)
     if scheme in SENTINEL_SCHEMES:
-        patience = redis.asyncio.retry.Retry(NoBackoff(), 0)
+        patience = AsyncBoundedRetry(NoBackoff(), 0)
         kind = AsyncMasterTlsConnection if scheme.startswith("rediss") else AsyncMasterConnection
-        behind: redis.asyncio.Redis = _create_master_client(redis.asyncio.sentinel.Sentinel, url, patience, retry, kind)
+        behind: redis.asyncio.Redis = _create_master_client(
+            redis.asyncio.sentinel.Sentinel,
+            url,
+            patience,
+            {"retry": retry, "connection_class": kind, "connection_pool_class": AsyncWaitingSentinelPool},
+        )
         return behind
-    client: redis.asyncio.Redis = _create_from_url(redis.asyncio.Redis.from_url, url, retry=retry)
-    return client
+    return redis.asyncio.Redis.from_pool(_create_from_url(AsyncWaitingPool.from_url, url, retry=retry))
 
 
 def _create_client(url: str) -> redis.Redis:
     scheme = check_url(url).scheme
     if scheme == "fake":
         return _create_fake_client(url)
-    retry = Retry(_create_backoff(), 3)
+    retry = BoundedRetry(_create_backoff(), 3)
     if scheme in SENTINEL_SCHEMES:
         kind = MasterTlsConnection if scheme.startswith("rediss") else MasterConnection
-        behind: redis.Redis = _create_master_client(Sentinel, url, Retry(NoBackoff(), 0), retry, kind)
+        behind: redis.Redis = _create_master_client(
+            Sentinel,
+            url,
+            BoundedRetry(NoBackoff(), 0),
+            {"retry": retry, "connection_class": kind, "connection_pool_class": WaitingSentinelPool},
+        )
         return behind
-    client: redis.Redis = _create_from_url(redis.Redis.from_url, url, retry=retry)
-    return client
+    return redis.Redis.from_pool(_create_from_url(WaitingPool.from_url, url, retry=retry))
 
 
 def _create_backoff() -> ExponentialWithJitterBackoff:
@@ -147,21 +225,19 @@ def _create_from_url(factory: Any, url: str, **options: Any) -> Any:
         raise Misconfigured(f"URL {redact_url(url)!r} cannot be used: {error}") from error
 
 
-def _create_master_client(sentinel: Any, url: str, patience: Any, retry: Any, kind: type) -> Any:
+def _create_master_client(sentinel: Any, url: str, patience: Any, kinds: dict[str, Any]) -> Any:
     """Create a client of the master that the Sentinels name; each new connection asks them again."""
     parts = check_url(url)
     nodes, service, db = parse_sentinels(parts)
     # The Sentinels name the host of the master; the rest of the URL is read like that of one server.
     at = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    options = _create_from_url(
-        lambda plain, **_: parse_url(plain), f"redis://{at}master/{db}?{parts.query}", retry=retry
-    )
+    options = _create_from_url(lambda plain, **_: parse_url(plain), f"redis://{at}master/{db}?{parts.query}")
     own_login = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     del options["host"]
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     asking = {**_SENTINEL_OPTIONS, **own_login, **tls, "ssl": parts.scheme == "rediss+sentinel", "retry": patience}
     named = sentinel(nodes, sentinel_kwargs=asking)
-    return named.master_for(service, **{**_OPTIONS, **_TCP, **options, "retry": retry, "connection_class": kind})
+    return named.master_for(service, **{**_OPTIONS, **_TCP, **options, **kinds})
 
 
 def _create_cluster(url: str) -> Cluster:
@@ -172,12 +248,11 @@ def _create_cluster(url: str) -> Cluster:
     options = _create_from_url(lambda plain, **_: parse_url(plain), f"redis://{at}node/0?{parts.query}")
     for name in ("host", "db"):
         options.pop(name, None)
-    tls = {"ssl": True} if parts.scheme == "rediss+cluster" else {}
-    return Cluster(nodes, {**_OPTIONS, **_TCP, **options, **tls}, _prepare)
+    return Cluster(nodes, {**_OPTIONS, **_TCP, **options}, _prepare, tls=parts.scheme == "rediss+cluster")
 
 
 def _create_fake_client(url: str) -> redis.Redis:
-    client: redis.Redis = _import_fakeredis().FakeRedis(server=_get_fake_server(url), protocol=2)
+    client: redis.Redis = _import_fakeredis().FakeRedis(server=_get_fake_server(url), **_FAKE)
     return client
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from redis.asyncio import sentinel as asynchronous
 from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
+from jobistemer.store.server.bounded_connection import Bounded
+
 
 class _Reconnecting:
     """A mixin for connections that block."""
@@ -33,11 +35,11 @@ class _AsyncReconnecting:
         await super().send_packed_command(command, check_health=check_health)  # type: ignore[misc] # redis-py's class comes next
 
 
-class MasterConnection(_Reconnecting, SentinelManagedConnection):
+class MasterConnection(_Reconnecting, Bounded, SentinelManagedConnection):
     """A connection without TLS."""
 
 
-class MasterTlsConnection(_Reconnecting, SentinelManagedSSLConnection):
+class MasterTlsConnection(_Reconnecting, Bounded, SentinelManagedSSLConnection):
     """A connection with TLS."""
 
 

@@ -103,7 +103,7 @@ def build_attempts_gantt(enqueued_at: int, attempts: Sequence[AttemptRecord], no
     # An attempt waits from the end of the one before it, the first one from the time it was enqueued.
     waits_since = [enqueued_at, *ends]
     lines = [
-        GanttLine(f"attempt {each.number}", f"#attempt-{each.number}", waiting_since, [each], each.state)
+        GanttLine(f"attempt {each.number + 1}", f"#attempt-{each.number}", waiting_since, [each], each.state)
         for each, waiting_since in zip(attempts, waits_since, strict=False)
     ]
     return build_gantt(lines[-MAX_BARS:], min([enqueued_at, *starts]), max([enqueued_at + 1, *ends]), now_ms)
@@ -136,7 +136,7 @@ def _build_bar(attempt: AttemptRecord, scale: Scale, now_ms: int) -> Bar:
     x = scale.x(attempt.started_at)
     width = max(MIN_BAR_WIDTH, scale.x(attempt.ended_at or now_ms) - x)
     took = format_duration((attempt.ended_at or now_ms) - attempt.started_at)
-    title = f"attempt {attempt.number}: {attempt.state} after {took}" + (
+    title = f"attempt {attempt.number + 1}: {attempt.state} after {took}" + (
         f", {attempt.worker}" if attempt.worker else ""
     )
     first = attempt.error.strip().partition("\n")[0]

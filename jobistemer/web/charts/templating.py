@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.safe_text import escape_text, hide_named, hide_secrets
@@ -26,6 +27,7 @@ MAX_PAYLOAD_LENGTH: Final = 120
 """The bytes of a payload that are shown in a list."""
 
 
+_MENTIONED: Final = re.compile(r"(?:(the one of [0-9: -]{19}) \()?(occ_[0-9a-f-]{36})\)?")
 _FORMS: Final = {
     **dict.fromkeys(("failed", "failed_stale", "timed_out", "lost", "dead"), "full"),
     **dict.fromkeys(("completed", "succeeded"), "most"),
@@ -47,8 +49,13 @@ def render_instant(ms: float | None, now_ms: int) -> Markup:
     moment, now = (datetime.fromtimestamp(each / 1000, UTC) for each in (ms, now_ms))
     text = f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%d %b %H:%M}"
     return Markup('<time datetime="{}" title="{} UTC">{} <small>{}</small></time>').format(
-        f"{moment:%Y-%m-%dT%H:%M:%SZ}", f"{moment:%A %Y-%m-%d %H:%M:%S}", text, format_distance(ms, now_ms)
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}", f"{moment:%A %Y-%m-%d %H:%M:%S}", text, describe_distance(ms, now_ms)
     )
+
+
+def describe_distance(ms: float, now_ms: float) -> str:
+    """Describe how far an instant is; within a second it is now, for a page is older than that when it is read."""
+    return "now" if abs(ms - now_ms) < 1_000 else format_distance(ms, now_ms)
 
 
 def render_state(word: str, tone: str = "") -> Markup:
@@ -92,6 +99,21 @@ def shorten_id(identity: str) -> str:
     kind, _, rest = identity.partition("_")
     # The end, not the beginning: many ids begin with a time, which neighbours in a list share.
     return f"{kind}_…{rest[-8:]}" if len(rest) > 9 else identity
+
+
+def format_exact(seconds: float) -> str:
+    """Format a duration of a setting as it was given, in seconds: "66 s"."""
+    return f"{seconds:,.15g} s"
+
+
+def link_occurrences(text: str, root: str) -> Markup:
+    """Turn the ids of occurrences in a text into links; "the one of 07:05:30 (occ_…)" becomes its words."""
+    # A Markup is shown as it is, so invisible characters are escaped here.
+    escaped = str(escape(clean_lines(text)))
+    found = _MENTIONED.sub(
+        lambda match: f'<a href="{escape(root)}/occurrences/{match[2]}">{match[1] or match[2]}</a>', escaped
+    )
+    return Markup(found)  # noqa: S704 - escaped above; what is put in is an id of hexadecimal digits
 
 
 def form_of(word: str) -> str:
@@ -149,6 +171,8 @@ def _build_environment() -> Environment:
         "named": hide_named,
         "priority": format_priority,
         "form": form_of,
+        "exact": format_exact,
+        "link_occurrences": link_occurrences,
         "strip_text": describe_strip,
     }
     return environment

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -114,6 +115,7 @@ def job_page(request: Request) -> Response:
         request, HISTORY_PER_PAGE, lambda offset, limit: jobs.list_history(database, job.id, offset, limit)
     )
     items = _read_history(database, list(page.rows))
+    upcoming, zone = _next_instants(job, now_ms), str(getattr(job.schedule, "timezone", ""))
     return dashboard.render(
         request,
         "job.html",
@@ -121,7 +123,9 @@ def job_page(request: Request) -> Response:
         job=job,
         summary=summary,
         expression=_cron_expression(job),
-        upcoming=_next_instants(job, now_ms),
+        upcoming=upcoming,
+        zone=zone,
+        local=_format_local(upcoming, zone),
         page=page,
         items=items,
         timeline=build_timeline(items, now_ms),
@@ -140,6 +144,13 @@ def _read_history(database: Database, history: list[OccurrenceRecord]) -> list[H
 def _next_instants(job: Job, now_ms: int) -> list[int]:
     now = datetime.fromtimestamp(now_ms // 1000, UTC)
     return [round(each.timestamp()) * 1000 for each in islice(job.schedule.between(now, _LATEST), MAX_NEXT)]
+
+
+def _format_local(upcoming: list[int], zone: str) -> list[str]:
+    if zone in {"", "UTC"}:
+        return []
+    own = ZoneInfo(zone)
+    return [f"{datetime.fromtimestamp(each / 1000, own):%a %Y-%m-%d %H:%M:%S}" for each in upcoming]
 
 
 def _cron_expression(job: Job) -> str:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from jobistemer.core.errors import UnknownOccurrence
 from jobistemer.core.handlers.attempt_log import LogLine
+from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord
 from jobistemer.core.runs.report import Report
 from jobistemer.core.states import TERMINAL_OCCURRENCES
@@ -54,6 +55,8 @@ def occurrence_page(request: Request) -> Response:
         now_ms=now_ms,
         report=report,
         record=record,
+        never_ran=record.state in records.NEVER_RAN,
+        reason=_explain(dashboard.shards, record),
         is_over=record.state in TERMINAL_OCCURRENCES,
         chart=build_report_gantt(report, now_ms),
         failures=_find_failures(report)[-MAX_ERRORS:],
@@ -69,6 +72,13 @@ def _find_occurrence(shards: Sequence[Database], occurrence: str) -> tuple[Datab
         if report and found:
             return database, found[0], report
     raise UnknownOccurrence(f"{occurrence:.100} is not on record: it never was, or its retention is over")
+
+
+def _explain(shards: Sequence[Database], record: OccurrenceRecord) -> str:
+    # What it mentions is of the same job, and a job is on one shard; which one, its id does not say.
+    mentioned = sorted(find_mentioned([record]))
+    others = [each for shard in shards for each in records.find_occurrences(shard, mentioned)] if mentioned else []
+    return explain_occurrence(record, {each.id: each.due for each in others})
 
 
 def _find_failures(report: Report) -> list[TaskFailure]:

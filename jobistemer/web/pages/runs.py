@@ -16,6 +16,7 @@ from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
 from jobistemer.store.reads import entries, jobs, queues, records
+from jobistemer.store.reads.entries import find_current_message
 from jobistemer.store.reads.limited_runs import list_limited_runs
 from jobistemer.web.charts.gantt import build_attempts_gantt
 from jobistemer.web.shared.dashboard import get_dashboard
@@ -58,6 +59,7 @@ def run_page(request: Request) -> Response:
     database, run = located
     now_ms = database.read_clock()
     attempts = records.find_attempts(database, run)[-MAX_ATTEMPTS:]
+    dead = dead_letters.find_dead(database, run_id) if run.state is RunState.DEAD else None
     return dashboard.render(
         request,
         "run.html",
@@ -66,7 +68,8 @@ def run_page(request: Request) -> Response:
         result=bytes(run.result) if bytes(run.result) != b"null" else b"",
         attempts=attempts,
         is_over=run.state in TERMINAL_RUNS,
-        dead_run=dead_letters.find_dead(database, run_id) if run.state is RunState.DEAD else None,
+        dead_run=dead,
+        message=dead.message if dead else None if run.state in TERMINAL_RUNS else find_current_message(database, run),
         chart=build_attempts_gantt(run.enqueued_at, attempts, now_ms),
         logs=_read_logs(database, attempts),
     )

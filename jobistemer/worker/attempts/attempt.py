@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from operator import attrgetter
 from typing import Protocol
 
 from jobistemer.core.errors import JobistemerError
@@ -23,6 +25,7 @@ from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import ScriptCall
 from jobistemer.worker.attempts.log_buffer import LogBuffer
+from jobistemer.worker.attempts.prefetch import PREFETCH_S
 
 MAX_CANCELS = 10_000
 """How many cancelled runs a worker remembers; the oldest are forgotten first."""
@@ -71,6 +74,7 @@ class Attempt:
         "limit_uses",
         "needs_process",
         "outcome",
+        "read_at",
         "reducers",
         "started",
         "stop",
@@ -86,6 +90,7 @@ class Attempt:
         handler: Handler,
         worker: str,
         handlers: Mapping[str, Handler] = NO_HANDLERS,
+        read_at: float | None = None,
     ) -> None:
         self.database = database
         self.delivery = delivery
@@ -98,6 +103,8 @@ class Attempt:
         self.handlers = handlers
         # Monotonic seconds: of its fetch until it begins, then of its start.
         self.started = time.monotonic()
+        # When the read was sent that has brought it: it may have been handed out at any moment since then.
+        self.read_at = self.started if read_at is None else read_at
         self.ended = 0.0
         self.outcome: Outcome | None = None
         # How many groups of runs this attempt has begun to make, and the runs that wait for those that are complete.
@@ -122,6 +129,7 @@ class Attempt:
 
 
 ToolsFactory = Callable[[Attempt], AttemptTools]
+_started = attrgetter("started")
 
 
 def no_tools(attempt: Attempt) -> AttemptTools:
@@ -137,11 +145,12 @@ class RunningAttempts:
     A lock would do as well, and would be taken twice for each run.
     """
 
-    def __init__(self, lease_s: float = math.inf, create_tools: ToolsFactory = no_tools) -> None:
+    def __init__(self, doubt_s: float = math.inf, create_tools: ToolsFactory = no_tools) -> None:
+        """Prepare for attempts. doubt_s: without a beat for so long, it asks the server first."""
         self.create_tools = create_tools
-        self._lease_s = lease_s
+        self._doubt_s = doubt_s
         opened = time.monotonic()
-        # For each shard: the time of this worker's last beat there, and up to which fetch time a lease is in doubt.
+        # For each shard: the time of this worker's last beat there, and up to which time reads are in doubt.
         self._leases: defaultdict[int, tuple[float, float]] = defaultdict(lambda: (opened, opened))
         # By identity: entries of two streams may have the same id, made in the same millisecond.
         self._running: dict[Attempt, None] = {}
@@ -155,9 +164,9 @@ class RunningAttempts:
         """
         now = time.monotonic()
         last_beat_at, doubtful_until = self._leases[id(attempt.database)]
-        # This worker may have been stopped (SIGSTOP, a suspended laptop) for longer than its lease: another one may
-        # have taken over what it had fetched. Asked before `started` is overwritten by the start.
-        in_doubt = attempt.started <= doubtful_until or now - last_beat_at > self._lease_s
+        # This worker may have been stopped (SIGSTOP, a suspended laptop). Meanwhile the server may have handed it this
+        # run, somebody may have cancelled the run, and after its lease another worker may have taken it over.
+        in_doubt = attempt.read_at <= doubtful_until or now - last_beat_at > self._doubt_s
         attempt.stop = stop
         attempt.started = now
         # First running, then looked up: a cancellation that comes in between finds the attempt among the running ones.
@@ -167,7 +176,7 @@ class RunningAttempts:
         return not (in_doubt or attempt.delivery.crashes) or self._confirm_start(attempt)
 
     def _confirm_start(self, attempt: Attempt) -> bool:
-        """Record the start before the handler is called, and return whether the entry is still this worker's.
+        """Record the start before the handler is called; return whether the run is still this worker's to execute.
 
         An attempt that took a worker down before may do so again: its record then tells it from its neighbours.
         """
@@ -177,9 +186,9 @@ class RunningAttempts:
         return True
 
     def record_beat(self, shard: Database) -> None:
-        """Note that this worker has beaten; after a gap longer than its lease, others may have what it had fetched."""
+        """Note that this worker has beaten; after a gap, what it had read until now is in doubt."""
         now, (last_beat_at, doubtful_until) = time.monotonic(), self._leases[id(shard)]
-        self._leases[id(shard)] = (now, now if now - last_beat_at > self._lease_s else doubtful_until)
+        self._leases[id(shard)] = (now, now if now - last_beat_at > self._doubt_s else doubtful_until)
 
     def end(self, attempt: Attempt, outcome: Outcome) -> bool:
         """End a running attempt; return whether this outcome counts: then the caller reports the attempt."""
@@ -209,6 +218,11 @@ class RunningAttempts:
     def running(self) -> list[Attempt]:
         """Return the attempts that are running at this moment."""
         return list(self._running)
+
+    def count_long(self) -> int:
+        """Return how many attempts have been running for longer than the time for which work is fetched ahead."""
+        # They are listed in the order of their starts, as good as: no more are looked at than a search needs.
+        return bisect_left(list(self._running), time.monotonic() - PREFETCH_S, key=_started) if self._running else 0
 
     def canceled_outcome(self, attempt: Attempt) -> Outcome:
         """Return the outcome of an attempt whose handler is not to be called."""

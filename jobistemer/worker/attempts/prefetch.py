@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 PREFETCH_S = 0.05
@@ -16,16 +16,19 @@ EntryKey = tuple[bytes, bytes]
 
 
 class Prefetch:
-    """How many entries may be fetched: at least one for each slot, at most a thousand, about 50 ms of work between.
+    """How many entries may be fetched: what the free slots can begin within about 50 ms, a thousand at the most.
 
-    So long tasks are never parked behind one another in a worker while others idle, and short ones flow in large
+    A slot whose run has lasted longer than that is not free: what waits behind such runs may wait for ever, while other
+    workers are idle. So a worker takes nothing when all its slots are busy with them, and short runs flow in large
     batches. The entries are held in a set that is changed by single operations, which are atomic: fetching threads add,
     the thread that ends or hands back an entry removes it, and removing one twice does no harm. No lock is taken for a
     run.
     """
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, count_long: Callable[[], int] = int) -> None:
+        """Prepare for nothing in flight. count_long: how many attempts have been running for longer than PREFETCH_S."""
         self._concurrency = concurrency
+        self._count_long = count_long
         self._seconds_per_run = PREFETCH_S
         self._changed = threading.Event()
         self.held: set[EntryKey] = set()
@@ -34,11 +37,18 @@ class Prefetch:
         self._reserved = 0
         self.blocked = 0
         """How many attempts stand still because another one blocks their event loop; written by the watching thread."""
+        self.count_runs_left: Callable[[], int] | None = None
+        """How many more runs this worker may execute, counted from those it has recorded; None without such a limit."""
 
     @property
     def in_flight(self) -> int:
         """How many entries were fetched and have not ended."""
         return len(self.held)
+
+    @property
+    def has_idle_slot(self) -> bool:
+        """Whether a slot has certainly nothing to do."""
+        return len(self.held) < self._concurrency + self.blocked
 
     def entries(self) -> frozenset[EntryKey]:
         """Return the entries that were fetched and have not ended."""
@@ -60,10 +70,29 @@ class Prefetch:
 
     def capacity(self) -> int:
         """Return how many more entries may be fetched now; 0 or less when there is no room."""
-        # `rate` is written out: this is asked with each read.
-        ahead_runs = self._concurrency / max(self._seconds_per_run, 1e-6) * PREFETCH_S
-        ahead = min(max(self._concurrency, int(ahead_runs)), MAX_PREFETCH)
-        return ahead - len(self.held) - self._reserved + self.blocked
+        return self.left() - self._reserved
+
+    def left(self) -> int:
+        """Return how many more entries can begin soon, those included whose room another thread has reserved."""
+        long = self._count_long()
+        left = self._ahead(self._concurrency + self.blocked - long) - (len(self.held) - long)
+        return left if self.count_runs_left is None else min(left, self.count_runs_left() - len(self.held))
+
+    def allowed_waiting(self) -> int | None:
+        """Return how many entries may wait in this worker; None when there are not more than that.
+
+        Twice of what would be fetched where slots become free: the rate is an estimate, and what is a little too much
+        begins soon all the same. None at all behind runs that are all long.
+        """
+        long = self._count_long()
+        free = self._concurrency + self.blocked - long
+        allowed = 2 * self._ahead(free)
+        return allowed if len(self.held) - long > allowed + max(0, free) else None
+
+    def _ahead(self, free_slots: int) -> int:
+        if free_slots <= 0:
+            return 0
+        return min(max(free_slots, int(free_slots / max(self._seconds_per_run, 1e-6) * PREFETCH_S)), MAX_PREFETCH)
 
     @contextmanager
     def reserve(self) -> Iterator[int]:

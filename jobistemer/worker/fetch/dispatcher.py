@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.runtime.repeat import retry_until_done, start_thread
-from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import groups, streams
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.fetch.fetcher import Fetcher
+from jobistemer.worker.fetch.returner import Returner
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.slots.slots import Slots
 
@@ -39,11 +38,12 @@ class Dispatcher:
         self._slots = slots
         self._shards = shards
         self._fetchers = {
-            Fetcher(each, parts.id, parts.queue_order, parts.prefetch, parts.handlers): each for each in shards
+            Fetcher(each, parts.id, parts.queue_order, parts.prefetch, parts.handlers, self._takes_nothing): each
+            for each in shards
         }
+        self._returners = {each: Returner(each, parts, slots) for each in shards}
         self._empty_fetchers: set[Fetcher] = set()
         self._last_take_marker = object()
-        self._unstarted: deque[Attempt] = deque()
         self.threads: list[threading.Thread] = []
 
     def start(self, *, burst: bool) -> None:
@@ -60,17 +60,10 @@ class Dispatcher:
 
     def hand_back(self) -> None:
         """Hand back the attempts that have not been started; they will not be. What the server refuses is kept."""
-        self._unstarted.extend(self._slots.take_unstarted())
-        # As many as there are now, one by one: a read that ends meanwhile may append others.
-        waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
-        for database in self._shards:
-            mine = [attempt for attempt in waiting if attempt.database is database]
-            try:
-                hand_back.hand_back(database, [attempt.delivery for attempt in mine], self._worker)
-                self._prefetch.remove([attempt.key for attempt in mine])
-            except (NotConnected, ServerRefused) as error:
-                log.warning("worker %s could not hand back %d runs yet: %s", self._worker, len(mine), error)
-                self._unstarted.extend(mine)
+        waiting = self._slots.take_unstarted()
+        for database, returner in self._returners.items():
+            returner.add(attempt for attempt in waiting if attempt.database is database)
+            returner.return_added()
 
     def _start_fetching(self, fetcher: Fetcher, *, burst: bool) -> threading.Thread:
         step = partial(self._step, fetcher, burst=burst)
@@ -97,13 +90,15 @@ class Dispatcher:
 
     def _step(self, fetcher: Fetcher, *, burst: bool) -> float | None:
         """Fetch once, and put each list of attempts into slots as soon as it may start."""
+        returner = self._returners[self._fetchers[fetcher]]
+        fetcher.pause_s = returner.step()
         if self._shutdown.quiet.is_set():
             return QUIET_POLL_S
         was_idle, marker = burst and not self._prefetch.in_flight, self._last_take_marker
         for attempts in fetcher.step(block=not burst):
             if self._shutdown.requested.is_set():
                 # Fetched by a read that was under way when the end was asked for.
-                self._unstarted.extend(attempts)
+                returner.add(attempts)
                 continue
             if members := [attempt for attempt in attempts if attempt.delivery.message.member is not None]:
                 self._cancel_halted(members)
@@ -111,6 +106,9 @@ class Dispatcher:
         if burst:
             self._end_when_empty(fetcher, was_idle=was_idle and self._last_take_marker is marker)
         return None
+
+    def _takes_nothing(self) -> bool:
+        return self._shutdown.quiet.is_set() or self._shutdown.requested.is_set()
 
     def _end_when_empty(self, fetcher: Fetcher, *, was_idle: bool) -> None:
         """Ask for the worker's end when all streams were found empty.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.runs.message import Delivery
 from jobistemer.store.actions import hand_back
-from jobistemer.store.calls import streams
+from jobistemer.store.calls import limits, streams
+from jobistemer.store.calls.returned_runs import Unstarted
 from jobistemer.store.calls.streams import StreamReader
 from jobistemer.store.database import Database
-from jobistemer.store.keys import is_front, place_of_stream
+from jobistemer.store.keys import is_front, place_of_stream, split_place
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.run_logger import log_extra
@@ -44,19 +45,26 @@ class Fetcher:
         queue_order: QueueOrder,
         prefetch: Prefetch,
         handlers: Mapping[str, Handler],
+        is_closed: Callable[[], bool] = bool,
     ) -> None:
+        """Prepare to read. is_closed: whether this worker takes no new work at this moment."""
         self._database = database
         self._reader = StreamReader(database, consumer)
         self._worker = consumer
         self._queue_order = queue_order
         self._prefetch = prefetch
         self._handlers = handlers
+        self._is_closed = is_closed
         self._admission = Admission(database, queue_order)
+        self._read_at = time.monotonic()
+        self.pause_s = FULL_PAUSE_S
+        """How long to wait for a run to end when no slot is free; set by who looks for runs that wait in vain."""
         self._must_reread = False
         self._next_reread = time.monotonic() + REREAD_INTERVAL_S
         # Places whose last read gave all that was asked for: there may be more.
         self._places_with_more: set[str] = set()
         self._place_count = 0
+        self._fetched_any = False
         self.taken = 0
         """How many entries the last step has taken."""
         self.found_nothing = False
@@ -75,11 +83,11 @@ class Fetcher:
         if must_reread:
             self._next_reread = time.monotonic() + REREAD_INTERVAL_S
             yield from self._reread_pending()
-        self.taken, self.found_nothing = 0, False
+        self.taken, self.found_nothing, self._fetched_any = 0, False, False
         room = self._prefetch.capacity()
         places = self._queue_order.places() if room > 0 else []
         if not places:
-            self._prefetch.wait(FULL_PAUSE_S)
+            self._prefetch.wait(self.pause_s)
         else:
             if len(places) != self._place_count:
                 # Nothing is known of a queue that is read for the first time, or again after a pause.
@@ -89,7 +97,7 @@ class Fetcher:
                 yield from self._read_in_order(places)
             if not self.taken:
                 yield from self._read_waiting(places, room, block=block)
-            self.found_nothing = not self.taken
+            self.found_nothing = not self._fetched_any
         self._must_reread = False
 
     def interrupt(self) -> None:
@@ -114,40 +122,51 @@ class Fetcher:
     def _read_waiting(self, places: list[str], room: int, *, block: bool) -> Iterator[list[Attempt]]:
         # When nothing is left, wait for all places at once. The count is for each of them, so it is a share of the
         # room; the room is not reserved, or sixteen idle shards would keep it from the one that has work.
-        before = len(self._prefetch.held)
-        fetched = self._read(places, max(1, room // len(places)), block=block)
-        count = sum([len(entries) for _, entries in fetched])
-        # While this read waited, room was taken by entries of other shards. Entries that have none now go back at once:
-        # on another worker they can start.
-        left = room - max(0, len(self._prefetch.held) - before)
-        surplus = min(count, room) - max(0, left)
-        if surplus > 0:
-            self._return_surplus(fetched, surplus)
+        # Only with an idle slot: what such a wait brings after the last slot was taken would lie behind its run.
+        is_idle = self._prefetch.has_idle_slot
+        fetched = self._read(places, max(1, room // len(places)), block=block and is_idle)
+        if fetched:
+            self._return_misplaced(fetched)
+        elif block and not is_idle:
+            self._prefetch.wait(self.pause_s)
         for stream, entries in fetched:
             yield from self._accept(stream, entries)
 
     def _read(self, places: list[str], count: int, *, block: bool) -> list[StreamEntries]:
+        self._read_at = time.monotonic()
         fetched = self._reader.fetch(places, count, block=block)
+        self._fetched_any = self._fetched_any or bool(fetched)
         self._places_with_more.difference_update(places)
         self._places_with_more.update([place_of_stream(stream) for stream, entries in fetched if len(entries) == count])
         return fetched
 
-    def _return_surplus(self, fetched: list[StreamEntries], count: int) -> None:
-        """Hand back so many of the entries, the last in order first, and take them off the lists."""
-        returned = 0
-        for stream, entries in reversed(fetched):
-            last = entries[max(0, len(entries) - (count - returned)) :] if count > returned else []
+    def _return_misplaced(self, fetched: list[StreamEntries]) -> None:
+        """Return the entries at once that are not to begin here, and take them off the lists; the first ones stay.
+
+        While the read waited, their queue may have been paused, this worker may have been told to take no new work, or
+        the room may have been taken by entries of other shards: on another worker they can start.
+        """
+        room = 0 if self._is_closed() else max(0, self._prefetch.left())
+        paused, unstarted = self._queue_order.paused, list[Unstarted]()
+        for stream, entries in fetched:
+            kept = 0 if paused and split_place(place_of_stream(stream))[0] in paused else min(room, len(entries))
+            room -= kept
+            if kept == len(entries):
+                continue
             # An unreadable one stays on the list: it is dropped where it is accepted.
-            readable = [delivery for delivery, _ in streams.read_deliveries(stream, last) if delivery is not None]
-            hand_back.hand_back(self._database, readable, self._worker)
-            gone = {delivery.entry for delivery in readable}
-            entries[:] = [each for each in entries if each[0] not in gone]
-            returned += len(last)
+            readable = [each for each, _ in streams.read_deliveries(stream, entries[kept:]) if each is not None]
+            # What comes by the front of its queue may hold permits already.
+            uses = limits.read_uses(self._database, [each.message.run for each in readable]) if is_front(stream) else ()
+            unstarted += map(Unstarted, readable, uses or [()] * len(readable))
+            returned = {each.entry for each in readable}
+            entries[:] = [each for each in entries if each[0] not in returned]
+        hand_back.return_unstarted(self._database, unstarted, self._worker)
 
     def _reread_pending(self) -> Iterator[list[Attempt]]:
         """Take the entries that the server holds as pending for this worker and that this worker does not have."""
         # Noted beforehand: an entry that ends while the server is asked must not be taken for a new one.
         in_flight = self._prefetch.entries()
+        self._read_at = time.monotonic()
         for place in self._queue_order.all_places():
             for stream, entries in self._reader.fetch_pending(place):
                 yield from self._accept(stream, [each for each in entries if (stream, each[0]) not in in_flight])
@@ -165,7 +184,7 @@ class Fetcher:
             message = delivery.message if delivery else None
             handler = handlers.get(message.handler) if message else None
             if delivery is not None and message is not None and handler is not None:
-                attempt = Attempt(self._database, delivery, handler, self._worker, handlers)
+                attempt = Attempt(self._database, delivery, handler, self._worker, handlers, self._read_at)
                 # For most runs this is all that admission costs.
                 needs_admission = (
                     handler.limits or handler.queue_limits or message.expires_at or message.unique_queued or admit_all

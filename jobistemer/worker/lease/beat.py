@@ -70,10 +70,11 @@ class Beater:
         database.clock.correct(reply.server_ms)
         self.last_beat_ms, self._last_beat_at = now_ms, time.monotonic()
         self.first_beat.set()
-        self._attempts.record_beat(database)
         self._queue_order.paused, self._queue_order.on_hold = reply.paused, reply.holds
         if reply.cancels:
             self._watchdog.cancel(self._find_reasons(reply.cancels))
+        # Only now: from here on what is read begins without asking the server, so it must be known what was cancelled.
+        self._attempts.record_beat(database)
         self._cancel_halted()
         self._execute_command(reply.command)
         self._record_long_attempts()

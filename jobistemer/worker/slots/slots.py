@@ -17,6 +17,7 @@ from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeat import start_thread
+from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
@@ -105,6 +106,17 @@ class Slots:
         waiting = self.take_unstarted()
         self.put([attempt for attempt in waiting if attempt.delivery.message.run not in runs])
         return [attempt for attempt in waiting if attempt.delivery.message.run in runs]
+
+    def take_waiting(self, database: Database, allowed: int, before: float) -> list[Attempt]:
+        """Remove the attempts of one shard that were fetched before a moment (monotonic) and have not started.
+
+        The first `allowed` attempts of all that wait stay. The others keep their order.
+        """
+        waiting = self.take_unstarted()
+        late = [each for each in waiting[allowed:] if each.database is database and each.started < before]
+        taken = set(late)
+        self.put([attempt for attempt in waiting if attempt not in taken] if taken else waiting)
+        return late
 
     def check(self, running: list[Attempt]) -> int:
         """Check the event loop. Returns how many attempts it holds up; as many others may run in their place."""

@@ -209,7 +209,7 @@ def test_an_operator_may_run_it_and_who_may_not_is_told(server, client):
     assert doctor(create_user(client, server, "test", "operator")) == []
     refused = CliRunner().invoke(main, ["doctor", "--url", create_user(client, server, "test", "viewer"), "--namespace", "test"])
     assert refused.exit_code == 1
-    assert "lacks a permission; `jobistemer acl ROLE` prints" in refused.stderr
+    assert "lacks a permission" in refused.stdout
     assert "s3cret" not in refused.output
 
 
@@ -233,3 +233,23 @@ def test_a_replica_and_replicas_that_nobody_counts_are_named(tmp_path):
         assert found["role"] == ("fault", "replica")
     finally:
         deployment.kill()
+
+
+def test_with_the_rights_of_an_operator_it_finds_what_it_finds_with_all_rights(server, client, app):
+    app.enqueue("work")
+    StepWorker(app.namespace.shards[0], app, "gone").fetch()
+    client.delete(f"{PREFIX}workers", f"{PREFIX}worker:gone")
+    client.set(f"{PREFIX}app:stock", 5)
+    operator = create_user(client, server, "test", "operator")
+    everything = doctor(server, code=1)
+    assert [each["check"] for each in everything] == ["entries"]
+    assert doctor(operator, code=1) == everything
+
+
+def test_what_a_user_may_not_look_at_is_a_finding_and_the_rest_is_checked(server, client, app):
+    app.enqueue("work")
+    operator = create_user(client, server, "test", "operator")
+    client.execute_command("ACL", "SETUSER", "operator", "-xinfo|consumers")
+    found = doctor(operator, code=1)
+    assert ("entries", True) in [(each["check"], "cannot be looked at" in each["value"]) for each in found]
+    assert "jobistemer acl operator" in next(each["remedy"] for each in found if each["check"] == "entries")

@@ -6,11 +6,14 @@ import re
 
 import pytest
 
+from jobistemer import NO_RETRIES, Concurrency
+from jobistemer.core.settings import WorkerSettings
 from jobistemer.store.reads import jobs
 from tests.support.apps import shard_of
-from tests.support.dashboard_client import HtmlPage
+from tests.support.dashboard_client import DashboardClient, HtmlPage
 from tests.support.lifecycle import build_ended, fetch, fetch_one, finish
 from tests.support.sample_data import record_beat
+from tests.support.step_system import StepWorker
 
 
 def test_an_empty_namespace_has_every_page_and_says_what_to_do(visitor):
@@ -81,9 +84,9 @@ def test_what_is_not_on_record_is_not_found(visitor, ids):
 
 @pytest.mark.parametrize(
     ("asked", "place"),
-    [("run_1", "/runs/run_1"), ("occ_1", "/occurrences/occ_1"), ("a/b", "/jobs/a%2Fb"), ("", "/jobs"), ("//x", "/jobs/%2F%2Fx")],
+    [("run_1", "/runs/run_1"), ("occ_1", "/occurrences/occ_1"), ("hostile", "/jobs/hostile"), ("HOSTILE", "/jobs/hostile"), ("warehouse/etl", "/jobs/warehouse%2Fetl"), ("", "/jobs")],
 )
-def test_an_id_or_a_name_leads_to_its_page(visitor, asked, place):
+def test_an_id_or_a_name_leads_to_its_page(visitor, ids, asked, place):
     answer = visitor.client.get("/find", params={"q": asked})
     assert (answer.status_code, answer.headers["location"]) == (303, place)
 
@@ -101,3 +104,60 @@ def test_a_page_costs_the_same_number_of_commands_however_long_the_history(visit
     asked.clear()
     visitor.look("/jobs/hostile")
     assert len(asked) <= short + 65
+
+
+def test_a_part_of_a_name_finds_jobs_and_runs_of_tasks(visitor, ids):
+    page = visitor.look("/find?q=STILE")
+    assert 'href="/jobs/hostile"' in page
+    page = visitor.look("/find?q=mail")
+    assert f'href="/runs/{ids["waiting"]}"' in page
+    assert f'href="/runs/{ids["dead"]}"' in page
+    assert "Nothing has this in its name" in visitor.look("/find?q=nothing-like-it")
+    assert "search for the id of the run" in visitor.look("/find?q=attempt_1")
+
+
+def test_jobs_are_sorted_by_name_and_chosen_by_state_and_name(visitor, app, ids):
+    names = lambda page: re.findall(r'class="name"><a href="/jobs/([^"]+)"', page)  # noqa: E731
+    assert names(visitor.look("/jobs")) == ["hostile", "warehouse%2Fetl"]
+    assert set(names(visitor.look("/jobs?sort=due"))) == {"hostile", "warehouse%2Fetl"}
+    assert names(visitor.look("/jobs?state=failed")) == ["hostile"]
+    assert names(visitor.look("/jobs?q=ETL")) == ["warehouse%2Fetl"]
+    assert names(visitor.look("/jobs?state=paused")) == []
+    visitor.press("pause-job", "warehouse/etl")
+    assert names(visitor.look("/jobs?state=paused")) == ["warehouse%2Fetl"]
+    assert "No job is like that" in visitor.look("/jobs?state=paused&q=hostile")
+
+
+def test_the_overview_looks_at_all_jobs(app, monkeypatch):
+    # Given many jobs that are due soon, and one that failed and one that is paused and due much later
+    monkeypatch.setattr("jobistemer.web.shared.job_watch.JOBS_PER_LOOK", 20)
+    for number in range(60):
+        app.job("*/20 * * * * *", name=f"often-{number}")(lambda: None)
+    app.job("0 0 1 1 *", name="nightly-billing", retry=NO_RETRIES)(lambda: None)
+    app.job("0 0 2 1 *", name="month-end")(lambda: None)
+    app.deploy()
+    app.control.trigger("nightly-billing")
+    finish(shard_of(app), build_ended(fetch_one(shard_of(app)), "failed", error="no"), app.control.find("nightly-billing").job)
+    app.control.pause("month-end")
+
+    # Then both are named, also by later looks, which read a part of the jobs
+    visitor = DashboardClient(app.namespace)
+    for _ in range(3):
+        text = HtmlPage(visitor.look("/")).text
+        assert "1 job failed last time: nightly-billing" in text
+        assert "1 paused job: month-end" in text
+        assert re.search(r"62\s*jobs", text)
+        visitor.application.state.dashboard.job_watch._looked_at = float("-inf")
+
+
+def test_runs_that_wait_for_a_limit_are_counted_and_listed(visitor, app):
+    @app.task(limits=[Concurrency(1)])
+    def report(n: int) -> None: ...
+
+    runs = [report.enqueue(n).id for n in range(3)]
+    StepWorker(shard_of(app), app, settings=WorkerSettings(concurrency=8)).fetch()
+    assert re.search(r"2\s*runs wait\s*in 1 queues, 2 for a limit", HtmlPage(visitor.look("/")).text)
+    page = visitor.look("/runs?queue=default")
+    assert re.search(r"task/report\s+1 of 1", HtmlPage(page).text)
+    assert len([run for run in runs if f'href="/runs/{run}"' in page]) == 3
+

@@ -255,4 +255,4 @@ def test_the_options_of_a_cluster_url_are_those_of_one_server():
     assert chosen == {
         "host": "a", "port": 1, "username": "bob", "password": "secret", "socket_timeout": 7.0, "ssl_cert_reqs": "none",
     }
-    assert nodes.client(("a", 1)).connection_pool.connection_class.__name__ == "SSLConnection"
+    assert nodes.client(("a", 1)).connection_pool.connection_class.__name__ == "BoundedTlsConnection"

@@ -53,11 +53,12 @@ def test_what_one_call_of_many_is_refused_for_does_not_touch_the_others(database
 
 
 async def awaited(url, database):
-    other = AsyncDatabase(Server(url).async_client(database.keys.tag), database.keys, database.clock, url)
+    server = Server(url)
+    other = AsyncDatabase(server.shared_calls(database.keys.tag), database.keys, database.clock, url)
     try:
         return await other.call(enqueueing(database, "run_1"))
     finally:
-        await other.client.aclose()
+        await server.aclose()
 
 
 @pytest.mark.parametrize("flushed", ["flushed", "kept"])

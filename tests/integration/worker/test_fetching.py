@@ -8,15 +8,21 @@ import pytest
 
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import Options
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.store.calls import streams
+from jobistemer.runtime.shutdown import Shutdown
+from jobistemer.store.calls import heartbeats, streams
 from jobistemer.store.calls.streams import StreamReader
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
+from jobistemer.worker.attempts.attempt import RunningAttempts
 from jobistemer.worker.attempts.prefetch import PREFETCH_S, Prefetch
 from jobistemer.worker.fetch.fetcher import Fetcher
 from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.returner import Returner
+from jobistemer.worker.fetch.worker_parts import WorkerParts
 from tests.support.clocks import FrozenClock
 from tests.support.lifecycle import build_ended, enqueue, finish
 from tests.support.servers import VALKEY, running
@@ -25,18 +31,36 @@ from tests.support.servers import VALKEY, running
 class Bench:
     """A worker with room for a few runs at a time, which end when the test says so."""
 
-    def __init__(self, database, queues_and_weights, room=1, seed=7):
+    def __init__(self, database, queues_and_weights, room=1, seed=7, is_closed=bool, consumer="alice"):
         self.queue_order = QueueOrder(queues_and_weights, Random(seed))
         streams.open_streams(database, self.queue_order.all_places())
         self.database = database
         self.taken = []
         self.prefetch = Prefetch(room)
         handlers = {"greet": Handler("greet", lambda: None, Options())}
-        self.fetcher = Fetcher(database, "alice", self.queue_order, self.prefetch, handlers)
+        self.fetcher = Fetcher(database, consumer, self.queue_order, self.prefetch, handlers, is_closed)
 
     def step(self):
         for attempts in self.fetcher.step(block=False):
             self.taken += attempts
+
+    def interfere(self, act):
+        """Let something happen while the next read is under way, which waits for all places at once."""
+        reader = self.fetcher._reader
+        waiting = reader.fetch
+
+        def fetch(*args, **options):
+            act()
+            return waiting(*args, **options)
+
+        reader.fetch = fetch
+        self.fetcher._places_with_more.clear()
+        self.fetcher._place_count = len(self.queue_order.all_places())
+        self.fetcher._must_reread = False
+
+    def learn_that_runs_are_short(self):
+        for _ in range(50):
+            self.prefetch.finish([(b"s", b"0-0")], 0.0)
 
     def take(self):
         """The runs of one step, which end at once; each has taken so long that the room stays what it is."""
@@ -130,7 +154,11 @@ def test_a_wait_that_is_cut_short_loses_no_entry(tmp_path):
             reader.interrupt()
             thread.join(0.001)
         pending = [each[0] for each in database.ask("XPENDING", stream, "workers", "-", "+", 1000)]
-        left = [entry for _, entries in StreamReader(database, "bob").fetch(["default:5"], 1000, block=False) for entry, _ in entries]
+        left = [
+            entry
+            for _, entries in StreamReader(database, "bob").fetch(["default:5"], 1000, block=False)
+            for entry, _ in entries
+        ]
         assert pending == read
         assert len(read) + len(left) == 300
         client.close()
@@ -140,15 +168,7 @@ def test_what_has_no_room_any_more_when_it_arrives_goes_back_at_once_for_others(
     # Given a worker with room for one, whose read waits while another shard gives it something to do
     bench = Bench(database, {"default": 0})
     enqueue(database, "run_1")
-    reader, waiting = bench.fetcher._reader, bench.fetcher._reader.fetch
-
-    def fetch(*args, **options):
-        bench.prefetch.add([(b"a stream of another shard", b"1-0")])
-        return waiting(*args, **options)
-
-    reader.fetch = fetch
-    bench.fetcher._places_with_more.clear()
-    bench.fetcher._place_count = len(bench.queue_order.all_places())
+    bench.interfere(lambda: bench.prefetch.add([(b"a stream of another shard", b"1-0")]))
     bench.step()
 
     # Then the run is not parked here: another worker takes it, and no attempt is used up
@@ -156,3 +176,106 @@ def test_what_has_no_room_any_more_when_it_arrives_goes_back_at_once_for_others(
     other = Bench(database, {"default": 0})
     other.step()
     assert [(each.delivery.message.run, each.delivery.attempt) for each in other.taken] == [("run_1", 0)]
+
+
+def begin_long(bench, attempts, count):
+    """Begin so many runs of those that were taken, as if each had been running for a second."""
+    for attempt in bench.taken[:count]:
+        attempts.begin(attempt, lambda: None)
+        attempt.started -= 1
+    del bench.taken[:count]
+
+
+def test_a_worker_whose_slots_are_all_busy_with_long_runs_takes_nothing(database):
+    # Given a worker whose short runs let it fetch a thousand at a time, and that has three long ones now
+    attempts = RunningAttempts()
+    bench = Bench(database, {"default": 0}, room=3)
+    bench.prefetch._count_long = attempts.count_long
+    bench.learn_that_runs_are_short()
+    for n in range(3):
+        enqueue(database, f"run_{n}")
+    bench.step()
+    begin_long(bench, attempts, 3)
+
+    # When more comes
+    enqueue(database, "run_short")
+    bench.step()
+
+    # Then another worker has it
+    assert bench.taken == []
+    other = Bench(database, {"default": 0})
+    assert other.take() == ["run_short"]
+
+
+def test_what_a_read_brings_from_a_queue_that_was_paused_meanwhile_goes_back_at_once(database):
+    bench = Bench(database, {"default": 0, "mail": 0}, room=8)
+    enqueue(database, "run_1")
+    enqueue(database, "run_2", queue="mail")
+    bench.interfere(lambda: setattr(bench.queue_order, "paused", {"default"}))
+    bench.step()
+    assert [each.delivery.message.run for each in bench.taken] == ["run_2"]
+    assert Bench(database, {"default": 0}).take() == ["run_1"]
+
+
+def test_what_a_read_brings_to_a_worker_that_was_told_to_be_quiet_meanwhile_goes_back_at_once(database):
+    quiet = threading.Event()
+    bench = Bench(database, {"default": 0}, room=8, is_closed=quiet.is_set)
+    for n in range(3):
+        enqueue(database, f"run_{n}")
+    bench.interfere(quiet.set)
+    bench.step()
+    assert (bench.taken, bench.prefetch.in_flight) == ([], 0)
+    other = Bench(database, {"default": 0}, room=8)
+    other.step()
+    assert [(each.delivery.message.run, each.delivery.attempt) for each in other.taken] == [
+        (f"run_{n}", 0) for n in range(3)
+    ]
+
+
+class Waiting:
+    """Slots that begin nothing."""
+
+    def __init__(self):
+        self.attempts = []
+
+    def take_waiting(self, database, allowed, before):
+        late = [each for each in self.attempts[allowed:] if each.database is database and each.started < before]
+        self.attempts = [each for each in self.attempts if each not in late]
+        return late
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_waits_behind_long_runs_goes_back_while_other_workers_live(database, others):
+    # Given a worker with room for two that has fetched six, of which two turn out to be long
+    attempts, slots = RunningAttempts(), Waiting()
+    bench = Bench(database, {"default": 0}, room=2)
+    bench.prefetch._count_long = attempts.count_long
+    bench.learn_that_runs_are_short()
+    for n in range(6):
+        enqueue(database, f"run_{n}")
+    bench.step()
+    begin_long(bench, attempts, 2)
+    slots.attempts = bench.taken
+    for attempt in slots.attempts:
+        attempt.started -= 1
+    now_ms = database.clock.now_ms()
+    for name in ["alice", "bob"][: others + 1]:
+        database.call(heartbeats.beat_worker(database.keys, name, now_ms, 15_000, now_ms, b"{}"))
+    parts = WorkerParts(
+        "alice", WorkerSettings(), {}, bench.queue_order, bench.prefetch, attempts, Shutdown(), Liveness()
+    )
+    returner = Returner(database, parts, slots)
+
+    # When it has looked twice
+    returner.step()
+    assert len(slots.attempts) == 4
+    returner._crowded_since -= 1
+    returner.step()
+
+    # Then they are there for the others, in their order, and no attempt is used up
+    other = Bench(database, {"default": 0}, room=8, consumer="bob")
+    other.step()
+    returned = ["run_2", "run_3", "run_4", "run_5"] if others else []
+    assert [each.delivery.message.run for each in other.taken] == returned
+    assert {each.delivery.attempt for each in other.taken} <= {0}
+    assert bench.prefetch.in_flight == (2 if others else 6)

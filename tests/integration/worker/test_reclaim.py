@@ -91,7 +91,7 @@ def test_a_zombie_changes_nothing_and_does_not_begin_runs_that_it_had_fetched(ap
     (begun,) = zombie.attempts.running()
     zombie.attempts.end(begun, NOTHING_RETURNED)
     zombie.committer.finished.put(begun)
-    zombie.attempts._lease_s = 0.0
+    zombie.attempts._doubt_s = 0.0
     with nothing_written(database):
         zombie.execute()
         zombie.commit()

@@ -2,7 +2,7 @@ import pytest
 
 from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import encode_message
-from jobistemer.store.calls import limits
+from jobistemer.store.calls import limits, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import build_ended, enqueue, fetch_one, finish, message
@@ -115,6 +115,34 @@ def test_a_rate_counts_starts_and_promises_the_others_a_time(database):
 def test_promises_are_as_far_apart_as_the_rate_asks(database):
     promised = [admit(database, arrive(database, f"run_{n}"), RATE).values for n in range(6)]
     assert promised == [[], [], [NOW + 10_000], [NOW + 10_000], [NOW + 20_000], [NOW + 20_000]]
+
+
+def promote(database, run, at):
+    assert database.call(runs.promote_runs(database.keys, [f"default:5:{run}"], at)) == Reply("PROMOTED", [1])
+
+
+@pytest.mark.parametrize("behind_ms", [0, 1, 30])
+def test_a_promise_is_kept_by_a_worker_whose_clock_is_behind_that_of_the_ticker(database, behind_ms):
+    # Given a run with a promise, and others that came after it
+    for n in range(8):
+        admit(database, arrive(database, f"run_{n}"), RATE)
+    due = NOW + 10_000
+
+    # When the ticker finds that it is due, and the worker has an earlier time
+    promote(database, "run_2", due)
+    assert admit(database, fetch_one(database, "bob"), RATE, now=due - behind_ms) == Reply("ADMITTED", [])
+
+    # Then the others keep their places
+    promote(database, "run_3", due)
+    assert admit(database, fetch_one(database, "bob"), RATE, now=due - behind_ms) == Reply("ADMITTED", [])
+    assert records(database)["promised:task/greet"] == {f"run_{n}": NOW + n // 2 * 10_000 for n in range(4, 8)}
+
+
+def test_a_turn_that_is_far_ahead_has_not_come(database):
+    for n in range(6):
+        admit(database, arrive(database, f"run_{n}"), RATE)
+    promote(database, "run_5", NOW + 20_000)
+    assert admit(database, fetch_one(database, "bob"), RATE, now=NOW + 100).word == "LATER"
 
 
 def test_what_a_rate_keeps_expires_by_itself(database):

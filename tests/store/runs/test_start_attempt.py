@@ -75,3 +75,13 @@ def test_a_shown_attempt_gets_its_expiry_when_it_ends(database):
     assert set(find_leaks(database)) == {"run:run_1", f"attempt:{FIRST}", "stream:default:5"}
     finish(database, build_ended(delivery))
     assert find_leaks(database) == {}
+
+
+def test_a_run_that_is_to_be_cancelled_is_shown_and_its_worker_is_told(database):
+    enqueue(database)
+    delivery = fetch_one(database)
+    database.call(runs.request_cancel(database.keys, "run_1", delivery.entry.decode(), NOW))
+    assert show(database, delivery) == Reply("CANCELED", [])
+    assert records(database)["run:run_1"]["state"] == "running"
+    with nothing_written(database):
+        assert show(database, delivery) == Reply("CANCELED", [])

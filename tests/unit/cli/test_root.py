@@ -3,6 +3,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from jobistemer import __version__
 from jobistemer.cli import main
@@ -79,3 +80,16 @@ def test_names_are_completed_in_a_shell():
 
     completer = BashComplete(main, {}, "jobistemer", "_JOBISTEMER_COMPLETE")
     assert [each.value for each in completer.get_completions(["job"], "hi")] == ["history"]
+
+
+@pytest.mark.parametrize("command", [worker_command, ticker_command])
+def test_each_process_says_its_version(command):
+    result = CliRunner().invoke(command, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"{command.name}, version {__version__}\n")
+
+
+@pytest.mark.parametrize("group", ["worker", "ticker"])
+def test_who_takes_a_group_for_the_program_that_starts_a_process_is_told_its_name(cli, group):
+    result = cli(group, "shop:app")
+    assert result.exit_code == 2
+    assert f"To start a {group}: `jobistemer-{group} shop:app`." in result.stderr

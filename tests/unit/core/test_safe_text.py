@@ -7,7 +7,7 @@ import json
 import pytest
 
 from jobistemer.core import safe_text
-from jobistemer.core.safe_text import clean_text, escape_json, hide_named, hide_secrets, remember_secret
+from jobistemer.core.safe_text import clean_text, escape_json, escape_text, hide_named, hide_secrets, remember_secret
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,14 @@ def test_json_holds_no_character_that_a_terminal_obeys_and_says_the_same():
 
 def test_text_for_people_is_one_printable_line():
     assert clean_text(HOSTILE + "\nnext\r").isprintable()
+
+
+@pytest.mark.parametrize("text", ["👩\u200d👧", "می\u200cخواهم", "क्\u200dष"])
+def test_marks_that_join_letters_or_emoji_stay(text):
+    assert escape_text(text) == text
+
+
+@pytest.mark.parametrize("text", ["a\u200db", "\u200d", "👩\u200d", "\u200d\u200d", "م\u202eم", "a\u200b"])
+def test_other_invisible_marks_are_escaped(text):
+    assert escape_text(text).isascii() or "\\u202e" in escape_text(text) or "\\u200d" in escape_text(text)
+    assert escape_text(text) != text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -14,6 +15,7 @@ from jobistemer.core.states import AttemptState
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.prefetch import PREFETCH_S
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.execute.execute import run
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
@@ -26,9 +28,9 @@ STOPPED = Outcome(AttemptState.TIMED_OUT)
 def nothing() -> None: ...
 
 
-def make_attempt(number=0, function=nothing, stream=b"s", database=None, crashes=0, **changes):
+def make_attempt(number=0, function=nothing, stream=b"s", database=None, crashes=0, read_at=None, **changes):
     delivery = Delivery(stream, b"%d-0" % number, message(f"run_{number}", **changes), 0, crashes)
-    return Attempt(database, delivery, Handler("greet", function, Options()), "alice", {})
+    return Attempt(database, delivery, Handler("greet", function, Options()), "alice", {}, read_at)
 
 
 def test_only_who_takes_a_flight_out_ends_it():
@@ -131,6 +133,31 @@ def test_what_was_taken_before_the_lease_ran_out_is_begun_only_after_the_server_
 
     assert not attempts.begin(third, nothing)
     assert attempts.begin(make_attempt(database=shard), nothing)
+
+
+def test_what_the_server_handed_out_to_a_worker_that_stood_still_is_begun_only_after_it_was_asked():
+    # Given a read that was sent before this process stood still, and whose answer is found after its next beat
+    attempts, shard = RunningAttempts(2.0), TakenOver()
+    sent_at = time.monotonic()
+    last_beat_at, doubtful_until = attempts._leases[id(shard)]
+    attempts._leases[id(shard)] = (last_beat_at - 3.0, doubtful_until)
+    attempts.record_beat(shard)
+
+    # Then its run may have been cancelled meanwhile, or be somebody else's
+    handed_out = make_attempt(1, database=shard, read_at=sent_at)
+    assert not attempts.begin(handed_out, nothing)
+    assert attempts.begin(make_attempt(2, database=shard), nothing)
+
+
+def test_runs_count_as_long_when_they_have_lasted_longer_than_work_is_fetched_ahead():
+    attempts = RunningAttempts()
+    assert attempts.count_long() == 0
+    for number in range(5):
+        attempts.begin(make_attempt(number), nothing)
+    assert attempts.count_long() == 0
+    for attempt in attempts.running()[:3]:
+        attempt.started -= 2 * PREFETCH_S
+    assert attempts.count_long() == 3
 
 
 def test_what_may_have_killed_a_worker_is_begun_only_after_its_record_says_so():

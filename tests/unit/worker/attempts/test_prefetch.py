@@ -80,3 +80,55 @@ def test_room_that_one_reader_has_reserved_is_not_there_for_another():
             assert second == 0
         prefetch.add([(b"stream", b"1-0")])
     assert prefetch.capacity() == 3
+
+
+def test_slots_with_long_runs_are_not_free_and_when_all_are_nothing_is_taken():
+    long = [0]
+    prefetch = Prefetch(3, lambda: long[0])
+    worked(prefetch, 0.000001)
+    assert prefetch.capacity() == MAX_PREFETCH
+    rooms = []
+    for number in range(3):
+        prefetch.add([(b"s", b"long-%d" % number)])
+        long[0] += 1
+        rooms.append(prefetch.capacity())
+    assert rooms == [MAX_PREFETCH, MAX_PREFETCH, 0]
+
+
+def test_a_slot_that_a_blocked_loop_holds_up_is_replaced():
+    prefetch = Prefetch(2, lambda: 2)
+    prefetch.add(keys(2))
+    assert (prefetch.capacity(), prefetch.has_idle_slot) == (0, False)
+    prefetch.blocked = 1
+    assert (prefetch.capacity(), prefetch.has_idle_slot) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("long", "seconds_each", "held", "allowed"),
+    [
+        # Behind runs that are all long nothing may wait.
+        (4, 0.000001, 4, None),
+        (4, 0.000001, 5, 0),
+        # Where slots become free, twice of what would be fetched may wait: 50 ms of work is an estimate.
+        (2, 0.01, 20, None),
+        (2, 0.01, 50, 20),
+        (0, 0.000001, 1000, None),
+    ],
+)
+def test_what_waits_in_vain_is_told_from_what_begins_soon(long, seconds_each, held, allowed):
+    prefetch = Prefetch(4, lambda: long)
+    worked(prefetch, seconds_each)
+    prefetch.add([(b"s", b"held-%d" % number) for number in range(held)])
+    assert prefetch.allowed_waiting() == (allowed if allowed is None else pytest.approx(allowed, abs=2))
+
+
+def test_no_more_is_fetched_than_a_worker_may_still_execute():
+    prefetch, done = Prefetch(8), [0]
+    worked(prefetch, 0.000001)
+    prefetch.count_runs_left = lambda: 20 - done[0]
+    assert prefetch.capacity() == 20
+    prefetch.add(keys(15))
+    assert prefetch.capacity() == 5
+    done[0] = 12
+    prefetch.finish(keys(12), 0.0)
+    assert prefetch.capacity() == 5
