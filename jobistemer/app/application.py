@@ -20,7 +20,7 @@ from jobistemer.app.transaction_enqueue import prepare_follow_up
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.definitions import Registration
 from jobistemer.control.queues import Holds, QueueControl
-from jobistemer.core.checks import is_encodable, show
+from jobistemer.core.checks import check_id, show
 from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
 from jobistemer.core.jobs.options import Options
@@ -111,9 +111,7 @@ class Jobistemer(Registry):
 
         Raises InvalidInput for an id that is not a text.
         """
-        if not isinstance(run_id, str) or not is_encodable(run_id):
-            raise InvalidInput(f"run id is {show(run_id)}, allowed is the text that a handle has as its id")
-        return RunHandle(self.namespace, run_id, None, msgspec.json.decode, existing=True)
+        return RunHandle(self.namespace, check_id("run id", run_id), None, msgspec.json.decode, existing=True)
 
     def deploy(self) -> list[Registration]:
         """Register every declared job, except where the registered definition is equal or newer.
@@ -136,7 +134,7 @@ class Jobistemer(Registry):
 
     def report(self, occurrence_id: str) -> Report:
         """Return the execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""
-        return find_report(self.namespace.shards, occurrence_id)
+        return find_report(self.namespace.shards, check_id("occurrence id", occurrence_id))
 
     enqueue_many_async = twin(enqueue_many)
     deploy_async = twin(deploy)

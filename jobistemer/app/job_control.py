@@ -12,6 +12,7 @@ from jobistemer.app.handles import TaskHandle
 from jobistemer.app.job_declaration import split_job_options
 from jobistemer.control.definitions import Registration
 from jobistemer.control.jobs import JobControl
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, UnknownTask
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.job import Job, Task
@@ -77,13 +78,13 @@ class AppJobControl(JobControl):
         if isinstance(task, str) and task in handlers:
             return handlers[task]
         if not isinstance(task, str):
-            raise UnknownTask(f"task is {task!r:.80}, allowed is what @app.task gives, or its name")
+            raise UnknownTask(f"task is {show(task)}, allowed is what @app.task gives, or its name")
         close = get_close_matches(task, handlers, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(sorted(handlers)[:10]) or 'none'}"
+        hint = f"did you mean {show(close[0])}?" if close else f"it has {', '.join(sorted(handlers)[:10]) or 'none'}"
         raise UnknownTask(f"this app has no task {task[:100]!r}; {hint}")
 
 
 def _encode(name: str, handler: Handler, payload: Mapping[str, Any]) -> Any:
     if not isinstance(payload, Mapping):
-        raise InvalidPayload(f"job {name!r}: payload is {payload!r:.80}, allowed are keyword arguments by name")
+        raise InvalidPayload(f"job {show(name)}: payload is {show(payload)}, allowed are keyword arguments by name")
     return handler.encode_arguments(payload)

@@ -172,7 +172,7 @@ class JobDeclaration(TaskDecorator):
     def _set_name(self, name: str) -> None:
         self.name = check_name("job", name)
         if name in self._app.declarations:
-            raise InvalidDefinition(f"job {name!r} is declared twice; names of an app's jobs are unique")
+            raise InvalidDefinition(f"job {show(name)} is declared twice; names of an app's jobs are unique")
         self._app.declarations[name] = self
         if self._on_start is not None:
             self.on_start(self._on_start)
@@ -200,7 +200,7 @@ class JobDeclaration(TaskDecorator):
     ) -> TaskHandle[Any, Any]:
         failure = given.get("failure")
         if failure is not None:
-            failure = check_choice(f"task {name!r}: failure", failure, FailureStrategy, InvalidDefinition)
+            failure = check_choice(f"task {show(name)}: failure", failure, FailureStrategy, InvalidDefinition)
         traits, options = split_task_options({key: value for key, value in given.items() if key != "failure"})
         edges = {task.name: task.after for task in self._tasks}
         traits["upstream"] = find_upstream(edges, after)

@@ -96,7 +96,7 @@ class Registry(Lifetime):
         """
         if not limits:
             raise InvalidDefinition(f"queue {show(queue)} is given no limit, write limit_queue(…, Concurrency(5))")
-        self.queue_limits[check_name("queue", queue)] = check_limits(f"queue {queue!r}", limits)
+        self.queue_limits[check_name("queue", queue)] = check_limits(f"queue {show(queue)}", limits)
 
     def jobs(self) -> list[Job]:
         """Return the declared jobs. Raises InvalidDefinition."""
@@ -111,7 +111,7 @@ class Registry(Lifetime):
     def job_options(self, job: str) -> dict[str, dict[str, EffectiveOption]]:
         """Return the options that apply in an occurrence of a declared job, by task. Raises UnknownJob."""
         if job not in self.declarations:
-            raise UnknownJob(f"no job {job!r} is declared on this app; declared are {', '.join(self.declarations)}")
+            raise UnknownJob(f"no job {show(job)} is declared on this app; declared are {', '.join(self.declarations)}")
         definition = self.declarations[job].build()
         return {task.name: find_effective_options(definition, task) for task in definition.tasks}
 
@@ -127,10 +127,10 @@ class Registry(Lifetime):
         Raises InvalidDefinition or InvalidName.
         """
         if name in self.handlers:
-            raise InvalidDefinition(f"task {name!r} is declared twice; names of an app's tasks are unique")
+            raise InvalidDefinition(f"task {show(name)} is declared twice; names of an app's tasks are unique")
         if isinstance(function, TaskHandle):
             raise InvalidDefinition(
-                f"{name!r} is to be made of task {function.name!r}, which is declared already: a job declares its "
+                f"{show(name)} is to be made of task {function.name!r}, which is declared already: a job declares its "
                 "function itself, so leave out @app.task there"
             )
         upstream = traits.pop("upstream", ())

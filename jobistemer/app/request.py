@@ -41,7 +41,7 @@ class Timing(msgspec.Struct, frozen=True):
             instant_ms("at", self.at)
         expires_at = self.expires_at(0)
         if self.delay is not None and not isinstance(self.expires, datetime) and 0 < expires_at <= self.due_at(0):
-            raise InvalidInput(f"expires is {self.expires!r} and delay is {self.delay!r}: it would never start")
+            raise InvalidInput(f"expires is {show(self.expires)} and delay is {show(self.delay)}: it would never start")
 
     def due_at(self, now_ms: int) -> int:
         """Return the Unix milliseconds of the earliest start; 0 for at once. Raises InvalidInput."""
@@ -110,7 +110,9 @@ class Debounce(msgspec.Struct, frozen=True):
         check_key("debounce key", self.key)
         wait = milliseconds("debounce wait", self.wait, least=1)
         if self.longest is not None and milliseconds("debounce longest", self.longest, least=1) < wait:
-            raise InvalidInput(f"debounce longest is {self.longest!r}, which is shorter than its wait {self.wait!r}")
+            raise InvalidInput(
+                f"debounce longest is {show(self.longest)}, which is shorter than its wait {show(self.wait)}"
+            )
 
     def window(self, now_ms: int) -> tuple[int, int]:
         """Return the Unix milliseconds of the start without a further call, and those of the latest start."""
@@ -183,7 +185,7 @@ def build_request(
     return Request(
         task,
         {} if payload is None else payload,
-        read_options(f"a call of task {task!r}", options, InvalidInput) if options else _NO_OPTIONS,
+        read_options(f"a call of task {show(task)}", options, InvalidInput) if options else _NO_OPTIONS,
         timing,
         single,
         check_texts("metadata", metadata) if metadata is not None else {},

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import inf, isnan
+from math import inf
 
+from jobistemer.core.checks import show
+from jobistemer.core.durations import LONGEST_WINDOW_S
 from jobistemer.core.errors import InvalidInput, NotConnected, ResultTimeout
 from jobistemer.store.server.connection import LONGEST_PAUSE_S
 from jobistemer.store.server.deadline import Deadline
@@ -25,11 +27,14 @@ def wait_for_end(
 
     Raises ResultTimeout when the time is over, or InvalidInput for a time-out that is not a number.
     """
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or isnan(timeout)):
-        raise InvalidInput(f"timeout is {timeout!r:.80}, allowed are seconds, or None for ever")
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout <= inf
+    if timeout is not None and not is_number:
+        raise InvalidInput(f"timeout is {show(timeout)}, allowed are seconds, or None for ever")
     if timeout is None:
         yield _grow_pauses(inf, longest_pause, "")
         return
+    # A number of 400 digits is no float, and a year is for ever.
+    timeout = min(timeout, LONGEST_WINDOW_S)
     ends_at = time.monotonic() + timeout
     with Deadline(max(timeout, FIRST_LOOK_S)):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobistemer.core import ids
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidInput, UnknownJob
 from jobistemer.core.planning.audit import AuditResult, audit
 from jobistemer.store.database import Database
@@ -37,6 +38,6 @@ def _audit_job(database: Database, name: str, after: int | None, until: int | No
     now_ms = database.read_clock()
     ledger = read_job_history(database, name)
     if not ledger.versions:
-        raise UnknownJob(f"nothing is on record of a job {name!r}; `jobistemer job list` names those that are")
+        raise UnknownJob(f"nothing is on record of a job {show(name)}; `jobistemer job list` names those that are")
     end = now_ms // 1000 if until is None else min(until, now_ms // 1000)
     return audit(ledger, BEFORE_ALL_INSTANTS if after is None else after, end, now_ms)

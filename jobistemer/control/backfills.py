@@ -11,6 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.checks import check_all, check_id, show
+from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import Conflict, InvalidInput, NotFound, UnknownJob
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.planning.backfill import Backfill, BackfillOrder, list_instants
@@ -72,9 +74,13 @@ class Backfills:
         Returns the backfill, for `preview` and `start`. Raises InvalidInput.
         """
         now_ms = self._namespace.clock.now_ms()
-        if last.timestamp() * 1000 > now_ms:
+        first_ms, last_ms = instant_ms("first", first), instant_ms("last", last)
+        if last_ms > now_ms:
             raise InvalidInput(f"the range ends at {last.isoformat()}, which is to come; the schedule will fire that")
-        range_ = (int(first.timestamp()), int(last.timestamp()))
+        range_ = (first_ms // 1000, last_ms // 1000)
+        if isinstance(again, str) or not isinstance(again, Collection):
+            raise InvalidInput(f"again is {show(again)}, allowed is a list of states, such as ['missed']")
+        check_all("again", list(again), str, "states of occurrences", InvalidInput)
         return Backfill(
             _backfill_id(name, range_, order, again, now_ms),
             name,
@@ -163,13 +169,14 @@ class Backfills:
     replay_async = twin(replay)
 
     def _find_job(self, name: str) -> tuple[Database, StoredJob]:
-        database = self._namespace.for_job(ids.job_id(name))
+        database = self._namespace.for_job(ids.job_id(check_id("job name", name)))
         stored = jobs.find_job(database, name)
         if stored is None:
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
         return database, stored
 
     def _locate(self, backfill_id: str) -> tuple[Database, StoredBackfill]:
+        check_id("backfill id", backfill_id)
         for database in self._namespace.shards:
             known = backfills.find_backfill(database, backfill_id)
             if known is not None:
@@ -177,6 +184,7 @@ class Backfills:
         raise NotFound(f"no backfill {backfill_id} is on record: it never was, or ended more than a week ago")
 
     def _find_occurrence(self, occurrence_id: str) -> tuple[Database, OccurrenceRecord]:
+        check_id("occurrence id", occurrence_id)
         for database in self._namespace.shards:
             if found := records.find_occurrences(database, [occurrence_id]):
                 return database, found[0]
@@ -200,4 +208,4 @@ def _parse_choice(kind: type[_Choice], field: str, value: str) -> _Choice:
     try:
         return kind(value)
     except ValueError:
-        raise InvalidInput(f"{field} is {value!r}, allowed are {', '.join(kind)}") from None
+        raise InvalidInput(f"{field} is {show(value)}, allowed are {', '.join(kind)}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobistemer.control.changes import ChangeList
+from jobistemer.core.checks import check_id
 from jobistemer.core.errors import Conflict, NotFound, UnknownRun
 from jobistemer.core.safe_text import make_storable
 from jobistemer.store.actions import cancel
@@ -20,6 +21,7 @@ def cancel_run(namespace: Namespace, run_id: str, reason: str = BY_HAND, by: str
     Returns `canceled`; `requested`, when a worker executes the run and learns of the request within a second; or
     `ended`, when the run had ended before. Raises UnknownRun, or Conflict when the run changed its state at each try.
     """
+    check_id("run id", run_id)
     word = _ask_shards(namespace, lambda shard: cancel.cancel_run(shard, run_id, make_storable(reason)))
     if word == "UNKNOWN":
         raise UnknownRun(f"run {run_id:.100} is not on record: it never was, or its retention is over")
@@ -35,6 +37,7 @@ def cancel_occurrence(namespace: Namespace, occurrence: str, reason: str = BY_HA
     Returns `canceled`; `requested`, when workers execute runs of it; or `ended`, when it had ended before.
     Raises NotFound.
     """
+    check_id("occurrence id", occurrence)
     word = _ask_shards(namespace, lambda shard: cancel.cancel_occurrence(shard, occurrence, make_storable(reason)))
     if word == "UNKNOWN":
         raise NotFound(f"occurrence {occurrence} is not on record: it never was, or its retention is over")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jobistemer.control.changes import ChangeList
 from jobistemer.core import ids
-from jobistemer.core.errors import Conflict, DuplicateRun, NotFound
+from jobistemer.core.checks import LONGEST_ID, check_id, check_text, check_whole, show
+from jobistemer.core.errors import Conflict, DuplicateRun, InvalidInput, NotFound
 from jobistemer.core.handlers.handler import encode_payload
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.runtime.offload import twin, twin_iterator
@@ -15,6 +16,9 @@ from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls.runs import new_run_id
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+
+MAX_OFFSET = 10_000_000
+MAX_LIMIT = 100_000
 
 
 class DeadLetters:
@@ -28,7 +32,9 @@ class DeadLetters:
         self._changes = ChangeList(namespace, by)
 
     def page(self, offset: int = 0, limit: int = dead_letters.PAGE) -> list[DeadRun]:
-        """Return a page of dead letters, the latest first."""
+        """Return a page of dead letters, the latest first. Raises InvalidInput for numbers out of range."""
+        check_whole("offset", offset, 0, MAX_OFFSET, InvalidInput)
+        check_whole("limit", limit, 0, MAX_LIMIT, InvalidInput)
         return dead_letters.list_dead(self._namespace.shards, offset, limit)
 
     def all(self, handler: str = "", *, job: str = "", error: str = "") -> Iterator[DeadRun]:
@@ -36,6 +42,8 @@ class DeadLetters:
 
         handler: the name of the task. job: the name of the job. error: a text that the last error contains.
         """
+        for field, value in (("handler", handler), ("job", job), ("error", error)):
+            check_text(field, value, LONGEST_ID, InvalidInput)
         for database in self._namespace.shards:
             for letter in dead_letters.iter_dead(database):
                 slot = letter.message.task_ref
@@ -69,6 +77,10 @@ class DeadLetters:
 
     def purge(self, run_ids: list[str]) -> int:
         """Delete dead letters with their records. Returns how many of these runs were dead letters."""
+        if isinstance(run_ids, str) or not isinstance(run_ids, Sequence):
+            raise InvalidInput(f"run ids are {show(run_ids)}, allowed is a list of ids")
+        for each in run_ids:
+            check_id("run id", each)
         purged = 0
         for database in self._namespace.shards:
             for start in range(0, len(run_ids), dead_letters.PAGE):
@@ -86,6 +98,7 @@ class DeadLetters:
     purge_async = twin(purge)
 
     def _locate(self, run_id: str) -> tuple[Database, DeadRun]:
+        check_id("run id", run_id)
         for database in self._namespace.shards:
             letter = dead_letters.find_dead(database, run_id)
             if letter is not None:

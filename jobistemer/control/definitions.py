@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jobistemer.control.job_pages import JobPages
 from jobistemer.core import ids
-from jobistemer.core.checks import check_author, check_text
+from jobistemer.core.checks import LARGEST_WHOLE, check_author, check_id, check_text, check_whole, show
 from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownJob, UnknownVersion
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.new_job import encode_new_job
@@ -120,15 +120,16 @@ class JobDefinitions(JobPages):
     find_async = twin(find)
 
     def _find_version(self, name: str, number: int) -> Version:
+        check_whole("version", number, 1, LARGEST_WHOLE, InvalidInput)
         kept = self.versions(name)
         found = next((each for each in kept if each.number == number), None)
         if found is None:
             known = ", ".join(str(each.number) for each in kept)
-            raise UnknownVersion(f"job {name!r} has no version {number} on record; there are {known}")
+            raise UnknownVersion(f"job {show(name)} has no version {number} on record; there are {known}")
         return found
 
     def _database(self, name: str) -> Database:
-        return self._namespace.for_job(ids.job_id(name))
+        return self._namespace.for_job(ids.job_id(check_id("job name", name)))
 
     def _now_ms(self) -> int:
         return self._namespace.clock.now_ms()

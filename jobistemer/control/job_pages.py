@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from jobistemer.core.checks import check_whole
+from jobistemer.core.checks import check_whole, show
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.reads.summaries import JobSummary
 from jobistemer.runtime.offload import twin
@@ -40,7 +40,7 @@ class JobPages:
         check_whole("limit", limit, 1, MAX_PAGE, InvalidInput)
         for field, value in (("prefix", prefix), ("after", after)):
             if not isinstance(value, str):
-                raise InvalidInput(f"{field} is {value!r:.80}, allowed is a text")
+                raise InvalidInput(f"{field} is {show(value)}, allowed is a text")
         shards = self._namespace.shards
         found = sorted(name for shard in shards for name in find_names(shard) if name.startswith(prefix))
         rest = [name for name in found if name > after]

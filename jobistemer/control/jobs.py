@@ -9,7 +9,7 @@ from jobistemer.control.changes import ChangeList
 from jobistemer.control.definitions import JobDefinitions
 from jobistemer.control.job_pages import MAX_PAGE
 from jobistemer.core import ids
-from jobistemer.core.checks import LONGEST_AUTHOR
+from jobistemer.core.checks import LONGEST_AUTHOR, check_whole, show
 from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from jobistemer.core.runs.records import JobChange
@@ -70,7 +70,7 @@ class JobControl(JobDefinitions):
         Raises InvalidInput for an empty prefix, or Conflict when another process keeps changing one of them.
         """
         if not isinstance(prefix, str) or not prefix:
-            raise InvalidInput(f"prefix is {prefix!r:.80}, allowed is the beginning of names, such as 'tenant-'")
+            raise InvalidInput(f"prefix is {show(prefix)}, allowed is the beginning of names, such as 'tenant-'")
         removed, page = 0, self.list(prefix, limit=MAX_PAGE)
         while page.jobs:
             for summary in page.jobs:
@@ -100,14 +100,15 @@ class JobControl(JobDefinitions):
                 trim_step(database, stored.job)
                 return occurrence, reply.values[0].decode()
             if reply.word == "STALE":
-                raise Conflict(f"job {name!r} was changed at the same time; trigger it again")
-        raise Conflict(f"job {name!r} was triggered in each of the last 60 seconds; wait a moment")
+                raise Conflict(f"job {show(name)} was changed at the same time; trigger it again")
+        raise Conflict(f"job {show(name)} was triggered in each of the last 60 seconds; wait a moment")
 
     def log(self, name: str, limit: int = 100) -> list[JobChange]:
         """Return the changes that people and processes have made to a job, the latest first.
 
-        The changes of a removed job are kept as long as its history.
+        The changes of a removed job are kept as long as its history. limit: at most 10,000. Raises InvalidInput.
         """
+        check_whole("limit", limit, 0, MAX_PAGE, InvalidInput)
         return jobs.read_audit(self._database(name), ids.job_id(name), limit)
 
     def is_paused(self, name: str) -> bool:
@@ -188,9 +189,9 @@ def _read_pause_end(until: datetime | None, now_ms: int) -> int:
     """Return the end of a pause in Unix milliseconds, 0 for a pause without one. Raises InvalidInput."""
     if until is None:
         return 0
-    if until.tzinfo is None:
+    if isinstance(until, datetime) and until.tzinfo is None:
         raise InvalidInput(f"until is {until!r}, which has no time zone; say which, such as {until.isoformat()}+00:00")
-    until_ms = round(until.timestamp() * 1000)
+    until_ms = instant_ms("until", until)
     if until_ms <= now_ms:
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         raise InvalidInput(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobistemer.control.changes import ChangeList
-from jobistemer.core.checks import check_name
+from jobistemer.core.checks import LONGEST_ID, check_id, check_name, check_text, show
 from jobistemer.core.durations import LONGEST_WINDOW_S, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, NotFound
 from jobistemer.core.jobs.limits import limit_name
@@ -107,10 +107,10 @@ class Holds:
         name = _limit_name(task, key, limit)
         now_ms = self._namespace.shards[0].read_clock()
         if (seconds is None) == (until is None):
-            raise InvalidInput(f"hold of {name!r}: give either seconds or until")
+            raise InvalidInput(f"hold of {show(name)}: give either seconds or until")
         ends_at = instant_ms("until", until) if until else now_ms + milliseconds("seconds", seconds or 0, least=1)
         if not now_ms < ends_at <= now_ms + LONGEST_WINDOW_S * 1000:
-            raise InvalidInput(f"hold of {name!r} would end at {until}: allowed is a time within the next 366 days")
+            raise InvalidInput(f"hold of {show(name)} would end at {until}: allowed is a time within the next 366 days")
         holds.put_hold(self._namespace.shards, name, ends_at)
         self._changes.record(
             "put hold", name, f"until {datetime.fromtimestamp(ends_at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -135,10 +135,11 @@ class Holds:
 
 def send_worker_command(namespace: Namespace, worker: str, command: str, by: str | None = None) -> None:
     """Send a worker the command `quiet` or `stop`; the worker reads it with its next beat. Raises NotFound."""
+    check_id("worker", worker)
     changes = ChangeList(namespace, by)
     words = [each.call(command_worker(each.keys, worker, command)).word for each in namespace.shards]
     if "TOLD" not in words:
-        raise NotFound(f"no worker {worker!r} is on record; `jobistemer worker list` shows those there are")
+        raise NotFound(f"no worker {show(worker)} is on record; `jobistemer worker list` shows those there are")
     changes.record(f"{command} worker", worker)
 
 
@@ -146,4 +147,11 @@ def _limit_name(task: str, key: Any, limit: str) -> str:
     if bool(task) == bool(limit):
         raise InvalidInput("say what to hold: a task, or a limit that has a name of its own")
     scope = check_name("limit", limit) if limit else f"task/{check_name('task', task)}"
-    return limit_name(scope, None if key is None else str(key))
+    if key is None:
+        return limit_name(scope)
+    try:
+        value = str(key)
+    except Exception as error:
+        raise InvalidInput(f"key is {show(key)}, which cannot be written as a text: {type(error).__name__}") from error
+    check_text("key", value, LONGEST_ID, InvalidInput)
+    return limit_name(scope, value)

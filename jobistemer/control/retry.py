@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import Conflict, DuplicateRun, InvalidInput, QueueClosed, UnknownRun
 from jobistemer.core.runs.message import Message
 from jobistemer.core.states import RETRYABLE_RUNS, TERMINAL_RUNS
@@ -29,7 +30,7 @@ def retry_run(namespace: Namespace, run_id: str) -> str:
         raise UnknownRun(f"run {run_id} was purged, or its retention ended, at this moment")
     if reply.word == "CLOSED":
         raise QueueClosed(
-            f"queue {message.queue!r} is being drained and takes no new runs; open it again with "
+            f"queue {show(message.queue)} is being drained and takes no new runs; open it again with "
             f"`jobistemer queue open {message.queue}`"
         )
     if reply.word == "EXISTS":

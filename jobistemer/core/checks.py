@@ -19,6 +19,8 @@ LONGEST_AUTHOR = 100
 """The most characters in the name of the author of a change."""
 LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that enters a command of the server or a counter of a script."""
+LONGEST_ID = 500
+"""How many characters a name or an id may have that something is looked up by."""
 E = TypeVar("E", bound=StrEnum)
 
 
@@ -78,8 +80,17 @@ def check_choice(field: str, value: object, choices: type[E], error: type[Invali
 def check_text(field: str, value: object, most: int, error: type[InvalidInput]) -> None:
     """Check that `value` is a text of at most `most` characters that UTF-8 can write. Raises `error` otherwise."""
     if not isinstance(value, str) or len(value) > most or not is_encodable(value):
-        size = f" ({len(value)} characters)" if isinstance(value, str) else ""
+        size = f" ({len(value)} characters)" if isinstance(value, str) and len(value) > most else ""
         raise error(f"{field} is {show(value)}{size}, allowed are texts of at most {most} characters in UTF-8")
+
+
+def check_id(kind: str, value: object) -> str:
+    """Return a name or an id that something is looked up by. Raises InvalidInput for what cannot be one.
+
+    More is looked up than may be declared: an old name that is not allowed any more has to be found too.
+    """
+    check_text(kind, value, LONGEST_ID, InvalidInput)
+    return str(value)
 
 
 def check_all(field: str, values: Any, kinds: Any, names: str, error: type[InvalidInput]) -> tuple[Any, ...]:

@@ -81,7 +81,10 @@ def make_storable(text: object, most: int = _MAX_LINE) -> str:
     most: the characters that are kept; of a longer text the end is left out, with a mark. Text that is an identity is
     refused instead, see `checks.check_name`.
     """
-    stored = str(text)
+    try:
+        stored = str(text)
+    except Exception as error:  # noqa: BLE001 - a text for people must not hide what it was about
+        stored = f"<{type(text).__name__} that cannot be shown: {type(error).__name__}>"
     if len(stored) > most:
         stored = f"{stored[:most]} … ({len(stored)} characters)"
     return stored if stored.isascii() else stored.encode("utf-8", "backslashreplace").decode()

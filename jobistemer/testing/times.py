@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidInput
 
 When = datetime | str
@@ -17,11 +18,11 @@ def parse_instant_ms(what: str, value: When) -> int:
     try:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise InvalidInput(f"{what} is {value!r:.80}, which is no instant: {error}") from None
+        raise InvalidInput(f"{what} is {show(value)}, which is no instant: {error}") from None
     if not isinstance(instant, datetime):
-        raise InvalidInput(f"{what} is {value!r:.80}, allowed are a datetime and a text such as 2027-01-15T08:00:00Z")
+        raise InvalidInput(f"{what} is {show(value)}, allowed are a datetime and a text such as 2027-01-15T08:00:00Z")
     if instant.tzinfo is None:
-        raise InvalidInput(f"{what} is {value!r:.80}, which has no time zone; write 2027-01-15T08:00:00Z, or +01:00")
+        raise InvalidInput(f"{what} is {show(value)}, which has no time zone; write 2027-01-15T08:00:00Z, or +01:00")
     return round(instant.timestamp() * 1000)
 
 

@@ -18,7 +18,7 @@ from jobistemer.core.errors import InvalidInput, UnknownJob
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.planning.simulation import LONGEST_S, JobLoad, Simulation, simulate
 from jobistemer.core.schedules import anchored
-from jobistemer.core.schedules.instants import instant_at
+from jobistemer.core.schedules.instants import LAST_UNIX, instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.core.text import format_duration, pluralize
 from jobistemer.terminal import tables
@@ -52,15 +52,24 @@ def simulate_command(
     """Play the schedules of an app: what fires and overlaps, how many run at a time, what clock changes do."""
     start = _midnight() if since is None else read_instant(since, "UTC")
     jobs = [_anchor_job(job, start) for job in load_app(app, None, None).jobs()]
+    if start + days * 86_400 > LAST_UNIX:
+        raise InvalidInput(f"--from {since} and --days {days} go beyond the year 9999; begin earlier")
     found = simulate(jobs, _parse_durations(durations, jobs), start, start + days * 86_400)
     if svg is not None:
-        svg.write_text(day_chart.render_svg(found), encoding="utf-8")
+        _write_chart(svg, found)
     if as_json:
         print_json(found)
         return
     tables.print_renderable(_render_report(found))
     if svg is not None:
         click.echo(f"{svg} shows that day")
+
+
+def _write_chart(svg: Path, found: Simulation) -> None:
+    try:
+        svg.write_text(day_chart.render_svg(found), encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(f"the chart cannot be written: {error}", param_hint="--svg") from None
 
 
 def _midnight() -> int:
@@ -77,7 +86,7 @@ def _parse_durations(given: tuple[str, ...], jobs: list[Job]) -> dict[str, int]:
     known, found = {job.name for job in jobs}, {}
     for text in given:
         name, _, length = text.rpartition("=")
-        match = re.fullmatch(r"(\d+)(s|min|m|h)?", length)
+        match = re.fullmatch(r"(\d{1,9})(s|min|m|h)?", length, re.ASCII)
         if match is None or int(match[1]) == 0:
             raise InvalidInput(f"--duration {text!r} is not JOB=LENGTH, such as nightly=30s or nightly=2h")
         if name not in known:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
 import msgspec
 
 from jobistemer.core.checks import show
@@ -43,10 +41,14 @@ class AttemptLogRecord(msgspec.Struct, frozen=True):
     progress: Progress | None
 
 
+MAX_NUMBER = 1e300
+"""The largest number of a progress: a whole number may have more digits than a float holds."""
+
+
 def build_progress(done: float, total: float | None, note: str) -> Progress:
     """Build the progress of an attempt. Raises InvalidInput for a number that JSON cannot say."""
     for field, value in (("done", done), ("total", 0 if total is None else total)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_NUMBER:
             raise InvalidInput(f"progress: {field} is {show(value)}, allowed are finite numbers")
     return Progress(float(done), None if total is None else float(total), make_storable(note, LONGEST_LINE))
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from jobistemer.core.builtin_tasks import Permissions
+from jobistemer.core.checks import check_name
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.attempt_log import Progress, build_progress
 from jobistemer.core.handlers.local_tools import LocalTools
@@ -166,7 +167,7 @@ class Context(AttemptInfo, frozen=True, kw_only=True):
 
     def log(self, text: str, level: str = "info") -> None:
         """Store a line with the attempt, and only there."""
-        self.tools.store_line(text, level)
+        self.tools.store_line(text if isinstance(text, str) else str(text), check_name("level", level))
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
         """Store how far the work has come; `jobistemer run watch` shows it.

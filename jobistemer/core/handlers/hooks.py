@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.runs.message import Message
@@ -125,7 +126,7 @@ class Plugins(msgspec.Struct, frozen=True):
 def _register(functions: list[Any], function: H) -> H:
     if not callable(function) or inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidDefinition(
-            f"{function!r:.120} cannot be middleware or a hook: give a plain function of one argument "
+            f"{show(function)} cannot be middleware or a hook: give a plain function of one argument "
             "(middleware: one that returns a context manager, such as with @contextlib.contextmanager)"
         )
     functions.append(function)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from jobistemer.core.checks import check_name
+from jobistemer.core.checks import check_name, show
 from jobistemer.core.errors import InvalidDefinition
 
 
@@ -24,8 +24,8 @@ def check_alert(job: str, expect_within_s: float | None, alert: str) -> None:
     """
     if (expect_within_s is None) != (not alert):
         raise InvalidDefinition(
-            f"job {job!r}: expect_within_s is {expect_within_s!r} and alert is {alert!r}; they go together: say within "
-            "how many seconds the job has to complete, and the address or the task that is told when it does not",
+            f"job {job!r}: expect_within_s is {show(expect_within_s)} and alert is {show(alert)}; they go together: "
+            "say within how many seconds the job has to complete, and the address or task that is told if it does not",
         )
     if alert and not is_address(alert):
         check_name("alert task", alert)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidDefinition
 
 Edges = Mapping[str, tuple[str, ...]]
@@ -17,15 +18,15 @@ def check_graph(job: str, edges: Edges, declared: int) -> None:
     tasks of one name, for an edge to a task of another job or to the same task twice, and for a circle.
     """
     if len(edges) != declared:
-        raise InvalidDefinition(f"job {job!r} has two tasks of the same name; names of a job's tasks are unique")
+        raise InvalidDefinition(f"job {show(job)} has two tasks of the same name; names of a job's tasks are unique")
     for task, upstream in edges.items():
         if len(set(upstream)) != len(upstream):
             # Each upstream task releases it once, while it counts both mentions: it would wait for ever.
-            raise InvalidDefinition(f"job {job!r}: task {task!r} names a task twice in after={list(upstream)}")
+            raise InvalidDefinition(f"job {show(job)}: task {show(task)} names a task twice in after={list(upstream)}")
         for name in upstream:
             if name not in edges:
                 raise InvalidDefinition(
-                    f"job {job!r}: task {task!r} comes after {name!r}, which is no task of this job; "
+                    f"job {show(job)}: task {show(task)} comes after {show(name)}, which is no task of this job; "
                     f"its tasks are {', '.join(edges)}",
                 )
     _check_acyclic(job, edges)
@@ -36,7 +37,7 @@ def _check_acyclic(job: str, edges: Edges) -> None:
     while left:
         free = [task for task, upstream in left.items() if not any(name in left for name in upstream)]
         if not free:
-            raise InvalidDefinition(f"job {job!r}: tasks {', '.join(left)} wait for one another in a circle")
+            raise InvalidDefinition(f"job {show(job)}: tasks {', '.join(left)} wait for one another in a circle")
         for task in free:
             del left[task]
 

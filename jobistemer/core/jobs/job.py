@@ -228,7 +228,7 @@ def _check_kinds(job: Job) -> None:
 def _check_update(name: str, update: Update, window: AnySchedule | None) -> None:
     if (update == Update.WINDOWED) != (window is not None):
         raise InvalidDefinition(
-            f"job {name!r}: update is {str(update)!r} and update_window is {window!r}: update_window says when a "
+            f"job {name!r}: update is {str(update)!r} and update_window is {show(window)}: update_window says when a "
             "windowed update is applied; give both or neither",
         )
 

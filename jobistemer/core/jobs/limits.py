@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from jobistemer.core.checks import check_name, check_range
+from jobistemer.core.checks import check_name, check_range, check_whole, is_encodable, show
 from jobistemer.core.errors import InvalidDefinition
 
 MAX_AT_A_TIME = 10_000
@@ -38,7 +38,7 @@ class Concurrency(msgspec.Struct, frozen=True, tag="concurrency", tag_field="kin
     name: str = ""
 
     def __post_init__(self) -> None:
-        check_range("concurrency limit", self.most, 1, MAX_AT_A_TIME, InvalidDefinition)
+        check_whole("concurrency limit", self.most, 1, MAX_AT_A_TIME, InvalidDefinition)
         _check_limit("concurrency limit", self)
 
     @property
@@ -59,7 +59,7 @@ class Rate(msgspec.Struct, frozen=True, tag="rate", tag_field="kind", omit_defau
     name: str = ""
 
     def __post_init__(self) -> None:
-        check_range("rate limit", self.most, 1, MAX_AT_A_TIME, InvalidDefinition)
+        check_whole("rate limit", self.most, 1, MAX_AT_A_TIME, InvalidDefinition)
         check_range("rate limit: per_s", self.per_s, 0.001, LONGEST_PERIOD_S, InvalidDefinition)
         _check_limit("rate limit", self)
 
@@ -93,7 +93,7 @@ def check_limits(where: str, limits: Any) -> tuple[Limit, ...]:
     found = tuple(limits) if isinstance(limits, list | tuple) else (limits,)
     for limit in found:
         if not isinstance(limit, Concurrency | Rate):
-            raise InvalidDefinition(f"{where}: limit {limit!r} is neither Concurrency(…) nor Rate(…)")
+            raise InvalidDefinition(f"{where}: limit {show(limit)} is neither Concurrency(…) nor Rate(…)")
     if len(found) > MAX_A_TASK:
         raise InvalidDefinition(f"{where} has {len(found)} limits, allowed are {MAX_A_TASK}")
     kinds = [(type(limit), limit.name, limit.key, limit.per_ms) for limit in found]
@@ -110,7 +110,7 @@ def check_keys(where: str, limits: Iterable[Limit], parameters: Iterable[str]) -
             if field not in known:
                 allowed = ", ".join(known) or "none: it takes no arguments"
                 raise InvalidDefinition(
-                    f"{where}: limit key {limit.key!r} asks for {field!r}; its parameters are {allowed}"
+                    f"{where}: limit key {show(limit.key)} asks for {show(field)}; its parameters are {allowed}"
                 )
 
 
@@ -152,25 +152,24 @@ def _render_key(key: str, arguments: Mapping[str, Any]) -> str | None:
     # A template is checked when it is declared, but a path such as {order.customer} may fail for one payload. Such a
     # call must not get past the limit, nor be refused here: its handler may be able to run it.
     try:
-        return key.format(**arguments)
-    except (LookupError, AttributeError, TypeError, ValueError):
+        value = key.format(**arguments)
+    except Exception:  # noqa: BLE001 - the classes of an application format themselves as they like
         return UNREADABLE
+    return value if is_encodable(value) else UNREADABLE
 
 
 def _check_limit(what: str, limit: Limit) -> None:
-    if not isinstance(limit.most, int):
-        raise InvalidDefinition(f"{what} is {limit.most!r}, allowed are whole numbers from 1 to {MAX_AT_A_TIME}")
-    if limit.name:
+    if limit.name != "":
         check_name("limit", limit.name)
     if not isinstance(limit.key, str):
-        raise InvalidDefinition(f"{what}: key is {limit.key!r:.80}, allowed is a text such as '{{customer}}'")
+        raise InvalidDefinition(f"{what}: key is {show(limit.key)}, allowed is a text such as '{{customer}}'")
     if limit.key and not _key_fields(limit.key):
-        raise InvalidDefinition(f"{what}: key {limit.key!r} names no argument; write it in braces: '{{customer}}'")
+        raise InvalidDefinition(f"{what}: key {show(limit.key)} names no argument; write it in braces: '{{customer}}'")
 
 
 def _key_fields(key: str) -> list[str]:
     try:
         named = [field for _, field, _, _ in Formatter().parse(key) if field is not None]
     except ValueError as error:
-        raise InvalidDefinition(f"limit key {key!r} is no template: {error}") from None
+        raise InvalidDefinition(f"limit key {show(key)} is no template: {error}") from None
     return [field.partition(".")[0].partition("[")[0] for field in named]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from jobistemer.core.checks import check_range, check_whole
+from jobistemer.core.checks import check_range, check_whole, show
 from jobistemer.core.errors import InvalidDefinition
 
 MAX_RETRIES = 1_000
@@ -58,7 +58,7 @@ class Delays(msgspec.Struct, frozen=True, tag="delays", tag_field="kind", omit_d
     def __post_init__(self) -> None:
         if not isinstance(self.seconds, tuple | list):
             raise InvalidDefinition(
-                f"retry policy: delays are {self.seconds!r:.80}, allowed is a list of seconds: Delays((1, 5, 30))"
+                f"retry policy: delays are {show(self.seconds)}, allowed is a list of seconds: Delays((1, 5, 30))"
             )
         # Callers may write a list; a policy has to be hashable and comparable, which a tuple is.
         msgspec.structs.force_setattr(self, "seconds", tuple(self.seconds))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidDefinition
 
 ErrorTypes = tuple[type[BaseException], ...]
@@ -41,7 +42,7 @@ def _check_error_types(task: str, field: str, given: Any) -> ErrorTypes:
     for each in types:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
             raise InvalidDefinition(
-                f"task {task!r}: {field} has {each!r}, which is no exception class; "
+                f"task {show(task)}: {field} has {show(each)}, which is no exception class; "
                 f"write {field}=(ConnectionError, TimeoutError)"
             )
     return types

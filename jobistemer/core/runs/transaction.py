@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.core.checks import LARGEST_WHOLE, is_encodable, show
 from jobistemer.core.errors import InvalidInput
 
 MAX_STEPS = 100
@@ -91,22 +92,22 @@ class Transaction:
         """
         if not isinstance(name, str) or not _KEY.fullmatch(name):
             raise InvalidInput(
-                f"transaction: key {name!r:.120} is not allowed: use 1–200 ASCII letters, digits and _ . : - /"
+                f"transaction: key {show(name)} is not allowed: use 1–200 ASCII letters, digits and _ . : - /"
             )
         return self._own_key(name)
 
     def write(self, command: str, name: str, *args: Value) -> None:
         """Add a write command on the own key `name`. Raises InvalidInput for a write that could fail later."""
-        form = ALLOWED_COMMANDS.get(command)
+        form = ALLOWED_COMMANDS.get(command) if isinstance(command, str) else None
         if form is None:
             raise InvalidInput(
-                f"transaction: command {command!r} is not allowed; allowed are {', '.join(ALLOWED_COMMANDS)}"
+                f"transaction: command {show(command)} is not allowed; allowed are {', '.join(ALLOWED_COMMANDS)}"
             )
         key = self.key(name)
         self._check_not_full()
         _check_arguments(command, form, args)
         self._check_key_use(command, form, name, sum(map(_size, args)))
-        self.writes.append(Write(command, form, key, args))
+        self.writes.append(Write(command, form, key, tuple(map(_plain, args))))
 
     def enqueue(self, request: Any) -> None:
         """Add a follow-up call, such as `send.request(to="a@b")`. Raises what enqueueing it would raise."""
@@ -148,19 +149,35 @@ def _check_arguments(command: str, form: CommandSpec, args: tuple[Value, ...]) -
             f"transaction: {command} has {len(args)} arguments, allowed are {form.least}–{form.most}{pairs}"
         )
     for value in args:
-        if isinstance(value, bool) or not isinstance(value, str | bytes | int | float):
-            raise InvalidInput(
-                f"transaction: {command} has argument {value!r:.80}, allowed are str, bytes, int and float"
-            )
+        _check_value(command, value)
     for position in form.whole:
         low = 1 if command == "PEXPIRE" else -MAX_ADDED
         high = LONGEST_EXPIRY_MS if command == "PEXPIRE" else MAX_ADDED
         value = args[position]
         if not isinstance(value, int) or not low <= value <= high:
-            raise InvalidInput(f"transaction: {command} has {value!r:.80}, allowed are whole numbers {low}–{high}")
+            raise InvalidInput(f"transaction: {command} has {show(value)}, allowed are whole numbers {low}–{high}")
     for value in args[:: _SCORES[command]] if command in _SCORES else ():
         if not isinstance(value, int | float) or not abs(value) <= 1e300:
-            raise InvalidInput(f"transaction: {command} has score {value!r:.80}, allowed are finite numbers")
+            raise InvalidInput(f"transaction: {command} has score {show(value)}, allowed are finite numbers")
+
+
+def _check_value(command: str, value: object) -> None:
+    """Check that the client library can write a value: what it fails at ends the process. Raises InvalidInput."""
+    if isinstance(value, bool) or not isinstance(value, str | bytes | int | float):
+        raise InvalidInput(f"transaction: {command} has argument {show(value)}, allowed are str, bytes, int and float")
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        raise InvalidInput(f"transaction: {command} has {show(value)}, allowed are numbers of 64 bits; write str(…)")
+    if isinstance(value, str) and not is_encodable(value):
+        raise InvalidInput(f"transaction: {command} has {show(value)}, which cannot be written as UTF-8; give bytes")
+
+
+def _plain(value: Value) -> Value:
+    """Return a value without its subclass, such as a member of an enumeration, whose repr would be written."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return bytes(value)
+    return int(value) if isinstance(value, int) else float(value)
 
 
 def _size(value: Value) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron import Cron
 from jobistemer.core.schedules.interval import Interval
@@ -59,7 +60,7 @@ class EveryUnit(Ready[Do]):
         if self._count != 1 or self._unit not in {"P{}D", "PT{}H"}:
             duration = self._unit.format(self._count)
             raise InvalidSchedule(
-                f"at({clock!r}) needs every().day or every().hour;"
+                f"at({show(clock)}) needs every().day or every().hour;"
                 f" for {duration} write Interval('R/<start>/{duration}')"
             )
         expression = f"{_minute_of_hour(clock)} *" if self._unit == "PT{}H" else _minute_and_hour(clock)
@@ -129,7 +130,7 @@ class EveryBuilder(Generic[Do]):
 
     def __init__(self, register: Register[Do], count: int = 1, timezone: str = "UTC") -> None:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST:
-            raise InvalidSchedule(f"every({count!r}) is not a whole number in 1–{_MOST}")
+            raise InvalidSchedule(f"every({show(count)}) is not a whole number in 1–{_MOST}")
         self.register, self.count, self.timezone = register, count, timezone
 
 
@@ -146,7 +147,7 @@ def _minute_and_hour(clock: str) -> str:
     """Return the leading fields of a cron expression for a time of day, with seconds where they are given."""
     match = _CLOCK.fullmatch(clock)
     if match is None:
-        raise InvalidSchedule(f"time of day {clock!r} is not HH:MM or HH:MM:SS in 00:00–23:59:59")
+        raise InvalidSchedule(f"time of day {show(clock)} is not HH:MM or HH:MM:SS in 00:00–23:59:59")
     seconds = f"{int(match[3])} " if match[3] else ""
     return f"{seconds}{int(match[2])} {int(match[1])}"
 
@@ -154,5 +155,5 @@ def _minute_and_hour(clock: str) -> str:
 def _minute_of_hour(clock: str) -> int:
     match = _MINUTE_OF_HOUR.fullmatch(clock)
     if match is None:
-        raise InvalidSchedule(f"minute of the hour {clock!r} is not :MM in :00–:59")
+        raise InvalidSchedule(f"minute of the hour {show(clock)} is not :MM in :00–:59")
     return int(match[1])

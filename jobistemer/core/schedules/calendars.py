@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron import wall_times
 from jobistemer.core.schedules.cron_parser import read_cron
@@ -35,7 +36,7 @@ class Dates(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         _check(self.name, self.timezone)
         if not all(isinstance(day, date) and not isinstance(day, datetime) for day in self.dates):
-            raise InvalidSchedule(f"calendar {self.name!r}: dates {self.dates!r} are not all dates")
+            raise InvalidSchedule(f"calendar {self.name!r}: dates {show(self.dates)} are not all dates")
         msgspec.structs.force_setattr(self, "dates", tuple(sorted(set(self.dates))))
 
     def excludes(self, instant: datetime) -> bool:
@@ -148,7 +149,7 @@ def parse_calendar(text: str, timezone: str = "UTC") -> AnyCalendar:
 
 def _check(name: str, timezone: str) -> None:
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
-        raise InvalidSchedule(f"calendar name {name!r:.40} is not text of 1–{_LONGEST_NAME} characters")
+        raise InvalidSchedule(f"calendar name {show(name)} is not text of 1–{_LONGEST_NAME} characters")
     zone_of(timezone)
 
 
@@ -168,10 +169,10 @@ def _holidays(country: str, subdivision: str | None) -> Mapping[date, str]:
         ) from error
     known = holidays.list_supported_countries()
     if country not in known:
-        raise InvalidSchedule(f"country {country!r} is no ISO 3166-1 code with known holidays, such as 'DE'")
+        raise InvalidSchedule(f"country {show(country)} is no ISO 3166-1 code with known holidays, such as 'DE'")
     if subdivision is not None and subdivision not in known[country]:
         raise InvalidSchedule(
-            f"subdivision {subdivision!r} of {country!r} is none of {', '.join(known[country]) or 'any'}"
+            f"subdivision {show(subdivision)} of {show(country)} is none of {', '.join(known[country]) or 'any'}"
         )
     table: Mapping[date, str] = holidays.country_holidays(country, subdiv=subdivision)
     return table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron_parser import read_cron
 from jobistemer.core.schedules.cron_table import WallTimes
@@ -47,7 +48,7 @@ class Cron(
         read_cron(self.expression)
         zone_of(self.timezone)
         if self.dst not in get_args(Dst):
-            raise InvalidSchedule(f"dst {self.dst!r} is none of {', '.join(get_args(Dst))}")
+            raise InvalidSchedule(f"dst {show(self.dst)} is none of {', '.join(get_args(Dst))}")
         check_bound("jitter", self.jitter)
         check_bound("spread", self.spread)
         start, end = check_window(self.start, self.end)

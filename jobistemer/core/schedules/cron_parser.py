@@ -20,6 +20,7 @@ import re
 from functools import lru_cache
 from typing import Final, NoReturn
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules import cron_hints
 from jobistemer.core.schedules.cron_days import Days
@@ -67,7 +68,7 @@ def read_cron(expression: str) -> CronFields:
     characters.
     """
     if not isinstance(expression, str):
-        raise InvalidSchedule(f"cron expression {expression!r} is not text")
+        raise InvalidSchedule(f"cron expression {show(expression)} is not text")
     return _read_cron(expression)
 
 
@@ -81,7 +82,7 @@ def _read_cron(expression: str) -> CronFields:
         fields = _read_fields(_texts_of(expression))
     except InvalidSchedule as error:
         hint = cron_hints.guess_order(expression)
-        raise InvalidSchedule(f"{error} (in cron expression {expression!r}){hint}") from None
+        raise InvalidSchedule(f"{error} (in cron expression {show(expression)}){hint}") from None
     _refuse_impossible(fields, expression)
     return fields
 
@@ -102,7 +103,7 @@ def _texts_of(expression: str) -> dict[Field, str]:
 
 
 def _refuse_nickname(text: str) -> NoReturn:
-    raise InvalidSchedule(f"{text!r} is none of {', '.join(NICKNAMES)}{cron_hints.guess_nickname(text, NICKNAMES)}")
+    raise InvalidSchedule(f"{show(text)} is none of {', '.join(NICKNAMES)}{cron_hints.guess_nickname(text, NICKNAMES)}")
 
 
 def _read_fields(texts: dict[Field, str]) -> CronFields:
@@ -126,7 +127,7 @@ def _check_day_fields(texts: dict[Field, str]) -> None:
     by_date, by_weekday = texts[DAY_OF_MONTH], texts[DAY_OF_WEEK]
     if len(texts) == _WITH_YEAR and not {by_date, by_weekday} & {"*", "?"}:
         raise InvalidSchedule(
-            f"day of month {by_date!r} and day of week {by_weekday!r} are both restricted:"
+            f"day of month {show(by_date)} and day of week {show(by_weekday)} are both restricted:"
             " with seven fields one of them must be ? or *; write two schedules for either day"
         )
 
@@ -175,6 +176,6 @@ def _refuse_impossible(fields: CronFields, expression: str) -> None:
     by_date, by_weekday = fields.texts[DAY_OF_MONTH], fields.texts[DAY_OF_WEEK]
     year = f" of {fields.texts[YEAR]}" if YEAR in fields.texts else ""
     raise InvalidSchedule(
-        f"cron expression {expression!r} has no instant in any year: day of month {by_date!r} and day of week"
-        f" {by_weekday!r} do not occur in month {fields.texts[MONTH]!r}{year}{cron_hints.guess_day(by_date)}"
+        f"cron expression {show(expression)} has no instant in any year: day of month {show(by_date)} and day of week"
+        f" {show(by_weekday)} do not occur in month {show(fields.texts[MONTH])}{year}{cron_hints.guess_day(by_date)}"
     )

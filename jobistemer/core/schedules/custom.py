@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.instants import DAY, FIRST_UNIX, Due, ScheduleQueries, instant_at, unix_floor
 
@@ -79,7 +80,9 @@ def register_schedule(name: str, factory: ScheduleFactory) -> None:
 def check_schedule_name(name: str) -> None:
     """Check that a name may be registered. Raises InvalidSchedule otherwise."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidSchedule(f"custom schedule name {name!r} is not 1–64 of a–z, 0–9, _ . - beginning with a letter")
+        raise InvalidSchedule(
+            f"custom schedule name {show(name)} is not 1–64 of a–z, 0–9, _ . - beginning with a letter"
+        )
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 
 LONGEST_DELAY: Final = 31 * 24 * 3600
@@ -18,7 +19,7 @@ _MS_PER_SECOND: Final = 1000
 def check_bound(field: str, seconds: int) -> None:
     """Check that a bound is a whole number of seconds from 0 to 31 days. Raises InvalidSchedule otherwise."""
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= LONGEST_DELAY:
-        raise InvalidSchedule(f"{field} {seconds!r} is not a whole number of seconds in 0–{LONGEST_DELAY}")
+        raise InvalidSchedule(f"{field} {show(seconds)} is not a whole number of seconds in 0–{LONGEST_DELAY}")
 
 
 def jitter_ms(schedule: object, occurrence_id: str) -> int:

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Protocol
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def check_window(start: datetime | None, end: datetime | None) -> tuple[datetime
 def to_utc(instant: datetime, field: str) -> datetime:
     """Return the same instant in UTC. Raises InvalidSchedule with `field` for an instant without a time zone."""
     if not isinstance(instant, datetime):
-        raise InvalidSchedule(f"{field} {instant!r} is not a datetime")
+        raise InvalidSchedule(f"{field} {show(instant)} is not a datetime")
     if instant.utcoffset() is None:
         raise InvalidSchedule(
             f"{field} {instant.isoformat()} has no time zone; an instant needs one, such as {instant.isoformat()}+00:00"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.delays import check_bound
 from jobistemer.core.schedules.instants import (
@@ -84,7 +85,7 @@ class Interval(
         msgspec.structs.force_setattr(self, "end", end)
         if self.anchor is not None:
             if repetition.start is not None or repetition.end is not None:
-                raise InvalidSchedule(f"anchor {self.anchor} is given, but {self.expression!r} has its own")
+                raise InvalidSchedule(f"anchor {self.anchor} is given, but {show(self.expression)} has its own")
             msgspec.structs.force_setattr(self, "anchor", _whole_seconds(to_utc(self.anchor, "anchor")))
 
     def anchored(self, at: datetime) -> Interval:
@@ -183,7 +184,7 @@ def _progression(interval: Interval) -> Progression:
         start = unix_floor(interval.anchor)
     if start is None:
         raise InvalidSchedule(
-            f"interval {interval.expression!r} has no anchor to count from: give anchor=,"
+            f"interval {show(interval.expression)} has no anchor to count from: give anchor=,"
             " write R/start/duration, or use anchored(schedule, at)"
         )
     return Progression(start, duration, zone, (0, last))

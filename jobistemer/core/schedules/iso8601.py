@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, NoReturn
 
 import isodate
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.instants import DAY, EPOCH, instant_at, to_utc, to_wall_seconds
 from jobistemer.core.schedules.zones import zone_of
@@ -62,7 +63,7 @@ def read_repetition(text: str, timezone: str) -> Repetition:
     offending part and what was probably meant.
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
-        raise InvalidSchedule(f"interval {text!r:.40} is not text of at most {MAX_LENGTH} characters")
+        raise InvalidSchedule(f"interval {show(text)} is not text of at most {MAX_LENGTH} characters")
     if "/" not in text:
         return Repetition(None, read_duration(text), None, None)
     match = _REPETITION.fullmatch(text)
@@ -70,7 +71,7 @@ def read_repetition(text: str, timezone: str) -> Repetition:
         _refuse_repetition(text)
     count = None if match[1] in {"", "-1"} else int(match[1])
     if count == 0:
-        raise InvalidSchedule(f"interval {text!r} repeats 0 times and is never due; did you mean R/ or R1/?")
+        raise InvalidSchedule(f"interval {show(text)} repeats 0 times and is never due; did you mean R/ or R1/?")
     return _read_interval(text, count, (match[2], match[3]), timezone)
 
 
@@ -85,7 +86,7 @@ def read_duration(text: str) -> Duration:
         _refuse_duration(text)
     duration = Duration(*_read_dates(date_part), _read_times(text, time_part))
     if not any(duration):
-        raise InvalidSchedule(f"duration {text!r} is zero: an interval is at least one second")
+        raise InvalidSchedule(f"duration {show(text)} is zero: an interval is at least one second")
     return duration
 
 
@@ -110,12 +111,12 @@ def read_moment(text: str, timezone: str | None) -> datetime:
 def _read_datetime(text: str) -> datetime:
     match = _INSTANT.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
-        raise InvalidSchedule(f"instant {text!r:.60} is not ISO 8601, such as 2026-01-31T09:00:00Z")
+        raise InvalidSchedule(f"instant {show(text)} is not ISO 8601, such as 2026-01-31T09:00:00Z")
     try:
         day = _read_date(match["date"])
         clock = isodate.parse_time(match["time"] + (match["offset"] or "")) if match["time"] else time()
     except (ValueError, OverflowError) as error:
-        raise InvalidSchedule(f"instant {text!r} does not exist: {error}") from error
+        raise InvalidSchedule(f"instant {show(text)} does not exist: {error}") from error
     return datetime.combine(day, clock)
 
 
@@ -144,7 +145,7 @@ def unix_of(moment: datetime, timezone: str | None) -> int:
 def duration_text(delta: timedelta) -> str:
     """Write a timedelta, which is elapsed time, as ISO 8601. Raises InvalidSchedule below one second."""
     if delta < timedelta(seconds=1) or delta.microseconds:
-        raise InvalidSchedule(f"interval {delta!r} is not a whole number of seconds above zero")
+        raise InvalidSchedule(f"interval {show(delta)} is not a whole number of seconds above zero")
     minutes, seconds = divmod(delta.days * DAY + delta.seconds, 60)
     hours, minutes = divmod(minutes, 60)
     parts = ((hours, "H"), (minutes, "M"), (seconds, "S"))
@@ -155,7 +156,7 @@ def _read_interval(text: str, count: int | None, parts: tuple[str, str | None], 
     first, second = parts
     if second is None:
         if not first.startswith("P"):
-            raise InvalidSchedule(f"interval {text!r} has no duration; did you mean {text}/P1D?")
+            raise InvalidSchedule(f"interval {show(text)} has no duration; did you mean {text}/P1D?")
         return Repetition(count, read_duration(first), None, None)
     if first.startswith("P"):
         return Repetition(count, read_duration(first), None, read_instant(second, timezone))
@@ -164,7 +165,7 @@ def _read_interval(text: str, count: int | None, parts: tuple[str, str | None], 
         return Repetition(count, read_duration(second), start, None)
     length = read_instant(second, timezone) - start
     if length < 1:
-        raise InvalidSchedule(f"interval {text!r} does not end after its start")
+        raise InvalidSchedule(f"interval {show(text)} does not end after its start")
     return Repetition(count, Duration(0, 0, length), start, None)
 
 
@@ -195,7 +196,7 @@ def _read_times(text: str, part: str) -> int:
         return 0
     parsed: timedelta = isodate.parse_duration(f"PT{part}")
     if parsed.microseconds:
-        raise InvalidSchedule(f"duration {text!r} has a fraction of a second: intervals are whole seconds")
+        raise InvalidSchedule(f"duration {show(text)} has a fraction of a second: intervals are whole seconds")
     return parsed.days * DAY + parsed.seconds
 
 
@@ -215,5 +216,5 @@ def _refuse_duration(text: str) -> NoReturn:
 def _refuse_repetition(text: str) -> NoReturn:
     hint = "R/start/duration, Rn/start/duration, R/start/end or R/duration/end"
     if not text.startswith("R"):
-        raise InvalidSchedule(f"interval {text!r} does not repeat; did you mean 'R/{text}'?")
-    raise InvalidSchedule(f"interval {text!r} is none of {hint}")
+        raise InvalidSchedule(f"interval {show(text)} does not repeat; did you mean 'R/{text}'?")
+    raise InvalidSchedule(f"interval {show(text)} is none of {hint}")

@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.cron import Cron
 from jobistemer.core.schedules.custom import Custom
@@ -61,7 +62,7 @@ def parse_schedule(value: AnySchedule | str | timedelta | datetime, timezone: st
     if isinstance(value, str):
         return _parse_text(value, timezone)
     raise InvalidSchedule(
-        f"schedule {value!r:.60} is not a Cron, Interval, Once or Custom, a cron expression,"
+        f"schedule {show(value)} is not a Cron, Interval, Once or Custom, a cron expression,"
         " an ISO 8601 interval, a timedelta or a datetime"
     )
 

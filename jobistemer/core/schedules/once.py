@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.instants import Due, ScheduleQueries, instant_at
 from jobistemer.core.schedules.iso8601 import read_instant, unix_of
@@ -67,4 +68,4 @@ def _unix_of(at: object, timezone: str | None) -> int:
         return read_instant(at, timezone)
     if isinstance(at, datetime):
         return unix_of(at, timezone)
-    raise InvalidSchedule(f"at {at!r} is neither a datetime nor ISO 8601 text")
+    raise InvalidSchedule(f"at {show(at)} is neither a datetime nor ISO 8601 text")

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidSchedule
 from jobistemer.core.schedules.instants import DAY, FIRST_UNIX, LAST_UNIX
 
@@ -125,7 +126,7 @@ class Zone:
 def zone_of(name: str) -> Zone:
     """Return the zone of a name of the tz database. Raises InvalidSchedule with the likely name."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidSchedule(f"timezone {name!r} is not a name of the tz database, such as 'Europe/Berlin'")
+        raise InvalidSchedule(f"timezone {show(name)} is not a name of the tz database, such as 'Europe/Berlin'")
     return _zone(name)
 
 
@@ -134,7 +135,7 @@ def _zone(name: str) -> Zone:
     try:
         return Zone(name)
     except (KeyError, ValueError, OSError) as error:
-        raise InvalidSchedule(f"timezone {name!r} is unknown to the tz database{_likely_zone(name)}") from error
+        raise InvalidSchedule(f"timezone {show(name)} is unknown to the tz database{_likely_zone(name)}") from error
 
 
 def _likely_zone(name: str) -> str:
@@ -144,7 +145,7 @@ def _likely_zone(name: str) -> str:
     close = names.get(wanted) or names.get(cities.get(wanted, ""))
     if close is None and len(wanted) <= _LONGEST_NAME:
         close = next((names[near] for near in get_close_matches(wanted, names, 1, 0.8)), None)
-    return f"; did you mean {close!r}?" if close else ""
+    return f"; did you mean {show(close)}?" if close else ""
 
 
 @lru_cache(maxsize=1)

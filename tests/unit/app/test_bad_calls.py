@@ -129,7 +129,7 @@ def test_effective_options_know_the_options_of_a_call(app: Jobistemer) -> None:
 def test_handles_refuse_what_is_no_time_and_no_id(app: Jobistemer) -> None:
     with pytest.raises(InvalidInput) as refused:
         app.run(5)  # type: ignore[arg-type]
-    assert str(refused.value) == "run id is 5, allowed is the text that a handle has as its id"
+    assert str(refused.value) == "run id is 5, allowed are texts of at most 500 characters in UTF-8"
     with pytest.raises(InvalidInput) as refused:
         app.run("run_0").result(timeout="x")  # type: ignore[arg-type]
     assert str(refused.value) == "timeout is 'x', allowed are seconds, or None for ever"
@@ -140,7 +140,7 @@ def test_handles_refuse_what_is_no_time_and_no_id(app: Jobistemer) -> None:
     [
         (lambda app: app.enqueue_many(5), "calls are 5, allowed are several: enqueue_many([task.request(…), …])"),
         (lambda app: app.enqueue_many(["x"]), "a call is 'x', allowed is what task.request(…) or app.request(…) gives"),
-        (lambda app: app.run("\ud800"), "run id is '\\ud800', allowed is the text that a handle has as its id"),
+        (lambda app: app.run("\ud800"), "run id is '\\ud800', allowed are texts of at most 500 characters in UTF-8"),
         (
             lambda app: app.run("run_0").result(timeout=float("nan")),
             "timeout is nan, allowed are seconds, or None for ever",

@@ -1,6 +1,6 @@
 import pytest
 
-from jobistemer.core.checks import check_name
+from jobistemer.core.checks import check_name, show
 from jobistemer.core.errors import InvalidName
 
 
@@ -22,3 +22,23 @@ def test_a_very_long_name_does_not_fill_the_log():
     with pytest.raises(InvalidName) as refused:
         check_name("job", "x" * 1_000_000)
     assert len(str(refused.value)) < 400
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("x", "'x'"),
+        ("x" * 200, "'" + "x" * 79 + "…"),
+        (10**5000, "<int that cannot be shown: ValueError>"),
+        (Unshowable(), "<Unshowable that cannot be shown: RuntimeError>"),
+        ("\ud800", "'\\ud800'"),
+    ],
+    ids=["short", "long", "digits", "hostile", "surrogate"],
+)
+def test_any_value_can_be_shown_in_an_error(value, shown):
+    assert show(value) == shown

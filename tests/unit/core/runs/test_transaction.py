@@ -1,5 +1,7 @@
 """What a transaction refuses while it is collected: everything that could fail when it is too late."""
 
+from enum import IntEnum, StrEnum
+
 import pytest
 
 from jobistemer.core.errors import InvalidInput
@@ -89,3 +91,29 @@ def test_a_transaction_is_true_when_there_is_something_in_it():
 
 def test_every_allowed_command_has_a_form_that_bounds_its_arguments():
     assert all(form.least <= form.most <= 200 for form in ALLOWED_COMMANDS.values())
+
+
+class Number(IntEnum):
+    THREE = 3
+
+
+class Word(StrEnum):
+    ON = "on"
+
+
+@pytest.mark.parametrize("number", [10**5000, -(10**5000), 2**63], ids=["digits", "negative", "64 bits"])
+def test_a_number_that_the_client_library_cannot_write_is_refused_before_it_gets_there(number):
+    for step in (("SET", "a", number), ("HSET", "b", "field", number), ("INCRBY", "c", number), ("ZADD", "d", number, "x")):
+        with pytest.raises(InvalidInput, match="transaction: "):
+            collected().write(*step)
+
+
+def test_a_text_that_is_no_utf8_is_refused_by_name():
+    with pytest.raises(InvalidInput, match="cannot be written as UTF-8; give bytes"):
+        collected().write("SET", "a", "\ud800")
+
+
+def test_members_of_an_enumeration_are_written_as_what_they_are():
+    transaction = collected()
+    transaction.write("HSET", "a", Word.ON, Number.THREE)
+    assert [(each, type(each)) for each in transaction.writes[0].args] == [("on", str), (3, int)]
