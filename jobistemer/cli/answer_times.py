@@ -29,6 +29,7 @@ _INSTANTS: Final[Mapping[str, Mapping[str, timedelta]]] = {
     "FireTimeChanges": dict.fromkeys(("start", "until", "first_to_appear", "first_to_vanish"), _S),
     "Hold": {"until": _MS},
     "JobChange": {"at": _MS},
+    "Change": {"at": _MS},
     "JobPlan": {"apply_at": _MS},
     "JobSummary": dict.fromkeys(("paused_until", "next_due"), _MS),
     "LogLine": {"at": _MS},

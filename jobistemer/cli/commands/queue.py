@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import click
 from rich.console import RenderableType
 
@@ -9,6 +11,8 @@ from jobistemer.cli.author_option import by_option
 from jobistemer.cli.hints import find_hints
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.queues import QueueControl
+from jobistemer.core.checks import check_name
+from jobistemer.core.errors import NotFound
 from jobistemer.core.reads.summaries import QueueSummary
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
@@ -30,12 +34,34 @@ def list_command(session: Session) -> None:
     session.print_answer({"queues": found, "delayed": delayed}, lambda: _with_hints(session, found, delayed))
 
 
+force_option = click.option("--force", is_flag=True, help="Do it for a queue that nobody knows yet, too.")
+
+
+def _check_known(session: Session, queue: str, *, force: bool) -> None:
+    """Raise NotFound for a queue that nothing was enqueued to and that no worker serves, unless `force`."""
+    check_name("queue", queue)
+    if force:
+        return
+    shards = session.namespace.shards
+    served = queues.find_served_queues(queues.list_workers(shards), session.now_ms)
+    known = served | {each.name for each in queues.list_queues(shards)}
+    if queue not in known:
+        close = get_close_matches(queue, known, 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise NotFound(
+            f"queue {queue!r} is not known: nothing was enqueued to it, and no worker serves it; {hint}"
+            "--force does it all the same"
+        )
+
+
 @queue_group.command("pause")
 @click.argument("queue")
+@force_option
 @by_option
 @with_session
-def pause_command(session: Session, queue: str, by: str | None) -> None:
+def pause_command(session: Session, *, queue: str, force: bool, by: str | None) -> None:
     """Pause a queue: no worker fetches from it; runs in flight come to their end, new runs wait."""
+    _check_known(session, queue, force=force)
     QueueControl(session.namespace, by).pause(queue)
     message = f"{queue} is paused; workers stop fetching from it with their next beat"
     session.print_answer({"queue": queue, "paused": True}, lambda: tables.cell(message))
@@ -53,10 +79,12 @@ def resume_command(session: Session, queue: str, by: str | None) -> None:
 
 @queue_group.command("drain")
 @click.argument("queue")
+@force_option
 @by_option
 @with_session
-def drain_command(session: Session, queue: str, by: str | None) -> None:
+def drain_command(session: Session, *, queue: str, force: bool, by: str | None) -> None:
     """Drain a queue: it takes no new runs, and workers finish those that are in it."""
+    _check_known(session, queue, force=force)
     QueueControl(session.namespace, by).drain(queue)
     message = f"{queue} takes no new runs; workers finish the runs that are in it"
     session.print_answer({"queue": queue, "draining": True}, lambda: tables.cell(message))

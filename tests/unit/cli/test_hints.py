@@ -37,7 +37,7 @@ def test_where_runs_wait_and_nobody_serves_their_queue_it_says_what_to_start(cli
 
 def test_a_paused_queue_waits_because_somebody_wants_it_to(cli, app):
     app.enqueue("greet", queue="mail")
-    cli("queue", "pause", "mail")
+    cli("queue", "pause", "mail", "--force")
     assert NO_WORKER not in cli("queue", "list").stdout
 
 

@@ -116,6 +116,7 @@ def world(cli, app, shard, dead, tmp_path, monkeypatch):
         ("task", "list"): ("jsonapp:app",),
         ("worker", "quiet"): ("alice",),
         ("worker", "stop"): ("alice",),
+        ("queue", "drain"): ("other",),
         ("queue", "purge"): ("default", "--yes"),
         ("job", "rollback"): ("nightly", "1"),
     }

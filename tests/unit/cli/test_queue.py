@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from tests.support.lifecycle import fetch
 
 
@@ -38,7 +40,7 @@ def test_what_waits_is_told_apart_from_what_is_in_flight_and_what_is_delayed(cli
 
 def test_a_paused_queue_is_shown_until_it_is_resumed(cli, app, shard):
     app.enqueue("greet", queue="mail")
-    assert cli("queue", "pause", "mail").exit_code == 0
+    assert cli("queue", "pause", "mail", "--force").exit_code == 0
     assert shard.ask("SMEMBERS", shard.keys.paused) == {b"mail"}
     assert told(cli("queue", "list", "--json"))["queues"][0]["paused"] is True
 
@@ -50,7 +52,7 @@ def test_pausing_reaches_every_shard(cli, url):
     from jobistemer import Jobistemer
 
     shards = Jobistemer(url, shards=2).namespace.shards
-    cli("queue", "pause", "mail")
+    cli("queue", "pause", "mail", "--force")
     assert [each.ask("SMEMBERS", each.keys.paused) for each in shards] == [{b"mail"}, {b"mail"}]
 
 
@@ -61,7 +63,7 @@ def test_a_queue_name_that_may_not_enter_a_key_is_refused(cli):
 
 
 def test_a_queue_that_is_drained_says_so_and_refuses_what_is_enqueued(cli, app):
-    assert "takes no new runs" in cli("queue", "drain", "default").stdout
+    assert "takes no new runs" in cli("queue", "drain", "default", "--force").stdout
     refused = cli("enqueue", "greet")
     assert refused.exit_code == 1
     assert "queue 'default' is being drained and takes no new runs" in refused.output
@@ -80,3 +82,14 @@ def test_a_purge_asks_first_and_says_how_many_it_ended(cli, app):
         "purged": 3,
     }
     assert told(cli("queue", "list", "--json"))["queues"][0]["waiting"] == 0
+
+
+@pytest.mark.parametrize("command", ["pause", "drain"])
+def test_a_queue_that_nobody_knows_asks_for_force_and_names_the_one_that_was_meant(cli, app, command):
+    app.enqueue("greet", queue="reports")
+    refused = cli("queue", command, "report")
+    assert refused.exit_code == 1
+    assert "queue 'report' is not known: nothing was enqueued to it" in refused.stderr
+    assert "did you mean 'reports'? --force does it all the same" in refused.stderr
+    assert cli("queue", command, "reports").exit_code == 0
+    assert cli("queue", command, "report", "--force").exit_code == 0
