@@ -92,6 +92,8 @@ class Keys:
         self.closed = f"{tag}:closed"
         self.limits = f"{tag}:limits"
         self.holds = f"{tag}:holds"
+        self.unknown = f"{tag}:unknown"
+        self.joined = f"{tag}:joined"
         # List, on the first shard: the latest thousand changes that people have made.
         self.changes = f"{tag}:changes"
         self.workers = f"{tag}:workers"

@@ -4,21 +4,21 @@ one call. Their attempts do not count, and the permits that they hold go with th
 
 USES read_from enqueue_entry
 KEYS
-  streams  set     {ns:shard}:streams                  places of the streams that exist
-  stream   stream  {ns:shard}:stream:<queue>:<prio>    \ for each run: loses its entry;
-  run      hash    {ns:shard}:run:<run_id>             | pending with its next entry;
-  front    stream  {ns:shard}:stream:<queue>:10        / gets the entry
-  held     hash    {ns:shard}:held:<name>              \ behind them, for each limit of that run: the permit is for the
-                   {ns:shard}:rate:<name>              / next entry; for a rate a zset, the start counts as before
+  streams  set     {ns:shard}:streams                places of the streams that exist
+  stream   stream  {ns:shard}:stream:<queue>:<prio>  \ for each run: loses its entry;
+  run      hash    {ns:shard}:run:<run_id>           | of each: pending with its next entry;
+  front    stream  {ns:shard}:stream:<queue>:10      / gets the entry
+  held     hash    {ns:shard}:held:<name>            \ behind each run, its limits: the permit is for the next entry
+                   {ns:shard}:rate:<name>            / from now on; for a rate a zset: the start counts as before
 ARGV
   count    int  runs in this call
   entry    str  \ for each run: the stream entry that it has now,
-  place    str  | of the front,
-  mark     str  | what its permits are held for: `<place of the stream> <entry>`,
-  run_id   str  | its id,
-  message  str  | its message,
-  number   int  | of the attempt,
-  crashes  int  | lost attempts so far,
+  place    str  | of each front,
+  mark     str  | what the permits of each are held for: `<place of the stream> <entry>`,
+  run_id   str  | of each,
+  message  str  | of each,
+  number   int  | of each attempt,
+  crashes  int  | lost attempts of each so far,
   limits   int  / how many limits it counts under
   per      int  for each of these limits: ms, 0 for at a time
 OUT
@@ -26,23 +26,11 @@ OUT
                      so, nothing was written for them. An entry that another caller has ended is passed over
 KEEPS I3 I4 I6 I7 I9
 ]]
-local streams = KEYS[1]
-local count, next_keys, next_args = math.min(tonumber(ARGV[1]), 100), read_from(KEYS, 2), read_from(ARGV, 2)
-
-local function move_permit(permit, per, run_id, mark, next_mark)
-  if per == '0' then
-    if redis.call('HGET', permit, run_id) == mark then redis.call('HSET', permit, run_id, next_mark) end
-    return
-  end
-  local started_at = redis.call('ZSCORE', permit, mark)
-  if started_at then
-    redis.call('ZADD', permit, started_at, next_mark)
-    redis.call('ZREM', permit, mark)
-  end
-end
+local streams, count = KEYS[1], ARGV[1]
+local next_keys, next_args = read_from(KEYS, 2), read_from(ARGV, 2)
 
 local reply = {'RETURNED'}
-for i = 1, count do
+for i = 1, math.min(tonumber(count), 100) do
   local stream, run, front = next_keys(3)
   local entry, place, mark, run_id, message, number, crashes, limits = next_args(8)
   local permits, pers = {next_keys(tonumber(limits))}, {next_args(tonumber(limits))}
@@ -53,8 +41,15 @@ for i = 1, count do
     redis.call('XDEL', stream, entry)
     local again = enqueue_entry(front, streams, place, message, number, crashes)
     if known[1] then redis.call('HSET', run, 'state', 'pending', 'entry', again, 'attempt', number) end
-    for j, permit in ipairs(permits) do
-      move_permit(permit, pers[j], run_id, mark, place .. ' ' .. again)
+    local next_mark = place .. ' ' .. again
+    for j, held in ipairs(permits) do
+      local started_at = pers[j] ~= '0' and redis.call('ZSCORE', held, mark)
+      if started_at then
+        redis.call('ZADD', held, started_at, next_mark)
+        redis.call('ZREM', held, mark)
+      elseif pers[j] == '0' and redis.call('HGET', held, run_id) == mark then
+        redis.call('HSET', held, run_id, next_mark)
+      end
     end
   end
 end

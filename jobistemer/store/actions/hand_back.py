@@ -13,7 +13,7 @@ from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import cancel
-from jobistemer.store.calls import limits, runs
+from jobistemer.store.calls import limits, runs, unknown_tasks
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.returned_runs import MAX_RUNS_PER_CALL, Unstarted, return_runs
 from jobistemer.store.database import Database
@@ -43,6 +43,15 @@ def interrupt(database: Database, deliveries: Sequence[Delivery], worker: str) -
     """
     build = partial(runs.interrupt_run, database.keys)
     _give_back(database, deliveries, worker, build, "canceled while its worker ended")
+
+
+def put_off_unknown(database: Database, deliveries: Sequence[Delivery], worker: str, note: str) -> None:
+    """Put entries off whose tasks their worker does not know, until one that does may be there.
+
+    Raises NotConnected or ServerRefused: repeat the same call, it does not touch entries that were put off.
+    """
+    build = partial(unknown_tasks.put_off_unknown, database.keys, now_ms=database.clock.now_ms(), note=note)
+    _give_back(database, deliveries, worker, build, NOT_BEGUN)
 
 
 def _give_back(

@@ -10,7 +10,7 @@ from functools import partial
 
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.runtime.repeat import retry_until_done, start_thread
-from jobistemer.store.calls import groups, streams
+from jobistemer.store.calls import groups, streams, unknown_tasks
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.fetch.fetcher import Fetcher
@@ -86,7 +86,8 @@ class Dispatcher:
         while not self._shards[database].wait(QUIET_POLL_S):
             if stop.is_set():
                 return False
-        return True
+        # Runs may have waited for a worker that knows their tasks; this one asks for them as soon as it can take them.
+        return retry_until_done(partial(unknown_tasks.announce_worker, database), stop, name)
 
     def _step(self, fetcher: Fetcher, *, burst: bool) -> float | None:
         """Fetch once, and put each list of attempts into slots as soon as it may start."""

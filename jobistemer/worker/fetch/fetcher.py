@@ -21,8 +21,6 @@ from jobistemer.worker.attempts.run_logger import log_extra
 from jobistemer.worker.fetch.admission import Admission
 from jobistemer.worker.fetch.queue_order import QueueOrder
 
-UNKNOWN_DELAY_MS = 5_000
-"""How long a run whose task this worker does not know is put off, so that one that does can take it."""
 FULL_PAUSE_S = 0.05
 """How long a full worker waits for a run to end before it looks for room again."""
 REREAD_INTERVAL_S = 30.0
@@ -210,4 +208,4 @@ class Fetcher:
             return
         note = f"no worker that was asked knows task {delivery.message.handler}"
         log.warning("%s: %s; it waits for one that does", delivery.message.run, note, extra=log_extra(delivery))
-        hand_back.hand_back(self._database, [delivery], self._worker, UNKNOWN_DELAY_MS, note)
+        hand_back.put_off_unknown(self._database, [delivery], self._worker, note)
