@@ -9,11 +9,10 @@ from jobistemer.core.reads.summaries import DelayedRun, RunSummary, StreamRun
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.store.actions.dead_letters import count_dead, list_dead
 from jobistemer.store.database import Database
-from jobistemer.store.keys import split_delayed_member, split_place
+from jobistemer.store.keys import split_place
 from jobistemer.store.reads.entries import list_entries
-from jobistemer.store.reads.jobs import count_delayed, list_delayed
+from jobistemer.store.reads.jobs import count_delayed, list_delayed, list_limited
 from jobistemer.store.reads.queues import list_queues
-from jobistemer.store.reads.records import find_runs
 
 MAX_READ: Final = 1_000
 """How many runs of each state are looked at when only some of them are asked for."""
@@ -63,8 +62,7 @@ def _list_delayed(shards: Sequence[Database], _queue: str, count: int) -> list[R
 
 
 def _list_limited(shards: Sequence[Database], _queue: str, count: int) -> list[RunSummary]:
-    found = [_of_limited(each) for database in shards for each in _read_limited(database, count)]
-    return sorted(found, key=lambda run: run.at)[:count]
+    return sorted((_of_limited(each) for each in list_limited(shards, count)), key=lambda run: run.at)
 
 
 def _list_dead(shards: Sequence[Database], _queue: str, count: int) -> list[RunSummary]:
@@ -75,13 +73,6 @@ def _list_dead(shards: Sequence[Database], _queue: str, count: int) -> list[RunS
         )
         for each in list_dead(shards, 0, count)
     ]
-
-
-def _read_limited(database: Database, count: int) -> list[RunRecord]:
-    names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
-    answers = database.ask_all([("ZRANGE", database.keys.waiting(name), 0, count - 1) for name in names])
-    members = [split_delayed_member(each.decode())[1] for answer in answers for each in answer]
-    return find_runs(database, members[:count])
 
 
 def _of_stream(run: StreamRun) -> RunSummary:

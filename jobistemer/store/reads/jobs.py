@@ -122,6 +122,17 @@ def count_delayed(shards: Sequence[Database]) -> int:
     return sum(database.ask("ZCARD", database.keys.delayed) for database in shards)
 
 
+def list_limited(shards: Sequence[Database], limit: int = 20) -> list[RunRecord]:
+    """Return runs that wait for a limit, at most `limit`, the first of each limit first."""
+    found: list[RunRecord] = []
+    for database in shards:
+        names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
+        answers = database.ask_all([("ZRANGE", database.keys.waiting(name), 0, limit - 1) for name in names])
+        members = [split_delayed_member(each.decode())[1] for answer in answers for each in answer]
+        found += find_runs(database, members[:limit])
+    return found[:limit]
+
+
 def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRecord] | None:
     """Find a run on any shard; returns its shard and its record, or None.
 

@@ -11,7 +11,7 @@ import click
 import msgspec
 import pytest
 
-from jobistemer import Backfills, Concurrency
+from jobistemer import Backfills
 from jobistemer.cli.answer_times import to_answer
 from jobistemer.cli.json_answers import encode_json
 from jobistemer.core.planning.backfill import Backfill
@@ -168,11 +168,14 @@ def test_runs_are_listed_by_state_with_how_many_there_are(cli, world):
     assert "no such run" in cli("run", "list", "--task", "nobody").stdout
 
 
-def test_runs_that_wait_for_a_limit_are_listed_with_its_name(cli, app):
-    @app.task(limits=[Concurrency(1, name="printer")])
-    def prints() -> None: ...
-
-    assert json.loads(cli("run", "list", "--state", "limited", "--json").stdout) == {"runs": [], "total": 0}
+def test_runs_that_wait_for_a_limit_are_listed_with_its_name(cli, app, shard):
+    keys = shard.keys
+    shard.ask("HSET", keys.limits, "printer", "1")
+    shard.ask("ZADD", keys.waiting("printer"), 1, "default:5:run_1")
+    shard.ask("HSET", keys.run("run_1"), "state", "pending", "handler", "prints", "place", "default:5", "waiting", "printer",
+              "enqueued_at", shard.read_clock())  # fmt: skip
+    (only,) = json.loads(cli("run", "list", "--state", "limited", "--json").stdout)["runs"]
+    assert (only["id"], only["state"], only["note"]) == ("run_1", "limited", "waits for the limit printer")
 
 
 def test_a_run_is_shown_with_its_payload_and_a_long_one_is_cut_with_its_length(cli, app):
