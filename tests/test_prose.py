@@ -28,7 +28,6 @@ OLD_NAMES = {
     r"lulls?": "pause",
     r"notebooks?": "log buffer",
     r"orphans?": "leaked key",
-    r"outbox(?:es)?": "finished queue",
     r"tall(?:y|ies)": "metrics",
     r"witness(?:es)?": "assertions",
 }
