@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -11,20 +10,25 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.app.declared_queues import find_declared_queues
 from jobistemer.app.handles import RunHandle
+from jobistemer.app.health import Health, find_health
 from jobistemer.app.job_control import AppJobControl
 from jobistemer.app.producer import SentCall
+from jobistemer.app.project import find_place
 from jobistemer.app.registry import Registry
 from jobistemer.app.request import Request, build_request
+from jobistemer.app.running import Running
 from jobistemer.app.transaction_enqueue import prepare_follow_up
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.definitions import Registration
 from jobistemer.control.queues import Holds, QueueControl
-from jobistemer.core.checks import check_id, show
+from jobistemer.core.checks import check_id, check_range, show
 from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.report import Report
+from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.core.text import join_some, pluralize
 from jobistemer.runtime.offload import twin
@@ -38,7 +42,8 @@ _log = logging.getLogger("jobistemer.app")
 class Jobistemer(Registry):
     """The tasks and jobs of an application, with the server that its calls go to.
 
-    url: the server, by default JOBISTEMER_URL or redis://localhost:6379/0. namespace: the prefix of all keys.
+    url: the server. namespace: the prefix of all keys. By default JOBISTEMER_URL and JOBISTEMER_NAMESPACE say them,
+    else the nearest pyproject.toml, else they are redis://localhost:6379/0 and `jobistemer`; the same in every process.
     shards: see the reference; 1 unless the namespace was created with more. defaults: options of every task.
     sizes: the maximum sizes of payloads and results.
     No connection is made before something is enqueued or looked up. Raises Misconfigured.
@@ -57,8 +62,9 @@ class Jobistemer(Registry):
             raise Misconfigured(f"url is {show(url)}, allowed is a text such as {DEFAULT_URL}")
         if not isinstance(sizes, Sizes):
             raise Misconfigured(f"sizes are {show(sizes)}, allowed is Sizes(payload_bytes=…, result_bytes=…)")
-        name = namespace or os.environ.get("JOBISTEMER_NAMESPACE", "jobistemer")
-        opened = Namespace(url or os.environ.get("JOBISTEMER_URL", DEFAULT_URL), name, shards)
+        place = find_place(url, namespace)
+        opened = Namespace(place.url.value, place.namespace.value, shards, source=place.source)
+        _log.info("this app uses %s", opened)
         if defaults is not None and not isinstance(defaults, Options):
             raise Misconfigured(f"defaults are {show(defaults)}, allowed are Options(queue=…, timeout_s=…, …)")
         super().__init__(opened, defaults or Options(), sizes)
@@ -136,6 +142,25 @@ class Jobistemer(Registry):
         """Return the execution report of an occurrence, also while it goes on. Raises UnknownOccurrence."""
         return find_report(self.namespace.shards, check_id("occurrence id", occurrence_id))
 
+    def health(self, timeout: float = 2.0) -> Health:
+        """Return what a probe of this application can tell: the server, tickers, and workers for the app's queues.
+
+        It takes `timeout` seconds at most, and raises nothing when the server is away. Raises InvalidInput.
+        """
+        check_range("timeout", timeout, 0.001, 3600, InvalidInput)
+        return find_health(self.namespace, list(find_declared_queues(self)), timeout)
+
+    def running(self, *, ticker: bool = False, worker: int | WorkerSettings = 0) -> Running:
+        """Return a context in which this process runs a ticker, a worker, or both: `with app.running(worker=8): …`.
+
+        They run in threads and touch no signals, so an application with a life of its own can have them: a web
+        process, a notebook, a test. worker: the number of slots, or WorkerSettings; without these the worker serves the
+        queues of the app. At the end of the block they end in order, within the worker's grace period. It is a context
+        for `async with` as well. Raises Misconfigured.
+        """
+        return Running(self, ticker=ticker, worker=worker)
+
+    health_async = twin(health)
     enqueue_many_async = twin(enqueue_many)
     deploy_async = twin(deploy)
     report_async = twin(report)

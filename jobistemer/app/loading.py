@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tomllib
 import traceback
 from collections.abc import Iterator
 from importlib import import_module
@@ -14,52 +12,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import msgspec
-
 from jobistemer.app import Jobistemer
+from jobistemer.app.project import (
+    NAMESPACE_VARIABLE,
+    URL_VARIABLE,
+    Project,
+    find_place,
+    find_project,
+    tell_app,
+)
 from jobistemer.core.errors import Misconfigured
-from jobistemer.core.jobs.options import complete_options
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.server.connection import DEFAULT_URL, redact_url
-
-DEFAULT_NAMESPACE = "jobistemer"
-
-
-class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The table `[tool.jobistemer]` of a pyproject.toml; folder: the folder of this file.
-
-    worker, ticker: options of `jobistemer-worker` and `jobistemer-ticker` by their long names.
-    """
-
-    app: str = ""
-    url: str = ""
-    namespace: str = ""
-    worker: dict[str, Any] = {}
-    ticker: dict[str, Any] = {}
-    folder: str = ""
-
-
-def find_project(start: Path) -> Project:
-    """Read the nearest `[tool.jobistemer]` in `start` or above; an empty Project when there is none.
-
-    Raises Misconfigured when the file or the table is wrong.
-    """
-    for file in (folder / "pyproject.toml" for folder in (start, *start.parents)):
-        if not file.is_file():
-            continue
-        try:
-            table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("jobistemer")
-            if table is not None:
-                return msgspec.convert({**table, "folder": str(file.parent)}, Project)
-        except (OSError, ValueError) as error:
-            raise Misconfigured(f"{file}: [tool.jobistemer] cannot be used: {error}") from error
-    return Project()
+from jobistemer.store.server.connection import redact_url
 
 
 def open_namespace(url: str | None, name: str | None) -> Namespace:
     """Open the namespace that options, environment and project name together; nothing is connected yet."""
-    project = find_project(Path.cwd())
-    return Namespace(url or project.url or DEFAULT_URL, name or project.namespace or DEFAULT_NAMESPACE)
+    place = find_place(url, name)
+    return Namespace(place.url.value, place.namespace.value, source=place.source)
 
 
 def load_app(reference: str | None, url: str | None, name: str | None) -> Jobistemer:
@@ -68,13 +38,10 @@ def load_app(reference: str | None, url: str | None, name: str | None) -> Jobist
     Raises Misconfigured when there is no such app, or when its code contradicts `url` or `name`.
     """
     project, chosen = find_project(Path.cwd()), resolve_app_reference(reference)
-    # The code of the app enqueues too, so it has to connect to the same server; it reads the environment.
-    for variable, value in (
-        ("JOBISTEMER_URL", url or project.url),
-        ("JOBISTEMER_NAMESPACE", name or project.namespace),
-    ):
+    # The code of the app connects by itself; it reads the environment, and what follows there.
+    for variable, value in ((URL_VARIABLE, url), (NAMESPACE_VARIABLE, name)):
         if value:
-            os.environ[variable] = value
+            tell_app(variable, value)
     _extend_sys_path(project, reference)
     app = _import_app(chosen)
     _check_no_conflict(chosen, app, url, name)
@@ -87,13 +54,6 @@ def import_here(name: str) -> ModuleType:
     """Import a module, also one of the current folder. Raises Misconfigured with the place of an error in it."""
     _extend_sys_path(Project(), name)
     return _import_module(name, f"module {name!r}")
-
-
-def find_declared_queues(app: Jobistemer) -> dict[str, int]:
-    """Return the queues that the tasks of an app go to, with equal weights, and `default`."""
-    options = [complete_options(app.defaults), *(complete_options(each.options) for each in app.handlers.values())]
-    names = sorted({"default", *app.queue_limits, *(each.queue for each in options)})
-    return dict.fromkeys(names, 1 if len(names) > 1 else 0)
 
 
 def resolve_app_reference(reference: str | None) -> str:

@@ -90,7 +90,7 @@ def health_options(function: F) -> F:
     )
     metrics = click.option(
         "--metrics",
-        type=click.Choice(METRICS),
+        type=click.Choice(METRICS, case_sensitive=False),
         default=OFF,
         show_default=True,
         help="Serve /metrics too, of this process alone or of the whole cluster as well.",

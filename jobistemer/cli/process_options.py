@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from jobistemer import __version__
-from jobistemer.app.loading import find_project
+from jobistemer.app.project import find_project
 from jobistemer.cli.health_options import health_options
 from jobistemer.cli.usage_errors import SafeErrors
 from jobistemer.core.errors import Misconfigured

@@ -86,7 +86,7 @@ def set_up_logging(level: str, formatter: logging.Formatter) -> None:
     With handlers of the application only the level of the `jobistemer` loggers is set, where the application has not
     done so. Raises Misconfigured for an unknown level.
     """
-    if level not in LEVELS:
+    if level.lower() not in LEVELS:
         raise Misconfigured(f"log level is {level!r}, allowed are {', '.join(LEVELS)}")
     own = logging.getLogger("jobistemer")
     if own.hasHandlers():

@@ -22,14 +22,20 @@ class Namespace:
     """The shards of one namespace, reached through one client.
 
     url: of the server. name: the beginning of all keys. shards: their number; the first process of a namespace fixes
-    it, later ones may leave it out. Raises Misconfigured for a URL that cannot be used. The first use of the shards
-    raises Misconfigured when another number is fixed.
+    it, later ones may leave it out. source: where URL and name come from, in words. Raises Misconfigured for a URL that
+    cannot be used. The first use of the shards raises Misconfigured when another number is fixed.
     """
 
     def __init__(
-        self, url: str, name: str = "jobistemer", shards: int | None = None, clock: Clock | None = None
+        self,
+        url: str,
+        name: str = "jobistemer",
+        shards: int | None = None,
+        clock: Clock | None = None,
+        source: str = "",
     ) -> None:
         self.name = name
+        self.source = source
         self.sleeper = Sleeper()
         self._wanted = shards
         self._connect_to(url, clock)
@@ -54,7 +60,8 @@ class Namespace:
         self.placement = JobPlacement(self.settings, lambda: self.shards)
 
     def __str__(self) -> str:
-        return f"namespace {self.name!r} on {redact_url(self.url)}"
+        source = f" ({self.source})" if self.source else ""
+        return f"namespace {self.name!r} on {redact_url(self.url)}{source}"
 
     @property
     def shards(self) -> list[Database]:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from jobistemer.app.loading import find_app_folders, find_declared_queues, load_app, resolve_app_reference
+from jobistemer.app.declared_queues import find_declared_queues
+from jobistemer.app.loading import find_app_folders, load_app, resolve_app_reference
 from jobistemer.cli.health_options import (
     assign_sockets,
     has_metrics,

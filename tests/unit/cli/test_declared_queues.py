@@ -1,7 +1,7 @@
 """Without -Q a worker serves the queues that its app declares."""
 
 from jobistemer import Concurrency, Jobistemer, Options
-from jobistemer.app.loading import find_declared_queues
+from jobistemer.app.declared_queues import find_declared_queues
 
 
 def test_an_app_of_one_queue_has_that_one_and_no_weights():
