@@ -42,7 +42,7 @@ def read_object(task: str, encoded: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _OBJECT.decode(encoded)
     except ENCODING_ERRORS as error:
-        shown = show(bytes(encoded[:200]))
+        shown = show(bytes(encoded)[:200])
         raise InvalidPayload(
             f"payload of task {show(task)} must be one JSON object of keyword arguments, not {shown}: {error}"
         ) from None

@@ -86,12 +86,12 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
         "last beat",
         "queues",
         "in flight",
-        "of",
+        "slots",
         "done",
         "failed",
         "stale",
         "leaked",
-        "busy runs/s",
+        "runs/s on average",
         "command",
     )
     rows = [
@@ -105,7 +105,7 @@ def _workers_table(found: list[WorkerSummary], now_ms: int) -> RenderableType:
             each.failed,
             each.stale,
             each.leaked,
-            round(each.rate),
+            _average_rate(each),
             each.command or ("quiet" if each.quiet else ""),
         )
         for each in found
@@ -131,3 +131,9 @@ def _tickers_table(found: list[TickerSummary], now_ms: int) -> RenderableType:
     ]
     heads = ("ticker", "last beat", "fired", "prepared", "most late, 5 min", "ever", "clock off by", "unaccounted")
     return tables.table(heads, rows)
+
+
+def _average_rate(worker: WorkerSummary) -> str:
+    """Return how many runs a second the worker has done since it started, pauses included; `top` shows the present."""
+    uptime_ms = worker.beat_at - worker.started_at
+    return f"{worker.done * 1000 / uptime_ms:.1f}" if worker.started_at and uptime_ms > 0 else "–"

@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from jobistemer import Concurrency, Context, Delays, Jobistemer, Retry
-from jobistemer.app.request import Timing, build_request
+from jobistemer.app.request import Request, Timing, build_request
 from jobistemer.core.errors import (
     InvalidDefinition,
     InvalidInput,
     InvalidPayload,
     Misconfigured,
     NotFound,
+    PayloadTooLarge,
     UnknownOccurrence,
     UnknownRun,
 )
@@ -229,3 +230,72 @@ def test_a_call_with_fewer_retries_and_a_timeout_of_its_own_has_them(app: Jobist
     send.options(max_retries=1, timeout=timedelta(minutes=2)).enqueue()
     drain_queues(app)
     assert begun == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "retry", "timeout_s"),
+    [
+        ({"timeout": 5}, Exponential(), 5.0),
+        ({"timeout": timedelta(minutes=2)}, Exponential(), 120.0),
+        ({"retry": 7}, Exponential(max_retries=7), 300.0),
+        ({"max_retries": 7}, Exponential(max_retries=7), 300.0),
+        ({"retry": Delays((1, 5)), "max_retries": 1}, Delays((1,)), 300.0),
+        ({"retry": 0}, Exponential(max_retries=0), 300.0),
+    ],
+)
+def test_an_option_means_the_same_in_a_task_a_job_and_a_call(
+    app: Jobistemer, given: dict[str, Any], retry: Any, timeout_s: float
+) -> None:
+    called = app.task(name="called")(lambda: None)
+    app.task(name="declared", **given)(lambda: None)
+    app.job("0 2 * * *", name="nightly", **given)(lambda: None)
+    app.job("0 2 * * *", name="graph").task(name="one", **given)(lambda: None)
+    messages = [
+        app.producer.prepare(called.options(**given).request())[0],
+        app.producer.prepare(app.request("called", {}, **given))[0],
+        *(app.producer.prepare(app.request(name, {}))[0] for name in ("declared", "nightly", "graph.one")),
+    ]
+    assert [(each.retry, each.timeout_ms / 1000) for each in messages] == [(retry, timeout_s)] * 5
+
+
+def test_a_number_of_retries_changes_the_policy_of_the_level_above(app: Jobistemer) -> None:
+    task = app.task(name="delayed", retry=Delays((1, 5)))(lambda: None)
+    assert app.effective_options("delayed", retry=1)["retry"].value == Delays((1,))
+    assert app.producer.prepare(task.options(max_retries=3).request())[0].retry == Delays((1, 5, 5))
+
+
+@pytest.mark.parametrize("given", [{"retry": 3, "max_retries": 2}, {"timeout": 5, "timeout_s": 5}])
+def test_an_option_that_is_said_twice_is_refused_wherever_it_is_written(app: Jobistemer, given: dict[str, Any]) -> None:
+    for write in (app.task, app.job("0 2 * * *", name="graph").task, lambda **said: app.job("0 2 * * *", **said)):
+        with pytest.raises(InvalidDefinition, match="give one of them"):
+            write(**given)(lambda: None)
+    with pytest.raises(InvalidInput, match="give one of them"):
+        app.request("send", {}, **given)
+
+
+@pytest.mark.parametrize("payload", [b"{", b"", b"[]", b'{},"handler":"env","queue":"x"', b'{"a":1}{'])
+def test_json_that_is_no_payload_cannot_change_the_message_around_it(app: Jobistemer, payload: bytes) -> None:
+    app.task(name="send")(lambda: None)
+    for task in ("send", "unknown"):
+        with pytest.raises(InvalidPayload):
+            app.enqueue(task, msgspec.Raw(payload))  # type: ignore[arg-type]
+        with pytest.raises(InvalidPayload):
+            app.enqueue_many([Request(task, msgspec.Raw(payload))])
+        with pytest.raises(InvalidPayload):
+            app.enqueue(task, {"a": msgspec.Raw(payload[:-1] + b",")})
+
+
+def test_json_that_is_a_payload_is_measured_and_checked_like_any_other(app: Jobistemer) -> None:
+    @app.task
+    def send(n: int) -> None: ...
+
+    assert app.enqueue("send", msgspec.Raw(b' {"n": 5} ')).state() == "pending"  # type: ignore[arg-type]
+    with pytest.raises(InvalidPayload, match="Expected `int`"):
+        app.enqueue("send", msgspec.Raw(b'{"n":"5"}'))  # type: ignore[arg-type]
+    with pytest.raises(PayloadTooLarge):
+        app.enqueue("other", msgspec.Raw(b'{"n":"' + b"x" * 300_000 + b'"}'))  # type: ignore[arg-type]
+
+
+def test_an_expiry_before_1970_is_one_that_is_over_and_not_none_at_all() -> None:
+    assert Timing(expires=datetime(1969, 1, 1, tzinfo=UTC)).expires_at(5_000) == 1
+    assert Timing(expires=datetime(1970, 1, 1, tzinfo=UTC)).expires_at(5_000) == 1

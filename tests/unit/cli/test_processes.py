@@ -80,3 +80,13 @@ def test_members_beat_into_every_shard_and_are_listed_once(url):
     # A worker counts as a whole, a ticker shard by shard.
     assert worker.done == 5
     assert (ticker.beat_at, ticker.fired, ticker.late_ms_max) == (2_000, 5, 9)
+
+
+def test_the_rate_of_a_worker_is_its_average_since_it_started(cli, shard):
+    now_ms = shard.clock.now_ms()
+    beat(shard, started_at=now_ms - 10_000, done=50)
+    headings, row = cli("worker", "list").stdout.splitlines()
+    assert "slots" in headings
+    end = headings.index("runs/s on average") + len("runs/s on average")
+    shown = float(row[headings.index("runs/s on average") : end])
+    assert 4.8 <= shown <= 5.0
