@@ -4,6 +4,7 @@
 #   make test     the tests
 #   make unit     those that need no server, in ten seconds
 #   make test-cluster   what runs on each kind of server, on a cluster
+#   make test-lowest    the dashboard and the core with the lowest versions that pyproject.toml allows
 #   make browser  those in a browser: they need a chromium
 #   make lint     ruff, mypy --strict, the layers
 #   make docs     draw the pages of the reference that come from the code
@@ -19,7 +20,7 @@ RUN := .venv/bin
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test unit test-cluster browser lint docs bench bench-peers lock sbom clean
+.PHONY: demo test unit test-cluster test-lowest browser lint docs bench bench-peers lock sbom clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -37,6 +38,17 @@ unit: .venv/dev
 
 browser: .venv/dev
 	$(RUN)/pytest -m browser tests/browser
+
+# The lowest versions of what it depends on, in an environment of its own.
+test-lowest: .venv-lowest/.ready
+	JOBISTEMER_TEST_SERVERS=fake .venv-lowest/bin/pytest -n 2 tests/unit/web tests/unit/core tests/unit/app tests/integration/dashboard
+
+.venv-lowest/.ready: pyproject.toml .ci/lowest.py
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/pip install --quiet -c .venv-lowest/constraints.txt --editable '.[dashboard,holidays,testing,embedded]' \
+	    httpx httpx2 hypothesis pytest-timeout pytest-xdist trustme pyyaml cronsim opentelemetry-sdk prometheus-client sentry-sdk
+	@touch $@
 
 test-cluster: .venv/dev
 	JOBISTEMER_TEST_SERVERS=cluster $(RUN)/pytest -m "behaviour and not long" -n 4 --dist worksteal tests/store tests/integration
@@ -72,7 +84,7 @@ sbom: .venv/tools
 	.venv/tools/bin/cyclonedx-py requirements requirements/image.txt --pyproject pyproject.toml --output-reproducible -o dist/sbom.json
 
 clean:
-	rm -rf .venv .demo .bench .servers dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .demo .bench .servers dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

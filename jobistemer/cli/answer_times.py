@@ -28,6 +28,7 @@ _INSTANTS: Final[Mapping[str, Mapping[str, timedelta]]] = {
     "DelayedRun": {"due_at": _MS},
     "FireTimeChanges": dict.fromkeys(("start", "until", "first_to_appear", "first_to_vanish"), _S),
     "Hold": {"until": _MS},
+    "Change": {"at": _MS},
     "JobChange": {"at": _MS},
     "Change": {"at": _MS},
     "JobPlan": {"apply_at": _MS},

@@ -14,6 +14,7 @@ from jobistemer.dev.snapshot import Snapshot
 from jobistemer.terminal import tables
 
 FIXED_LINES = 26
+MAX_NAME = 40
 """Lines of the tables that do not grow; occurrences and events share the rest of the terminal."""
 HIGHLIGHT_PREFIX = ">>>"
 """Beginning of an event that must not be missed."""
@@ -42,9 +43,14 @@ def render_screen(snapshot: Snapshot, heading: str, events: Sequence[str], heigh
     )
 
 
+def _cap(name: str) -> str:
+    """Cut a name, so that it does not push the other columns off the screen."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+
+
 def _jobs_table(snapshot: Snapshot) -> RenderableType:
     rows = [
-        (job.name, tables.format_instant(job.next_due, snapshot.at_ms), job.live, job.queued, job.schedule)
+        (_cap(job.name), tables.format_instant(job.next_due, snapshot.at_ms), job.live, job.queued, job.schedule)
         for job in snapshot.jobs[:4]
     ]
     return tables.table(("job", "next due (UTC)", "live", "queued", "schedule"), rows)
@@ -53,7 +59,7 @@ def _jobs_table(snapshot: Snapshot) -> RenderableType:
 def _occurrences_table(snapshot: Snapshot, height_left: int) -> RenderableType:
     rows = [
         (
-            snapshot.job_name(each.job),
+            _cap(snapshot.job_name(each.job)),
             tables.format_instant(each.due * 1000, snapshot.at_ms),
             tables.style_state(each.state),
             format_duration(each.ended_at - each.claimed_at) if each.ended_at else "–",

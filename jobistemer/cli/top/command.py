@@ -13,14 +13,15 @@ from rich.live import Live
 
 from jobistemer.cli.session import Session, with_session
 from jobistemer.cli.top.rates import Rates, compute_rates
-from jobistemer.cli.top.screen import render_screen
+from jobistemer.cli.top.screen import ALL, IMPORTANCE, View, render_screen
 from jobistemer.cli.top.snapshot import CountingDatabase, TopSnapshot, open_counting_shards, take_snapshot
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.runtime.shutdown import exit_on_signal
 from jobistemer.store.server.connection import redact_url
-from jobistemer.terminal.keyboard import RESIZED, Keyboard, open_keyboard
+from jobistemer.terminal.keyboard import Keyboard, open_keyboard
 
+HELP = "1 queues 2 workers 3 tickers 4 running 5 failed 0 all · Tab next · ↑↓ or j k rows · p pause · q end"
 REFRESH_S, KEY_POLL_S = 1.0, 0.05
 SLOW_AFTER_S = 1.0
 """A read that takes longer than so many seconds is reported while it is under way."""
@@ -61,6 +62,8 @@ class LiveView:
         self._keys = keys
         self._live = live
         self._paused = False
+        self._view = ALL
+        self._helps = False
 
     def run(self) -> None:
         """Read and draw every second, until `q` is pressed."""
@@ -91,17 +94,30 @@ class LiveView:
         for key in self._keys.read_keys(seconds):
             if key in ("q", "Q"):
                 return True
-            if key in ("p", "P"):
-                self._paused = not self._paused
-            if key in ("p", "P", RESIZED):
-                self._draw()
+            self._press(key)
+            self._draw()
         return False
+
+    def _press(self, key: str) -> None:
+        if key in ("p", "P"):
+            self._paused = not self._paused
+        elif key == "?":
+            self._helps = not self._helps
+        elif key.isdecimal() and int(key) <= len(IMPORTANCE):
+            self._view = View(int(key))
+        elif key == "\t":
+            self._view = View((self._view.number + 1) % (len(IMPORTANCE) + 1))
+        # The arrows arrive as ESC [ A and ESC [ B; their last letters are enough.
+        elif key in ("j", "B", "k", "A"):
+            step = 1 if key in ("j", "B") else -1
+            self._view = self._view._replace(first=max(0, self._view.first + step))
 
     def _draw(self) -> None:
         top, height = self._top, self._live.console.height
         title = f"{'PAUSED · ' if self._paused else ''}{top.title}"
-        footer = f" q ends it · p {'goes on' if self._paused else 'pauses'} · {top.error or _format_cost(top.snapshot)}"
-        self._live.update(render_screen(top.snapshot, top.rates, title, footer, height), refresh=True)
+        keys = HELP if self._helps else f"q ends it · p {'continues' if self._paused else 'pauses'} · ? keys"
+        footer = f" {keys} · {top.error or _format_cost(top.snapshot)}"
+        self._live.update(render_screen(top.snapshot, top.rates, title, footer, height, self._view), refresh=True)
 
 
 @click.command("top")
@@ -110,7 +126,7 @@ class LiveView:
 )
 @with_session
 def top_command(session: Session, *, once: bool) -> None:
-    """Watch queues, workers, tickers, running and failed runs; q quits, p pauses.
+    """Watch queues, workers, tickers, running and failed runs; q quits, p pauses, ? shows the keys.
 
     The screen is refreshed every second. The cost does not depend on the number of records; the last line shows it.
     `in/s` and `out/s` need Redis 7 or newer: older servers do not count the entries taken from a stream.

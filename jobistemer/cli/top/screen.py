@@ -22,11 +22,24 @@ SILENT_AFTER_MS = 5_000
 LATE_MS, CLOCK_OFF_MS = 1_000, 1_000
 FIXED_LINES = 3
 """Lines that every screen has: two at the head, one at the foot."""
+IMPORTANCE = (4, 5, 1, 2, 3)
+"""The tables by their numbers, the most important one first: what runs and what failed, before processes."""
+SHORT_ID = 8
 PART_EXTRA_LINES = 2
 """Lines of each table besides its rows: an empty line and the headings."""
 _SHRINKABLE = frozenset(("run", "error", "queues", "state"))
 _AMOUNTS = frozenset(("waiting", "in flight", "slots in use", "unaccounted", "oldest", "for"))
 _RATES = frozenset(("in/s", "out/s", "runs/s", "failed/s", "fired/s"))
+
+
+class View(NamedTuple):
+    """What is shown: 0 for all tables, else the number of the one that is shown alone, from its row `first` on."""
+
+    number: int = 0
+    first: int = 0
+
+
+ALL = View()
 
 
 class Part(NamedTuple):
@@ -38,13 +51,18 @@ class Part(NamedTuple):
 
 
 def render_screen(
-    snapshot: TopSnapshot, rates: Rates, title: str, footer: str, height: int | None = None
+    snapshot: TopSnapshot, rates: Rates, title: str, footer: str, height: int | None = None, view: View = ALL
 ) -> RenderableType:
     """Build the screen of one snapshot, at most `height` lines high; None for as many as it takes."""
     parts = _build_parts(snapshot, rates)
+    if view.number:
+        part = parts[view.number - 1]
+        first = min(view.first, max(0, len(part.rows) - 1))
+        parts = [part._replace(rows=part.rows[first:])]
     if height is not None:
-        # Tables without room for a single row are left out, the last one first.
-        parts = parts[: max(1, (height - FIXED_LINES) // (PART_EXTRA_LINES + 1))]
+        # Tables without room for a single row are left out, the least important ones first.
+        kept = set(IMPORTANCE[: max(1, (height - FIXED_LINES) // (PART_EXTRA_LINES + 1))])
+        parts = parts if len(parts) == 1 else [part for number, part in enumerate(parts, 1) if number in kept]
     wants = [max(1, len(part.rows)) for part in parts]
     room = share_lines(wants, height - FIXED_LINES - PART_EXTRA_LINES * len(parts)) if height is not None else wants
     body = [line for part, rows in zip(parts, room, strict=True) for line in _render_part(part, rows)]
@@ -69,11 +87,12 @@ def _render_header(snapshot: TopSnapshot, rates: Rates, title: str) -> list[Text
     busy, slots = sum(map(_busy_slots, snapshot.workers)), sum(each.concurrency for each in snapshot.workers)
     runs, failed = sum(rates.runs.values()), sum(rates.failed.values())
     upcoming = f", next due {format_distance(snapshot.next_due, snapshot.at_ms)}" if snapshot.next_due else ""
+    # A narrow terminal cuts the end, so what has failed stands at the beginning.
     parts = (
-        f"{pluralize(len(snapshot.workers), 'worker')}, {busy:,} of {pluralize(slots, 'slot')} in use",
-        f"{runs:,.0f} runs/s, {failed:,.0f} failed/s",
-        f"{snapshot.delayed:,} delayed",
         f"{snapshot.dead:,} dead",
+        f"{runs:,.0f} runs/s, {failed:,.0f} failed/s",
+        f"{pluralize(len(snapshot.workers), 'worker')}, {busy:,} of {pluralize(slots, 'slot')} in use",
+        f"{snapshot.delayed:,} delayed",
         f"{pluralize(snapshot.jobs, 'job')}{upcoming}",
         f"{pluralize(snapshot.unseen, 'stream')} of queues not looked at" if snapshot.unseen else "",
     )
@@ -93,7 +112,7 @@ def _build_parts(snapshot: TopSnapshot, rates: Rates) -> list[Part]:
             "no worker runs; start one with `jobistemer-worker`",
         ),
         Part(
-            ("ticker", "fired/s", "latest", "clock off by", "unaccounted", "last beat"),
+            ("ticker", "fired/s", "late, 5 min", "clock off by", "unaccounted", "last beat"),
             _ticker_rows(snapshot, rates),
             "no ticker runs, so nothing becomes due; start one with `jobistemer-ticker`",
         ),
@@ -133,7 +152,7 @@ def _ticker_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell,
         (
             each.id,
             _format_rate(rates.fired.get(each.id)),
-            _highlight(each.late_ms_max, LATE_MS, "ms late"),
+            _format_lateness(each.late_ms_recent),
             _highlight(
                 each.offset_ms, CLOCK_OFF_MS, "ms" if not each.held_ms else f"ms, {each.held_ms:,} ms not believed"
             ),
@@ -145,7 +164,10 @@ def _ticker_rows(snapshot: TopSnapshot, rates: Rates) -> list[tuple[tables.Cell,
 
 
 def _running_rows(snapshot: TopSnapshot) -> list[tuple[tables.Cell, ...]]:
-    return [(each.task, format_duration(each.for_ms), each.queue, each.worker, each.run) for each in snapshot.running]
+    return [
+        (each.task, format_duration(each.for_ms), each.queue, each.worker, _shorten(each.run))
+        for each in snapshot.running
+    ]
 
 
 def _failure_rows(snapshot: TopSnapshot) -> list[tuple[tables.Cell, ...]]:
@@ -153,7 +175,7 @@ def _failure_rows(snapshot: TopSnapshot) -> list[tuple[tables.Cell, ...]]:
         (
             Text(escape_text(each.task), style="red" if each.dead else "yellow"),
             f"{'dead' if each.dead else 'again'} {format_distance(each.at, snapshot.at_ms)}",
-            each.run,
+            _shorten(each.run),
             first_line(each.error),
         )
         for each in snapshot.failures
@@ -201,6 +223,15 @@ def _format_rate(value: float | None) -> str:
 
 def _format_beat(at: int, now_ms: int) -> Text:
     return Text(f"{format_duration(now_ms - at)} ago", style="red" if now_ms - at > SILENT_AFTER_MS else "")
+
+
+def _format_lateness(late_ms: int) -> Text:
+    return Text(format_duration(late_ms), style="red" if late_ms >= LATE_MS else "")
+
+
+def _shorten(identity: str) -> str:
+    # The end: ids that are made at the same time begin alike. `--json` has them whole.
+    return f"…{identity[-SHORT_ID:]}"
 
 
 def _highlight(value: int, most: int, unit: str) -> Text:

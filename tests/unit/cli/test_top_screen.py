@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import msgspec
 import pytest
 from rich.console import Console
 
 from jobistemer.cli.top.rates import Flow, Rates, compute_rates
-from jobistemer.cli.top.screen import render_screen, share_lines
+from jobistemer.cli.top.screen import View, render_screen, share_lines
 from jobistemer.cli.top.snapshot import Cost, TopFailure, TopSnapshot
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
 from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot
@@ -15,7 +17,7 @@ from tests.support.clocks import NOW
 
 QUEUE = QueueSnapshot("default", 1_200, 9, NOW - 90_000, 5_000, paused=False, draining=False)
 WORKER = WorkerSummary("web-1.7.aa", NOW - 400, queues={"default": 0}, concurrency=8, in_flight=9, done=100, failed=3)
-TICKER = TickerSummary("web-1.8.bb", NOW - 400, fired=10, late_ms_max=12, offset_ms=-1_500)
+TICKER = TickerSummary("web-1.8.bb", NOW - 400, fired=10, late_ms_max=900_000, late_ms_recent=12, offset_ms=-1_500)
 LOOK = TopSnapshot(
     at_ms=NOW,
     queues=[QUEUE],
@@ -48,13 +50,13 @@ def test_everything_of_a_moment_is_on_the_screen():
     lines = shown(LOOK, Rates({"default": Flow(12.0, 3.5)}, {"web-1.7.aa": 250.4}, {"web-1.7.aa": 0.5}, {"web-1.8.bb": 2.0}))
     assert lines[:2] == [
         " 08:00:00 UTC · here",
-        "1 worker, 8 of 8 slots in use · 250 runs/s, 0 failed/s · 7 delayed · 1,001 dead · 1 job, next due in 3.0 s",
+        "1,001 dead · 250 runs/s, 0 failed/s · 1 worker, 8 of 8 slots in use · 7 delayed · 1 job, next due in 3.0 s",
     ]
     words = [" ".join(line.split()) for line in lines]
     assert "default 1,200 1.5 min 9 12 3.5 open" in words
     assert "web-1.7.aa 8 of 8 9 250 0.5 400 ms ago default" in words
-    assert "web-1.8.bb 2 12 ms late -1,500 ms 0 400 ms ago" in words
-    assert "resize 2.5 s default web-1.7.aa run_1" in words
+    assert "web-1.8.bb 2 12 ms -1,500 ms 0 400 ms ago" in words
+    assert "resize 2.5 s default web-1.7.aa …run_1" in words
     assert words[-1] == "the foot"
 
 
@@ -71,7 +73,7 @@ def test_where_there_is_nothing_it_says_what_to_start():
     assert "no queue yet" in text
     assert "start one with `jobistemer-worker`" in text
     assert "so nothing becomes due; start one with `jobistemer-ticker`" in text
-    assert "0 workers, 0 of 0 slots in use · 0 runs/s, 0 failed/s · 0 delayed · 0 dead · 0 jobs" in text
+    assert "0 dead · 0 runs/s, 0 failed/s · 0 workers, 0 of 0 slots in use · 0 delayed · 0 jobs" in text
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
@@ -132,3 +134,12 @@ def test_members_are_counted_between_their_own_beats_and_keep_their_rate_until_t
     assert compute_rates(later(workers=[beaten]), same, first).runs == first.runs
     assert compute_rates(later(workers=[beaten]), later(workers=[]), first).runs == {}
     assert compute_rates(NOTHING, later(), Rates()).runs == {}
+
+
+def test_one_table_is_shown_alone_and_from_a_row_on():
+    busy = later(running=[InFlightRun(f"run_{n}", f"task-{n}", "default", "web", 5) for n in range(9)])
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(render_screen(busy, Rates(), "here", "the foot", 12, View(4, 6)))
+    text = console.export_text()
+    assert "queue   waiting" not in text
+    assert [name for name in (f"task-{n}" for n in range(9)) if name in text] == ["task-6", "task-7", "task-8"]
