@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-FASTER = "window.setTimeout = ((set) => (what, ms) => set(what, ms === 3000 ? 100 : ms))(window.setTimeout)"
+FASTER = "window.setTimeout = ((set) => (what, ms) => set(what, ms === 3000 ? 100 : ms === 6000 ? 1000 : ms))(window.setTimeout)"
 """Pages are loaded again ten times a second: a test need not wait for what is to come."""
 
 
@@ -119,3 +119,91 @@ def test_no_page_is_wider_than_the_window(world, open_page, width, scheme):
     for path in ("/", *paths):
         page.goto(world.address + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_choices_outlive_a_page_that_is_loaded_again_and_buttons_wait_for_them(world, open_page):
+    page = open_page("about:blank")
+    page.add_init_script(FASTER)
+    page.goto(f"{world.address}/dead")
+    expect(page.locator("#replay-chosen")).to_be_disabled()
+    page.locator("input[name=target]").first.check()
+    expect(page.locator("#replay-chosen")).to_be_enabled()
+    expect(page.locator(".bulk output")).to_have_text("1")
+    with page.expect_response("**/dead"):
+        pass
+    with page.expect_response("**/dead"):
+        pass
+    expect(page.locator("input[name=target]").first).to_be_checked()
+    expect(page.locator(".bulk output")).to_have_text("1")
+
+
+def test_a_dashboard_that_is_silent_is_said_and_the_old_page_stays(world, open_page):
+    page = open_page("about:blank", viewport={"width": 600, "height": 300})
+    page.add_init_script(FASTER)
+    page.goto(f"{world.address}/jobs/hostile")
+    page.evaluate("scrollTo(0, 100)")
+    page.route("**/jobs/hostile", lambda _: None)
+    expect(page.get_by_role("alert")).to_contain_text("silent for")
+    expect(page.get_by_role("button", name="Not live")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("hostile")
+    assert page.evaluate("scrollY") == 100
+    page.unroute("**/jobs/hostile")
+    expect(page.get_by_role("button", name="Live", exact=True)).to_be_visible()
+
+
+def test_an_error_that_was_scrolled_stays_where_it_was(world, open_page):
+    page = open_page("about:blank")
+    page.add_init_script(FASTER)
+    page.goto(f"{world.address}/runs/{world.ids['dead']}")
+    found = page.evaluate(
+        """() => { const sheet = new CSSStyleSheet(); sheet.replaceSync('pre { max-height: 24px !important; }');
+        document.adoptedStyleSheets = [sheet]; const one = document.querySelector('pre'); one.scrollTop = 12; return one.scrollTop; }"""
+    )
+    assert found == 12
+    for _ in range(2):
+        with page.expect_response("**/runs/*"):
+            pass
+    assert page.evaluate("document.querySelector('pre').scrollTop") == 12
+
+
+def test_a_strip_is_one_stop_and_keys_go_through_rows_and_pages(world, open_page):
+    page = open_page(f"{world.address}/jobs")
+    strip = page.locator(".strip").first
+    assert "latest:" in strip.get_attribute("aria-label")
+    assert {each.get_attribute("tabindex") for each in page.locator(".strip a").all()} == {"-1"}
+    strip.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.className").startswith("cell")
+    page.locator("body").click()
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.closest('tr') !== null")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("g")
+    page.keyboard.press("q")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Queues")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "q"
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo"])
+def test_times_are_shown_in_the_zone_of_the_browser_when_it_is_chosen(world, open_page, zone):
+    page = open_page(f"{world.address}/jobs", timezone_id=zone)
+    assert "03:00" in page.locator("td[data-label=Next]").first.inner_text()
+    page.get_by_role("button", name="UTC").click()
+    expect(page.get_by_role("button", name="Local time")).to_be_visible()
+    expect(page.locator("td[data-label=Next]").first).to_contain_text("12:00")
+    expect(page.get_by_role("columnheader", name="Next (local)")).to_be_visible()
+
+
+def test_the_states_of_a_strip_differ_in_form_not_only_in_colour(world, open_page):
+    page = open_page(f"{world.address}/jobs")
+    heights = {
+        form: page.evaluate(
+            """(form) => { const each = document.createElement('a'); each.className = `cell ${form}`;
+            document.querySelector('.strip').append(each); return getComputedStyle(each, '::before').height; }""",
+            form,
+        )
+        for form in ("full", "most", "low")
+    }
+    assert len(set(heights.values())) == 3
