@@ -30,7 +30,6 @@ _INSTANTS: Final[Mapping[str, Mapping[str, timedelta]]] = {
     "Hold": {"until": _MS},
     "Change": {"at": _MS},
     "JobChange": {"at": _MS},
-    "Change": {"at": _MS},
     "JobPlan": {"apply_at": _MS},
     "JobSummary": dict.fromkeys(("paused_until", "next_due"), _MS),
     "LogLine": {"at": _MS},
