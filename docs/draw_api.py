@@ -172,6 +172,15 @@ def parameter(found: ast.arg, default: ast.expr | None) -> str:
     return text if default is None else f"{text}{' = ' if found.annotation else '='}{ast.unparse(default)}"
 
 
+def twins(node: ast.stmt) -> Iterator[str]:
+    """The method that a statement such as `pause_async = twin(pause)` makes."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="twin" | "twin_iterator"))):
+            yield name
+        case _:
+            return
+
+
 def members(kind: type) -> dict[str, tuple[str, str]]:
     """The public methods and properties of a class, inherited ones included, with what they are."""
     found: dict[str, tuple[str, str]] = {}
@@ -181,6 +190,8 @@ def members(kind: type) -> dict[str, tuple[str, str]]:
                 marks = {ast.unparse(mark).rpartition(".")[2] for mark in each.decorator_list}
                 if each.name not in found and "overload" not in marks:
                     found[each.name] = (signature_of(each, marks), paragraph(ast.get_docstring(each)))
+            for name in twins(each):
+                found.setdefault(name, ("(…)", f"Do what `{name.removesuffix('_async')}` does, awaited."))
     return found
 
 
