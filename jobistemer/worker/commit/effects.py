@@ -92,7 +92,8 @@ def _log_error(ended: EndedAttempt) -> None:
     delivery, outcome = ended.delivery, ended.outcome
     why, _, where = outcome.error.partition("\n")
     text = (
-        f"{delivery.message.run} of {delivery.message.handler}: attempt {delivery.attempt} {outcome.state}: {why}; "
+        f"{delivery.message.run} of {delivery.message.handler}: attempt {delivery.attempt} {outcome.state}: "
+        f"{why.removeprefix(f'{outcome.state}: ')}; "
         f"{describe_settlement(ended.ending)}"
     )
     if isinstance(ended.ending, FinalState) and ended.ending.state is not RunState.CANCELED:
