@@ -29,6 +29,10 @@ _COMMANDS: Final = {
     "job": ("jobistemer.cli.commands.job.job:job_group", "Show and control jobs, compare versions, backfill."),
     "next": ("jobistemer.cli.commands.next:next_command", "Show the next instants of a schedule."),
     "occurrence": ("jobistemer.cli.commands.occurrence:occurrence_group", "Show, cancel and replay occurrences."),
+    "quarantine": (
+        "jobistemer.cli.commands.quarantine:quarantine_group",
+        "List, restore and purge what cannot be read.",
+    ),
     "queue": ("jobistemer.cli.commands.queue:queue_group", "List, pause, resume, drain, open and purge queues."),
     "run": ("jobistemer.cli.commands.run:run_group", "List, show, cancel, retry and watch task runs."),
     "simulate": ("jobistemer.cli.commands.simulate:simulate_command", "Play the schedules of an app without a server."),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from jobistemer.core import ids
 from jobistemer.core.checks import show
-from jobistemer.core.errors import InvalidInput, UnknownJob
-from jobistemer.core.planning.audit import AuditResult, audit
+from jobistemer.core.errors import InvalidInput, NotConnected, ServerRefused, UnknownJob
+from jobistemer.core.planning.audit import AuditResult, audit, unreadable_result
+from jobistemer.core.unreadable import Unreadable, explain
+from jobistemer.store.calls.jobs import find_job_or_reason
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.audit import list_job_names, read_job_history
@@ -31,11 +33,26 @@ def audit_jobs(
 
 def audit_shard(database: Database, after: int | None = None, until: int | None = None) -> list[AuditResult]:
     """Audit the jobs that are registered on one shard; after, until: see `audit_jobs`."""
-    return [_audit_job(database, each, after, until) for each in list_job_names(database)]
+    names, unreadable = list_job_names(database)
+    audited = [_try_audit(database, each, after, until) for each in names]
+    return [*audited, *(unreadable_result(each, reason) for each, reason in sorted(unreadable.items()))]
+
+
+def _try_audit(database: Database, name: str, after: int | None, until: int | None) -> AuditResult:
+    """Audit a job, whatever is stored of it."""
+    try:
+        return _audit_job(database, name, after, until)
+    except (NotConnected, ServerRefused):
+        raise
+    except Exception as error:  # noqa: BLE001 - a custom schedule is user code
+        return unreadable_result(name, explain(error))
 
 
 def _audit_job(database: Database, name: str, after: int | None, until: int | None) -> AuditResult:
     now_ms = database.read_clock()
+    stored = find_job_or_reason(database, name)
+    if isinstance(stored, Unreadable):
+        return unreadable_result(name, stored.reason)
     ledger = read_job_history(database, name)
     if not ledger.versions:
         raise UnknownJob(f"nothing is on record of a job {show(name)}; `jobistemer job list` names those that are")

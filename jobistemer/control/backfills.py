@@ -19,6 +19,7 @@ from jobistemer.core.planning.backfill import Backfill, BackfillOrder, list_inst
 from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
+from jobistemer.core.unreadable import read_value
 from jobistemer.runtime.offload import twin
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions import backfill as backfills
@@ -131,8 +132,9 @@ class Backfills:
     def running(self) -> list[StoredBackfill]:
         """Those that tickers work on."""
         listed = [(database, each) for database in self._namespace.shards for each in list_backfills(database)]
-        found = [backfills.find_backfill(database, each) for database, each in listed]
-        return [each for each in found if each is not None]
+        found = [read_value(each, backfills.find_backfill, database, each) for database, each in listed]
+        # One that cannot be read is not listed: `find` says why, and tickers log it.
+        return [each for each in found if isinstance(each, StoredBackfill)]
 
     def replay(self, occurrence_id: str) -> str:
         """Run an occurrence once more, under the current version of its job.

@@ -8,7 +8,7 @@ from typing import Any
 from jobistemer.control.changes import ChangeList
 from jobistemer.core import ids
 from jobistemer.core.checks import LONGEST_ID, check_id, check_text, check_whole, show
-from jobistemer.core.errors import Conflict, DuplicateRun, InvalidInput, NotFound
+from jobistemer.core.errors import Conflict, DuplicateRun, InvalidInput, NotFound, UnreadableRecord
 from jobistemer.core.handlers.handler import encode_payload
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.runtime.offload import twin, twin_iterator
@@ -63,6 +63,11 @@ class DeadLetters:
         purged the dead letter meanwhile, or DuplicateRun when another run holds its unique key.
         """
         database, letter = self._locate(run_id)
+        if letter.raw is not None:
+            raise UnreadableRecord(
+                f"run {run_id} cannot be replayed: its message cannot be read. `jobistemer dead show` has its bytes; "
+                "enqueue a run with a payload of its own, or replay it with the version that wrote it"
+            )
         new_run = self._new_run_id(database)
         edited = None if payload is None else encode_payload(letter.message.handler, payload)
         now_ms = self._namespace.clock.now_ms()

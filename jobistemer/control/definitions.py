@@ -9,11 +9,12 @@ from typing import NamedTuple
 from jobistemer.control.job_pages import JobPages
 from jobistemer.core import ids
 from jobistemer.core.checks import LARGEST_WHOLE, check_author, check_id, check_text, check_whole, show
-from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownJob, UnknownVersion
+from jobistemer.core.errors import InvalidInput, InvalidSchedule, UnknownJob, UnknownVersion, UnreadableRecord
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.new_job import encode_new_job
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.planning.diff import Difference, diff_jobs
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.runtime.offload import twin
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions.update_job import Apply, Author, update_job
@@ -84,7 +85,8 @@ class JobDefinitions(JobPages):
 
     def versions(self, name: str) -> list[Version]:
         """Return the versions of a job that are kept, the earliest first. Raises UnknownJob."""
-        self.find(name)
+        if jobs.find_job_or_reason(self._database(name), name) is None:
+            self.find(name)
         return find_versions(self._database(name), ids.job_id(name))
 
     def diff(self, name: str, a: int, b: int) -> Difference:
@@ -107,7 +109,12 @@ class JobDefinitions(JobPages):
 
     def find(self, name: str) -> StoredJob:
         """Return a registered job. Raises UnknownJob."""
-        stored = jobs.find_job(self._database(name), name)
+        stored = jobs.find_job_or_reason(self._database(name), name)
+        if isinstance(stored, Unreadable):
+            raise UnreadableRecord(
+                f"job {name!r} cannot be read: {stored.reason}. Deploy the app that declares it, or remove it with "
+                f"`jobistemer job remove {name}`; a newer version of Jobistemer may be able to read it"
+            )
         if stored is None:
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
         return stored

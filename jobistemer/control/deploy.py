@@ -12,6 +12,7 @@ from jobistemer.control.jobs import JobControl
 from jobistemer.core.jobs.job import Job, fingerprint
 from jobistemer.core.jobs.versions import choose_apply_ms
 from jobistemer.core.planning.diff import Difference, diff_jobs
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.actions.update_job import Apply, find_earlier, keep_anchor
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.jobs import StoredJob
@@ -40,6 +41,7 @@ class JobPlan(msgspec.Struct, frozen=True):
     waits is taken back; or remove, since the app no longer declares the job.
     version: the current version, 0 for none. apply_at: the Unix milliseconds of a change that is postponed. restored:
     the earlier version that had this very definition, 0 for none. is_over: its schedule has no instant to come.
+    unreadable: why the registered definition, which this one replaces, cannot be read.
     """
 
     job: str
@@ -49,6 +51,7 @@ class JobPlan(msgspec.Struct, frozen=True):
     apply_at: int | None = None
     restored: int = 0
     is_over: bool = False
+    unreadable: str = ""
 
 
 class DeployPlan(msgspec.Struct, frozen=True):
@@ -99,7 +102,9 @@ def apply_deploy(
 
 def _plan_job(database: Database, job: Job, apply: Apply) -> JobPlan:
     now_ms = database.read_clock()
-    stored, mark = jobs.find_job(database, job.name), fingerprint(job)
+    found_job, mark = jobs.find_job_or_reason(database, job.name), fingerprint(job)
+    unreadable = found_job.reason if isinstance(found_job, Unreadable) else ""
+    stored = None if isinstance(found_job, Unreadable) else found_job
     found = diff_jobs(stored.job if stored else None, keep_anchor(job, stored, now_ms), now_ms // 1000)
     earlier = find_earlier(database, stored, mark) if stored and stored.fingerprint != mark else None
     step = _decide_step(mark, stored, earlier, apply)
@@ -108,7 +113,7 @@ def _plan_job(database: Database, job: Job, apply: Apply) -> JobPlan:
         return JobPlan(job.name, step, version, found, stored.pending_at)
     at_ms = choose_apply_ms(job, now_ms) if step is DeployStep.CHANGE and apply is not Apply.NOW else now_ms
     put_off = at_ms if at_ms > now_ms else None
-    return JobPlan(job.name, step, version, found, put_off, earlier or 0, is_over(job, now_ms))
+    return JobPlan(job.name, step, version, found, put_off, earlier or 0, is_over(job, now_ms), unreadable)
 
 
 def _decide_step(mark: str, stored: StoredJob | None, earlier: int | None, apply: Apply) -> DeployStep:

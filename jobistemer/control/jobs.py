@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -14,13 +15,18 @@ from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import Conflict, InvalidInput, UnknownJob
 from jobistemer.core.runs.records import JobChange
 from jobistemer.core.safe_text import make_storable
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.runtime.offload import twin
+from jobistemer.store.actions.replace_unreadable import remove_unreadable
 from jobistemer.store.actions.trim import trim_step
 from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
+from jobistemer.store.calls.quarantine import find_wrong_types
+from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.jobs import has_live_occurrence
 
 MAX_LISTED_INSTANTS = 100_000
+_JOB_ID = re.compile(r"job_[0-9a-f]{40}")
 
 
 class JobControl(JobDefinitions):
@@ -58,6 +64,8 @@ class JobControl(JobDefinitions):
         Raises UnknownJob, or Conflict when another process has changed the job meanwhile.
         """
         database = self._database(name)
+        if _remove_unreadable(self._namespace, name, self._by):
+            return
         # Instants that are due and not decided yet belong to the job as it is; later nobody could decide about them.
         decide_backlog(database, self.find(name), database.read_clock())
         if database.call(jobs.remove(database.keys, self.find(name), database.read_clock(), self._by)).word == "STALE":
@@ -183,6 +191,22 @@ class JobControl(JobDefinitions):
     def _check_registered(self, name: str, word: str) -> None:
         if word == "UNKNOWN":
             raise UnknownJob(f"no job {name!r} is registered in namespace {self._namespace.name!r}; deploy it first")
+
+
+def _remove_unreadable(namespace: Namespace, name: str, by: str) -> bool:
+    """Remove a job whose record cannot be read, by its name or, where that cannot be read either, by its id."""
+    database = namespace.for_job(ids.job_id(name))
+    found = jobs.find_job_or_reason(database, name)
+    job_id = ids.job_id(name)
+    if found is None and _JOB_ID.fullmatch(name):
+        job_id, database = name, namespace.for_job(name)
+        answer = database.read(*jobs.read_command(database.keys, job_id))
+        found = jobs.read_job(database.keys, job_id, answer)
+        found = next(iter(find_wrong_types(database, [database.keys.job(job_id)])), found)
+    if not isinstance(found, Unreadable):
+        return False
+    remove_unreadable(database, job_id, found, by)
+    return True
 
 
 def _read_pause_end(until: datetime | None, now_ms: int) -> int:

@@ -18,6 +18,7 @@
     │   ├── DuplicateRun               the unique key belongs to another run
     │   ├── QueueClosed                the queue is being drained
     │   └── StaleDefinition            the job has a newer version
+    ├── UnreadableRecord           what is stored cannot be read: a newer version, a fault or a hand has written it
     ├── NotConnected               the server does not answer
     ├── ServerRefused              the server answered with an error: out of memory, read only, no permission
     ├── WornOut                    this worker has ended because it is no longer healthy; start a fresh one
@@ -107,6 +108,10 @@ class QueueClosed(Conflict):
 
 class StaleDefinition(Conflict):
     """The stored job has a newer version than the one given."""
+
+
+class UnreadableRecord(JobistemerError):
+    """What is stored cannot be read: a newer version, a fault or a hand has written it. Everything else goes on."""
 
 
 class NotConnected(JobistemerError, ConnectionError):

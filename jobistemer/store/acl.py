@@ -62,6 +62,7 @@ _END_SCRIPTS: Final = (
     "seal_group enqueue_on_dead"
 )
 _CANCEL_SCRIPTS: Final = f"{_END_SCRIPTS} admit_waiting_run release_limits request_cancel cancel_queued halt_occurrence"
+_QUARANTINE_SCRIPTS: Final = "quarantine_member quarantine_key"
 _ENQUEUE_SCRIPTS: Final = "enqueue_run enqueue_runs delay_run debounce_run"
 _RECORD_KINDS: Final = "run attempt log"
 
@@ -76,16 +77,16 @@ TICKER: Final = Role(
     "ticker",
     "decides what is due; needs no other role beside it",
     tuple(
-        f"{_CANCEL_SCRIPTS} beat_ticker claim_occurrence claim_occurrences fire_occurrence "
+        f"{_CANCEL_SCRIPTS} {_QUARANTINE_SCRIPTS} beat_ticker claim_occurrence claim_occurrences fire_occurrence "
         "start_occurrence promote_runs "
         "forget_worker forget_occurrence advance_backfill postpone_job register_job raise_alert".split()
     ),
     tuple(
         f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} subscribe unsubscribe hexists "
-        "hlen del smembers xrange xinfo|consumers "
+        "hlen del smembers type xrange xinfo|consumers zscore "
         "zadd zcard zmscore zrange zrangebyscore zrem zremrangebyscore".split()
     ),
-    tuple(f"{_RECORD_KINDS} stream results backfill".split()),
+    tuple(f"{_RECORD_KINDS} stream results backfill quarantine kept".split()),
     (
         *("zadd chores", "zrem chores", "zadd expected", "zrem expected", "zrem deadlines", "zrem history"),
         *("zremrangebyscore dead", "zrem tickers", "del ticker", "zadd workers"),
@@ -95,7 +96,7 @@ WORKER: Final = Role(
     "worker",
     "executes, takes over from the dead, and enqueues what its handlers ask for",
     tuple(
-        f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} admit_waiting_run release_limits request_cancel "
+        f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} {_QUARANTINE_SCRIPTS} admit_waiting_run release_limits request_cancel "
         "commit_occurrences commit_successes return_runs put_off_unknown join_worker "
         "commit_transaction retry_run interrupt_run add_children admit_run beat_worker forget_worker free_unique "
         "hold_run claim_first_start "
@@ -103,7 +104,7 @@ WORKER: Final = Role(
     ),
     tuple(
         f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} client|id client|unblock exists "
-        "hexists pexpire xack xdel xpending "
+        "hexists pexpire type xack xdel xpending zscore "
         f"xrange xreadgroup zrange zrevrangebyscore {' '.join(ALLOWED_COMMANDS)}".lower().split()
     ),
     tuple(f"{_RECORD_KINDS} app job history versions limits held waiting".split()),
@@ -116,14 +117,15 @@ OPERATOR: Final = Role(
     "operator",
     "deploys and controls jobs, queues, runs and workers, and cancels: the command line",
     tuple(
-        f"{_CANCEL_SCRIPTS} {_ENQUEUE_SCRIPTS} advance_backfill claim_occurrence command_worker fire_occurrence "
+        f"{_CANCEL_SCRIPTS} {_ENQUEUE_SCRIPTS} {_QUARANTINE_SCRIPTS} restore_quarantined advance_backfill "
+        "claim_occurrence command_worker fire_occurrence "
         "forget_occurrence record_change record_job_change pause_job postpone_job purge_dead register_job release_held "
         "remove_job "
         "replay_dead retry_ended resume_job start_backfill".split()
     ),
     tuple(
         f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} info cluster|info cluster|nodes "
-        "scan type pttl exists hexists hlen "
+        "scan type pttl pexpire del xdel exists hexists hlen "
         "sadd smembers srem xinfo|groups xinfo|consumers xlen xpending xrange xrevrange "
         "zadd zcard zmscore zrange zrangebyscore zrem "
         "zremrangebyscore zrevrange zrevrangebyscore zscore".split()
@@ -136,6 +138,8 @@ OPERATOR: Final = Role(
     (
         *("sadd paused", "srem paused", "sadd closed", "srem closed", "zadd chores", "zrem chores", "hsetnx settings"),
         *("zadd holds", "zrem holds", "zremrangebyscore holds", "zremrangebyscore dead", "zrem history"),
+        *("del kept", "xdel quarantine", "pexpire versions", "pexpire history", "pexpire audit"),
+        *("zrem due", "zrem expected"),
     ),
 )
 VIEWER: Final = Role(
@@ -143,7 +147,7 @@ VIEWER: Final = Role(
     "looks, and changes nothing: the command line's lists and reports, a read-only dashboard",
     (),
     tuple(
-        f"{_CONNECT_COMMANDS} {_READ_COMMANDS} exists hexists hlen smembers xinfo|groups xlen "
+        f"{_CONNECT_COMMANDS} {_READ_COMMANDS} exists type hexists hlen smembers xinfo|groups xlen "
         "xpending xrange xrevrange zcard zmscore "
         "zrange zrangebyscore zrevrange zrevrangebyscore zscore".split()
     ),
@@ -151,14 +155,14 @@ VIEWER: Final = Role(
         f"{_RECORD_KINDS} job occurrence history live queued versions audit backfill chores streams "
         "stream delayed dead due "
         "paused closed limits held waiting holds changes parked group results workers worker tickers ticker "
-        "expected".split()
+        "expected quarantine".split()
     ),
 )
 ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR, VIEWER)}
 
 # Keys that exist once in a shard; other kinds are followed by a name or an id.
 _SINGLE_KINDS: Final = (
-    "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds changes"
+    "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds changes quarantine"
 )
 _KINDS_WITHOUT_NAME: Final = frozenset(f"{_SINGLE_KINDS} workers tickers nothing wake".split())
 
@@ -234,9 +238,22 @@ def list_permissions(role: Role) -> frozenset[Permission]:
         if not own and command not in written and command != "hsetnx":
             raise ValueError(f"role {role.name}: there is no kind of key for {command}")
         found |= own
+    if role.scripts and set(_QUARANTINE_SCRIPTS.split()) <= set(role.scripts):
+        found |= _list_quarantine_permissions(found)
     # In place of a key whose content must not count.
     reads = {each.command for each in found} & _READS_OF_NOTHING
     return frozenset(found | {Permission(command, "nothing") for command in reads})
+
+
+def _list_quarantine_permissions(found: set[Permission]) -> set[Permission]:
+    """Return what a role needs to put aside what it cannot read: only of the kinds of keys that it writes anyway."""
+    reads = {*" ".join((*_READS_OF_TYPES.values(), "exists type pttl get sismember hscan")).split()}
+    written = {each.kind for each in found if each.kind and each.command not in reads} - {"settings", "app", "nothing"}
+    types = list_types()
+    members = {"zset": ("zscore", "zrem"), "set": ("srem",)}
+    own = {Permission(command, kind) for kind in written for command in members.get(types.get(kind, ""), ())}
+    kept = {Permission(command, "kept") for command in ("rename", "pexpire", "exists", "type", "persist", "del")}
+    return own | kept | {Permission(command, kind) for kind in written for command in ("type", "rename", "exists")}
 
 
 def _list_own_permissions(role: Role, command: str) -> set[Permission]:

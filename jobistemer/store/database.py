@@ -6,9 +6,9 @@ can be sent again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import redis
 import redis.asyncio
@@ -17,7 +17,7 @@ from redis.exceptions import NoPermissionError, NoScriptError
 from jobistemer.core.errors import JobistemerError
 from jobistemer.store.acl import PRODUCER
 from jobistemer.store.clock import Clock
-from jobistemer.store.errors import translate_error
+from jobistemer.store.errors import is_wrong_type, translate_error
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall, script
 from jobistemer.store.server.cluster_client import SlotClient
@@ -31,15 +31,22 @@ CLOCK_MAX_AGE_S = 10.0
 TRIES = 3
 """How often scripts are loaded that the server does not know: on a cluster the shard may move to another node."""
 
+_NUMBERS: Final = frozenset(["ZCARD", "XLEN", "HLEN", "LLEN", "SCARD", "EXISTS"])
+_NOTHINGS: Final = frozenset(["HGET", "ZSCORE", "GET"])
+
 
 class Database:
-    """A connection to one shard, with its keys and its clock."""
+    """A connection to one shard, with its keys and its clock.
+
+    mend: what a ticker or a worker does about keys of the wrong type; then the command is sent once more.
+    """
 
     def __init__(self, client: redis.Redis, keys: Keys, clock: Clock, address: str) -> None:
         self.client = client
         self.keys = keys
         self.clock = clock
         self.address = address
+        self.mend: Mend | None = None
 
     def call(self, call: ScriptCall) -> Reply:
         """Execute one call. Raises NotConnected or ServerRefused."""
@@ -61,10 +68,12 @@ class Database:
             except NoScriptError as unknown:
                 if script is None:
                     raise
-                answer = self._execute_unknown(script, unknown)
+                answer = _execute_unknown(self, script, unknown)
                 self.load_scripts()
                 return answer
         except redis.RedisError as error:
+            if is_wrong_type(error) and _mend(self, script.keys if script else command[1:2]):
+                return self.ask(*command, script=script)
             raise translate_error(error, self.address, script) from error
 
     def call_all(self, calls: Sequence[ScriptCall]) -> list[Reply | JobistemerError]:
@@ -84,6 +93,7 @@ class Database:
             again = self._pipeline([combined[index].command for index in unknown])
             for index, answer in zip(unknown, again, strict=True):
                 raw[index] = answer
+        _mend_answers(self, commands, [each.keys for each in combined], raw)
         return [
             translate_error(answer, self.address, call)
             if isinstance(answer, redis.RedisError)
@@ -94,10 +104,29 @@ class Database:
     def ask_all(self, commands: Sequence[Command]) -> list[Any]:
         """Execute many commands in one round trip. Raises NotConnected, or ServerRefused for the first refusal."""
         answers = self._pipeline(commands)
+        _mend_answers(self, commands, [each[1:2] for each in commands], answers)
         for answer in answers:
             if isinstance(answer, redis.RedisError):
                 raise translate_error(answer, self.address)
         return answers
+
+    def read_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Execute many commands that only read, in one round trip.
+
+        A key of the wrong type reads like one that is not there; `jobistemer doctor` names such keys. Raises
+        NotConnected, or ServerRefused for the first other refusal.
+        """
+        answers = self._pipeline(commands) if commands else []
+        for index, answer in enumerate(answers):
+            if isinstance(answer, redis.RedisError):
+                if not is_wrong_type(answer):
+                    raise translate_error(answer, self.address)
+                answers[index] = _empty_answer(commands[index])
+        return answers
+
+    def read(self, *command: Any) -> Any:
+        """Execute one command that only reads, as `read_all` does."""
+        return self.read_all([command])[0]
 
     def node_client(self) -> redis.Redis:
         """Return the client of the one server that has this shard now, for commands that must not be sent twice."""
@@ -147,16 +176,13 @@ class Database:
         with suppress(JobistemerError):
             self._pipeline([("SCRIPT LOAD", script(name).text) for name in PRODUCER.scripts])
 
-    def _execute_unknown(self, call: ScriptCall, unknown: NoScriptError) -> Any:
-        """Execute a script that the server does not know by its text."""
-        try:
-            return self.client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
-        except NoPermissionError as refused:
-            raise _explain_refusal(call, unknown, refused) from None
-
     def _load_scripts(self, calls: Any) -> None:
         self._pipeline([("SCRIPT LOAD", text) for text in {call.script.text for call in calls}])
         self.load_scripts()
+
+
+Mend = Callable[[Database, Sequence[str]], bool]
+"""Puts aside those of the keys that have the wrong type, and returns whether there were any."""
 
 
 class AsyncDatabase:
@@ -232,3 +258,41 @@ def read_reply(call: ScriptCall, answer: Any) -> Reply:
 def _server_ms(answer: Sequence[bytes]) -> float:
     seconds, micros = answer
     return int(seconds) * 1000 + int(micros) / 1000
+
+
+def _mend(database: Database, keys: Sequence[Any]) -> bool:
+    """Put aside those of the keys that have the wrong type. Returns whether there were any."""
+    return database.mend is not None and database.mend(database, [key for key in keys if isinstance(key, str)])
+
+
+def _empty_answer(command: Command) -> Any:
+    """Return what the server answers to a command that reads a key which is not there."""
+    name = str(command[0]).upper()
+    if name in _NUMBERS:
+        return 0
+    if name in _NOTHINGS:
+        return None
+    if name in ("HMGET", "ZMSCORE"):
+        return [None] * (len(command) - 2)
+    return {} if name == "HGETALL" else []
+
+
+def _execute_unknown(database: Database, call: ScriptCall, unknown: NoScriptError) -> Any:
+    """Execute a script that the server does not know by its text."""
+    try:
+        return database.client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+    except NoPermissionError as refused:
+        raise _explain_refusal(call, unknown, refused) from None
+
+
+def _mend_answers(
+    database: Database, commands: Sequence[Command], keys: Sequence[Sequence[Any]], answers: list[Any]
+) -> None:
+    """Send those commands once more that met a key of the wrong type, after it was put aside."""
+    if database.mend is None:
+        return
+    wrong = [index for index, answer in enumerate(answers) if is_wrong_type(answer)]
+    if wrong and _mend(database, [key for index in wrong for key in keys[index]]):
+        again = database._pipeline([commands[index] for index in wrong])  # noqa: SLF001 - a part of the class
+        for index, answer in zip(wrong, again, strict=True):
+            answers[index] = answer

@@ -151,6 +151,11 @@ def _explain_local(error: redis.RedisError, said: str) -> str:
     return ""
 
 
+def is_wrong_type(answer: object) -> bool:
+    """Return whether an answer says that a key has another type than the command needs."""
+    return isinstance(answer, redis.ResponseError) and "WRONGTYPE" in str(answer)
+
+
 def _find_remedy(table: tuple[Remedy, ...], said: str) -> str:
     return next((each.text for each in table if re.search(each.said, said, re.IGNORECASE)), "")
 

@@ -14,6 +14,7 @@ from jobistemer.core.errors import NotConnected
 from jobistemer.core.placement import bucket_of, choose_shards
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import settings_key
+from jobistemer.store.reading import read_number
 
 SHARDS_FIELD = "shards"
 """The field of the settings with the number of shards."""
@@ -61,7 +62,9 @@ class JobPlacement:
         fields = ((SPREAD_FIELD, 1), (SHARDS_FIELD, len(self._shards()))) if count is None else ()
         self._missing_fields = [("HSETNX", self._key, *field) for field in fields]
         self._is_enabled = enabled is not None or count is None
-        found = {bucket: int(number) for bucket, number in zip(buckets, numbers, strict=True) if number is not None}
+        # A field that is no number of a shard reads like one that is missing: the job is where its id hashes to.
+        placed = zip(buckets, (read_number(number, -1) for number in numbers), strict=True)
+        found = {bucket: number for bucket, number in placed if 0 <= number < len(self._shards())}
         self._known |= found
         return [job for job in job_ids if bucket_of(job) not in found] if self._is_enabled else []
 

@@ -7,6 +7,7 @@ and every script touches one node only.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from jobistemer.core.checks import check_name
 from jobistemer.core.jobs.options import HIGHEST_PRIORITY
@@ -15,6 +16,18 @@ FRONT = HIGHEST_PRIORITY + 1
 """The priority of the place that is read first in its queue: for runs that a limit held up when their turn had come."""
 GROUP = "workers"
 """The one consumer group of every stream."""
+
+_KINDS: Final = {
+    "zset": "due delayed dead deadlines expected chores cancels holds workers tickers history live queued waiting rate "
+    "promised parked",
+    "set": "streams starts paused closed",
+    "hash": "limits job versions backfill occurrence run attempt group results held worker ticker",
+    "list": "audit log",
+    "stream": "stream quarantine",
+    "string": "unique",
+}
+TYPES: Final = {kind: of_type for of_type, kinds in _KINDS.items() for kind in kinds.split()}
+"""The type of each kind of key. It never changes: another type gets another name, so that older processes can tell."""
 
 
 def settings_key(namespace: str) -> str:
@@ -69,6 +82,25 @@ def split_delayed_member(member: str) -> tuple[str, str]:
     return place_name, run_id
 
 
+def read_delayed_member(member: bytes) -> str:
+    """Decode a member of the delayed set. Raises ValueError when it is not a place and a run."""
+    text = member.decode()
+    place_name, run_id = split_delayed_member(text)
+    if not run_id:
+        raise ValueError("it names no run")
+    read_place(place_name.encode())
+    return text
+
+
+def read_place(name: bytes) -> str:
+    """Decode a place. Raises ValueError when it is not a queue and a priority."""
+    text = name.decode()
+    queue, _, priority = text.rpartition(":")
+    if not queue or not (priority.isascii() and priority.isdecimal()) or int(priority) > FRONT:
+        raise ValueError(f"it names no queue and priority (0–{FRONT})")
+    return text
+
+
 class Keys:
     """The keys of one shard.
 
@@ -98,6 +130,8 @@ class Keys:
         self.changes = f"{tag}:changes"
         self.workers = f"{tag}:workers"
         self.tickers = f"{tag}:tickers"
+        # Stream: what could not be read and was put aside, the latest thousand.
+        self.quarantine = f"{tag}:quarantine"
         # Never written. Some calls pass it to a script in place of a key whose content must not count.
         self.nothing = f"{tag}:nothing"
         self.wake = f"{tag}:wake"
@@ -188,6 +222,14 @@ class Keys:
     def parked(self, name: str) -> str:
         """Sorted set: the runs that a hold has put off."""
         return f"{self.tag}:parked:{name}"
+
+    def kept(self, name: str) -> str:
+        """Any type: a whole key that was put aside, under the id of its own; expires."""
+        return f"{self.tag}:kept:{name}"
+
+    def expected_type(self, key: str) -> str:
+        """Return the type that a key of this shard must have; empty for a key of the application, or of nobody."""
+        return TYPES.get(key.removeprefix(f"{self.tag}:").partition(":")[0], "") if key.startswith(self.tag) else ""
 
     def worker(self, worker_id: str) -> str:
         """Hash: the status of a worker, and the command for it."""

@@ -149,13 +149,25 @@ def _agree_on_shards(settings: Database, name: str, wanted: int | None) -> int:
     key, number = settings_key(name), 1 if wanted is None else wanted
     if not 1 <= number <= MAX_SHARDS:
         raise Misconfigured(f"shards is {number}, allowed are 1–{MAX_SHARDS}")
-    stored = int(settings.ask("HGET", key, SHARDS_FIELD) or _fix_shards(settings, key, number))
+    stored = _read_shards(name, settings.ask("HGET", key, SHARDS_FIELD) or _fix_shards(settings, key, number))
     if wanted is not None and stored != wanted:
         raise Misconfigured(
             f"namespace {name!r} has {stored} shards, {wanted} were asked for: the number is fixed by "
             "the first process; use another namespace for another number",
         )
     return stored
+
+
+def _read_shards(name: str, raw: bytes) -> int:
+    """Return the number of shards as it is stored. Raises Misconfigured for one that no process has fixed."""
+    text = raw.decode(errors="backslashreplace")[:80]
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= MAX_SHARDS:
+        raise Misconfigured(
+            f"the settings of namespace {name!r} say {text!r} shards, allowed are 1–{MAX_SHARDS}: set it to the number "
+            f"that the namespace was made with (`redis-cli HSET {settings_key(name)} {SHARDS_FIELD} 1` for a namespace "
+            "of one shard), or use another namespace",
+        )
+    return int(text)
 
 
 def _fix_shards(settings: Database, key: str, wanted: int) -> bytes:

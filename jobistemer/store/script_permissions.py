@@ -54,10 +54,12 @@ def read_permissions(name: str) -> frozenset[Permission]:
 @cache
 def list_types() -> dict[str, str]:
     """Return the type of each kind of key."""
-    types: dict[str, str] = {"app": "any", **dict.fromkeys(_INSTEAD.values(), "zset")}
+    types: dict[str, str] = {"app": "any", "kept": "any", **dict.fromkeys(_INSTEAD.values(), "zset")}
     for each in list_scripts():
         for part in (each.name, *each.header.uses):
-            for line in _KEY.finditer(read_contract(part)):
+            # A script that takes keys of any type says nothing about theirs.
+            lines = [line for line in _KEY.finditer(read_contract(part)) if line[2] != "any"]
+            for line in lines:
                 types |= dict.fromkeys(_KIND.findall(line[0]), line[2])
     return types
 
@@ -88,6 +90,9 @@ def _find_kinds(name: str, command: str, argument: str, kinds: dict[str, set[str
         return {""}
     names = [each.rpartition(".")[2] for each in argument.split(" or ")]
     found = {kind for each in names for kind in kinds.get(each, ())} or set(_ALIASES.get(argument, ()))
+    if not found and any(each in kinds for each in names):
+        # A key of any kind, as the scripts of the quarantine take: the kinds follow from what a role may write.
+        return set()
     if not found:
         raise ValueError(f"script {name}: no header names the key of {command} {argument!r}")
     return found

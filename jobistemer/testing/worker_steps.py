@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from jobistemer.app import Jobistemer
@@ -72,9 +72,11 @@ class OfflineFetcher(Fetcher):
     worker, and a day on its clock would have 17,280 such instants.
     """
 
-    def _return_unknown(self, stream: bytes, entry: bytes, delivery: Delivery | None) -> None:
+    def _return_unknown(
+        self, stream: bytes, entry: bytes, delivery: Delivery | None, fields: Mapping[bytes, bytes] | None
+    ) -> None:
         if delivery is None:
-            super()._return_unknown(stream, entry, delivery)
+            super()._return_unknown(stream, entry, delivery, fields)
         else:
             note = f"the app under test has no task {delivery.message.handler}"
             hand_back.hand_back(self._database, [delivery], self._worker, MAX_DELAY_MS, note)

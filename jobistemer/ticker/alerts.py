@@ -9,6 +9,7 @@ import logging
 
 from jobistemer.core.errors import NotConnected
 from jobistemer.core.planning.alerts import OVERDUE, RECOVERED, build_alert_message
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import facts
 from jobistemer.store.calls import jobs, outcome_counts
 from jobistemer.store.calls.jobs import StoredJob
@@ -33,7 +34,8 @@ def raise_due_alerts(database: Database, expected: list[tuple[str, int]]) -> int
             # One job that cannot be checked holds up no other, and must not be checked again at once: its time is over,
             # so without a new one the ticker would come back to it in an endless loop.
             known = facts(job=job_id)
-            log.error("job %s cannot be checked for completion in time: %s", job_id, error, extra=known)
+            text = "job %s cannot be checked for completion in time: %s"
+            log_limited(log, logging.ERROR, f"alert {job_id}", text, job_id, error, extra=known)
             outcome_counts.postpone_expected(database, job_id, now_ms + RETRY_MS)
     return len(due)
 

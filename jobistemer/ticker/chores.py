@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import logging
 
+from jobistemer.control.put_aside import put_aside_and_log
 from jobistemer.core.errors import NotConnected
+from jobistemer.core.unreadable import Unreadable
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import facts
 from jobistemer.store.actions.backfill import take_step
 from jobistemer.store.actions.cancel import cancel_earlier_occurrences, cancel_older_versions
@@ -32,7 +35,9 @@ class Chores:
 
     def refresh(self) -> None:
         """Read the chores that are due next."""
-        self._due = list_chores(self._database, READ_LIMIT)
+        bad: list[Unreadable] = []
+        self._due = list_chores(self._database, READ_LIMIT, bad)
+        put_aside_and_log(self._database, bad)
 
     def next_ms(self) -> int | None:
         """Return the ms at which the next chore is due, or None."""
@@ -56,8 +61,8 @@ class Chores:
             return chore is not None and self._run_step(name, chore)
         except NotConnected:
             raise
-        except Exception:
-            log.exception("chore %s failed and is tried again", name)
+        except Exception:  # noqa: BLE001 - logged with its traceback, once a minute
+            log_limited(log, logging.ERROR, f"chore {name}", "chore %s failed and is tried again", name, exc_info=True)
             return False
 
     def _run_step(self, name: str, chore: Chore) -> bool:

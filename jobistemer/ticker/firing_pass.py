@@ -11,6 +11,7 @@ from jobistemer.core.errors import JobistemerError
 from jobistemer.core.jobs.job import Job, Overlap
 from jobistemer.core.planning.plan import Decision
 from jobistemer.core.states import OccurrenceState
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import facts
 from jobistemer.store.calls import bulk_claim, occurrences
 from jobistemer.store.calls.bulk_claim import OccurrenceClaim
@@ -127,7 +128,8 @@ class FiringPass:
     ) -> list[DueJob]:
         """Record what the server answered to a bundle. Returns the jobs that were not plain after all."""
         if not isinstance(reply, Reply):
-            log.error("%d instants could not be claimed together, so they are claimed singly: %s", len(bundle), reply)
+            text = "%d instants could not be claimed together, so they are claimed singly: %s"
+            log_limited(log, logging.ERROR, "claims", text, len(bundle), reply)
             # One of them may be the cause, such as a key of the wrong type, and the others must not wait for it. Should
             # the call have been executed all the same, each single claim is answered by TAKEN.
             return [due_job for due_job, _ in bundle]
@@ -237,4 +239,5 @@ def _split_lagging(due: list[DueJob], lag_ms: int) -> tuple[list[DueJob], list[D
 
 def _log_refused(due_job: DueJob, decision: Decision, error: JobistemerError) -> None:
     known = facts(job=due_job.job_id)
-    log.error("job %s: instant %d could not be claimed: %s", due_job.job.name, decision.instant, error, extra=known)
+    text, cause = "job %s: instant %d could not be claimed: %s", f"claim {due_job.job_id}"
+    log_limited(log, logging.ERROR, cause, text, due_job.job.name, decision.instant, error, extra=known)

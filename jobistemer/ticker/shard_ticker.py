@@ -7,22 +7,24 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
 
+from jobistemer.control.put_aside import mend_types, put_aside_and_log
 from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.settings import TickerSettings
 from jobistemer.runtime.liveness import Liveness
-from jobistemer.runtime.logging import facts
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.repeat import retry_until_done
-from jobistemer.store.calls import heartbeats, jobs
-from jobistemer.store.calls.heartbeats import Agenda
+from jobistemer.store.calls import heartbeats
 from jobistemer.store.database import Database
 from jobistemer.store.wakeup import WakeListener
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
+from jobistemer.ticker.due_jobs import read_due_jobs
 from jobistemer.ticker.firing_pass import FiringPass
 from jobistemer.ticker.metrics import ShardMetrics
 from jobistemer.ticker.promote import promote_due
@@ -30,12 +32,10 @@ from jobistemer.ticker.start_queued import start_queued_occurrences
 from jobistemer.ticker.sweep import Sweeper
 from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import UnaccountedJobs
-from jobistemer.ticker.upcoming import DueJob, Share, UpcomingJobs
+from jobistemer.ticker.upcoming import Share, UpcomingJobs
 
 POLL_LIMIT = 20_000
 """How many due jobs one look lists; the next look lists the rest."""
-JOBS_PER_READ = 500
-"""How many definitions one round trip reads."""
 PREPARED_PER_PASS = 100
 """How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
 LATE_MINUTES = 5
@@ -60,6 +60,7 @@ class ShardTicker:
         metrics: ShardMetrics | None = None,
     ) -> None:
         self._database = database
+        database.mend = mend_types
         self._settings = settings
         self._id = identity
         self._liveness = liveness or Liveness()
@@ -121,14 +122,16 @@ class ShardTicker:
             self._horizon_ms = now_ms + round(self._settings.horizon_s * 1000)
         limit = POLL_LIMIT if full else 0
         beat = heartbeats.beat_ticker(database.keys, self._id, now_ms, self._encode_status(), self._horizon_ms, limit)
-        agenda = heartbeats.read_agenda(database.call(beat))
+        agenda = heartbeats.read_agenda(database.keys, database.call(beat))
+        put_aside_and_log(database, agenda.unreadable)
         self._delayed = agenda.delayed
         self._deadlines = agenda.deadlines
         self._expected = agenda.expected
         self._starts = agenda.starts
         if self._id in agenda.tickers:
             self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
-        self._read_unknown_jobs(agenda, now_ms)
+        for due_job in read_due_jobs(database, self._upcoming.find_unknown(agenda.due, now_ms), agenda.due):
+            self._upcoming.put(due_job, self._horizon_ms)
         held_ms = getattr(database.clock, "held_ms", 0)
         if bool(held_ms) != bool(self._held_ms):
             self._log_clock_leap(held_ms)
@@ -153,18 +156,25 @@ class ShardTicker:
         if firing.replaced:
             self._chores.refresh()
         # The agenda lists only the first of each kind, so each of these goes on until a look finds none that is due.
-        while promote_due(self._database, self._delayed):
-            self.poll(full=False)
-        while halt_overdue(self._database, self._deadlines):
-            self.poll(full=False)
-        while raise_due_alerts(self._database, self._expected):
-            self.poll(full=False)
+        self._work_off("_delayed", promote_due)
+        self._work_off("_deadlines", halt_overdue)
+        self._work_off("_expected", raise_due_alerts)
         # Before queued occurrences are started: one that was replaced meanwhile must not begin.
         if self._chores.run_due():
             self._next_poll = 0.0
         start_queued_occurrences(self._database, self._starts)
         self._starts = []
         return firing.claimed
+
+    def _work_off(self, listed: str, act: Callable[[Database, list[tuple[str, int]]], int]) -> None:
+        while act(self._database, before := getattr(self, listed)):
+            self.poll(full=False)
+            if getattr(self, listed) == before:
+                # Nothing has moved: asking again at once would be an endless loop, so the next full look tries again.
+                text = "%d of %s could not be moved on; the next look tries again"
+                log_limited(log, logging.ERROR, listed, text, len(before), listed.strip("_"))
+                setattr(self, listed, [])
+                return
 
     def prepare_claims(self) -> None:
         """Build some of the claims to come, in a moment in which nothing is due."""
@@ -189,8 +199,8 @@ class ShardTicker:
             listener.listen()
             self.poll(full=True)
             self._chores.refresh()
-            self._sweeper.sweep_if_due()
-            self._trimmer.trim_if_due()
+            _run_apart("sweep", self._sweeper.sweep_if_due)
+            _run_apart("trim", self._trimmer.trim_if_due)
         elif (instant := self._upcoming.next_ms()) is not None and instant <= self._database.clock.now_ms():
             # Asked again right before firing: should the server's clock have stepped back, nothing is fired early.
             self._database.read_clock()
@@ -212,21 +222,6 @@ class ShardTicker:
             )
         else:
             log.warning("the server's clock is believed again")
-
-    def _read_unknown_jobs(self, agenda: Agenda, now_ms: int) -> None:
-        unknown = self._upcoming.find_unknown(agenda.due, now_ms)
-        for start in range(0, len(unknown), JOBS_PER_READ):
-            part = unknown[start : start + JOBS_PER_READ]
-            answers = self._database.ask_all([jobs.read_command(self._database.keys, job_id) for job_id in part])
-            for job_id, answer in zip(part, answers, strict=True):
-                try:
-                    stored = jobs.read_stored(answer)
-                except Exception as error:  # noqa: BLE001 - whatever a newer version has written, it holds up no other job
-                    text = "job %s has a definition that this ticker cannot read: %s"
-                    log.error(text, job_id, error, extra=facts(job=job_id))
-                    continue
-                if stored is not None:
-                    self._upcoming.put(DueJob(job_id, stored, agenda.due[job_id]), self._horizon_ms)
 
     def next_ms(self) -> int | None:
         """Return the first ms at which there will be work, as far as the last look has shown, or None."""
@@ -255,3 +250,12 @@ class ShardTicker:
         counts |= {"unaccounted": len(self.unaccounted.jobs), "held_ms": self._held_ms}
         offset = getattr(self._database.clock, "offset_ms", 0)
         return msgspec.json.encode({**self._status, **counts, "offset_ms": offset})
+
+
+def _run_apart(name: str, step: Callable[[], object]) -> None:
+    try:
+        step()
+    except (NotConnected, ServerRefused):
+        raise
+    except Exception as error:  # noqa: BLE001 - what one record has in it holds up nothing else
+        log_limited(log, logging.ERROR, f"{name} {error!r}", "%s: %r; the next one tries again", name, error)

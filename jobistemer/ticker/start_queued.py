@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from jobistemer.core.errors import NotConnected
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import facts
 from jobistemer.store.calls import jobs, occurrences
 from jobistemer.store.database import Database
@@ -24,7 +25,8 @@ def _try_start(database: Database, job_id: str) -> bool:
         raise
     except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
         # One queue that cannot move on holds up no other.
-        log.error("the next occurrence of %s cannot be started here: %s", job_id, error, extra=facts(job=job_id))
+        text, known = "the next occurrence of %s cannot be started here: %s", facts(job=job_id)
+        log_limited(log, logging.ERROR, f"start {job_id}", text, job_id, error, extra=known)
         return False
 
 
@@ -36,7 +38,8 @@ def _start_next(database: Database, job_id: str) -> bool:
     job = None if first.version is None else jobs.find_version(database, job_id, first.version)
     if job is None or first.version is None:
         known = facts(job=job_id, occurrence=first.id)
-        log.error("%s waits in the queue of %s, whose definition is gone", first.id, job_id, extra=known)
+        text = "%s waits in the queue of %s, whose definition is gone"
+        log_limited(log, logging.ERROR, f"start {job_id}", text, first.id, job_id, extra=known)
         return False
     now_ms = database.clock.now_ms()
     call = occurrences.start_queued(database.keys, job, first.version, first.instant, now_ms, first.since)

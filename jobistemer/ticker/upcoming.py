@@ -11,6 +11,7 @@ from zlib import crc32
 
 from jobistemer.core.planning.plan import ON_TIME_MS, Decision, plan
 from jobistemer.core.states import OccurrenceState
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import facts
 from jobistemer.store.calls.bulk_claim import OccurrenceClaim, prepare_claim
 from jobistemer.store.calls.jobs import StoredJob
@@ -62,7 +63,8 @@ class DueJob:
             return plan(self.job, self.cursor, now_ms, limit, self.since)
         except Exception as error:  # noqa: BLE001 - a custom schedule is user code
             # One job that cannot be planned (a custom schedule that this ticker does not know) holds up no other.
-            log.error("job %s cannot be planned here: %s", self.job.name, error, extra=facts(job=self.job_id))
+            text, known = "job %s cannot be planned here: %s", facts(job=self.job_id)
+            log_limited(log, logging.ERROR, f"plan {self.job_id}", text, self.job.name, error, extra=known)
             return []
 
     def prepare(self, keys: Keys) -> None:

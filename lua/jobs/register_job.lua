@@ -45,7 +45,11 @@ local unused, next_args = math.min(#ARGV - 12, 100), read_from(ARGV, 13)
 local known = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark', 'passed', 'definition')
 local version = tonumber(known[1] or 0)
 if version > 0 and owner ~= '' and known[2] == fingerprint then redis.call('HSET', job, 'owner', owner) end
-if known[2] == fingerprint then return {'UNCHANGED', version} end
+if known[2] == fingerprint then
+  -- It is there already, unless the set was lost: then who deploys the job brings it back.
+  redis.call('ZADD', due, 'NX', next_due, job_id)
+  return {'UNCHANGED', version}
+end
 -- The cursor never goes back: what a ticker has decided meanwhile stays decided, and next_due must follow from it.
 local moved = tonumber(known[3] or 0) > tonumber(cursor)
 if version ~= tonumber(seen) or moved or (known[4] or '') ~= pending then return {'STALE', version} end

@@ -109,7 +109,7 @@ def _value(database: Database, key: bytes) -> Any:
         case b"hash":
             return {field.decode(): value.decode() for field, value in client.hgetall(key).items()}
         case b"zset":
-            return {member.decode(): int(score) for member, score in client.zrange(key, 0, -1, withscores=True)}
+            return {member.decode(errors="backslashreplace"): int(score) for member, score in client.zrange(key, 0, -1, withscores=True)}
         case b"list":
             return [each.decode() for each in client.lrange(key, 0, -1)]
         case b"set":
@@ -124,6 +124,8 @@ def _value(database: Database, key: bytes) -> Any:
 
 def _stream(database: Database, key: bytes) -> Stream:
     client = database.client
+    if key.endswith(b":quarantine"):
+        return Stream({entry.decode(): {name.decode(): repr(value) for name, value in fields.items()} for entry, fields in client.xrange(key)}, {})
     entries = {
         entry.decode(): {name.decode(): value.decode() for name, value in fields.items()}
         for entry, fields in client.xrange(key)

@@ -17,6 +17,7 @@ from jobistemer.core.errors import JobistemerError, NotFound
 from jobistemer.core.reads.summaries import DeadRun
 from jobistemer.core.safe_text import clean_text, hide_named
 from jobistemer.core.text import first_line
+from jobistemer.core.unreadable import to_text
 from jobistemer.terminal import tables
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -162,7 +163,8 @@ def _details(letter: DeadRun, now_ms: int) -> RenderableType:
             ("queue", run.place),
             ("attempts", run.attempt + 1),
             ("died", tables.format_instant(run.ended_at, now_ms)),
-            ("payload", bytes(message.payload).decode()),
+            ("payload", to_text(bytes(message.payload))),
+            ("message", "" if letter.raw is None else to_text(letter.raw)),
             ("metadata", ", ".join(f"{key}={value}" for key, value in hide_named(message.metadata).items())),
             ("error", run.error),
         )

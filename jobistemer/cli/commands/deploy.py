@@ -100,6 +100,8 @@ def _render_job(plan: JobPlan, now_ms: int, *, remove: bool) -> list[RenderableT
     heading = _STEP_HEADINGS[plan.step].format(job=plan.job, version=plan.version, next=plan.version + 1)
     if plan.step is DeployStep.CHANGE and plan.restored:
         heading += f", back to what version {plan.restored} was"
+    if plan.unreadable:
+        heading += f", in place of a definition that cannot be read: {plan.unreadable}"
     if plan.apply_at is not None:
         heading += f", applied {tables.format_instant(plan.apply_at, now_ms)}"
     if plan.step is DeployStep.REMOVE:

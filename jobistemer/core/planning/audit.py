@@ -1,8 +1,9 @@
 """Audit: the instants that the stored versions of a job name, compared with the rows of its history.
 
 Every instant of a range belongs to one version, the one whose interval contains it. It must have one row, and the row
-must be whole. There are three faults: a *hole* is an instant without a row, a *double* is an instant with more than
-one, a *stranger* is a row that no version, no person and no backfill accounts for.
+must be whole. There are these faults: a *hole* is an instant without a row, a *double* is an instant with more than
+one, a *stranger* is a row that no version, no person and no backfill accounts for. A job whose definition cannot be
+read, or whose schedule is not known in this process, cannot be checked: that is a fault too (*unreadable*).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class AuditFault(StrEnum):
     HOLE = "hole"
     DOUBLE = "double"
     STRANGER = "stranger"
+    UNREADABLE = "unreadable"
 
 
 class HistoryRow(msgspec.Struct, frozen=True):
@@ -77,6 +79,11 @@ def audit(history: JobHistory, after: int, until: int, now_ms: int) -> AuditResu
     odd = [_check_row(name, row, due) for row in rows if not row.origin]
     findings = sorted([*holes, *(each for each in odd if each is not None)], key=lambda each: each.due)
     return AuditResult(name, start, until, len(due), tuple(findings))
+
+
+def unreadable_result(name: str, reason: str) -> AuditResult:
+    """Return the result for a job that cannot be checked."""
+    return AuditResult(name, 0, 0, 0, (AuditFinding(name, 0, AuditFault.UNREADABLE, f"cannot be checked: {reason}"),))
 
 
 def expected_instants(history: JobHistory, after: int, until: int, now_ms: int) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -75,11 +76,13 @@ def _collect_fire_times(job: Job | None, start: int, until: int) -> tuple[set[in
     found: set[int] = set()
     if job is None:
         return found, until
-    for count, instant in enumerate(job.schedule.unix_between(start, until), 1):
-        if not is_excluded(job, instant):
-            found.add(instant)
-        if count == MAX_INSTANTS:
-            return found, instant
+    # A custom schedule that this process does not know, or that fails, has no instants that could be compared.
+    with suppress(Exception):
+        for count, instant in enumerate(job.schedule.unix_between(start, until), 1):
+            if not is_excluded(job, instant):
+                found.add(instant)
+            if count == MAX_INSTANTS:
+                return found, instant
     return found, until
 
 

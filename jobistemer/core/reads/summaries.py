@@ -11,7 +11,8 @@ from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 class JobSummary(msgspec.Struct, frozen=True):
     """One registered job; times are Unix milliseconds, next_due is None when no instant is left.
 
-    live and queued count its occurrences that are going on and that wait for an earlier one.
+    live and queued count its occurrences that are going on and that wait for an earlier one. unreadable: why its
+    definition cannot be read, empty for nearly all jobs; then name and version are those that could be read.
     """
 
     name: str
@@ -25,6 +26,7 @@ class JobSummary(msgspec.Struct, frozen=True):
     live: int
     queued: int
     last: OccurrenceRecord | None
+    unreadable: str = ""
 
     def is_paused(self, now_ms: int) -> bool:
         """Return whether its instants are recorded as skipped at `now_ms`."""
@@ -101,10 +103,14 @@ class TickerSummary(msgspec.Struct, frozen=True):
 
 
 class DeadRun(msgspec.Struct, frozen=True):
-    """A run that is out of attempts, with the message it died with."""
+    """A run that is out of attempts, with the message it died with.
+
+    raw: the bytes of a message that cannot be read, None for nearly all; then `message` is what can be read of it.
+    """
 
     run: RunRecord
     message: Message
+    raw: bytes | None = None
 
 
 class DelayedRun(msgspec.Struct, frozen=True):

@@ -7,7 +7,8 @@ releases read the same streams during a deployment: a name in JSON stays for eve
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -15,7 +16,14 @@ from jobistemer.core.errors import InvalidInput
 from jobistemer.core.jobs.options import DEFAULT_MAX_CRASHES, DEFAULT_PRIORITY, CompleteOptions
 from jobistemer.core.jobs.retries import Exponential, RetryPolicy
 from jobistemer.core.payload_json import ENCODING_ERRORS
+from jobistemer.core.unreadable import Unreadable, read_value
 
+WIRE_VERSION: Final = 1
+"""The version of the messages that this version writes and reads. A message of version 1 does not name it.
+
+A message that older workers could not read, or would misread, has a later one in its field `wire`. A worker that meets
+one puts it off until a worker that can read it takes it.
+"""
 EMPTY_PAYLOAD = msgspec.Raw(b"{}")
 
 
@@ -64,6 +72,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: what the call is about; headers: what travels with the call, such as a trace or a user.
     max_crashes: how many workers may die of the run. on_dead: the task that is enqueued when the run is dead, empty
     for none. member: the group that the run belongs to.
+    wire: see `WIRE_VERSION`.
     group_strategy (`reduces` in JSON): for a reducer, the failure strategy of the group whose results it receives.
     """
 
@@ -87,6 +96,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: int = 0
     headers: dict[str, str] = {}
     dead_retention_ms: int = 604_800_000
+    # A type of one value, so that reading another one fails: a check in Python would be paid for each run.
+    wire: Literal[1] = WIRE_VERSION
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -131,6 +142,29 @@ def to_message_fields(options: CompleteOptions) -> dict[str, Any]:
         "on_dead": options.on_dead,
         "dead_retention_ms": round(options.dead_retention_s * 1000),
     }
+
+
+def read_unreadable(raw: bytes, run: str) -> tuple[Message, int]:
+    """Return what can be read of a message that cannot be read as a whole, and the wire version that it names.
+
+    run: the id that it gets when it names none.
+    """
+    parts = read_value("", partial(msgspec.json.decode, type=dict[str, msgspec.Raw]), raw)
+    known = {} if isinstance(parts, Unreadable) else parts
+    fields: dict[str, Any] = {"run": run, "handler": "", "enqueued_at": 0}
+    for field in msgspec.structs.fields(Message):
+        if field.encode_name in known:
+            read = read_value("", partial(msgspec.json.decode, type=field.type), known[field.encode_name])
+            fields |= {} if isinstance(read, Unreadable) else {field.name: read}
+    version = read_value("", partial(msgspec.json.decode, type=int), known.get("wire", b"1"))
+    message = Message(**{**fields, "run": fields["run"] or run})
+    return message, WIRE_VERSION if isinstance(version, Unreadable) else version
+
+
+def explain_unreadable(raw: bytes) -> str:
+    """Return why a message cannot be read."""
+    read = read_value("", decode_message, raw)
+    return read.reason if isinstance(read, Unreadable) else "the fields beside it are no numbers"
 
 
 encode_message = msgspec.json.Encoder().encode

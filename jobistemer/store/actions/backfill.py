@@ -12,10 +12,12 @@ from typing import NamedTuple
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.errors import UnreadableRecord
 from jobistemer.core.jobs.job import Job, Overlap
 from jobistemer.core.planning.backfill import Backfill, BackfillProgress, BackfillStatus, iter_instants
 from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
+from jobistemer.core.unreadable import Unreadable, read_value
 from jobistemer.store.calls import chores, jobs, occurrences
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.calls.occurrences import FireRequest
@@ -56,11 +58,18 @@ def start(keys: Keys, backfill: Backfill) -> ScriptCall:
 
 def find_backfill(database: Database, backfill_id: str) -> StoredBackfill | None:
     """Return a backfill by its id; None when it does not exist or ended more than a week ago."""
-    definition, progress, step = database.ask(
+    definition, progress, step = database.read(
         "HMGET", database.keys.backfill(backfill_id), "definition", "progress", "step"
     )
     if definition is None:
         return None
+    found = read_value(database.keys.backfill(backfill_id), _decode_backfill, definition, progress, step)
+    if isinstance(found, Unreadable):
+        raise UnreadableRecord(f"backfill {backfill_id} cannot be read: {found.reason}")
+    return found
+
+
+def _decode_backfill(definition: bytes, progress: bytes, step: bytes) -> StoredBackfill:
     return StoredBackfill(
         msgspec.json.decode(definition, type=Backfill),
         msgspec.json.decode(progress, type=BackfillProgress),

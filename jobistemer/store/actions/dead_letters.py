@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from jobistemer.core.reads.summaries import DeadRun
-from jobistemer.core.runs.message import Message, decode_message, encode_message
+from jobistemer.core.runs.message import Message, decode_message, encode_message, read_unreadable
 from jobistemer.core.runs.records import RunRecord
+from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.calls.runs import MAX_UNIQUE_MS
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
@@ -32,7 +33,7 @@ def list_dead(shards: Sequence[Database], offset: int = 0, limit: int = PAGE) ->
 
 def count_dead(shards: Sequence[Database]) -> int:
     """Return the number of dead letters."""
-    return sum(database.ask("ZCARD", database.keys.dead) for database in shards)
+    return sum(database.read("ZCARD", database.keys.dead) for database in shards)
 
 
 def drop_expired(database: Database, now_ms: int) -> int:
@@ -46,7 +47,7 @@ def iter_dead(database: Database) -> Iterator[DeadRun]:
 
     The members are listed beforehand, so that the caller may remove letters while it iterates.
     """
-    members = [run.decode() for run in database.ask("ZRANGE", database.keys.dead, 0, -1)]
+    members = [to_text(run) for run in database.read("ZRANGE", database.keys.dead, 0, -1)]
     for start in range(0, len(members), PAGE):
         yield from _read_dead(database, members[start : start + PAGE])
 
@@ -93,12 +94,12 @@ def purge(keys: Keys, runs: Sequence[str]) -> ScriptCall:
 
 def _list_latest(database: Database, limit: int) -> list[tuple[str, float]]:
     # Sorted by expiry: for runs with the same retention this is the order in which they died.
-    flat = database.ask("ZREVRANGE", database.keys.dead, 0, limit - 1, "WITHSCORES")
-    return [(run.decode(), float(at)) for run, at in zip(flat[::2], flat[1::2], strict=True)]
+    flat = database.read("ZREVRANGE", database.keys.dead, 0, limit - 1, "WITHSCORES")
+    return [(to_text(run), float(at)) for run, at in zip(flat[::2], flat[1::2], strict=True)]
 
 
 def _read_dead(database: Database, runs: list[str]) -> list[DeadRun]:
-    answers = database.ask_all([run_command(database.keys, run) for run in runs]) if runs else []
+    answers = database.read_all([run_command(database.keys, run) for run in runs]) if runs else []
     found = [_decode_dead(run, answer) for run, answer in zip(runs, answers, strict=True)]
     return [dead for dead in found if dead is not None]
 
@@ -107,4 +108,8 @@ def _decode_dead(run_id: str, answer: dict[bytes, bytes]) -> DeadRun | None:
     record: RunRecord | None = read_run(run_id, answer)
     if record is None or b"message" not in answer:
         return None
-    return DeadRun(record, decode_message(answer[b"message"]))
+    raw = answer[b"message"]
+    message = read_value("", decode_message, raw)
+    if isinstance(message, Unreadable):
+        return DeadRun(record, read_unreadable(raw, run_id)[0], raw)
+    return DeadRun(record, message)

@@ -25,6 +25,8 @@ from jobistemer.core.jobs.versions import (
 from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
+from jobistemer.core.unreadable import Unreadable
+from jobistemer.store.actions.replace_unreadable import clear_unreadable
 from jobistemer.store.calls import chores, jobs, occurrences
 from jobistemer.store.calls.job_versions import find_pinned_versions, find_versions
 from jobistemer.store.calls.jobs import StoredJob
@@ -80,7 +82,10 @@ def update_job(
     Raises StaleDefinition when other callers keep changing the job at the same time.
     """
     for _ in range(TRIES):
-        stored = jobs.find_job(database, job.name)
+        stored = jobs.find_job_or_reason(database, job.name)
+        if isinstance(stored, Unreadable):
+            clear_unreadable(database, job.id, stored, author.by)
+            stored = None
         changed = _try_update(database, job, declared_fingerprint or fingerprint(job), stored, author, apply)
         if changed.word != "STALE":
             return changed

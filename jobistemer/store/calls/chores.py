@@ -17,7 +17,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.database import Database
+from jobistemer.store.reading import read_members, read_scored
 
 
 class ChoreKind(StrEnum):
@@ -58,16 +60,19 @@ def read_chore(name: str) -> Chore | None:
     return Chore(ChoreKind(kind), subject, int(number))
 
 
-def list_chores(database: Database, limit: int) -> list[tuple[int, str]]:
-    """Return the names of the first `limit` chores with the ms at which they are due, the earliest first."""
+def list_chores(database: Database, limit: int, bad: list[Unreadable]) -> list[tuple[int, str]]:
+    """Return the names of the first `limit` chores with the ms at which they are due, the earliest first.
+
+    bad: gets those that cannot be read.
+    """
     flat = database.ask("ZRANGE", database.keys.chores, 0, limit - 1, "WITHSCORES")
-    return [(int(float(at)), name.decode()) for name, at in zip(flat[::2], flat[1::2], strict=True)]
+    return [(at, name) for name, at in read_scored(database.keys.chores, flat, bad, _read_name)]
 
 
 def list_backfills(database: Database) -> list[str]:
     """Return the ids of the backfills that tickers work on."""
     prefix = backfill_chore("")
-    names = [name.decode() for name in database.ask("ZRANGE", database.keys.chores, 0, -1)]
+    names = read_members(database.keys.chores, database.read("ZRANGE", database.keys.chores, 0, -1), [])
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
@@ -84,3 +89,12 @@ def reschedule_chore(database: Database, name: str, at_ms: int) -> None:
 def drop_chore(database: Database, name: str) -> None:
     """Remove a chore that is done."""
     database.ask("ZREM", database.keys.chores, name)
+
+
+def _read_name(member: bytes) -> str:
+    """Decode the name of a chore. Raises ValueError for one that has the form of none."""
+    name = member.decode()
+    if not name.partition(":")[2]:
+        raise ValueError("it names no job or backfill")
+    read_chore(name)
+    return name

@@ -18,7 +18,7 @@ class EndedAttempt(NamedTuple):
     from: attempt (an entry in flight), stream (an entry that no worker has fetched), waiting (a task whose predecessors
     go on), or delayed, which is the waiting list of `limit` when that is not empty. reducers: of an attempt that has
     mapped, the run that waits for each group of children. groups_made: how many groups the run has begun to make, in
-    this attempt and in earlier ones.
+    this attempt and in earlier ones. raw: the bytes of a message that cannot be read, which its dead letter keeps.
     """
 
     delivery: Delivery
@@ -31,6 +31,7 @@ class EndedAttempt(NamedTuple):
     reducers: tuple[Message, ...] = ()
     limit: str = ""
     groups_made: int = 0
+    raw: bytes = b""
 
     @property
     def hands_over(self) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.database import Database
-from jobistemer.store.keys import Keys
+from jobistemer.store.keys import Keys, read_delayed_member, read_place
+from jobistemer.store.reading import read_members, read_scored
 from jobistemer.store.scripts import Reply, ScriptCall, script
 
 STREAMS_PER_CALL = 100
@@ -13,7 +15,10 @@ STREAMS_PER_CALL = 100
 
 
 class BeatReply(NamedTuple):
-    """The answer to a worker's heartbeat: silent workers, runs to cancel, places, holds, and a command from people."""
+    """The answer to a worker's heartbeat: silent workers, runs to cancel, places, holds, and a command from people.
+
+    unreadable: the members among these that cannot be read.
+    """
 
     suspects: dict[str, int]
     cancels: list[str]
@@ -22,13 +27,14 @@ class BeatReply(NamedTuple):
     command: str
     server_ms: float
     holds: frozenset[str]
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Agenda(NamedTuple):
     """The work of a ticker: due jobs, delayed runs and deadlines with their times in ms, and queues that can move on.
 
     tickers: the live ones, in an order that is the same for all of them. expected: jobs by the ms by which they have to
-    complete.
+    complete. unreadable: the members among all these that cannot be read.
     """
 
     due: dict[str, int]
@@ -37,6 +43,7 @@ class Agenda(NamedTuple):
     tickers: list[str]
     deadlines: list[tuple[str, int]]
     expected: list[tuple[str, int]]
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> ScriptCall:
@@ -47,17 +54,19 @@ def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: i
     )
 
 
-def read_beat_reply(reply: Reply) -> BeatReply:
+def read_beat_reply(keys: Keys, reply: Reply) -> BeatReply:
     """Read the answer to a worker's heartbeat."""
+    bad: list[Unreadable] = []
     suspects, cancels, places, paused, command, (seconds, micros), holds = reply.values
     return BeatReply(
-        suspects={name: round(float(beat)) for name, beat in _pairs(suspects)},
-        cancels=[run.decode() for run in cancels],
-        places=sorted(name.decode() for name in places),
-        paused={name.decode() for name in paused},
-        command=command.decode(),
+        suspects=dict(read_scored(keys.workers, suspects, bad)),
+        cancels=read_members(keys.cancels, cancels, bad),
+        places=sorted(read_members(keys.streams, places, bad, read_place)),
+        paused=set(read_members(keys.paused, paused, bad)),
+        command=command.decode(errors="replace"),
         server_ms=int(seconds) * 1000 + int(micros) / 1000,
-        holds=frozenset(name.decode() for name in holds),
+        holds=frozenset(read_members(keys.holds, holds, bad)),
+        unreadable=tuple(bad),
     )
 
 
@@ -69,16 +78,18 @@ def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms:
     )
 
 
-def read_agenda(reply: Reply) -> Agenda:
+def read_agenda(keys: Keys, reply: Reply) -> Agenda:
     """Read the answer to a ticker's heartbeat."""
+    bad: list[Unreadable] = []
     due, delayed, starts, tickers, deadlines, expected = reply.values
     return Agenda(
-        due={name: round(float(at)) for name, at in _pairs(due)},
-        delayed=[(name, round(float(at))) for name, at in _pairs(delayed)],
-        starts=[job.decode() for job in starts],
-        tickers=sorted(ticker.decode() for ticker in tickers),
-        deadlines=[(name, round(float(at))) for name, at in _pairs(deadlines)],
-        expected=[(name, round(float(at))) for name, at in _pairs(expected)],
+        due=dict(read_scored(keys.due, due, bad)),
+        delayed=read_scored(keys.delayed, delayed, bad, read_delayed_member),
+        starts=read_members(keys.starts, starts, bad),
+        tickers=sorted(read_members(keys.tickers, tickers, [])),
+        deadlines=read_scored(keys.deadlines, deadlines, bad),
+        expected=read_scored(keys.expected, expected, bad),
+        unreadable=tuple(bad),
     )
 
 
@@ -91,7 +102,7 @@ def forget_ticker(database: Database, ticker: str) -> None:
 def read_worker_beats(database: Database) -> dict[str, float]:
     """Read the last heartbeat (ms) of every worker that is on record."""
     flat = database.ask("ZRANGE", database.keys.workers, 0, -1, "WITHSCORES")
-    return {name: float(beat) for name, beat in _pairs(flat)}
+    return {name: float(beat) for name, beat in read_scored(database.keys.workers, flat, [])}
 
 
 def register_silent_worker(database: Database, worker: str) -> None:
@@ -122,7 +133,3 @@ def forget_worker(database: Database, worker: str, beat_ms: int, places: list[st
 def command_worker(keys: Keys, worker: str, command: str) -> ScriptCall:
     """Send a worker the command `quiet` or `stop`; the worker receives it with its next heartbeat."""
     return script("command_worker")((keys.worker(worker),), (command,))
-
-
-def _pairs(flat: list[bytes]) -> list[tuple[str, bytes]]:
-    return [(name.decode(), value) for name, value in zip(flat[::2], flat[1::2], strict=True)]

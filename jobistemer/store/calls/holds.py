@@ -9,6 +9,7 @@ from jobistemer.core.reads.summaries import Hold
 from jobistemer.core.runs.message import Delivery, encode_message
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
+from jobistemer.store.reading import read_scored
 from jobistemer.store.scripts import ScriptCall, script
 
 
@@ -42,11 +43,11 @@ def list_holds(shards: Sequence[Database]) -> list[Hold]:
     """Return the holds that have not ended, by name, each with the number of runs that it has put off."""
     found: dict[str, Hold] = {}
     for database in shards:
-        flat = database.ask("ZRANGEBYSCORE", database.keys.holds, f"({database.clock.now_ms()}", "+inf", "WITHSCORES")
-        for name, until in zip(flat[::2], flat[1::2], strict=True):
-            parked = database.ask("ZCARD", database.keys.parked(name.decode()))
-            before = found.get(name.decode())
-            found[name.decode()] = Hold(name.decode(), round(float(until)), parked + (before.parked if before else 0))
+        flat = database.read("ZRANGEBYSCORE", database.keys.holds, f"({database.clock.now_ms()}", "+inf", "WITHSCORES")
+        for name, until in read_scored(database.keys.holds, flat, []):
+            parked = database.read("ZCARD", database.keys.parked(name))
+            before = found.get(name)
+            found[name] = Hold(name, until, parked + (before.parked if before else 0))
     return [found[name] for name in sorted(found)]
 
 

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 from jobistemer.core.jobs.job import decode_job
 from jobistemer.core.jobs.versions import Version
+from jobistemer.core.unreadable import read_value, to_text
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
+from jobistemer.store.reading import read_number
 
 
 def find_versions(database: Database, job_id: str) -> list[Version]:
     """Return the versions of a job that are kept, the earliest first; those of a removed job until they expire."""
     # The job first: a version that is replaced between the two commands has then moved to the versions, and is found.
-    (current, definition), answer = database.ask_all(
+    (current, definition), answer = database.read_all(
         [("HMGET", database.keys.job(job_id), "version", "definition"), ("HGETALL", database.keys.versions(job_id))]
     )
-    fields = {field.decode(): value for field, value in answer.items()}
+    fields = {to_text(field): value for field, value in answer.items()}
     if current is not None:
-        fields.setdefault(current.decode(), definition)
-    return [_decode_version(int(number), fields) for number in sorted(filter(str.isdecimal, fields), key=int)]
+        fields.setdefault(to_text(current), definition)
+    numbers = sorted((each for each in fields if each.isascii() and each.isdecimal()), key=int)
+    key = database.keys.versions(job_id)
+    found = [read_value(key, _decode_version, int(number), fields) for number in numbers]
+    # A version that cannot be read is left out: it can neither be compared nor come back.
+    return [each for each in found if isinstance(each, Version)]
 
 
 def find_pinned_versions(database: Database, job_id: str) -> set[int]:
@@ -32,14 +38,14 @@ def find_live_versions(database: Database, job_id: str) -> dict[str, int]:
     """Return the occurrences of a job that are going on or queued, each with the version that it is pinned to."""
     keys: Keys = database.keys
     found = [
-        each.decode()
-        for answer in database.ask_all(
+        to_text(each)
+        for answer in database.read_all(
             [("ZRANGE", keys.live(job_id), 0, -1), ("ZRANGE", keys.queued(job_id), 0, -1)],
         )
         for each in answer
     ]
-    answers = database.ask_all([("HGET", keys.occurrence(each), "version") for each in found]) if found else []
-    return {each: int(answer) for each, answer in zip(found, answers, strict=True) if answer is not None}
+    answers = database.read_all([("HGET", keys.occurrence(each), "version") for each in found]) if found else []
+    return {each: read_number(answer) for each, answer in zip(found, answers, strict=True) if answer is not None}
 
 
 def _decode_version(number: int, fields: dict[str, bytes]) -> Version:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobistemer.core import ids
+from jobistemer.core.errors import ServerRefused, UnreadableRecord
 from jobistemer.core.jobs.job import Job, decode_job
 from jobistemer.core.jobs.new_job import encode_new_job
 from jobistemer.core.runs.records import JobChange
+from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.calls.chores import update_chore
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
+from jobistemer.store.reading import read_number
 from jobistemer.store.scripts import ScriptCall, script
+
+MAX_SHOWN_CHARS = 200
+"""How much is shown of a line of an audit list that cannot be read."""
 
 
 class StoredJob(NamedTuple):
@@ -77,6 +83,39 @@ def read_stored(answer: list[bytes | None]) -> StoredJob | None:
     )
 
 
+def read_job(keys: Keys, job_id: str, answer: list[bytes | None]) -> StoredJob | Unreadable | None:
+    """Decode the answer to `read_command` as `read_stored` does; `Unreadable` for a definition that cannot be read."""
+    return read_value(keys.job(job_id), read_stored, answer)
+
+
+def find_job_or_reason(database: Database, name: str) -> StoredJob | Unreadable | None:
+    """Return the registered job of this name, or None; `Unreadable` for a definition that cannot be read."""
+    job_id = ids.job_id(name)
+    try:
+        answer = database.ask(*read_command(database.keys, job_id))
+    except ServerRefused as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        return Unreadable(database.keys.job(job_id), "it is no hash, as the record of a job is")
+    return read_job(database.keys, job_id, answer)
+
+
+def find_due_member(database: Database, job_id: str) -> Unreadable | None:
+    """Return the member of the due set that has this id as one that no job has; None when it is not there."""
+    score = database.ask("ZSCORE", database.keys.due, job_id)
+    if score is None:
+        return None
+    # redis-py makes a number of the score: as text it is what the server compares.
+    return Unreadable(
+        database.keys.due, "no job of this id is registered", job_id.encode(), repr(float(score)).encode()
+    )
+
+
+def set_due_mark(database: Database, job_id: str, at_ms: int) -> None:
+    """Set when a job is due next, unless it is gone (XX)."""
+    database.ask("ZADD", database.keys.due, "XX", at_ms, job_id)
+
+
 def find_job(database: Database, name: str) -> StoredJob | None:
     """Return the registered job of this name, or None."""
     return read_stored(database.ask(*read_command(database.keys, ids.job_id(name))))
@@ -88,16 +127,23 @@ def read_resumed_ms(database: Database, job_id: str) -> int:
 
 
 def find_version(database: Database, job_id: str, version: int) -> Job | None:
-    """Return the definition of one version of a job, the current or an earlier one; None when its retention is over."""
+    """Return the definition of one version of a job, the current or an earlier one; None when its retention is over.
+
+    Raises UnreadableRecord when it cannot be read.
+    """
     # The job first: a version that is replaced between the two commands has moved to the versions, and is found there.
-    (current, definition), earlier = database.ask_all(
+    (current, definition), earlier = database.read_all(
         [
             ("HMGET", database.keys.job(job_id), "version", "definition"),
             ("HGET", database.keys.versions(job_id), version),
         ]
     )
-    found = definition if current is not None and int(current) == version else earlier
-    return decode_job(found) if found else None
+    found = definition if current is not None and read_number(current) == version else earlier
+    job = read_value(database.keys.job(job_id), decode_job, found) if found else None
+    if isinstance(job, Unreadable):
+        # Not None: a worker of a newer version may read it, and end what runs under it as it should.
+        raise UnreadableRecord(f"version {version} of {job_id} cannot be read: {job.reason}")
+    return job
 
 
 class JobRegistration(NamedTuple):
@@ -210,6 +256,14 @@ def remove(keys: Keys, stored: StoredJob, now_ms: int, by: str = "") -> ScriptCa
 
 def read_audit(database: Database, job_id: str, limit: int) -> list[JobChange]:
     """Return the changes of a job, also of one that was removed, the latest first."""
-    entries = database.ask("LRANGE", database.keys.audit(job_id), -limit, -1) if limit > 0 else []
-    lines = (raw.decode().split("\n", 3) for raw in reversed(entries))
-    return [JobChange(int(at), by, what, note) for at, by, what, note in lines]
+    entries = database.read("LRANGE", database.keys.audit(job_id), -limit, -1) if limit > 0 else []
+    return [_read_change(raw) for raw in reversed(entries)]
+
+
+def _read_change(raw: bytes) -> JobChange:
+    try:
+        at, by, what, note = raw.decode().split("\n", 3)
+        return JobChange(int(at), by, what, note)
+    except ValueError:
+        # UnicodeDecodeError is one too: a line that cannot be read is shown as it is.
+        return JobChange(0, "", "unreadable", to_text(raw)[:MAX_SHOWN_CHARS])

@@ -16,6 +16,7 @@ import msgspec
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import Delivery, encode_message
+from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, front_of, place, place_of_stream, split_delayed_member
 from jobistemer.store.scripts import Reply, ScriptCall, script
@@ -128,8 +129,10 @@ def admit_waiting(database: Database, freed: Mapping[str, int]) -> int:
 
 def read_uses(database: Database, runs: Sequence[str]) -> list[tuple[LimitUse, ...]]:
     """Read the limits of each run from its record; none for a run without limits or without a record."""
-    answers = database.ask_all([("HGET", database.keys.run(run), "limits") for run in runs]) if runs else []
-    return [_decode_uses(answer) if answer else () for answer in answers]
+    answers = database.read_all([("HGET", database.keys.run(run), "limits") for run in runs]) if runs else []
+    # Limits that cannot be read are none: an attempt must not wait for ever for what nobody can name.
+    found = [read_value("", _decode_uses, answer) if answer else () for answer in answers]
+    return [() if isinstance(each, Unreadable) else each for each in found]
 
 
 def sweep_limits(database: Database) -> int:
@@ -140,7 +143,7 @@ def sweep_limits(database: Database) -> int:
     docs/decisions/0261-slots-are-held-for-entries.md.
     Returns the number of runs that were let in.
     """
-    names = sorted(name.decode() for name in database.ask("HKEYS", database.keys.limits))
+    names = sorted(to_text(name) for name in database.read("HKEYS", database.keys.limits))
     for name in names:
         _release_stale_permits(database, name)
     # One for each, freed or not: a permit may also have been freed before its worker died.
@@ -148,14 +151,14 @@ def sweep_limits(database: Database) -> int:
 
 
 def _release_stale_permits(database: Database, name: str) -> None:
-    flat = database.ask("HGETALL", database.keys.held(name))
+    flat = database.read("HGETALL", database.keys.held(name))
     held = dict(zip(flat[::2], flat[1::2], strict=True)) if isinstance(flat, list) else flat
     use = LimitUse(name, 1, 0)
     calls = []
     for run, mark in held.items():
-        where, _, entry = mark.decode().partition(" ")
+        where, _, entry = to_text(mark).partition(" ")
         stream = database.keys.stream(where).encode()
-        calls.append(release_limits(database.keys, (run.decode(), stream, entry.encode(), (use,))))
+        calls.append(release_limits(database.keys, (to_text(run), stream, entry.encode(), (use,))))
     if not calls:
         # No run holds a permit. This call removes the name from the limits in use, unless a run waits for it.
         calls.append(release_limits(database.keys, ("", b"", b"", (use,))))
@@ -167,8 +170,8 @@ def _list_first_waiting(database: Database, freed: Mapping[str, int]) -> list[tu
     names = list(freed)
     if not names:
         return []
-    heads = database.ask_all([("ZRANGE", database.keys.waiting(name), 0, freed[name] - 1) for name in names])
-    return [(name, member.decode()) for name, members in zip(names, heads, strict=True) for member in members]
+    heads = database.read_all([("ZRANGE", database.keys.waiting(name), 0, freed[name] - 1) for name in names])
+    return [(name, to_text(member)) for name, members in zip(names, heads, strict=True) for member in members]
 
 
 def permits_key(keys: Keys, use: LimitUse) -> str:

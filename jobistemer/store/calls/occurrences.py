@@ -100,6 +100,11 @@ def cancel_queued(keys: Keys, job_id: str, occurrence: str, now_ms: int, reason:
     )
 
 
+def postpone_deadline(database: Database, occurrence: str, at_ms: int) -> None:
+    """Put off the deadline of an occurrence until `at_ms`, unless it is gone (XX)."""
+    database.ask("ZADD", database.keys.deadlines, "XX", at_ms, occurrence)
+
+
 def claim_first_start(keys: Keys, occurrence: str, attempt: str) -> ScriptCall:
     """Ask whether an attempt is the first of its occurrence."""
     return script("claim_first_start")((keys.occurrence(occurrence),), (attempt,))

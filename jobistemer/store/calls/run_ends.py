@@ -132,7 +132,11 @@ def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
         fields += ["error", outcome.error]
     if over.state in RETRYABLE_RUNS:
         # What ended without success can be retried by hand, for which its message is needed.
-        fields += ["message", encode_message(ended.delivery.message)]
+        fields += ["message", ended.raw or encode_message(ended.delivery.message)]
+    if ended.raw:
+        # A run whose message names another run, or none, has no record so far.
+        message = ended.delivery.message
+        fields += ["handler", message.handler or "unknown", "place", place(message.queue, message.priority)]
     return fields + mark_fields(ended, over)
 
 

@@ -101,8 +101,13 @@ def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) 
     )
 
 
-def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note: str = "") -> ScriptCall:
-    """Build the call that gives back an entry which was fetched and never started; its attempt does not count."""
+def hand_back(
+    keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note: str = "", raw: bytes = b""
+) -> ScriptCall:
+    """Build the call that gives back an entry which was fetched and never started; its attempt does not count.
+
+    raw: the message as it came, where this version cannot read all of it.
+    """
     message = delivery.message
     where = place(message.queue, message.priority)
     attempt = keys.attempt(ids.attempt_id(message.run, delivery.attempt))
@@ -114,7 +119,7 @@ def hand_back(keys: Keys, delivery: Delivery, now: int, delay_ms: int = 0, note:
             where,
             "",
             "",
-            encode_message(message),
+            raw or encode_message(message),
             delivery.attempt,
             delivery.crashes,
             now + delay_ms if delay_ms else 0,

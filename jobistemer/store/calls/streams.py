@@ -12,9 +12,12 @@ from redis.exceptions import ResponseError
 from jobistemer.core.checks import check_name
 from jobistemer.core.errors import ServerRefused
 from jobistemer.core.runs.message import Delivery, decode_message
+from jobistemer.core.unreadable import to_text
+from jobistemer.store.calls.quarantine import find_wrong_types
 from jobistemer.store.database import Database
-from jobistemer.store.errors import translate_error
-from jobistemer.store.keys import GROUP, Keys, places_of
+from jobistemer.store.errors import is_wrong_type, translate_error
+from jobistemer.store.keys import GROUP, Keys, places_of, read_place
+from jobistemer.store.reading import read_members
 from jobistemer.store.scripts import script
 from jobistemer.store.server.connection import BLOCK_MS
 from jobistemer.store.server.pool import reserve
@@ -84,11 +87,28 @@ class StreamReader:
             return list(self._send_once((*command, *[after] * len(streams))) or ())
         except redis.RedisError as error:
             self._database.learn_from_error(error)
+            if is_wrong_type(error):
+                return self._fetch_around_wrong_types(places, count, after)
             if isinstance(error, ResponseError) and any(words in str(error) for words in _NO_STREAM_WORDS):
                 # One of them was deleted. Nothing was handed out, so the next read asks for all of them again.
                 open_streams(self._database, places)
                 return []
             raise translate_error(error, self._database.address) from error
+
+    def _fetch_around_wrong_types(
+        self, places: Sequence[str], count: int, after: bytes
+    ) -> list[tuple[bytes, list[Any]]]:
+        """Read the places one by one after one of them had the wrong type, which is put aside where that is allowed."""
+        keys = [self._database.keys.stream(where) for where in places]
+        if self._database.mend is not None and self._database.mend(self._database, keys):
+            open_streams(self._database, places)
+            return []
+        wrong = {each.key for each in find_wrong_types(self._database, keys)}
+        found: list[tuple[bytes, list[Any]]] = []
+        for where, key in zip(places, keys, strict=True):
+            if key not in wrong:
+                found += self.fetch([where], count, block=False, after=after)
+        return found
 
     def fetch_pending(self, where: str) -> Iterator[tuple[bytes, list[Any]]]:
         """Yield, page by page, the entries of one place that are pending for this consumer."""
@@ -166,7 +186,8 @@ def open_streams(database: Database, places: Sequence[str]) -> None:
 
 def list_places(database: Database) -> list[str]:
     """Return the places of a shard that have a stream, in order."""
-    return sorted(place.decode() for place in database.ask("SMEMBERS", database.keys.streams))
+    members = database.ask("SMEMBERS", database.keys.streams)
+    return sorted(read_members(database.keys.streams, members, [], read_place))
 
 
 def list_pending(database: Database, where: str, consumer: str) -> Iterator[tuple[bytes, Delivery | None]]:
@@ -203,15 +224,18 @@ def find_busy_consumers(database: Database, where: str) -> set[str]:
             return set()
         raise
     found = [dict(zip(each[::2], each[1::2], strict=True)) for each in answer]
-    return {each[b"name"].decode() for each in found if each[b"pending"]}
+    return {to_text(each[b"name"]) for each in found if each[b"pending"]}
 
 
-def drop_entry(database: Database, stream: bytes, entry: bytes) -> None:
-    """Delete and acknowledge an entry that holds no readable message.
+def read_entry(database: Database, where: str, entry: bytes) -> dict[bytes, bytes] | None:
+    """Return the fields of one entry of a place; None when it is not there (any more)."""
+    found = database.ask("XRANGE", database.keys.stream(where), entry, entry)
+    return found[0][1] if found else None
 
-    In this order: if only the first command is executed, the entry is still pending, and the next worker drops it.
-    """
-    database.ask_all([("XDEL", stream, entry), ("XACK", stream, GROUP, entry)])
+
+def forget_deleted(database: Database, stream: bytes, entry: bytes) -> None:
+    """Acknowledge an entry that somebody has deleted while it was pending: nothing is left of it."""
+    database.ask("XACK", stream, GROUP, entry)
 
 
 def pause_queue(shards: Sequence[Database], queue: str) -> None:

@@ -10,6 +10,8 @@ from jobistemer.core.errors import NotConnected, ServerRefused
 from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.cluster_health import check_shard_spread, check_slots
 from jobistemer.core.reads.findings import Finding, at_node, check_server, fault, fine, warning
+from jobistemer.core.unreadable import to_text
+from jobistemer.store.calls.quarantine import list_quarantined
 from jobistemer.store.calls.streams import find_busy_consumers
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place
@@ -18,6 +20,7 @@ from jobistemer.store.reads import queues
 from jobistemer.store.reads.doctor_cluster import diagnose_nodes, offset_ms, read_info
 from jobistemer.store.reads.leaked_keys import find_leaked_keys
 from jobistemer.store.reads.stream_stats import list_places
+from jobistemer.store.reads.unreadable import find_unreadable
 from jobistemer.store.server.cluster_map import Cluster
 
 STUCK_AFTER_MS: Final = 60_000
@@ -79,8 +82,14 @@ def _check_shards(namespace: Namespace, shards: Sequence[Database], most_keys: i
 
 
 def _check_shard(database: Database, most_keys: int) -> Iterator[Finding]:
-    checks = (_check_due(database), _check_queues(database), _check_entries(database), _check_keys(database, most_keys))
-    for check, found in zip(("due", "workers", "entries", "keys"), checks, strict=True):
+    checks = (
+        _check_due(database),
+        _check_queues(database),
+        _check_entries(database),
+        _check_keys(database, most_keys),
+        _check_readable(database),
+    )
+    for check, found in zip(("due", "workers", "entries", "keys", "readable"), checks, strict=True):
         try:
             wrong = list(islice(found, MAX_SHOWN))
         except ServerRefused as error:
@@ -98,7 +107,7 @@ def _check_placement(namespace: Namespace, shards: Sequence[Database], most_keys
         return []
     wrong: list[Finding] = []
     for shard in shards:
-        jobs = [job.decode() for job in shard.ask("ZRANGE", shard.keys.due, 0, most_keys - 1)] if most_keys else []
+        jobs = [to_text(job) for job in shard.read("ZRANGE", shard.keys.due, 0, most_keys - 1)] if most_keys else []
         strays = [job for job, placed in zip(jobs, namespace.for_jobs(jobs), strict=True) if placed is not shard]
         wrong += at_node(shard.node(), [_stray_finding(shard.keys, job) for job in strays])
     return wrong[:MAX_SHOWN] or [fine("homes", "each job is on the shard where commands look for it")]
@@ -116,10 +125,10 @@ def _stray_finding(keys: Keys, job: str) -> Finding:
 def _check_due(database: Database) -> Iterator[Finding]:
     """Find jobs and delayed runs that have been due for long, which no ticker has fired."""
     now_ms, keys = database.clock.now_ms(), database.keys
-    jobs = database.ask(
+    jobs = database.read(
         "ZRANGEBYSCORE", keys.due, "-inf", min(now_ms - STUCK_AFTER_MS, NEVER * 1000), "LIMIT", 0, MAX_SHOWN
     )
-    runs = database.ask("ZRANGEBYSCORE", keys.delayed, "-inf", now_ms - STUCK_AFTER_MS, "LIMIT", 0, MAX_SHOWN)
+    runs = database.read("ZRANGEBYSCORE", keys.delayed, "-inf", now_ms - STUCK_AFTER_MS, "LIMIT", 0, MAX_SHOWN)
     tickers = [each for each in queues.list_tickers([database]) if queues.is_present(each, now_ms)]
     remedy = (
         "read the log of the ticker; `jobistemer ticker list`"
@@ -127,9 +136,9 @@ def _check_due(database: Database) -> Iterator[Finding]:
         else "no ticker runs: start `jobistemer-ticker`"
     )
     for job in jobs:
-        yield fault("due", f"{job.decode()} has been due for more than a minute", remedy)
+        yield fault("due", f"{to_text(job)} has been due for more than a minute", remedy)
     for run in runs:
-        yield fault("due", f"delayed run {run.decode()} has been due for more than a minute", remedy)
+        yield fault("due", f"delayed run {to_text(run)} has been due for more than a minute", remedy)
 
 
 def _check_queues(database: Database) -> Iterator[Finding]:
@@ -147,8 +156,8 @@ def _check_entries(database: Database) -> Iterator[Finding]:
     present = {each.id for each in queues.list_workers([database]) if queues.is_present(each, now_ms)}
     for where in list_places(database):
         for consumer in sorted(find_busy_consumers(database, where) - present):
-            (first,) = database.ask("XPENDING", database.keys.stream(where), GROUP, "-", "+", 1, consumer) or [None]
-            entry = first[0].decode() if first else "?"
+            (first,) = database.read("XPENDING", database.keys.stream(where), GROUP, "-", "+", 1, consumer) or [None]
+            entry = to_text(first[0]) if first else "?"
             yield fault(
                 "entries",
                 f"entry {entry} of queue {split_place(where)[0]} is with worker {consumer}, which has been silent for "
@@ -156,6 +165,21 @@ def _check_entries(database: Database) -> Iterator[Finding]:
                 "any living worker takes it over within its lease: start one, and a ticker, which finds entries of "
                 "unknown workers",
             )
+
+
+def _check_readable(database: Database) -> Iterator[Finding]:
+    """Find what cannot be read, and what was put aside for that reason."""
+    for each in find_unreadable(database):
+        remedy = (
+            "deploy the app that declares the job, or `jobistemer job remove` it; a newer version may read it"
+            if ":job:" in each.key
+            else "a ticker or a worker puts it aside: is one running?"
+        )
+        yield fault("readable", str(each), remedy)
+    for row in list_quarantined(database, MAX_SHOWN):
+        what = f" {to_text(row.member)!r}" if row.member else ""
+        remedy = "`jobistemer quarantine list`; restore it, or purge it"
+        yield warning("quarantine", f"{row.key}{what} was put aside: {row.reason}", remedy)
 
 
 def _check_keys(database: Database, most_keys: int) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from jobistemer.core.reads.summaries import StreamRun
 from jobistemer.core.runs.message import Delivery, Message
 from jobistemer.core.runs.records import RunRecord
+from jobistemer.core.unreadable import to_text
 from jobistemer.store.calls.streams import read_deliveries
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import GROUP, split_place
@@ -47,12 +48,12 @@ def _list_of_shard(database: Database, queue: str, after: str, limit: int) -> It
     places = [each for each in list_places(database) if queue in {"", split_place(each)[0]}]
     count = limit if queue else max(MIN_PER_PLACE, limit // max(1, len(places)))
     start = after if after == "-" else f"({after}"
-    found = database.ask_all([("XRANGE", database.keys.stream(each), start, "+", "COUNT", count) for each in places])
+    found = database.read_all([("XRANGE", database.keys.stream(each), start, "+", "COUNT", count) for each in places])
     pages = {where: page for where, page in zip(places, found, strict=True) if page}
     # The pending list says which of the entries a worker has.
-    held = database.ask_all([_pending_command(database.keys.stream(where), page) for where, page in pages.items()])
+    held = database.read_all([_pending_command(database.keys.stream(where), page) for where, page in pages.items()])
     for (where, page), pending in zip(pages.items(), held, strict=True):
-        workers = {each[0]: each[1].decode() for each in pending}
+        workers = {each[0]: to_text(each[1]) for each in pending}
         for delivery, entry in read_deliveries(where.encode(), page):
             if delivery is not None:
                 yield _build_run(delivery, where, workers.get(entry, ""))
@@ -64,7 +65,7 @@ def _build_run(delivery: Delivery, where: str, worker: str) -> StreamRun:
         id=message.run,
         handler=message.handler,
         place=where,
-        entry=delivery.entry.decode(),
+        entry=to_text(delivery.entry),
         enqueued_at=message.enqueued_at,
         attempt=delivery.attempt,
         worker=worker,

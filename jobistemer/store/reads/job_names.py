@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import decode_job_name
 from jobistemer.core.reads.summaries import JobSummary
+from jobistemer.core.unreadable import READ_ERRORS
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reading import read_members
 from jobistemer.store.reads.jobs import find_summaries
 
 PAGE = 500
@@ -20,9 +20,9 @@ PAGE = 500
 def find_names(database: Database) -> Iterator[str]:
     """Yield the names of the jobs of one shard, in no order; a definition that cannot be read has none."""
     keys = database.keys
-    registered = [job.decode() for job in database.ask("ZRANGE", keys.due, 0, -1)]
+    registered = read_members(keys.due, database.read("ZRANGE", keys.due, 0, -1), [])
     for start in range(0, len(registered), PAGE):
-        for definition in database.ask_all(
+        for definition in database.read_all(
             [("HGET", keys.job(job), "definition") for job in registered[start : start + PAGE]]
         ):
             if name := _read_name(definition):
@@ -46,5 +46,5 @@ def _read_name(definition: bytes | None) -> str:
         return ""
     try:
         return decode_job_name(definition)
-    except msgspec.MsgspecError:
+    except READ_ERRORS:
         return ""

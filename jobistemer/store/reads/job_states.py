@@ -8,8 +8,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
+from jobistemer.core.unreadable import READ_ERRORS, to_ms, to_text
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
+from jobistemer.store.reading import read_number
 
 _LATEST: Final = 3
 """How many of the latest occurrences are looked at for one that has ended."""
@@ -45,14 +47,14 @@ class JobState(NamedTuple):
 
 def list_job_ids(database: Database) -> list[str]:
     """Return the ids of the jobs of a shard."""
-    return [job.decode(errors="replace") for job in database.ask("ZRANGE", database.keys.due, 0, -1)]
+    return [to_text(job) for job in database.read("ZRANGE", database.keys.due, 0, -1)]
 
 
 def read_job_states(database: Database, jobs: Sequence[str]) -> list[JobState]:
     """Read the states of jobs of a shard, with two round trips. A job that cannot be read is left out."""
-    answers = database.ask_all([command for job in jobs for command in _commands(database.keys, job)])
+    answers = database.read_all([command for job in jobs for command in _commands(database.keys, job)])
     parts = [answers[at : at + _COMMANDS_PER_JOB] for at in range(0, len(answers), _COMMANDS_PER_JOB)]
-    latest = [[each.decode() for each in part[3][::2]] for part in parts]
+    latest = [[to_text(each) for each in part[3][::2]] for part in parts]
     asked = [occurrence for each in latest for occurrence in each]
     states = dict(zip(asked, _read_states(database, asked), strict=True))
     built = (_build(job, part, states) for job, part in zip(jobs, parts, strict=True))
@@ -70,7 +72,7 @@ def _commands(keys: Keys, job: str) -> tuple[Command, ...]:
 
 def _read_states(database: Database, occurrences: list[str]) -> list[str]:
     commands = [("HGET", database.keys.occurrence(each), "state") for each in occurrences]
-    return [(state or b"").decode() for state in (database.ask_all(commands) if commands else [])]
+    return [to_text(state or b"") for state in (database.read_all(commands) if commands else [])]
 
 
 def _build(job: str, part: list[Any], states: dict[str, str]) -> JobState | None:
@@ -79,20 +81,20 @@ def _build(job: str, part: list[Any], states: dict[str, str]) -> JobState | None
         return None
     try:
         name = msgspec.json.decode(definition, type=_Name).name
-    except msgspec.MsgspecError:
+    except READ_ERRORS:
         return None
-    latest = [each.decode() for each in flat[::2]]
+    latest = [to_text(each) for each in flat[::2]]
     ended = [states[each] for each in latest if states[each] in TERMINAL_OCCURRENCES]
     # All of the latest are live where occurrences overlap: then nothing is known of an outcome.
     outcome = OccurrenceState(ended[0]) if ended else ""
     return JobState(
         job,
         name,
-        (paused or b"").decode(),
-        int(until or 0),
+        to_text(paused or b""),
+        read_number(until),
         live,
         queued,
         latest[0] if latest else "",
-        int(float(flat[1])) if flat else 0,
+        to_ms(flat[1]) if flat else 0,
         outcome,
     )

@@ -11,13 +11,17 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
+from jobistemer.core.jobs.job import decode_job_name
 from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.summaries import DelayedRun, JobSummary
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.schedules import describe
-from jobistemer.store.calls.jobs import StoredJob, read_command, read_stored
+from jobistemer.core.unreadable import Unreadable, read_value, to_ms, to_text
+from jobistemer.store.calls.jobs import StoredJob, read_command, read_job
+from jobistemer.store.calls.quarantine import find_wrong_types
 from jobistemer.store.database import Command, Database
-from jobistemer.store.keys import Keys, split_delayed_member
+from jobistemer.store.keys import Keys, read_delayed_member, split_delayed_member
+from jobistemer.store.reading import read_members, read_number, read_scored
 from jobistemer.store.reads.records import find_occurrences, find_run, find_runs
 
 OWNERS_PAGE = 500
@@ -45,47 +49,49 @@ def list_summaries(shards: Sequence[Database], job_ids: Sequence[str]) -> list[J
     """Return the summaries of jobs in the order given; jobs that are not registered are left out."""
     found: dict[str, JobSummary] = {}
     for database in shards:
-        scores = database.ask("ZMSCORE", database.keys.due, *job_ids) if job_ids else []
-        due = {job: float(score) for job, score in zip(job_ids, scores, strict=True) if score is not None}
+        scores = database.read("ZMSCORE", database.keys.due, *job_ids) if job_ids else []
+        due = {job: to_ms(score) for job, score in zip(job_ids, scores, strict=True) if score is not None}
         found |= {summary.id: summary for summary in _read_summaries(database, due)}
     return [found[job] for job in job_ids if job in found]
 
 
 def count_jobs(shards: Sequence[Database]) -> int:
     """Return how many jobs are registered."""
-    return sum(database.ask("ZCARD", database.keys.due) for database in shards)
+    return sum(database.read("ZCARD", database.keys.due) for database in shards)
 
 
 def has_live_occurrence(database: Database, job_id: str) -> bool:
     """Tell whether an occurrence of a job is going on."""
-    return bool(database.ask("ZCARD", database.keys.live(job_id)))
+    return bool(database.read("ZCARD", database.keys.live(job_id)))
 
 
 def list_owned(database: Database, owner: str) -> list[StoredJob]:
     """Return the jobs of one shard that the app with this mark has deployed."""
     keys = database.keys
-    registered = [job.decode() for job in database.ask("ZRANGE", keys.due, 0, -1)]
+    registered = read_members(keys.due, database.read("ZRANGE", keys.due, 0, -1), [])
     own: list[str] = []
     for start in range(0, len(registered), OWNERS_PAGE):
         page = registered[start : start + OWNERS_PAGE]
-        owners = database.ask_all([("HGET", keys.job(job), "owner") for job in page])
+        owners = database.read_all([("HGET", keys.job(job), "owner") for job in page])
         own += [job for job, mark in zip(page, owners, strict=True) if mark == owner.encode()]
-    found = [read_stored(answer) for answer in database.ask_all([read_command(keys, job) for job in own])]
-    return [stored for stored in found if stored is not None]
+    answers = database.read_all([read_command(keys, job) for job in own])
+    found = [read_job(keys, job, answer) for job, answer in zip(own, answers, strict=True)]
+    # One that cannot be read is not removed with those that an app no longer declares: `job remove` does that.
+    return [stored for stored in found if isinstance(stored, StoredJob)]
 
 
 def find_summary(database: Database, name: str) -> JobSummary | None:
     """Return the summary of one job; None when it is not registered."""
     job = ids.job_id(name)
-    due = database.ask("ZSCORE", database.keys.due, job)
-    summaries = _read_summaries(database, {job: due}) if due is not None else []
+    due = database.read("ZSCORE", database.keys.due, job)
+    summaries = _read_summaries(database, {job: to_ms(due)}) if due is not None else []
     return summaries[0] if summaries else None
 
 
 def find_summaries(database: Database, job_ids: Sequence[str]) -> list[JobSummary]:
     """Return the summaries of jobs of one shard by their ids; jobs that are not registered are left out."""
-    scores = database.ask("ZMSCORE", database.keys.due, *job_ids) if job_ids else []
-    due = {job: float(score) for job, score in zip(job_ids, scores, strict=True) if score is not None}
+    scores = database.read("ZMSCORE", database.keys.due, *job_ids) if job_ids else []
+    due = {job: to_ms(score) for job, score in zip(job_ids, scores, strict=True) if score is not None}
     return _read_summaries(database, due)
 
 
@@ -99,9 +105,10 @@ def list_recent(shards: Sequence[Database], jobs: Sequence[str], limit: int) -> 
     found: dict[str, list[OccurrenceRecord]] = {job: [] for job in jobs}
     for database in shards:
         commands = [_history_command(database.keys, job, 0, limit) for job in jobs]
-        answers = database.ask_all(commands)
-        for record in find_occurrences(database, [each.decode() for answer in answers for each in answer]):
-            found[record.job].append(record)
+        answers = database.read_all(commands)
+        for record in find_occurrences(database, [to_text(each) for answer in answers for each in answer]):
+            if record.job in found:
+                found[record.job].append(record)
     return found
 
 
@@ -119,7 +126,7 @@ def list_delayed(shards: Sequence[Database], limit: int = 20) -> list[DelayedRun
 
 def count_delayed(shards: Sequence[Database]) -> int:
     """Return how many runs are delayed."""
-    return sum(database.ask("ZCARD", database.keys.delayed) for database in shards)
+    return sum(database.read("ZCARD", database.keys.delayed) for database in shards)
 
 
 def list_limited(shards: Sequence[Database], limit: int = 20) -> list[RunRecord]:
@@ -145,22 +152,28 @@ def locate_run(shards: Sequence[Database], run_id: str) -> tuple[Database, RunRe
     return None
 
 
-def _read_due(database: Database, limit: int) -> dict[str, float]:
-    flat = database.ask("ZRANGE", database.keys.due, 0, limit - 1, "WITHSCORES")
-    return {job.decode(): float(at) for job, at in zip(flat[::2], flat[1::2], strict=True)}
+def _read_due(database: Database, limit: int) -> dict[str, int]:
+    flat = database.read("ZRANGE", database.keys.due, 0, limit - 1, "WITHSCORES")
+    # A member that is no text cannot be the id of a job: tickers put it aside, and `doctor` names it.
+    return dict(read_scored(database.keys.due, flat, []))
 
 
-def _read_summaries(database: Database, due: dict[str, float]) -> list[JobSummary]:
+def _read_summaries(database: Database, due: dict[str, int]) -> list[JobSummary]:
     if not due:
         return []
-    answers = database.ask_all([command for job in due for command in _job_commands(database.keys, job)])
+    commands = [command for job in due for command in _job_commands(database.keys, job)]
+    answers = database.read_all(commands)
     parts = [answers[at : at + _COMMANDS_PER_JOB] for at in range(0, len(answers), _COMMANDS_PER_JOB)]
-    latest = {last[0].decode() for *_, last in parts if last}
+    latest = {to_text(last[0]) for *_, last in parts if last}
     last_of = {record.job: record for record in find_occurrences(database, sorted(latest))}
-    summaries = [
-        _build_summary(job, at, part, last_of.get(job)) for (job, at), part in zip(due.items(), parts, strict=True)
-    ]
-    return [summary for summary in summaries if summary is not None]
+    wrong = {each.key: each for each in find_wrong_types(database, [database.keys.job(job) for job in due])}
+    summaries = []
+    for (job, at), part in zip(due.items(), parts, strict=True):
+        key = database.keys.job(job)
+        stored = wrong.get(key) or read_job(database.keys, job, part[0])
+        if stored is not None:
+            summaries.append(_build_summary(job, at, stored, part, last_of.get(job)))
+    return summaries
 
 
 def _job_commands(keys: Keys, job: str) -> tuple[Command, ...]:
@@ -172,10 +185,14 @@ def _job_commands(keys: Keys, job: str) -> tuple[Command, ...]:
     )
 
 
-def _build_summary(job: str, due: float, part: list[Any], last: OccurrenceRecord | None) -> JobSummary | None:
-    stored = read_stored(part[0])
-    if stored is None:
-        return None
+def _build_summary(
+    job: str, due: int, stored: StoredJob | Unreadable, part: list[Any], last: OccurrenceRecord | None
+) -> JobSummary:
+    next_due = due if 0 < due < NEVER * 1000 else None
+    if isinstance(stored, Unreadable):
+        definition, version, *_ = part[0]
+        name, number = _read_name(definition) or job, read_number(version)
+        return JobSummary(name, job, number, "", "", "", 0, next_due, part[1], part[2], last, stored.reason)
     return JobSummary(
         name=stored.job.name,
         id=job,
@@ -184,16 +201,21 @@ def _build_summary(job: str, due: float, part: list[Any], last: OccurrenceRecord
         description=stored.job.description,
         paused=stored.paused,
         paused_until=stored.paused_until,
-        next_due=round(due) if due < NEVER * 1000 else None,
+        next_due=next_due,
         live=part[1],
         queued=part[2],
         last=last,
     )
 
 
+def _read_name(definition: bytes | None) -> str:
+    name = read_value("", decode_job_name, definition) if definition else ""
+    return "" if isinstance(name, Unreadable) else name
+
+
 def _read_history_ids(database: Database, job: str, offset: int, limit: int) -> list[str]:
-    answer = database.ask(*_history_command(database.keys, job, offset, limit))
-    return [occurrence.decode() for occurrence in answer]
+    answer = database.read(*_history_command(database.keys, job, offset, limit))
+    return [to_text(occurrence) for occurrence in answer]
 
 
 def _history_command(keys: Keys, job: str, offset: int, limit: int) -> Command:
@@ -201,6 +223,7 @@ def _history_command(keys: Keys, job: str, offset: int, limit: int) -> Command:
 
 
 def _read_delayed(database: Database, limit: int) -> list[DelayedRun]:
-    members = database.ask("ZRANGE", database.keys.delayed, 0, limit - 1)
-    runs = [split_delayed_member(member.decode())[1] for member in members]
+    members = database.read("ZRANGE", database.keys.delayed, 0, limit - 1)
+    readable = read_members(database.keys.delayed, members, [], read_delayed_member)
+    runs = [split_delayed_member(member)[1] for member in readable]
     return [msgspec.convert(record, DelayedRun, from_attributes=True) for record in find_runs(database, runs)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS
+from jobistemer.core.unreadable import READ_ERRORS, explain, to_text
 from jobistemer.store.acl import ROLES, list_key_kinds
 from jobistemer.store.database import Database
 from jobistemer.store.keys import delayed_member, split_place
@@ -19,9 +20,9 @@ _KNOWN_KINDS: Final = frozenset(kind for role in ROLES.values() for kind in list
 def find_leaked_keys(database: Database, most_keys: int) -> Iterator[tuple[str, str]]:
     """Yield the keys of a shard that would stay for ever, each with the reason; checks at most `most_keys` keys."""
     for keys in _scan_pages(database, most_keys):
-        lasting = database.ask_all([("PTTL", key) for key in keys])
+        lasting = database.read_all([("PTTL", key) for key in keys])
         for key in (key for key, left in zip(keys, lasting, strict=True) if left == -1):
-            if why := _explain(database, key):
+            if why := _try_explain(database, key):
                 yield key, why
 
 
@@ -38,21 +39,28 @@ def _scan_pages(database: Database, most_keys: int) -> Iterator[list[str]]:
             return
 
 
+def _try_explain(database: Database, key: str) -> str:
+    try:
+        return _explain(database, key)
+    except READ_ERRORS as error:
+        return f"it cannot be read: {explain(error)}"
+
+
 def _explain(database: Database, key: str) -> str:
     kind, _, name = key.removeprefix(f"{database.keys.tag}:").partition(":")
     if kind not in _KNOWN_KINDS:
         return "not a key of Jobistemer's; nothing else should write into its namespace"
     if kind in _JOB_KINDS:
-        return "" if database.ask("EXISTS", database.keys.job(name)) else "its job is gone, and it has no expiry"
+        return "" if database.read("EXISTS", database.keys.job(name)) else "its job is gone, and it has no expiry"
     return _CHECKS[kind](database, name) if kind in _CHECKS else ""
 
 
 def _check_run(database: Database, run: str) -> str:
     fields = ("state", "entry", "place", "occurrence", "waits", "waiting", "group")
     state, entry, place, occurrence, *elsewhere = (
-        value.decode() if value else "" for value in database.ask("HMGET", database.keys.run(run), *fields)
+        to_text(value) if value else "" for value in database.read("HMGET", database.keys.run(run), *fields)
     )
-    if occurrence and not database.ask("EXISTS", database.keys.occurrence(occurrence)):
+    if occurrence and not database.read("EXISTS", database.keys.occurrence(occurrence)):
         return "its occurrence is gone, and it has no expiry"
     if state in TERMINAL_RUNS:
         return "" if occurrence or elsewhere[-1] else f"it is {state}, and has no expiry"
@@ -62,30 +70,30 @@ def _check_run(database: Database, run: str) -> str:
 
 
 def _is_on_stream(database: Database, run: str, place: str, entry: str) -> bool:
-    held = database.ask("XRANGE", database.keys.stream(place), entry, entry)
-    held = held or database.ask("ZSCORE", database.keys.delayed, delayed_member(place, run)) is not None
+    held = database.read("XRANGE", database.keys.stream(place), entry, entry)
+    held = held or database.read("ZSCORE", database.keys.delayed, delayed_member(place, run)) is not None
     # The run may have moved on between the questions: then its entry is another one now.
-    return bool(held) or database.ask("HGET", database.keys.run(run), "entry") != entry.encode()
+    return bool(held) or database.read("HGET", database.keys.run(run), "entry") != entry.encode()
 
 
 def _check_occurrence(database: Database, occurrence: str) -> str:
-    state, job = database.ask("HMGET", database.keys.occurrence(occurrence), "state", "job")
+    state, job = database.read("HMGET", database.keys.occurrence(occurrence), "state", "job")
     if not state or not job:
         return "it has no state or no job"
-    if state.decode() in TERMINAL_OCCURRENCES:
-        return f"it is {state.decode()}, and has no expiry"
-    sets = (database.keys.live(job.decode()), database.keys.queued(job.decode()))
-    listed = any(database.ask("ZSCORE", key, occurrence) is not None for key in sets)
-    return "" if listed else f"it is {state.decode()}, but not listed as such for its job"
+    if to_text(state) in TERMINAL_OCCURRENCES:
+        return f"it is {to_text(state)}, and has no expiry"
+    sets = (database.keys.live(to_text(job)), database.keys.queued(to_text(job)))
+    listed = any(database.read("ZSCORE", key, occurrence) is not None for key in sets)
+    return "" if listed else f"it is {to_text(state)}, but not listed as such for its job"
 
 
 def _check_stream(database: Database, place: str) -> str:
-    listed = place.encode() in database.ask("SMEMBERS", database.keys.streams)
+    listed = place.encode() in database.read("SMEMBERS", database.keys.streams)
     return "" if listed else f"no worker knows of it: queue {split_place(place)[0]} is not listed"
 
 
 def _check_worker(database: Database, worker: str) -> str:
-    listed = database.ask("ZSCORE", database.keys.workers, worker) is not None
+    listed = database.read("ZSCORE", database.keys.workers, worker) is not None
     return "" if listed else "no such worker is listed, and it has no expiry"
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from jobistemer.core.unreadable import to_text
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_delayed_member, split_place
+from jobistemer.store.reading import read_number
 from jobistemer.store.reads.records import find_runs
 
 
@@ -32,13 +34,13 @@ def list_limited_runs(shards: Sequence[Database], queue: str = "", limit: int = 
 
 def _list_of_shard(database: Database, queue: str, limit: int) -> Iterator[LimitedRun]:
     keys = database.keys
-    limits = {name.decode(): int(most) for name, most in database.ask("HGETALL", keys.limits).items()}
+    limits = {to_text(name): read_number(most) for name, most in database.read("HGETALL", keys.limits).items()}
     commands = [
         command
         for name in limits
         for command in (("ZRANGE", keys.waiting(name), 0, limit - 1), ("HLEN", keys.held(name)))
     ]
-    answers = database.ask_all(commands) if commands else []
+    answers = database.read_all(commands) if commands else []
     for name, members, used in zip(limits, answers[::2], answers[1::2], strict=True):
         waiting = [split_delayed_member(member.decode()) for member in members]
         chosen = {run: place for place, run in waiting if queue in {"", split_place(place)[0]}}

@@ -17,7 +17,7 @@ def find_sent_message(database: Database, run: RunRecord) -> Message | None:
     # A run that waited for a limit is on the front of its queue. Entries of two streams may have the same id, so the
     # message decides whose entry it is.
     for where in (run.place, front_of(run.place)):
-        found = database.ask("XRANGE", database.keys.stream(where), run.entry, run.entry)
+        found = database.read("XRANGE", database.keys.stream(where), run.entry, run.entry)
         message = decode_message(found[0][1][b"m"]) if found else None
         if message is not None and message.run == run.id:
             return message

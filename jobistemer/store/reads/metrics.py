@@ -105,5 +105,5 @@ def _read_shard(database: Database) -> _ShardReading:
     streams = read_stream_stats(database, list_places(database)[:MAX_STREAMS])
     oldest_at = read_oldest_waiting(database, streams)
     now_ms = database.clock.now_ms()
-    counts = database.ask_all([("ZCARD", getattr(database.keys, name)) for name in _COUNTED_SETS])
+    counts = database.read_all([("ZCARD", getattr(database.keys, name)) for name in _COUNTED_SETS])
     return _ShardReading(streams, {place: max(0, now_ms - at) / 1000 for place, at in oldest_at.items()}, counts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobistemer.core.planning.plan import NEVER
+from jobistemer.core.unreadable import to_ms, to_text
 from jobistemer.store.database import Database
 
 
@@ -22,21 +23,21 @@ def read_pauses(database: Database) -> Pauses:
     """Read the paused queues and the holds of a shard."""
     keys = database.keys
     # One round trip instead of two: as a rule there are neither, and a test asks at each of its instants.
-    if not database.ask("EXISTS", keys.paused, keys.holds):
+    if not database.read("EXISTS", keys.paused, keys.holds):
         return Pauses(set(), frozenset())
-    queues, holds = database.ask_all(
+    queues, holds = database.read_all(
         [("SMEMBERS", keys.paused), ("ZRANGEBYSCORE", keys.holds, f"({database.clock.now_ms()}", "+inf")]
     )
-    return Pauses({each.decode() for each in queues}, frozenset(each.decode() for each in holds))
+    return Pauses({to_text(each) for each in queues}, frozenset(to_text(each) for each in holds))
 
 
 def list_cancel_requests(database: Database) -> list[str]:
     """Return the ids of the runs whose worker was asked to cancel them."""
-    return [run.decode() for run in database.ask("ZRANGE", database.keys.cancels, 0, -1)]
+    return [to_text(run) for run in database.read("ZRANGE", database.keys.cancels, 0, -1)]
 
 
 def find_next_due_ms(database: Database) -> int | None:
     """Return the Unix milliseconds of the next due instant of any job; None when no job is due again."""
-    first = database.ask("ZRANGE", database.keys.due, 0, 0, "WITHSCORES")
-    due_ms = round(float(first[1])) if first else NEVER * 1000
+    first = database.read("ZRANGE", database.keys.due, 0, 0, "WITHSCORES")
+    due_ms = to_ms(first[1]) if first else NEVER * 1000
     return due_ms if due_ms < NEVER * 1000 else None

@@ -9,8 +9,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from jobistemer.core.reads.summaries import QueueSummary, TickerSummary, WorkerSummary
+from jobistemer.core.unreadable import Unreadable, read_value, to_ms, to_text
 from jobistemer.store.database import Database
-from jobistemer.store.keys import split_delayed_member, split_place
+from jobistemer.store.keys import read_delayed_member, split_delayed_member, split_place
+from jobistemer.store.reading import read_members
 from jobistemer.store.reads.stream_stats import StreamStats, read_queue_sets, read_stream_stats
 
 ABSENT_AFTER_MS: Final = 60_000
@@ -82,37 +84,44 @@ def _count_by_priority(streams: Sequence[StreamStats]) -> dict[int, int]:
 
 
 def _count_delayed(database: Database) -> Counter[str]:
-    members = database.ask("ZRANGE", database.keys.delayed, 0, _MAX_COUNTED - 1)
-    return Counter(_queue_of(member) for member in members)
+    members = database.read("ZRANGE", database.keys.delayed, 0, _MAX_COUNTED - 1)
+    return Counter(map(_queue_of, read_members(database.keys.delayed, members, [], read_delayed_member)))
 
 
 def _add_limited(database: Database, found: defaultdict[str, Counter[str]]) -> None:
     """Add to `found`, for each queue, how many runs of this shard wait for which limit."""
-    names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
+    names = [to_text(name) for name in database.read("HKEYS", database.keys.limits)]
     commands = [("ZRANGE", database.keys.waiting(name), 0, _MAX_COUNTED - 1) for name in names]
-    for name, members in zip(names, database.ask_all(commands), strict=True):
-        for member in members:
+    for name, members in zip(names, database.read_all(commands), strict=True):
+        for member in read_members(database.keys.waiting(name), members, [], read_delayed_member):
             found[_queue_of(member)][name] += 1
 
 
-def _queue_of(member: bytes) -> str:
-    return split_place(split_delayed_member(member.decode())[0])[0]
+def _queue_of(member: str) -> str:
+    return split_place(split_delayed_member(member)[0])[0]
 
 
 def _read_members(database: Database, index: str, record: Callable[[str], str], kind: type[_Member]) -> list[_Member]:
-    flat = database.ask("ZRANGE", index, 0, -1, "WITHSCORES")
-    beats = [(member.decode(), float(beat)) for member, beat in zip(flat[::2], flat[1::2], strict=True)]
+    flat = database.read("ZRANGE", index, 0, -1, "WITHSCORES")
+    beats = [(to_text(member), float(beat)) for member, beat in zip(flat[::2], flat[1::2], strict=True)]
     if not beats:
         return []
-    answers = database.ask_all([("HMGET", record(member), "status", "command") for member, _ in beats])
+    answers = database.read_all([("HMGET", record(member), "status", "command") for member, _ in beats])
     return [_decode_member(kind, member, beat, *answer) for (member, beat), answer in zip(beats, answers, strict=True)]
 
 
 def _decode_member(
     kind: type[_Member], member: str, beat: float, status: bytes | None, command: bytes | None
 ) -> _Member:
+    known: dict[str, Any] = {"command": to_text(command or b""), "id": member, "beat_at": to_ms(beat)}
+    # A status that cannot be read, such as one of a newer version, leaves what is known without it.
+    read = read_value(member, _decode_status, kind, status, known)
+    return msgspec.convert(known, kind) if isinstance(read, Unreadable) else read
+
+
+def _decode_status(kind: type[_Member], status: bytes | None, known: dict[str, Any]) -> _Member:
     fields = msgspec.json.decode(status or b"{}", type=dict[str, Any])
-    return msgspec.convert({**fields, "command": (command or b"").decode(), "id": member, "beat_at": round(beat)}, kind)
+    return msgspec.convert({**fields, **known}, kind)
 
 
 def _group_by_member(shards: list[list[_Member]]) -> list[list[_Member]]:

@@ -12,6 +12,7 @@ import msgspec
 
 from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.runs.message import decode_message
+from jobistemer.core.unreadable import to_ms, to_text
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, split_place
 from jobistemer.store.reads.stream_stats import (
@@ -88,9 +89,9 @@ def read_totals(shards: Sequence[Database]) -> Totals:
     for database in shards:
         keys = database.keys
         sizes = [("ZCARD", key) for key in (keys.delayed, keys.dead, keys.due)]
-        *counted, first = database.ask_all([*sizes, ("ZRANGE", keys.due, 0, 0, "WITHSCORES")])
+        *counted, first = database.read_all([*sizes, ("ZRANGE", keys.due, 0, 0, "WITHSCORES")])
         counts.append(counted)
-        dues += [round(float(score)) for score in first[1::2] if float(score) < NEVER * 1000]
+        dues += [to_ms(score) for score in first[1::2] if to_ms(score) < NEVER * 1000]
     delayed, dead, jobs = map(sum, zip(*counts, strict=True))
     return Totals(delayed, dead, jobs, min(dues, default=None))
 
@@ -127,14 +128,14 @@ def _sum_taken(streams: Collection[StreamStats]) -> int | None:
 
 def _read_in_flight(database: Database, streams: Sequence[StreamStats], most: int) -> Iterator[InFlightRun]:
     busy = [each.place for each in streams if each.in_flight]
-    pending = database.ask_all([("XPENDING", database.keys.stream(place), GROUP, "-", "+", most) for place in busy])
+    pending = database.read_all([("XPENDING", database.keys.stream(place), GROUP, "-", "+", most) for place in busy])
     held = [(place, *entry) for place, entries in zip(busy, pending, strict=True) for entry in entries]
     oldest = sorted(held, key=lambda each: -each[3])[:most]
-    entries = database.ask_all([("XRANGE", database.keys.stream(place), entry, entry) for place, entry, *_ in oldest])
+    entries = database.read_all([("XRANGE", database.keys.stream(place), entry, entry) for place, entry, *_ in oldest])
     for (place, _, worker, idle_ms, _), found in zip(oldest, entries, strict=True):
         # The run may have ended between the two questions.
         if found and (names := _read_names(found[0][1])):
-            yield InFlightRun(*names, split_place(place)[0], worker.decode(), idle_ms)
+            yield InFlightRun(*names, split_place(place)[0], to_text(worker), idle_ms)
 
 
 def _read_names(fields: Mapping[bytes, bytes]) -> tuple[str, str] | None:

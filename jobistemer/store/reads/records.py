@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import Message, decode_message
+from jobistemer.core.runs.message import Message, decode_message, read_unreadable
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.states import OccurrenceState
+from jobistemer.core.unreadable import READ_ERRORS, Unreadable, explain, read_value, to_text
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys
+from jobistemer.store.reading import read_number
 
 NEVER_RAN = frozenset(
     {OccurrenceState.QUEUED, OccurrenceState.SKIPPED, OccurrenceState.MISSED, OccurrenceState.COMPRESSED}
@@ -21,6 +24,9 @@ NEVER_RAN = frozenset(
 
 STATES_PAGE = 1_000
 """How many occurrences `find_occurrence_states` asks for in one round trip."""
+
+UNREADABLE = "unreadable"
+"""The state of a record whose state cannot be read."""
 
 _Record = TypeVar("_Record", AttemptRecord, RunRecord, OccurrenceRecord)
 
@@ -40,12 +46,12 @@ def read_run(run_id: str, answer: dict[bytes, bytes]) -> RunRecord | None:
 
 def find_run(database: Database, run_id: str) -> RunRecord | None:
     """Return the record of a run; None when it never existed, or its retention is over."""
-    return read_run(run_id, database.ask(*run_command(database.keys, run_id)))
+    return read_run(run_id, database.read(*run_command(database.keys, run_id)))
 
 
 def find_runs(database: Database, run_ids: list[str]) -> list[RunRecord]:
     """Return the records of runs in the order given; runs without a record are left out."""
-    answers = database.ask_all([run_command(database.keys, each) for each in run_ids])
+    answers = database.read_all([run_command(database.keys, each) for each in run_ids])
     found = [read_run(each, answer) for each, answer in zip(run_ids, answers, strict=True)]
     return [record for record in found if record is not None]
 
@@ -55,15 +61,15 @@ def find_occurrence_states(database: Database, occurrence_ids: list[str]) -> dic
     found: dict[str, str] = {}
     for start in range(0, len(occurrence_ids), STATES_PAGE):
         page = occurrence_ids[start : start + STATES_PAGE]
-        answers = database.ask_all([("HGET", database.keys.occurrence(each), "state") for each in page])
-        found |= {each: state.decode() for each, state in zip(page, answers, strict=True) if state is not None}
+        answers = database.read_all([("HGET", database.keys.occurrence(each), "state") for each in page])
+        found |= {each: to_text(state) for each, state in zip(page, answers, strict=True) if state is not None}
     return found
 
 
 def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
     """Return the attempts of a run that are on record, in order."""
     numbered = [(number, ids.attempt_id(run.id, number)) for number in range(run.attempt + 1)]
-    answers = database.ask_all([("HGETALL", database.keys.attempt(attempt)) for _, attempt in numbered])
+    answers = database.read_all([("HGETALL", database.keys.attempt(attempt)) for _, attempt in numbered])
     found = [
         _decode_record(AttemptRecord, attempt, answer) for (_, attempt), answer in zip(numbered, answers, strict=True)
     ]
@@ -72,19 +78,19 @@ def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
 
 def is_attempt_recorded(database: Database, attempt_id: str) -> bool:
     """Return whether an attempt has a record, which it has once it was shown as running or has ended."""
-    return bool(database.ask("EXISTS", database.keys.attempt(attempt_id)))
+    return bool(database.read("EXISTS", database.keys.attempt(attempt_id)))
 
 
 def find_entry_times(database: Database, run_ids: list[str]) -> list[int | None]:
     """Return the server time (ms) at which each run was put on its stream; None for a run that was not."""
-    entries = database.ask_all([("HGET", database.keys.run(run_id), "entry") for run_id in run_ids]) if run_ids else []
-    return [int(entry.partition(b"-")[0]) if entry else None for entry in entries]
+    entries = database.read_all([("HGET", database.keys.run(run_id), "entry") for run_id in run_ids]) if run_ids else []
+    return [read_number(entry.partition(b"-")[0]) if entry else None for entry in entries]
 
 
 def find_last_run_ms(database: Database, job_id: str, due: int) -> int | None:
     """Return when (Unix ms) a job last started an occurrence that was due before the second `due`; None for none."""
     command = ("ZREVRANGEBYSCORE", database.keys.history(job_id), f"({due}", "-inf", "LIMIT", 0, 100)
-    for record in find_occurrences(database, [occurrence.decode() for occurrence in database.ask(*command)]):
+    for record in find_occurrences(database, [to_text(occurrence) for occurrence in database.read(*command)]):
         if record.state not in NEVER_RAN:
             return record.started_at or record.claimed_at
     return None
@@ -92,7 +98,7 @@ def find_last_run_ms(database: Database, job_id: str, due: int) -> int | None:
 
 def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[OccurrenceRecord]:
     """Return the records of occurrences in the order given; occurrences without a record are left out."""
-    answers = database.ask_all([("HGETALL", database.keys.occurrence(each)) for each in occurrence_ids])
+    answers = database.read_all([("HGETALL", database.keys.occurrence(each)) for each in occurrence_ids])
     found = [
         _decode_record(OccurrenceRecord, each, answer) for each, answer in zip(occurrence_ids, answers, strict=True)
     ]
@@ -101,25 +107,45 @@ def find_occurrences(database: Database, occurrence_ids: list[str]) -> list[Occu
 
 def find_cancel_reasons(database: Database, run_ids: list[str]) -> list[str]:
     """Return why each of these runs was asked to end, empty where that is not on record."""
-    answers = database.ask_all([("HGET", database.keys.run(run_id), "cancel_reason") for run_id in run_ids])
-    return [(answer or b"").decode() for answer in answers]
+    answers = database.read_all([("HGET", database.keys.run(run_id), "cancel_reason") for run_id in run_ids])
+    return [to_text(answer or b"") for answer in answers]
 
 
 def find_message(database: Database, run_id: str) -> Message | None:
     """Read the message that the record of a run keeps until the run is on a stream; None when it keeps none."""
-    raw = database.ask("HGET", database.keys.run(run_id), "message")
-    return None if raw is None else decode_message(raw)
+    raw = database.read("HGET", database.keys.run(run_id), "message")
+    if raw is None:
+        return None
+    message = read_value("", decode_message, raw)
+    return read_unreadable(raw, run_id)[0] if isinstance(message, Unreadable) else message
 
 
 def _decode_record(kind: type[_Record], identity: str, answer: dict[bytes, bytes]) -> _Record | None:
     if b"state" not in answer:
         return None
-    fields: dict[str, Any] = {key.decode(): value.decode() for key, value in answer.items()}
+    fields: dict[str, Any] = {to_text(key): to_text(value) for key, value in answer.items()}
     if "result" in fields:
         fields["result"] = msgspec.Raw(answer[b"result"])
-    return msgspec.convert({"id": identity, **fields}, kind, strict=False)
+    try:
+        return msgspec.convert({"id": identity, **fields}, kind, strict=False)
+    except READ_ERRORS as error:
+        return _repair_record(kind, {"id": identity, **fields}, explain(error))
+
+
+def _repair_record(kind: type[_Record], given: dict[str, Any], reason: str) -> _Record:
+    """Return a record with the fields that can be read; its error says why the others cannot."""
+    fields: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        read = read_value("", partial(msgspec.convert, type=field.type, strict=False), given.get(field.name))
+        if not isinstance(read, Unreadable):
+            fields[field.name] = read
+        elif field.required:
+            # A constructor checks no types: a state that nobody knows is shown as what it is.
+            fields[field.name] = UNREADABLE if field.name == "state" else 0 if field.type is int else ""
+    known = fields.get("error")
+    return kind(**{**fields, "error": f"{known + '; ' if known else ''}the record cannot be read: {reason}"})
 
 
 def read_run_results(database: Database, run_ids: Sequence[str]) -> list[list[bytes | None]]:
     """Read state, result and handler of runs, as stored; None in each place for a run without a record."""
-    return database.ask_all([("HMGET", database.keys.run(run), "state", "result", "handler") for run in run_ids])
+    return database.read_all([("HMGET", database.keys.run(run), "state", "result", "handler") for run in run_ids])

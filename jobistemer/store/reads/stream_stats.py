@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from jobistemer.store.database import Database
-from jobistemer.store.keys import GROUP, split_place
+from jobistemer.store.keys import GROUP, read_place, split_place
+from jobistemer.store.reading import read_members
 
 MAX_STREAMS: Final = 1_000
 """How many streams of a shard a repeated look reads, the first by name: some ninety queues."""
@@ -45,24 +46,24 @@ class StreamStats(NamedTuple):
 
 def list_places(database: Database) -> list[str]:
     """Return the places (queue and priority) of a shard that have a stream, by name."""
-    return _sort_places(database.ask("SMEMBERS", database.keys.streams))
+    return _sort_places(database.read("SMEMBERS", database.keys.streams))
 
 
 def read_queue_sets(database: Database) -> QueueSets:
     """Read which streams a shard has, and which queues are paused or draining."""
     keys = database.keys
-    places, paused, closed = database.ask_all([("SMEMBERS", key) for key in (keys.streams, keys.paused, keys.closed)])
+    places, paused, closed = database.read_all([("SMEMBERS", key) for key in (keys.streams, keys.paused, keys.closed)])
     return QueueSets(
         places=_sort_places(places),
-        paused={queue.decode() for queue in paused},
-        draining={split_place(place.decode())[0] for place in closed},
+        paused=set(read_members(keys.paused, paused, [])),
+        draining={split_place(place)[0] for place in read_members(keys.closed, closed, [], read_place)},
     )
 
 
 def read_stream_stats(database: Database, places: Sequence[str]) -> list[StreamStats]:
     """Read the depth of each of these places, in one round trip."""
     keys = [database.keys.stream(place) for place in places]
-    answers = database.ask_all([command for key in keys for command in (("XLEN", key), ("XINFO GROUPS", key))])
+    answers = database.read_all([command for key in keys for command in (("XLEN", key), ("XINFO GROUPS", key))])
     return [
         _build_stats(place, length, groups)
         for place, length, groups in zip(places, answers[::2], answers[1::2], strict=True)
@@ -81,14 +82,14 @@ def read_oldest_waiting(database: Database, streams: Sequence[StreamStats]) -> d
     ]
     return {
         each.place: int(entries[0][0].partition(b"-")[0])
-        for each, entries in zip(busy, database.ask_all(commands), strict=True)
+        for each, entries in zip(busy, database.read_all(commands), strict=True)
         # A worker may have taken the last one since the lengths were read.
         if entries
     }
 
 
 def _sort_places(members: Sequence[bytes]) -> list[str]:
-    return sorted(place.decode() for place in members)
+    return sorted(read_members("", members, [], read_place))
 
 
 def _build_stats(place: str, length: int, groups: Sequence[dict[str, Any]]) -> StreamStats:

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from jobistemer.core.errors import JobistemerError, NotConnected
 from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, FinalState, Outcome, Settlement, settle
 from jobistemer.core.states import AttemptState, RunState
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.store.calls import bulk_commit, groups, limits, run_ends
 from jobistemer.store.calls.ended_attempt import EndedAttempt, read_elapsed_ms
 from jobistemer.store.database import Database
@@ -234,8 +235,9 @@ class Committer:
     def _postpone(self, attempt: Attempt, error: Exception) -> None:
         self._postponed[attempt] = None
         message = attempt.delivery.message
-        log.error("%s of %s could not be recorded, trying again: %s", message.run, message.handler, error,
-                  extra=log_extra(attempt.delivery))  # fmt: skip
+        text, cause = "%s of %s could not be recorded, trying again: %s", f"commit {error}"
+        known = log_extra(attempt.delivery)
+        log_limited(log, logging.ERROR, cause, text, message.run, message.handler, error, extra=known)
 
 
 def settle_attempt(attempt: Attempt) -> EndedAttempt:

@@ -9,13 +9,16 @@ from typing import Any
 
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.runs.message import Delivery
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.store.actions import hand_back
+from jobistemer.store.actions.bury_entry import bury_entry
 from jobistemer.store.calls import limits, streams
 from jobistemer.store.calls.returned_runs import Unstarted
 from jobistemer.store.calls.streams import StreamReader
 from jobistemer.store.database import Database
 from jobistemer.store.keys import is_front, place_of_stream, split_place
 from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.buried import log_buried
 from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.run_logger import log_extra
 from jobistemer.worker.fetch.admission import Admission
@@ -151,7 +154,7 @@ class Fetcher:
             room -= kept
             if kept == len(entries):
                 continue
-            # An unreadable one stays on the list: it is dropped where it is accepted.
+            # An unreadable one stays on the list: it is ended where it is accepted.
             readable = [each for each, _ in streams.read_deliveries(stream, entries[kept:]) if each is not None]
             # What comes by the front of its queue may hold permits already.
             uses = limits.read_uses(self._database, [each.message.run for each in readable]) if is_front(stream) else ()
@@ -199,13 +202,17 @@ class Fetcher:
             self._prefetch.add([attempt.key for attempt in admitted])
             yield admitted
         for delivery, entry in unknown:
-            self._return_unknown(stream, entry, delivery)
+            # The fields are looked up for an odd entry only: all others have been read.
+            fields = dict(entries).get(entry) if delivery is None else None
+            self._return_unknown(stream, entry, delivery, fields)
 
-    def _return_unknown(self, stream: bytes, entry: bytes, delivery: Delivery | None) -> None:
+    def _return_unknown(
+        self, stream: bytes, entry: bytes, delivery: Delivery | None, fields: Mapping[bytes, bytes] | None
+    ) -> None:
         if delivery is None:
-            log.error("entry %s of %s holds no readable message and is dropped", entry, stream)
-            streams.drop_entry(self._database, stream, entry)
+            log_buried(bury_entry(self._database, stream, entry, fields, self._worker), stream, entry)
             return
         note = f"no worker that was asked knows task {delivery.message.handler}"
-        log.warning("%s: %s; it waits for one that does", delivery.message.run, note, extra=log_extra(delivery))
+        text, cause = "%s: %s; it waits for one that does", f"unknown {delivery.message.handler}"
+        log_limited(log, logging.WARNING, cause, text, delivery.message.run, note, extra=log_extra(delivery))
         hand_back.put_off_unknown(self._database, [delivery], self._worker, note)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.control.put_aside import mend_types, put_aside_and_log
 from jobistemer.store.calls import groups, heartbeats
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
@@ -40,6 +41,7 @@ class Beater:
         counts: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._database = database
+        database.mend = mend_types
         self._worker = parts.id
         self._settings = parts.settings
         self._queue_order = parts.queue_order
@@ -64,7 +66,7 @@ class Beater:
         call = heartbeats.beat_worker(
             database.keys, self._worker, now_ms, lease_ms, self._commands_read_until_ms, self._encode_status()
         )
-        reply = heartbeats.read_beat_reply(database.call(call))
+        reply = heartbeats.read_beat_reply(database.keys, database.call(call))
         # The next beat reads the last seconds again: a request that was stored while this beat ran may be missing here.
         self._commands_read_until_ms = now_ms - REREAD_MS
         database.clock.correct(reply.server_ms)
@@ -76,6 +78,7 @@ class Beater:
         # Only now: from here on what is read begins without asking the server, so it must be known what was cancelled.
         self._attempts.record_beat(database)
         self._cancel_halted()
+        put_aside_and_log(database, reply.unreadable)
         self._execute_command(reply.command)
         self._record_long_attempts()
         others = {name: beat for name, beat in reply.suspects.items() if name != self._worker}

@@ -18,12 +18,15 @@ from jobistemer.core.errors import NotConnected
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.settle import CANCELED, FinalState, Outcome, settle
 from jobistemer.core.states import AttemptState
+from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.repeat import LONGEST_PAUSE_S
 from jobistemer.store.actions import cancel, hand_back
+from jobistemer.store.actions.bury_entry import bury_entry
 from jobistemer.store.calls import groups, heartbeats, limits, run_ends, streams
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.reads.records import is_attempt_recorded
+from jobistemer.worker.attempts.buried import log_buried
 from jobistemer.worker.commit.effects import CommitEffects
 
 RECONNECT_S = 2 * LONGEST_PAUSE_S
@@ -91,14 +94,17 @@ class Reclaimer:
         except Exception as error:  # noqa: BLE001 - such as a definition that this version cannot read
             # A run that cannot be ended must not hold up the others. Its entry stays pending, so its worker stays a
             # suspect, and another worker may be able to end it.
-            log.error("entry %s of %s, from worker %s, cannot be taken over here: %s", entry, place, worker, error)
+            text, cause = "entry %s of %s, from worker %s, cannot be taken over here: %s", f"take over {worker} {place}"
+            log_limited(log, logging.ERROR, cause, text, entry, place, worker, error)
             return False
         return taken
 
     def _end_as_lost(self, place: str, entry: bytes, delivery: Delivery | None, worker: str) -> bool:
         database = self._database
         if delivery is None:
-            streams.drop_entry(database, database.keys.stream(place).encode(), entry)
+            stream = database.keys.stream(place).encode()
+            fields = streams.read_entry(database, place, entry)
+            log_buried(bury_entry(database, stream, entry, fields, worker), stream, entry)
             return False
         if delivery.crashes and not self._was_started(delivery):
             # A run that has crashed a worker before is recorded as started before its handler is called again. This

@@ -7,6 +7,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.actions import cancel
+from jobistemer.store.actions.dead_letters import list_dead
 from jobistemer.store.database import Database
 from jobistemer.ticker.sweep import Sweeper
 from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
@@ -138,7 +139,7 @@ def test_a_run_whose_worker_died_over_its_cancellation_is_cancelled(app, databas
     assert find_leaks(database).keys() <= {"worker:survivor"}
 
 
-def test_an_unreadable_entry_is_dropped_with_its_dead_worker(app, database, clock):
+def test_an_unreadable_entry_of_a_dead_worker_ends_as_a_dead_letter_that_has_its_bytes(app, database, clock):
     worker = StepWorker(database, app, "victim")
     worker.beat()
     stream = database.keys.stream("default:5")
@@ -150,6 +151,9 @@ def test_an_unreadable_entry_is_dropped_with_its_dead_worker(app, database, cloc
 
     assert set(records(database)["workers"]) == {"survivor"}
     assert database.client.xlen(stream) == 0
+    (letter,) = list_dead([database])
+    assert letter.raw == b"no message"
+    assert "its message cannot be read" in letter.run.error
 
 
 def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):

@@ -6,7 +6,7 @@ from tests.support.shard_state import nothing_written, records
 
 def beat(database):
     call = heartbeats.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}")
-    return heartbeats.read_beat_reply(database.call(call))
+    return heartbeats.read_beat_reply(database.keys, database.call(call))
 
 
 def tell(database, command, worker="alice"):

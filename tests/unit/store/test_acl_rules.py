@@ -12,9 +12,9 @@ from tests.support.script_usage import SourceGraph
 ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.debounce", "jobistemer.app.request")
 CODE = {
     "producer": ENQUEUEING,
-    "ticker": ("jobistemer.ticker",),
+    "ticker": ("jobistemer.ticker", "jobistemer.control.put_aside"),
     # Handlers enqueue, and a transaction takes enqueueing with it.
-    "worker": ("jobistemer.worker", *ENQUEUEING),
+    "worker": ("jobistemer.worker", "jobistemer.control.put_aside", *ENQUEUEING),
     "operator": ("jobistemer.app", "jobistemer.control", "jobistemer.cli"),
     "viewer": ("jobistemer.store.reads.queues", "jobistemer.store.reads.jobs", "jobistemer.store.reads.records", "jobistemer.store.reads.audit"),
 }

@@ -18,7 +18,7 @@ from jobistemer.cli.commands.job.versions import diff_command, rollback_command,
 from jobistemer.cli.session import Session, describe_page, page_options, with_session
 from jobistemer.control.jobs import JobControl
 from jobistemer.core import ids
-from jobistemer.core.errors import UnknownJob, UnknownTask
+from jobistemer.core.errors import InvalidSchedule, UnknownJob, UnknownTask
 from jobistemer.core.jobs.effective_options import find_effective_options
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.options import EffectiveOption, Options
@@ -92,7 +92,12 @@ def show_command(session: Session, name: str) -> None:
     summary = jobs.find_summary(session.namespace.for_job(ids.job_id(name)), name)
     if summary is None:
         raise UnknownJob(f"job {name!r} was removed at this moment")
-    details = JobDetails(summary, _next_instants(job, session.now_ms, 5), job)
+    # A custom schedule that is not registered in this process: all else of the job is shown.
+    try:
+        instants = _next_instants(job, session.now_ms, 5)
+    except InvalidSchedule as error:
+        instants, summary = [], msgspec.structs.replace(summary, unreadable=str(error))
+    details = JobDetails(summary, instants, job)
     session.print_answer(details._asdict(), lambda: _details(details, session.now_ms))
 
 
@@ -142,14 +147,20 @@ def _jobs_table(found: list[JobSummary], now_ms: int) -> RenderableType:
     rows = [
         (
             summary.name,
-            tables.style_state("paused") if summary.is_paused(now_ms) else _describe_activity(summary),
-            summary.schedule,
+            _describe_state(summary, now_ms),
+            summary.schedule if not summary.unreadable else f"cannot be read: {summary.unreadable}",
             tables.format_instant(summary.next_due, now_ms),
             *_last_cells(summary.last, now_ms),
         )
         for summary in found
     ]
     return tables.table(("job", "state", "schedule", "next due (UTC)", "last", "ended", "reason"), rows)
+
+
+def _describe_state(summary: JobSummary, now_ms: int) -> tables.Cell:
+    if summary.unreadable:
+        return tables.style_state("unreadable")
+    return tables.style_state("paused") if summary.is_paused(now_ms) else _describe_activity(summary)
 
 
 def _describe_activity(summary: JobSummary) -> str:
@@ -175,6 +186,7 @@ def _instants_table(instants: list[datetime], now_ms: int) -> RenderableType:
 def _details(details: JobDetails, now_ms: int) -> RenderableType:
     summary, job = details.summary, details.definition
     policies = f"overlap {job.overlap}, recovery {job.recovery}, on failure {job.failure}, grace {job.grace_s:g} s"
+    never = summary.unreadable or "never"
     properties = tables.properties(
         (
             ("job", summary.name),
@@ -185,7 +197,10 @@ def _details(details: JobDetails, now_ms: int) -> RenderableType:
             ("state", summary.paused if summary.is_paused(now_ms) else _describe_activity(summary)),
             ("policies", policies),
             ("calendars", ", ".join(calendar.name for calendar in job.calendars)),
-            ("next (UTC)", "\n".join(f"{at:%a %Y-%m-%d %H:%M:%S}" for at in details.next) or "never"),
+            (
+                "next (UTC)",
+                "\n".join(f"{at:%a %Y-%m-%d %H:%M:%S}" for at in details.next) or never,
+            ),
             ("last", f"{summary.last.state}: {summary.last.reason}" if summary.last else "none yet"),
         )
     )

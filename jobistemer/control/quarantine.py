@@ -1,0 +1,81 @@
+"""The quarantine: what tickers and workers have put aside because it cannot be read; list, restore, purge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from jobistemer.core.errors import Conflict, NotFound
+from jobistemer.core.unreadable import to_text
+from jobistemer.store.calls import quarantine
+from jobistemer.store.calls.quarantine import Quarantined
+from jobistemer.store.database import Database
+from jobistemer.store.namespace import Namespace
+
+SHOWN_BYTES = 200
+
+
+class QuarantineRow(msgspec.Struct, frozen=True):
+    """One thing in the quarantine.
+
+    id: for `restore` and `purge`. key: where it stood. what: the member, or `key` for a whole key. at: when it was put
+    aside, in Unix milliseconds.
+    """
+
+    id: str
+    at: int
+    key: str
+    what: str
+    reason: str
+
+
+class Quarantine:
+    """Control of the quarantine of one namespace."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+
+    def list(self) -> list[QuarantineRow]:
+        """Return what is in the quarantine, the latest first."""
+        rows = [_build_row(database, found) for database, found in self._all()]
+        return sorted(rows, key=lambda row: (row.at, row.id), reverse=True)
+
+    def restore(self, row_id: str) -> QuarantineRow:
+        """Put one thing back where it was.
+
+        Raises NotFound when it is not there (any more), or Conflict when something else stands in its place now.
+        """
+        database, found = self._find(row_id)
+        word = database.call(quarantine.restore(database.keys, found)).word
+        if word == "TAKEN":
+            raise Conflict(f"{found.key} has something else in it now; look at it, and remove it before")
+        if word == "GONE":
+            raise NotFound(f"{row_id} was restored or purged before, or has expired")
+        return _build_row(database, found)
+
+    def purge(self, row_ids: Sequence[str] = ()) -> int:
+        """Delete these, or everything when none is named, for good. Returns how many. Raises NotFound."""
+        chosen = [self._find(each) for each in row_ids] if row_ids else [*self._all()]
+        return sum(quarantine.purge(database, found) for database, found in chosen)
+
+    def _all(self) -> Iterator[tuple[Database, Quarantined]]:
+        for database in self._namespace.shards:
+            for found in quarantine.list_quarantined(database):
+                yield database, found
+
+    def _find(self, row_id: str) -> tuple[Database, Quarantined]:
+        for database, found in self._all():
+            if _row_id(database, found) == row_id:
+                return database, found
+        raise NotFound(f"nothing in the quarantine has the id {row_id!r}; `jobistemer quarantine list` shows the ids")
+
+
+def _build_row(database: Database, found: Quarantined) -> QuarantineRow:
+    what = "key" if found.kept else to_text(found.member[:SHOWN_BYTES])
+    at = found.entry.partition("-")[0]
+    return QuarantineRow(_row_id(database, found), int(at), found.key, what, found.reason)
+
+
+def _row_id(database: Database, found: Quarantined) -> str:
+    return f"{database.keys.shard}:{found.entry}"

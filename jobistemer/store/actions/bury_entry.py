@@ -1,0 +1,65 @@
+"""End the entries of streams that cannot be read: put off those of a later version, and end the others as dead.
+
+Nothing is dropped. A message of a later version goes back to its run as it is, byte by byte, until a worker that can
+read it takes it. Any other one ends its run as dead, with the reason, and its bytes are the message of the dead letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from jobistemer.core.errors import UnreadableRecord
+from jobistemer.core.jobs.job import Job
+from jobistemer.core.runs.message import WIRE_VERSION, Delivery, Message, explain_unreadable, read_unreadable
+from jobistemer.core.runs.settle import FinalState, Outcome
+from jobistemer.core.states import AttemptState, OccurrenceState, RunState
+from jobistemer.store.calls import jobs, run_ends, runs, streams
+from jobistemer.store.calls.ended_attempt import EndedAttempt
+from jobistemer.store.database import Database
+from jobistemer.store.reading import read_number
+
+LATER_DELAY_MS = 5_000
+"""How long a message of a later version waits before a worker is asked again."""
+
+
+class Buried(NamedTuple):
+    """What has become of an entry: POSTPONED, DEAD, or GONE when another caller has ended it; run and task, and why."""
+
+    word: str
+    run: str
+    handler: str
+    reason: str
+
+
+def bury_entry(
+    database: Database, stream: bytes, entry: bytes, fields: Mapping[bytes, bytes] | None, worker: str
+) -> Buried:
+    """End an entry that is pending for this caller and cannot be read. Raises NotConnected or ServerRefused."""
+    if not fields:
+        streams.forget_deleted(database, stream, entry)
+        return Buried("GONE", "", "", "it was deleted while a worker had it")
+    raw, now_ms = fields.get(b"m", b""), database.clock.now_ms()
+    message, version = read_unreadable(raw, runs.new_run_id(now_ms))
+    number, crashes = read_number(fields.get(b"n")), read_number(fields.get(b"c"))
+    delivery = Delivery(stream, entry, message, max(0, number), max(0, crashes))
+    if version > WIRE_VERSION:
+        reason = f"its message has wire version {version}, and the workers that were asked read up to {WIRE_VERSION}"
+        call = runs.hand_back(database.keys, delivery, now_ms, LATER_DELAY_MS, reason, raw)
+        word = database.call(call).word
+        if word != "CANCELED":
+            return Buried("POSTPONED" if word == "DONE" else "GONE", message.run, message.handler, reason)
+    reason = f"its message cannot be read: {explain_unreadable(raw)}"
+    outcome, over = Outcome(AttemptState.FAILED, error=reason), FinalState(RunState.DEAD, OccurrenceState.FAILED)
+    ended = EndedAttempt(delivery, outcome, over, worker, now_ms, now_ms, raw=raw)
+    word = database.call(run_ends.end_run(database.keys, ended, over, _find_job(database, message))).word
+    return Buried("GONE" if word == "STALE" else "DEAD", message.run, message.handler, reason)
+
+
+def _find_job(database: Database, message: Message) -> Job | None:
+    slot = message.task_ref
+    try:
+        return jobs.find_version(database, slot.job, slot.version) if slot else None
+    except UnreadableRecord:
+        # Neither can be read: the occurrence is counted down without the order of its tasks.
+        return None
