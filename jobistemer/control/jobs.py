@@ -21,8 +21,8 @@ from jobistemer.store.actions.replace_unreadable import remove_unreadable
 from jobistemer.store.actions.trim import trim_step
 from jobistemer.store.actions.update_job import decide_backlog
 from jobistemer.store.calls import jobs, occurrences
-from jobistemer.store.calls.quarantine import find_wrong_types
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reads.jobs import has_live_occurrence
 
 MAX_LISTED_INSTANTS = 100_000

@@ -8,10 +8,10 @@ import msgspec
 
 from jobistemer.core.errors import Conflict, NotFound
 from jobistemer.core.unreadable import to_text
-from jobistemer.store.calls import quarantine
-from jobistemer.store.calls.quarantine import Quarantined
+from jobistemer.store import quarantine
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.quarantine import Quarantined
 
 SHOWN_BYTES = 200
 

@@ -8,9 +8,9 @@ import msgspec
 
 from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
 from jobistemer.core.unreadable import Unreadable
-from jobistemer.store.calls import quarantine
-from jobistemer.store.calls.quarantine import type_text
+from jobistemer.store import quarantine
 from jobistemer.store.database import Database
+from jobistemer.store.quarantine import type_text
 from jobistemer.store.scripts import Reply
 
 BATCH = 100

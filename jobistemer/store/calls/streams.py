@@ -13,10 +13,10 @@ from jobistemer.core.checks import check_name
 from jobistemer.core.errors import ServerRefused
 from jobistemer.core.runs.message import Delivery, decode_message
 from jobistemer.core.unreadable import to_text
-from jobistemer.store.calls.quarantine import find_wrong_types
 from jobistemer.store.database import Database
 from jobistemer.store.errors import is_wrong_type, translate_error
 from jobistemer.store.keys import GROUP, Keys, places_of, read_place
+from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reading import read_members
 from jobistemer.store.scripts import script
 from jobistemer.store.server.connection import BLOCK_MS

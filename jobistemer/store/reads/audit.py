@@ -9,8 +9,8 @@ from jobistemer.core.jobs.job import decode_job_name
 from jobistemer.core.planning.audit import HistoryRow, JobHistory
 from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.calls.job_versions import find_versions
-from jobistemer.store.calls.quarantine import find_wrong_types
 from jobistemer.store.database import Database
+from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reading import read_members, read_number
 
 PAGE: Final = 1_000

@@ -11,11 +11,11 @@ from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.cluster_health import check_shard_spread, check_slots
 from jobistemer.core.reads.findings import Finding, at_node, check_server, fault, fine, warning
 from jobistemer.core.unreadable import to_text
-from jobistemer.store.calls.quarantine import list_quarantined
 from jobistemer.store.calls.streams import find_busy_consumers
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.quarantine import list_quarantined
 from jobistemer.store.reads import queues
 from jobistemer.store.reads.doctor_cluster import diagnose_nodes, offset_ms, read_info
 from jobistemer.store.reads.leaked_keys import find_leaked_keys

@@ -18,9 +18,9 @@ from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.schedules import describe
 from jobistemer.core.unreadable import Unreadable, read_value, to_ms, to_text
 from jobistemer.store.calls.jobs import StoredJob, read_command, read_job
-from jobistemer.store.calls.quarantine import find_wrong_types
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, read_delayed_member, split_delayed_member
+from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reading import read_members, read_number, read_scored
 from jobistemer.store.reads.records import find_occurrences, find_run, find_runs
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from jobistemer.core.unreadable import Unreadable
-from jobistemer.store.calls.quarantine import find_wrong_types
 from jobistemer.store.database import Database
 from jobistemer.store.keys import TYPES, read_delayed_member, read_place
+from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reading import read_members, read_scored
 from jobistemer.store.reads.jobs import list_jobs
 

@@ -1,9 +1,9 @@
 import pytest
 
 from jobistemer.core.unreadable import Unreadable
+from jobistemer.store import quarantine
 from jobistemer.store.actions.quarantine import put_aside
-from jobistemer.store.calls import quarantine
-from jobistemer.store.calls.quarantine import list_quarantined
+from jobistemer.store.quarantine import list_quarantined
 from jobistemer.store.scripts import Reply
 from tests.support.shard_state import nothing_written
 
