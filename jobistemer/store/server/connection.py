@@ -108,11 +108,8 @@ class Server:
         if cluster is None:
             client = connect(url)
             self._client_of = lambda _: client
-            # At the end of the program as well: a socket that is left open there is a warning in development mode.
-            finalize(self, client.connection_pool.disconnect)
         else:
             self._client_of = lambda tag: SlotClient(cluster, hash_slot(tag))
-            finalize(self, cluster.close)
         self._of_loops: LoopClients[_LoopServer] = LoopClients()
 
     def client(self, tag: str) -> redis.Redis:
@@ -173,6 +170,10 @@ def _prepare(client: redis.Redis) -> redis.Redis:
     # takes it for the short one, and fails on the answer to the long one.
     parse = client.response_callbacks["XPENDING"]
     client.set_response_callback("XPENDING", lambda answer, **form: parse(answer, **form) if form else answer)
+    if isinstance(client.connection_pool, WaitingPool | WaitingSentinelPool):
+        # At the end of the program too: a socket that is left open there is a warning in development mode. Of the
+        # client and not of its owner, which may be dropped while another thread still uses the client.
+        finalize(client, client.connection_pool.disconnect)
     return client
 
 
