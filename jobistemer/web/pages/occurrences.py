@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -78,7 +79,8 @@ def _explain(shards: Sequence[Database], record: OccurrenceRecord) -> str:
     # What it mentions is of the same job, and a job is on one shard; which one, its id does not say.
     mentioned = sorted(find_mentioned([record]))
     others = [each for shard in shards for each in records.find_occurrences(shard, mentioned)] if mentioned else []
-    return explain_occurrence(record, {each.id: each.due for each in others})
+    # The page shows the error by itself.
+    return explain_occurrence(msgspec.structs.replace(record, error=""), {each.id: each.due for each in others})
 
 
 def _find_failures(report: Report) -> list[TaskFailure]:
