@@ -19,6 +19,7 @@ from jobistemer.store.quarantine import list_quarantined
 from jobistemer.store.reads import queues
 from jobistemer.store.reads.doctor_cluster import diagnose_nodes, offset_ms, read_info
 from jobistemer.store.reads.leaked_keys import find_leaked_keys
+from jobistemer.store.reads.namespaces import compare_namespaces
 from jobistemer.store.reads.stream_stats import list_places
 from jobistemer.store.reads.unreadable import find_unreadable
 from jobistemer.store.server.cluster_map import Cluster
@@ -40,7 +41,8 @@ def diagnose(namespace: Namespace, most_keys: int) -> list[Finding]:
         return [*diagnose_nodes(namespace, namespace.cluster), *_check_cluster(namespace, namespace.cluster, most_keys)]
     shards = namespace.shards
     found = [finding for shard in shards for finding in _check_shard(shard, most_keys)]
-    return [*_check_server(shards[0]), *found, *_check_placement(namespace, shards, most_keys)]
+    beside = compare_namespaces(namespace)
+    return [*_check_server(shards[0]), beside, *found, *_check_placement(namespace, shards, most_keys)]
 
 
 def _check_server(database: Database) -> Iterator[Finding]:
