@@ -59,7 +59,7 @@ _READS_OF_NOTHING: Final = frozenset(
 _READS_OF_ALL: Final = frozenset(("exists", "type", "pttl"))
 _END_SCRIPTS: Final = (
     "commit_run commit_task count_member count_outcome end_occurrence expire_group halt_group "
-    "seal_group enqueue_on_dead"
+    "seal_group enqueue_on_dead expire_attempts"
 )
 _CANCEL_SCRIPTS: Final = f"{_END_SCRIPTS} admit_waiting_run release_limits request_cancel cancel_queued halt_occurrence"
 _QUARANTINE_SCRIPTS: Final = "quarantine_member quarantine_key"
@@ -79,17 +79,17 @@ TICKER: Final = Role(
     tuple(
         f"{_CANCEL_SCRIPTS} {_QUARANTINE_SCRIPTS} beat_ticker claim_occurrence claim_occurrences fire_occurrence "
         "start_occurrence promote_runs "
-        "forget_worker forget_occurrence advance_backfill postpone_job register_job raise_alert".split()
+        "forget_worker forget_occurrence advance_backfill postpone_job register_job raise_alert drop_stream".split()
     ),
     tuple(
         f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} subscribe unsubscribe hexists "
         "hlen del smembers type xrange xinfo|consumers zscore "
         "zadd zcard zmscore zrange zrangebyscore zrem zremrangebyscore".split()
     ),
-    tuple(f"{_RECORD_KINDS} stream results backfill quarantine kept".split()),
+    tuple(f"{_RECORD_KINDS} stream results backfill quarantine kept holds".split()),
     (
         *("zadd chores", "zrem chores", "zadd expected", "zrem expected", "zrem deadlines", "zrem history"),
-        *("zremrangebyscore dead", "zrem tickers", "del ticker", "zadd workers"),
+        *("zremrangebyscore dead", "zremrangebyscore holds", "zrem tickers", "del ticker", "zadd workers"),
     ),
 )
 WORKER: Final = Role(

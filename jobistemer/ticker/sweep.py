@@ -1,4 +1,4 @@
-"""Sweep: remove silent workers, expired dead letters, and permits of limits whose attempts have ended."""
+"""Sweep: remove silent workers, expired dead letters, ended holds, streams that nobody reads, and lost permits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 
 from jobistemer.store.actions import dead_letters
-from jobistemer.store.calls import heartbeats, limits, streams
+from jobistemer.store.calls import heartbeats, holds, limits, streams
 from jobistemer.store.database import Database
 
 SWEEP_EVERY_S = 30.0
@@ -26,6 +26,7 @@ class Sweeper:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: dict[str, tuple[float, float]] = {}
+        self._unread: set[str] = set()
         self._next = 0.0
 
     def sweep_if_due(self) -> int:
@@ -41,10 +42,19 @@ class Sweeper:
         beats = heartbeats.read_worker_beats(database)
         places = streams.list_places(database)
         dead_letters.drop_expired(database, database.clock.now_ms())
+        holds.drop_ended_holds(database)
         limits.sweep_limits(database)
-        consumers = {each for place in places for each in streams.find_busy_consumers(database, place)}
-        self._register_orphans(consumers - beats.keys())
+        consumers = {place: streams.find_consumers(database, place) for place in places}
+        busy = {name for found in consumers.values() for name, pending in found.items() if pending}
+        self._register_orphans(busy - beats.keys())
+        self._drop_unread({place for place, found in consumers.items() if not found})
         return sum(self._forget(worker, beat, places) for worker, beat in self._find_silent(beats))
+
+    def _drop_unread(self, unread: set[str]) -> None:
+        # Seen twice: a worker that has just opened its streams may be about to read them.
+        for place in sorted(unread & self._unread):
+            streams.drop_stream(self._database, place)
+        self._unread = unread
 
     def _register_orphans(self, consumers: Iterable[str]) -> None:
         # Entries are pending for a consumer without a worker: the worker was forgotten while a read of its own was

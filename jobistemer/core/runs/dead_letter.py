@@ -45,7 +45,7 @@ def build_letter_message(message: Message, attempt: int, outcome: Outcome, now_m
         metadata=message.metadata,
     )
     payload = msgspec.Raw(msgspec.json.encode({"letter": letter}))
-    return compose_message(
+    letter_message = compose_message(
         ids.letter_run_id(message.run),
         message.on_dead,
         now_ms,
@@ -53,3 +53,6 @@ def build_letter_message(message: Message, attempt: int, outcome: Outcome, now_m
         queue=message.queue,
         priority=message.priority,
     )
+    # Kept no longer than what it tells of.
+    kept_ms = max(message.dead_retention_ms, message.retention_ms)
+    return msgspec.structs.replace(letter_message, retention_ms=min(letter_message.retention_ms, kept_ms))

@@ -36,6 +36,8 @@ def bundle_key(ended: EndedAttempt) -> BundleKey | None:
         or message.unique
         or message.group_strategy
         or ended.groups_made
+        # The attempts before it get their expiry in the same step.
+        or ended.delivery.attempt
         or len(outcome.result) > MAX_RESULT_BYTES
     ):
         return None

@@ -25,6 +25,9 @@ from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
+MAX_EXPIRING = 100
+"""Of a run with more attempts the latest so many expire with it; the others by themselves, seven days later."""
+
 
 def mark_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     """Return the fields that the commit writes into the run's record for its extensions."""
@@ -47,6 +50,8 @@ def extension_calls(
     calls = []
     if message.group_strategy:
         calls.append(groups.expire_group(keys, message.run, ended.ended_at, retention_ms))
+    if ended.delivery.attempt:
+        calls.append(_expire_attempts(keys, message.run, ended.delivery.attempt))
     calls += _halt_groups(keys, ended, over)
     if ended.hands_over:
         waiters = build_waiters(message, ended.reducers)
@@ -65,6 +70,13 @@ def _task_extensions(keys: Keys, run: str, slot: TaskRef, job: Job, now: int) ->
         yield outcome_counts.count_outcome(keys, job, slot, now)
     if has_followers(job):
         yield _end_occurrence(keys, run, slot, job, now)
+
+
+def _expire_attempts(keys: Keys, run: str, last: int) -> ScriptCall:
+    """Build the call after which the records of a run's attempts are kept no longer than the run."""
+    attempts = [ids.attempt_id(run, number) for number in range(max(0, last - MAX_EXPIRING + 1), last + 1)]
+    touched = [key for each in attempts for key in (keys.attempt(each), keys.log(each))]
+    return script("expire_attempts")((keys.run(run), *touched), (len(attempts),))
 
 
 def _halt_groups(keys: Keys, ended: EndedAttempt, over: FinalState) -> list[ScriptCall]:

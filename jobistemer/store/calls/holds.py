@@ -39,6 +39,11 @@ def release_hold(shards: Sequence[Database], name: str) -> bool:
     return bool(ended)
 
 
+def drop_ended_holds(database: Database) -> None:
+    """Remove the holds of a shard that have ended by themselves."""
+    database.ask("ZREMRANGEBYSCORE", database.keys.holds, "-inf", database.clock.now_ms())
+
+
 def list_holds(shards: Sequence[Database]) -> list[Hold]:
     """Return the holds that have not ended, by name, each with the number of runs that it has put off."""
     found: dict[str, Hold] = {}

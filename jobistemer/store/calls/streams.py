@@ -184,6 +184,12 @@ def open_streams(database: Database, places: Sequence[str]) -> None:
         database.call(script("open_streams")((keys.streams, *(keys.stream(where) for where in part)), part))
 
 
+def drop_stream(database: Database, where: str) -> bool:
+    """Delete the stream of a place when it is empty and no worker reads it. Returns whether it is gone."""
+    keys = database.keys
+    return database.call(script("drop_stream")((keys.stream(where), keys.streams), (where,))).word == "DROPPED"
+
+
 def list_places(database: Database) -> list[str]:
     """Return the places of a shard that have a stream, in order."""
     members = database.ask("SMEMBERS", database.keys.streams)
@@ -215,16 +221,16 @@ def _read_pending_page(database: Database, stream: str, start: bytes, consumer: 
         raise
 
 
-def find_busy_consumers(database: Database, where: str) -> set[str]:
-    """Return the consumers of a place that have pending entries."""
+def find_consumers(database: Database, where: str) -> dict[str, int]:
+    """Return the consumers of a place, each with the number of its pending entries."""
     try:
         answer = database.ask("XINFO", "CONSUMERS", database.keys.stream(where), GROUP)
     except ServerRefused as error:
         if any(words in str(error) for words in (*_NO_STREAM_WORDS, "no such key")):
-            return set()
+            return {}
         raise
     found = [dict(zip(each[::2], each[1::2], strict=True)) for each in answer]
-    return {to_text(each[b"name"]) for each in found if each[b"pending"]}
+    return {to_text(each[b"name"]): each[b"pending"] for each in found}
 
 
 def read_entry(database: Database, where: str, entry: bytes) -> dict[bytes, bytes] | None:

@@ -11,7 +11,7 @@ from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.cluster_health import check_shard_spread, check_slots
 from jobistemer.core.reads.findings import Finding, at_node, check_server, fault, fine, warning
 from jobistemer.core.unreadable import to_text
-from jobistemer.store.calls.streams import find_busy_consumers
+from jobistemer.store.calls.streams import find_consumers
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place
 from jobistemer.store.namespace import Namespace
@@ -157,7 +157,8 @@ def _check_entries(database: Database) -> Iterator[Finding]:
     now_ms = database.clock.now_ms()
     present = {each.id for each in queues.list_workers([database]) if queues.is_present(each, now_ms)}
     for where in list_places(database):
-        for consumer in sorted(find_busy_consumers(database, where) - present):
+        consumers = find_consumers(database, where)
+        for consumer in sorted(name for name, pending in consumers.items() if pending and name not in present):
             (first,) = database.read("XPENDING", database.keys.stream(where), GROUP, "-", "+", 1, consumer) or [None]
             entry = to_text(first[0]) if first else "?"
             yield fault(

@@ -137,7 +137,8 @@ def test_the_transaction_of_a_zombie_is_refused_whole(database):
     collected.enqueue((message("run_2"),))
     with nothing_written(database):
         assert commit(database, zombie, collected) == Reply("STALE", [])
-    assert commit(database, fetch_one(database, "bob"), collected, worker="bob") == Reply("DONE", [])
+    ended = commit(database, fetch_one(database, "bob"), collected, worker="bob")
+    assert ended == Reply("DONE", [], (Reply("EXPIRING", []),))
     assert own(database) == {"app:count": "1"}
 
 
