@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from jobistemer.core.checks import check_name
 from jobistemer.core.errors import InvalidInput
 from jobistemer.core.runs.transaction import ALLOWED_COMMANDS
-from jobistemer.store.script_permissions import Permission, list_types, read_permissions
+from jobistemer.store.script_permissions import Permission, list_single_kinds, list_types, read_permissions
 from jobistemer.store.scripts import script
 
 
@@ -160,12 +160,6 @@ VIEWER: Final = Role(
 )
 ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR, VIEWER)}
 
-# Keys that exist once in a shard; other kinds are followed by a name or an id.
-_SINGLE_KINDS: Final = (
-    "due delayed dead deadlines streams starts expected chores cancels paused closed limits holds changes quarantine"
-)
-_KINDS_WITHOUT_NAME: Final = frozenset(f"{_SINGLE_KINDS} workers tickers nothing wake".split())
-
 
 def build_rule(roles: Iterable[str], namespace: str, *, selectors: bool = True) -> list[str]:
     """Return the words that follow `ACL SETUSER name on >password` for a user with all these roles.
@@ -210,7 +204,9 @@ def _build_selectors(allowed: set[Permission], space: str) -> list[str]:
 def _pattern(space: str, kind: str) -> str:
     if kind == "settings":
         return f"{{{space}}}:settings"
-    return f"{{{space}:*}}:{kind if kind in _KINDS_WITHOUT_NAME else f'{kind}:*'}"
+    # Others are followed by a name or an id.
+    is_single = kind == "nothing" or kind in list_single_kinds()
+    return f"{{{space}:*}}:{kind if is_single else f'{kind}:*'}"
 
 
 def find_roles(script_name: str) -> list[str]:

@@ -64,6 +64,13 @@ def list_types() -> dict[str, str]:
     return types
 
 
+@cache
+def list_single_kinds() -> frozenset[str]:
+    """Return the kinds of keys that stand without a name or an id: there is one of each in a shard."""
+    headers = "".join(read_contract(part) for each in list_scripts() for part in (each.name, *each.header.uses))
+    return frozenset(kind for kind, name in re.findall(r"\{ns:shard\}:([a-z]+)(:?)", headers) if not name)
+
+
 def _read_kinds(parts: tuple[str, ...]) -> dict[str, set[str]]:
     """Return the kinds of key that each name in a script and its fragments stands for."""
     kinds = defaultdict[str, set[str]](set)

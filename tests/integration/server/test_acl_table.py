@@ -11,10 +11,9 @@ import redis
 
 from jobistemer import Jobistemer
 from jobistemer.core.errors import ServerRefused
-from jobistemer.store import acl
 from jobistemer.store.acl import ROLES, build_rule, list_permissions
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.script_permissions import list_types
+from jobistemer.store.script_permissions import list_single_kinds, list_types
 from jobistemer.store.server.connection import Server, connect
 from tests.support.roles import create_user
 from tests.support.servers import running, single
@@ -47,7 +46,7 @@ def admin(request, tmp_path_factory):
 def spelled(client, command, kind):
     """A command line that sends a command for a key of a kind; None for a command that this server does not know."""
     key = "{test}:settings" if kind == "settings" else f"{{test:0}}:{kind}:x"
-    if kind in acl._KINDS_WITHOUT_NAME:
+    if kind in list_single_kinds():
         key = f"{{test:0}}:{kind}"
     if form := FORMS.get(command):
         return [key if word == "KEY" else word for word in form]
