@@ -196,8 +196,9 @@ def _build_selectors(allowed: set[Permission], space: str) -> list[str]:
     kinds = defaultdict[tuple[str, ...], list[str]](list)
     for kind in sorted(commands):
         kinds[tuple(commands[kind])].append(f"~{_pattern(space, kind)}")
-    # It is sent for several keys at a time, which one selector has to allow.
-    kinds["+exists",] += [f"~{_pattern(space, kind)}" for kind in sorted(commands) if "+exists" in commands[kind]]
+    # These are sent for several keys at a time, which one selector has to allow.
+    for word in ("+exists", "+rename"):
+        kinds[word,] += [f"~{_pattern(space, kind)}" for kind in sorted(commands) if word in commands[kind]]
     return [f"({' '.join((*words, *keys))})" for words, keys in kinds.items() if keys]
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from jobistemer.store.scripts import list_scripts, read_contract, script
 
 _REDIS_CALL = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?\s*,?\s*([^,)\n]*)")
-_SEVERAL_KEYS = re.compile(r"redis\.p?call\(\s*'(EXISTS|DEL)',([^()]*,[^()]*)\)")
+_SEVERAL_KEYS = re.compile(r"redis\.p?call\(\s*'(EXISTS|DEL|RENAME)',([^()]*,[^()]*)\)")
 _KEY = re.compile(r"^  (\w+)\s+(hash|set|zset|list|string|stream|any)\s.*$", re.MULTILINE)
 _KIND = re.compile(r"\{ns:shard\}:([a-z]+)")
 # Their second word decides what they do, so only the word that is used is allowed.

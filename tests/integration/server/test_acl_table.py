@@ -25,6 +25,7 @@ FORMS = {
     "xgroup|delconsumer": ("XGROUP", "DELCONSUMER", "KEY", "g", "c"),
     "xinfo|groups": ("XINFO", "GROUPS", "KEY"),
     "xinfo|consumers": ("XINFO", "CONSUMERS", "KEY", "g"),
+    "rename": ("RENAME", "KEY", "KEY"),
     "xreadgroup": ("XREADGROUP", "GROUP", "g", "c", "STREAMS", "KEY", ">"),
 }
 # What no role needs, on top of what some role needs.
