@@ -70,13 +70,19 @@ class Prefetch:
 
     def capacity(self) -> int:
         """Return how many more entries may be fetched now; 0 or less when there is no room."""
-        return self.left() - self._reserved
+        # `_ahead` is written out: this is asked with each read.
+        long = self._count_long()
+        free = self._concurrency + self.blocked - long
+        ahead_runs = free / max(self._seconds_per_run, 1e-6) * PREFETCH_S
+        ahead = min(max(free, int(ahead_runs)), MAX_PREFETCH) if free > 0 else 0
+        left = ahead - (len(self.held) - long)
+        if self.count_runs_left is not None:
+            left = min(left, self.count_runs_left() - len(self.held))
+        return left - self._reserved
 
     def left(self) -> int:
         """Return how many more entries can begin soon, those included whose room another thread has reserved."""
-        long = self._count_long()
-        left = self._ahead(self._concurrency + self.blocked - long) - (len(self.held) - long)
-        return left if self.count_runs_left is None else min(left, self.count_runs_left() - len(self.held))
+        return self.capacity() + self._reserved
 
     def allowed_waiting(self) -> int | None:
         """Return how many entries may wait in this worker; None when there are not more than that.

@@ -92,7 +92,8 @@ class Dispatcher:
     def _step(self, fetcher: Fetcher, *, burst: bool) -> float | None:
         """Fetch once, and put each list of attempts into slots as soon as it may start."""
         returner = self._returners[self._fetchers[fetcher]]
-        fetcher.pause_s = returner.step()
+        if returner.unstarted or not self._prefetch.has_idle_slot:
+            fetcher.pause_s = returner.step()
         if self._shutdown.quiet.is_set():
             return QUIET_POLL_S
         was_idle, marker = burst and not self._prefetch.in_flight, self._last_take_marker

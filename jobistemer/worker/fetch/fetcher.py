@@ -126,9 +126,13 @@ class Fetcher:
         # Only with an idle slot: what such a wait brings after the last slot was taken would lie behind its run.
         is_idle = self._prefetch.has_idle_slot
         fetched = self._read(places, max(1, room // len(places)), block=block and is_idle)
-        if fetched:
+        if fetched and (
+            self._queue_order.paused
+            or self._is_closed()
+            or sum([len(entries) for _, entries in fetched]) > self._prefetch.left()
+        ):
             self._return_misplaced(fetched)
-        elif block and not is_idle:
+        elif not fetched and block and not is_idle:
             self._prefetch.wait(self.pause_s)
         for stream, entries in fetched:
             yield from self._accept(stream, entries)

@@ -37,29 +37,30 @@ class Returner:
         self._prefetch = parts.prefetch
         self._slots = slots
         self._lock = threading.Lock()
-        self._unstarted: deque[Attempt] = deque()
+        self.unstarted: deque[Attempt] = deque()
+        """What is to be returned and is still here; changed by the methods of this class alone."""
         self._crowded_since: float | None = None
         self._others, self._counted_at = False, -COUNT_INTERVAL_S
 
     def add(self, attempts: Iterable[Attempt]) -> None:
         """Take over attempts that are to be returned; they count as held until they are."""
-        self._unstarted.extend(attempts)
+        self.unstarted.extend(attempts)
 
     def return_added(self) -> None:
         """Return the attempts that were added to the front of their queues. What the server refuses is kept."""
         # Not waited for: whoever holds it returns them, and may wait for a server that hangs while this worker ends.
-        if not self._unstarted or not self._lock.acquire(blocking=False):
+        if not self.unstarted or not self._lock.acquire(blocking=False):
             return
         try:
             # As many as there are now, one by one: a read that ends meanwhile may add others.
-            waiting = [self._unstarted.popleft() for _ in range(len(self._unstarted))]
+            waiting = [self.unstarted.popleft() for _ in range(len(self.unstarted))]
             try:
                 unstarted = [Unstarted(attempt.delivery, attempt.limit_uses) for attempt in waiting]
                 hand_back.return_unstarted(self._database, unstarted, self._worker)
                 self._prefetch.remove([attempt.key for attempt in waiting])
             except (NotConnected, ServerRefused) as error:
                 log.warning("worker %s could not hand back %d runs yet: %s", self._worker, len(waiting), error)
-                self._unstarted.extendleft(reversed(waiting))
+                self.unstarted.extendleft(reversed(waiting))
         finally:
             self._lock.release()
 
