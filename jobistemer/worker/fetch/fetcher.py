@@ -129,7 +129,7 @@ class Fetcher:
         if fetched and (
             self._queue_order.paused
             or self._is_closed()
-            or sum([len(entries) for _, entries in fetched]) > self._prefetch.left()
+            or sum([len(entries) for _, entries in fetched]) > self._prefetch.capacity()
         ):
             self._return_misplaced(fetched)
         elif not fetched and block and not is_idle:
