@@ -126,7 +126,7 @@ class Registry(Lifetime):
 
         Raises InvalidDefinition or InvalidName.
         """
-        if name in self.handlers:
+        if check_name("handler", name) in self.handlers:
             raise InvalidDefinition(f"task {show(name)} is declared twice; names of an app's tasks are unique")
         if isinstance(function, TaskHandle):
             raise InvalidDefinition(

@@ -82,11 +82,12 @@ class Backfills:
         if isinstance(again, str) or not isinstance(again, Collection):
             raise InvalidInput(f"again is {show(again)}, allowed is a list of states, such as ['missed']")
         check_all("again", list(again), str, "states of occurrences", InvalidInput)
+        order = _parse_choice(BackfillOrder, "order", order)
         return Backfill(
-            _backfill_id(name, range_, order, again, now_ms),
+            _backfill_id(check_id("job name", name), range_, order, again, now_ms),
             name,
             *range_,
-            order=_parse_choice(BackfillOrder, "order", order),
+            order=order,
             concurrency=concurrency,
             again=tuple(_parse_choice(OccurrenceState, "again", each) for each in sorted(again)),
             by=self._by,
