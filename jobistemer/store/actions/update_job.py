@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from jobistemer.core.errors import InvalidSchedule, JobistemerError, StaleDefinition
+from jobistemer.core.errors import InvalidSchedule, JobistemerError, ServerRefused, StaleDefinition
 from jobistemer.core.jobs.job import Job, Update, decode_job, fingerprint
 from jobistemer.core.jobs.versions import (
     KEPT_VERSIONS,
@@ -26,6 +26,7 @@ from jobistemer.core.planning.plan import first_due, plan
 from jobistemer.core.schedules import anchored
 from jobistemer.core.states import OccurrenceState
 from jobistemer.core.unreadable import Unreadable
+from jobistemer.store.actions.quarantine import try_put_keys_aside
 from jobistemer.store.actions.replace_unreadable import clear_unreadable
 from jobistemer.store.calls import chores, jobs, occurrences
 from jobistemer.store.calls.job_versions import find_pinned_versions, find_versions
@@ -233,5 +234,11 @@ def _forget_chore(database: Database, job_id: str, stored: StoredJob | None) -> 
 
 
 def _call(database: Database, call: ScriptCall) -> UpdateResult:
-    reply = database.call(call)
+    try:
+        reply = database.call(call)
+    except ServerRefused:
+        # A key of the job has the wrong type: a deploy works over it, as over a definition that cannot be read.
+        if not try_put_keys_aside(database, call.keys):
+            raise
+        reply = database.call(call)
     return UpdateResult(reply.word, reply.values[0])
