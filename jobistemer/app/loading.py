@@ -29,7 +29,9 @@ from jobistemer.store.server.connection import redact_url
 def open_namespace(url: str | None, name: str | None) -> Namespace:
     """Open the namespace that options, environment and project name together; nothing is connected yet."""
     place = find_place(url, name)
-    return Namespace(place.url.value, place.namespace.value, source=place.source)
+    opened = Namespace(place.url.value, place.namespace.value, source=place.source)
+    opened.fixes_shards = False
+    return opened
 
 
 def load_app(reference: str | None, url: str | None, name: str | None) -> Jobistemer:

@@ -50,6 +50,10 @@ class JobPlacement:
         self._settings.ask_all([*self._missing_fields, *fields])
         self._load(unplaced)
 
+    def forget(self) -> None:
+        """Forget what was read: the server was emptied or has gone back."""
+        self._known.clear()
+
     def _load(self, job_ids: Sequence[str]) -> list[str]:
         """Read the placement of jobs and cache it. Returns the jobs that are not placed."""
         if not job_ids or not self._is_enabled or len(self._shards()) == 1:

@@ -129,6 +129,10 @@ class Keys:
         # List, on the first shard: the latest thousand changes that people have made.
         self.changes = f"{tag}:changes"
         self.workers = f"{tag}:workers"
+        # String: made once; another one says that the server was emptied.
+        self.identity = f"{tag}:identity"
+        # Hash: worker id -> the beat of a worker that is a suspect, and the ms at which an observer first saw it so.
+        self.suspects = f"{tag}:suspects"
         self.tickers = f"{tag}:tickers"
         # Stream: what could not be read and was put aside, the latest thousand.
         self.quarantine = f"{tag}:quarantine"

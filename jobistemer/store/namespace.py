@@ -21,10 +21,15 @@ MAX_SHARDS = 1024
 class Namespace:
     """The shards of one namespace, reached through one client.
 
-    url: of the server. name: the beginning of all keys. shards: their number; the first process of a namespace fixes
+    url: of the server. name: the beginning of all keys. shards: their number; the first application fixes
     it, later ones may leave it out. source: where URL and name come from, in words. Raises Misconfigured for a URL that
     cannot be used. The first use of the shards raises Misconfigured when another number is fixed.
     """
+
+    fixes_shards = True
+    """Whether it fixes the number of shards where none is stored: an application does, a ticker or a command never.
+
+    Where it does not, the namespace seems to be one empty shard until another process has fixed the number."""
 
     def __init__(
         self,
@@ -37,7 +42,7 @@ class Namespace:
         self.name = name
         self.source = source
         self.sleeper = Sleeper()
-        self._wanted = shards
+        self.wanted_shards = shards
         self._connect_to(url, clock)
 
     def _connect_to(self, url: str, clock: Clock | None) -> None:
@@ -54,6 +59,9 @@ class Namespace:
         self._shards: list[Database] = []
         # Whether the shards are known, so that their first use asks nothing.
         self.is_connected = False
+        # Kept apart from the shards: the next use asks again.
+        first = Keys(self.name, 0)
+        self._assumed = Database(self.server.client(first.tag), first, self.clock, redact_url(url))
         # The shard of a namespace that has only one, once that is known: then no id needs to be hashed.
         self.only_shard: Database | None = None
         self._open_lock = Lock()
@@ -68,7 +76,7 @@ class Namespace:
         """The databases of all shards; the first use connects."""
         if not self._shards:
             self.connect()
-        return self._shards
+        return self._shards or [self._assumed]
 
     def connect(self) -> None:
         """Ask the server for its time and for the number of shards, which the first process fixes.
@@ -77,9 +85,15 @@ class Namespace:
         """
         if self._shards:
             return
-        count = _agree_on_shards(self.settings, self.name, self._wanted)
+        count: int | None
+        if self.fixes_shards:
+            count = _agree_on_shards(self.settings, self.name, self.wanted_shards)
+        else:
+            # A ticker that starts on an emptied server must not fix a number: the next deploy has the right one.
+            count = _find_shards(self.settings, self.settings_key)
         self.settings.read_clock()
-        self._open(count)
+        if count is not None:
+            self._open(count)
 
     def adopt(self, shards: int, server_ms: int) -> None:
         """Take the number of shards and the server time from another process instead of asking the server."""
@@ -144,12 +158,27 @@ class Namespace:
             self.only_shard = self._shards[0] if count == 1 else None
 
 
+def _find_shards(settings: Database, key: str) -> int | None:
+    stored = settings.ask("HGET", key, SHARDS_FIELD)
+    return _read_shards(settings.keys.namespace, stored) if stored else None
+
+
+def confirm_shards(namespace: Namespace) -> int | None:
+    """Read the number of shards that is stored now, None for none; a number that was asked for is stored again."""
+    stored = _find_shards(namespace.settings, namespace.settings_key)
+    if stored is None and namespace.wanted_shards is not None:
+        stored = int(_fix_shards(namespace.settings, namespace.settings_key, namespace.wanted_shards))
+    return stored
+
+
 def _agree_on_shards(settings: Database, name: str, wanted: int | None) -> int:
     """Return the number of shards that is stored, or store the one that is wanted here. Raises Misconfigured."""
     key, number = settings_key(name), 1 if wanted is None else wanted
     if not 1 <= number <= MAX_SHARDS:
         raise Misconfigured(f"shards is {number}, allowed are 1–{MAX_SHARDS}")
-    stored = _read_shards(name, settings.ask("HGET", key, SHARDS_FIELD) or _fix_shards(settings, key, number))
+    stored = _find_shards(settings, key)
+    if stored is None:
+        stored = _read_shards(name, _fix_shards(settings, key, number))
     if wanted is not None and stored != wanted:
         raise Misconfigured(
             f"namespace {name!r} has {stored} shards, {wanted} were asked for: the number is fixed by "

@@ -19,6 +19,7 @@ from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.repeat import retry_until_done
 from jobistemer.store.calls import heartbeats
+from jobistemer.store.continuity import Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.wakeup import WakeListener
 from jobistemer.ticker.alerts import raise_due_alerts
@@ -58,9 +59,11 @@ class ShardTicker:
         identity: str,
         liveness: Liveness | None = None,
         metrics: ShardMetrics | None = None,
+        continuity: Continuity | None = None,
     ) -> None:
         self._database = database
         database.mend = mend_types
+        self._continuity = continuity or Continuity()
         self._settings = settings
         self._id = identity
         self._liveness = liveness or Liveness()
@@ -121,8 +124,13 @@ class ShardTicker:
             self._next_poll = time.monotonic() + self._settings.pass_s
             self._horizon_ms = now_ms + round(self._settings.horizon_s * 1000)
         limit = POLL_LIMIT if full else 0
-        beat = heartbeats.beat_ticker(database.keys, self._id, now_ms, self._encode_status(), self._horizon_ms, limit)
+        status, candidate = self._encode_status(), self._continuity.candidate
+        beat = heartbeats.beat_ticker(database.keys, self._id, now_ms, status, self._horizon_ms, limit, candidate)
         agenda = heartbeats.read_agenda(database.keys, database.call(beat))
+        if self._continuity.observe(database, agenda.identity, agenda.found_ms, now_ms):
+            # Jobs of before may be gone, or may have other versions: all of them are read anew.
+            self._upcoming = UpcomingJobs()
+            self._next_poll = 0.0 if not full else self._next_poll
         put_aside_and_log(database, agenda.unreadable)
         self._delayed = agenda.delayed
         self._deadlines = agenda.deadlines

@@ -29,6 +29,7 @@ from jobistemer.runtime.repeat import (
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import heartbeats
+from jobistemer.store.continuity import Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
@@ -47,7 +48,7 @@ from jobistemer.worker.fetch.dispatcher import Dispatcher
 from jobistemer.worker.fetch.queue_order import QueueOrder
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.beat import Beater
-from jobistemer.worker.lease.reclaim import RECONNECT_S, Reclaimer
+from jobistemer.worker.lease.reclaim import Reclaimer
 from jobistemer.worker.lease.worker_metrics import build_measures
 from jobistemer.worker.recycling import Recycler
 from jobistemer.worker.slots.slots import Slots, check_processes
@@ -177,6 +178,8 @@ class Worker:
             attempts=self._attempts,
             shutdown=shutdown,
             liveness=self.liveness,
+            continuity=Continuity(self._namespace),
+            definitions=self._definitions,
         )
         committers = CommitterThreads(shards, self._create_committer)
         slots = Slots(self._handlers, settings, self._attempts, committers.report, shards=len(shards))
@@ -190,8 +193,7 @@ class Worker:
         watchdog = Watchdog(self._attempts, slots.report, end_waiting)
         beaters = {}
         for database in shards:
-            # After an outage everybody's beat is old: a suspect is dead only when it had time to reconnect.
-            reclaimer = Reclaimer(database, settings.beat_s + RECONNECT_S, self._create_effects())
+            reclaimer = Reclaimer(database, settings.beat_s, self._create_effects())
             beaters[database] = Beater(database, parts, watchdog, reclaimer, self.counts)
         dispatcher = Dispatcher(parts, slots, {database: beater.first_beat for database, beater in beaters.items()})
         return _ConnectedParts(committers, slots, watchdog, beaters, dispatcher)

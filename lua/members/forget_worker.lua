@@ -6,6 +6,7 @@ USES read_from
 KEYS
   workers  zset    {ns:shard}:workers                   loses the worker
   record   hash    {ns:shard}:worker:<worker_id>        deleted
+  watched  hash    {ns:shard}:suspects                  loses the worker
   stream   stream  {ns:shard}:stream:<queue>:<prio>     each of up to 100; loses the consumer
 ARGV
   worker_id  str
@@ -17,8 +18,8 @@ OUT
   BUSY         entries are pending for it: nothing was written
 KEEPS I3 I4 I7
 ]]
-local workers, record = KEYS[1], KEYS[2]
-local count, next_keys = math.min(#KEYS - 2, 100), read_from(KEYS, 3)
+local workers, record, watched = KEYS[1], KEYS[2], KEYS[3]
+local count, next_keys = math.min(#KEYS - 3, 100), read_from(KEYS, 4)
 local worker_id, beat, more = ARGV[1], ARGV[2], ARGV[3]
 
 local last = redis.call('ZSCORE', workers, worker_id)
@@ -34,5 +35,6 @@ end
 for _, stream in ipairs(streams) do redis.call('XGROUP', 'DELCONSUMER', stream, 'workers', worker_id) end
 if more ~= '0' then return {'FORGOTTEN'} end
 redis.call('DEL', record)
+redis.call('HDEL', watched, worker_id)
 redis.call('ZREM', workers, worker_id)
 return {'FORGOTTEN'}

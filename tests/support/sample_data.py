@@ -65,4 +65,4 @@ def record_beat(database: Database, worker: str = "alice", **status: object) -> 
     """A worker says that it lives."""
     now_ms = database.read_clock()
     told = {"pid": 7, "queues": {"mail": 3}, "concurrency": 8, "in_flight": 2, **status}
-    database.call(heartbeats.beat_worker(database.keys, worker, now_ms, 15_000, now_ms, msgspec.json.encode(told)))
+    database.call(heartbeats.beat_worker(database.keys, worker, now_ms, 15_000, now_ms, msgspec.json.encode(told), "id"))

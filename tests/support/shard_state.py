@@ -59,7 +59,7 @@ def nothing_written(database: Database) -> Iterator[None]:
 
 
 # What may stay for ever: definitions and what is known of queues; and members, as long as they live.
-_CONFIGURATION = re.compile(r"(due|streams|expected|paused|workers|changes|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+|audit:\w+)$")
+_CONFIGURATION = re.compile(r"(due|streams|expected|paused|workers|identity|changes|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+|audit:\w+)$")
 
 
 def find_leaks(database: Database) -> dict[str, Any]:

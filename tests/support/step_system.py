@@ -16,6 +16,7 @@ from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import groups, streams
 from jobistemer.store.clock import Clock
+from jobistemer.store.continuity import Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records as views
@@ -72,11 +73,12 @@ class StepWorker:
         )
         self.committer = Committer(self.prefetch, effects)
         self.watchdog = Watchdog(self.attempts, self.committer.finished.put)
-        self.reclaimer = Reclaimer(database, SECOND_LOOK_S, effects_of_lost)
+        self.reclaimer = Reclaimer(database, SECOND_LOOK_S, effects_of_lost, reconnect_s=0.0)
         handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **app.handlers}
         self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers)
         parts = WorkerParts(
-            name, settings, handlers, self.queue_order, self.prefetch, self.attempts, self.shutdown, Liveness()
+            name, settings, handlers, self.queue_order, self.prefetch, self.attempts, self.shutdown, Liveness(),
+            Continuity(), definitions,
         )
         self.beater = Beater(database, parts, self.watchdog, self.reclaimer, dict)
         streams.open_streams(database, self.queue_order.all_places())

@@ -17,6 +17,8 @@ STREAMS_PER_CALL = 100
 class BeatReply(NamedTuple):
     """The answer to a worker's heartbeat: silent workers, runs to cancel, places, holds, and a command from people.
 
+    identity: of the shard. found_ms: the beat of this worker that was on record. sights: by suspect, since when (ms) it
+    is known to be one.
     unreadable: the members among these that cannot be read.
     """
 
@@ -27,6 +29,9 @@ class BeatReply(NamedTuple):
     command: str
     server_ms: float
     holds: frozenset[str]
+    identity: str = ""
+    found_ms: int | None = None
+    sights: dict[str, int] = {}  # noqa: RUF012 - never changed
     unreadable: tuple[Unreadable, ...] = ()
 
 
@@ -34,7 +39,8 @@ class Agenda(NamedTuple):
     """The work of a ticker: due jobs, delayed runs and deadlines with their times in ms, and queues that can move on.
 
     tickers: the live ones, in an order that is the same for all of them. expected: jobs by the ms by which they have to
-    complete. unreadable: the members among all these that cannot be read.
+    complete. identity: of the shard. found_ms: the beat of this ticker that was on record. unreadable: the
+    members among all these that cannot be read.
     """
 
     due: dict[str, int]
@@ -43,21 +49,28 @@ class Agenda(NamedTuple):
     tickers: list[str]
     deadlines: list[tuple[str, int]]
     expected: list[tuple[str, int]]
+    identity: str = ""
+    found_ms: int | None = None
     unreadable: tuple[Unreadable, ...] = ()
 
 
-def beat_worker(keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes) -> ScriptCall:
-    """Report that a worker is alive."""
+def beat_worker(
+    keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes, candidate: str
+) -> ScriptCall:
+    """Report that a worker is alive. candidate: the identity of a shard that has none."""
     return script("beat_worker")(
-        (keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused, keys.holds),
-        (worker, now_ms, lease_ms, since_ms, status),
+        (
+            *(keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused, keys.holds),
+            *(keys.identity, keys.suspects),
+        ),
+        (worker, now_ms, lease_ms, since_ms, status, candidate),
     )
 
 
 def read_beat_reply(keys: Keys, reply: Reply) -> BeatReply:
     """Read the answer to a worker's heartbeat."""
     bad: list[Unreadable] = []
-    suspects, cancels, places, paused, command, (seconds, micros), holds = reply.values
+    suspects, cancels, places, paused, command, (seconds, micros), holds, identity, found, sights = reply.values
     return BeatReply(
         suspects=dict(read_scored(keys.workers, suspects, bad)),
         cancels=read_members(keys.cancels, cancels, bad),
@@ -66,22 +79,36 @@ def read_beat_reply(keys: Keys, reply: Reply) -> BeatReply:
         command=command.decode(errors="replace"),
         server_ms=int(seconds) * 1000 + int(micros) / 1000,
         holds=frozenset(read_members(keys.holds, holds, bad)),
+        identity=identity.decode(),
+        found_ms=_read_score(found),
+        sights={name.decode(errors="replace"): int(at) for name, at in zip(suspects[::2], sights, strict=True)},
         unreadable=tuple(bad),
     )
 
 
-def beat_ticker(keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int) -> ScriptCall:
+def beat_ticker(
+    keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int, candidate: str
+) -> ScriptCall:
     """Report that a ticker is alive, and ask for the agenda up to `horizon_ms`, with at most `limit` due jobs."""
     return script("beat_ticker")(
-        (keys.tickers, keys.ticker(ticker), keys.due, keys.delayed, keys.starts, keys.deadlines, keys.expected),
-        (ticker, now_ms, status, horizon_ms, limit),
+        (
+            keys.tickers,
+            keys.ticker(ticker),
+            keys.due,
+            keys.delayed,
+            keys.starts,
+            keys.deadlines,
+            keys.expected,
+            keys.identity,
+        ),
+        (ticker, now_ms, status, horizon_ms, limit, candidate),
     )
 
 
 def read_agenda(keys: Keys, reply: Reply) -> Agenda:
     """Read the answer to a ticker's heartbeat."""
     bad: list[Unreadable] = []
-    due, delayed, starts, tickers, deadlines, expected = reply.values
+    due, delayed, starts, tickers, deadlines, expected, identity, found = reply.values
     return Agenda(
         due=dict(read_scored(keys.due, due, bad)),
         delayed=read_scored(keys.delayed, delayed, bad, read_delayed_member),
@@ -89,6 +116,8 @@ def read_agenda(keys: Keys, reply: Reply) -> Agenda:
         tickers=sorted(read_members(keys.tickers, tickers, [])),
         deadlines=read_scored(keys.deadlines, deadlines, bad),
         expected=read_scored(keys.expected, expected, bad),
+        identity=identity.decode(),
+        found_ms=_read_score(found),
         unreadable=tuple(bad),
     )
 
@@ -123,7 +152,9 @@ def forget_worker(database: Database, worker: str, beat_ms: int, places: list[st
     for left, part in zip(reversed(range(len(parts))), parts, strict=True):
         streams = (keys.stream(where) for where in part)
         reply = database.call(
-            script("forget_worker")((keys.workers, keys.worker(worker), *streams), (worker, beat_ms, left))
+            script("forget_worker")(
+                (keys.workers, keys.worker(worker), keys.suspects, *streams), (worker, beat_ms, left)
+            )
         )
         if reply.word != "FORGOTTEN":
             break
@@ -133,3 +164,7 @@ def forget_worker(database: Database, worker: str, beat_ms: int, places: list[st
 def command_worker(keys: Keys, worker: str, command: str) -> ScriptCall:
     """Send a worker the command `quiet` or `stop`; the worker receives it with its next heartbeat."""
     return script("command_worker")((keys.worker(worker),), (command,))
+
+
+def _read_score(score: bytes) -> int | None:
+    return round(float(score)) if score else None

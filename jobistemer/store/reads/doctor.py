@@ -14,7 +14,7 @@ from jobistemer.core.unreadable import to_text
 from jobistemer.store.calls.streams import find_consumers
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, Keys, split_place
-from jobistemer.store.namespace import Namespace
+from jobistemer.store.namespace import Namespace, confirm_shards
 from jobistemer.store.quarantine import list_quarantined
 from jobistemer.store.reads import queues
 from jobistemer.store.reads.doctor_cluster import diagnose_nodes, offset_ms, read_info
@@ -40,9 +40,20 @@ def diagnose(namespace: Namespace, most_keys: int) -> list[Finding]:
     if namespace.cluster is not None:
         return [*diagnose_nodes(namespace, namespace.cluster), *_check_cluster(namespace, namespace.cluster, most_keys)]
     shards = namespace.shards
-    found = [finding for shard in shards for finding in _check_shard(shard, most_keys)]
+    found = [*_check_fixed(namespace)]
+    found += [finding for shard in shards for finding in _check_shard(shard, most_keys)]
     beside = compare_namespaces(namespace)
     return [*_check_server(shards[0]), beside, *found, *_check_placement(namespace, shards, most_keys)]
+
+
+def _check_fixed(namespace: Namespace) -> Iterator[Finding]:
+    """Find processes that are at work where no number of shards is stored: their server was emptied."""
+    if confirm_shards(namespace) is not None:
+        return
+    database = namespace.shards[0]
+    if queues.list_workers([database]) or queues.list_tickers([database]):
+        shown = f"{namespace} has workers or tickers, and no number of shards: its server was emptied"
+        yield fault("shards", shown, "run `jobistemer deploy`, and let the server keep its data on disk")
 
 
 def _check_server(database: Database) -> Iterator[Finding]:

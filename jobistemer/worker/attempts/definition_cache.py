@@ -16,6 +16,10 @@ class DefinitionCache:
     def __init__(self) -> None:
         self._cache: dict[tuple[str, int], Job] = {}
 
+    def forget(self) -> None:
+        """Forget all: on a server that was emptied, another definition may get the same version."""
+        self._cache.clear()
+
     def find(self, database: Database, slot: TaskRef | None) -> Job | None:
         """Return the version of the job that a run is pinned to; None for a run of no job, and past its retention."""
         if slot is None:

@@ -9,7 +9,9 @@ from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.shutdown import Shutdown
+from jobistemer.store.continuity import Continuity
 from jobistemer.worker.attempts.attempt import RunningAttempts
+from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.fetch.queue_order import QueueOrder
 
@@ -25,3 +27,5 @@ class WorkerParts(NamedTuple):
     attempts: RunningAttempts
     shutdown: Shutdown
     liveness: Liveness
+    continuity: Continuity
+    definitions: DefinitionCache

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from jobistemer.control.put_aside import mend_types, put_aside_and_log
-from jobistemer.store.calls import groups, heartbeats
+from jobistemer.store.calls import groups, heartbeats, streams
+from jobistemer.store.calls.heartbeats import BeatReply
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 from jobistemer.worker.attempts.watchdog import Watchdog
@@ -50,6 +51,8 @@ class Beater:
         self._reclaimer = reclaimer
         self._counts = counts
         self._shutdown = parts.shutdown
+        self._continuity = parts.continuity
+        self._definitions = parts.definitions
         self._max_silence_s = 2 * parts.settings.beat_s + READY_MARGIN_S
         self._commands_read_until_ms = database.clock.now_ms()
         self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": self._commands_read_until_ms}
@@ -63,8 +66,9 @@ class Beater:
         began, database, settings = time.monotonic(), self._database, self._settings
         now_ms = database.clock.now_ms()
         lease_ms = round(settings.lease_s * 1000)
+        since_ms, candidate = self._commands_read_until_ms, self._continuity.candidate
         call = heartbeats.beat_worker(
-            database.keys, self._worker, now_ms, lease_ms, self._commands_read_until_ms, self._encode_status()
+            database.keys, self._worker, now_ms, lease_ms, since_ms, self._encode_status(), candidate
         )
         reply = heartbeats.read_beat_reply(database.keys, database.call(call))
         # The next beat reads the last seconds again: a request that was stored while this beat ran may be missing here.
@@ -72,6 +76,7 @@ class Beater:
         database.clock.correct(reply.server_ms)
         self.last_beat_ms, self._last_beat_at = now_ms, time.monotonic()
         self.first_beat.set()
+        self._check_server(reply, now_ms)
         self._queue_order.paused, self._queue_order.on_hold = reply.paused, reply.holds
         if reply.cancels:
             self._watchdog.cancel(self._find_reasons(reply.cancels))
@@ -82,9 +87,21 @@ class Beater:
         self._execute_command(reply.command)
         self._record_long_attempts()
         others = {name: beat for name, beat in reply.suspects.items() if name != self._worker}
-        self._reclaimer.observe(others, reply.places, until=began + settings.beat_s)
+        watched_ms = {name: now_ms - since for name, since in reply.sights.items()}
+        self._reclaimer.observe(others, reply.places, began + settings.beat_s, watched_ms)
         # Measured from the beginning of this beat: requests must be read within a second, however long the rest took.
         return max(MIN_PAUSE_S, settings.beat_s - (time.monotonic() - began))
+
+    def _check_server(self, reply: BeatReply, now_ms: int) -> None:
+        """Drop what is remembered of a server that was emptied or restored; ask for the end where this cannot go on."""
+        if self._continuity.observe(self._database, reply.identity, reply.found_ms, now_ms):
+            self._definitions.forget()
+            streams.open_streams(self._database, self._queue_order.all_places())
+        if (conflict := self._continuity.conflict) and not self._shutdown.requested.is_set():
+            log.error(
+                "worker %s ends, so that one with the present number of shards starts: %s", self._worker, conflict
+            )
+            self._shutdown.request()
 
     def _find_reasons(self, runs: list[str]) -> dict[str, str]:
         """Return the runs that are to be cancelled, each with the reason; a request is reported by several beats."""
@@ -97,6 +114,8 @@ class Beater:
     def explain_silence(self) -> str:
         """Return why this worker may have lost its lease; empty while its beats succeed."""
         silent = self.silent_s
+        if doubt := self._continuity.explain_doubt():
+            return doubt
         if silent is None:
             return "it has not beaten yet; is the server there?"
         return f"it has not beaten for {silent:.1f} s; is the server there?" if silent > self._max_silence_s else ""

@@ -127,8 +127,8 @@ def test_an_occurrence_moves_on_to_its_end(database):
 
 def test_workers_and_tickers_do_not_pass_for_dead(database):
     fill_up(database)
-    database.call(heartbeats.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}"))
-    database.call(heartbeats.beat_ticker(database.keys, "t1", NOW, b"{}", NOW, 100))
+    database.call(heartbeats.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}", "id"))
+    database.call(heartbeats.beat_ticker(database.keys, "t1", NOW, b"{}", NOW, 100, "id"))
     assert records(database)["workers"] == {"alice": NOW}
     assert records(database)["tickers"] == {"t1": NOW}
 

@@ -260,7 +260,7 @@ def test_what_waits_behind_long_runs_goes_back_while_other_workers_live(database
         attempt.started -= 1
     now_ms = database.clock.now_ms()
     for name in ["alice", "bob"][: others + 1]:
-        database.call(heartbeats.beat_worker(database.keys, name, now_ms, 15_000, now_ms, b"{}"))
+        database.call(heartbeats.beat_worker(database.keys, name, now_ms, 15_000, now_ms, b"{}", "id"))
     parts = WorkerParts(
         "alice", WorkerSettings(), {}, bench.queue_order, bench.prefetch, attempts, Shutdown(), Liveness()
     )

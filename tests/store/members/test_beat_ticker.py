@@ -5,12 +5,12 @@ from tests.support.shard_state import find_leaks, nothing_written, records, ttl_
 
 
 def beat(database, ticker="t1", now=NOW, horizon=NOW + 2000, limit=100):
-    return heartbeats.read_agenda(database.keys, database.call(heartbeats.beat_ticker(database.keys, ticker, now, b"{}", horizon, limit)))
+    return heartbeats.read_agenda(database.keys, database.call(heartbeats.beat_ticker(database.keys, ticker, now, b"{}", horizon, limit, "me")))
 
 
 def test_a_ticker_says_that_it_lives_until_it_no_longer_does(database):
-    assert beat(database) == heartbeats.Agenda({}, [], [], ["t1"], [], [])
-    assert records(database) == {"tickers": {"t1": NOW}, "ticker:t1": {"status": "{}"}}
+    assert beat(database) == heartbeats.Agenda({}, [], [], ["t1"], [], [], "me")
+    assert records(database) == {"tickers": {"t1": NOW}, "ticker:t1": {"status": "{}"}, "identity": "me"}
     assert ttl_ms(database, "tickers") == ttl_ms(database, "ticker:t1") == 60_000
     assert find_leaks(database) == {}
 
@@ -38,7 +38,7 @@ def test_a_ticker_that_ends_in_order_is_no_longer_listed(database):
     beat(database, "t1")
     beat(database, "t2")
     heartbeats.forget_ticker(database, "t1")
-    assert records(database) == {"tickers": {"t2": NOW}, "ticker:t2": {"status": "{}"}}
+    assert records(database) == {"tickers": {"t2": NOW}, "ticker:t2": {"status": "{}"}, "identity": "me"}
 
 
 def test_the_agenda_lists_what_is_due_up_to_the_horizon_earliest_first(database):

@@ -6,14 +6,14 @@ LEASE = 15_000
 
 
 def beat(database, worker="alice", now=NOW, since=NOW - 1000):
-    return heartbeats.read_beat_reply(database.keys, database.call(heartbeats.beat_worker(database.keys, worker, now, LEASE, since, b"{}")))
+    return heartbeats.read_beat_reply(database.keys, database.call(heartbeats.beat_worker(database.keys, worker, now, LEASE, since, b"{}", "me")))
 
 
 def test_a_worker_says_that_it_lives(database):
     pulse = beat(database)
-    assert pulse == heartbeats.BeatReply({}, [], [], set(), "", pulse.server_ms, frozenset())
+    assert pulse == heartbeats.BeatReply({}, [], [], set(), "", pulse.server_ms, frozenset(), "me")
     assert pulse.server_ms > 0
-    assert records(database) == {"workers": {"alice": NOW}, "worker:alice": {"status": "{}"}}
+    assert records(database) == {"workers": {"alice": NOW}, "worker:alice": {"status": "{}"}, "identity": "me"}
     assert ttl_ms(database, "worker:alice") == 86_400_000
     assert find_leaks(database) == {}
 
@@ -71,3 +71,25 @@ def test_a_worker_hears_what_it_was_told_to_do(database):
 def test_a_worker_hears_what_is_on_hold_and_not_what_was(database):
     database.client.zadd(database.keys.holds, {"task/send": NOW + 1000, "task/old": NOW})
     assert beat(database).holds == {"task/send"}
+
+
+def test_the_identity_is_made_once_and_a_beat_says_which_beat_was_there_before(database):
+    assert (beat(database).identity, beat(database).found_ms) == ("me", NOW)
+    other = heartbeats.beat_worker(database.keys, "bob", NOW, LEASE, NOW, b"{}", "other")
+    reply = heartbeats.read_beat_reply(database.keys, database.call(other))
+    assert (reply.identity, reply.found_ms) == ("me", None)
+    database.client.flushdb()
+    reply = heartbeats.read_beat_reply(database.keys, database.call(other))
+    assert (reply.identity, reply.found_ms) == ("other", None)
+
+
+def test_the_server_keeps_since_when_a_worker_is_a_suspect_whoever_looks(database):
+    silent = NOW - LEASE - 1
+    beat(database, "bob", silent)
+    assert beat(database).sights == {"bob": NOW}
+    assert beat(database, "alice", NOW + 700).sights == {"bob": NOW}
+    # A new beat that is too old again begins a new watch.
+    beat(database, "bob", silent + 1)
+    assert beat(database, "alice", NOW + 900).sights == {"bob": NOW + 900}
+    heartbeats.forget_worker(database, "bob", silent + 1, [])
+    assert "bob" not in records(database).get("suspects", {})

@@ -5,7 +5,7 @@ from tests.support.shard_state import nothing_written, records
 
 
 def beat(database):
-    call = heartbeats.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}")
+    call = heartbeats.beat_worker(database.keys, "alice", NOW, 15_000, NOW, b"{}", "me")
     return heartbeats.read_beat_reply(database.keys, database.call(call))
 
 

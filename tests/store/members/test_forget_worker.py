@@ -6,7 +6,7 @@ from tests.support.shard_state import nothing_written, records
 
 
 def beat(database, worker="alice", now=NOW):
-    database.call(heartbeats.beat_worker(database.keys, worker, now, 15_000, now, b"{}"))
+    database.call(heartbeats.beat_worker(database.keys, worker, now, 15_000, now, b"{}", "me"))
 
 
 def forget(database, beat_ms=NOW, places=("default:5",)):

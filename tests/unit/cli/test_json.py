@@ -76,8 +76,8 @@ def world(cli, app, shard, dead, tmp_path, monkeypatch):
     drain_queues(app)
     now_ms = shard.read_clock()
     status = msgspec.json.encode({"pid": 7, "queues": {"default": 1}, "started_at": now_ms})
-    shard.call(heartbeats.beat_worker(shard.keys, "alice", now_ms, 15_000, now_ms, status))
-    shard.call(heartbeats.beat_ticker(shard.keys, "tick", now_ms, status, now_ms, 0))
+    shard.call(heartbeats.beat_worker(shard.keys, "alice", now_ms, 15_000, now_ms, status, "id"))
+    shard.call(heartbeats.beat_ticker(shard.keys, "tick", now_ms, status, now_ms, 0, "id"))
     letters = [dead() for _ in range(3)]
     delayed = app.enqueue("greet", delay=3600)
     waiting, running = app.enqueue("greet", {"name": "ann"}), app.enqueue("greet", queue="other")

@@ -17,14 +17,14 @@ def told(result):
 def beat(shard, worker="alice", **status):
     now_ms = shard.clock.now_ms()
     encoded = msgspec.json.encode({"pid": 7, "queues": {"mail": 3}, "concurrency": 8, "in_flight": 2, **status})
-    shard.call(heartbeats.beat_worker(shard.keys, worker, now_ms, 15_000, now_ms, encoded))
+    shard.call(heartbeats.beat_worker(shard.keys, worker, now_ms, 15_000, now_ms, encoded, "id"))
     return now_ms
 
 
 def tick(shard, ticker="tick", now_ms=0, **status):
     now_ms = now_ms or shard.clock.now_ms()
     encoded = msgspec.json.encode(status)
-    shard.call(heartbeats.beat_ticker(shard.keys, ticker, now_ms, encoded, now_ms, 0))
+    shard.call(heartbeats.beat_ticker(shard.keys, ticker, now_ms, encoded, now_ms, 0, "id"))
     return now_ms
 
 

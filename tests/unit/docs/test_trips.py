@@ -10,7 +10,7 @@ from tests.support.paths import DOCS
 TRIPS = {
     "count_enqueue": (22, 7, "app/handles.py"),
     "count_run": (40, 17, "worker/fetch/dispatcher.py"),
-    "count_due": (39, 8, "ticker/shard_ticker.py"),
+    "count_due": (42, 9, "ticker/shard_ticker.py"),
 }
 
 
