@@ -38,6 +38,7 @@ from jobistemer.core.errors import (
     UnknownRun,
     UnknownTask,
     UnknownVersion,
+    UnreadableRecord,
     WornOut,
 )
 from jobistemer.core.handlers.context import Context
@@ -137,6 +138,7 @@ __all__ = [
     "UnknownRun",
     "UnknownTask",
     "UnknownVersion",
+    "UnreadableRecord",
     "Window",
     "WornOut",
     "__version__",

@@ -50,7 +50,7 @@ RIDDLES = {
 }
 """Words that hide the subject of a sentence, or have another meaning in the glossary: in pages."""
 
-DRAWN = {"api", "commands", "errors", "settings", "states", "testing", "trips"}
+DRAWN = {"api", "commands", "errors", "options", "settings", "states", "testing", "trips"}
 """Pages of the reference that are drawn from docstrings."""
 
 PAGES = sorted(

@@ -154,7 +154,7 @@ class Jobistemer(Registry):
         """Return a context in which this process runs a ticker, a worker, or both: `with app.running(worker=8): …`.
 
         They run in threads and touch no signals, so an application with a life of its own can have them: a web
-        process, a notebook, a test. worker: the number of slots, or WorkerSettings; without these the worker serves the
+        process, a console, a test. worker: the number of slots, or WorkerSettings; without these the worker serves the
         queues of the app. At the end of the block they end in order, within the worker's grace period. It is a context
         for `async with` as well. Raises Misconfigured.
         """

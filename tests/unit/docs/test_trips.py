@@ -9,8 +9,8 @@ from tests.support.paths import DOCS
 # Functions and files at most, and where the trip begins.
 TRIPS = {
     "count_enqueue": (22, 7, "app/handles.py"),
-    "count_run": (40, 17, "worker/fetch/dispatcher.py"),
-    "count_due": (42, 9, "ticker/shard_ticker.py"),
+    "count_run": (47, 19, "worker/fetch/dispatcher.py"),
+    "count_due": (50, 14, "ticker/shard_ticker.py"),
 }
 
 
