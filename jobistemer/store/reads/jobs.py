@@ -16,7 +16,7 @@ from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.reads.summaries import DelayedRun, JobSummary
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.schedules import describe
-from jobistemer.core.unreadable import Unreadable, read_value, to_ms, to_text
+from jobistemer.core.unreadable import LAST_MS, Unreadable, read_value, to_ms, to_text
 from jobistemer.store.calls.jobs import StoredJob, read_command, read_job
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, read_delayed_member, split_delayed_member
@@ -188,7 +188,7 @@ def _job_commands(keys: Keys, job: str) -> tuple[Command, ...]:
 def _build_summary(
     job: str, due: int, stored: StoredJob | Unreadable, part: list[Any], last: OccurrenceRecord | None
 ) -> JobSummary:
-    next_due = due if 0 < due < NEVER * 1000 else None
+    next_due = due if 0 < due < LAST_MS else None
     if isinstance(stored, Unreadable):
         definition, version, *_ = part[0]
         name, number = _read_name(definition) or job, read_number(version)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobistemer.core.planning.plan import NEVER
-from jobistemer.core.unreadable import to_ms, to_text
+from jobistemer.core.unreadable import LAST_MS, to_ms, to_text
 from jobistemer.store.database import Database
 
 
@@ -39,5 +38,5 @@ def list_cancel_requests(database: Database) -> list[str]:
 def find_next_due_ms(database: Database) -> int | None:
     """Return the Unix milliseconds of the next due instant of any job; None when no job is due again."""
     first = database.read("ZRANGE", database.keys.due, 0, 0, "WITHSCORES")
-    due_ms = to_ms(first[1]) if first else NEVER * 1000
-    return due_ms if due_ms < NEVER * 1000 else None
+    due_ms = to_ms(first[1]) if first else LAST_MS
+    return due_ms if due_ms < LAST_MS else None
