@@ -104,7 +104,7 @@ def follow(of: str) -> str:
 @app.task
 def pay(ctx: Context, amount: int, then: str = "") -> int:
     ctx.transaction.write("INCRBY", "balance", amount)
-    ctx.transaction.write("HSET", "last", "text", "ü", "number", 10**30, "bytes", b"\xff", "float", 0.1)
+    ctx.transaction.write("HSET", "last", "text", "ü", "number", 2**63 - 1, "bytes", b"\xff", "float", 0.1)
     ctx.transaction.enqueue(follow.request(of=ctx.run))
     ctx.transaction.enqueue(app.request("follow", {"of": "later"}, delay=3600))
     for message, _ in ctx.transaction.follow_ups:
