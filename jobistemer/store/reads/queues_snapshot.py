@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from jobistemer.core.planning.plan import NEVER
 from jobistemer.core.runs.message import decode_message
-from jobistemer.core.unreadable import to_ms, to_text
+from jobistemer.core.unreadable import LAST_MS, to_ms, to_text
 from jobistemer.store.database import Database
 from jobistemer.store.keys import GROUP, split_place
 from jobistemer.store.reads.stream_stats import (
@@ -91,7 +90,7 @@ def read_totals(shards: Sequence[Database]) -> Totals:
         sizes = [("ZCARD", key) for key in (keys.delayed, keys.dead, keys.due)]
         *counted, first = database.read_all([*sizes, ("ZRANGE", keys.due, 0, 0, "WITHSCORES")])
         counts.append(counted)
-        dues += [to_ms(score) for score in first[1::2] if to_ms(score) < NEVER * 1000]
+        dues += [to_ms(score) for score in first[1::2] if to_ms(score) < LAST_MS]
     delayed, dead, jobs = map(sum, zip(*counts, strict=True))
     return Totals(delayed, dead, jobs, min(dues, default=None))
 
