@@ -60,13 +60,14 @@ def home(server_url: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """The number of the shard that everything of a test is on; for what the test makes it is the first of the shards."""
     if not is_clustered(server_url):
         return 0
-    chosen, numbered = shard_of_test(), Namespace._create_shards
+    chosen, open_shards = shard_of_test(), Namespace._open
 
-    def chosen_first(namespace: Namespace, count: int) -> list[Database]:
-        shards = numbered(namespace, count)
-        return [*shards[chosen:], *shards[:chosen]]
+    def open_chosen_first(namespace: Namespace, count: int) -> None:
+        if not namespace._shards:
+            open_shards(namespace, count)
+            namespace._shards = [*namespace._shards[chosen:], *namespace._shards[:chosen]]
 
-    monkeypatch.setattr(Namespace, "_create_shards", chosen_first)
+    monkeypatch.setattr(Namespace, "_open", open_chosen_first)
     monkeypatch.setattr(Namespace, "for_id", lambda namespace, _: namespace.shards[0])
     return chosen
 
