@@ -132,7 +132,7 @@ OPERATOR: Final = Role(
     ),
     tuple(
         f"{_RECORD_KINDS} tickers ticker workers worker history live queued versions audit backfill "
-        "holds changes parked limits "
+        "holds changes parked limits identity suspects joined unknown "
         "held waiting rate promised paused closed streams stream results group dead due".split()
     ),
     (

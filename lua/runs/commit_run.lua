@@ -31,6 +31,9 @@ local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], 
 local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 
 local began = source == 'attempt' and attempt
+-- A key of the wrong type ends the script here, while the entry is still there for the next send.
+if began then redis.call('HLEN', attempt) end
+redis.call('HLEN', run)
 if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 then
   local before = redis.call('HMGET', began or run, 'state', 'ended_at')
   return before[1] == attempt_state and before[2] == ended_at and 'DONE' or 'STALE'

@@ -23,6 +23,9 @@ local reply, gone = {'DONE'}, {}
 for i = 1, runs do
   local run, attempt = next_keys(2)
   local entry, number, started_at, ended_at, result = next_args(5)
+  -- A key of the wrong type ends the script here, while the entry is still there for the next send.
+  redis.call('HLEN', attempt)
+  redis.call('HLEN', run)
   if redis.call('XACK', stream, 'workers', entry) == 1 then
     gone[#gone + 1] = entry
     redis.call('HSET', attempt, 'state', 'succeeded', 'number', number, 'worker', worker,
@@ -33,7 +36,12 @@ for i = 1, runs do
     redis.call('PEXPIRE', run, retention_ms)
   else
     local before = redis.call('HMGET', attempt, 'state', 'worker', 'ended_at')
-    if before[1] ~= 'succeeded' or before[2] ~= worker or before[3] ~= ended_at then reply[#reply + 1] = i end
+    if before[1] ~= 'succeeded' or before[2] ~= worker or before[3] ~= ended_at then
+      reply[#reply + 1] = i
+    else
+      -- The send that recorded it may have ended before it came to remove the entry.
+      gone[#gone + 1] = entry
+    end
   end
 end
 if #gone > 0 then redis.call('XDEL', stream, unpack(gone)) end

@@ -178,11 +178,11 @@ def test_in_a_terminal_it_looks_each_second_pauses_follows_the_size_and_ends(url
         first = terminal.shows(r"(\d\d:\d\d:\d\d) UTC")[1]
         assert terminal.shows(r"(\d\d:\d\d:\d\d) UTC")[1] >= first
         terminal.press("p")
-        terminal.shows("PAUSED.*p goes on")
+        terminal.shows("PAUSED.*p continues")
         # Nothing would be drawn now, were it not for the size.
         terminal.resize(LARGE)
         os.kill(terminal.process.pid, signal.SIGWINCH)
-        terminal.shows("PAUSED.*p goes on")
+        terminal.shows("PAUSED.*p continues")
         terminal.press("p")
         terminal.shows("UTC · jobistemer top.*p pauses")
         terminal.press("q")
@@ -197,7 +197,7 @@ def test_while_the_server_does_not_answer_it_says_so_and_hears_what_is_pressed(u
         terminal.shows("p pauses")
         os.kill(server, signal.SIGSTOP)
         try:
-            terminal.shows("q ends it · p pauses · the server has not answered for 1 s")
+            terminal.shows("q ends it · p pauses · [?] keys · the server has not answered for 1 s")
             terminal.press("q")
             assert terminal.ends() == 0
         finally:

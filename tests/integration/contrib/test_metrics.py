@@ -163,7 +163,7 @@ def test_how_long_the_first_has_waited_does_not_count_those_in_flight(app, datab
 
 
 def test_a_server_that_is_away_leaves_the_gauges_out_and_says_so(app):
-    with break_next(app.namespace.shards[0], "ask", lambda: NotConnected("away")):
+    with break_next(app.namespace.shards[0], "read_all", lambda: NotConnected("away")):
         assert told(Gauges(app.namespace).measures()) == {"cluster_up": {(): 0}}
 
 

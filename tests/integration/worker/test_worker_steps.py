@@ -183,10 +183,11 @@ def test_an_outcome_that_cannot_be_recorded_holds_up_none_of_those_that_go_with_
     worker.commit()
     worker.commit()
 
-    # Then the others have ended, also those behind it
-    states = [run.state() for run in runs]
-    assert states[:2] + states[3:] == [RunState.SUCCEEDED] * 4
-    assert worker.prefetch.in_flight == 1
+    # Then that key was put aside, and all have ended, also those behind it; nothing is left in the stream
+    assert [run.state() for run in runs] == [RunState.SUCCEEDED] * 5
+    assert database.client.hget(key, "state") == b"succeeded"
+    assert database.client.xlen(database.keys.stream("default:5")) == 0
+    assert worker.prefetch.in_flight == 0
 
 
 def test_a_cancelled_run_of_a_job_that_cannot_be_read_here_holds_up_no_other_outcome(app, database, caplog):
