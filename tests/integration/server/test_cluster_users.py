@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from jobistemer import Jobistemer
 from jobistemer.cli import main
+from jobistemer.store.scripts import script
 from jobistemer.store.server.cluster_map import hash_slot
 from tests.support.apps import running_ticker, running_worker
 from tests.support.clusters import running_cluster
@@ -53,6 +54,8 @@ def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user
         return create_user_on([node.client for node in cluster.nodes], cluster.url, "test", *roles)
 
     producer, operator = app_as(url("producer")), url("operator")
+    # No other role may fix the number of shards.
+    app_as(operator).namespace.connect()
     with running_worker(app_as(url("worker"))), running_ticker(app_as(url("ticker"))):
         doubled(producer)
         # When a slot with all that is in it goes to the node that has a replica
@@ -68,5 +71,7 @@ def test_slots_are_handed_over_and_a_lost_node_is_replaced_with_the_default_user
         cluster.lose(cluster.masters[0], cluster.replicas[0])
         wait_until(lambda: cluster.replicas[0].role() == "master", "its replica has taken over")
         wait_until(lambda: cluster.owner(slot) is cluster.replicas[0], "the others know it")
-        # Then all goes on
+        # Then all goes on, as soon as a worker or the ticker has loaded the scripts, which a producer may not
+        sha = script("enqueue_run").sha
+        wait_until(lambda: cluster.replicas[0].client.script_exists(sha) == [True], "its scripts are loaded")
         doubled(producer)
