@@ -79,7 +79,7 @@ def read_beat_reply(keys: Keys, reply: Reply) -> BeatReply:
         command=command.decode(errors="replace"),
         server_ms=int(seconds) * 1000 + int(micros) / 1000,
         holds=frozenset(read_members(keys.holds, holds, bad)),
-        identity=identity.decode(),
+        identity=identity.decode(errors="replace"),
         found_ms=_read_score(found),
         sights={name.decode(errors="replace"): int(at) for name, at in zip(suspects[::2], sights, strict=True)},
         unreadable=tuple(bad),
@@ -116,7 +116,7 @@ def read_agenda(keys: Keys, reply: Reply) -> Agenda:
         tickers=sorted(read_members(keys.tickers, tickers, [])),
         deadlines=read_scored(keys.deadlines, deadlines, bad),
         expected=read_scored(keys.expected, expected, bad),
-        identity=identity.decode(),
+        identity=identity.decode(errors="replace"),
         found_ms=_read_score(found),
         unreadable=tuple(bad),
     )
