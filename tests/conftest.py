@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from jobistemer.store import namespace as namespace_module
+from jobistemer.store.clock import Clock
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
@@ -60,14 +62,13 @@ def home(server_url: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """The number of the shard that everything of a test is on; for what the test makes it is the first of the shards."""
     if not is_clustered(server_url):
         return 0
-    chosen, open_shards = shard_of_test(), Namespace._open
+    chosen, create_shards = shard_of_test(), namespace_module.create_shards
 
-    def open_chosen_first(namespace: Namespace, count: int) -> None:
-        if not namespace._shards:
-            open_shards(namespace, count)
-            namespace._shards = [*namespace._shards[chosen:], *namespace._shards[:chosen]]
+    def chosen_first(namespace: Namespace, clocks: Sequence[Clock]) -> list[Database]:
+        shards = create_shards(namespace, clocks)
+        return [*shards[chosen:], *shards[:chosen]]
 
-    monkeypatch.setattr(Namespace, "_open", open_chosen_first)
+    monkeypatch.setattr(namespace_module, "create_shards", chosen_first)
     monkeypatch.setattr(Namespace, "for_id", lambda namespace, _: namespace.shards[0])
     return chosen
 

@@ -150,10 +150,8 @@ class Namespace:
         with self._open_lock:
             if self._shards:
                 return
-            clocks = (ServerClock() if self._clocks_differ else self.clock for _ in range(count))
-            shards = zip((Keys(self.name, number) for number in range(count)), clocks, strict=True)
-            address = redact_url(self.url)
-            self._shards = [Database(self.server.client(keys.tag), keys, clock, address) for keys, clock in shards]
+            clocks = [ServerClock() if self._clocks_differ else self.clock for _ in range(count)]
+            self._shards = create_shards(self, clocks)
             self.is_connected = True
             self.only_shard = self._shards[0] if count == 1 else None
 
@@ -208,3 +206,10 @@ def _fix_shards(settings: Database, key: str, wanted: int) -> bytes:
     settings.ask("HSETNX", key, SHARDS_FIELD, wanted)
     fixed: bytes = settings.ask("HGET", key, SHARDS_FIELD)
     return fixed
+
+
+def create_shards(namespace: Namespace, clocks: Sequence[Clock]) -> list[Database]:
+    """Create the databases of a namespace, one for each clock, in the order of their numbers."""
+    keys = [Keys(namespace.name, number) for number in range(len(clocks))]
+    client, address = namespace.server.client, redact_url(namespace.url)
+    return [Database(client(each.tag), each, clock, address) for each, clock in zip(keys, clocks, strict=True)]

@@ -73,7 +73,8 @@ def release_limits(keys: Keys, holding: HeldPermits) -> ScriptCall:
     at_a_time = _concurrency_uses(uses)
     counted = [key for use in at_a_time for key in _use_keys(keys, use)]
     return script("release_limits")(
-        (stream.decode(), keys.limits, *counted),
+        # Without an entry the script reads no stream; its key must still be one of this shard.
+        (stream.decode() or keys.limits, keys.limits, *counted),
         (run, entry, holder_value(stream, entry), *(use.name for use in at_a_time)),
     )
 

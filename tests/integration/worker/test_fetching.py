@@ -14,10 +14,12 @@ from jobistemer.runtime.repeat import start_thread
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.calls import heartbeats, streams
 from jobistemer.store.calls.streams import StreamReader
+from jobistemer.store.continuity import Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
 from jobistemer.worker.attempts.attempt import RunningAttempts
+from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.attempts.prefetch import PREFETCH_S, Prefetch
 from jobistemer.worker.fetch.fetcher import Fetcher
 from jobistemer.worker.fetch.queue_order import QueueOrder
@@ -262,8 +264,9 @@ def test_what_waits_behind_long_runs_goes_back_while_other_workers_live(database
     for name in ["alice", "bob"][: others + 1]:
         database.call(heartbeats.beat_worker(database.keys, name, now_ms, 15_000, now_ms, b"{}", "id"))
     parts = WorkerParts(
-        "alice", WorkerSettings(), {}, bench.queue_order, bench.prefetch, attempts, Shutdown(), Liveness()
-    )
+        "alice", WorkerSettings(), {}, bench.queue_order, bench.prefetch, attempts, Shutdown(), Liveness(),
+        Continuity(), DefinitionCache(),
+    )  # fmt: skip
     returner = Returner(database, parts, slots)
 
     # When it has looked twice
