@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from jobistemer.runtime.log_limit import forget_logged
 from jobistemer.store import namespace as namespace_module
 from jobistemer.store.clock import Clock
 from jobistemer.store.database import Database
@@ -32,11 +34,17 @@ def _traceless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What a test leaves in this process is no business of the next one.
 
     A command tells its app by the environment where to connect, which processes of a later test would inherit; and the
-    modules of an app that was written for one test are not those of another one by the same name.
+    modules of an app that was written for one test are not those of another one by the same name. A command sets the
+    levels of loggers, and a cause that one test has logged is not held back in the next one.
     """
+    forget_logged()
+    loggers = [logging.getLogger(), logging.getLogger("jobistemer")]
+    levels = [each.level for each in loggers]
     environment, modules = dict(os.environ), set(sys.modules)
     folder = str(tmp_path_factory.getbasetemp())
     yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
     for name in [each for each in os.environ if each.startswith("JOBISTEMER_") and each not in environment]:
         del os.environ[name]
     os.environ.update({name: value for name, value in environment.items() if name.startswith("JOBISTEMER_")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,8 @@ FORGED = "ok\n12:00:00 info     paid 1,000,000\x1b[2J\x9b31m\u202e"
 
 
 @pytest.fixture
-def app(server_url):
+def app(server_url, caplog):
+    caplog.set_level(logging.INFO, "jobistemer")
     app = empty_app(server_url)
 
     @app.task(retry=NO_RETRIES)
