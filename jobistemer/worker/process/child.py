@@ -36,8 +36,9 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.namespace import Namespace
 from jobistemer.worker.attempts.run_logger import ForwardingHandler
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
+from jobistemer.worker.execute.execute import describe_error, outcome_of_error, outcome_of_result
+from jobistemer.worker.execute.injection import RefusedInput
 from jobistemer.worker.execute.middleware import apply_middleware
-from jobistemer.worker.execute.outcomes import RefusedInput, describe_error, outcome_of_error, outcome_of_result
 from jobistemer.worker.process.channel import Channel, ChannelClosed
 from jobistemer.worker.process.child_side import ContextProxy, FanOutProxy, WorkerConnection, remote_results
 from jobistemer.worker.process.protocol import (

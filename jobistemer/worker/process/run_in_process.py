@@ -15,9 +15,8 @@ from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, RunningAttempts, ToolsFactory
-from jobistemer.worker.execute.execute import build_attempt_info
+from jobistemer.worker.execute.execute import build_attempt_info, outcome_of_error
 from jobistemer.worker.execute.injection import needs_injection, read_injected
-from jobistemer.worker.execute.outcomes import outcome_of_error
 from jobistemer.worker.process.parent_side import ContextServer
 from jobistemer.worker.process.pool import HandlerProcess, ProcessDied, ProcessNotStarted, ProcessPool
 from jobistemer.worker.process.protocol import Assignment, ShardLocation

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
-from jobistemer.worker.execute.execute import run_async
-from jobistemer.worker.execute.outcomes import outcome_of_error
+from jobistemer.worker.execute.execute import outcome_of_error, run_async
 from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.process.run_in_process import run_in_process_async
 

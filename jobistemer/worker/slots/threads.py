@@ -12,8 +12,7 @@ from queue import Empty, SimpleQueue
 
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
-from jobistemer.worker.execute.execute import run
-from jobistemer.worker.execute.outcomes import outcome_of_error
+from jobistemer.worker.execute.execute import outcome_of_error, run
 from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.process.run_in_process import run_in_process
 

@@ -10,7 +10,7 @@ from jobistemer.store.actions import cancel
 from jobistemer.store.actions.dead_letters import list_dead
 from jobistemer.store.database import Database
 from jobistemer.ticker.sweep import Sweeper
-from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
+from jobistemer.worker.execute.execute import NOTHING_RETURNED
 from tests.support.shard_state import find_leaks, nothing_written, records
 from tests.support.step_system import StepWorker, break_next, read_attempts
 

@@ -17,7 +17,7 @@ from jobistemer.core.states import RunState
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
 from jobistemer.worker.commit.committer import MAX_BATCH, Committer
 from jobistemer.worker.commit.effects import CommitEffects
-from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
+from jobistemer.worker.execute.execute import NOTHING_RETURNED
 from tests.support.shard_state import find_leaks, records
 from tests.support.step_system import StepWorker, break_next, build_ticker, open_app
 

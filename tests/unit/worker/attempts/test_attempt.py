@@ -17,8 +17,7 @@ from jobistemer.store.scripts import Reply
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.attempts.prefetch import PREFETCH_S
 from jobistemer.worker.attempts.watchdog import Watchdog
-from jobistemer.worker.execute.execute import run
-from jobistemer.worker.execute.outcomes import NOTHING_RETURNED
+from jobistemer.worker.execute.execute import NOTHING_RETURNED, run
 from tests.support.clocks import FrozenClock
 from tests.support.lifecycle import message
 

@@ -9,7 +9,8 @@ from jobistemer.core.handlers.handler import MAX_RESULT_BYTES, Handler
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.execute.outcomes import MAX_ERROR_CHARS, RefusedInput, outcome_of_error, outcome_of_result
+from jobistemer.worker.execute.execute import MAX_ERROR_CHARS, outcome_of_error, outcome_of_result
+from jobistemer.worker.execute.injection import RefusedInput
 
 OK, FAILED = AttemptState.SUCCEEDED, AttemptState.FAILED
 UNTYPED = Handler("work", lambda: None, Options())
