@@ -8,11 +8,10 @@ answered by a server that has gone back: restored from a copy, or a replica that
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from threading import Lock
+from typing import NamedTuple
 
-from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace, confirm_shards
 
 QUIET_S = 10.0
@@ -21,48 +20,49 @@ QUIET_S = 10.0
 log = logging.getLogger("jobistemer")
 
 
+class Beat(NamedTuple):
+    """A beat as a server has it: the identity of the shard, and the ms of the last beat of this process, if any."""
+
+    identity: str
+    at_ms: int | None
+
+
 class Continuity:
     """What one process knows of the identities of its shards.
 
-    namespace: None in tests of one shard. conflict: why this process must end, since the namespace has another number
+    namespace: None in tests of one shard. doubt: why the namespace may not be what this process was started for, empty
+    when it is; each beat looks again then. conflict: why this process must end, since the namespace has another number
     of shards now; empty while it has not.
     """
 
     def __init__(self, namespace: Namespace | None = None) -> None:
         self._namespace = namespace
-        self._seen: dict[Database, tuple[str, int]] = {}
         self._lock = Lock()
         self._logged_at: float | None = None
-        self._doubt = ""
+        self.doubt = ""
         self.conflict = ""
 
-    @property
-    def candidate(self) -> str:
-        """A new identity for a shard that has none; another one with each beat, so that it cannot come back."""
-        return secrets.token_hex(8)
+    def observe(self, last: Beat | None, found: Beat) -> bool:
+        """Compare what a beat has found with the beat before; return whether what is remembered is no longer true.
 
-    def observe(self, database: Database, identity: str, found_ms: int | None, sent_ms: int) -> bool:
-        """Compare a beat with the one before; return whether what is remembered of this shard is no longer true.
-
-        found_ms: the beat of this process that the server had, None for none. sent_ms: the beat that it has now. Raises
-        NotConnected or ServerRefused.
+        last: what the beat before has left there, None for the first one. Nothing has happened when both are equal and
+        there is no doubt. Raises NotConnected or ServerRefused.
         """
-        known, last_ms = self._seen.get(database, ("", 0))
-        self._seen[database] = (identity, sent_ms)
         event = ""
-        if known and known != identity:
+        if last is not None and last.identity != found.identity:
             event = "was emptied, or another one has taken its place"
-        elif known and found_ms is not None and found_ms < last_ms:
-            event = f"has gone back by {(last_ms - found_ms) / 1000:.1f} s: it was restored, or a replica took over"
+        elif last is not None and found.at_ms is not None and last.at_ms is not None and found.at_ms < last.at_ms:
+            gone_s = (last.at_ms - found.at_ms) / 1000
+            event = f"has gone back by {gone_s:.1f} s: it was restored, or a replica took over"
         if event:
             self._report(event)
-        if self._doubt:
+        if self.doubt:
             self._check_shards()
         return bool(event)
 
     def explain_doubt(self) -> str:
         """Return why the namespace is not what this process was started for; empty when it is."""
-        return self.conflict or self._doubt
+        return self.conflict or self.doubt
 
     def _report(self, event: str) -> None:
         with self._lock:
@@ -79,15 +79,15 @@ class Continuity:
             )
         if namespace is not None:
             namespace.placement.forget()
-            self._doubt = f"its server {event}"
+            self.doubt = f"its server {event}"
 
     def _check_shards(self) -> None:
         namespace = self._namespace
         assert namespace is not None  # noqa: S101 - only a namespace gives rise to doubt
         stored, mine = confirm_shards(namespace), len(namespace.shards)
         if stored == mine:
-            self._doubt = ""
+            self.doubt = ""
         elif stored is None:
-            self._doubt = "its server was emptied, and nothing has been deployed since: run `jobistemer deploy`"
+            self.doubt = "its server was emptied, and nothing has been deployed since: run `jobistemer deploy`"
         else:
             self.conflict = f"{namespace} has {stored} shards now, and had {mine} when this process was started"

@@ -291,7 +291,8 @@ def _mend_answers(
     """Send those commands once more that met a key of the wrong type, after it was put aside."""
     if database.mend is None:
         return
-    wrong = [index for index, answer in enumerate(answers) if is_wrong_type(answer)]
+    refused = [index for index, answer in enumerate(answers) if isinstance(answer, redis.ResponseError)]
+    wrong = [index for index in refused if is_wrong_type(answers[index])]
     if wrong and _mend(database, [key for index in wrong for key in keys[index]]):
         again = database._pipeline([commands[index] for index in wrong])  # noqa: SLF001 - a part of the class
         for index, answer in zip(wrong, again, strict=True):

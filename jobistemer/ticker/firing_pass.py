@@ -18,7 +18,7 @@ from jobistemer.store.calls.bulk_claim import OccurrenceClaim
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.ticker.metrics import ShardMetrics
-from jobistemer.ticker.upcoming import DueJob, Share, UpcomingJobs
+from jobistemer.ticker.upcoming import DueJob, UpcomingJobs
 
 BATCH = 100
 """How many claims go with one send: less, and round trips cost; more, and the server waits for the first of them."""
@@ -64,7 +64,7 @@ class FiringPass:
         self.replan = self.refused = self.replaced = self.timed = False
         self.grown: dict[str, Job] = {}
 
-    def run(self, upcoming: UpcomingJobs, share: Share, horizon_ms: int) -> None:
+    def run(self, upcoming: UpcomingJobs, horizon_ms: int) -> None:
         """Have every known instant that is due by server time decided, by this ticker or by another one.
 
         Every ticker may decide every instant, and the claim settles which one did: there is no leader whose death would
@@ -75,7 +75,8 @@ class FiringPass:
         later: list[DueJob] = []
         if due and due[-1].due_ms < self._began_ms - LAG_MS:
             due, later = _split_lagging(due, self._began_ms - LAG_MS)
-        mine, others = share.split(due)
+        # A ticker that is alone has no share.
+        mine, others = upcoming.share.split(due) if upcoming.share.of > 1 else (due, ())
         self._claim(mine)
         if others:
             self._claim(self._find_undecided(others))

@@ -19,13 +19,12 @@ from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.repeat import retry_until_done
 from jobistemer.store.calls import heartbeats
-from jobistemer.store.continuity import Continuity
+from jobistemer.store.continuity import Beat, Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.wakeup import WakeListener
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
 from jobistemer.ticker.deadlines import halt_overdue
-from jobistemer.ticker.due_jobs import read_due_jobs
 from jobistemer.ticker.firing_pass import FiringPass
 from jobistemer.ticker.metrics import ShardMetrics
 from jobistemer.ticker.promote import promote_due
@@ -37,8 +36,6 @@ from jobistemer.ticker.upcoming import Share, UpcomingJobs
 
 POLL_LIMIT = 20_000
 """How many due jobs one look lists; the next look lists the rest."""
-PREPARED_PER_PASS = 100
-"""How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
 LATE_MINUTES = 5
 """The status of a ticker has the most by which an occurrence was late within so many minutes."""
 RETRY_S = 0.5
@@ -68,7 +65,7 @@ class ShardTicker:
         self._id = identity
         self._liveness = liveness or Liveness()
         self._metrics = metrics
-        self._upcoming = UpcomingJobs()
+        self.upcoming = UpcomingJobs()
         self._chores = Chores(database)
         self._sweeper = Sweeper(database)
         self._trimmer = Trimmer(database)
@@ -79,7 +76,8 @@ class ShardTicker:
         self._starts: list[str] = []
         self._next_poll = 0.0
         self._horizon_ms = 0
-        self._share = Share()
+        # What the last look has left on the server, and what the next one is to find there.
+        self._last_beat: Beat | None = None
         self._status = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": database.clock.now_ms()}
         self._fired = self._late_ms_max = 0
         self._late_by_minute: dict[int, int] = {}
@@ -124,34 +122,35 @@ class ShardTicker:
             self._next_poll = time.monotonic() + self._settings.pass_s
             self._horizon_ms = now_ms + round(self._settings.horizon_s * 1000)
         limit = POLL_LIMIT if full else 0
-        status, candidate = self._encode_status(), self._continuity.candidate
-        beat = heartbeats.beat_ticker(database.keys, self._id, now_ms, status, self._horizon_ms, limit, candidate)
+        beat = heartbeats.beat_ticker(database.keys, self._id, now_ms, self._encode_status(), self._horizon_ms, limit)
         agenda = heartbeats.read_agenda(database.keys, database.call(beat))
-        if self._continuity.observe(database, agenda.identity, agenda.found_ms, now_ms):
+        last, self._last_beat = self._last_beat, Beat(agenda.identity, now_ms)
+        found = Beat(agenda.identity, agenda.found_ms)
+        if (found != last or self._continuity.doubt) and self._continuity.observe(last, found):
             # Jobs of before may be gone, or may have other versions: all of them are read anew.
-            self._upcoming = UpcomingJobs()
+            self.upcoming = UpcomingJobs(self.upcoming.share)
             self._next_poll = 0.0 if not full else self._next_poll
-        put_aside_and_log(database, agenda.unreadable)
+        if agenda.unreadable:
+            put_aside_and_log(database, agenda.unreadable)
         self._delayed = agenda.delayed
         self._deadlines = agenda.deadlines
         self._expected = agenda.expected
         self._starts = agenda.starts
         if self._id in agenda.tickers:
-            self._share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
-        for due_job in read_due_jobs(database, self._upcoming.find_unknown(agenda.due, now_ms), agenda.due):
-            self._upcoming.put(due_job, self._horizon_ms)
+            self.upcoming.share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
+        self.upcoming.learn(database, agenda.due, now_ms, self._horizon_ms)
         held_ms = getattr(database.clock, "held_ms", 0)
         if bool(held_ms) != bool(self._held_ms):
             self._log_clock_leap(held_ms)
         self._held_ms = held_ms
         if full:
             self._polled_at = time.monotonic()
-            self.unaccounted.observe(agenda.due, now_ms, self._upcoming.grace_ms)
+            self.unaccounted.observe(agenda.due, now_ms, self.upcoming.grace_ms)
 
     def process_due(self) -> int:
         """Fire, promote and halt what is due, start queued occurrences. Returns how many occurrences were decided."""
         firing = FiringPass(self._database, self._settings.catch_up, self._metrics)
-        firing.run(self._upcoming, self._share, self._horizon_ms)
+        firing.run(self.upcoming, self._horizon_ms)
         self._fired += firing.claimed
         self._late_ms_max = max(self._late_ms_max, firing.late_ms)
         minute = self._database.clock.now_ms() // 60_000
@@ -164,9 +163,12 @@ class ShardTicker:
         if firing.replaced:
             self._chores.refresh()
         # The agenda lists only the first of each kind, so each of these goes on until a look finds none that is due.
-        self._work_off("_delayed", promote_due)
-        self._work_off("_deadlines", halt_overdue)
-        self._work_off("_expected", raise_due_alerts)
+        if self._delayed:
+            self._work_off("_delayed", promote_due)
+        if self._deadlines:
+            self._work_off("_deadlines", halt_overdue)
+        if self._expected:
+            self._work_off("_expected", raise_due_alerts)
         # Before queued occurrences are started: one that was replaced meanwhile must not begin.
         if self._chores.run_due():
             self._next_poll = 0.0
@@ -183,14 +185,6 @@ class ShardTicker:
                 log_limited(log, logging.ERROR, listed, text, len(before), listed.strip("_"))
                 setattr(self, listed, [])
                 return
-
-    def prepare_claims(self) -> None:
-        """Build some of the claims to come, in a moment in which nothing is due."""
-        # Those of other tickers are left: this one will mostly find them decided, and builds the few that it needs.
-        mine, _ = self._share.split(self._upcoming.take_unprepared(PREPARED_PER_PASS))
-        for due_job in mine:
-            if not due_job.is_prepared:
-                due_job.prepare(self._database.keys)
 
     def _step(self, listener: WakeListener) -> None:
         try:
@@ -209,11 +203,12 @@ class ShardTicker:
             self._chores.refresh()
             _run_apart("sweep", self._sweeper.sweep_if_due)
             _run_apart("trim", self._trimmer.trim_if_due)
-        elif (instant := self._upcoming.next_ms()) is not None and instant <= self._database.clock.now_ms():
+        elif (instant := self.upcoming.next_ms()) is not None and instant <= self._database.clock.now_ms():
             # Asked again right before firing: should the server's clock have stepped back, nothing is fired early.
             self._database.read_clock()
         self.process_due()
-        self.prepare_claims()
+        # In a moment in which nothing is due: at the instant itself, bytes that lie ready are sent.
+        self.upcoming.prepare_claims(self._database.keys)
         words = listener.wait(self._seconds_to_sleep())
         if "job" in words:
             self._next_poll = 0.0
@@ -234,7 +229,7 @@ class ShardTicker:
     def next_ms(self) -> int | None:
         """Return the first ms at which there will be work, as far as the last look has shown, or None."""
         ordered = (self._delayed, self._deadlines, self._expected)
-        instants = [self._upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
+        instants = [self.upcoming.next_ms(), self._chores.next_ms(), *(each[0][1] for each in ordered if each)]
         return min((each for each in instants if each is not None), default=None)
 
     @property
@@ -243,7 +238,7 @@ class ShardTicker:
         return time.monotonic() >= self._next_poll
 
     def _seconds_to_sleep(self) -> float:
-        if self._upcoming.has_unprepared:
+        if self.upcoming.has_unprepared:
             return 0.0
         until_poll, instant = self._next_poll - time.monotonic(), self.next_ms()
         if instant is None:
@@ -253,7 +248,7 @@ class ShardTicker:
     def _encode_status(self) -> bytes:
         first = self._database.clock.now_ms() // 60_000 - LATE_MINUTES
         self._late_by_minute = {minute: most for minute, most in self._late_by_minute.items() if minute > first}
-        counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self._upcoming.jobs)}
+        counts = {"fired": self._fired, "late_ms_max": self._late_ms_max, "prepared": len(self.upcoming.jobs)}
         counts["late_ms_recent"] = max(self._late_by_minute.values(), default=0)
         counts |= {"unaccounted": len(self.unaccounted.jobs), "held_ms": self._held_ms}
         offset = getattr(self._database.clock, "offset_ms", 0)

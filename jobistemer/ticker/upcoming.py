@@ -1,4 +1,4 @@
-"""The near future of a ticker: definitions and next instants of the jobs that are due soon, and claims built ahead."""
+"""The near future of a ticker: the definitions of jobs that are due soon, their due marks, and claims built ahead."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-from jobistemer.core.planning.plan import ON_TIME_MS, Decision, plan
+from jobistemer.control.put_aside import put_aside_and_log
+from jobistemer.core.errors import InvalidSchedule
+from jobistemer.core.planning.plan import ON_TIME_MS, Decision, first_due, plan
 from jobistemer.core.states import OccurrenceState
+from jobistemer.core.unreadable import LAST_MS, Unreadable
 from jobistemer.runtime.log_limit import log_limited
 from jobistemer.runtime.logging import facts
+from jobistemer.store.calls import jobs
 from jobistemer.store.calls.bulk_claim import OccurrenceClaim, prepare_claim
 from jobistemer.store.calls.jobs import StoredJob
+from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 
 DEFAULT_GRACE_S = 60.0
+PREPARED_PER_PASS = 100
+"""How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
 
 log = logging.getLogger("jobistemer.ticker")
 
@@ -114,8 +121,6 @@ class Share(NamedTuple):
 
     def split(self, due_jobs: Sequence[DueJob]) -> tuple[Sequence[DueJob], Sequence[DueJob]]:
         """Split jobs into those of this ticker and those of the others."""
-        if self.of == 1:
-            return due_jobs, ()
         mine: list[DueJob] = []
         others: list[DueJob] = []
         for due_job in due_jobs:
@@ -124,9 +129,10 @@ class Share(NamedTuple):
 
 
 class UpcomingJobs:
-    """The jobs that are due within the horizon, by their due marks (ms)."""
+    """The jobs that are due within the horizon, by their due marks (ms), and the share of them that is fired first."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: Share = Share()) -> None:  # noqa: B008 - never changed
+        self.share = share
         self.jobs: dict[str, DueJob] = {}
         # Heap of (due mark, job id). An entry is never removed from its middle: one whose job has moved on or is gone
         # is recognised by the mark when it comes up, and passed over.
@@ -146,6 +152,20 @@ class UpcomingJobs:
             if (due_job := jobs.get(job_id)) is None
             or (due_job.due_ms != mark and (due_job.due_ms > now_ms or due_job.due_ms > mark))
         ]
+
+    def learn(self, database: Database, marks: dict[str, int], now_ms: int, horizon_ms: int) -> None:
+        """Read the definitions of the jobs among `marks` that are not known here, each by itself.
+
+        A definition that cannot be read holds up no other. Raises NotConnected or ServerRefused.
+        """
+        for job_id, stored in jobs.read_jobs(database, self.find_unknown(marks, now_ms)):
+            if isinstance(stored, StoredJob):
+                mark = marks[job_id]
+                # An infinite score is no instant; the one that the job has is stored instead.
+                mark = mark if 0 < mark < LAST_MS else _repair_mark(database, stored, mark)
+                self.put(DueJob(job_id, stored, mark), horizon_ms)
+            else:
+                _report_unusable(database, job_id, stored)
 
     def grace_ms(self, job_id: str) -> int:
         """Return the grace period of a job in ms; the default for a job that cannot be read."""
@@ -173,9 +193,14 @@ class UpcomingJobs:
         due.reverse()
         return due
 
-    def take_unprepared(self, most: int) -> list[DueJob]:
-        """Take up to `most` jobs for whose next due mark no claim has been built."""
-        return [self._unprepared.popleft() for _ in range(min(most, len(self._unprepared)))]
+    def prepare_claims(self, keys: Keys, most: int = PREPARED_PER_PASS) -> None:
+        """Build the claims of up to `most` jobs for whose next due mark none has been built."""
+        unprepared, share = self._unprepared, self.share
+        for _ in range(min(most, len(unprepared))):
+            due_job = unprepared.popleft()
+            # Those of other tickers are left: this one will mostly find them decided, and builds the few that it needs.
+            if due_job.number % share.of == share.position and not due_job.is_prepared:
+                due_job.prepare(keys)
 
     @property
     def has_unprepared(self) -> bool:
@@ -185,3 +210,25 @@ class UpcomingJobs:
     def next_ms(self) -> int | None:
         """Return the first due mark that is known to come, or None."""
         return self._heap[0][0] if self._heap else None
+
+
+def _repair_mark(database: Database, stored: StoredJob, mark: int) -> int:
+    """Store the next instant of a job as its due mark; returns the mark, unchanged when the job has no instants."""
+    try:
+        mark = first_due(stored.job, stored.cursor) * 1000
+    except InvalidSchedule:
+        return mark
+    jobs.set_due_mark(database, stored.job.id, mark)
+    return mark
+
+
+def _report_unusable(database: Database, job_id: str, stored: Unreadable | None) -> None:
+    """Say that a definition cannot be read, or put a member of the due set aside that no job has."""
+    if stored is None:
+        # One that was removed meanwhile is not there any more.
+        if (found := jobs.find_due_member(database, job_id)) is not None:
+            put_aside_and_log(database, [found], [database.keys.job(job_id)])
+        return
+    # It stays where it is: a ticker of a newer version may be able to read it, and a deploy replaces it.
+    text, cause = "job %s has a definition that this ticker cannot read: %s", f"definition {job_id}"
+    log_limited(log, logging.ERROR, cause, text, job_id, stored.reason, extra=facts(job=job_id))

@@ -19,7 +19,6 @@ from jobistemer.core.jobs.job import Job, Recovery, Task
 from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.planning.recovery import Backlog, find_backlog, find_excluding_calendar, recover
 from jobistemer.core.runs.message import Message, TaskRef, compose_message, to_message_fields
-from jobistemer.core.schedules import jitter_ms, spread_ms
 from jobistemer.core.states import OccurrenceState
 
 NEVER = 9_000_000_000_000
@@ -51,12 +50,18 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
 
     since: where compressing began, when earlier rows were compressed into an occurrence that is still to come.
     """
-    instants, behind = _find_due(job, cursor, now_ms // 1000, limit)
+    next_unix, now = job.schedule.next_unix, now_ms // 1000
+    instants: list[int] = []
+    instant = next_unix(cursor)
+    while instant is not None and instant <= now and len(instants) < limit:
+        instants.append(instant)
+        instant = next_unix(instant)
     if not instants:
         return []
     # The first second that is not missed, rounded up: an instant is missed from one ms beyond its grace period on.
     boundary = -((round(job.grace_s * 1000) - now_ms) // 1000)
     missed = find_backlog(job, cursor, boundary, now_ms, since) if instants[0] < boundary else None
+    behind = NEVER if instant is None else instant
     steps = zip([cursor, *instants], instants, [*instants[1:], behind], strict=False)
     # Lazy, because a pause in catching up may end the plan after the first of a hundred instants.
     decisions: Iterable[Decision] = (
@@ -68,23 +73,15 @@ def plan(job: Job, cursor: int, now_ms: int, limit: int, since: int | None = Non
     return list(decisions) if missed is None else _pace(job, decisions, boundary, now_ms)
 
 
-def _find_due(job: Job, cursor: int, now: int, limit: int) -> tuple[list[int], int]:
-    """Return the first `limit` instants that are due, and the instant behind them."""
-    next_unix = job.schedule.next_unix
-    instants: list[int] = []
-    instant = next_unix(cursor)
-    while instant is not None and instant <= now and len(instants) < limit:
-        instants.append(instant)
-        instant = next_unix(instant)
-    return instants, NEVER if instant is None else instant
-
-
 def _decide(job: Job, instant: int, expected: int, following: int, missed: Backlog | None, now_ms: int) -> Decision:
     calendar = find_excluding_calendar(job, instant) if job.calendars else None
     if calendar is not None:
         state, reason = OccurrenceState.SKIPPED, f"excluded by calendar {calendar.name}"
     elif missed is None:
-        state, reason = OccurrenceState.PENDING, fired_reason(instant, now_ms)
+        late_ms = now_ms - instant * 1000
+        state, reason = OccurrenceState.PENDING, "fired on time"
+        if late_ms >= ON_TIME_MS:
+            reason = f"fired late by {late_ms / 1000:.1f} s"
     else:
         state, reason = recover(job, instant, missed, now_ms)
     return Decision(instant, expected, following * 1000, state, reason)
@@ -116,22 +113,10 @@ def _pace(job: Job, decisions: Iterable[Decision], boundary: int, now_ms: int) -
     return paced
 
 
-def fired_reason(instant: int, now_ms: int) -> str:
-    """Return the reason of an occurrence that fires, with its lateness."""
-    if now_ms - instant * 1000 < ON_TIME_MS:
-        return "fired on time"
-    return f"fired late by {(now_ms - instant * 1000) / 1000:.1f} s"
-
-
 def first_due(job: Job, cursor: int) -> int:
     """Return the first instant after `cursor`, or NEVER."""
     following = job.schedule.next_unix(cursor)
     return NEVER if following is None else following
-
-
-def start_delay_ms(job: Job, occurrence: str) -> int:
-    """Return the ms by which jitter and spread of the schedule delay the runs of an occurrence."""
-    return jitter_ms(job.schedule, occurrence) + spread_ms(job.schedule, job.id)
 
 
 def build_runs(

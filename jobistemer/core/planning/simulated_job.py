@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.plan import start_delay_ms
 from jobistemer.core.planning.recovery import is_excluded
+from jobistemer.core.schedules.delays import start_delay_ms
 from jobistemer.core.schedules.instants import DAY
 
 MAX_KEPT = 500
@@ -87,7 +87,8 @@ class SimulatedJob:
                 continue
             delay_s = 0
             if self._delayed:
-                delay_s = start_delay_ms(self._job, ids.occurrence_id(self._job.id, instant)) // 1000
+                occurrence = ids.occurrence_id(self._job.id, instant)
+                delay_s = start_delay_ms(self._job.schedule, occurrence, self._job.id) // 1000
             playback.fire(instant - start, delay_s)
         return playback.finish(end - start)
 

@@ -122,7 +122,9 @@ def compose_message(run: str, handler: str, enqueued_at: int, **fields: Any) -> 
 
     msgspec leaves out a field only when it holds the very object that is its default; an equal object would be sent.
     """
-    return Message(run, handler, enqueued_at, **drop_defaults(**fields))
+    # What `drop_defaults` does, without entering it for each message.
+    own = {name: value for name, value in fields.items() if value != _DEFAULTS[name]}
+    return Message(run, handler, enqueued_at, **own)
 
 
 def drop_defaults(**fields: Any) -> dict[str, Any]:

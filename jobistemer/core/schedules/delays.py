@@ -32,6 +32,11 @@ def spread_ms(schedule: object, job_id: str) -> int:
     return _delay_ms("spread", job_id, getattr(schedule, "spread", 0))
 
 
+def start_delay_ms(schedule: object, occurrence_id: str, job_id: str) -> int:
+    """Return the milliseconds by which jitter and spread together delay the runs of an occurrence of a job."""
+    return jitter_ms(schedule, occurrence_id) + spread_ms(schedule, job_id)
+
+
 def _delay_ms(purpose: str, identity: str, bound_s: int) -> int:
     if not bound_s:
         return 0

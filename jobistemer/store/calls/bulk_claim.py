@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.plan import Decision, build_runs, start_delay_ms
+from jobistemer.core.planning.plan import Decision, build_runs
 from jobistemer.core.runs.message import encode_message
+from jobistemer.core.schedules.delays import start_delay_ms
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
@@ -38,7 +39,7 @@ def prepare_claim(keys: Keys, job: Job, version: int, decision: Decision) -> Occ
     occurrence = ids.occurrence_id(job.id, decision.instant)
     alone = len(job.tasks) == 1 and job.occurrence_timeout_s is None and job.overlap is not Overlap.REPLACE
     plain = alone and decision.state is OccurrenceState.PENDING and decision.since is None
-    if not plain or start_delay_ms(job, occurrence):
+    if not plain or start_delay_ms(job.schedule, occurrence, job.id):
         return None
     # The message carries the instant as the time of its enqueueing: the time of the claim is not known yet.
     ((_, message),) = build_runs(job, version, decision.instant, decision.instant * 1000)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import NamedTuple
 
-from jobistemer.core.unreadable import Unreadable
+from jobistemer.core.unreadable import READ_ERRORS, Unreadable
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, read_delayed_member, read_place
 from jobistemer.store.reading import read_members, read_scored
 from jobistemer.store.scripts import Reply, ScriptCall, script
 
+IDENTITY_BYTES = 8
+"""How long the identity of a shard is, before it is written as a hexadecimal text."""
 STREAMS_PER_CALL = 100
 """How many streams one call of `forget_worker` checks."""
 
@@ -55,15 +58,19 @@ class Agenda(NamedTuple):
 
 
 def beat_worker(
-    keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes, candidate: str
+    keys: Keys, worker: str, now_ms: int, lease_ms: int, since_ms: int, status: bytes, candidate: str = ""
 ) -> ScriptCall:
-    """Report that a worker is alive. candidate: the identity of a shard that has none."""
+    """Report that a worker is alive.
+
+    candidate: the identity of a shard that has none; empty for a new one with each beat, so that no identity comes back
+    on a server that was emptied.
+    """
     return script("beat_worker")(
         (
             *(keys.workers, keys.worker(worker), keys.cancels, keys.streams, keys.paused, keys.holds),
             *(keys.identity, keys.suspects),
         ),
-        (worker, now_ms, lease_ms, since_ms, status, candidate),
+        (worker, now_ms, lease_ms, since_ms, status, candidate or secrets.token_hex(IDENTITY_BYTES)),
     )
 
 
@@ -87,9 +94,12 @@ def read_beat_reply(keys: Keys, reply: Reply) -> BeatReply:
 
 
 def beat_ticker(
-    keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int, candidate: str
+    keys: Keys, ticker: str, now_ms: int, status: bytes, horizon_ms: int, limit: int, candidate: str = ""
 ) -> ScriptCall:
-    """Report that a ticker is alive, and ask for the agenda up to `horizon_ms`, with at most `limit` due jobs."""
+    """Report that a ticker is alive, and ask for the agenda up to `horizon_ms`, with at most `limit` due jobs.
+
+    candidate: see `beat_worker`.
+    """
     return script("beat_ticker")(
         (
             keys.tickers,
@@ -101,12 +111,31 @@ def beat_ticker(
             keys.expected,
             keys.identity,
         ),
-        (ticker, now_ms, status, horizon_ms, limit, candidate),
+        (ticker, now_ms, status, horizon_ms, limit, candidate or secrets.token_hex(IDENTITY_BYTES)),
     )
 
 
 def read_agenda(keys: Keys, reply: Reply) -> Agenda:
     """Read the answer to a ticker's heartbeat."""
+    due, delayed, starts, tickers, deadlines, expected, identity, found = reply.values
+    try:
+        # In one go: a look lists up to 20,000 due jobs, and one member among millions is odd, if any.
+        return Agenda(
+            dict(zip(map(bytes.decode, due[::2]), map(int, due[1::2]), strict=True)),
+            list(zip(map(read_delayed_member, delayed[::2]), map(int, delayed[1::2]), strict=True)),
+            list(map(bytes.decode, starts)),
+            sorted(map(bytes.decode, tickers)),
+            list(zip(map(bytes.decode, deadlines[::2]), map(int, deadlines[1::2]), strict=True)),
+            list(zip(map(bytes.decode, expected[::2]), map(int, expected[1::2]), strict=True)),
+            identity.decode(),
+            int(found) if found else None,
+        )
+    except READ_ERRORS:
+        return _read_odd_agenda(keys, reply)
+
+
+def _read_odd_agenda(keys: Keys, reply: Reply) -> Agenda:
+    """Read an answer among whose members or scores some are odd, each by itself."""
     bad: list[Unreadable] = []
     due, delayed, starts, tickers, deadlines, expected, identity, found = reply.values
     return Agenda(

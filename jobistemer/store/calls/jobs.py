@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from jobistemer.core import ids
@@ -9,7 +10,7 @@ from jobistemer.core.errors import ServerRefused, UnreadableRecord
 from jobistemer.core.jobs.job import Job, decode_job
 from jobistemer.core.jobs.new_job import encode_new_job
 from jobistemer.core.runs.records import JobChange
-from jobistemer.core.unreadable import Unreadable, read_value, to_text
+from jobistemer.core.unreadable import READ_ERRORS, Unreadable, explain, read_value, to_text
 from jobistemer.store.calls.chores import update_chore
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.database import Command, Database
@@ -17,6 +18,8 @@ from jobistemer.store.keys import Keys
 from jobistemer.store.reading import read_number
 from jobistemer.store.scripts import ScriptCall, script
 
+JOBS_PER_READ = 500
+"""How many definitions one round trip reads."""
 MAX_SHOWN_CHARS = 200
 """How much is shown of a line of an audit list that cannot be read."""
 
@@ -86,6 +89,19 @@ def read_stored(answer: list[bytes | None]) -> StoredJob | None:
 def read_job(keys: Keys, job_id: str, answer: list[bytes | None]) -> StoredJob | Unreadable | None:
     """Decode the answer to `read_command` as `read_stored` does; `Unreadable` for a definition that cannot be read."""
     return read_value(keys.job(job_id), read_stored, answer)
+
+
+def read_jobs(database: Database, job_ids: Sequence[str]) -> Iterator[tuple[str, StoredJob | Unreadable | None]]:
+    """Yield jobs by their ids, hundreds read in one round trip: each as it is registered, or the reason, or None."""
+    for start in range(0, len(job_ids), JOBS_PER_READ):
+        part = job_ids[start : start + JOBS_PER_READ]
+        keys = [database.keys.job(job_id) for job_id in part]
+        answers = database.ask_all([("HMGET", key, *_FIELDS) for key in keys])
+        for job_id, key, answer in zip(part, keys, answers, strict=True):
+            try:
+                yield job_id, read_stored(answer)
+            except READ_ERRORS as error:
+                yield job_id, Unreadable(key, explain(error))
 
 
 def find_job_or_reason(database: Database, name: str) -> StoredJob | Unreadable | None:

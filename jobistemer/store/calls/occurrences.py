@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job, Overlap
-from jobistemer.core.planning.plan import NEVER, Decision, build_runs, start_delay_ms
+from jobistemer.core.planning.plan import NEVER, Decision, build_runs
 from jobistemer.core.runs.message import encode_message
+from jobistemer.core.schedules.delays import start_delay_ms
 from jobistemer.core.states import OccurrenceState
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys, place
@@ -141,7 +142,7 @@ def _claim(keys: Keys, job: Job, version: int, decision: Decision, now_ms: int, 
     fires = decision.state is OccurrenceState.PENDING
     run_keys, run_args = _run_parts(keys, job, version, decision.instant, now_ms, decision.since) if fires else ((), ())
     # Jitter and spread are for instants of the schedule; a trigger means now.
-    delay_ms = start_delay_ms(job, occurrence) if fires and expected else 0
+    delay_ms = start_delay_ms(job.schedule, occurrence, job.id) if fires and expected else 0
     return script("claim_occurrence")(
         (
             keys.job(job.id),

@@ -15,6 +15,7 @@ import msgspec
 from jobistemer.control.put_aside import mend_types, put_aside_and_log
 from jobistemer.store.calls import groups, heartbeats, streams
 from jobistemer.store.calls.heartbeats import BeatReply
+from jobistemer.store.continuity import Beat
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
 from jobistemer.worker.attempts.watchdog import Watchdog
@@ -52,6 +53,7 @@ class Beater:
         self._counts = counts
         self._shutdown = parts.shutdown
         self._continuity = parts.continuity
+        self._last_beat: Beat | None = None
         self._definitions = parts.definitions
         self._max_silence_s = 2 * parts.settings.beat_s + READY_MARGIN_S
         self._commands_read_until_ms = database.clock.now_ms()
@@ -66,10 +68,8 @@ class Beater:
         began, database, settings = time.monotonic(), self._database, self._settings
         now_ms = database.clock.now_ms()
         lease_ms = round(settings.lease_s * 1000)
-        since_ms, candidate = self._commands_read_until_ms, self._continuity.candidate
-        call = heartbeats.beat_worker(
-            database.keys, self._worker, now_ms, lease_ms, since_ms, self._encode_status(), candidate
-        )
+        since_ms, status = self._commands_read_until_ms, self._encode_status()
+        call = heartbeats.beat_worker(database.keys, self._worker, now_ms, lease_ms, since_ms, status)
         reply = heartbeats.read_beat_reply(database.keys, database.call(call))
         # The next beat reads the last seconds again: a request that was stored while this beat ran may be missing here.
         self._commands_read_until_ms = now_ms - REREAD_MS
@@ -94,7 +94,8 @@ class Beater:
 
     def _check_server(self, reply: BeatReply, now_ms: int) -> None:
         """Drop what is remembered of a server that was emptied or restored; ask for the end where this cannot go on."""
-        if self._continuity.observe(self._database, reply.identity, reply.found_ms, now_ms):
+        last, self._last_beat = self._last_beat, Beat(reply.identity, now_ms)
+        if self._continuity.observe(last, Beat(reply.identity, reply.found_ms)):
             self._definitions.forget()
             streams.open_streams(self._database, self._queue_order.all_places())
         if (conflict := self._continuity.conflict) and not self._shutdown.requested.is_set():

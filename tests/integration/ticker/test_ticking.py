@@ -327,7 +327,7 @@ def test_what_was_made_ready_fires_like_what_was_not(app, database, clock, done)
     job, ticking = declare(app, done), build_ticker(database)
     clock.advance(58)
     ticking.poll(full=True)
-    ticking.prepare_claims()
+    ticking.upcoming.prepare_claims(ticking._database.keys)
     assert ticking.process_due() == 0
 
     clock.advance(2)
@@ -341,7 +341,7 @@ def test_what_was_made_ready_from_a_definition_that_has_changed_is_made_anew(app
     ticking = build_ticker(database)
     clock.advance(58)
     ticking.poll(full=True)
-    ticking.prepare_claims()
+    ticking.upcoming.prepare_claims(ticking._database.keys)
 
     # When the second is registered before the instant
     job = app.control.register(msgspec.structs.replace(app.jobs()[0], description="second"))
@@ -368,7 +368,7 @@ def test_of_three_tickers_that_share_many_jobs_one_may_die_and_each_instant_is_f
         clock.advance(58)
         for each in tickers:
             each.poll(full=True)
-            each.prepare_claims()
+            each.upcoming.prepare_claims(each._database.keys)
         clock.advance(2)
         decided += sum(tickers[number].process_due() for number in acting)
 

@@ -90,16 +90,35 @@ def test_a_mark_that_another_ticker_has_moved_on_is_no_news_and_is_followed(upco
     assert (due_job.cursor, due_job.due_ms, due_job.prepared) == (T0 + 60, following, None)
 
 
-def test_each_job_is_to_be_made_ready_once_for_each_due_mark(upcoming):
+def prepared(upcoming):
+    return sorted(due_job.job_id for due_job in upcoming.jobs.values() if due_job.is_prepared)
+
+
+def test_each_claim_is_built_once_for_each_due_mark(upcoming):
     add(upcoming, "a", T0 + 60)
     add(upcoming, "b", T0 + 60)
-    assert names(upcoming.take_unprepared(1)) == ["a"]
-    assert (names(upcoming.take_unprepared(5)), upcoming.has_unprepared) == (["b"], False)
+    upcoming.prepare_claims(KEYS, 1)
+    assert (prepared(upcoming), upcoming.has_unprepared) == (["a"], True)
+    upcoming.prepare_claims(KEYS)
+    assert (prepared(upcoming), upcoming.has_unprepared) == (["a", "b"], False)
 
     for due_job in upcoming.pop_due((T0 + 60) * 1000):
         due_job.advance(decision(T0 + 60))
         upcoming.put(due_job, HORIZON)
-    assert sorted(names(upcoming.take_unprepared(5))) == ["a", "b"]
+    assert (prepared(upcoming), upcoming.has_unprepared) == ([], True)
+    upcoming.prepare_claims(KEYS)
+    assert prepared(upcoming) == ["a", "b"]
+
+
+def test_a_ticker_builds_ahead_the_claims_of_its_share_alone():
+    built = []
+    for position in range(3):
+        upcoming = UpcomingJobs(Share(position, 3))
+        for number in range(30):
+            add(upcoming, f"job-{number}", T0 + 60)
+        upcoming.prepare_claims(KEYS)
+        built += prepared(upcoming)
+    assert sorted(built) == sorted(f"job-{number}" for number in range(30))
 
 
 @pytest.mark.parametrize(("late_ms", "on_time"), [(0, True), (999, True), (1000, False)])
@@ -124,4 +143,4 @@ def test_each_job_falls_to_one_of_the_tickers():
     shares = [Share(position, 3).split(due_jobs) for position in range(3)]
     assert sorted(names(due_jobs)) == sorted(name for mine, _ in shares for name in names(mine))
     assert all(len(mine) + len(others) == 100 for mine, others in shares)
-    assert Share().split(due_jobs) == (due_jobs, ())
+    assert Share().split(due_jobs) == (due_jobs, [])

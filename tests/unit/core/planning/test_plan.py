@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.core.planning.plan import NEVER, build_runs, fired_reason, first_due, plan, start_delay_ms
+from jobistemer.core.planning.plan import NEVER, build_runs, first_due, plan
 from jobistemer.core.schedules import Cron, Once
 from jobistemer.core.schedules.calendars import Dates
+from jobistemer.core.schedules.delays import start_delay_ms
 from tests.support.clocks import NOW
 from tests.support.lifecycle import job, task
 
@@ -119,15 +120,16 @@ def test_catching_up_pauses_and_the_pause_stands_in_the_mark():
     [(0, "fired on time"), (999, "fired on time"), (1000, "fired late by 1.0 s"), (3_249, "fired late by 3.2 s")],
 )
 def test_lateness_is_told_in_the_reason(late_ms, reason):
-    assert fired_reason(T0, NOW + late_ms) == reason
+    (decided,) = plan(minute_job(), T0 - 60, T0 * 1000 + late_ms, 100)
+    assert (decided.instant, decided.reason) == (T0, reason)
 
 
 def test_jitter_and_spread_hold_an_occurrence_back_always_by_the_same():
     definition = minute_job(schedule=Cron("* * * * *", jitter=30, spread=3600))
-    delays = {start_delay_ms(definition, "occ_1") for _ in range(3)}
+    delays = {start_delay_ms(definition.schedule, "occ_1", definition.id) for _ in range(3)}
     assert len(delays) == 1
     assert 0 <= delays.pop() < 3_630_000
-    assert start_delay_ms(minute_job(), "occ_1") == 0
+    assert start_delay_ms(minute_job().schedule, "occ_1", minute_job().id) == 0
 
 
 def test_each_task_gets_a_run_with_its_own_identity_and_options():
