@@ -17,6 +17,7 @@ WORKER_RANGES: Final = {
     "grace_s": (0, 86_400),
     "loop_block_s": (0.5, 3600),
     "max_leaked": (1, 10_000),
+    "max_suspects": (1, 1000),
     **dict.fromkeys(("max_runs", "max_memory_mib", "child_max_runs", "child_max_memory_mib"), (0, 10**9)),
 }
 TICKER_RANGES: Final = {
@@ -38,8 +39,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     or when it holds so much memory; 0 for never. child_max_runs, child_max_memory_mib: the same for a process beside
     it, which is replaced then; a process that takes more memory while it runs a handler is killed. loop_block_s: a
     coroutine that blocks the event loop for so many seconds keeps that loop for itself, and the other coroutines go on
-    in a new one. max_leaked: the worker ends in order when so many threads that it gave up have not ended. permissions:
-    what the built-in tasks may do. Raises Misconfigured with the field, the value and what is allowed.
+    in a new one. max_leaked: the worker ends in order when so many threads that it gave up have not ended.
+    max_suspects: how many runs that may have killed a worker are executed at a time, each in a process of its own.
+    permissions: what the built-in tasks may do. Raises Misconfigured with the field, the value and what is allowed.
     """
 
     concurrency: int = 8
@@ -55,6 +57,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     child_max_memory_mib: int = 0
     loop_block_s: float = 5.0
     max_leaked: int = 10
+    max_suspects: int = 2
     permissions: Permissions = Permissions()
 
     def __post_init__(self) -> None:

@@ -100,6 +100,14 @@ def recycling_options(function: F) -> F:
     metavar="SECONDS",
     help="Time that runs in flight have to end after SIGTERM.",
 )
+@click.option(
+    "--max-suspects",
+    type=int,
+    default=_DEFAULTS.max_suspects,
+    show_default=True,
+    metavar="N",
+    help="Number of runs at a time that may have killed a worker, each in a process of its own.",
+)
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @recycling_options
 @supervisor_options

@@ -92,7 +92,7 @@ class Dispatcher:
     def _step(self, fetcher: Fetcher, *, burst: bool) -> float | None:
         """Fetch once, and put each list of attempts into slots as soon as it may start."""
         returner = self._returners[self._fetchers[fetcher]]
-        if returner.unstarted or not self._prefetch.has_idle_slot:
+        if returner.unstarted or not self._prefetch.has_idle_slot or self._slots.waiting_suspects:
             fetcher.pause_s = returner.step()
         if self._shutdown.quiet.is_set():
             return QUIET_POLL_S

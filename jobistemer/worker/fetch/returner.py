@@ -21,6 +21,8 @@ from jobistemer.worker.slots.slots import Slots
 
 SECOND_LOOK_S = 0.01
 """How long too much has to wait before it goes back: a process that stood still finds all its runs long at first."""
+SUSPECT_WAIT_S = 5.0
+"""How long a run that may have killed a worker waits here for a process before another worker may try."""
 COUNT_INTERVAL_S = 1.0
 """How long it counts that other workers were found, or none."""
 
@@ -67,6 +69,7 @@ class Returner:
     def step(self) -> float:
         """Return what waits here in vain while other workers live; return the seconds until the next look."""
         self.return_added()
+        self._return_suspects()
         allowed = self._prefetch.allowed_waiting()
         if allowed is None:
             self._crowded_since = None
@@ -80,6 +83,12 @@ class Returner:
             self.return_added()
             return FULL_PAUSE_S
         return SECOND_LOOK_S if self._others or now - self._counted_at >= COUNT_INTERVAL_S else FULL_PAUSE_S
+
+    def _return_suspects(self) -> None:
+        now = time.monotonic()
+        if self._slots.waiting_suspects and self._others_live(now):
+            self.add(self._slots.take_late_suspects(self._database, now - SUSPECT_WAIT_S))
+            self.return_added()
 
     def _others_live(self, now: float) -> bool:
         # Without another worker the entries would only come back. Whether one of them is idle is not asked: to give an

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, RunningAttempts, ToolsFactory
 from jobistemer.worker.execute.execute import build_attempt_info, outcome_of_error
 from jobistemer.worker.execute.injection import needs_injection, read_injected
@@ -54,22 +52,6 @@ def run_in_process(attempt: Attempt, attempts: RunningAttempts, pool: ProcessPoo
         # The watchdog has stopped the attempt as it ended, and may kill the process at any moment from now on.
         process.end()
     return must_report
-
-
-async def run_in_process_async(
-    attempt: Attempt, attempts: RunningAttempts, pool: ProcessPool, report: Callable[[Attempt], None]
-) -> None:
-    """Run an attempt in a process and report it, while the slot of an event loop waits without blocking the loop."""
-    loop = asyncio.get_running_loop()
-    ended = loop.create_future()
-
-    def wait() -> None:
-        if run_in_process(attempt, attempts, pool):
-            report(attempt)
-        loop.call_soon_threadsafe(ended.set_result, None)
-
-    start_thread(wait, "process slot")
-    await ended
 
 
 def _perform(attempt: Attempt, create_tools: ToolsFactory, process: HandlerProcess, shards: int) -> Outcome:

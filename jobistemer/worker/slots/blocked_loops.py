@@ -20,8 +20,8 @@ from functools import partial
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
-from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.slots.event_loop import EventLoop
+from jobistemer.worker.slots.isolation import Isolation
 
 PING_S = 0.5
 STALLED_S = 2.0
@@ -42,14 +42,14 @@ class LoopSlots:
         count: int,
         attempts: RunningAttempts,
         report: Callable[[Attempt], None],
-        pool: ProcessPool | None,
+        isolation: Isolation | None,
         block_s: float,
     ) -> None:
         self._attempts = attempts
         self._report = report
         self._block_s = block_s
         self._waiting: deque[Attempt] = deque()
-        self._open = partial(EventLoop, count, self._waiting, attempts, report, pool)
+        self._open = partial(EventLoop, count, self._waiting, attempts, report, isolation)
         self._loop = self._open()
         self._blocked_loops: list[EventLoop] = []
         self._abandoned_loops: list[EventLoop] = []

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from jobistemer.worker.attempts.attempt import Attempt
 
 
-class Executor(Protocol):
+class WaitingAttempts(Protocol):
+    """A queue of attempts that have not started."""
+
+    def take_unstarted(self) -> list[Attempt]:
+        """Remove the attempts that have not started from the queue, and return them."""
+        ...
+
+
+class Executor(WaitingAttempts, Protocol):
     """The slots of one kind: threads, or an event loop."""
 
     def put(self, attempts: Iterable[Attempt]) -> None:
         """Queue attempts."""
-        ...
-
-    def take_unstarted(self) -> list[Attempt]:
-        """Remove the attempts that have not started from the queue, and return them."""
         ...
 
 
@@ -26,14 +30,17 @@ class ConcurrencyLimit:
     """The one queue in front of both kinds of slots, for apps that have handlers of both kinds.
 
     Each executor has as many slots as the worker's concurrency, so each could use all of them; this queue starts no
-    more attempts than both together may run. blocked: attempts that a blocked event loop holds up; as many others may
-    run in their place.
+    more attempts than both together may run. blocked: attempts that a blocked event loop holds up, and suspects that
+    wait for a process; as many others may run in their place.
     """
 
-    def __init__(self, count: int, choose_executor: Callable[[Attempt], Executor], executors: list[Executor]) -> None:
+    def __init__(
+        self, count: int, choose_executor: Callable[[Attempt], Executor], sources: Sequence[WaitingAttempts]
+    ) -> None:
+        """Prepare for attempts. sources: where those wait that this queue has let start."""
         self._count = count
         self._choose_executor = choose_executor
-        self._executors = executors
+        self._sources = sources
         self._lock = threading.Lock()
         self._waiting: deque[Attempt] = deque()
         self._busy = 0
@@ -54,7 +61,7 @@ class ConcurrencyLimit:
     def take_unstarted(self) -> list[Attempt]:
         """Remove the attempts that have not started from the queue, and return them."""
         with self._lock:
-            returned = [attempt for executor in self._executors for attempt in executor.take_unstarted()]
+            returned = [attempt for source in self._sources for attempt in source.take_unstarted()]
             self._busy -= len(returned)
             found = [*returned, *self._waiting]
             self._waiting.clear()

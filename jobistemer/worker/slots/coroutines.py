@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 
+from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error, run_async
-from jobistemer.worker.process.pool import ProcessPool
-from jobistemer.worker.process.run_in_process import run_in_process_async
+from jobistemer.worker.slots.isolation import Isolation
 
 RUNS_PER_YIELD = 64
 """After so many coroutines in a row the slot yields: coroutines that never wait would keep the loop from all else."""
@@ -29,13 +29,13 @@ class CoroutineSlots:
         waiting: deque[Attempt],
         attempts: RunningAttempts,
         report: Callable[[Attempt], None],
-        pool: ProcessPool | None,
+        isolation: Isolation | None,
     ) -> None:
         self._loop = loop
         self._waiting = waiting
         self._attempts = attempts
         self._report = report
-        self._pool = pool
+        self._isolation = isolation
         self._idle: deque[asyncio.Future[None]] = deque()
         # The stop function of each slot; the tasks of stopped attempts whose code has not ended, and since when.
         self._slots: dict[asyncio.Task[None], Callable[[], None]] = {}
@@ -102,8 +102,8 @@ class CoroutineSlots:
         runs_since_yield = 0
         while True:
             attempt = await self._next_attempt()
-            if attempt.needs_process and self._pool is not None:
-                await run_in_process_async(attempt, self._attempts, self._pool, self._report)
+            if attempt.needs_process and self._isolation is not None:
+                await self._run_in_process(attempt, self._isolation)
                 continue
             try:
                 must_report = await run_async(attempt, self._attempts, stop)
@@ -139,6 +139,17 @@ class CoroutineSlots:
                 wakeup.cancel()
             else:
                 await wakeup
+
+    async def _run_in_process(self, attempt: Attempt, isolation: Isolation) -> None:
+        # On a thread: this slot waits without blocking the loop.
+        ended = self._loop.create_future()
+
+        def wait() -> None:
+            isolation.run(attempt, self._report)
+            self._loop.call_soon_threadsafe(ended.set_result, None)
+
+        start_thread(wait, "process slot")
+        await ended
 
     def _stop(self, task: asyncio.Task[None]) -> None:
         self._loop.call_soon_threadsafe(self._replace, task)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
-from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.slots.coroutines import CoroutineSlots
+from jobistemer.worker.slots.isolation import Isolation
 from jobistemer.worker.slots.threads import raise_stopped
 
 log = logging.getLogger("jobistemer.worker")
@@ -25,14 +25,14 @@ class EventLoop:
         waiting: deque[Attempt],
         attempts: RunningAttempts,
         report: Callable[[Attempt], None],
-        pool: ProcessPool | None,
+        isolation: Isolation | None,
     ) -> None:
         self._count = count
         self._pinged_at = 0.0
         self._ended = False
         self.interrupted_at = 0.0
         self._loop = asyncio.new_event_loop()
-        self.slots = CoroutineSlots(self._loop, waiting, attempts, report, pool)
+        self.slots = CoroutineSlots(self._loop, waiting, attempts, report, isolation)
         self.thread = start_thread(self._run, "event loop")
 
     def end(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from jobistemer.core.errors import Misconfigured
@@ -22,7 +22,8 @@ from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
 from jobistemer.worker.slots.blocked_loops import LoopSlots
-from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit, Executor
+from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit, Executor, WaitingAttempts
+from jobistemer.worker.slots.isolation import Isolation
 from jobistemer.worker.slots.threads import ThreadSlots
 
 LEAK_S = 5.0
@@ -62,6 +63,9 @@ class Slots:
         kinds = {runs_on_loop(handler) for handler in handlers.values() if handler is not DEFAULT_REDUCER}
         count = settings.concurrency
         self._pool = ProcessPool(settings, shards) if settings.app else None
+        isolation = self._isolation = _create_isolation(handlers, settings, attempts, self._pool)
+        self.waiting_suspects: Sequence[Attempt] = isolation.waiting if isolation else ()
+        """The runs that may have killed a worker and wait for a process."""
         self._limit: ConcurrencyLimit | None = None
 
         def report_to_limit(attempt: Attempt) -> None:
@@ -71,24 +75,25 @@ class Slots:
         # With both kinds an end on either side frees a place for the other side.
         report_end = report_to_limit if len(kinds) == 2 else report
         self._threads = (
-            ThreadSlots(count, attempts, report_end, self._pool)
+            ThreadSlots(count, attempts, report_end, isolation)
             if False in kinds or DEFAULT_REDUCER in handlers.values()
             else None
         )
         self._loops = (
-            LoopSlots(count, attempts, report_end, self._pool, settings.loop_block_s) if True in kinds else None
+            LoopSlots(count, attempts, report_end, isolation, settings.loop_block_s) if True in kinds else None
         )
         executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
         self._executors = executors
+        self._sources: list[WaitingAttempts] = [*executors, *([isolation] if isolation else [])]
         self.report = report_end
         if len(kinds) == 2:
             limit = self._limit = ConcurrencyLimit(
-                count, lambda attempt: executors[runs_on_loop(attempt.handler)], executors
+                count, lambda attempt: executors[runs_on_loop(attempt.handler)], self._sources
             )
         first = self._limit or (executors[0] if len(executors) == 1 else None)
         self.put: Callable[[Iterable[Attempt]], None] = first.put if first is not None else self._put_by_kind
         """Queue attempts. Chosen once, since no app has handlers of a kind that it had not when the worker started."""
-        if self._pool and any(handler.executor == PROCESS for handler in handlers.values()):
+        if self._pool and _needs_processes(handlers):
             start_thread(partial(_warm_up, self._pool), "process warm-up")
 
     def _put_by_kind(self, attempts: Iterable[Attempt]) -> None:
@@ -98,7 +103,7 @@ class Slots:
 
     def take_unstarted(self) -> list[Attempt]:
         """Remove the attempts that have not started from the queues, and return them."""
-        sources = [self._limit] if self._limit else self._executors
+        sources = [self._limit] if self._limit else self._sources
         return [attempt for source in sources for attempt in source.take_unstarted()]
 
     def withdraw(self, runs: Collection[str]) -> list[Attempt]:
@@ -118,9 +123,21 @@ class Slots:
         self.put([attempt for attempt in waiting if attempt not in taken] if taken else waiting)
         return late
 
+    def take_late_suspects(self, database: Database, before: float) -> list[Attempt]:
+        """Remove the suspects of one shard that have waited for a process since before a moment (monotonic)."""
+        late = self._isolation.take_late(database, before) if self._isolation else []
+        if self._limit:
+            for _ in late:
+                self._limit.release()
+        return late
+
     def check(self, running: list[Attempt]) -> int:
-        """Check the event loop. Returns how many attempts it holds up; as many others may run in their place."""
+        """Check the event loop. Returns how many attempts wait without using a slot; as many others may run.
+
+        These are the attempts that a blocked event loop holds up, and the suspects that wait for a process.
+        """
         blocked = self._loops.check(running) if self._loops else 0
+        blocked += len(self.waiting_suspects)
         if self._limit:
             self._limit.blocked = blocked
         return blocked
@@ -135,6 +152,17 @@ class Slots:
         for each in (self._threads, self._loops, self._pool):
             if each is not None:
                 each.end()
+
+
+def _needs_processes(handlers: Mapping[str, Handler]) -> bool:
+    return any(handler.executor == PROCESS for handler in handlers.values())
+
+
+def _create_isolation(
+    handlers: Mapping[str, Handler], settings: WorkerSettings, attempts: RunningAttempts, pool: ProcessPool | None
+) -> Isolation | None:
+    keeps_processes = _needs_processes(handlers)
+    return Isolation(pool, attempts, settings.max_suspects, keeps_processes=keeps_processes) if pool else None
 
 
 def _warm_up(pool: ProcessPool) -> None:

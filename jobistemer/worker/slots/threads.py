@@ -13,8 +13,7 @@ from queue import Empty, SimpleQueue
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error, run
-from jobistemer.worker.process.pool import ProcessPool
-from jobistemer.worker.process.run_in_process import run_in_process
+from jobistemer.worker.slots.isolation import Isolation
 
 ReportEnd = Callable[[Attempt], None]
 
@@ -55,10 +54,10 @@ class ThreadInterrupt:
 class ThreadSlots:
     """A fixed number of threads. A thread whose attempt was stopped is replaced at once, whatever it goes on doing."""
 
-    def __init__(self, count: int, attempts: RunningAttempts, report: ReportEnd, pool: ProcessPool | None) -> None:
+    def __init__(self, count: int, attempts: RunningAttempts, report: ReportEnd, isolation: Isolation | None) -> None:
         self._attempts = attempts
         self._report = report
-        self._pool = pool
+        self._isolation = isolation
         self._waiting: SimpleQueue[Attempt | None] = SimpleQueue()
         self._count = count
         # Threads whose attempts were stopped and that have not ended yet, and since when (monotonic).
@@ -101,20 +100,22 @@ class ThreadSlots:
             interrupt.stop()
             self._add_thread()
 
-        interrupt = ThreadInterrupt()
+        interrupt, isolation = ThreadInterrupt(), self._isolation
         waiting, attempts, report = self._waiting, self._attempts, self._report
         with suppress(Stopped):
             while (attempt := waiting.get()) is not None:
-                pool = self._pool if attempt.needs_process else None
+                if attempt.needs_process and isolation is not None:
+                    isolation.run(attempt, report)
+                    continue
                 try:
-                    must_report = run_in_process(attempt, attempts, pool) if pool else run(attempt, attempts, stop)
+                    must_report = run(attempt, attempts, stop)
                 except Exception as error:
                     # A bug in Jobistemer must cost neither the slot nor the attempt.
                     log.exception("slot: unexpected error")
                     must_report = attempts.end(attempt, outcome_of_error(error))
                 if must_report:
                     report(attempt)
-                elif not pool:
+                else:
                     # The watchdog has reported the attempt, and another thread has this slot.
                     interrupt.wait()
                     break

@@ -1,0 +1,96 @@
+"""Isolation: runs that may have killed a worker are executed in processes of their own, a few at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from jobistemer.core.jobs.options import PROCESS
+from jobistemer.runtime.repeat import start_thread
+from jobistemer.store.database import Database
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.execute.execute import outcome_of_error
+from jobistemer.worker.process.pool import ProcessPool
+from jobistemer.worker.process.run_in_process import run_in_process
+
+log = logging.getLogger("jobistemer.worker")
+
+
+def is_suspect(attempt: Attempt) -> bool:
+    """Return whether a run is in a process only because a worker died while it ran."""
+    return attempt.delivery.crashes > 0 and attempt.handler.executor != PROCESS
+
+
+class Isolation:
+    """The attempts of one worker that run in processes.
+
+    Handlers with `executor="process"` always begin at once. Suspects begin while fewer than `places` of them run; the
+    others wait here and occupy no slot. The thread whose suspect has ended runs the next one: of those that wait the
+    one with the most crashes, since it is the most likely to have killed its worker. keeps_processes: idle processes
+    are kept for later runs; without that they end as soon as no suspect is left.
+    """
+
+    def __init__(self, pool: ProcessPool, attempts: RunningAttempts, places: int, *, keeps_processes: bool) -> None:
+        self._pool = pool
+        self._attempts = attempts
+        self._free = self._places = places
+        self._keeps_processes = keeps_processes
+        self._lock = threading.Lock()
+        self.waiting: list[Attempt] = []
+        """The suspects that wait for a process; changed by the methods of this class alone."""
+
+    def run(self, attempt: Attempt, report: Callable[[Attempt], None]) -> None:
+        """Run an attempt in a process and report it, in the caller's thread; a suspect may have to wait instead."""
+        if not is_suspect(attempt):
+            self._run_one(attempt, report)
+        elif self._enter(attempt):
+            following: Attempt | None = attempt
+            while following is not None:
+                self._run_one(following, report)
+                following = self._next()
+
+    def take_unstarted(self) -> list[Attempt]:
+        """Remove the suspects that wait, and return them."""
+        with self._lock:
+            found = self.waiting[:]
+            self.waiting.clear()
+        return found
+
+    def take_late(self, database: Database, before: float) -> list[Attempt]:
+        """Remove the suspects of one shard that were fetched before a moment (monotonic) and still wait."""
+        with self._lock:
+            found = [each for each in self.waiting if each.database is database and each.started < before]
+            self.waiting[:] = [each for each in self.waiting if each not in found]
+        return found
+
+    def _run_one(self, attempt: Attempt, report: Callable[[Attempt], None]) -> None:
+        try:
+            must_report = run_in_process(attempt, self._attempts, self._pool)
+        except Exception as error:
+            # A bug in Jobistemer must cost neither the place nor the attempt.
+            log.exception("process: unexpected error")
+            must_report = self._attempts.end(attempt, outcome_of_error(error))
+        if must_report:
+            report(attempt)
+
+    def _enter(self, attempt: Attempt) -> bool:
+        with self._lock:
+            if not self._free:
+                self.waiting.append(attempt)
+                return False
+            self._free -= 1
+            return True
+
+    def _next(self) -> Attempt | None:
+        with self._lock:
+            if self.waiting:
+                first = max(self.waiting, key=lambda each: each.delivery.crashes)
+                self.waiting.remove(first)
+                return first
+            self._free += 1
+            is_over = self._free == self._places
+        if is_over and not self._keeps_processes:
+            # On a thread: a slot must not wait for the end of processes.
+            start_thread(self._pool.end, "process end")
+        return None

@@ -1,0 +1,172 @@
+"""Runs that may have killed a worker: how many at a time, in which order, and what becomes of those that wait."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+
+import pytest
+
+from jobistemer.core.errors import Misconfigured
+from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.options import Options
+from jobistemer.core.runs.message import Delivery
+from jobistemer.core.settings import WorkerSettings
+from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.process.pool import HandlerProcess, ProcessNotStarted, ProcessPool
+from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit
+from jobistemer.worker.slots.isolation import Isolation
+from jobistemer.worker.slots.slots import Slots
+from tests.support.lifecycle import message
+from tests.unit.worker.execute.test_execute import HERE
+
+
+class GatedPool(ProcessPool):
+    """A pool whose processes fail to start, each when it is told to: who asks for one is seen, and no process is needed."""
+
+    def __init__(self) -> None:
+        super().__init__(WorkerSettings(app="no:app"), 1)
+        self.asked: SimpleQueue[str] = SimpleQueue()
+        self.gate = threading.Semaphore(0)
+        self.ended = threading.Event()
+
+    def acquire(self) -> HandlerProcess:
+        self.asked.put("asked")
+        assert self.gate.acquire(timeout=10)
+        raise ProcessNotStarted("not in this test")
+
+    def end(self) -> None:
+        self.ended.set()
+
+
+def make_attempt(name: str, crashes: int = 1, executor: str = "auto") -> Attempt:
+    handler = Handler("greet", lambda: None, Options(executor=executor))
+    return Attempt(HERE, Delivery(b"s", name.encode(), message(run=name), 0, crashes), handler, "alice")
+
+
+class Scene:
+    """An isolation whose attempts each have a thread, as slots have."""
+
+    def __init__(self, places: int, *, keeps_processes: bool = False) -> None:
+        self.pool = GatedPool()
+        self.isolation = Isolation(self.pool, RunningAttempts(), places, keeps_processes=keeps_processes)
+        self.reported: SimpleQueue[Attempt] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, attempt: Attempt) -> None:
+        """Run an attempt and see that it asks for a process."""
+        self._threads.append(
+            threading.Thread(target=self.isolation.run, args=(attempt, self.reported.put), daemon=True)
+        )
+        self._threads[-1].start()
+        assert self.pool.asked.get(timeout=10) == "asked"
+
+    def end_one(self) -> str:
+        """Let one attempt end; the run that it was."""
+        self.pool.gate.release()
+        return self.reported.get(timeout=10).delivery.message.run
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(timeout=10)
+        assert not any(thread.is_alive() for thread in self._threads)
+
+
+def test_no_more_suspects_run_at_a_time_than_are_allowed_and_a_slot_does_not_wait_for_the_others():
+    scene = Scene(places=2)
+    scene.begin(make_attempt("a"))
+    scene.begin(make_attempt("b"))
+
+    for name in ("c", "d", "e"):
+        scene.isolation.run(make_attempt(name), scene.reported.put)
+
+    assert (len(scene.isolation.waiting), scene.pool.asked.empty()) == (3, True)
+    ended = {scene.end_one() for _ in range(5)}
+    scene.join()
+    assert (ended, scene.isolation.waiting) == ({"a", "b", "c", "d", "e"}, [])
+
+
+def test_the_run_with_the_most_crashes_on_record_goes_first_among_those_that_wait():
+    scene = Scene(places=1)
+    scene.begin(make_attempt("first"))
+    for name, crashes in (("bystander", 1), ("likely", 2), ("another", 1)):
+        scene.isolation.run(make_attempt(name, crashes), scene.reported.put)
+
+    assert [scene.end_one() for _ in range(4)] == ["first", "likely", "bystander", "another"]
+
+
+def test_a_task_with_a_process_of_its_own_waits_for_no_suspect():
+    scene = Scene(places=1)
+    scene.begin(make_attempt("suspect"))
+
+    scene.begin(make_attempt("own", crashes=1, executor="process"))
+
+    assert {scene.end_one(), scene.end_one()} == {"suspect", "own"}
+
+
+def test_processes_end_with_the_last_suspect_unless_tasks_ask_for_processes():
+    for keeps in (False, True):
+        scene = Scene(places=2, keeps_processes=keeps)
+        scene.begin(make_attempt("a"))
+        scene.begin(make_attempt("b"))
+        scene.end_one()
+        assert not scene.pool.ended.is_set()
+        scene.end_one()
+        scene.join()
+        assert scene.pool.ended.wait(0 if keeps else 10) is not keeps
+
+
+def test_what_waits_can_be_taken_back_and_late_ones_by_their_shard():
+    scene = Scene(places=1)
+    scene.begin(make_attempt("a"))
+    early, late = make_attempt("b"), make_attempt("c")
+    late.started = early.started + 10
+    scene.isolation.run(early, scene.reported.put)
+    scene.isolation.run(late, scene.reported.put)
+
+    assert scene.isolation.take_late(object(), late.started + 1) == []
+    assert scene.isolation.take_late(HERE, early.started + 1) == [early]
+    assert scene.isolation.take_unstarted() == [late]
+    assert [scene.end_one(), scene.isolation.waiting] == ["a", []]
+
+
+def test_suspects_that_wait_use_up_none_of_the_places_that_both_kinds_of_slots_share():
+    # Given an app with both kinds of handlers and one slot, and a suspect that waits
+    scene = Scene(places=1)
+    scene.begin(make_attempt("running"))
+    put: list[Attempt] = []
+
+    class Executor:
+        def put(self, attempts):
+            put.extend(attempts)
+
+        def take_unstarted(self):
+            return []
+
+    limit = ConcurrencyLimit(1, lambda _: Executor(), [scene.isolation])
+    suspect, plain = make_attempt("waits"), make_attempt("plain", crashes=0)
+    limit.put([suspect, plain])
+    scene.isolation.run(put.pop(), scene.reported.put)
+    assert put == []
+
+    # When the limit learns of it, the next attempt begins; and what is taken back is counted once
+    limit.blocked = len(scene.isolation.waiting)
+    limit.put([])
+    assert put == [plain]
+    assert limit.take_unstarted() == [suspect]
+    limit.blocked = 0
+    limit.release()
+    limit.put([suspect, plain])
+    assert put == [plain, suspect]
+    scene.end_one()
+
+
+def test_a_worker_without_an_app_to_import_has_no_isolation_and_says_so_of_none():
+    slots = Slots({}, WorkerSettings(), RunningAttempts(), lambda _: None)
+    assert (slots.waiting_suspects, slots.take_late_suspects(HERE, 1e9)) == ((), [])
+
+
+@pytest.mark.parametrize("number", [0, 1001])
+def test_a_number_of_suspects_out_of_range_is_refused(number):
+    with pytest.raises(Misconfigured, match=f"max_suspects is {number}"):
+        WorkerSettings(max_suspects=number)
