@@ -46,8 +46,8 @@ test-lowest: .venv-lowest/.ready
 .venv-lowest/.ready: pyproject.toml .ci/lowest.py
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/constraints.txt
-	.venv-lowest/bin/pip install --quiet -c .venv-lowest/constraints.txt --editable '.[dashboard,holidays,testing,embedded]' \
-	    httpx httpx2 hypothesis pytest-timeout pytest-xdist trustme pyyaml cronsim opentelemetry-sdk prometheus-client sentry-sdk
+	.venv-lowest/bin/pip install --quiet -c .venv-lowest/constraints.txt --editable '.[dashboard,holidays,testing,embedded,pydantic]' \
+	    attrs httpx httpx2 hypothesis pytest-timeout pytest-xdist trustme pyyaml cronsim opentelemetry-sdk prometheus-client sentry-sdk
 	@touch $@
 
 test-cluster: .venv/dev

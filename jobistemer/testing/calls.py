@@ -11,6 +11,8 @@ import msgspec
 
 from jobistemer.app import Jobistemer
 from jobistemer.core.errors import InvalidPayload
+from jobistemer.core.handlers.value_codec import encode_json
+from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.message import Message
 from jobistemer.core.states import RunState
 from jobistemer.store.reads.jobs import locate_run
@@ -113,6 +115,6 @@ def _is_equal(expected: Any, found: Any) -> bool:
     if expected == found:
         return True
     try:
-        return bool(msgspec.to_builtins(expected) == msgspec.to_builtins(found))
-    except (TypeError, ValueError):
+        return bool(msgspec.json.decode(encode_json(expected)) == msgspec.json.decode(encode_json(found)))
+    except ENCODING_ERRORS:
         return False

@@ -17,10 +17,20 @@ from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadToo
 from jobistemer.core.handlers.callables import read_callable
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.injected import find_injected
-from jobistemer.core.handlers.result_codec import encode_result, may_be_none, read_result_type
+from jobistemer.core.handlers.result_codec import ResultCodec
+from jobistemer.core.handlers.value_codec import (
+    DECLARATION_ERRORS,
+    build_plain_decoder,
+    check_unchanged,
+    decode_models,
+    encode_json,
+    encode_models,
+    find_model_codecs,
+)
 from jobistemer.core.jobs.limits import Limit, LimitUse, check_keys, find_uses, shard_key
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
+from jobistemer.core.models import ModelCodec
 from jobistemer.core.payload_json import ENCODING_ERRORS, MAX_DEPTH, check_json_depth, find_non_finite, read_object
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, Message
 from jobistemer.core.sizes import DEFAULT_BYTES, DEFAULT_SIZES, Sizes
@@ -61,12 +71,10 @@ class Handler:
         hidden = {self.context_parameter, *self.injected}
         given = [each for each in signature.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
-        self._decoder = _build_decoder(name, given, hints)
+        self._models, self._decoder = _build_decoders(name, given, hints)
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
-        result = read_result_type(name, hints)
-        self._result_decoder = msgspec.json.Decoder(result)
-        self._is_result_typed = result is not Any
-        self.may_return_none = may_be_none(self._result_decoder)
+        self._result_codec = ResultCodec(name, hints)
+        self.may_return_none = self._result_codec.may_be_none
         """Whether None fits the annotated result; a worker asks for each run that returned nothing."""
 
     @property
@@ -120,8 +128,18 @@ class Handler:
 
         Raises InvalidPayload with the path of what does not fit, or PayloadTooLarge.
         """
+        if self._models:
+            return self._encode_with_models(arguments)
         payload = _encode_object(self.name, arguments, self.sizes.payload_bytes)
         self._read(payload)
+        return payload
+
+    def _encode_with_models(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
+        encoded = encode_models(self.name, self._models, arguments)
+        payload = _encode_object(self.name, encoded, self.sizes.payload_bytes)
+        found = self.decode(payload)
+        for name in self._models.keys() & arguments.keys():
+            check_unchanged(f"payload of task {self.name!r}", arguments[name], found[name], f"$.{name}")
         return payload
 
     def decode(self, payload: msgspec.Raw) -> dict[str, Any]:
@@ -132,7 +150,8 @@ class Handler:
         if self._decoder is None and payload == EMPTY_PAYLOAD:
             return {}
         found = self._read(payload)
-        return {field: getattr(found, field) for field in found.__struct_fields__}
+        arguments = {field: getattr(found, field) for field in found.__struct_fields__}
+        return decode_models(self.name, self._models, arguments) if self._models else arguments
 
     def _read(self, payload: msgspec.Raw) -> Any:
         """Read a payload into the struct of the parameters, None without parameters. Raises InvalidPayload."""
@@ -153,17 +172,11 @@ class Handler:
 
         Raises InvalidPayload with the path of what does not fit or has no form in JSON, or PayloadTooLarge.
         """
-        result = encode_result(value, self.sizes.result_bytes)
-        if self._is_result_typed:
-            self.decode_result(result or b"null")
-        return result
+        return self._result_codec.encode(value, self.sizes.result_bytes)
 
     def decode_result(self, result: bytes) -> Any:
         """Decode a stored result as the annotated type. Raises InvalidPayload with the path of what does not fit."""
-        try:
-            return self._result_decoder.decode(result)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidPayload(f"the result of task {self.name!r} does not fit its annotation: {error}") from None
+        return self._result_codec.decode(result)
 
 
 def encode_payload(name: str, arguments: Mapping[str, Any], most: int = DEFAULT_BYTES) -> msgspec.Raw:
@@ -194,7 +207,7 @@ def check_encoded_payload(name: str, payload: msgspec.Raw, most: int = DEFAULT_B
 
 def _encode_object(name: str, arguments: Mapping[str, Any], most: int) -> msgspec.Raw:
     try:
-        payload = msgspec.json.encode(arguments)
+        payload = encode_json(arguments)
     except ENCODING_ERRORS as error:
         raise InvalidPayload(f"payload of task {name!r} cannot be written as JSON: {error}") from None
     # msgspec writes NaN and infinity as null, and the handler would silently get None. The search through the values is
@@ -227,21 +240,25 @@ def _find_context_parameter(signature: inspect.Signature, hints: Mapping[str, An
     return next((name for name in signature.parameters if hints.get(name) in annotations), None)
 
 
-def _build_decoder(
+def _build_decoders(
     name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
-) -> msgspec.json.Decoder[Any] | None:
-    fields = [_build_field(parameter, hints) for parameter in parameters]
-    if not fields:
-        return None
+) -> tuple[dict[str, ModelCodec], msgspec.json.Decoder[Any] | None]:
+    """Return the codecs of the parameters that hold models, and the decoder of the whole payload."""
     try:
+        models = find_model_codecs(parameters, hints)
+        fields = [_build_field(parameter, hints, models) for parameter in parameters]
+        if not fields:
+            return models, None
         payload_type = msgspec.defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True)
-        return msgspec.json.Decoder(payload_type)
-    except (*ENCODING_ERRORS, RuntimeError, NameError) as error:
+        return models, build_plain_decoder(payload_type)
+    except DECLARATION_ERRORS as error:
         raise InvalidDefinition(f"task {name!r} has a parameter that cannot be read from JSON: {error}") from None
 
 
-def _build_field(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Any, ...]:
-    annotation = hints.get(parameter.name, Any)
+def _build_field(
+    parameter: inspect.Parameter, hints: Mapping[str, Any], models: Mapping[str, ModelCodec]
+) -> tuple[Any, ...]:
+    annotation = msgspec.Raw if parameter.name in models else hints.get(parameter.name, Any)
     if parameter.default is inspect.Parameter.empty:
         return (parameter.name, annotation)
     default = parameter.default

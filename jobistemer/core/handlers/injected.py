@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition
+from jobistemer.core.handlers.value_codec import DECLARATION_ERRORS, Decode, Encode, build_codec
 from jobistemer.core.runs.report import Report
 from jobistemer.core.runs.results import Results
 
-Decode = Callable[[bytes], Any]
-
 
 class UpstreamResult(NamedTuple):
-    """The result of the upstream task with the parameter's name."""
+    """The result of the upstream task with the parameter's name. encode: makes of it what decode reads."""
 
     task: str
     decode: Decode
+    encode: Encode
 
 
 class UpstreamResults(NamedTuple):
@@ -42,6 +42,10 @@ class InjectedReport(NamedTuple):
         """Read a report from JSON."""
         return msgspec.json.decode(encoded, type=Report)
 
+    def encode(self, report: Report) -> bytes:
+        """Write a report as JSON."""
+        return msgspec.json.encode(report)
+
 
 Injected = UpstreamResult | UpstreamResults | GroupResults | InjectedReport
 
@@ -59,21 +63,21 @@ def find_injected(
         if hint is Report:
             found[parameter] = InjectedReport()
         elif hint is Results or get_origin(hint) is Results:
-            decode = build_result_decoder(name, parameter, (*get_args(hint), Any)[0])
+            decode, _ = _build_result_codec(name, parameter, (*get_args(hint), Any)[0])
             found[parameter] = UpstreamResults(parameter, decode) if parameter in upstream else GroupResults(decode)
         elif parameter in upstream:
-            found[parameter] = UpstreamResult(parameter, build_result_decoder(name, parameter, hint))
+            found[parameter] = UpstreamResult(parameter, *_build_result_codec(name, parameter, hint))
     return found
 
 
-def build_result_decoder(name: str, parameter: str, hint: Any) -> Decode:
-    """Build the function that decodes a stored result as the parameter's type.
+def _build_result_codec(name: str, parameter: str, hint: Any) -> tuple[Decode, Encode]:
+    """Build the functions that decode a stored result as the parameter's type, and encode it again.
 
     Raises InvalidDefinition for a type that cannot be read from JSON.
     """
     try:
-        return msgspec.json.Decoder(hint).decode
-    except (TypeError, ValueError, RuntimeError, NameError) as error:
+        return build_codec(hint)
+    except DECLARATION_ERRORS as error:
         raise InvalidDefinition(
             f"task {name!r}: parameter {parameter!r} cannot be read from the JSON of a result: {error}"
         ) from None

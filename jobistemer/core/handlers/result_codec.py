@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Never, NoReturn
 
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
+from jobistemer.core.handlers.value_codec import (
+    DECLARATION_ERRORS,
+    build_plain_decoder,
+    check_unchanged,
+    encode_json,
+    find_model_codec,
+)
 from jobistemer.core.payload_json import ENCODING_ERRORS, find_non_finite
 from jobistemer.core.sizes import DEFAULT_BYTES
 
@@ -20,8 +27,8 @@ def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
     if value is None:
         return b""
     try:
-        result = msgspec.json.encode(value)
-    except (TypeError, ValueError, msgspec.EncodeError, RecursionError) as error:
+        result = encode_json(value)
+    except ENCODING_ERRORS as error:
         raise InvalidPayload(f"the result cannot be written as JSON: {error}") from None
     # As in payloads: JSON has no word for NaN and infinity, and null would take their place without a word.
     if b"null" in result and (unfit := find_non_finite(value)) is not None:
@@ -31,21 +38,52 @@ def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
     return result
 
 
-def read_result_type(name: str, hints: Mapping[str, Any]) -> Any:
-    """Return the annotated type of the results of a task, Any without one. Raises InvalidDefinition."""
-    result = hints.get("return", Any)
-    result = Any if result is type(None) else result
-    try:
-        msgspec.json.Decoder(result)
-    except (*ENCODING_ERRORS, RuntimeError, NameError) as error:
-        raise InvalidDefinition(f"task {name!r} returns a type that cannot be read from JSON: {error}") from None
-    return result
+class ResultCodec:
+    """The JSON of the results of one task. Raises InvalidDefinition for an annotation that no JSON gives.
 
+    may_be_none: whether None fits the annotation.
+    """
 
-def may_be_none(decoder: msgspec.json.Decoder[Any]) -> bool:
-    """Return whether a decoder reads null: whether None fits the type that it was made for."""
-    try:
-        decoder.decode(b"null")
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
+    def __init__(self, task: str, hints: Mapping[str, Any]) -> None:
+        self._task = task
+        annotation = hints.get("return", Any)
+        annotation = Any if annotation in (type(None), NoReturn, Never) else annotation
+        self._is_typed = annotation is not Any
+        try:
+            self._models = find_model_codec(annotation, "$")
+            self._decode = self._models.decode if self._models else build_plain_decoder(annotation).decode
+        except DECLARATION_ERRORS as error:
+            raise InvalidDefinition(f"task {task!r} returns a type that cannot be read from JSON: {error}") from None
+        self.may_be_none = self._reads_null()
+
+    def encode(self, value: Any, most: int) -> bytes:
+        """Encode a return value as it is stored, checked against the annotation; empty for None.
+
+        Raises InvalidPayload with the path of what does not fit or has no form in JSON, or PayloadTooLarge.
+        """
+        if self._models is None or value is None:
+            result = encode_result(value, most)
+            if self._is_typed:
+                self.decode(result or b"null")
+            return result
+        try:
+            encoded = self._models.encode(value)
+        except Exception as error:  # noqa: BLE001 - serializers of models are code of the application
+            raise InvalidPayload(f"the result cannot be written as JSON: {error}") from None
+        result = encode_result(encoded, most)
+        check_unchanged("the result", value, self.decode(result), "$")
+        return result
+
+    def decode(self, result: bytes) -> Any:
+        """Decode a stored result as the annotated type. Raises InvalidPayload with the path of what does not fit."""
+        try:
+            return self._decode(result)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise InvalidPayload(f"the result of task {self._task!r} does not fit its annotation: {error}") from None
+
+    def _reads_null(self) -> bool:
+        try:
+            self._decode(b"null")
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        return True

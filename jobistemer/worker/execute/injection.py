@@ -13,13 +13,13 @@ from jobistemer.core import ids
 from jobistemer.core.errors import InvalidPayload, NotConnected
 from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.injected import (
-    Decode,
     GroupResults,
     Injected,
     InjectedReport,
     UpstreamResult,
     UpstreamResults,
 )
+from jobistemer.core.handlers.value_codec import Decode
 from jobistemer.core.jobs.job import FailureStrategy
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.results import Results

@@ -18,7 +18,7 @@ from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import PrepareCall
-from jobistemer.core.handlers.injected import Decode
+from jobistemer.core.handlers.value_codec import Decode
 from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.transaction import Transaction, Value
 from jobistemer.core.safe_text import make_storable

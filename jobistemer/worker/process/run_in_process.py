@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from jobistemer.core.handlers.injected import InjectedReport, UpstreamResult
 from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.settle import Outcome
@@ -69,14 +70,18 @@ def _perform(attempt: Attempt, create_tools: ToolsFactory, process: HandlerProce
 
 def _build_assignment(attempt: Attempt, tools: AttemptTools, injected: Mapping[str, Any], shards: int) -> Assignment:
     database = attempt.database
-    values = {name: value for name, value in injected.items() if not isinstance(value, Results)}
+    singles = {
+        name: each
+        for name, each in attempt.handler.injected.items()
+        if isinstance(each, UpstreamResult | InjectedReport)
+    }
     return Assignment(
         handler=attempt.handler.name,
         payload=bytes(attempt.delivery.message.payload),
         context=msgspec.json.encode(build_attempt_info(attempt)),
         place=ShardLocation(database.keys.namespace, database.keys.shard, shards, database.clock.now_ms()),
         permissions=tools.permissions,
-        supplied={name: msgspec.json.encode(value) for name, value in values.items()},
+        supplied={name: each.encode(injected[name]) for name, each in singles.items()},
         groups={name: (len(each), each.failed) for name, each in injected.items() if isinstance(each, Results)},
     )
 

@@ -11,6 +11,8 @@ import threading
 import time
 from contextvars import ContextVar
 
+from pydantic import BaseModel
+
 from jobistemer import NO_RETRIES, Context, Fail, Jobistemer, Options, Results
 from jobistemer.contrib.middleware import log_attempts, timeout
 from jobistemer.core.runs.report import Report
@@ -269,3 +271,21 @@ def poisonous_reducer(ctx: Context, results: Results[int]) -> None:
 @app.task(executor="auto")
 def fan_to_poison(ctx: Context) -> str:
     return ctx.map(square, [1, 2], reduce=poisonous_reducer)
+
+
+class Order(BaseModel):
+    number: int
+    raw: bytes = b"\x01"
+
+
+modelled = app.job("0 0 1 1 *", name="modelled", mode="sequential")
+
+
+@modelled.task(payload={"order": Order(number=7)})
+def receive(order: Order) -> tuple[Order, bytes]:
+    return order, b"abc"
+
+
+@modelled.task
+def pass_on(receive: tuple[Order, bytes], ctx: Context) -> None:
+    ctx.log(repr(receive))

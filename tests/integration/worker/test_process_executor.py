@@ -223,6 +223,17 @@ def test_tasks_of_a_job_get_results_and_reports(app, worker):
     assert [("on_start" in lines(app, run)) for run in runs.values()] == [True, False, False]
 
 
+def test_a_result_with_a_model_reaches_the_process_of_the_next_task_as_it_was(app, url, worker):
+    deployed = Jobistemer(url, namespace="apart")
+    for job in process_executor_app.app.jobs():
+        deployed.control.register(job)
+    occurrence, _ = deployed.control.trigger("modelled")
+    run = deployed.run(ids.run_id(occurrence, ids.task_id(ids.job_id("modelled"), "pass_on")))
+    wait_until(lambda: records.find_run(app.namespace.shards[0], run.id), "the task before it has ended")
+    assert run.result(WAIT) is None
+    assert "(Order(number=7, raw=b'\\x01'), b'abc')" in lines(app, run)
+
+
 def test_the_context_shows_when_the_worker_shuts_down(url, tmp_path):
     own_app = Jobistemer(url, namespace="leaving", defaults=process_executor_app.app.defaults)
     with running_worker(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:

@@ -1,0 +1,151 @@
+"""The reading of annotated values from JSON: by msgspec, and by pydantic where an annotation holds models.
+
+What neither of them can read is refused here, where the task is declared.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from jobistemer.core.errors import InvalidPayload
+from jobistemer.core.models import ModelCodec, decode_model, encode_model, find_change, holds_models, is_model
+from jobistemer.core.payload_json import ENCODING_ERRORS
+
+Decode = Callable[[bytes], Any]
+Encode = Callable[[Any], bytes]
+encode_json: Final[Encode] = msgspec.json.Encoder(enc_hook=encode_model).encode
+"""Write a value as JSON, models and all that msgspec knows. Raises one of ENCODING_ERRORS."""
+DECLARATION_ERRORS: Final = (*ENCODING_ERRORS, RuntimeError, NameError)
+"""What building a decoder raises for an annotation that cannot be read from JSON."""
+_JSON_CLASSES: Final = (dict, list, str, int, float, bool, type(None))
+"""What msgspec makes of JSON where an annotation names no more than `object` or an abstract class."""
+
+
+def build_codec(annotation: Any) -> tuple[Decode, Encode]:
+    """Return the functions that decode and encode a value of an annotation; decoding raises msgspec.DecodeError.
+
+    Raises one of DECLARATION_ERRORS for an annotation that cannot be read from JSON.
+    """
+    codec = find_model_codec(annotation, "$")
+    if codec is not None:
+        return codec.decode, lambda value: bytes(codec.encode(value))
+    return build_plain_decoder(annotation).decode, encode_json
+
+
+def build_plain_decoder(annotation: Any) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of an annotation whose models, if any, stand in fields and containers that msgspec knows.
+
+    Raises one of DECLARATION_ERRORS for an annotation that cannot be read from JSON.
+    """
+    decoder = msgspec.json.Decoder(annotation, dec_hook=decode_model)
+    for kind in _find_unknown_classes(msgspec.inspect.type_info(annotation), []):
+        if is_model(kind):
+            _build_codec(kind, "$")
+        elif not _is_class_of_json(kind):
+            raise TypeError(f"{kind.__module__}.{kind.__qualname__} has no form in JSON: use a dataclass or a model")
+    return decoder
+
+
+def find_model_codec(annotation: Any, place: str) -> ModelCodec | None:
+    """Return the codec of an annotation that pydantic has to read as a whole; None where msgspec can.
+
+    Raises TypeError for an annotation that neither of them can read.
+    """
+    if not holds_models(annotation):
+        return None
+    try:
+        return _build_codec(annotation, place)
+    except TypeError as refused:
+        try:
+            # pydantic does not know the Structs of msgspec, whose fields may be models all the same.
+            build_plain_decoder(annotation)
+        except DECLARATION_ERRORS:
+            raise refused from None
+        return None
+
+
+def find_model_codecs(parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> dict[str, ModelCodec]:
+    """Return the codecs of the parameters that hold models, by name. Raises TypeError, naming the parameter."""
+    found = {}
+    for parameter in parameters:
+        try:
+            codec = find_model_codec(hints.get(parameter.name, Any), f"$.{parameter.name}")
+        except TypeError as error:
+            raise TypeError(f"{parameter.name}: {error}") from None
+        if codec is not None:
+            found[parameter.name] = codec
+    return found
+
+
+def encode_models(task: str, codecs: Mapping[str, ModelCodec], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of a call with those that hold models in JSON. Raises InvalidPayload."""
+    if not isinstance(arguments, Mapping):
+        return arguments
+    encoded = dict(arguments)
+    for name in codecs.keys() & encoded.keys():
+        try:
+            encoded[name] = codecs[name].encode(encoded[name])
+        except Exception as error:  # noqa: BLE001 - serializers of models are code of the application
+            raise InvalidPayload(f"payload of task {task!r} cannot be written as JSON: `$.{name}`: {error}") from None
+    return encoded
+
+
+def decode_models(task: str, codecs: Mapping[str, ModelCodec], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments with their models decoded; defaults stay. Raises InvalidPayload."""
+    for name, codec in codecs.items():
+        if isinstance(value := arguments[name], msgspec.Raw):
+            try:
+                arguments[name] = codec.decode(value)
+            except msgspec.DecodeError as error:
+                raise InvalidPayload(f"payload of task {task!r} does not fit: {error}") from None
+    return arguments
+
+
+def check_unchanged(what: str, given: Any, found: Any, place: str) -> None:
+    """Check that the models of a value come back as they were given. Raises InvalidPayload with the path."""
+    if (changed := find_change(given, found, place)) is not None:
+        raise InvalidPayload(
+            f"{what} does not come back from JSON as it was given: at `{changed}`; "
+            "annotate what is given, and leave out fields that are secret, excluded or Any"
+        )
+
+
+def _build_codec(annotation: Any, place: str) -> ModelCodec:
+    try:
+        return ModelCodec(annotation, place)
+    except Exception as error:  # noqa: BLE001 - pydantic raises errors of its own, the application's schemas anything
+        reason = str(error).partition("\n")[0]
+        raise TypeError(f"pydantic cannot read {annotation!r} from JSON: {reason}") from None
+
+
+def _is_class_of_json(kind: type) -> bool:
+    try:
+        return any(issubclass(each, kind) for each in _JSON_CLASSES)
+    except TypeError:
+        # A protocol that cannot be checked at run time.
+        return False
+
+
+def _find_unknown_classes(info: Any, seen: list[Any]) -> Iterator[Any]:
+    """Yield the classes within a type that msgspec leaves to its hooks."""
+    if any(info is each for each in seen):
+        return
+    seen.append(info)
+    if isinstance(info, msgspec.inspect.CustomType):
+        yield info.cls
+    for part in _find_inner_types(info):
+        yield from _find_unknown_classes(part, seen)
+
+
+def _find_inner_types(info: Any) -> Iterator[Any]:
+    for name in info.__struct_fields__:
+        value = getattr(info, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, msgspec.inspect.Field):
+                yield each.type
+            elif isinstance(each, msgspec.inspect.Type):
+                yield each
