@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from jobistemer.core.reads.summaries import WorkerSummary
@@ -83,7 +83,8 @@ class WorkerKiller:
         found = []
         for database in self._namespace.shards:
             for place in streams.list_places(database):
-                held = [each for _, each in islice(streams.list_pending(database, place, worker), MAX_RUNS) if each]
+                pending = chain.from_iterable(streams.list_pending(database, place, worker))
+                held = [each for _, each in islice(pending, MAX_RUNS) if each]
                 found += [AbandonedRun(database, each.message.run, each.message.handler, each.attempt) for each in held]
         return found
 

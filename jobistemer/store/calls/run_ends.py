@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jobistemer.core import ids
@@ -16,10 +17,12 @@ from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.calls.runs import halt_keys
 from jobistemer.store.keys import Keys, place
-from jobistemer.store.scripts import ScriptCall, script
+from jobistemer.store.scripts import Reply, ScriptCall, script
 
 KEEP_EARLIER_MS = 7 * 86_400_000
 """How much longer than the retention of its run the record of an attempt is kept that did not end the run."""
+MAX_LOST_PER_CALL = 100
+"""How many lost attempts one call ends."""
 
 
 def record_end(keys: Keys, ended: EndedAttempt, job: Job | None) -> ScriptCall:
@@ -174,6 +177,32 @@ def _commit_task(keys: Keys, ended: EndedAttempt, over: FinalState, slot: TaskRe
             *run_fields,
         ),
     )
+
+
+def goes_back(ended: EndedAttempt) -> bool:
+    """Return whether the run of a lost attempt goes back to its stream at once."""
+    return isinstance(ended.ending, NextAttempt) and not ended.ending.delay_ms
+
+
+def lose_runs(keys: Keys, lost: Sequence[EndedAttempt]) -> ScriptCall:
+    """Build the call for up to 100 lost attempts of one stream, one worker and one moment, whose runs go back."""
+    first = lost[0]
+    touched: list[Any] = [first.delivery.stream.decode()]
+    args: list[Any] = [first.worker, first.outcome.error, first.ended_at, len(lost)]
+    for ended in lost:
+        delivery, message, ending = ended.delivery, ended.delivery.message, ended.ending
+        halting = halt_keys(keys, message)
+        touched += (keys.run(message.run), keys.attempt(ids.attempt_id(message.run, delivery.attempt)), *halting)
+        crashes = ending.crashes if isinstance(ending, NextAttempt) else delivery.crashes + 1
+        args += (delivery.entry, encode_message(message), delivery.attempt, crashes)
+        args += (attempt_keep_ms(ended), len(halting))
+    return script("lose_runs")(tuple(touched), tuple(args))
+
+
+def read_lost(reply: Reply, lost: Sequence[EndedAttempt]) -> tuple[list[EndedAttempt], list[EndedAttempt]]:
+    """Return the attempts whose runs were put back, and those whose runs are to be cancelled."""
+    done, canceled = reply.values
+    return [lost[at - 1] for at in done], [lost[at - 1] for at in canceled]
 
 
 def _next_tasks(job: Job, task: str, occurrence: str, over: FinalState) -> list[tuple[str, str]]:

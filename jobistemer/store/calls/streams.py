@@ -24,6 +24,7 @@ from jobistemer.store.server.pool import reserve
 
 STREAMS_PER_CALL = 100
 PAGE = 100
+PENDING_PAGE = 500
 NEW = b">"
 """Where a read begins that asks for entries which no consumer has been given."""
 # Errors of servers about a stream that does not exist; fakeredis has its own text.
@@ -196,24 +197,24 @@ def list_places(database: Database) -> list[str]:
     return sorted(read_members(database.keys.streams, members, [], read_place))
 
 
-def list_pending(database: Database, where: str, consumer: str) -> Iterator[tuple[bytes, Delivery | None]]:
+def list_pending(database: Database, where: str, consumer: str) -> Iterator[list[tuple[bytes, Delivery | None]]]:
     """Yield every entry of a place that is pending for a consumer, with its delivery; None when it cannot be read.
 
-    Each entry is yielded once, whether or not the caller ends it, so that the iteration has an end.
+    They come in pages of up to 500. Each entry is yielded once, whether or not the caller ends it, so that the
+    iteration has an end.
     """
     stream, start = database.keys.stream(where), b"-"
     while pending := _read_pending_page(database, stream, start, consumer):
         entries = [item[0] for item in pending]
         found = database.ask_all([("XRANGE", stream, entry, entry) for entry in entries])
-        for entry, read in zip(entries, found, strict=True):
-            ((delivery, _),) = read_deliveries(stream.encode(), read or [(entry, None)])
-            yield entry, delivery
+        listed = [(read or [(entry, None)])[0] for entry, read in zip(entries, found, strict=True)]
+        yield [(entry, delivery) for delivery, entry in read_deliveries(stream.encode(), listed)]
         start = b"(" + entries[-1]
 
 
 def _read_pending_page(database: Database, stream: str, start: bytes, consumer: str) -> list[Any]:
     try:
-        return list(database.ask("XPENDING", stream, GROUP, start, "+", PAGE, consumer))
+        return list(database.ask("XPENDING", stream, GROUP, start, "+", PENDING_PAGE, consumer))
     except ServerRefused as error:
         if any(words in str(error) for words in _NO_STREAM_WORDS):
             # The stream was deleted, and its pending entries with it. The caller goes on with the other streams.

@@ -76,9 +76,10 @@ def find_attempts(database: Database, run: RunRecord) -> list[AttemptRecord]:
     return [record for record in found if record is not None]
 
 
-def is_attempt_recorded(database: Database, attempt_id: str) -> bool:
-    """Return whether an attempt has a record, which it has once it was shown as running or has ended."""
-    return bool(database.read("EXISTS", database.keys.attempt(attempt_id)))
+def find_recorded_attempts(database: Database, attempt_ids: Sequence[str]) -> list[bool]:
+    """Return for each attempt whether it has a record, which it has once it was shown as running or has ended."""
+    commands = [("EXISTS", database.keys.attempt(attempt)) for attempt in attempt_ids]
+    return [bool(found) for found in database.read_all(commands)] if commands else []
 
 
 def find_entry_times(database: Database, run_ids: list[str]) -> list[int | None]:

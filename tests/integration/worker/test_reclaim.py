@@ -8,6 +8,7 @@ from jobistemer.core import ids
 from jobistemer.core.errors import NotConnected
 from jobistemer.store.actions import cancel
 from jobistemer.store.actions.dead_letters import list_dead
+from jobistemer.store.calls import streams
 from jobistemer.store.database import Database
 from jobistemer.ticker.sweep import Sweeper
 from jobistemer.worker.execute.execute import NOTHING_RETURNED
@@ -171,7 +172,8 @@ def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):
     assert find_leaks(database).keys() <= {"worker:survivor"}
 
 
-def test_a_worker_that_takes_over_many_entries_beats_in_between_and_goes_on(app, database, clock):
+def test_a_worker_that_takes_over_many_entries_beats_in_between_and_goes_on(app, database, clock, monkeypatch):
+    monkeypatch.setattr(streams, "PENDING_PAGE", 1)
     app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(3))
     dies(app, database, "victim")
     survivor = StepWorker(database, app, "survivor")
@@ -179,7 +181,7 @@ def test_a_worker_that_takes_over_many_entries_beats_in_between_and_goes_on(app,
     survivor.beat()
     suspects, places = {"victim": int(records(database)["workers"]["victim"])}, survivor.queue_order.all_places()
 
-    # Given no time at all, it takes over one at a time, and the dead one is remembered until nothing is left
+    # Given no time at all, it takes over one page at a time, and the dead one is remembered until nothing is left
     taken = [survivor.reclaimer.observe(suspects, places, until=0.0) for _ in range(3)]
 
     assert taken == [1, 1, 1]
@@ -188,6 +190,21 @@ def test_a_worker_that_takes_over_many_entries_beats_in_between_and_goes_on(app,
     assert set(records(database)["workers"]) == {"survivor"}
     survivor.work()
     assert sorted(app.done) == ["0", "1", "2"]
+
+
+def test_the_run_with_the_most_crashes_goes_back_first_and_a_bystander_gets_no_further_crash(app, database, clock):
+    # Given two runs of a worker that died, of which only the second was begun when the next worker died as well
+    app.enqueue("note", {"text": "bystander"})
+    culprit = app.enqueue("note", {"text": "culprit"})
+    survivor = StepWorker(database, app, "survivor")
+    dies(app, database, "first victim")
+    buried(survivor, clock)
+
+    dies(app, database, "second victim", culprit.id)
+    buried(survivor, clock)
+
+    told = [(each.delivery.message.run == culprit.id, each.delivery.crashes) for each in survivor.fetch()]
+    assert told == [(True, 2), (False, 1)]
 
 
 def test_a_takeover_that_broke_off_is_completed(app, database, clock):
