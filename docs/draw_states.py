@@ -23,7 +23,9 @@ WORDS = {
     "Occurrence": "One due instant of a job. It waits in `queued` when an earlier one is live and the overlap policy "
     "says so.",
     "Task run": "One task of an occurrence, or one enqueued call. A run in flight is an entry in a pending list; its "
-    "record says `running` from the first heartbeat on, so short runs go from `pending` to their end.",
+    "record says `running` from the first heartbeat on, so short runs go from `pending` to their end. "
+    "A run is `timed_out` when its last attempt was over its time (`time_out`; such a run is a dead letter too), or when the "
+    "deadline of its occurrence ended it (`deadline`). `dead` is every other run that is out of attempts.",
     "Attempt": "One try of a run. Short ones are written once, at their end.",
 }
 

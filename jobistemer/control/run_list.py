@@ -1,4 +1,4 @@
-"""The runs that have not ended, and the dead ones: those for which a set or a stream exists to find them by."""
+"""The runs that have not ended, and the dead letters: those for which a set or a stream exists to find them by."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ def list_runs(shards: Sequence[Database], states: Iterable[str], queue: str, tas
     queue, task: only those, among the first MAX_READ of each state; empty for all.
     """
     chosen = [state for state in STATES if state in set(states)]
-    count = MAX_READ if queue or task else limit
+    # The dead letters are one list, and their states are two.
+    is_part = len({"dead", "timed_out"} & set(chosen)) == 1
+    count = MAX_READ if queue or task or is_part else limit
     readers = dict.fromkeys(_READERS[state] for state in chosen)
     found = [run for read in readers for run in read(shards, queue, count) if run.state in chosen]
     wanted = [run for run in found if queue in {"", run.queue} and task in {"", run.task}]
-    total = None if queue or task else _count(shards, chosen)
+    total = None if queue or task or is_part else _count(shards, chosen)
     return RunPage(wanted[:limit], total)
 
 
@@ -49,7 +51,7 @@ def _count(shards: Sequence[Database], states: Sequence[str]) -> int:
     if "delayed" in states:
         counts["delayed"] = count_delayed(shards)
     if "dead" in states:
-        counts["dead"] = count_dead(shards)
+        counts |= {"dead": count_dead(shards), "timed_out": 0}
     return sum(counts[state] for state in states)
 
 
@@ -68,10 +70,10 @@ def _list_limited(shards: Sequence[Database], _queue: str, count: int) -> list[R
 def _list_dead(shards: Sequence[Database], _queue: str, count: int) -> list[RunSummary]:
     return [
         RunSummary(
-            *(each.run.id, each.run.handler, _queue_of(each.run.place), "dead", each.run.ended_at, each.run.attempt),
-            note=each.run.error,
+            *(run.id, run.handler, _queue_of(run.place), str(run.state), run.ended_at, run.attempt),
+            note=run.error,
         )
-        for each in list_dead(shards, 0, count)
+        for run in (each.run for each in list_dead(shards, 0, count))
     ]
 
 
@@ -101,6 +103,7 @@ _READERS: Final[Mapping[str, Callable[[Sequence[Database], str, int], list[RunSu
     "limited": _list_limited,
     "delayed": _list_delayed,
     "dead": _list_dead,
+    "timed_out": _list_dead,
 }
 STATES: Final = tuple(_READERS)
 """The states that runs are listed by, in this order."""

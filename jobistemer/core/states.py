@@ -99,6 +99,8 @@ RUN_TRANSITIONS: Mapping[tuple[RunState | None, str], RunState] = {
         }.items()
     },
     **{(state, "cancel"): _R.CANCELED for state in (_R.PENDING, _R.SCHEDULED, _R.RUNNING)},
+    # The deadline of its occurrence ends a run wherever it is, as a cancel does.
+    **{(state, "deadline"): _R.TIMED_OUT for state in (_R.PENDING, _R.SCHEDULED, _R.RUNNING)},
 }
 
 ATTEMPT_TRANSITIONS: Mapping[tuple[AttemptState | None, str], AttemptState] = {

@@ -8,7 +8,7 @@ KEYS
   run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt     hash    {ns:shard}:attempt:<attempt_id>   written once; not for a run that never began
   delayed     zset    {ns:shard}:delayed                loses the run when it is taken from there
-  dead        zset    {ns:shard}:dead                   gets the run when it is dead, by the ms its records go at
+  dead        zset    {ns:shard}:dead                   gets the run when `buried` is 1, by the ms its records go at
   streams     set     {ns:shard}:streams                places of the streams that exist
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    counts, and ends with its last run
   live        zset    {ns:shard}:live:<job_id>          loses the occurrence at its end
@@ -19,7 +19,7 @@ KEYS
   next_run    hash    \ for each task that waits for this one: its run and
   next_stream stream  / its stream after a success, its run twice after a failure
 ARGV
-  source, entry, run_id, place, state, attempt_state, ended_at, retention_ms, split
+  source, entry, run_id, place, state, attempt_state, ended_at, retention_ms, buried, split
               as for commit_run; source may also be waiting: a run that no other has released yet
   verdict     str  the verdict that this end gives the occurrence: empty, or failed, failed_stale, canceled, timed_out
   reason      str  the verdict for people
@@ -40,18 +40,21 @@ local stream, run, attempt, delayed, dead, streams = KEYS[1], KEYS[2], KEYS[3], 
 local occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local deadlines, next_keys = KEYS[12], read_from(KEYS, 13)
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+local attempt_state, ended_at, retention_ms, buried, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local verdict, reason, job_id, occ_id, history_ms, halt, following =
-  ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], tonumber(ARGV[16])
-local next_places = read_from(ARGV, 17)
+  ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], tonumber(ARGV[17])
+local next_places = read_from(ARGV, 18)
 
 local began = source == 'attempt' and attempt
+-- What the deadline of the occurrence ends has timed out, wherever it was.
+local overdue = state == 'canceled' and redis.call('HGET', occurrence, 'halt') == 'timed_out'
+if overdue and not began then attempt_state = 'timed_out' end
 if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 then
   local before = redis.call('HMGET', began or run, 'state', 'ended_at')
   if before[1] ~= attempt_state or before[2] ~= ended_at then return {'STALE'} end
   return {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)}
 end
-record_end(began, run, dead, run_id, state, ended_at, retention_ms, split, 17 + following)
+record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 18 + following, overdue and occurrence)
 
 local ended = 1
 for _ = 1, math.min(following, 50) do
@@ -72,7 +75,7 @@ end
 if verdict ~= '' and redis.call('HSETNX', occurrence, 'verdict', verdict) == 1 then
   redis.call('HSET', occurrence, 'error', reason)
 end
-if halt ~= '' then redis.call('HSET', occurrence, 'halt', halt) end
+if halt ~= '' then redis.call('HSETNX', occurrence, 'halt', halt) end
 local open = redis.call('HINCRBY', occurrence, 'open', -ended)
 if open > 0 then return {'DONE', open} end
 local kept = redis.call('HMGET', occurrence, 'verdict', 'deadline')

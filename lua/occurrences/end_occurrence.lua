@@ -12,7 +12,7 @@ KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  gets its entry
   streams     set     {ns:shard}:streams                places of the streams that exist
   run         hash    {ns:shard}:run:<run_id>           for each task and its reducer: gets its last expiry, unless
-                                                        it is dead: then it stays as long as the list that names it
+                                                        it is a dead letter: then it stays as long as that list
 ARGV
   history_ms  int  how long they are kept
   handler     str  name of on_complete's callable
@@ -33,15 +33,16 @@ local history_ms, handler, place, message, now, hold_ms = ARGV[1], ARGV[2], ARGV
 local state = redis.call('HGET', occurrence, 'state')
 if not state then return {'OPEN'} end
 if state == 'pending' or state == 'running' then
-  local ended = redis.call('HMGET', mine, 'state', 'ended_at')
-  if ended[2] and ended[1] ~= 'dead' then redis.call('PEXPIRE', mine, hold_ms) end
+  local ended = redis.call('HMGET', mine, 'state', 'ended_at', 'buried')
+  if ended[2] and ended[1] ~= 'dead' and not ended[3] then redis.call('PEXPIRE', mine, hold_ms) end
   return {'OPEN'}
 end
 -- A removal comes first: a script that has begun with one may go on writing at the memory limit.
 if redis.call('HDEL', occurrence, 'open') == 0 then return {'BEFORE'} end
 for _ = 1, records do
   local run = next_keys(1)
-  if redis.call('HGET', run, 'state') ~= 'dead' then redis.call('PEXPIRE', run, history_ms) end
+  local ended = redis.call('HMGET', run, 'state', 'buried')
+  if ended[1] ~= 'dead' and not ended[2] then redis.call('PEXPIRE', run, history_ms) end
 end
 if message == '' then return {'ENDED'} end
 redis.call('HSET', complete, 'state', 'pending', 'handler', handler, 'place', place, 'enqueued_at', now,

@@ -7,7 +7,7 @@ KEYS
   run      hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt  hash    {ns:shard}:attempt:<attempt_id>   written once, with its expiry; not for a run that never began
   delayed  zset    {ns:shard}:delayed                loses the run when it is taken from there
-  dead     zset    {ns:shard}:dead                   gets the run when it is dead, by the ms its records go at
+  dead     zset    {ns:shard}:dead                   gets the run when `buried` is 1, by the ms its records go at
   unique   string  {ns:shard}:unique:<key>           optional: deleted when this run holds it
 ARGV
   source         str  attempt (an entry in flight), stream (an entry that nobody fetched), delayed
@@ -18,6 +18,7 @@ ARGV
   attempt_state  str  terminal state of the attempt; of a run that never began: its own
   ended_at       int  ms
   retention_ms   int  how long the records are kept
+  buried         str  1: the run is out of attempts and becomes a dead letter; 0: it does not
   split          int  number of arguments that follow for the attempt's hash; the rest is for the run's
   field          str  \ pairs, first for the attempt
   value          str  / and then for the run
@@ -28,7 +29,7 @@ KEEPS I4 I5 I6 I7 I9 I10
 ]]
 local stream, run, attempt, delayed, dead, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local attempt_state, ended_at, retention_ms, split = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+local attempt_state, ended_at, retention_ms, buried, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 
 local began = source == 'attempt' and attempt
 -- A key of the wrong type ends the script here, while the entry is still there for the next send.
@@ -38,6 +39,6 @@ if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 the
   local before = redis.call('HMGET', began or run, 'state', 'ended_at')
   return before[1] == attempt_state and before[2] == ended_at and 'DONE' or 'STALE'
 end
-record_end(began, run, dead, run_id, state, ended_at, retention_ms, split, 10)
+record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 11)
 if unique and redis.call('GET', unique) == run_id then redis.call('DEL', unique) end
 return 'DONE'

@@ -27,7 +27,7 @@ local dead, old, run, stream, streams, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[
 local old_id, run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
-if not redis.call('ZSCORE', dead, old_id) or redis.call('HGET', old, 'state') ~= 'dead' then return {'GONE'} end
+if not redis.call('ZSCORE', dead, old_id) or redis.call('EXISTS', old) == 0 then return {'GONE'} end
 if unique then
   local holder = redis.call('GET', unique)
   if holder and holder ~= run_id then return {'EXISTS', holder} end

@@ -42,7 +42,7 @@ def selection_options(function: F) -> F:
 
 @click.group("dead")
 def dead_group() -> None:
-    """Show, replay and purge dead letters: runs that failed and have no attempts left."""
+    """Show, replay and purge dead letters: runs that failed or timed out and have no attempts left."""
 
 
 @dead_group.command("list")
@@ -143,13 +143,14 @@ def _dead_table(found: list[DeadRun], now_ms: int) -> RenderableType:
             each.run.id,
             each.message.handler,
             each.run.place,
+            tables.style_state(each.run.state),
             each.run.attempt + 1,
             tables.format_instant(each.run.ended_at, now_ms),
             first_line(each.run.error),
         )
         for each in found
     ]
-    return tables.table(("run", "task", "queue", "attempts", "died (UTC)", "error"), rows)
+    return tables.table(("run", "task", "queue", "state", "attempts", "died (UTC)", "error"), rows)
 
 
 def _details(letter: DeadRun, now_ms: int) -> RenderableType:
@@ -159,6 +160,7 @@ def _details(letter: DeadRun, now_ms: int) -> RenderableType:
         (
             ("run", run.id),
             ("task", message.handler),
+            ("state", tables.style_state(run.state)),
             ("of", slot),
             ("queue", run.place),
             ("attempts", run.attempt + 1),

@@ -43,7 +43,7 @@ run_group.add_command(watch_command)
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Show at most so many.")
 @with_session
 def list_command(session: Session, *, states: tuple[str, ...], queue: str, task: str, limit: int) -> None:
-    """List the runs that have not ended, and the dead ones.
+    """List the runs that have not ended, and the dead letters: dead or timed out.
 
     Of runs that have ended otherwise no list is kept: `run show` finds them by id, `job history` those of a job. With
     --queue or --task the first 1,000 runs of each state are looked at.

@@ -35,7 +35,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     crashes use up no retries. dead_retention_s: seconds that a dead run is kept among the dead letters, 7 days by
     default; never less than retention_s. on_dead: the task, or its name, that is enqueued when the run is out of
     attempts, empty for none. limits: how many runs may go on at a time or start in a period: Concurrency(…) and
-    Rate(…), all of them. Raises InvalidDefinition or InvalidName for values out of range.
+    Rate(…), all of them. dead_letters: whether a run that is out of attempts is kept among the dead letters; without it
+    the run ends as `failed`. Raises InvalidDefinition or InvalidName for values out of range.
     """
 
     queue: str | None = None
@@ -48,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     on_dead: str | None = None
     limits: tuple[Limit, ...] | None = None
     dead_retention_s: float | None = None
+    dead_letters: bool | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:
@@ -62,6 +64,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
             check_range("dead_retention_s", self.dead_retention_s, 1, LONGEST_RETENTION_S, InvalidDefinition)
         if self.executor is not None and self.executor not in EXECUTORS:
             raise InvalidDefinition(f"executor is {show(self.executor)}, allowed are {' and '.join(EXECUTORS)}")
+        if self.dead_letters is not None and not isinstance(self.dead_letters, bool):
+            raise InvalidDefinition(f"dead_letters is {show(self.dead_letters)}, allowed are True and False")
         if self.max_crashes is not None:
             check_whole("max_crashes", self.max_crashes, 1, MAX_CRASHES, InvalidDefinition)
         if self.on_dead is not None:
@@ -101,6 +105,7 @@ class CompleteOptions(msgspec.Struct, frozen=True):
     on_dead: str = ""
     limits: tuple[Limit, ...] = ()
     dead_retention_s: float = DEFAULT_DEAD_RETENTION_S
+    dead_letters: bool = True
 
 
 DEFAULTS = CompleteOptions()

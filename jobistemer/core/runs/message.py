@@ -70,8 +70,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     unique: the key of the run's unique lock, empty for none; unique_queued: the lock is released when the run starts.
     expires_at: Unix milliseconds after which the run is not started any more, 0 for never.
     metadata: what the call is about; headers: what travels with the call, such as a trace or a user.
-    max_crashes: how many workers may die of the run. on_dead: the task that is enqueued when the run is dead, empty
-    for none. member: the group that the run belongs to.
+    max_crashes: how many workers may die of the run. on_dead: the task that is enqueued when the run is out of
+    attempts, empty for none. dead_letters: whether the run becomes a dead letter then.
+    member: the group that the run belongs to.
     wire: see `WIRE_VERSION`.
     group_strategy (`reduces` in JSON): for a reducer, the failure strategy of the group whose results it receives.
     """
@@ -96,6 +97,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at: int = 0
     headers: dict[str, str] = {}
     dead_retention_ms: int = 604_800_000
+    dead_letters: bool = True
     # A type of one value, so that reading another one fails: a check in Python would be paid for each run.
     wire: Literal[1] = WIRE_VERSION
 
@@ -143,6 +145,7 @@ def to_message_fields(options: CompleteOptions) -> dict[str, Any]:
         "max_crashes": options.max_crashes,
         "on_dead": options.on_dead,
         "dead_retention_ms": round(options.dead_retention_s * 1000),
+        "dead_letters": options.dead_letters,
     }
 
 

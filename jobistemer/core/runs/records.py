@@ -27,6 +27,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     waits: how many upstream tasks it waits for. waiting: the limit that it waits for. maps: how many groups of runs it
     has made. cancel: when it was asked to end, and cancel_reason why. retried_as: the run that has its work now;
     retry_of: the run whose work it has. interruptions: how often its worker ended before it, which used up no attempt.
+    buried: 1 for a run that is out of attempts and became a dead letter.
     """
 
     id: str
@@ -52,6 +53,7 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     cancel_reason: str = ""
     retried_as: str = ""
     retry_of: str = ""
+    buried: int = 0
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -31,10 +31,15 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FinalState(msgspec.Struct, frozen=True):
-    """The run is terminal. verdict: what it contributes to the state of its occurrence, empty for a success."""
+    """The run is terminal.
+
+    verdict: what it contributes to the state of its occurrence, empty for a success. spent: the run is out of attempts:
+    it becomes a dead letter unless its task has none, and `on_dead` is enqueued.
+    """
 
     state: RunState
     verdict: str
+    spent: bool = False
 
 
 class NextAttempt(msgspec.Struct, frozen=True):
@@ -66,21 +71,22 @@ def settle(
         case AttemptState.LOST:
             # A loss without fault still counts as a crash, so that attempts minus crashes are the failures; but it
             # does not end the run.
-            return NextAttempt(0, crashes + 1) if outcome.innocent else _settle_loss(crashes + 1, message.max_crashes)
+            return NextAttempt(0, crashes + 1) if outcome.innocent else _settle_loss(message, crashes + 1)
     if outcome.poison:
-        return FinalState(RunState.DEAD, "failed")
+        return _give_up(message, outcome)
     if outcome.final:
-        return FinalState(RunState.FAILED, "failed")
+        timed_out = outcome.state is AttemptState.TIMED_OUT
+        return FinalState(RunState.TIMED_OUT if timed_out else RunState.FAILED, "failed")
     failures = attempt + 1 - crashes
     delay = message.retry.delay_ms(failures, chance)
     if delay is None:
-        return FinalState(RunState.DEAD, "failed")
+        return _give_up(message, outcome)
     # The handler's own delay replaces the policy's, but grants no retry beyond the policy's number.
     if outcome.retry_after_ms is not None:
         delay = outcome.retry_after_ms
     limit_s = message.retry.max_elapsed_s
     if limit_s is not None and elapsed_ms + delay > limit_s * 1000:
-        return FinalState(RunState.DEAD, "failed")
+        return _give_up(message, outcome)
     return NextAttempt(delay, crashes)
 
 
@@ -92,6 +98,20 @@ def describe_settlement(settlement: Settlement) -> str:
     return f"it is tried again in {delay_ms / 1000:.1f} s" if delay_ms else "it is tried again at once"
 
 
-def _settle_loss(crashes: int, limit: int) -> Settlement:
+def _give_up(message: Message, outcome: Outcome) -> FinalState:
+    """Return the end of a run that is out of attempts: it names how the last one ended."""
+    if outcome.state is AttemptState.TIMED_OUT:
+        return FinalState(RunState.TIMED_OUT, "failed", spent=True)
+    return FinalState(_dead_state(message), "failed", spent=True)
+
+
+def _settle_loss(message: Message, crashes: int) -> Settlement:
     # Without a limit, a message that kills its worker would be taken over by worker after worker and kill them all.
-    return FinalState(RunState.DEAD, "failed_stale") if crashes >= limit else NextAttempt(0, crashes)
+    if crashes < message.max_crashes:
+        return NextAttempt(0, crashes)
+    return FinalState(_dead_state(message), "failed_stale", spent=True)
+
+
+def _dead_state(message: Message) -> RunState:
+    # `dead` means that there is a dead letter.
+    return RunState.DEAD if message.dead_letters else RunState.FAILED

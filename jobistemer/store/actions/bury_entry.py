@@ -50,7 +50,8 @@ def bury_entry(
         if word != "CANCELED":
             return Buried("POSTPONED" if word == "DONE" else "GONE", message.run, message.handler, reason)
     reason = f"its message cannot be read: {explain_unreadable(raw)}"
-    outcome, over = Outcome(AttemptState.FAILED, error=reason), FinalState(RunState.DEAD, OccurrenceState.FAILED)
+    outcome = Outcome(AttemptState.FAILED, error=reason)
+    over = FinalState(RunState.DEAD, OccurrenceState.FAILED, spent=True)
     ended = EndedAttempt(delivery, outcome, over, worker, now_ms, now_ms, raw=raw)
     word = database.call(run_ends.end_run(database.keys, ended, over, _find_job(database, message))).word
     return Buried("GONE" if word == "STALE" else "DEAD", message.run, message.handler, reason)

@@ -45,8 +45,9 @@ def _forget_occurrence(database: Database, record: OccurrenceRecord) -> bool:
 def _list_record_keys(database: Database, record: OccurrenceRecord) -> list[str]:
     job = jobs.find_version(database, record.job, record.version)
     tasks = [ids.run_id(record.id, ids.task_id(record.job, task.name)) for task in job.tasks] if job else []
-    ended = TERMINAL_RUNS - {RunState.DEAD}
-    runs = [run for run in records.find_runs(database, tasks) if run.state in ended]
+    found = records.find_runs(database, tasks)
+    # Older versions wrote no `buried`.
+    runs = [run for run in found if run.state in TERMINAL_RUNS and not run.buried and run.state is not RunState.DEAD]
     attempts = [ids.attempt_id(run.id, number) for run in runs for number in range(run.attempt + 1)]
     keys = database.keys
     return [*(keys.attempt(each) for each in attempts), *(keys.run(run.id) for run in runs)]

@@ -18,7 +18,6 @@ from jobistemer.core.runs.dead_letter import build_letter_message
 from jobistemer.core.runs.fan_in import build_waiters
 from jobistemer.core.runs.message import Message, TaskRef, encode_message
 from jobistemer.core.runs.settle import FinalState
-from jobistemer.core.states import RunState
 from jobistemer.store.calls import groups, outcome_counts
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
@@ -93,7 +92,7 @@ def has_followers(job: Job) -> bool:
 
 
 def _has_on_dead(message: Message, over: FinalState) -> bool:
-    return over.state is RunState.DEAD and bool(message.on_dead)
+    return over.spent and bool(message.on_dead)
 
 
 def _enqueue_on_dead(keys: Keys, message: Message, now: int) -> ScriptCall:

@@ -9,9 +9,9 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.graph import find_released, find_skipped
 from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.jobs.options import complete_options
-from jobistemer.core.runs.message import TaskRef, encode_message
+from jobistemer.core.runs.message import Message, TaskRef, encode_message
 from jobistemer.core.runs.settle import FinalState, NextAttempt
-from jobistemer.core.states import RETRYABLE_RUNS, RunState
+from jobistemer.core.states import RETRYABLE_RUNS
 from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
@@ -97,7 +97,13 @@ def _commit_args(ended: EndedAttempt, over: FinalState) -> tuple[Any, ...]:
         ended.outcome.state,
         ended.ended_at,
         _run_keep_ms(ended, over),
+        int(is_buried(ended.delivery.message, over)),
     )
+
+
+def is_buried(message: Message, over: FinalState) -> bool:
+    """Return whether the run becomes a dead letter."""
+    return over.spent and message.dead_letters
 
 
 def attempt_keep_ms(ended: EndedAttempt) -> int:
@@ -110,7 +116,7 @@ def attempt_keep_ms(ended: EndedAttempt) -> int:
 
 def _run_keep_ms(ended: EndedAttempt, over: FinalState) -> int:
     message = ended.delivery.message
-    if over.state is RunState.DEAD:
+    if is_buried(message, over):
         return max(message.dead_retention_ms, message.retention_ms)
     # A run that has handed over is part of an occurrence that goes on: the reducers still ask for its record.
     kept_on = message.task_ref is not None and ended.hands_over
@@ -133,6 +139,8 @@ def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
         fields += ["result", outcome.result]
     if outcome.error:
         fields += ["error", outcome.error]
+    if is_buried(ended.delivery.message, over):
+        fields += ["buried", 1]
     if over.state in RETRYABLE_RUNS:
         # What ended without success can be retried by hand, for which its message is needed.
         fields += ["message", ended.raw or encode_message(ended.delivery.message)]

@@ -59,7 +59,7 @@ def run_page(request: Request) -> Response:
     database, run = located
     now_ms = database.read_clock()
     attempts = records.find_attempts(database, run)[-MAX_ATTEMPTS:]
-    dead = dead_letters.find_dead(database, run_id) if run.state is RunState.DEAD else None
+    dead = dead_letters.find_dead(database, run_id) if run.state in (RunState.DEAD, RunState.TIMED_OUT) else None
     return dashboard.render(
         request,
         "run.html",

@@ -64,7 +64,7 @@ class HookNotifier:
         call_hooks(hooks.ended, value)
         if isinstance(what.ending, NextAttempt):
             call_hooks(hooks.retried, value)
-        elif what.ending.state is RunState.DEAD:
+        elif what.ending.spent:
             call_hooks(hooks.died, value)
 
 

@@ -17,7 +17,7 @@ from jobistemer.core.states import (
     RunState,
     next_state,
 )
-from jobistemer.store.calls import run_ends, runs
+from jobistemer.store.calls import occurrences, run_ends, runs
 from tests.support.clocks import NOW
 from tests.support.lifecycle import (
     MINUTE,
@@ -38,7 +38,7 @@ from tests.support.lifecycle import (
 from tests.support.shard_state import records
 
 LATER = NOW + 3_600_000
-DEAD, FAILED, TIMED_OUT = (FinalState(RunState(state), "failed") for state in ("dead", "failed", "timed_out"))
+DEAD, FAILED, TIMED_OUT = (FinalState(RunState(state), "failed", spent=state != "failed") for state in ("dead", "failed", "timed_out"))
 
 
 class EnqueuedRun:
@@ -89,6 +89,13 @@ def cancel_wherever_it_is(database, kind, delivery):
             return
 
 
+def miss_deadline(database, kind, delivery):
+    """Halt the occurrence of the run as its deadline does, and end the run wherever it is."""
+    now_ms = database.clock.now_ms()
+    database.call(occurrences.halt(database.keys, kind.occurrence, "timed_out", "timed out after 60 s", now_ms))
+    cancel_wherever_it_is(database, kind, delivery)
+
+
 def retry(database, delivery, state, later):
     database.call(run_ends.record_end(database.keys, build_ended(delivery, state, ending=later), None))
 
@@ -107,6 +114,7 @@ RUN_EVENTS = {
     "retry": lambda db, _, delivery: retry(db, delivery, "failed", NextAttempt(5000, 0)),
     "requeue": lambda db, _, delivery: retry(db, delivery, "lost", NextAttempt(0, 1)),
     "cancel": cancel_wherever_it_is,
+    "deadline": miss_deadline,
 }
 
 # How a run gets into a situation: by these steps, one after the other.
@@ -129,10 +137,10 @@ SITUATIONS = {
 # nobody can start or end what is on its stream; that it could be started is therefore no fault.
 POSSIBLE = {
     "waits for a task": {"skip"},
-    "on its stream": {"start", "cancel"},
+    "on its stream": {"start", "cancel", "deadline"},
     "in flight": set(RUN_EVENTS) - {"skip"},
 }
-KINDS = {"enqueued": (EnqueuedRun, {"skip"}), "task": (TaskRun, {"delay"})}
+KINDS = {"enqueued": (EnqueuedRun, {"skip", "deadline"}), "task": (TaskRun, {"delay"})}
 CASES = [
     pytest.param(kind, situation, event, id=f"{name}: {event} what is {situation}")
     for name, (kind, excluded) in KINDS.items()
@@ -169,7 +177,7 @@ def test_a_run_obeys_its_table(database, make, situation, event):
     allowed = next_state(RUN_TRANSITIONS, state, event) if event in POSSIBLE.get(situation, RUN_EVENTS) else None
     if isinstance(kind, TaskRun) and (situation, event) == ("absent", "enqueue"):
         assert records(database)[key]["state"] == allowed
-    elif allowed is None and event in ("skip", "enqueue"):
+    elif allowed is None and event in ("skip", "enqueue", "deadline"):
         assert records(database).get(key) == before.get(key)
     elif allowed is None:
         assert records(database) == before

@@ -52,7 +52,7 @@ def test_an_occurrence_of_which_nothing_runs_is_timed_out_at_its_deadline(databa
     record = records.find_occurrences(database, [occurrence])[0]
     assert (record.state, record.error) == (OccurrenceState.TIMED_OUT, "timed out after 30 s")
     states = {name: run_of(database, CHAIN, name, occurrence).state for name in "abc"}
-    assert states == {"a": RunState.CANCELED, "b": RunState.SKIPPED, "c": RunState.SKIPPED}
+    assert states == {"a": RunState.TIMED_OUT, "b": RunState.SKIPPED, "c": RunState.SKIPPED}
     assert "timed out after 30 s" in run_of(database, CHAIN, "a", occurrence).error
 
 
@@ -65,6 +65,8 @@ def test_a_run_in_flight_is_asked_to_end_and_the_occurrence_ends_with_it(databas
     assert run_of(database, CHAIN, "a", occurrence).cancel == clock.now_ms()
     finish(database, build_ended(delivery, "canceled"), CHAIN)
     assert state(database, occurrence) is OccurrenceState.TIMED_OUT
+    record = run_of(database, CHAIN, "a", occurrence)
+    assert (record.state, record.error) == (RunState.TIMED_OUT, "its occurrence timed out after 30 s")
 
 
 def test_a_task_that_ends_well_after_the_deadline_releases_nothing(database, clock):
@@ -75,7 +77,7 @@ def test_a_task_that_ends_well_after_the_deadline_releases_nothing(database, clo
     finish(database, build_ended(delivery), CHAIN)
     assert state(database, occurrence) is OccurrenceState.TIMED_OUT
     assert run_of(database, CHAIN, "a", occurrence).state is RunState.SUCCEEDED
-    assert run_of(database, CHAIN, "b", occurrence).state is RunState.CANCELED
+    assert run_of(database, CHAIN, "b", occurrence).state is RunState.TIMED_OUT
 
 
 def test_a_delayed_retry_is_cancelled_at_the_deadline(database, clock):

@@ -3,6 +3,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.runs.message import Delivery, encode_message
+from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import run_ends, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
@@ -57,9 +58,9 @@ def test_a_success_is_recorded_with_its_result_and_leaves_the_stream(database):
         ("succeeded", {}, "succeeded"),
         ("failed", {"final": True, "error": "no such customer"}, "failed"),
         ("canceled", {}, "canceled"),
-        ("timed_out", {"final": True, "error": "too slow"}, "failed"),
+        ("timed_out", {"final": True, "error": "too slow"}, "timed_out"),
         ("failed", {"error": "oops"}, "dead"),
-        ("timed_out", {"error": "too slow"}, "dead"),
+        ("timed_out", {"error": "too slow"}, "timed_out"),
         ("failed", {"poison": True, "error": "$.name: expected str"}, "dead"),
     ],
 )
@@ -70,6 +71,29 @@ def test_each_ending_is_recorded_for_attempt_and_run(database, attempt_state, ou
     assert state[f"attempt:{FIRST}"]["state"] == attempt_state
     assert state["run:run_1"]["state"] == run_state
     assert state["run:run_1"].get("error") == state[f"attempt:{FIRST}"].get("error") == outcome.get("error")
+    assert find_leaks(database) == {}
+
+
+def test_a_run_whose_last_attempt_timed_out_is_a_dead_letter_and_is_replayed_like_one(database):
+    enqueue(database, retry=NO_RETRIES)
+    finish(database, build_ended(fetch_one(database), "timed_out", error="too slow"))
+    state = records(database)
+    assert state["run:run_1"]["state"] == "timed_out"
+    assert state["dead"] == {"run_1": NOW + 1000 + 7 * DAY}
+    (letter,) = dead_letters.list_dead([database])
+    assert (letter.run.state, letter.run.error) == ("timed_out", "too slow")
+    assert database.call(dead_letters.replay(database.keys, letter, "run_2", NOW)).word == "REPLAYED"
+    assert "dead" not in records(database)
+    assert records(database)["run:run_1"]["state"] == "timed_out"
+
+
+def test_a_run_without_dead_letters_is_in_no_list(database):
+    enqueue(database, retry=NO_RETRIES, dead_letters=False)
+    finish(database, build_ended(fetch_one(database), "failed", error="oops"))
+    state = records(database)
+    assert state["run:run_1"]["state"] == "failed"
+    assert "dead" not in state
+    assert ttl_ms(database, "run:run_1") == DAY
     assert find_leaks(database) == {}
 
 

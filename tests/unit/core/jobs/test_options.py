@@ -47,6 +47,7 @@ def test_each_effective_option_names_the_level_it_comes_from():
         "on_dead": EffectiveOption("", "default"),
         "limits": EffectiveOption((), "default"),
         "dead_retention_s": EffectiveOption(604_800.0, "default"),
+        "dead_letters": EffectiveOption(True, "default"),
     }
 
 

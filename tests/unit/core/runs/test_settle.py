@@ -13,7 +13,11 @@ from jobistemer.core.runs.settle import (
 )
 from jobistemer.core.states import AttemptState, RunState
 
-DEAD, FAILED, STALE = FinalState(RunState.DEAD, "failed"), FinalState(RunState.FAILED, "failed"), FinalState(RunState.DEAD, "failed_stale")
+DEAD, FAILED = FinalState(RunState.DEAD, "failed", spent=True), FinalState(RunState.FAILED, "failed")
+TIMED_OUT, STALE = (
+    FinalState(RunState.TIMED_OUT, "failed", spent=True),
+    FinalState(RunState.DEAD, "failed_stale", spent=True),
+)
 TWICE = Delays((5.0, 7.0))
 
 
@@ -24,12 +28,14 @@ TWICE = Delays((5.0, 7.0))
         (TWICE, 0, 0, {"state": "succeeded"}, SUCCEEDED),
         (TWICE, 2, 0, {"state": "succeeded"}, SUCCEEDED),
         (TWICE, 0, 0, {"state": "canceled"}, CANCELED),
-        # A failure and a time-out follow the policy, and are dead when it allows no more.
+        # A failure and a time-out follow the policy. Where it allows no more, the last attempt names the end.
         (TWICE, 0, 0, {"state": "failed"}, NextAttempt(5000, 0)),
         (TWICE, 1, 0, {"state": "timed_out"}, NextAttempt(7000, 0)),
         (TWICE, 2, 0, {"state": "failed"}, DEAD),
         (NO_RETRIES, 0, 0, {"state": "failed"}, DEAD),
-        (NO_RETRIES, 0, 0, {"state": "timed_out"}, DEAD),
+        (NO_RETRIES, 0, 0, {"state": "timed_out"}, TIMED_OUT),
+        (TWICE, 2, 0, {"state": "timed_out"}, TIMED_OUT),
+        (TWICE, 2, 0, {"state": "timed_out", "final": True}, FinalState(RunState.TIMED_OUT, "failed")),
         (Exponential(max_retries=1, jitter=0), 0, 0, {"state": "failed"}, NextAttempt(1000, 0)),
         # The handler's word goes before the policy, but gives no attempt that the policy does not.
         (TWICE, 0, 0, {"state": "failed", "retry_after_ms": 90}, NextAttempt(90, 0)),
@@ -51,6 +57,21 @@ def test_an_outcome_means_for_its_run(retry, attempt, crashes, outcome, ending):
     message = Message("run_1", "greet", 0, retry=retry)
     told = Outcome(**outcome | {"state": AttemptState(outcome["state"])})
     assert settle(message, attempt, crashes, told, chance=0.0) == ending
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ending"),
+    [
+        ({"state": "failed"}, FinalState(RunState.FAILED, "failed", spent=True)),
+        ({"state": "failed", "poison": True}, FinalState(RunState.FAILED, "failed", spent=True)),
+        ({"state": "lost"}, FinalState(RunState.FAILED, "failed_stale", spent=True)),
+        ({"state": "timed_out"}, TIMED_OUT),
+    ],
+)
+def test_a_run_without_dead_letters_that_is_out_of_attempts_has_failed(outcome, ending):
+    message = Message("run_1", "greet", 0, retry=NO_RETRIES, max_crashes=1, dead_letters=False)
+    told = Outcome(**outcome | {"state": AttemptState(outcome["state"])})
+    assert settle(message, 0, 0, told, chance=0.0) == ending
 
 
 @pytest.mark.parametrize("state", sorted(set(AttemptState) - {AttemptState.RUNNING}))
