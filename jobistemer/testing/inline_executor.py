@@ -17,7 +17,8 @@ from typing import Any
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.states import AttemptState
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.execute.execute import run, run_async
 from jobistemer.worker.slots.threads import Stopped, ThreadInterrupt

@@ -16,6 +16,7 @@ from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.durations import LONGEST_WAIT_S
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.runs.message import Delivery
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.actions import hand_back
 from jobistemer.store.calls import groups
 from jobistemer.store.database import Database
@@ -23,17 +24,16 @@ from jobistemer.store.keys import split_place
 from jobistemer.store.reads.pending_work import list_cancel_requests, read_pauses
 from jobistemer.store.reads.stream_stats import list_places
 from jobistemer.testing.inline_executor import InlineExecutor
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
-from jobistemer.worker.attempts.prefetch import MAX_PREFETCH, Prefetch
+from jobistemer.worker.attempts.in_flight import MAX_PREFETCH, Prefetch, RunningAttempts
 from jobistemer.worker.commit.committer import Committer
 from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.commit.hook_notifier import HookNotifier
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.middleware import apply_middleware
-from jobistemer.worker.fetch.fetcher import Fetcher
-from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.fetcher import Fetcher, QueueOrder
 
 WORKER_NAME = "worker of the test"
 MAX_DELAY_MS = LONGEST_WAIT_S * 1000
@@ -134,7 +134,7 @@ class WorkerSteps:
         self.executor.close()
 
     def _build_fetcher(self, database: Database, order: QueueOrder) -> Fetcher:
-        return OfflineFetcher(database, WORKER_NAME, order, self._prefetch, self._handlers)
+        return OfflineFetcher(database, WORKER_NAME, order, self._prefetch, self._handlers, Shutdown())
 
     def _accept(self, attempts: list[Attempt]) -> None:
         # As the dispatcher of a worker does: members of a group that has failed meanwhile are not begun.

@@ -32,10 +32,10 @@ from jobistemer.store.calls import heartbeats
 from jobistemer.store.continuity import Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
+from jobistemer.worker.attempts.in_flight import Prefetch, RunningAttempts
 from jobistemer.worker.attempts.metrics import AttemptMetrics
-from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.commit.committer import Committer, FinishedQueue
 from jobistemer.worker.commit.committer_threads import CommitterThreads
@@ -45,7 +45,7 @@ from jobistemer.worker.execute.context_tools import ContextResources, ContextToo
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.middleware import apply_middleware
 from jobistemer.worker.fetch.dispatcher import Dispatcher
-from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.fetcher import QueueOrder
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.beat import Beater
 from jobistemer.worker.lease.reclaim import Reclaimer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.job import Job, Task, encode_job
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.planning.plan import Decision
@@ -15,6 +17,7 @@ from jobistemer.store.calls import jobs, occurrences, run_ends, runs, streams
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
+from jobistemer.worker.attempts.attempt import Attempt
 from tests.support.clocks import NOW
 from tests.support.shard_state import records
 
@@ -42,6 +45,12 @@ def fetch(database: Database, worker: str = "alice", where: str = "default:5", c
 def fetch_one(database: Database, worker: str = "alice", where: str = "default:5") -> Delivery:
     (delivery,) = fetch(database, worker, where, count=1)
     return delivery
+
+
+def build_attempt(database: Database, delivery: Delivery, handler: Handler, read_at: float | None = None) -> Attempt:
+    """An attempt of alice as her fetcher makes it, of a read that was sent just now unless the test says when."""
+    key, at = (delivery.stream, delivery.entry), time.monotonic() if read_at is None else read_at
+    return Attempt(database, delivery, handler, "alice", {}, key, False, delivery.message.timeout_ms, at)
 
 
 def build_ended(

@@ -21,18 +21,17 @@ from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import records as views
 from jobistemer.ticker.shard_ticker import ShardTicker
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
+from jobistemer.worker.attempts.in_flight import Prefetch, RunningAttempts
 from jobistemer.worker.attempts.metrics import AttemptMetrics
-from jobistemer.worker.attempts.prefetch import Prefetch
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.commit.committer import Committer
 from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import run
-from jobistemer.worker.fetch.fetcher import Fetcher
-from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.fetcher import Fetcher, QueueOrder
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.lease.beat import Beater
 from jobistemer.worker.lease.reclaim import Reclaimer
@@ -75,7 +74,7 @@ class StepWorker:
         self.watchdog = Watchdog(self.attempts, self.committer.finished.put)
         self.reclaimer = Reclaimer(database, SECOND_LOOK_S, effects_of_lost, reconnect_s=0.0)
         handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **app.handlers}
-        self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers)
+        self.fetcher = Fetcher(database, name, self.queue_order, self.prefetch, handlers, self.shutdown)
         parts = WorkerParts(
             name, settings, handlers, self.queue_order, self.prefetch, self.attempts, self.shutdown, Liveness(),
             Continuity(), definitions,

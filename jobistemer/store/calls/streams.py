@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,7 +16,7 @@ from jobistemer.core.runs.message import Delivery, decode_message
 from jobistemer.core.unreadable import to_text
 from jobistemer.store.database import Database
 from jobistemer.store.errors import is_wrong_type, translate_error
-from jobistemer.store.keys import GROUP, Keys, places_of, read_place
+from jobistemer.store.keys import GROUP, Keys, place_of_stream, places_of, read_place
 from jobistemer.store.quarantine import find_wrong_types
 from jobistemer.store.reading import read_members
 from jobistemer.store.scripts import script
@@ -54,9 +55,15 @@ class StreamReader:
     def __init__(self, database: Database, consumer: str) -> None:
         self._database = database
         self._consumer = consumer
+        self.read_at = time.monotonic()
+        """When the last read was sent, in monotonic seconds: the server may have handed its entries out since then."""
+        self.places_with_more: set[str] = set()
+        """Places whose last read gave all that was asked for: there may be more."""
         # The id that the server has given each connection that has waited; 0 where it refuses to say.
         self._connection_ids: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._blocked: tuple[redis.Redis, int] | None = None
+        # The client whose pool has one connection more for this reader, as long as it reads from that node.
+        self._enlarged: redis.Redis | None = None
         self._stream_names = _StreamNames(database.keys)
 
     def interrupt(self) -> None:
@@ -84,17 +91,27 @@ class StreamReader:
         streams = [names[where] for where in places]
         waiting = ("BLOCK", BLOCK_MS) if block else ()
         command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *waiting, "STREAMS", *streams)
+        self.read_at = time.monotonic()
         try:
-            return list(self._send_once((*command, *[after] * len(streams))) or ())
+            fetched = list(self._send_once((*command, *[after] * len(streams)), block=block) or ())
         except redis.RedisError as error:
-            self._database.learn_from_error(error)
-            if is_wrong_type(error):
-                return self._fetch_around_wrong_types(places, count, after)
-            if isinstance(error, ResponseError) and any(words in str(error) for words in _NO_STREAM_WORDS):
-                # One of them was deleted. Nothing was handed out, so the next read asks for all of them again.
-                open_streams(self._database, places)
-                return []
-            raise translate_error(error, self._database.address) from error
+            fetched = self._fetch_after_error(error, places, count, after)
+        if after == NEW:
+            self.places_with_more.difference_update(places)
+            self.places_with_more.update([place_of_stream(stream) for stream, some in fetched if len(some) == count])
+        return fetched
+
+    def _fetch_after_error(
+        self, error: redis.RedisError, places: Sequence[str], count: int, after: bytes
+    ) -> list[tuple[bytes, list[Any]]]:
+        self._database.learn_from_error(error)
+        if is_wrong_type(error):
+            return self._fetch_around_wrong_types(places, count, after)
+        if isinstance(error, ResponseError) and any(words in str(error) for words in _NO_STREAM_WORDS):
+            # One of them was deleted. Nothing was handed out, so the next read asks for all of them again.
+            open_streams(self._database, places)
+            return []
+        raise translate_error(error, self._database.address) from error
 
     def _fetch_around_wrong_types(
         self, places: Sequence[str], count: int, after: bytes
@@ -121,19 +138,16 @@ class StreamReader:
             yield stream, entries
             last = entries[-1][0]
 
-    def _send_once(self, command: tuple[Any, ...]) -> Any:
+    def _send_once(self, command: tuple[Any, ...], *, block: bool) -> Any:
         client = self._database.node_client()
-        # A read that blocks has a connection of its own, so that no other caller waits for it.
-        own = 1 if "BLOCK" in command else 0
-        reserve(client, own)
+        if block and client is not self._enlarged:
+            # A read that blocks keeps its connection for long, and no other caller may wait for it.
+            self.close()
+            reserve(client, 1)
+            self._enlarged = client
+        connection = client.connection_pool.get_connection()
         try:
-            return self._send_on(client, client.connection_pool.get_connection(), command)
-        finally:
-            reserve(client, -own)
-
-    def _send_on(self, client: redis.Redis, connection: Any, command: tuple[Any, ...]) -> Any:
-        try:
-            if "BLOCK" in command:
+            if block:
                 number = self._connection_ids.get(connection)
                 number = self._ask_connection_id(client, connection) if number is None else number
                 self._blocked = (client, number) if number else None
@@ -146,6 +160,12 @@ class StreamReader:
         finally:
             self._blocked = None
             client.connection_pool.release(connection)
+
+    def close(self) -> None:
+        """Give back the room that this reader takes in the pool of its client; its next read that blocks takes it."""
+        client, self._enlarged = self._enlarged, None
+        if client is not None:
+            reserve(client, -1)
 
     def _ask_connection_id(self, client: redis.Redis, connection: Any) -> int:
         connection.send_command("CLIENT", "ID")

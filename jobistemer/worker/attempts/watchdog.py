@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 
 LOOK_S = 0.05
 IDLE_LOOK_S = 0.25

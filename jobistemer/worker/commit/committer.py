@@ -24,7 +24,7 @@ from jobistemer.store.calls.ended_attempt import EndedAttempt, read_elapsed_ms
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
-from jobistemer.worker.attempts.prefetch import Prefetch
+from jobistemer.worker.attempts.in_flight import Prefetch
 from jobistemer.worker.attempts.run_logger import log_extra
 from jobistemer.worker.commit.effects import CommitEffects, add_transaction, final_log_calls
 

@@ -26,7 +26,8 @@ from jobistemer.core.safe_text import hide_secrets
 from jobistemer.core.states import AttemptState
 from jobistemer.store.calls import jobs
 from jobistemer.store.database import Database
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts, ToolsFactory
+from jobistemer.worker.attempts.attempt import Attempt, ToolsFactory
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.fan_out import FanOut
 from jobistemer.worker.execute.injection import RefusedInput, needs_injection, read_injected
 

@@ -21,7 +21,6 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import is_front
 from jobistemer.store.scripts import Reply, ScriptCall
 from jobistemer.worker.attempts.attempt import Attempt
-from jobistemer.worker.fetch.queue_order import QueueOrder
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -29,19 +28,21 @@ log = logging.getLogger("jobistemer.worker")
 class Admission:
     """The admission of one shard."""
 
-    def __init__(self, database: Database, queue_order: QueueOrder) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue_order = queue_order
 
-    def admit(self, attempts: list[Attempt]) -> list[Attempt]:
+    def admit(self, attempts: list[Attempt], on_hold: frozenset[str] = frozenset()) -> list[Attempt]:
         """Return the attempts that may start now. Raises NotConnected or ServerRefused.
 
         To be called again then, with the same attempts: each step finds what it has done before and repeats nothing.
+        on_hold: the names of tasks and limits that let none start, as the last beat has read them.
         """
         # In this order: a run that is ended or put off must not have taken a permit, or given up its unique key.
         now_ms = self._database.clock.now_ms()
-        for step in (self._drop_expired, self._hold, self._apply_limits, self._free_unique_keys):
-            attempts = step(attempts, now_ms)
+        attempts = self._drop_expired(attempts, now_ms)
+        attempts = self._hold(attempts, on_hold, now_ms) if on_hold else attempts
+        attempts = self._apply_limits(attempts, now_ms)
+        self._free_unique_keys(attempts)
         return attempts
 
     def _drop_expired(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
@@ -49,10 +50,7 @@ class Admission:
         cancel.end_as_canceled(self._database, [_end_expired(each, now_ms) for each in expired])
         return [each for each in attempts if each not in expired] if expired else attempts
 
-    def _hold(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
-        on_hold = self._queue_order.on_hold
-        if not on_hold:
-            return attempts
+    def _hold(self, attempts: list[Attempt], on_hold: frozenset[str], now_ms: int) -> list[Attempt]:
         held = [
             (each, name) for each in attempts if (name := next((n for n in _hold_names(each) if n in on_hold), None))
         ]
@@ -90,10 +88,9 @@ class Admission:
         for attempt, uses in zip(admitted, found, strict=True):
             attempt.limit_uses = attempt.limit_uses or uses
 
-    def _free_unique_keys(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:  # noqa: ARG002 - one shape for all steps
+    def _free_unique_keys(self, attempts: list[Attempt]) -> None:
         locked = [each.delivery.message for each in attempts if each.delivery.message.unique_queued]
         self._call_all([runs.free_unique(self._database.keys, message) for message in locked])
-        return attempts
 
     def _call_all(self, calls: list[ScriptCall]) -> list[Reply]:
         replies = []

@@ -38,7 +38,7 @@ class Dispatcher:
         self._slots = slots
         self._shards = shards
         self._fetchers = {
-            Fetcher(each, parts.id, parts.queue_order, parts.prefetch, parts.handlers, self._takes_nothing): each
+            Fetcher(each, parts.id, parts.queue_order, parts.prefetch, parts.handlers, parts.shutdown): each
             for each in shards
         }
         self._returners = {each: Returner(each, parts, slots) for each in shards}
@@ -72,6 +72,7 @@ class Dispatcher:
         def fetch() -> None:
             if self._prepare_shard(database, name):
                 self._liveness.repeat(step, self._shutdown.requested, name)
+                fetcher.close()
 
         return start_thread(fetch, "fetch")
 
@@ -108,9 +109,6 @@ class Dispatcher:
         if burst:
             self._end_when_empty(fetcher, was_idle=was_idle and self._last_take_marker is marker)
         return None
-
-    def _takes_nothing(self) -> bool:
-        return self._shutdown.quiet.is_set() or self._shutdown.requested.is_set()
 
     def _end_when_empty(self, fetcher: Fetcher, *, was_idle: bool) -> None:
         """Ask for the worker's end when all streams were found empty.

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.runs.message import Delivery
 from jobistemer.runtime.log_limit import log_limited
+from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.actions import hand_back
 from jobistemer.store.actions.bury_entry import bury_entry
 from jobistemer.store.calls import limits, streams
 from jobistemer.store.calls.returned_runs import Unstarted
 from jobistemer.store.calls.streams import StreamReader
 from jobistemer.store.database import Database
-from jobistemer.store.keys import is_front, place_of_stream, split_place
+from jobistemer.store.keys import is_front, place_of_stream, places_of, split_place
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.buried import log_buried
-from jobistemer.worker.attempts.prefetch import Prefetch
+from jobistemer.worker.attempts.in_flight import Prefetch
 from jobistemer.worker.attempts.run_logger import log_extra
 from jobistemer.worker.fetch.admission import Admission
-from jobistemer.worker.fetch.queue_order import QueueOrder
 
 FULL_PAUSE_S = 0.05
 """How long a full worker waits for a run to end before it looks for room again."""
@@ -36,6 +38,43 @@ StreamEntries = tuple[bytes, list[Any]]
 log = logging.getLogger("jobistemer.worker")
 
 
+class QueueOrder:
+    """The places of a worker's queues in reading order.
+
+    All priorities of a queue are read from the first moment on, also those that no run has used yet: so the first
+    run of a new priority is served as promptly as the millionth. `paused` and `on_hold` are replaced by the beat.
+    """
+
+    def __init__(self, weights: Mapping[str, int], rng: random.Random | None = None) -> None:
+        self._weights = dict(weights)
+        self._places = {queue: places_of(queue) for queue in weights}
+        self._all = [each for places in self._places.values() for each in places]
+        self._strict = not any(weights.values())
+        self._random = rng or random.Random()
+        # As the last beat said. Replaced whole by another thread, never changed: a reader sees one or the other.
+        self.paused: set[str] = set()
+        self.on_hold: frozenset[str] = frozenset()
+
+    def all_places(self) -> list[str]:
+        """Return all places of these queues, paused ones included."""
+        return list(self._all)
+
+    def places(self) -> list[str]:
+        """Return the places in reading order: queues as listed, or shuffled by weight; the highest priority first."""
+        if self._strict and not self.paused:
+            return self._all
+        return [each for queue in self._queues() if queue not in self.paused for each in self._places[queue]]
+
+    def _queues(self) -> list[str]:
+        if self._strict:
+            return list(self._weights)
+        # A weighted shuffle (Efraimidis and Spirakis): each queue comes first with the probability that its weight
+        # gives it, and none is ever starved, as a strict order by weight would do.
+        draw = self._random.random
+        draws = {queue: draw() ** (1 / max(weight, 0.01)) for queue, weight in self._weights.items()}
+        return sorted(draws, key=lambda queue: -draws[queue])
+
+
 class Fetcher:
     """The reading of one shard, done by one thread of a worker."""
 
@@ -46,24 +85,20 @@ class Fetcher:
         queue_order: QueueOrder,
         prefetch: Prefetch,
         handlers: Mapping[str, Handler],
-        is_closed: Callable[[], bool] = bool,
+        shutdown: Shutdown,
     ) -> None:
-        """Prepare to read. is_closed: whether this worker takes no new work at this moment."""
         self._database = database
         self._reader = StreamReader(database, consumer)
         self._worker = consumer
         self._queue_order = queue_order
         self._prefetch = prefetch
         self._handlers = handlers
-        self._is_closed = is_closed
-        self._admission = Admission(database, queue_order)
-        self._read_at = time.monotonic()
+        self._shutdown = shutdown
+        self._admission = Admission(database)
         self.pause_s = FULL_PAUSE_S
         """How long to wait for a run to end when no slot is free; set by who looks for runs that wait in vain."""
         self._must_reread = False
         self._next_reread = time.monotonic() + REREAD_INTERVAL_S
-        # Places whose last read gave all that was asked for: there may be more.
-        self._places_with_more: set[str] = set()
         self._place_count = 0
         self._fetched_any = False
         self.taken = 0
@@ -93,13 +128,17 @@ class Fetcher:
             if len(places) != self._place_count:
                 # Nothing is known of a queue that is read for the first time, or again after a pause.
                 self._place_count = len(places)
-                self._places_with_more.update(places)
-            if self._places_with_more:
+                self._reader.places_with_more.update(places)
+            if self._reader.places_with_more:
                 yield from self._read_in_order(places)
             if not self.taken:
                 yield from self._read_waiting(places, room, block=block)
             self.found_nothing = not self._fetched_any
         self._must_reread = False
+
+    def close(self) -> None:
+        """Note that this worker reads here no more."""
+        self._reader.close()
 
     def interrupt(self) -> None:
         """End the wait of a step that is under way; what it has been given counts. Raises NotConnected, …."""
@@ -114,9 +153,11 @@ class Fetcher:
         start = 0
         with self._prefetch.reserve() as room:
             for end, place in enumerate(places, 1):
-                if place not in self._places_with_more or self.taken >= room:
+                if place not in self._reader.places_with_more or self.taken >= room:
                     continue
-                for stream, entries in self._read(places[start:end], room - self.taken, block=False):
+                fetched = self._reader.fetch(places[start:end], room - self.taken, block=False)
+                self._fetched_any = self._fetched_any or bool(fetched)
+                for stream, entries in fetched:
                     yield from self._accept(stream, entries)
                 start = end
 
@@ -124,34 +165,26 @@ class Fetcher:
         # When nothing is left, wait for all places at once. The count is for each of them, so it is a share of the
         # room; the room is not reserved, or sixteen idle shards would keep it from the one that has work.
         # Only with an idle slot: what such a wait brings after the last slot was taken would lie behind its run.
-        is_idle = self._prefetch.has_idle_slot
-        fetched = self._read(places, max(1, room // len(places)), block=block and is_idle)
-        if fetched and (
-            self._queue_order.paused
-            or self._is_closed()
-            or sum([len(entries) for _, entries in fetched]) > self._prefetch.capacity()
-        ):
-            self._return_misplaced(fetched)
-        elif not fetched and block and not is_idle:
+        is_idle, shutdown = self._prefetch.has_idle_slot, self._shutdown
+        fetched = self._reader.fetch(places, max(1, room // len(places)), block=block and is_idle)
+        self._fetched_any = self._fetched_any or bool(fetched)
+        if fetched:
+            # Asked only now: all of it may have changed while the read waited.
+            is_closed = shutdown.quiet.is_set() or shutdown.requested.is_set()
+            count = sum([len(entries) for _, entries in fetched])
+            if self._queue_order.paused or is_closed or count > self._prefetch.capacity():
+                self._return_misplaced(fetched, 0 if is_closed else max(0, self._prefetch.left()))
+        elif block and not is_idle:
             self._prefetch.wait(self.pause_s)
         for stream, entries in fetched:
             yield from self._accept(stream, entries)
 
-    def _read(self, places: list[str], count: int, *, block: bool) -> list[StreamEntries]:
-        self._read_at = time.monotonic()
-        fetched = self._reader.fetch(places, count, block=block)
-        self._fetched_any = self._fetched_any or bool(fetched)
-        self._places_with_more.difference_update(places)
-        self._places_with_more.update([place_of_stream(stream) for stream, entries in fetched if len(entries) == count])
-        return fetched
-
-    def _return_misplaced(self, fetched: list[StreamEntries]) -> None:
+    def _return_misplaced(self, fetched: list[StreamEntries], room: int) -> None:
         """Return the entries at once that are not to begin here, and take them off the lists; the first ones stay.
 
         While the read waited, their queue may have been paused, this worker may have been told to take no new work, or
         the room may have been taken by entries of other shards: on another worker they can start.
         """
-        room = 0 if self._is_closed() else max(0, self._prefetch.left())
         paused, unstarted = self._queue_order.paused, list[Unstarted]()
         for stream, entries in fetched:
             kept = 0 if paused and split_place(place_of_stream(stream))[0] in paused else min(room, len(entries))
@@ -171,7 +204,6 @@ class Fetcher:
         """Take the entries that the server holds as pending for this worker and that this worker does not have."""
         # Noted beforehand: an entry that ends while the server is asked must not be taken for a new one.
         in_flight = self._prefetch.entries()
-        self._read_at = time.monotonic()
         for place in self._queue_order.all_places():
             for stream, entries in self._reader.fetch_pending(place):
                 yield from self._accept(stream, [each for each in entries if (stream, each[0]) not in in_flight])
@@ -184,12 +216,14 @@ class Fetcher:
         unknown: list[tuple[Delivery | None, bytes]] = []
         # A run that comes by the front of its queue has waited for a limit, and holds permits that are on record.
         admit_all = bool(self._queue_order.on_hold) or is_front(stream)
-        handlers = self._handlers
+        database, worker, handlers, read_at = self._database, self._worker, self._handlers, self._reader.read_at
         for delivery, entry in streams.read_deliveries(stream, entries):
             message = delivery.message if delivery else None
             handler = handlers.get(message.handler) if message else None
             if delivery is not None and message is not None and handler is not None:
-                attempt = Attempt(self._database, delivery, handler, self._worker, handlers, self._read_at)
+                needs_process = handler.executor == PROCESS or delivery.crashes > 0
+                key, limit_ms = (stream, entry), message.timeout_ms
+                attempt = Attempt(database, delivery, handler, worker, handlers, key, needs_process, limit_ms, read_at)
                 # For most runs this is all that admission costs.
                 needs_admission = (
                     handler.limits or handler.queue_limits or message.expires_at or message.unique_queued or admit_all
@@ -202,7 +236,7 @@ class Fetcher:
         if free:
             self._prefetch.add([attempt.key for attempt in free])
             yield free
-        if to_admit and (admitted := self._admission.admit(to_admit)):
+        if to_admit and (admitted := self._admission.admit(to_admit, self._queue_order.on_hold)):
             self._prefetch.add([attempt.key for attempt in admitted])
             yield admitted
         for delivery, entry in unknown:

@@ -14,7 +14,7 @@ from jobistemer.store.calls import heartbeats
 from jobistemer.store.calls.returned_runs import Unstarted
 from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt
-from jobistemer.worker.attempts.prefetch import PREFETCH_S
+from jobistemer.worker.attempts.in_flight import PREFETCH_S
 from jobistemer.worker.fetch.fetcher import FULL_PAUSE_S
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from jobistemer.worker.slots.slots import Slots

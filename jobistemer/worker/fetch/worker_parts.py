@@ -10,10 +10,9 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.liveness import Liveness
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store.continuity import Continuity
-from jobistemer.worker.attempts.attempt import RunningAttempts
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
-from jobistemer.worker.attempts.prefetch import Prefetch
-from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.attempts.in_flight import Prefetch, RunningAttempts
+from jobistemer.worker.fetch.fetcher import QueueOrder
 
 
 class WorkerParts(NamedTuple):

@@ -13,7 +13,8 @@ from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.runs.results import Results
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, RunningAttempts, ToolsFactory
+from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, ToolsFactory
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import build_attempt_info, outcome_of_error
 from jobistemer.worker.execute.injection import needs_injection, read_injected
 from jobistemer.worker.process.parent_side import ContextServer

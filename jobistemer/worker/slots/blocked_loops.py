@@ -19,7 +19,8 @@ from functools import partial
 
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.slots.event_loop import EventLoop
 from jobistemer.worker.slots.isolation import Isolation
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error, run_async
 from jobistemer.worker.slots.isolation import Isolation
 

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.slots.coroutines import CoroutineSlots
 from jobistemer.worker.slots.isolation import Isolation
 from jobistemer.worker.slots.threads import raise_stopped

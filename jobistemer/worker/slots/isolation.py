@@ -9,7 +9,8 @@ from collections.abc import Callable
 from jobistemer.core.jobs.options import PROCESS
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.store.database import Database
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error
 from jobistemer.worker.process.pool import ProcessPool
 from jobistemer.worker.process.run_in_process import run_in_process

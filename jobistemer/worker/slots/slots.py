@@ -18,7 +18,8 @@ from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.store.database import Database
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
 from jobistemer.worker.slots.blocked_loops import LoopSlots

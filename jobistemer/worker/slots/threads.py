@@ -11,7 +11,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from jobistemer.runtime.repeat import start_thread
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import outcome_of_error, run
 from jobistemer.worker.slots.isolation import Isolation
 

@@ -18,11 +18,9 @@ from jobistemer.store.continuity import Continuity
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.server.connection import connect
-from jobistemer.worker.attempts.attempt import RunningAttempts
 from jobistemer.worker.attempts.definition_cache import DefinitionCache
-from jobistemer.worker.attempts.prefetch import PREFETCH_S, Prefetch
-from jobistemer.worker.fetch.fetcher import Fetcher
-from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.attempts.in_flight import PREFETCH_S, Prefetch, RunningAttempts
+from jobistemer.worker.fetch.fetcher import Fetcher, QueueOrder
 from jobistemer.worker.fetch.returner import Returner
 from jobistemer.worker.fetch.worker_parts import WorkerParts
 from tests.support.clocks import FrozenClock
@@ -33,14 +31,15 @@ from tests.support.servers import VALKEY, running
 class Bench:
     """A worker with room for a few runs at a time, which end when the test says so."""
 
-    def __init__(self, database, queues_and_weights, room=1, seed=7, is_closed=bool, consumer="alice"):
+    def __init__(self, database, queues_and_weights, room=1, seed=7, consumer="alice"):
+        self.shutdown = Shutdown()
         self.queue_order = QueueOrder(queues_and_weights, Random(seed))
         streams.open_streams(database, self.queue_order.all_places())
         self.database = database
         self.taken = []
         self.prefetch = Prefetch(room)
         handlers = {"greet": Handler("greet", lambda: None, Options())}
-        self.fetcher = Fetcher(database, consumer, self.queue_order, self.prefetch, handlers, is_closed)
+        self.fetcher = Fetcher(database, consumer, self.queue_order, self.prefetch, handlers, self.shutdown)
 
     def step(self):
         for attempts in self.fetcher.step(block=False):
@@ -56,7 +55,7 @@ class Bench:
             return waiting(*args, **options)
 
         reader.fetch = fetch
-        self.fetcher._places_with_more.clear()
+        reader.places_with_more.clear()
         self.fetcher._place_count = len(self.queue_order.all_places())
         self.fetcher._must_reread = False
 
@@ -123,6 +122,27 @@ def test_no_more_is_taken_than_there_is_room_for_when_one_queue_is_long(database
     bench = Bench(database, {"default": 0}, room=8)
     bench.take()
     assert len(bench.take()) == 8
+
+
+def test_a_run_that_may_have_killed_a_worker_gets_a_process_of_its_own_whatever_its_task_asks_for(database):
+    enqueue(database, "run_1")
+    enqueue(database, "run_2")
+    stream = database.keys.stream("default:5")
+    ((entry, fields),) = database.ask("XRANGE", stream, "-", "+", "COUNT", 1)
+    database.ask("XDEL", stream, entry)
+    database.ask("XADD", stream, "*", *(part for field in {**fields, b"c": b"1"}.items() for part in field))
+    bench = Bench(database, {"default": 0}, room=2)
+    bench.step()
+    bench.step()
+    assert {each.delivery.message.run: each.needs_process for each in bench.taken} == {"run_2": False, "run_1": True}
+
+
+def test_a_task_with_the_executor_process_needs_one(database):
+    bench = Bench(database, {"default": 0})
+    bench.fetcher._handlers["greet"] = Handler("greet", lambda: None, Options(executor="process"))
+    enqueue(database, "run_1")
+    bench.step()
+    assert [each.needs_process for each in bench.taken] == [True]
 
 
 def test_a_paused_queue_is_left_alone_until_it_is_resumed(database):
@@ -220,11 +240,10 @@ def test_what_a_read_brings_from_a_queue_that_was_paused_meanwhile_goes_back_at_
 
 
 def test_what_a_read_brings_to_a_worker_that_was_told_to_be_quiet_meanwhile_goes_back_at_once(database):
-    quiet = threading.Event()
-    bench = Bench(database, {"default": 0}, room=8, is_closed=quiet.is_set)
+    bench = Bench(database, {"default": 0}, room=8)
     for n in range(3):
         enqueue(database, f"run_{n}")
-    bench.interfere(quiet.set)
+    bench.interfere(bench.shutdown.quiet.set)
     bench.step()
     assert (bench.taken, bench.prefetch.in_flight) == ([], 0)
     other = Bench(database, {"default": 0}, room=8)

@@ -109,9 +109,9 @@ def test_a_batch_whose_answer_was_lost_is_taken_all_the_same(app, database):
     app.enqueue("note", {"text": "lost on the wire"})
     original = worker.fetcher._reader._send_once
 
-    def lose(command):
+    def lose(command, **options):
         worker.fetcher._reader._send_once = original
-        original(command)
+        original(command, **options)
         raise redis.ConnectionError("reset by peer")
 
     worker.fetcher._reader._send_once = lose

@@ -2,16 +2,11 @@
 
 import pytest
 
-from jobistemer import Context, Jobistemer, Options
+from jobistemer import Jobistemer, Options
 from jobistemer.core.errors import InvalidDefinition, InvalidInput, Misconfigured
-from jobistemer.core.runs.message import Delivery
-from jobistemer.core.runs.report import Report
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.worker import Worker
-from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
-from tests.support.lifecycle import message
-from tests.unit.worker.execute.test_execute import HERE
 
 
 @pytest.fixture
@@ -46,16 +41,6 @@ def test_a_worker_that_does_not_know_what_to_import_is_refused(app):
 
     with pytest.raises(Misconfigured, match="task 'apart' has executor='process'.*jobistemer-worker MODULE:APP"):
         Worker(app.namespace, app.handlers, WorkerSettings())
-
-
-def test_what_may_have_killed_a_worker_is_isolated_whatever_it_asks_for(app):
-    @app.task(executor="auto")
-    def plain(ctx: Context, report: Report) -> None: ...
-
-    def make_attempt(crashes: int) -> Attempt:
-        return Attempt(HERE, Delivery(b"s", b"1-0", message(), 0, crashes), app.handlers["plain"], "alice")
-
-    assert [make_attempt(0).needs_process, make_attempt(1).needs_process] == [False, True]
 
 
 def test_functions_that_yield_are_refused(app):

@@ -14,12 +14,11 @@ from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
-from jobistemer.worker.attempts.prefetch import PREFETCH_S
+from jobistemer.worker.attempts.in_flight import PREFETCH_S, RunningAttempts
 from jobistemer.worker.attempts.watchdog import Watchdog
 from jobistemer.worker.execute.execute import NOTHING_RETURNED, run
 from tests.support.clocks import FrozenClock
-from tests.support.lifecycle import message
+from tests.support.lifecycle import build_attempt, message
 
 STOPPED = Outcome(AttemptState.TIMED_OUT)
 
@@ -29,7 +28,7 @@ def nothing() -> None: ...
 
 def make_attempt(number=0, function=nothing, stream=b"s", database=None, crashes=0, read_at=None, **changes):
     delivery = Delivery(stream, b"%d-0" % number, message(f"run_{number}", **changes), 0, crashes)
-    return Attempt(database, delivery, Handler("greet", function, Options()), "alice", {}, read_at)
+    return build_attempt(database, delivery, Handler("greet", function, Options()), read_at)
 
 
 def test_only_who_takes_a_flight_out_ends_it():

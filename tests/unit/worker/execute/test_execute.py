@@ -17,12 +17,12 @@ from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.message import Delivery, TaskRef, encode_message
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.execute import run, run_async
 from jobistemer.worker.slots.event_loop import EventLoop
 from tests.support.clocks import NOW, FrozenClock
-from tests.support.lifecycle import message
+from tests.support.lifecycle import build_attempt, message
 
 HERE = SimpleNamespace(clock=FrozenClock())
 """All that executing needs of a database: its clock."""
@@ -33,7 +33,7 @@ def make_attempt(function, payload=b"{}", attempt=0, **changes):
 
     sent = message(payload=msgspec.Raw(payload), **changes)
     assert encode_message(sent)
-    return Attempt(HERE, Delivery(b"s", b"1-0", sent, attempt, 0), Handler("greet", function, Options()), "alice", {})
+    return build_attempt(HERE, Delivery(b"s", b"1-0", sent, attempt, 0), Handler("greet", function, Options()))
 
 
 def executed(function, payload=b"{}", **changes):

@@ -12,12 +12,13 @@ from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.options import Options
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.settings import WorkerSettings
-from jobistemer.worker.attempts.attempt import Attempt, RunningAttempts
+from jobistemer.worker.attempts.attempt import Attempt
+from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.process.pool import HandlerProcess, ProcessNotStarted, ProcessPool
 from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit
 from jobistemer.worker.slots.isolation import Isolation
 from jobistemer.worker.slots.slots import Slots
-from tests.support.lifecycle import message
+from tests.support.lifecycle import build_attempt, message
 from tests.unit.worker.execute.test_execute import HERE
 
 
@@ -41,7 +42,7 @@ class GatedPool(ProcessPool):
 
 def make_attempt(name: str, crashes: int = 1, executor: str = "auto") -> Attempt:
     handler = Handler("greet", lambda: None, Options(executor=executor))
-    return Attempt(HERE, Delivery(b"s", name.encode(), message(run=name), 0, crashes), handler, "alice")
+    return build_attempt(HERE, Delivery(b"s", name.encode(), message(run=name), 0, crashes), handler)
 
 
 class Scene:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobistemer.worker.attempts.prefetch import MAX_PREFETCH, Prefetch
+from jobistemer.worker.attempts.in_flight import MAX_PREFETCH, Prefetch
 
 
 def keys(count, stream=b"s"):

@@ -1,7 +1,7 @@
 from collections import Counter
 from random import Random
 
-from jobistemer.worker.fetch.queue_order import QueueOrder
+from jobistemer.worker.fetch.fetcher import QueueOrder
 
 DRAWS = 20_000
 
