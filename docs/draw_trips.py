@@ -22,7 +22,7 @@ from jobistemer.store.server.connection import forget_fake_server
 
 sys.path.insert(0, str(Path(__file__).parent))
 from trip_due import count_due
-from trip_run import count_run
+from trip_run import CARRYING, count_run
 
 PACKAGE = Path(jobistemer.__file__).parent
 PAGE = Path(__file__).parent / "reference" / "trips.md"
@@ -73,22 +73,23 @@ def count_enqueue() -> Trip:
 
 def page() -> str:
     """Return the page: a table and a sequence diagram for each trip."""
-    sections = [_section(title, about, trip) for title, about, trip in _trips()]
+    sections = [_section(*each) for each in _trips()]
     return "\n\n".join([INTRODUCTION, *sections]) + "\n"
 
 
-def _trips() -> list[tuple[str, str, Trip]]:
+def _trips() -> list[tuple[Any, ...]]:
+    run = f"{len(CARRYING)} of them (bold) carry the run from one step to the next; the others are asked about it."
     return [
         ("A call is enqueued", "One typed call: one shard, no hooks, no limits.", count_enqueue()),
-        ("A run is executed", "From the worker's read of the queue to the outcome on record: a plain success.", count_run()),
-        ("An instant is due", "A ticker reads the agenda, builds the claim ahead, and claims when it is due.", count_due()),
+        ("A run is executed", f"From the read of the queue to the record of a plain success. {run}", count_run(), CARRYING),
+        ("An instant is due", "A ticker reads the agenda, builds the claim ahead, and claims in time.", count_due()),
     ]
 
 
-def _section(title: str, about: str, trip: Trip) -> str:
+def _section(title: str, about: str, trip: Trip, carrying: tuple[str, ...] = ()) -> str:
     files = list(dict.fromkeys(file for file, _ in trip))
     visits = [(file, [name for _, name in group]) for file, group in groupby(trip, key=lambda each: each[0])]
-    rows = "\n".join(f"| `{file}` | {', '.join(f'`{name}`' for name in names)} |" for file, names in visits)
+    rows = "\n".join(f"| `{file}` | {', '.join(_mark(name, carrying) for name in names)} |" for file, names in visits)
     steps = "\n".join(
         f"    {_alias(one)}->>{_alias(other)}: {names[0].rpartition('.')[2]}"
         for (one, _), (other, names) in pairwise(visits)
@@ -96,7 +97,11 @@ def _section(title: str, about: str, trip: Trip) -> str:
     participants = "\n".join(f"    participant {_alias(file)} as {file.removesuffix('.py')}" for file in files)
     diagram = f"```mermaid\nsequenceDiagram\n{participants}\n{steps}\n```"
     count = f"{len(trip)} functions in {len(files)} files."
-    return f"## {title}\n\n{about} {count}\n\n{diagram}\n\n| file | functions, in the order of their first call |\n| --- | --- |\n{rows}"
+    return f"## {title}\n\n{count} {about}\n\n{diagram}\n\n| file | functions, in the order of their first call |\n| --- | --- |\n{rows}"
+
+
+def _mark(name: str, carrying: tuple[str, ...]) -> str:
+    return f"**`{name}`**" if name in carrying else f"`{name}`"
 
 
 def _alias(file: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Generator
 
 from jobistemer.app.request import Debounce
 from jobistemer.core.runs.message import Message
+from jobistemer.store.async_database import AsyncDatabase
 from jobistemer.store.calls import runs
-from jobistemer.store.database import AsyncDatabase, Database
+from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall
 

@@ -1,4 +1,4 @@
-"""One shard of a namespace: executes calls of scripts, alone, many in a pipeline, or awaited.
+"""One shard of a namespace: executes calls of scripts, alone or many in a pipeline.
 
 Every failure of the server is raised as an error of this package. Scripts are idempotent, so a call without an answer
 can be sent again.
@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any, Final
 
 import redis
-import redis.asyncio
 from redis.exceptions import NoPermissionError, NoScriptError
 
 from jobistemer.core.errors import JobistemerError
@@ -21,8 +20,6 @@ from jobistemer.store.errors import is_wrong_type, translate_error
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall, script
 from jobistemer.store.server.cluster_client import SlotClient
-from jobistemer.store.server.deadline import until_deadline
-from jobistemer.store.server.shared_calls import SharedCalls
 
 Command = tuple[Any, ...]
 TIME: Command = ("TIME",)
@@ -81,19 +78,12 @@ class Database:
 
         Raises NotConnected when the whole round trip failed.
         """
-        combined = [call.combined if call.extensions else call for call in calls]
-        commands = [each.command for each in combined]
+        # What `ScriptCall.combined` and `ScriptCall.command` would give, without entering them for each plain call.
+        sent = [call.combined if call.extensions else call for call in calls]
+        commands = [("EVALSHA", each.script.sha, len(each.keys), *each.keys, *each.args) for each in sent]
         raw = self._pipeline(commands) if self.clock.age_s <= CLOCK_MAX_AGE_S else self._ask_with_time(commands)
-        for _ in range(TRIES):
-            # After each load: on a cluster the shard may have moved to a node that does not know them either.
-            unknown = [index for index, answer in enumerate(raw) if isinstance(answer, NoScriptError)]
-            if not unknown:
-                break
-            self._load_scripts(combined[index] for index in unknown)
-            again = self._pipeline([combined[index].command for index in unknown])
-            for index, answer in zip(unknown, again, strict=True):
-                raw[index] = answer
-        _mend_answers(self, commands, [each.keys for each in combined], raw)
+        if [answer for answer in raw if isinstance(answer, redis.RedisError)]:
+            _retry_refused(self, sent, commands, raw)
         return [
             translate_error(answer, self.address, call)
             if isinstance(answer, redis.RedisError)
@@ -149,14 +139,14 @@ class Database:
 
     def read_clock(self) -> int:
         """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
-        self.clock.correct(_server_ms(self.ask(*TIME)))
+        self.clock.correct(read_time_ms(self.ask(*TIME)))
         return self.clock.now_ms()
 
     def _ask_with_time(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands, and ask for the server's time along with them, to correct the clock by it."""
         *answers, time = self._pipeline([*commands, TIME])
         if not isinstance(time, redis.RedisError):
-            self.clock.correct(_server_ms(time))
+            self.clock.correct(read_time_ms(time))
         return answers
 
     def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
@@ -185,56 +175,7 @@ Mend = Callable[[Database, Sequence[str]], bool]
 """Puts aside those of the keys that have the wrong type, and returns whether there were any."""
 
 
-class AsyncDatabase:
-    """A shard for asyncio, on a client of its own; the calls are the same values."""
-
-    def __init__(
-        self,
-        shared: SharedCalls,
-        keys: Keys,
-        clock: Clock,
-        address: str,
-    ) -> None:
-        self._shared = shared
-        self.keys = keys
-        self.clock = clock
-        self.address = address
-
-    async def read_clock(self) -> int:
-        """Ask the server for its time, correct the clock by it, and return it in milliseconds."""
-        # Alone, and not with others: the clock is corrected by the time that the answer takes.
-        try:
-            answer = await until_deadline(self._shared.client.execute_command(*TIME))
-        except redis.RedisError as error:
-            raise translate_error(error, self.address) from error
-        self.clock.correct(_server_ms(answer))
-        return self.clock.now_ms()
-
-    async def call(self, call: ScriptCall) -> Reply:
-        """Execute one call. Raises NotConnected or ServerRefused."""
-        combined = call.combined
-        return read_reply(call, await self.ask(*combined.command, script=combined))
-
-    async def ask(self, *command: Any, script: ScriptCall | None = None) -> Any:
-        """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
-        try:
-            try:
-                return await self._shared.ask(*command)
-            except NoScriptError as unknown:
-                if script is None:
-                    raise
-                return await self._execute_unknown(script, unknown)
-        except redis.RedisError as error:
-            raise translate_error(error, self.address, script) from error
-
-    async def _execute_unknown(self, call: ScriptCall, unknown: NoScriptError) -> Any:
-        try:
-            return await self._shared.ask("EVAL", call.script.text, len(call.keys), *call.keys, *call.args)
-        except NoPermissionError as refused:
-            raise _explain_refusal(call, unknown, refused) from None
-
-
-def _explain_refusal(call: ScriptCall, unknown: NoScriptError, refused: NoPermissionError) -> redis.RedisError:
+def explain_refusal(call: ScriptCall, unknown: NoScriptError, refused: NoPermissionError) -> redis.RedisError:
     """Return the error to tell: a producer lacks the script, for all others it is a permission."""
     return unknown if call.script.name in PRODUCER.scripts else refused
 
@@ -255,7 +196,8 @@ def read_reply(call: ScriptCall, answer: Any) -> Reply:
     return Reply(text, values)
 
 
-def _server_ms(answer: Sequence[bytes]) -> float:
+def read_time_ms(answer: Sequence[bytes]) -> float:
+    """Return the server time in Unix milliseconds that TIME has answered."""
     seconds, micros = answer
     return int(seconds) * 1000 + int(micros) / 1000
 
@@ -282,7 +224,23 @@ def _execute_unknown(database: Database, call: ScriptCall, unknown: NoScriptErro
     try:
         return database.client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
     except NoPermissionError as refused:
-        raise _explain_refusal(call, unknown, refused) from None
+        raise explain_refusal(call, unknown, refused) from None
+
+
+def _retry_refused(
+    database: Database, calls: Sequence[ScriptCall], commands: Sequence[Command], answers: list[Any]
+) -> None:
+    """Send those calls again that the server did not know, or that met a key of the wrong type."""
+    for _ in range(TRIES):
+        # After each load: on a cluster the shard may have moved to a node that does not know them either.
+        unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if not unknown:
+            break
+        database._load_scripts(calls[index] for index in unknown)  # noqa: SLF001 - a part of the class
+        again = database._pipeline([commands[index] for index in unknown])  # noqa: SLF001 - as above
+        for index, answer in zip(unknown, again, strict=True):
+            answers[index] = answer
+    _mend_answers(database, commands, [each.keys for each in calls], answers)
 
 
 def _mend_answers(

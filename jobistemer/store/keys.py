@@ -139,8 +139,8 @@ class Keys:
         # Never written. Some calls pass it to a script in place of a key whose content must not count.
         self.nothing = f"{tag}:nothing"
         self.wake = f"{tag}:wake"
-        self._run = f"{tag}:run:"
-        self._attempt = f"{tag}:attempt:"
+        self.run_prefix = f"{tag}:run:"
+        self.attempt_prefix = f"{tag}:attempt:"
         self._stream = f"{tag}:stream:"
 
     def job(self, job_id: str) -> str:
@@ -177,11 +177,11 @@ class Keys:
 
     def run(self, run_id: str) -> str:
         """Hash: one task run."""
-        return self._run + run_id
+        return self.run_prefix + run_id
 
     def attempt(self, attempt_id: str) -> str:
         """Hash: one attempt of a run."""
-        return self._attempt + attempt_id
+        return self.attempt_prefix + attempt_id
 
     def log(self, attempt_id: str) -> str:
         """List: the last lines that an attempt has logged."""

@@ -8,8 +8,9 @@ from threading import Lock
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.placement import hash_to_shard
+from jobistemer.store.async_database import AsyncDatabase
 from jobistemer.store.clock import Clock, ServerClock
-from jobistemer.store.database import AsyncDatabase, Database
+from jobistemer.store.database import Database
 from jobistemer.store.job_placement import SHARDS_FIELD, SPREAD_FIELD, JobPlacement
 from jobistemer.store.keys import Keys, settings_key
 from jobistemer.store.server.connection import Server, redact_url

@@ -49,8 +49,9 @@ def fetch_one(database: Database, worker: str = "alice", where: str = "default:5
 
 def build_attempt(database: Database, delivery: Delivery, handler: Handler, read_at: float | None = None) -> Attempt:
     """An attempt of alice as her fetcher makes it, of a read that was sent just now unless the test says when."""
+    needs_process = handler.executor == "process" or delivery.crashes > 0
     key, at = (delivery.stream, delivery.entry), time.monotonic() if read_at is None else read_at
-    return Attempt(database, delivery, handler, "alice", {}, key, False, delivery.message.timeout_ms, at)
+    return Attempt(database, delivery, handler, "alice", {}, key, needs_process, delivery.message.timeout_ms, at)
 
 
 def build_ended(

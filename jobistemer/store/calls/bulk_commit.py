@@ -50,23 +50,26 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     if first.delivery.message.task_ref is not None:
         # All of them are tasks: it is a part of the key of the bundle.
         return _commit_occurrences(keys, [(each, ref) for each in ended if (ref := each.delivery.message.task_ref)])
+    # Two keys for each of a hundred runs: they are put together here, without a call for each.
+    run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
     touched: list[Any] = [first.delivery.stream]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms]
     for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
         run = delivery.message.run
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
+        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
         args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
-    return script("commit_successes")(tuple(touched), tuple(args))
+    return ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
 
 
 def _commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> ScriptCall:
     """Build the same call for runs that are the only task of an occurrence, which ends with them."""
     first, _ = tasks[0]
+    run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
     touched: list[Any] = [first.delivery.stream, keys.starts, keys.wake, keys.deadlines]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms]
     for (delivery, outcome, _, _, started_at, ended_at, *_), ref in tasks:
         run = delivery.message.run
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
+        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
         touched += (keys.occurrence(ref.occurrence), keys.live(ref.job), keys.queued(ref.job))
         args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, ref.job, ref.occurrence)
     return script("commit_occurrences")(tuple(touched), tuple(args))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -93,7 +94,10 @@ class StreamReader:
         command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, *waiting, "STREAMS", *streams)
         self.read_at = time.monotonic()
         try:
-            fetched = list(self._send_once((*command, *[after] * len(streams)), block=block) or ())
+            with self._borrow_connection(block=block) as (client, connection):
+                # Not by the client, which would send it again over another connection.
+                connection.send_command(*command, *[after] * len(streams))
+                fetched = list(client.parse_response(connection, command[0]) or ())
         except redis.RedisError as error:
             fetched = self._fetch_after_error(error, places, count, after)
         if after == NEW:
@@ -138,7 +142,8 @@ class StreamReader:
             yield stream, entries
             last = entries[-1][0]
 
-    def _send_once(self, command: tuple[Any, ...], *, block: bool) -> Any:
+    @contextmanager
+    def _borrow_connection(self, *, block: bool) -> Iterator[tuple[redis.Redis, Any]]:
         client = self._database.node_client()
         if block and client is not self._enlarged:
             # A read that blocks keeps its connection for long, and no other caller may wait for it.
@@ -151,8 +156,7 @@ class StreamReader:
                 number = self._connection_ids.get(connection)
                 number = self._ask_connection_id(client, connection) if number is None else number
                 self._blocked = (client, number) if number else None
-            connection.send_command(*command)
-            return client.parse_response(connection, command[0])
+            yield client, connection
         except BaseException:
             # The answer may still arrive, and the next command on this connection would take it for its own.
             connection.disconnect()

@@ -131,18 +131,28 @@ class Committer:
 
     def _commit(self, database: Database, attempts: list[Attempt]) -> None:
         bundles: dict[bulk_commit.BundleKey, Bundle] = {}
+        full: list[Bundle] = []
         singles: list[tuple[Attempt, ScriptCall]] = []
         for attempt in attempts:
-            key, ended = None, attempt.ended_attempt
-            if not self._one_by_one and (attempt.tools is None or not attempt.tools.has_effects):
-                if ended is None and attempt.outcome is not None and attempt.outcome.state is AttemptState.SUCCEEDED:
-                    ended = settle_attempt(attempt)
-                key = None if ended is None else bulk_commit.bundle_key(ended)
-            if key is not None and ended is not None:
-                bundles.setdefault(key, []).append((attempt, ended))
+            if (alike := self._find_bundle(attempt)) is not None:
+                key, ended = alike
+                bundle = bundles.setdefault(key, [])
+                bundle.append((attempt, ended))
+                if len(bundle) == bulk_commit.MAX_RUNS_PER_CALL:
+                    full.append(bundles.pop(key))
             elif (call := self._try_build_call(attempt)) is not None:
                 singles.append((attempt, call))
-        self._send(database, list(bundles.values()), singles)
+        parts = [*full, *bundles.values()]
+        calls = [bulk_commit.commit_successes(database.keys, [ended for _, ended in part]) for part in parts]
+        # Log lines of handlers go before the outcomes, as an attempt that has ended is not written to; and on their
+        # own, since a pipeline does not keep its order where the server does not know a script yet.
+        if notes := [call for attempt, _ in singles for call in final_log_calls(attempt)]:
+            database.call_all(notes)
+        replies = database.call_all(calls + [call for _, call in singles])
+        for part, reply in zip(parts, replies, strict=False):
+            self._handle_bundle_reply(part, reply)
+        for (attempt, _), reply in zip(singles, replies[len(parts) :], strict=True):
+            self._handle_reply(attempt, reply)
         # Permits are released after the commit: the script frees one only when its entry is gone. A worker that dies in
         # between leaves them to the sweep.
         if limited := [each for each in attempts if each.limit_uses]:
@@ -150,20 +160,16 @@ class Committer:
                 database, [(each.delivery.message.run, *each.key, each.limit_uses) for each in limited]
             )
 
-    def _send(self, database: Database, bundles: list[Bundle], singles: list[tuple[Attempt, ScriptCall]]) -> None:
-        most = bulk_commit.MAX_RUNS_PER_CALL
-        parts = [bundle[at : at + most] for bundle in bundles for at in range(0, len(bundle), most)]
-        calls = [bulk_commit.commit_successes(database.keys, [ended for _, ended in part]) for part in parts]
-        calls += [call for _, call in singles]
-        # Log lines of handlers go before the outcomes, as an attempt that has ended is not written to; and on their
-        # own, since a pipeline does not keep its order where the server does not know a script yet.
-        if notes := [call for attempt, _ in singles for call in final_log_calls(attempt)]:
-            database.call_all(notes)
-        replies = database.call_all(calls)
-        for part, reply in zip(parts, replies, strict=False):
-            self._handle_bundle_reply(part, reply)
-        for (attempt, _), reply in zip(singles, replies[len(parts) :], strict=True):
-            self._handle_reply(attempt, reply)
+    def _find_bundle(self, attempt: Attempt) -> tuple[bulk_commit.BundleKey, EndedAttempt] | None:
+        """Return the key of the bundle that an attempt may go with, and its end; None when it goes by itself."""
+        outcome = attempt.outcome
+        if self._one_by_one or outcome is None or outcome.state is not AttemptState.SUCCEEDED:
+            return None
+        if attempt.tools is not None and attempt.tools.has_effects:
+            return None
+        ended = attempt.ended_attempt or settle_attempt(attempt)
+        key = bulk_commit.bundle_key(ended)
+        return None if key is None else (key, ended)
 
     def _try_build_call(self, attempt: Attempt) -> ScriptCall | None:
         try:

@@ -3,8 +3,8 @@
 import pytest
 
 from jobistemer.core.errors import JobistemerError
+from jobistemer.store.async_database import AsyncDatabase
 from jobistemer.store.calls import runs
-from jobistemer.store.database import AsyncDatabase
 from jobistemer.store.scripts import Reply
 from jobistemer.store.server.connection import Server
 from tests.support.lifecycle import enqueue, fetch, message

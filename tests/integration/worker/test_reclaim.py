@@ -161,7 +161,7 @@ def test_many_entries_of_a_dead_worker_are_all_taken_over(app, database, clock):
     app.enqueue_many(app.request("note", {"text": str(number)}) for number in range(250))
     victim = StepWorker(database, app, "victim")
     victim.beat()
-    while victim.fetcher._read(["default:5"], 250, block=False):
+    while victim.fetcher._reader.fetch(["default:5"], 250, block=False):
         pass
     survivor = StepWorker(database, app, "survivor")
 

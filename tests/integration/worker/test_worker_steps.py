@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 
 import msgspec
 import pytest
@@ -107,14 +108,16 @@ def test_a_batch_whose_answer_was_lost_is_taken_all_the_same(app, database):
     # Given a read that the server answered, and whose answer never arrived
     worker = StepWorker(database, app)
     app.enqueue("note", {"text": "lost on the wire"})
-    original = worker.fetcher._reader._send_once
+    reader, borrow = worker.fetcher._reader, worker.fetcher._reader._borrow_connection
 
-    def lose(command, **options):
-        worker.fetcher._reader._send_once = original
-        original(command, **options)
-        raise redis.ConnectionError("reset by peer")
+    @contextmanager
+    def lose(**options):
+        reader._borrow_connection = borrow
+        with borrow(**options) as borrowed:
+            yield borrowed
+            raise redis.ConnectionError("reset by peer")
 
-    worker.fetcher._reader._send_once = lose
+    reader._borrow_connection = lose
     with pytest.raises(NotConnected):
         worker.fetch()
     assert worker.waiting == []
