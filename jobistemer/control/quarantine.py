@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.core.errors import Conflict, NotFound
 from jobistemer.core.unreadable import to_text
 from jobistemer.store import quarantine
@@ -31,10 +32,14 @@ class QuarantineRow(msgspec.Struct, frozen=True):
 
 
 class Quarantine:
-    """Control of the quarantine of one namespace."""
+    """Control of the quarantine of one namespace.
 
-    def __init__(self, namespace: Namespace) -> None:
+    by: the author of changes, for the list of changes; by default the user of this process and its host.
+    """
+
+    def __init__(self, namespace: Namespace, by: str | None = None) -> None:
         self._namespace = namespace
+        self._changes = ChangeList(namespace, by)
 
     def list(self) -> list[QuarantineRow]:
         """Return what is in the quarantine, the latest first."""
@@ -52,12 +57,17 @@ class Quarantine:
             raise Conflict(f"{found.key} has something else in it now; look at it, and remove it before")
         if word == "GONE":
             raise NotFound(f"{row_id} was restored or purged before, or has expired")
+        self._changes.record("restore quarantined", row_id, found.key)
         return _build_row(database, found)
 
     def purge(self, row_ids: Sequence[str] = ()) -> int:
         """Delete these, or everything when none is named, for good. Returns how many. Raises NotFound."""
         chosen = [self._find(each) for each in row_ids] if row_ids else [*self._all()]
-        return sum(quarantine.purge(database, found) for database, found in chosen)
+        purged = sum(quarantine.purge(database, found) for database, found in chosen)
+        if purged:
+            named = f"{row_ids[0]} and {len(row_ids) - 1} more" if len(row_ids) > 1 else "".join(row_ids) or "all"
+            self._changes.record("purge quarantined", named, f"{purged} purged")
+        return purged
 
     def _all(self) -> Iterator[tuple[Database, Quarantined]]:
         for database in self._namespace.shards:

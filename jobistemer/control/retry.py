@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobistemer.control.changes import ChangeList
 from jobistemer.core.checks import show
 from jobistemer.core.errors import Conflict, DuplicateRun, InvalidInput, QueueClosed, UnknownRun
 from jobistemer.core.runs.message import Message
@@ -14,12 +15,13 @@ from jobistemer.store.reads import records
 from jobistemer.store.reads.jobs import locate_run
 
 
-def retry_run(namespace: Namespace, run_id: str) -> str:
+def retry_run(namespace: Namespace, run_id: str, by: str | None = None) -> str:
     """Give the work of a run that failed, timed out, died or was canceled to a new run, with all its attempts.
 
     The new run has the arguments and the options of the old one, outside of its occurrence and its group; each names
-    the other. Returns the id of the new run. Raises UnknownRun, Conflict when the run has not ended or was retried
-    before, InvalidInput for a run that succeeded or cannot be retried, DuplicateRun or QueueClosed.
+    the other. by: the person who asks for it, for the list of changes. Returns the id of the new run.
+    Raises UnknownRun, Conflict when the run has not ended or was retried before, InvalidInput for a run that succeeded
+    or cannot be retried, DuplicateRun or QueueClosed.
     """
     database, message = _find_retryable(namespace, run_id)
     new_run = _choose_id(namespace, database)
@@ -36,6 +38,8 @@ def retry_run(namespace: Namespace, run_id: str) -> str:
     if reply.word == "EXISTS":
         holder = reply.values[0].decode()
         raise DuplicateRun(f"run {run_id} cannot be retried while {holder} holds its unique key; wait for its end")
+    if by is not None:
+        ChangeList(namespace, by).record("retry run", run_id, f"as {new_run}")
     return new_run
 
 

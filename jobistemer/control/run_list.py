@@ -1,8 +1,9 @@
-"""The runs that have not ended, and the dead letters: those for which a set or a stream exists to find them by."""
+"""Runs by their states: those that wait or run, and the latest that have ended in each state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from jobistemer.core.reads.summaries import DelayedRun, RunSummary, StreamRun
@@ -10,6 +11,7 @@ from jobistemer.core.runs.records import RunRecord
 from jobistemer.store.actions.dead_letters import count_dead, list_dead
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
+from jobistemer.store.reads.ended_runs import list_ended_runs
 from jobistemer.store.reads.entries import list_entries
 from jobistemer.store.reads.jobs import count_delayed, list_delayed, list_limited
 from jobistemer.store.reads.queues import list_queues
@@ -19,25 +21,29 @@ MAX_READ: Final = 1_000
 
 
 class RunPage(NamedTuple):
-    """Some runs, and how many there are of all states that were asked for; None where only some were looked at."""
+    """Some runs, and how many there are of all states that were asked for.
+
+    total is None where only some were looked at, and where runs that have ended are among them: their records expire.
+    """
 
     runs: list[RunSummary]
     total: int | None
 
 
 def list_runs(shards: Sequence[Database], states: Iterable[str], queue: str, task: str, limit: int) -> RunPage:
-    """Return runs by state, each state with those first that come first: the oldest, the next due, the latest dead.
+    """Return runs by state, each state with those first that come first: the oldest, the next due, the latest ended.
 
-    queue, task: only those, among the first MAX_READ of each state; empty for all.
+    queue, task: only those, among the first MAX_READ of each state; empty for all. `dead` and `timed_out` together are
+    the dead letters; `timed_out` alone are also the runs that timed out and became none.
     """
     chosen = [state for state in STATES if state in set(states)]
-    # The dead letters are one list, and their states are two.
     is_part = len({"dead", "timed_out"} & set(chosen)) == 1
     count = MAX_READ if queue or task or is_part else limit
-    readers = dict.fromkeys(_READERS[state] for state in chosen)
+    readers = dict.fromkeys(_list_dead if state == "timed_out" and not is_part else _READERS[state] for state in chosen)
     found = [run for read in readers for run in read(shards, queue, count) if run.state in chosen]
     wanted = [run for run in found if queue in {"", run.queue} and task in {"", run.task}]
-    total = None if queue or task or is_part else _count(shards, chosen)
+    is_counted = not (queue or task or is_part) and set(chosen) <= set(OPEN_STATES)
+    total = _count(shards, chosen) if is_counted else None
     return RunPage(wanted[:limit], total)
 
 
@@ -77,6 +83,16 @@ def _list_dead(shards: Sequence[Database], _queue: str, count: int) -> list[RunS
     ]
 
 
+def _list_timed_out(shards: Sequence[Database], queue: str, count: int) -> list[RunSummary]:
+    # Dead letters are kept for longer than the list of those that ended last.
+    found = [*_list_ended("timed_out", shards, queue, count), *_list_dead(shards, queue, count)]
+    return sorted({run.id: run for run in found}.values(), key=lambda run: run.at, reverse=True)
+
+
+def _list_ended(state: str, shards: Sequence[Database], queue: str, count: int) -> list[RunSummary]:
+    return list_ended_runs(shards, [state], queue=queue, limit=count)
+
+
 def _of_stream(run: StreamRun) -> RunSummary:
     state = "running" if run.worker else "waiting"
     return RunSummary(run.id, run.handler, _queue_of(run.place), state, run.enqueued_at, run.attempt, run.worker)
@@ -103,7 +119,10 @@ _READERS: Final[Mapping[str, Callable[[Sequence[Database], str, int], list[RunSu
     "limited": _list_limited,
     "delayed": _list_delayed,
     "dead": _list_dead,
-    "timed_out": _list_dead,
+    "timed_out": _list_timed_out,
+    **{state: partial(_list_ended, state) for state in ("failed", "canceled", "succeeded")},
 }
 STATES: Final = tuple(_READERS)
 """The states that runs are listed by, in this order."""
+OPEN_STATES: Final = ("running", "waiting", "limited", "delayed", "dead", "timed_out")
+"""The states of runs that go on, and of dead letters."""

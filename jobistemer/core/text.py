@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-_UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+_UNITS: Final = ((86_400_000, "d", 3_600_000, "h"), (3_600_000, "h", 60_000, "min"), (60_000, "min", 1_000, "s"))
+"""Units in milliseconds with their names, each with the next smaller one."""
 
 TONES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("completed", "succeeded", "open", "fine", "CREATED"), "good"),
@@ -43,12 +44,17 @@ def join_some(names: Sequence[str], most: int = 5) -> str:
 
 
 def format_duration(ms: float) -> str:
-    """Write a duration in its largest fitting unit: "2.5 s", "12 min"."""
+    """Write a duration in its largest fitting unit, from a minute on with the next smaller one: "1 min 18 s"."""
     # Clocks of processes differ by a few milliseconds: what ended before it began took no time.
     ms = max(0, ms)
-    for size, unit in _UNITS:
+    for size, unit, part, part_unit in _UNITS:
+        if ms >= 10 * size:
+            return f"{ms / size:.0f} {unit}"
         if ms >= size:
-            return f"{ms / size:.1f} {unit}" if ms < 10 * size else f"{ms / size:.0f} {unit}"
+            whole, rest = divmod(round(ms / part), size // part)
+            return f"{whole} {unit} {rest} {part_unit}" if rest else f"{whole} {unit}"
+    if ms >= 1_000:
+        return f"{ms / 1_000:.1f} s" if ms < 10_000 else f"{ms / 1_000:.0f} s"
     return f"{ms:.0f} ms"
 
 

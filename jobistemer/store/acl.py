@@ -155,7 +155,7 @@ VIEWER: Final = Role(
         f"{_RECORD_KINDS} job occurrence history live queued versions audit backfill chores streams "
         "stream delayed dead due "
         "paused closed limits held waiting holds changes parked group results workers worker tickers ticker "
-        "expected quarantine".split()
+        "expected quarantine ended".split()
     ),
 )
 ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR, VIEWER)}

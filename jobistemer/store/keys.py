@@ -22,7 +22,7 @@ _KINDS: Final = {
     "promised parked",
     "set": "streams starts paused closed",
     "hash": "limits job versions backfill occurrence run attempt group results held worker ticker",
-    "list": "audit log",
+    "list": "audit log ended",
     "stream": "stream quarantine",
     "string": "unique",
 }
@@ -142,6 +142,9 @@ class Keys:
         self.run_prefix = f"{tag}:run:"
         self.attempt_prefix = f"{tag}:attempt:"
         self._stream = f"{tag}:stream:"
+        self._ended = f"{tag}:ended:"
+        # The list `ended` of those that succeeded, ready for the commits of bundles.
+        self.succeeded = f"{tag}:ended:succeeded"
 
     def job(self, job_id: str) -> str:
         """Hash: name, version, fingerprint, definition, cursor, pause, the definition that is pending."""
@@ -186,6 +189,10 @@ class Keys:
     def log(self, attempt_id: str) -> str:
         """List: the last lines that an attempt has logged."""
         return f"{self.tag}:log:{attempt_id}"
+
+    def ended(self, state: str) -> str:
+        """List: the latest thousand runs that have ended in this state, the last one first."""
+        return self._ended + state
 
     def own(self, name: str) -> str:
         """Any type: a value of the application, written by transactions."""

@@ -3,9 +3,10 @@ commit_occurrences: end up to 100 runs of one stream that succeeded, each the on
 the occurrence; ask for the next one in the job's queue to be started. For jobs without `on_complete` and without a
 count of outcomes, the same as commit_task for each of them, at a third of the cost.
 
-USES read_from
+USES read_from list_ended
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
+  ended       list    {ns:shard}:ended:<state>          lists the runs
   starts      set     {ns:shard}:starts                 gets the jobs of which another occurrence waits
   wake        channel {ns:shard}:wake                   gets a message then
   deadlines   zset    {ns:shard}:deadlines              loses the occurrences that have one
@@ -24,11 +25,11 @@ OUT
               caller has ended: for those nothing was written
 KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 ]]
-local stream, starts, wake, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local stream, ended, starts, wake, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local worker, retention_ms = ARGV[1], ARGV[2]
-local runs, next_keys, next_args = math.min((#KEYS - 4) / 5, 100), read_from(KEYS, 5), read_from(ARGV, 3)
+local runs, next_keys, next_args = math.min((#KEYS - 5) / 5, 100), read_from(KEYS, 6), read_from(ARGV, 3)
 
-local reply, gone, woken = {'DONE'}, {}, 0
+local reply, gone, listed, woken, id_at = {'DONE'}, {}, {}, 0, nil
 for i = 1, runs do
   local run, attempt, occurrence, live, queued = next_keys(5)
   local entry, number, started_at, ended_at, result, job_id, occ_id = next_args(7)
@@ -40,6 +41,9 @@ for i = 1, runs do
     if result ~= '' then redis.call('HSET', run, 'result', result) end
     redis.call('PEXPIRE', attempt, retention_ms)
     redis.call('PEXPIRE', run, retention_ms)
+    -- The id stands behind the same prefix in the key of each run.
+    id_at = id_at or #string.match(run, '^.-:run:') + 1
+    listed[#listed + 1] = string.sub(run, id_at)
     local kept = redis.call('HMGET', occurrence, 'verdict', 'deadline')
     redis.call('HSET', occurrence, 'open', 0, 'state', kept[1] or 'completed', 'ended_at', ended_at)
     if kept[2] then redis.call('ZREM', deadlines, occ_id) end
@@ -52,5 +56,6 @@ for i = 1, runs do
   end
 end
 if #gone > 0 then redis.call('XDEL', stream, unpack(gone)) end
+list_ended(ended, listed)
 if woken > 0 then redis.call('PUBLISH', wake, 'start') end
 return reply

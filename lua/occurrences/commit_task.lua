@@ -2,13 +2,14 @@
 commit_task: end a run that is a task of an occurrence, and move the occurrence on: release or skip the tasks
 that waited for it, end the occurrence with its last run, ask for the next one in the queue to be started.
 
-USES read_from take_from_source record_end enqueue_entry
+USES read_from take_from_source record_end list_ended enqueue_entry
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt     hash    {ns:shard}:attempt:<attempt_id>   written once; not for a run that never began
   delayed     zset    {ns:shard}:delayed                loses the run when it is taken from there
   dead        zset    {ns:shard}:dead                   gets the run when `buried` is 1, by the ms its records go at
+  ended_list  list    {ns:shard}:ended:<state>          lists the run
   streams     set     {ns:shard}:streams                places of the streams that exist
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    counts, and ends with its last run
   live        zset    {ns:shard}:live:<job_id>          loses the occurrence at its end
@@ -36,9 +37,9 @@ OUT
   STALE       another caller has ended this attempt: nothing was written
 KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 ]]
-local stream, run, attempt, delayed, dead, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local deadlines, next_keys = KEYS[12], read_from(KEYS, 13)
+local stream, run, attempt, delayed, dead, ended_list = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local streams, occurrence, live, queued, starts = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local wake, deadlines, next_keys = KEYS[12], KEYS[13], read_from(KEYS, 14)
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local attempt_state, ended_at, retention_ms, buried, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local verdict, reason, job_id, occ_id, history_ms, halt, following =
@@ -55,6 +56,7 @@ if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 the
   return {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)}
 end
 record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 18 + following, overdue and occurrence)
+list_ended(ended_list, {run_id})
 
 local ended = 1
 for _ = 1, math.min(following, 50) do

@@ -1,13 +1,14 @@
 --[[
 commit_run: end a run that belongs to no occurrence, and with it the attempt that ended it.
 
-USES take_from_source record_end
+USES take_from_source record_end list_ended
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run      hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt  hash    {ns:shard}:attempt:<attempt_id>   written once, with its expiry; not for a run that never began
   delayed  zset    {ns:shard}:delayed                loses the run when it is taken from there
   dead     zset    {ns:shard}:dead                   gets the run when `buried` is 1, by the ms its records go at
+  ended    list    {ns:shard}:ended:<state>          lists the run
   unique   string  {ns:shard}:unique:<key>           optional: deleted when this run holds it
 ARGV
   source         str  attempt (an entry in flight), stream (an entry that nobody fetched), delayed
@@ -27,7 +28,8 @@ OUT
   STALE   another caller has ended this attempt: nothing was written
 KEEPS I4 I5 I6 I7 I9 I10
 ]]
-local stream, run, attempt, delayed, dead, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local stream, run, attempt, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local dead, ended, unique = KEYS[5], KEYS[6], KEYS[7]
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local attempt_state, ended_at, retention_ms, buried, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 
@@ -40,5 +42,6 @@ if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 the
   return before[1] == attempt_state and before[2] == ended_at and 'DONE' or 'STALE'
 end
 record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 11)
+list_ended(ended, {run_id})
 if unique and redis.call('GET', unique) == run_id then redis.call('DEL', unique) end
 return 'DONE'

@@ -2,9 +2,10 @@
 commit_successes: end up to 100 runs of one stream that succeeded and change nothing but their records: no occurrence,
 no unique key. The same as commit_run for each of them, at a third of the cost.
 
-USES read_from
+USES read_from list_ended
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
+  ended    list    {ns:shard}:ended:<state>          lists the runs
   run      hash    {ns:shard}:run:<run_id>           \ one pair for each run: becomes succeeded;
   attempt  hash    {ns:shard}:attempt:<attempt_id>   / written once; both get their expiry
 ARGV
@@ -16,10 +17,10 @@ OUT
               caller has ended: for those nothing was written
 KEEPS I4 I5 I6 I7 I9 I10
 ]]
-local stream, worker, retention_ms = KEYS[1], ARGV[1], ARGV[2]
-local runs, next_keys, next_args = math.min((#KEYS - 1) / 2, 100), read_from(KEYS, 2), read_from(ARGV, 3)
+local stream, ended, worker, retention_ms = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local runs, next_keys, next_args = math.min((#KEYS - 2) / 2, 100), read_from(KEYS, 3), read_from(ARGV, 3)
 
-local reply, gone = {'DONE'}, {}
+local reply, gone, listed, id_at = {'DONE'}, {}, {}, nil
 for i = 1, runs do
   local run, attempt = next_keys(2)
   local entry, number, started_at, ended_at, result = next_args(5)
@@ -34,6 +35,9 @@ for i = 1, runs do
     if result ~= '' then redis.call('HSET', run, 'result', result) end
     redis.call('PEXPIRE', attempt, retention_ms)
     redis.call('PEXPIRE', run, retention_ms)
+    -- The id stands behind the same prefix in the key of each run.
+    id_at = id_at or #string.match(run, '^.-:run:') + 1
+    listed[#listed + 1] = string.sub(run, id_at)
   else
     local before = redis.call('HMGET', attempt, 'state', 'worker', 'ended_at')
     if before[1] ~= 'succeeded' or before[2] ~= worker or before[3] ~= ended_at then
@@ -45,4 +49,5 @@ for i = 1, runs do
   end
 end
 if #gone > 0 then redis.call('XDEL', stream, unpack(gone)) end
+list_ended(ended, listed)
 return reply

@@ -20,9 +20,9 @@ class Stream(NamedTuple):
 
 
 def records(database: Database) -> dict[str, Any]:
-    """Everything in the shard by key, without the tag in front; what was told to audit lists stands in `audits`."""
+    """Everything in the shard by key, without the tag in front; audit lists stand in `audits`, lists of ended runs in `ended`."""
     names = {key: _short(database, key) for key in _all_keys(database)}
-    found = {name: _value(database, key) for key, name in names.items() if not name.startswith("audit:")}
+    found = {name: _value(database, key) for key, name in names.items() if not name.startswith(("audit:", "ended:"))}
     # Where workers are at work, a key may go while it is looked at.
     return {name: value for name, value in found.items() if value is not None}
 
@@ -31,6 +31,12 @@ def audits(database: Database) -> dict[str, list[dict[str, str]]]:
     """The audit list of each job, the oldest entry first."""
     lists = [key for key in _all_keys(database) if _short(database, key).startswith("audit:")]
     return {_short(database, key): [_parse_audit(text) for text in database.client.lrange(key, 0, -1)] for key in lists}
+
+
+def ended(database: Database) -> dict[str, list[str]]:
+    """The runs that ended last, by their state, the latest first."""
+    lists = [key for key in _all_keys(database) if _short(database, key).startswith("ended:")]
+    return {_short(database, key).removeprefix("ended:"): _value(database, key) for key in lists}
 
 
 def _parse_audit(text: bytes) -> dict[str, str]:
@@ -51,15 +57,15 @@ def ttl_ms(database: Database, key: str) -> int:
 @contextmanager
 def nothing_written(database: Database) -> Iterator[None]:
     """What happens inside must leave the shard exactly as it was."""
-    before, before_mortal, before_audits = records(database), expiring_keys(database), audits(database)
+    before, before_mortal, before_lists = records(database), expiring_keys(database), (audits(database), ended(database))
     yield
-    assert audits(database) == before_audits
+    assert (audits(database), ended(database)) == before_lists
     assert records(database) == before
     assert expiring_keys(database) == before_mortal
 
 
 # What may stay for ever: definitions and what is known of queues; and members, as long as they live.
-_CONFIGURATION = re.compile(r"(due|streams|expected|paused|workers|identity|changes|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+|audit:\w+)$")
+_CONFIGURATION = re.compile(r"(due|streams|expected|paused|workers|identity|changes|\{\w+\}:settings|job:\w+|versions:\w+|history:\w+|audit:\w+|ended:\w+)$")
 
 
 def find_leaks(database: Database) -> dict[str, Any]:

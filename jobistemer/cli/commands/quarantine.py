@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.quarantine import Quarantine, QuarantineRow
 from jobistemer.terminal import tables
@@ -31,13 +32,14 @@ def list_command(session: Session) -> None:
 
 @quarantine_group.command("restore")
 @click.argument("entry_id", metavar="ID")
+@by_option
 @with_session
-def restore_command(session: Session, entry_id: str) -> None:
+def restore_command(session: Session, entry_id: str, by: str | None) -> None:
     """Put one thing back where it was: after an upgrade that can read it, or to look at it in its place.
 
     What still cannot be read is put aside again.
     """
-    row: QuarantineRow = Quarantine(session.namespace).restore(entry_id)
+    row: QuarantineRow = Quarantine(session.namespace, by).restore(entry_id)
     session.print_answer(row, lambda: tables.cell(f"{row.what} is back in {row.key}"))
 
 
@@ -45,13 +47,14 @@ def restore_command(session: Session, entry_id: str) -> None:
 @click.argument("entry_ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "every", is_flag=True, help="Everything in the quarantine.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@by_option
 @with_session
-def purge_command(session: Session, entry_ids: tuple[str, ...], *, every: bool, yes: bool) -> None:
+def purge_command(session: Session, entry_ids: tuple[str, ...], *, every: bool, yes: bool, by: str | None) -> None:
     """Delete what is in the quarantine for good."""
     if bool(entry_ids) == every:
         raise click.UsageError("name the ids to purge, or --all")
     if not yes:
         what = "everything in the quarantine" if every else f"{len(entry_ids)} of the quarantine"
         click.confirm(f"Delete {what} for good?", abort=True, err=True)
-    purged = Quarantine(session.namespace).purge(entry_ids)
+    purged = Quarantine(session.namespace, by).purge(entry_ids)
     session.print_answer({"purged": purged}, lambda: tables.cell(f"{purged} purged"))

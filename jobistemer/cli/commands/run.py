@@ -14,7 +14,7 @@ from jobistemer.cli.hints import find_run_hints
 from jobistemer.cli.session import Session, with_session
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.control.retry import retry_run
-from jobistemer.control.run_list import STATES, RunPage, list_runs
+from jobistemer.control.run_list import OPEN_STATES, STATES, RunPage, list_runs
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.records import AttemptRecord, RunRecord
@@ -45,14 +45,14 @@ run_group.add_command(watch_command)
 def list_command(session: Session, *, states: tuple[str, ...], queue: str, task: str, limit: int) -> None:
     """List the runs that have not ended, and the dead letters: dead or timed out.
 
-    Of runs that have ended otherwise no list is kept: `run show` finds them by id, `job history` those of a job. With
-    --queue or --task the first 1,000 runs of each state are looked at.
+    With --state succeeded, failed, timed_out or canceled those that ended last: each shard lists the latest 1,000 of
+    each state. With --queue or --task the first 1,000 runs of each state are looked at.
     """
-    page = list_runs(session.namespace.shards, states or STATES, queue, task, limit)
-    session.print_answer({"runs": page.runs, "total": page.total}, lambda: _runs_table(page, session.now_ms))
+    page = list_runs(session.namespace.shards, states or OPEN_STATES, queue, task, limit)
+    session.print_answer({"runs": page.runs, "total": page.total}, lambda: _runs_table(page, limit, session.now_ms))
 
 
-def _runs_table(page: RunPage, now_ms: int) -> RenderableType:
+def _runs_table(page: RunPage, limit: int, now_ms: int) -> RenderableType:
     if not page.runs:
         return "no such run: every run has ended, or was not among those that were looked at"
     rows = [
@@ -67,10 +67,15 @@ def _runs_table(page: RunPage, now_ms: int) -> RenderableType:
         )
         for run in page.runs
     ]
-    table = tables.table(("run", "task", "queue", "state", "since or due (UTC)", "attempt", "worker or note"), rows)
-    more = page.total is not None and page.total > len(page.runs)
-    said = f"{len(page.runs)} of {page.total:,}; see more with --limit, or some with --state, --queue or --task"
-    return tables.stack(table, *([tables.cell(said)] if more else []))
+    table = tables.table(
+        ("run", "task", "queue", "state", "since, due or ended (UTC)", "attempt", "worker or note"), rows
+    )
+    rest = "see more with --limit, or some with --state, --queue or --task"
+    if page.total is None:
+        said = f"the first {len(page.runs)}; {rest}" if len(page.runs) >= limit else ""
+    else:
+        said = f"{len(page.runs)} of {page.total:,}; {rest}" if page.total > len(page.runs) else ""
+    return tables.stack(table, *([tables.cell(said)] if said else []))
 
 
 @run_group.command("show")
@@ -106,13 +111,14 @@ def cancel_command(session: Session, run_id: str, reason: str, by: str | None) -
 
 @run_group.command("retry")
 @click.argument("run_id")
+@by_option
 @with_session
-def retry_command(session: Session, run_id: str) -> None:
+def retry_command(session: Session, run_id: str, by: str | None) -> None:
     """Give the work of a run that failed, timed out, died or was canceled to a new run, with all its attempts.
 
     Prints the id of the new run; `run show` of either names the other.
     """
-    again = retry_run(session.namespace, run_id)
+    again = retry_run(session.namespace, run_id, by or user_name())
     session.print_answer({"run": again, "retry_of": run_id}, lambda: tables.cell(again))
 
 

@@ -125,7 +125,10 @@ class DelayedRun(msgspec.Struct, frozen=True):
 
 
 class StreamRun(msgspec.Struct, frozen=True):
-    """A run on a stream: it waits for a worker, or `worker` has it in flight. entry: the id of its stream entry."""
+    """A run on a stream: it waits for a worker, or `worker` has it in flight. entry: the id of its stream entry.
+
+    payload: the JSON that it was called with.
+    """
 
     id: str
     handler: str
@@ -134,13 +137,15 @@ class StreamRun(msgspec.Struct, frozen=True):
     enqueued_at: int
     attempt: int
     worker: str = ""
+    payload: msgspec.Raw = msgspec.Raw(b"")
 
 
 class RunSummary(msgspec.Struct, frozen=True):
-    """A run that has not ended, or is dead.
+    """A run in a list.
 
-    state: waiting, running, delayed, limited (it waits for a limit) or dead. at: Unix milliseconds; when it was
-    enqueued, when it is due if it is delayed, or when it died. attempt counts from 0. note: why it waits, or its error.
+    state: waiting, running, delayed, limited (it waits for a limit), or the state in which it has ended. at: Unix
+    milliseconds; when it was enqueued, when it is due if it is delayed, or when it ended. attempt counts from 0. note:
+    why it waits, or its error. occurrence: the one that it is a task of, empty for none.
     """
 
     id: str
@@ -151,6 +156,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     attempt: int
     worker: str = ""
     note: str = ""
+    occurrence: str = ""
 
 
 class Hold(msgspec.Struct, frozen=True):

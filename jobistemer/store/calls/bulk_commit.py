@@ -52,7 +52,7 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
         return _commit_occurrences(keys, [(each, ref) for each in ended if (ref := each.delivery.message.task_ref)])
     # Two keys for each of a hundred runs: they are put together here, without a call for each.
     run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
-    touched: list[Any] = [first.delivery.stream]
+    touched: list[Any] = [first.delivery.stream, keys.succeeded]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms]
     for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
         run = delivery.message.run
@@ -65,7 +65,7 @@ def _commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]
     """Build the same call for runs that are the only task of an occurrence, which ends with them."""
     first, _ = tasks[0]
     run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
-    touched: list[Any] = [first.delivery.stream, keys.starts, keys.wake, keys.deadlines]
+    touched: list[Any] = [first.delivery.stream, keys.succeeded, keys.starts, keys.wake, keys.deadlines]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms]
     for (delivery, outcome, _, _, started_at, ended_at, *_), ref in tasks:
         run = delivery.message.run

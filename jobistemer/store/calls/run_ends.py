@@ -42,7 +42,7 @@ def end_run(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) 
         unique = (keys.unique(message.unique),) if message.unique else ()
         attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
         args = (*_commit_args(ended, over), len(attempt_fields), *attempt_fields, *run_fields)
-        call = script("commit_run")((*_commit_keys(keys, ended), *unique), args)
+        call = script("commit_run")((*_commit_keys(keys, ended), keys.ended(over.state), *unique), args)
     else:
         call = _commit_task(keys, ended, over, message.task_ref, job)
     extensions = extension_calls(keys, ended, over, job, _run_keep_ms(ended, over))
@@ -161,6 +161,7 @@ def _commit_task(keys: Keys, ended: EndedAttempt, over: FinalState, slot: TaskRe
     return script("commit_task")(
         (
             *_commit_keys(keys, ended),
+            keys.ended(over.state),
             keys.streams,
             keys.occurrence(slot.occurrence),
             keys.live(slot.job),

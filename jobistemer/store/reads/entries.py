@@ -11,7 +11,7 @@ from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.unreadable import to_text
 from jobistemer.store.calls.streams import read_deliveries
 from jobistemer.store.database import Command, Database
-from jobistemer.store.keys import GROUP, split_place
+from jobistemer.store.keys import GROUP, front_of, split_place
 from jobistemer.store.reads.records import find_message
 from jobistemer.store.reads.stream_stats import list_places
 
@@ -36,9 +36,11 @@ def find_current_message(database: Database, run: RunRecord) -> Message | None:
 
     Returns None when it has ended meanwhile, or cannot be read.
     """
-    if run.entry and run.place:
-        page = database.ask("XRANGE", database.keys.stream(run.place), run.entry, run.entry)
-        for delivery, _ in read_deliveries(run.place.encode(), page):
+    # A run that waited for a limit is on the front of its queue. Entries of two streams may have the same id, so the
+    # message decides whose entry it is.
+    for where in (run.place, front_of(run.place)) if run.entry and run.place else ():
+        page = database.read("XRANGE", database.keys.stream(where), run.entry, run.entry)
+        for delivery, _ in read_deliveries(where.encode(), page):
             if delivery is not None and delivery.message.run == run.id:
                 return delivery.message
     return find_message(database, run.id)
@@ -69,6 +71,7 @@ def _build_run(delivery: Delivery, where: str, worker: str) -> StreamRun:
         enqueued_at=message.enqueued_at,
         attempt=delivery.attempt,
         worker=worker,
+        payload=message.payload,
     )
 
 

@@ -191,7 +191,7 @@ def _build_summary(
     next_due = due if 0 < due < LAST_MS else None
     if isinstance(stored, Unreadable):
         definition, version, *_ = part[0]
-        name, number = _read_name(definition) or job, read_number(version)
+        name, number = read_job_name(definition) or job, read_number(version)
         return JobSummary(name, job, number, "", "", "", 0, next_due, part[1], part[2], last, stored.reason)
     return JobSummary(
         name=stored.job.name,
@@ -208,7 +208,8 @@ def _build_summary(
     )
 
 
-def _read_name(definition: bytes | None) -> str:
+def read_job_name(definition: bytes | None) -> str:
+    """Return the name in a definition that cannot be read as a whole; empty when it has none."""
     name = read_value("", decode_job_name, definition) if definition else ""
     return "" if isinstance(name, Unreadable) else name
 

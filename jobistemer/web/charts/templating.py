@@ -53,6 +53,14 @@ def render_instant(ms: float | None, now_ms: int) -> Markup:
     )
 
 
+def render_distance(ms: float, now_ms: float) -> Markup:
+    """Render how far an instant is from now, without the instant."""
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    return Markup('<time datetime="{}"><small>{}</small></time>').format(
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}", describe_distance(ms, now_ms)
+    )
+
+
 def describe_distance(ms: float, now_ms: float) -> str:
     """Describe how far an instant is; within a second it is now, for a page is older than that when it is read."""
     return "now" if abs(ms - now_ms) < 1_000 else format_distance(ms, now_ms)
@@ -157,6 +165,7 @@ def _build_environment() -> Environment:
     environment.filters |= {
         "at": format_instant,
         "when": render_instant,
+        "away": render_distance,
         "duration": format_duration,
         "state": render_state,
         "tone": tone_of,

@@ -33,7 +33,7 @@ MAX_NEXT, MAX_CHANGES, MAX_VERSIONS = 5, 10, 8
 _LATEST = datetime(9999, 12, 28, tzinfo=UTC)
 
 
-JOB_STATES = ("failed", "paused", "running")
+JOB_STATES = ("failed", "paused", "running", "unreadable")
 
 
 class JobFilter(NamedTuple):
@@ -96,6 +96,8 @@ def has_state(job: JobState, state: str, now_ms: int) -> bool:
         return job.outcome in BAD_OUTCOMES
     if state == "paused":
         return job.is_paused(now_ms)
+    if state == "unreadable":
+        return bool(job.unreadable)
     return job.live > 0 if state == "running" else True
 
 

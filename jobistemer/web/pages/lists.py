@@ -1,4 +1,4 @@
-"""The pages that are one list: queues, dead letters, and the workers and tickers that run."""
+"""The pages that are one list: queues, dead letters, changes, the quarantine, and the workers and tickers that run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from jobistemer.control.changes import ChangeList
 from jobistemer.control.dead_letters import DeadLetters
+from jobistemer.control.quarantine import Quarantine
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import holds
 from jobistemer.store.keys import FRONT
@@ -14,7 +15,7 @@ from jobistemer.store.reads import queues
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.pagination import read_page
 
-CHANGES_PER_PAGE, DEAD_LETTERS_PER_PAGE = 50, 50
+CHANGES_PER_PAGE, DEAD_LETTERS_PER_PAGE, QUARANTINED_PER_PAGE = 50, 50, 50
 
 
 def queues_page(request: Request) -> Response:
@@ -35,6 +36,14 @@ def dead_letters_page(request: Request) -> Response:
     dashboard = get_dashboard(request)
     page = read_page(request, DEAD_LETTERS_PER_PAGE, DeadLetters(dashboard.namespace).page)
     return dashboard.render_page(request, "dead.html", page=page, total=dead_letters.count_dead(dashboard.shards))
+
+
+def quarantine_page(request: Request) -> Response:
+    """Render what was put aside because it cannot be read, the latest first."""
+    dashboard = get_dashboard(request)
+    found = Quarantine(dashboard.namespace).list()
+    page = read_page(request, QUARANTINED_PER_PAGE, lambda offset, limit: found[offset : offset + limit])
+    return dashboard.render_page(request, "quarantine.html", page=page, total=len(found))
 
 
 def changes_page(request: Request) -> Response:

@@ -13,6 +13,7 @@ from jobistemer.core.states import OccurrenceState
 from jobistemer.core.text import format_duration, pluralize
 from jobistemer.store.actions.dead_letters import count_dead
 from jobistemer.store.database import Database
+from jobistemer.store.quarantine import count_quarantined
 from jobistemer.store.reads import jobs, queues, records
 from jobistemer.store.reads.job_states import JobState
 from jobistemer.web.charts.templating import quote_segment
@@ -34,6 +35,7 @@ class Overview(NamedTuple):
     dead: int
     workers: list[WorkerSummary]
     tickers: list[TickerSummary]
+    quarantined: int = 0
 
 
 class Notice(NamedTuple):
@@ -78,6 +80,7 @@ def _read_overview(dashboard: Dashboard, shards: list[Database]) -> Overview:
         dead=count_dead(shards),
         workers=queues.list_workers(shards),
         tickers=queues.list_tickers(shards),
+        quarantined=sum(count_quarantined(database) for database in shards),
     )
 
 
@@ -87,6 +90,14 @@ def find_notices(overview: Overview, now_ms: int) -> list[Notice]:
     failing = sorted(job.name for job in overview.jobs if job.outcome in BAD_OUTCOMES)
     if failing:
         found.append(_name_jobs("bad", f"{pluralize(len(failing), 'job')} failed last time:", "failed", failing))
+    unreadable = sorted(job.name for job in overview.jobs if job.unreadable)
+    if unreadable:
+        found.append(
+            _name_jobs("bad", f"{pluralize(len(unreadable), 'job')} cannot be read:", "unreadable", unreadable)
+        )
+    if overview.quarantined:
+        text = f"{pluralize(overview.quarantined, 'thing')} that cannot be read in the quarantine"
+        found.append(Notice("bad", text, "/quarantine"))
     if overview.dead:
         found.append(Notice("bad", f"{pluralize(overview.dead, 'dead letter')}", "/dead"))
     by_itself = sorted(job.name for job in overview.jobs if job.is_paused(now_ms) and paused_itself(job))

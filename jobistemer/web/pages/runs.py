@@ -1,4 +1,4 @@
-"""The list of runs that wait or are in flight, and the page of one run: attempts, log, error or result."""
+"""The lists of runs that wait, run or have ended, and the page of one run: attempts, log, error or result."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from starlette.responses import Response
 
 from jobistemer.core.errors import UnknownRun
 from jobistemer.core.handlers.attempt_log import AttemptLogRecord, LogLine
-from jobistemer.core.runs.records import AttemptRecord
-from jobistemer.core.states import TERMINAL_RUNS, RunState
+from jobistemer.core.runs.message import Message
+from jobistemer.core.runs.records import AttemptRecord, RunRecord
+from jobistemer.core.states import RETRYABLE_RUNS, TERMINAL_RUNS, RunState
 from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
 from jobistemer.store.reads import entries, jobs, queues, records
+from jobistemer.store.reads.ended_runs import ENDED_STATES, MAX_KEPT, list_ended_runs
 from jobistemer.store.reads.entries import find_current_message
 from jobistemer.store.reads.limited_runs import list_limited_runs
 from jobistemer.web.charts.gantt import build_attempts_gantt
 from jobistemer.web.shared.dashboard import get_dashboard
+from jobistemer.web.shared.pagination import read_page
 
 MAX_ENTRIES, MAX_DELAYED, MAX_LIMITED = 50, 30, 30
 MAX_ATTEMPTS, MAX_LOGS, MAX_LINES = 100, 5, 200
@@ -28,7 +31,7 @@ _ENTRY_ID: Final = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
 
 
 def runs_page(request: Request) -> Response:
-    """Render the runs on the streams and the delayed runs. Runs that have ended are found by id, or by occurrence."""
+    """Render the runs on the streams, those that wait for a limit, and the delayed runs."""
     dashboard = get_dashboard(request)
     shards = dashboard.shards
     queue, after = request.query_params.get("queue", ""), request.query_params.get("after", "")
@@ -46,6 +49,31 @@ def runs_page(request: Request) -> Response:
         queues=queues.list_queues(shards),
         delayed=jobs.list_delayed(shards, MAX_DELAYED),
         delayed_total=jobs.count_delayed(shards),
+    )
+
+
+def ended_runs_page(request: Request) -> Response:
+    """Render the runs that have ended, the latest first: of one state or all, by queue and by a part of the task."""
+    dashboard = get_dashboard(request)
+    shards = dashboard.shards
+    state, queue, task = (request.query_params.get(each, "") for each in ("state", "queue", "q"))
+    states = [state] if state in ENDED_STATES else list(ENDED_STATES)
+    page = read_page(
+        request,
+        MAX_ENTRIES,
+        lambda offset, limit: list_ended_runs(shards, states, queue=queue, task=task.strip(), limit=offset + limit)[
+            offset:
+        ],
+    )
+    return dashboard.render_page(
+        request,
+        "ended.html",
+        page=page,
+        state=state,
+        states=ENDED_STATES,
+        queue=queue,
+        task=task,
+        kept=MAX_KEPT,
     )
 
 
@@ -69,10 +97,16 @@ def run_page(request: Request) -> Response:
         attempts=attempts,
         is_over=run.state in TERMINAL_RUNS,
         dead_run=dead,
-        message=dead.message if dead else None if run.state in TERMINAL_RUNS else find_current_message(database, run),
+        message=dead.message if dead else find_message(database, run),
+        can_retry=run.state in RETRYABLE_RUNS and not run.retried_as and dead is None,
         chart=build_attempts_gantt(run.enqueued_at, attempts, now_ms),
         logs=_read_logs(database, attempts),
     )
+
+
+def find_message(database: Database, run: RunRecord) -> Message | None:
+    """Return the message of a run; None when none is kept, as of a run that has succeeded."""
+    return records.find_message(database, run.id) if run.state in TERMINAL_RUNS else find_current_message(database, run)
 
 
 def _read_logs(

@@ -11,7 +11,9 @@ from jobistemer.control.cancel import cancel_occurrence, cancel_run
 from jobistemer.control.changes import ChangeList
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.jobs import JobControl
+from jobistemer.control.quarantine import Quarantine
 from jobistemer.control.queues import QueueControl, send_worker_command
+from jobistemer.control.retry import retry_run
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.text import CANCEL_MESSAGES
 from jobistemer.store.namespace import Namespace
@@ -100,6 +102,19 @@ def _purge_dead(namespace: Namespace, request: ActionRequest) -> str:
     return f"{DeadLetters(namespace, request.by).purge(request.targets)} purged"
 
 
+def _retry_run(namespace: Namespace, request: ActionRequest) -> str:
+    return f"{retry_run(namespace, request.target, request.by)} has the work of {request.target} now"
+
+
+def _restore_quarantined(namespace: Namespace, request: ActionRequest) -> str:
+    row = Quarantine(namespace, request.by).restore(request.target)
+    return f"{row.what} is back in {row.key}; what still cannot be read is put aside again"
+
+
+def _purge_quarantined(namespace: Namespace, request: ActionRequest) -> str:
+    return f"{Quarantine(namespace, request.by).purge(request.targets)} purged"
+
+
 def _pause_queue(namespace: Namespace, request: ActionRequest) -> str:
     QueueControl(namespace, request.by).pause(request.target)
     return f"{request.target} is paused; workers hear it with their next beat"
@@ -124,8 +139,11 @@ ACTIONS: Final[Mapping[str, Action]] = {
     ),
     "replay-occurrence": Action("Replay", _replay_occurrence),
     "cancel-run": Action("Cancel run", _cancel_run, "Cancel {}? If it runs, it ends within a second."),
+    "retry-run": Action("Retry", _retry_run),
     "replay-dead": Action("Replay", _replay_dead, several=True),
     "purge-dead": Action("Purge", _purge_dead, "Delete {} with payload and error, for good?", several=True),
+    "restore-quarantined": Action("Restore", _restore_quarantined),
+    "purge-quarantined": Action("Purge", _purge_quarantined, "Delete {} of the quarantine, for good?", several=True),
     "pause-queue": Action("Pause", _pause_queue),
     "resume-queue": Action("Resume", _resume_queue),
     "quiet-worker": Action(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from jobistemer import __version__
 from jobistemer.control.jobs import JobControl
@@ -30,6 +32,8 @@ from jobistemer.web.shared.static_files import mark_files
 
 FLASH_LIFETIME_S: Final = 60
 MAX_BY_LENGTH: Final = 100
+_MOVING: Final = re.compile(r'<small>[^<]*</small></time>|<time id="as-of">[^<]*</time>')
+"""The parts of a page that follow the time and nothing else: distances from now, and the time of the page itself."""
 
 
 class Dashboard:
@@ -89,15 +93,15 @@ class Dashboard:
         """Return whether a token is that of the session of a request."""
         return self._signer.verify("form", get_visit(request).session, token)
 
-    def render_page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    def render_page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Render a page with the time of the server. Raises NotConnected."""
         return self.render(request, template, status, now_ms=self.shards[0].read_clock(), **values)
 
-    def render_offline(self, request: Request, template: str, status: int, **values: Any) -> HTMLResponse:
+    def render_offline(self, request: Request, template: str, status: int, **values: Any) -> Response:
         """Render a page with the time of this machine: the server may be away, and could not give its own."""
         return self.render(request, template, status, now_ms=round(time.time() * 1000), **values)
 
-    def render(self, request: Request, template: str, status: int = 200, *, now_ms: int, **values: Any) -> HTMLResponse:
+    def render(self, request: Request, template: str, status: int = 200, *, now_ms: int, **values: Any) -> Response:
         """Render a page without another request to the server."""
         visit = get_visit(request)
         # The login page is shown before the token is given: it must not tell the namespace or the address.
@@ -118,10 +122,23 @@ class Dashboard:
             "version": __version__,
             "marks": mark_files(),
         }
-        response = HTMLResponse(render_template(template, context | values), status)
+        text = render_template(template, context | values)
         if flash is not None:
+            response = HTMLResponse(text, status)
             visit.cookies.delete_on(response, visit.cookies.flash)
-        return response
+            return response
+        return HTMLResponse(text, status) if status != 200 else _render_if_changed(request, text, now_ms)
+
+
+def _render_if_changed(request: Request, text: str, now_ms: int) -> Response:
+    # The script sends back the mark of the page that it shows. It draws distances from now by itself.
+    mark = f'W/"{sha256(_MOVING.sub("", text).encode()).hexdigest()[:24]}"'
+    headers = {"ETag": mark, "Jobistemer-Now": str(now_ms)}
+    return (
+        Response(None, 304, headers)
+        if request.headers.get("if-none-match") == mark
+        else HTMLResponse(text, 200, headers)
+    )
 
 
 def get_dashboard(request: Request) -> Dashboard:

@@ -5,7 +5,7 @@ const EVERY_MS = 3000, GIVE_UP_MS = 6000;
 const live = document.getElementById("live"), away = document.getElementById("away"), news = document.getElementById("news");
 const main = () => document.getElementById("main");
 const paused = () => live.getAttribute("aria-pressed") === "false";
-let held = "", seenAt = Date.now();
+let held = "", seenAt = Date.now(), mark = "";
 const show = (on) => { live.setAttribute("aria-pressed", String(on)); tell(); };
 const tell = () => { live.textContent = paused() ? "Paused" : held ? `Held: ${held}` : away.hidden ? "Live" : "Not live"; };
 
@@ -47,7 +47,9 @@ const place = (fresh) => {
 const load = async () => {
   const stop = new AbortController(), alarm = setTimeout(() => stop.abort(), GIVE_UP_MS);
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: stop.signal });
+    const headers = { accept: "text/html", ...(mark && { "if-none-match": mark }) };
+    const answer = await fetch(location.href, { headers, cache: "no-store", signal: stop.signal });
+    if (answer.status === 304) { keep(Number(answer.headers.get("jobistemer-now"))); return; }
     if (answer.status >= 500 || answer.status === 429) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (answer.redirected || !page.getElementById("main")) { location.reload(); return; }
@@ -55,9 +57,25 @@ const load = async () => {
     place(document.adoptNode(page.getElementById("main")));
     document.querySelector("footer").replaceWith(document.adoptNode(page.querySelector("footer")));
     document.title = page.title;
+    mark = answer.headers.get("etag") || "";
     seenAt = Date.now();
     lost(false);
   } catch { lost(true); } finally { clearTimeout(alarm); }
+};
+// Nothing has changed but the time: the page stays as it is, with distances from now and the time at its foot.
+const duration = (ms) => {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60000) return `${ms < 10000 ? (ms / 1000).toFixed(1) : Math.round(ms / 1000)} s`;
+  const [size, unit, part, name] = [[864e5, "d", 36e5, "h"], [36e5, "h", 6e4, "min"], [6e4, "min", 1e3, "s"]].find(([least]) => ms >= least);
+  const parts = Math.round(ms / part), per = size / part, whole = Math.floor(parts / per), rest = parts % per;
+  return whole >= 10 ? `${Math.round(ms / size)} ${unit}` : `${whole} ${unit}${rest ? ` ${rest} ${name}` : ""}`;
+};
+const distance = (at, now) => (Math.abs(at - now) < 1000 ? "now" : at > now ? `in ${duration(at - now)}` : `${duration(now - at)} ago`);
+const keep = (now) => {
+  for (const each of main().querySelectorAll("time[datetime] > small")) each.textContent = distance(Date.parse(each.parentNode.getAttribute("datetime")), now);
+  document.querySelector("footer time").textContent = new Date(now).toISOString().slice(0, 19).replace("T", " ");
+  seenAt = Date.now();
+  lost(false);
 };
 const lost = (is) => {
   away.hidden = !is;
@@ -90,7 +108,7 @@ const zoned = () => {
     const at = new Date(each.getAttribute("datetime")), today = at.toDateString() === new Date().toDateString();
     const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
     const day = `${two(at.getDate())} ${at.toLocaleString("en", { month: "short" })}`;
-    each.firstChild.textContent = today ? `${clock}:${two(at.getSeconds())} ` : `${day} ${clock} `;
+    if (each.firstChild.nodeType === Node.TEXT_NODE) each.firstChild.textContent = today ? `${clock}:${two(at.getSeconds())} ` : `${day} ${clock} `;
   }
   for (const each of main().querySelectorAll("th, dt, [data-label]")) {
     if (each.textContent.endsWith("(UTC)")) each.textContent = each.textContent.replace("(UTC)", "(local)");
@@ -113,6 +131,14 @@ const along = (event) => {
   cells[at < 0 ? (by > 0 ? 0 : cells.length - 1) : Math.min(Math.max(at + by, 0), cells.length - 1)]?.focus();
   return true;
 };
+// A click anywhere in a row follows its first link, unless it meets something else, or ends a selection of text.
+const follow = (event) => {
+  const at = event.target, row = at.closest("tbody tr");
+  if (!row || at.closest("a, button, input, label, summary, select") || !getSelection().isCollapsed) return;
+  if (at.closest("td.choose")) row.querySelector("input[type=checkbox]").click();
+  else if (event.ctrlKey || event.metaKey) open(row.querySelector("td > a")?.href);
+  else row.querySelector("td > a")?.click();
+};
 const press = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
   if (along(event)) { event.preventDefault(); return; }
@@ -134,6 +160,8 @@ if (live) {
   zone.addEventListener("click", () => { localStorage.setItem("zone", inZone() ? "utc" : "local"); location.reload(); });
   document.addEventListener("keydown", press);
   document.addEventListener("change", count);
+  document.addEventListener("click", follow);
+  document.body.classList.add("scripted");
   for (const each of main().querySelectorAll(".log")) each.scrollTop = each.scrollHeight;
   prepare();
   // The response to a form is not loaded again: its address would be requested with GET instead of POST.

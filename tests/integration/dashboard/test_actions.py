@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from jobistemer.control import put_aside as quarantine
 from jobistemer.control.changes import ChangeList
+from jobistemer.control.quarantine import Quarantine
 from jobistemer.core.states import RunState
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.acl import build_rule
 from jobistemer.store.reads import jobs, queues, records
 from jobistemer.web.shared.actions import ACTIONS
@@ -13,6 +16,14 @@ from tests.support.apps import shard_of
 from tests.support.dashboard_client import AT, DashboardClient, HtmlPage
 from tests.support.lifecycle import build_ended, fetch_one, finish
 from tests.support.sample_data import record_beat
+
+
+def put_aside(app):
+    """Put a member that nobody can read aside, as a ticker does; its id in the quarantine."""
+    database = shard_of(app)
+    database.ask("ZADD", database.keys.delayed, 1, b"nonsense")
+    quarantine.put_aside(database, [Unreadable(database.keys.delayed, "it names no run", b"nonsense")])
+    return Quarantine(app.namespace).list()[0].id
 
 
 def test_a_job_is_paused_resumed_and_triggered_and_its_list_says_by_whom(visitor, app, ids):
@@ -104,7 +115,9 @@ def test_one_that_is_live_cannot_be_replayed(visitor, app, ids):
 def test_what_destroys_is_asked_before_and_not_done_until_it_is_confirmed(visitor, app, ids, action):
     record_beat(shard_of(app), "alice")
     live, _ = app.control.trigger("hostile")
-    target = {"cancel-occurrence": live, "cancel-run": ids["waiting"], "purge-dead": ids["dead"]}.get(action, "alice")
+    aside = put_aside(app)
+    targets = {"cancel-occurrence": live, "cancel-run": ids["waiting"], "purge-dead": ids["dead"], "purge-quarantined": aside}
+    target = targets.get(action, "alice")
     before = visitor.look("/dead") if action == "purge-dead" else visitor.look("/runs")
     answer = visitor.send(action, target, back="/dead")
     assert answer.status_code == 200
@@ -181,14 +194,18 @@ def test_who_did_what_is_on_record_for_every_action(app, ids):
     visitor = DashboardClient(app.namespace, user_header="X-Forwarded-User")
     record_beat(shard_of(app), "alice")
     live, _ = app.control.trigger("hostile")
+    failed = app.enqueue("send_email", {"to": "x"}).id
+    app.run(failed).cancel()
     targets = {
+        "restore-quarantined": put_aside(app), "retry-run": failed,
         "cancel-run": ids["waiting"], "cancel-occurrence": live, "replay-occurrence": ids["hostile"], "quiet-worker": "alice",
         "pause-queue": "mail", "resume-queue": "mail", "replay-dead": ids["dead"],
     }  # fmt: skip
     headers = {"origin": AT, "x-forwarded-user": "ben@shop"}
     for action in ACTIONS:
-        left = app.dead.page()[0].run.id if action == "purge-dead" else "hostile"
-        answer = visitor.send(action, targets.get(action, left), confirmed="yes", headers=headers)
+        left = {"purge-dead": lambda: app.dead.page()[0].run.id, "purge-quarantined": lambda: put_aside(app)}
+        target = targets.get(action) or left.get(action, lambda: "hostile")()
+        answer = visitor.send(action, target, confirmed="yes", headers=headers)
         assert answer.status_code == 303, (action, answer.text)
         last = ChangeList(app.namespace).list()[0]
         assert (last.by, last.what.replace(" ", "-")) == ("ben@shop", action)

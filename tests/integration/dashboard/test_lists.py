@@ -7,7 +7,10 @@ import re
 import pytest
 
 from jobistemer import NO_RETRIES, Concurrency
+from jobistemer.control.changes import ChangeList
+from jobistemer.control.put_aside import put_aside
 from jobistemer.core.settings import WorkerSettings
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.reads import jobs
 from tests.support.apps import shard_of
 from tests.support.dashboard_client import DashboardClient, HtmlPage
@@ -161,3 +164,93 @@ def test_runs_that_wait_for_a_limit_are_counted_and_listed(visitor, app):
     assert re.search(r"task/report\s+1 of 1", HtmlPage(page).text)
     assert len([run for run in runs if f'href="/runs/{run}"' in page]) == 3
 
+
+
+def test_runs_that_have_ended_are_listed_by_state_queue_and_task_page_by_page(visitor, app, ids, monkeypatch):
+    monkeypatch.setattr("jobistemer.web.pages.runs.MAX_ENTRIES", 2)
+    sent = [app.enqueue("send_email", {"to": f"{n}@shop"}).id for n in range(3)]
+    for delivery in fetch(shard_of(app)):
+        finish(shard_of(app), build_ended(delivery, result=b"1"))
+    listed = lambda path: re.findall(r'class="name"><a href="/runs/(run_[0-9a-f-]+)"', visitor.look(path))  # noqa: E731
+    pages = [listed("/runs/ended?state=succeeded"), listed("/runs/ended?state=succeeded&page=2")]
+    assert [len(each) for each in pages] == [2, 1]
+    assert {*pages[0], *pages[1]} == set(sent)
+    assert ids["dead"] in listed("/runs/ended?state=dead&q=EMAIL&queue=default")
+    assert listed("/runs/ended?q=nobody") == listed("/runs/ended?queue=nowhere") == []
+    assert 'href="/runs/ended"' in visitor.look("/runs")
+
+
+def test_a_run_in_a_list_shows_what_it_was_called_with(visitor, ids):
+    assert '{"to":"bob"}' in HtmlPage(visitor.look("/runs")).text
+
+
+def test_a_run_that_failed_shows_its_payload_and_is_retried_by_a_person(visitor, app, ids):
+    run = app.enqueue("send_email", {"to": "eve@shop"}, queue="slow").id
+    app.run(run).cancel("a mistake")
+    page = HtmlPage(visitor.look(f"/runs/{run}")).text
+    assert '"to": "eve@shop"' in page
+    assert "a mistake" in page
+    said = visitor.press("retry-run", run, back=f"/runs/{run}")
+    assert "Retried as" in said
+    assert 'id="retry-run-' not in said
+    assert app.run(run).record().retried_as in said
+
+
+def test_a_job_that_cannot_be_read_is_a_row_with_the_reason(visitor, app, ids):
+    database, job = shard_of(app), app.control.find("hostile").job.id
+    database.ask("HSET", database.keys.job(job), "definition", b'{"name":"hostile","schedule":7}')
+    page = visitor.look("/jobs")
+    assert re.search(r"hostile.*?unreadable.*?Expected `.*?Deploy the job again", HtmlPage(page).text, re.DOTALL)
+    assert 'id="pause-job-hostile"' not in page
+    assert "hostile" in visitor.look("/jobs?state=unreadable")
+    assert "warehouse/etl" not in visitor.look("/jobs?state=unreadable")
+    assert "1 job cannot be read: hostile" in HtmlPage(visitor.look("/")).text
+
+
+def test_the_quarantine_is_listed_restored_and_purged(visitor, app, ids):
+    database = shard_of(app)
+    assert "The quarantine is empty" in visitor.look("/quarantine")
+    for word in (b"nonsense", b"<script>alert(3)</script>"):
+        database.ask("ZADD", database.keys.delayed, 1, word)
+        put_aside(database, [Unreadable(database.keys.delayed, "it names no run", word)])
+    page = visitor.look("/quarantine")
+    assert "alert(3)" in HtmlPage(page).text
+    assert "it names no run" in page
+    assert "2 things that cannot be read in the quarantine" in HtmlPage(visitor.look("/")).text
+    script, nonsense = re.findall(r'name="target" form="chosen" value="([^"]+)"', page)
+    assert "nonsense is back in" in visitor.press("restore-quarantined", nonsense, back="/quarantine")
+    assert database.read("ZSCORE", database.keys.delayed, b"nonsense") is not None
+    assert "1 purged" in visitor.press("purge-quarantined", script, back="/quarantine")
+    assert "The quarantine is empty" in visitor.look("/quarantine")
+    assert [each.what for each in ChangeList(app.namespace).list(0, 2)] == ["purge quarantined", "restore quarantined"]
+
+
+def test_a_page_that_has_not_changed_but_for_the_time_is_not_sent_again(visitor, app, ids, monkeypatch):
+    first = visitor.client.get("/jobs/hostile")
+    database, mark = shard_of(app), first.headers["etag"]
+    later = database.read_clock() + 70_000
+    monkeypatch.setattr(type(database), "read_clock", lambda _: later)
+    again = visitor.client.get("/jobs/hostile", headers={"if-none-match": mark})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", mark)
+    assert again.headers["jobistemer-now"] == str(later)
+    assert "no-store" in again.headers["cache-control"]
+    app.control.pause("hostile", "too loud")
+    changed = visitor.client.get("/jobs/hostile", headers={"if-none-match": mark})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != mark
+
+
+def test_a_file_that_a_browser_has_is_not_sent_again(visitor):
+    first = visitor.client.get("/static/dashboard.css")
+    again = visitor.client.get("/static/dashboard.css", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/hostile", "/runs", "/runs/ended", "/queues", "/dead", "/workers", "/changes"])
+def test_every_table_has_a_caption_and_its_headings_name_columns(visitor, ids, path):
+    page = visitor.look(path)
+    tables = re.findall(r"<table.*?</table>", page, re.DOTALL)
+    assert tables
+    for table in tables:
+        assert re.search(r'<caption class="hidden">\w.*?</caption>', table)
+        assert "<th>" not in table

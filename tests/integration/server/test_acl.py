@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import redis
 
@@ -11,11 +13,14 @@ from jobistemer.control.audit import audit_jobs
 from jobistemer.control.cancel import cancel_run
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.jobs import JobControl
+from jobistemer.control.put_aside import put_aside
+from jobistemer.control.quarantine import Quarantine
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, ServerRefused
 from jobistemer.core.jobs.limits import Concurrency
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.settings import TickerSettings
+from jobistemer.core.unreadable import Unreadable
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.runtime.shutdown import Shutdown
 from jobistemer.store import acl
@@ -217,6 +222,18 @@ def test_an_operator_gives_jobs_their_homes_among_several_shards_and_a_viewer_fi
     assert denied(admins) == []
 
 
+def put_two_aside(app, admins):
+    """Put two members that nobody can read aside, with the rights of an operator; their ids in the quarantine."""
+    shard = app.namespace.shards[0]
+    for word in (b"nonsense", b"garbage"):
+        for admin in admins:
+            # Another node of a cluster says where the key is.
+            with suppress(redis.ResponseError):
+                admin.zadd(shard.keys.delayed, {word: 1e13})
+        put_aside(shard, [Unreadable(shard.keys.delayed, "it names no run", word)])
+    return [each.id for each in Quarantine(app.namespace).list()]
+
+
 def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_operator_for_every_action(url, admins):
     app = shop(url("operator", "producer"))
     app.deploy()
@@ -226,7 +243,7 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
         wait_until(app.dead.page, "the run is dead")
         wait_until(lambda: app.report(occurrence).ended_at, "the occurrence has ended")
         viewer = DashboardClient(Namespace(url("viewer"), "test"), read_only=True)
-        for path in ("/", "/jobs", "/jobs/every_second", "/runs", "/runs?queue=default", "/queues", "/dead", "/workers"):
+        for path in ("/", "/jobs", "/jobs/every_second", "/runs", "/runs?queue=default", "/queues", "/dead", "/workers", "/runs/ended", "/quarantine"):
             viewer.look(path)
         for path in (f"/occurrences/{occurrence}", f"/runs/{broken.id}", f"/runs/{waiting.id}"):
             viewer.look(path)
@@ -235,7 +252,8 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
         operator = DashboardClient(Namespace(url("operator"), "test"))
         (worker,) = queues.list_workers(app.namespace.shards)
         targets = {"job": "every_second", "queue": "mail", "worker": worker.id, "run": waiting.id, "dead": broken.id}
-        targets |= {"cancel-occurrence": live, "replay-occurrence": occurrence}
+        kept, dropped = put_two_aside(app, admins)
+        targets |= {"cancel-occurrence": live, "replay-occurrence": occurrence, "restore-quarantined": kept, "purge-quarantined": dropped}
         for action in ACTIONS:
             target = targets.get(action) or targets[action.rpartition("-")[2]]
             answer = operator.send(action, target, confirmed="yes")

@@ -168,6 +168,13 @@ def test_runs_are_listed_by_state_with_how_many_there_are(cli, world):
     assert "no such run" in cli("run", "list", "--task", "nobody").stdout
 
 
+def test_runs_that_have_ended_are_listed_by_their_state(cli, world):
+    (only,) = json.loads(cli("run", "list", "--state", "succeeded", "--limit", 1, "--json").stdout)["runs"]
+    assert only["state"] == "succeeded"
+    assert "the first 1; see more with --limit" in cli("run", "list", "--state", "succeeded", "--limit", 1).stdout
+    assert json.loads(cli("run", "list", "--state", "succeeded", "--task", "nobody", "--json").stdout)["runs"] == []
+
+
 def test_runs_that_wait_for_a_limit_are_listed_with_its_name(cli, app, shard):
     keys = shard.keys
     shard.ask("HSET", keys.limits, "printer", "1")

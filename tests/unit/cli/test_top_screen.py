@@ -53,7 +53,7 @@ def test_everything_of_a_moment_is_on_the_screen():
         "1,001 dead · 250 runs/s, 0 failed/s · 1 worker, 8 of 8 slots in use · 7 delayed · 1 job, next due in 3.0 s",
     ]
     words = [" ".join(line.split()) for line in lines]
-    assert "default 1,200 1.5 min 9 12 3.5 open" in words
+    assert "default 1,200 1 min 30 s 9 12 3.5 open" in words
     assert "web-1.7.aa 8 of 8 9 250 0.5 400 ms ago default" in words
     assert "web-1.8.bb 2 12 ms -1,500 ms 0 400 ms ago" in words
     assert "resize 2.5 s default web-1.7.aa …run_1" in words

@@ -14,12 +14,18 @@ from jobistemer.core.text import CANCEL_MESSAGES, TONES, format_distance, format
         (999, "999 ms"),
         (1_000, "1.0 s"),
         (12_345, "12 s"),
-        (90_000, "1.5 min"),
-        (7_200_000, "2.0 h"),
+        (59_400, "59 s"),
+        (60_000, "1 min"),
+        (78_000, "1 min 18 s"),
+        (599_900, "10 min"),
+        (754_000, "13 min"),
+        (7_200_000, "2 h"),
+        (7_300_000, "2 h 2 min"),
+        (100 * 3_600_000, "4 d 4 h"),
         (864e6, "10 d"),
     ],
 )
-def test_a_duration_is_written_in_its_largest_fitting_unit(ms, text):
+def test_a_duration_is_written_in_its_largest_fitting_unit_with_the_next_smaller_one(ms, text):
     assert format_duration(ms) == text
 
 
