@@ -23,6 +23,7 @@ from jobistemer.core.errors import (
     InvalidName,
     InvalidPayload,
     InvalidSchedule,
+    InvalidStep,
     JobistemerError,
     Misconfigured,
     NotConnected,
@@ -30,9 +31,12 @@ from jobistemer.core.errors import (
     PayloadTooLarge,
     QueueClosed,
     ResultTimeout,
+    RunEnded,
     RunFailed,
     ServerRefused,
     StaleDefinition,
+    StepFailed,
+    StepsDiffer,
     UnknownJob,
     UnknownOccurrence,
     UnknownRun,
@@ -42,7 +46,7 @@ from jobistemer.core.errors import (
     WornOut,
 )
 from jobistemer.core.handlers.context import Context
-from jobistemer.core.handlers.control_errors import Fail, Retry
+from jobistemer.core.handlers.control_errors import Fail, Retry, Snooze
 from jobistemer.core.jobs.alert import Alert
 from jobistemer.core.jobs.limits import Concurrency, Rate
 from jobistemer.core.jobs.options import Options
@@ -108,6 +112,7 @@ __all__ = [
     "InvalidName",
     "InvalidPayload",
     "InvalidSchedule",
+    "InvalidStep",
     "JobControl",
     "JobPage",
     "Jobistemer",
@@ -125,11 +130,15 @@ __all__ = [
     "ResultTimeout",
     "Results",
     "Retry",
+    "RunEnded",
     "RunFailed",
     "RunHandle",
     "ServerRefused",
     "Sizes",
+    "Snooze",
     "StaleDefinition",
+    "StepFailed",
+    "StepsDiffer",
     "TaskHandle",
     "Throttle",
     "Unique",

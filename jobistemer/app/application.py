@@ -17,12 +17,13 @@ from jobistemer.app.job_control import AppJobControl
 from jobistemer.app.producer import SentCall
 from jobistemer.app.project import find_place
 from jobistemer.app.registry import Registry
-from jobistemer.app.request import Request, build_request
+from jobistemer.app.request import Request, Unique, build_request, lock_name
 from jobistemer.app.running import Running
 from jobistemer.app.transaction_enqueue import prepare_follow_up
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.definitions import Registration
 from jobistemer.control.queues import Holds, QueueControl
+from jobistemer.control.signals import find_run_by_key, signal_run
 from jobistemer.core.checks import check_id, check_range, show
 from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
@@ -119,6 +120,28 @@ class Jobistemer(Registry):
         """
         return RunHandle(self.namespace, check_id("run id", run_id), None, msgspec.json.decode, existing=True)
 
+    def signal(
+        self,
+        run: str | RunHandle[Any],
+        name: str,
+        value: Any = None,
+        *,
+        signal_id: str = "",
+        by: str = "",
+        task: str = "",
+    ) -> bool:
+        """Send a signal to a run: it wakes a handler that waits for it by `ctx.wait_for`, and is kept for one later.
+
+        run: its id, its handle, or its unique key. signal_id: one that was sent before counts once. by: the author,
+        for people. task: with a unique key, its task; by default those of this app are tried.
+        Returns whether the signal is new. Raises UnknownRun, RunEnded, InvalidInput, InvalidPayload or NotConnected.
+        """
+        given = run.id if isinstance(run, RunHandle) else check_id("run id", run)
+        if not given.startswith("run_"):
+            locks = [lock_name(each, Unique(given)) for each in ([task] if task else self.handlers)]
+            given = find_run_by_key(self.namespace, locks, given)
+        return signal_run(self.namespace, given, name, value, signal_id=signal_id, by=by)
+
     def deploy(self) -> list[Registration]:
         """Register every declared job, except where the registered definition is equal or newer.
 
@@ -162,6 +185,7 @@ class Jobistemer(Registry):
 
     health_async = twin(health)
     enqueue_many_async = twin(enqueue_many)
+    signal_async = twin(signal)
     deploy_async = twin(deploy)
     report_async = twin(report)
 

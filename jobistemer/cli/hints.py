@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.safe_text import escape_text
-from jobistemer.core.states import RunState
+from jobistemer.core.states import WAITING_RUNS, RunState
 from jobistemer.store.database import Database
 from jobistemer.store.keys import split_place
 from jobistemer.store.reads.queues import find_served_queues, is_present, list_tickers, list_workers
@@ -26,7 +26,7 @@ def find_hints(shards: Sequence[Database], waiting: Collection[str], *, delayed:
 def find_run_hints(shards: Sequence[Database], run: RunRecord, now_ms: int) -> list[str]:
     """Return what to start so that one run goes on."""
     waiting = [split_place(run.place)[0]] if run.state is RunState.PENDING and run.place else []
-    return find_hints(shards, waiting, delayed=run.state is RunState.SCHEDULED, now_ms=now_ms)
+    return find_hints(shards, waiting, delayed=run.state in WAITING_RUNS, now_ms=now_ms)
 
 
 def _find_missing(

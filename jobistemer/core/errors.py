@@ -7,6 +7,8 @@
     │   ├── InvalidName                a name that may not enter a key
     │   ├── InvalidPayload             a payload that does not fit the task, with the path of the field
     │   ├── PayloadTooLarge            a payload or result above its limit
+    │   ├── InvalidStep                a step that cannot be done as it is asked for
+    │   │   └── StepsDiffer                the steps on record are not those that the handler asks for
     │   └── Misconfigured              a setting that is not possible, or a server that cannot be used
     ├── NotFound                   a name or an id that is not registered
     │   ├── UnknownJob
@@ -17,11 +19,13 @@
     ├── Conflict                   another caller was faster: look again
     │   ├── DuplicateRun               the unique key belongs to another run
     │   ├── QueueClosed                the queue is being drained
+    │   ├── RunEnded                   the run has ended, so it takes no signal
     │   └── StaleDefinition            the job has a newer version
     ├── UnreadableRecord           what is stored cannot be read: a newer version, a fault or a hand has written it
     ├── NotConnected               the server does not answer
     ├── ServerRefused              the server answered with an error: out of memory, read only, no permission
     ├── WornOut                    this worker has ended because it is no longer healthy; start a fresh one
+    ├── StepFailed                 a step that is on record as failed
     ├── ResultTimeout              the run has not ended within the time given
     └── RunFailed                  the run whose result was asked for ended without one
 
@@ -60,6 +64,14 @@ class InvalidPayload(InvalidInput):
 
 class PayloadTooLarge(InvalidInput):
     """A payload or a result above the size limit of its app."""
+
+
+class InvalidStep(InvalidInput):
+    """A step that cannot be done as it is asked for: another attempt would ask for the same."""
+
+
+class StepsDiffer(InvalidStep):
+    """The steps on record do not fit those that the handler asks for: its code has changed."""
 
 
 class Misconfigured(InvalidInput):
@@ -106,6 +118,10 @@ class QueueClosed(Conflict):
     """The queue is being drained and takes no new runs."""
 
 
+class RunEnded(Conflict):
+    """The run has ended, so it takes no signal."""
+
+
 class StaleDefinition(Conflict):
     """The stored job has a newer version than the one given."""
 
@@ -124,6 +140,10 @@ class ServerRefused(JobistemerError):
 
 class WornOut(JobistemerError):
     """This worker has ended in order because it is no longer healthy: its supervisor starts a fresh one."""
+
+
+class StepFailed(JobistemerError):
+    """A step that is on record as failed: the handler went on without it in an earlier attempt."""
 
 
 class ResultTimeout(JobistemerError, TimeoutError):

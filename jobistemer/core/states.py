@@ -34,6 +34,7 @@ class RunState(StrEnum):
     PENDING = "pending"
     SCHEDULED = "scheduled"
     RUNNING = "running"
+    SUSPENDED = "suspended"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
@@ -51,6 +52,7 @@ class AttemptState(StrEnum):
     TIMED_OUT = "timed_out"
     CANCELED = "canceled"
     LOST = "lost"
+    SUSPENDED = "suspended"
 
 
 _O, _R, _A = OccurrenceState, RunState, AttemptState
@@ -82,6 +84,9 @@ RUN_TRANSITIONS: Mapping[tuple[RunState | None, str], RunState] = {
     (None, "enqueue"): _R.PENDING,
     (None, "delay"): _R.SCHEDULED,
     (_R.SCHEDULED, "promote"): _R.PENDING,
+    # A handler that sleeps or waits for a signal has no attempt until it is woken, by its time or by the signal.
+    (_R.SUSPENDED, "promote"): _R.PENDING,
+    (_R.SUSPENDED, "signal"): _R.PENDING,
     (_R.PENDING, "start"): _R.RUNNING,
     (_R.PENDING, "skip"): _R.SKIPPED,
     # A run in flight is an entry in a pending list. Its record says "running" only from the first heartbeat on, so
@@ -95,12 +100,13 @@ RUN_TRANSITIONS: Mapping[tuple[RunState | None, str], RunState] = {
             "time_out": _R.TIMED_OUT,
             "bury": _R.DEAD,
             "retry": _R.SCHEDULED,
+            "suspend": _R.SUSPENDED,
             "requeue": _R.PENDING,
         }.items()
     },
-    **{(state, "cancel"): _R.CANCELED for state in (_R.PENDING, _R.SCHEDULED, _R.RUNNING)},
+    **{(state, "cancel"): _R.CANCELED for state in (_R.PENDING, _R.SCHEDULED, _R.SUSPENDED, _R.RUNNING)},
     # The deadline of its occurrence ends a run wherever it is, as a cancel does.
-    **{(state, "deadline"): _R.TIMED_OUT for state in (_R.PENDING, _R.SCHEDULED, _R.RUNNING)},
+    **{(state, "deadline"): _R.TIMED_OUT for state in (_R.PENDING, _R.SCHEDULED, _R.SUSPENDED, _R.RUNNING)},
 }
 
 ATTEMPT_TRANSITIONS: Mapping[tuple[AttemptState | None, str], AttemptState] = {
@@ -114,6 +120,7 @@ ATTEMPT_TRANSITIONS: Mapping[tuple[AttemptState | None, str], AttemptState] = {
             "time_out": _A.TIMED_OUT,
             "cancel": _A.CANCELED,
             "lose": _A.LOST,
+            "suspend": _A.SUSPENDED,
         }.items()
     },
 }
@@ -121,7 +128,9 @@ ATTEMPT_TRANSITIONS: Mapping[tuple[AttemptState | None, str], AttemptState] = {
 _State = TypeVar("_State", OccurrenceState, RunState, AttemptState)
 
 TERMINAL_OCCURRENCES = frozenset(OccurrenceState) - {_O.PENDING, _O.QUEUED, _O.RUNNING}
-TERMINAL_RUNS = frozenset(RunState) - {_R.PENDING, _R.SCHEDULED, _R.RUNNING}
+WAITING_RUNS = frozenset({_R.SCHEDULED, _R.SUSPENDED})
+"""States of runs that are in the delayed set, with their message in their record."""
+TERMINAL_RUNS = frozenset(RunState) - {_R.PENDING, _R.SCHEDULED, _R.RUNNING, _R.SUSPENDED}
 RETRYABLE_RUNS = frozenset({_R.FAILED, _R.TIMED_OUT, _R.CANCELED, _R.DEAD})
 """States of runs that `jobistemer run retry` gives to a new run."""
 TERMINAL_ATTEMPTS = frozenset(AttemptState) - {_A.RUNNING}

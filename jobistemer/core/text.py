@@ -11,7 +11,7 @@ _UNITS: Final = ((86_400_000, "d", 3_600_000, "h"), (3_600_000, "h", 60_000, "mi
 TONES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("completed", "succeeded", "open", "fine", "CREATED"), "good"),
     **dict.fromkeys(("running", "pending", "in flight"), "busy"),
-    **dict.fromkeys(("queued", "scheduled", "waiting", "POSTPONED"), "wait"),
+    **dict.fromkeys(("queued", "scheduled", "suspended", "waiting", "POSTPONED"), "wait"),
     **dict.fromkeys(("missed", "paused", "draining", "quiet", "warning", "stranger", "CHANGED", "OLDER"), "warn"),
     **dict.fromkeys(("failed", "failed_stale", "dead", "timed_out", "hole", "double", "fault", "REMOVED"), "bad"),
     **dict.fromkeys(("skipped", "compressed", "canceled", "over"), "mute"),

@@ -59,11 +59,11 @@ _READS_OF_NOTHING: Final = frozenset(
 _READS_OF_ALL: Final = frozenset(("exists", "type", "pttl"))
 _END_SCRIPTS: Final = (
     "commit_run commit_task count_member count_outcome end_occurrence expire_group halt_group "
-    "seal_group enqueue_on_dead expire_attempts"
+    "seal_group enqueue_on_dead expire_attempts expire_steps"
 )
 _CANCEL_SCRIPTS: Final = f"{_END_SCRIPTS} admit_waiting_run release_limits request_cancel cancel_queued halt_occurrence"
 _QUARANTINE_SCRIPTS: Final = "quarantine_member quarantine_key"
-_ENQUEUE_SCRIPTS: Final = "enqueue_run enqueue_runs delay_run debounce_run"
+_ENQUEUE_SCRIPTS: Final = "enqueue_run enqueue_runs delay_run debounce_run send_signal"
 _RECORD_KINDS: Final = "run attempt log"
 
 PRODUCER: Final = Role(
@@ -98,6 +98,7 @@ WORKER: Final = Role(
     tuple(
         f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} {_QUARANTINE_SCRIPTS} admit_waiting_run release_limits request_cancel "
         "commit_occurrences commit_successes return_runs lose_runs put_off_unknown join_worker "
+        "record_steps suspend_run "
         "commit_transaction retry_run interrupt_run add_children admit_run beat_worker forget_worker free_unique "
         "hold_run claim_first_start "
         "open_streams start_attempt write_attempt_log".split()
@@ -107,7 +108,7 @@ WORKER: Final = Role(
         "hexists pexpire type xack xdel xpending zscore "
         f"xrange xreadgroup zrange zrevrangebyscore {' '.join(ALLOWED_COMMANDS)}".lower().split()
     ),
-    tuple(f"{_RECORD_KINDS} app job history versions limits held waiting".split()),
+    tuple(f"{_RECORD_KINDS} steps app job history versions limits held waiting".split()),
     (
         *("pexpire group", "pexpire results", "pexpire run", "zadd workers"),
         *(f"{command.lower()} app" for command in ALLOWED_COMMANDS),
@@ -132,7 +133,7 @@ OPERATOR: Final = Role(
     ),
     tuple(
         f"{_RECORD_KINDS} tickers ticker workers worker history live queued versions audit backfill "
-        "holds changes parked limits identity suspects joined unknown "
+        "holds changes parked limits identity suspects joined unknown steps questions "
         "held waiting rate promised paused closed streams stream results group dead due".split()
     ),
     (
@@ -154,7 +155,8 @@ VIEWER: Final = Role(
     tuple(
         f"{_RECORD_KINDS} job occurrence history live queued versions audit backfill chores streams "
         "stream delayed dead due "
-        "paused closed limits held waiting holds changes parked group results workers worker tickers ticker "
+        "paused closed limits held waiting holds changes parked steps questions group results workers worker tickers "
+        "ticker "
         "expected quarantine ended".split()
     ),
 )

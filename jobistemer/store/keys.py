@@ -19,9 +19,9 @@ GROUP = "workers"
 
 _KINDS: Final = {
     "zset": "due delayed dead deadlines expected chores cancels holds workers tickers history live queued waiting rate "
-    "promised parked",
+    "promised parked questions",
     "set": "streams starts paused closed",
-    "hash": "limits job versions backfill occurrence run attempt group results held worker ticker",
+    "hash": "limits job versions backfill occurrence run attempt group results held worker ticker steps",
     "list": "audit log ended",
     "stream": "stream quarantine",
     "string": "unique",
@@ -136,6 +136,8 @@ class Keys:
         self.tickers = f"{tag}:tickers"
         # Stream: what could not be read and was put aside, the latest thousand.
         self.quarantine = f"{tag}:quarantine"
+        # Sorted set: the suspended runs that ask people something, by the ms of their questions.
+        self.questions = f"{tag}:questions"
         # Never written. Some calls pass it to a script in place of a key whose content must not count.
         self.nothing = f"{tag}:nothing"
         self.wake = f"{tag}:wake"
@@ -185,6 +187,10 @@ class Keys:
     def attempt(self, attempt_id: str) -> str:
         """Hash: one attempt of a run."""
         return self.attempt_prefix + attempt_id
+
+    def steps(self, run_id: str) -> str:
+        """Hash: the records of the steps of a run, by name."""
+        return f"{self.tag}:steps:{run_id}"
 
     def log(self, attempt_id: str) -> str:
         """List: the last lines that an attempt has logged."""

@@ -14,7 +14,7 @@ from jobistemer.core.errors import InvalidPayload
 from jobistemer.core.handlers.value_codec import encode_json
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.message import Message
-from jobistemer.core.states import RunState
+from jobistemer.core.states import WAITING_RUNS, RunState
 from jobistemer.store.reads.jobs import locate_run
 from jobistemer.store.reads.records import find_message
 from jobistemer.testing.times import to_datetime
@@ -77,7 +77,7 @@ class CallLog:
     def _build_call(self, recorded: Message) -> Call:
         database, record = locate_run(self._app.namespace.shards, recorded.run) or (None, None)
         message = recorded
-        if database is not None and record is not None and record.state is RunState.SCHEDULED:
+        if database is not None and record is not None and record.state in WAITING_RUNS:
             # Later calls that were debounced have replaced its message on the server.
             message = find_message(database, record.id) or recorded
         due_at = record.due_at if record else 0

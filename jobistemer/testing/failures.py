@@ -10,7 +10,7 @@ from jobistemer.core.errors import JobistemerError
 from jobistemer.core.handlers.control_errors import Retry
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.settle import Outcome
-from jobistemer.core.states import AttemptState, RunState
+from jobistemer.core.states import WAITING_RUNS, AttemptState, RunState
 from jobistemer.testing.calls import decode_arguments
 from jobistemer.testing.failure_text import format_call
 from jobistemer.testing.times import format_instant, to_datetime
@@ -70,6 +70,6 @@ def _describe_failure(app: Jobistemer, failure: FailedAttempt) -> str:
 
 def _describe_next(app: Jobistemer, message: Message) -> str:
     record = app.run(message.run).record()
-    if record.state is RunState.SCHEDULED:
+    if record.state in WAITING_RUNS:
         return f"it is tried again at {format_instant(to_datetime(record.due_at))}"
     return "it is tried again at once" if record.state is RunState.PENDING else f"the run is {record.state}"

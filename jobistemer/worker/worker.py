@@ -44,6 +44,7 @@ from jobistemer.worker.commit.hook_notifier import HookNotifier
 from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.middleware import apply_middleware
+from jobistemer.worker.execute.step_recorder import GroupRecorder
 from jobistemer.worker.fetch.dispatcher import Dispatcher
 from jobistemer.worker.fetch.fetcher import QueueOrder
 from jobistemer.worker.fetch.worker_parts import WorkerParts
@@ -97,7 +98,7 @@ class Worker:
         self._handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **apply_middleware(handlers, plugins)}
         self._settings = settings
         self.id = process_identity()
-        self._resources = ContextResources(settings.permissions, plugins.prepare)
+        self._resources = ContextResources(settings.permissions, plugins.prepare, GroupRecorder())
         doubt_s = min(settings.lease_s, DOUBT_BEATS * settings.beat_s)
         self._attempts = RunningAttempts(doubt_s, partial(ContextTools, resources=self._resources))
         self._prefetch = Prefetch(settings.concurrency, self._attempts.count_long)

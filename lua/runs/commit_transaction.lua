@@ -2,7 +2,8 @@
 commit_transaction: record an outcome together with the writes and the enqueued runs of its handler, or none of them.
 The loader puts the scripts that it calls in front of it, each as a function of KEYS and ARGV, by its name in the table
 `scripts`. The first of them is the commit; its first write removes the entry, so that the later writes are not refused
-at the memory limit. Everything that could make one of the writes fail is checked before the first of them.
+at the memory limit. For a step it is `record_steps`, and the attempt goes on. Everything that could make one of the
+writes fail is checked before the first of them.
 
 USES read_from
 KEYS
@@ -49,7 +50,8 @@ for i = 1, math.min(calls, 101) do
   local name, keys, args = next_args(3)
   local answer = scripts[name]({next_keys(tonumber(keys))}, {next_args(tonumber(args))})
   if i == 1 then reply = answer end
-  if not mine then return reply end
+  -- A step whose record is not written now: an earlier send has written it with all that follows, or nobody may.
+  if not mine or reply.unwritten then return reply end
 end
 for _, write in ipairs(checked) do
   redis.call(unpack(write))

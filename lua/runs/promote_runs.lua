@@ -3,8 +3,9 @@ promote_runs: move delayed runs that are due onto their streams, at most 100 in 
 
 USES read_from enqueue_entry
 KEYS
-  delayed  zset    {ns:shard}:delayed   loses the runs
-  streams  set     {ns:shard}:streams   places of the streams that exist
+  delayed    zset  {ns:shard}:delayed    loses the runs
+  streams    set   {ns:shard}:streams    places of the streams that exist
+  questions  zset  {ns:shard}:questions  loses those that have asked people in vain
   run      hash    {ns:shard}:run:<run_id>           \ one pair
   stream   stream  {ns:shard}:stream:<queue>:<prio>  / for each run
 ARGV
@@ -15,8 +16,8 @@ OUT
   PROMOTED n  how many were moved; the others were moved, cancelled or put off by another caller
 KEEPS I3 I7
 ]]
-local delayed, streams = KEYS[1], KEYS[2]
-local runs, next_keys = math.min((#KEYS - 2) / 2, 100), read_from(KEYS, 3)
+local delayed, streams, questions = KEYS[1], KEYS[2], KEYS[3]
+local runs, next_keys = math.min((#KEYS - 3) / 2, 100), read_from(KEYS, 4)
 local now, next_args = tonumber(ARGV[1]), read_from(ARGV, 2)
 
 local moved = 0
@@ -27,11 +28,12 @@ for _ = 1, runs do
   local due_at = tonumber(redis.call('ZSCORE', delayed, member) or '')
   -- The caller has read the set before: another ticker may have moved the run since, or it may have been put off.
   if due_at and due_at <= now then
-    local kept = redis.call('HMGET', run, 'message', 'attempt', 'crashes')
+    local kept = redis.call('HMGET', run, 'message', 'attempt', 'crashes', 'question')
     if kept[1] then
       redis.call('HSET', run, 'state', 'pending', 'entry',
         enqueue_entry(stream, streams, place, kept[1], kept[2], kept[3]))
-      redis.call('HDEL', run, 'message', 'due_at', 'note')
+      if kept[4] then redis.call('ZREM', questions, run_id) end
+      redis.call('HDEL', run, 'message', 'due_at', 'note', 'wait', 'question')
       moved = moved + 1
     end
     redis.call('ZREM', delayed, member)

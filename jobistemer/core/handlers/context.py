@@ -17,7 +17,9 @@ from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.checks import check_name
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.attempt_log import Progress, build_progress
+from jobistemer.core.handlers.durable import DurableMethods, Steps
 from jobistemer.core.handlers.local_tools import LocalTools
+from jobistemer.core.handlers.step_journal import CURRENT_STEP
 from jobistemer.core.runs.transaction import Transaction
 
 LogExtra = dict[str, object] | None
@@ -63,6 +65,11 @@ class Tools(Protocol):
     @property
     def permissions(self) -> Permissions:
         """The permissions of the built-in tasks on this worker."""
+        ...
+
+    @property
+    def steps(self) -> Steps:
+        """The steps of the attempt."""
         ...
 
     def store_line(self, text: str, level: str) -> None:
@@ -126,7 +133,7 @@ class AttemptInfo(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = ""
 
 
-class Context(AttemptInfo, frozen=True, kw_only=True):
+class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
     """The circumstances of one attempt, and what its handler can do beside returning."""
 
     tools: Tools = msgspec.field(default_factory=LocalTools)
@@ -139,8 +146,16 @@ class Context(AttemptInfo, frozen=True, kw_only=True):
 
     @property
     def transaction(self) -> Transaction:
-        """Redis writes and follow-up calls that are applied with the outcome if it is a success, or never."""
-        return self.tools.transaction
+        """Redis writes and follow-up calls that are applied with the outcome if it is a success, or never.
+
+        Within a step they are applied with its record.
+        """
+        running = CURRENT_STEP.get()
+        if running is None:
+            return self.tools.transaction
+        if running.transaction is None:
+            running.transaction = self.tools.steps.flows.host.new_transaction()
+        return running.transaction
 
     @property
     def canceled(self) -> bool:

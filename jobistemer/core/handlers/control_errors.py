@@ -21,13 +21,24 @@ class Retry(Exception):
         self.after_ms = None if after is None else _to_delay_ms(after)
 
 
+class Snooze(Exception):
+    """Come back later: `raise Snooze(after=30)`. The run waits, and uses up no retry; a run may do so 1,000 times.
+
+    after: seconds or a timedelta. Raises InvalidInput when `after` is no number, or too long.
+    """
+
+    def __init__(self, reason: str = "snoozed", *, after: float | timedelta) -> None:
+        super().__init__(reason)
+        self.after_ms = _to_delay_ms(after, "Snooze: after")
+
+
 class Fail(Exception):
     """Give up: `raise Fail("no such customer")`. The run fails and is not tried again."""
 
 
-def _to_delay_ms(after: float | timedelta) -> int:
+def _to_delay_ms(after: float | timedelta, field: str = "Retry: after") -> int:
     seconds = after.total_seconds() if isinstance(after, timedelta) else after
     if isinstance(seconds, int | float) and seconds < 0:
         return 0
-    check_range("Retry: after", seconds, 0, LONGEST_DELAY_S, InvalidInput)
+    check_range(field, seconds, 0, LONGEST_DELAY_S, InvalidInput)
     return round(seconds * 1000)

@@ -11,6 +11,10 @@ from typing import Any
 
 from jobistemer.core.builtin_tasks import ANY_PROGRAM, Permissions
 from jobistemer.core.handlers.attempt_log import Progress
+from jobistemer.core.handlers.durable import Steps
+from jobistemer.core.handlers.local_steps import AwaitedLocalHost, LocalStepHost
+from jobistemer.core.handlers.step_flows import StepFlows
+from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.runs.transaction import Transaction
 
 
@@ -40,6 +44,15 @@ class LocalTools:
         self.transaction = Transaction(own_key=str, prepare=_keep_request)
         # The caller could do by itself all that the function does, so nothing is refused.
         self.permissions = Permissions(shell=(ANY_PROGRAM,), http_private=True)  # noqa: S604 - a name of a field
+        self._steps: Steps | None = None
+
+    @property
+    def steps(self) -> Steps:
+        """The steps of the call, which are recorded for the time of the call only."""
+        if self._steps is None:
+            host = LocalStepHost(self)
+            self._steps = Steps(StepFlows(StepJournal(0), host), AwaitedLocalHost(host))
+        return self._steps
 
     def store_line(self, text: str, level: str) -> None:
         """Add a line to those of the logger."""

@@ -1,7 +1,7 @@
 """The wire format of a task run: what an entry of a stream carries.
 
-A message never changes during the life of its run. What does change (number of the attempt, crashes so far) stands in
-fields of its own beside the message, so that a script can count without understanding the JSON. Workers of two
+What a script counts (number of the attempt, crashes so far) stands in fields of its own beside the message, so that it
+need not understand the JSON. A message changes only when its run is suspended, see `WIRE_VERSION`. Workers of two
 releases read the same streams during a deployment: a name in JSON stays for ever, also where the field has a new name.
 """
 
@@ -18,8 +18,11 @@ from jobistemer.core.jobs.retries import Exponential, RetryPolicy
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.unreadable import Unreadable, read_value
 
-WIRE_VERSION: Final = 1
-"""The version of the messages that this version writes and reads. A message of version 1 does not name it.
+WIRE_VERSION: Final = 2
+"""The latest version of messages that this version writes and reads. A message of version 1 does not name it.
+
+Version 2 is the message of a run that has steps on record or has been put off by itself: a worker that does not know
+steps would begin it anew, so it must not read it. All other messages are of version 1.
 
 A message that older workers could not read, or would misread, has a later one in its field `wire`. A worker that meets
 one puts it off until a worker that can read it takes it.
@@ -73,7 +76,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     max_crashes: how many workers may die of the run. on_dead: the task that is enqueued when the run is out of
     attempts, empty for none. dead_letters: whether the run becomes a dead letter then.
     member: the group that the run belongs to.
-    wire: see `WIRE_VERSION`.
+    wire: see `WIRE_VERSION`. suspended: how many attempts have ended suspended, snoozes: how many of them by Snooze;
+    they use up no retry.
     group_strategy (`reduces` in JSON): for a reducer, the failure strategy of the group whose results it receives.
     """
 
@@ -98,8 +102,10 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     headers: dict[str, str] = {}
     dead_retention_ms: int = 604_800_000
     dead_letters: bool = True
-    # A type of one value, so that reading another one fails: a check in Python would be paid for each run.
-    wire: Literal[1] = WIRE_VERSION
+    # A type of these values, so that reading another one fails: a check in Python would be paid for each run.
+    wire: Literal[1, 2] = 1
+    suspended: int = 0
+    snoozes: int = 0
 
 
 class Delivery(msgspec.Struct, frozen=True):

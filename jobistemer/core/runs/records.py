@@ -54,6 +54,10 @@ class RunRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     retried_as: str = ""
     retry_of: str = ""
     buried: int = 0
+    wait: str = ""
+    snoozes: int = 0
+    signals: str = ""
+    question: str = ""
 
 
 class OccurrenceRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,7 +1,7 @@
 """The meaning of an attempt's outcome for its run.
 
-`settle` is a function of message, attempt, crashes, outcome, chance and elapsed time. It has one of three results: the
-run is terminal, it waits for its next attempt, or it goes back to its stream at once.
+`settle` is a function of message, attempt, crashes, outcome, chance and elapsed time. It has one of four results: the
+run is terminal, it waits for its next attempt, it goes back to its stream at once, or it is suspended.
 """
 
 from __future__ import annotations
@@ -12,13 +12,32 @@ from jobistemer.core.runs.message import Message
 from jobistemer.core.states import AttemptState, RunState
 
 
+class Suspension(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The wait of a run whose handler has ended its attempt by itself.
+
+    due_at: Unix ms at which the run goes on, if nothing wakes it before; after_ms: the same, from the attempt's end on.
+    reason: for people. wait: the name of the signal that wakes it, empty for none. records: what its steps have
+    written last, by name. question: JSON of what people are asked, empty for nothing. is_snooze: the handler has raised
+    Snooze. is_interrupt: the worker ends; the run goes back to its stream at once, and its attempt does not count.
+    """
+
+    due_at: int
+    reason: str
+    after_ms: int = 0
+    wait: str = ""
+    records: dict[str, bytes] = {}
+    question: bytes = b""
+    is_snooze: bool = False
+    is_interrupt: bool = False
+
+
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """The end of one attempt, as its worker saw it, or the worker that found it lost.
 
     state: the attempt's terminal state. result: JSON of the handler's return value. error: text for people.
     retry_after_ms: the delay that the handler asked for by `Retry(after=…)`. final: the handler asked for no retry.
     poison: another attempt would fail in the same way. innocent: a lost attempt that is known to be another attempt's
-    fault.
+    fault. suspension: of an attempt that has ended suspended.
     """
 
     state: AttemptState
@@ -28,6 +47,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     final: bool = False
     poison: bool = False
     innocent: bool = False
+    suspension: Suspension | None = None
 
 
 class FinalState(msgspec.Struct, frozen=True):
@@ -49,7 +69,7 @@ class NextAttempt(msgspec.Struct, frozen=True):
     crashes: int
 
 
-Settlement = FinalState | NextAttempt
+Settlement = FinalState | NextAttempt | Suspension
 
 SUCCEEDED = FinalState(RunState.SUCCEEDED, "")
 CANCELED = FinalState(RunState.CANCELED, "canceled")
@@ -68,6 +88,8 @@ def settle(
             return SUCCEEDED
         case AttemptState.CANCELED:
             return CANCELED
+        case AttemptState.SUSPENDED if outcome.suspension is not None:
+            return outcome.suspension
         case AttemptState.LOST:
             # A loss without fault still counts as a crash, so that attempts minus crashes are the failures; but it
             # does not end the run.
@@ -77,7 +99,7 @@ def settle(
     if outcome.final:
         timed_out = outcome.state is AttemptState.TIMED_OUT
         return FinalState(RunState.TIMED_OUT if timed_out else RunState.FAILED, "failed")
-    failures = attempt + 1 - crashes
+    failures = attempt + 1 - crashes - message.suspended
     delay = message.retry.delay_ms(failures, chance)
     if delay is None:
         return _give_up(message, outcome)
@@ -94,6 +116,8 @@ def describe_settlement(settlement: Settlement) -> str:
     """Describe a settlement in words, for logs."""
     if isinstance(settlement, FinalState):
         return f"the run is {settlement.state}"
+    if isinstance(settlement, Suspension):
+        return f"the run is suspended: {settlement.reason}"
     delay_ms = settlement.delay_ms
     return f"it is tried again in {delay_ms / 1000:.1f} s" if delay_ms else "it is tried again at once"
 

@@ -15,7 +15,7 @@ from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.runs.message import Delivery, Message, TaskRef, decode_message
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.runs.settle import CANCELED, Outcome
-from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, AttemptState, OccurrenceState, RunState
+from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, WAITING_RUNS, AttemptState, OccurrenceState
 from jobistemer.store.calls import groups, jobs, limits, occurrences, run_ends, runs
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.job_versions import find_live_versions
@@ -102,7 +102,7 @@ def cancel_siblings(database: Database, job: Job, slot: TaskRef) -> None:
 
 def _cancel_waiting(database: Database, record: RunRecord, reason: str) -> str | None:
     # A run that is not on a stream has its message in its record.
-    source = "delayed" if record.state is RunState.SCHEDULED else "waiting" if record.waits else None
+    source = "delayed" if record.state in WAITING_RUNS else "waiting" if record.waits else None
     if source is None:
         return None
     raw = database.ask("HGET", database.keys.run(record.id), "message")

@@ -38,6 +38,8 @@ def bundle_key(ended: EndedAttempt) -> BundleKey | None:
         or ended.groups_made
         # The attempts before it get their expiry in the same step.
         or ended.delivery.attempt
+        # The records of its steps do, too.
+        or message.wire != 1
         or len(outcome.result) > MAX_RESULT_BYTES
     ):
         return None

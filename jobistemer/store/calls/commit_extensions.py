@@ -16,9 +16,10 @@ from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.planning.plan import build_completion_run
 from jobistemer.core.runs.dead_letter import build_letter_message
 from jobistemer.core.runs.fan_in import build_waiters
-from jobistemer.core.runs.message import Message, TaskRef, encode_message
+from jobistemer.core.runs.message import WIRE_VERSION, Message, TaskRef, encode_message
 from jobistemer.core.runs.settle import FinalState
 from jobistemer.store.calls import groups, outcome_counts
+from jobistemer.store.calls.durable.steps import expire_steps
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import Keys, place
@@ -51,6 +52,8 @@ def extension_calls(
         calls.append(groups.expire_group(keys, message.run, ended.ended_at, retention_ms))
     if ended.delivery.attempt:
         calls.append(_expire_attempts(keys, message.run, ended.delivery.attempt))
+    if message.wire == WIRE_VERSION:
+        calls.append(expire_steps(keys, message.run))
     calls += _halt_groups(keys, ended, over)
     if ended.hands_over:
         waiters = build_waiters(message, ended.reducers)

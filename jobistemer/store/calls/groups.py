@@ -13,13 +13,14 @@ from jobistemer.core import ids
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.fan_in import Waiter
 from jobistemer.core.runs.message import Delivery, GroupMember, Message, encode_message
-from jobistemer.core.states import RunState
+from jobistemer.core.states import WAITING_RUNS
 from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
 BATCH = 100
 """How many children one call adds: one script must not keep the server busy for long."""
+_IN_DELAYED_SET = {state.value.encode() for state in WAITING_RUNS}
 UNFINISHED_KEEP_MS = 30 * 86_400_000
 """How long a group is kept without an event, in ms. The end of each of its runs starts this time anew."""
 
@@ -151,9 +152,7 @@ def list_delayed_children(database: Database, group: str, added: int) -> list[st
     for start in range(0, added, 500):
         children = [ids.child_run_id(group, index) for index in range(start, min(start + 500, added))]
         answers = database.ask_all([("HGET", database.keys.run(child), "state") for child in children])
-        found += [
-            child for child, state in zip(children, answers, strict=True) if state == RunState.SCHEDULED.value.encode()
-        ]
+        found += [child for child, state in zip(children, answers, strict=True) if state in _IN_DELAYED_SET]
     return found
 
 

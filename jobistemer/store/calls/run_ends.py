@@ -10,12 +10,13 @@ from jobistemer.core.jobs.graph import find_released, find_skipped
 from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.runs.message import Message, TaskRef, encode_message
-from jobistemer.core.runs.settle import FinalState, NextAttempt
+from jobistemer.core.runs.settle import FinalState, NextAttempt, Suspension
 from jobistemer.core.states import RETRYABLE_RUNS
 from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
+from jobistemer.store.calls.durable.steps import suspend_run
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
-from jobistemer.store.calls.runs import halt_keys
+from jobistemer.store.calls.runs import halt_keys, interrupt_run
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import Reply, ScriptCall, script
 
@@ -32,7 +33,13 @@ def record_end(keys: Keys, ended: EndedAttempt, job: Job | None) -> ScriptCall:
     is over.
     """
     ending = ended.ending
-    return end_run(keys, ended, ending, job) if isinstance(ending, FinalState) else _retry(keys, ended, ending)
+    if isinstance(ending, FinalState):
+        return end_run(keys, ended, ending, job)
+    if isinstance(ending, NextAttempt):
+        return _retry(keys, ended, ending)
+    if ending.is_interrupt:
+        return interrupt_run(keys, ended.delivery)
+    return suspend_run(keys, ended, ending, attempt_keep_ms(ended), _attempt_fields(ended))
 
 
 def end_run(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> ScriptCall:
@@ -111,7 +118,12 @@ def attempt_keep_ms(ended: EndedAttempt) -> int:
     ending = ended.ending
     if isinstance(ending, FinalState):
         return _run_keep_ms(ended, ending)
-    return ending.delay_ms + ended.delivery.message.retention_ms + KEEP_EARLIER_MS
+    delay_ms = ending.delay_ms if isinstance(ending, NextAttempt) else _wait_ms(ended, ending)
+    return delay_ms + ended.delivery.message.retention_ms + KEEP_EARLIER_MS
+
+
+def _wait_ms(ended: EndedAttempt, ending: Suspension) -> int:
+    return max(0, ending.due_at - ended.ended_at) if ending.due_at else ending.after_ms
 
 
 def _run_keep_ms(ended: EndedAttempt, over: FinalState) -> int:

@@ -87,7 +87,7 @@ def promote_runs(keys: Keys, members: list[str], now: int) -> ScriptCall:
     pairs = [split_delayed_member(member) for member in members[:100]]
     touched = [key for where, run in pairs for key in (keys.run(run), keys.stream(where))]
     args = [arg for where, run in pairs for arg in (run, where)]
-    return script("promote_runs")((keys.delayed, keys.streams, *touched), (now, *args))
+    return script("promote_runs")((keys.delayed, keys.streams, keys.questions, *touched), (now, *args))
 
 
 def start_attempt(keys: Keys, delivery: Delivery, worker: str, started_at: int) -> ScriptCall:

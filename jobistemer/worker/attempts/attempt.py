@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from jobistemer.core.handlers.context import Tools
+from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.jobs.limits import LimitUse
 from jobistemer.core.runs.message import Delivery, Message
@@ -37,6 +38,11 @@ class AttemptTools(Tools, Protocol):
     @property
     def pending_transaction(self) -> Transaction | None:
         """The handler's transaction; None when it is empty."""
+        ...
+
+    @property
+    def used_steps(self) -> Steps | None:
+        """The steps of the attempt; None when its handler has asked for none."""
         ...
 
     def log_forwarded(self, level: int, text: str, trace: str) -> None:

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from jobistemer.core.handlers.hooks import AttemptEnded, Hooks
 from jobistemer.core.runs.message import Message
-from jobistemer.core.runs.settle import FinalState, NextAttempt
+from jobistemer.core.runs.settle import FinalState, NextAttempt, Suspension
 from jobistemer.core.states import RunState
 from jobistemer.runtime.hooks import call_hooks
 from jobistemer.store.calls.ended_attempt import EndedAttempt
@@ -64,7 +64,7 @@ class HookNotifier:
         call_hooks(hooks.ended, value)
         if isinstance(what.ending, NextAttempt):
             call_hooks(hooks.retried, value)
-        elif what.ending.spent:
+        elif isinstance(what.ending, FinalState) and what.ending.spent:
             call_hooks(hooks.died, value)
 
 
@@ -73,6 +73,8 @@ def build_attempt_ended(ended: EndedAttempt) -> AttemptEnded:
     delivery, message, ending = ended.delivery, ended.delivery.message, ended.ending
     later = ending.delay_ms if isinstance(ending, NextAttempt) else None
     waits = RunState.SCHEDULED if later else RunState.PENDING
+    if isinstance(ending, Suspension):
+        waits = RunState.SCHEDULED if ending.is_snooze else RunState.SUSPENDED
     return AttemptEnded(
         run=message.run,
         handler=message.handler,

@@ -11,6 +11,7 @@ from jobistemer.core import ids
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
+from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.hooks import PrepareCall
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.store.calls import occurrences
@@ -19,6 +20,8 @@ from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.log_buffer import LogBuffer
 from jobistemer.worker.attempts.run_logger import RunLogger
 from jobistemer.worker.execute.log_shipper import LogShipper
+from jobistemer.worker.execute.step_recorder import DirectRecorder, Recorder
+from jobistemer.worker.execute.step_services import create_steps
 
 
 def refuse_enqueue(_keys: Any, request: Any) -> Any:
@@ -29,23 +32,27 @@ def refuse_enqueue(_keys: Any, request: Any) -> Any:
 class ContextResources:
     """The parts that the tools of all attempts of one worker share."""
 
-    def __init__(self, permissions: Permissions, prepare: PrepareCall | None = None) -> None:
+    def __init__(
+        self, permissions: Permissions, prepare: PrepareCall | None = None, recorder: Recorder | None = None
+    ) -> None:
         self.log_shipper = LogShipper()
         self.permissions = permissions
         self.prepare: PrepareCall = prepare or refuse_enqueue
+        self.recorder: Recorder = recorder or DirectRecorder()
         self.is_shutting_down = threading.Event()
 
 
 class ContextTools:
     """The tools of one attempt. What is collected here goes to the server with the end of the attempt."""
 
-    __slots__ = ("_attempt", "_logger", "_resources", "_transaction", "log_buffer", "permissions")
+    __slots__ = ("_attempt", "_logger", "_resources", "_transaction", "log_buffer", "permissions", "used_steps")
 
     def __init__(self, attempt: Attempt, resources: ContextResources) -> None:
         self._attempt = attempt
         self._resources = resources
         self._logger: RunLogger | None = None
         self._transaction: Transaction | None = None
+        self.used_steps: Steps | None = None
         self.log_buffer = LogBuffer()
         self.permissions = resources.permissions
 
@@ -70,6 +77,13 @@ class ContextTools:
             keys = self._attempt.database.keys
             self._transaction = Transaction(keys.own, partial(self._resources.prepare, keys))
         return self._transaction
+
+    @property
+    def steps(self) -> Steps:
+        """The steps of the attempt, made on first access."""
+        if self.used_steps is None:
+            self.used_steps = create_steps(self._attempt, self, self._resources.recorder, self._resources.prepare)
+        return self.used_steps
 
     @property
     def has_effects(self) -> bool:

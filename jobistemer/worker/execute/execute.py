@@ -13,15 +13,16 @@ from typing import Any
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.errors import InvalidPayload, PayloadTooLarge, UnknownJob
+from jobistemer.core.errors import InvalidPayload, InvalidStep, PayloadTooLarge, UnknownJob
 from jobistemer.core.handlers.context import AttemptInfo, Context
-from jobistemer.core.handlers.control_errors import Fail, Retry
+from jobistemer.core.handlers.control_errors import Fail, Retry, Snooze
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.result_codec import encode_result
+from jobistemer.core.handlers.suspension import find_suspension
 from jobistemer.core.jobs.retryable import ALWAYS, RetryFilter
 from jobistemer.core.planning.recovery import covered_instants
-from jobistemer.core.runs.message import TaskRef
-from jobistemer.core.runs.settle import Outcome
+from jobistemer.core.runs.message import WIRE_VERSION, TaskRef
+from jobistemer.core.runs.settle import Outcome, Suspension
 from jobistemer.core.safe_text import hide_secrets
 from jobistemer.core.states import AttemptState
 from jobistemer.store.calls import jobs
@@ -29,6 +30,7 @@ from jobistemer.store.database import Database
 from jobistemer.worker.attempts.attempt import Attempt, ToolsFactory
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.fan_out import FanOut
+from jobistemer.worker.execute.finish_steps import finish_steps, finish_steps_async
 from jobistemer.worker.execute.injection import RefusedInput, needs_injection, read_injected
 
 MAX_ERROR_CHARS = 4_000
@@ -47,6 +49,8 @@ def run(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -
         outcome = outcome_of_result(value, attempt.handler, hands_over=bool(attempt.groups_made))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = outcome_of_error(error, attempt.handler.retry_filter)
+    if attempt.tools is not None or attempt.delivery.message.wire == WIRE_VERSION:
+        outcome = finish_steps(attempt, outcome)
     return attempts.end(attempt, outcome)
 
 
@@ -64,6 +68,8 @@ async def run_async(attempt: Attempt, attempts: RunningAttempts, stop: Callable[
         outcome = outcome_of_result(value, attempt.handler, hands_over=bool(attempt.groups_made))
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = outcome_of_error(error, attempt.handler.retry_filter)
+    if attempt.tools is not None or attempt.delivery.message.wire == WIRE_VERSION:
+        outcome = await finish_steps_async(attempt, outcome)
     return attempts.end(attempt, outcome)
 
 
@@ -159,8 +165,15 @@ def outcome_of_error(error: BaseException, retry_filter: RetryFilter = ALWAYS) -
 def _outcome_of_error(error: BaseException, retry_filter: RetryFilter) -> Outcome:
     # `__class__` of an exception may be a lie of user code; `type` tells the truth.
     kind = type(error)
-    if issubclass(kind, RefusedInput):
+    if issubclass(kind, RefusedInput | InvalidStep):
         return Outcome(AttemptState.FAILED, error=_text(error), poison=True)
+    if not issubclass(kind, Exception) and (suspension := find_suspension(error)) is not None:
+        return Outcome(AttemptState.SUSPENDED, suspension=suspension)
+    if issubclass(kind, Snooze):
+        after_ms = getattr(error, "after_ms", None)
+        later = min(max(1, after_ms), MAX_DELAY_MS) if isinstance(after_ms, int) else 1
+        suspension = Suspension(0, f"snoozed: {_text(error)}", after_ms=later, is_snooze=True)
+        return Outcome(AttemptState.SUSPENDED, suspension=suspension)
     if issubclass(kind, Retry):
         after_ms = getattr(error, "after_ms", None)
         delay = min(max(0, after_ms), MAX_DELAY_MS) if isinstance(after_ms, int) else None

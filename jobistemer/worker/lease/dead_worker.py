@@ -18,6 +18,7 @@ from jobistemer.runtime.log_limit import log_limited
 from jobistemer.store.actions import cancel, hand_back
 from jobistemer.store.actions.bury_entry import bury_entry
 from jobistemer.store.calls import groups, limits, run_ends, streams
+from jobistemer.store.calls.durable.steps import mark_with_steps
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
 from jobistemer.store.reads.records import find_recorded_attempts
@@ -38,7 +39,8 @@ class DeadWorker:
 
     def end_page(self, place: str, page: Sequence[tuple[bytes, Delivery | None]]) -> int:
         """Take over entries of one place; return how many. Raises NotConnected: then call it again."""
-        found = [delivery for _, delivery in page if delivery is not None]
+        # The dead worker may have recorded steps, and could not say so in the messages any more.
+        found = mark_with_steps(self._database, [delivery for _, delivery in page if delivery is not None])
         # The runs with the most crashes first: the worker that fetches them next finds the likely culprit in front.
         found.sort(key=lambda delivery: -delivery.crashes)
         try:

@@ -16,17 +16,22 @@ from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.errors import Conflict, JobistemerError, Misconfigured
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
+from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import PrepareCall
+from jobistemer.core.handlers.step_flows import StepFlows
+from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.handlers.value_codec import Decode
 from jobistemer.core.runs.results import Results
-from jobistemer.core.runs.transaction import Transaction, Value
+from jobistemer.core.runs.transaction import Transaction
 from jobistemer.core.safe_text import make_storable
 from jobistemer.store.keys import Keys
 from jobistemer.worker.attempts.run_logger import ForwardingLogger
 from jobistemer.worker.execute.fan_out import encode_items, resolve_task_name
+from jobistemer.worker.execute.step_services import AwaitedStepHost
 from jobistemer.worker.process import protocol
 from jobistemer.worker.process.channel import Channel, ChannelClosed
+from jobistemer.worker.process.step_proxy import StepHostProxy, encode_transaction
 
 MAX_BATCH_ITEMS, MAX_BATCH_BYTES = 1_000, 1024 * 1024
 
@@ -106,7 +111,9 @@ class ContextProxy:
         self, connection: WorkerConnection, assignment: protocol.Assignment, prepare: PrepareCall | None
     ) -> None:
         self._connection = connection
+        self._assignment = assignment
         self._place = assignment.place
+        self.used_steps: Steps | None = None
         self._prepare = prepare
         self._logger: ForwardingLogger | None = None
         self._transaction: Transaction | None = None
@@ -123,22 +130,25 @@ class ContextProxy:
     def transaction(self) -> Transaction:
         """The transaction of the attempt, which goes to the worker together with the outcome."""
         if self._transaction is None:
-            keys = Keys(self._place.namespace, self._place.shard)
-            self._transaction = Transaction(keys.own, lambda request: self._prepare_call(keys, request))
+            self._transaction = self.new_transaction()
         return self._transaction
+
+    @property
+    def steps(self) -> Steps:
+        """The steps of the attempt, whose records the worker reads and writes."""
+        if self.used_steps is None:
+            host = StepHostProxy(self._connection, self, self._assignment)
+            self.used_steps = Steps(StepFlows(StepJournal(host.attempt), host), AwaitedStepHost(host))
+        return self.used_steps
+
+    def new_transaction(self) -> Transaction:
+        """Return an empty transaction."""
+        keys = Keys(self._place.namespace, self._place.shard)
+        return Transaction(keys.own, lambda request: self._prepare_call(keys, request))
 
     def encode_effects(self) -> tuple[list[protocol.TransactionWrite], list[protocol.FollowUp]]:
         """Return the writes and the follow-up calls of the transaction as they are sent."""
-        if self._transaction is None:
-            return [], []
-        writes = [
-            protocol.TransactionWrite(each.command, each.key, [_encode_value(arg) for arg in each.args])
-            for each in self._transaction.writes
-        ]
-        return writes, [
-            protocol.FollowUp(msgspec.json.encode(message), call.script.name, list(call.keys), list(call.args))
-            for message, call in self._transaction.follow_ups
-        ]
+        return encode_transaction(self._transaction)
 
     def store_line(self, text: str, level: str) -> None:
         """Let the worker add a line to the attempt's record."""
@@ -201,11 +211,6 @@ def remote_results(
         return found
 
     return Results(total, failed, read, decode)
-
-
-def _encode_value(value: Value) -> bytes | float:
-    # MessagePack has no integers beyond 64 bits; the server reads numbers as text anyway.
-    return value if isinstance(value, bytes | float) else str(value).encode()
 
 
 def _next_batch(payloads: Iterator[msgspec.Raw]) -> list[bytes]:

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from jobistemer.core.errors import JobistemerError
+from jobistemer.core.handlers.step_host import StepUpdate
+from jobistemer.core.handlers.suspension import AttemptOver
 from jobistemer.core.runs.message import decode_message
 from jobistemer.core.runs.results import Results
-from jobistemer.core.runs.transaction import ALLOWED_COMMANDS, Write
+from jobistemer.core.runs.transaction import ALLOWED_COMMANDS, Transaction, Write
 from jobistemer.store.scripts import script
 from jobistemer.worker.attempts.attempt import Attempt, AttemptTools
 from jobistemer.worker.attempts.run_logger import relay
@@ -64,6 +66,12 @@ class ContextServer:
                 tools.set_time_limit(frame.seconds)
             case protocol.Question(what="last_run_at"):
                 self._answer(tools.find_last_run)
+            case protocol.Question(what="steps"):
+                self._answer(lambda: dict(tools.steps.flows.host.load()))
+            case protocol.Question(what="signals"):
+                self._answer(tools.steps.flows.host.signals)
+            case protocol.RecordSteps():
+                self._record(frame)
             case protocol.Question():
                 self._answer(tools.is_first_of_occurrence)
             case protocol.ReadResults():
@@ -75,15 +83,25 @@ class ContextServer:
 
     def apply_effects(self, done: protocol.Done) -> None:
         """Take over the handler's transaction, so that the commit applies it together with the outcome."""
-        transaction = self._tools.transaction if done.writes or done.follow_ups else None
-        if transaction is not None:
-            transaction.writes = [
-                Write(each.command, ALLOWED_COMMANDS[each.command], each.key, tuple(each.args)) for each in done.writes
-            ]
-            transaction.follow_ups = [
-                (decode_message(each.message), script(each.script)(tuple(each.keys), tuple(each.args)))
-                for each in done.follow_ups
-            ]
+        if done.writes or done.follow_ups:
+            _fill_transaction(self._tools.transaction, done)
+
+    def _record(self, frame: protocol.RecordSteps) -> None:
+        host = self._tools.steps.flows.host
+        update = StepUpdate(frame.records, frame.take, frame.unless)
+        if frame.writes or frame.follow_ups:
+            update = msgspec.structs.replace(update, transaction=_fill_transaction(host.new_transaction(), frame))
+        if not frame.has_reply:
+            host.record_later(update)
+            return
+
+        def record() -> str:
+            try:
+                return host.record(update)
+            except AttemptOver:
+                return "OVER"
+
+        self._answer(record)
 
     def _map(self, frame: protocol.MapItems) -> None:
         fan_out = FanOut(self._attempt, self._attempt.handlers)
@@ -110,6 +128,18 @@ class ContextServer:
         except JobistemerError as error:
             answer = protocol.QuestionReply(error=type(error).__name__, text=str(error))
         self._process.send(answer)
+
+
+def _fill_transaction(transaction: Transaction, frame: protocol.Done | protocol.RecordSteps) -> Transaction:
+    """Put the writes and the follow-up calls of a frame into a transaction, and return it."""
+    transaction.writes = [
+        Write(each.command, ALLOWED_COMMANDS[each.command], each.key, tuple(each.args)) for each in frame.writes
+    ]
+    transaction.follow_ups = [
+        (decode_message(each.message), script(each.script)(tuple(each.keys), tuple(each.args)))
+        for each in frame.follow_ups
+    ]
+    return transaction
 
 
 def _read_page(results: Results[Any], first: int, count: int) -> list[bytes | None]:

@@ -5,7 +5,7 @@ ImportApp        ──────────────────>
                  <──────────────────  AppImported
 Assignment       ──────────────────>                     once for each attempt
                  <──────────────────  AddNote, AddLogLine, ForwardRecord, SetProgress, SetTimeLimit
-                 <──────────────────  Question, ReadResults
+                 <──────────────────  Question, ReadResults, RecordSteps
 QuestionReply    ──────────────────>
                  <──────────────────  MapItems
 NextItems        ──────────────────>
@@ -24,6 +24,7 @@ import msgspec
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.runs.settle import Outcome
+from jobistemer.core.sizes import DEFAULT_BYTES
 
 
 class ImportApp(msgspec.Struct, frozen=True, tag=True):
@@ -52,7 +53,8 @@ class ShardLocation(msgspec.Struct, frozen=True):
 class Assignment(msgspec.Struct, frozen=True, tag=True):
     """The call of a handler.
 
-    context: an AttemptInfo. supplied: injected values by parameter. groups: for each parameter that is the results of a
+    context: an AttemptInfo, whose number is `attempt`. result_bytes: how large a result may be.
+    supplied: injected values by parameter. groups: for each parameter that is the results of a
     group, how many runs the group has and how many of them failed; ReadResults reads the results themselves.
     """
 
@@ -63,6 +65,8 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
     permissions: Permissions
     supplied: dict[str, bytes]
     groups: dict[str, tuple[int, int]]
+    attempt: int = 0
+    result_bytes: int = DEFAULT_BYTES
 
 
 class AddNote(msgspec.Struct, frozen=True, tag=True):
@@ -105,7 +109,7 @@ class SetTimeLimit(msgspec.Struct, frozen=True, tag=True):
 class Question(msgspec.Struct, frozen=True, tag=True):
     """A question that the worker answers from Redis."""
 
-    what: Literal["last_run_at", "first_of_occurrence"]
+    what: Literal["last_run_at", "first_of_occurrence", "steps", "signals"]
 
 
 class ReadResults(msgspec.Struct, frozen=True, tag=True):
@@ -114,6 +118,37 @@ class ReadResults(msgspec.Struct, frozen=True, tag=True):
     parameter: str
     first: int
     count: int
+
+
+class TransactionWrite(msgspec.Struct, frozen=True):
+    """A write of the handler's transaction, with the whole key and the arguments as the server gets them."""
+
+    command: str
+    key: str
+    args: list[Any]
+
+
+class FollowUp(msgspec.Struct, frozen=True):
+    """A call that the handler's transaction enqueues: its message, and the script with its keys and arguments."""
+
+    message: bytes
+    script: str
+    keys: list[str]
+    args: list[Any]
+
+
+class RecordSteps(msgspec.Struct, frozen=True, tag=True):
+    """A request to write records of steps, see StepUpdate; the reply is DONE or SIGNALED, OVER when it is refused.
+
+    has_reply: False for records that nobody waits for.
+    """
+
+    records: dict[str, bytes]
+    take: str
+    unless: str
+    writes: list[TransactionWrite] = []
+    follow_ups: list[FollowUp] = []
+    has_reply: bool = True
 
 
 class MapItems(msgspec.Struct, frozen=True, tag=True):
@@ -152,23 +187,6 @@ class StopRequest(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
-class TransactionWrite(msgspec.Struct, frozen=True):
-    """A write of the handler's transaction, with the whole key and the arguments as the server gets them."""
-
-    command: str
-    key: str
-    args: list[Any]
-
-
-class FollowUp(msgspec.Struct, frozen=True):
-    """A call that the handler's transaction enqueues: its message, and the script with its keys and arguments."""
-
-    message: bytes
-    script: str
-    keys: list[str]
-    args: list[Any]
-
-
 class Done(msgspec.Struct, frozen=True, tag=True):
     """The outcome of an attempt, its transaction, and the memory that the process holds afterwards."""
 
@@ -188,6 +206,7 @@ FromProcess = (
     | SetTimeLimit
     | Question
     | ReadResults
+    | RecordSteps
     | MapItems
     | ItemBatch
     | AbortItems

@@ -16,6 +16,7 @@ from jobistemer.core.states import AttemptState
 from jobistemer.worker.attempts.attempt import Attempt, AttemptTools, ToolsFactory
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.execute.execute import build_attempt_info, outcome_of_error
+from jobistemer.worker.execute.finish_steps import limit_snoozes
 from jobistemer.worker.execute.injection import needs_injection, read_injected
 from jobistemer.worker.process.parent_side import ContextServer
 from jobistemer.worker.process.pool import HandlerProcess, ProcessDied, ProcessNotStarted, ProcessPool
@@ -66,7 +67,7 @@ def _perform(attempt: Attempt, create_tools: ToolsFactory, process: HandlerProce
     context_server = ContextServer(attempt, tools, injected, process)
     done = process.perform(assignment, context_server)
     context_server.apply_effects(done)
-    return done.outcome
+    return limit_snoozes(attempt, done.outcome)
 
 
 def _build_assignment(attempt: Attempt, tools: AttemptTools, injected: Mapping[str, Any], shards: int) -> Assignment:
@@ -84,6 +85,8 @@ def _build_assignment(attempt: Attempt, tools: AttemptTools, injected: Mapping[s
         permissions=tools.permissions,
         supplied={name: each.encode(injected[name]) for name, each in singles.items()},
         groups={name: (len(each), each.failed) for name, each in injected.items() if isinstance(each, Results)},
+        attempt=attempt.delivery.attempt,
+        result_bytes=attempt.handler.sizes.result_bytes,
     )
 
 

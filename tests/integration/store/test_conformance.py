@@ -9,7 +9,7 @@ import pytest
 from jobistemer.core import ids
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.core.planning.plan import build_runs
-from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, FinalState, NextAttempt
+from jobistemer.core.runs.settle import CANCELED, SUCCEEDED, FinalState, NextAttempt, Suspension
 from jobistemer.core.states import (
     ATTEMPT_TRANSITIONS,
     RUN_TRANSITIONS,
@@ -36,6 +36,7 @@ from tests.support.lifecycle import (
     task,
 )
 from tests.support.shard_state import records
+from tests.support.steps import signal
 
 LATER = NOW + 3_600_000
 DEAD, FAILED, TIMED_OUT = (FinalState(RunState(state), "failed", spent=state != "failed") for state in ("dead", "failed", "timed_out"))
@@ -113,6 +114,8 @@ RUN_EVENTS = {
     "bury": lambda db, kind, delivery: commit(db, kind.definition, delivery, DEAD, "failed"),
     "retry": lambda db, _, delivery: retry(db, delivery, "failed", NextAttempt(5000, 0)),
     "requeue": lambda db, _, delivery: retry(db, delivery, "lost", NextAttempt(0, 1)),
+    "suspend": lambda db, _, delivery: retry(db, delivery, "suspended", Suspension(LATER, "waits", wait="paid")),
+    "signal": lambda db, kind, _: signal(db, run=kind.message.run),
     "cancel": cancel_wherever_it_is,
     "deadline": miss_deadline,
 }
@@ -125,6 +128,7 @@ SITUATIONS = {
     "on its stream": (RunState.PENDING, PENDING),
     "in flight": (RunState.PENDING, IN_FLIGHT),
     "waits for a retry": (RunState.SCHEDULED, [*IN_FLIGHT, "retry"]),
+    "suspended": (RunState.SUSPENDED, [*IN_FLIGHT, "suspend"]),
     "shown": (RunState.RUNNING, [*IN_FLIGHT, "start"]),
     "skipped": (RunState.SKIPPED, ["enqueue", "skip"]),
     **{
@@ -138,7 +142,7 @@ SITUATIONS = {
 POSSIBLE = {
     "waits for a task": {"skip"},
     "on its stream": {"start", "cancel", "deadline"},
-    "in flight": set(RUN_EVENTS) - {"skip"},
+    "in flight": set(RUN_EVENTS) - {"skip", "signal"},
 }
 KINDS = {"enqueued": (EnqueuedRun, {"skip", "deadline"}), "task": (TaskRun, {"delay"})}
 CASES = [
@@ -179,6 +183,9 @@ def test_a_run_obeys_its_table(database, make, situation, event):
         assert records(database)[key]["state"] == allowed
     elif allowed is None and event in ("skip", "enqueue", "deadline"):
         assert records(database).get(key) == before.get(key)
+    elif allowed is None and event == "signal":
+        # Kept for a wait that may come.
+        assert records(database).get(key, {}).get("state") == state
     elif allowed is None:
         assert records(database) == before
     else:
@@ -207,6 +214,7 @@ ATTEMPT_EVENTS = {
     "time_out": RUN_EVENTS["time_out"],
     "cancel": lambda db, kind, delivery: commit(db, kind.definition, delivery, CANCELED, "canceled"),
     "lose": RUN_EVENTS["requeue"],
+    "suspend": RUN_EVENTS["suspend"],
 }
 ENDS = {end: event for (state, event), end in ATTEMPT_TRANSITIONS.items() if state is None}
 

@@ -47,7 +47,7 @@ def test_a_terminal_state_can_be_reached_from_every_other(table, states, termina
     [
         (TERMINAL_OCCURRENCES, "completed failed canceled failed_stale skipped missed compressed timed_out"),
         (TERMINAL_RUNS, "succeeded failed timed_out canceled skipped dead"),
-        (TERMINAL_ATTEMPTS, "succeeded failed timed_out canceled lost"),
+        (TERMINAL_ATTEMPTS, "succeeded failed timed_out canceled lost suspended"),
     ],
 )
 def test_the_terminal_states_are_those_of_the_specification(terminal, names):

@@ -9,7 +9,7 @@ from jobistemer.store.script_permissions import list_types, read_permissions
 from jobistemer.store.scripts import list_scripts
 from tests.support.script_usage import SourceGraph
 
-ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.debounce", "jobistemer.app.request")
+ENQUEUEING = ("jobistemer.app.producer", "jobistemer.app.debounce", "jobistemer.app.request", "jobistemer.control.signals")
 CODE = {
     "producer": ENQUEUEING,
     "ticker": ("jobistemer.ticker", "jobistemer.control.put_aside"),

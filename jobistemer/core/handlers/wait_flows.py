@@ -1,0 +1,146 @@
+"""The flows of sleeps, of waits for signals, and of versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from jobistemer.core.checks import show
+from jobistemer.core.durations import Seconds, instant_ms, milliseconds
+from jobistemer.core.errors import InvalidInput, InvalidStep
+from jobistemer.core.handlers.step_flows import SHORTEST_SUSPENSION_MS, StepFlows
+from jobistemer.core.handlers.step_host import Flow, StepUpdate
+from jobistemer.core.payload_json import ENCODING_ERRORS
+from jobistemer.core.runs.settle import Suspension
+from jobistemer.core.runs.steps import NULL, SLEEP, VERSION, WAIT, Signal, StepRecord, decode_signals, encode_step
+
+LONGEST_SUSPENSION_S = 10 * 366 * 86_400
+"""How long a run may be suspended at a time, in seconds; a wait without a limit ends then."""
+POLL_S = 0.1
+"""How often a wait of less than a second looks for its signal."""
+
+
+def sleep(flows: StepFlows, duration: Seconds | None, until: datetime | None, name: str | None) -> Flow[None]:
+    """Wait until a time, without a slot when it is a second or more."""
+    yield from flows.load()
+    journal, now_ms = flows.journal, flows.host.now_ms()
+    identity = journal.ask(name if name is not None else f"sleep-{journal.number_of(SLEEP)}")
+    record = journal.find(identity)
+    if record is None:
+        due_at = _due_ms(duration, until, now_ms)
+        record = StepRecord(
+            SLEEP, journal.place_of(identity), journal.next_place(), journal.attempt, now_ms, due_at=due_at
+        )
+    left = record.due_at - flows.host.now_ms()
+    if left < SHORTEST_SUSPENSION_MS:
+        # Written with the next step, if one follows: a short sleep by itself is not worth a round trip.
+        if journal.find(identity) is None:
+            journal.pending[identity] = encode_step(record)
+        if left > 0:
+            yield ("sleep", left / 1000)
+        return
+    flows.suspend(Suspension(record.due_at, "sleeps", records=journal.write(identity, record)))
+
+
+def wait_for(
+    flows: StepFlows, name: str, decode: Callable[[bytes], Any], timeout: Seconds | None, key: str | int | None
+) -> Flow[Any]:
+    """Return the value of a signal, or None when it has not come within the time-out."""
+    yield from flows.load()
+    journal, host = flows.journal, flows.host
+    identity = journal.ask(name, key)
+    record = journal.find(identity)
+    if record is not None and record.done:
+        return decode(bytes(record.value)) if record.signal else None
+    if record is None:
+        now_ms, limit_ms = host.now_ms(), _limit_ms(timeout)
+        record = StepRecord(WAIT, journal.place_of(identity), 0, journal.attempt, now_ms, due_at=now_ms + limit_ms)
+    while True:
+        found = yield from _take_signal(flows, identity, record, name, decode)
+        if found is not None:
+            return decode(found.value.encode())
+        left = record.due_at - host.now_ms()
+        if left <= 0 and (yield from _time_out(flows, identity, record, name)):
+            return None
+        if left >= SHORTEST_SUSPENSION_MS:
+            records = journal.write(identity, record)
+            flows.suspend(Suspension(record.due_at, f"waits for signal {name}", wait=name, records=records))
+        if left > 0:
+            yield ("sleep", min(POLL_S, left / 1000))
+
+
+def _take_signal(
+    flows: StepFlows, identity: str, record: StepRecord, name: str, decode: Callable[[bytes], Any]
+) -> Flow[Signal | None]:
+    """Take the first signal of a name that fits; those before it that do not fit are taken and noted."""
+    for signal in decode_signals((yield ("signals",))):
+        if signal.name != name or signal.taken:
+            continue
+        try:
+            decode(signal.value.encode())
+        except ENCODING_ERRORS as error:
+            text = f"signal {signal.id} does not fit wait {identity!r} and is dropped: {error}"
+            flows.host.store_line(text, "warning")
+            ended = record
+        else:
+            done, now_ms = flows.journal.next_place(), flows.host.now_ms()
+            value = msgspec.Raw(signal.value.encode())
+            ended = msgspec.structs.replace(record, done=done, ended_at=now_ms, value=value, signal=signal.id, due_at=0)
+        records = flows.journal.write(identity, ended)
+        yield ("record", StepUpdate(records, take=signal.id))
+        flows.journal.keep(records)
+        if ended.done:
+            return signal
+    return None
+
+
+def _time_out(flows: StepFlows, identity: str, record: StepRecord, name: str) -> Flow[bool]:
+    """Record that a wait has timed out; returns False when its signal has come after all."""
+    done, now_ms = flows.journal.next_place(), flows.host.now_ms()
+    records = flows.journal.write(identity, msgspec.structs.replace(record, done=done, ended_at=now_ms, value=NULL))
+    word = yield ("record", StepUpdate(records, unless=name))
+    if word == "SIGNALED":
+        return False
+    flows.journal.keep(records)
+    return True
+
+
+def version(flows: StepFlows, name: str) -> Flow[bool]:
+    """Return whether a run has come here under the code with a change: False when steps after it are on record."""
+    yield from flows.load()
+    journal = flows.journal
+    identity = journal.ask(name)
+    record = journal.find(identity)
+    if record is None:
+        is_new = not journal.has_unasked()
+        asked, now_ms = journal.place_of(identity), flows.host.now_ms()
+        value = msgspec.Raw(b"true" if is_new else b"false")
+        record = StepRecord(VERSION, asked, journal.next_place(), journal.attempt, now_ms, now_ms, value)
+        records = journal.write(identity, record)
+        yield ("record", StepUpdate(records))
+        journal.keep(records)
+    return bytes(record.value) == b"true"
+
+
+def _limit_ms(timeout: Seconds | None) -> int:
+    try:
+        return milliseconds(
+            "wait_for: timeout", LONGEST_SUSPENSION_S if timeout is None else timeout, 0, LONGEST_SUSPENSION_S
+        )
+    except InvalidInput as error:
+        raise InvalidStep(str(error)) from None
+
+
+def _due_ms(duration: Seconds | None, until: datetime | None, now_ms: int) -> int:
+    if (duration is None) == (until is None):
+        raise InvalidStep(f"ctx.sleep has duration {show(duration)} and until {show(until)}: give one of the two")
+    try:
+        due_at = instant_ms("ctx.sleep: until", until) if until is not None else 0
+        left = max(0, due_at - now_ms) / 1000 if duration is None else duration
+        left_ms = milliseconds("ctx.sleep", left, 0, LONGEST_SUSPENSION_S)
+        return due_at or now_ms + left_ms
+    except InvalidInput as error:
+        raise InvalidStep(str(error)) from None

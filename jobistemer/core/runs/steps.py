@@ -1,0 +1,84 @@
+"""What is on record of the steps of a run and of the signals that it was sent, as JSON."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from jobistemer.core.unreadable import READ_ERRORS
+
+STEP, SLEEP, WAIT, VERSION, MAP, UNDO = "step", "sleep", "wait", "version", "map", "undo"
+MAX_STEPS: Final = 10_000
+"""How many steps a run may have on record."""
+MAX_STEPS_BYTES: Final = 16 * 1024 * 1024
+"""How many bytes the records of a run's steps may have together."""
+MAX_SIGNALS: Final = 100
+"""How many signals a run may be sent, those included that it has taken."""
+MAX_SIGNALS_BYTES: Final = 64 * 1024
+"""How many bytes the signals of a run may have together."""
+NULL: Final = msgspec.Raw(b"null")
+NO_CURSOR: Final = msgspec.Raw(b"")
+
+
+class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step of a run; times are Unix milliseconds.
+
+    kind: step, sleep, wait, version, map or undo. asked, done: places in the order of all beginnings and ends of steps
+    of the run; done is 0 while the step goes on. attempt: the attempt that has written it. value: JSON of its result.
+    error, error_type: of the last try that failed. tries: how many tries have failed. due_at: when a sleep, a wait or
+    the pause before the next try ends. cursor: JSON, how far it has come. signal: the id of the signal that ended a
+    wait. can_undo: it has a function that undoes it.
+    """
+
+    kind: str = STEP
+    asked: int = 0
+    done: int = 0
+    attempt: int = 0
+    started_at: int = 0
+    ended_at: int = 0
+    value: msgspec.Raw = NULL
+    error: str = ""
+    error_type: str = ""
+    tries: int = 0
+    due_at: int = 0
+    cursor: msgspec.Raw = NO_CURSOR
+    signal: str = ""
+    can_undo: bool = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the step has ended without a result."""
+        return bool(self.done and self.error_type)
+
+
+class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One signal that a run was sent, in the order of arrival.
+
+    value: JSON. at: Unix ms. by: who has sent it, empty where it is not known. taken: 1 once a wait has taken it.
+    """
+
+    id: str
+    name: str
+    value: str = "null"
+    at: int = 0
+    by: str = ""
+    taken: int = 0
+
+
+encode_step = msgspec.json.Encoder().encode
+decode_step = msgspec.json.Decoder(StepRecord).decode
+_decode_signals = msgspec.json.Decoder(list[Signal]).decode
+
+
+def decode_steps(raw: dict[bytes, bytes]) -> dict[str, StepRecord]:
+    """Decode the records of a run's steps. Raises msgspec.DecodeError or UnicodeDecodeError."""
+    return {name.decode(): decode_step(record) for name, record in raw.items()}
+
+
+def decode_signals(raw: bytes | str | None) -> list[Signal]:
+    """Decode the signals of a run; what cannot be read counts as none."""
+    try:
+        return _decode_signals(raw) if raw else []
+    except READ_ERRORS:
+        return []

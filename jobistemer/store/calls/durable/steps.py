@@ -1,0 +1,126 @@
+"""Calls that write the records of a run's steps, and that end an attempt whose handler sleeps or waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from jobistemer.core import ids
+from jobistemer.core.runs.message import WIRE_VERSION, Delivery, Message, encode_message
+from jobistemer.core.runs.settle import Suspension
+from jobistemer.store.calls.ended_attempt import EndedAttempt
+from jobistemer.store.calls.runs import halt_keys
+from jobistemer.store.database import Database
+from jobistemer.store.keys import Keys, place
+from jobistemer.store.scripts import ScriptCall, script
+
+MAX_RUNS_PER_CALL = 100
+
+
+class StepWrite(NamedTuple):
+    """Records of the steps of one run, which are written while its attempt goes on.
+
+    records: JSON by the name of the step. take: the id of the signal that a wait takes. unless: the name of a signal;
+    nothing is written when one has come.
+    """
+
+    delivery: Delivery
+    records: Mapping[str, bytes]
+    take: str = ""
+    unless: str = ""
+
+
+def record_steps(keys: Keys, writes: Sequence[StepWrite]) -> ScriptCall:
+    """Build the call that writes the records of up to 100 runs."""
+    touched: list[str] = []
+    args: list[Any] = []
+    for delivery, records, take, unless in writes:
+        run = delivery.message.run
+        touched += (keys.run(run), keys.steps(run))
+        args += (delivery.entry, take, unless, len(records))
+        for pair in records.items():
+            args += pair
+    return script("record_steps")(tuple(touched), tuple(args))
+
+
+def suspend_run(keys: Keys, ended: EndedAttempt, why: Suspension, keep_ms: int, fields: Sequence[Any]) -> ScriptCall:
+    """Build the call that ends an attempt whose run goes on at its time, or when a signal comes.
+
+    keep_ms: how long the record of the attempt is kept. fields: the fields and values of that record.
+    """
+    delivery, message = ended.delivery, ended.delivery.message
+    later = build_suspended_message(message, is_snooze=why.is_snooze)
+    return script("suspend_run")(
+        (
+            delivery.stream.decode(),
+            keys.run(message.run),
+            keys.attempt(ids.attempt_id(message.run, delivery.attempt)),
+            keys.delayed,
+            keys.wake,
+            keys.steps(message.run),
+            keys.questions,
+            *halt_keys(keys, message),
+        ),
+        (
+            delivery.entry,
+            message.run,
+            place(message.queue, message.priority),
+            "scheduled" if why.is_snooze else "suspended",
+            ended.worker,
+            encode_message(later),
+            delivery.attempt + 1,
+            delivery.crashes,
+            ended.ended_at,
+            why.due_at or ended.ended_at + why.after_ms,
+            keep_ms,
+            why.reason[:200],
+            why.wait,
+            why.question,
+            later.snoozes,
+            len(why.records),
+            *(part for pair in why.records.items() for part in pair),
+            *fields,
+        ),
+    )
+
+
+def build_suspended_message(message: Message, *, is_snooze: bool) -> Message:
+    """Return the message of a run whose attempt ends suspended."""
+    counts = {"suspended": message.suspended + 1, "snoozes": message.snoozes + is_snooze}
+    return msgspec.structs.replace(mark_durable(message), **{key: value for key, value in counts.items() if value})
+
+
+def mark_durable(message: Message) -> Message:
+    """Return the message in the version that workers which know no steps do not read."""
+    return message if message.wire == WIRE_VERSION else msgspec.structs.replace(message, wire=WIRE_VERSION)
+
+
+def expire_steps(keys: Keys, run: str) -> ScriptCall:
+    """Build the call that lets the records of a run's steps expire with it; an extension of its commit."""
+    return script("expire_steps")((keys.run(run), keys.steps(run), keys.questions), (run,))
+
+
+def read_steps(database: Database, run: str) -> dict[bytes, bytes]:
+    """Return the records of the steps of a run, as they are stored. Raises NotConnected or ServerRefused."""
+    found: dict[bytes, bytes] = database.ask("HGETALL", database.keys.steps(run))
+    return found
+
+
+def mark_with_steps(database: Database, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Return deliveries with the message marked of each run that has steps on record.
+
+    Raises NotConnected or ServerRefused.
+    """
+    keys = database.keys
+    found = database.ask_all([("EXISTS", keys.steps(each.message.run)) for each in deliveries]) if deliveries else []
+    return [
+        msgspec.structs.replace(each, message=mark_durable(each.message)) if has_steps else each
+        for each, has_steps in zip(deliveries, found, strict=True)
+    ]
+
+
+def read_signals(database: Database, run: str) -> bytes:
+    """Return the signals that a run was sent, as they are stored. Raises NotConnected or ServerRefused."""
+    return database.ask("HGET", database.keys.run(run), "signals") or b""

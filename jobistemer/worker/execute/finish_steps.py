@@ -1,0 +1,79 @@
+"""The end of an attempt that has steps: what its handler returned or raised is held against what is on record."""
+
+from __future__ import annotations
+
+import asyncio
+
+from jobistemer.core.errors import InvalidStep
+from jobistemer.core.handlers.step_journal import StepJournal
+from jobistemer.core.runs.message import WIRE_VERSION
+from jobistemer.core.runs.settle import Outcome
+from jobistemer.core.states import AttemptState
+from jobistemer.store.calls.durable import steps
+from jobistemer.worker.attempts.attempt import Attempt
+
+MAX_SNOOZES = 1_000
+"""How often a run may put itself off by Snooze."""
+
+
+def finish_steps(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """Return the outcome of an attempt, with what its steps say about it."""
+    journal = _find_journal(attempt)
+    if _must_load(attempt, journal, outcome):
+        journal = load_journal(attempt)
+    return limit_snoozes(attempt, outcome if journal is None else judge_steps(journal, outcome))
+
+
+async def finish_steps_async(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """Return the same, without blocking the event loop where the server has to be asked."""
+    journal = _find_journal(attempt)
+    if _must_load(attempt, journal, outcome):
+        journal = await asyncio.to_thread(load_journal, attempt)
+    return limit_snoozes(attempt, outcome if journal is None else judge_steps(journal, outcome))
+
+
+def judge_steps(journal: StepJournal, outcome: Outcome) -> Outcome:
+    """Return the outcome of a handler, or a failure when it does not fit the steps that are on record."""
+    if journal.fault is not None:
+        return _refuse(str(journal.fault))
+    if outcome.state is not AttemptState.SUCCEEDED:
+        return outcome
+    if journal.suspension is not None:
+        return _refuse(
+            f"the run was suspended ({journal.suspension.reason}), and its handler went on and returned: "
+            "it must not swallow BaseException, nor return in `finally`"
+        )
+    difference = journal.describe_difference() if journal.is_loaded else ""
+    return _refuse(difference) if difference else outcome
+
+
+def limit_snoozes(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """Return the outcome, or a failure when the run has put itself off too often."""
+    suspension = outcome.suspension
+    if suspension is None or not suspension.is_snooze or attempt.delivery.message.snoozes < MAX_SNOOZES:
+        return outcome
+    return _refuse(f"it has put itself off {MAX_SNOOZES} times, which is the most: {suspension.reason}")
+
+
+def load_journal(attempt: Attempt) -> StepJournal:
+    """Return what is on record of a run whose handler has asked for no step. Raises NotConnected or ServerRefused."""
+    journal = StepJournal(attempt.delivery.attempt)
+    try:
+        journal.load(steps.read_steps(attempt.database, attempt.delivery.message.run))
+    except InvalidStep as error:
+        journal.fault = error
+    return journal
+
+
+def _find_journal(attempt: Attempt) -> StepJournal | None:
+    used = attempt.tools.used_steps if attempt.tools is not None else None
+    return used.flows.journal if used is not None else None
+
+
+def _must_load(attempt: Attempt, journal: StepJournal | None, outcome: Outcome) -> bool:
+    is_known = journal is not None and journal.is_loaded
+    return outcome.state is AttemptState.SUCCEEDED and not is_known and attempt.delivery.message.wire == WIRE_VERSION
+
+
+def _refuse(error: str) -> Outcome:
+    return Outcome(AttemptState.FAILED, error=error, poison=True)
