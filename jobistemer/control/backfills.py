@@ -19,7 +19,7 @@ from jobistemer.core.planning.backfill import Backfill, BackfillOrder, list_inst
 from jobistemer.core.planning.recovery import is_excluded
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.states import TERMINAL_OCCURRENCES, OccurrenceState
-from jobistemer.core.unreadable import read_value
+from jobistemer.core.unreadable import Unreadable, read_value
 from jobistemer.runtime.offload import twin
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions import backfill as backfills
@@ -47,6 +47,13 @@ class BackfillPreview(msgspec.Struct, frozen=True):
     to_run: list[int]
     left_alone: dict[str, int]
     excluded: int
+
+
+class UnreadableBackfill(msgspec.Struct, frozen=True):
+    """A backfill whose record cannot be read. reason: why."""
+
+    id: str
+    reason: str
 
 
 class Backfills:
@@ -131,11 +138,14 @@ class Backfills:
         return backfills.cancel(self._locate(backfill_id)[0], backfill_id)
 
     def running(self) -> list[StoredBackfill]:
-        """Those that tickers work on."""
-        listed = [(database, each) for database in self._namespace.shards for each in list_backfills(database)]
-        found = [read_value(each, backfills.find_backfill, database, each) for database, each in listed]
-        # One that cannot be read is not listed: `find` says why, and tickers log it.
-        return [each for each in found if isinstance(each, StoredBackfill)]
+        """Return the backfills that tickers work on."""
+        return [each for each in self._list_running() if isinstance(each, StoredBackfill)]
+
+    def unreadable(self) -> list[UnreadableBackfill]:
+        """Return the backfills that tickers cannot work on because they cannot be read, each with the reason."""
+        return [
+            UnreadableBackfill(each.key, each.reason) for each in self._list_running() if isinstance(each, Unreadable)
+        ]
 
     def replay(self, occurrence_id: str) -> str:
         """Run an occurrence once more, under the current version of its job.
@@ -164,12 +174,17 @@ class Backfills:
         database.call(jobs.record_job_change(database.keys, old.job, now_ms, self._by, "replayed", about))
         return repeated
 
+    unreadable_async = twin(unreadable)
     preview_async = twin(preview)
     start_async = twin(start)
     find_async = twin(find)
     cancel_async = twin(cancel)
     running_async = twin(running)
     replay_async = twin(replay)
+
+    def _list_running(self) -> list[StoredBackfill | Unreadable | None]:
+        listed = [(database, each) for database in self._namespace.shards for each in list_backfills(database)]
+        return [read_value(each, backfills.find_backfill, database, each) for database, each in listed]
 
     def _find_job(self, name: str) -> tuple[Database, StoredJob]:
         database = self._namespace.for_job(ids.job_id(check_id("job name", name)))

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from jobistemer.control.job_pages import JobPages
 from jobistemer.core import ids
 from jobistemer.core.checks import LARGEST_WHOLE, check_author, check_id, check_text, check_whole, show
@@ -19,10 +21,11 @@ from jobistemer.runtime.offload import twin
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions.update_job import Apply, Author, update_job
 from jobistemer.store.calls import jobs
-from jobistemer.store.calls.job_versions import find_versions
+from jobistemer.store.calls.job_versions import find_versions, list_versions
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reading import read_number
 
 _log = logging.getLogger("jobistemer.control")
 LONGEST_OWNER = 1_000
@@ -39,6 +42,13 @@ class Registration(NamedTuple):
     job: str
     word: str
     version: int
+
+
+class UnreadableVersion(msgspec.Struct, frozen=True):
+    """A version of a job that cannot be read. reason: why."""
+
+    number: int
+    reason: str
 
 
 class JobDefinitions(JobPages):
@@ -89,6 +99,13 @@ class JobDefinitions(JobPages):
             self.find(name)
         return find_versions(self._database(name), ids.job_id(name))
 
+    def unreadable_versions(self, name: str) -> list[UnreadableVersion]:
+        """Return the versions of a job that are kept and cannot be read, each with the reason, the earliest first."""
+        found = list_versions(self._database(name), ids.job_id(name))
+        return [
+            UnreadableVersion(read_number(each.member), each.reason) for each in found if isinstance(each, Unreadable)
+        ]
+
     def diff(self, name: str, a: int, b: int) -> Difference:
         """Return what version `b` of a job changes in version `a`. Raises UnknownJob or UnknownVersion."""
         first, second = (self._find_version(name, number).job for number in (a, b))
@@ -122,6 +139,7 @@ class JobDefinitions(JobPages):
     register_async = twin(register)
     register_all_async = twin(register_all)
     versions_async = twin(versions)
+    unreadable_versions_async = twin(unreadable_versions)
     diff_async = twin(diff)
     rollback_async = twin(rollback)
     find_async = twin(find)

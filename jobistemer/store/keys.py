@@ -19,15 +19,20 @@ GROUP = "workers"
 
 _KINDS: Final = {
     "zset": "due delayed dead deadlines expected chores cancels holds workers tickers history live queued waiting rate "
-    "promised parked questions",
+    "promised parked questions unknown",
     "set": "streams starts paused closed",
-    "hash": "limits job versions backfill occurrence run attempt group results held worker ticker steps",
-    "list": "audit log ended",
+    "hash": "limits job versions backfill occurrence run attempt group results held worker ticker steps suspects",
+    "list": "audit log changes ended",
     "stream": "stream quarantine",
-    "string": "unique",
+    "string": "unique identity joined",
 }
 TYPES: Final = {kind: of_type for of_type, kinds in _KINDS.items() for kind in kinds.split()}
 """The type of each kind of key. It never changes: another type gets another name, so that older processes can tell."""
+
+
+def type_of(key: str) -> str:
+    """Return the type that a key of any shard must have; empty for a key of the application, or of nobody."""
+    return TYPES.get(key.partition("}:")[2].partition(":")[0], "")
 
 
 def settings_key(namespace: str) -> str:

@@ -11,6 +11,9 @@ from jobistemer.store.scripts import list_scripts, read_contract, script
 
 _REDIS_CALL = re.compile(r"redis\.p?call\(\s*'([A-Za-z]+)'(?:\s*,\s*'([A-Z]+)')?\s*,?\s*([^,)\n]*)")
 _SEVERAL_KEYS = re.compile(r"redis\.p?call\(\s*'(EXISTS|DEL|RENAME)',([^()]*,[^()]*)\)")
+_CHECK_CALL = re.compile(r"^\s*check_types\((.*)\)$", re.MULTILINE)
+_CHECKS: Final = ("hlen", "zcard", "scard", "llen", "xlen", "strlen")
+"""What the fragment `check_types` calls for the keys in each of its tables, in their order."""
 _KEY = re.compile(r"^  (\w+)\s+(hash|set|zset|list|string|stream|any)\s.*$", re.MULTILINE)
 _KIND = re.compile(r"\{ns:shard\}:([a-z]+)")
 # Their second word decides what they do, so only the word that is used is allowed.
@@ -21,7 +24,14 @@ _INSTEAD: Final = {"held": "rate", "waiting": "promised"}
 _ALIASES: Final = {
     "times": ("held", "waiting", "rate", "promised"),
     "next_run": ("run",),
+    "next_stream": ("stream",),
     "key": ("app",),
+    # What a transaction enqueues.
+    "next_keys(hashes)": ("run",),
+    "next_keys(zsets)": ("delayed",),
+    "next_keys(sets)": ("streams", "closed"),
+    "next_keys(streams)": ("stream",),
+    "next_keys(strings)": ("unique",),
     "(next_keys(1": ("run", "attempt", "log"),
     "redis.call('EXISTS'": ("queued", "live"),
 }
@@ -48,6 +58,14 @@ def read_permissions(name: str) -> frozenset[Permission]:
     for command, more in _SEVERAL_KEYS.findall(found.text):
         for argument in map(str.strip, more.split(",")):
             permissions |= {Permission(command.lower(), kind) for kind in _find_kinds(name, command, argument, kinds)}
+    for call in _CHECK_CALL.findall(found.text):
+        tables = re.findall(r"\{([^{}]*)\}|nil", call)
+        for command, keys in zip(_CHECKS, tables, strict=False):
+            permissions |= {
+                Permission(command, kind)
+                for key in filter(None, map(str.strip, keys.split(",")))
+                for kind in _find_kinds(name, command, key, kinds)
+            }
     return frozenset(permissions)
 
 
@@ -95,6 +113,9 @@ def _add_passed_kinds(kinds: dict[str, set[str]], fragment: str, text: str) -> N
 def _find_kinds(name: str, command: str, argument: str, kinds: dict[str, set[str]]) -> set[str]:
     if command in ("time", "publish"):
         return {""}
+    if argument == "checked":
+        # In `check_types`: its calls name the keys.
+        return set()
     names = [each.rpartition(".")[2] for each in argument.split(" or ")]
     found = {kind for each in names for kind in kinds.get(each, ())} or set(_ALIASES.get(argument, ()))
     if not found and any(each in kinds for each in names):

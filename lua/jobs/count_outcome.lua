@@ -3,7 +3,7 @@ count_outcome: count the end of an occurrence for its job: failures in a row, af
 itself, and completions, after each of which the next one is expected anew. Executed with each commit of a task of a job
 that asks for that, as one atomic step; only the one that ends the occurrence finds work.
 
-USES append_audit
+USES append_audit check_types
 KEYS
   job         hash    {ns:shard}:job:<job_id>          counts, and is paused
   occurrence  hash    {ns:shard}:occurrence:<occ_id>   read: has it ended? Is marked as counted
@@ -28,6 +28,7 @@ local job, occurrence, audit, expected, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local job_id, patience, within_ms, now, reason =
   ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
+check_types({job}, {expected}, nil, {audit})
 local ended = redis.call('HMGET', occurrence, 'state', 'judged')
 local counts = {completed = true, failed = true, failed_stale = true, timed_out = true}
 if not counts[ended[1]] then return {'OPEN'} end

@@ -19,6 +19,7 @@ KEEPS I1 I9
 local job, audit = KEYS[1], KEYS[2]
 local reason, ends_at, now, by, note = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
+redis.call('LLEN', audit)
 if redis.call('EXISTS', job) == 0 then return {'UNKNOWN'} end
 local pause = redis.call('HMGET', job, 'paused', 'paused_until', 'paused_at')
 if pause[1] == reason and pause[2] == ends_at and pause[3] == now then return {'PAUSED'} end

@@ -25,6 +25,8 @@ local job, chores, wake = KEYS[1], KEYS[2], KEYS[3]
 local chore, definition, fingerprint, seen, pending, at, owner, by =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
+-- A key of the wrong type ends the script here, before its first write.
+redis.call('ZCARD', chores)
 local known = redis.call('HMGET', job, 'version', 'pending_mark', 'pending_at', 'passed')
 local version = tonumber(known[1] or 0)
 if definition ~= '' and known[2] == fingerprint then

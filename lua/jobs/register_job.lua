@@ -1,7 +1,7 @@
 --[[
 register_job: store a new job, or a new version of a job.
 
-USES read_from append_audit
+USES read_from append_audit check_types
 KEYS
   job       hash    {ns:shard}:job:<job_id>       created or changed; a pending definition goes
   versions  hash    {ns:shard}:versions:<job_id>  gets the fingerprint and where its time begins; the version before
@@ -42,6 +42,7 @@ local job_id, definition, fingerprint, seen, pending, cursor, next_due, now, by,
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 local unused, next_args = math.min(#ARGV - 12, 100), read_from(ARGV, 13)
 
+check_types({job, versions}, {history, due, chores, expected}, nil, {audit})
 local known = redis.call('HMGET', job, 'version', 'fingerprint', 'cursor', 'pending_mark', 'passed', 'definition')
 local version = tonumber(known[1] or 0)
 if version > 0 and owner ~= '' and known[2] == fingerprint then redis.call('HSET', job, 'owner', owner) end

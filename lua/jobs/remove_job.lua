@@ -2,7 +2,7 @@
 remove_job: forget a job. Nothing more becomes due; occurrences that run or wait in its queue come to their end under
 its version; its history expires by itself.
 
-USES append_audit
+USES append_audit check_types
 KEYS
   job       hash    {ns:shard}:job:<job_id>       deleted
   due       zset    {ns:shard}:due                loses the job
@@ -30,6 +30,7 @@ local job, due, versions, history, audit, chores, live, queued =
 local job_id, version, keep_ms, hold_ms, now, by =
   ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
 
+check_types({job, versions}, {due, history, chores}, nil, {audit})
 local known = redis.call('HMGET', job, 'version', 'definition', 'cursor')
 if known[1] ~= version then return {'STALE'} end
 redis.call('HSET', versions, version, known[2], version .. ':until', known[3], version .. ':over', now)

@@ -16,6 +16,7 @@ KEEPS I1 I9
 local job, audit = KEYS[1], KEYS[2]
 local now, by = ARGV[1], ARGV[2]
 
+redis.call('LLEN', audit)
 if redis.call('EXISTS', job) == 0 then return {'UNKNOWN'} end
 if redis.call('HDEL', job, 'paused', 'paused_until', 'paused_at') == 0 then return {'RESUMED'} end
 -- From here on a completion is expected anew, and failures in a row are counted anew.

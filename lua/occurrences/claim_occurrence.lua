@@ -1,7 +1,7 @@
 --[[
 claim_occurrence: decide one due instant of a job, once and for all, and move the job's cursor to it.
 
-USES read_from enqueue_entry set_deadline release_tasks
+USES read_from enqueue_entry set_deadline release_tasks check_types check_tasks
 KEYS
   job         hash    {ns:shard}:job:<job_id>          its version, cursor and pause; the cursor moves
   due         zset    {ns:shard}:due                   job id by the ms of its next due instant; moves on
@@ -43,13 +43,16 @@ LONG The cursor, the pause, the overlap policy and the runs of the occurrence ar
 ]]
 local job, due, occurrence, history, live, queued, delayed, streams, deadlines, chores =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local tasks, next_keys = math.min((#KEYS - 10) / 2, 50), read_from(KEYS, 11)
+local tasks, next_keys, check_keys =
+  math.min((#KEYS - 10) / 2, 50), read_from(KEYS, 11), read_from(KEYS, 11)
 local job_id, occ_id, version, instant, expected, next_due, now =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 local state, reason, overlap, max_queued, history_ms, start_at, deadline, since =
   ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14], ARGV[15]
 local next_args = read_from(ARGV, 16)
 
+check_types({job}, {due, history, live, queued, delayed, deadlines, chores}, {streams})
+check_tasks(tasks, check_keys)
 local known = redis.call('HMGET', job, 'version', 'cursor', 'paused', 'paused_until', 'since')
 if known[1] ~= version then return {'STALE', tonumber(known[1] or 0)} end
 if expected ~= '' and known[2] ~= expected then

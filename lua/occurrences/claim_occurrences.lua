@@ -28,6 +28,10 @@ KEEPS I1 I2 I8 I9 I10
 local due, streams, stream, place, now, reason = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3]
 local instants, next_keys, next_args = math.min((#KEYS - 3) / 6, 100), read_from(KEYS, 4), read_from(ARGV, 4)
 
+-- A key of the wrong type ends the script before its writes, here and below; a job that came before it is taken then.
+redis.call('ZCARD', due)
+redis.call('SCARD', streams)
+redis.call('XLEN', stream)
 local taken, left, next_dues = {}, {}, {}
 for i = 1, instants do
   local job, occurrence, history, live, queued, run = next_keys(6)
@@ -40,6 +44,8 @@ for i = 1, instants do
     or overlap ~= 'allow' and redis.call('EXISTS', live, queued) > 0 then
     left[#left + 1] = i
   else
+    redis.call('ZCARD', history)
+    redis.call('HLEN', run)
     redis.call('HSET', job, 'cursor', instant)
     next_dues[#next_dues + 1], next_dues[#next_dues + 2] = next_due, job_id
     redis.call('HSET', occurrence, 'job', job_id, 'version', version, 'due', instant, 'state', 'pending',

@@ -29,10 +29,17 @@ local stream, ended, starts, wake, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local worker, retention_ms = ARGV[1], ARGV[2]
 local runs, next_keys, next_args = math.min((#KEYS - 5) / 5, 100), read_from(KEYS, 6), read_from(ARGV, 3)
 
+-- A key of the wrong type ends the script while the entry that concerns it is still there for the next send.
+redis.call('SCARD', starts)
+redis.call('ZCARD', deadlines)
 local reply, gone, listed, woken, id_at = {'DONE'}, {}, {}, 0, nil
 for i = 1, runs do
   local run, attempt, occurrence, live, queued = next_keys(5)
   local entry, number, started_at, ended_at, result, job_id, occ_id = next_args(7)
+  redis.call('HLEN', attempt)
+  redis.call('HLEN', run)
+  redis.call('ZCARD', live)
+  local kept = redis.call('HMGET', occurrence, 'verdict', 'deadline')
   if redis.call('XACK', stream, 'workers', entry) == 1 then
     gone[#gone + 1] = entry
     redis.call('HSET', attempt, 'state', 'succeeded', 'number', number, 'worker', worker,
@@ -44,7 +51,6 @@ for i = 1, runs do
     -- The id stands behind the same prefix in the key of each run.
     id_at = id_at or #string.match(run, '^.-:run:') + 1
     listed[#listed + 1] = string.sub(run, id_at)
-    local kept = redis.call('HMGET', occurrence, 'verdict', 'deadline')
     redis.call('HSET', occurrence, 'open', 0, 'state', kept[1] or 'completed', 'ended_at', ended_at)
     if kept[2] then redis.call('ZREM', deadlines, occ_id) end
     redis.call('PEXPIRE', occurrence, retention_ms)
@@ -52,7 +58,12 @@ for i = 1, runs do
     if redis.call('EXISTS', queued) == 1 then woken = woken + redis.call('SADD', starts, job_id) end
   else
     local before = redis.call('HMGET', attempt, 'state', 'worker', 'ended_at')
-    if before[1] ~= 'succeeded' or before[2] ~= worker or before[3] ~= ended_at then reply[#reply + 1] = i end
+    if before[1] ~= 'succeeded' or before[2] ~= worker or before[3] ~= ended_at then
+      reply[#reply + 1] = i
+    else
+      -- The send that recorded it may have ended before it came to remove the entry.
+      gone[#gone + 1] = entry
+    end
   end
 end
 if #gone > 0 then redis.call('XDEL', stream, unpack(gone)) end

@@ -2,7 +2,7 @@
 commit_task: end a run that is a task of an occurrence, and move the occurrence on: release or skip the tasks
 that waited for it, end the occurrence with its last run, ask for the next one in the queue to be started.
 
-USES read_from take_from_source record_end list_ended enqueue_entry
+USES read_from take_from_source record_end list_ended enqueue_entry check_types check_tasks
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
@@ -39,7 +39,7 @@ KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 ]]
 local stream, run, attempt, delayed, dead, ended_list = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local streams, occurrence, live, queued, starts = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local wake, deadlines, next_keys = KEYS[12], KEYS[13], read_from(KEYS, 14)
+local wake, deadlines, next_keys, check_keys = KEYS[12], KEYS[13], read_from(KEYS, 14), read_from(KEYS, 14)
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local attempt_state, ended_at, retention_ms, buried, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local verdict, reason, job_id, occ_id, history_ms, halt, following =
@@ -47,6 +47,8 @@ local verdict, reason, job_id, occ_id, history_ms, halt, following =
 local next_places = read_from(ARGV, 18)
 
 local began = source == 'attempt' and attempt
+check_types({run, began or run, occurrence}, {delayed, dead, live, deadlines}, {streams, starts})
+check_tasks(math.min(following, 50), check_keys)
 -- What the deadline of the occurrence ends has timed out, wherever it was.
 local overdue = state == 'canceled' and redis.call('HGET', occurrence, 'halt') == 'timed_out'
 if overdue and not began then attempt_state = 'timed_out' end

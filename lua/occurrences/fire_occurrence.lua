@@ -1,7 +1,7 @@
 --[[
 fire_occurrence: fire an instant that a backfill or a replay asks for, beside the schedule. The cursor stays.
 
-USES read_from enqueue_entry set_deadline release_tasks
+USES read_from enqueue_entry set_deadline release_tasks check_types check_tasks
 KEYS
   job         hash    {ns:shard}:job:<job_id>          read: its version
   occurrence  hash    {ns:shard}:occurrence:<occ_id>   created
@@ -31,11 +31,14 @@ KEEPS I2 I8 I9 I10
 ]]
 local job, occurrence, history, live, queued, streams, deadlines =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local tasks, next_keys = math.min((#KEYS - 7) / 2, 50), read_from(KEYS, 8)
+local tasks, next_keys, check_keys =
+  math.min((#KEYS - 7) / 2, 50), read_from(KEYS, 8), read_from(KEYS, 8)
 local job_id, occ_id, version, instant, now, reason, origin, overlaps, deadline =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local next_args = read_from(ARGV, 10)
 
+check_types({job}, {history, live, queued, deadlines}, {streams})
+check_tasks(tasks, check_keys)
 local current = redis.call('HGET', job, 'version')
 if current ~= version then return {'STALE', tonumber(current or 0)} end
 if redis.call('EXISTS', occurrence) == 1 then return {'TAKEN'} end

@@ -1,7 +1,7 @@
 --[[
 start_occurrence: start the first occurrence in a job's queue once no earlier one is live.
 
-USES read_from enqueue_entry set_deadline release_tasks
+USES read_from enqueue_entry set_deadline release_tasks check_types check_tasks
 KEYS
   occurrence  hash    {ns:shard}:occurrence:<occ_id>   becomes pending
   live        zset    {ns:shard}:live:<job_id>         gets the occurrence
@@ -23,10 +23,13 @@ OUT
 KEEPS I3 I7 I8 I10
 ]]
 local occurrence, live, queued, starts, streams, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local tasks, next_keys = math.min((#KEYS - 6) / 2, 50), read_from(KEYS, 7)
+local tasks, next_keys, check_keys =
+  math.min((#KEYS - 6) / 2, 50), read_from(KEYS, 7), read_from(KEYS, 7)
 local job_id, occ_id, now, deadline = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local next_args = read_from(ARGV, 5)
 
+check_types({occurrence}, {live, queued, deadlines}, {starts, streams})
+check_tasks(tasks, check_keys)
 if redis.call('HGET', occurrence, 'state') ~= 'queued' then
   -- The job stays in starts while another occurrence waits: no other call would ask again.
   redis.call('ZREM', queued, occ_id)
@@ -36,7 +39,9 @@ end
 redis.call('SREM', starts, job_id)
 if redis.call('EXISTS', live) == 1 then return {'BUSY'} end
 
-redis.call('ZADD', live, redis.call('ZSCORE', queued, occ_id), occ_id)
+-- Where the queue was lost, the occurrence itself says when it was due.
+local due = redis.call('ZSCORE', queued, occ_id) or redis.call('HGET', occurrence, 'due')
+redis.call('ZADD', live, due, occ_id)
 redis.call('ZREM', queued, occ_id)
 redis.call('HSET', occurrence, 'state', 'pending', 'open', tasks, 'started_at', now)
 set_deadline(occurrence, deadlines, occ_id, deadline)

@@ -1,7 +1,7 @@
 --[[
 commit_run: end a run that belongs to no occurrence, and with it the attempt that ended it.
 
-USES take_from_source record_end list_ended
+USES take_from_source record_end list_ended check_types
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run      hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
@@ -34,9 +34,8 @@ local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], 
 local attempt_state, ended_at, retention_ms, buried, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 
 local began = source == 'attempt' and attempt
--- A key of the wrong type ends the script here, while the entry is still there for the next send.
-if began then redis.call('HLEN', attempt) end
-redis.call('HLEN', run)
+check_types({run, began or run}, {delayed, dead})
+if unique then redis.call('STRLEN', unique) end
 if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 then
   local before = redis.call('HMGET', began or run, 'state', 'ended_at')
   return before[1] == attempt_state and before[2] == ended_at and 'DONE' or 'STALE'

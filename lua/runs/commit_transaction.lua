@@ -5,15 +5,17 @@ The loader puts the scripts that it calls in front of it, each as a function of 
 at the memory limit. For a step it is `record_steps`, and the attempt goes on. Everything that could make one of the
 writes fail is checked before the first of them.
 
-USES read_from
+USES read_from check_types
 KEYS
   stream  stream  {ns:shard}:stream:<queue>:<prio>  read: is the attempt still going on?
   own     any     {ns:shard}:app:<name>             one for each write: the application's own
+  checked any     each of those that the scripts after the commit write, by type in the order of the five counts
   other   any     the keys of each script in turn   as their headers say
 ARGV
   entry    str  the stream entry that is this attempt
   writes   int  how many writes follow, at most 100
   calls    int  how many scripts follow, the commit included, at most 101
+  hashes, zsets, sets, streams, strings  int  how many keys of each type the scripts that follow the commit write
   command, kind, adds, count, value  for each write: the command, the type that its key must have (or `any`), where it
            adds to a number (`key`, `field`, or empty), how many arguments follow, and these
   script, keys, args, argument  for each script: its name, how many keys and arguments it has, and its arguments
@@ -25,9 +27,10 @@ KEEPS I3 I4 I5 I6 I7 I9 I10
 ]]
 local stream, next_keys = KEYS[1], read_from(KEYS, 2)
 local entry, writes, calls = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local next_args = read_from(ARGV, 4)
+local hashes, zsets, sets, streams, strings = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local next_args = read_from(ARGV, 9)
 
-local mine = #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 1
+local mine = redis.call('EXISTS', stream) == 1 and #redis.call('XPENDING', stream, 'workers', entry, entry, 1) == 1
 local checked = {}
 for i = 1, math.min(writes, 100) do
   local key, command, kind, adds, count = next_keys(1), next_args(4)
@@ -44,6 +47,7 @@ for i = 1, math.min(writes, 100) do
   end
   checked[i] = {command, key, unpack(args)}
 end
+check_types({next_keys(hashes)}, {next_keys(zsets)}, {next_keys(sets)}, nil, {next_keys(streams)}, {next_keys(strings)})
 
 local reply
 for i = 1, math.min(calls, 101) do

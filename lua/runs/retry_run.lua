@@ -35,6 +35,8 @@ local entry, run_id, place, attempt_state, worker, message = ARGV[1], ARGV[2], A
 local next_number, crashes, due_at, keep_ms, note = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
 local next_fields = read_from(ARGV, 12)
 
+if attempt_state ~= '' then redis.call('HLEN', attempt) end
+redis.call('ZCARD', delayed)
 local known = redis.call('HMGET', run, 'entry', 'cancel')
 if known[1] == entry then
   local halted = occurrence and redis.call('HEXISTS', occurrence, 'halt') == 1

@@ -172,6 +172,12 @@ def read_unreadable(raw: bytes, run: str) -> tuple[Message, int]:
     return message, WIRE_VERSION if isinstance(version, Unreadable) else version
 
 
+def read_message(raw: bytes, run: str) -> Message:
+    """Return a message, or what can be read of it. run: see `read_unreadable`."""
+    read = read_value("", decode_message, raw)
+    return read_unreadable(raw, run)[0] if isinstance(read, Unreadable) else read
+
+
 def explain_unreadable(raw: bytes) -> str:
     """Return why a message cannot be read."""
     read = read_value("", decode_message, raw)

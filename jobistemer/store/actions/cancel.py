@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from jobistemer.core import ids
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.jobs.job import FailureStrategy, Job
-from jobistemer.core.runs.message import Delivery, Message, TaskRef, decode_message
+from jobistemer.core.runs.message import Delivery, Message, TaskRef, read_message
 from jobistemer.core.runs.records import OccurrenceRecord, RunRecord
 from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import TERMINAL_OCCURRENCES, TERMINAL_RUNS, WAITING_RUNS, AttemptState, OccurrenceState
@@ -106,9 +106,9 @@ def _cancel_waiting(database: Database, record: RunRecord, reason: str) -> str |
     if source is None:
         return None
     raw = database.ask("HGET", database.keys.run(record.id), "message")
-    return (
-        "STALE" if raw is None else _end_canceled(database, record, record.place, decode_message(raw), source, reason)
-    )
+    if raw is None:
+        return "STALE"
+    return _end_canceled(database, record, record.place, read_message(raw, record.id), source, reason)
 
 
 def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str:
@@ -118,7 +118,7 @@ def _cancel_on_stream(database: Database, record: RunRecord, reason: str) -> str
     # message decides whose entry it is.
     for where in (record.place, front_of(record.place)):
         found = database.ask("XRANGE", database.keys.stream(where), record.entry, record.entry)
-        message = decode_message(found[0][1][b"m"]) if found else None
+        message = read_message(found[0][1].get(b"m", b""), record.id) if found else None
         if message is not None and message.run == record.id:
             word = _end_canceled(database, record, where, message, "stream", reason)
             if word == "CANCELED":

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jobistemer.core.runs.message import Delivery, decode_message
+from jobistemer.core.runs.message import Delivery, read_message
 from jobistemer.core.runs.settle import CANCELED, Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.store.actions import cancel
 from jobistemer.store.calls import jobs, streams
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.database import Database
-from jobistemer.store.keys import places_of, split_delayed_member, split_place
+from jobistemer.store.keys import places_of, read_delayed_member, split_delayed_member, split_place
+from jobistemer.store.reading import read_members, read_number
 
 PAGE = 100
 
@@ -29,7 +30,7 @@ def _purge_shard(database: Database, queue: str, reason: str) -> int:
     purged = 0
     for place in places_of(queue):
         purged += sum(_end_canceled(database, page, "stream", "", reason) for page in _list_on_stream(database, place))
-    names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
+    names = read_members(database.keys.limits, database.read("HKEYS", database.keys.limits), [])
     for limit in names:
         found = _list_in_set(database, database.keys.waiting(limit), queue)
         purged += sum(_end_canceled(database, page, "delayed", limit, reason) for page in found)
@@ -49,17 +50,19 @@ def _list_on_stream(database: Database, place: str) -> Iterator[list[Delivery]]:
 
 def _list_in_set(database: Database, key: str, queue: str) -> Iterator[list[Delivery]]:
     """Yield the runs of a queue in the delayed set or in a waiting list, in pages."""
-    members = [member.decode() for member in database.ask("ZRANGE", key, 0, -1)]
+    # A member that names no run stays: tickers put it aside.
+    members = read_members(key, database.read("ZRANGE", key, 0, -1), [], read_delayed_member)
     mine = [each for each in map(split_delayed_member, members) if split_place(each[0])[0] == queue]
     for start in range(0, len(mine), PAGE):
         part = mine[start : start + PAGE]
         commands = [("HMGET", database.keys.run(run), "message", "attempt", "crashes") for _, run in part]
-        found = zip(part, database.ask_all(commands), strict=True)
-        yield [
-            Delivery(database.keys.stream(place).encode(), b"", decode_message(kept[0]), int(kept[1]), int(kept[2]))
-            for (place, _), kept in found
-            if kept[0]
-        ]
+        found = zip(part, database.read_all(commands), strict=True)
+        yield [_read_kept(database, place, run, kept) for (place, run), kept in found if kept[0]]
+
+
+def _read_kept(database: Database, place: str, run: str, kept: list[bytes]) -> Delivery:
+    message = read_message(kept[0], run)
+    return Delivery(database.keys.stream(place).encode(), b"", message, read_number(kept[1]), read_number(kept[2]))
 
 
 def _end_canceled(database: Database, page: list[Delivery], source: str, limit: str, reason: str) -> int:

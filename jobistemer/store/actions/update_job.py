@@ -87,7 +87,13 @@ def update_job(
         if isinstance(stored, Unreadable):
             clear_unreadable(database, job.id, stored, author.by)
             stored = None
-        changed = _try_update(database, job, declared_fingerprint or fingerprint(job), stored, author, apply)
+        try:
+            changed = _try_update(database, job, declared_fingerprint or fingerprint(job), stored, author, apply)
+        except ServerRefused:
+            # A key of the job has the wrong type: an update works over it, as over a definition that cannot be read.
+            if not try_put_keys_aside(database, jobs.keys_of(database.keys, job.id)):
+                raise
+            continue
         if changed.word != "STALE":
             return changed
     raise StaleDefinition(f"job {job.name!r} is being changed by another process; look at its versions and try again")
@@ -234,11 +240,5 @@ def _forget_chore(database: Database, job_id: str, stored: StoredJob | None) -> 
 
 
 def _call(database: Database, call: ScriptCall) -> UpdateResult:
-    try:
-        reply = database.call(call)
-    except ServerRefused:
-        # A key of the job has the wrong type: a deploy works over it, as over a definition that cannot be read.
-        if not try_put_keys_aside(database, call.keys):
-            raise
-        reply = database.call(call)
+    reply = database.call(call)
     return UpdateResult(reply.word, reply.values[0])

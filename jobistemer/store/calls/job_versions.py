@@ -5,16 +5,26 @@ The definition of the current version, which is the only version of most jobs, i
 
 from __future__ import annotations
 
+import msgspec
+
 from jobistemer.core.jobs.job import decode_job
 from jobistemer.core.jobs.versions import Version
-from jobistemer.core.unreadable import read_value, to_text
+from jobistemer.core.unreadable import Unreadable, read_value, to_text
 from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 from jobistemer.store.reading import read_number
 
 
 def find_versions(database: Database, job_id: str) -> list[Version]:
-    """Return the versions of a job that are kept, the earliest first; those of a removed job until they expire."""
+    """Return the versions of a job that are kept, the earliest first; those of a removed job until they expire.
+
+    A version that cannot be read is left out: it can neither be compared nor come back.
+    """
+    return [each for each in list_versions(database, job_id) if isinstance(each, Version)]
+
+
+def list_versions(database: Database, job_id: str) -> list[Version | Unreadable]:
+    """Return the same with those that cannot be read, whose `member` is the number of the version."""
     # The job first: a version that is replaced between the two commands has then moved to the versions, and is found.
     (current, definition), answer = database.read_all(
         [("HMGET", database.keys.job(job_id), "version", "definition"), ("HGETALL", database.keys.versions(job_id))]
@@ -24,9 +34,11 @@ def find_versions(database: Database, job_id: str) -> list[Version]:
         fields.setdefault(to_text(current), definition)
     numbers = sorted((each for each in fields if each.isascii() and each.isdecimal()), key=int)
     key = database.keys.versions(job_id)
-    found = [read_value(key, _decode_version, int(number), fields) for number in numbers]
-    # A version that cannot be read is left out: it can neither be compared nor come back.
-    return [each for each in found if isinstance(each, Version)]
+    found = [(number, read_value(key, _decode_version, int(number), fields)) for number in numbers]
+    return [
+        msgspec.structs.replace(read, member=number.encode()) if isinstance(read, Unreadable) else read
+        for number, read in found
+    ]
 
 
 def find_pinned_versions(database: Database, job_id: str) -> set[int]:

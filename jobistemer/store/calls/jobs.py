@@ -61,6 +61,12 @@ _FIELDS = (
 )
 
 
+def keys_of(keys: Keys, job_id: str) -> list[str]:
+    """Return the keys that a registration reads or writes."""
+    own = [keys.job(job_id), keys.versions(job_id), keys.history(job_id), keys.audit(job_id)]
+    return [*own, keys.live(job_id), keys.queued(job_id), keys.due, keys.chores, keys.expected]
+
+
 def read_command(keys: Keys, job_id: str) -> Command:
     """Return the command whose answer `read_stored` decodes."""
     return ("HMGET", keys.job(job_id), *_FIELDS)

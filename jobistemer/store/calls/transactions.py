@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 
 from jobistemer.core.runs.message import Delivery
 from jobistemer.core.runs.transaction import Write
+from jobistemer.store.keys import type_of
 from jobistemer.store.scripts import ScriptCall, compose
+
+_CHECKED: Final = ("hash", "zset", "set", "stream", "string")
+"""The types in whose order the script takes the keys that it looks at before its first write."""
 
 
 def commit_transaction(
@@ -15,6 +20,8 @@ def commit_transaction(
 ) -> ScriptCall:
     """Build the call that executes `commit` and, in the same atomic step, the writes and the calls that enqueue."""
     calls = [commit, *follow_ups]
+    written = {key for call in follow_ups for key in call.keys}
+    checked = {of_type: sorted(key for key in written if type_of(key) == of_type) for of_type in _CHECKED}
     steps: list[Any] = []
     for write in writes:
         steps += (write.command, write.form.kind, write.form.adds, len(write.args), *write.args)
@@ -25,9 +32,10 @@ def commit_transaction(
         keys=(
             delivery.stream.decode(),
             *(write.key for write in writes),
+            *chain.from_iterable(checked.values()),
             *(key for call in calls for key in call.keys),
         ),
-        args=(delivery.entry, len(writes), len(calls), *_encode_floats(steps)),
+        args=(delivery.entry, len(writes), len(calls), *map(len, checked.values()), *_encode_floats(steps)),
     )
 
 

@@ -133,8 +133,8 @@ def list_limited(shards: Sequence[Database], limit: int = 20) -> list[RunRecord]
     """Return runs that wait for a limit, at most `limit`, the first of each limit first."""
     found: list[RunRecord] = []
     for database in shards:
-        names = [name.decode() for name in database.ask("HKEYS", database.keys.limits)]
-        answers = database.ask_all([("ZRANGE", database.keys.waiting(name), 0, limit - 1) for name in names])
+        names = read_members(database.keys.limits, database.read("HKEYS", database.keys.limits), [])
+        answers = database.read_all([("ZRANGE", database.keys.waiting(name), 0, limit - 1) for name in names])
         members = [split_delayed_member(each.decode())[1] for answer in answers for each in answer]
         found += find_runs(database, members[:limit])
     return found[:limit]

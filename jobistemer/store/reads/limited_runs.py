@@ -8,8 +8,8 @@ import msgspec
 
 from jobistemer.core.unreadable import to_text
 from jobistemer.store.database import Database
-from jobistemer.store.keys import split_delayed_member, split_place
-from jobistemer.store.reading import read_number
+from jobistemer.store.keys import read_delayed_member, split_delayed_member, split_place
+from jobistemer.store.reading import read_members, read_number
 from jobistemer.store.reads.records import find_runs
 
 
@@ -42,7 +42,7 @@ def _list_of_shard(database: Database, queue: str, limit: int) -> Iterator[Limit
     ]
     answers = database.read_all(commands) if commands else []
     for name, members, used in zip(limits, answers[::2], answers[1::2], strict=True):
-        waiting = [split_delayed_member(member.decode()) for member in members]
+        waiting = map(split_delayed_member, read_members(keys.waiting(name), members, [], read_delayed_member))
         chosen = {run: place for place, run in waiting if queue in {"", split_place(place)[0]}}
         for record in find_runs(database, list(chosen)):
             yield LimitedRun(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobistemer.core.runs.message import Message, decode_message
+from jobistemer.core.runs.message import Message, read_message
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.store.database import Database
 from jobistemer.store.keys import front_of
@@ -17,8 +17,8 @@ def find_sent_message(database: Database, run: RunRecord) -> Message | None:
     # A run that waited for a limit is on the front of its queue. Entries of two streams may have the same id, so the
     # message decides whose entry it is.
     for where in (run.place, front_of(run.place)):
-        found = database.read("XRANGE", database.keys.stream(where), run.entry, run.entry)
-        message = decode_message(found[0][1][b"m"]) if found else None
-        if message is not None and message.run == run.id:
-            return message
+        for _, fields in database.read("XRANGE", database.keys.stream(where), run.entry, run.entry):
+            message = read_message(fields.get(b"m", b""), run.id)
+            if message.run == run.id:
+                return message
     return None

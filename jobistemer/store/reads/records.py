@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import Message, decode_message, read_unreadable
+from jobistemer.core.runs.message import Message, read_message
 from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
 from jobistemer.core.states import OccurrenceState
 from jobistemer.core.unreadable import READ_ERRORS, Unreadable, explain, read_value, to_text
@@ -115,10 +115,7 @@ def find_cancel_reasons(database: Database, run_ids: list[str]) -> list[str]:
 def find_message(database: Database, run_id: str) -> Message | None:
     """Read the message that the record of a run keeps until the run is on a stream; None when it keeps none."""
     raw = database.read("HGET", database.keys.run(run_id), "message")
-    if raw is None:
-        return None
-    message = read_value("", decode_message, raw)
-    return read_unreadable(raw, run_id)[0] if isinstance(message, Unreadable) else message
+    return None if raw is None else read_message(raw, run_id)
 
 
 def _decode_record(kind: type[_Record], identity: str, answer: dict[bytes, bytes]) -> _Record | None:

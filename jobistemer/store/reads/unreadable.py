@@ -45,6 +45,12 @@ def find_unreadable(database: Database) -> Iterator[Unreadable]:
     for kind, text in _SETS.items():
         key = f"{keys.tag}:{kind}"
         read_members(key, sorted(database.read("SMEMBERS", key))[:MAX_MEMBERS], bad, text)
+    limits = read_members(keys.limits, database.read("HKEYS", keys.limits), bad)[:MAX_MEMBERS]
+    waiting = [keys.waiting(name) for name in limits]
+    for key, members in zip(
+        waiting, database.read_all([("ZRANGE", key, 0, MAX_MEMBERS - 1) for key in waiting]), strict=True
+    ):
+        read_members(key, members, bad, read_delayed_member)
     yield from bad
     for job in list_jobs([database], 0, MAX_MEMBERS):
         if job.unreadable:

@@ -8,12 +8,13 @@ import click
 from rich.console import RenderableType
 
 from jobistemer.cli.session import Session, with_session
-from jobistemer.control.backfills import BackfillPreview, Backfills
+from jobistemer.control.backfills import BackfillPreview, Backfills, UnreadableBackfill
 from jobistemer.core.planning.backfill import MAX_AT_ONCE, REPEATABLE, BackfillOrder
 from jobistemer.core.schedules.instants import instant_at
 from jobistemer.core.schedules.iso8601 import read_instant
 from jobistemer.store.actions.backfill import StoredBackfill
 from jobistemer.terminal import tables
+from jobistemer.terminal.tables import Cell
 
 _MAX_SHOWN: Final = 10
 _ORDERS: Final = [str(each) for each in BackfillOrder]
@@ -83,9 +84,11 @@ def backfill_group() -> None:
 @backfill_group.command("list")
 @with_session
 def list_command(session: Session) -> None:
-    """List the backfills that are running."""
-    found = Backfills(session.namespace).running()
-    session.print_answer([_to_json(each) for each in found], lambda: _backfills_table(found))
+    """List the backfills that are running, and those that cannot be read."""
+    control = Backfills(session.namespace)
+    found, odd = control.running(), control.unreadable()
+    answer = [*map(_to_json, found), *({"id": each.id, "unreadable": each.reason} for each in odd)]
+    session.print_answer(answer, lambda: _backfills_table(found, odd))
 
 
 @backfill_group.command("show")
@@ -130,11 +133,11 @@ def _to_json(known: StoredBackfill) -> dict[str, object]:
     return {"backfill": known.backfill, "progress": known.progress}
 
 
-def _backfills_table(found: list[StoredBackfill]) -> RenderableType:
-    if not found:
+def _backfills_table(found: list[StoredBackfill], odd: list[UnreadableBackfill] | None = None) -> RenderableType:
+    if not found and not odd:
         return "no backfill is running"
     headings = ("id", "job", "range (UTC)", "state", "fired", "completed", "failed", "in flight", "left alone", "note")
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             spec.id,
             spec.job,
@@ -149,4 +152,5 @@ def _backfills_table(found: list[StoredBackfill]) -> RenderableType:
         )
         for spec, progress, _ in found
     ]
+    rows += [(each.id, "", "", tables.style_state("unreadable"), *[""] * 5, each.reason) for each in odd or []]
     return tables.table(headings, rows)

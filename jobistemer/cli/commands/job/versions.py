@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import click
@@ -9,7 +10,9 @@ from rich.console import Group, RenderableType
 
 from jobistemer.cli import diff_tables
 from jobistemer.cli.session import Session, with_session
+from jobistemer.control.definitions import UnreadableVersion
 from jobistemer.control.jobs import JobControl
+from jobistemer.core.errors import UnreadableRecord
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.schedules import describe
 from jobistemer.terminal import tables
@@ -21,12 +24,14 @@ from jobistemer.terminal import tables
 def versions_command(session: Session, name: str) -> None:
     """List the versions of a job: when each was registered, and between which instants it applies."""
     control = JobControl(session.namespace)
-    kept, stored = control.versions(name), control.find(name)
-    pending = {"at": datetime.fromtimestamp(stored.pending_at / 1000, UTC)} if stored.pending else None
-    answer = {"versions": kept, "pending": pending}
-    session.print_answer(
-        answer, lambda: _versions_table(kept, stored.pending_at if stored.pending else None, session.now_ms)
-    )
+    kept, odd, pending_at = control.versions(name), control.unreadable_versions(name), None
+    # The current version may be the one that cannot be read: then it is among the odd ones.
+    with suppress(UnreadableRecord):
+        stored = control.find(name)
+        pending_at = stored.pending_at if stored.pending else None
+    pending = {"at": datetime.fromtimestamp(pending_at / 1000, UTC)} if pending_at is not None else None
+    answer = {"versions": kept, "unreadable": odd, "pending": pending}
+    session.print_answer(answer, lambda: _versions_table(kept, odd, pending_at, session.now_ms))
 
 
 @click.command("diff")
@@ -58,7 +63,9 @@ def rollback_command(session: Session, name: str, version: int) -> None:
     session.print_answer(done._asdict(), lambda: tables.multiline(text))
 
 
-def _versions_table(kept: list[Version], pending_at: int | None, now_ms: int) -> RenderableType:
+def _versions_table(
+    kept: list[Version], odd: list[UnreadableVersion], pending_at: int | None, now_ms: int
+) -> RenderableType:
     rows = [
         (
             each.number,
@@ -70,6 +77,7 @@ def _versions_table(kept: list[Version], pending_at: int | None, now_ms: int) ->
         )
         for each in reversed(kept)
     ]
+    rows += [(each.number, "", "", "", "", f"unreadable: {each.reason}") for each in odd]
     table = tables.table(("version", "registered (UTC)", "decides after", "up to", "fingerprint", "schedule"), rows)
     if pending_at is None:
         return table
