@@ -62,8 +62,7 @@ list_ended(ended_list, {run_id})
 
 local ended = 1
 for _ = 1, math.min(following, 50) do
-  local next_run, next_stream = next_keys(2)
-  local next_place = next_places(1)
+  local next_place, next_run, next_stream = next_places(1), next_keys(2)
   local kept = redis.call('HMGET', next_run, 'state', 'waits', 'message')
   local waiting = kept[1] == 'pending' and kept[2]
   if waiting and verdict ~= '' then
