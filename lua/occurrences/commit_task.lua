@@ -36,6 +36,8 @@ OUT
   DONE open   recorded, now or by an earlier send; how many runs of the occurrence are not terminal
   STALE       another caller has ended this attempt: nothing was written
 KEEPS I3 I4 I5 I6 I7 I8 I9 I10
+LONG The end of the task, the tasks behind it and the end of the occurrence are one step: with two scripts a caller that
+     dies between them would leave an occurrence that nothing moves on.
 ]]
 local stream, run, attempt, delayed, dead, ended_list = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local streams, occurrence, live, queued, starts = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
