@@ -35,6 +35,7 @@ from jobistemer.core.errors import (
     RunFailed,
     ServerRefused,
     StaleDefinition,
+    StartFailed,
     StepFailed,
     StepsDiffer,
     UnknownJob,
@@ -47,6 +48,7 @@ from jobistemer.core.errors import (
 )
 from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.control_errors import Fail, Retry, Snooze
+from jobistemer.core.handlers.dependencies import Depends
 from jobistemer.core.jobs.alert import Alert
 from jobistemer.core.jobs.limits import Concurrency, Rate
 from jobistemer.core.jobs.options import Options
@@ -102,6 +104,7 @@ __all__ = [
     "DeadLetter",
     "Debounce",
     "Delays",
+    "Depends",
     "DuplicateRun",
     "Exponential",
     "Fail",
@@ -137,6 +140,7 @@ __all__ = [
     "Sizes",
     "Snooze",
     "StaleDefinition",
+    "StartFailed",
     "StepFailed",
     "StepsDiffer",
     "TaskHandle",

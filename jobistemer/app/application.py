@@ -79,7 +79,8 @@ class Jobistemer(Registry):
     @property
     def plugins(self) -> Plugins:
         """Return the middleware, hooks and preparation of calls that a worker takes from the app."""
-        return Plugins(self.middleware, self.hooks, partial(prepare_follow_up, self.producer))
+        prepare = partial(prepare_follow_up, self.producer)
+        return Plugins(self.middleware, self.hooks, prepare, self.worker_hooks, self.providers.overrides)
 
     def enqueue(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> RunHandle[Any]:
         """Enqueue a call of the task with this name; the code of the task need not be known here.

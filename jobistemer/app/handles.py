@@ -10,6 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from jobistemer.app.producer import Producer
 from jobistemer.app.request import Debounce, Request, Throttle, TypedRequest, Unique, build_request
 from jobistemer.app.waiting import wait_for_end
+from jobistemer.app.worker_resources import bind_call, check_dependencies_given
 from jobistemer.control.cancel import BY_HAND, cancel_run
 from jobistemer.control.retry import retry_run
 from jobistemer.core.durations import Seconds
@@ -183,11 +184,16 @@ class TaskHandle(Generic[P, R]):
         return self.handler.name
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Call the function in this process; it gets a context of placeholder values unless one is given."""
+        """Call the function in this process; it gets a context of placeholder values unless one is given.
+
+        Dependencies have to be given by name: no worker provides them here. Raises InvalidInput.
+        """
         handler = self.handler
+        if handler.dependencies:
+            check_dependencies_given(handler, args, kwargs)
         if handler.context_parameter is None or any(isinstance(each, Context) for each in (*args, *kwargs.values())):
             return handler.function(*args, **kwargs)
-        arguments = handler.bind(args, kwargs)
+        arguments = bind_call(handler, args, kwargs)
         now = datetime.now(UTC)
         context = Context(
             run="run_0", attempt=0, attempt_id="", handler=handler.name, due_at=now, started_at=now, fencing_token=1

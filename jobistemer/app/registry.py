@@ -13,6 +13,7 @@ from jobistemer.app.job_declaration import JobDeclaration, split_task_options
 from jobistemer.app.lifetime import Lifetime
 from jobistemer.app.producer import Producer
 from jobistemer.app.request import Request, build_request
+from jobistemer.app.worker_resources import WorkerResources
 from jobistemer.core.checks import check_name, show
 from jobistemer.core.errors import InvalidDefinition, UnknownJob
 from jobistemer.core.handlers.callables import find_name
@@ -33,15 +34,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Registry(Lifetime):
+class Registry(Lifetime, WorkerResources):
     """The tasks and jobs of an application, with the defaults, hooks and limits that they share."""
 
     def __init__(self, namespace: Namespace, defaults: Options, sizes: Sizes) -> None:
+        super().__init__()
         self.namespace = namespace
         self.defaults = defaults
         self.sizes = sizes
         self.hooks = Hooks()
-        self.handlers: dict[str, Handler] = {}
         self.declarations: dict[str, JobDeclaration] = {}
         self.queue_limits: dict[str, tuple[Limit, ...]] = {}
         self.producer = Producer(namespace, self.handlers, defaults, self.hooks, sizes)
@@ -136,6 +137,7 @@ class Registry(Lifetime):
         upstream = traits.pop("upstream", ())
         options = merge_options(*(level for _, level in levels))
         traits = {"retry_filter": build_retry_filter(name, **traits), "sizes": self.sizes}
+        traits["providers"] = self.providers
         handler = Handler(name, function, options, upstream=upstream, queue_limits=self.queue_limits, **traits)
         self.handlers[name], self._levels[name] = handler, levels
         return TaskHandle(handler, self.producer, Request(name))

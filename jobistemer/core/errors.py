@@ -24,6 +24,7 @@
     ├── UnreadableRecord           what is stored cannot be read: a newer version, a fault or a hand has written it
     ├── NotConnected               the server does not answer
     ├── ServerRefused              the server answered with an error: out of memory, read only, no permission
+    ├── StartFailed                this worker has not begun: a function of on_worker_start has raised an exception
     ├── WornOut                    this worker has ended because it is no longer healthy; start a fresh one
     ├── StepFailed                 a step that is on record as failed
     ├── ResultTimeout              the run has not ended within the time given
@@ -136,6 +137,10 @@ class NotConnected(JobistemerError, ConnectionError):
 
 class ServerRefused(JobistemerError):
     """The server answered with an error: out of memory, read only, no permission."""
+
+
+class StartFailed(JobistemerError):
+    """This worker has not begun, because a function of `on_worker_start` has raised an exception."""
 
 
 class WornOut(JobistemerError):

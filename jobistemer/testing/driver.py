@@ -7,7 +7,7 @@ are written once, and run either in a synchronous test (`drive`) or on the loop 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -48,6 +48,10 @@ class Driver(Sleeper):
         if self._system is None:
             self._system = System(self._app, self._clock)
         return self._system
+
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Execute a coroutine on the loop on which coroutines of handlers run."""
+        self.get_system().worker.executor.run_coroutine(coroutine)
 
     def deploy_jobs(self) -> System:
         """Deploy all jobs that are declared by now and return the system. Called before time goes on."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
@@ -45,6 +45,11 @@ class InlineExecutor:
         else:
             self._run_plain(attempt)
         self._end(attempt)
+
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Execute a coroutine on the loop on which coroutines of handlers run."""
+        self._runner = self._runner or asyncio.Runner()
+        self._runner.run(coroutine)
 
     async def run_async(self, attempt: Attempt) -> None:
         """Run an attempt from the running loop and report its end. A plain function runs in a thread."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from time import time
@@ -14,11 +14,13 @@ import msgspec
 from jobistemer.app import Jobistemer, Request, TaskHandle
 from jobistemer.app.request import NOW
 from jobistemer.core.errors import InvalidInput, UnknownTask
+from jobistemer.core.handlers.dependencies import read_provider
 from jobistemer.store.server.connection import forget_fake_server
 from jobistemer.testing.assertions import Assertions
 from jobistemer.testing.calls import PERFORM_QUEUE
 from jobistemer.testing.clock import ManualClock
 from jobistemer.testing.driver import Driver
+from jobistemer.testing.resources import TestResources
 from jobistemer.testing.times import When, format_instant, parse_instant_ms, parse_span_ms, to_datetime
 
 P = ParamSpec("P")
@@ -62,6 +64,25 @@ class Jobs(Assertions):
         if self._driver.is_started or self._calls.all():
             raise InvalidInput(f"the test has begun, at {format_instant(self.now)}: jobs.at(…) comes first of all")
         self._clock.move_to(parse_instant_ms("at", when))
+
+    def override(self, provider: Callable[..., Any], replacement: Callable[..., Any]) -> None:
+        """Call another provider in place of one that `Depends` names, until the test ends.
+
+        `jobs.override(get_session, lambda: fake)`. Raises InvalidDefinition for what cannot be called.
+        """
+        read_provider(replacement)
+        overrides = self.app.dependency_overrides
+        before = overrides.get(provider, provider)
+        overrides[provider] = replacement
+        self._stack.callback(overrides.__setitem__, provider, before)
+
+    def worker_resources(self) -> TestResources:
+        """Return a context in which the functions of `on_worker_start` have been called; those of the end follow it.
+
+        A test without it calls none of them: it may set `app.state` itself. For `with`, or `async with` in an
+        asynchronous test.
+        """
+        return TestResources(self.app.worker_hooks, self._driver.run_coroutine)
 
     def run_until_idle(self, *, raise_on_failure: bool = True) -> int:
         """Run all that is due, and the runs that follow from it, until nothing is left at this instant.

@@ -52,6 +52,7 @@ from jobistemer.worker.lease.beat import Beater
 from jobistemer.worker.lease.reclaim import Reclaimer
 from jobistemer.worker.lease.worker_metrics import build_measures
 from jobistemer.worker.recycling import Recycler
+from jobistemer.worker.slots.process_hooks import ProcessHooks
 from jobistemer.worker.slots.slots import Slots, check_processes
 
 DOUBT_BEATS = 3
@@ -76,6 +77,7 @@ class _ConnectedParts(NamedTuple):
 
     committers: CommitterThreads
     slots: Slots
+    process_hooks: ProcessHooks
     watchdog: Watchdog
     beaters: dict[Database, Beater]
     dispatcher: Dispatcher
@@ -97,6 +99,7 @@ class Worker:
         self._namespace = namespace
         self._handlers = {DEFAULT_REDUCER.name: DEFAULT_REDUCER, **apply_middleware(handlers, plugins)}
         self._settings = settings
+        self._worker_hooks = plugins.worker_hooks
         self.id = process_identity()
         self._resources = ContextResources(settings.permissions, plugins.prepare, GroupRecorder())
         doubt_s = min(settings.lease_s, DOUBT_BEATS * settings.beat_s)
@@ -115,7 +118,8 @@ class Worker:
     def run(self, shutdown: Shutdown) -> None:
         """Work until `shutdown` is requested, then let runs in flight finish within the grace period.
 
-        Raises WornOut when it ended because too many of its threads never did.
+        Raises WornOut when it ended because too many of its threads never did, and StartFailed when a start function
+        of the application has raised an exception.
         """
         self._shutdown = shutdown
         if retry_apart(lambda: self._namespace.shards, shutdown.requested, f"worker {self.id}"):
@@ -140,7 +144,7 @@ class Worker:
     def ready(self) -> list[str]:
         """Return the reasons why this worker cannot be relied on; empty when it is ready."""
         if self._connected is None:
-            return ["it has not reached its server yet"]
+            return ["it has not started yet: it connects to its server, or calls its on_worker_start functions"]
         found = [beater.explain_silence() for beater in self._connected.beaters.values()]
         if self._shutdown.requested.is_set():
             found.append("it ends: it takes no new work")
@@ -155,7 +159,10 @@ class Worker:
         return [*counted, *build_measures(self.counts(), self._settings, beaters)]
 
     def _work(self, shutdown: Shutdown) -> None:
-        connected = self._connected = self._connect(shutdown)
+        connected = self._connect(shutdown)
+        if not connected.process_hooks.start(shutdown):
+            return
+        self._connected = connected
         capacity = f"{self._settings.concurrency} slots, queues {', '.join(self._settings.queues)}"
         log.info("worker %s started: %s, %s", self.id, capacity, self._namespace)
         recycler = Recycler(self._settings, lambda: connected.committers.done, connected.slots.count_leaked, shutdown)
@@ -183,7 +190,8 @@ class Worker:
             definitions=self._definitions,
         )
         committers = CommitterThreads(shards, self._create_committer)
-        slots = Slots(self._handlers, settings, self._attempts, committers.report, shards=len(shards))
+        hooks = self._worker_hooks
+        slots = Slots(self._handlers, settings, self._attempts, committers.report, len(shards), hooks)
 
         def end_waiting(runs: Collection[str]) -> None:
             for attempt in slots.withdraw(runs):
@@ -197,7 +205,7 @@ class Worker:
             reclaimer = Reclaimer(database, settings.beat_s, self._create_effects())
             beaters[database] = Beater(database, parts, watchdog, reclaimer, self.counts)
         dispatcher = Dispatcher(parts, slots, {database: beater.first_beat for database, beater in beaters.items()})
-        return _ConnectedParts(committers, slots, watchdog, beaters, dispatcher)
+        return _ConnectedParts(committers, slots, ProcessHooks(hooks, slots.find_loop), watchdog, beaters, dispatcher)
 
     def _create_committer(self, shared_queue: FinishedQueue | None) -> Committer:
         return Committer(self._prefetch, self._create_effects(), shared_queue)
@@ -252,8 +260,10 @@ class Worker:
 
     def _leave(self, connected: _ConnectedParts, threads: list[threading.Thread]) -> None:
         """Stop the handlers that are left, end the threads, give the work back and leave the list of workers."""
-        deadline = time.monotonic() + LEAVE_S
         interrupted = self._attempts.interrupt_all()
+        if not self._shutdown.immediate.is_set():
+            connected.process_hooks.stop()
+        deadline = time.monotonic() + LEAVE_S
         self._ended.set()
         connected.committers.end()
         self._resources.log_shipper.end()

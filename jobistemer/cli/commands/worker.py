@@ -24,7 +24,7 @@ from jobistemer.cli.permission_options import permission_options
 from jobistemer.cli.process_options import CONTEXT_SETTINGS, ConfiguredCommand, process_options
 from jobistemer.cli.session import one_line_errors, options_checked, with_server
 from jobistemer.core.builtin_tasks import Permissions
-from jobistemer.core.errors import WornOut
+from jobistemer.core.errors import StartFailed, WornOut
 from jobistemer.core.settings import WorkerSettings, parse_queues
 from jobistemer.runtime.exit import exit_process
 from jobistemer.runtime.file_watcher import FileWatcher
@@ -170,7 +170,7 @@ def _build_process_command(socket: Path | None = None, metrics: str = "off") -> 
 def _run_worker(worker: Worker, shutdown: Shutdown) -> int:
     try:
         worker.run(shutdown)
-    except WornOut as error:
+    except (StartFailed, WornOut) as error:
         logging.getLogger("jobistemer.worker").error("%s", error)
         return 1
     return 0

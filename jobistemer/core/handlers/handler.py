@@ -16,10 +16,12 @@ from jobistemer.core.checks import check_name, show
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.callables import read_callable
 from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.dependencies import NO_PROVIDERS, Providers, find_dependencies
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.handlers.result_codec import ResultCodec
 from jobistemer.core.handlers.value_codec import (
     DECLARATION_ERRORS,
+    NoFormInJson,
     build_plain_decoder,
     check_unchanged,
     decode_models,
@@ -53,6 +55,7 @@ class Handler:
         queue_limits: Mapping[str, tuple[Limit, ...]] = NO_LIMITS,
         retry_filter: RetryFilter = ALWAYS,
         sizes: Sizes = DEFAULT_SIZES,
+        providers: Providers = NO_PROVIDERS,
     ) -> None:
         self.name = check_name("handler", name)
         self.limits = options.limits or ()
@@ -64,12 +67,16 @@ class Handler:
         self.executor = complete_options(options).executor
         signature, hints, self.is_coroutine = read_callable(name, function)
         self.context_parameter = _find_context_parameter(signature, hints)
-        self.injected = find_injected(name, signature, hints, upstream)
+        self.dependencies = find_dependencies(name, signature, hints, providers, is_coroutine=self.is_coroutine)
+        own = signature.replace(
+            parameters=[each for each in signature.parameters.values() if each.name not in self.dependencies]
+        )
+        self.injected = find_injected(name, own, hints, upstream)
         self.retry_filter = retry_filter
         self.sizes = sizes
         # Callers do not see the parameters that the worker fills.
         hidden = {self.context_parameter, *self.injected}
-        given = [each for each in signature.parameters.values() if each.name not in hidden]
+        given = [each for each in own.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
         self._models, self._decoder = _build_decoders(name, given, hints)
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
@@ -252,7 +259,10 @@ def _build_decoders(
         payload_type = msgspec.defstruct("Payload", fields, kw_only=True, forbid_unknown_fields=True)
         return models, build_plain_decoder(payload_type)
     except DECLARATION_ERRORS as error:
-        raise InvalidDefinition(f"task {name!r} has a parameter that cannot be read from JSON: {error}") from None
+        remedy = "; what a worker has itself is given by = Depends(…)" if isinstance(error, NoFormInJson) else ""
+        raise InvalidDefinition(
+            f"task {name!r} has a parameter that cannot be read from JSON: {error}{remedy}"
+        ) from None
 
 
 def _build_field(

@@ -18,6 +18,7 @@ import msgspec
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidDefinition
 from jobistemer.core.handlers.context import Context
+from jobistemer.core.handlers.worker_hooks import WorkerHooks
 from jobistemer.core.runs.message import Message
 from jobistemer.core.states import AttemptState, RunState
 
@@ -116,11 +117,16 @@ class MiddlewareChain:
 
 
 class Plugins(msgspec.Struct, frozen=True):
-    """Everything that a worker takes from its app besides the handlers; prepare is None without an app."""
+    """Everything that a worker takes from its app besides the handlers; prepare is None without an app.
+
+    overrides: providers that are called in place of others.
+    """
 
     chain: MiddlewareChain = msgspec.field(default_factory=MiddlewareChain)
     hooks: Hooks = msgspec.field(default_factory=Hooks)
     prepare: PrepareCall | None = None
+    worker_hooks: WorkerHooks = msgspec.field(default_factory=WorkerHooks)
+    overrides: dict[Any, Any] = {}
 
 
 def _register(functions: list[Any], function: H) -> H:

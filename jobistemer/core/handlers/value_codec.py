@@ -25,6 +25,10 @@ _JSON_CLASSES: Final = (dict, list, str, int, float, bool, type(None))
 """What msgspec makes of JSON where an annotation names no more than `object` or an abstract class."""
 
 
+class NoFormInJson(TypeError):
+    """An annotation names a class that neither msgspec nor pydantic can read."""
+
+
 def build_codec(annotation: Any) -> tuple[Decode, Encode]:
     """Return the functions that decode and encode a value of an annotation; decoding raises msgspec.DecodeError.
 
@@ -46,7 +50,7 @@ def build_plain_decoder(annotation: Any) -> msgspec.json.Decoder[Any]:
         if is_model(kind):
             _build_codec(kind, "$")
         elif not _is_class_of_json(kind):
-            raise TypeError(f"{kind.__module__}.{kind.__qualname__} has no form in JSON: use a dataclass or a model")
+            raise NoFormInJson(f"{kind.__module__}.{kind.__qualname__} has no form in JSON: use a dataclass or a model")
     return decoder
 
 
@@ -75,7 +79,7 @@ def find_model_codecs(parameters: list[inspect.Parameter], hints: Mapping[str, A
         try:
             codec = find_model_codec(hints.get(parameter.name, Any), f"$.{parameter.name}")
         except TypeError as error:
-            raise TypeError(f"{parameter.name}: {error}") from None
+            raise type(error)(f"{parameter.name}: {error}") from None
         if codec is not None:
             found[parameter.name] = codec
     return found

@@ -11,14 +11,18 @@ from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Plugins
 from jobistemer.runtime.hooks import call_hooks
+from jobistemer.worker.execute.dependencies import provide_dependencies
 
 _CONTEXT_KEY = "context of this attempt"
 """The name of the context on its way to handlers without a parameter for it; no identifier, so none of theirs."""
 
 
 def apply_middleware(handlers: Mapping[str, Handler], plugins: Plugins) -> Mapping[str, Handler]:
-    """Return the handlers with middleware and hooks around them; the very same ones where the app has none."""
-    hooks = plugins.hooks
+    """Return the handlers with middleware, hooks and providers around them; the very same ones where there are none.
+
+    Providers are within the middleware, which sees their exceptions and measures their time.
+    """
+    handlers, hooks = provide_dependencies(handlers, plugins.overrides), plugins.hooks
     if not (plugins.chain.links or hooks.starting or hooks.occurrence_starting):
         return handlers
     return {name: _wrap(handler, plugins) for name, handler in handlers.items()}

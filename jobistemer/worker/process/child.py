@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
@@ -27,8 +28,10 @@ from jobistemer.core.errors import InvalidPayload, Misconfigured
 from jobistemer.core.handlers.context import AttemptInfo, Context
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.hooks import Plugins
+from jobistemer.core.handlers.worker_hooks import call_worker_hook
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.runtime.exit import exit_process
+from jobistemer.runtime.hooks import call_stop_hooks
 from jobistemer.runtime.logging import enable_own_loggers
 from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.repeat import start_thread
@@ -85,6 +88,12 @@ class ChildRunner:
         self._assignments: SimpleQueue[tuple[Assignment, WorkerConnection] | None] = SimpleQueue()
         self._connection = WorkerConnection(channel)
         self._is_busy = False
+        self._loop_runner: asyncio.Runner | None = None
+
+    def start(self) -> None:
+        """Call the functions that the app has a worker process call at its start. Raises what they raise."""
+        for hook in self._plugins.worker_hooks.starting:
+            call_worker_hook(hook, self._run_on_loop)
 
     def work(self) -> None:
         """Run assignments until the worker closes the channel."""
@@ -93,6 +102,7 @@ class ChildRunner:
             done = self._perform(assignment, connection)
             self._is_busy = False
             connection.close(done)
+        call_stop_hooks(self._plugins.worker_hooks, self._run_on_loop)
 
     def forward_record(self, logger: str, level: int, text: str, trace: str, facts: bytes) -> bool:
         """Let the worker log a line. Returns False when no attempt is running: then the worker does not listen."""
@@ -144,7 +154,23 @@ class ChildRunner:
     def _call(self, handler: Handler, arguments: dict[str, Any]) -> Outcome:
         # In a copy of the context: variables that a handler sets must not be seen by the next attempt.
         value = copy_context().run(handler.function, **arguments)
-        return outcome_of_result(asyncio.run(value) if handler.is_coroutine else value, handler)
+        return outcome_of_result(self._run_coroutine(value) if handler.is_coroutine else value, handler)
+
+    def _run_on_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        # What a start function makes belongs to its loop, so this loop lasts as long as the process.
+        self._loop_runner = self._loop_runner or asyncio.Runner()
+        return self._loop_runner.run(coroutine)
+
+    def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        if self._loop_runner is None:
+            return asyncio.run(coroutine)
+        kept = asyncio.all_tasks(self._loop_runner.get_loop())
+        try:
+            # In a copy of the context: variables that a handler sets must not be seen by the next attempt.
+            return self._loop_runner.run(coroutine, context=copy_context())
+        finally:
+            # What the handler has left running would go on during the next attempt.
+            self._loop_runner.run(_cancel_others(kept))
 
     def _build_arguments(
         self, handler: Handler, assignment: Assignment, connection: WorkerConnection, tools: ContextProxy
@@ -179,6 +205,13 @@ class ChildRunner:
         return prepare(keys, request)
 
 
+async def _cancel_others(kept: set[asyncio.Task[Any]]) -> None:
+    left = asyncio.all_tasks() - kept - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
 def main() -> None:
     """Run handlers for the worker at the other end of the socket, until it closes the channel."""
     # A signal to all processes of the worker is for the worker only, which lets its runs finish and then ends this one.
@@ -208,11 +241,16 @@ def _serve(channel: Channel) -> None:
 def _create_runner(start: ImportApp, channel: Channel) -> ChildRunner:
     try:
         sys.path[:] = start.path
-        return ChildRunner(load_app(start.app), start.app, channel)
+        return _start_runner(ChildRunner(load_app(start.app), start.app, channel))
     except BaseException as error:  # noqa: BLE001 - the worker reports whatever the import of the app raises
         with suppress(ChannelClosed):
             channel.send(AppImported(error=describe_error(error)))
         exit_process(1)
+
+
+def _start_runner(runner: ChildRunner) -> ChildRunner:
+    runner.start()
+    return runner
 
 
 def load_app(reference: str) -> App:

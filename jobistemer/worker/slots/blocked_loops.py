@@ -8,14 +8,16 @@ stays silent all the same (its code is in C and never returns) is abandoned, and
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
@@ -36,7 +38,10 @@ log = logging.getLogger("jobistemer.worker")
 
 
 class LoopSlots:
-    """One event loop that takes attempts, and earlier ones that are blocked or end. The watchdog calls `check`."""
+    """One event loop that takes attempts, and earlier ones that are blocked or end. The watchdog calls `check`.
+
+    renew: awaited on each loop that replaces a blocked one, before its first attempt.
+    """
 
     def __init__(
         self,
@@ -45,16 +50,23 @@ class LoopSlots:
         report: Callable[[Attempt], None],
         isolation: Isolation | None,
         block_s: float,
+        renew: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._attempts = attempts
         self._report = report
         self._block_s = block_s
+        self._renew = renew
         self._waiting: deque[Attempt] = deque()
         self._open = partial(EventLoop, count, self._waiting, attempts, report, isolation)
         self._loop = self._open()
         self._blocked_loops: list[EventLoop] = []
         self._abandoned_loops: list[EventLoop] = []
         self._last_ping = self._last_check = time.monotonic()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that takes attempts at this moment."""
+        return self._loop.loop
 
     def count_leaked(self, before: float) -> int:
         """Return how many coroutines stopped before a moment (monotonic), and abandoned loops, have not ended."""
@@ -115,7 +127,7 @@ class LoopSlots:
             attempt.timeout_note = f"; {reason}"
         self._blocked_loops.append(blocked)
         blocked.slots.retire()
-        self._loop = self._open()
+        self._loop = self._open(self._renew)
         self._loop.slots.wake(len(self._waiting))
 
     def _check_blocked(self, loop: EventLoop, running: list[Attempt], now: float) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.attempts.attempt import Attempt
@@ -18,7 +19,7 @@ log = logging.getLogger("jobistemer.worker")
 
 
 class EventLoop:
-    """An event loop with slots."""
+    """An event loop with slots. prepare: makes the coroutine that is awaited before the first attempt."""
 
     def __init__(
         self,
@@ -27,14 +28,21 @@ class EventLoop:
         attempts: RunningAttempts,
         report: Callable[[Attempt], None],
         isolation: Isolation | None,
+        prepare: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._count = count
+        self._prepare = prepare
         self._pinged_at = 0.0
         self._ended = False
         self.interrupted_at = 0.0
         self._loop = asyncio.new_event_loop()
         self.slots = CoroutineSlots(self._loop, waiting, attempts, report, isolation)
         self.thread = start_thread(self._run, "event loop")
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of asyncio."""
+        return self._loop
 
     def end(self) -> None:
         """End the loop, whatever runs on it."""
@@ -67,6 +75,8 @@ class EventLoop:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        if self._prepare is not None:
+            self._loop.run_until_complete(self._prepare())
         for _ in range(self._count):
             self.slots.add()
         while not self._ended:

@@ -7,6 +7,7 @@ and loop share the limit.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from functools import partial
 
 from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.handler import Handler
+from jobistemer.core.handlers.worker_hooks import WorkerHooks
 from jobistemer.core.jobs.options import PROCESS
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.repeat import start_thread
@@ -25,10 +27,12 @@ from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
 from jobistemer.worker.slots.blocked_loops import LoopSlots
 from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit, Executor, WaitingAttempts
 from jobistemer.worker.slots.isolation import Isolation
+from jobistemer.worker.slots.process_hooks import renew_resources
 from jobistemer.worker.slots.threads import ThreadSlots
 
 LEAK_S = 5.0
 """Seconds that stopped code may take to end before it counts as leaked."""
+NO_HOOKS = WorkerHooks()
 
 log = logging.getLogger("jobistemer.worker")
 
@@ -58,6 +62,7 @@ class Slots:
         attempts: RunningAttempts,
         report: Callable[[Attempt], None],
         shards: int = 1,
+        hooks: WorkerHooks = NO_HOOKS,
     ) -> None:
         # The default reducer is short and runs in a thread. It is left out here, since a ConcurrencyLimit in front of
         # an app of coroutines would cost each run a lock.
@@ -81,7 +86,9 @@ class Slots:
             else None
         )
         self._loops = (
-            LoopSlots(count, attempts, report_end, isolation, settings.loop_block_s) if True in kinds else None
+            LoopSlots(count, attempts, report_end, isolation, settings.loop_block_s, partial(renew_resources, hooks))
+            if True in kinds
+            else None
         )
         executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
         self._executors = executors
@@ -96,6 +103,10 @@ class Slots:
         """Queue attempts. Chosen once, since no app has handlers of a kind that it had not when the worker started."""
         if self._pool and _needs_processes(handlers):
             start_thread(partial(_warm_up, self._pool), "process warm-up")
+
+    def find_loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop on which handlers run at this moment, None when all of them are plain functions."""
+        return self._loops.loop if self._loops else None
 
     def _put_by_kind(self, attempts: Iterable[Attempt]) -> None:
         for executor, coroutines in zip(self._executors, (False, True), strict=True):

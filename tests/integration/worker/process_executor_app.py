@@ -10,10 +10,11 @@ import signal
 import threading
 import time
 from contextvars import ContextVar
+from typing import Any
 
 from pydantic import BaseModel
 
-from jobistemer import NO_RETRIES, Context, Fail, Jobistemer, Options, Results
+from jobistemer import NO_RETRIES, Context, Depends, Fail, Jobistemer, Options, Results
 from jobistemer.contrib.middleware import log_attempts, timeout
 from jobistemer.core.runs.report import Report
 from jobistemer.worker.process.protocol import ReadResults
@@ -289,3 +290,39 @@ def receive(order: Order) -> tuple[Order, bytes]:
 @modelled.task
 def pass_on(receive: tuple[Order, bytes], ctx: Context) -> None:
     ctx.log(repr(receive))
+
+
+@app.on_worker_start
+def begin() -> None:
+    app.state.pid = os.getpid()
+
+
+@app.on_worker_start
+async def begin_on_the_loop() -> None:
+    app.state.loop = asyncio.get_running_loop()
+    app.state.beats = asyncio.create_task(asyncio.sleep(3600))
+
+
+@app.on_worker_stop
+async def end_on_the_loop() -> None:
+    note = os.environ.get("TEST_NOTES")
+    if note:
+        with open(note, "a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()} {asyncio.get_running_loop() is app.state.loop}\n")
+
+
+def get_pid():
+    yield app.state.pid
+
+
+async def get_loop():
+    yield app.state.loop
+
+
+@app.task
+async def resources(pid: int = Depends(get_pid), loop: Any = Depends(get_loop)) -> list[Any]:
+    app.state.left = asyncio.create_task(asyncio.sleep(3600), name="left behind")
+    await asyncio.sleep(0)
+    names = [each.get_name() for each in asyncio.all_tasks()]
+    same = loop is asyncio.get_running_loop() and app.state.beats in asyncio.all_tasks()
+    return [pid, os.getpid(), same, names.count("left behind")]

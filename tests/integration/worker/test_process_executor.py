@@ -234,6 +234,22 @@ def test_a_result_with_a_model_reaches_the_process_of_the_next_task_as_it_was(ap
     assert "(Order(number=7, raw=b'\\x01'), b'abc')" in lines(app, run)
 
 
+def test_a_process_calls_the_start_and_stop_functions_and_fills_dependencies(url, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_NOTES", str(tmp_path / "notes"))
+    arguments = ("-c", "1", "--namespace", "resources", "--grace", "5")
+    app = Jobistemer(url, namespace="resources", defaults=process_executor_app.app.defaults)
+    with running_worker(url, tmp_path / "log", APP, *arguments) as worker:
+        found = [app.enqueue("resources").result(WAIT) for _ in range(2)]
+        worker.process.send_signal(signal.SIGTERM)
+        worker.process.wait(WAIT)
+    # The handler process is the same for both attempts, and what the first has left on the loop is gone.
+    assert found == [[found[0][0], found[0][0], True, 1]] * 2
+    notes = (tmp_path / "notes").read_text().splitlines()
+    # Beside these there may be a process that was started before it was needed.
+    assert {f"{found[0][0]} True", f"{worker.process.pid} True"} <= set(notes)
+    assert all(note.endswith(" True") for note in notes)
+
+
 def test_the_context_shows_when_the_worker_shuts_down(url, tmp_path):
     own_app = Jobistemer(url, namespace="leaving", defaults=process_executor_app.app.defaults)
     with running_worker(url, tmp_path / "log", APP, "-c", "1", "--namespace", "leaving", "--grace", "20") as worker:
