@@ -14,17 +14,18 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
+from jobistemer.core.handlers.worker_hooks import WorkerHooks
 from jobistemer.core.runs.settle import Outcome
 from jobistemer.core.states import AttemptState
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.in_flight import RunningAttempts
 from jobistemer.worker.slots.event_loop import EventLoop
 from jobistemer.worker.slots.isolation import Isolation
+from jobistemer.worker.slots.process_hooks import renew_resources
 
 PING_S = 0.5
 STALLED_S = 2.0
@@ -40,7 +41,7 @@ log = logging.getLogger("jobistemer.worker")
 class LoopSlots:
     """One event loop that takes attempts, and earlier ones that are blocked or end. The watchdog calls `check`.
 
-    renew: awaited on each loop that replaces a blocked one, before its first attempt.
+    hooks: whose coroutine functions of the start are awaited on each loop that replaces a blocked one.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class LoopSlots:
         report: Callable[[Attempt], None],
         isolation: Isolation | None,
         block_s: float,
-        renew: Callable[[], Coroutine[Any, Any, None]],
+        hooks: WorkerHooks,
     ) -> None:
         self._attempts = attempts
         self._report = report
         self._block_s = block_s
-        self._renew = renew
+        self._renew = partial(renew_resources, hooks)
         self._waiting: deque[Attempt] = deque()
         self._open = partial(EventLoop, count, self._waiting, attempts, report, isolation)
         self._loop = self._open()

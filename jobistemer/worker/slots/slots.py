@@ -27,7 +27,6 @@ from jobistemer.worker.process.pool import ProcessNotStarted, ProcessPool
 from jobistemer.worker.slots.blocked_loops import LoopSlots
 from jobistemer.worker.slots.concurrency_limit import ConcurrencyLimit, Executor, WaitingAttempts
 from jobistemer.worker.slots.isolation import Isolation
-from jobistemer.worker.slots.process_hooks import renew_resources
 from jobistemer.worker.slots.threads import ThreadSlots
 
 LEAK_S = 5.0
@@ -80,15 +79,9 @@ class Slots:
 
         # With both kinds an end on either side frees a place for the other side.
         report_end = report_to_limit if len(kinds) == 2 else report
-        self._threads = (
-            ThreadSlots(count, attempts, report_end, isolation)
-            if False in kinds or DEFAULT_REDUCER in handlers.values()
-            else None
-        )
+        self._threads = ThreadSlots(count, attempts, report_end, isolation) if _needs_threads(handlers) else None
         self._loops = (
-            LoopSlots(count, attempts, report_end, isolation, settings.loop_block_s, partial(renew_resources, hooks))
-            if True in kinds
-            else None
+            LoopSlots(count, attempts, report_end, isolation, settings.loop_block_s, hooks) if True in kinds else None
         )
         executors: list[Executor] = [each for each in (self._threads, self._loops) if each is not None]
         self._executors = executors
@@ -164,6 +157,10 @@ class Slots:
         for each in (self._threads, self._loops, self._pool):
             if each is not None:
                 each.end()
+
+
+def _needs_threads(handlers: Mapping[str, Handler]) -> bool:
+    return any(handler is DEFAULT_REDUCER or not runs_on_loop(handler) for handler in handlers.values())
 
 
 def _needs_processes(handlers: Mapping[str, Handler]) -> bool:
