@@ -20,6 +20,7 @@ from jobistemer.core.unreadable import Unreadable
 from jobistemer.runtime.offload import twin
 from jobistemer.runtime.process_info import user_name
 from jobistemer.store.actions.update_job import Apply, Author, update_job
+from jobistemer.store.actions.update_jobs import CheckedJob, update_jobs
 from jobistemer.store.calls import jobs
 from jobistemer.store.calls.job_versions import find_versions, list_versions
 from jobistemer.store.calls.jobs import StoredJob
@@ -80,16 +81,22 @@ class JobDefinitions(JobPages):
         which starts again undoes nothing. Returns a registration for each. Raises what `register` raises.
         """
         # One that cannot be written leaves all of them unwritten.
-        for job in jobs:
-            encode_new_job(job)
+        checked = [CheckedJob(job, encode_new_job(job)) for job in jobs]
         check_text("owner", owner, LONGEST_OWNER, InvalidInput)
         # Shards are chosen for all new jobs together: one by one, each would take round trips of its own.
         self._namespace.placement.assign([job.id for job in jobs])
-        author, registered = Author(self._by, owner), []
-        for job in jobs:
-            changed = update_job(self._database(job.name), job, author, apply=choose_apply(force, keep_newer))
-            registered.append(Registration(job.name, *changed))
-            if changed.word in ("CREATED", "CHANGED") and is_over(job, self._now_ms()):
+        author, apply = Author(self._by, owner), choose_apply(force, keep_newer)
+        databases = self._namespace.for_jobs([job.id for job in jobs])
+        # Several shards take turns, job by job, but each of them hundreds in a round trip.
+        results = {
+            shard: update_jobs(
+                shard, [job for job, its in zip(checked, databases, strict=True) if its is shard], author, apply
+            )
+            for shard in dict.fromkeys(databases)
+        }
+        registered = [Registration(job.name, *next(results[shard])) for job, shard in zip(jobs, databases, strict=True)]
+        for job, done in zip(jobs, registered, strict=True):
+            if done.word in ("CREATED", "CHANGED") and is_over(job, self._now_ms()):
                 _log.warning("job %r will never run: its schedule has no instant to come", job.name)
         return registered
 

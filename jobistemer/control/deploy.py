@@ -11,10 +11,10 @@ from jobistemer.control.definitions import Registration, choose_apply, is_over
 from jobistemer.control.jobs import JobControl
 from jobistemer.core.jobs.job import Job, fingerprint
 from jobistemer.core.jobs.versions import choose_apply_ms
-from jobistemer.core.planning.diff import Difference, diff_jobs
+from jobistemer.core.planning.diff import Difference, FireTimeChanges, InstantBudget, diff_jobs
 from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.actions.update_job import Apply, find_earlier, keep_anchor
-from jobistemer.store.calls import jobs
+from jobistemer.store.actions.update_jobs import read_declared
 from jobistemer.store.calls.jobs import StoredJob
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
@@ -80,10 +80,15 @@ def plan_deploy(
     """
     databases = namespace.for_jobs([job.id for job in declared])
     apply = choose_apply(force, keep_newer)
-    planned = [_plan_job(database, job, apply) for database, job in zip(databases, declared, strict=True)]
+    budget, planned = InstantBudget(), dict[int, JobPlan]()
+    for shard in dict.fromkeys(databases):
+        own = [(position, job) for position, job in enumerate(declared) if databases[position] is shard]
+        now_ms = shard.read_clock()
+        for (position, job), found in zip(own, read_declared(shard, [job for _, job in own]), strict=True):
+            planned[position] = _plan_job(shard, job, found, apply, now_ms, budget)
     # Without a mark nothing says which registered jobs this app has deployed, so none is removed.
-    removed = _plan_removals(namespace, {job.name for job in declared}, owner) if owner else []
-    return DeployPlan((*planned, *removed), owner, force, keep_newer)
+    removed = _plan_removals(namespace, {job.id for job in declared}, owner, budget) if owner else []
+    return DeployPlan((*(planned[position] for position in range(len(declared))), *removed), owner, force, keep_newer)
 
 
 def apply_deploy(
@@ -100,12 +105,20 @@ def apply_deploy(
     return done
 
 
-def _plan_job(database: Database, job: Job, apply: Apply) -> JobPlan:
-    now_ms = database.read_clock()
-    found_job, mark = jobs.find_job_or_reason(database, job.name), fingerprint(job)
-    unreadable = found_job.reason if isinstance(found_job, Unreadable) else ""
-    stored = None if isinstance(found_job, Unreadable) else found_job
-    found = diff_jobs(stored.job if stored else None, keep_anchor(job, stored, now_ms), now_ms // 1000)
+def _plan_job(
+    database: Database,
+    job: Job,
+    registered: StoredJob | Unreadable | None,
+    apply: Apply,
+    now_ms: int,
+    budget: InstantBudget,
+) -> JobPlan:
+    mark = fingerprint(job)
+    unreadable = registered.reason if isinstance(registered, Unreadable) else ""
+    stored = None if isinstance(registered, Unreadable) else registered
+    if stored is not None and stored.fingerprint == mark and not stored.pending:
+        return JobPlan(job.name, DeployStep.KEEP, stored.version, Difference((), FireTimeChanges.none(now_ms // 1000)))
+    found = diff_jobs(stored.job if stored else None, keep_anchor(job, stored, now_ms), now_ms // 1000, budget)
     earlier = find_earlier(database, stored, mark) if stored and stored.fingerprint != mark else None
     step = _decide_step(mark, stored, earlier, apply)
     version = stored.version if stored else 0
@@ -126,11 +139,10 @@ def _decide_step(mark: str, stored: StoredJob | None, earlier: int | None, apply
     return DeployStep.LEAVE if apply is Apply.AT_START and earlier is not None else DeployStep.CHANGE
 
 
-def _plan_removals(namespace: Namespace, declared: Collection[str], owner: str) -> list[JobPlan]:
+def _plan_removals(namespace: Namespace, declared: Collection[str], owner: str, budget: InstantBudget) -> list[JobPlan]:
     found = []
     for database in namespace.shards:
-        for stored in list_owned(database, owner):
-            if stored.job.name not in declared:
-                gone = diff_jobs(stored.job, None, namespace.clock.now_ms() // 1000)
-                found.append(JobPlan(stored.job.name, DeployStep.REMOVE, stored.version, gone))
+        for stored in list_owned(database, owner, declared):
+            gone = diff_jobs(stored.job, None, namespace.clock.now_ms() // 1000, budget)
+            found.append(JobPlan(stored.job.name, DeployStep.REMOVE, stored.version, gone))
     return sorted(found, key=lambda each: each.job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Final
 
 import click
@@ -19,6 +20,16 @@ EXIT_PENDING: Final = 2
 """The exit code of --dry-run when changes are pending."""
 EXIT_OLDER: Final = 3
 """The exit code of --keep-newer when a newer release has registered some of the jobs."""
+MOST_SHOWN: Final = 10
+"""How many jobs of each kind are shown without --verbose."""
+_STEP_WORDS: Final = {
+    DeployStep.ADD: "new jobs",
+    DeployStep.CHANGE: "that change",
+    DeployStep.WAIT: "whose change waits for its time",
+    DeployStep.LEAVE: "that stay (--keep-newer)",
+    DeployStep.DROP: "whose waiting change is taken back",
+    DeployStep.REMOVE: "no longer declared",
+}
 _STEP_HEADINGS: Final = {
     DeployStep.ADD: "+ {job}: new",
     DeployStep.CHANGE: "~ {job}: version {version} becomes {next}",
@@ -42,6 +53,7 @@ _STEP_HEADINGS: Final = {
     help="Leave jobs that a newer release has registered; for processes that deploy when they start. Then exit code 3.",
 )
 @click.option("--force", is_flag=True, help="Apply changes now, outside their window too.")
+@click.option("--verbose", "-v", is_flag=True, help=f"Show every job, not only the first {MOST_SHOWN} of each kind.")
 @with_server
 @json_option
 @one_line_errors
@@ -55,12 +67,14 @@ def deploy_command(
     remove: bool,
     keep_newer: bool,
     force: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Register the jobs of an app: new jobs are created, changed jobs get a new version, the others stay.
 
     The last word holds: an earlier definition that is deployed again becomes the next version. The plan is shown first:
-    fields that change, and fire times that appear or vanish within 30 days. Exit codes: 0 applied or nothing to do, 1
+    fields that change, and fire times that appear or vanish within 30 days. Of many jobs the first are shown and the
+    others counted. Exit codes: 0 applied or nothing to do, 1
     failed or declined, 2 changes are pending (--dry-run), 3 a newer release stays (--keep-newer).
     """
     loaded = load_app(app, url, namespace)
@@ -70,29 +84,39 @@ def deploy_command(
     changes = (DeployStep.ADD, DeployStep.CHANGE, DeployStep.DROP)
     pending = bool(plan.with_step(*changes, DeployStep.REMOVE) if remove else plan.with_step(*changes))
     if not as_json:
-        tables.print_renderable(render_plan(plan, session.now_ms, remove=remove))
+        most = None if verbose else MOST_SHOWN
+        tables.print_renderable(render_plan(plan, session.now_ms, remove=remove, most=most))
     if pending and not dry_run and not yes and not as_json and sys.stdin.isatty():
         click.confirm("Apply this?", abort=True)
     applied = [] if dry_run else apply_deploy(loaded.control, plan, declared, remove=remove)
     answer = {"plan": plan.jobs, "applied": [each._asdict() for each in applied]}
-    if as_json or applied:
-        session.print_answer(answer, lambda: _applied_table(applied))
+    # The plan has counted the unchanged ones.
+    if as_json or (verbose and applied) or any(each.word != "UNCHANGED" for each in applied):
+        session.print_answer(answer, lambda: _render_applied(applied, None if verbose else MOST_SHOWN))
     if pending and dry_run:
         raise click.exceptions.Exit(EXIT_PENDING)
     if any(each.word == "OLDER" for each in applied):
         raise click.exceptions.Exit(EXIT_OLDER)
 
 
-def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool) -> RenderableType:
-    """Build the text of a plan; unchanged jobs are only counted."""
+def render_plan(plan: DeployPlan, now_ms: int, *, remove: bool, most: int | None = None) -> RenderableType:
+    """Build the text of a plan; unchanged jobs are only counted.
+
+    most: how many jobs are shown of each step; the others are counted. None for all.
+    """
     if not plan.jobs:
         return "this app declares no jobs; its tasks can be enqueued all the same"
-    parts = [
-        part for each in plan.jobs if each.step in _STEP_HEADINGS for part in _render_job(each, now_ms, remove=remove)
-    ]
-    kept = len(plan.with_step(DeployStep.KEEP))
-    if kept:
-        parts.append(tables.multiline(f"{kept} unchanged"))
+    parts: list[RenderableType] = []
+    counts = Counter[DeployStep]()
+    for each in plan.jobs:
+        counts[each.step] += 1
+        if each.step in _STEP_HEADINGS and (most is None or counts[each.step] <= most):
+            parts += _render_job(each, now_ms, remove=remove)
+    for step, word in _STEP_WORDS.items():
+        if most is not None and counts[step] > most:
+            parts.append(tables.multiline(f"… and {counts[step] - most:,} more {word}; --verbose shows them"))
+    if counts[DeployStep.KEEP]:
+        parts.append(tables.multiline(f"{counts[DeployStep.KEEP]} unchanged"))
     return Group(*parts)
 
 
@@ -116,6 +140,12 @@ def _render_job(plan: JobPlan, now_ms: int, *, remove: bool) -> list[RenderableT
     return parts
 
 
-def _applied_table(applied: list[Registration]) -> RenderableType:
-    rows = [(each.job, tables.style_state(each.word), each.version) for each in applied]
-    return tables.table(("job", "deployed as", "version"), rows)
+def _render_applied(applied: list[Registration], most: int | None) -> RenderableType:
+    """Build the table of what was done, and its sum. most: how many jobs are shown of each kind, None for all."""
+    counts, rows = Counter[str](), []
+    for each in applied:
+        counts[each.word] += 1
+        if most is None or (each.word != "UNCHANGED" and counts[each.word] <= most):
+            rows.append((each.job, tables.style_state(each.word), each.version))
+    total = tables.multiline(", ".join(f"{count:,} {word.lower()}" for word, count in sorted(counts.items())))
+    return Group(tables.table(("job", "deployed as", "version"), rows), total) if rows else total

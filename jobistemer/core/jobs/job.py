@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import sha1
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -160,10 +160,14 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         if not 1 <= len(self.tasks) <= MAX_TASKS:
             raise InvalidDefinition(f"job {self.name!r} has {len(self.tasks)} tasks, allowed are 1–{MAX_TASKS}")
         check_graph(self.name, self.edges, len(self.tasks))
+        # A deployment reads definitions by the ten thousand, and nearly all of them are in order: the text of an error
+        # is made only where one may be due.
         for field, low, high in _RANGES:
-            check_range(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
+            if type(value := getattr(self, field)) is not float or not low <= value <= high:
+                check_range(f"job {self.name!r}: {field}", value, low, high, InvalidDefinition)
         for field, low, high in _WHOLE_RANGES:
-            check_whole(f"job {self.name!r}: {field}", getattr(self, field), low, high, InvalidDefinition)
+            if type(value := getattr(self, field)) is not int or not low <= value <= high:
+                check_whole(f"job {self.name!r}: {field}", value, low, high, InvalidDefinition)
         if self.occurrence_timeout_s is not None:
             field = f"job {self.name!r}: occurrence_timeout_s"
             check_range(field, self.occurrence_timeout_s, 1, LONGEST_TIMEOUT_S, InvalidDefinition)
@@ -203,6 +207,8 @@ def _check_kinds(job: Job) -> None:
     Words become members of their enumeration, lists become tuples. Raises InvalidDefinition.
     """
     where = f"job {job.name!r}"
+    if _is_of_its_kinds(job):
+        return
     for field, choices in _CHOICES:
         value = getattr(job, field)
         if type(value) is not choices:
@@ -225,6 +231,21 @@ def _check_kinds(job: Job) -> None:
         )
 
 
+def _is_of_its_kinds(job: Job) -> bool:
+    """Return whether a job is plainly of the kinds that `_check_kinds` asks for, as most jobs are."""
+    return (
+        type(job.schedule) in _SCHEDULES
+        and job.update_window is None
+        and type(job.tasks) is tuple
+        and all(type(task) is Task for task in job.tasks)
+        and job.calendars == ()
+        and (job.on_complete is None or type(job.on_complete) is Task)
+        and type(job.description) is str
+        and type(job.alert) is str
+        and all(type(getattr(job, field)) is choices for field, choices in _CHOICES)
+    )
+
+
 def _check_update(name: str, update: Update, window: AnySchedule | None) -> None:
     if (update == Update.WINDOWED) != (window is not None):
         raise InvalidDefinition(
@@ -239,6 +260,7 @@ _CHOICES: Final[tuple[tuple[str, type[StrEnum]], ...]] = (
     ("update", Update),
     ("failure", FailureStrategy),
 )
+_SCHEDULES: Final = get_args(AnySchedule)
 _CALENDARS: Final = "Holidays(…), Dates(…), Blackout(…) and CronExclusion(…); parse_calendar reads a text"
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Job)

@@ -15,6 +15,8 @@ DAYS = 30
 """How many days ahead fire times are compared."""
 MAX_INSTANTS = 100_000
 """How many instants of each schedule are compared at most; `until` says how far that was."""
+PLAN_INSTANTS = 200_000
+"""How many instants are compared at most in a plan of many jobs, all of them together."""
 MAX_NAMED = 5
 """How many of the fire times that appear or vanish are named."""
 
@@ -37,6 +39,11 @@ class FireTimeChanges(msgspec.Struct, frozen=True):
     first_to_appear: tuple[int, ...] = ()
     first_to_vanish: tuple[int, ...] = ()
 
+    @classmethod
+    def none(cls, start: int) -> FireTimeChanges:
+        """Return that nothing changes in the next thirty days."""
+        return cls(start, start + DAYS * 86_400)
+
 
 class Difference(msgspec.Struct, frozen=True):
     """All differences of two definitions of a job."""
@@ -45,9 +52,20 @@ class Difference(msgspec.Struct, frozen=True):
     fires: FireTimeChanges
 
 
-def diff_jobs(old: Job | None, new: Job | None, now: int) -> Difference:
-    """Compare two definitions; None is a job that does not exist. now: Unix seconds."""
-    return Difference(diff_fields(old, new), diff_fire_times(old, new, now))
+class InstantBudget:
+    """How many instants may still be compared, in a plan of many jobs: one that is due each second has 86,400 a day."""
+
+    def __init__(self, left: int = PLAN_INSTANTS) -> None:
+        self.left = left
+
+
+def diff_jobs(old: Job | None, new: Job | None, now: int, budget: InstantBudget | None = None) -> Difference:
+    """Compare two definitions; None is a job that does not exist. now: Unix seconds.
+
+    budget: of the plan that the comparison is for. The fire times of a job for which nothing is left of it are not
+    compared, and `until` is `start`.
+    """
+    return Difference(diff_fields(old, new), diff_fire_times(old, new, now, budget or InstantBudget()))
 
 
 def diff_fields(old: Job | None, new: Job | None) -> tuple[FieldChange, ...]:
@@ -60,11 +78,15 @@ def diff_fields(old: Job | None, new: Job | None) -> tuple[FieldChange, ...]:
     )
 
 
-def diff_fire_times(old: Job | None, new: Job | None, start: int) -> FireTimeChanges:
+def diff_fire_times(
+    old: Job | None, new: Job | None, start: int, budget: InstantBudget | None = None
+) -> FireTimeChanges:
     """Return the fire times of the next thirty days that appear or vanish; an excluded instant does not fire."""
-    until = start + DAYS * 86_400
-    before, until = _collect_fire_times(old, start, until)
-    after, reached = _collect_fire_times(new, start, until)
+    until, budget = start + DAYS * 86_400, budget or InstantBudget()
+    if old is not None and new is not None and old.schedule == new.schedule and old.calendars == new.calendars:
+        return FireTimeChanges.none(start)
+    before, until = _collect_fire_times(old, start, until, budget)
+    after, reached = _collect_fire_times(new, start, until, budget)
     if reached < until:
         # The new schedule hit its limit first: fire times beyond that point would all seem to vanish.
         until, before = reached, {each for each in before if each <= reached}
@@ -72,17 +94,23 @@ def diff_fire_times(old: Job | None, new: Job | None, start: int) -> FireTimeCha
     return FireTimeChanges(start, until, len(appear), len(vanish), tuple(appear[:MAX_NAMED]), tuple(vanish[:MAX_NAMED]))
 
 
-def _collect_fire_times(job: Job | None, start: int, until: int) -> tuple[set[int], int]:
+def _collect_fire_times(job: Job | None, start: int, until: int, budget: InstantBudget) -> tuple[set[int], int]:
+    """Return the fire times up to `until`, or up to where the limit or the budget ends, and that instant."""
     found: set[int] = set()
     if job is None:
         return found, until
+    limit, count = min(MAX_INSTANTS, budget.left), 0
+    if limit == 0:
+        return found, start
     # A custom schedule that this process does not know, or that fails, has no instants that could be compared.
     with suppress(Exception):
         for count, instant in enumerate(job.schedule.unix_between(start, until), 1):
             if not is_excluded(job, instant):
                 found.add(instant)
-            if count == MAX_INSTANTS:
-                return found, instant
+            if count == limit:
+                until = instant
+                break
+    budget.left -= count
     return found, until
 
 

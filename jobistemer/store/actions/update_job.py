@@ -231,7 +231,9 @@ def keep_anchor(job: Job, stored: StoredJob | None, now_ms: int) -> Job:
     """Return the job with the anchor of its first registration, when its schedule counts from an anchor."""
     at = datetime.fromtimestamp(now_ms // 1000, UTC)
     first = getattr(stored.job.schedule, "anchor", None) if stored else None
-    return msgspec.structs.replace(job, schedule=anchored(job.schedule, first or at))
+    schedule = anchored(job.schedule, first or at)
+    # A copy is checked once more as a whole, which costs more than all else that is done for an unchanged job.
+    return job if schedule is job.schedule else msgspec.structs.replace(job, schedule=schedule)
 
 
 def _forget_chore(database: Database, job_id: str, stored: StoredJob | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jobistemer.core import ids
@@ -72,13 +73,13 @@ def read_command(keys: Keys, job_id: str) -> Command:
     return ("HMGET", keys.job(job_id), *_FIELDS)
 
 
-def read_stored(answer: list[bytes | None]) -> StoredJob | None:
-    """Decode the answer to `read_command`; None when no such job is registered."""
+def read_stored(answer: list[bytes | None], known: Mapping[bytes, Job] = MappingProxyType({})) -> StoredJob | None:
+    """Decode the answer to `read_command`; None when no such job is registered. known: definitions by their JSON."""
     definition, version, fingerprint, cursor, paused, until, since, pending, pending_at, owner, passed = answer
     if definition is None or version is None or fingerprint is None or cursor is None:
         return None
     return StoredJob(
-        decode_job(definition),
+        known.get(definition) or decode_job(definition),
         int(version),
         fingerprint.decode(),
         int(cursor),
@@ -97,15 +98,20 @@ def read_job(keys: Keys, job_id: str, answer: list[bytes | None]) -> StoredJob |
     return read_value(keys.job(job_id), read_stored, answer)
 
 
-def read_jobs(database: Database, job_ids: Sequence[str]) -> Iterator[tuple[str, StoredJob | Unreadable | None]]:
-    """Yield jobs by their ids, hundreds read in one round trip: each as it is registered, or the reason, or None."""
+def read_jobs(
+    database: Database, job_ids: Sequence[str], known: Mapping[bytes, Job] = MappingProxyType({})
+) -> Iterator[tuple[str, StoredJob | Unreadable | None]]:
+    """Yield jobs by their ids, hundreds read in one round trip: each as it is registered, or the reason, or None.
+
+    known: definitions by their JSON. Raises NotConnected or ServerRefused, also for a key of the wrong type.
+    """
     for start in range(0, len(job_ids), JOBS_PER_READ):
         part = job_ids[start : start + JOBS_PER_READ]
         keys = [database.keys.job(job_id) for job_id in part]
         answers = database.ask_all([("HMGET", key, *_FIELDS) for key in keys])
         for job_id, key, answer in zip(part, keys, answers, strict=True):
             try:
-                yield job_id, read_stored(answer)
+                yield job_id, read_stored(answer, known)
             except READ_ERRORS as error:
                 yield job_id, Unreadable(key, explain(error))
 
@@ -190,9 +196,12 @@ class JobRegistration(NamedTuple):
     forget: tuple[int, ...] = ()
 
 
-def register(keys: Keys, new: JobRegistration) -> ScriptCall:
-    """Build the call that stores a job, or the next version of one."""
-    job, definition = new.job, encode_new_job(new.job)
+def register(keys: Keys, new: JobRegistration, encoded: bytes = b"") -> ScriptCall:
+    """Build the call that stores a job, or the next version of one.
+
+    encoded: the JSON of the job where `encode_new_job` has made it already.
+    """
+    job, definition = new.job, encoded or encode_new_job(new.job)
     expect_by = 0 if job.expect_within_s is None else new.now_ms + round(job.expect_within_s * 1000)
     return script("register_job")(
         (

@@ -5,7 +5,7 @@ Everything is found through the sets that scripts maintain; the keyspace is neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -65,10 +65,10 @@ def has_live_occurrence(database: Database, job_id: str) -> bool:
     return bool(database.read("ZCARD", database.keys.live(job_id)))
 
 
-def list_owned(database: Database, owner: str) -> list[StoredJob]:
-    """Return the jobs of one shard that the app with this mark has deployed."""
-    keys = database.keys
-    registered = read_members(keys.due, database.read("ZRANGE", keys.due, 0, -1), [])
+def list_owned(database: Database, owner: str, besides: Collection[str] = ()) -> list[StoredJob]:
+    """Return the jobs of one shard that the app with this mark has deployed. besides: ids of jobs that are left out."""
+    keys, members = database.keys, database.read("ZRANGE", database.keys.due, 0, -1)
+    registered = [job for job in read_members(keys.due, members, []) if job not in besides]
     own: list[str] = []
     for start in range(0, len(registered), OWNERS_PAGE):
         page = registered[start : start + OWNERS_PAGE]

@@ -370,16 +370,29 @@ def deploy_all(app: Jobistemer) -> None:
 
 
 def test_with_one_shard_nothing_is_asked_and_nothing_is_kept(spent, real_url):
-    # Script, definition and clock, and what the script does: nothing else
+    # The clock, which of them are due, and a script for each, which reads its job: nothing else
     commands = spent(1, lambda app: app.control.register(job("first")), deploy_all)
-    assert commands["evalsha"] == commands["time"] == 50
-    assert commands["hmget"] == 100
-    assert not {"zcard", "zmscore", "hsetnx"} & set(commands)
+    assert commands["evalsha"] == commands["hmget"] == 50
+    assert commands["time"] == commands["zmscore"] == 1
+    assert not {"zcard", "hsetnx"} & set(commands)
     assert connect(real_url).hgetall(SETTINGS) == {b"shards": b"1"}
 
 
-def test_an_unchanged_deploy_costs_one_command_more_with_many_shards(spent):
-    assert spent(16, deploy_all, deploy_all) - spent(1, deploy_all, deploy_all) == {"hmget": 1}
+def test_an_unchanged_deploy_costs_two_commands_for_each_shard_and_one_more(spent):
+    many, one = (spent(shards, deploy_all, deploy_all) for shards in (16, 1))
+    assert many - one == {"hmget": 1, "time": 15, "zmscore": 15}
+    assert one["evalsha"] == 0
+
+
+def test_a_deployment_that_changes_nothing_reads_each_job_once_for_its_plan_and_once_more_then_and_writes_nothing(spent):
+    def deploy(app: Jobistemer) -> None:
+        apply_deploy(app.control, plan_deploy(app.namespace, JOBS, "shop:app"), JOBS)
+
+    commands = spent(1, deploy, deploy)
+    assert commands["hmget"] == 2 * len(JOBS)
+    # The clock and the members of the due set for either, and nothing for each job
+    assert (commands["time"], commands["zmscore"], commands["zrange"]) == (2, 1, 1)
+    assert not {"evalsha", "hset", "zadd", "hget"} & set(commands)
 
 
 def test_new_jobs_are_counted_for_once_in_a_deploy(spent):
@@ -387,8 +400,8 @@ def test_new_jobs_are_counted_for_once_in_a_deploy(spent):
 
     extra = spent(16, nothing, deploy_all) - spent(1, nothing, deploy_all)
     counted = {name: extra[name] for name in ("hmget", "zcard", "zmscore", "hsetnx")}
-    # What is known, what came of it; one question of two parts for each shard; one word for each job
-    assert counted == {"hmget": 2, "zcard": 16, "zmscore": 16, "hsetnx": 50}
+    # What is known, what came of it; one question of two parts for each shard, and which are due; one word for each job
+    assert counted == {"hmget": 2, "zcard": 16, "zmscore": 31, "hsetnx": 50}
 
 
 def test_a_process_that_was_told_the_number_of_shards_finds_jobs_too(url):

@@ -153,3 +153,30 @@ def _declined(*_, **__):
     import click
 
     raise click.Abort
+
+
+MANY = """
+from jobistemer import Jobistemer
+app = Jobistemer()
+for number in range(25):
+    app.job("0 2 * * *", name=f"job-{number}")(lambda: None)
+"""
+
+
+def test_of_many_jobs_the_first_are_shown_and_the_others_counted(deploy):
+    result = deploy(MANY)
+    assert [line for line in result.stdout.splitlines() if line.startswith("+")] == [f"+ job-{n}: new" for n in range(10)]
+    assert "… and 15 more new jobs; --verbose shows them\n" in result.stdout
+    assert result.stdout.endswith("25 created\n")
+    assert "job-9 " in result.stdout
+    assert "job-10" not in result.stdout
+
+    again = deploy(MANY)
+    assert again.stdout == "25 unchanged\n"
+
+
+def test_with_verbose_every_job_is_shown(deploy):
+    result = deploy(MANY, "--verbose")
+    assert "+ job-24: new" in result.stdout
+    assert "more new jobs" not in result.stdout
+    assert sum(line.startswith("job-") for line in result.stdout.splitlines()) == 25

@@ -1,0 +1,92 @@
+"""A deployment of many jobs: what has not changed is read in bundles and not written, whatever its schedule."""
+
+from collections import Counter
+
+import msgspec
+
+from jobistemer.control.deploy import DeployStep, apply_deploy, plan_deploy
+from jobistemer.core.jobs.job import Job, Task
+from jobistemer.core.planning.diff import MAX_INSTANTS, InstantBudget, diff_fire_times
+from jobistemer.core.schedules import Cron, Interval
+from jobistemer.store.actions import update_jobs
+
+OWNER = "shop:app"
+MINUTE, DAY, SECOND = Cron("* * * * *"), Cron("0 3 * * *"), Cron("* * * * * *")
+
+
+def build(count, schedule=MINUTE):
+    return [Job(f"job-{number}", schedule, (Task("only", "work"),)) for number in range(count)]
+
+
+def deploy(app, declared, owner=OWNER):
+    plan = plan_deploy(app.namespace, declared, owner)
+    return Counter(each.step.value for each in plan.jobs), [each.word for each in apply_deploy(app.control, plan, declared)]
+
+
+def test_of_many_jobs_one_that_changed_is_found_and_the_others_stay(app):
+    # Given more jobs than one round trip takes, on an interval that is counted from its first registration as well
+    declared = [*build(1_200), Job("often", Interval("PT90S"), (Task("only", "work"),))]
+    assert deploy(app, declared) == ({"add": 1_201}, ["CREATED"] * 1_201)
+
+    # When one of them changes
+    changed = [*declared[:700], msgspec.structs.replace(declared[700], schedule=DAY), *declared[701:]]
+
+    # Then it alone has another version
+    steps, words = deploy(app, changed)
+    assert steps == {"keep": 1_200, "change": 1}
+    assert (words[700], Counter(words)) == ("CHANGED", {"UNCHANGED": 1_200, "CHANGED": 1})
+    assert [app.control.find(name).version for name in ("job-699", "job-700", "often")] == [1, 2, 1]
+
+
+def test_of_two_definitions_of_one_name_the_last_holds(app, monkeypatch):
+    monkeypatch.setattr(update_jobs, "BATCH", 2)
+    (first,) = build(1)
+    declared = [first, *build(9)[1:], msgspec.structs.replace(first, schedule=DAY)]
+    app.control.register_all(declared)
+    assert app.control.find("job-0").job.schedule == DAY
+
+
+def test_a_job_that_another_app_deploys_as_it_is_belongs_to_that_app(app):
+    declared = build(3)
+    deploy(app, declared)
+    deploy(app, declared[:2], owner="other:app")
+    assert [app.control.find(each.name).owner for each in declared] == ["other:app", "other:app", OWNER]
+
+
+def test_a_job_that_was_lost_from_the_due_set_is_brought_back(app):
+    declared, (shard,) = build(3), app.namespace.shards
+    deploy(app, declared)
+    shard.ask("ZREM", shard.keys.due, declared[1].id)
+    deploy(app, declared)
+    assert shard.ask("ZSCORE", shard.keys.due, declared[1].id) is not None
+    assert app.control.find("job-1").version == 1
+
+
+def test_a_job_whose_record_is_broken_is_replaced_and_named_in_the_plan(app):
+    declared, (shard,) = build(4), app.namespace.shards
+    deploy(app, declared)
+    shard.ask("HSET", shard.keys.job(declared[1].id), "definition", b"{")
+    shard.ask("DEL", shard.keys.job(declared[2].id))
+    shard.ask("SET", shard.keys.job(declared[2].id), "odd")
+    plan = plan_deploy(app.namespace, declared, OWNER)
+    assert [(each.job, bool(each.unreadable)) for each in plan.with_step(DeployStep.ADD)] == [("job-1", True), ("job-2", True)]
+    apply_deploy(app.control, plan, declared)
+    assert [app.control.find(each.name).job for each in declared] == declared
+
+
+def test_fire_times_are_compared_within_a_budget_for_the_whole_plan(app):
+    budget, start = InstantBudget(), 1_800_000_000
+    first, second, third = (diff_fire_times(None, job, start, budget) for job in build(3, SECOND))
+    assert (first.appear, first.until) == (MAX_INSTANTS, start + MAX_INSTANTS)
+    assert second.appear == MAX_INSTANTS
+    assert (third.appear, third.until) == (0, start)
+    # And of a whole plan
+    plan = plan_deploy(app.namespace, build(5, SECOND), OWNER)
+    assert [each.difference.fires.appear for each in plan.jobs] == [MAX_INSTANTS, MAX_INSTANTS, 0, 0, 0]
+
+
+def test_under_the_same_schedule_no_fire_time_is_compared():
+    old, new = build(1, SECOND)[0], msgspec.structs.replace(build(1, SECOND)[0], max_queued=7)
+    budget = InstantBudget(0)
+    found = diff_fire_times(old, new, 1_800_000_000, budget)
+    assert (found.appear, found.vanish, found.until - found.start) == (0, 0, 30 * 86_400)
