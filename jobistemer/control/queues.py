@@ -119,7 +119,10 @@ class Holds:
 
     def release(self, task: str = "", *, key: Any = None, limit: str = "") -> None:
         """End a hold now; the runs that it has put off return to their queues at once. Raises NotFound."""
-        name = _limit_name(task, key, limit)
+        self.release_name(_limit_name(task, key, limit))
+
+    def release_name(self, name: str) -> None:
+        """End a hold now by the name that `list` gives it, as `release` does. Raises NotFound."""
         if not holds.release_hold(self._namespace.shards, name):
             raise NotFound(f"{name!r} is not on hold; `jobistemer hold list` shows what is")
         self._changes.record("release hold", name)

@@ -32,9 +32,25 @@ def list_limited_runs(shards: Sequence[Database], queue: str = "", limit: int = 
     return sorted(found, key=lambda run: run.enqueued_at)[:limit]
 
 
+def read_limit_use(shards: Sequence[Database]) -> dict[str, tuple[int, int]]:
+    """Return for each limit how many of its permits are in use and how many there are."""
+    found: dict[str, tuple[int, int]] = {}
+    for database in shards:
+        limits = {to_text(name): read_number(most) for name, most in _read_limits(database).items()}
+        held = database.read_all([("HLEN", database.keys.held(name)) for name in limits])
+        for (name, most), used in zip(limits.items(), held, strict=True):
+            found[name] = (used + found.get(name, (0, 0))[0], most)
+    return found
+
+
+def _read_limits(database: Database) -> dict[bytes, bytes]:
+    limits: dict[bytes, bytes] = database.read("HGETALL", database.keys.limits)
+    return limits
+
+
 def _list_of_shard(database: Database, queue: str, limit: int) -> Iterator[LimitedRun]:
     keys = database.keys
-    limits = {to_text(name): read_number(most) for name, most in database.read("HGETALL", keys.limits).items()}
+    limits = {to_text(name): read_number(most) for name, most in _read_limits(database).items()}
     commands = [
         command
         for name in limits

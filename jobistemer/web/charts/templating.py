@@ -37,6 +37,23 @@ _FORMS: Final = {
 """Failed reaches highest, completed less, skipped least; missed is hollow, running is striped."""
 
 
+_POLICIES: Final = {
+    "skip": "An instant is skipped while an earlier occurrence goes on",
+    "queue": "An occurrence waits until the earlier one has ended",
+    "allow": "Occurrences may go on at the same time",
+    "replace": "An earlier occurrence is canceled, and the new one follows it",
+    "execute_all": "Every instant that was missed is executed",
+    "execute_last": "Of the instants that were missed only the last one is executed",
+    "mark_as_missed": "Instants that were missed are recorded as missed",
+    "bounded_window": "Only the latest of the instants that were missed are executed",
+    "compressed": "One occurrence stands for all instants that were missed",
+    "fail_fast": "A failed task cancels all others that go on, and those that wait are skipped",
+    "continue": "Only the tasks after a failed one are skipped",
+    "retry_on_failure": "After a failed task no other is started; those released before go on, with their retries",
+}
+"""What the policies of a job mean, in a sentence."""
+
+
 def format_instant(ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Format an instant in UTC. Returns a dash for none."""
     return f"{datetime.fromtimestamp(ms / 1000, UTC):{form}}" if ms else "–"
@@ -179,6 +196,7 @@ def _build_environment() -> Environment:
         "line": first_line,
         "named": hide_named,
         "priority": format_priority,
+        "policy": lambda word: _POLICIES.get(word, ""),
         "form": form_of,
         "exact": format_exact,
         "link_occurrences": link_occurrences,

@@ -69,6 +69,7 @@ def _ask_confirmation(request: Request, form: FormValues, name: str, action: Act
         label=action.label,
         question=question,
         targets=targets,
+        takes_note=action.takes_note,
         back=local_path(first_value(form, "back"), get_visit(request).root),
     )
 

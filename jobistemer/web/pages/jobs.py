@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from jobistemer.core.errors import UnknownJob
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.jobs.versions import Version
 from jobistemer.core.planning.diff import FieldChange, diff_fields
+from jobistemer.core.reads.summaries import JobSummary
 from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
 from jobistemer.core.runs.records import OccurrenceRecord
 from jobistemer.core.schedules import describe
@@ -75,6 +77,7 @@ def jobs_page(request: Request) -> Response:
         "jobs.html",
         now_ms=now_ms,
         page=page,
+        reasons=_explain_last(shards, page.rows),
         recent=jobs.list_recent(shards, [job.id for job in page.rows], OUTCOMES_PER_JOB),
         total=len(states.jobs),
         found=len(found),
@@ -82,6 +85,15 @@ def jobs_page(request: Request) -> Response:
         states=JOB_STATES,
         counts=Counter(state for job in states.jobs for state in JOB_STATES if has_state(job, state, now_ms)),
     )
+
+
+def _explain_last(shards: Sequence[Database], summaries: Sequence[JobSummary]) -> dict[str, str]:
+    # Reasons name other occurrences by their ids: people know them by their due instants.
+    last = [job.last for job in summaries if job.last]
+    mentioned = sorted(find_mentioned(last))
+    others = [each for shard in shards for each in records.find_occurrences(shard, mentioned)] if mentioned else []
+    due = {each.id: each.due for each in (*last, *others)}
+    return {each.job: explain_occurrence(each, due) for each in last}
 
 
 def filter_jobs(known: list[JobState], chosen: JobFilter, now_ms: int) -> list[JobState]:

@@ -12,6 +12,8 @@ from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import holds
 from jobistemer.store.keys import FRONT
 from jobistemer.store.reads import queues
+from jobistemer.store.reads.limited_runs import read_limit_use
+from jobistemer.store.reads.queues_snapshot import snapshot_queues
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.pagination import read_page
 
@@ -22,10 +24,15 @@ def queues_page(request: Request) -> Response:
     """Render the queues with the runs that wait in them, and the holds."""
     dashboard = get_dashboard(request)
     shards = dashboard.shards
-    return dashboard.render_page(
+    now_ms = shards[0].read_clock()
+    return dashboard.render(
         request,
         "queues.html",
+        now_ms=now_ms,
         queues=queues.list_queues(shards),
+        oldest={each.name: each.oldest_at for each in snapshot_queues(shards, 0)[0]},
+        served=queues.find_served_queues(queues.list_workers(shards), now_ms),
+        limits=read_limit_use(shards),
         holds=holds.list_holds(shards),
         front=FRONT,
     )

@@ -26,7 +26,10 @@ BAD_OUTCOMES = frozenset({OccurrenceState.FAILED, OccurrenceState.FAILED_STALE, 
 
 
 class Overview(NamedTuple):
-    """The state of the namespace that the first page shows. age_s: how old the oldest of the job states is."""
+    """The state of the namespace that the first page shows.
+
+    age_s: how old the oldest of the job states is. served: the queues that workers serve.
+    """
 
     jobs: list[JobState]
     age_s: float
@@ -36,6 +39,7 @@ class Overview(NamedTuple):
     workers: list[WorkerSummary]
     tickers: list[TickerSummary]
     quarantined: int = 0
+    served: frozenset[str] = frozenset()
 
 
 class Notice(NamedTuple):
@@ -56,7 +60,7 @@ def overview_page(request: Request) -> Response:
     dashboard = get_dashboard(request)
     shards = dashboard.shards
     now_ms = shards[0].read_clock()
-    overview = _read_overview(dashboard, shards)
+    overview = _read_overview(dashboard, shards, now_ms)
     return dashboard.render(
         request,
         "overview.html",
@@ -70,17 +74,19 @@ def overview_page(request: Request) -> Response:
     )
 
 
-def _read_overview(dashboard: Dashboard, shards: list[Database]) -> Overview:
+def _read_overview(dashboard: Dashboard, shards: list[Database], now_ms: int) -> Overview:
     states = dashboard.job_watch.look(shards)
+    workers = queues.list_workers(shards)
     return Overview(
         jobs=states.jobs,
         age_s=states.age_s,
         queues=queues.list_queues(shards),
         delayed=jobs.count_delayed(shards),
         dead=count_dead(shards),
-        workers=queues.list_workers(shards),
+        workers=workers,
         tickers=queues.list_tickers(shards),
         quarantined=sum(count_quarantined(database) for database in shards),
+        served=frozenset(queues.find_served_queues(workers, now_ms)),
     )
 
 
@@ -123,10 +129,15 @@ def _find_stops(overview: Overview) -> list[Notice]:
     if overview.jobs and not overview.tickers:
         found.append(Notice("bad", "No ticker runs, so nothing becomes due", "/workers"))
     waiting = sum(queue.all_waiting for queue in overview.queues)
-    if waiting and not overview.workers:
+    if waiting and not overview.served:
         found.append(
             Notice("bad", f"{pluralize(waiting, 'run')} wait, and no worker is there to take them", "/workers")
         )
+    unserved = [queue.name for queue in overview.queues if queue.all_waiting and queue.name not in overview.served]
+    if unserved and overview.served:
+        names = tuple((each, f"/runs?queue={quote_segment(each)}") for each in unserved[:MAX_NAMES])
+        text = "Runs wait in queues that no worker serves:"
+        found.append(Notice("bad", text, "/queues", names, len(unserved) - len(names)))
     unaccounted = max((each.unaccounted for each in overview.tickers), default=0)
     if unaccounted:
         found.append(Notice("bad", f"Jobs that are due and about which nothing happens: {unaccounted}", "/workers"))

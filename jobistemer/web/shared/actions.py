@@ -12,7 +12,7 @@ from jobistemer.control.changes import ChangeList
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.jobs import JobControl
 from jobistemer.control.quarantine import Quarantine
-from jobistemer.control.queues import QueueControl, send_worker_command
+from jobistemer.control.queues import Holds, QueueControl, send_worker_command
 from jobistemer.control.retry import retry_run
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.text import CANCEL_MESSAGES
@@ -39,13 +39,15 @@ class ActionRequest(NamedTuple):
 class Action(NamedTuple):
     """One kind of change. perform: makes it and returns a message about it.
 
-    question: asked before an action that destroys something. several: accepts more than one target.
+    question: asked before an action that destroys something. several: accepts more than one target. takes_note: the
+    question asks for the time of a pause and a note, too.
     """
 
     label: str
     perform: Callable[[Namespace, ActionRequest], str]
     question: str = ""
     several: bool = False
+    takes_note: bool = False
 
 
 def _pause_job(namespace: Namespace, request: ActionRequest) -> str:
@@ -125,13 +127,20 @@ def _resume_queue(namespace: Namespace, request: ActionRequest) -> str:
     return f"{request.target} goes on"
 
 
+def _release_hold(namespace: Namespace, request: ActionRequest) -> str:
+    Holds(namespace, request.by).release_name(request.target)
+    return f"{request.target} is on hold no more"
+
+
 def _quiet_worker(namespace: Namespace, request: ActionRequest) -> str:
     send_worker_command(namespace, request.target, "quiet", request.by)
     return f"{request.target} will fetch nothing more from its next beat on"
 
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "pause-job": Action("Pause", _pause_job),
+    "pause-job": Action(
+        "Pause", _pause_job, "Pause {}? Its instants are recorded as skipped meanwhile.", takes_note=True
+    ),
     "resume-job": Action("Resume", _resume_job),
     "trigger-job": Action("Trigger now", _trigger_job),
     "cancel-occurrence": Action(
@@ -146,6 +155,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "purge-quarantined": Action("Purge", _purge_quarantined, "Delete {} of the quarantine, for good?", several=True),
     "pause-queue": Action("Pause", _pause_queue),
     "resume-queue": Action("Resume", _resume_queue),
+    "release-hold": Action("Release", _release_hold),
     "quiet-worker": Action(
         "Quiet", _quiet_worker, "Let {} fetch nothing more? What it has in flight ends. Only a restart undoes this."
     ),

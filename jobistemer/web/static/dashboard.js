@@ -14,7 +14,7 @@ const reason = () => {
   const at = document.activeElement;
   if (at && main().contains(at) && at.matches("input:not([type=checkbox]), select, textarea")) return "typing";
   if (!getSelection().isCollapsed && main().contains(getSelection().anchorNode)) return "text selected";
-  if (main().querySelector("details.menu[open], form.login, input[name=confirmed]")) return "a form is open";
+  if (main().querySelector("details.menu[open], form.login, .box input[name=confirmed]")) return "a form is open";
   return main().querySelector("[data-moves]:hover") ? "pointer on the list" : "";
 };
 const keyOf = (each) => each.id || each.getAttribute("href") || each.className;
@@ -131,10 +131,10 @@ const along = (event) => {
   cells[at < 0 ? (by > 0 ? 0 : cells.length - 1) : Math.min(Math.max(at + by, 0), cells.length - 1)]?.focus();
   return true;
 };
-// A click anywhere in a row follows its first link, unless it meets something else, or ends a selection of text.
+// A click in a row follows its first link, unless it meets something else, a text to read, or ends a selection.
 const follow = (event) => {
   const at = event.target, row = at.closest("tbody tr");
-  if (!row || at.closest("a, button, input, label, summary, select") || !getSelection().isCollapsed) return;
+  if (!row || at.closest("a, button, input, label, summary, select, code, td.wide") || !getSelection().isCollapsed) return;
   if (at.closest("td.choose")) row.querySelector("input[type=checkbox]").click();
   else if (event.ctrlKey || event.metaKey) open(row.querySelector("td > a")?.href);
   else row.querySelector("td > a")?.click();
@@ -164,6 +164,7 @@ if (live) {
   document.body.classList.add("scripted");
   for (const each of main().querySelectorAll(".log")) each.scrollTop = each.scrollHeight;
   prepare();
+  document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   // The response to a form is not loaded again: its address would be requested with GET instead of POST.
   if (!location.pathname.includes("/actions/")) setTimeout(again, EVERY_MS);
 }

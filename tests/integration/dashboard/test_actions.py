@@ -37,6 +37,23 @@ def test_a_job_is_paused_resumed_and_triggered_and_its_list_says_by_whom(visitor
     assert "paused by ana: too loud" in app.control.log("hostile")[2].note or app.control.log("hostile")[2].note
 
 
+def test_a_job_is_paused_from_the_list_after_a_question_that_takes_a_note(visitor, app, ids):
+    page = visitor.send("pause-job", "hostile", back="/jobs").text
+    assert "Pause hostile?" in HtmlPage(page).text
+    assert 'name="note"' in page
+    assert not app.control.is_paused("hostile")
+    visitor.press("pause-job", "hostile", note="too loud", minutes="15")
+    assert app.control.log("hostile")[0].note.endswith("too loud")
+
+
+def test_a_hold_is_released_by_the_name_in_the_list(visitor, app):
+    hold = app.holds.put("sync", key=7, seconds=600).name
+    assert f'value="{hold}"' in visitor.look("/queues")
+    assert "is on hold no more" in visitor.press("release-hold", hold)
+    assert app.holds.list() == []
+    assert visitor.send("release-hold", hold).status_code == 404
+
+
 def test_what_was_done_is_said_once(visitor, ids):
     assert "mail is paused; workers hear it" in visitor.press("pause-queue", "mail")
     assert "workers hear it" not in visitor.look("/queues")
@@ -116,7 +133,7 @@ def test_what_destroys_is_asked_before_and_not_done_until_it_is_confirmed(visito
     record_beat(shard_of(app), "alice")
     live, _ = app.control.trigger("hostile")
     aside = put_aside(app)
-    targets = {"cancel-occurrence": live, "cancel-run": ids["waiting"], "purge-dead": ids["dead"], "purge-quarantined": aside}
+    targets = {"cancel-occurrence": live, "cancel-run": ids["waiting"], "purge-dead": ids["dead"], "purge-quarantined": aside, "pause-job": "hostile"}
     target = targets.get(action, "alice")
     before = visitor.look("/dead") if action == "purge-dead" else visitor.look("/runs")
     answer = visitor.send(action, target, back="/dead")
@@ -197,7 +214,7 @@ def test_who_did_what_is_on_record_for_every_action(app, ids):
     failed = app.enqueue("send_email", {"to": "x"}).id
     app.run(failed).cancel()
     targets = {
-        "restore-quarantined": put_aside(app), "retry-run": failed,
+        "restore-quarantined": put_aside(app), "retry-run": failed, "release-hold": app.holds.put("send_email", seconds=60).name,
         "cancel-run": ids["waiting"], "cancel-occurrence": live, "replay-occurrence": ids["hostile"], "quiet-worker": "alice",
         "pause-queue": "mail", "resume-queue": "mail", "replay-dead": ids["dead"],
     }  # fmt: skip

@@ -44,7 +44,7 @@ def test_an_action_leads_back_under_its_path(mounted, app):
     for client in mounted:
         page = client.get("/admin/jobs/jobs/hostile").text
         csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
-        form = {"csrf": csrf, "target": "hostile", "back": "/admin/jobs/jobs/hostile"}
+        form = {"csrf": csrf, "target": "hostile", "back": "/admin/jobs/jobs/hostile", "confirmed": "yes"}
         answer = client.post("/admin/jobs/actions/pause-job", data=form, headers={"origin": AT})
         assert (answer.status_code, answer.headers["location"]) == (303, "/admin/jobs/jobs/hostile")
         assert "hostile is paused" in client.get("/admin/jobs/jobs/hostile").text
@@ -102,7 +102,7 @@ def test_wrong_settings_are_refused_where_it_is_made(app):
 
 def test_the_user_whom_a_proxy_names_is_on_record(app, ids):
     visitor = DashboardClient(app.namespace, user_header="X-Forwarded-User")
-    assert visitor.send("pause-job", "hostile", headers={"origin": AT, "x-forwarded-user": "ben@shop"}).status_code == 303
+    assert visitor.send("pause-job", "hostile", confirmed="yes", headers={"origin": AT, "x-forwarded-user": "ben@shop"}).status_code == 303
     assert app.control.log("hostile")[0].by == "ben@shop"
     for headers in ({"origin": AT}, {"origin": AT, "x-forwarded-user": " "}):
         answer = visitor.send("resume-job", "hostile", headers=headers)

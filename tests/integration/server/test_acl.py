@@ -254,6 +254,7 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
         targets = {"job": "every_second", "queue": "mail", "worker": worker.id, "run": waiting.id, "dead": broken.id}
         kept, dropped = put_two_aside(app, admins)
         targets |= {"cancel-occurrence": live, "replay-occurrence": occurrence, "restore-quarantined": kept, "purge-quarantined": dropped}
+        targets["hold"] = app.holds.put("quiet", seconds=60).name
         for action in ACTIONS:
             target = targets.get(action) or targets[action.rpartition("-")[2]]
             answer = operator.send(action, target, confirmed="yes")
