@@ -18,7 +18,8 @@ const reason = () => {
   return main().querySelector("[data-moves]:hover") ? "pointer on the list" : "";
 };
 const keyOf = (each) => each.id || each.getAttribute("href") || each.className;
-const find = (where, key) => [...where.querySelectorAll("a, button, summary, input, [tabindex]")].find((each) => keyOf(each) === key);
+// Several links may lead to the same page, so each has its number among them.
+const alike = (where, key) => [...where.querySelectorAll("a, button, summary, input, [tabindex]")].filter((each) => keyOf(each) === key);
 
 // What scrolls by itself, by a key that the next page has too. A log that was at its end follows it.
 const scrolling = (where) => [...where.querySelectorAll(".scroll, pre, .log, .targets")].map((each, n) => [each.id || each.dataset.key || `${each.className}-${n}`, each]);
@@ -26,7 +27,7 @@ const atEnd = (each) => each.matches(".log") && each.scrollHeight - each.scrollT
 
 const place = (fresh) => {
   const old = main(), at = document.activeElement;
-  const key = old.contains(at) ? keyOf(at) : null;
+  const key = old.contains(at) ? keyOf(at) : null, number = key ? alike(old, key).indexOf(at) : 0;
   const places = new Map(scrolling(old).map(([name, each]) => [name, [each.scrollLeft, each.scrollTop, atEnd(each)]]));
   const folded = new Map([...old.querySelectorAll("details[id]")].map((each) => [each.id, each.open]));
   const chosen = new Set([...old.querySelectorAll("input[type=checkbox]:checked")].map((each) => each.value));
@@ -39,7 +40,7 @@ const place = (fresh) => {
     each.scrollLeft = left;
     each.scrollTop = end ? each.scrollHeight : top;
   }
-  if (key) find(fresh, key)?.focus({ preventScroll: true });
+  if (key) alike(fresh, key).slice(0, number + 1).pop()?.focus({ preventScroll: true });
   if (more > 0) news.textContent = more === 1 ? "1 new failure" : `${more} new failures`;
   prepare();
 };
