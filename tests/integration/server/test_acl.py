@@ -264,7 +264,7 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
 
 def test_a_dashboard_that_is_not_read_only_says_which_right_a_viewer_lacks(url, admins):
     shop(url("operator")).deploy()
-    answer = DashboardClient(Namespace(url("viewer"), "test")).send("pause-job", "every_second")
+    answer = DashboardClient(Namespace(url("viewer"), "test")).send("pause-job", "every_second", confirmed="yes")
     assert answer.status_code == 503
     assert "jobistemer acl operator" in answer.text
 
