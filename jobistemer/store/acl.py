@@ -138,6 +138,7 @@ OPERATOR: Final = Role(
     ),
     (
         *("sadd paused", "srem paused", "sadd closed", "srem closed", "zadd chores", "zrem chores", "hsetnx settings"),
+        *("get forms", "set forms"),
         *("zadd holds", "zrem holds", "zremrangebyscore holds", "zremrangebyscore dead", "zrem history"),
         *("del kept", "xdel quarantine", "pexpire versions", "pexpire history", "pexpire audit"),
         *("zrem due", "zrem expected"),
@@ -160,6 +161,8 @@ VIEWER: Final = Role(
         "expected quarantine ended".split()
     ),
 )
+_OF_NAMESPACE: Final = frozenset(["settings", "forms"])
+"""The kinds of keys that a namespace has one of, on no shard."""
 ROLES: Final = {role.name: role for role in (PRODUCER, TICKER, WORKER, OPERATOR, VIEWER)}
 
 
@@ -176,7 +179,8 @@ def build_rule(roles: Iterable[str], namespace: str, *, selectors: bool = True) 
         commands = sorted({f"+{permission.command}" for role in chosen for permission in list_permissions(role)})
         loading = [f"+{each}" for role in chosen for each in role.commands if each in _LOADING]
         kinds = sorted({kind for role in chosen for kind in list_key_kinds(role)})
-        keys = [f"~{_pattern(space, kind)}" for kind in ("settings", *kinds)]
+        of_namespace = {each.kind for role in chosen for each in list_permissions(role)} & _OF_NAMESPACE
+        keys = [f"~{_pattern(space, kind)}" for kind in (*sorted(of_namespace, reverse=True), *kinds)]
         return ["resetkeys", "resetchannels", "-@all", *sorted({*commands, *loading}), *keys, *channels]
     allowed = {permission for role in chosen for permission in list_permissions(role)}
     bare = [f"+{each.command}" for each in sorted(allowed) if not each.kind]
@@ -205,8 +209,8 @@ def _build_selectors(allowed: set[Permission], space: str) -> list[str]:
 
 
 def _pattern(space: str, kind: str) -> str:
-    if kind == "settings":
-        return f"{{{space}}}:settings"
+    if kind in _OF_NAMESPACE:
+        return f"{{{space}}}:{kind}"
     # Others are followed by a name or an id.
     is_single = kind == "nothing" or kind in list_single_kinds()
     return f"{{{space}:*}}:{kind if is_single else f'{kind}:*'}"
@@ -247,7 +251,8 @@ def list_permissions(role: Role) -> frozenset[Permission]:
 def _list_quarantine_permissions(found: set[Permission]) -> set[Permission]:
     """Return what a role needs to put aside what it cannot read: only of the kinds of keys that it writes anyway."""
     reads = {*" ".join((*_READS_OF_TYPES.values(), "exists type pttl get sismember hscan")).split()}
-    written = {each.kind for each in found if each.kind and each.command not in reads} - {"settings", "app", "nothing"}
+    written = {each.kind for each in found if each.kind and each.command not in reads}
+    written -= {*_OF_NAMESPACE, "app", "nothing"}
     types = list_types()
     members = {"zset": ("zscore", "zrem"), "set": ("srem",)}
     own = {Permission(command, kind) for kind in written for command in members.get(types.get(kind, ""), ())}

@@ -43,6 +43,14 @@ def settings_key(namespace: str) -> str:
     return f"{{{namespace}}}:settings"
 
 
+def forms_key(namespace: str) -> str:
+    """String: the secret by which the dashboards of a namespace know their forms.
+
+    A key of its own, because every role reads the settings.
+    """
+    return f"{{{namespace}}}:forms"
+
+
 def place(queue: str, priority: int) -> str:
     """Return the name of a queue and a priority, as records and the set of streams have it."""
     return f"{queue}:{priority}"

@@ -28,7 +28,8 @@ UNREADABLE = "?"
 class Concurrency(msgspec.Struct, frozen=True, tag="concurrency", tag_field="kind", omit_defaults=True):
     """At most `most` runs at a time: of the task or queue, or for each value of `key`.
 
-    key: a template over the arguments, such as `{customer}` or `{order.customer}`. name: the name that runs count
+    key: a template over the arguments, such as `{customer}` or `{order.customer}`: names, fields and indexes, without a
+    conversion or a format. name: the name that runs count
     under, for limits that several tasks share; by default each task and each queue counts for itself. Raises
     InvalidDefinition or InvalidName for values out of range.
     """
@@ -169,7 +170,15 @@ def _check_limit(what: str, limit: Limit) -> None:
 
 def _key_fields(key: str) -> list[str]:
     try:
-        named = [field for _, field, _, _ in Formatter().parse(key) if field is not None]
+        parts = [part for part in Formatter().parse(key) if part[1] is not None]
     except ValueError as error:
         raise InvalidDefinition(f"limit key {show(key)} is no template: {error}") from None
+    # A width such as {customer:>1000000000} takes all memory of whoever counts a call.
+    if odd := next(
+        (f"!{conversion}" if conversion else f":{spec}" for _, _, spec, conversion in parts if conversion or spec), ""
+    ):
+        raise InvalidDefinition(
+            f"limit key {show(key)} has {show(odd)}; only names stand in its braces: '{{customer}}'"
+        )
+    named = [str(part[1]) for part in parts]
     return [field.partition(".")[0].partition("[")[0] for field in named]

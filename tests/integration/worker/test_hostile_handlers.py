@@ -7,6 +7,7 @@ help ends in the dead letters.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -143,9 +144,12 @@ def test_the_outcome_is_the_truth_and_the_worker_goes_on(app, worker, task):
     assert app.enqueue("where").result(timeout=30) == worker.pid
 
 
+@pytest.mark.timeout(300)
 def test_after_all_of_them_every_slot_still_works(app, worker):
-    for task in ZOO:
-        app.enqueue(task)
+    # Half of them start or kill a process: on a busy machine all together take longer than one result may.
+    for run in [app.enqueue(task) for task in ZOO]:
+        with suppress(RunFailed):
+            run.result(timeout=240)
     all_slots_work(app, worker)
 
 

@@ -37,7 +37,7 @@ def test_no_rule_allows_what_endangers_the_server(role):
     assert not [token for token in tokens if token.startswith(("+@", "allkeys", "~*", "&*", "+config", "+flush", "+acl"))]
     keys = [word.rstrip(")") for token in tokens for word in token.split() if word[0] == "~"]
     assert keys
-    assert all(key.startswith(("~{jobistemer:*}:", "~{jobistemer}:settings")) for key in keys)
+    assert all(key.startswith(("~{jobistemer:*}:", "~{jobistemer}:settings", "~{jobistemer}:forms")) for key in keys)
     # Every key is for the call of a script alone.
     assert not [token for token in tokens if "~{jobistemer:*}:*" in token and token.split()[:-1] not in (["(+evalsha"], ["(+evalsha", "+eval"])]
 
@@ -58,3 +58,9 @@ def test_a_script_does_to_each_kind_of_key_what_its_body_says():
     assert {("exists", "live"), ("exists", "queued")} <= read_permissions("claim_occurrences")
     assert ("rpush", "changes") in read_permissions("record_change")
     assert ("zadd", "rate") in read_permissions("admit_run")
+
+
+@pytest.mark.parametrize("selectors", [True, False])
+def test_the_secret_of_forms_is_for_operators_alone(selectors):
+    allowed = {role for role in ROLES if "{jobistemer}:forms" in " ".join(build_rule([role], "jobistemer", selectors=selectors))}
+    assert allowed == {"operator"}

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from jobistemer import Concurrency, Jobistemer, Options, Rate
@@ -125,3 +127,10 @@ def test_a_limit_of_a_queue_is_checked_where_it_is_declared():
     with pytest.raises(InvalidDefinition) as refused:
         app.limit_queue("mail", 3)
     assert "queue 'mail': limit 3 is neither" in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["{a:>1000000000}", "{a!r}", "{a:{b}}", "{a.b:x}"])
+@pytest.mark.parametrize("limit", [Concurrency, partial(Rate, per_s=1)])
+def test_a_key_with_a_format_is_refused_since_a_width_could_take_all_memory(limit, key):
+    with pytest.raises(InvalidDefinition, match="only names stand in its braces"):
+        limit(1, key=key)
