@@ -46,9 +46,7 @@ def measure(server: BenchServer, jobs: int, tickers: int, seconds: int) -> dict[
     spent = [cpu_seconds(pid) - before for pid, before in cpu.items()]
     server_spent = server.cpu_seconds() - server_cpu
     time.sleep(1)
-    late = read_lateness(
-        app.namespace, (build_job(number).name for number in range(jobs)), range(first, first + seconds)
-    )
+    late = read_lateness(app.namespace, (build_job(number).name for number in range(jobs)), range(first, first + seconds))
     for process in processes:
         process.terminate()
         process.wait()
