@@ -10,6 +10,7 @@ import msgspec
 from jobistemer.core.builtin_tasks import Permissions
 from jobistemer.core.checks import check_name, check_range
 from jobistemer.core.errors import Misconfigured
+from jobistemer.core.sizes import DEFAULT_LOG_BYTES
 
 WORKER_RANGES: Final = {
     "concurrency": (1, 1000),
@@ -18,6 +19,7 @@ WORKER_RANGES: Final = {
     "loop_block_s": (0.5, 3600),
     "max_leaked": (1, 10_000),
     "max_suspects": (1, 1000),
+    "max_log_bytes": (4_096, 16 * 1024**2),
     **dict.fromkeys(("max_runs", "max_memory_mib", "child_max_runs", "child_max_memory_mib"), (0, 10**9)),
 }
 TICKER_RANGES: Final = {
@@ -41,6 +43,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     coroutine that blocks the event loop for so many seconds keeps that loop for itself, and the other coroutines go on
     in a new one. max_leaked: the worker ends in order when so many threads that it gave up have not ended.
     max_suspects: how many runs that may have killed a worker are executed at a time, each in a process of its own.
+    max_log_bytes: how many bytes of log lines and progress are kept of one attempt; the oldest lines go first.
     permissions: what the built-in tasks may do. Raises Misconfigured with the field, the value and what is allowed.
     """
 
@@ -58,6 +61,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     loop_block_s: float = 5.0
     max_leaked: int = 10
     max_suspects: int = 2
+    max_log_bytes: int = DEFAULT_LOG_BYTES
     permissions: Permissions = Permissions()
 
     def __post_init__(self) -> None:

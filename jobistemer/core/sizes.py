@@ -8,6 +8,8 @@ from jobistemer.core.checks import check_range
 from jobistemer.core.errors import InvalidDefinition
 
 DEFAULT_BYTES = 256 * 1024
+DEFAULT_LOG_BYTES = 64 * 1024
+"""How many bytes of log lines and progress of one attempt are kept together, in their stored form."""
 LARGEST_BYTES = 64 * 1024 * 1024
 
 

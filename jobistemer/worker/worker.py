@@ -101,7 +101,8 @@ class Worker:
         self._settings = settings
         self._worker_hooks = plugins.worker_hooks
         self.id = process_identity()
-        self._resources = ContextResources(settings.permissions, plugins.prepare, GroupRecorder())
+        log_bytes = settings.max_log_bytes
+        self._resources = ContextResources(settings.permissions, plugins.prepare, GroupRecorder(), log_bytes)
         doubt_s = min(settings.lease_s, DOUBT_BEATS * settings.beat_s)
         self._attempts = RunningAttempts(doubt_s, partial(ContextTools, resources=self._resources))
         self._prefetch = Prefetch(settings.concurrency, self._attempts.count_long)

@@ -108,6 +108,14 @@ def recycling_options(function: F) -> F:
     metavar="N",
     help="Number of runs at a time that may have killed a worker, each in a process of its own.",
 )
+@click.option(
+    "--max-log-bytes",
+    type=int,
+    default=_DEFAULTS.max_log_bytes,
+    show_default=True,
+    metavar="BYTES",
+    help="Log lines and progress that are kept of one attempt.",
+)
 @click.option("--burst", is_flag=True, help="End when the queues are empty.")
 @recycling_options
 @supervisor_options

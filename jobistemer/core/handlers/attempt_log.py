@@ -10,8 +10,6 @@ from jobistemer.core.safe_text import make_storable
 
 MAX_LINES = 1_000
 """How many lines of one attempt are kept: the last ones."""
-MAX_BYTES = 256 * 1024
-"""How many bytes of lines of one attempt are kept, in their stored form."""
 LONGEST_LINE = 4_000
 """How many characters of one line are kept."""
 

@@ -18,7 +18,7 @@ from jobistemer.store.reads import records
 class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """One change of a run: a new log line, new progress, or a new state or attempt.
 
-    missed: how many lines before this one were lost since the last poll, because only the last thousand are kept.
+    missed: how many lines before this one were lost since the last poll, because only the last ones are kept.
     """
 
     run: str

@@ -14,6 +14,7 @@ from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.hooks import PrepareCall
 from jobistemer.core.runs.transaction import Transaction
+from jobistemer.core.sizes import DEFAULT_LOG_BYTES
 from jobistemer.store.calls import occurrences
 from jobistemer.store.reads.records import find_last_run_ms
 from jobistemer.worker.attempts.attempt import Attempt
@@ -33,10 +34,15 @@ class ContextResources:
     """The parts that the tools of all attempts of one worker share."""
 
     def __init__(
-        self, permissions: Permissions, prepare: PrepareCall | None = None, recorder: Recorder | None = None
+        self,
+        permissions: Permissions,
+        prepare: PrepareCall | None = None,
+        recorder: Recorder | None = None,
+        max_log_bytes: int = DEFAULT_LOG_BYTES,
     ) -> None:
         self.log_shipper = LogShipper()
         self.permissions = permissions
+        self.max_log_bytes = max_log_bytes
         self.prepare: PrepareCall = prepare or refuse_enqueue
         self.recorder: Recorder = recorder or DirectRecorder()
         self.is_shutting_down = threading.Event()
@@ -53,7 +59,7 @@ class ContextTools:
         self._logger: RunLogger | None = None
         self._transaction: Transaction | None = None
         self.used_steps: Steps | None = None
-        self.log_buffer = LogBuffer()
+        self.log_buffer = LogBuffer(resources.max_log_bytes)
         self.permissions = resources.permissions
 
     @property
