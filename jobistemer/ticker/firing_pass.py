@@ -60,6 +60,7 @@ class FiringPass:
         # Jobs whose next due mark is known, and jobs that have changed meanwhile. A job may be in both: it is outdated.
         self._known: dict[str, DueJob] = {}
         self._outdated: set[str] = set()
+        self._untried: list[DueJob] = []
         self.claimed = self.late_ms = 0
         self.replan = self.refused = self.replaced = self.timed = False
         self.grown: dict[str, Job] = {}
@@ -80,6 +81,8 @@ class FiringPass:
         self._claim(mine)
         if others:
             self._claim(self._find_undecided(others))
+        # After an outage there may be more jobs that lag behind than one pass comes to.
+        upcoming.untried = {due_job.job_id for due_job in (*later, *self._untried)}
         # An outdated job stays out: as an unknown one it is read anew by the next look. When the connection breaks, all
         # jobs of the pass stay out, since it is not known which of their cursors have moved.
         for due_job in (*later, *self._known.values()):
@@ -184,6 +187,7 @@ class FiringPass:
             else:
                 # Put back as it is: the next pass goes on with it.
                 self._known[due_job.job_id] = due_job
+                self._untried.append(due_job)
 
     def _record(self, due_job: DueJob, decision: Decision, word: str, state: str) -> None:
         job_id, job = due_job.job_id, due_job.job

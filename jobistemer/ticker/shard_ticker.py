@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -21,6 +22,7 @@ from jobistemer.runtime.repeat import retry_until_done
 from jobistemer.store.calls import heartbeats
 from jobistemer.store.continuity import Beat, Continuity
 from jobistemer.store.database import Database
+from jobistemer.store.reads.job_names import read_names
 from jobistemer.store.wakeup import WakeListener
 from jobistemer.ticker.alerts import raise_due_alerts
 from jobistemer.ticker.chores import Chores
@@ -88,7 +90,7 @@ class ShardTicker:
 
     def reasons_not_ready(self) -> list[str]:
         """Return the reasons why this ticker is not ready; empty when it is."""
-        found = [f"job {job} is due and no ticker decides it" for job in self.unaccounted.jobs]
+        found = [f"job {name} is due and no ticker decides it" for name in self.unaccounted.jobs.values()]
         if self._polled_at is None or time.monotonic() - self._polled_at > POLL_LATE_S + self._settings.pass_s:
             found.append("it has not read the agenda lately; does the server answer?")
         if self._held_ms:
@@ -145,7 +147,8 @@ class ShardTicker:
         self._held_ms = held_ms
         if full:
             self._polled_at = time.monotonic()
-            self.unaccounted.observe(agenda.due, now_ms, self.upcoming.grace_ms)
+            names = partial(read_names, database)
+            self.unaccounted.observe(agenda.due, now_ms, self.upcoming.grace_ms, self.upcoming.untried, names)
 
     def process_due(self) -> int:
         """Fire, promote and halt what is due, start queued occurrences. Returns how many occurrences were decided."""

@@ -134,6 +134,8 @@ class UpcomingJobs:
     def __init__(self, share: Share = Share()) -> None:  # noqa: B008 - never changed
         self.share = share
         self.jobs: dict[str, DueJob] = {}
+        # Ids of jobs that were due in the last pass, and that it has not come to.
+        self.untried: set[str] = set()
         # Heap of (due mark, job id). An entry is never removed from its middle: one whose job has moved on or is gone
         # is recognised by the mark when it comes up, and passed over.
         self._heap: list[tuple[int, str]] = []

@@ -29,6 +29,16 @@ def find_names(database: Database) -> Iterator[str]:
                 yield name
 
 
+def read_names(database: Database, job_ids: Sequence[str]) -> dict[str, str]:
+    """Return the names of jobs of one shard by their ids; the id for one whose definition cannot be read."""
+    found: dict[str, str] = {}
+    for start in range(0, len(job_ids), PAGE):
+        part = job_ids[start : start + PAGE]
+        definitions = database.read_all([("HGET", database.keys.job(job), "definition") for job in part])
+        found |= {job: _read_name(raw) or job for job, raw in zip(part, definitions, strict=True)}
+    return found
+
+
 def read_named(namespace: Namespace, names: Sequence[str]) -> list[JobSummary]:
     """Return the summaries of jobs, in the order of their names; a job that was removed meanwhile is left out."""
     by_shard: dict[Database, list[str]] = {}

@@ -9,7 +9,7 @@ from jobistemer.core.settings import TickerSettings
 from jobistemer.store.clock import ServerClock
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.queues import list_tickers
-from jobistemer.ticker import Ticker
+from jobistemer.ticker import Ticker, firing_pass
 from jobistemer.ticker.unaccounted import UnaccountedJobs
 from tests.support.clocks import NOW
 from tests.support.lifecycle import T0, job, register
@@ -23,7 +23,20 @@ def stuck(database):
     """A job whose definition no ticker can read."""
     register(database, job())
     database.client.hset(database.keys.job(job().id), "definition", b'{"name":"report","schedule":{"kind":"sundial"}}')
-    return job().id
+    return job().name
+
+
+@pytest.fixture
+def look(monkeypatch):
+    """`look(ticker, after=2.0)` takes a pass when so many seconds have passed by the clock of its process."""
+    steady = [1000.0]
+
+    def take(one, after=2.0):
+        steady[0] += after
+        monkeypatch.setattr(one.unaccounted, "_monotonic", lambda: steady[0])
+        return one.tick()
+
+    return take
 
 
 def test_a_ticker_is_ready_after_its_first_look_and_not_before(database):
@@ -33,51 +46,91 @@ def test_a_ticker_is_ready_after_its_first_look_and_not_before(database):
     assert one.reasons_not_ready() == []
 
 
-def test_a_job_of_which_nothing_becomes_is_counted_at_the_second_look_beyond_its_grace(database, clock, stuck, caplog):
+def test_a_job_that_no_ticker_decides_is_counted_by_its_name_when_its_mark_stays_the_same(
+    database, clock, stuck, look, caplog
+):
     one = build_ticker(database)
     clock.advance(2 * MINUTE)
-    one.tick()
-    one.tick()
+    look(one)
+    look(one)
     # A minute late is within the grace; a millisecond more is not.
     assert one.reasons_not_ready() == []
     clock.advance(0.001)
-    one.tick()
+    look(one)
     assert one.reasons_not_ready() == []
     with caplog.at_level(logging.ERROR, "jobistemer.ticker"):
-        one.tick()
-        one.tick()
+        look(one)
+        look(one)
     assert one.reasons_not_ready() == [f"job {stuck} is due and no ticker decides it"]
     (message,) = [each.message for each in caplog.records if "no ticker has decided" in each.message]
     assert message.startswith(f"job {stuck} is due since 60001 ms and no ticker has decided it; `jobistemer job show`")
 
 
-def test_the_list_of_tickers_shows_how_many_are_unaccounted_for(database, clock, stuck):
+def test_looks_that_follow_at_once_say_nothing_whatever_the_servers_clock_does_between_them(
+    database, clock, stuck, look
+):
+    one = build_ticker(database)
+    for _ in range(5):
+        clock.advance(3 * MINUTE)
+        look(one, after=0.1)
+        assert one.reasons_not_ready() == []
+    look(one, after=1.0)
+    assert one.reasons_not_ready() == [f"job {stuck} is due and no ticker decides it"]
+
+
+def test_a_job_that_a_busy_ticker_has_not_come_to_yet_is_accounted_for(look):
+    now, found = [0.0], UnaccountedJobs(lambda: now[0])
+    marks = {"job_1": NOW - 120_000, "job_2": NOW - 120_000}
+    for _ in range(3):
+        now[0] += 2
+        found.observe(marks, NOW, lambda _: MINUTE * 1_000, untried={"job_1"})
+    assert list(found.jobs) == ["job_2"]
+    for _ in range(2):
+        now[0] += 2
+        found.observe(marks, NOW, lambda _: MINUTE * 1_000)
+    assert sorted(found.jobs) == ["job_1", "job_2"]
+
+
+def test_more_jobs_that_lag_than_one_pass_comes_to_are_no_fault(database, clock, look, monkeypatch):
+    monkeypatch.setattr(firing_pass, "MAX_LAGGING", 2)
+    for number in range(9):
+        register(database, job(name=f"job-{number}", grace_s=1.0, overlap="allow"))
+    one = build_ticker(database)
+    clock.advance(2 * MINUTE)
+    looks = 0
+    while look(one):
+        looks += 1
+        assert one.reasons_not_ready() == []
+    assert looks >= 4
+
+
+def test_the_list_of_tickers_shows_how_many_are_unaccounted_for(database, clock, stuck, look):
     one = build_ticker(database)
     clock.advance(3 * MINUTE)
     for _ in range(3):
-        one.tick()
+        look(one)
     (shown,) = list_tickers([database])
     assert (shown.unaccounted, shown.held_ms) == (1, 0)
 
 
-def test_a_job_that_is_accounted_for_again_makes_the_ticker_ready(database, clock, stuck):
+def test_a_job_that_is_accounted_for_again_makes_the_ticker_ready(database, clock, stuck, look):
     one = build_ticker(database)
     clock.advance(3 * MINUTE)
-    one.tick()
-    one.tick()
+    look(one)
+    look(one)
     assert one.reasons_not_ready()
     register(database, job(max_queued=7), "f2", seen=1)
-    one.tick()
-    one.tick()
+    look(one)
+    look(one)
     assert one.reasons_not_ready() == []
 
 
-def test_a_job_that_catches_up_slowly_is_accounted_for(database, clock):
+def test_a_job_that_catches_up_slowly_is_accounted_for(database, clock, look):
     register(database, job(recovery="execute_all", catch_up_per_s=0.1, overlap="allow"))
     one = build_ticker(database)
     clock.advance(90 * MINUTE)
     for _ in range(20):
-        one.tick()
+        look(one)
         clock.advance(2)
         assert one.reasons_not_ready() == []
 
@@ -124,7 +177,8 @@ def test_a_ticker_that_has_not_reached_its_server_is_not_ready(server_url):
 
 
 def test_two_thousand_jobs_that_nobody_decides_are_one_line_with_their_number(caplog):
-    found, now_ms = UnaccountedJobs(), NOW
+    steady = iter(range(9))
+    found, now_ms = UnaccountedJobs(lambda: 2.0 * next(steady)), NOW
     marks = {f"job_{number}": NOW - 120_000 - number for number in range(2_000)}
     with caplog.at_level(logging.INFO, "jobistemer.ticker"):
         for _ in range(3):
