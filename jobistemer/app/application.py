@@ -24,10 +24,12 @@ from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.definitions import Registration
 from jobistemer.control.queues import Holds, QueueControl
 from jobistemer.control.signals import find_run_by_key, signal_run
-from jobistemer.core.checks import check_id, check_range, show
+from jobistemer.core.checks import LONGEST_ID, check_id, check_range, check_text, show
+from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import InvalidInput, Misconfigured
 from jobistemer.core.handlers.hooks import MiddlewareChain, Plugins
 from jobistemer.core.jobs.options import Options
+from jobistemer.core.reads.stats import Stats
 from jobistemer.core.runs.report import Report
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
@@ -35,6 +37,7 @@ from jobistemer.core.text import join_some, pluralize
 from jobistemer.runtime.offload import twin
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.reports import find_report
+from jobistemer.store.reads.stats import read_stats
 from jobistemer.store.server.connection import DEFAULT_URL
 
 _log = logging.getLogger("jobistemer.app")
@@ -184,7 +187,20 @@ class Jobistemer(Registry):
         """
         return Running(self, ticker=ticker, worker=worker)
 
+    def stats(self, *, queue: str = "", task: str = "", since: datetime | None = None) -> Stats:
+        """Return how many runs are pending, running and delayed, and how many ended how, and since when.
+
+        queue, task: only those; empty for all. since: ends are counted from its day (UTC) on; None for all that are
+        kept, 31 days. It reads more than a producer may: its user needs the rights of a viewer as well.
+        Raises InvalidInput, NotConnected or ServerRefused.
+        """
+        for kind, name in (("queue", queue), ("task", task)):
+            check_text(kind, name, LONGEST_ID, InvalidInput)
+        since_ms = 0 if since is None else instant_ms("since", since)
+        return read_stats(self.namespace.shards, queue, task, since_ms)
+
     health_async = twin(health)
+    stats_async = twin(stats)
     enqueue_many_async = twin(enqueue_many)
     signal_async = twin(signal)
     deploy_async = twin(deploy)

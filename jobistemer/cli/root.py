@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "queue": ("jobistemer.cli.commands.queue:queue_group", "List, pause, resume, drain, open and purge queues."),
     "run": ("jobistemer.cli.commands.run:run_group", "List, show, cancel, retry and watch task runs."),
     "simulate": ("jobistemer.cli.commands.simulate:simulate_command", "Play the schedules of an app without a server."),
+    "stats": ("jobistemer.cli.top.stats:stats_command", "Count the runs that wait, run and have ended."),
     "task": ("jobistemer.cli.commands.task:task_group", "List the tasks of an app."),
     "ticker": ("jobistemer.cli.commands.processes:ticker_group", "List tickers; `jobistemer-ticker` starts one."),
     "top": ("jobistemer.cli.top.command:top_command", "Watch the namespace live."),

@@ -14,6 +14,7 @@ from jobistemer.core.jobs.options import HIGHEST_PRIORITY
 
 FRONT = HIGHEST_PRIORITY + 1
 """The priority of the place that is read first in its queue: for runs that a limit held up when their turn had come."""
+DAY_MS: Final = 86_400_000
 GROUP = "workers"
 """The one consumer group of every stream."""
 
@@ -21,8 +22,13 @@ _KINDS: Final = {
     "zset": "due delayed dead deadlines expected chores cancels holds workers tickers history live queued waiting rate "
     "promised parked questions unknown",
     "set": "streams starts paused closed",
+<<<<<<< HEAD
     "hash": "limits job versions backfill occurrence run attempt group results held worker ticker steps suspects",
     "list": "audit log changes ended",
+=======
+    "hash": "outcomes limits job versions backfill occurrence run attempt group results held worker ticker",
+    "list": "audit log",
+>>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
     "stream": "stream quarantine",
     "string": "unique identity joined",
 }
@@ -216,6 +222,10 @@ class Keys:
     def own(self, name: str) -> str:
         """Any type: a value of the application, written by transactions."""
         return f"{self.tag}:app:{name}"
+
+    def outcomes(self, day: int) -> str:
+        """Hash: how many runs ended on a day (since 1970, UTC), by state, queue and task; expires."""
+        return f"{self.tag}:outcomes:{day}"
 
     def stream(self, place_name: str) -> str:
         """Stream: the entries of one queue and priority."""

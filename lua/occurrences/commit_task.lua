@@ -2,14 +2,22 @@
 commit_task: end a run that is a task of an occurrence, and move the occurrence on: release or skip the tasks
 that waited for it, end the occurrence with its last run, ask for the next one in the queue to be started.
 
+<<<<<<< HEAD
 USES read_from take_from_source record_end list_ended enqueue_entry check_types check_tasks
+=======
+USES read_from take_from_source record_end add_outcomes enqueue_entry
+>>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt     hash    {ns:shard}:attempt:<attempt_id>   written once; not for a run that never began
   delayed     zset    {ns:shard}:delayed                loses the run when it is taken from there
   dead        zset    {ns:shard}:dead                   gets the run when `buried` is 1, by the ms its records go at
+<<<<<<< HEAD
   ended_list  list    {ns:shard}:ended:<state>          lists the run
+=======
+  outcomes    hash    {ns:shard}:outcomes:<day>         counts the run
+>>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
   streams     set     {ns:shard}:streams                places of the streams that exist
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    counts, and ends with its last run
   live        zset    {ns:shard}:live:<job_id>          loses the occurrence at its end
@@ -20,7 +28,7 @@ KEYS
   next_run    hash    \ for each task that waits for this one: its run and
   next_stream stream  / its stream after a success, its run twice after a failure
 ARGV
-  source, entry, run_id, place, state, attempt_state, ended_at, retention_ms, buried, split
+  source, entry, run_id, place, state, attempt_state, of, ended_at, retention_ms, buried, split
               as for commit_run; source may also be waiting: a run that no other has released yet
   verdict     str  the verdict that this end gives the occurrence: empty, or failed, failed_stale, canceled, timed_out
   reason      str  the verdict for people
@@ -39,14 +47,21 @@ KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 LONG The end of the task, the tasks behind it and the end of the occurrence are one step: with two scripts a caller that
      dies between them would leave an occurrence that nothing moves on.
 ]]
+<<<<<<< HEAD
 local stream, run, attempt, delayed, dead, ended_list = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local streams, occurrence, live, queued, starts = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local wake, deadlines, next_keys, check_keys = KEYS[12], KEYS[13], read_from(KEYS, 14), read_from(KEYS, 14)
+=======
+local stream, run, attempt, delayed, dead, outcomes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local streams, occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local deadlines, next_keys = KEYS[13], read_from(KEYS, 14)
+>>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local attempt_state, ended_at, retention_ms, buried, split = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
+local attempt_state, of, ended_at, retention_ms = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local buried, split = ARGV[10], tonumber(ARGV[11])
 local verdict, reason, job_id, occ_id, history_ms, halt, following =
-  ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], tonumber(ARGV[17])
-local next_places = read_from(ARGV, 18)
+  ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17], tonumber(ARGV[18])
+local next_places = read_from(ARGV, 19)
 
 local began = source == 'attempt' and attempt
 check_types({run, began or run, occurrence}, {delayed, dead, live, deadlines}, {streams, starts})
@@ -59,8 +74,13 @@ if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 the
   if before[1] ~= attempt_state or before[2] ~= ended_at then return {'STALE'} end
   return {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)}
 end
+<<<<<<< HEAD
 record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 18 + following, overdue and occurrence)
 list_ended(ended_list, {run_id})
+=======
+record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 19 + following, overdue and occurrence)
+add_outcomes(outcomes, (overdue and 'timed_out' or state) .. ' ' .. of, 1)
+>>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
 
 local ended = 1
 for _ = 1, math.min(following, 50) do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -20,11 +21,29 @@ class Stream(NamedTuple):
 
 
 def records(database: Database) -> dict[str, Any]:
+<<<<<<< HEAD
     """Everything in the shard by key, without the tag in front; audit lists stand in `audits`, lists of ended runs in `ended`."""
     names = {key: _short(database, key) for key in _all_keys(database)}
     found = {name: _value(database, key) for key, name in names.items() if not name.startswith(("audit:", "ended:"))}
+=======
+    """Everything in the shard by key, without the tag in front.
+
+    What was told to audit lists stands in `audits`, the counts of runs that have ended in `outcomes`.
+    """
+    names = {key: _short(database, key) for key in _all_keys(database)}
+    found = {name: _value(database, key) for key, name in names.items() if not name.startswith(("audit:", "outcomes:"))}
+>>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
     # Where workers are at work, a key may go while it is looked at.
     return {name: value for name, value in found.items() if value is not None}
+
+
+def outcomes(database: Database) -> dict[str, int]:
+    """How many runs are counted as ended, by `<state> <queue> <task>`."""
+    keys = [key for key in _all_keys(database) if _short(database, key).startswith("outcomes:")]
+    counts: Counter[str] = Counter()
+    for key in keys:
+        counts += Counter({field.decode(): int(count) for field, count in database.client.hgetall(key).items()})
+    return dict(counts)
 
 
 def audits(database: Database) -> dict[str, list[dict[str, str]]]:
@@ -44,8 +63,9 @@ def _parse_audit(text: bytes) -> dict[str, str]:
 
 
 def expiring_keys(database: Database) -> set[str]:
-    """The keys that have an expiry."""
-    return {_short(database, key) for key in _all_keys(database) if database.client.pttl(key) > 0}
+    """The keys that have an expiry, without the counts of runs that have ended."""
+    found = {_short(database, key) for key in _all_keys(database) if database.client.pttl(key) > 0}
+    return {name for name in found if not name.startswith("outcomes:")}
 
 
 def ttl_ms(database: Database, key: str) -> int:
@@ -57,9 +77,17 @@ def ttl_ms(database: Database, key: str) -> int:
 @contextmanager
 def nothing_written(database: Database) -> Iterator[None]:
     """What happens inside must leave the shard exactly as it was."""
+<<<<<<< HEAD
     before, before_mortal, before_lists = records(database), expiring_keys(database), (audits(database), ended(database))
     yield
     assert (audits(database), ended(database)) == before_lists
+=======
+    before, before_mortal, before_audits = records(database), expiring_keys(database), audits(database)
+    before_outcomes = outcomes(database)
+    yield
+    assert outcomes(database) == before_outcomes
+    assert audits(database) == before_audits
+>>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
     assert records(database) == before
     assert expiring_keys(database) == before_mortal
 

@@ -60,7 +60,7 @@ class WorkerSummary(msgspec.Struct, frozen=True):
     """One worker as its last beat described it; rate is its runs per second while it had work.
 
     command: the last command to the worker, which it may not have received yet. leaked counts threads and coroutines of
-    attempts that were stopped and have not ended.
+    attempts that were stopped and have not ended. running: attempts in its slots, by `<queue> <task>`.
     """
 
     id: str
@@ -78,6 +78,7 @@ class WorkerSummary(msgspec.Struct, frozen=True):
     rate: float = 0.0
     quiet: bool = False
     command: str = ""
+    running: dict[str, int] = {}
 
 
 class TickerSummary(msgspec.Struct, frozen=True):

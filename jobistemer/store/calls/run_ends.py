@@ -16,8 +16,13 @@ from jobistemer.store.calls.commit_extensions import extension_calls, mark_field
 from jobistemer.store.calls.durable.steps import suspend_run
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
+<<<<<<< HEAD
 from jobistemer.store.calls.runs import halt_keys, interrupt_run
 from jobistemer.store.keys import Keys, place
+=======
+from jobistemer.store.calls.runs import halt_keys
+from jobistemer.store.keys import DAY_MS, Keys, place
+>>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
 from jobistemer.store.scripts import Reply, ScriptCall, script
 
 KEEP_EARLIER_MS = 7 * 86_400_000
@@ -90,6 +95,7 @@ def _commit_keys(keys: Keys, ended: EndedAttempt) -> tuple[str, ...]:
         # A run that waits for a limit is a member of its waiting list as others are of the delayed set.
         keys.waiting(ended.limit) if ended.limit else keys.delayed,
         keys.dead,
+        keys.outcomes(ended.ended_at // DAY_MS),
     )
 
 
@@ -102,6 +108,7 @@ def _commit_args(ended: EndedAttempt, over: FinalState) -> tuple[Any, ...]:
         place(message.queue, message.priority),
         over.state,
         ended.outcome.state,
+        f"{message.queue} {message.handler or 'unknown'}",
         ended.ended_at,
         _run_keep_ms(ended, over),
         int(is_buried(ended.delivery.message, over)),

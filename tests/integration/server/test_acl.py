@@ -27,6 +27,7 @@ from jobistemer.store import acl
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import jobs, queues
 from jobistemer.store.reads.metrics import Gauges
+from jobistemer.store.reads.stats import read_stats
 from jobistemer.store.server.connection import Server
 from jobistemer.ticker import Ticker
 from jobistemer.web.shared.actions import ACTIONS
@@ -129,6 +130,7 @@ def test_every_role_can_do_all_its_work_and_is_never_refused(url, admins):
         assert {each.name for each in Gauges(viewer).measures()} >= {"queue_waiting", "dead_runs"}
         assert len(queues.list_workers(viewer.shards)) == len(queues.list_tickers(viewer.shards)) == 1
         assert [each.name for each in take_snapshot(open_counting_shards(viewer)).queues] == ["default"]
+        assert read_stats(viewer.shards).completed > 2
         assert [each.findings for each in audit_jobs(viewer, "every_second", None, None)] == [()]
     shutdown.request()
     thread.join(10)
