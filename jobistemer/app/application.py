@@ -24,6 +24,7 @@ from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.definitions import Registration
 from jobistemer.control.queues import Holds, QueueControl
 from jobistemer.control.signals import find_run_by_key, signal_run
+from jobistemer.control.stats import read_stats
 from jobistemer.core.checks import LONGEST_ID, check_id, check_range, check_text, show
 from jobistemer.core.durations import instant_ms
 from jobistemer.core.errors import InvalidInput, Misconfigured
@@ -37,7 +38,6 @@ from jobistemer.core.text import join_some, pluralize
 from jobistemer.runtime.offload import twin
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.reports import find_report
-from jobistemer.store.reads.stats import read_stats
 from jobistemer.store.server.connection import DEFAULT_URL
 
 _log = logging.getLogger("jobistemer.app")

@@ -133,11 +133,7 @@ OPERATOR: Final = Role(
     ),
     tuple(
         f"{_RECORD_KINDS} tickers ticker workers worker history live queued versions audit backfill "
-<<<<<<< HEAD
-        "holds changes parked limits identity suspects joined unknown steps questions "
-=======
-        "outcomes holds changes parked limits identity suspects joined unknown "
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+        "outcomes holds changes parked limits identity suspects joined unknown steps questions "
         "held waiting rate promised paused closed streams stream results group dead due".split()
     ),
     (
@@ -160,14 +156,9 @@ VIEWER: Final = Role(
     tuple(
         f"{_RECORD_KINDS} job occurrence history live queued versions audit backfill chores streams "
         "stream delayed dead due "
-<<<<<<< HEAD
         "paused closed limits held waiting holds changes parked steps questions group results workers worker tickers "
         "ticker "
-        "expected quarantine ended".split()
-=======
-        "paused closed limits held waiting holds changes parked group results workers worker tickers ticker "
-        "expected quarantine outcomes".split()
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+        "expected quarantine ended outcomes".split()
     ),
 )
 _OF_NAMESPACE: Final = frozenset(["settings", "forms"])

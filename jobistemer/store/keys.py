@@ -22,13 +22,9 @@ _KINDS: Final = {
     "zset": "due delayed dead deadlines expected chores cancels holds workers tickers history live queued waiting rate "
     "promised parked questions unknown",
     "set": "streams starts paused closed",
-<<<<<<< HEAD
-    "hash": "limits job versions backfill occurrence run attempt group results held worker ticker steps suspects",
+    "hash": "limits job versions backfill occurrence run attempt group results held worker ticker steps suspects "
+    "outcomes",
     "list": "audit log changes ended",
-=======
-    "hash": "outcomes limits job versions backfill occurrence run attempt group results held worker ticker",
-    "list": "audit log",
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
     "stream": "stream quarantine",
     "string": "unique identity joined",
 }
@@ -160,6 +156,7 @@ class Keys:
         # Never written. Some calls pass it to a script in place of a key whose content must not count.
         self.nothing = f"{tag}:nothing"
         self.wake = f"{tag}:wake"
+        self.outcomes_prefix = f"{tag}:outcomes:"
         self.run_prefix = f"{tag}:run:"
         self.attempt_prefix = f"{tag}:attempt:"
         self._stream = f"{tag}:stream:"
@@ -225,7 +222,7 @@ class Keys:
 
     def outcomes(self, day: int) -> str:
         """Hash: how many runs ended on a day (since 1970, UTC), by state, queue and task; expires."""
-        return f"{self.tag}:outcomes:{day}"
+        return f"{self.outcomes_prefix}{day}"
 
     def stream(self, place_name: str) -> str:
         """Stream: the entries of one queue and priority."""

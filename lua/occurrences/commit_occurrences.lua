@@ -3,18 +3,14 @@ commit_occurrences: end up to 100 runs of one stream that succeeded, each the on
 the occurrence; ask for the next one in the job's queue to be started. For jobs without `on_complete` and without a
 count of outcomes, the same as commit_task for each of them, at a third of the cost.
 
-<<<<<<< HEAD
-USES read_from list_ended
-=======
-USES read_from add_outcomes
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+USES read_from list_ended add_outcomes
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   ended       list    {ns:shard}:ended:<state>          lists the runs
+  outcomes    hash    {ns:shard}:outcomes:<day>         counts the runs
   starts      set     {ns:shard}:starts                 gets the jobs of which another occurrence waits
   wake        channel {ns:shard}:wake                   gets a message then
   deadlines   zset    {ns:shard}:deadlines              loses the occurrences that have one
-  outcomes    hash    {ns:shard}:outcomes:<day>         counts the runs
   run         hash    {ns:shard}:run:<run_id>           \ becomes succeeded
   attempt     hash    {ns:shard}:attempt:<attempt_id>   \ written once
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    \ ends; all three get their expiry
@@ -24,44 +20,31 @@ ARGV
   worker        str  the worker that ran them
   retention_ms  int  how long the records are kept
   queue         str  the queue of all of them
-  entry, number, started_at, ended_at, result, task, job_id, occ_id  for each run: its entry, the attempt's number, ms, ms,
-                     JSON or empty, the name of its task, its job and its occurrence
+  entry, number, started_at, ended_at, result, task, job_id, occ_id  for each run: its entry, the attempt's number, ms,
+                     ms, JSON or empty, the name of its task, its job and its occurrence
 OUT
   DONE stale  recorded, now or by an earlier send; then the positions, from 1, of runs whose attempt another
               caller has ended: for those nothing was written
 KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 ]]
-<<<<<<< HEAD
-local stream, ended, starts, wake, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local worker, retention_ms = ARGV[1], ARGV[2]
-local runs, next_keys, next_args = math.min((#KEYS - 5) / 5, 100), read_from(KEYS, 6), read_from(ARGV, 3)
+local stream, ended, outcomes, starts, wake, deadlines = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local worker, retention_ms, queue = ARGV[1], ARGV[2], ARGV[3]
+local runs, next_keys, next_args = math.min((#KEYS - 6) / 5, 100), read_from(KEYS, 7), read_from(ARGV, 4)
 
 -- A key of the wrong type ends the script while the entry that concerns it is still there for the next send.
 redis.call('SCARD', starts)
 redis.call('ZCARD', deadlines)
-local reply, gone, listed, woken, id_at = {'DONE'}, {}, {}, 0, nil
+local reply, gone, listed, tasks, woken, id_at = {'DONE'}, {}, {}, {}, 0, nil
 for i = 1, runs do
   local run, attempt, occurrence, live, queued = next_keys(5)
-  local entry, number, started_at, ended_at, result, job_id, occ_id = next_args(7)
+  local entry, number, started_at, ended_at, result, task, job_id, occ_id = next_args(8)
   redis.call('HLEN', attempt)
   redis.call('HLEN', run)
   redis.call('ZCARD', live)
   local kept = redis.call('HMGET', occurrence, 'verdict', 'deadline')
-=======
-local stream, starts, wake, deadlines, outcomes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local worker, retention_ms, queue = ARGV[1], ARGV[2], ARGV[3]
-local runs, next_keys, next_args = math.min((#KEYS - 5) / 5, 100), read_from(KEYS, 6), read_from(ARGV, 4)
-
-local reply, gone, tasks, counts, woken = {'DONE'}, {}, {}, {}, 0
-redis.call('HLEN', outcomes)
-for i = 1, runs do
-  local run, attempt, occurrence, live, queued = next_keys(5)
-  local entry, number, started_at, ended_at, result, task, job_id, occ_id = next_args(8)
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
   if redis.call('XACK', stream, 'workers', entry) == 1 then
     gone[#gone + 1] = entry
-    if not counts[task] then tasks[#tasks + 1] = task end
-    counts[task] = (counts[task] or 0) + 1
+    tasks[#tasks + 1] = task
     redis.call('HSET', attempt, 'state', 'succeeded', 'number', number, 'worker', worker,
       'started_at', started_at, 'ended_at', ended_at)
     redis.call('HSET', run, 'state', 'succeeded', 'attempt', number, 'ended_at', ended_at)
@@ -87,12 +70,7 @@ for i = 1, runs do
   end
 end
 if #gone > 0 then redis.call('XDEL', stream, unpack(gone)) end
-<<<<<<< HEAD
 list_ended(ended, listed)
-=======
-for at = 1, math.min(#tasks, 100) do
-  add_outcomes(outcomes, 'succeeded ' .. queue .. ' ' .. tasks[at], counts[tasks[at]])
-end
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+add_outcomes(outcomes, 'succeeded ' .. queue .. ' ', tasks)
 if woken > 0 then redis.call('PUBLISH', wake, 'start') end
 return reply

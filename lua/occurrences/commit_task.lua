@@ -2,22 +2,15 @@
 commit_task: end a run that is a task of an occurrence, and move the occurrence on: release or skip the tasks
 that waited for it, end the occurrence with its last run, ask for the next one in the queue to be started.
 
-<<<<<<< HEAD
-USES read_from take_from_source record_end list_ended enqueue_entry check_types check_tasks
-=======
-USES read_from take_from_source record_end add_outcomes enqueue_entry
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+USES read_from take_from_source record_end list_ended add_outcomes enqueue_entry check_types check_tasks
 KEYS
   stream      stream  {ns:shard}:stream:<queue>:<prio>  loses the entry
   run         hash    {ns:shard}:run:<run_id>           becomes terminal and gets its expiry
   attempt     hash    {ns:shard}:attempt:<attempt_id>   written once; not for a run that never began
   delayed     zset    {ns:shard}:delayed                loses the run when it is taken from there
   dead        zset    {ns:shard}:dead                   gets the run when `buried` is 1, by the ms its records go at
-<<<<<<< HEAD
-  ended_list  list    {ns:shard}:ended:<state>          lists the run
-=======
   outcomes    hash    {ns:shard}:outcomes:<day>         counts the run
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+  ended_list  list    {ns:shard}:ended:<state>          lists the run
   streams     set     {ns:shard}:streams                places of the streams that exist
   occurrence  hash    {ns:shard}:occurrence:<occ_id>    counts, and ends with its last run
   live        zset    {ns:shard}:live:<job_id>          loses the occurrence at its end
@@ -47,15 +40,9 @@ KEEPS I3 I4 I5 I6 I7 I8 I9 I10
 LONG The end of the task, the tasks behind it and the end of the occurrence are one step: with two scripts a caller that
      dies between them would leave an occurrence that nothing moves on.
 ]]
-<<<<<<< HEAD
-local stream, run, attempt, delayed, dead, ended_list = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local streams, occurrence, live, queued, starts = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local wake, deadlines, next_keys, check_keys = KEYS[12], KEYS[13], read_from(KEYS, 14), read_from(KEYS, 14)
-=======
 local stream, run, attempt, delayed, dead, outcomes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local streams, occurrence, live, queued, starts, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
-local deadlines, next_keys = KEYS[13], read_from(KEYS, 14)
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+local ended_list, streams, occurrence, live, queued, starts = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local wake, deadlines, next_keys, check_keys = KEYS[13], KEYS[14], read_from(KEYS, 15), read_from(KEYS, 15)
 local source, entry, run_id, place, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local attempt_state, of, ended_at, retention_ms = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local buried, split = ARGV[10], tonumber(ARGV[11])
@@ -74,13 +61,9 @@ if take_from_source(source, stream, entry, run, delayed, place, run_id) == 0 the
   if before[1] ~= attempt_state or before[2] ~= ended_at then return {'STALE'} end
   return {'DONE', tonumber(redis.call('HGET', occurrence, 'open') or 0)}
 end
-<<<<<<< HEAD
-record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 18 + following, overdue and occurrence)
-list_ended(ended_list, {run_id})
-=======
 record_end(began, run, dead, run_id, state, ended_at, retention_ms, buried, split, 19 + following, overdue and occurrence)
-add_outcomes(outcomes, (overdue and 'timed_out' or state) .. ' ' .. of, 1)
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+list_ended(ended_list, {run_id})
+add_outcomes(outcomes, (overdue and 'timed_out' or state) .. ' ', {of})
 
 local ended = 1
 for _ = 1, math.min(following, 50) do

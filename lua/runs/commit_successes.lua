@@ -2,17 +2,11 @@
 commit_successes: end up to 100 runs of one stream that succeeded and change nothing but their records: no occurrence,
 no unique key. The same as commit_run for each of them, at a third of the cost.
 
-<<<<<<< HEAD
-USES read_from list_ended
+USES read_from list_ended add_outcomes
 KEYS
   stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   ended    list    {ns:shard}:ended:<state>          lists the runs
-=======
-USES read_from add_outcomes
-KEYS
-  stream   stream  {ns:shard}:stream:<queue>:<prio>  loses the entries
   outcomes hash    {ns:shard}:outcomes:<day>         counts the runs
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
   run      hash    {ns:shard}:run:<run_id>           \ one pair for each run: becomes succeeded;
   attempt  hash    {ns:shard}:attempt:<attempt_id>   / written once; both get their expiry
 ARGV
@@ -26,18 +20,10 @@ OUT
               caller has ended: for those nothing was written
 KEEPS I4 I5 I6 I7 I9 I10
 ]]
-<<<<<<< HEAD
-local stream, ended, worker, retention_ms = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
-local runs, next_keys, next_args = math.min((#KEYS - 2) / 2, 100), read_from(KEYS, 3), read_from(ARGV, 3)
+local stream, ended, outcomes, worker, retention_ms, queue = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3]
+local runs, next_keys, next_args = math.min((#KEYS - 3) / 2, 100), read_from(KEYS, 4), read_from(ARGV, 4)
 
-local reply, gone, listed, id_at = {'DONE'}, {}, {}, nil
-=======
-local stream, outcomes, worker, retention_ms, queue = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
-local runs, next_keys, next_args = math.min((#KEYS - 2) / 2, 100), read_from(KEYS, 3), read_from(ARGV, 4)
-
-local reply, gone, tasks, counts = {'DONE'}, {}, {}, {}
-redis.call('HLEN', outcomes)
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+local reply, gone, listed, tasks, id_at = {'DONE'}, {}, {}, {}, nil
 for i = 1, runs do
   local run, attempt = next_keys(2)
   local entry, number, started_at, ended_at, result, task = next_args(6)
@@ -46,8 +32,7 @@ for i = 1, runs do
   redis.call('HLEN', run)
   if redis.call('XACK', stream, 'workers', entry) == 1 then
     gone[#gone + 1] = entry
-    if not counts[task] then tasks[#tasks + 1] = task end
-    counts[task] = (counts[task] or 0) + 1
+    tasks[#tasks + 1] = task
     redis.call('HSET', attempt, 'state', 'succeeded', 'number', number, 'worker', worker,
       'started_at', started_at, 'ended_at', ended_at)
     redis.call('HSET', run, 'state', 'succeeded', 'attempt', number, 'ended_at', ended_at)
@@ -68,11 +53,6 @@ for i = 1, runs do
   end
 end
 if #gone > 0 then redis.call('XDEL', stream, unpack(gone)) end
-<<<<<<< HEAD
 list_ended(ended, listed)
-=======
-for at = 1, math.min(#tasks, 100) do
-  add_outcomes(outcomes, 'succeeded ' .. queue .. ' ' .. tasks[at], counts[tasks[at]])
-end
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+add_outcomes(outcomes, 'succeeded ' .. queue .. ' ', tasks)
 return reply

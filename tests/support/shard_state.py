@@ -21,18 +21,13 @@ class Stream(NamedTuple):
 
 
 def records(database: Database) -> dict[str, Any]:
-<<<<<<< HEAD
-    """Everything in the shard by key, without the tag in front; audit lists stand in `audits`, lists of ended runs in `ended`."""
-    names = {key: _short(database, key) for key in _all_keys(database)}
-    found = {name: _value(database, key) for key, name in names.items() if not name.startswith(("audit:", "ended:"))}
-=======
     """Everything in the shard by key, without the tag in front.
 
-    What was told to audit lists stands in `audits`, the counts of runs that have ended in `outcomes`.
+    Audit lists stand in `audits`, lists of ended runs in `ended`, the counts of runs that have ended in `outcomes`.
     """
+    beside = ("audit:", "ended:", "outcomes:")
     names = {key: _short(database, key) for key in _all_keys(database)}
-    found = {name: _value(database, key) for key, name in names.items() if not name.startswith(("audit:", "outcomes:"))}
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+    found = {name: _value(database, key) for key, name in names.items() if not name.startswith(beside)}
     # Where workers are at work, a key may go while it is looked at.
     return {name: value for name, value in found.items() if value is not None}
 
@@ -58,6 +53,10 @@ def ended(database: Database) -> dict[str, list[str]]:
     return {_short(database, key).removeprefix("ended:"): _value(database, key) for key in lists}
 
 
+def _beside(database: Database) -> tuple[object, ...]:
+    return audits(database), ended(database), outcomes(database)
+
+
 def _parse_audit(text: bytes) -> dict[str, str]:
     return dict(zip(("at", "by", "what", "note"), text.decode().split("\n", 3), strict=True))
 
@@ -77,17 +76,9 @@ def ttl_ms(database: Database, key: str) -> int:
 @contextmanager
 def nothing_written(database: Database) -> Iterator[None]:
     """What happens inside must leave the shard exactly as it was."""
-<<<<<<< HEAD
-    before, before_mortal, before_lists = records(database), expiring_keys(database), (audits(database), ended(database))
+    before, before_mortal, before_lists = records(database), expiring_keys(database), _beside(database)
     yield
-    assert (audits(database), ended(database)) == before_lists
-=======
-    before, before_mortal, before_audits = records(database), expiring_keys(database), audits(database)
-    before_outcomes = outcomes(database)
-    yield
-    assert outcomes(database) == before_outcomes
-    assert audits(database) == before_audits
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+    assert _beside(database) == before_lists
     assert records(database) == before
     assert expiring_keys(database) == before_mortal
 

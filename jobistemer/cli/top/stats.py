@@ -6,9 +6,9 @@ import click
 from rich.console import RenderableType
 
 from jobistemer.cli.session import Session, with_session
+from jobistemer.control.stats import read_stats
 from jobistemer.core.reads.stats import Stats
 from jobistemer.core.schedules.iso8601 import read_instant
-from jobistemer.store.reads.stats import read_stats
 from jobistemer.terminal import tables
 
 

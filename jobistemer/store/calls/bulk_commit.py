@@ -52,47 +52,30 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     if first.delivery.message.task_ref is not None:
         # All of them are tasks: it is a part of the key of the bundle.
         return _commit_occurrences(keys, [(each, ref) for each in ended if (ref := each.delivery.message.task_ref)])
-<<<<<<< HEAD
-    # Two keys for each of a hundred runs: they are put together here, without a call for each.
+    # Keys for each of a hundred runs: they are put together here, without a call for each.
     run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
-    touched: list[Any] = [first.delivery.stream, keys.succeeded]
-    args: list[Any] = [first.worker, first.delivery.message.retention_ms]
-    for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
-        run = delivery.message.run
-        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
-        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
-    return ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
-=======
-    touched: list[Any] = [first.delivery.stream, keys.outcomes(first.ended_at // DAY_MS)]
+    outcomes = f"{keys.outcomes_prefix}{first.ended_at // DAY_MS}"
+    touched: list[Any] = [first.delivery.stream, keys.succeeded, outcomes]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue]
     for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
         message = delivery.message
         run = message.run
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
+        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
         args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, message.handler)
-    return script("commit_successes")(tuple(touched), tuple(args))
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+    return ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
 
 
 def _commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> ScriptCall:
     """Build the same call for runs that are the only task of an occurrence, which ends with them."""
     first, _ = tasks[0]
-<<<<<<< HEAD
     run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
-    touched: list[Any] = [first.delivery.stream, keys.succeeded, keys.starts, keys.wake, keys.deadlines]
-    args: list[Any] = [first.worker, first.delivery.message.retention_ms]
-    for (delivery, outcome, _, _, started_at, ended_at, *_), ref in tasks:
-        run = delivery.message.run
-        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
-=======
-    outcomes = keys.outcomes(first.ended_at // DAY_MS)
-    touched: list[Any] = [first.delivery.stream, keys.starts, keys.wake, keys.deadlines, outcomes]
+    outcomes = f"{keys.outcomes_prefix}{first.ended_at // DAY_MS}"
+    touched: list[Any] = [first.delivery.stream, keys.succeeded, outcomes, keys.starts, keys.wake, keys.deadlines]
     args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue]
     for (delivery, outcome, _, _, started_at, ended_at, *_), ref in tasks:
         message = delivery.message
         run = message.run
-        touched += (keys.run(run), keys.attempt(ids.attempt_id(run, delivery.attempt)))
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
+        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
         touched += (keys.occurrence(ref.occurrence), keys.live(ref.job), keys.queued(ref.job))
         args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result)
         args += (message.handler, ref.job, ref.occurrence)

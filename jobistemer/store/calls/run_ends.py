@@ -16,13 +16,8 @@ from jobistemer.store.calls.commit_extensions import extension_calls, mark_field
 from jobistemer.store.calls.durable.steps import suspend_run
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
-<<<<<<< HEAD
 from jobistemer.store.calls.runs import halt_keys, interrupt_run
-from jobistemer.store.keys import Keys, place
-=======
-from jobistemer.store.calls.runs import halt_keys
 from jobistemer.store.keys import DAY_MS, Keys, place
->>>>>>> 479ce7e5 (Statistics: what waits, runs and has ended, in one answer and counted where ends are recorded)
 from jobistemer.store.scripts import Reply, ScriptCall, script
 
 KEEP_EARLIER_MS = 7 * 86_400_000

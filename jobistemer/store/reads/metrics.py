@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Final, NamedTuple
 
 from jobistemer.core.errors import JobistemerError
 from jobistemer.core.reads.metrics import Measure, gauge, gauges
+from jobistemer.core.unreadable import to_text
 from jobistemer.store.database import Database
 from jobistemer.store.namespace import Namespace
+from jobistemer.store.reading import read_number
 from jobistemer.store.reads.stream_stats import (
     MAX_STREAMS,
     StreamStats,
@@ -107,3 +110,14 @@ def _read_shard(database: Database) -> _ShardReading:
     now_ms = database.clock.now_ms()
     counts = database.read_all([("ZCARD", getattr(database.keys, name)) for name in _COUNTED_SETS])
     return _ShardReading(streams, {place: max(0, now_ms - at) / 1000 for place, at in oldest_at.items()}, counts)
+
+
+def read_day_counts(shards: Sequence[Database], first: int, last: int) -> Iterator[tuple[int, Counter[str]]]:
+    """Yield for each day (since 1970, UTC) from first to last how many runs ended, by `<state> <queue> <task>`."""
+    days = range(first, last + 1)
+    read = [database.read_all([("HGETALL", database.keys.outcomes(day)) for day in days]) for database in shards]
+    for day, of_shards in zip(days, zip(*read, strict=True), strict=True):
+        counts: Counter[str] = Counter()
+        for answer in of_shards:
+            counts += Counter({to_text(field): read_number(number) for field, number in answer.items()})
+        yield day, counts

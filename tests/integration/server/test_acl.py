@@ -15,6 +15,7 @@ from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.jobs import JobControl
 from jobistemer.control.put_aside import put_aside
 from jobistemer.control.quarantine import Quarantine
+from jobistemer.control.stats import read_stats
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidInput, ServerRefused
 from jobistemer.core.jobs.limits import Concurrency
@@ -27,7 +28,6 @@ from jobistemer.store import acl
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads import jobs, queues
 from jobistemer.store.reads.metrics import Gauges
-from jobistemer.store.reads.stats import read_stats
 from jobistemer.store.server.connection import Server
 from jobistemer.ticker import Ticker
 from jobistemer.web.shared.actions import ACTIONS

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from jobistemer.core.reads.stats import Stats
-from jobistemer.core.unreadable import to_text
 from jobistemer.store.database import Database
 from jobistemer.store.keys import DAY_MS, split_place
-from jobistemer.store.reading import read_number
 from jobistemer.store.reads.entries import list_entries
 from jobistemer.store.reads.jobs import count_delayed, list_delayed, list_limited
+from jobistemer.store.reads.metrics import read_day_counts
 from jobistemer.store.reads.queues import is_present, list_queues, list_workers
 
 MAX_READ: Final = 10_000
@@ -37,7 +36,7 @@ def read_stats(shards: Sequence[Database], queue: str = "", task: str = "", sinc
     running = _count_running(shards, queue, task, now_ms)
     waiting = _count_of_task(shards, queue, task) if task else _count_all(shards, queue)
     first = max(since_ms // DAY_MS, now_ms // DAY_MS - DAYS + 1)
-    days = {day: ended for day, ended in _read_days(shards, first, now_ms // DAY_MS) if ended}
+    days = {day: ended for day, ended in read_day_counts(shards, first, now_ms // DAY_MS) if ended}
     ended: Counter[str] = Counter()
     for counts in days.values():
         ended += _choose(counts, queue, task)
@@ -80,16 +79,6 @@ def _count_of_task(shards: Sequence[Database], queue: str, task: str) -> _Waitin
 
 def _count(places: Iterable[tuple[str, str]], queue: str, task: str) -> int:
     return sum(handler == task and queue in {"", split_place(place)[0]} for handler, place in places)
-
-
-def _read_days(shards: Sequence[Database], first: int, last: int) -> Iterator[tuple[int, Counter[str]]]:
-    days = range(first, last + 1)
-    read = [database.read_all([("HGETALL", database.keys.outcomes(day)) for day in days]) for database in shards]
-    for day, of_shards in zip(days, zip(*read, strict=True), strict=True):
-        counts: Counter[str] = Counter()
-        for answer in of_shards:
-            counts += Counter({to_text(field): read_number(number) for field, number in answer.items()})
-        yield day, counts
 
 
 def _choose(counts: Counter[str], queue: str, task: str) -> Counter[str]:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from jobistemer.control.stats import read_stats
 from jobistemer.core.jobs.retries import NO_RETRIES
 from jobistemer.store.calls import bulk_commit, heartbeats, run_ends, runs
-from jobistemer.store.reads.stats import read_stats
 from tests.support.clocks import NOW
 from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish, message
 from tests.support.shard_state import nothing_written, outcomes
