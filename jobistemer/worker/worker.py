@@ -134,14 +134,13 @@ class Worker:
         connected = self._connected
         counts = connected.committers.counts if connected else Counter[str]()
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
-        waiting: dict[str, Any] = {
+        waiting = {
             "in_flight": self._prefetch.in_flight,
+            "running": self._attempts.count_by_task(),
             "rate": round(self._prefetch.rate),
             "leaked": connected.slots.count_leaked() if connected else 0,
         }
         done = sum(counts[state] for state in AttemptState)
-        messages = [attempt.delivery.message for attempt in self._attempts.running()]
-        waiting["running"] = Counter(f"{each.queue} {each.handler}" for each in messages)
         return {"done": done, "failed": failed, "stale": counts["stale"], **waiting}
 
     def ready(self) -> list[str]:

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from operator import attrgetter
@@ -238,6 +238,11 @@ class RunningAttempts:
     def running(self) -> list[Attempt]:
         """Return the attempts that are running at this moment."""
         return list(self._running)
+
+    def count_by_task(self) -> dict[str, int]:
+        """Return how many attempts are running, by `<queue> <task>`."""
+        messages = (each.delivery.message for each in list(self._running))
+        return Counter(f"{each.queue} {each.handler}" for each in messages)
 
     def count_long(self) -> int:
         """Return how many attempts have been running for longer than the time for which work is fetched ahead."""
