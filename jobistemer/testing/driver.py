@@ -104,6 +104,9 @@ class Driver(Sleeper):
         run.cancel("it was performed by a test")
         if done is None or done.outcome is None:
             raise JobistemerError(f"task {request.task!r} was not run: {_explain_not_run(record)}")
+        if done.outcome.suspension is not None:
+            why = done.outcome.suspension.reason
+            raise JobistemerError(f"task {request.task!r} was suspended: {why}; enqueue it, and advance the clock")
         if exception is not None and done.outcome.state is not AttemptState.TIMED_OUT:
             raise exception
         if failed is not None:

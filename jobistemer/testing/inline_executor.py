@@ -96,8 +96,9 @@ class InlineExecutor:
             self._watchdog_thread = start_thread(self._run_watchdog, "watchdog of the test")
 
     def _end(self, attempt: Attempt) -> None:
-        if attempt.outcome is not None and attempt.outcome.state is AttemptState.SUCCEEDED:
-            # The exception is that of another run: this handler has waited for it, and it ran meanwhile.
+        if attempt.outcome is not None and attempt.outcome.state in (AttemptState.SUCCEEDED, AttemptState.SUSPENDED):
+            # The exception is that of another run: this handler has waited for it, and it ran meanwhile. Or it is what
+            # ends a suspended attempt, and no failure.
             self.exception = None
 
     def _run_watchdog(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ class _Lines(Protocol):
 class LocalStepHost:
     """The services of the steps of a handler that is called directly. waits: the seconds of its waits."""
 
+    shortest_suspension_ms = sys.maxsize
+    """Nothing can be suspended: a wait is over at once."""
     result_bytes = DEFAULT_SIZES.result_bytes
 
     def __init__(self, tools: _Lines) -> None:

@@ -25,8 +25,6 @@ from jobistemer.core.runs.steps import STEP, StepRecord
 from jobistemer.core.safe_text import hide_secrets
 
 LONGEST_ERROR = 1_000
-SHORTEST_SUSPENSION_MS = 1_000
-"""Shorter waits are waited for in the handler's slot."""
 _CONTROL = (Retry, Fail, Snooze)
 
 
@@ -157,7 +155,7 @@ class StepFlows:
             self.journal.pending |= {running.identity: self.journal.write(running.identity, ended)[running.identity]}
             raise error
         records = self.journal.write(running.identity, record)
-        if delay >= SHORTEST_SUSPENSION_MS:
+        if delay >= self.host.shortest_suspension_ms:
             self.suspend(
                 Suspension(record.due_at, f"step {running.identity} is tried again: {record.error}", records=records)
             )
@@ -170,7 +168,7 @@ class StepFlows:
     def pause(self, identity: str, record: StepRecord) -> Flow[None]:
         """Wait until a record is due: in this slot for less than a second, else by suspending the run."""
         left = record.due_at - self.host.now_ms()
-        if left >= SHORTEST_SUSPENSION_MS:
+        if left >= self.host.shortest_suspension_ms:
             self.suspend(Suspension(record.due_at, f"waits in step {identity}"))
         if left > 0:
             yield ("sleep", left / 1000)

@@ -11,7 +11,7 @@ import msgspec
 from jobistemer.core.checks import show
 from jobistemer.core.durations import Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput, InvalidStep
-from jobistemer.core.handlers.step_flows import SHORTEST_SUSPENSION_MS, StepFlows
+from jobistemer.core.handlers.step_flows import StepFlows
 from jobistemer.core.handlers.step_host import Flow, StepUpdate
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.settle import Suspension
@@ -19,7 +19,8 @@ from jobistemer.core.runs.steps import NULL, SLEEP, VERSION, WAIT, Signal, StepR
 
 LONGEST_SUSPENSION_S = 10 * 366 * 86_400
 """How long a run may be suspended at a time, in seconds; a wait without a limit ends then."""
-POLL_S = 0.1
+LONGEST_ERROR = 1_000
+POLL_MS = 100
 """How often a wait of less than a second looks for its signal."""
 
 
@@ -35,7 +36,7 @@ def sleep(flows: StepFlows, duration: Seconds | None, until: datetime | None, na
             SLEEP, journal.place_of(identity), journal.next_place(), journal.attempt, now_ms, due_at=due_at
         )
     left = record.due_at - flows.host.now_ms()
-    if left < SHORTEST_SUSPENSION_MS:
+    if left < flows.host.shortest_suspension_ms:
         # Written with the next step, if one follows: a short sleep by itself is not worth a round trip.
         if journal.find(identity) is None:
             journal.pending[identity] = encode_step(record)
@@ -58,18 +59,21 @@ def wait_for(
     if record is None:
         now_ms, limit_ms = host.now_ms(), _limit_ms(timeout)
         record = StepRecord(WAIT, journal.place_of(identity), 0, journal.attempt, now_ms, due_at=now_ms + limit_ms)
+    left = record.due_at - host.now_ms()
     while True:
         found = yield from _take_signal(flows, identity, record, name, decode)
         if found is not None:
             return decode(found.value.encode())
-        left = record.due_at - host.now_ms()
         if left <= 0 and (yield from _time_out(flows, identity, record, name)):
             return None
-        if left >= SHORTEST_SUSPENSION_MS:
+        if left >= host.shortest_suspension_ms:
             records = journal.write(identity, record)
             flows.suspend(Suspension(record.due_at, f"waits for signal {name}", wait=name, records=records))
         if left > 0:
-            yield ("sleep", min(POLL_S, left / 1000))
+            # Counted by the pauses, and not by the clock: that of a test stands still.
+            pause = min(POLL_MS, left) if left < 1_000 else left
+            yield ("sleep", pause / 1000)
+            left -= pause
 
 
 def _take_signal(
@@ -84,7 +88,7 @@ def _take_signal(
         except ENCODING_ERRORS as error:
             text = f"signal {signal.id} does not fit wait {identity!r} and is dropped: {error}"
             flows.host.store_line(text, "warning")
-            ended = record
+            ended = record = msgspec.structs.replace(record, tries=record.tries + 1, error=text[:LONGEST_ERROR])
         else:
             done, now_ms = flows.journal.next_place(), flows.host.now_ms()
             value = msgspec.Raw(signal.value.encode())

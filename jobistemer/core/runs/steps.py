@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -64,6 +65,61 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     at: int = 0
     by: str = ""
     taken: int = 0
+
+
+class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step of a run for people and programs, in the order in which steps were asked for first.
+
+    state: done, failed, waiting (until `due_at`, or for a signal), or going on. took_ms: from its first beginning to
+    its end, 0 while it has not ended. The other fields are those of its record.
+    """
+
+    name: str
+    kind: str
+    state: str
+    attempt: int
+    started_at: int
+    ended_at: int = 0
+    took_ms: int = 0
+    due_at: int = 0
+    tries: int = 0
+    error: str = ""
+    result: msgspec.Raw = NULL
+    cursor: msgspec.Raw = NULL
+    signal: str = ""
+    can_undo: bool = False
+
+
+def view_steps(records: Mapping[str, StepRecord], now_ms: int) -> list[StepView]:
+    """Return the steps of a run in the order in which they were asked for first."""
+    ordered = sorted(records.items(), key=lambda pair: pair[1].asked)
+    return [
+        StepView(
+            name,
+            each.kind,
+            _find_state(each, now_ms),
+            each.attempt,
+            each.started_at,
+            each.ended_at,
+            max(0, each.ended_at - each.started_at) if each.ended_at else 0,
+            each.due_at,
+            each.tries,
+            each.error,
+            each.value,
+            each.cursor if each.cursor != NO_CURSOR else NULL,
+            each.signal,
+            each.can_undo,
+        )
+        for name, each in ordered
+    ]
+
+
+def _find_state(record: StepRecord, now_ms: int) -> str:
+    if record.kind == SLEEP:
+        return "done" if record.due_at <= now_ms else "waiting"
+    if record.done:
+        return "failed" if record.has_failed else "done"
+    return "waiting" if record.due_at else "going on"
 
 
 encode_step = msgspec.json.Encoder().encode

@@ -29,6 +29,8 @@ from jobistemer.store.calls.transactions import commit_transaction
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.execute.step_recorder import Recorder, read_words
 
+SHORTEST_SUSPENSION_MS = 1_000
+"""Shorter waits are waited for in the handler's slot."""
 _OVER = "another worker has this run by now, or it has ended: this attempt may write nothing"
 
 
@@ -44,6 +46,8 @@ class _Tools(Protocol):
 
 class WorkerStepHost:
     """The services for an attempt in the worker's own process."""
+
+    shortest_suspension_ms = SHORTEST_SUSPENSION_MS
 
     def __init__(self, attempt: Attempt, tools: _Tools, recorder: Recorder, prepare: PrepareCall) -> None:
         self._attempt = attempt

@@ -12,7 +12,7 @@ import msgspec
 from jobistemer.core.handlers.step_host import StepUpdate
 from jobistemer.core.handlers.suspension import AttemptOver
 from jobistemer.core.runs.transaction import Transaction, Value
-from jobistemer.worker.execute.step_services import call_within
+from jobistemer.worker.execute.step_services import SHORTEST_SUSPENSION_MS, call_within
 from jobistemer.worker.process import protocol
 
 
@@ -32,6 +32,8 @@ class _Tools(Protocol):
 
 class StepHostProxy:
     """The services of an attempt's steps, each of which asks the worker."""
+
+    shortest_suspension_ms = SHORTEST_SUSPENSION_MS
 
     def __init__(self, connection: _Connection, tools: _Tools, assignment: protocol.Assignment) -> None:
         self._connection = connection
