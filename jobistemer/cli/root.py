@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     ),
     "queue": ("jobistemer.cli.commands.queue:queue_group", "List, pause, resume, drain, open and purge queues."),
     "run": ("jobistemer.cli.commands.run:run_group", "List, show, cancel, retry and watch task runs."),
+    "signal": ("jobistemer.cli.commands.durable.signal:signal_command", "Send a signal to a run that waits for it."),
     "simulate": ("jobistemer.cli.commands.simulate:simulate_command", "Play the schedules of an app without a server."),
     "stats": ("jobistemer.cli.top.stats:stats_command", "Count the runs that wait, run and have ended."),
     "task": ("jobistemer.cli.commands.task:task_group", "List the tasks of an app."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobistemer.control.changes import ChangeList
 from jobistemer.core.checks import show
 from jobistemer.core.errors import Conflict, DuplicateRun, InvalidInput, QueueClosed, UnknownRun
@@ -15,17 +17,18 @@ from jobistemer.store.reads import records
 from jobistemer.store.reads.jobs import locate_run
 
 
-def retry_run(namespace: Namespace, run_id: str, by: str | None = None) -> str:
+def retry_run(namespace: Namespace, run_id: str, by: str | None = None, dropped_steps: Sequence[str] = ()) -> str:
     """Give the work of a run that failed, timed out, died or was canceled to a new run, with all its attempts.
 
     The new run has the arguments and the options of the old one, outside of its occurrence and its group; each names
-    the other. by: the person who asks for it, for the list of changes. Returns the id of the new run.
+    the other. It goes on behind the steps that are on record, without `dropped_steps`, which it does again. by: the
+    person who asks for it, for the list of changes. Returns the id of the new run.
     Raises UnknownRun, Conflict when the run has not ended or was retried before, InvalidInput for a run that succeeded
     or cannot be retried, DuplicateRun or QueueClosed.
     """
     database, message = _find_retryable(namespace, run_id)
     new_run = _choose_id(namespace, database)
-    reply = database.call(retry_ended(database.keys, message, new_run, namespace.read_clock()))
+    reply = database.call(retry_ended(database.keys, message, new_run, namespace.read_clock(), dropped_steps))
     if reply.word == "AGAIN":
         raise Conflict(f"run {run_id} was retried before, as {reply.values[0].decode()}; retry that one if it failed")
     if reply.word == "GONE":

@@ -122,7 +122,7 @@ OPERATOR: Final = Role(
         "claim_occurrence command_worker fire_occurrence "
         "forget_occurrence record_change record_job_change pause_job postpone_job purge_dead register_job release_held "
         "remove_job "
-        "replay_dead retry_ended resume_job start_backfill".split()
+        "replay_dead rewind_run retry_ended resume_job start_backfill".split()
     ),
     tuple(
         f"{_CONNECT_COMMANDS} {_SCRIPT_COMMANDS} {_READ_COMMANDS} info cluster|info cluster|nodes "

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from jobistemer.app import Jobistemer
-from jobistemer.app.handles import RunHandle
-from jobistemer.control.signals import require_run
 from jobistemer.core.errors import InvalidInput, UnknownJob, UnknownTask
 from jobistemer.core.reads.summaries import DeadRun
-from jobistemer.core.runs.steps import StepView
 from jobistemer.core.states import OccurrenceState
-from jobistemer.store.reads.steps import list_steps
 from jobistemer.testing.calls import Call, CallLog
 from jobistemer.testing.failure_text import format_call, format_calls, format_occurrences, suggest
 from jobistemer.testing.occurrences import Occurrence, list_occurrences
+from jobistemer.testing.step_assertions import StepAssertions
 from jobistemer.testing.times import When, format_instant, parse_instant_ms, to_datetime
 
-NOT_GIVEN: Final = object()
 COMPLETED = str(OccurrenceState.COMPLETED)
 
 
-class Assertions:
+class Assertions(StepAssertions):
     """Asserts what has happened to an app since its test began. Tasks and jobs are given as objects or names."""
 
     def __init__(self, app: Jobistemer) -> None:
@@ -92,30 +86,6 @@ class Assertions:
             wanted = f"no occurrence of {self._job_name(job)} was to be one that {_describe_expected(at, outcome)}"
             raise AssertionError(f"{wanted}, but there is:\n{format_occurrences(found)}")
 
-    def steps(self, run: str | RunHandle[Any], /) -> list[StepView]:
-        """Return the steps of a run that are on record, sleeps and waits included, in their order."""
-        database, _ = require_run(self.app.namespace, _id_of(run))
-        return list_steps(database, _id_of(run))
-
-    def assert_step(
-        self, run: str | RunHandle[Any], name: str, /, *, state: str = "done", result: Any = NOT_GIVEN
-    ) -> StepView:
-        """Fail unless a step of the run has this state, and this result when one is given. Returns the step.
-
-        name: with its key, as in `export[7]`. state: done, failed, waiting or going on. result: as JSON says it.
-        """
-        __tracebackhide__ = True
-        found = {each.name: each for each in self.steps(run)}
-        listing = ", ".join(f"{each.name} ({each.state})" for each in found.values()) or "none"
-        step = found.get(name)
-        if step is None:
-            raise AssertionError(f"run {_id_of(run)} has no step {name!r}; on record are: {listing}")
-        if step.state != state:
-            raise AssertionError(f"step {name!r} is {step.state}, and not {state}; on record are: {listing}")
-        if result is not NOT_GIVEN and (got := msgspec.json.decode(step.result)) != msgspec.to_builtins(result):
-            raise AssertionError(f"step {name!r} has the result {got!r}, and not {result!r}")
-        return step
-
     def dead(self, task: Any = None, /) -> list[DeadRun]:
         """Return the runs of a task, or of all tasks, that are out of attempts. `app.dead` replays and purges them."""
         __tracebackhide__ = True
@@ -168,10 +138,6 @@ class Assertions:
         if not isinstance(name, str) or name not in declared:
             raise UnknownJob(f"this app has no job {name or job!r:.80}; {suggest(str(name), declared)}")
         return name
-
-
-def _id_of(run: str | RunHandle[Any]) -> str:
-    return run if isinstance(run, str) else run.id
 
 
 def _describe_expected(at: When | None, outcome: str | None) -> str:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
-from jobistemer.app import Jobistemer, Request, RunHandle, TaskHandle
+from jobistemer.app import Jobistemer, Request, TaskHandle
 from jobistemer.app.request import NOW
 from jobistemer.core.errors import InvalidInput, UnknownTask
 from jobistemer.core.handlers.dependencies import read_provider
@@ -131,15 +131,6 @@ class Jobs(Assertions):
         __tracebackhide__ = True
         steps = self._driver.iter_until(self._target_ms(span, until, parts), raise_on_failure=raise_on_failure)
         return await self._driver.drive_async(steps)
-
-    def signal(self, run: str | RunHandle[Any], name: str, value: Any = None, **options: Any) -> int:
-        """Send a signal as `app.signal` does, and run all that is due then. Returns the number of attempts.
-
-        Raises HandlerFailed, or what `app.signal` raises.
-        """
-        __tracebackhide__ = True
-        self.app.signal(run, name, value, **options)
-        return self.run_until_idle()
 
     def outage(self, span: timedelta | None = None, /, *, until: When | None = None, **parts: float) -> None:
         """Advance the clock as if neither ticker nor worker ran. The next step finds what was missed."""

@@ -91,10 +91,10 @@ class WorkerSteps:
         self._handlers_key: tuple[int, bool] = (0, False)
         self._prefetch = Prefetch(MAX_PREFETCH)
         plugins = app.plugins
-        self.attempts = RunningAttempts(
-            create_tools=partial(ContextTools, resources=ContextResources(Permissions(), plugins.prepare))
-        )
+        resources = ContextResources(Permissions(), plugins.prepare)
+        self.attempts = RunningAttempts(create_tools=partial(ContextTools, resources=resources))
         self._hook_notifier = HookNotifier(plugins.hooks)
+        resources.notify = self._hook_notifier.notify
         self._committer = Committer(self._prefetch, CommitEffects(DefinitionCache(), self._hook_notifier))
         self.executor = InlineExecutor(self.attempts, self._committer.finished.put)
         # Shared by nested calls of `fetch`: a handler that waits for another run lets it run meanwhile, from in here.

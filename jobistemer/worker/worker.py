@@ -109,6 +109,7 @@ class Worker:
         self._queue_order = QueueOrder(settings.queues)
         self._definitions = DefinitionCache()
         self._hook_notifier = HookNotifier(plugins.hooks) if plugins.hooks.has_outcome_hooks else None
+        self._resources.notify = self._hook_notifier.notify if self._hook_notifier else None
         self._metrics = metrics
         self._connected: _ConnectedParts | None = None
         self._shutdown = Shutdown()

@@ -1,13 +1,15 @@
 --[[
 replay_dead: give the work of a dead run to a new run. The dead one stays dead; it only leaves the dead letters.
 
-USES enqueue_entry
+USES enqueue_entry move_steps
 KEYS
   dead     zset    {ns:shard}:dead                   loses the dead run
   old      hash    {ns:shard}:run:<run_id>           the dead run: gets a note that names the new one
   run      hash    {ns:shard}:run:<run_id>           the new run: created
   stream   stream  {ns:shard}:stream:<queue>:<prio>  gets its entry
   streams  set     {ns:shard}:streams                places of the streams that exist
+  done     hash    {ns:shard}:steps:<run_id>         the steps of the dead run: go to the new one
+  steps    hash    {ns:shard}:steps:<run_id>         the steps of the new run
   unique   string  {ns:shard}:unique:<key>           optional: holds the new run's id while the key is taken
 ARGV
   old_id     str  the dead run
@@ -23,7 +25,8 @@ OUT
   EXISTS holder  its unique key belongs to another run: nothing was written
 KEEPS I3 I4 I9 I10
 ]]
-local dead, old, run, stream, streams, unique = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local dead, old, run, stream, streams = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local done, steps, unique = KEYS[6], KEYS[7], KEYS[8]
 local old_id, run_id, handler, message, place, unique_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 if redis.call('EXISTS', run) == 1 then return {'MINE'} end
@@ -33,6 +36,7 @@ if unique then
   if holder and holder ~= run_id then return {'EXISTS', holder} end
 end
 
+move_steps(done, steps, {})
 local entry = enqueue_entry(stream, streams, place, message, 0, 0)
 redis.call('HSET', run, 'state', 'pending', 'handler', handler, 'place', place, 'entry', entry)
 if unique then redis.call('SET', unique, run_id, 'PX', unique_ms) end

@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from jobistemer.cli.author_option import by_option
+from jobistemer.cli.commands.durable.steps import rewind_command, steps_command
 from jobistemer.cli.commands.watch import watch_command
 from jobistemer.cli.hints import find_run_hints
 from jobistemer.cli.session import Session, with_session
@@ -34,6 +35,8 @@ def run_group() -> None:
 
 
 run_group.add_command(watch_command)
+run_group.add_command(steps_command)
+run_group.add_command(rewind_command)
 
 
 @run_group.command("list")

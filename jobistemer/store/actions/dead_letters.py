@@ -70,8 +70,9 @@ def replay(keys: Keys, dead: DeadRun, run_id: str, now_ms: int, payload: msgspec
         message = msgspec.structs.replace(message, payload=payload)
     where = place(message.queue, message.priority)
     unique = (keys.unique(message.unique),) if message.unique else ()
+    steps = (keys.steps(dead.run.id), keys.steps(run_id))
     return script("replay_dead")(
-        (keys.dead, keys.run(dead.run.id), keys.run(run_id), keys.stream(where), keys.streams, *unique),
+        (keys.dead, keys.run(dead.run.id), keys.run(run_id), keys.stream(where), keys.streams, *steps, *unique),
         (dead.run.id, run_id, message.handler, encode_message(message), where, MAX_UNIQUE_MS),
     )
 
@@ -82,7 +83,13 @@ def build_replay(message: Message, run_id: str, now_ms: int) -> Message:
     if message.task_ref is not None:
         origin |= {"job": message.task_ref.job, "occurrence": message.task_ref.occurrence}
     return msgspec.structs.replace(
-        message, run=run_id, enqueued_at=now_ms, task_ref=None, metadata={**message.metadata, **origin}
+        message,
+        run=run_id,
+        enqueued_at=now_ms,
+        task_ref=None,
+        suspended=0,
+        snoozes=0,
+        metadata={**message.metadata, **origin},
     )
 
 

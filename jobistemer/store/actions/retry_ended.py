@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from jobistemer.core.runs.message import Message, encode_message
@@ -10,14 +12,29 @@ from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
 
-def retry_ended(keys: Keys, message: Message, run_id: str, now_ms: int) -> ScriptCall:
-    """Build the call that gives the work of an ended run to a new run, whose id the caller has chosen."""
+def retry_ended(
+    keys: Keys, message: Message, run_id: str, now_ms: int, dropped_steps: Sequence[str] = ()
+) -> ScriptCall:
+    """Build the call that gives the work of an ended run to a new run, whose id the caller has chosen.
+
+    The new run has the steps on record, without `dropped_steps`, which it does again.
+    """
     again = build_retry(message, run_id, now_ms)
     where = place(again.queue, again.priority)
     unique = (keys.unique(again.unique),) if again.unique else ()
+    steps = (keys.steps(message.run), keys.steps(run_id))
     return script("retry_ended")(
-        (keys.run(message.run), keys.dead, keys.run(run_id), keys.stream(where), keys.streams, keys.closed, *unique),
-        (message.run, run_id, again.handler, encode_message(again), where, MAX_UNIQUE_MS),
+        (
+            keys.run(message.run),
+            keys.dead,
+            keys.run(run_id),
+            keys.stream(where),
+            keys.streams,
+            keys.closed,
+            *steps,
+            *unique,
+        ),
+        (message.run, run_id, again.handler, encode_message(again), where, MAX_UNIQUE_MS, *dropped_steps),
     )
 
 
@@ -36,5 +53,7 @@ def build_retry(message: Message, run_id: str, now_ms: int) -> Message:
         task_ref=None,
         member=None,
         expires_at=0,
+        suspended=0,
+        snoozes=0,
         metadata={**message.metadata, **origin},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from jobistemer.core.handlers.attempt_log import Progress
 from jobistemer.core.handlers.context import Logger
 from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.hooks import PrepareCall
+from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.core.sizes import DEFAULT_LOG_BYTES
 from jobistemer.store.calls import occurrences
@@ -45,6 +47,8 @@ class ContextResources:
         self.max_log_bytes = max_log_bytes
         self.prepare: PrepareCall = prepare or refuse_enqueue
         self.recorder: Recorder = recorder or DirectRecorder()
+        self.notify: Callable[[Message], None] | None = None
+        """Is told of the runs that steps have enqueued, for the hooks of the app."""
         self.is_shutting_down = threading.Event()
 
 
@@ -88,7 +92,7 @@ class ContextTools:
     def steps(self) -> Steps:
         """The steps of the attempt, made on first access."""
         if self.used_steps is None:
-            self.used_steps = create_steps(self._attempt, self, self._resources.recorder, self._resources.prepare)
+            self.used_steps = create_steps(self._attempt, self, self._resources)
         return self.used_steps
 
     @property

@@ -21,7 +21,7 @@ from jobistemer.core.handlers.step_flows import StepFlows
 from jobistemer.core.handlers.step_host import StepHost, StepUpdate
 from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.handlers.suspension import AttemptOver
-from jobistemer.core.runs.message import WIRE_VERSION
+from jobistemer.core.runs.message import WIRE_VERSION, Message
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.store.calls.durable import steps
 from jobistemer.store.calls.durable.steps import StepWrite, mark_durable
@@ -44,15 +44,20 @@ class _Tools(Protocol):
     def store_line(self, text: str, level: str) -> None: ...
 
 
+class _Resources(Protocol):
+    recorder: Recorder
+    prepare: PrepareCall
+    notify: Callable[[Message], None] | None
+
+
 class WorkerStepHost:
     """The services for an attempt in the worker's own process."""
 
     shortest_suspension_ms = SHORTEST_SUSPENSION_MS
 
-    def __init__(self, attempt: Attempt, tools: _Tools, recorder: Recorder, prepare: PrepareCall) -> None:
+    def __init__(self, attempt: Attempt, tools: _Tools, resources: _Resources) -> None:
         self._attempt = attempt
-        self._recorder = recorder
-        self._prepare = prepare
+        self._resources = resources
         self.find_stop_reason = tools.find_stop_reason
         self.store_line = tools.store_line
         self.now_ms = attempt.database.clock.now_ms
@@ -62,7 +67,7 @@ class WorkerStepHost:
     def new_transaction(self) -> Transaction:
         """Return an empty transaction."""
         keys = self._attempt.database.keys
-        return Transaction(keys.own, partial(self._prepare, keys))
+        return Transaction(keys.own, partial(self._resources.prepare, keys))
 
     def load(self) -> Mapping[bytes, bytes]:
         """Return what is on record; the server is asked only where an attempt before this one may have written."""
@@ -75,11 +80,11 @@ class WorkerStepHost:
         """Write records. Raises AttemptOver, InvalidStep, or ServerRefused."""
         if update.transaction is not None:
             return self._apply(update, update.transaction)
-        return self.finish(self._recorder.write(self._attempt.database, self.begin(update)))
+        return self.finish(self._resources.recorder.write(self._attempt.database, self.begin(update)))
 
     def record_later(self, update: StepUpdate) -> None:
         """Write records without waiting for it."""
-        self._recorder.write_later(self._attempt.database, self.begin(update))
+        self._resources.recorder.write_later(self._attempt.database, self.begin(update))
 
     def signals(self) -> bytes:
         """Return the signals of the run as they are stored."""
@@ -118,7 +123,11 @@ class WorkerStepHost:
         reply = database.call(commit_transaction(write.delivery, record, transaction.writes, calls))
         if reply.word == "REFUSED":
             raise InvalidStep(f"the step was done, but its transaction was refused: {reply.values[0].decode()}")
-        return self.finish(read_words(reply)[0])
+        word = self.finish(read_words(reply)[0])
+        if self._resources.notify is not None:
+            for message, _ in transaction.follow_ups:
+                self._resources.notify(message)
+        return word
 
 
 class AwaitedStepHost:
@@ -176,11 +185,11 @@ class WorkerAwaitedStepHost(AwaitedStepHost):
         return host.finish(await self._recorder.write_async(self._attempt.database, host.begin(update)))
 
 
-def create_steps(attempt: Attempt, tools: _Tools, recorder: Recorder, prepare: PrepareCall) -> Steps:
+def create_steps(attempt: Attempt, tools: _Tools, resources: _Resources) -> Steps:
     """Create the steps of an attempt in the worker's own process."""
-    host = WorkerStepHost(attempt, tools, recorder, prepare)
+    host = WorkerStepHost(attempt, tools, resources)
     flows = StepFlows(StepJournal(attempt.delivery.attempt), host)
-    return Steps(flows, WorkerAwaitedStepHost(host, attempt, recorder))
+    return Steps(flows, WorkerAwaitedStepHost(host, attempt, resources.recorder))
 
 
 def call_within(function: Callable[..., Any], args: Any, kwargs: Any, seconds: float) -> Any:

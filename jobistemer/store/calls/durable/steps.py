@@ -9,6 +9,7 @@ import msgspec
 
 from jobistemer.core import ids
 from jobistemer.core.runs.message import WIRE_VERSION, Delivery, Message, encode_message
+from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.runs.settle import Suspension
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.runs import halt_keys
@@ -124,3 +125,11 @@ def mark_with_steps(database: Database, deliveries: Sequence[Delivery]) -> list[
 def read_signals(database: Database, run: str) -> bytes:
     """Return the signals that a run was sent, as they are stored. Raises NotConnected or ServerRefused."""
     return database.ask("HGET", database.keys.run(run), "signals") or b""
+
+
+def rewind_run(keys: Keys, run: RunRecord, dropped_steps: Sequence[str]) -> ScriptCall:
+    """Build the call after which a suspended run does some of its steps again."""
+    return script("rewind_run")(
+        (keys.run(run.id), keys.steps(run.id), keys.stream(run.place), keys.streams, keys.delayed, keys.questions),
+        (run.id, run.place, run.attempt, *dropped_steps),
+    )

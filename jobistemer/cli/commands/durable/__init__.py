@@ -1,0 +1,1 @@
+"""Commands about durable handlers: steps, signals, questions."""

@@ -1,0 +1,1 @@
+"""Reads of durable handlers: their steps, signals and questions, for people."""
