@@ -41,10 +41,9 @@ from jobistemer.worker.commit.committer import Committer, FinishedQueue
 from jobistemer.worker.commit.committer_threads import CommitterThreads
 from jobistemer.worker.commit.effects import CommitEffects
 from jobistemer.worker.commit.hook_notifier import HookNotifier
-from jobistemer.worker.execute.context_tools import ContextResources, ContextTools
+from jobistemer.worker.execute.context_tools import ContextTools, create_resources
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.middleware import apply_middleware
-from jobistemer.worker.execute.step_recorder import GroupRecorder
 from jobistemer.worker.fetch.dispatcher import Dispatcher
 from jobistemer.worker.fetch.fetcher import QueueOrder
 from jobistemer.worker.fetch.worker_parts import WorkerParts
@@ -101,8 +100,7 @@ class Worker:
         self._settings = settings
         self._worker_hooks = plugins.worker_hooks
         self.id = process_identity()
-        log_bytes = settings.max_log_bytes
-        self._resources = ContextResources(settings.permissions, plugins.prepare, GroupRecorder(), log_bytes)
+        self._resources = create_resources(settings, plugins.prepare)
         doubt_s = min(settings.lease_s, DOUBT_BEATS * settings.beat_s)
         self._attempts = RunningAttempts(doubt_s, partial(ContextTools, resources=self._resources))
         self._prefetch = Prefetch(settings.concurrency, self._attempts.count_long)

@@ -16,6 +16,7 @@ from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.hooks import PrepareCall
 from jobistemer.core.runs.message import Message
 from jobistemer.core.runs.transaction import Transaction
+from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.sizes import DEFAULT_LOG_BYTES
 from jobistemer.store.calls import occurrences
 from jobistemer.store.reads.records import find_last_run_ms
@@ -23,7 +24,7 @@ from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.log_buffer import LogBuffer
 from jobistemer.worker.attempts.run_logger import RunLogger
 from jobistemer.worker.execute.log_shipper import LogShipper
-from jobistemer.worker.execute.step_recorder import DirectRecorder, Recorder
+from jobistemer.worker.execute.step_recorder import DirectRecorder, GroupRecorder, Recorder
 from jobistemer.worker.execute.step_services import create_steps
 
 
@@ -50,6 +51,11 @@ class ContextResources:
         self.notify: Callable[[Message], None] | None = None
         """Is told of the runs that steps have enqueued, for the hooks of the app."""
         self.is_shutting_down = threading.Event()
+
+
+def create_resources(settings: WorkerSettings, prepare: PrepareCall | None) -> ContextResources:
+    """Create the resources of a worker, which writes the records of concurrent steps together."""
+    return ContextResources(settings.permissions, prepare, GroupRecorder(), settings.max_log_bytes)
 
 
 class ContextTools:
