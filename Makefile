@@ -5,6 +5,8 @@
 #   make unit     those that need no server, in ten seconds
 #   make test-cluster   what runs on each kind of server, on a cluster
 #   make test-lowest    the dashboard and the core with the lowest versions that pyproject.toml allows
+#   make chaos    real processes under real faults, and a verdict in figures: five stories in about a minute;
+#                 CHAOS="--stories all --seconds 120" for all of them, longer (see tests/chaos/campaign)
 #   make browser  those in a browser: they need a chromium
 #   make lint     ruff, mypy --strict, the layers
 #   make docs     draw the pages of the reference that come from the code
@@ -20,7 +22,7 @@ RUN := .venv/bin
 # A job every ten seconds keeps both workers busy for a few; a short lease lets the takeover be seen soon.
 DEMO := $(RUN)/jobistemer dev workers.quickstart:app --workers 2 --lease 3 --kill-worker-after 25
 
-.PHONY: demo test unit test-cluster test-lowest browser lint docs bench bench-peers lock sbom clean
+.PHONY: demo test unit chaos test-cluster test-lowest browser lint docs bench bench-peers lock sbom clean
 
 # At a terminal the demo becomes the one foreground job, so that Ctrl-C reaches it alone and make ends with its exit code.
 demo: .venv/demo
@@ -35,6 +37,9 @@ test: .venv/dev
 
 unit: .venv/dev
 	$(RUN)/pytest -m "not long" -n 2 tests/unit tests/test_budgets.py tests/test_prose.py
+
+chaos: .venv/dev
+	$(RUN)/python -m tests.chaos.campaign $(CHAOS)
 
 browser: .venv/dev
 	$(RUN)/pytest -m browser tests/browser
@@ -84,7 +89,7 @@ sbom: .venv/tools
 	.venv/tools/bin/cyclonedx-py requirements requirements/image.txt --pyproject pyproject.toml --output-reproducible -o dist/sbom.json
 
 clean:
-	rm -rf .venv .venv-lowest .demo .bench .servers dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .chaos .demo .bench .servers dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

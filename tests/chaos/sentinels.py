@@ -51,7 +51,9 @@ class SentinelDeployment:
                 _SENTINEL.format(port=port, folder=self._folder, master=self._first, service=SERVICE), encoding="ascii"
             )
             self._sentinels.append(self._run(f"sentinel-{port}", str(file), "--sentinel"))
-        wait_until("every Sentinel knows the replica and the others", lambda: all(map(self._is_complete, self._sentinel_ports)))
+        wait_until(
+            "every Sentinel knows the replica and the others", lambda: all(map(self._is_complete, self._sentinel_ports))
+        )
 
     def master(self) -> int:
         """The port that the first Sentinel that answers names."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any, NamedTuple
 
 from jobistemer.store.database import Database
@@ -37,18 +38,23 @@ class Server:
     forgets what it has acknowledged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, binary: str = "") -> None:
         self.folder = folder
         self.port = free_port()
+        self._binary = binary or binary_of(VALKEY)
+        self.environment: dict[str, str] = {}
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         options = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"]
-        command = [binary_of(VALKEY), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *options]
+        environment = {**os.environ, **self.environment}
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
         assert self._process.stdout is not None
         wait_until_ready(self._process.stdout)
+        # A server whose log nobody reads stops in the middle of a story when the pipe is full.
+        Thread(target=self._process.stdout.read, daemon=True).start()
 
     def freeze(self) -> None:
         """It answers nobody, and no connection breaks."""
@@ -62,7 +68,7 @@ class Server:
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
 
 
 class ChaosSystem:
@@ -112,7 +118,10 @@ class ChaosSystem:
         return self._start(self._commands / "jobistemer-worker", self.app, "-c", "4", "--lease", "3", *options)
 
     def producer(self, *options: str) -> subprocess.Popen[bytes]:
-        return self._start(sys.executable, "-m", "tests.chaos.producer", *options)
+        return self.start_module("tests.chaos.producer", *options)
+
+    def start_module(self, module: str, *options: str) -> subprocess.Popen[bytes]:
+        return self._start(sys.executable, "-m", module, *options)
 
     def _environment(self) -> dict[str, str]:
         return {**self.environment, "PYTHONPATH": str(self._path)}
@@ -179,11 +188,14 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float = 60.0) 
 
 
 def at_rest(database: Database) -> bool:
-    """Whether nothing waits, runs or is delayed."""
+    """Whether nothing waits, runs or is delayed.
+
+    Runs that wait for a limit are on no stream: between the end of one run and the admission of the next, all are empty.
+    """
     keys = database.keys
     streams = [keys.stream(name.decode()) for name in database.client.smembers(keys.streams)]
     return not any(database.client.xlen(stream) for stream in streams) and not database.client.exists(
-        keys.delayed, keys.starts
+        keys.delayed, keys.starts, *database.client.scan_iter(keys.waiting("*"), count=1000)
     )
 
 

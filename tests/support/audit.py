@@ -15,9 +15,9 @@ def audit_all(namespace: Namespace) -> list[AuditResult]:
     return found
 
 
-def find_faults(database: Database) -> list[str]:
-    """Each hole, double and stranger in a shard, in words."""
-    return _format_findings(audit_shard(database))
+def find_faults(database: Database, until: int | None = None) -> list[str]:
+    """Each hole, double and stranger in a shard up to an instant (Unix seconds), in words."""
+    return _format_findings(audit_shard(database, until=until))
 
 
 def _format_findings(found: list[AuditResult]) -> list[str]:
