@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -119,17 +119,20 @@ class RunHandle(Generic[R]):
 
     retry_async = twin(retry)
 
-    def watch(self) -> Iterator[RunUpdate]:
-        """Iterate over the news of the run until it has ended: log lines, progress and states. Raises UnknownRun."""
+    def watch(self, *, every: float = LONGEST_PAUSE_S) -> Iterator[RunUpdate]:
+        """Iterate over the news of the run until it has ended: log lines, progress and states. Raises UnknownRun.
+
+        every: seconds between two looks.
+        """
         watcher = RunWatcher(self._database(), self.id)
         while True:
             yield from watcher.poll()
             self._require_record(watcher.record)
             if watcher.is_over:
                 return
-            self._namespace.sleeper.sleep(LONGEST_PAUSE_S)
+            self._namespace.sleeper.sleep(every)
 
-    async def watch_async(self) -> AsyncIterator[RunUpdate]:
+    async def watch_async(self, *, every: float = LONGEST_PAUSE_S) -> AsyncGenerator[RunUpdate, None]:
         """Iterate over the news of the run like `watch`, awaited."""
         watcher = RunWatcher(await offload(self._database), self.id)
         while True:
@@ -138,7 +141,7 @@ class RunHandle(Generic[R]):
             self._require_record(watcher.record)
             if watcher.is_over:
                 return
-            await self._namespace.sleeper.sleep_async(LONGEST_PAUSE_S)
+            await self._namespace.sleeper.sleep_async(every)
 
     def _database(self) -> Database:
         if self._found_database is None and self._shard is not None:

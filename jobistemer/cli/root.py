@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import click
 
@@ -49,17 +50,22 @@ _COMMANDS: Final = {
 
 
 class LazyGroup(SafeErrors, click.Group):
-    """A group that has the names and help lines of its commands, and imports a command when it is used."""
+    """A group that has the names and help lines of its commands, and imports a command when it is used.
+
+    table: by name where each command is, and its help line.
+    """
+
+    table: ClassVar[Mapping[str, tuple[str, str]]] = _COMMANDS
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
-        return sorted(_COMMANDS)
+        return sorted(self.table)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command and return it; None when there is no such command."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        module, _, attribute = self.table[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
@@ -68,8 +74,8 @@ class LazyGroup(SafeErrors, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments name. Raises UsageError, with similar names, when there is none."""
         name = args[0]
-        if name not in _COMMANDS and not name.startswith("-"):
-            matches = get_close_matches(name, _COMMANDS, 3)
+        if name not in self.table and not name.startswith("-"):
+            matches = get_close_matches(name, self.table, 3)
             hint = f" Did you mean {' or '.join(matches)}?" if matches else ""
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
@@ -85,7 +91,7 @@ class LazyGroup(SafeErrors, click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(_COMMANDS.items())])
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(self.table.items())])
 
 
 @click.command("jobistemer", cls=LazyGroup)

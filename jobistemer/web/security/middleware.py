@@ -60,6 +60,7 @@ class DashboardMiddleware:
             return
         # In place: what handles an error outside of this has the scope that it was given.
         scope["root_path"] = scope.get("root_path", "") + self._root_path
+        scope["path"] = restore_path(scope)
         path = route_path(scope["path"], scope["root_path"])
         if path is None:
             text = f"The dashboard is at {scope['root_path']}/ here.\n"
@@ -110,6 +111,18 @@ def route_path(path: str, root: str) -> str | None:
     if path == root:
         return "/"
     return path[len(root) :] if path.startswith(f"{root}/") else None
+
+
+def restore_path(scope: Scope) -> str:
+    """Return the path of a request with the prefix that a proxy has taken away.
+
+    An application that is given `root_path` for the addresses of its links gets requests without it from such a proxy.
+    What is mounted in it finds a root path that its requests do not have.
+    """
+    path: str = scope["path"]
+    root, outer = scope["root_path"], scope.get("app_root_path", "")
+    is_stripped = bool(outer) and root.startswith(outer) and route_path(path, root) is None
+    return f"{outer}{path}" if is_stripped and route_path(path, root[len(outer) :]) is not None else path
 
 
 def is_same_origin(request: Request) -> bool:

@@ -27,7 +27,7 @@ from jobistemer.web.security.authentication import AccessDecision, Authenticator
 from jobistemer.web.security.visit import get_visit
 from jobistemer.web.shared.deadline import PageThreads
 from jobistemer.web.shared.job_watch import JobWatch
-from jobistemer.web.shared.settings import DashboardSettings
+from jobistemer.web.shared.settings import USER_SCOPE, DashboardSettings
 from jobistemer.web.shared.static_files import mark_files
 
 FLASH_LIFETIME_S: Final = 60
@@ -75,14 +75,15 @@ class Dashboard:
         Raises HTTPException 403 when a proxy has to name the user and does not, InvalidInput for a name that cannot be
         recorded.
         """
-        if not self._user_header:
+        known = request.scope.get(USER_SCOPE, "")
+        if not known and not self._user_header:
             return self._by
-        named = request.headers.get(self._user_header, "").strip()
+        named = known or request.headers.get(self._user_header, "").strip()
         if not named:
             raise HTTPException(403, f"Nobody is named in {self._user_header}, which the proxy has to send.")
         if len(named) > MAX_BY_LENGTH or not named.isprintable():
-            shown = escape_text(named)[:MAX_BY_LENGTH]
-            raise InvalidInput(f"{self._user_header} is {shown!r}; a name has 1–{MAX_BY_LENGTH} printable characters")
+            shown, where = escape_text(named)[:MAX_BY_LENGTH], "the user" if known else self._user_header
+            raise InvalidInput(f"{where} is {shown!r}; a name has 1–{MAX_BY_LENGTH} printable characters")
         return named
 
     def csrf_token(self, request: Request) -> str:

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 from jobistemer.core.errors import Misconfigured
 
+USER_SCOPE: Final = "jobistemer.user"
+"""The key of a request's scope under which the application that the dashboard is mounted in names the user."""
 MIN_TOKEN_LENGTH: Final = 16
 _HOST_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?", re.ASCII)
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)

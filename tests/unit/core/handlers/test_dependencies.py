@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import fastapi
 import msgspec
 import pytest
 
@@ -65,14 +64,6 @@ def declare(app, how):
 
         @app.task
         def task(pool: Annotated[Pool, Depends()], number: int) -> None: ...
-    elif how == "fastapi":
-
-        @app.task
-        def task(pool: Annotated[Pool, fastapi.Depends(get_pool)], number: int) -> None: ...
-    elif how == "fastapi default":
-
-        @app.task
-        def task(number: int, pool: Pool = fastapi.Depends(get_pool)) -> None: ...
     elif how == "type":
         app.provide(Pool, get_pool)
 
@@ -87,7 +78,7 @@ def declare(app, how):
     return task
 
 
-WAYS = ["default", "annotated", "class", "fastapi", "fastapi default", "type", "name"]
+WAYS = ["default", "annotated", "class", "type", "name"]
 
 
 @pytest.mark.parametrize("how", WAYS)

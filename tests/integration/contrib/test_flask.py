@@ -1,0 +1,156 @@
+"""Flask: runs have an application context, views have the app, and `flask jobistemer …` runs its roles."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import textwrap
+
+import pytest
+from flask import Flask, current_app, g
+
+from jobistemer import NO_RETRIES, Jobistemer, Misconfigured
+from jobistemer.contrib.flask import FlaskJobistemer, get_jobistemer
+from tests.support.apps import drain_queues, empty_app
+from tests.support.processes import Process
+from tests.support.servers import VALKEY, running
+
+
+@pytest.fixture
+def jobs(server_url):
+    return empty_app(server_url)
+
+
+def make_flask(name="shop"):
+    flask = Flask(name)
+    flask.config["SHOP"] = name
+    flask.seen = []
+
+    @flask.teardown_appcontext
+    def teardown(error):
+        flask.seen.append((getattr(g, "number", None), repr(error)))
+
+    return flask
+
+
+def declare(jobs):
+    @jobs.task(retry=NO_RETRIES)
+    def plain(number: int) -> str:
+        g.number = number
+        if number < 0:
+            raise ValueError("negative")
+        return current_app.config["SHOP"]
+
+    @jobs.task
+    async def later(number: int) -> str:
+        g.number = number
+        await asyncio.sleep(0.01)
+        return f"{current_app.config['SHOP']} {g.number}"
+
+    return plain, later
+
+
+def test_each_run_has_an_application_context_of_its_own(jobs):
+    plain, later = declare(jobs)
+    flask = make_flask()
+    FlaskJobistemer(jobs, flask)
+    runs = [plain.enqueue(1), *(later.enqueue(number) for number in (2, 3, 4))]
+    drain_queues(jobs, concurrency=4)
+    assert [run.result(timeout=10) for run in runs] == ["shop", "shop 2", "shop 3", "shop 4"]
+    assert sorted(flask.seen) == [(number, "None") for number in (1, 2, 3, 4)]
+
+
+def test_what_is_torn_down_sees_the_exception_of_the_attempt(jobs):
+    plain, _ = declare(jobs)
+    flask = make_flask()
+    FlaskJobistemer(jobs, flask)
+    run = plain.enqueue(-1)
+    drain_queues(jobs)
+    assert run.state() == "dead"
+    assert flask.seen == [(-1, "ValueError('negative')")]
+
+
+def test_a_factory_may_be_called_again_and_the_last_application_counts(jobs):
+    plain, _ = declare(jobs)
+    extension = FlaskJobistemer(jobs)
+    run = plain.enqueue(1)
+    drain_queues(jobs)
+    assert "runs where no Flask application was made" in run.record().error
+    for name in ("first", "second"):
+        extension.init_app(make_flask(name))
+    run = plain.enqueue(1)
+    drain_queues(jobs)
+    assert run.result(timeout=10) == "second"
+
+
+def test_a_view_enqueues(jobs):
+    declare(jobs)
+    flask = make_flask()
+    FlaskJobistemer(jobs, flask)
+
+    @flask.post("/orders")
+    def place():
+        return {"run": get_jobistemer().enqueue("plain", {"number": 7}).id}
+
+    run = flask.test_client().post("/orders").json["run"]
+    drain_queues(jobs)
+    assert jobs.run(run).result(timeout=10) == "shop"
+    with make_flask().app_context(), pytest.raises(Misconfigured, match=r"init_app\(app\)"):
+        get_jobistemer()
+    with pytest.raises(Misconfigured, match="allowed is an app"):
+        FlaskJobistemer(flask)
+
+
+SHOP = """
+    from flask import Flask, current_app
+
+    from jobistemer import Jobistemer
+    from jobistemer.contrib.flask import FlaskJobistemer
+
+    jobs = Jobistemer()
+    extension = FlaskJobistemer(jobs)
+
+
+    def create_app():
+        app = Flask("shop")
+        app.config["SHOP"] = "by the factory"
+        extension.init_app(app)
+        return app
+
+
+    @jobs.task(executor="process")
+    def apart() -> str:
+        return current_app.config["SHOP"]
+
+
+    @jobs.task
+    def here() -> str:
+        return current_app.config["SHOP"]
+
+
+    @jobs.job("0 0 1 1 *")
+    def yearly() -> None: ...
+"""
+
+
+@pytest.mark.process
+def test_commands_of_flask_deploy_and_run_workers_whose_processes_have_the_application_too(tmp_path):
+    (tmp_path / "shop.py").write_text(textwrap.dedent(SHOP))
+    flask = ("-m", "flask", "--app", "shop:create_app", "jobistemer")
+    with running(VALKEY, tmp_path) as server, Jobistemer(server) as jobs:
+        environment = {"JOBISTEMER_URL": server}
+        runs = [jobs.enqueue("here"), jobs.enqueue("apart")]
+        with Process("deploy", folder=tmp_path, environment=environment, command=flask) as deploy:
+            assert deploy.ends() == 0, deploy.text
+        assert jobs.control.find("yearly")
+        arguments = ("worker", "-c", "2", "--processes", "1")
+        with Process(*arguments, folder=tmp_path, environment=environment, command=flask) as worker:
+            worker.says("started: 2 slots")
+            assert [run.result(timeout=60) for run in runs] == ["by the factory"] * 2
+            worker.send(signal.SIGTERM)
+            assert worker.ends() == 0, worker.text
+        with Process("workers", "list", folder=tmp_path, environment=environment, command=flask) as listed:
+            assert listed.ends() == 0, listed.text
+        with Process("wrker", folder=tmp_path, environment=environment, command=flask) as wrong:
+            assert wrong.ends() == 2
+            assert "Did you mean worker or workers" in wrong.text
