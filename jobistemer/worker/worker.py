@@ -118,8 +118,7 @@ class Worker:
     def run(self, shutdown: Shutdown) -> None:
         """Work until `shutdown` is requested, then let runs in flight finish within the grace period.
 
-        Raises WornOut when it ended because too many of its threads never did, and StartFailed when a start function
-        of the application has raised an exception.
+        Raises WornOut when too many of its threads never ended, StartFailed when a start function of the app has failed.
         """
         self._shutdown = shutdown
         if retry_apart(lambda: self._namespace.shards, shutdown.requested, f"worker {self.id}"):
@@ -145,7 +144,7 @@ class Worker:
     def ready(self) -> list[str]:
         """Return the reasons why this worker cannot be relied on; empty when it is ready."""
         if self._connected is None:
-            return ["it has not started yet: it connects to its server, or calls its on_worker_start functions"]
+            return ["it has not started: it connects to its server, or calls its on_worker_start functions"]
         found = [beater.explain_silence() for beater in self._connected.beaters.values()]
         if self._shutdown.requested.is_set():
             found.append("it ends: it takes no new work")

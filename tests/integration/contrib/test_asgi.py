@@ -194,7 +194,7 @@ def test_the_dashboard_is_for_those_whom_the_application_lets_in_and_records_the
     page = client.get("/admin/jobs/jobs/yearly", headers={"x-test-user": "zoe"})
     assert page.status_code == 200
     csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
-    form = {"csrf": csrf, "target": "yearly", "back": "/"}
+    form = {"csrf": csrf, "target": "yearly", "back": "/", "confirmed": "yes"}
     headers = {"origin": AT, "x-test-user": "zoe"}
     assert client.post("/admin/jobs/actions/pause-job", data=form, headers=headers).status_code == 303
     assert app.control.log("yearly")[0].by == "Zoë"

@@ -109,7 +109,7 @@ def test_a_worker_ends_while_a_start_function_hangs(app):
     worker = Worker(app.namespace, app.handlers, WorkerSettings(), app.plugins)
     thread = start_thread(lambda: worker.run(shutdown), "worker of the test")
     assert entered.wait(20)
-    assert worker.ready() == ["it has not started yet: it connects to its server, or calls its on_worker_start functions"]
+    assert worker.ready() == ["it has not started: it connects to its server, or calls its on_worker_start functions"]
     shutdown.request()
     thread.join(20)
     assert not thread.is_alive()
