@@ -118,7 +118,7 @@ class Worker:
     def run(self, shutdown: Shutdown) -> None:
         """Work until `shutdown` is requested, then let runs in flight finish within the grace period.
 
-        Raises WornOut when too many of its threads never ended, StartFailed when a start function of the app has failed.
+        Raises WornOut when too many of its threads never ended, StartFailed when a start function of the app failed.
         """
         self._shutdown = shutdown
         if retry_apart(lambda: self._namespace.shards, shutdown.requested, f"worker {self.id}"):
