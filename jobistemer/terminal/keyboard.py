@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import sys
@@ -15,6 +16,10 @@ from types import FrameType
 from typing import Any, Final
 
 RESIZED: Final = "resized"
+UP, DOWN = "up", "down"
+ESCAPE: Final = "\x1b"
+_KEYS: Final = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
+_ARROWS: Final = {"\x1b[A": UP, "\x1b[B": DOWN, "\x1bOA": UP, "\x1bOB": DOWN}
 _WAKEUP_SIGNALS: Final = (signal.SIGWINCH, signal.SIGCONT)
 
 
@@ -26,7 +31,7 @@ class Keyboard:
         self._keys = [0] if sys.stdin.isatty() else []
 
     def read_keys(self, seconds: float) -> Iterator[str]:
-        """Yield each key as it is pressed, and RESIZED for a size change, for so many seconds."""
+        """Yield each key as it is pressed, UP and DOWN for arrows, RESIZED for a size change, for so many seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             ready, _, _ = select.select([self._wakeup_fd, *self._keys], [], [], left)
@@ -42,13 +47,20 @@ class Keyboard:
         if not keys:
             # End of file: the terminal has gone. Reading on would return at once, again and again.
             self._keys = []
-        yield from keys.decode(errors="ignore")
+        yield from split_keys(keys.decode(errors="ignore"))
 
     def enter_cbreak(self) -> None:
         """Let the terminal deliver keys as they are pressed, not line by line."""
         if self._keys:
             # After SIGCONT the mode has to be set again: the shell has used the terminal in between.
             tty.setcbreak(0, termios.TCSANOW)
+
+
+def split_keys(text: str) -> Iterator[str]:
+    """Split what a terminal has sent into keys: UP and DOWN for arrows, nothing for other keys with a sequence."""
+    for key in _KEYS.findall(text):
+        if len(key) == 1 or key in _ARROWS:
+            yield _ARROWS.get(key, key)
 
 
 @contextmanager

@@ -5,26 +5,36 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Callable
 from threading import Thread
 
 import click
 from rich.console import Console
 from rich.live import Live
 
+from jobistemer.cli.author_option import by_option
 from jobistemer.cli.session import Session, with_session
+from jobistemer.cli.top.actions import ACTION_KEYS, TopAction, find_action
+from jobistemer.cli.top.parts import NAMES, Part, Target, build_parts
 from jobistemer.cli.top.rates import Rates, compute_rates
-from jobistemer.cli.top.screen import ALL, IMPORTANCE, View, render_screen
+from jobistemer.cli.top.screen import render_screen
 from jobistemer.cli.top.snapshot import CountingDatabase, TopSnapshot, open_counting_shards, take_snapshot
-from jobistemer.core.errors import NotConnected, ServerRefused
+from jobistemer.cli.top.view import ALL
+from jobistemer.core.errors import JobistemerError, NotConnected, ServerRefused
+from jobistemer.runtime.process_info import user_name
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.runtime.shutdown import exit_on_signal
 from jobistemer.store.server.connection import redact_url
-from jobistemer.terminal.keyboard import Keyboard, open_keyboard
+from jobistemer.terminal.keyboard import RESIZED, Keyboard, open_keyboard
 
-HELP = "1 queues 2 workers 3 tickers 4 running 5 failed 0 all · Tab next · ↑↓ or j k rows · p pause · q end"
+_NUMBERED = " ".join(f"{number} {name}" for number, name in enumerate(NAMES, 1))
+HELP = f"{_NUMBERED} 0 all · Tab next · ↑↓ or j k select · / filter · {ACTION_KEYS} · p pause the screen · q end"
 REFRESH_S, KEY_POLL_S = 1.0, 0.05
 SLOW_AFTER_S = 1.0
 """A read that takes longer than so many seconds is reported while it is under way."""
+
+
+FindAction = Callable[[str, Target], TopAction | None]
 
 
 class Monitor:
@@ -57,13 +67,16 @@ class Monitor:
 class LiveView:
     """The screen on a terminal, redrawn every second and after each key."""
 
-    def __init__(self, top: Monitor, keys: Keyboard, live: Live) -> None:
+    def __init__(self, top: Monitor, keys: Keyboard, live: Live, find: FindAction) -> None:
         self._top = top
+        self._find = find
         self._keys = keys
         self._live = live
         self._paused = False
         self._view = ALL
         self._helps = False
+        self._asked: TopAction | None = None
+        self._said = ""
 
     def run(self) -> None:
         """Read and draw every second, until `q` is pressed."""
@@ -92,41 +105,69 @@ class LiveView:
 
     def _handle_keys(self, seconds: float) -> bool:
         for key in self._keys.read_keys(seconds):
-            if key in ("q", "Q"):
+            if key == "q" and not self._view.types:
                 return True
             self._press(key)
             self._draw()
         return False
 
     def _press(self, key: str) -> None:
-        if key in ("p", "P"):
+        if self._asked is not None:
+            self._answer(self._asked, key)
+        elif self._view.types:
+            self._view = self._view.press(key)
+        elif key == "p":
             self._paused = not self._paused
         elif key == "?":
             self._helps = not self._helps
-        elif key.isdecimal() and int(key) <= len(IMPORTANCE):
-            self._view = View(int(key))
-        elif key == "\t":
-            self._view = View((self._view.number + 1) % (len(IMPORTANCE) + 1))
-        # The arrows arrive as ESC [ A and ESC [ B; their last letters are enough.
-        elif key in ("j", "B", "k", "A"):
-            step = 1 if key in ("j", "B") else -1
-            self._view = self._view._replace(first=max(0, self._view.first + step))
+        elif key.isupper() and key.isascii() and (target := self._view.find_target(self._parts())):
+            self._asked, self._said = self._find(key, target), ""
+        else:
+            self._view = self._view.press(key)
+
+    def _answer(self, asked: TopAction, key: str) -> None:
+        if key == RESIZED:
+            return
+        self._asked, self._said = None, "nothing was done"
+        if key in ("y", "Y"):
+            try:
+                self._said = asked.perform()
+            except JobistemerError as error:
+                self._said = str(error)
+            self._top.try_refresh()
+
+    def _parts(self) -> list[Part]:
+        return build_parts(self._top.snapshot, self._top.rates)
 
     def _draw(self) -> None:
         top, height = self._top, self._live.console.height
         title = f"{'PAUSED · ' if self._paused else ''}{top.title}"
+        self._live.update(
+            render_screen(top.snapshot, top.rates, title, f" {self._foot()}", height, self._view), refresh=True
+        )
+
+    def _foot(self) -> str:
+        if self._asked is not None:
+            return f"{self._asked.question}? y / n"
+        if self._view.types:
+            return f"/{self._view.filter}▏ Enter keeps it · Esc drops it"
         keys = HELP if self._helps else f"q ends it · p {'continues' if self._paused else 'pauses'} · ? keys"
-        footer = f" {keys} · {top.error or _format_cost(top.snapshot)}"
-        self._live.update(render_screen(top.snapshot, top.rates, title, footer, height, self._view), refresh=True)
+        wanted = f"/{self._view.filter}" if self._view.filter else ""
+        return " · ".join(filter(None, (self._said, wanted, keys, self._top.error or _format_cost(self._top.snapshot))))
 
 
 @click.command("top")
 @click.option(
     "--once", is_flag=True, help="Print one page about one second and end; the default when there is no terminal."
 )
+@by_option
 @with_session
-def top_command(session: Session, *, once: bool) -> None:
-    """Watch queues, workers, tickers, running and failed runs; q quits, p pauses, ? shows the keys.
+def top_command(session: Session, *, once: bool, by: str | None) -> None:
+    """Watch jobs, queues, workers, tickers, running and failed runs, and act on them; q quits, ? shows the keys.
+
+    A number shows one table alone, in which the arrows select a row and `/` filters. Capital letters act on that row,
+    after a question: P pauses or resumes a job or a queue, T triggers a job, R replays a dead letter, X cancels a run,
+    Q lets a worker fetch nothing more.
 
     The screen is refreshed every second. The cost does not depend on the number of records; the last line shows it.
     `in/s` and `out/s` need Redis 7 or newer: older servers do not count the entries taken from a stream.
@@ -143,7 +184,7 @@ def top_command(session: Session, *, once: bool) -> None:
     signal.signal(signal.SIGTERM, exit_on_signal)
     console = Console(highlight=False, markup=False)
     with open_keyboard() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
-        LiveView(top, keys, live).run()
+        LiveView(top, keys, live, lambda key, target: find_action(namespace, by or user_name(), key, target)).run()
 
 
 def _format_cost(snapshot: TopSnapshot) -> str:

@@ -8,17 +8,17 @@ from typing import Any, Final
 
 import msgspec
 
-from jobistemer.core.reads.summaries import DeadRun, DelayedRun, TickerSummary, WorkerSummary
+from jobistemer.core.reads.summaries import DeadRun, DelayedRun, JobSummary, TickerSummary, WorkerSummary
 from jobistemer.store.actions.dead_letters import list_dead
 from jobistemer.store.database import Command, Database
 from jobistemer.store.namespace import Namespace
-from jobistemer.store.reads.jobs import list_delayed
+from jobistemer.store.reads.jobs import list_delayed, list_jobs
 from jobistemer.store.reads.queues import list_tickers, list_workers
 from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot, read_totals, snapshot_queues
 from jobistemer.store.scripts import ScriptCall
 
 MAX_LISTED: Final = 20
-"""How many runs in flight, dead letters and delayed runs are read, however many there are."""
+"""How many jobs, runs in flight, dead letters and delayed runs are read, however many there are."""
 
 
 class TopFailure(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Cost(msgspec.Struct, frozen=True):
 class TopSnapshot(msgspec.Struct, frozen=True):
     """A namespace at one moment; times are Unix ms of the server. delayed, dead, jobs: counts. next_due: of any job.
 
-    unseen: how many streams were left out because there are too many.
+    upcoming: the jobs that are due next. unseen: how many streams were left out because there are too many.
     """
 
     at_ms: int
@@ -57,6 +57,7 @@ class TopSnapshot(msgspec.Struct, frozen=True):
     jobs: int
     next_due: int | None
     cost: Cost
+    upcoming: list[JobSummary] = []
 
 
 class CountingDatabase(Database):
@@ -73,6 +74,11 @@ class CountingDatabase(Database):
         """Execute many commands in one round trip."""
         self.commands += len(commands)
         return super().ask_all(commands)
+
+    def read_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Execute many commands that only read, in one round trip."""
+        self.commands += len(commands)
+        return super().read_all(commands)
 
 
 def open_counting_shards(namespace: Namespace) -> list[CountingDatabase]:
@@ -99,6 +105,7 @@ def take_snapshot(shards: Sequence[CountingDatabase]) -> TopSnapshot:
         jobs=totals.jobs,
         next_due=totals.next_due,
         cost=Cost(0, 0),
+        upcoming=list_jobs(shards, limit=MAX_LISTED),
     )
     commands = sum(each.commands for each in shards) - before
     return msgspec.structs.replace(found, cost=Cost(commands, round((time.perf_counter() - began) * 1000, 1)))

@@ -191,6 +191,34 @@ def test_in_a_terminal_it_looks_each_second_pauses_follows_the_size_and_ends(url
 
 
 @pytest.mark.process
+def test_a_job_is_selected_by_a_filter_and_paused_after_a_question(url):
+    app = Jobistemer(url)
+    for name in ("nightly", "hourly"):
+        app.job("0 2 * * *", name=name)(lambda: None)
+    app.deploy()
+    with Terminal(url, LARGE) as terminal:
+        terminal.shows("hourly.*nightly")
+        terminal.press("1/ly")
+        terminal.shows("/ly.*Enter keeps it")
+        terminal.press("\r\x1b[B")
+        terminal.press("P")
+        terminal.shows(r"pause job nightly\? y / n")
+        assert not app.control.is_paused("nightly")
+        terminal.press("y")
+        terminal.shows("nightly is paused")
+        assert app.control.is_paused("nightly")
+        terminal.press("P")
+        terminal.shows(r"resume job nightly\? y / n")
+        terminal.press("n")
+        terminal.shows("nothing was done")
+        terminal.press("q")
+        assert terminal.ends() == 0
+    assert app.control.is_paused("nightly")
+    app.control.remove("nightly")
+    app.control.remove("hourly")
+
+
+@pytest.mark.process
 def test_while_the_server_does_not_answer_it_says_so_and_hears_what_is_pressed(url):
     server = Namespace(url).settings.ask("INFO", "server")["process_id"]
     with Terminal(url, SIZE) as terminal:

@@ -1,9 +1,14 @@
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from jobistemer import Delays
+from jobistemer.cli.commands.job.history import history_table
 from jobistemer.core import ids
+from jobistemer.core.runs.records import OccurrenceRecord
+from jobistemer.core.states import OccurrenceState
 from jobistemer.store.calls.jobs import find_job
 from tests.support.lifecycle import build_ended, fetch_one, finish
 
@@ -154,3 +159,22 @@ def test_a_pause_that_would_be_over_is_refused(cli, deployed):
     result = cli("job", "pause", "nightly", "--until", "2020-01-01T00:00:00")
     assert result.exit_code == 2
     assert "is over" in result.stderr
+
+
+def test_on_a_terminal_the_history_has_the_ends_of_ids_and_reasons_without_them():
+    record = OccurrenceRecord("occ_0b261621-c512-5c9f-8768-1b57828c17cb", "job_1", 1, 60, OccurrenceState.SKIPPED,
+                              "skipped because occ_deb92a46-45f9-5bfc-9e25-6f7e151919d4 was still running", 60_000)  # fmt: skip
+    due = {"occ_deb92a46-45f9-5bfc-9e25-6f7e151919d4": 0}
+    shown = {whole: _print(history_table([record], due, 60_000, whole=whole)) for whole in (True, False)}
+    assert "…828c17cb" in shown[False]
+    assert "the one of 1970-01-01 00:00:00 was still running" in shown[False]
+    assert record.id in shown[True]
+    assert "(occ_deb92a46" in shown[True]
+    # It never ran, so it took no time at all.
+    assert "0 ms  – " in shown[False]
+
+
+def _print(table):
+    console = Console(width=400, file=io.StringIO())
+    console.print(table)
+    return console.file.getvalue()

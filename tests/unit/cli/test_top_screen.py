@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
 
 import msgspec
 import pytest
 from rich.console import Console
 
+from jobistemer.cli.top.parts import Target, build_parts
 from jobistemer.cli.top.rates import Flow, Rates, compute_rates
-from jobistemer.cli.top.screen import View, render_screen, share_lines
+from jobistemer.cli.top.screen import render_screen, share_lines
 from jobistemer.cli.top.snapshot import Cost, TopFailure, TopSnapshot
-from jobistemer.core.reads.summaries import TickerSummary, WorkerSummary
+from jobistemer.cli.top.view import ALL, View
+from jobistemer.core.reads.summaries import JobSummary, TickerSummary, WorkerSummary
 from jobistemer.store.reads.queues_snapshot import InFlightRun, QueueSnapshot
+from jobistemer.terminal.keyboard import DOWN, UP, split_keys
 from tests.support.clocks import NOW
 
 QUEUE = QueueSnapshot("default", 1_200, 9, NOW - 90_000, 5_000, paused=False, draining=False)
@@ -136,10 +140,64 @@ def test_members_are_counted_between_their_own_beats_and_keep_their_rate_until_t
     assert compute_rates(NOTHING, later(), Rates()).runs == {}
 
 
-def test_one_table_is_shown_alone_and_from_a_row_on():
-    busy = later(running=[InFlightRun(f"run_{n}", f"task-{n}", "default", "web", 5) for n in range(9)])
+def rows_of(view, height=12):
+    busy = later(running=[InFlightRun(f"run_{n}", f"task-{n}", "default", "web", 5) for n in range(30)])
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(render_screen(busy, Rates(), "here", "the foot", 12, View(4, 6)))
+    console.print(render_screen(busy, Rates(), "here", "the foot", height, view))
     text = console.export_text()
     assert "queue   waiting" not in text
-    assert [name for name in (f"task-{n}" for n in range(9)) if name in text] == ["task-6", "task-7", "task-8"]
+    return [int(name) for name in re.findall(r"task-(\d+)", text)]
+
+
+def test_one_table_is_shown_alone_and_its_window_follows_the_selected_row():
+    assert rows_of(View(5)) == [0, 1, 2, 3, 4, 5]
+    assert rows_of(View(5, 5)) == [0, 1, 2, 3, 4, 5]
+    assert rows_of(View(5, 9)) == [4, 5, 6, 7, 8, 9]
+    assert rows_of(View(5, 99))[-1] == 29
+    assert rows_of(View(5, filter="TASK-2")) == [2, 20, 21, 22, 23, 24]
+
+
+JOB = JobSummary("nightly", "job_1", 1, "at 02:00 (UTC)", "", "", 0, NOW + 3_000, 0, 0, None)
+
+
+def test_jobs_are_shown_with_their_next_instant_and_schedule():
+    paused = msgspec.structs.replace(JOB, name="held", paused="paused by ana")
+    words = [" ".join(line.split()) for line in shown(later(0, upcoming=[JOB, paused]))]
+    assert "nightly in 3.0 s – 0 waiting at 02:00 (UTC)" in words
+    assert "held in 3.0 s – 0 paused at 02:00 (UTC)" in words
+
+
+@pytest.mark.parametrize(
+    ("keys", "view"),
+    [
+        ("3", View(3)),
+        ("3\t", View(4)),
+        ("6\t", ALL),
+        ("5jjk", View(5, 1)),
+        ("5kk", View(5)),
+        ("j", View(1, 1)),
+        ("5/na\x7fo x\r", View(5, 0, "no x")),
+        ("/1q", View(0, 0, "1q", types=True)),
+        ("/ab\x1b", ALL),
+        ("/ab\r\x1b", ALL),
+        ("9zZ", ALL),
+    ],
+)
+def test_keys_choose_a_table_a_row_and_a_filter(keys, view):
+    found = ALL
+    for key in keys:
+        found = found.press(key)
+    assert found == view
+
+
+def test_the_selected_row_says_what_keys_are_about():
+    parts = build_parts(later(0, upcoming=[JOB]), Rates())
+    assert View(1).find_target(parts) == Target("job", "nightly")
+    assert View(6).find_target(parts) == Target("run", "run_2")
+    assert View(2, 7).find_target(parts) == Target("queue", "default")
+    assert ALL.find_target(parts) is None
+    assert View(1, filter="nobody").find_target(parts) is None
+
+
+def test_a_terminal_sends_arrows_as_sequences():
+    assert list(split_keys("a\x1b[A\x1b[B\x1bOA\x1b[5~\x1b")) == ["a", UP, DOWN, UP, "\x1b"]

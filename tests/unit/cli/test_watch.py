@@ -1,12 +1,17 @@
+import io
 import json
+import re
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from jobistemer import Context, Delays, Retry
+from jobistemer.cli.commands.watch import show_above
 from jobistemer.core.handlers.attempt_log import LogLine, encode_line
 from jobistemer.store.calls.attempt_log import write_attempt_log
 from jobistemer.store.reads.run_watcher import RunWatcher
-from tests.support.apps import drain_queues
+from tests.support.apps import drain_queues, shard_of
 from tests.support.lifecycle import enqueue, fetch_one
 
 
@@ -68,6 +73,21 @@ def test_a_run_that_is_not_on_record_is_named(cli, app):
     shown = cli("run", "watch", "run_0")
     assert shown.exit_code == 1
     assert "run run_0 is not on record" in shown.stderr
+
+
+def test_on_a_terminal_the_progress_is_one_bar_that_stays_below_the_lines(app, chatty):
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    run = chatty.enqueue()
+    drain_queues(app)
+    watcher = RunWatcher(shard_of(app), run.id)
+    with Live(console=console, auto_refresh=False) as live:
+        for update in watcher.poll():
+            show_above(live, update)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    assert "attempt 1: succeeded" in shown
+    # What is drawn last is the bar: the lines were printed above it.
+    assert "progress 1 of 4 (25%) rows" in shown.strip().splitlines()[-1]
+    assert re.search("[━╸╺]", shown)
 
 
 def test_a_handle_can_be_watched_too(app, chatty):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from typing import Final
+
 import click
 from rich.console import RenderableType
 
@@ -11,14 +15,20 @@ from jobistemer.core.runs.history_text import explain_occurrence, find_mentioned
 from jobistemer.core.runs.records import JobChange, OccurrenceRecord
 from jobistemer.core.text import format_duration
 from jobistemer.store.reads import jobs, records
+from jobistemer.store.reads.records import NEVER_RAN
 from jobistemer.terminal import tables
+
+SHORT_ID: Final = 8
+"""How many characters of an id are shown on a terminal: those at its end, which differ."""
+_NAMED: Final = re.compile(r"(the one of [0-9: -]{19}) \(occ_[0-9a-f-]{36}\)")
 
 
 @click.command("history")
 @click.argument("name")
 @page_options(20, 1_000)
+@click.option("--ids", is_flag=True, help="Print ids whole, as the output to a pipe has them.")
 @with_session
-def history_command(session: Session, name: str, limit: int, offset: int) -> None:
+def history_command(session: Session, name: str, limit: int, offset: int, *, ids: bool) -> None:
     """Show the occurrences of a job, the newest first, each with its reason."""
     job = JobControl(session.namespace).find(name).job
     database = session.namespace.for_job(job.id)
@@ -26,7 +36,7 @@ def history_command(session: Session, name: str, limit: int, offset: int) -> Non
     # A reason may name another occurrence by its id; people know it by its due instant.
     others = records.find_occurrences(database, sorted(find_mentioned(found)))
     due = {each.id: each.due for each in (*found, *others)}
-    session.print_answer(found, lambda: _history_table(found, due, session.now_ms))
+    session.print_answer(found, lambda: history_table(found, due, session.now_ms, whole=ids or not sys.stdout.isatty()))
 
 
 @click.command("log")
@@ -41,7 +51,8 @@ def log_command(session: Session, name: str, limit: int) -> None:
     session.print_answer(found, lambda: _log_table(found, session.now_ms))
 
 
-def _history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: int) -> RenderableType:
+def history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: int, *, whole: bool) -> RenderableType:
+    """Build the table of occurrences. whole: with whole ids, as the output to a pipe has them."""
     if not found:
         return "no occurrence is on record"
     rows = [
@@ -49,9 +60,9 @@ def _history_table(found: list[OccurrenceRecord], due: dict[str, int], now_ms: i
             tables.format_instant(each.due * 1000, now_ms),
             tables.style_state(each.state),
             format_duration(each.late_ms),
-            format_duration(each.ended_at - each.claimed_at) if each.ended_at else "–",
-            each.id,
-            explain_occurrence(each, due),
+            format_duration(each.ended_at - each.claimed_at) if each.ended_at and each.state not in NEVER_RAN else "–",
+            each.id if whole else f"…{each.id[-SHORT_ID:]}",
+            explain_occurrence(each, due) if whole else _NAMED.sub(r"\1", explain_occurrence(each, due)),
         )
         for each in found
     ]
