@@ -47,7 +47,7 @@ from jobistemer.core.errors import (
     WornOut,
 )
 from jobistemer.core.handlers.context import Context
-from jobistemer.core.handlers.control_errors import Fail, Retry, Snooze
+from jobistemer.core.handlers.control_errors import Done, Fail, Retry, Snooze
 from jobistemer.core.handlers.dependencies import Depends
 from jobistemer.core.jobs.alert import Alert
 from jobistemer.core.jobs.limits import Concurrency, Rate
@@ -105,6 +105,7 @@ __all__ = [
     "Debounce",
     "Delays",
     "Depends",
+    "Done",
     "DuplicateRun",
     "Exponential",
     "Fail",

@@ -132,14 +132,13 @@ class Worker:
         connected = self._connected
         counts = connected.committers.counts if connected else Counter[str]()
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
-        waiting = {
+        return {
+            "done": sum(counts[state] for state in AttemptState), "failed": failed, "stale": counts["stale"],
             "in_flight": self._prefetch.in_flight,
             "running": self._attempts.count_by_task(),
             "rate": round(self._prefetch.rate),
             "leaked": connected.slots.count_leaked() if connected else 0,
         }
-        done = sum(counts[state] for state in AttemptState)
-        return {"done": done, "failed": failed, "stale": counts["stale"], **waiting}
 
     def ready(self) -> list[str]:
         """Return the reasons why this worker cannot be relied on; empty when it is ready."""

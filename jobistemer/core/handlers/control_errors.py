@@ -32,6 +32,17 @@ class Snooze(Exception):
         self.after_ms = _to_delay_ms(after, "Snooze: after")
 
 
+class Done(Exception):
+    """End the job: `raise Done("all imported")`, or return it. The run succeeds, and the job fires no more.
+
+    The job is paused with the reason; `jobistemer job resume` takes that back. Of a call that is no task of a job only
+    the run ends.
+    """
+
+    def __init__(self, reason: str = "done") -> None:
+        super().__init__(reason)
+
+
 class Fail(Exception):
     """Give up: `raise Fail("no such customer")`. The run fails and is not tried again."""
 

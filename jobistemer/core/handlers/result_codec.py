@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Never, NoReturn
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Any, Never, NoReturn, Union, get_args, get_origin
 
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
+from jobistemer.core.handlers.control_errors import Done
 from jobistemer.core.handlers.value_codec import (
     DECLARATION_ERRORS,
     build_plain_decoder,
@@ -38,6 +42,15 @@ def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
     return result
 
 
+def _without_done(annotation: Any) -> Any:
+    """Return an annotation without `Done`, which ends the job and is no result."""
+    if annotation is Done:
+        return None
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    return reduce(or_, (each for each in get_args(annotation) if each is not Done))
+
+
 class ResultCodec:
     """The JSON of the results of one task. Raises InvalidDefinition for an annotation that no JSON gives.
 
@@ -47,7 +60,8 @@ class ResultCodec:
     def __init__(self, task: str, hints: Mapping[str, Any]) -> None:
         self._task = task
         annotation = hints.get("return", Any)
-        annotation = Any if annotation in (type(None), NoReturn, Never) else annotation
+        annotation = _without_done(annotation)
+        annotation = Any if annotation in (None, type(None), NoReturn, Never) else annotation
         self._is_typed = annotation is not Any
         try:
             self._models = find_model_codec(annotation, "$")

@@ -37,7 +37,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     state: the attempt's terminal state. result: JSON of the handler's return value. error: text for people.
     retry_after_ms: the delay that the handler asked for by `Retry(after=…)`. final: the handler asked for no retry.
     poison: another attempt would fail in the same way. innocent: a lost attempt that is known to be another attempt's
-    fault. suspension: of an attempt that has ended suspended.
+    fault. suspension: of an attempt that has ended suspended. done: why the handler has ended its job; empty if not.
     """
 
     state: AttemptState
@@ -48,6 +48,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     poison: bool = False
     innocent: bool = False
     suspension: Suspension | None = None
+    done: str = ""
 
 
 class FinalState(msgspec.Struct, frozen=True):

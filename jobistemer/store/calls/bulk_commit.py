@@ -36,6 +36,7 @@ def bundle_key(ended: EndedAttempt) -> BundleKey | None:
         or message.unique
         or message.group_strategy
         or ended.groups_made
+        or outcome.done
         # The attempts before it get their expiry in the same step.
         or ended.delivery.attempt
         # The records of its steps do, too.

@@ -25,6 +25,8 @@ from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
+MAX_REASON = 500
+"""How many characters are kept of the reason with which a handler ends its job."""
 MAX_EXPIRING = 100
 """Of a run with more attempts the latest so many expire with it; the others by themselves, seven days later."""
 
@@ -32,10 +34,11 @@ MAX_EXPIRING = 100
 def mark_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     """Return the fields that the commit writes into the run's record for its extensions."""
     message = ended.delivery.message
+    fields: list[Any] = ["ends_schedule", 1] if _ends_schedule(ended) else []
     if ended.hands_over:
         waiters = build_waiters(message, ended.reducers)
-        return [part for each in waiters for part in (each.mark, encode_message(each.message))]
-    fields: list[Any] = ["uncounted", 1] if message.member else []
+        return [*fields, *(part for each in waiters for part in (each.mark, encode_message(each.message)))]
+    fields += ["uncounted", 1] if message.member else []
     if _has_on_dead(message, over):
         letter = build_letter_message(message, ended.delivery.attempt, ended.outcome, ended.ended_at)
         fields += ["letter", encode_message(letter)]
@@ -55,6 +58,8 @@ def extension_calls(
     if message.wire == WIRE_VERSION:
         calls.append(expire_steps(keys, message.run))
     calls += _halt_groups(keys, ended, over)
+    if _ends_schedule(ended) and message.task_ref is not None:
+        calls.append(_end_schedule(keys, message, message.task_ref, ended))
     if ended.hands_over:
         waiters = build_waiters(message, ended.reducers)
         return (*calls, *(groups.seal_group(keys, message.run, each, ended.ended_at) for each in waiters))
@@ -92,6 +97,18 @@ def _halt_groups(keys: Keys, ended: EndedAttempt, over: FinalState) -> list[Scri
 def has_followers(job: Job) -> bool:
     """Return whether the end of one of the job's runs may concern another run of the same occurrence."""
     return len(job.tasks) > 1 or job.on_complete is not None
+
+
+def _ends_schedule(ended: EndedAttempt) -> bool:
+    return bool(ended.outcome.done) and ended.delivery.message.task_ref is not None
+
+
+def _end_schedule(keys: Keys, message: Message, slot: TaskRef, ended: EndedAttempt) -> ScriptCall:
+    why = ended.outcome.done[:MAX_REASON]
+    return script("end_schedule")(
+        (keys.run(message.run), keys.job(slot.job), keys.audit(slot.job)),
+        (f"ended by its task {message.handler}: {why}", ended.ended_at, message.handler, f"{why} ({message.run})"),
+    )
 
 
 def _has_on_dead(message: Message, over: FinalState) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.errors import InvalidPayload, InvalidStep, PayloadTooLarge, UnknownJob
 from jobistemer.core.handlers.context import AttemptInfo, Context
-from jobistemer.core.handlers.control_errors import Fail, Retry, Snooze
+from jobistemer.core.handlers.control_errors import Done, Fail, Retry, Snooze
 from jobistemer.core.handlers.handler import Handler
 from jobistemer.core.handlers.result_codec import encode_result
 from jobistemer.core.handlers.suspension import find_suspension
@@ -146,6 +146,8 @@ def outcome_of_result(value: object, handler: Handler, *, hands_over: bool = Fal
     """
     if value is None and (handler.may_return_none or hands_over):
         return NOTHING_RETURNED
+    if isinstance(value, Done):
+        return outcome_of_error(value)
     try:
         result = encode_result(value, handler.sizes.result_bytes) if hands_over else handler.encode_result(value)
         return Outcome(AttemptState.SUCCEEDED, result=result)
@@ -178,6 +180,8 @@ def _outcome_of_error(error: BaseException, retry_filter: RetryFilter) -> Outcom
         after_ms = getattr(error, "after_ms", None)
         delay = min(max(0, after_ms), MAX_DELAY_MS) if isinstance(after_ms, int) else None
         return Outcome(AttemptState.FAILED, error=_text(error), retry_after_ms=delay)
+    if issubclass(kind, Done):
+        return Outcome(AttemptState.SUCCEEDED, done=_text(error) or "done")
     if issubclass(kind, Fail):
         return Outcome(AttemptState.FAILED, error=_text(error), final=True)
     return Outcome(AttemptState.FAILED, error=describe_error(error), final=retry_filter.is_final(error))

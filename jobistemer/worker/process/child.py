@@ -48,10 +48,10 @@ from jobistemer.worker.process.child_side import ContextProxy, FanOutProxy, Work
 from jobistemer.worker.process.protocol import (
     AppImported,
     Assignment,
-    Done,
     FollowUp,
     ForwardRecord,
     Frame,
+    HandlerEnded,
     ImportApp,
     ShardLocation,
     StopRequest,
@@ -129,14 +129,14 @@ class ChildRunner:
         elif frame is not None:
             self._connection.replies.put(frame)
 
-    def _perform(self, assignment: Assignment, connection: WorkerConnection) -> Done:
+    def _perform(self, assignment: Assignment, connection: WorkerConnection) -> HandlerEnded:
         """Call a handler. Whatever it does, except the end of this process, becomes an outcome."""
         handler, place = self._handlers.get(assignment.handler), assignment.place
         if handler is None:
             outcome = outcome_of_error(
                 RefusedInput(f"{self._reference} has no task {assignment.handler!r} when a process imports it")
             )
-            return Done(outcome, read_memory_mib(os.getpid()))
+            return HandlerEnded(outcome, read_memory_mib(os.getpid()))
         if place.namespace == self._app.namespace.name:
             self._app.namespace.adopt(place.shards, place.now_ms)
         tools = ContextProxy(connection, assignment, partial(self._prepare_call, place))
@@ -149,7 +149,7 @@ class ChildRunner:
             outcome = outcome_of_error(error, handler.retry_filter)
         if tools.used_steps is not None:
             outcome = judge_steps(tools.used_steps.flows.journal, outcome)
-        return Done(outcome, read_memory_mib(os.getpid()), writes, follow_ups)
+        return HandlerEnded(outcome, read_memory_mib(os.getpid()), writes, follow_ups)
 
     def _call(self, handler: Handler, arguments: dict[str, Any]) -> Outcome:
         # In a copy of the context: variables that a handler sets must not be seen by the next attempt.

@@ -85,7 +85,7 @@ class WorkerConnection:
                     raise
             return str(self._read_reply(frame))
 
-    def close(self, done: protocol.Done) -> None:
+    def close(self, done: protocol.HandlerEnded) -> None:
         """Send the outcome of the attempt, and nothing after it."""
         with self._send_lock:
             self._is_closed = True

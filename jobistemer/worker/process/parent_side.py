@@ -81,7 +81,7 @@ class ContextServer:
             case _:
                 raise ChannelClosed(f"a {type(frame).__name__} came without a question")
 
-    def apply_effects(self, done: protocol.Done) -> None:
+    def apply_effects(self, done: protocol.HandlerEnded) -> None:
         """Take over the handler's transaction, so that the commit applies it together with the outcome."""
         if done.writes or done.follow_ups:
             _fill_transaction(self._tools.transaction, done)
@@ -130,7 +130,7 @@ class ContextServer:
         self._process.send(answer)
 
 
-def _fill_transaction(transaction: Transaction, frame: protocol.Done | protocol.RecordSteps) -> Transaction:
+def _fill_transaction(transaction: Transaction, frame: protocol.HandlerEnded | protocol.RecordSteps) -> Transaction:
     """Put the writes and the follow-up calls of a frame into a transaction, and return it."""
     transaction.writes = [
         Write(each.command, ALLOWED_COMMANDS[each.command], each.key, tuple(each.args)) for each in frame.writes

@@ -22,7 +22,7 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.runtime.process_info import read_memory_mib
 from jobistemer.runtime.repeat import start_thread
 from jobistemer.worker.process.channel import Channel, ChannelClosed
-from jobistemer.worker.process.protocol import AppImported, Assignment, Done, Frame, ImportApp
+from jobistemer.worker.process.protocol import AppImported, Assignment, Frame, HandlerEnded, ImportApp
 
 START_S = 60.0
 """Seconds that the import of the app may take."""
@@ -99,7 +99,7 @@ class HandlerProcess:
         """The process id."""
         return self._process.pid
 
-    def perform(self, assignment: Assignment, frame_handler: FrameHandler) -> Done:
+    def perform(self, assignment: Assignment, frame_handler: FrameHandler) -> HandlerEnded:
         """Run an assignment and return its result. Meanwhile `frame_handler` serves the frames of the process.
 
         Raises ProcessDied.
@@ -107,7 +107,7 @@ class HandlerProcess:
         self._frame_handler = frame_handler
         try:
             self.send(assignment)
-            while not isinstance(frame := self.receive(), Done):
+            while not isinstance(frame := self.receive(), HandlerEnded):
                 frame_handler.serve(frame)
         except ChannelClosed:
             raise ProcessDied(self._explain_death()) from None

@@ -12,7 +12,7 @@ NextItems        ──────────────────>
                  <──────────────────  ItemBatch, AbortItems
 QuestionReply    ──────────────────>                     after an empty ItemBatch, or AbortItems
 StopRequest      ──────────────────>                     at any time: the handler should end
-                 <──────────────────  Done
+                 <──────────────────  HandlerEnded
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class StopRequest(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
-class Done(msgspec.Struct, frozen=True, tag=True):
+class HandlerEnded(msgspec.Struct, frozen=True, tag=True):
     """The outcome of an attempt, its transaction, and the memory that the process holds afterwards."""
 
     outcome: Outcome
@@ -210,6 +210,6 @@ FromProcess = (
     | MapItems
     | ItemBatch
     | AbortItems
-    | Done
+    | HandlerEnded
 )
 Frame = ToProcess | FromProcess
