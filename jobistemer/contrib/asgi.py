@@ -46,7 +46,10 @@ is noticed only when something is sent."""
 LAST_EVENT = "end"
 """The id of the last event of a run."""
 
-Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any]]]
+"""The lifespan of a web application, with the state that its requests find."""
+OwnLifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+"""The lifespan that an application brings itself; it need have no state."""
 Authorize = Callable[[Request], Any]
 """A function or coroutine function from a request to the name of its user, a response, or None for a refusal."""
 
@@ -65,7 +68,7 @@ def jobistemer_lifespan(
     ticker: bool = False,
     worker: bool | int | WorkerSettings = False,
     deploy: bool = False,
-    around: Lifespan | None = None,
+    around: OwnLifespan | None = None,
 ) -> Lifespan:
     """Return the lifespan of a web application whose processes run a ticker, a worker, or both, beside the requests.
 

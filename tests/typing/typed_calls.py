@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_type
 
-from jobistemer import Backfills, Context, Jobistemer, RunHandle, audit_jobs
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+from jobistemer import Backfills, Context, Depends, Jobistemer, RunHandle, audit_jobs
+from jobistemer.contrib.asgi import jobistemer_lifespan, mount_dashboard
 from jobistemer.testing import Jobs
 
 app = Jobistemer("fake://typing")
@@ -53,7 +57,33 @@ def with_context_configured(ctx: Context, number: int) -> int:
     return number
 
 
+def get_address() -> Address:
+    return Address("Elm")
+
+
+@app.task
+def with_dependency(number: int, address: Address = Depends(get_address)) -> int:
+    return number
+
+
+@app.on_worker_start
+async def connect() -> None:
+    app.state.pool = 7
+
+
+@app.on_worker_stop
+def disconnect() -> None: ...
+
+
+api = FastAPI(lifespan=jobistemer_lifespan(app, ticker=True, worker=8))
+web = Starlette(lifespan=jobistemer_lifespan(app))
+mount_dashboard(api, "/jobs", app, authorize=lambda request: request.headers.get("x-user"))
+mount_dashboard(web, "/jobs", app, authorize=lambda request: "ana")
+
+
 def accepted() -> None:
+    assert_type(with_dependency.enqueue(7), RunHandle[int])
+    assert_type(with_dependency.enqueue(number=7).result(), int)
     assert_type(send.enqueue("a@b"), RunHandle[bool])
     assert_type(send.enqueue(to="a@b", copies=2).result(), bool)
     assert_type(fetch.enqueue("https://example.org").result(timeout=5), bytes)
