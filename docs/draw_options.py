@@ -43,6 +43,7 @@ SAID = {
     "unique": "at most one run for this key: a text or Unique(…)",
     "throttle": "at most one run in so many seconds: a number, a timedelta or Throttle(…)",
     "debounce": "one run for many calls: a number, a timedelta or Debounce(…)",
+    "run_id": "the id of the run, from `app.new_run_id()`: a call that is sent again with it finds its own run",
     "metadata": "what the call is about: texts by name, 4,096 bytes together",
     "headers": "what travels with the call: texts by name, 4,096 bytes together",
     "mode": "how its tasks follow one another: `graph`, `sequential` or `parallel`",
@@ -68,7 +69,8 @@ def page() -> str:
 
 def option_row(name: str, meaning: str) -> str:
     """One row: where the option may be written, its default and its meaning."""
-    places = (Options.__struct_fields__, _OPTION_NAMES, _OPTION_NAMES | _TRAIT_NAMES, _KNOWN_OPTIONS)
+    declared = _OPTION_NAMES | _TRAIT_NAMES
+    places = (Options.__struct_fields__, declared, declared, _KNOWN_OPTIONS)
     marks = ["yes" if name in place else "–" for place in places]
     default = SETTINGS["shown"](getattr(DEFAULTS, name, None)).replace("|", "\\|")
     return f"| `{name}` | {' | '.join(marks)} | {default} | {meaning} |"

@@ -222,7 +222,9 @@ class TaskHandle(Generic[P, R]):
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Request:
         """Return the call as a value, for `app.enqueue_many` and transactions. Raises InvalidPayload."""
         made, payload = self._request, self.handler.encode(args, kwargs)
-        return TypedRequest(made.task, payload, made.options, made.timing, made.single, made.metadata, made.headers)
+        return TypedRequest(
+            made.task, payload, made.options, made.timing, made.single, made.metadata, made.headers, made.run_id
+        )
 
     def options(
         self,
@@ -237,13 +239,15 @@ class TaskHandle(Generic[P, R]):
         headers: Mapping[str, str] | None = None,
         timeout: Seconds | None = None,
         max_retries: int | None = None,
+        run_id: str = "",
         **options: Any,
     ) -> TaskHandle[P, R]:
         """Return the task with options for its next call: `send.options(delay=5).enqueue(…)`.
 
         delay, at, expires: see Timing. unique, throttle, debounce: at most one of the three. metadata, headers: texts
         that the handler finds in its context. timeout: the limit of one attempt, as seconds or a timedelta.
-        max_retries: the number of retries by the retry policy that applies. options: see Options.
+        max_retries: the number of retries by the retry policy that applies. run_id: the id of the run, made by
+        `app.new_run_id()`: a call that is sent again with it finds its own run. options: see Options.
         Raises InvalidInput or InvalidDefinition.
         """
         request = build_request(
@@ -258,6 +262,7 @@ class TaskHandle(Generic[P, R]):
             headers=headers,
             timeout=timeout,
             max_retries=max_retries,
+            run_id=run_id,
             **options,
         )
         return TaskHandle(self.handler, self._producer, request)

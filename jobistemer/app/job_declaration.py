@@ -52,16 +52,18 @@ class DeclaringApp(Protocol):
 class JobDeclaration(TaskDecorator):
     """The declaration of a job: `@app.job("0 2 * * *")` over its one function, or `@nightly.task` over each of several.
 
-    Besides the options of Options it takes the policies of Job (overlap, recovery, grace_s, calendars, …), `payload`
-    (the keyword arguments of the one function) and `mode`: `graph` (the default: each task names the tasks before it),
-    `sequential` (each task after the one before) or `parallel` (no edges).
+    Besides the options of Options, retry_on and no_retry_on, it takes the policies of Job (overlap, recovery, grace_s,
+    calendars, …), `payload` (the keyword arguments of the one function) and `mode`: `graph` (the default: each task
+    names the tasks before it), `sequential` (each task after the one before) or `parallel` (no edges).
     """
 
     def __init__(self, app: DeclaringApp, schedule: AnySchedule, name: str | None, policies: Mapping[str, Any]) -> None:
         super().__init__(self._add_only_task)
         self._app = app
         self._schedule = schedule
-        self._policies, self._options = split_job_options(policies)
+        self._traits = {name: value for name, value in policies.items() if name in _TRAIT_NAMES}
+        own = {name: value for name, value in policies.items() if name not in _TRAIT_NAMES}
+        self._policies, self._options = split_job_options(own)
         self._mode = self._policies.pop("mode", "graph")
         self._payload = self._policies.pop("payload", {})
         if self._mode not in MODES:
@@ -201,7 +203,8 @@ class JobDeclaration(TaskDecorator):
         failure = given.get("failure")
         if failure is not None:
             failure = check_choice(f"task {show(name)}: failure", failure, FailureStrategy, InvalidDefinition)
-        traits, options = split_task_options({key: value for key, value in given.items() if key != "failure"})
+        own = {key: value for key, value in given.items() if key != "failure"}
+        traits, options = split_task_options(self._traits | own)
         edges = {task.name: task.after for task in self._tasks}
         traits["upstream"] = find_upstream(edges, after)
         handle, effective, origin = self._add_handler(function, handler_name, traits, options)
@@ -258,7 +261,8 @@ def split_job_options(policies: Mapping[str, Any]) -> tuple[dict[str, Any], Opti
     """
     unknown = set(policies) - _OPTION_NAMES - _POLICY_NAMES
     if unknown:
-        raise InvalidDefinition(f"a job {explain_unknown(unknown, _OPTION_NAMES | _POLICY_NAMES)}")
+        known = _OPTION_NAMES | _POLICY_NAMES | _TRAIT_NAMES
+        raise InvalidDefinition(f"a job {explain_unknown(unknown, known)}")
     options = read_options("a job", policies)
     found = {key: value for key, value in policies.items() if key in _POLICY_NAMES}
     if found.get("update_window") is not None:

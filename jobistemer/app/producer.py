@@ -184,7 +184,7 @@ class Producer:
             payload = self._encode_payload(request, handler)
         # msgspec leaves out a field that holds the very object which is its default; an equal one would be sent.
         payload = EMPTY_PAYLOAD if payload == EMPTY_PAYLOAD else payload
-        message = Message(runs.new_run_id(now_ms), request.task, now_ms, payload, **fields)
+        message = Message(request.run_id or runs.new_run_id(now_ms), request.task, now_ms, payload, **fields)
         if add_headers is not None:
             message = add_headers(message)
         shard = lock or message.run

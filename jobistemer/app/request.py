@@ -12,6 +12,7 @@ import msgspec
 from jobistemer.core.checks import explain_unknown, is_encodable, show
 from jobistemer.core.durations import LONGEST_WAIT_S, LONGEST_WINDOW_S, Seconds, instant_ms, milliseconds
 from jobistemer.core.errors import InvalidInput
+from jobistemer.core.ids import is_run_id
 from jobistemer.core.jobs.options import ALIASES, OPTION_NAMES, Options, read_options
 from jobistemer.core.payload_json import read_object
 
@@ -126,7 +127,10 @@ NOW = Timing()
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One call that can be enqueued: `task.request(…)` and `app.request(…)` build it, `app.enqueue_many` takes it."""
+    """One call that can be enqueued: `task.request(…)` and `app.request(…)` build it, `app.enqueue_many` takes it.
+
+    run_id: the id of its run, chosen by the caller; empty for one that is made when the call is enqueued.
+    """
 
     task: str
     payload: Any = {}
@@ -135,6 +139,7 @@ class Request(msgspec.Struct, frozen=True):
     single: Single | None = None
     metadata: dict[str, str] = {}
     headers: dict[str, str] = {}
+    run_id: str = ""
 
 
 class TypedRequest(Request, frozen=True):
@@ -149,8 +154,11 @@ def check_request(request: Any) -> None:
         and isinstance(request.options, Options)
         and isinstance(request.timing, Timing)
         and isinstance(request.single, Single | None)
+        and isinstance(request.run_id, str)
     ):
         raise InvalidInput(f"a call is {show(request)}, allowed is what task.request(…) or app.request(…) gives")
+    if request.run_id:
+        _check_run_id(request.run_id, request.single)
 
 
 def build_request(
@@ -167,6 +175,7 @@ def build_request(
     headers: Mapping[str, str] | None = None,
     timeout: Seconds | None = None,
     max_retries: int | None = None,
+    run_id: str = "",
     **options: Any,
 ) -> Request:
     """Build a call from the options of `enqueue` and `TaskHandle.options`.
@@ -190,11 +199,12 @@ def build_request(
         single,
         check_texts("metadata", metadata) if metadata is not None else {},
         check_texts("headers", headers) if headers is not None else {},
+        _check_run_id(run_id, single) if run_id != "" else "",
     )
 
 
 _NO_OPTIONS = Options()
-_CALL_ONLY = frozenset(("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers"))
+_CALL_ONLY = frozenset(("delay", "at", "expires", "unique", "throttle", "debounce", "metadata", "headers", "run_id"))
 _KNOWN_OPTIONS = (_CALL_ONLY | ALIASES | OPTION_NAMES) - {"executor", "limits"}
 
 
@@ -226,6 +236,14 @@ def _choose_single(
         names = " and ".join(type(each).__name__.lower() for each in given)
         raise InvalidInput(f"{names} are given together: a call has one of unique, throttle and debounce")
     return given[0] if given else None
+
+
+def _check_run_id(run_id: object, single: Single | None) -> str:
+    if not isinstance(run_id, str) or not is_run_id(run_id):
+        raise InvalidInput(f"run_id is {show(run_id)}, allowed is what app.new_run_id() returns")
+    if isinstance(single, Debounce):
+        raise InvalidInput("run_id is given for a debounced call, whose run may be that of another call")
+    return run_id
 
 
 def lock_name(task: str, single: Single) -> str:

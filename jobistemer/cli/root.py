@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "enqueue": ("jobistemer.cli.commands.enqueue:enqueue_command", "Enqueue a run of a task."),
     "hold": ("jobistemer.cli.commands.hold:hold_group", "List, put and release holds."),
     "job": ("jobistemer.cli.commands.job.job:job_group", "Show and control jobs, compare versions, backfill."),
+    "migrate": ("jobistemer.cli.migrate:migrate_group", "Move from Celery, RQ, APScheduler, arq or crontab."),
     "next": ("jobistemer.cli.commands.next:next_command", "Show the next instants of a schedule."),
     "occurrence": ("jobistemer.cli.commands.occurrence:occurrence_group", "Show, cancel and replay occurrences."),
     "quarantine": (

@@ -6,6 +6,7 @@ ever: a changed namespace would give new ids to recorded history.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from hashlib import sha1
 from uuid import UUID
@@ -16,6 +17,7 @@ ATTEMPT_NAMESPACE = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
 GATHER_NAME = "jobistemer.gather"
 """The handler of the default reducer, for groups that name no reducer; every worker has it."""
 
+_RUN_ID = re.compile(r"run_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
@@ -39,6 +41,11 @@ def job_id(name: str) -> str:
 def task_id(job: str, name: str) -> str:
     """Return the id of task `name` of the job with id `job`."""
     return "task_" + sha1(f"task:{job}:{name}".encode(), usedforsecurity=False).hexdigest()
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether a text has the form of the id of a run."""
+    return _RUN_ID.fullmatch(text) is not None
 
 
 def occurrence_id(job: str, due: int) -> str:

@@ -90,3 +90,17 @@ def test_tasks_and_runs_say_in_a_shell_which_ones_they_are():
         f"<run {run.id}>",
         f"<run {run.id}, which was there already>",
     ]
+
+
+def test_a_job_names_the_exceptions_of_its_tasks(app):
+    @app.job("0 2 * * *", name="nightly", retry_on=(ConnectionError,), retry=3)
+    def nightly() -> None: ...
+
+    graph = app.job("0 3 * * *", name="graph", no_retry_on=(ValueError,))
+
+    @graph.task
+    def first() -> None: ...
+
+    assert app.handlers["nightly"].retry_filter(ConnectionError())
+    assert not app.handlers["nightly"].retry_filter(KeyError())
+    assert not app.handlers["graph.first"].retry_filter(ValueError())

@@ -1,0 +1,108 @@
+"""Import the application that is moved, and name its functions so that a module can import them."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jobistemer.core.checks import show
+from jobistemer.core.errors import InvalidDefinition, InvalidInput, Misconfigured
+from jobistemer.core.handlers.callables import read_callable
+
+
+def load(reference: str, what: str) -> Any:
+    """Import MODULE:ATTRIBUTE, or a whole MODULE, from the current folder or the Python path.
+
+    what: what is looked for, for errors. Raises InvalidInput for an import that fails or finds nothing.
+    """
+    module_name, _, attribute = reference.partition(":")
+    if not module_name:
+        raise InvalidInput(f"{show(reference)} names no module; {what} is given as MODULE:NAME, such as shop.main:app")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = import_module(module_name)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise InvalidInput(
+            f"module {show(module_name)} cannot be imported: {type(error).__name__}: {error}; run the command in the "
+            "folder and the environment in which the application starts"
+        ) from error
+    for name in filter(None, attribute.split(".")):
+        if not hasattr(found, name):
+            raise InvalidInput(f"module {show(module_name)} has no {show(attribute)}, in which {what} was expected")
+        found = getattr(found, name)
+    return found
+
+
+def require(module: str, package: str) -> Any:
+    """Import a module of the other engine. Raises Misconfigured when the engine is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise Misconfigured(
+            f"{package} is not installed here ({error}); run the command in the environment of the application"
+        ) from error
+
+
+def name_function(function: Callable[..., Any]) -> str | None:
+    """Return the import path of a function, `module:name`; None when a module cannot import it by its name."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not module or not name or module == "__main__" or "<" in name:
+        return None
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}:{name}" if found is not None else None
+
+
+def bind_payload(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a scheduled call by name.
+
+    Raises InvalidInput when the function takes none of that kind, or takes arguments that have no name.
+    """
+    signature = inspect.signature(function)
+    kinds = {each.kind for each in signature.parameters.values()}
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise InvalidInput(f"its arguments do not fit the function: {error}") from None
+    if inspect.Parameter.VAR_POSITIONAL in kinds or inspect.Parameter.POSITIONAL_ONLY in kinds:
+        raise InvalidInput("the function takes arguments without a name (*args or /); a payload has named ones")
+    found = dict(bound.arguments)
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            found |= found.pop(name, {})
+    return found
+
+
+def explain_refusal(name: str, function: Callable[..., Any]) -> str:
+    """Return why a function cannot be a task here, such as for `*args`; empty when it can."""
+    try:
+        read_callable(name, function)
+    except InvalidDefinition as error:
+        return str(error)
+    return ""
+
+
+def describe_parameters(function: Callable[..., Any], skip: int = 0) -> tuple[str, ...] | None:
+    """Return the parameters of a function as source text of a wrapper, without the first `skip`.
+
+    None when one of them has no name, or a default that has no literal.
+    """
+    found = []
+    for parameter in list(inspect.signature(function).parameters.values())[skip:]:
+        if parameter.kind not in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
+            return None
+        if parameter.default is inspect.Parameter.empty:
+            found.append(f"{parameter.name}: Any")
+        elif isinstance(parameter.default, str | int | float | bool | None):
+            found.append(f"{parameter.name}: Any = {parameter.default!r}")
+        else:
+            return None
+    return tuple(found)
