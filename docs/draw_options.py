@@ -43,7 +43,7 @@ SAID = {
     "unique": "at most one run for this key: a text or Unique(…)",
     "throttle": "at most one run in so many seconds: a number, a timedelta or Throttle(…)",
     "debounce": "one run for many calls: a number, a timedelta or Debounce(…)",
-    "run_id": "the id of the run, from `app.new_run_id()`: a call that is sent again with it finds its own run",
+    "run_id": "the id of the run, from `new_run_id()`: a call that is sent again with it finds its own run",
     "metadata": "what the call is about: texts by name, 4,096 bytes together",
     "headers": "what travels with the call: texts by name, 4,096 bytes together",
     "mode": "how its tasks follow one another: `graph`, `sequential` or `parallel`",

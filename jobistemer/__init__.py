@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobistemer.app.application import Jobistemer
 from jobistemer.app.handles import RunHandle, TaskHandle
-from jobistemer.app.request import Debounce, Request, Throttle, Unique
+from jobistemer.app.request import Debounce, Request, Throttle, Unique, new_run_id
 from jobistemer.control.job_pages import JobPage
 from jobistemer.control.jobs import JobControl
 from jobistemer.core.errors import (
@@ -158,6 +158,7 @@ __all__ = [
     "__version__",
     "anchored",
     "audit_jobs",
+    "new_run_id",
     "parse_schedule",
     "register_schedule",
 ]

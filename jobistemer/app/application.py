@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from time import time_ns
 from typing import Any
 
 import msgspec
@@ -37,7 +36,6 @@ from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.sizes import DEFAULT_SIZES, Sizes
 from jobistemer.core.text import join_some, pluralize
 from jobistemer.runtime.offload import twin
-from jobistemer.store.calls.runs import new_run_id
 from jobistemer.store.namespace import Namespace
 from jobistemer.store.reads.reports import find_report
 from jobistemer.store.server.connection import DEFAULT_URL
@@ -118,13 +116,6 @@ class Jobistemer(Registry):
     def request(self, task: str, payload: Mapping[str, Any] | None = None, **call: Any) -> Request:
         """Return a call as a value, for `enqueue_many` and transactions; nothing is sent."""
         return build_request(task, payload, **call)
-
-    def new_run_id(self) -> str:
-        """Return a new id for the option `run_id` of a call that may have to be sent again; nothing is sent.
-
-        While the record of the run is kept, the second of two calls with one id finds the run of the first.
-        """
-        return new_run_id(time_ns() // 1_000_000)
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """Return the handle of a run by its id; its methods raise UnknownRun for a run without a record.

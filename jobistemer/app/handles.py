@@ -247,7 +247,7 @@ class TaskHandle(Generic[P, R]):
         delay, at, expires: see Timing. unique, throttle, debounce: at most one of the three. metadata, headers: texts
         that the handler finds in its context. timeout: the limit of one attempt, as seconds or a timedelta.
         max_retries: the number of retries by the retry policy that applies. run_id: the id of the run, made by
-        `app.new_run_id()`: a call that is sent again with it finds its own run. options: see Options.
+        `new_run_id()`: a call that is sent again with it finds its own run. options: see Options.
         Raises InvalidInput or InvalidDefinition.
         """
         request = build_request(

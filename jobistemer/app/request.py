@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha1
+from time import time_ns
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from jobistemer.core.errors import InvalidInput
 from jobistemer.core.ids import is_run_id
 from jobistemer.core.jobs.options import ALIASES, OPTION_NAMES, Options, read_options
 from jobistemer.core.payload_json import read_object
+from jobistemer.store.calls.runs import new_run_id as make_run_id
 
 MAX_TEXT_BYTES = 4_096
 
@@ -238,9 +240,17 @@ def _choose_single(
     return given[0] if given else None
 
 
+def new_run_id() -> str:
+    """Return a new id for the option `run_id` of a call that may have to be sent again; nothing is sent.
+
+    While the record of the run is kept, the second of two calls with one id finds the run of the first.
+    """
+    return make_run_id(time_ns() // 1_000_000)
+
+
 def _check_run_id(run_id: object, single: Single | None) -> str:
     if not isinstance(run_id, str) or not is_run_id(run_id):
-        raise InvalidInput(f"run_id is {show(run_id)}, allowed is what app.new_run_id() returns")
+        raise InvalidInput(f"run_id is {show(run_id)}, allowed is what new_run_id() returns")
     if isinstance(single, Debounce):
         raise InvalidInput("run_id is given for a debounced call, whose run may be that of another call")
     return run_id

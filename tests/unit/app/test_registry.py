@@ -101,6 +101,6 @@ def test_a_job_names_the_exceptions_of_its_tasks(app):
     @graph.task
     def first() -> None: ...
 
-    assert app.handlers["nightly"].retry_filter(ConnectionError())
-    assert not app.handlers["nightly"].retry_filter(KeyError())
-    assert not app.handlers["graph.first"].retry_filter(ValueError())
+    assert not app.handlers["nightly"].retry_filter.is_final(ConnectionError())
+    assert app.handlers["nightly"].retry_filter.is_final(KeyError())
+    assert app.handlers["graph.first"].retry_filter.is_final(ValueError())
