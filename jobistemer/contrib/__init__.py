@@ -1,6 +1,7 @@
 """Built-in tasks, middleware and integrations that applications install. No other package imports them.
 
 asgi           FastAPI, Starlette: roles in the web process, progress in a browser, the dashboard behind a login
+celery         the calls of Celery (delay, chain, group, chord), for a code base that moves
 flask          Flask: an application context around each run, and `flask jobistemer …`
 shell          the task `shell`: runs a command, where the worker allows it
 http           the task `http`: makes a request; private addresses are refused unless the worker allows them
