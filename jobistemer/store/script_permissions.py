@@ -33,6 +33,9 @@ _ALIASES: Final = {
     "next_keys(streams)": ("stream",),
     "next_keys(strings)": ("unique",),
     "(next_keys(1": ("run", "attempt", "log"),
+    "unpack(attempts": ("attempt",),
+    "unpack(attempts)": ("attempt",),
+    "attempts[i]": ("attempt",),
     "redis.call('EXISTS'": ("queued", "live"),
 }
 

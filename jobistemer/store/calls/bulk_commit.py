@@ -56,13 +56,15 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     # Keys for each of a hundred runs: they are put together here, without a call for each.
     run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
     outcomes = f"{keys.outcomes_prefix}{first.ended_at // DAY_MS}"
+    runs = [each.delivery.message.run for each in ended]
     touched: list[Any] = [first.delivery.stream, keys.succeeded, outcomes]
-    args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue]
+    # A plain success is that of a run's first attempt: see `bundle_key`.
+    touched += [attempt_prefix + ids.attempt_id(run, 0) for run in runs]
+    touched += [run_prefix + run for run in runs]
+    args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue, len(ended)]
+    args += [each.delivery.entry for each in ended]
     for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
-        message = delivery.message
-        run = message.run
-        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
-        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, message.handler)
+        args += (delivery.attempt, started_at, ended_at, outcome.result, delivery.message.handler)
     return ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
 
 

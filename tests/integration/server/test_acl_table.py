@@ -29,7 +29,7 @@ FORMS = {
     "xreadgroup": ("XREADGROUP", "GROUP", "g", "c", "STREAMS", "KEY", ">"),
 }
 # What no role needs, on top of what some role needs.
-MORE = ("rename", "copy", "getdel", "append", "setrange", "xtrim", "xsetid", "xclaim", "zpopmin", "spop", "lset", "expire",
+MORE = ("rename", "copy", "getdel", "append", "setrange", "xtrim", "xsetid", "zpopmin", "spop", "lset", "expire",
         "persist", "unlink", "dump", "migrate", "object|encoding", "flushall", "config|get", "keys", "script|flush", "debug",
         "function|load", "client|kill", "acl|list", "monitor", "shutdown", "replicaof", "swapdb", "script|kill")  # fmt: skip
 

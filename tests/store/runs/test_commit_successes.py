@@ -1,8 +1,9 @@
 import pytest
 
 from jobistemer.core import ids
+from jobistemer.core.errors import ServerRefused
 from jobistemer.core.runs.message import Delivery, GroupMember
-from jobistemer.store.calls import bulk_commit
+from jobistemer.store.calls import bulk_commit, runs
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
 from tests.support.lifecycle import build_ended, enqueue, fetch, fetch_one, finish, message
@@ -89,6 +90,74 @@ def test_nothing_is_written_when_the_keys_are_missing(database):
     database.client.flushdb()
     with nothing_written(database):
         assert finish_all(database, build_ended(delivery)) == Reply("DONE", [1])
+
+
+def break_run(database, run):
+    """A stranger has replaced the record of a run by a text."""
+    database.client.delete(database.keys.run(run))
+    database.client.set(database.keys.run(run), "broken")
+
+
+def test_a_run_whose_key_has_the_wrong_type_stays_in_flight_and_its_neighbours_are_recorded(database):
+    for number in range(3):
+        enqueue(database, f"run_{number}")
+    over = [build_ended(delivery, result=b"42") for delivery in fetch(database)]
+    break_run(database, "run_1")
+    with pytest.raises(ServerRefused, match="WRONGTYPE"):
+        finish_all(database, *over)
+
+    # Then the others have ended, and the entry is pending for the same worker: should that die, another one takes it
+    state = records(database)
+    assert [state[f"run:run_{number}"]["state"] for number in (0, 2)] == ["succeeded"] * 2
+    entry = over[1].delivery.entry.decode()
+    stream = state["stream:default:5"]
+    assert (list(stream.entries), stream.pending) == ([entry], {entry: "alice"})
+    assert f"attempt:{ids.attempt_id('run_1', 0)}" not in state
+
+    # And when the key is out of the way, the same call records it
+    database.client.delete(database.keys.run("run_1"))
+    assert finish_all(database, *over) == Reply("DONE", [])
+    state = records(database)
+    assert state["run:run_1"] == {"state": "succeeded", "attempt": "0", "ended_at": str(NOW + 1000), "result": "42"}
+    assert state["stream:default:5"] == Stream({}, {})
+    assert find_leaks(database) == {}
+
+
+def test_an_attempt_whose_key_has_the_wrong_type_ends_the_send_before_anything_is_written(database):
+    for number in range(2):
+        enqueue(database, f"run_{number}")
+    over = [build_ended(delivery) for delivery in fetch(database)]
+    attempt = database.keys.attempt(ids.attempt_id("run_1", 0))
+    database.client.set(attempt, "broken")
+    with nothing_written(database), pytest.raises(ServerRefused, match="WRONGTYPE"):
+        finish_all(database, *over)
+    database.client.delete(attempt)
+    assert finish_all(database, *over) == Reply("DONE", [])
+
+
+def test_a_zombie_is_stale_although_a_neighbour_has_a_key_of_the_wrong_type(database):
+    for number in range(2):
+        enqueue(database, f"run_{number}")
+    deliveries = fetch(database)
+    lose(database, deliveries[0])
+    before = records(database)["run:run_0"]
+    break_run(database, "run_1")
+    over = [build_ended(delivery) for delivery in deliveries]
+    with pytest.raises(ServerRefused):
+        finish_all(database, *over)
+    database.client.delete(database.keys.run("run_1"))
+    assert finish_all(database, *over) == Reply("DONE", [1])
+    assert records(database)["run:run_0"] == before
+
+
+def test_an_attempt_that_was_shown_as_running_is_recorded_like_the_others(database):
+    for number in range(2):
+        enqueue(database, f"run_{number}")
+    deliveries = fetch(database)
+    database.call(runs.start_attempt(database.keys, deliveries[0], "alice", NOW))
+    assert finish_all(database, *map(build_ended, deliveries)) == Reply("DONE", [])
+    state = records(database)
+    assert [state[f"attempt:{ids.attempt_id(f'run_{number}', 0)}"]["state"] for number in range(2)] == ["succeeded"] * 2
 
 
 @pytest.mark.parametrize(
