@@ -9,7 +9,7 @@ import time
 import pytest
 
 from jobistemer import Jobistemer
-from jobistemer.store.reads import queues
+from jobistemer.store.reads import queues, records
 from tests.chaos.effect_check import EffectCheck, check_effects
 from tests.chaos.system import ChaosSystem, at_rest, running_system, wait_until
 from tests.support.shard_state import find_leaks
@@ -18,6 +18,9 @@ pytestmark = pytest.mark.process
 
 HANGS_S = 7.0
 """The client waits five seconds for an answer."""
+GRACE_S = 1
+BUSY_S = 5
+"""What a busy machine may add; without the bound a worker took 9 s beyond its grace period, and a ticker 40 s."""
 AWAY_S = 10.0 if "JOBISTEMER_CHAOS_LONG" in os.environ else 2.0
 
 
@@ -135,6 +138,35 @@ def test_a_process_that_waits_for_a_server_ends_when_it_is_asked_to(tmp_path):
             process.terminate()
         assert [process.wait(timeout=10) for process in waiting] == [0, 0]
         story.server.start()
+
+
+def test_processes_that_are_stopped_while_the_server_hangs_leave_all_the_same(tmp_path):
+    with running_system(tmp_path, JOBISTEMER_CHAOS_JOBS="2") as story:
+        # Given a worker with a call that outlasts its grace period, and a ticker
+        story.deploy()
+        producer, database = Jobistemer(story.server.url), story.database()
+        ticker, hand = story.ticker(), story.worker("--grace", str(GRACE_S))
+        run = producer.enqueue("call", {"seconds": 600})
+        wait_until("it is shown as running", lambda: run.state() == "running")
+        wait_until("the ticker beats", lambda: database.client.zcard(database.keys.tickers) == 1)
+
+        # When the server hangs and both are asked to end
+        story.server.freeze()
+        for process in (ticker, hand):
+            process.terminate()
+
+        # Then neither waits for an answer: after 5 s, and 2 s after the grace period, with room for a busy machine
+        assert hand.wait(timeout=GRACE_S + 2 + BUSY_S) == 0
+        assert ticker.wait(timeout=5 + BUSY_S) == 0
+        assert "could not leave in order, its lease does" in story.read_log(hand)
+        assert story.logged_faults() == []
+
+        # And the run is another worker's after the lease of the one that could not give it back
+        story.server.thaw()
+        successor = story.worker()
+        wait_until("the run was taken over", lambda: run.record().attempt == 1)
+        assert [each.state for each in records.find_attempts(database, run.record())][0] == "lost"
+        successor.kill()
 
 
 def test_sigterm_under_load_ends_with_zero_and_hands_back_what_was_not_started(tmp_path):
