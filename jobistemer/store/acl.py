@@ -97,7 +97,7 @@ WORKER: Final = Role(
     "executes, takes over from the dead, and enqueues what its handlers ask for",
     tuple(
         f"{_END_SCRIPTS} {_ENQUEUE_SCRIPTS} {_QUARANTINE_SCRIPTS} admit_waiting_run release_limits request_cancel "
-        "commit_occurrences commit_successes return_runs lose_runs put_off_unknown join_worker "
+        "commit_occurrences commit_successes commit_members return_runs lose_runs put_off_unknown join_worker "
         "record_steps suspend_run "
         "commit_transaction retry_run interrupt_run add_children admit_run beat_worker forget_worker free_unique "
         "hold_run claim_first_start "

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import TaskRef
+from jobistemer.core.runs.message import GroupMember, TaskRef
 from jobistemer.core.states import AttemptState
 from jobistemer.store.calls.ended_attempt import EndedAttempt
+from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.keys import DAY_MS, Keys
 from jobistemer.store.scripts import ScriptCall, script
 
@@ -17,8 +18,9 @@ MAX_RUNS_PER_CALL = 100
 MAX_RESULT_BYTES = 16_384
 """A run with a larger result is committed by itself, so that no call keeps the server busy for long."""
 
-BundleKey = tuple[bytes, int, bool]
-"""Stream, retention in milliseconds, and whether the runs are of occurrences."""
+BundleKey = tuple[bytes, int, str]
+"""Stream, retention in milliseconds, and what the runs are of: an occurrence each, the group of this id, or nothing."""
+OCCURRENCE = "occurrence"
 
 
 def bundle_key(ended: EndedAttempt) -> BundleKey | None:
@@ -32,7 +34,7 @@ def bundle_key(ended: EndedAttempt) -> BundleKey | None:
     if (
         outcome.state is not AttemptState.SUCCEEDED
         or (slot is not None and not slot.stands_alone)
-        or message.member is not None
+        or (slot is not None and message.member is not None)
         or message.unique
         or message.group_strategy
         or ended.groups_made
@@ -44,7 +46,8 @@ def bundle_key(ended: EndedAttempt) -> BundleKey | None:
         or len(outcome.result) > MAX_RESULT_BYTES
     ):
         return None
-    return ended.delivery.stream, message.retention_ms, slot is not None
+    of = message.member.group if message.member is not None else OCCURRENCE if slot is not None else ""
+    return ended.delivery.stream, message.retention_ms, of
 
 
 def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
@@ -53,6 +56,8 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     if first.delivery.message.task_ref is not None:
         # All of them are tasks: it is a part of the key of the bundle.
         return _commit_occurrences(keys, [(each, ref) for each in ended if (ref := each.delivery.message.task_ref)])
+    if first.delivery.message.member is not None:
+        return _commit_members(keys, [(each, of) for each in ended if (of := each.delivery.message.member)])
     # Keys for each of a hundred runs: they are put together here, without a call for each.
     run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
     outcomes = f"{keys.outcomes_prefix}{first.ended_at // DAY_MS}"
@@ -66,6 +71,23 @@ def commit_successes(keys: Keys, ended: Sequence[EndedAttempt]) -> ScriptCall:
     for delivery, outcome, _, _, started_at, ended_at, *_ in ended:
         args += (delivery.attempt, started_at, ended_at, outcome.result, delivery.message.handler)
     return ScriptCall(script("commit_successes"), tuple(touched), tuple(args))
+
+
+def _commit_members(keys: Keys, members: Sequence[tuple[EndedAttempt, GroupMember]]) -> ScriptCall:
+    """Build the same call for runs of one group, which counts them and releases its reducer after the last one."""
+    first, of = members[0]
+    run_prefix, attempt_prefix = keys.run_prefix, keys.attempt_prefix
+    outcomes = f"{keys.outcomes_prefix}{first.ended_at // DAY_MS}"
+    touched: list[Any] = [first.delivery.stream, keys.succeeded, outcomes, keys.group(of.group), keys.results(of.group)]
+    touched += (run_prefix + of.group, keys.stream(of.place), keys.streams)
+    args: list[Any] = [first.worker, first.delivery.message.retention_ms, first.delivery.message.queue]
+    args += (of.place, UNFINISHED_KEEP_MS)
+    for (delivery, outcome, _, _, started_at, ended_at, *_), member in members:
+        message = delivery.message
+        run = message.run
+        touched += (run_prefix + run, attempt_prefix + ids.attempt_id(run, delivery.attempt))
+        args += (delivery.entry, delivery.attempt, started_at, ended_at, outcome.result, message.handler, member.index)
+    return script("commit_members")(tuple(touched), tuple(args))
 
 
 def _commit_occurrences(keys: Keys, tasks: Sequence[tuple[EndedAttempt, TaskRef]]) -> ScriptCall:

@@ -165,7 +165,7 @@ def test_an_attempt_that_was_shown_as_running_is_recorded_like_the_others(databa
     [
         ({}, "succeeded", True),
         ({"unique": "greet:ada"}, "succeeded", False),
-        ({"member": GroupMember("run_0", 0)}, "succeeded", False),
+        ({"member": GroupMember("run_0", 0)}, "succeeded", True),
         ({"group_strategy": "fail_fast"}, "succeeded", False),
         ({}, "failed", False),
         ({}, "canceled", False),
