@@ -133,7 +133,9 @@ class Worker:
         counts = connected.committers.counts if connected else Counter[str]()
         failed = counts[AttemptState.FAILED] + counts[AttemptState.TIMED_OUT]
         return {
-            "done": sum(counts[state] for state in AttemptState), "failed": failed, "stale": counts["stale"],
+            "done": sum(counts[state] for state in AttemptState),
+            "failed": failed,
+            "stale": counts["stale"],
             "in_flight": self._prefetch.in_flight,
             "running": self._attempts.count_by_task(),
             "rate": round(self._prefetch.rate),
