@@ -52,7 +52,8 @@ def _perform_action(request: Request, form: FormValues) -> Response:
     if action.question and first_value(form, "confirmed") != "yes":
         return _ask_confirmation(request, form, name, action)
     author = dashboard.read_author(request)
-    wanted = ActionRequest(targets, author, first_value(form, "note"), first_value(form, "minutes"))
+    fields = {each: first_value(form, each) for each in ("note", "minutes", "signal", "value")}
+    wanted = ActionRequest(targets, author, **fields)
     message = action.perform(dashboard.namespace, wanted)
     if name.endswith("-job"):
         dashboard.job_watch.forget(ids.job_id(wanted.target))

@@ -18,6 +18,7 @@ from jobistemer.core.states import TERMINAL_OCCURRENCES
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
 from jobistemer.store.reads import records
+from jobistemer.store.reads.durable.steps import list_steps_of_runs
 from jobistemer.store.reads.reports import read_report
 from jobistemer.web.charts.gantt import build_report_gantt
 from jobistemer.web.shared.dashboard import get_dashboard
@@ -59,7 +60,7 @@ def occurrence_page(request: Request) -> Response:
         never_ran=record.state in records.NEVER_RAN,
         reason=_explain(dashboard.shards, record),
         is_over=record.state in TERMINAL_OCCURRENCES,
-        chart=build_report_gantt(report, now_ms),
+        chart=build_report_gantt(report, list_steps_of_runs(database, [task.run for task in report.tasks]), now_ms),
         failures=_find_failures(report)[-MAX_ERRORS:],
         logs=list(_read_logs(database, report)),
     )

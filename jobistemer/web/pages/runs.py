@@ -17,6 +17,7 @@ from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
 from jobistemer.store.reads import entries, jobs, queues, records
+from jobistemer.store.reads.durable.steps import list_signals, list_steps
 from jobistemer.store.reads.ended_runs import ENDED_STATES, MAX_KEPT, list_ended_runs
 from jobistemer.store.reads.entries import find_current_message
 from jobistemer.store.reads.limited_runs import list_limited_runs
@@ -87,6 +88,7 @@ def run_page(request: Request) -> Response:
     database, run = located
     now_ms = database.read_clock()
     attempts = records.find_attempts(database, run)[-MAX_ATTEMPTS:]
+    steps = list_steps(database, run_id)
     dead = dead_letters.find_dead(database, run_id) if run.state in (RunState.DEAD, RunState.TIMED_OUT) else None
     return dashboard.render(
         request,
@@ -99,7 +101,9 @@ def run_page(request: Request) -> Response:
         dead_run=dead,
         message=dead.message if dead else find_message(database, run),
         can_retry=run.state in RETRYABLE_RUNS and not run.retried_as and dead is None,
-        chart=build_attempts_gantt(run.enqueued_at, attempts, now_ms),
+        steps=steps,
+        signals=list_signals(database, run_id),
+        chart=build_attempts_gantt(run, attempts, steps, now_ms),
         logs=_read_logs(database, attempts),
     )
 

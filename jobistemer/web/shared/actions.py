@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+import msgspec
+
 from jobistemer.control.backfills import Backfills
 from jobistemer.control.cancel import cancel_occurrence, cancel_run
 from jobistemer.control.changes import ChangeList
@@ -14,7 +16,9 @@ from jobistemer.control.jobs import JobControl
 from jobistemer.control.quarantine import Quarantine
 from jobistemer.control.queues import Holds, QueueControl, send_worker_command
 from jobistemer.control.retry import retry_run
-from jobistemer.core.errors import JobistemerError
+from jobistemer.control.signals import signal_run
+from jobistemer.core.checks import show
+from jobistemer.core.errors import InvalidInput, JobistemerError
 from jobistemer.core.text import CANCEL_MESSAGES
 from jobistemer.store.namespace import Namespace
 
@@ -23,12 +27,17 @@ MAX_PAUSE_MINUTES: Final = 366 * 24 * 60
 
 
 class ActionRequest(NamedTuple):
-    """The fields of a form for an action. by: the name for audit lists. minutes: the length of a pause, or empty."""
+    """The fields of a form for an action. by: the name for audit lists. minutes: the length of a pause, or empty.
+
+    signal, value: the name of a signal and its value, JSON.
+    """
 
     targets: list[str]
     by: str
     note: str = ""
     minutes: str = ""
+    signal: str = ""
+    value: str = ""
 
     @property
     def target(self) -> str:
@@ -108,6 +117,16 @@ def _retry_run(namespace: Namespace, request: ActionRequest) -> str:
     return f"{retry_run(namespace, request.target, request.by)} has the work of {request.target} now"
 
 
+def _signal_run(namespace: Namespace, request: ActionRequest) -> str:
+    try:
+        value = msgspec.json.decode(request.value)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"the value of signal {show(request.signal)} is no JSON: {error}") from None
+    signal_run(namespace, request.target, request.signal, value, by=request.by)
+    ChangeList(namespace, request.by).record("signal run", request.target, request.signal)
+    return f"{request.target} has got the signal {request.signal}"
+
+
 def _restore_quarantined(namespace: Namespace, request: ActionRequest) -> str:
     row = Quarantine(namespace, request.by).restore(request.target)
     return f"{row.what} is back in {row.key}; what still cannot be read is put aside again"
@@ -149,6 +168,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "replay-occurrence": Action("Replay", _replay_occurrence),
     "cancel-run": Action("Cancel run", _cancel_run, "Cancel {}? If it runs, it ends within a second."),
     "retry-run": Action("Retry", _retry_run),
+    "signal-run": Action("Send signal", _signal_run),
     "replay-dead": Action("Replay", _replay_dead, several=True),
     "purge-dead": Action("Purge", _purge_dead, "Delete {} with payload and error, for good?", several=True),
     "restore-quarantined": Action("Restore", _restore_quarantined),

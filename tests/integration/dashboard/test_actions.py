@@ -214,6 +214,7 @@ def test_who_did_what_is_on_record_for_every_action(app, ids):
     failed = app.enqueue("send_email", {"to": "x"}).id
     app.run(failed).cancel()
     targets = {
+        "signal-run": app.enqueue("send_email", {"to": "x"}, delay=60).id,
         "restore-quarantined": put_aside(app), "retry-run": failed, "release-hold": app.holds.put("send_email", seconds=60).name,
         "cancel-run": ids["waiting"], "cancel-occurrence": live, "replay-occurrence": ids["hostile"], "quiet-worker": "alice",
         "pause-queue": "mail", "resume-queue": "mail", "replay-dead": ids["dead"],
@@ -222,7 +223,7 @@ def test_who_did_what_is_on_record_for_every_action(app, ids):
     for action in ACTIONS:
         left = {"purge-dead": lambda: app.dead.page()[0].run.id, "purge-quarantined": lambda: put_aside(app)}
         target = targets.get(action) or left.get(action, lambda: "hostile")()
-        answer = visitor.send(action, target, confirmed="yes", headers=headers)
+        answer = visitor.send(action, target, confirmed="yes", headers=headers, signal="approved", value="1")
         assert answer.status_code == 303, (action, answer.text)
         last = ChangeList(app.namespace).list()[0]
         assert (last.by, last.what.replace(" ", "-")) == ("ben@shop", action)

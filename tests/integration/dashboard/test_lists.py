@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from jobistemer import NO_RETRIES, Concurrency
+from jobistemer import NO_RETRIES, Concurrency, Context
 from jobistemer.control.changes import ChangeList
 from jobistemer.control.put_aside import put_aside
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.unreadable import Unreadable
 from jobistemer.store.reads import jobs
-from tests.support.apps import shard_of
+from tests.support.apps import drain_queues, shard_of
 from tests.support.dashboard_client import DashboardClient, HtmlPage
 from tests.support.lifecycle import build_ended, fetch, fetch_one, finish
 from tests.support.sample_data import record_beat
@@ -254,3 +254,43 @@ def test_every_table_has_a_caption_and_its_headings_name_columns(visitor, ids, p
     for table in tables:
         assert re.search(r'<caption class="hidden">\w.*?</caption>', table)
         assert "<th>" not in table
+
+
+def test_a_run_that_waits_shows_its_steps_and_a_person_sends_the_signal(visitor, app):
+    @app.task
+    def onboard(customer: str, context: Context) -> str:
+        context.step("create", str.upper, customer)
+        return context.wait_for("approved", str, timeout=3600)
+
+    run = app.enqueue("onboard", {"customer": "acme"}).id
+    drain_queues(app)
+    page = visitor.look(f"/runs/{run}")
+    text = HtmlPage(page).text
+    assert re.search(r'create\s*step\s*done.*?"ACME"', text, re.DOTALL)
+    assert re.search(r"approved\s*wait\s*waiting", text)
+    assert 'class="part wait"' in page
+    assert 'name="signal" value="approved"' in page
+    answer = visitor.send("signal-run", run, signal="approved", value="{yes", back=f"/runs/{run}")
+    assert answer.status_code == 400
+    assert "is no JSON" in answer.text
+    said = visitor.press("signal-run", run, signal="approved", value='"yes"', back=f"/runs/{run}")
+    assert re.search(r"approved.*?by ana", HtmlPage(said).text, re.DOTALL)
+    drain_queues(app)
+    assert "succeeded" in HtmlPage(visitor.look(f"/runs/{run}")).text
+    change = ChangeList(app.namespace).list()[0]
+    assert (change.by, change.what, change.target, change.note) == ("ana", "signal run", run, "approved")
+
+
+def test_an_occurrence_shows_the_steps_of_its_tasks_in_their_bars(visitor, app):
+    @app.job("0 4 * * *", name="steps")
+    def steps(context: Context) -> None:
+        context.step("first", lambda: 1)
+        context.sleep(600)
+
+    app.deploy()
+    occurrence, _ = app.control.trigger("steps")
+    drain_queues(app)
+    page = visitor.look(f"/occurrences/{occurrence}")
+    assert 'class="part good"' in page
+    assert 'class="part sleep"' in page
+    assert "sleep sleep-1: waiting" in page

@@ -259,7 +259,7 @@ def test_a_viewer_is_enough_for_every_page_of_a_read_only_dashboard_and_an_opera
         targets["hold"] = app.holds.put("quiet", seconds=60).name
         for action in ACTIONS:
             target = targets.get(action) or targets[action.rpartition("-")[2]]
-            answer = operator.send(action, target, confirmed="yes")
+            answer = operator.send(action, target, confirmed="yes", signal="approved", value="1")
             assert answer.status_code in (303, 409), (action, answer.text)
     assert denied(admins) == []
 

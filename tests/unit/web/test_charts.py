@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord
-from jobistemer.core.states import AttemptState, OccurrenceState
+from jobistemer.core.runs.records import AttemptRecord, OccurrenceRecord, RunRecord
+from jobistemer.core.runs.steps import StepView
+from jobistemer.core.states import AttemptState, OccurrenceState, RunState
 from jobistemer.web.charts.gantt import LEFT, WIDTH, GanttLine, build_attempts_gantt, build_gantt
 from jobistemer.web.charts.timeline import MAX_COLUMNS, MAX_HEIGHT, MIN_HEIGHT, TOP, HistoryItem, build_timeline
 
@@ -51,6 +52,41 @@ def test_no_column_leaves_the_paper(items):
         assert MIN_HEIGHT <= column.height <= MAX_HEIGHT
 
 
+def step(name, kind, state, start, end=0, due=0, **more):
+    return StepView(name, kind, state, 0, NOW + start, NOW + end if end else 0, due_at=NOW + due if due else 0, **more)
+
+
+def test_steps_sleeps_and_waits_are_parts_of_the_bar():
+    attempts = [attempt(0, 100, 200, "suspended"), attempt(1, 600, 0, "running")]
+    steps = [
+        step("charge", "step", "done", 100, 200),
+        step("sleep-1", "sleep", "done", 200, due=600),
+        step("mail", "step", "failed", 600, 700, error="no server\nat line 1"),
+        step("approved", "wait", "waiting", 700, due=90_000),
+    ]
+    shown = build_gantt([GanttLine("load", "/runs/run_1", NOW, attempts, "running", steps)], NOW, NOW + 1000, NOW + 1000)
+    (row,) = shown.rows
+    assert [(each.kind, each.tone, each.x, each.width) for each in row.segments] == [
+        ("step", "good", LEFT + WIDTH * 0.1, WIDTH * 0.1),
+        ("sleep", "wait", LEFT + WIDTH * 0.2, WIDTH * 0.4),
+        ("step", "bad", LEFT + WIDTH * 0.6, WIDTH * 0.1),
+        # A wait that goes on ends where the chart does, not at its time-out.
+        ("wait", "wait", LEFT + WIDTH * 0.7, WIDTH * 0.3),
+    ]
+    assert row.segments[2].title == "step mail: failed, 100 ms\nno server"
+    # Between attempts that ended suspended nothing else is drawn.
+    assert row.waits == [(float(LEFT), WIDTH * 0.1)]
+    assert shown.kinds == ["step", "sleep", "wait"]
+
+
+def test_the_chart_of_a_run_has_a_row_for_its_steps_above_its_attempts():
+    run = RunRecord("run_1", RunState.SUSPENDED, "task", "default:5", NOW)
+    attempts = [attempt(0, 100, 200, "suspended")]
+    shown = build_attempts_gantt(run, attempts, [step("sleep-1", "sleep", "waiting", 200, due=90_000)], NOW + 1000)
+    assert [(row.label, len(row.bars), len(row.segments)) for row in shown.rows] == [("steps", 1, 1), ("attempt 1", 1, 0)]
+    assert build_attempts_gantt(run, attempts, [], NOW + 1000).kinds == []
+
+
 def test_bars_stand_where_attempts_ran_with_the_waits_between_them():
     shown = build_gantt([GanttLine("load", "/runs/run_1", NOW, [attempt(0, 100, 200), attempt(1, 600, 1000, "succeeded")], "succeeded")], NOW, NOW + 1000, NOW)
     (row,) = shown.rows
@@ -68,7 +104,8 @@ def test_a_task_that_never_began_says_what_became_of_it():
 
 
 def test_what_still_runs_reaches_to_now():
-    shown = build_attempts_gantt(NOW, [attempt(0, 0, 0, "running")], NOW + 5000)
+    run = RunRecord("run_1", RunState.RUNNING, "task", "default:5", NOW)
+    shown = build_attempts_gantt(run, [attempt(0, 0, 0, "running")], [], NOW + 5000)
     (bar,) = shown.rows[0].bars
     assert (bar.x, bar.x + bar.width) == (LEFT, LEFT + WIDTH)
 
