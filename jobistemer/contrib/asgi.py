@@ -15,6 +15,8 @@ async def progress(run: str, jobs: Annotated[Jobistemer, Depends(get_jobistemer)
 from __future__ import annotations
 
 import asyncio
+import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
@@ -43,6 +45,8 @@ LOOK_S = 0.5
 KEEP_ALIVE_S = 15.0
 """Seconds without news after which a stream sends a comment: a proxy must not close it, and a browser that has left
 is noticed only when something is sent."""
+END_LOOK_S = 1.0
+"""How often a stream looks whether its server is to end."""
 LAST_EVENT = "end"
 """The id of the last event of a run."""
 
@@ -178,15 +182,19 @@ async def _write_events(run: RunHandle[Any], seen: str) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n\n"
     news = run.watch_async(every=LOOK_S)
     pending: asyncio.Future[RunUpdate | None] | None = None
-    last = _read_place(seen)
+    last, sent_at = _read_place(seen), time.monotonic()
     try:
         while True:
             pending = pending or asyncio.ensure_future(_next_or_none(news))
-            await asyncio.wait({pending}, timeout=KEEP_ALIVE_S)
+            await asyncio.wait({pending}, timeout=END_LOOK_S)
+            if _is_server_ending():
+                return
             if not pending.done():
-                yield b": still there\n\n"
+                if time.monotonic() - sent_at >= KEEP_ALIVE_S:
+                    yield b": still there\n\n"
+                    sent_at = time.monotonic()
                 continue
-            update, pending = pending.result(), None
+            update, pending, sent_at = pending.result(), None, time.monotonic()
             if update is None:
                 return
             if update.line is None or (update.attempt, update.line.n) > last:
@@ -203,6 +211,13 @@ async def _write_events(run: RunHandle[Any], seen: str) -> AsyncIterator[bytes]:
         else:
             # The iterator is executed at this moment: it ends by the exception, and cannot be closed from outside.
             pending.cancel()
+
+
+def _is_server_ending() -> bool:
+    """Return whether uvicorn waits for its open connections to end; it sends them nothing, and waits for ever."""
+    # Its handler of SIGTERM is a method of the server. Looked at, and never replaced.
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return bool(getattr(server, "should_exit", False))
 
 
 async def _next_or_none(news: AsyncIterator[RunUpdate]) -> RunUpdate | None:

@@ -109,6 +109,7 @@ def test_a_run_that_is_not_on_record_is_not_found(app):
 
 def test_a_stream_without_news_says_that_it_is_there_and_ends_with_its_browser(app, monkeypatch):
     monkeypatch.setattr(asgi, "KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr(asgi, "END_LOOK_S", 0.01)
     monkeypatch.setattr(asgi, "LOOK_S", 0.01)
     with app:
         run = app.enqueue("count", {"to": 1})
@@ -126,6 +127,32 @@ def test_a_stream_without_news_says_that_it_is_there_and_ends_with_its_browser(a
 
     asyncio.run(story())
     assert closed
+
+
+class EndingServer:
+    """A server like that of uvicorn, whose handler of SIGTERM is a method."""
+
+    should_exit = True
+
+    def handle_exit(self, *_):
+        """End."""
+
+
+def test_a_stream_ends_when_its_server_is_to_end_and_the_browser_asks_another_one(app, monkeypatch):
+    monkeypatch.setattr(asgi, "END_LOOK_S", 0.01)
+    run = app.enqueue("count", {"to": 1})
+
+    async def story():
+        answer = await stream_run(run)
+        return [part async for part in answer.body_iterator]
+
+    before = signal.signal(signal.SIGTERM, EndingServer().handle_exit)
+    try:
+        parts = asyncio.run(story())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert parts[0] == b"retry: 2000\n\n"
+    assert not any(part.startswith(b"id: end") for part in parts)
 
 
 def test_a_lifespan_of_the_application_is_around_that_of_jobistemer_and_keeps_its_state(app):

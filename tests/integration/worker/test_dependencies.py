@@ -289,6 +289,29 @@ def test_a_test_may_have_what_a_worker_makes_at_its_start(app, jobs):
     assert asyncio.run(story())
 
 
+@colours
+def test_a_handler_that_sleeps_closes_its_generators_and_opens_them_again_when_it_goes_on(app, jobs, colour):
+    if colour == "thread":
+
+        @app.task
+        def work(ctx: Context, db: Any = Depends(generator(app, "db"))) -> str:
+            ctx.sleep(3600)
+            return db
+    else:
+
+        @app.task
+        async def work(ctx: Context, db: Any = Depends(generator(app, "db", later=True))) -> str:
+            await ctx.sleep_async(3600)
+            return db
+
+    run = work.enqueue()
+    jobs.run_until_idle()
+    assert app.seen[-1] == "db closes"
+    assert jobs.advance(hours=2) > 0
+    assert run.result(timeout=1) == "db"
+    assert [each for each in app.seen if "saw" not in each] == ["db opens", "db closes"] * 2
+
+
 def test_an_attempt_whose_dependency_fails_counts_as_an_attempt_and_is_tried_again(app, jobs):
     tries = []
 
