@@ -39,6 +39,11 @@ For every process and every command.
 | `Jobistemer(shards=…)` | – | – | – | 1 | 1–1024, fixed by the first process of a namespace |
 | `Jobistemer(sizes=Sizes(…))` | – | – | – | 256 KiB each | how large payloads and results may be |
 | `Jobistemer(defaults=Options(…))` | – | – | – | see [below](#options-of-tasks) | options of every task |
+| `Options(timeout_s=…)` in `defaults` | – | `JOBISTEMER_DEFAULT_TIMEOUT` | – | 300 | seconds, where the app sets none; so are those below |
+| `Options(retry=…)` in `defaults` | – | `JOBISTEMER_DEFAULT_MAX_RETRIES` | – | 3 | number of retries |
+| `Options(retention_s=…)` in `defaults` | – | `JOBISTEMER_DEFAULT_RETENTION` | – | 86400 | seconds |
+| `Options(dead_retention_s=…)` in `defaults` | – | `JOBISTEMER_DEFAULT_DEAD_RETENTION` | – | 604800 | seconds |
+| `Options(dead_letters=…)` in `defaults` | – | `JOBISTEMER_DEFAULT_DEAD_LETTERS` | – | yes | yes or no |
 | – | `MODULE:APP` | `JOBISTEMER_APP` | `[tool.jobistemer] app` | – | the app that a command or a worker imports |
 """
 COLUMNS = "| constructor | option | environment | pyproject.toml | default | range | |\n| --- | --- | --- | --- | --- | --- | --- |"

@@ -73,14 +73,23 @@ from jobistemer.core.schedules import (
 from jobistemer.core.sizes import Sizes
 
 if TYPE_CHECKING:
+    from jobistemer.app.health import Health
+    from jobistemer.app.running import Running
     from jobistemer.control.audit import audit_jobs
     from jobistemer.control.backfills import Backfills
+    from jobistemer.core.reads.stats import Stats
 else:
     # Only people who look after jobs need these; every process would pay for their import. See docs/decisions/0003.
     # Type checkers do not see this function, since they would take any name of the module for an `object` then.
     def __getattr__(name: str) -> object:
-        """Import `audit_jobs` or `Backfills` on its first use. Raises AttributeError for any other name."""
-        modules = {"Backfills": "jobistemer.control.backfills", "audit_jobs": "jobistemer.control.audit"}
+        """Import one of these names on its first use. Raises AttributeError for any other name."""
+        modules = {
+            "Backfills": "jobistemer.control.backfills",
+            "Health": "jobistemer.app.health",
+            "Running": "jobistemer.app.running",
+            "Stats": "jobistemer.core.reads.stats",
+            "audit_jobs": "jobistemer.control.audit",
+        }
         if name not in modules:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = found = getattr(import_module(modules[name]), name)
@@ -109,6 +118,7 @@ __all__ = [
     "DuplicateRun",
     "Exponential",
     "Fail",
+    "Health",
     "Holidays",
     "Interval",
     "InvalidDefinition",
@@ -137,11 +147,13 @@ __all__ = [
     "RunEnded",
     "RunFailed",
     "RunHandle",
+    "Running",
     "ServerRefused",
     "Sizes",
     "Snooze",
     "StaleDefinition",
     "StartFailed",
+    "Stats",
     "StepFailed",
     "StepsDiffer",
     "TaskHandle",

@@ -15,7 +15,7 @@ from jobistemer.app.handles import RunHandle
 from jobistemer.app.health import Health, find_health
 from jobistemer.app.job_control import AppJobControl
 from jobistemer.app.producer import SentCall
-from jobistemer.app.project import find_place
+from jobistemer.app.project import add_default_options, find_place
 from jobistemer.app.registry import Registry
 from jobistemer.app.request import Request, Unique, build_request, lock_name
 from jobistemer.app.running import Running
@@ -48,7 +48,8 @@ class Jobistemer(Registry):
 
     url: the server. namespace: the prefix of all keys. By default JOBISTEMER_URL and JOBISTEMER_NAMESPACE say them,
     else the nearest pyproject.toml, else they are redis://localhost:6379/0 and `jobistemer`; the same in every process.
-    shards: see the reference; 1 unless the namespace was created with more. defaults: options of every task.
+    shards: see the reference; 1 unless the namespace was created with more. defaults: options of every task; where
+    they set none, JOBISTEMER_DEFAULT_TIMEOUT and its like do.
     sizes: the maximum sizes of payloads and results.
     No connection is made before something is enqueued or looked up. Raises Misconfigured.
     """
@@ -71,7 +72,7 @@ class Jobistemer(Registry):
         _log.info("this app uses %s", opened)
         if defaults is not None and not isinstance(defaults, Options):
             raise Misconfigured(f"defaults are {show(defaults)}, allowed are Options(queue=…, timeout_s=…, …)")
-        super().__init__(opened, defaults or Options(), sizes)
+        super().__init__(opened, add_default_options(defaults or Options()), sizes)
         self.middleware = MiddlewareChain()
         self.owner = ""
         self.control = AppJobControl(self)

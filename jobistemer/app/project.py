@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from jobistemer.core.errors import Misconfigured
+from jobistemer.core.errors import InvalidInput, Misconfigured
+from jobistemer.core.jobs.options import Options, merge_options
 from jobistemer.store.server.connection import DEFAULT_URL
 
 URL_VARIABLE: Final = "JOBISTEMER_URL"
@@ -84,6 +85,40 @@ def find_place(url: str | None, namespace: str | None) -> Place:
         from_url or _fall_back(project.url, file, DEFAULT_URL),
         from_namespace or _fall_back(project.namespace, file, DEFAULT_NAMESPACE),
     )
+
+
+DEFAULT_VARIABLES: Final = {
+    "JOBISTEMER_DEFAULT_TIMEOUT": "timeout_s",
+    "JOBISTEMER_DEFAULT_MAX_RETRIES": "retry",
+    "JOBISTEMER_DEFAULT_RETENTION": "retention_s",
+    "JOBISTEMER_DEFAULT_DEAD_RETENTION": "dead_retention_s",
+    "JOBISTEMER_DEFAULT_DEAD_LETTERS": "dead_letters",
+}
+"""The options of all tasks that the environment may set, where the app sets none: seconds, a number, or yes and no."""
+_WORDS: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+
+
+def add_default_options(of_app: Options) -> Options:
+    """Return the options of all tasks: those of the app, and where it sets none those of the environment.
+
+    Raises Misconfigured for a value that cannot be.
+    """
+    found: dict[str, Any] = {}
+    for variable, field in DEFAULT_VARIABLES.items():
+        if text := os.environ.get(variable):
+            found[field] = _read_default(variable, field, text)
+    return merge_options(Options(**found), of_app) if found else of_app
+
+
+def _read_default(variable: str, field: str, text: str) -> Any:
+    try:
+        value: Any = _WORDS[text.lower()] if field == "dead_letters" else (int if field == "retry" else float)(text)
+        Options(**{field: value})
+    except (KeyError, ValueError, InvalidInput) as error:
+        allowed = {"dead_letters": "yes and no", "retry": "a whole number"}.get(field, "a number of seconds")
+        why = error if isinstance(error, InvalidInput) else f"allowed is {allowed}"
+        raise Misconfigured(f"{variable} is {text!r:.100}: {why}") from None
+    return value
 
 
 _told: dict[str, str] = {}

@@ -15,10 +15,13 @@ from jobistemer.core.handlers.value_codec import encode_json
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.message import Message
 from jobistemer.core.states import WAITING_RUNS, RunState
+from jobistemer.store.reads.entries import find_current_message, list_entries
 from jobistemer.store.reads.jobs import locate_run
-from jobistemer.store.reads.records import find_message
+from jobistemer.store.reads.records import find_message, find_run
 from jobistemer.testing.times import to_datetime
 
+MAX_ENTRIES = 10_000
+"""How many entries of a shard are looked at for calls that no hook was told of."""
 PERFORM_QUEUE = "performed-by-the-test"
 """The queue of the runs that `Jobs.perform` makes. The application has not enqueued them, so they are no calls."""
 
@@ -66,12 +69,24 @@ class CallLog:
             self._messages[message.run] = message
 
     def record_executed(self, message: Message) -> None:
-        """Record the arguments with which a call was executed: a debounced one takes those of the last such call."""
-        if message.run in self._messages:
+        """Record the arguments with which a call was executed: a debounced one takes those of the last such call.
+
+        Children of a map and letters of `on_dead` are enqueued by scripts, of which no hook is told.
+        """
+        if message.run in self._messages or (message.queue != PERFORM_QUEUE and _is_call(message)):
             self._messages[message.run] = message
+
+    def _record_waiting(self) -> None:
+        for database in self._app.namespace.shards:
+            for run in list_entries([database], limit=MAX_ENTRIES):
+                record = None if run.id in self._messages else find_run(database, run.id)
+                message = find_current_message(database, record) if record is not None else None
+                if message is not None:
+                    self.record_executed(message)
 
     def all(self, task: str = "") -> list[Call]:
         """Return the calls of one task, or all calls, in the order in which they were enqueued."""
+        self._record_waiting()
         return [self._build_call(each) for each in self._messages.values() if task in ("", each.handler)]
 
     def _build_call(self, recorded: Message) -> Call:
@@ -98,6 +113,11 @@ class CallLog:
             headers=message.headers,
             error=record.error if record else "",
         )
+
+
+def _is_call(message: Message) -> bool:
+    """Return whether a run was enqueued by a call: it is no task of an occurrence, but may be a child of one."""
+    return message.task_ref is None or message.member is not None
 
 
 def decode_arguments(app: Jobistemer, message: Message) -> dict[str, Any]:

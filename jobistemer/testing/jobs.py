@@ -133,7 +133,10 @@ class Jobs(Assertions):
         return await self._driver.drive_async(steps)
 
     def outage(self, span: timedelta | None = None, /, *, until: When | None = None, **parts: float) -> None:
-        """Advance the clock as if neither ticker nor worker ran. The next step finds what was missed."""
+        """Advance the clock as if neither ticker nor worker ran. The next step decides what was missed.
+
+        Catching up is paced (`catch_up_per_s`): the clock moves on by the pauses.
+        """
         self._driver.deploy_jobs()
         self._clock.move_to(self._target_ms(span, until, parts))
 

@@ -26,8 +26,12 @@ class System:
         self.worker = WorkerSteps(app, shards)
 
     def run_until_idle(self) -> Iterator[Attempt]:
-        """Yield the attempts of this instant, until nothing is left to do. Raises JobistemerError after MAX_RUNS."""
-        count, polled_again = 0, False
+        """Yield the attempts of this instant, until nothing is left to do. Raises JobistemerError after MAX_RUNS.
+
+        After an outage tickers pause between missed instants. The clock moves over these pauses, until all that was due
+        at the beginning is decided.
+        """
+        count, polled_again, began_ms = 0, False, self._clock.now_ms()
         self.worker.refresh()
         while True:
             moved = sum(each.step() for each in self._tickers) > 0
@@ -42,7 +46,10 @@ class System:
                     )
             # A ticker that has found its jobs out of date gets one more pass. Only one, since it may find so again.
             if not moved and (polled_again or not any(each.must_poll for each in self._tickers)):
-                return
+                pauses = [end_ms for each in self._tickers if (end_ms := each.find_pause_end_ms(began_ms)) is not None]
+                if not pauses:
+                    return
+                self._clock.move_to(max(min(pauses), self._clock.now_ms()))
             polled_again = not moved
 
     def run_queue(self, queue: str) -> Iterator[Attempt]:

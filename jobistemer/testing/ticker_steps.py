@@ -33,6 +33,11 @@ class TickerSteps:
             self._ticker.poll(full=False)
         return self._ticker.process_due() > 0 or bool(reasons)
 
+    def find_pause_end_ms(self, until_ms: int) -> int | None:
+        """Return when (Unix ms) this ticker goes on with instants up to `until_ms` that were missed; None for never."""
+        jobs = self._ticker.upcoming.jobs.values()
+        return min((each.due_ms for each in jobs if each.due_ms > until_ms and each.decide(until_ms, 1)), default=None)
+
     @property
     def must_poll(self) -> bool:
         """Whether the ticker has found that jobs on the server differ from those it knows."""
