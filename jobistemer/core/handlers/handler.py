@@ -19,6 +19,7 @@ from jobistemer.core.handlers.context import Context
 from jobistemer.core.handlers.dependencies import NO_PROVIDERS, Providers, find_dependencies
 from jobistemer.core.handlers.injected import find_injected
 from jobistemer.core.handlers.result_codec import ResultCodec
+from jobistemer.core.handlers.round_trip import check_kept, find_cares
 from jobistemer.core.handlers.value_codec import (
     DECLARATION_ERRORS,
     NoFormInJson,
@@ -79,6 +80,8 @@ class Handler:
         given = [each for each in own.parameters.values() if each.name not in hidden]
         self._callable = signature.replace(parameters=given)
         self._models, self._decoder = _build_decoders(name, given, hints)
+        self._cares = find_cares(self._decoder)
+        self._deep = {name for name, care in self._cares.items() if care.deep}
         check_keys(f"task {name!r}", self.limits, [each.name for each in given])
         self._result_codec = ResultCodec(name, hints)
         self.may_return_none = self._result_codec.may_be_none
@@ -138,8 +141,15 @@ class Handler:
         if self._models:
             return self._encode_with_models(arguments)
         payload = _encode_object(self.name, arguments, self.sizes.payload_bytes)
-        self._read(payload)
+        found = self._read(payload)
+        for name, value in arguments.items():
+            if name in self._deep or value != getattr(found, name):
+                self._check_kept(name, value, getattr(found, name))
         return payload
+
+    def _check_kept(self, name: str, given: Any, found: Any) -> None:
+        """Check that an argument comes back as it was given. Raises InvalidPayload."""
+        check_kept(f"payload of task {self.name!r}", given, found, self._cares[name], f"$.{name}")
 
     def _encode_with_models(self, arguments: Mapping[str, Any]) -> msgspec.Raw:
         encoded = encode_models(self.name, self._models, arguments)
@@ -147,6 +157,8 @@ class Handler:
         found = self.decode(payload)
         for name in self._models.keys() & arguments.keys():
             check_unchanged(f"payload of task {self.name!r}", arguments[name], found[name], f"$.{name}")
+        for name in arguments.keys() - self._models.keys():
+            self._check_kept(name, arguments[name], found[name])
         return payload
 
     def decode(self, payload: msgspec.Raw) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from types import UnionType
-from typing import Any, Never, NoReturn, Union, get_args, get_origin
+from typing import Any, Final, Never, NoReturn, Union, get_args, get_origin
 
 import msgspec
 
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload, PayloadTooLarge
 from jobistemer.core.handlers.control_errors import Done
+from jobistemer.core.handlers.round_trip import Care, check_kept, find_care
 from jobistemer.core.handlers.value_codec import (
     DECLARATION_ERRORS,
     build_plain_decoder,
@@ -21,6 +22,10 @@ from jobistemer.core.handlers.value_codec import (
 )
 from jobistemer.core.payload_json import ENCODING_ERRORS, find_non_finite
 from jobistemer.core.sizes import DEFAULT_BYTES
+
+_KEPT: Final = frozenset([str, int, float, bool, type(None), msgspec.Raw])
+"""Classes whose values come back as they are, whatever the annotation."""
+_OPEN: Final = Care(deep=True, is_open=True)
 
 
 def encode_result(value: Any, most: int = DEFAULT_BYTES) -> bytes:
@@ -68,6 +73,7 @@ class ResultCodec:
             self._decode = self._models.decode if self._models else build_plain_decoder(annotation).decode
         except DECLARATION_ERRORS as error:
             raise InvalidDefinition(f"task {task!r} returns a type that cannot be read from JSON: {error}") from None
+        self._care = _OPEN if self._models else find_care(msgspec.inspect.type_info(annotation))
         self.may_be_none = self._reads_null()
 
     def encode(self, value: Any, most: int) -> bytes:
@@ -78,7 +84,9 @@ class ResultCodec:
         if self._models is None or value is None:
             result = encode_result(value, most)
             if self._is_typed:
-                self.decode(result or b"null")
+                check_kept("the result", value, self.decode(result or b"null"), self._care, "$")
+            elif type(value) not in _KEPT:
+                check_kept("the result", value, msgspec.json.decode(result), _OPEN, "$")
             return result
         try:
             encoded = self._models.encode(value)

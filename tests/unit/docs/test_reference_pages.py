@@ -20,6 +20,7 @@ def drawn(script):
         ("draw_commands.py", "PAGE", "page"),
         ("draw_settings.py", "PAGE", "page"),
         ("draw_options.py", "PAGE", "page"),
+        ("draw_payload_types.py", "PAGE", "page"),
         ("draw_api.py", "API", "api_page"),
         ("draw_api.py", "ERRORS", "errors_page"),
         ("draw_api.py", "TESTING", "testing_page"),
