@@ -16,7 +16,7 @@ PAGE = Path(__file__).parent / "reference" / "payload-types.md"
 
 HEAD = """# Types of payloads and results
 
-Drawn by `docs/draw_payload_types.py`, which sends a value of each row through each place. What comes out equals what went in, or the call or
+Drawn by `docs/draw_payload_types.py`, which sends a value of each row through each place. Each value comes out as it went in, or the call or
 the return is refused by an `InvalidPayload` that names the path and the remedy.
 
 - **kept**: the value comes back as it was, with its class, its parts and its offset from UTC.
