@@ -256,6 +256,8 @@ def test_what_a_read_brings_to_a_worker_that_was_told_to_be_quiet_meanwhile_goes
 class Waiting:
     """Slots that begin nothing."""
 
+    waiting_suspects = ()
+
     def __init__(self):
         self.attempts = []
 
