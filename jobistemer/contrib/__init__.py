@@ -6,6 +6,8 @@ flask          Flask: an application context around each run, and `flask jobiste
 shell          the task `shell`: runs a command, where the worker allows it
 http           the task `http`: makes a request; private addresses are refused unless the worker allows them
 middleware     middleware for structured logging, exception capture and timeouts
+outbox         calls that are stored in the transaction of a database, and sent after its commit
+outbox_calls   calls as rows, and the relay that sends them
 prometheus     the page `/metrics`, which the option `--metrics` adds to the health endpoint
 sentry         reports the exceptions of handlers with their run
 opentelemetry  traces from the call that enqueues a run to its attempts
