@@ -19,6 +19,7 @@ WORKER_RANGES: Final = {
     "loop_block_s": (0.5, 3600),
     "max_leaked": (1, 10_000),
     "max_suspects": (1, 1000),
+    "cancel_patience_s": (0, 3600),
     "max_log_bytes": (4_096, 16 * 1024**2),
     **dict.fromkeys(("max_runs", "max_memory_mib", "child_max_runs", "child_max_memory_mib"), (0, 10**9)),
 }
@@ -42,6 +43,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     it, which is replaced then; a process that takes more memory while it runs a handler is killed. loop_block_s: a
     coroutine that blocks the event loop for so many seconds keeps that loop for itself, and the other coroutines go on
     in a new one. max_leaked: the worker ends in order when so many threads that it gave up have not ended.
+    cancel_patience_s: seconds that a handler in a thread which asks for a context may take to end in order after a
+    cancel: `ctx.canceled` is true at once, and an exception is raised in its thread only then.
     max_suspects: how many runs that may have killed a worker are executed at a time, each in a process of its own.
     max_log_bytes: how many bytes of log lines and progress are kept of one attempt; the oldest lines go first.
     permissions: what the built-in tasks may do. Raises Misconfigured with the field, the value and what is allowed.
@@ -61,6 +64,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     loop_block_s: float = 5.0
     max_leaked: int = 10
     max_suspects: int = 2
+    cancel_patience_s: float = 2.0
     max_log_bytes: int = DEFAULT_LOG_BYTES
     permissions: Permissions = Permissions()
 

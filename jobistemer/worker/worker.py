@@ -200,7 +200,7 @@ class Worker:
                 # Not by way of the slots: none has had it, and none must count it as done.
                 committers.report(attempt)
 
-        watchdog = Watchdog(self._attempts, slots.report, end_waiting)
+        watchdog = Watchdog(self._attempts, slots.report, end_waiting, settings.cancel_patience_s)
         beaters = {}
         for database in shards:
             reclaimer = Reclaimer(database, settings.beat_s, self._create_effects())

@@ -101,6 +101,14 @@ def recycling_options(function: F) -> F:
     help="Time that runs in flight have to end after SIGTERM.",
 )
 @click.option(
+    "--cancel-patience",
+    type=float,
+    default=_DEFAULTS.cancel_patience_s,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time that a handler in a thread with a context has to end in order after a cancel.",
+)
+@click.option(
     "--max-suspects",
     type=int,
     default=_DEFAULTS.max_suspects,
@@ -191,6 +199,7 @@ def _build_settings(
     queues: str | None,
     lease: float,
     grace: float,
+    cancel_patience: float,
     allow_shell: str,
     allow_shell_env: str,
     pass_shell_env: str,
@@ -203,6 +212,7 @@ def _build_settings(
         lease_s=lease,
         beat_s=min(_DEFAULTS.beat_s, lease / 3),
         grace_s=grace,
+        cancel_patience_s=cancel_patience,
         permissions=Permissions(
             shell=_split(allow_shell),
             shell_env=_split(allow_shell_env),

@@ -83,6 +83,10 @@ class Attempt(Struct, eq=False):
     """Made once: a second send is known by its times, and the clock may be corrected between the two."""
     is_start_recorded: bool = False
     stop: Callable[[], None] | None = None
+    canceled_as: Outcome | None = None
+    """Its outcome from the moment at which its handler was asked to end, however that ends by itself."""
+    stop_at: float = 0.0
+    """Monotonic seconds: when a handler that was asked to end, and has not, is stopped; 0 for none."""
     timeout_note: str = ""
     """What its record says beside a time-out."""
     tools: AttemptTools | None = None

@@ -22,8 +22,14 @@ class Watchdog:
         attempts: RunningAttempts,
         report: Callable[[Attempt], None],
         end_waiting: Callable[[Collection[str]], object] = lambda _: None,
+        patience_s: float = 0.0,
     ) -> None:
-        """Watch some attempts. end_waiting: ends, as canceled, the attempts of some runs that wait for a slot."""
+        """Watch some attempts.
+
+        end_waiting: ends, as canceled, the attempts of some runs that wait for a slot. patience_s: how long a handler
+        that can ask whether it was canceled may go on afterwards.
+        """
+        self._patience_s = patience_s
         self._attempts = attempts
         self._report = report
         self._end_waiting = end_waiting
@@ -33,6 +39,9 @@ class Watchdog:
         running = self._attempts.running()
         now = time.monotonic()
         for attempt in running:
+            if attempt.canceled_as is not None and now >= attempt.stop_at:
+                self._stop(attempt, attempt.canceled_as)
+                continue
             limit_ms = attempt.limit_ms
             if limit_ms and (now - attempt.started) * 1000 >= limit_ms:
                 error = f"timed out after {limit_ms / 1000:g} s{attempt.timeout_note}"
@@ -48,7 +57,16 @@ class Watchdog:
             why = runs.get(attempt.delivery.message.run)
             if why is not None:
                 error = f"canceled: {why.removeprefix('canceled: ')}" if why else "canceled while it ran"
-                self._stop(attempt, Outcome(AttemptState.CANCELED, error=error))
+                self._cancel_running(attempt, Outcome(AttemptState.CANCELED, error=error))
+
+    def _cancel_running(self, attempt: Attempt, outcome: Outcome) -> None:
+        # Only a thread that has a context can ask: a coroutine is interrupted where it waits, a process is killed.
+        if not self._patience_s or attempt.tools is None or attempt.handler.is_coroutine or attempt.needs_process:
+            self._stop(attempt, outcome)
+        elif attempt.canceled_as is None:
+            # A request is reported by several beats; the first one counts.
+            attempt.stop_at = time.monotonic() + self._patience_s
+            attempt.canceled_as = outcome
 
     def _stop(self, attempt: Attempt, outcome: Outcome) -> None:
         # Whichever thread takes the attempt out of the running ones reports it; the slot finds it gone and retires.

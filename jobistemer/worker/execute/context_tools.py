@@ -123,7 +123,7 @@ class ContextTools:
 
     def find_stop_reason(self) -> str:
         """Return the state that the attempt was given from outside, or `shutdown`, or nothing while it may go on."""
-        outcome = self._attempt.outcome
+        outcome = self._attempt.outcome or self._attempt.canceled_as
         if outcome is not None:
             return str(outcome.state)
         return "shutdown" if self._resources.is_shutting_down.is_set() else ""

@@ -50,7 +50,7 @@ def run(attempt: Attempt, attempts: RunningAttempts, stop: Callable[[], None]) -
     except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a worker
         outcome = outcome_of_error(error, attempt.handler.retry_filter)
     if attempt.tools is not None or attempt.delivery.message.wire == WIRE_VERSION:
-        outcome = finish_steps(attempt, outcome)
+        outcome = attempt.canceled_as or finish_steps(attempt, outcome)
     return attempts.end(attempt, outcome)
 
 

@@ -54,7 +54,7 @@ def ended(app: Jobistemer, task: str, payload: dict[str, Any] | None = None, **o
         return RunState.SUCCEEDED, str(run.result(timeout=30))
     except RunFailed:
         record = run.record()
-        if record.state is RunState.DEAD:
+        if record.state in (RunState.DEAD, RunState.TIMED_OUT):
             assert find_dead(app.namespace.shards[0], run.id) is not None
         return record.state, record.error
 
@@ -186,14 +186,14 @@ def test_an_entry_that_nobody_can_read_is_dropped_and_holds_up_nobody(app, worke
 @pytest.mark.parametrize("task", ["never_ends", "spins", "swallows_cancellation.loop"])
 def test_what_does_not_end_is_recorded_at_its_time_out_and_its_slot_replaced(app, worker, task):
     found, said = ended(app, task, timeout_s=0.3)
-    assert (found, said) == (DEAD, "timed out after 0.3 s")
+    assert (found, said) == (RunState.TIMED_OUT, "timed out after 0.3 s")
     all_slots_work(app, worker)
 
 
 def test_a_process_that_is_killed_takes_with_it_what_it_has_started(app, worker, tmp_path):
     file = tmp_path / "pid"
     assert ended(app, "starts_a_process_and_hangs", {"file": str(file)}, timeout_s=1.5) == (
-        DEAD,
+        RunState.TIMED_OUT,
         "timed out after 1.5 s",
     )
     grandchild = int(file.read_text())

@@ -130,7 +130,7 @@ def test_a_handler_that_does_not_yield_is_recorded_as_timed_out_and_its_slot_goe
         after = [app.enqueue(follows, {"number": n}) for n in range(4)]
         assert [run.result(PATIENCE_S) for run in after] == [0, 1, 2, 3]
         # One slot may have worked off what follows while the other one has yet to meet its last one.
-        _until(lambda: [run.state() for run in endless] == ["dead"] * 4)
+        _until(lambda: [run.state() for run in endless] == ["timed_out"] * 4)
         attempts = [read_attempts(database, run.id) for run in endless]
         assert [(each.state.value, each.error) for (each,) in attempts] == [("timed_out", "timed out after 0.1 s")] * 4
         app.gate.set()
@@ -151,7 +151,7 @@ def test_a_coroutine_that_blocks_its_loop_does_not_block_the_worker(app):
         blocking = app.enqueue("blocking_async")
         after = [app.enqueue(name, {"number": n}) for n in range(20) for name in ("quick", "quick_async")]
         assert [run.result(PATIENCE_S) for run in after] == [n for n in range(20) for _ in range(2)]
-        _until(lambda: blocking.state() == "dead")
+        _until(lambda: blocking.state() == "timed_out")
         app.gate.set()
 
 

@@ -89,6 +89,47 @@ def test_a_time_out_is_reported_before_the_slot_is_stopped_and_once():
     assert attempts.running() == [patient]
 
 
+class ContextAsked:
+    """The tools of an attempt whose handler has a context."""
+
+    used_steps = None
+
+
+def test_a_handler_that_can_ask_is_stopped_only_after_a_while():
+    attempts, told = RunningAttempts(), []
+    watchdog = Watchdog(attempts, lambda each: told.append(each.outcome.error), patience_s=3_600)
+    asked = make_attempt()
+    asked.tools = ContextAsked()
+    attempts.begin(asked, lambda: told.append("stopped"))
+
+    watchdog.cancel({"run_0": "enough"})
+    stop_at = asked.stop_at
+    watchdog.cancel({"run_0": "enough"})
+    watchdog.step()
+    assert (told, asked.canceled_as.state, asked.stop_at) == ([], "canceled", stop_at)
+
+    asked.stop_at = asked.started
+    watchdog.step()
+    assert told == ["canceled: enough", "stopped"]
+
+
+def test_a_handler_that_ends_in_order_after_a_cancel_was_canceled_whatever_it_returns():
+    attempts, told = RunningAttempts(), []
+    watchdog = Watchdog(attempts, told.append, patience_s=3_600)
+    one = make_attempt(function=lambda: watchdog.cancel({"run_0": "enough"}))
+    one.tools = ContextAsked()
+    assert run(one, attempts, nothing)
+    assert (one.outcome.state, one.outcome.error, told) == ("canceled", "canceled: enough", [])
+
+
+def test_a_handler_without_a_context_is_stopped_at_once():
+    attempts, told = RunningAttempts(), []
+    watchdog = Watchdog(attempts, lambda each: told.append(each.outcome.error), patience_s=3_600)
+    attempts.begin(make_attempt(), lambda: told.append("stopped"))
+    watchdog.cancel({"run_0": "enough"})
+    assert told == ["canceled: enough", "stopped"]
+
+
 def test_no_limit_means_no_time_out():
     attempts, told = RunningAttempts(), []
     endless = make_attempt(timeout_ms=0)
