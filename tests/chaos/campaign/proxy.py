@@ -37,6 +37,8 @@ class CuttingProxy:
                 if self.cutting.is_set() and not self._chance.randrange(self._one_in):
                     self.cuts += 1
                     caller.sendall(reply[: self._chance.randrange(len(reply))])
+                    # Closing alone would wait for the other thread, which reads from the caller.
+                    caller.shutdown(socket.SHUT_RDWR)
                     return
                 caller.sendall(reply)
 

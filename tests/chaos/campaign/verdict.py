@@ -55,8 +55,10 @@ VIOLATIONS = ("lost", "unaccounted", "double", "unexplained", "overlap", "limit"
 
 def judge(ledger: Ledger, database: Database, since: float = 0.0, until: int | None = None) -> Verdict:
     """The verdict on calls and executions since then, by the monotonic clock, and on instants up to Unix seconds."""
-    executions, calls = ledger.executions(since), ledger.acknowledged(since)
-    found = _find_runs(database, {*calls, *(each.run for each in executions)})
+    every, calls = ledger.executions(), ledger.acknowledged(since)
+    found = _find_runs(database, {*calls, *(each.run for each in every)})
+    # A producer notes a call after its worker may have begun it: after a loss those count that are on record.
+    executions = [each for each in every if each.began >= since or each.run in found]
     told = Verdict(acknowledged=len(calls), executions=len(executions))
     told.occurrences = sum(
         database.client.zcard(key) for key in database.client.scan_iter(f"{database.keys.tag}:history:*")
