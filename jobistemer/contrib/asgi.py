@@ -17,8 +17,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -180,28 +180,39 @@ class _Authorized:
 async def _write_events(run: RunHandle[Any], seen: str) -> AsyncIterator[bytes]:
     # A browser connects again by itself, also after an outage of the server.
     yield b"retry: 2000\n\n"
-    news = run.watch_async(every=LOOK_S)
-    pending: asyncio.Future[RunUpdate | None] | None = None
-    last, sent_at = _read_place(seen), time.monotonic()
-    try:
-        while True:
-            pending = pending or asyncio.ensure_future(_next_or_none(news))
-            await asyncio.wait({pending}, timeout=END_LOOK_S)
-            if _is_server_ending():
-                return
-            if not pending.done():
-                if time.monotonic() - sent_at >= KEEP_ALIVE_S:
-                    yield b": still there\n\n"
-                    sent_at = time.monotonic()
-                continue
-            update, pending, sent_at = pending.result(), None, time.monotonic()
-            if update is None:
-                return
-            if update.line is None or (update.attempt, update.line.n) > last:
+    async with aclosing(_watch(run)) as news:
+        last, sent_at = _read_place(seen), time.monotonic()
+        async for update in news:
+            if update is not None and (update.line is None or (update.attempt, update.line.n) > last):
                 yield _write_event(update)
-            if update.line is None and update.progress is None and update.state in TERMINAL_RUNS:
+                sent_at = time.monotonic()
+            elif time.monotonic() - sent_at >= KEEP_ALIVE_S:
+                yield b": still there\n\n"
+                sent_at = time.monotonic()
+            if update is not None and _is_end(update):
                 record = await run.record_async()
                 yield _format("end", {"state": update.state, "error": escape_text(record.error)}, LAST_EVENT)
+
+
+def _is_end(update: RunUpdate) -> bool:
+    return update.line is None and update.progress is None and update.state in TERMINAL_RUNS
+
+
+async def _watch(run: RunHandle[Any]) -> AsyncGenerator[RunUpdate | None, None]:
+    """Yield the news of a run, and None now and then without any, until the run or the server of this process ends."""
+    news = run.watch_async(every=LOOK_S)
+    pending: asyncio.Future[RunUpdate | None] | None = None
+    try:
+        while not _is_server_ending():
+            pending = pending or asyncio.ensure_future(_next_or_none(news))
+            await asyncio.wait({pending}, timeout=END_LOOK_S)
+            if not pending.done():
+                yield None
+                continue
+            update, pending = pending.result(), None
+            if update is None:
+                return
+            yield update
     except (NotConnected, UnknownRun):
         # The browser asks again, and then it is told what is so.
         return
