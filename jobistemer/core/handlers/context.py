@@ -84,6 +84,10 @@ class Tools(Protocol):
         """Return why the handler should end: `canceled`, `timed_out`, `shutdown`; empty while it should not."""
         ...
 
+    def find_cancel_reason(self) -> str:
+        """Return why the run was cancelled; empty while nobody has cancelled it."""
+        ...
+
     def find_last_run(self) -> datetime | None:
         """Return when the job ran last before this occurrence, or None."""
         ...
@@ -169,6 +173,11 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
         After `shutdown` an attempt that ends within the grace period still counts.
         """
         return self.tools.find_stop_reason()
+
+    @property
+    def cancel_reason(self) -> str:
+        """Why the run was cancelled, and by whom if that was said; empty while nobody has. Asks the server each time."""
+        return self.tools.find_cancel_reason()
 
     @property
     def permissions(self) -> Permissions:

@@ -66,6 +66,10 @@ class LocalTools:
         """Return no reason to end: nothing can stop the call."""
         return ""
 
+    def find_cancel_reason(self) -> str:
+        """Return nothing: nobody can cancel the call."""
+        return ""
+
     def find_last_run(self) -> datetime | None:
         """Return None: the call belongs to no job."""
         return None

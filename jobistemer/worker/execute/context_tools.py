@@ -19,7 +19,7 @@ from jobistemer.core.runs.transaction import Transaction
 from jobistemer.core.settings import WorkerSettings
 from jobistemer.core.sizes import DEFAULT_LOG_BYTES
 from jobistemer.store.calls import occurrences
-from jobistemer.store.reads.records import find_last_run_ms
+from jobistemer.store.reads.records import find_cancel_reasons, find_last_run_ms
 from jobistemer.worker.attempts.attempt import Attempt
 from jobistemer.worker.attempts.log_buffer import LogBuffer
 from jobistemer.worker.attempts.run_logger import RunLogger
@@ -141,6 +141,10 @@ class ContextTools:
         """Let the watchdog stop the attempt so many seconds after its start, unless its time-out comes first."""
         attempt, limit_ms = self._attempt, max(1, round(seconds * 1000))
         attempt.limit_ms = min(attempt.limit_ms or limit_ms, limit_ms)
+
+    def find_cancel_reason(self) -> str:
+        """Return why the run was cancelled, as its record says; empty while nobody has cancelled it."""
+        return find_cancel_reasons(self._attempt.database, [self._attempt.delivery.message.run])[0]
 
     def find_last_run(self) -> datetime | None:
         """Return when the job's latest earlier occurrence was started, as its history says; None when there is none."""

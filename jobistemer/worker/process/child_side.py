@@ -162,6 +162,10 @@ class ContextProxy:
         """Return why the handler should end, as the worker has sent it. A cancelled attempt is killed without it."""
         return self._connection.ending
 
+    def find_cancel_reason(self) -> str:
+        """Ask the worker why the run was cancelled."""
+        return str(self._connection.ask(protocol.Question("cancel_reason")))
+
     def find_last_run(self) -> datetime | None:
         """Ask the worker when the job last ran."""
         found: datetime | None = self._connection.ask(protocol.Question("last_run_at"))

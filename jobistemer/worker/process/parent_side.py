@@ -64,6 +64,8 @@ class ContextServer:
                 tools.set_progress(frame.progress)
             case protocol.SetTimeLimit():
                 tools.set_time_limit(frame.seconds)
+            case protocol.Question(what="cancel_reason"):
+                self._answer(tools.find_cancel_reason)
             case protocol.Question(what="last_run_at"):
                 self._answer(tools.find_last_run)
             case protocol.Question(what="steps"):

@@ -109,7 +109,7 @@ class SetTimeLimit(msgspec.Struct, frozen=True, tag=True):
 class Question(msgspec.Struct, frozen=True, tag=True):
     """A question that the worker answers from Redis."""
 
-    what: Literal["last_run_at", "first_of_occurrence", "steps", "signals"]
+    what: Literal["cancel_reason", "last_run_at", "first_of_occurrence", "steps", "signals"]
 
 
 class ReadResults(msgspec.Struct, frozen=True, tag=True):

@@ -244,7 +244,7 @@ def spread(ctx: Context, extract: list[int]) -> str:
 @nightly.task(after=[spread])
 async def load(ctx: Context, extract: list[int], spread: Results[int]) -> dict[str, object]:
     await asyncio.sleep(0)
-    return {"extract": extract, "spread": list(spread), "last_run_at": ctx.last_run_at}
+    return {"extract": extract, "spread": list(spread), "last_run_at": ctx.last_run_at, "cancel_reason": ctx.cancel_reason}
 
 
 @nightly.on_complete

@@ -175,14 +175,14 @@ def test_a_handler_sees_that_it_was_cancelled_and_why(app, colour):
     ended = threading.Event()
 
     def note(ctx):
-        seen.append((ctx.canceled, ctx.ending))
+        seen.append((ctx.canceled, ctx.ending, ctx.cancel_reason))
         ended.set()
 
     if colour == "thread":
 
         @app.task(name="patient")
         def patient(ctx: Context) -> None:
-            assert (ctx.canceled, ctx.ending) == (False, "")
+            assert (ctx.canceled, ctx.ending, ctx.cancel_reason) == (False, "", "")
             begun.set()
             try:
                 while not ctx.canceled:
@@ -209,7 +209,7 @@ def test_a_handler_sees_that_it_was_cancelled_and_why(app, colour):
         while cancel.cancel_run(shard_of(app), run.id, "test") == "BUSY":
             pass
         assert ended.wait(WAIT)
-    assert seen == [(True, "canceled")]
+    assert seen == [(True, "canceled", "test")]
     assert run.state() is RunState.CANCELED
 
 

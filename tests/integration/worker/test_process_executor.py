@@ -219,7 +219,7 @@ def test_tasks_of_a_job_get_results_and_reports(app, worker):
     wait_until(lambda: records.find_run(app.namespace.shards[0], done.id), "the occurrence has ended")
     assert done.result(WAIT) == ["extract succeeded", "spread succeeded", "load succeeded"]
     runs = {name: deployed.run(ids.run_id(occurrence, ids.task_id(job, name))) for name in ("extract", "spread", "load")}
-    assert runs["load"].result(WAIT) == {"extract": [1, 2, 3], "spread": [1, 4, 9], "last_run_at": None}
+    assert runs["load"].result(WAIT) == {"extract": [1, 2, 3], "spread": [1, 4, 9], "last_run_at": None, "cancel_reason": ""}
     assert [("on_start" in lines(app, run)) for run in runs.values()] == [True, False, False]
 
 
