@@ -176,7 +176,7 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
 
     @property
     def cancel_reason(self) -> str:
-        """Why the run was cancelled, and by whom if that was said; empty while nobody has. Asks the server each time."""
+        """Why the run was cancelled, as was said; empty while nobody has cancelled it. Asks the server each time."""
         return self.tools.find_cancel_reason()
 
     @property

@@ -9,9 +9,9 @@ from jobistemer.core.schedules.custom import Custom
 from jobistemer.core.schedules.describe_cron import describe_cron
 from jobistemer.core.schedules.english import count_units, join_words
 from jobistemer.core.schedules.instants import DAY, HOUR, MINUTE, instant_at
-from jobistemer.core.schedules.interval import Interval
+from jobistemer.core.schedules.interval import Interval, find_zone
 from jobistemer.core.schedules.iso8601 import read_repetition
-from jobistemer.core.schedules.zones import zone_of
+from jobistemer.core.schedules.zones import Zone, zone_of
 
 if TYPE_CHECKING:
     from jobistemer.core.schedules.iso8601 import Duration
@@ -35,13 +35,14 @@ def describe(schedule: AnySchedule) -> str:
 def _describe_interval(interval: Interval) -> str:
     repetition = read_repetition(str(interval.expression), interval.timezone)
     start = repetition.start if interval.anchor is None else int(interval.anchor.timestamp())
+    zone = find_zone(interval.timezone, repetition.offset)
     parts = [f"every {_length(repetition.duration)}"]
     if repetition.times is not None:
         parts.append(count_units(repetition.times, "time"))
     if start is not None:
-        parts.append(f"from {_local(start, interval.timezone)}")
+        parts.append(f"from {_local_in(start, zone)}")
     if repetition.end is not None:
-        parts.append(f"up to {_local(repetition.end, interval.timezone)}")
+        parts.append(f"up to {_local_in(repetition.end, zone)}")
     if start is None and repetition.end is None:
         parts.append("from the job's registration")
     return ", ".join(parts)
@@ -80,5 +81,9 @@ def _span(seconds: int) -> str:
 
 
 def _local(unix: int, timezone: str) -> str:
-    wall = unix + zone_of(timezone).offset_at(unix)
-    return f"{instant_at(wall):%Y-%m-%d %H:%M:%S} ({timezone})"
+    return _local_in(unix, zone_of(timezone))
+
+
+def _local_in(unix: int, zone: Zone) -> str:
+    wall = unix + zone.offset_at(unix)
+    return f"{instant_at(wall):%Y-%m-%d %H:%M:%S} ({zone.name})"

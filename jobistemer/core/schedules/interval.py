@@ -31,7 +31,7 @@ from jobistemer.core.schedules.instants import (
     walk,
 )
 from jobistemer.core.schedules.iso8601 import Duration, duration_text, read_repetition
-from jobistemer.core.schedules.zones import Zone, zone_of
+from jobistemer.core.schedules.zones import Zone, zone_of, zone_of_offset
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -57,10 +57,10 @@ class Interval(
     """A period, counted from an anchor, which is itself due.
 
     `expression`: an ISO 8601 duration (`PT6H`, `P1M`), a repeating interval (`R5/2026-01-31T00:00:00Z/P1M`,
-    `R/start/end`, `R/duration/end`), or a timedelta, which is elapsed time. Years to days are steps of the wall clock's
-    date in `timezone`, hours to seconds are elapsed time. `Rn` means n instants. `anchor`: where counting begins when
-    the expression does not say; without either, ask `anchored`. `start`, `end`: a window, both ends included. `jitter`,
-    `spread`: see Cron.
+    `R/start/end`, `R/duration/end`), or a timedelta, which is elapsed time. Years to days are steps of the wall
+    clock's date in `timezone` (without one in the offset of the start or end, else in UTC), hours to seconds are
+    elapsed time. `Rn` means n instants. `anchor`: where counting begins when the expression does not say; without
+    either, ask `anchored`. `start`, `end`: a window, both ends included. `jitter`, `spread`: see Cron.
 
     Raises InvalidSchedule for any other value.
     """
@@ -175,8 +175,8 @@ def _compile(interval: Interval) -> Due:
 
 
 def _progression(interval: Interval) -> Progression:
-    zone = zone_of(interval.timezone)
-    times, duration, start, end = read_repetition(str(interval.expression), interval.timezone)
+    times, duration, start, end, offset = read_repetition(str(interval.expression), interval.timezone)
+    zone = find_zone(interval.timezone, offset)
     last = _UNBOUNDED if times is None else times - 1
     if end is not None:
         return Progression(end, duration, zone, (-last, 0))
@@ -188,6 +188,11 @@ def _progression(interval: Interval) -> Progression:
             " write R/start/duration, or use anchored(schedule, at)"
         )
     return Progression(start, duration, zone, (0, last))
+
+
+def find_zone(timezone: str, offset_s: int) -> Zone:
+    """Return the zone by whose dates an interval counts: its own, else that of the offset in its start or end."""
+    return zone_of(timezone) if timezone != "UTC" or not offset_s else zone_of_offset(offset_s)
 
 
 def _plus_months(day: int, months: int) -> int:

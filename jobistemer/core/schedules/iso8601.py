@@ -48,12 +48,16 @@ class Duration(NamedTuple):
 
 
 class Repetition(NamedTuple):
-    """A repeating interval: how often (None is without end), by what, and from or up to when (unix)."""
+    """A repeating interval: how often (None is without end), by what, and from or up to when (unix).
+
+    offset: the seconds from UTC that the start, or else the end, is written in; 0 where it names none.
+    """
 
     times: int | None
     duration: Duration
     start: int | None
     end: int | None
+    offset: int = 0
 
 
 def read_repetition(text: str, timezone: str) -> Repetition:
@@ -159,14 +163,19 @@ def _read_interval(text: str, count: int | None, parts: tuple[str, str | None], 
             raise InvalidSchedule(f"interval {show(text)} has no duration; did you mean {text}/P1D?")
         return Repetition(count, read_duration(first), None, None)
     if first.startswith("P"):
-        return Repetition(count, read_duration(first), None, read_instant(second, timezone))
+        return Repetition(count, read_duration(first), None, read_instant(second, timezone), _read_offset(second))
     start = read_instant(first, timezone)
     if second.startswith("P"):
-        return Repetition(count, read_duration(second), start, None)
+        return Repetition(count, read_duration(second), start, None, _read_offset(first))
     length = read_instant(second, timezone) - start
     if length < 1:
         raise InvalidSchedule(f"interval {show(text)} does not end after its start")
     return Repetition(count, Duration(0, 0, length), start, None)
+
+
+def _read_offset(text: str) -> int:
+    offset = _read_datetime(text).utcoffset()
+    return 0 if offset is None else offset // timedelta(seconds=1)
 
 
 def _read_dates(text: str) -> tuple[int, int]:

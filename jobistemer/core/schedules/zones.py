@@ -9,7 +9,7 @@ changes of offset are no special cases.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone, tzinfo
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
@@ -57,13 +57,13 @@ class Span(NamedTuple):
 
 
 class Zone:
-    """A time zone of the tz database, seen as spans."""
+    """A time zone of the tz database, or a fixed offset from UTC, seen as spans."""
 
     __slots__ = ("_info", "_spans", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, info: tzinfo | None = None) -> None:
         self.name = name
-        self._info = ZoneInfo(name)
+        self._info = ZoneInfo(name) if info is None else info
         self._spans = lru_cache(maxsize=512)(self._spans_of_chunk)
 
     def span_at(self, unix: int) -> Span:
@@ -128,6 +128,13 @@ def zone_of(name: str) -> Zone:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidSchedule(f"timezone {show(name)} is not a name of the tz database, such as 'Europe/Berlin'")
     return _zone(name)
+
+
+@lru_cache(maxsize=1024)
+def zone_of_offset(offset_s: int) -> Zone:
+    """Return the zone that is always the same number of seconds ahead of UTC; its name is such as `UTC+02:00`."""
+    info = timezone(timedelta(seconds=offset_s))
+    return Zone(str(info), info)
 
 
 @lru_cache(maxsize=1024)
