@@ -16,12 +16,12 @@ from jobistemer.core.handlers.control_errors import Fail, Retry, Snooze
 from jobistemer.core.handlers.result_codec import encode_result
 from jobistemer.core.handlers.step_host import Flow, StepHost, StepUpdate
 from jobistemer.core.handlers.step_journal import CURRENT_STEP, RunningStep, StepJournal
-from jobistemer.core.handlers.suspension import Suspended
+from jobistemer.core.handlers.suspension import Suspended, UndoReached
 from jobistemer.core.handlers.value_codec import build_plain_decoder, find_model_codec
 from jobistemer.core.jobs.retries import LONGEST_DELAY_S, Delays, Exponential, RetryPolicy
 from jobistemer.core.payload_json import ENCODING_ERRORS
 from jobistemer.core.runs.settle import Suspension
-from jobistemer.core.runs.steps import STEP, StepRecord
+from jobistemer.core.runs.steps import STEP, UNDO, StepRecord
 from jobistemer.core.safe_text import hide_secrets
 
 LONGEST_ERROR = 1_000
@@ -76,7 +76,10 @@ class StepFlows:
         identity = self.journal.ask(name, options.key)
         codec, record = find_codec(function), self.journal.find(identity)
         if record is not None and record.done:
-            return _read_done(identity, record, codec)
+            value = _read_done(identity, record, codec)
+            if options.undo is not None:
+                self.journal.undos[identity] = (options.undo, value)
+            return value
         self.check_ending()
         if record is not None and record.due_at:
             yield from self.pause(identity, record)
@@ -125,6 +128,8 @@ class StepFlows:
         records = self.journal.write(running.identity, record)
         yield ("record", StepUpdate(records, transaction=running.transaction or None))
         self.journal.keep(records)
+        if options.undo is not None:
+            self.journal.undos[running.identity] = (options.undo, result)
         return result
 
     def _fail(self, running: RunningStep, error: Exception, options: StepOptions) -> Flow[None]:
@@ -175,12 +180,38 @@ class StepFlows:
 
     def check_ending(self) -> None:
         """Give the run back when its worker ends: between two steps nothing is lost by it."""
+        self.check_undoing()
         reason = self.host.find_stop_reason()
         if reason == "shutdown":
             self.suspend(Suspension(0, "its worker ends", is_interrupt=True))
 
+    def check_undoing(self) -> None:
+        """End the replay of a run whose steps are to be undone. Raises UndoReached."""
+        if self.journal.is_undoing:
+            raise UndoReached
+
+    def undo_all(self) -> Flow[None]:
+        """Call the functions that undo the steps of the run, the last one first; each is a step itself."""
+        yield from self.load()
+        for identity, (function, value) in reversed(self.journal.undos.items()):
+            name = f":undo {identity}"
+            if (record := self.journal.find(name)) is not None and record.done:
+                continue
+            began, place = self.host.now_ms(), self.journal.next_place()
+            try:
+                yield ("call", function, (value,), {}, None)
+            except Exception as error:
+                error.add_note(f"step {identity!r} could not be undone")
+                raise
+            done = self.journal.next_place()
+            record = StepRecord(UNDO, place, done, self.journal.attempt, began, self.host.now_ms())
+            records = self.journal.write(name, record)
+            yield ("record", StepUpdate(records))
+            self.journal.keep(records)
+
     def suspend(self, suspension: Suspension) -> None:
-        """End the attempt. Raises Suspended."""
+        """End the attempt. Raises Suspended, or UndoReached where the steps of the run are to be undone."""
+        self.check_undoing()
         if not suspension.is_interrupt:
             records = {**self.journal.pending, **suspension.records}
             suspension = msgspec.structs.replace(suspension, records=records)

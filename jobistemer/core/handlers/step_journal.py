@@ -6,8 +6,9 @@ for must be asked for before it again. Steps that went on side by side have no o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,8 @@ from jobistemer.core.runs.steps import (
     MAX_STEPS,
     MAX_STEPS_BYTES,
     NO_CURSOR,
+    UNDO,
+    UNDO_MARK,
     VERSION,
     StepRecord,
     decode_step,
@@ -50,8 +53,11 @@ CURRENT_STEP: ContextVar[RunningStep | None] = ContextVar("current_step", defaul
 class StepJournal:
     """The steps of one attempt: those on record, those asked for, and what is to be written with the next record."""
 
-    def __init__(self, attempt: int) -> None:
+    def __init__(self, attempt: int, *, is_undoing: bool = False) -> None:
         self.attempt = attempt
+        self.is_undoing = is_undoing
+        self.undos: dict[str, tuple[Callable[..., Any], Any]] = {}
+        """The functions that undo the steps which this attempt has asked for, with their results, by name."""
         self.is_loaded = False
         self.records: dict[str, StepRecord] = {}
         self.pending: dict[str, bytes] = {}
@@ -77,7 +83,7 @@ class StepJournal:
             raise InvalidStep(f"the records of the steps of this run cannot be read: {error}") from None
         self._bytes = sum(map(len, raw.values()))
         self._place = max((max(each.asked, each.done) for each in self.records.values()), default=0)
-        ended = {name: each for name, each in self.records.items() if each.done and each.kind != VERSION}
+        ended = {name: each for name, each in self.records.items() if each.done and each.kind not in (VERSION, UNDO)}
         self._ended = sorted(ended, key=lambda name: ended[name].done)
         self.is_loaded = True
 
@@ -133,6 +139,8 @@ class StepJournal:
     def write(self, identity: str, record: StepRecord) -> dict[str, bytes]:
         """Return the records to send, by name, with this one as the first. Raises PayloadTooLarge."""
         encoded = encode_step(record)
+        if record.can_undo and UNDO_MARK not in self.records:
+            self.pending[UNDO_MARK] = encode_step(StepRecord(UNDO))
         if self._bytes + len(encoded) > MAX_STEPS_BYTES:
             raise PayloadTooLarge(
                 f"the records of this run's steps would have {self._bytes + len(encoded)} bytes with that of "
@@ -188,7 +196,9 @@ def _check_part(field: str, value: object) -> None:
         or not 1 <= len(value) <= LONGEST_NAME
         or not is_encodable(value)
         or not value.isprintable()
+        or value.startswith(":")
     ):
         raise InvalidStep(
-            f"the {field} of a step is {show(value)}, allowed are texts of 1–{LONGEST_NAME} printable characters"
+            f"the {field} of a step is {show(value)}, allowed are texts of 1–{LONGEST_NAME} printable characters, "
+            "the first of them no colon"
         )

@@ -16,6 +16,10 @@ class Suspended(BaseException):
         self.suspension = suspension
 
 
+class UndoReached(BaseException):
+    """Ends the replay of a handler whose steps are to be undone: what it would do next was never done."""
+
+
 class AttemptOver(BaseException):
     """Ends an attempt that another caller has ended already: what it would write is refused."""
 

@@ -59,6 +59,7 @@ def wait_for(
     if record is None:
         now_ms, limit_ms = host.now_ms(), _limit_ms(timeout)
         record = StepRecord(WAIT, journal.place_of(identity), 0, journal.attempt, now_ms, due_at=now_ms + limit_ms)
+    flows.check_undoing()
     left = record.due_at - host.now_ms()
     while True:
         found = yield from _take_signal(flows, identity, record, name, decode)

@@ -64,6 +64,15 @@ class GroupMember(msgspec.Struct, frozen=True, omit_defaults=True):
     place: str = f"default:{DEFAULT_PRIORITY}"
 
 
+class Undoing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The end of a run whose steps are being undone: its state and error, and what it contributes to its occurrence."""
+
+    state: str
+    error: str = ""
+    verdict: str = ""
+    spent: bool = False
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One task run as it travels from the producer to a worker.
 
@@ -77,7 +86,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts, empty for none. dead_letters: whether the run becomes a dead letter then.
     member: the group that the run belongs to.
     wire: see `WIRE_VERSION`. suspended: how many attempts have ended suspended, snoozes: how many of them by Snooze;
-    they use up no retry.
+    they use up no retry. can_undo: a step of the run has a function that undoes it; undoing: that is being done.
     group_strategy (`reduces` in JSON): for a reducer, the failure strategy of the group whose results it receives.
     """
 
@@ -106,6 +115,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     wire: Literal[1, 2] = 1
     suspended: int = 0
     snoozes: int = 0
+    can_undo: bool = False
+    undoing: Undoing | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True):

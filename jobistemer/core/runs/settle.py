@@ -84,6 +84,22 @@ def settle(
     crashes: the lost attempts before this one; they have a limit of their own and use up no retries. chance: a random
     number in [0, 1). elapsed_ms: the time since the first attempt began; only policies with `max_elapsed_s` need it.
     """
+    ending = _settle(message, attempt, crashes, outcome, chance, elapsed_ms)
+    if message.undoing is None or not isinstance(ending, FinalState):
+        return ending
+    # How the run ends was decided before its steps were undone, also where one of them could not be.
+    return FinalState(RunState(message.undoing.state), message.undoing.verdict, message.undoing.spent)
+
+
+def must_undo(message: Message, ending: Settlement) -> bool:
+    """Return whether the steps of a run have to be undone before it ends so."""
+    is_failure = isinstance(ending, FinalState) and ending.state is not RunState.SUCCEEDED
+    return is_failure and message.can_undo and message.undoing is None
+
+
+def _settle(
+    message: Message, attempt: int, crashes: int, outcome: Outcome, chance: float, elapsed_ms: int
+) -> Settlement:
     match outcome.state:
         case AttemptState.SUCCEEDED:
             return SUCCEEDED

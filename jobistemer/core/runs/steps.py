@@ -19,6 +19,8 @@ MAX_SIGNALS: Final = 100
 MAX_SIGNALS_BYTES: Final = 64 * 1024
 """How many bytes the signals of a run may have together."""
 NULL: Final = msgspec.Raw(b"null")
+UNDO_MARK: Final = ":undo"
+"""A field beside the records of the steps: one of them can be undone. Names of steps do not begin with a colon."""
 NO_CURSOR: Final = msgspec.Raw(b"")
 
 
@@ -92,7 +94,8 @@ class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def view_steps(records: Mapping[str, StepRecord], now_ms: int) -> list[StepView]:
     """Return the steps of a run in the order in which they were asked for first."""
-    ordered = sorted(records.items(), key=lambda pair: pair[1].asked)
+    shown = [pair for pair in records.items() if pair[0] != UNDO_MARK]
+    ordered = sorted(shown, key=lambda pair: pair[1].asked)
     return [
         StepView(
             name,

@@ -88,6 +88,7 @@ def build_replay(message: Message, run_id: str, now_ms: int) -> Message:
         enqueued_at=now_ms,
         task_ref=None,
         suspended=0,
+        undoing=None,
         snoozes=0,
         metadata={**message.metadata, **origin},
     )

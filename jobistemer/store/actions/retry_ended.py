@@ -54,6 +54,7 @@ def build_retry(message: Message, run_id: str, now_ms: int) -> Message:
         member=None,
         expires_at=0,
         suspended=0,
+        undoing=None,
         snoozes=0,
         metadata={**message.metadata, **origin},
     )

@@ -10,10 +10,10 @@ from jobistemer.core.jobs.graph import find_released, find_skipped
 from jobistemer.core.jobs.job import FailureStrategy, Job
 from jobistemer.core.jobs.options import complete_options
 from jobistemer.core.runs.message import Message, TaskRef, encode_message
-from jobistemer.core.runs.settle import FinalState, NextAttempt, Suspension
+from jobistemer.core.runs.settle import FinalState, NextAttempt, Suspension, must_undo
 from jobistemer.core.states import RETRYABLE_RUNS
 from jobistemer.store.calls.commit_extensions import extension_calls, mark_fields
-from jobistemer.store.calls.durable.steps import suspend_run
+from jobistemer.store.calls.durable.steps import suspend_run, undo_run
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.groups import UNFINISHED_KEEP_MS
 from jobistemer.store.calls.runs import halt_keys, interrupt_run
@@ -45,6 +45,8 @@ def record_end(keys: Keys, ended: EndedAttempt, job: Job | None) -> ScriptCall:
 def end_run(keys: Keys, ended: EndedAttempt, over: FinalState, job: Job | None) -> ScriptCall:
     """Build the call that ends a run for good, with the extensions that its end asks for."""
     message = ended.delivery.message
+    if must_undo(message, over):
+        return undo_run(keys, ended, over, _run_keep_ms(ended, over) + KEEP_EARLIER_MS, _attempt_fields(ended))
     if message.task_ref is None or ended.hands_over:
         unique = (keys.unique(message.unique),) if message.unique else ()
         attempt_fields, run_fields = _attempt_fields(ended), _run_fields(ended, over)
@@ -151,8 +153,8 @@ def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
     fields = ["state", over.state, "attempt", ended.delivery.attempt, "ended_at", ended.ended_at]
     if outcome.result:
         fields += ["result", outcome.result]
-    if outcome.error:
-        fields += ["error", outcome.error]
+    if error := _find_error(ended):
+        fields += ["error", error]
     if is_buried(ended.delivery.message, over):
         fields += ["buried", 1]
     if over.state in RETRYABLE_RUNS:
@@ -163,6 +165,14 @@ def _run_fields(ended: EndedAttempt, over: FinalState) -> list[Any]:
         message = ended.delivery.message
         fields += ["handler", message.handler or "unknown", "place", place(message.queue, message.priority)]
     return fields + mark_fields(ended, over)
+
+
+def _find_error(ended: EndedAttempt) -> str:
+    undoing, error = ended.delivery.message.undoing, ended.outcome.error
+    if undoing is None:
+        return error
+    # Why the run ended; and why not all of its steps could be undone, when that is so.
+    return f"{undoing.error}; undoing its steps failed: {error}" if error else undoing.error
 
 
 def _commit_task(keys: Keys, ended: EndedAttempt, over: FinalState, slot: TaskRef, job: Job | None) -> ScriptCall:

@@ -191,7 +191,7 @@ class RunningAttempts:
         attempt.started = now
         # First running, then looked up: a cancellation that comes in between finds the attempt among the running ones.
         self._running[attempt] = None
-        if attempt.delivery.message.run in self._canceled:
+        if attempt.delivery.message.run in self._canceled and attempt.delivery.message.undoing is None:
             return False
         return not (in_doubt or attempt.delivery.crashes) or self._confirm_start(attempt)
 

@@ -55,7 +55,7 @@ class Watchdog:
         self._end_waiting(runs)
         for attempt in self._attempts.running():
             why = runs.get(attempt.delivery.message.run)
-            if why is not None:
+            if why is not None and attempt.delivery.message.undoing is None:
                 error = f"canceled: {why.removeprefix('canceled: ')}" if why else "canceled while it ran"
                 self._cancel_running(attempt, Outcome(AttemptState.CANCELED, error=error))
 

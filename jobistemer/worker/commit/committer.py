@@ -257,7 +257,7 @@ def settle_attempt(attempt: Attempt) -> EndedAttempt:
     at_ms = database.clock.at_ms
     started_at, ended_at = at_ms(attempt.started), at_ms(attempt.ended)
     ending: Settlement = SUCCEEDED
-    if outcome.state is not AttemptState.SUCCEEDED:
+    if outcome.state is not AttemptState.SUCCEEDED or delivery.message.undoing is not None:
         elapsed_ms = read_elapsed_ms(database, delivery, outcome, started_at, ended_at)
         ending = settle(delivery.message, delivery.attempt, delivery.crashes, outcome, random.random(), elapsed_ms)
     ended = attempt.ended_attempt = EndedAttempt(

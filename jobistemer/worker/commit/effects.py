@@ -6,7 +6,7 @@ import logging
 
 from jobistemer.core.jobs.job import Job
 from jobistemer.core.runs.message import TaskRef
-from jobistemer.core.runs.settle import SUCCEEDED, FinalState, Suspension, describe_settlement
+from jobistemer.core.runs.settle import SUCCEEDED, FinalState, Suspension, describe_settlement, must_undo
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.core.states import RunState
 from jobistemer.runtime.logging import log_failure
@@ -55,6 +55,9 @@ class CommitEffects:
         """Do what follows from an end that is on record. attempt: None for one that another worker began."""
         if isinstance(ended.ending, Suspension) and ended.ending.is_interrupt:
             # The attempt does not count, and goes on elsewhere under its number.
+            return
+        if must_undo(ended.delivery.message, ended.ending):
+            # It has not ended yet: its steps are undone first.
             return
         # First what asks no server: should it be away, the rest is an acceleration only.
         if attempt is not None and ended.outcome.error:

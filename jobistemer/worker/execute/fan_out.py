@@ -18,6 +18,7 @@ from jobistemer.core import ids
 from jobistemer.core.checks import check_name
 from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
 from jobistemer.core.handlers.handler import Handler, encode_payload
+from jobistemer.core.handlers.suspension import UndoReached
 from jobistemer.core.jobs.job import FailureStrategy
 from jobistemer.core.jobs.options import Options, complete_options
 from jobistemer.core.runs.message import EMPTY_PAYLOAD, GroupMember, Message, compose_message, to_message_fields
@@ -50,6 +51,8 @@ class FanOut:
 
     def add(self, name: str, payloads: Iterable[msgspec.Raw], reduce: str | None, failure: str | None) -> str:
         """Add a run for each payload; return the id of the run that waits for them. Raises as `Context.map` does."""
+        if self._attempt.delivery.message.undoing is not None:
+            raise UndoReached
         number = self._attempt.groups_made
         if number >= MAX_MAPS:
             raise Conflict(f"ctx.map was called {number} times in this attempt, which is the most: map runs that map")

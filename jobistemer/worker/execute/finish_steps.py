@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from jobistemer.core.errors import InvalidStep
+from jobistemer.core.handlers.durable import Steps
 from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.runs.message import WIRE_VERSION
 from jobistemer.core.runs.settle import Outcome
@@ -19,6 +20,8 @@ MAX_SNOOZES = 1_000
 def finish_steps(attempt: Attempt, outcome: Outcome) -> Outcome:
     """Return the outcome of an attempt, with what its steps say about it."""
     journal = _find_journal(attempt)
+    if attempt.delivery.message.undoing is not None:
+        return undo_steps(attempt.tools.used_steps if attempt.tools is not None else None)
     if _must_load(attempt, journal, outcome):
         journal = load_journal(attempt)
     return limit_snoozes(attempt, outcome if journal is None else judge_steps(journal, outcome))
@@ -27,9 +30,35 @@ def finish_steps(attempt: Attempt, outcome: Outcome) -> Outcome:
 async def finish_steps_async(attempt: Attempt, outcome: Outcome) -> Outcome:
     """Return the same, without blocking the event loop where the server has to be asked."""
     journal = _find_journal(attempt)
+    if attempt.delivery.message.undoing is not None:
+        return await _undo_steps_async(attempt.tools.used_steps if attempt.tools is not None else None)
     if _must_load(attempt, journal, outcome):
         journal = await asyncio.to_thread(load_journal, attempt)
     return limit_snoozes(attempt, outcome if journal is None else judge_steps(journal, outcome))
+
+
+def undo_steps(used: Steps | None) -> Outcome:
+    """Undo the steps that the handler of an ended run has asked for again, and return the outcome of that."""
+    try:
+        if used is not None:
+            used.run(used.flows.undo_all())
+    except BaseException as error:  # noqa: BLE001 - an undo function is user code and may raise anything
+        return _fail_undo(error)
+    return Outcome(AttemptState.SUCCEEDED)
+
+
+async def _undo_steps_async(used: Steps | None) -> Outcome:
+    try:
+        if used is not None:
+            await used.run_async(used.flows.undo_all())
+    except BaseException as error:  # noqa: BLE001 - an undo function is user code and may raise anything
+        return _fail_undo(error)
+    return Outcome(AttemptState.SUCCEEDED)
+
+
+def _fail_undo(error: BaseException) -> Outcome:
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    return Outcome(AttemptState.FAILED, error=f"{type(error).__name__}: {error!s:.500}; {notes}")
 
 
 def judge_steps(journal: StepJournal, outcome: Outcome) -> Outcome:

@@ -22,6 +22,7 @@ from jobistemer.core.handlers.step_host import StepHost, StepUpdate
 from jobistemer.core.handlers.step_journal import StepJournal
 from jobistemer.core.handlers.suspension import AttemptOver
 from jobistemer.core.runs.message import WIRE_VERSION, Message
+from jobistemer.core.runs.steps import UNDO_MARK
 from jobistemer.core.runs.transaction import Transaction
 from jobistemer.store.calls.durable import steps
 from jobistemer.store.calls.durable.steps import StepWrite, mark_durable
@@ -104,8 +105,8 @@ class WorkerStepHost:
         """Return what to write; from now on the run's message says that steps are on record."""
         attempt = self._attempt
         delivery = attempt.delivery
-        if delivery.message.wire != WIRE_VERSION:
-            message = mark_durable(delivery.message)
+        message = mark_durable(delivery.message, can_undo=UNDO_MARK in update.records)
+        if message is not delivery.message:
             delivery = attempt.delivery = msgspec.structs.replace(delivery, message=message)
         return StepWrite(delivery, update.records, update.take, update.unless)
 
@@ -188,7 +189,9 @@ class WorkerAwaitedStepHost(AwaitedStepHost):
 def create_steps(attempt: Attempt, tools: _Tools, resources: _Resources) -> Steps:
     """Create the steps of an attempt in the worker's own process."""
     host = WorkerStepHost(attempt, tools, resources)
-    flows = StepFlows(StepJournal(attempt.delivery.attempt), host)
+    flows = StepFlows(
+        StepJournal(attempt.delivery.attempt, is_undoing=attempt.delivery.message.undoing is not None), host
+    )
     return Steps(flows, WorkerAwaitedStepHost(host, attempt, resources.recorder))
 
 

@@ -40,7 +40,7 @@ from jobistemer.store.namespace import Namespace
 from jobistemer.worker.attempts.run_logger import ForwardingHandler
 from jobistemer.worker.execute.default_reducer import DEFAULT_REDUCER
 from jobistemer.worker.execute.execute import describe_error, outcome_of_error, outcome_of_result
-from jobistemer.worker.execute.finish_steps import judge_steps
+from jobistemer.worker.execute.finish_steps import judge_steps, undo_steps
 from jobistemer.worker.execute.injection import RefusedInput
 from jobistemer.worker.execute.middleware import apply_middleware
 from jobistemer.worker.process.channel import Channel, ChannelClosed
@@ -147,6 +147,8 @@ class ChildRunner:
             writes, follow_ups = tools.encode_effects()
         except BaseException as error:  # noqa: BLE001 - `sys.exit` in a handler ends an attempt, not a process
             outcome = outcome_of_error(error, handler.retry_filter)
+        if assignment.is_undoing:
+            return HandlerEnded(undo_steps(tools.used_steps), read_memory_mib(os.getpid()))
         if tools.used_steps is not None:
             outcome = judge_steps(tools.used_steps.flows.journal, outcome)
         return HandlerEnded(outcome, read_memory_mib(os.getpid()), writes, follow_ups)

@@ -138,7 +138,10 @@ class ContextProxy:
         """The steps of the attempt, whose records the worker reads and writes."""
         if self.used_steps is None:
             host = StepHostProxy(self._connection, self, self._assignment)
-            self.used_steps = Steps(StepFlows(StepJournal(host.attempt), host), AwaitedStepHost(host))
+            self.used_steps = Steps(
+                StepFlows(StepJournal(host.attempt, is_undoing=self._assignment.is_undoing), host),
+                AwaitedStepHost(host),
+            )
         return self.used_steps
 
     def new_transaction(self) -> Transaction:

@@ -53,7 +53,8 @@ class ShardLocation(msgspec.Struct, frozen=True):
 class Assignment(msgspec.Struct, frozen=True, tag=True):
     """The call of a handler.
 
-    context: an AttemptInfo, whose number is `attempt`. result_bytes: how large a result may be.
+    context: an AttemptInfo, whose number is `attempt`. result_bytes: how large a result may be. is_undoing: its
+    steps are to be undone.
     supplied: injected values by parameter. groups: for each parameter that is the results of a
     group, how many runs the group has and how many of them failed; ReadResults reads the results themselves.
     """
@@ -66,6 +67,7 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
     supplied: dict[str, bytes]
     groups: dict[str, tuple[int, int]]
     attempt: int = 0
+    is_undoing: bool = False
     result_bytes: int = DEFAULT_BYTES
 
 

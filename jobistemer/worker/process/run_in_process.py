@@ -86,6 +86,7 @@ def _build_assignment(attempt: Attempt, tools: AttemptTools, injected: Mapping[s
         supplied={name: each.encode(injected[name]) for name, each in singles.items()},
         groups={name: (len(each), each.failed) for name, each in injected.items() if isinstance(each, Results)},
         attempt=attempt.delivery.attempt,
+        is_undoing=attempt.delivery.message.undoing is not None,
         result_bytes=attempt.handler.sizes.result_bytes,
     )
 

@@ -653,3 +653,53 @@ def test_what_is_performed_by_itself_is_not_suspended(app, jobs):
 
     with pytest.raises(JobistemerError, match="was suspended: sleeps; enqueue it, and advance the clock"):
         jobs.perform(work)
+
+
+@pytest.mark.parametrize("end", ["fails", "is canceled", "is canceled as a coroutine"])
+def test_steps_are_undone_in_reverse_order_when_a_run_ends_without_success(app, jobs, ledger, end):
+    def undo(number: int) -> None:
+        ledger.append(f"undo {number}")
+
+    @app.task(retry=NO_RETRIES)
+    def plain(ctx: Context) -> None:
+        for number in range(3):
+            ctx.step("do", lambda n=number: ledger.append(f"do {n}") or n, key=number, undo=undo)
+        ctx.step("not undone", lambda: None)
+        if end == "fails":
+            raise Fail("in the end")
+        ctx.sleep(3600)
+        ctx.step("never", ledger.append, "never")
+
+    @app.task(retry=NO_RETRIES)
+    async def coroutine_task(ctx: Context) -> None:
+        for number in range(3):
+            await ctx.step_async("do", lambda n=number: ledger.append(f"do {n}") or n, key=number, undo=undo)
+        await ctx.wait_for_async("never")
+
+    run = (coroutine_task if end.endswith("coroutine") else plain).enqueue()
+    jobs.run_until_idle(raise_on_failure=False)
+    if end != "fails":
+        run.cancel("not wanted")
+        jobs.run_until_idle(raise_on_failure=False)
+    record = run.record()
+    assert ledger == ["do 0", "do 1", "do 2", "undo 2", "undo 1", "undo 0"]
+    expected = (RunState.FAILED, "in the end") if end == "fails" else (RunState.CANCELED, "canceled: not wanted")
+    assert (record.state, record.error) == expected
+
+
+def test_an_undo_function_that_fails_is_tried_again_and_those_before_it_are_not_repeated(app, jobs, ledger):
+    def undo(number: int) -> None:
+        ledger.append(f"undo {number}")
+        if number == 0 and ledger.count("undo 0") == 1:
+            raise OSError("busy")
+
+    @app.task(retry=Delays((60,)))
+    def work(ctx: Context) -> None:
+        for number in range(2):
+            ctx.step("do", lambda n=number: n, key=number, undo=undo)
+        raise Fail("in the end")
+
+    run = work.enqueue()
+    jobs.advance(minutes=2, raise_on_failure=False)
+    assert ledger == ["undo 1", "undo 0", "undo 0"]
+    assert (run.record().state, run.record().error) == (RunState.FAILED, "in the end")

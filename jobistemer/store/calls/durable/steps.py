@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from jobistemer.core import ids
-from jobistemer.core.runs.message import WIRE_VERSION, Delivery, Message, encode_message
+from jobistemer.core.runs.message import WIRE_VERSION, Delivery, Message, Undoing, encode_message
 from jobistemer.core.runs.records import RunRecord
-from jobistemer.core.runs.settle import Suspension
+from jobistemer.core.runs.settle import FinalState, Suspension
+from jobistemer.core.runs.steps import UNDO_MARK
 from jobistemer.store.calls.ended_attempt import EndedAttempt
 from jobistemer.store.calls.runs import halt_keys
-from jobistemer.store.database import Database
+from jobistemer.store.database import Command, Database
 from jobistemer.store.keys import Keys, place
 from jobistemer.store.scripts import ScriptCall, script
 
@@ -93,9 +94,46 @@ def build_suspended_message(message: Message, *, is_snooze: bool) -> Message:
     return msgspec.structs.replace(mark_durable(message), **{key: value for key, value in counts.items() if value})
 
 
-def mark_durable(message: Message) -> Message:
-    """Return the message in the version that workers which know no steps do not read."""
-    return message if message.wire == WIRE_VERSION else msgspec.structs.replace(message, wire=WIRE_VERSION)
+def mark_durable(message: Message, *, can_undo: bool = False) -> Message:
+    """Return the message in the version that workers which know no steps do not read.
+
+    can_undo: a step of the run has a function that undoes it.
+    """
+    if message.wire == WIRE_VERSION and (message.can_undo or not can_undo):
+        return message
+    return msgspec.structs.replace(message, wire=WIRE_VERSION, **({"can_undo": True} if can_undo else {}))
+
+
+def undo_run(keys: Keys, ended: EndedAttempt, over: FinalState, keep_ms: int, fields: Sequence[Any]) -> ScriptCall:
+    """Build the call after which the steps of a run are undone, in one more attempt, before it ends as `over` says."""
+    delivery, message = ended.delivery, ended.delivery.message
+    how = Undoing(over.state, ended.outcome.error[:1_000], over.verdict, over.spent)
+    where, number = place(message.queue, message.priority), delivery.attempt + (ended.source == "attempt")
+    # The failures so far are those of the handler: undoing has all the retries of the policy for itself.
+    undoing = msgspec.structs.replace(message, undoing=how, suspended=number - delivery.crashes)
+    return script("undo_run")(
+        (
+            delivery.stream.decode(),
+            keys.run(message.run),
+            keys.attempt(ids.attempt_id(message.run, delivery.attempt)),
+            keys.waiting(ended.limit) if ended.limit else keys.delayed,
+            keys.stream(where),
+            keys.streams,
+        ),
+        (
+            ended.source,
+            delivery.entry,
+            message.run,
+            where,
+            encode_message(undoing),
+            ended.outcome.state,
+            ended.worker,
+            number,
+            delivery.crashes,
+            keep_ms,
+            *fields,
+        ),
+    )
 
 
 def expire_steps(keys: Keys, run: str) -> ScriptCall:
@@ -115,10 +153,14 @@ def mark_with_steps(database: Database, deliveries: Sequence[Delivery]) -> list[
     Raises NotConnected or ServerRefused.
     """
     keys = database.keys
-    found = database.ask_all([("EXISTS", keys.steps(each.message.run)) for each in deliveries]) if deliveries else []
+    commands: list[Command] = []
+    for each in deliveries:
+        steps = keys.steps(each.message.run)
+        commands += [("EXISTS", steps), ("HEXISTS", steps, UNDO_MARK)]
+    found = database.ask_all(commands) if commands else []
     return [
-        msgspec.structs.replace(each, message=mark_durable(each.message)) if has_steps else each
-        for each, has_steps in zip(deliveries, found, strict=True)
+        msgspec.structs.replace(each, message=mark_durable(each.message, can_undo=bool(undo))) if has_steps else each
+        for each, has_steps, undo in zip(deliveries, found[::2], found[1::2], strict=True)
     ]
 
 
