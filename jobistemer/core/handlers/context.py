@@ -19,6 +19,7 @@ from jobistemer.core.errors import Misconfigured
 from jobistemer.core.handlers.attempt_log import Progress, build_progress
 from jobistemer.core.handlers.durable import DurableMethods, Steps
 from jobistemer.core.handlers.local_tools import LocalTools
+from jobistemer.core.handlers.map_flow import step_map
 from jobistemer.core.handlers.step_journal import CURRENT_STEP
 from jobistemer.core.runs.transaction import Transaction
 
@@ -106,6 +107,14 @@ class Mapper(Protocol):
 
     def __call__(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """Add the runs. Returns the id of the run that waits for them."""
+        ...
+
+    def start_part(self, task: Any, items: Iterable[Any], failure: str, number: int) -> tuple[str, int]:
+        """Add the runs of a step. Returns their group and how many there are."""
+        ...
+
+    def collect_part(self, group: str, count: int) -> list[bytes | None] | None:
+        """Return the results of the runs of a step as they are stored, None while not all of them have ended."""
         ...
 
     async def call_in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
@@ -214,6 +223,28 @@ class Context(DurableMethods, AttemptInfo, frozen=True, kw_only=True):
         InvalidPayload, PayloadTooLarge, UnknownTask or NotConnected.
         """
         return _require_mapping(self.mapping)(task, items, reduce, failure)
+
+    def step_map(self, name: str, task: Any, items: Iterable[Any], *, failure: str = "fail_fast") -> list[Any]:
+        """Have workers run `task` once for each item, and return the results in order; all of it is one step.
+
+        items, task: as for `map`; failure: `fail_fast`, `retry_on_failure`, or `continue`, with which None stands in
+        place of the result of a run that failed. While the runs go on, this one is suspended, and looks after 1, 2, 4
+        and so on up to 60 s whether they have ended. The results together are limited as that of a step is.
+        Raises StepFailed when a run failed, InvalidStep, or what `map` raises.
+        """
+        steps = self.tools.steps
+        flow = step_map(steps.flows, _require_mapping(self.mapping), name, task, items, failure)
+        found: list[Any] = steps.run(flow)
+        return found
+
+    async def step_map_async(
+        self, name: str, task: Any, items: Iterable[Any], *, failure: str = "fail_fast"
+    ) -> list[Any]:
+        """Do the same as `step_map`, awaited."""
+        steps = self.tools.steps
+        flow = step_map(steps.flows, _require_mapping(self.mapping), name, task, items, failure)
+        found: list[Any] = await steps.run_async(flow)
+        return found
 
     async def map_async(
         self, task: Any, items: Iterable[Any], *, reduce: Any = None, failure: str | None = None

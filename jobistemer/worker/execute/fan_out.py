@@ -17,6 +17,7 @@ import msgspec
 from jobistemer.core import ids
 from jobistemer.core.checks import check_name
 from jobistemer.core.errors import Conflict, InvalidInput, InvalidPayload, JobistemerError
+from jobistemer.core.handlers.control_errors import Fail
 from jobistemer.core.handlers.handler import Handler, encode_payload
 from jobistemer.core.handlers.suspension import UndoReached
 from jobistemer.core.jobs.job import FailureStrategy
@@ -32,6 +33,8 @@ MAX_ITEMS = 1_000_000
 """How many items one call may be given."""
 MAX_MAPS = 50
 """How many groups one attempt may make; they are sealed in one script."""
+PAGE = 1_000
+"""How many results of a step are read at a time."""
 CALLS_AT_ONCE = 10
 """How many calls that add a hundred children each go into one round trip."""
 
@@ -69,6 +72,35 @@ class FanOut:
         self._attempt.reducers += (reducer,)
         return reducer.run
 
+    def start_part(self, task: Any, items: Iterable[Any], failure: str, number: int) -> tuple[str, int]:
+        """Add the runs of a step; return their group and how many there are. Raises as `Context.map` does."""
+        name = resolve_task_name(task)
+        return self.add_part(name, encode_items(name, self._handlers.get(name), items), failure, number)
+
+    def add_part(self, name: str, payloads: Iterable[msgspec.Raw], failure: str, number: int) -> tuple[str, int]:
+        """Add a run for each payload of a step. No reducer waits for them: the handler looks after them itself."""
+        # The groups of steps are numbered from the top, those of `ctx.map` from the bottom.
+        number = MAX_MAPS - number
+        if number < self._attempt.groups_made:
+            raise Conflict(f"ctx.map and ctx.step_map were called more than {MAX_MAPS} times: map runs that map")
+        group = ids.reducer_run_id(self._attempt.delivery.message.run, number)
+        children = self._compose_children(name, payloads, GroupMember(group, 0))
+        return group, self._add_all(children, self._choose_strategy(failure), number)
+
+    def collect_part(self, group: str, count: int) -> list[bytes | None] | None:
+        """Return the results of the runs of a step as they are stored; None while not all of them have ended.
+
+        Raises NotConnected or ServerRefused, or Fail when their results are gone.
+        """
+        database = self._attempt.database
+        state = groups.find_group(database, group)
+        if state is None:
+            raise Fail(f"the results of the {count} runs of this step are gone: they were kept for thirty days")
+        if state.done < count:
+            return None
+        pages = [groups.read_results(database, group, at, min(PAGE, count - at)) for at in range(0, count, PAGE)]
+        return [each for page in pages for each in page]
+
     async def call_in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """Do the same in a thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self, task, items, reduce, failure)
@@ -104,7 +136,7 @@ class FanOut:
                 ids.child_run_id(member.group, index), name, now_ms, payload=payload, member=own, **options
             )
 
-    def _add_all(self, children: Iterator[Message], strategy: FailureStrategy, number: int) -> None:
+    def _add_all(self, children: Iterator[Message], strategy: FailureStrategy, number: int) -> int:
         database, delivery = self._attempt.database, self._attempt.delivery
         added = 0
         # A thousand at a time: items may be a generator, and a million of them must never be in memory together.
@@ -120,6 +152,7 @@ class FanOut:
                 if reply.word == "STALE":
                     raise Conflict(f"attempt {delivery.attempt} of run {delivery.message.run} is over: it maps no more")
             added += len(found)
+        return added
 
     def _options(self, name: str) -> Options:
         handler = self._handlers.get(name)

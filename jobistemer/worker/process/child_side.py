@@ -68,7 +68,7 @@ class WorkerConnection:
             self._send_question(question)
             return self._read_reply(self.replies.get())
 
-    def map(self, request: protocol.MapItems, payloads: Iterator[msgspec.Raw]) -> str:
+    def map(self, request: protocol.MapItems, payloads: Iterator[msgspec.Raw]) -> Any:
         """Let the worker add a run for each payload. Returns the id of the run that waits for them.
 
         Raises what the iterator raises, or what `ask` raises.
@@ -83,7 +83,7 @@ class WorkerConnection:
                     self.send(protocol.AbortItems())
                     self.replies.get()
                     raise
-            return str(self._read_reply(frame))
+            return self._read_reply(frame)
 
     def close(self, done: protocol.HandlerEnded) -> None:
         """Send the outcome of the attempt, and nothing after it."""
@@ -199,7 +199,19 @@ class FanOutProxy:
         """Add a run for each item. Returns the id of the run that waits for them. Raises what `Context.map` raises."""
         name = resolve_task_name(task)
         request = protocol.MapItems(name, None if reduce is None else resolve_task_name(reduce), failure)
-        return self._connection.map(request, encode_items(name, self._handlers.get(name), items))
+        return str(self._connection.map(request, encode_items(name, self._handlers.get(name), items)))
+
+    def start_part(self, task: Any, items: Iterable[Any], failure: str, number: int) -> tuple[str, int]:
+        """Add the runs of a step. Returns their group and how many there are. Raises what `Context.map` raises."""
+        name = resolve_task_name(task)
+        request = protocol.MapItems(name, None, failure, number)
+        group, count = self._connection.map(request, encode_items(name, self._handlers.get(name), items))
+        return group, count
+
+    def collect_part(self, group: str, count: int) -> list[bytes | None] | None:
+        """Return the results of the runs of a step as they are stored; None while not all of them have ended."""
+        found: list[bytes | None] | None = self._connection.ask(protocol.CollectPart(group, count))
+        return found
 
     async def call_in_thread(self, task: Any, items: Iterable[Any], reduce: Any, failure: str | None) -> str:
         """Do the same in a thread, so that the event loop is not blocked."""

@@ -78,6 +78,9 @@ class ContextServer:
                 self._answer(tools.is_first_of_occurrence)
             case protocol.ReadResults():
                 self._answer(lambda: _read_page(self._injected[frame.parameter], frame.first, frame.count))
+            case protocol.CollectPart():
+                fan_out = FanOut(self._attempt, self._attempt.handlers)
+                self._answer(lambda: fan_out.collect_part(frame.group, frame.count))
             case protocol.MapItems():
                 self._map(frame)
             case _:
@@ -107,8 +110,15 @@ class ContextServer:
 
     def _map(self, frame: protocol.MapItems) -> None:
         fan_out = FanOut(self._attempt, self._attempt.handlers)
+
+        def add() -> Any:
+            payloads = self._receive_payloads()
+            if frame.part:
+                return fan_out.add_part(frame.task, payloads, frame.failure or "", frame.part)
+            return fan_out.add(frame.task, payloads, frame.reduce, frame.failure)
+
         try:
-            self._answer(lambda: fan_out.add(frame.task, self._receive_payloads(), frame.reduce, frame.failure))
+            self._answer(add)
         except _ItemsAborted:
             self._process.send(protocol.QuestionReply())
 

@@ -5,7 +5,7 @@ ImportApp        ──────────────────>
                  <──────────────────  AppImported
 Assignment       ──────────────────>                     once for each attempt
                  <──────────────────  AddNote, AddLogLine, ForwardRecord, SetProgress, SetTimeLimit
-                 <──────────────────  Question, ReadResults, RecordSteps
+                 <──────────────────  Question, ReadResults, RecordSteps, CollectPart
 QuestionReply    ──────────────────>
                  <──────────────────  MapItems
 NextItems        ──────────────────>
@@ -153,12 +153,23 @@ class RecordSteps(msgspec.Struct, frozen=True, tag=True):
     has_reply: bool = True
 
 
+class CollectPart(msgspec.Struct, frozen=True, tag=True):
+    """A request for the results of the runs of a step; the reply is None while they go on."""
+
+    group: str
+    count: int
+
+
 class MapItems(msgspec.Struct, frozen=True, tag=True):
-    """A request to add a run for each of the items that follow; the reply is the id of the run that waits for them."""
+    """A request to add a run for each of the items that follow; the reply is the id of the run that waits for them.
+
+    part: the number of the step that they are added for, 0 for none; then the reply is their group and their number.
+    """
 
     task: str
     reduce: str | None
     failure: str | None
+    part: int = 0
 
 
 class NextItems(msgspec.Struct, frozen=True, tag=True):
@@ -209,6 +220,7 @@ FromProcess = (
     | Question
     | ReadResults
     | RecordSteps
+    | CollectPart
     | MapItems
     | ItemBatch
     | AbortItems

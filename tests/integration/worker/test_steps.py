@@ -703,3 +703,66 @@ def test_an_undo_function_that_fails_is_tried_again_and_those_before_it_are_not_
     jobs.advance(minutes=2, raise_on_failure=False)
     assert ledger == ["undo 1", "undo 0", "undo 0"]
     assert (run.record().state, run.record().error) == (RunState.FAILED, "in the end")
+
+
+def test_a_step_of_many_runs_gives_their_results_in_order_and_is_not_repeated(app, jobs, ledger):
+    @app.task
+    def part(number: int) -> int:
+        ledger.append(number)
+        return number * number
+
+    @app.task
+    def work(ctx: Context) -> int:
+        squares = ctx.step_map("squares", part, range(200))
+        ctx.sleep(60)
+        more = ctx.step_map("more", part, [1, 2])
+        return sum(squares) + sum(more)
+
+    run = work.enqueue()
+    jobs.advance(minutes=3)
+    assert run.result() == sum(n * n for n in range(200)) + 5
+    assert sorted(ledger) == sorted([*range(200), 1, 2])
+    assert jobs.assert_step(run, "squares").kind == "map"
+
+
+@pytest.mark.parametrize("failure", ["retry_on_failure", "continue"])
+def test_a_run_of_a_step_that_fails_fails_the_step_unless_it_may(app, jobs, failure):
+    @app.task(retry=NO_RETRIES)
+    def part(number: int) -> int:
+        if number == 1:
+            raise Fail("no such page")
+        return number
+
+    @app.task(retry=NO_RETRIES)
+    async def work(ctx: Context) -> list[int | None]:
+        return await ctx.step_map_async("parts", part, range(3), failure=failure)
+
+    run = work.enqueue()
+    jobs.advance(minutes=3, raise_on_failure=False)
+    if failure == "continue":
+        assert run.result() == [0, None, 2]
+    else:
+        with pytest.raises(RunFailed, match="1 of the 3 runs of step 'parts' have failed; item 1 failed: no such page"):
+            run.result()
+
+
+def test_an_attempt_that_died_over_a_step_of_many_runs_adds_only_what_is_missing(app, jobs, ledger):
+    @app.task
+    def part(number: int) -> int:
+        ledger.append(number)
+        return number
+
+    @app.task(retry=Delays((0, 0)))
+    def work(ctx: Context) -> int:
+        def items():
+            for number in range(150):
+                if number == 120 and ctx.attempt == 0:
+                    raise OSError("gone")
+                yield number
+
+        return sum(ctx.step_map("parts", part, items()))
+
+    run = work.enqueue()
+    jobs.advance(minutes=3, raise_on_failure=False)
+    assert run.result() == sum(range(150))
+    assert sorted(ledger) == list(range(150))
