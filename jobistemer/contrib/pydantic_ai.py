@@ -80,9 +80,10 @@ class JobistemerDurability(BaseDurabilityCapability[Any]):
     )
 
     def __init__(self, *, model_retry: StepRetry = None, tool_retry: StepRetry = None, **options: Any) -> None:
-        """Create the capability. model_retry, tool_retry: the `retry=` of the steps; by default the run's policy decides.
+        """Create the capability.
 
-        options: those of BaseDurabilityCapability, such as `name` and `models`.
+        model_retry, tool_retry: the `retry=` of the steps; by default the run's policy decides. options: those of
+        BaseDurabilityCapability, such as `name` and `models`.
         """
         super().__init__(**options)
         self._model_retry, self._tool_retry = model_retry, tool_retry
