@@ -17,10 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 class WorkerProcess:
     """A `jobistemer-worker` process."""
 
+    module = "jobistemer.cli.commands.worker"
+
     def __init__(self, url: str, log: Path, *arguments: str) -> None:
         self.log = log
         environment = {**os.environ, "JOBISTEMER_URL": url, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "jobistemer.cli.commands.worker", *arguments]
+        command = [sys.executable, "-m", self.module, *arguments]
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -39,10 +41,18 @@ class WorkerProcess:
         return self.process.wait(seconds)
 
 
+class TickerProcess(WorkerProcess):
+    """A `jobistemer-ticker` process."""
+
+    module = "jobistemer.cli.commands.ticker"
+
+
 @contextmanager
-def running_worker(url: str, log: Path, *arguments: str) -> Iterator[WorkerProcess]:
-    """A worker while the context lasts."""
-    worker = WorkerProcess(url, log, *arguments)
+def running_worker(
+    url: str, log: Path, *arguments: str, kind: type[WorkerProcess] = WorkerProcess
+) -> Iterator[WorkerProcess]:
+    """A worker, or a process of another kind, while the context lasts."""
+    worker = kind(url, log, *arguments)
     try:
         yield worker
     finally:
