@@ -52,4 +52,16 @@ idling), each against an embedded Valkey on loopback, without persistence. `benc
 `python benchmarks/recovery.py` makes an outage of 10,000 instants of one job and recovers it at a set rate, while fifty other jobs
 are due every second. On two shared cores with two tickers and one worker, at 500 a second: 10,000 rows and completions in 20.5 s
 (489 a second), and the fifty jobs fired 8 ms late at the 99th percentile and at the most.
+
+`python benchmarks/due.py --start --sketch` takes lateness at the first line of the task, with three tickers and one worker, beside a sketch that
+only moves marks and makes entries. Here all processes and the server shared two cores, with nothing else allowed before them: 100 jobs
+every second 5–6 ms at the median and 7–10 ms at the 99th percentile (sketch, to the stream: under 1 / 1 ms), 1,000 jobs 22–28 / 40–57 ms
+(3 / 6–10 ms). The server is what all wait for: it spends 20 µs on the claim and the records of an instant and about as much on
+delivering and ending its run, and 1,000 of them are 45–58 ms of its time. With `--restart` one of three tickers is ended and another started
+each second: 100 jobs were 2 ms late at the median, on their stream, and 7 ms at the 99th percentile, as with three that were left alone.
+
+`python benchmarks/registering.py` plans and applies deployments, without starting Python and declaring the jobs. 10,000 jobs, every minute or
+every day alike: new ones 1.6 s, unchanged ones 0.5 s, one changed among them 0.5 s. Before plans compared only what differs, 200 jobs that
+are due every minute took 3.9 s of CPU when they were new and 6.9 s when they were not; now they take 0.12 and 0.01 s. `app.control.register_all`
+registers 100,000 new jobs in 7.8 s.
 """

@@ -76,10 +76,8 @@ class FiringPass:
         later: list[DueJob] = []
         if due and due[-1].due_ms < self._began_ms - LAG_MS:
             due, later = _split_lagging(due, self._began_ms - LAG_MS)
-        # A ticker that is alone has no share.
-        mine, others = upcoming.share.split(due) if upcoming.share.of > 1 else (due, ())
-        self._claim(mine)
-        if others:
+        self._claim([due_job for due_job in due if due_job.is_mine])
+        if others := [due_job for due_job in due if not due_job.is_mine]:
             self._claim(self._find_undecided(others))
         # After an outage there may be more jobs that lag behind than one pass comes to.
         upcoming.untried = {due_job.job_id for due_job in (*later, *self._untried)}

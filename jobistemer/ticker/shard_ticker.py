@@ -34,7 +34,7 @@ from jobistemer.ticker.start_queued import start_queued_occurrences
 from jobistemer.ticker.sweep import Sweeper
 from jobistemer.ticker.trim import Trimmer
 from jobistemer.ticker.unaccounted import UnaccountedJobs
-from jobistemer.ticker.upcoming import Share, UpcomingJobs
+from jobistemer.ticker.upcoming import UpcomingJobs
 
 POLL_LIMIT = 20_000
 """How many due jobs one look lists; the next look lists the rest."""
@@ -138,8 +138,8 @@ class ShardTicker:
         self._deadlines = agenda.deadlines
         self._expected = agenda.expected
         self._starts = agenda.starts
-        if self._id in agenda.tickers:
-            self.upcoming.share = Share(agenda.tickers.index(self._id), len(agenda.tickers))
+        if self._id in agenda.tickers and agenda.tickers != self.upcoming.share.tickers:
+            self.upcoming.divide(self._id, agenda.tickers)
         self.upcoming.learn(database, agenda.due, now_ms, self._horizon_ms)
         held_ms = getattr(database.clock, "held_ms", 0)
         if bool(held_ms) != bool(self._held_ms):
@@ -202,7 +202,10 @@ class ShardTicker:
     def _run_pass(self, listener: WakeListener) -> None:
         if self.must_poll:
             listener.listen()
+            is_first = self._last_beat is None
             self.poll(full=True)
+            if is_first:
+                heartbeats.announce_ticker(self._database)
             self._chores.refresh()
             _run_apart("sweep", self._sweeper.sweep_if_due)
             _run_apart("trim", self._trimmer.trim_if_due)

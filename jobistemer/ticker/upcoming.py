@@ -5,8 +5,6 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple
 from zlib import crc32
 
 from jobistemer.control.put_aside import put_aside_and_log
@@ -23,6 +21,9 @@ from jobistemer.store.database import Database
 from jobistemer.store.keys import Keys
 
 DEFAULT_GRACE_S = 60.0
+SPREAD = 0x9E3779B1
+"""An odd number whose multiples spread over all numbers of 32 bits."""
+MAX_NUMBER = 0xFFFFFFFF
 PREPARED_PER_PASS = 100
 """How many claims are built between two looks for wake-ups, so that a wake-up does not wait for long."""
 
@@ -32,7 +33,8 @@ log = logging.getLogger("jobistemer.ticker")
 class DueJob:
     """One job that is due soon: its definition, the cursor to decide from, its due mark (ms), and the claim of that.
 
-    number: a number of the job that is the same for every ticker. plain: whether its last claim was a plain one.
+    number: a number of the job that is the same for every ticker. is_mine: whether it belongs to the share of this one.
+    plain: whether its last claim was a plain one.
     on_time_ms: the lateness below which the due mark is decided as if there were none. is_prepared: whether `prepared`
     was built for this due mark; it is None all the same when the mark is not plain.
     """
@@ -40,6 +42,7 @@ class DueJob:
     __slots__ = (
         "cursor",
         "due_ms",
+        "is_mine",
         "is_prepared",
         "job",
         "job_id",
@@ -60,7 +63,7 @@ class DueJob:
         self.due_ms = due_ms
         self.number = crc32(job_id.encode())
         self.on_time_ms = min(ON_TIME_MS, stored.job.grace_s * 1000)
-        self.plain = True
+        self.is_mine = self.plain = True
         self.is_prepared = False
         self.prepared: OccurrenceClaim | None = None
 
@@ -113,26 +116,30 @@ class DueJob:
         self.is_prepared, self.prepared = False, None
 
 
-class Share(NamedTuple):
-    """The jobs that a ticker fires first: those whose number falls to its position among the live tickers."""
+class Share:
+    """The jobs that a ticker fires first.
 
-    position: int = 0
-    of: int = 1
+    Each job belongs to the live ticker that has the highest number for it. So a ticker that leaves or starts moves its
+    own share only: what belongs to others stays theirs, whichever list of tickers each of them has at that moment.
+    """
 
-    def split(self, due_jobs: Sequence[DueJob]) -> tuple[Sequence[DueJob], Sequence[DueJob]]:
-        """Split jobs into those of this ticker and those of the others."""
-        mine: list[DueJob] = []
-        others: list[DueJob] = []
-        for due_job in due_jobs:
-            (mine if due_job.number % self.of == self.position else others).append(due_job)
-        return mine, others
+    def __init__(self, ticker: str = "", tickers: list[str] | None = None) -> None:
+        self._own = crc32(ticker.encode())
+        self.tickers = tickers or [ticker]
+        self._others = [crc32(other.encode()) for other in self.tickers if other != ticker]
+        self.is_alone = not self._others
+
+    def owns(self, number: int) -> bool:
+        """Return whether the job of this number belongs to this ticker."""
+        own = (number ^ self._own) * SPREAD & MAX_NUMBER
+        return all((number ^ other) * SPREAD & MAX_NUMBER < own for other in self._others)
 
 
 class UpcomingJobs:
     """The jobs that are due within the horizon, by their due marks (ms), and the share of them that is fired first."""
 
-    def __init__(self, share: Share = Share()) -> None:  # noqa: B008 - never changed
-        self.share = share
+    def __init__(self, share: Share | None = None) -> None:
+        self.share = share or Share()
         self.jobs: dict[str, DueJob] = {}
         # Ids of jobs that were due in the last pass, and that it has not come to.
         self.untried: set[str] = set()
@@ -177,9 +184,17 @@ class UpcomingJobs:
     def put(self, due_job: DueJob, horizon_ms: int) -> None:
         """Wait for the due mark of a job, unless it lies behind the horizon: that is for a later look."""
         if due_job.due_ms <= horizon_ms:
+            due_job.is_mine = self.share.is_alone or self.share.owns(due_job.number)
             self.jobs[due_job.job_id] = due_job
             heapq.heappush(self._heap, (due_job.due_ms, due_job.job_id))
             self._unprepared.append(due_job)
+
+    def divide(self, ticker: str, tickers: list[str]) -> None:
+        """Divide the known jobs anew, when a ticker has come or gone."""
+        share = self.share = Share(ticker, tickers)
+        for due_job in self.jobs.values():
+            due_job.is_mine = share.is_alone or share.owns(due_job.number)
+        self._unprepared = deque(self.jobs.values())
 
     def pop_due(self, now_ms: int) -> list[DueJob]:
         """Take out the jobs that are due at `now_ms`, the latest first: on-time instants go before missed ones.
@@ -197,11 +212,10 @@ class UpcomingJobs:
 
     def prepare_claims(self, keys: Keys, most: int = PREPARED_PER_PASS) -> None:
         """Build the claims of up to `most` jobs for whose next due mark none has been built."""
-        unprepared, share = self._unprepared, self.share
-        for _ in range(min(most, len(unprepared))):
-            due_job = unprepared.popleft()
+        for _ in range(min(most, len(self._unprepared))):
+            due_job = self._unprepared.popleft()
             # Those of other tickers are left: this one will mostly find them decided, and builds the few that it needs.
-            if due_job.number % share.of == share.position and not due_job.is_prepared:
+            if due_job.is_mine and not due_job.is_prepared:
                 due_job.prepare(keys)
 
     @property

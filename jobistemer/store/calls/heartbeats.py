@@ -151,10 +151,20 @@ def _read_odd_agenda(keys: Keys, reply: Reply) -> Agenda:
     )
 
 
+def announce_ticker(database: Database) -> None:
+    """Have the other tickers look who is there, so that all agree at once which jobs belong to whom."""
+    database.ask("PUBLISH", database.keys.wake, "ticker")
+
+
 def forget_ticker(database: Database, ticker: str) -> None:
-    """Remove a ticker that ends in order from the list of live ones. Raises NotConnected or ServerRefused."""
+    """Remove a ticker that ends in order from the list of live ones, and tell the others, who take its jobs at once.
+
+    Raises NotConnected or ServerRefused.
+    """
     keys = database.keys
-    database.ask_all([("ZREM", keys.tickers, ticker), ("DEL", keys.ticker(ticker))])
+    database.ask_all(
+        [("ZREM", keys.tickers, ticker), ("DEL", keys.ticker(ticker)), ("PUBLISH", keys.wake, "ticker")]
+    )
 
 
 def read_worker_beats(database: Database) -> dict[str, float]:

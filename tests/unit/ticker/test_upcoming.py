@@ -11,6 +11,7 @@ from tests.support.lifecycle import T0, decision, job
 
 HORIZON = (T0 + 600) * 1000
 KEYS = Keys("test", 0)
+TICKERS = ["host.1.a", "host.2.b", "host.3.c"]
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_each_claim_is_built_once_for_each_due_mark(upcoming):
 def test_a_ticker_builds_ahead_the_claims_of_its_share_alone():
     built = []
     for position in range(3):
-        upcoming = UpcomingJobs(Share(position, 3))
+        upcoming = UpcomingJobs(Share(TICKERS[position], TICKERS))
         for number in range(30):
             add(upcoming, f"job-{number}", T0 + 60)
         upcoming.prepare_claims(KEYS)
@@ -138,9 +139,45 @@ def test_within_the_grace_period_a_late_instant_is_claimed_plainly_and_beyond_it
     assert due_job.build_claim(KEYS, (T0 + 60 + 60) * 1000 + 1) is None
 
 
-def test_each_job_falls_to_one_of_the_tickers():
-    due_jobs = [DueJob(f"job-{n}", StoredJob(job(), 1, "f", T0, "", 0), T0 * 1000) for n in range(100)]
-    shares = [Share(position, 3).split(due_jobs) for position in range(3)]
-    assert sorted(names(due_jobs)) == sorted(name for mine, _ in shares for name in names(mine))
-    assert all(len(mine) + len(others) == 100 for mine, others in shares)
-    assert Share().split(due_jobs) == (due_jobs, [])
+def numbers(count):
+    return [DueJob(f"job-{n}", StoredJob(job(), 1, "f", T0, "", 0), T0 * 1000).number for n in range(count)]
+
+
+def test_each_job_belongs_to_one_of_the_tickers_and_they_have_about_as_many():
+    shares = [Share(ticker, TICKERS) for ticker in TICKERS]
+    owned = [[share.owns(number) for share in shares] for number in numbers(3_000)]
+    assert {sum(each) for each in owned} == {1}
+    assert all(850 < sum(column) < 1_150 for column in zip(*owned, strict=True))
+    assert all(Share("alone", ["alone"]).owns(number) for number in numbers(9))
+
+
+def test_a_ticker_that_leaves_hands_over_its_own_share_and_moves_no_other_job():
+    for number in numbers(300):
+        owner = next(ticker for ticker in TICKERS if Share(ticker, TICKERS).owns(number))
+        for gone in TICKERS:
+            left = [ticker for ticker in TICKERS if ticker != gone]
+            heirs = [ticker for ticker in left if Share(ticker, left).owns(number)]
+            assert len(heirs) == 1
+            assert gone == owner or heirs == [owner]
+
+
+def test_a_ticker_that_starts_takes_from_others_only_what_is_to_be_its_own():
+    for number in numbers(300):
+        before = next(ticker for ticker in TICKERS if Share(ticker, TICKERS).owns(number))
+        more = [*TICKERS, "new"]
+        assert [ticker for ticker in more if Share(ticker, more).owns(number)] in ([before], ["new"])
+
+
+def test_what_is_known_is_divided_anew_when_a_ticker_has_come_or_gone(upcoming):
+    for number in range(30):
+        add(upcoming, f"job-{number}", T0 + 60)
+    upcoming.prepare_claims(KEYS)
+    assert all(due_job.is_mine for due_job in upcoming.jobs.values())
+
+    upcoming.divide(TICKERS[0], TICKERS)
+    mine = [due_job for due_job in upcoming.jobs.values() if due_job.is_mine]
+    assert 0 < len(mine) < 30
+
+    upcoming.divide(TICKERS[0], TICKERS[:1])
+    assert all(due_job.is_mine for due_job in upcoming.jobs.values())
+    assert len(upcoming.pop_due((T0 + 60) * 1000)) == 30
