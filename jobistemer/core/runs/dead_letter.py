@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from jobistemer.core import ids
@@ -10,11 +12,11 @@ from jobistemer.core.runs.settle import Outcome
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run that is out of attempts. attempts: how many it had. payload: its keyword arguments, as JSON."""
+    """A run that is out of attempts. attempts: how many it had. payload: its keyword arguments, as JSON has them."""
 
     run: str
     handler: str
-    payload: msgspec.Raw
+    payload: dict[str, Any]
     attempts: int
     died_at: int
     error: str = ""
@@ -34,7 +36,7 @@ def build_letter_message(message: Message, attempt: int, outcome: Outcome, now_m
     letter = DeadLetter(
         run=message.run,
         handler=message.handler,
-        payload=message.payload,
+        payload={},
         attempts=attempt + 1,
         died_at=now_ms,
         error=outcome.error,
@@ -44,7 +46,9 @@ def build_letter_message(message: Message, attempt: int, outcome: Outcome, now_m
         task=task_ref.task if task_ref else "",
         metadata=message.metadata,
     )
-    payload = msgspec.Raw(msgspec.json.encode({"letter": letter}))
+    # The payload goes on as it is written, without being read.
+    written = {**msgspec.to_builtins(letter), "payload": message.payload}
+    payload = msgspec.Raw(msgspec.json.encode({"letter": written}))
     letter_message = compose_message(
         ids.letter_run_id(message.run),
         message.on_dead,

@@ -27,7 +27,7 @@ TASK_RUN = ids.letter_run_id("run_1")
 
 @pytest.fixture
 def doomed(database):
-    enqueue(database, retry=NO_RETRIES, on_dead="alert", payload=msgspec.Raw(b'{"n":1}'), metadata={"who": "ann"})
+    enqueue(database, retry=NO_RETRIES, on_dead="alert", payload={"n": 1}, metadata={"who": "ann"})
     return fetch_one(database)
 
 
@@ -41,7 +41,7 @@ def test_a_death_enqueues_the_task_that_is_told_of_it(database, doomed):
     assert (letter.message.run, letter.message.handler, letter.message.on_dead) == (TASK_RUN, "alert", "")
     dead_letter = msgspec.json.decode(letter.message.payload, type=dict[str, DeadLetter])["letter"]
     assert dead_letter == DeadLetter(
-        *("run_1", "greet", msgspec.Raw(b'{"n":1}'), 1, NOW + 1000, "ValueError: no"),
+        *("run_1", "greet", {"n": 1}, 1, NOW + 1000, "ValueError: no"),
         metadata={"who": "ann"},
     )
     after = records(database)
