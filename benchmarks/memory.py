@@ -1,0 +1,114 @@
+"""Memory: bytes of the server for each run, what idle processes hold, and whether a worker grows with the runs it executes.
+
+    python benchmarks/memory.py [--runs 1000000] [--first 100000]
+
+One worker process executes all of the runs; its memory is looked at after the first part of them and at the end. Finished
+runs are removed from the server in between, so that a million of them fits into the memory of a small machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from server import BenchServer, client_of
+
+from jobistemer.app import Jobistemer
+from jobistemer.bench.tasks import build_app
+
+PART = 50_000
+"""How many runs wait at a time while a worker's growth is measured."""
+
+
+def resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def start(server: BenchServer, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, env={**os.environ, "JOBISTEMER_URL": server.url}, stdout=subprocess.DEVNULL)
+
+
+def wait_until(condition: Callable[[], object], timeout: float = 120) -> None:
+    until = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < until, "the machine is too slow for this, or nothing moves"
+        time.sleep(0.02)
+
+
+def measure_records(server: BenchServer, app: Jobistemer, runs: int) -> dict[str, float]:
+    client = client_of(server.url)
+    app.enqueue_many(app.request("plain") for _ in range(100))
+    empty = client.info("memory")["used_memory"]
+    app.enqueue_many(app.request("plain") for _ in range(runs))
+    waiting = client.info("memory")["used_memory"] - empty
+    subprocess.run(
+        [sys.executable, "-m", "jobistemer.bench.role_process", "drain", "3600"],
+        env={**os.environ, "JOBISTEMER_URL": server.url}, stdout=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+    finished = client.info("memory")["used_memory"] - empty
+    return {"waiting bytes/run": round(waiting / runs, 1), "finished bytes/run": round(finished / runs, 1)}
+
+
+def measure_idle(server: BenchServer, role: str) -> float:
+    client = client_of(server.url)
+    client.flushall()
+    process = start(server, "jobistemer.bench.role_process", {"worker": "serve", "ticker": "tick"}[role])
+    wait_until(lambda: client.exists(f"{{jobistemer:0}}:{role}s"))
+    # Two beats: what is loaded at first use is loaded by then.
+    seen = client.zrange(f"{{jobistemer:0}}:{role}s", 0, 0, withscores=True)[0][1]
+    wait_until(lambda: client.zrange(f"{{jobistemer:0}}:{role}s", 0, 0, withscores=True)[0][1] > seen)
+    held = resident_mb(process.pid)
+    process.terminate()
+    process.wait()
+    return round(held, 1)
+
+
+def measure_growth(server: BenchServer, first: int, runs: int) -> dict[str, float]:
+    client = client_of(server.url)
+    client.flushall()
+    app = build_app(server.url)
+    process = start(server, "jobistemer.bench.role_process", "serve")
+    stream = app.namespace.shards[0].keys.stream("default:5")
+    held: dict[int, float] = {}
+    done = 0
+    while done < runs:
+        app.enqueue_many(app.request("plain") for _ in range(PART))
+        wait_until(lambda: client.xlen(stream) == 0)
+        done += PART
+        for key in client.scan_iter(match="*:run:*", count=5000):
+            client.unlink(key)
+        for key in client.scan_iter(match="*:attempt:*", count=5000):
+            client.unlink(key)
+        if done in (first, runs):
+            held[done] = round(resident_mb(process.pid), 1)
+    process.terminate()
+    process.wait()
+    return {
+        f"worker MB after {first:,}": held[first],
+        f"worker MB after {runs:,}": held[runs],
+        "growth %": round((held[runs] / held[first] - 1) * 100, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=1_000_000)
+    parser.add_argument("--first", type=int, default=100_000)
+    args = parser.parse_args()
+    with BenchServer() as server:
+        app = build_app(server.url)
+        print("records", json.dumps(measure_records(server, app, 50_000)), flush=True)
+        print("idle MB", json.dumps({role: measure_idle(server, role) for role in ("worker", "ticker")}), flush=True)
+        print("growth", json.dumps(measure_growth(server, args.first, args.runs)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
