@@ -20,6 +20,7 @@ from jobistemer.store.errors import is_wrong_type, translate_error
 from jobistemer.store.keys import Keys
 from jobistemer.store.scripts import Reply, ScriptCall, script
 from jobistemer.store.server.cluster_client import SlotClient
+from jobistemer.store.server.pool import direct_execute
 
 Command = tuple[Any, ...]
 TIME: Command = ("TIME",)
@@ -44,6 +45,7 @@ class Database:
         self.clock = clock
         self.address = address
         self.mend: Mend | None = None
+        self._execute = direct_execute(client)
 
     def call(self, call: ScriptCall) -> Reply:
         """Execute one call. Raises NotConnected or ServerRefused."""
@@ -61,6 +63,8 @@ class Database:
         """Execute one command and return what the server answers. Raises NotConnected or ServerRefused."""
         try:
             try:
+                if script is not None and self._execute is not None:
+                    return self._execute(*command)
                 return self.client.execute_command(*command)
             except NoScriptError as unknown:
                 if script is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import datetime
 
 import msgspec
@@ -137,3 +138,26 @@ def test_a_payload_is_an_object_of_names():
 def test_results_are_typed():
     assert handler().decode_result(encode_result([Address("Elm", 5)])) == [Address("Elm", 5)]
     assert encode_result(None) == b""
+
+
+def takes(one, two=2, *, three=3): ...
+
+
+def takes_plain(one, two=2, three=3): ...
+
+
+@pytest.mark.parametrize("function", [takes, takes_plain])
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [((1,), {}), ((1, 5), {}), ((), {"one": 1}), ((), {"three": 3, "two": 2, "one": 1}), ((1,), {"three": 4}), ((1, 2), {"three": 4})],
+)
+def test_arguments_are_bound_in_the_order_of_the_parameters_as_python_would(function, args, kwargs):
+    bound = Handler("takes", function, Options()).bind(args, kwargs)
+    assert list(bound.items()) == list(inspect.signature(function).bind(*args, **kwargs).arguments.items())
+
+
+@pytest.mark.parametrize("function", [takes, takes_plain])
+@pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1,), {"one": 1}), ((1, 2, 3, 4), {}), ((1,), {"four": 4}), ((), {"two": 2})])
+def test_a_call_that_python_would_refuse_is_refused(function, args, kwargs):
+    with pytest.raises(InvalidPayload, match="cannot be called so"):
+        Handler("takes", function, Options()).bind(args, kwargs)
