@@ -19,6 +19,7 @@ from jobistemer.web.pages import (
     login,
     occurrences,
     overview,
+    questions,
     runs,
     search,
 )
@@ -74,6 +75,9 @@ def _routes() -> list[Route | Mount]:
         Route("/dead", in_time(lists.dead_letters_page)),
         Route("/workers", in_time(lists.workers_page)),
         Route("/changes", in_time(lists.changes_page)),
+        Route("/questions", in_time(questions.questions_page)),
+        Route("/answer/{link}", in_time(questions.answer_page), methods=["GET"]),
+        Route("/answer/{link}", questions.send_answer, methods=["POST"]),
         Route("/quarantine", in_time(lists.quarantine_page)),
         Route("/find", in_time(search.search)),
         Route("/actions/{action}", actions.handle_action, methods=["POST"]),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from playwright.sync_api import expect
+
+from jobistemer import Context
+from tests.support.apps import drain_queues
 
 pytestmark = pytest.mark.browser
 
@@ -260,3 +264,38 @@ def test_no_button_at_the_top_breaks_its_row(world, open_page, width):
     middle = min(round(each["y"] + each["height"] / 2) for each in tops)
     assert {round(each["y"] + each["height"] / 2) for each in tops} <= {middle, middle + 1}
     assert page.locator("#live").bounding_box()["height"] <= 32
+
+
+class Approval(msgspec.Struct):
+    """The answer to the question of a test."""
+
+    ok: bool
+    note: str = ""
+
+
+def test_a_question_is_answered_by_a_form_that_is_not_lost_while_it_is_filled_in(world, open_page):
+    app = world.app
+
+    @app.task(queue="asks")
+    def close(customer: str, context: Context) -> str:
+        found = context.wait_for("approved", Approval, timeout=3600, ask="Close the account of {customer}?", by=["ana", "ops"])
+        return f"{found.ok} {found.note}"
+
+    run = close.enqueue("acme")
+    drain_queues(app, queues={"asks": 0})
+    page = open_page("about:blank")
+    page.add_init_script(FASTER)
+    page.goto(f"{world.address}/questions")
+    expect(page.get_by_role("heading", level=2)).to_have_text("Close the account of acme?")
+    page.get_by_label("ok").check()
+    page.get_by_label("note").fill("as agreed")
+    page.locator("h1").click()
+    expect(page.locator("#live")).to_have_text("Held: an answer is begun")
+    link = page.get_by_role("link", name="for ops").get_attribute("href")
+    other = open_page(world.address + link)
+    expect(other.get_by_role("heading", level=1)).to_have_text("Close the account of acme?")
+    assert other.locator("header nav").count() == 0
+    page.get_by_role("button", name="Answer", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("answered: Close the account of acme?")
+    drain_queues(app, queues={"asks": 0})
+    assert run.result() == "True as agreed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobistemer.core.runs.message import Delivery
+from jobistemer.core.runs.questions import build_question
 from jobistemer.core.runs.settle import Suspension
 from jobistemer.core.runs.steps import Signal, StepRecord, decode_signals, encode_step
 from jobistemer.store.calls.durable.signals import send_signal
@@ -12,7 +13,7 @@ from jobistemer.store.calls.durable.steps import StepWrite, record_steps
 from jobistemer.store.database import Database
 from jobistemer.store.scripts import Reply
 from tests.support.clocks import NOW
-from tests.support.lifecycle import build_ended, finish
+from tests.support.lifecycle import build_ended, fetch_one, finish
 
 LATER = NOW + 60_000
 
@@ -27,6 +28,14 @@ def record(database: Database, delivery: Delivery, records: dict[str, bytes], **
     reply = database.call(record_steps(database.keys, [StepWrite(delivery, records, **more)]))
     (word,) = reply.values
     return word.decode()
+
+
+def ask(database: Database, run: str, place: str = "default:5", text: str = "Is it fine?") -> None:
+    """Have a run that waits on its stream ask everybody a question, as its worker does."""
+    delivery = fetch_one(database, where=place)
+    assert delivery.message.run == run
+    question = build_question("approved", text, (), bool, (NOW, LATER))
+    assert suspend(database, delivery, wait="approved", question=question).word == "DONE"
 
 
 def signal(database: Database, identity: str = "s1", name: str = "paid", value: str = "1", run: str = "run_1") -> Reply:

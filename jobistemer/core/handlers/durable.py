@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
@@ -181,21 +181,45 @@ class DurableMethods:
 
     @overload
     def wait_for(
-        self, name: str, of_type: type[R], *, timeout: Seconds | None = None, key: str | int | None = None
+        self,
+        name: str,
+        of_type: type[R],
+        *,
+        timeout: Seconds | None = None,
+        key: str | int | None = None,
+        ask: str = "",
+        by: Iterable[str] = (),
     ) -> R | None: ...
     @overload
-    def wait_for(self, name: str, *, timeout: Seconds | None = None, key: str | int | None = None) -> Any: ...
     def wait_for(
-        self, name: str, of_type: Any = Any, *, timeout: Seconds | None = None, key: str | int | None = None
+        self,
+        name: str,
+        *,
+        timeout: Seconds | None = None,
+        key: str | int | None = None,
+        ask: str = "",
+        by: Iterable[str] = (),
+    ) -> Any: ...
+    def wait_for(
+        self,
+        name: str,
+        of_type: Any = Any,
+        *,
+        timeout: Seconds | None = None,
+        key: str | int | None = None,
+        ask: str = "",
+        by: Iterable[str] = (),
     ) -> Any:
         """Wait for a signal that `app.signal` sends to this run, without a slot, and return its value.
 
         of_type: the type of the value. timeout: seconds or a timedelta; when it is over, None is returned. Without one
         the wait ends after ten years. A signal that came before is kept, and the first one that came is taken.
+        ask: a question to people, which the dashboard shows with a form for the fields of the type; `{parameter}` in it
+        stands for an argument of the call. by: the names of those who may answer there, by default everybody.
         Raises InvalidStep.
         """
-        steps = self.tools.steps
-        return steps.run(wait_flows.wait_for(steps.flows, name, _build_decoder(of_type), timeout, key))
+        steps, wanted = self.tools.steps, wait_flows.Wanted(of_type, ask, by)
+        return steps.run(wait_flows.wait_for(steps.flows, name, _build_decoder(of_type), timeout, key, wanted))
 
     async def wait_for_async(
         self,
@@ -204,10 +228,13 @@ class DurableMethods:
         *,
         timeout: Seconds | None = None,  # noqa: ASYNC109 - the same meaning as in `wait_for`
         key: str | int | None = None,
+        ask: str = "",
+        by: Iterable[str] = (),
     ) -> Any:
         """Wait like `wait_for`, awaited."""
-        steps = self.tools.steps
-        return await steps.run_async(wait_flows.wait_for(steps.flows, name, _build_decoder(of_type), timeout, key))
+        steps, wanted = self.tools.steps, wait_flows.Wanted(of_type, ask, by)
+        flow = wait_flows.wait_for(steps.flows, name, _build_decoder(of_type), timeout, key, wanted)
+        return await steps.run_async(flow)
 
     def version(self, name: str) -> bool:
         """Return whether this run comes here under code that has a change; a run that was past this point does not.

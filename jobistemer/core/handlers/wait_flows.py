@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,7 @@ from jobistemer.core.errors import InvalidInput, InvalidStep
 from jobistemer.core.handlers.step_flows import StepFlows
 from jobistemer.core.handlers.step_host import Flow, StepUpdate
 from jobistemer.core.payload_json import ENCODING_ERRORS
+from jobistemer.core.runs.questions import build_question
 from jobistemer.core.runs.settle import Suspension
 from jobistemer.core.runs.steps import NULL, SLEEP, VERSION, WAIT, Signal, StepRecord, decode_signals, encode_step
 
@@ -46,8 +47,24 @@ def sleep(flows: StepFlows, duration: Seconds | None, until: datetime | None, na
     flows.suspend(Suspension(record.due_at, "sleeps", records=journal.write(identity, record)))
 
 
+class Wanted(NamedTuple):
+    """What a wait asks people: the type of the answer, the question, and the names of those who may answer it."""
+
+    of_type: Any = Any
+    ask: str = ""
+    by: Iterable[str] = ()
+
+
+NO_QUESTION: Final = Wanted()
+
+
 def wait_for(
-    flows: StepFlows, name: str, decode: Callable[[bytes], Any], timeout: Seconds | None, key: str | int | None
+    flows: StepFlows,
+    name: str,
+    decode: Callable[[bytes], Any],
+    timeout: Seconds | None,
+    key: str | int | None,
+    wanted: Wanted = NO_QUESTION,
 ) -> Flow[Any]:
     """Return the value of a signal, or None when it has not come within the time-out."""
     yield from flows.load()
@@ -68,13 +85,23 @@ def wait_for(
         if left <= 0 and (yield from _time_out(flows, identity, record, name)):
             return None
         if left >= host.shortest_suspension_ms:
-            records = journal.write(identity, record)
-            flows.suspend(Suspension(record.due_at, f"waits for signal {name}", wait=name, records=records))
+            records, question = journal.write(identity, record), _build_question(name, wanted, record)
+            reason = f"asks: {wanted.ask}" if question else f"waits for signal {name}"
+            flows.suspend(Suspension(record.due_at, reason, wait=name, records=records, question=question))
         if left > 0:
             # Counted by the pauses, and not by the clock: that of a test stands still.
             pause = min(POLL_MS, left) if left < 1_000 else left
             yield ("sleep", pause / 1000)
             left -= pause
+
+
+def _build_question(name: str, wanted: Wanted, record: StepRecord) -> bytes:
+    if not wanted.ask:
+        return b""
+    try:
+        return build_question(name, wanted.ask, wanted.by, wanted.of_type, (record.started_at, record.due_at))
+    except InvalidInput as error:
+        raise InvalidStep(str(error)) from None
 
 
 def _take_signal(

@@ -126,6 +126,15 @@ def shorten_id(identity: str) -> str:
     return f"{kind}_…{rest[-8:]}" if len(rest) > 9 else identity
 
 
+def plain_text(encoded: str) -> str:
+    """Return the text in a JSON text without its quotes; other JSON as it is."""
+    try:
+        value = msgspec.json.decode(encoded) if encoded else ""
+    except (ValueError, RecursionError):
+        return encoded
+    return value if isinstance(value, str) else encoded
+
+
 def format_exact(seconds: float) -> str:
     """Format a duration of a setting as it was given, in seconds: "66 s"."""
     return f"{seconds:,.15g} s"
@@ -194,6 +203,7 @@ def _build_environment() -> Environment:
         "payload": lambda raw: escape_text(bytes(raw)[:MAX_PAYLOAD_LENGTH].decode(errors="replace")),
         "short": shorten_id,
         "line": first_line,
+        "plain": plain_text,
         "named": hide_named,
         "priority": format_priority,
         "policy": lambda word: _POLICIES.get(word, ""),

@@ -53,11 +53,16 @@ def _perform_action(request: Request, form: FormValues) -> Response:
         return _ask_confirmation(request, form, name, action)
     author = dashboard.read_author(request)
     fields = {each: first_value(form, each) for each in ("note", "minutes", "signal", "value")}
-    wanted = ActionRequest(targets, author, **fields)
+    wanted = ActionRequest(targets, author, **fields, fields=read_answer(form))
     message = action.perform(dashboard.namespace, wanted)
     if name.endswith("-job"):
         dashboard.job_watch.forget(ids.job_id(wanted.target))
     return _redirect_back(request, dashboard, form, message)
+
+
+def read_answer(form: FormValues) -> dict[str, str]:
+    """Return the fields of an answer in a form, by their names."""
+    return {name.removeprefix("field."): first_value(form, name) for name in form if name.startswith("field.")}
 
 
 def _ask_confirmation(request: Request, form: FormValues, name: str, action: Action) -> Response:

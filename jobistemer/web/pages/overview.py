@@ -15,6 +15,7 @@ from jobistemer.store.actions.dead_letters import count_dead
 from jobistemer.store.database import Database
 from jobistemer.store.quarantine import count_quarantined
 from jobistemer.store.reads import jobs, queues, records
+from jobistemer.store.reads.durable.questions import count_questions
 from jobistemer.store.reads.job_states import JobState
 from jobistemer.web.charts.templating import quote_segment
 from jobistemer.web.shared.dashboard import Dashboard, get_dashboard
@@ -40,6 +41,7 @@ class Overview(NamedTuple):
     tickers: list[TickerSummary]
     quarantined: int = 0
     served: frozenset[str] = frozenset()
+    questions: int = 0
 
 
 class Notice(NamedTuple):
@@ -86,6 +88,7 @@ def _read_overview(dashboard: Dashboard, shards: list[Database], now_ms: int) ->
         workers=workers,
         tickers=queues.list_tickers(shards),
         quarantined=sum(count_quarantined(database) for database in shards),
+        questions=count_questions(shards),
         served=frozenset(queues.find_served_queues(workers, now_ms)),
     )
 
@@ -104,6 +107,9 @@ def find_notices(overview: Overview, now_ms: int) -> list[Notice]:
     if overview.quarantined:
         text = f"{pluralize(overview.quarantined, 'thing')} that cannot be read in the quarantine"
         found.append(Notice("bad", text, "/quarantine"))
+    if overview.questions:
+        text = f"{pluralize(overview.questions, 'question')} of runs for people"
+        found.append(Notice("warn", text, "/questions"))
     if overview.dead:
         found.append(Notice("bad", f"{pluralize(overview.dead, 'dead letter')}", "/dead"))
     by_itself = sorted(job.name for job in overview.jobs if job.is_paused(now_ms) and paused_itself(job))

@@ -17,11 +17,13 @@ from jobistemer.store.actions import dead_letters
 from jobistemer.store.calls import attempt_log
 from jobistemer.store.database import Database
 from jobistemer.store.reads import entries, jobs, queues, records
+from jobistemer.store.reads.durable.questions import find_question
 from jobistemer.store.reads.durable.steps import list_signals, list_steps
 from jobistemer.store.reads.ended_runs import ENDED_STATES, MAX_KEPT, list_ended_runs
 from jobistemer.store.reads.entries import find_current_message
 from jobistemer.store.reads.limited_runs import list_limited_runs
 from jobistemer.web.charts.gantt import build_attempts_gantt
+from jobistemer.web.pages.questions import build_form
 from jobistemer.web.shared.dashboard import get_dashboard
 from jobistemer.web.shared.pagination import read_page
 
@@ -88,7 +90,7 @@ def run_page(request: Request) -> Response:
     database, run = located
     now_ms = database.read_clock()
     attempts = records.find_attempts(database, run)[-MAX_ATTEMPTS:]
-    steps = list_steps(database, run_id)
+    steps, asked = list_steps(database, run_id), find_question(database, run)
     dead = dead_letters.find_dead(database, run_id) if run.state in (RunState.DEAD, RunState.TIMED_OUT) else None
     return dashboard.render(
         request,
@@ -102,6 +104,7 @@ def run_page(request: Request) -> Response:
         message=dead.message if dead else find_message(database, run),
         can_retry=run.state in RETRYABLE_RUNS and not run.retried_as and dead is None,
         steps=steps,
+        question=build_form(dashboard, asked) if asked else None,
         signals=list_signals(database, run_id),
         chart=build_attempts_gantt(run, attempts, steps, now_ms),
         logs=_read_logs(database, attempts),

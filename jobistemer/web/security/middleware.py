@@ -25,7 +25,7 @@ SECURITY_HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_LOGIN, _STATIC = "/login", "/static/"
+_LOGIN, _STATIC, _ANSWER = "/login", "/static/", "/answer/"
 _YEAR_S: Final = 31_536_000
 
 
@@ -86,7 +86,8 @@ class DashboardMiddleware:
 
     def _refuse_stranger(self, request: Request) -> Response | None:
         visit = get_visit(request)
-        if visit.path == _LOGIN or visit.path.startswith(_STATIC):
+        # A link to one question is signed, and opens nothing else.
+        if visit.path == _LOGIN or visit.path.startswith((_STATIC, _ANSWER)):
             return None
         visit.admission = self._authenticator.admit(request, visit.cookies)
         if visit.admission is AccessDecision.ADMITTED:

@@ -14,6 +14,7 @@ from jobistemer.control.changes import ChangeList
 from jobistemer.control.dead_letters import DeadLetters
 from jobistemer.control.jobs import JobControl
 from jobistemer.control.quarantine import Quarantine
+from jobistemer.control.questions import answer_question
 from jobistemer.control.queues import Holds, QueueControl, send_worker_command
 from jobistemer.control.retry import retry_run
 from jobistemer.control.signals import signal_run
@@ -29,7 +30,7 @@ MAX_PAUSE_MINUTES: Final = 366 * 24 * 60
 class ActionRequest(NamedTuple):
     """The fields of a form for an action. by: the name for audit lists. minutes: the length of a pause, or empty.
 
-    signal, value: the name of a signal and its value, JSON.
+    signal, value: the name of a signal and its value, JSON. fields: of an answer, by their names.
     """
 
     targets: list[str]
@@ -38,6 +39,7 @@ class ActionRequest(NamedTuple):
     minutes: str = ""
     signal: str = ""
     value: str = ""
+    fields: Mapping[str, str] = {}
 
     @property
     def target(self) -> str:
@@ -127,6 +129,11 @@ def _signal_run(namespace: Namespace, request: ActionRequest) -> str:
     return f"{request.target} has got the signal {request.signal}"
 
 
+def _answer_run(namespace: Namespace, request: ActionRequest) -> str:
+    text = answer_question(namespace, request.target, request.fields, request.by, request.signal)
+    return f"answered: {text}"
+
+
 def _restore_quarantined(namespace: Namespace, request: ActionRequest) -> str:
     row = Quarantine(namespace, request.by).restore(request.target)
     return f"{row.what} is back in {row.key}; what still cannot be read is put aside again"
@@ -169,6 +176,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "cancel-run": Action("Cancel run", _cancel_run, "Cancel {}? If it runs, it ends within a second."),
     "retry-run": Action("Retry", _retry_run),
     "signal-run": Action("Send signal", _signal_run),
+    "answer-run": Action("Answer", _answer_run),
     "replay-dead": Action("Replay", _replay_dead, several=True),
     "purge-dead": Action("Purge", _purge_dead, "Delete {} with payload and error, for good?", several=True),
     "restore-quarantined": Action("Restore", _restore_quarantined),

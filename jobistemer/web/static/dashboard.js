@@ -9,12 +9,15 @@ let held = "", seenAt = Date.now(), mark = "";
 const show = (on) => { live.setAttribute("aria-pressed", String(on)); tell(); };
 const tell = () => { live.textContent = paused() ? "Paused" : held ? `Held: ${held}` : away.hidden ? "Live" : "Not live"; };
 
+const changed = (each) => (each.type === "checkbox" ? each.checked !== each.defaultChecked : each.matches("select") ? each.selectedIndex > 0 && !each.options[each.selectedIndex].defaultSelected : each.value !== each.defaultValue);
+
 // Why a page is not loaded now; empty when it may be.
 const reason = () => {
   const at = document.activeElement;
   if (at && main().contains(at) && at.matches("input:not([type=checkbox]), select, textarea")) return "typing";
   if (!getSelection().isCollapsed && main().contains(getSelection().anchorNode)) return "text selected";
-  if (main().querySelector("details.menu[open], form.login, .box input[name=confirmed]")) return "a form is open";
+  if (main().querySelector("details.menu[open], form.login:not(.answer), .box input[name=confirmed]")) return "a form is open";
+  if ([...main().querySelectorAll(".answer :is(input, textarea, select)")].some(changed)) return "an answer is begun";
   return main().querySelector("[data-moves]:hover") ? "pointer on the list" : "";
 };
 const keyOf = (each) => each.id || each.getAttribute("href") || each.className;
@@ -30,9 +33,9 @@ const place = (fresh) => {
   const key = old.contains(at) ? keyOf(at) : null, number = key ? alike(old, key).indexOf(at) : 0;
   const places = new Map(scrolling(old).map(([name, each]) => [name, [each.scrollLeft, each.scrollTop, atEnd(each)]]));
   const folded = new Map([...old.querySelectorAll("details[id]")].map((each) => [each.id, each.open]));
-  const chosen = new Set([...old.querySelectorAll("input[type=checkbox]:checked")].map((each) => each.value));
+  const chosen = new Set([...old.querySelectorAll("input[type=checkbox][name=target]:checked")].map((each) => each.value));
   for (const each of fresh.querySelectorAll("details[id]")) if (folded.has(each.id)) each.open = folded.get(each.id);
-  for (const each of fresh.querySelectorAll("input[type=checkbox]")) each.checked = chosen.has(each.value);
+  for (const each of fresh.querySelectorAll("input[type=checkbox][name=target]")) each.checked = chosen.has(each.value);
   const bad = (where) => where.querySelectorAll(".state.bad, .notices .bad").length, more = bad(fresh) - bad(old);
   old.replaceWith(fresh);
   for (const [name, each] of scrolling(fresh)) {

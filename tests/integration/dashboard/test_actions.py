@@ -16,6 +16,7 @@ from tests.support.apps import shard_of
 from tests.support.dashboard_client import AT, DashboardClient, HtmlPage
 from tests.support.lifecycle import build_ended, fetch_one, finish
 from tests.support.sample_data import record_beat
+from tests.support.steps import ask
 
 
 def put_aside(app):
@@ -213,7 +214,10 @@ def test_who_did_what_is_on_record_for_every_action(app, ids):
     live, _ = app.control.trigger("hostile")
     failed = app.enqueue("send_email", {"to": "x"}).id
     app.run(failed).cancel()
+    asking = app.enqueue("send_email", {"to": "x"}, queue="asks").id
+    ask(shard_of(app), asking, "asks:5")
     targets = {
+        "answer-run": asking,
         "signal-run": app.enqueue("send_email", {"to": "x"}, delay=60).id,
         "restore-quarantined": put_aside(app), "retry-run": failed, "release-hold": app.holds.put("send_email", seconds=60).name,
         "cancel-run": ids["waiting"], "cancel-occurrence": live, "replay-occurrence": ids["hostile"], "quiet-worker": "alice",
