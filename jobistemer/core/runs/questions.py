@@ -18,7 +18,7 @@ _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _KINDS: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "flag"}
 
 
-class Question(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunQuestion(msgspec.Struct, frozen=True, omit_defaults=True):
     """A question of a run. name: of the signal that answers it. text: with `{parameter}` for arguments of the call.
 
     schema: the JSON schema of the answer. by: who may answer, empty for everybody. asked_at, due_at: Unix ms; at
@@ -62,18 +62,18 @@ def build_question(name: str, text: str, by: Iterable[str], of_type: Any, times:
     except (TypeError, ValueError, RecursionError, NotImplementedError):
         # A type that has no schema is answered in JSON.
         schema = b"{}"
-    return msgspec.json.encode(Question(name, text, msgspec.Raw(schema), people, *times))
+    return msgspec.json.encode(RunQuestion(name, text, msgspec.Raw(schema), people, *times))
 
 
-def read_question(raw: bytes | str) -> Question | None:
+def read_question(raw: bytes | str) -> RunQuestion | None:
     """Decode the question on the record of a run; None for none, or for one that cannot be read."""
     try:
-        return msgspec.json.decode(raw, type=Question) if raw else None
+        return msgspec.json.decode(raw, type=RunQuestion) if raw else None
     except READ_ERRORS:
         return None
 
 
-def word_question(question: Question, payload: bytes) -> str:
+def word_question(question: RunQuestion, payload: bytes) -> str:
     """Return the text of a question with the arguments of the call in place of `{parameter}`."""
     try:
         arguments = msgspec.json.decode(payload)
@@ -83,7 +83,7 @@ def word_question(question: Question, payload: bytes) -> str:
     return _PARAMETER.sub(lambda match: str(given.get(match[1], match[0])), question.text)
 
 
-def list_fields(question: Question) -> list[AnswerField]:
+def list_fields(question: RunQuestion) -> list[AnswerField]:
     """Return the fields of the answer: those of an object, or one without a name for any other type."""
     try:
         schema = msgspec.json.decode(question.schema)
@@ -100,7 +100,7 @@ def list_fields(question: Question) -> list[AnswerField]:
     ]
 
 
-def build_answer(question: Question, values: Mapping[str, str]) -> Any:
+def build_answer(question: RunQuestion, values: Mapping[str, str]) -> Any:
     """Return the answer that the texts of a form make, by the names of their fields.
 
     Raises InvalidInput for a field that is missing or does not fit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jobistemer.core.runs.questions import Question, read_question, word_question
+from jobistemer.core.runs.questions import RunQuestion, read_question, word_question
 from jobistemer.core.runs.records import RunRecord
 from jobistemer.core.unreadable import to_text
 from jobistemer.store.database import Database
@@ -16,7 +16,7 @@ class OpenQuestion(NamedTuple):
     """A question that waits for an answer. text: with the arguments of the call."""
 
     run: RunRecord
-    question: Question
+    question: RunQuestion
     text: str
 
 
