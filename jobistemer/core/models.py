@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
-from datetime import datetime
+from datetime import datetime, time
 from functools import cache
 from math import isnan
 from typing import Any, Final, get_args, get_type_hints
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -89,25 +90,29 @@ def decode_model(kind: type, value: Any) -> Any:
 def find_change(given: Any, found: Any, path: str) -> str | None:
     """Return the path of the first part of a model that does not come back as it was given, or None.
 
-    Outside of a model a list may stand for a tuple, and a mapping for the model that is made of it. Private attributes
-    are no part of a model.
+    Private attributes are no part of a model.
     """
-    if _is_same(given, found):
+    # Python calls instants equal whatever their zones, so models with instants are compared part by part.
+    if not _holds_times(given.__class__) and _is_same(given, found):
         return None
-    if is_model(type(given)):
-        return _find_inner_change(given, found, path)
-    return _find_first(_pair_items(given, found), path, find_change)
+    return _find_inner_change(given, found, path)
 
 
 def _find_inner_change(given: Any, found: Any, path: str) -> str | None:
-    if _is_same(given, found):
-        return None
-    if type(given) is not type(found):
-        return path
     pairs = _pair_items(given, found) or _pair_fields(given, found)
-    if not pairs and not hasattr(type(given), "__pydantic_fields__"):
-        return path
+    if not pairs or type(given) is not type(found):
+        is_empty_model = type(given) is type(found) and hasattr(type(given), "__pydantic_fields__")
+        return None if is_empty_model or _is_same(given, found) else path
     return _find_first(pairs, path, _find_inner_change)
+
+
+@cache
+def _holds_times(kind: type) -> bool:
+    try:
+        schema = str(_find_adapter(kind).json_schema())
+    except Exception:  # noqa: BLE001 - what cannot be described may hold anything
+        return True
+    return "'date-time'" in schema or "'time'" in schema
 
 
 def _find_first(pairs: Pairs, path: str, find: Callable[[Any, Any, str], str | None]) -> str | None:
@@ -138,6 +143,9 @@ def _pair_items(given: Any, found: Any) -> Pairs:
 def _is_same(given: Any, found: Any) -> bool:
     if given is found:
         return True
+    if isinstance(given, datetime | time) and isinstance(given.tzinfo, ZoneInfo) and given.tzinfo.key != "UTC":
+        # JSON has the offset of the zone, and not its name.
+        return False
     try:
         if given == found:
             return True

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from math import isnan
-from typing import Any, Literal, NamedTuple, NewType, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import attrs
 import msgspec
+import pydantic
 
 from jobistemer.core.errors import InvalidDefinition, InvalidPayload
 from jobistemer.core.handlers.handler import Handler
@@ -53,6 +54,28 @@ class Line:
 @dataclasses.dataclass
 class LongLine(Line):
     note: str = ""
+
+
+class Parcel(pydantic.BaseModel):
+    size: int
+    at: datetime | None = None
+
+
+class LongParcel(Parcel):
+    note: str = ""
+
+
+class Secret(pydantic.BaseModel):
+    word: pydantic.SecretStr
+
+
+class Private(Parcel):
+    _made: int = pydantic.PrivateAttr(default=7)
+
+
+@pydantic.dataclasses.dataclass
+class Box:
+    size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +228,16 @@ ROWS = [
     Row("`datetime | str`", datetime | str, "2026-10-25T02:30:00Z"),
     Row("`Line | None`", Line | None, Line("tea", Decimal(1))),
     Row("`Line | Point`", Line | Point, Point(1.0)),
+    Row("model of pydantic", Parcel, Parcel(size=3, at=AT.replace(tzinfo=UTC))),
+    Row("model with an instant in a zone", Parcel, Parcel(size=3, at=AT.replace(tzinfo=BERLIN))),
+    Row("model, given its JSON form", Parcel, {"size": 3}),
+    Row("model, given an object of a subclass", Parcel, LongParcel(size=3, note="x")),
+    Row("model with a `SecretStr`", Secret, Secret(word="x")),
+    Row("model with a private attribute", Private, Private(size=3)),
+    Row("`Parcel | Secret | int`, models", Parcel | Secret | int, Parcel(size=3)),
+    Row("dataclass of pydantic", Box, Box(3)),
+    Row("`Annotated[int, Field(gt=0)]`", Annotated[int, pydantic.Field(gt=0)], 3),
+    Row("`Annotated[int, Field(gt=0)]`, given another", Annotated[int, pydantic.Field(gt=0)], -3),
     Row("`ipaddress.IPv4Address`", ipaddress.IPv4Address, ipaddress.IPv4Address("10.0.0.1")),
     Row("`pathlib.Path`", pathlib.PurePosixPath, pathlib.PurePosixPath("/tmp")),
     Row("`re.Pattern`", re.Pattern, re.compile("a")),

@@ -20,7 +20,7 @@ import msgspec
 
 from jobistemer.core.checks import show
 from jobistemer.core.errors import InvalidPayload
-from jobistemer.core.models import is_model
+from jobistemer.core.models import find_change, is_model
 
 _TEXTS: Final = (date, time, timedelta, UUID, Decimal, bytes, bytearray, memoryview, Enum)
 """What JSON writes as a text."""
@@ -88,8 +88,12 @@ def find_loss(given: Any, found: Any, path: str, *, is_open: bool) -> Loss | Non
         return None
     if isinstance(given, datetime | time):
         return _find_lost_zone(given, found, path)
-    if isinstance(given, msgspec.Raw) or is_model(type(given)):
+    if isinstance(given, msgspec.Raw) or (isinstance(given, Mapping) and is_model(type(found))):
+        # A model is made of a mapping as pydantic sees fit.
         return None
+    if is_model(type(given)):
+        changed = find_change(given, found, path)
+        return None if changed is None else Loss(changed, _explain_model(given, found))
     if isinstance(given, Mapping):
         return _find_in_mapping(given, found, path, is_open=is_open)
     if isinstance(given, list | tuple | set | frozenset):
@@ -215,6 +219,15 @@ def _explain(given: Any, found: Any) -> str:
     if isinstance(given, type(found)) and type(given) is not type(found) and not isinstance(found, str | int | float):
         return f"is a {type(given).__qualname__}, and would come back as {type(found).__qualname__}, as is annotated"
     return f"is a {type(given).__qualname__}, and would come back as {show(found)}: {_ANNOTATE}"
+
+
+def _explain_model(given: Any, found: Any) -> str:
+    if type(given) is not type(found):
+        return _explain(given, found)
+    return (
+        f"is changed by the JSON of {type(given).__qualname__}: give instants in UTC, and "
+        "leave out fields that are secret, excluded or Any"
+    )
 
 
 def equals(given: Any, found: Any) -> bool:

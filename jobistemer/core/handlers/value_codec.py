@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from jobistemer.core.errors import InvalidPayload
-from jobistemer.core.models import ModelCodec, decode_model, encode_model, find_change, holds_models, is_model
+from jobistemer.core.handlers.round_trip import find_loss
+from jobistemer.core.models import ModelCodec, decode_model, encode_model, holds_models, is_model
 from jobistemer.core.payload_json import ENCODING_ERRORS
 
 Decode = Callable[[bytes], Any]
@@ -111,11 +112,8 @@ def decode_models(task: str, codecs: Mapping[str, ModelCodec], arguments: dict[s
 
 def check_unchanged(what: str, given: Any, found: Any, place: str) -> None:
     """Check that the models of a value come back as they were given. Raises InvalidPayload with the path."""
-    if (changed := find_change(given, found, place)) is not None:
-        raise InvalidPayload(
-            f"{what} does not come back from JSON as it was given: at `{changed}`; "
-            "annotate what is given, and leave out fields that are secret, excluded or Any"
-        )
+    if (loss := find_loss(given, found, place, is_open=False)) is not None:
+        raise InvalidPayload(f"{what} would not come back as it is: `{loss.path}` {loss.remedy}")
 
 
 def _build_codec(annotation: Any, place: str) -> ModelCodec:

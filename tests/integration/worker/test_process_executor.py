@@ -239,14 +239,16 @@ def test_a_process_calls_the_start_and_stop_functions_and_fills_dependencies(url
     arguments = ("-c", "1", "--namespace", "resources", "--grace", "5")
     app = Jobistemer(url, namespace="resources", defaults=process_executor_app.app.defaults)
     with running_worker(url, tmp_path / "log", APP, *arguments) as worker:
-        found = [app.enqueue("resources").result(WAIT) for _ in range(2)]
+        found = [app.enqueue("resources").result(WAIT) for _ in range(4)]
         worker.process.send_signal(signal.SIGTERM)
         worker.process.wait(WAIT)
-    # The handler process is the same for both attempts, and what the first has left on the loop is gone.
-    assert found == [[found[0][0], found[0][0], True, 1]] * 2
+    # Beside the first process there may be one that was started before it was needed: two for four attempts. What an
+    # attempt has left on the loop is gone when the next one runs.
+    pids = {each[0] for each in found}
+    assert len(pids) <= 2
+    assert found == [[each[0], each[0], True, 1] for each in found]
     notes = (tmp_path / "notes").read_text().splitlines()
-    # Beside these there may be a process that was started before it was needed.
-    assert {f"{found[0][0]} True", f"{worker.process.pid} True"} <= set(notes)
+    assert {f"{pid} True" for pid in (*pids, worker.process.pid)} <= set(notes)
     assert all(note.endswith(" True") for note in notes)
 
 
