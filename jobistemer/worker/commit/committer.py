@@ -53,6 +53,7 @@ class FinishedQueue:
 
     def end(self) -> None:
         """Let the committers wait no more: no attempt will come."""
+        # One of the two waits in the queue and the other for the event; each is woken where it waits.
         self.put(None)
         self._overflow.set()
 
@@ -63,12 +64,15 @@ class FinishedQueue:
 
     def take(self, limit: int, wait_s: float = WAIT_S) -> list[Attempt]:
         """Wait for the first attempt and take those that are there; where there may be more, wake the helper."""
+        # Whatever is there goes together, without a wait for more: under light load that is one run in one round trip,
+        # and while a send is on the wire the next ones gather by themselves.
         taken: list[Attempt] = []
         with suppress(Empty):
             attempt = self._ended.get(timeout=wait_s)
             while attempt is not None:
                 taken.append(attempt)
                 if len(taken) >= limit:
+                    # An event and no second queue: the helper sleeps until one committer is not enough.
                     self._overflow.set()
                     break
                 attempt = self._ended.get_nowait()
@@ -138,6 +142,7 @@ class Committer:
                 key, ended = alike
                 bundle = bundles.setdefault(key, [])
                 bundle.append((attempt, ended))
+                # A script that ended more at once would keep the server from everybody else for milliseconds.
                 if len(bundle) == bulk_commit.MAX_RUNS_PER_CALL:
                     full.append(bundles.pop(key))
             elif (call := self._try_build_call(attempt)) is not None:
@@ -163,6 +168,8 @@ class Committer:
     def _find_bundle(self, attempt: Attempt) -> tuple[bulk_commit.BundleKey, EndedAttempt] | None:
         """Return the key of the bundle that an attempt may go with, and its end; None when it goes by itself."""
         outcome = attempt.outcome
+        # A failure is never bundled: it may touch the delayed set, dead letters and other tasks, and what a call for
+        # one run may write must not hold up a hundred others.
         if self._one_by_one or outcome is None or outcome.state is not AttemptState.SUCCEEDED:
             return None
         if attempt.tools is not None and attempt.tools.has_effects:
@@ -196,7 +203,8 @@ class Committer:
 
     def _handle_bundle_reply(self, bundle: Bundle, reply: Reply | JobistemerError) -> None:
         if isinstance(reply, JobistemerError):
-            # None of them was written; which of them is the cause is found one by one.
+            # Which of them is the cause is found one by one: those that this send has recorded already are known by
+            # their times, and are not counted twice.
             for attempt, _ in bundle:
                 self._postpone(attempt, reply)
             return
@@ -235,6 +243,8 @@ class Committer:
             self._effects.after_commit(attempt.database, ended, reply, attempt)
 
     def _recommit(self, attempt: Attempt) -> None:
+        # By itself and at once: the batch that it was in is kept until it is answered, so an error here sends all of
+        # that batch again, and those that were recorded are known by their times.
         if (call := self._try_build_call(attempt)) is not None:
             self._handle_reply(attempt, attempt.database.call_all([call])[0])
 

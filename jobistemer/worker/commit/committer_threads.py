@@ -29,6 +29,7 @@ class CommitterThreads:
         """Hand over an attempt that has ended; called by slots. With one shard there is nothing to look up."""
 
     def _report(self, attempt: Attempt) -> None:
+        # By shard: a node that hangs must hold up the outcomes of its own runs only.
         self._queues[attempt.database].put(attempt)
 
     def steps(self) -> list[Callable[[], None]]:
@@ -37,6 +38,8 @@ class CommitterThreads:
 
     def end(self) -> None:
         """Let the committers wait no more: no attempt will come."""
+        # Once for each committer: a single None would wake one of the two that share a queue, and leave the other one
+        # waiting for its half second.
         for each in self._all:
             each.finished.end()
 

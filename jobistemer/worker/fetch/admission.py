@@ -46,11 +46,13 @@ class Admission:
         return attempts
 
     def _drop_expired(self, attempts: list[Attempt], now_ms: int) -> list[Attempt]:
+        # By server time: a worker whose own clock is ahead would drop runs that are in time.
         expired = [each for each in attempts if _has_expired(each.delivery, now_ms)]
         cancel.end_as_canceled(self._database, [_end_expired(each, now_ms) for each in expired])
         return [each for each in attempts if each not in expired] if expired else attempts
 
     def _hold(self, attempts: list[Attempt], on_hold: frozenset[str], now_ms: int) -> list[Attempt]:
+        # The first name counts: a run waits for one hold at a time, and meets the next one when that has ended.
         held = [
             (each, name) for each in attempts if (name := next((n for n in _hold_names(each) if n in on_hold), None))
         ]

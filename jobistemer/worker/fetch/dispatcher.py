@@ -60,6 +60,8 @@ class Dispatcher:
 
     def hand_back(self) -> None:
         """Hand back the attempts that have not been started; they will not be. What the server refuses is kept."""
+        # Taken out of the slots before anything is sent: from here on no slot can begin one that another worker may
+        # get.
         waiting = self._slots.take_unstarted()
         for database, returner in self._returners.items():
             returner.add(attempt for attempt in waiting if attempt.database is database)
@@ -95,6 +97,7 @@ class Dispatcher:
         returner = self._returners[self._fetchers[fetcher]]
         if returner.unstarted or not self._prefetch.has_idle_slot or self._slots.waiting_suspects:
             fetcher.pause_s = returner.step()
+        # After the look for what waits in vain: a quiet worker goes on giving that back.
         if self._shutdown.quiet.is_set():
             return QUIET_POLL_S
         was_idle, marker = burst and not self._prefetch.in_flight, self._last_take_marker
@@ -105,6 +108,7 @@ class Dispatcher:
                 continue
             if members := [attempt for attempt in attempts if attempt.delivery.message.member is not None]:
                 self._cancel_halted(members)
+            # Each list as it comes: the first runs begin while those behind them still ask for their permits.
             self._slots.put(attempts)
         if burst:
             self._end_when_empty(fetcher, was_idle=was_idle and self._last_take_marker is marker)
@@ -116,6 +120,7 @@ class Dispatcher:
         A run in flight may put others onto any stream. So a stream counts as empty only when it was read while nothing
         was in flight or taken from another one, and an entry that is taken from one makes all of them unknown again.
         """
+        # A new object for each take, compared by identity: a number would have to be counted under a lock.
         if fetcher.taken:
             self._last_take_marker = object()
         if not (was_idle and fetcher.found_nothing):

@@ -119,16 +119,21 @@ class Fetcher:
         if must_reread:
             self._next_reread = time.monotonic() + REREAD_INTERVAL_S
             yield from self._reread_pending()
+        # Asked anew for each step, and not handed over: while this thread slept the slots have ended some of their
+        # runs.
         self.taken, self.found_nothing, self._fetched_any = 0, False, False
         room = self._prefetch.capacity()
         places = self._queue_order.places() if room > 0 else []
         if not places:
+            # Woken by the next end; the pause is for what no end tells, such as a queue that was resumed.
             self._prefetch.wait(self.pause_s)
         else:
             if len(places) != self._place_count:
                 # Nothing is known of a queue that is read for the first time, or again after a pause.
                 self._place_count = len(places)
                 self._reader.places_with_more.update(places)
+            # In order only where there may be more than one read can take. Of empty queues the order means nothing, and
+            # one read that waits for all of them costs the server least.
             if self._reader.places_with_more:
                 yield from self._read_in_order(places)
             if not self.taken:
@@ -175,6 +180,7 @@ class Fetcher:
             if self._queue_order.paused or is_closed or count > self._prefetch.capacity():
                 self._return_misplaced(fetched, 0 if is_closed else max(0, self._prefetch.left()))
         elif block and not is_idle:
+            # Not in the server: this worker is full, and an entry that came there would have no slot.
             self._prefetch.wait(self.pause_s)
         for stream, entries in fetched:
             yield from self._accept(stream, entries)
@@ -186,6 +192,7 @@ class Fetcher:
         the room may have been taken by entries of other shards: on another worker they can start.
         """
         paused, unstarted = self._queue_order.paused, list[Unstarted]()
+        # From the front: what was read first has the highest priority, and keeps the room that is left.
         for stream, entries in fetched:
             kept = 0 if paused and split_place(place_of_stream(stream))[0] in paused else min(room, len(entries))
             room -= kept
@@ -198,12 +205,16 @@ class Fetcher:
             unstarted += map(Unstarted, readable, uses or [()] * len(readable))
             returned = {each.entry for each in readable}
             entries[:] = [each for each in entries if each[0] not in returned]
+        # Before any of the others begins: should the server refuse it, the step fails while all of them are pending,
+        # and the next one reads them again.
         hand_back.return_unstarted(self._database, unstarted, self._worker)
 
     def _reread_pending(self) -> Iterator[list[Attempt]]:
         """Take the entries that the server holds as pending for this worker and that this worker does not have."""
         # Noted beforehand: an entry that ends while the server is asked must not be taken for a new one.
         in_flight = self._prefetch.entries()
+        # Of all places, also of paused queues: what is pending for this worker is nobody else's, and would wait for
+        # ever.
         for place in self._queue_order.all_places():
             for stream, entries in self._reader.fetch_pending(place):
                 yield from self._accept(stream, [each for each in entries if (stream, each[0]) not in in_flight])
@@ -247,10 +258,12 @@ class Fetcher:
     def _return_unknown(
         self, stream: bytes, entry: bytes, delivery: Delivery | None, fields: Mapping[bytes, bytes] | None
     ) -> None:
+        # It cannot be handed back: every worker would fail to read it, and it would go round for ever.
         if delivery is None:
             log_buried(bury_entry(self._database, stream, entry, fields, self._worker), stream, entry)
             return
         note = f"no worker that was asked knows task {delivery.message.handler}"
         text, cause = "%s: %s; it waits for one that does", f"unknown {delivery.message.handler}"
         log_limited(log, logging.WARNING, cause, text, delivery.message.run, note, extra=log_extra(delivery))
+        # Into the delayed set and not onto the stream, where this worker would fetch it again within the millisecond.
         hand_back.put_off_unknown(self._database, [delivery], self._worker, note)

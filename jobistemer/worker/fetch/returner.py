@@ -42,6 +42,7 @@ class Returner:
         self.unstarted: deque[Attempt] = deque()
         """What is to be returned and is still here; changed by the methods of this class alone."""
         self._crowded_since: float | None = None
+        # Remembered for a second: a crowded worker looks a hundred times a second, and each look would be a call.
         self._others, self._counted_at = False, -COUNT_INTERVAL_S
 
     def add(self, attempts: Iterable[Attempt]) -> None:
@@ -59,6 +60,7 @@ class Returner:
             try:
                 unstarted = [Unstarted(attempt.delivery, attempt.limit_uses) for attempt in waiting]
                 hand_back.return_unstarted(self._database, unstarted, self._worker)
+                # Only now is there room again: until the server has them back they are this worker's.
                 self._prefetch.remove([attempt.key for attempt in waiting])
             except (NotConnected, ServerRefused) as error:
                 log.warning("worker %s could not hand back %d runs yet: %s", self._worker, len(waiting), error)
