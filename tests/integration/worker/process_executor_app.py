@@ -71,7 +71,7 @@ def tells(ctx: Context, rows: int) -> dict[str, object]:
         ctx.logger.exception("caught")
         logging.getLogger("shop").exception("caught again")
     return {
-        "pid": os.getpid(), "run": ctx.run, "attempt": ctx.attempt, "shell": ctx.permissions.shell, "ending": ctx.ending
+        "pid": os.getpid(), "run": ctx.run, "attempt": ctx.attempt, "shell": list(ctx.permissions.shell), "ending": ctx.ending
     }
 
 
