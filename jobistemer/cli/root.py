@@ -15,6 +15,7 @@ from jobistemer.cli.usage_errors import SafeErrors
 # The help lines stand here as well as in the commands: `--help` would otherwise have to import all of them.
 _COMMANDS: Final = {
     "acl": ("jobistemer.cli.commands.doctor:acl_command", "Print the least-privilege ACL rule of each role."),
+    "answer": ("jobistemer.cli.commands.durable.questions:answer_command", "Answer the question of a run."),
     "audit": ("jobistemer.cli.commands.audit:audit_command", "Find due instants that have no record, or two."),
     "backfill": ("jobistemer.cli.commands.job.backfill:backfill_group", "List, show and cancel backfills."),
     "bench": ("jobistemer.cli.commands.bench:bench_command", "Measure this machine and a server."),
@@ -35,6 +36,7 @@ _COMMANDS: Final = {
         "jobistemer.cli.commands.quarantine:quarantine_group",
         "List, restore and purge what cannot be read.",
     ),
+    "questions": ("jobistemer.cli.commands.durable.questions:questions_command", "List what runs ask people."),
     "queue": ("jobistemer.cli.commands.queue:queue_group", "List, pause, resume, drain, open and purge queues."),
     "run": ("jobistemer.cli.commands.run:run_group", "List, show, cancel, retry and watch task runs."),
     "signal": ("jobistemer.cli.commands.durable.signal:signal_command", "Send a signal to a run that waits for it."),

@@ -162,9 +162,7 @@ def forget_ticker(database: Database, ticker: str) -> None:
     Raises NotConnected or ServerRefused.
     """
     keys = database.keys
-    database.ask_all(
-        [("ZREM", keys.tickers, ticker), ("DEL", keys.ticker(ticker)), ("PUBLISH", keys.wake, "ticker")]
-    )
+    database.ask_all([("ZREM", keys.tickers, ticker), ("DEL", keys.ticker(ticker)), ("PUBLISH", keys.wake, "ticker")])
 
 
 def read_worker_beats(database: Database) -> dict[str, float]:
