@@ -24,6 +24,7 @@ SET_UP = "from tests.chaos.outbox_app import engine, metadata; metadata.create_a
 
 pytestmark = [
     pytest.mark.process,
+    pytest.mark.timeout(120 + TRANSACTIONS),
     pytest.mark.skipif(find_binaries() is None, reason="PostgreSQL is not installed; .ci/run installs it"),
 ]
 
